@@ -1,0 +1,1 @@
+"""dfhost: the local durable host for Python Durable Functions apps."""
