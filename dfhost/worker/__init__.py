@@ -1,0 +1,1 @@
+"""Leases, runs, commits: the loops that drive episodes, activities, entities and timers."""
