@@ -1,0 +1,68 @@
+"""What is told of an exception that user code raised: its text and the user's part of the traceback.
+
+The two texts are those that the real worker hands to its host (`RpcException.message`, `.stack_trace`); only
+this host's own frames are cut from the front. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from traceback import StackSummary, extract_tb
+from types import TracebackType
+
+_OURS = str(Path(__file__).resolve().parent.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception in words.
+
+    `type_name` "ValueError"; `message` its `str()`; `text` "ValueError: bad", which is what the real worker
+    reports; `stack` the formatted frames without header and footer, each line ended by a newline.
+    """
+
+    type_name: str
+    message: str
+    text: str
+    stack: str
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Never raises, whatever the exception does when it is turned into text."""
+    type_name = type(error).__name__
+    try:
+        message = str(error)
+        text = f"{type_name}: {message}"
+    except BaseException:  # a user's __str__ may do anything; the sentence is the worker's own
+        message = text = "Unhandled exception in function. Could not serialize original exception message."
+    try:
+        stack = "".join(_stack(error).format())
+    except BaseException:
+        stack = ""
+    return Failure(type_name, message, text, stack)
+
+
+def user_traceback(error: BaseException) -> TracebackType | None:
+    """The traceback behind the frames in which this host, or the import system for it, calls the user."""
+    whole = traceback = error.__traceback__
+    while traceback is not None and not _is_ours(traceback):
+        traceback = traceback.tb_next
+    if traceback is None:
+        return whole
+    while traceback is not None and _is_ours(traceback):
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _stack(error: BaseException) -> StackSummary:
+    stack = extract_tb(user_traceback(error))
+    if isinstance(error, ModuleNotFoundError):  # as the worker: the import system's frames say nothing
+        stack = StackSummary.from_list(
+            [frame for frame in stack if not frame.filename.startswith("<frozen importlib")]
+        )
+    return stack
+
+
+def _is_ours(traceback: TracebackType) -> bool:
+    return traceback.tb_frame.f_code.co_filename.startswith((_OURS, "<frozen importlib"))

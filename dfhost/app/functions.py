@@ -1,0 +1,380 @@
+"""The user's functions as values that can be called.
+
+`App` is what `loader.load_app` returns: the functions in the order of their declaration, and lookups by
+durable name. A `Function` knows its bindings and how to call the user's code with them; it knows neither
+threads nor the task hub. For the worker:
+
+    function = app.activities.get("process_item")        # case-insensitive, None if there is none
+    result = function.call(input_text)                   # JSON text in, JSON text or None out
+    result = await function.call_async(input_text)       # where function.is_async, on the users' loop
+    app.orchestrators.get(name).callable                 # the SDK's handle; so for app.entities
+    failure_of(error)                                    # what to tell of the exception a call has raised
+
+Both calls let the user's exception through as it is, whatever it derives from.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from azure.functions.meta import Datum
+
+from dfhost.app.signature import Binding, Signature, Slot
+from dfhost.errors import HostError
+from dfhost.journal import Journal, Silent
+
+KINDS = {
+    "httpTrigger": "http",
+    "orchestrationTrigger": "orchestration",
+    "activityTrigger": "activity",
+    "entityTrigger": "entity",
+    "timerTrigger": "timer",
+}
+_OVERRIDES = {"orchestration": "orchestration", "activity": "activity", "entity": "entityName"}
+
+
+class NotConnected(HostError):
+    """A function reads from a service (blob, table, …) that nothing here stands in for."""
+
+
+class NoReturnBinding(RuntimeError):
+    """A function without an output binding returned a value; the real worker fails such a call, too."""
+
+
+@dataclass(slots=True)
+class Invocation:
+    """The `context` parameter of a function, with the attributes of the real worker's (`func.Context`)."""
+
+    function_name: str
+    function_directory: str
+    invocation_id: str
+    trace_context: TraceContext
+    retry_context: RetryContext
+    thread_local_storage: threading.local
+
+
+@dataclass(slots=True)
+class TraceContext:
+    """W3C trace context of the call; the capitalised names are the worker's deprecated spelling."""
+
+    trace_parent: str
+    trace_state: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    Traceparent = property(lambda self: self.trace_parent)
+    Tracestate = property(lambda self: self.trace_state)
+    Attributes = property(lambda self: self.attributes)
+
+
+@dataclass(slots=True)
+class RetryContext:
+    retry_count: int = 0
+    max_retry_count: int = 0
+    exception: Any = None
+
+
+class Out:
+    """The object behind a `func.Out[T]` parameter."""
+
+    def __init__(self) -> None:
+        self._value: Any = None
+
+    def set(self, val: Any) -> None:
+        self._value = val
+
+    def get(self) -> Any:
+        return self._value
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call left behind, as sent to the host: the return value, and output bindings by parameter."""
+
+    returned: Datum | None
+    outputs: Mapping[str, Datum]
+
+
+# One for all functions, as in the worker: user threads read the current invocation's id from it.
+_thread_local = threading.local()
+
+
+class Function:
+    """One function of the app.
+
+    name          as indexed: the Python name or `@app.function_name`
+    kind          http, orchestration, activity, entity, timer, else the trigger's type ("queueTrigger")
+    durable_name  what orchestrators and clients call it: the trigger's `activity=`, `orchestration=`,
+                  `entity_name=`, else `name`
+    trigger       the trigger binding as in function.json (`route`, `methods`, `schedule`, …)
+    bindings      the other bindings, likewise
+    callable      the user's function; for orchestrators and entities the SDK's handle around it
+    is_async      it must be awaited, on the users' loop
+    """
+
+    def __init__(
+        self,
+        name: str,
+        callable: Callable[..., Any],
+        trigger: Binding,
+        bindings: Iterable[Binding],
+        signature: Signature,
+        directory: str = "",
+        is_async: bool = False,
+        journal: Journal | None = None,
+    ) -> None:
+        self.name = name
+        self.callable = callable
+        self.trigger = trigger
+        self.bindings = tuple(bindings)
+        self.signature = signature
+        self.directory = directory
+        self.is_async = is_async
+        self.kind = KINDS.get(trigger["type"], str(trigger["type"]))
+        self.durable_name = str(trigger.get(_OVERRIDES.get(self.kind, ""), None) or name)
+        self.parameter = str(trigger["name"])
+        self.clients: dict[str, str] = {}
+        self._journal = journal or Silent()
+        self._trigger_slot = signature.inputs[self.parameter]
+        self._foreign = [
+            (parameter, slot)
+            for parameter, slot in signature.inputs.items()
+            if parameter != self.parameter and slot.type != "durableClient"
+        ]
+        # An activity with nothing but its input takes the short way in `call`.
+        self._plain = (
+            len(signature.inputs) == 1
+            and not signature.outputs
+            and not signature.wants_context
+            and signature.returns is not None
+            and signature.returns.type == trigger["type"]
+        )
+        self._decode = self._trigger_slot.converter.decode
+        self._encode = signature.returns.converter.encode if signature.returns else None
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} function {self.name}>"
+
+    # -- activities ------------------------------------------------------------------------------------------
+    def call(self, input_text: str) -> str | None:
+        """Run a plain activity; any thread but the host's own."""
+        if self._plain:
+            value = self._decode(Datum(input_text, "string"), trigger_metadata=_NOTHING)
+            return self._stored(self.callable(**{self.parameter: value}))
+        return self._settled(self.invoke(Datum(input_text, "string")))
+
+    async def call_async(self, input_text: str) -> str | None:
+        """Run an `async def` activity; on the users' loop."""
+        if self._plain:
+            value = self._decode(Datum(input_text, "string"), trigger_metadata=_NOTHING)
+            return self._stored(await self.callable(**{self.parameter: value}))
+        return self._settled(await self.invoke_async(Datum(input_text, "string")))
+
+    def _stored(self, value: Any) -> str | None:
+        assert self._encode is not None  # or it were not plain
+        return stored_result(self._encode(value, expected_type=None).value)
+
+    def _settled(self, result: Result) -> str | None:
+        self.note_outputs(result.outputs)
+        returns, returned = self.signature.returns, result.returned
+        if returned is None or returns is None or returned.value is None:
+            return None
+        if returns.type != self.trigger["type"]:  # `$return` is bound to a queue or the like
+            self.note_outputs({"$return": returned})
+            return None
+        return stored_result(returned.value)
+
+    # -- every function --------------------------------------------------------------------------------------
+    def invoke(
+        self, data: Datum, metadata: Mapping[str, Datum] | None = None, invocation: Invocation | None = None
+    ) -> Result:
+        """Run a plain function with `data` for its trigger; any thread but the host's own.
+
+        TypeError or ValueError if a value fits no binding, NotConnected, NoReturnBinding, or what it raised.
+        """
+        invocation = invocation or (self.new_invocation() if self.signature.wants_context else None)
+        arguments = self._arguments(data, metadata or _NOTHING, invocation)
+        if invocation is None:
+            return self._result(self.callable(**arguments), arguments)
+        _thread_local.invocation_id = invocation.invocation_id
+        try:
+            return self._result(self.callable(**arguments), arguments)
+        finally:
+            _thread_local.invocation_id = None
+
+    async def invoke_async(
+        self, data: Datum, metadata: Mapping[str, Datum] | None = None, invocation: Invocation | None = None
+    ) -> Result:
+        """Run an `async def` function with `data` for its trigger; on the users' loop. Raises as `invoke`."""
+        invocation = invocation or (self.new_invocation() if self.signature.wants_context else None)
+        arguments = self._arguments(data, metadata or _NOTHING, invocation)
+        if invocation is not None:
+            _thread_local.invocation_id = invocation.invocation_id
+        return self._result(await self.callable(**arguments), arguments)
+
+    def new_invocation(self, trace_parent: str = "", trace_state: str = "") -> Invocation:
+        return Invocation(
+            self.name,
+            self.directory,
+            str(uuid.uuid4()),
+            TraceContext(trace_parent or f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-00", trace_state),
+            RetryContext(),
+            _thread_local,
+        )
+
+    def note_outputs(self, outputs: Mapping[str, Datum]) -> None:
+        """Say what went to output bindings: there is nothing here to send it to."""
+        for parameter, datum in outputs.items():
+            kind = self._output_slot(parameter).type
+            self._journal.note(
+                f"{self.name}: its {kind} output is not connected here; it would have got {_shown(datum)}."
+            )
+
+    def _output_slot(self, parameter: str) -> Slot:
+        slot = self.signature.outputs.get(parameter) or self.signature.returns
+        assert slot is not None
+        return slot
+
+    def _arguments(
+        self, data: Datum, metadata: Mapping[str, Datum], invocation: Invocation | None
+    ) -> dict[str, Any]:
+        for parameter, slot in self._foreign:
+            raise NotConnected(
+                f"'{self.name}' reads '{parameter}' from a {slot.type} binding, which is not connected here; "
+                "use Azure Functions Core Tools for this function."
+            )
+        arguments: dict[str, Any] = {
+            self.parameter: self._trigger_slot.decode(data, metadata),
+            **self.clients,
+        }
+        if self.signature.wants_context:
+            arguments["context"] = invocation
+        for parameter in self.signature.outputs:
+            arguments[parameter] = Out()
+        return arguments
+
+    def _result(self, value: Any, arguments: Mapping[str, Any]) -> Result:
+        returns = self.signature.returns
+        if returns is None and value is not None:
+            raise NoReturnBinding(
+                f"function '{self.name}' without a $return binding returned a non-None value"
+            )
+        outputs = {}
+        for parameter, slot in self.signature.outputs.items():
+            given = arguments[parameter].get()
+            datum = slot.encode(given) if given is not None else None
+            if datum is not None and datum.type is not None:
+                outputs[parameter] = datum
+        return Result(returns.encode(value) if returns else None, outputs)
+
+
+class Functions:
+    """Functions by durable name, compared without case, as the extension compares them."""
+
+    def __init__(self, functions: Iterable[Function]) -> None:
+        self._by_name = {function.durable_name.lower(): function for function in functions}
+
+    def get(self, name: str) -> Function | None:
+        return self._by_name.get(name.lower())
+
+    @property
+    def names(self) -> list[str]:
+        """As declared, in the order of declaration."""
+        return [function.durable_name for function in self._by_name.values()]
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._by_name
+
+    def __iter__(self) -> Iterator[Function]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+
+class App:
+    """The loaded function app.
+
+    `functions` are those that run here, in order; `disabled` the names of those switched off by settings;
+    `notes` sentences a person should read at start-up (what is not polled, what is not connected).
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        functions: Iterable[Function],
+        disabled: Iterable[str] = (),
+        notes: Iterable[str] = (),
+    ) -> None:
+        self.root = root
+        self.functions = list(functions)
+        self.disabled = list(disabled)
+        self.notes = list(notes)
+        of_kind = self._of_kind
+        self.activities = Functions(of_kind("activity"))
+        self.orchestrators = Functions(of_kind("orchestration"))
+        self.entities = Functions(of_kind("entity"))
+        self.http_functions = of_kind("http")
+        self.timers = of_kind("timer")
+        self.others = [function for function in self.functions if function.kind not in KINDS.values()]
+        self._by_name = {function.name.lower(): function for function in self.functions}
+
+    def get(self, name: str) -> Function | None:
+        """The function of this (indexed) name, whatever its kind; case does not count."""
+        return self._by_name.get(name.lower())
+
+    def connect(self, client_json: Callable[[str | None, str | None], str]) -> None:
+        """Give every durable client its JSON; `client_json(task_hub, connection)` builds it.
+
+        Called once the host knows its address, before any function runs.
+        """
+        for function in self.functions:
+            function.clients = {
+                parameter: client_json(slot.binding.get("taskHub"), slot.binding.get("connectionName"))
+                for parameter, slot in function.signature.inputs.items()
+                if slot.type == "durableClient"
+            }
+
+    def _of_kind(self, kind: str) -> list[Function]:
+        return [function for function in self.functions if function.kind == kind]
+
+
+_NOTHING: Mapping[str, Datum] = {}
+
+# What json.dumps writes that the extension's own serialiser would write otherwise.
+_NOT_COMPACT = re.compile(r'": |, |\\u|NaN|Infinity|^\{"\$')
+
+
+def stored_result(text: str) -> str | None:
+    """A function's JSON result as the extension stores it: compact, raw UTF-8, None for `null`.
+
+    NaN and the infinities become strings; `$type` and `$id` at the start of an object are taken for
+    Newtonsoft's metadata and vanish (both recorded on the extension).
+    """
+    if text == "null":
+        return None
+    if not _NOT_COMPACT.search(text):
+        return text
+    value = json.loads(text, parse_constant=str)
+    if isinstance(value, dict):
+        for key in list(value):
+            if key not in ("$type", "$id"):
+                break
+            del value[key]
+    compact = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    try:
+        compact.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: only an escape can carry it
+        compact = json.dumps(value, separators=(",", ":"))
+    return compact
+
+
+def _shown(datum: Datum) -> str:
+    text = datum.value if isinstance(datum.value, str) else repr(datum.value)
+    return text if len(text) <= 200 else text[:200] + "…"
