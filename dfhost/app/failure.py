@@ -6,26 +6,13 @@ this host's own frames are cut from the front. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from traceback import StackSummary, extract_tb
 from types import TracebackType
 
+from dfhost.engine.failures import Failure
+
 _OURS = str(Path(__file__).resolve().parent.parent)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An exception in words.
-
-    `type_name` "ValueError"; `message` its `str()`; `text` "ValueError: bad", which is what the real worker
-    reports; `stack` the formatted frames without header and footer, each line ended by a newline.
-    """
-
-    type_name: str
-    message: str
-    text: str
-    stack: str
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -1,0 +1,169 @@
+"""The seam to the SDK's classic protocol: one JSON text in, one JSON text out, for orchestrators and entities.
+
+The orchestrator's handle is made again by the SDK's own public `Orchestrator.create`, around a generator that
+passes everything through and notes two things on the way: the context, whose open tasks carry the SDK's ids,
+and the task that the user's code is parked at. An orchestrator that is not a plain SDK handle (someone
+wrapped it) is called as it is, without the notes.
+
+A second protocol (the SDK's 2.x speaks gRPC) would be a second module like this one.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from types import GeneratorType
+from typing import Any
+
+from azure.durable_functions import Orchestrator
+from azure.durable_functions.models.actions.NoOpAction import NoOpAction
+from azure.durable_functions.models.Task import RetryAbleTask, TaskBase, WhenAllTask, WhenAnyTask
+
+from dfhost.app.failure import failure_of
+from dfhost.engine.failures import MARKER, Failure
+from dfhost.engine.payloads import loads
+from dfhost.engine.reply import Awaited, OpenTask, Reply
+
+# What the SDK's own handles run; a wrapper someone put around one has other code.
+_HANDLE_CODE = Orchestrator.create(lambda context: None).__code__
+
+# The SDK warns of completions that find no task, which is every late one; that is no news to anybody.
+warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
+
+
+class _Notes:
+    """What was seen during one replay."""
+
+    __slots__ = ("context", "parked_at")
+
+    def __init__(self) -> None:
+        self.context: Any = None
+        self.parked_at: Any = None
+
+
+class Replayer:
+    """Replays one orchestrator function. Thread-safe: each call keeps its own notes."""
+
+    def __init__(self, handle: Callable[[Any], str]) -> None:
+        self._handle = handle
+        user_function = getattr(handle, "orchestrator_function", None)
+        watched = getattr(handle, "__code__", None) is _HANDLE_CODE and user_function is not None
+        self._user_function = user_function if watched else None
+
+    def __call__(self, trigger: str) -> Reply:
+        """One replay. `trigger` is the orchestration trigger's JSON; nothing is raised."""
+        notes = _Notes()
+        try:
+            text = self._watching(notes)(trigger)
+        except BaseException as error:  # user code may raise anything, SystemExit included
+            reply = _raised(failure_of(error))
+        else:
+            reply = _returned(text)
+        if notes.context is not None:
+            reply.open = _open_tasks(notes.context)
+            if not reply.ended and isinstance(notes.parked_at, TaskBase):
+                reply.awaited = _awaited(notes.parked_at)
+        return reply
+
+    def _watching(self, notes: _Notes) -> Callable[[Any], str]:
+        user_function = self._user_function
+        if user_function is None:
+            return self._handle
+
+        def watched(context: Any) -> Any:
+            notes.context = context
+            result = user_function(context)
+            return _watch(result, notes) if isinstance(result, GeneratorType) else result
+
+        handle: Callable[[Any], str] = Orchestrator.create(watched)
+        handle.__dict__.update({k: v for k, v in vars(self._handle).items() if k != "orchestrator_function"})
+        return handle
+
+
+def _watch(generator: Generator[Any, Any, Any], notes: _Notes) -> Generator[Any, Any, Any]:
+    """Pass everything through and note what was yielded last."""
+    try:
+        task = next(generator)
+        while True:
+            notes.parked_at = task
+            try:
+                value = yield task
+            except GeneratorExit:
+                generator.close()
+                raise
+            except BaseException as error:
+                task = generator.throw(error)
+            else:
+                task = generator.send(value)
+    except StopIteration as stop:
+        return stop.value
+
+
+def _returned(text: str) -> Reply:
+    try:
+        state = loads(text)
+        return Reply(
+            actions=state["actions"][0] if state["actions"] else [],
+            is_done=state["isDone"],
+            output=state.get("output"),
+            custom_status=state.get("customStatus"),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        message = f"the orchestrator answered {str(text)[:200]!r}"
+        return Reply(crash=Failure("ValueError", message, f"ValueError: {message}", ""))
+
+
+def _raised(failure: Failure) -> Reply:
+    """The SDK raises a failed orchestration: message, marker, and the state as JSON. Only the JSON is read.
+
+    It is looked for from the end, so that a message which contains the marker itself does no harm.
+    """
+    head, marker, tail = failure.message.rpartition(MARKER)
+    while marker:
+        try:
+            state = loads(tail)
+            return Reply(
+                actions=state["actions"][0] if state["actions"] else [],
+                custom_status=state.get("customStatus"),
+                error=state["error"],
+            )
+        except (ValueError, TypeError, KeyError):
+            head, marker, more = head.rpartition(MARKER)
+            tail = more + MARKER + tail
+    return Reply(crash=failure)
+
+
+def _awaited(task: Any) -> Awaited | None:
+    """What `task` needs, from the SDK's own tree of tasks."""
+    if isinstance(task, RetryAbleTask):
+        return Awaited(frozenset((task.children[0].id,)), True)
+    if isinstance(task, (WhenAllTask, WhenAnyTask)):
+        parts = [_awaited(child) for child in task.pending_tasks]
+        if None in parts:
+            return None
+        known = [part for part in parts if part is not None]
+        keys = frozenset().union(*(part.keys for part in known))
+        together = isinstance(task, WhenAllTask) and all(part.all for part in known)
+        # Two waits of one name share a key: then every arrival counts.
+        return Awaited(keys, together and len(keys) == sum(len(part.keys) for part in known))
+    return None if task.id is None else Awaited(frozenset((task.id,)), True)
+
+
+def _open_tasks(context: Any) -> Mapping[int, Callable[[], OpenTask]]:
+    def describe(task: Any) -> Callable[[], OpenTask]:
+        return lambda: _describe(task)
+
+    return {
+        task_id: describe(task)
+        for task_id, task in context.open_tasks.items()
+        if isinstance(task_id, int) and not isinstance(task, list)
+    }
+
+
+def _describe(task: Any) -> OpenTask:
+    action = task.action_repr
+    if isinstance(action, NoOpAction):
+        role = "timer" if task.parent.is_waiting_on_timer else "attempt"
+        return OpenTask(role, task.parent.children[0].id, None)
+    return OpenTask("call", task.id, json.loads(json.dumps(action.to_json(), default=str)))

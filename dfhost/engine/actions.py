@@ -1,0 +1,79 @@
+"""What an orchestrator asks for: the SDK's action list as values.
+
+The SDK's reply lists every action since the generation began, each time anew: ``{"actionType": 0,
+"functionName": "work", "input": "1"}``, compounds with their children in ``compoundActions``. This module
+knows the spelling; what the list *means* is `program.py`'s business.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# The numbers of the SDK's ActionType.
+CALL_ACTIVITY = 0
+CALL_ACTIVITY_WITH_RETRY = 1
+CALL_SUB_ORCHESTRATOR = 2
+CALL_SUB_ORCHESTRATOR_WITH_RETRY = 3
+CONTINUE_AS_NEW = 4
+CREATE_TIMER = 5
+WAIT_FOR_EVENT = 6
+CALL_ENTITY = 7
+CALL_HTTP = 8
+SIGNAL_ENTITY = 9
+WHEN_ANY = 11
+WHEN_ALL = 12
+
+COMPOUNDS = frozenset((WHEN_ANY, WHEN_ALL))
+WITH_RETRY = frozenset((CALL_ACTIVITY_WITH_RETRY, CALL_SUB_ORCHESTRATOR_WITH_RETRY))
+#: Appended at the call, not at a yield; nothing waits for them.
+FIRE_AND_FORGET = frozenset((SIGNAL_ENTITY, CONTINUE_AS_NEW))
+
+HTTP_ACTIVITY = "BuiltIn::HttpActivity"  # the extension's name for call_http, seen in histories
+
+Action = dict[str, Any]
+
+_WORDS = {
+    CALL_ACTIVITY: "call_activity",
+    CALL_ACTIVITY_WITH_RETRY: "call_activity_with_retry",
+    CALL_SUB_ORCHESTRATOR: "call_sub_orchestrator",
+    CALL_SUB_ORCHESTRATOR_WITH_RETRY: "call_sub_orchestrator_with_retry",
+    CONTINUE_AS_NEW: "continue_as_new",
+    CREATE_TIMER: "create_timer",
+    WAIT_FOR_EVENT: "wait_for_external_event",
+    CALL_ENTITY: "call_entity",
+    CALL_HTTP: "call_http",
+    SIGNAL_ENTITY: "signal_entity",
+    WHEN_ANY: "task_any",
+    WHEN_ALL: "task_all",
+}
+
+
+def describe(action: Action) -> str:
+    """The action as the user wrote it, roughly: ``call_activity('work', "item-1")``, ``task_all(3 tasks)``."""
+    kind = action["actionType"]
+    word = _WORDS.get(kind, f"action {kind}")
+    if kind in COMPOUNDS:
+        children = action["compoundActions"]
+        if len(children) == 1:
+            # A retried call and a long timer arrive wrapped in a task_all of one.
+            return describe(children[0])
+        return f"{word}({len(children)} tasks)"
+    if kind == CREATE_TIMER:
+        return f"{word}({action['fireAt']})"
+    if kind == WAIT_FOR_EVENT:
+        return f"{word}({action['externalEventName']!r})"
+    if kind in (CALL_ENTITY, SIGNAL_ENTITY):
+        return f"{word}({action['instanceId']!r}, {action['operation']!r})"
+    if kind == CALL_HTTP:
+        request = action["httpRequest"]
+        return f"{word}({request['method']!r}, {request['uri']!r})"
+    if kind == CONTINUE_AS_NEW:
+        return f"{word}({brief(action.get('input'))})"
+    return f"{word}({action['functionName']!r}, {brief(action.get('input'))})"
+
+
+def brief(text: str | None, limit: int = 40) -> str:
+    """The beginning of a payload, for people."""
+    if text is None:
+        return "None"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

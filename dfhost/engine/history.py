@@ -1,0 +1,264 @@
+"""History events: their wire form, and the little of each that the engine reads.
+
+An event is kept as ready JSON text, since the SDK wants the whole history as one text at every replay: the
+engine joins texts and never parses them again. Foreign spellings (``TaskScheduledId``, ``IsPlayed``) live here
+and in `trigger.py` only. Key order and null keys are those of the Durable Task extension 3.15, recorded.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any, NamedTuple
+
+# The numbers of DurableTask.Core's EventType. The SDK has the same ones in HistoryEventType; the engine does
+# not import the SDK, so that it can be read and tested without it.
+EXECUTION_STARTED = 0
+EXECUTION_COMPLETED = 1
+EXECUTION_TERMINATED = 3
+TASK_SCHEDULED = 4
+TASK_COMPLETED = 5
+TASK_FAILED = 6
+SUB_ORCHESTRATION_CREATED = 7
+SUB_ORCHESTRATION_COMPLETED = 8
+SUB_ORCHESTRATION_FAILED = 9
+TIMER_CREATED = 10
+TIMER_FIRED = 11
+ORCHESTRATOR_STARTED = 12
+ORCHESTRATOR_COMPLETED = 13
+EVENT_SENT = 14
+EVENT_RAISED = 15
+CONTINUED_AS_NEW = 16
+GENERIC = 17
+SUSPENDED = 19
+RESUMED = 20
+
+#: What starts work, and so must be matched by the orchestrator's actions at every replay.
+SCHEDULING = frozenset((TASK_SCHEDULED, SUB_ORCHESTRATION_CREATED, TIMER_CREATED, EVENT_SENT))
+FAILURES = frozenset((TASK_FAILED, SUB_ORCHESTRATION_FAILED))
+
+_SUCCEEDS = frozenset((TASK_COMPLETED, SUB_ORCHESTRATION_COMPLETED, TASK_FAILED, SUB_ORCHESTRATION_FAILED))
+_PLAYED, _NOT_PLAYED = '"IsPlayed":true', '"IsPlayed":false'
+
+
+class Event(NamedTuple):
+    """One history event.
+
+    `key` is what it is about: the id of the task for what schedules or ends one, the event's name for
+    EVENT_RAISED, else None. `name` is the function's name where the event has one. `text` is the JSON.
+    """
+
+    kind: int
+    key: Any
+    name: str | None
+    text: str
+
+    def played(self) -> Event:
+        """The same event as a later episode sees it (DTFx marks what it has processed)."""
+        if self.kind in _NEVER_PLAYED:
+            return self
+        head, _, tail = self.text.rpartition(_NOT_PLAYED)
+        return self._replace(text=head + _PLAYED + tail) if head else self
+
+
+# DTFx writes these itself, after the replay, and never marks them (recorded).
+_NEVER_PLAYED = frozenset(
+    (
+        TASK_SCHEDULED,
+        SUB_ORCHESTRATION_CREATED,
+        TIMER_CREATED,
+        EVENT_SENT,
+        ORCHESTRATOR_STARTED,
+        ORCHESTRATOR_COMPLETED,
+    )
+)
+
+
+def timestamp(at: datetime) -> str:
+    """UTC with a fraction and Z, the form the SDK and .NET both write: ``2026-11-22T15:29:11.170000Z``."""
+    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment(text: str) -> datetime:
+    """The time that `text` names, read as UTC: up to seven digits of a second, of which six count."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(whole).replace(
+        microsecond=int((fraction + "000000")[:6]), tzinfo=timezone.utc
+    )
+
+
+def parse(text: str) -> Event:
+    """The event that `text` holds; used when a history is read back from a file."""
+    data = json.loads(text)
+    kind = data["EventType"]
+    if kind in _SUCCEEDS:
+        key = data["TaskScheduledId"]
+    elif kind == TIMER_FIRED:
+        key = data["TimerId"]
+    elif kind == EVENT_RAISED:
+        key = data["Name"]
+    elif kind in SCHEDULING:
+        key = data["EventId"]
+    else:
+        key = None
+    return Event(kind, key, data.get("Name"), text)
+
+
+def nullable(text: str | None) -> str:
+    return "null" if text is None else quote(text)
+
+
+def _tail(at: str, event_id: int = -1) -> str:
+    return f'"EventId":{event_id},{_NOT_PLAYED},"Timestamp":"{at}"}}'
+
+
+# -- an episode's brackets -----------------------------------------------------------------------------------
+
+
+def orchestrator_started(at: str) -> Event:
+    return Event(ORCHESTRATOR_STARTED, None, None, f'{{"EventType":12,{_tail(at)}')
+
+
+def orchestrator_completed(at: str) -> Event:
+    return Event(ORCHESTRATOR_COMPLETED, None, None, f'{{"EventType":13,{_tail(at)}')
+
+
+# -- an execution's life -------------------------------------------------------------------------------------
+
+
+def execution_started(
+    at: str,
+    *,
+    instance_id: str,
+    execution_id: str,
+    name: str,
+    version: str | None,
+    input: str | None,
+    parent: str = "null",
+    generation: int | None = 0,
+) -> Event:
+    """`parent`: the JSON of ParentInstance (`parent_instance`); `generation`: 0 for a client's start, else None."""
+    text = (
+        f'{{"OrchestrationInstance":{{"InstanceId":{quote(instance_id)},"ExecutionId":{quote(execution_id)}}},'
+        f'"EventType":0,"ParentInstance":{parent},"Name":{quote(name)},"Version":{nullable(version)},'
+        f'"Input":{nullable(input)},"Tags":null,"Correlation":null,"ParentTraceContext":null,'
+        f'"ScheduledStartTime":null,"Generation":{"null" if generation is None else generation},'
+        f'"GenerateNewTrace":false,{_tail(at)}'
+    )
+    return Event(EXECUTION_STARTED, None, name, text)
+
+
+def parent_instance(
+    *, instance_id: str, execution_id: str, name: str, task_id: int, version: str | None = None
+) -> str:
+    return (
+        f'{{"Name":{quote(name)},"OrchestrationInstance":{{"InstanceId":{quote(instance_id)},'
+        f'"ExecutionId":{quote(execution_id)}}},"TaskScheduleId":{task_id},"Version":{nullable(version)}}}'
+    )
+
+
+_STATUS_NUMBERS = {"Completed": 1, "ContinuedAsNew": 2, "Failed": 3, "Terminated": 5}
+
+
+def execution_completed(at: str, event_id: int, status: str, result: str | None) -> Event:
+    kind = CONTINUED_AS_NEW if status == "ContinuedAsNew" else EXECUTION_COMPLETED
+    text = (
+        f'{{"EventType":{kind},"OrchestrationStatus":{_STATUS_NUMBERS[status]},"Result":{nullable(result)},'
+        f'"FailureDetails":null,{_tail(at, event_id)}'
+    )
+    return Event(kind, None, None, text)
+
+
+def execution_terminated(at: str, reason: str | None) -> Event:
+    return Event(EXECUTION_TERMINATED, None, None, f'{{"EventType":3,"Input":{nullable(reason)},{_tail(at)}')
+
+
+def suspended(at: str, reason: str | None) -> Event:
+    return Event(SUSPENDED, None, None, f'{{"EventType":19,"Reason":{nullable(reason)},{_tail(at)}')
+
+
+def resumed(at: str, reason: str | None) -> Event:
+    return Event(RESUMED, None, None, f'{{"EventType":20,"Reason":{nullable(reason)},{_tail(at)}')
+
+
+def generic(at: str, data: str | None, event_id: int = -1) -> Event:
+    """What a rewind leaves in the place of a failure, and what wakes the instance afterwards."""
+    return Event(GENERIC, None, None, f'{{"Data":{nullable(data)},"EventType":17,{_tail(at, event_id)}')
+
+
+# -- work begins ---------------------------------------------------------------------------------------------
+
+
+def task_scheduled(at: str, task_id: int, name: str, input: str | None = None) -> Event:
+    text = (
+        f'{{"EventType":4,"Name":{quote(name)},"Version":"","Input":{nullable(input)},'
+        f'"ParentTraceContext":null,"Tags":null,{_tail(at, task_id)}'
+    )
+    return Event(TASK_SCHEDULED, task_id, name, text)
+
+
+def sub_orchestration_created(
+    at: str, task_id: int, name: str, instance_id: str, version: str | None, input: str | None = None
+) -> Event:
+    text = (
+        f'{{"EventType":7,"Name":{quote(name)},"Version":{nullable(version)},"InstanceId":{quote(instance_id)},'
+        f'"Input":{nullable(input)},"ClientSpanId":null,"Tags":null,{_tail(at, task_id)}'
+    )
+    return Event(SUB_ORCHESTRATION_CREATED, task_id, name, text)
+
+
+def timer_created(at: str, timer_id: int, fire_at: str) -> Event:
+    return Event(
+        TIMER_CREATED, timer_id, None, f'{{"EventType":10,"FireAt":"{fire_at}",{_tail(at, timer_id)}'
+    )
+
+
+def event_sent(at: str, task_id: int, instance_id: str, name: str, input: str) -> Event:
+    text = (
+        f'{{"EventType":14,"InstanceId":{quote(instance_id)},"Name":{quote(name)},"Input":{quote(input)},'
+        f"{_tail(at, task_id)}"
+    )
+    return Event(EVENT_SENT, task_id, name, text)
+
+
+# -- work ends -----------------------------------------------------------------------------------------------
+
+
+def task_completed(at: str, task_id: int, result: str | None) -> Event:
+    text = f'{{"EventType":5,"TaskScheduledId":{task_id},"Result":{nullable(result)},{_tail(at)}'
+    return Event(TASK_COMPLETED, task_id, None, text)
+
+
+def task_failed(at: str, task_id: int, reason: str, details: str | None) -> Event:
+    text = (
+        f'{{"EventType":6,"TaskScheduledId":{task_id},"Reason":{quote(reason)},"Details":{nullable(details)},'
+        f'"FailureDetails":null,{_tail(at)}'
+    )
+    return Event(TASK_FAILED, task_id, None, text)
+
+
+def sub_orchestration_completed(at: str, task_id: int, result: str | None) -> Event:
+    text = f'{{"EventType":8,"TaskScheduledId":{task_id},"Result":{nullable(result)},{_tail(at)}'
+    return Event(SUB_ORCHESTRATION_COMPLETED, task_id, None, text)
+
+
+def sub_orchestration_failed(at: str, task_id: int, reason: str | None, details: str | None) -> Event:
+    text = (
+        f'{{"EventType":9,"TaskScheduledId":{task_id},"Reason":{nullable(reason)},"Details":{nullable(details)},'
+        f'"FailureDetails":null,{_tail(at)}'
+    )
+    return Event(SUB_ORCHESTRATION_FAILED, task_id, None, text)
+
+
+def timer_fired(at: str, timer_id: int, fire_at: str) -> Event:
+    return Event(
+        TIMER_FIRED, timer_id, None, f'{{"EventType":11,"TimerId":{timer_id},"FireAt":"{fire_at}",{_tail(at)}'
+    )
+
+
+def event_raised(at: str, name: str, input: str) -> Event:
+    text = (
+        f'{{"EventType":15,"Name":{quote(name)},"Input":{quote(input)},"ParentTraceContext":null,{_tail(at)}'
+    )
+    return Event(EVENT_RAISED, name, name, text)

@@ -1,0 +1,32 @@
+"""The texts of outputs and custom statuses: compact JSON, in which NaN and the infinities are strings (recorded)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+CUSTOM_STATUS_LIMIT_KB = 16
+
+
+def compact(value: Any) -> str | None:
+    """JSON text without blanks; None for None, which the extension stores as nothing at all."""
+    return None if value is None else json.dumps(value, separators=(",", ":"))
+
+
+def loads(text: str) -> Any:
+    """`json.loads`, but the numbers that JSON does not have become strings."""
+    return json.loads(text, parse_constant=str)
+
+
+def custom_status_problem(text: str) -> str | None:
+    """The extension's sentence if the status is too large, counted in whole KB of UTF-16 (recorded)."""
+    if len(text) < 4096:  # at most four bytes a character: cannot reach the limit
+        return None
+    characters = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+    size = len(characters.encode("utf-16-le", "surrogatepass")) // 1024
+    if size <= CUSTOM_STATUS_LIMIT_KB:
+        return None
+    return (
+        f"The UTF-16 size of the JSON-serialized payload must not exceed {CUSTOM_STATUS_LIMIT_KB} KB. "
+        f"The current payload size is {size:,} KB."
+    )
