@@ -1,0 +1,165 @@
+"""The benchmark: `make bench`, or `python -m benchmarks.bench --help`.
+
+Starts dfhost as a user would (a process, a file, fsync on), talks HTTP to it from outside, measures the floor in
+turn with it, prints the tables and writes them with a plot. How things are measured: README.md beside this.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import figures, report
+from benchmarks.cases import CASES, EFFORT, FAN_OUT, Effort, Measured, measure, measure_at_once
+from benchmarks.client import Connection, RunFailed
+from benchmarks.host import scratch, serving
+from benchmarks.report import Results
+from benchmarks.worker import Worker
+
+HERE = Path(__file__).parent
+AT_ONCE = {"full": 200, "quick": 200, "smoke": 3}
+MAPS = {"full": (1_000, 10_000, 100_000), "quick": (1_000,), "smoke": (20,)}
+POOL = 50  # threads for the sleepers of the pool: the default is made for the number of cores
+PARTS = ("fan-out", "cases", "map", "start", "idle", "sleepers")
+
+
+def main() -> None:
+    options = _options()
+    began = time.perf_counter()
+    with scratch(options.work) as work:
+        floor = Worker(sys.executable, "benchmarks.floor", work / "floor.log")
+        try:
+            results = _url(options, work, floor) if options.url else _own(options, work, floor)
+        finally:
+            floor.close()
+    results.peers = report.read_peers(HERE / "peers.json")
+    results.seconds = time.perf_counter() - began
+    options.out.mkdir(parents=True, exist_ok=True)
+    picture = options.out / "results.svg"
+    drawn = bool(results.fan_out) and report.plot(results, picture)
+    if results.fan_out and not drawn:
+        _say("no plot: matplotlib is missing, `pip install 'dfhost[bench]'`")
+    text = report.markdown(results, picture.name if drawn else None)
+    (options.out / "results.md").write_text(text)
+    print(text)
+    _say(f"written to {options.out / 'results.md'}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.bench", description="Measure dfhost beside its floor, the SDK alone."
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", dest="profile", action="store_const", const="quick", help="a subset, 30 s")
+    size.add_argument(
+        "--smoke",
+        dest="profile",
+        action="store_const",
+        const="smoke",
+        help="every case once, tiny: does it work?",
+    )
+    parser.add_argument("--only", action="append", choices=PARTS, help="only this part; may be repeated")
+    parser.add_argument("--url", help="measure the host at this origin, which must serve benchmarks/app")
+    parser.add_argument("--key", default="", help="function key for --url")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder of results.md and results.svg")
+    parser.add_argument("--work", type=Path, help="folder for databases; a real disk, not a tmpfs")
+    options = parser.parse_args()
+    options.profile = options.profile or "full"
+    options.only = options.only or PARTS
+    return options
+
+
+def _own(options: argparse.Namespace, work: Path, floor: Worker) -> Results:
+    """All of it, each part on hosts of its own."""
+    profile: str = options.profile
+    effort, full, smoke = EFFORT[profile], profile == "full", profile == "smoke"
+    results = Results(command="make bench" if full else f"python -m benchmarks.bench --{profile}", machine=[])
+    database = None
+    if "fan-out" in options.only:
+        with serving(work, "fan-out") as host:
+            results.fan_out = _fan_outs(profile, effort, host.origin, "", floor)
+        database = work / "fan-out.db"
+    if "cases" in options.only:
+        for case in CASES:
+            with serving(work, case.name) as host:
+                results.cases += _sizes(
+                    case.sizes[profile],
+                    lambda n, case=case: measure(case, n, effort, Connection(host.origin), floor),
+                )
+            database = work / f"{case.name}.db"
+    if "sleepers" in options.only:
+        count, repeats = (1_000, 2) if full else (20, 1) if smoke else (300, 1)
+        with serving(work, "sleepers", threads=POOL) as host:
+            for kind in ("async", "sync"):
+                _say(f"sleepers, {kind}")
+                results.figures.append(figures.sleeping(host.origin, "", kind, count, 0.1, repeats, floor))
+    if "start" in options.only:
+        _say("starting")
+        results.figures += figures.starting(work, 9 if full else 1 if smoke else 3)
+        results.figures += figures.starting_full(
+            work, 100_000 if full else 100 if smoke else 10_000, 1 if smoke else 3
+        )
+    if "idle" in options.only:
+        _say("waiting instances")
+        results.figures += figures.idling(
+            work, 10_000 if full else 10 if smoke else 1_000, 0.2 if smoke else 3
+        )
+    if "map" in options.only:
+        _say("the map")
+        results.mapped = figures.mapping(work, MAPS[profile], floor)
+        if not results.mapped:
+            results.left_out.append(f"the map: the app of this repository has no POST {figures.MAP_ROUTE}")
+    results.machine = report.machine(work, database)
+    return results
+
+
+def _url(options: argparse.Namespace, work: Path, floor: Worker) -> Results:
+    """What can be measured through HTTP alone; the floor is that of this machine."""
+    profile: str = options.profile
+    effort = EFFORT[profile]
+    results = Results(
+        command=f"python -m benchmarks.bench --url {options.url}", machine=report.machine(work, None)
+    )
+    if "fan-out" in options.only:
+        results.fan_out = _fan_outs(profile, effort, options.url, options.key, floor)
+    if "cases" in options.only:
+        for case in CASES:
+            results.cases += _sizes(
+                case.sizes[profile],
+                lambda n, case=case: measure(case, n, effort, Connection(options.url, options.key), floor),
+            )
+    if "sleepers" in options.only:
+        for kind in ("async", "sync"):
+            results.figures.append(figures.sleeping(options.url, options.key, kind, 1_000, 0.1, 1, floor))
+    results.left_out.append("start, memory, idle instances and the map: not measured through --url")
+    return results
+
+
+def _fan_outs(profile: str, effort: Effort, origin: str, key: str, floor: Worker) -> list[Measured]:
+    connection = Connection(origin, key)
+    measured = _sizes(FAN_OUT.sizes[profile], lambda n: measure(FAN_OUT, n, effort, connection, floor))
+    connection.close()
+    _say(f"{AT_ONCE[profile]} fan-outs of 5 at once")
+    return [*measured, measure_at_once(AT_ONCE[profile], 5, effort, origin, key, floor)]
+
+
+def _sizes(sizes: tuple[int, ...], one: Callable[[int], Measured]) -> list[Measured]:
+    measured = []
+    for n in sizes:
+        result = one(n)
+        _say(f"{result.title}, {n:,}: {result.multiple:.2f} x floor ({result.host_seconds:.4f} s)")
+        measured.append(result)
+    return measured
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (RunFailed, RuntimeError, OSError, json.JSONDecodeError) as error:
+        sys.exit(f"benchmark stopped: {error}")

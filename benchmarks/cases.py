@@ -1,0 +1,176 @@
+"""The cases: what is run, at which sizes, and what must come out. `measure` times one beside its floor."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.client import Connection, Pace, RunFailed, run, run_many
+from benchmarks.worker import Worker
+
+CONNECTIONS = 20  # over which the runs that start at once are posted
+
+
+@dataclass(frozen=True)
+class Case:
+    """`sizes` by profile. `expected(n)` is the output a right run has."""
+
+    name: str
+    title: str
+    sizes: dict[str, tuple[int, ...]]
+    expected: Callable[[int], Any]
+    input: Callable[[int], dict[str, Any]] = field(default=lambda n: {"n": n})
+
+
+def processed(n: int) -> list[str]:
+    return [f"Processed item-{i}" for i in range(1, n + 1)]
+
+
+FAN_OUT = Case(
+    "fan_out",
+    "fan-out",
+    {"full": (5, 100, 1_000, 10_000), "quick": (5, 100, 1_000), "smoke": (5, 20)},
+    processed,
+)
+CASES = (
+    Case(
+        "chain",
+        "chain of activities",
+        {"full": (10, 100), "quick": (10, 50), "smoke": (3,)},
+        processed,
+    ),
+    Case(
+        "drain",
+        "task_any over what is left",
+        {"full": (100, 1_000), "quick": (100,), "smoke": (10,)},
+        processed,
+    ),
+    Case(
+        "settled",
+        "settled fan-out, 1 % fails",
+        {"full": (100, 1_000, 10_000), "quick": (100, 1_000), "smoke": (100,)},
+        lambda n: [None if i % 100 == 0 else i for i in range(1, n + 1)],
+    ),
+    Case(
+        "retried",
+        "retried fan-out, 20 % fail once",
+        {"full": (100, 1_000, 10_000), "quick": (100, 1_000), "smoke": (10,)},
+        lambda n: list(range(1, n + 1)),
+    ),
+    Case(
+        "timers",
+        "timers, due at once",
+        {"full": (100, 1_000, 10_000), "quick": (100, 1_000), "smoke": (10,)},
+        lambda n: n,
+    ),
+    Case(
+        "entities",
+        "entities x 100 signals",
+        {"full": (10, 100), "quick": (10,), "smoke": (2,)},
+        lambda n: [100] * n,
+        lambda n: {"n": n, "signals": 100},
+    ),
+)
+
+
+@dataclass
+class Measured:
+    """One case at one size: seconds of each repeat, the host's and the floor's, taken in turn."""
+
+    case: str
+    title: str
+    n: int
+    runs: int = 1
+    host: list[float] = field(default_factory=list)
+    floor: list[float] = field(default_factory=list)
+
+    @property
+    def host_seconds(self) -> float:
+        return statistics.median(self.host)
+
+    @property
+    def floor_seconds(self) -> float:
+        """For several runs at once: as many times the floor of one."""
+        return statistics.median(self.floor) * self.runs
+
+    @property
+    def multiple(self) -> float:
+        return self.host_seconds / self.floor_seconds
+
+    @property
+    def own_per_item(self) -> float:
+        """Seconds: what the host adds to the SDK's floor, per item."""
+        return (self.host_seconds - self.floor_seconds) / (self.n * self.runs)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Repeat until `seconds` are used up, at least `least` and at most `most` times."""
+
+    seconds: float
+    least: int
+    most: int
+
+
+EFFORT = {"full": Effort(6, 3, 60), "quick": Effort(1, 3, 30), "smoke": Effort(0, 1, 1)}
+
+
+def measure(case: Case, n: int, effort: Effort, connection: Connection, floor: Worker) -> Measured:
+    """Floor and host in turn, so that what else happens on the machine hits both."""
+    measured, pace = Measured(case.name, case.title, n), Pace()
+    route, input = f"/api/run/{case.name}", case.input(n)
+
+    def host() -> float:
+        seconds, output = run(connection, route, input, pace)
+        if output != case.expected(n):
+            raise RunFailed(f"{case.name} of {n}: wrong output {str(output)[:200]}")
+        return seconds
+
+    def ask_floor() -> float:
+        # Several in a row where one is short: the first after a pause finds cold caches.
+        answer = floor.ask(case=case.name, input=input, times=5 if n <= 10 else 3 if n <= 100 else 1)
+        if answer["output"] != case.expected(n):
+            raise RunFailed(f"the floor of {case.name} of {n}: wrong output {str(answer['output'])[:200]}")
+        return float(answer["seconds"])
+
+    if n <= 100 and effort.most > 1:  # warm-up, not counted
+        ask_floor()
+        host()
+    _repeat(effort, measured, ask_floor, host)
+    return measured
+
+
+def measure_at_once(count: int, n: int, effort: Effort, origin: str, key: str, floor: Worker) -> Measured:
+    """`count` fan-outs of n at once; the floor is `count` times that of one."""
+    measured = Measured("at_once", f"{count} runs at once", n, runs=count)
+    connections = [Connection(origin, key) for _ in range(CONNECTIONS)]
+
+    def host() -> float:
+        seconds, outputs = run_many(connections, "/api/run/fan_out", {"n": n}, count)
+        if outputs != [processed(n)] * count:
+            raise RunFailed(
+                f"{count} fan-outs of {n}: {sum(o != processed(n) for o in outputs)} wrong outputs"
+            )
+        return seconds
+
+    def ask_floor() -> float:
+        return float(floor.ask(case="fan_out", input={"n": n}, times=25)["seconds"])
+
+    if effort.most > 1:
+        host()
+    _repeat(effort, measured, ask_floor, host)
+    for connection in connections:
+        connection.close()
+    return measured
+
+
+def _repeat(
+    effort: Effort, measured: Measured, floor: Callable[[], float], host: Callable[[], float]
+) -> None:
+    until = time.perf_counter() + effort.seconds
+    while len(measured.host) < effort.most:
+        measured.floor.append(floor())
+        measured.host.append(host())
+        if len(measured.host) >= effort.least and time.perf_counter() > until:
+            break

@@ -1,0 +1,264 @@
+"""The figures that are not multiples of a floor: start, memory, status queries, idle instances, sleepers.
+
+Each function returns one or more `Figure`s; what a figure is measured against is said in its `beside`.
+"""
+
+import math
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.client import FINISHED, Connection, Pace, RunFailed, run
+from benchmarks.host import ROOT, Host, serving
+from benchmarks.worker import Worker
+
+IMPORTS = "import azure.durable_functions, aiohttp.web"
+MAP_ROUTE = "/api/start-map"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`value` is what was measured, `beside` what to hold it against, both ready to be read."""
+
+    what: str
+    value: str
+    beside: str
+
+
+# -- start ---------------------------------------------------------------------------------------------------
+def starting(work: Path, repeats: int) -> list[Figure]:
+    """Process start to first answer, beside the imports that no such host can do without."""
+    imports, starts = [], []
+    for number in range(repeats + 1):
+        imports.append(_imports())
+        with serving(work, f"start-{number}") as host:
+            starts.append(host.seconds_to_serve)
+    imports, starts = imports[1:] or imports, starts[1:] or starts  # the first may have had to compile
+    ratio = statistics.median(starts) / statistics.median(imports)
+    return [
+        Figure(
+            "`dfhost start` to its first answer",
+            f"{_ms(statistics.median(starts))} = {ratio:.2f} x",
+            f"`python -c '{IMPORTS}'` takes {_ms(statistics.median(imports))}",
+        )
+    ]
+
+
+def _imports() -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", IMPORTS], check=True, cwd=ROOT)
+    return time.perf_counter() - began
+
+
+def starting_full(work: Path, instances: int, repeats: int) -> list[Figure]:
+    """Start on a database with many finished instances, beside an empty one."""
+    with serving(work, "full") as host:
+        connection = Connection(host.origin)
+        run(connection, "/api/run/fan_out", {"n": 5}, Pace())
+        connection.close()
+    multiply(work / "full.db", instances)
+    empty, full = [], []
+    for number in range(repeats):
+        with serving(work, f"empty-{number}") as host:
+            empty.append(host.seconds_to_serve)
+        with serving(work, "full") as host:
+            full.append(host.seconds_to_serve)
+            if number == 0:
+                connection = Connection(host.origin)
+                run(connection, "/api/run/fan_out", {"n": 5}, Pace())
+                connection.close()
+    return [
+        Figure(
+            f"start with {instances:,} finished instances in the database",
+            _ms(statistics.median(full)),
+            f"with none: {_ms(statistics.median(empty))}",
+        )
+    ]
+
+
+def multiply(database: Path, instances: int) -> None:
+    """Copy what the file knows of its instances until there are `instances`, each under an id of its own.
+
+    Knows of the schema only that rows which belong to an instance carry its id in a column `instance_id`;
+    integer primary keys are given anew.
+    """
+    db = sqlite3.connect(database)
+    db.execute("PRAGMA synchronous=OFF")
+    with db:
+        db.execute("CREATE TEMP TABLE copies (n INTEGER PRIMARY KEY)")
+        db.executemany("INSERT INTO copies VALUES (?)", ((n,) for n in range(1, instances)))
+        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            columns = db.execute(f'PRAGMA table_info("{table}")').fetchall()
+            if "instance_id" not in [column[1] for column in columns]:
+                continue
+            keys = [column for column in columns if column[5]]
+            rowid = keys[0][1] if len(keys) == 1 and keys[0][2].upper() == "INTEGER" else None
+            kept = [column[1] for column in columns if column[1] != rowid]
+            values = ["instance_id || '-' || n" if name == "instance_id" else f'"{name}"' for name in kept]
+            names = ", ".join(f'"{name}"' for name in kept)
+            db.execute(
+                f'INSERT INTO "{table}" ({names}) SELECT {", ".join(values)} FROM "{table}" CROSS JOIN copies'
+            )
+    db.close()
+
+
+# -- many waiting instances ----------------------------------------------------------------------------------
+def idling(work: Path, instances: int, seconds: float) -> list[Figure]:
+    """CPU while nothing happens, and how fast one of the waiting is woken."""
+    with serving(work, "idle") as host:
+        connection = Connection(host.origin)
+        before = _cpu_share(host, seconds)
+        memory = host.memory()
+        began = time.perf_counter()
+        ids: list[str] = []
+        while len(ids) < instances:
+            body = {"prefix": f"wait-{len(ids)}-", "count": min(500, instances - len(ids))}
+            status, more = connection.post("/api/run-many/waiting", body)
+            if status != 200:
+                raise RunFailed(f"starting waiting instances was answered {status}: {more}")
+            ids += more
+        management = "/runtime/webhooks/durabletask/instances"
+        for id in ids:  # the last ones may still be on their way to their wait
+            while connection.get(f"{management}/{id}?showInput=false")[1]["runtimeStatus"] == "Pending":
+                time.sleep(0.01)
+        started = time.perf_counter() - began
+        _until_quiet(host)
+        after, grown = _cpu_share(host, seconds), host.memory()
+        woken = []
+        for id in ids[:: max(1, instances // 20)]:
+            began = time.perf_counter()
+            connection.post(f"{management}/{id}/raiseEvent/go", {})
+            while connection.get(f"{management}/{id}?showInput=false")[1]["runtimeStatus"] not in FINISHED:
+                pass
+            woken.append(time.perf_counter() - began)
+        connection.close()
+    figures = [
+        Figure(
+            f"raising the event of one of {instances:,} waiting instances, to its end",
+            _ms(statistics.median(woken)),
+            f"the {instances:,} were started in {started:.1f} s",
+        )
+    ]
+    if before is not None and after is not None and memory and grown:
+        figures += [
+            Figure(
+                f"CPU that {instances:,} waiting instances use",
+                f"{after:.2%} of a core",
+                f"{before:.2%} with none, each over {seconds:g} s",
+            ),
+            Figure(
+                "memory of a waiting instance",
+                f"{(grown - memory) / instances / 1024:.2f} KB",
+                "resident memory after, less before",
+            ),
+        ]
+    return figures
+
+
+def _cpu_share(host: Host, seconds: float) -> float | None:
+    before, began = host.cpu(), time.perf_counter()
+    time.sleep(seconds)
+    after, elapsed = host.cpu(), time.perf_counter() - began
+    return None if before is None or after is None else (after - before) / elapsed
+
+
+def _until_quiet(host: Host) -> None:
+    """What was begun may be written to the end first: at most 10 s."""
+    for _ in range(50):
+        if (_cpu_share(host, 0.2) or 0) < 0.02:
+            return
+
+
+# -- sleepers ------------------------------------------------------------------------------------------------
+def sleeping(
+    host: str, key: str, kind: str, count: int, seconds: float, repeats: int, floor: Worker
+) -> Figure:
+    """Activities that only wait: how close to the concurrency that the settings allow."""
+    connection, pace = Connection(host, key), Pace()
+    _, bounds = connection.get("/api/about")
+    lanes = bounds["activities"] if kind == "async" else min(bounds["activities"], bounds["threads"])
+    asleep = math.ceil(count / lanes) * seconds
+    times, floors = [], []
+    for _ in range(repeats):
+        floors.append(float(floor.ask(case="fan_out", input={"n": count})["seconds"]))
+        body = {"n": count, "seconds": seconds, "kind": kind}
+        times.append(run(connection, "/api/run/sleepers", body, pace)[0])
+    connection.close()
+    ideal = asleep + statistics.median(floors)
+    taken = statistics.median(times)
+    call = "await asyncio.sleep" if kind == "async" else "time.sleep"
+    return Figure(
+        f"{count:,} activities of `{call}({seconds:g})`, {lanes} at once",
+        f"{taken:.2f} s = {taken / ideal:.2f} x the ideal",
+        f"ideal: {asleep:.2f} s asleep + {statistics.median(floors):.2f} s, the floor of a fan-out of as many",
+    )
+
+
+# -- the map -------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Mapped:
+    """One run of the map. Bytes and seconds; `queries` are the latencies of status queries during it."""
+
+    n: int
+    seconds: float
+    floor_per_item: float
+    peak_memory: int | None
+    queries: list[float]
+
+    @property
+    def multiple(self) -> float:
+        """Seconds per item over the floor per item of a fan-out of 100."""
+        return self.seconds / self.n / self.floor_per_item
+
+    @property
+    def p99(self) -> float:
+        return sorted(self.queries)[math.ceil(len(self.queries) * 0.99) - 1]
+
+
+def mapping(work: Path, sizes: tuple[int, ...], floor: Worker) -> list[Mapped]:
+    """The map of the app in this repository, each size on a host of its own; [] if it has none."""
+    mapped = []
+    for n in sizes:
+        with serving(work, f"map-{n}", folder=ROOT) as host:
+            connection = Connection(host.origin)
+            body = {"source": "numbers", "count": n, "activity": "process_item", "results": "values"}
+            before = [
+                float(floor.ask(case="fan_out", input={"n": 100}, times=5)["seconds"]) for _ in range(3)
+            ]
+            began = time.perf_counter()
+            status, links = connection.post(MAP_ROUTE, body)
+            if status == 404:
+                return []
+            if status != 202:
+                raise RunFailed(f"POST {MAP_ROUTE} was answered {status}: {links}")
+            state, queries = _watch(connection, links["statusQueryGetUri"])
+            seconds, peak = time.perf_counter() - began, host.peak_memory()
+            connection.close()
+            output = state["output"]
+            if state["runtimeStatus"] != "Completed" or output["succeeded"] != n:
+                raise RunFailed(f"the map of {n} ended as {state['runtimeStatus']}: {str(output)[:500]}")
+        after = [float(floor.ask(case="fan_out", input={"n": 100}, times=5)["seconds"]) for _ in range(3)]
+        mapped.append(Mapped(n, seconds, statistics.median(before + after) / 100, peak, queries))
+    return mapped
+
+
+def _watch(connection: Connection, url: str) -> tuple[dict[str, Any], list[float]]:
+    """Ask until it ends, every hundredth of the time gone by (at most every 0.2 s)."""
+    queries, began = [], time.perf_counter()
+    while True:
+        asked = time.perf_counter()
+        _, state = connection.get(url)
+        queries.append(time.perf_counter() - asked)
+        if state["runtimeStatus"] in FINISHED:
+            # The last answer carries the whole output: it is no query during the run.
+            return state, queries[:-1] or queries
+        time.sleep(min(0.2, max(0.002, (time.perf_counter() - began) / 100)))
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
