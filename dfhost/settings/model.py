@@ -1,0 +1,54 @@
+"""`Settings`: everything the host may be told, with the extension's defaults. A value, no behaviour.
+
+Names and defaults are those of the extension (DurableTaskOptions, AzureStorageOptions) and of the Functions
+host (host.json reference, ScriptJobHostOptionsSetup).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+def ten_per_cpu() -> int:
+    """The extension's default for each of its three limits: ten times the CPUs this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return 10 * (len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`Settings()` is what an empty host.json means."""
+
+    # -- the task hub ----------------------------------------------------------------------------------------
+    hub: str = "TestHubName"
+    connection: str = "Storage"  # storageProvider.connectionName, seen in the management URLs
+    max_activities: int = field(default_factory=ten_per_cpu)
+    max_orchestrators: int = field(default_factory=ten_per_cpu)
+    max_entities: int = field(default_factory=ten_per_cpu)
+    entity_batch_size: int = 5000
+    max_actions: int = 100_000
+    any_state_overridable: bool = False  # overridableExistingInstanceStates: AnyState
+    store_inputs: bool = False  # storeInputsInOrchestrationHistory
+    http_poll_seconds: float = 30.0  # httpSettings.defaultAsyncRequestSleepTimeMilliseconds
+    default_version: str | None = None
+    version_match: str = "CurrentOrOlder"  # or Strict, None
+    version_failure: str = "Reject"  # or Fail
+
+    # -- the function app ------------------------------------------------------------------------------------
+    route_prefix: str = "api"  # without slashes at its ends; "" for none
+    function_timeout: float | None = 1800.0  # seconds; None: no limit
+    functions: frozenset[str] = frozenset()  # host.json "functions": only these are loaded; empty: all
+
+    # -- this machine ----------------------------------------------------------------------------------------
+    app_settings: Mapping[str, str] = field(default_factory=dict)  # what `enter_environment` sets
+    port: int | None = None
+    address: str | None = None
+    cors: tuple[str, ...] = ()  # origins; ("*",) for all
+    cors_credentials: bool = False
+    log_levels: Mapping[str, int] = field(default_factory=dict)  # lower-case category -> Python's level
+
+    # -- for the console -------------------------------------------------------------------------------------
+    notes: tuple[str, ...] = ()  # sentences worth a line
+    without_effect: tuple[str, ...] = ()  # keys of host.json that make no difference here
