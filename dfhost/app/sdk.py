@@ -26,7 +26,8 @@ from dfhost.engine.payloads import loads
 from dfhost.engine.reply import Awaited, OpenTask, Reply
 
 # What the SDK's own handles run; a wrapper someone put around one has other code.
-_HANDLE_CODE = Orchestrator.create(lambda context: None).__code__
+_ANY_FUNCTION: Any = None
+_HANDLE_CODE = Orchestrator.create(_ANY_FUNCTION).__code__
 
 # The SDK warns of completions that find no task, which is every late one; that is no news to anybody.
 warnings.filterwarnings("ignore", message="Potential duplicate Task completion")

@@ -8,6 +8,7 @@ and in `trigger.py` only. Key order and null keys are those of the Durable Task 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any, NamedTuple
@@ -122,6 +123,22 @@ def orchestrator_started(at: str) -> Event:
 
 def orchestrator_completed(at: str) -> Event:
     return Event(ORCHESTRATOR_COMPLETED, None, None, f'{{"EventType":13,{_tail(at)}')
+
+
+def generation(at: str, started: Event, carried: Sequence[Event]) -> list[Event]:
+    """The history that a continued generation begins with, before its first replay.
+
+    Its closing event counts as played later on, unlike every other one of its kind (recorded).
+    """
+    completed = orchestrator_completed(at)
+    closing = completed._replace(text=completed.text.replace(_NOT_PLAYED, _PLAYED))
+    return [orchestrator_started(at), started, *carried, closing]
+
+
+def unplayed(text: str) -> str:
+    """The event's text as its first replay sees it."""
+    head, _, tail = text.rpartition(_PLAYED)
+    return head + _NOT_PLAYED + tail if head else text
 
 
 # -- an execution's life -------------------------------------------------------------------------------------

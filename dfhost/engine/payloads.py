@@ -18,11 +18,11 @@ def loads(text: str) -> Any:
     return json.loads(text, parse_constant=str)
 
 
-def custom_status_problem(text: str) -> str | None:
+def custom_status_problem(value: Any) -> str | None:
     """The extension's sentence if the status is too large, counted in whole KB of UTF-16 (recorded)."""
-    if len(text) < 4096:  # at most four bytes a character: cannot reach the limit
+    if value is None or len(text := compact(value) or "") < 4096:  # an escape has at most six letters
         return None
-    characters = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+    characters = json.dumps(value, ensure_ascii=False, separators=(",", ":")) if "\\u" in text else text
     size = len(characters.encode("utf-16-le", "surrogatepass")) // 1024
     if size <= CUSTOM_STATUS_LIMIT_KB:
         return None

@@ -108,6 +108,7 @@ class Program:
         self.continues = False
         self.carried: list[Event] = []
         self.is_suspended = False
+        self.has_retried = False
         self._held: list[Event] = []
         self._started = False  # the execution has: EXECUTION_STARTED was fed
         self._begun = False  # the awaited node was started
@@ -327,7 +328,7 @@ class Program:
         options = leaf.action["retryOptions"]
         last = leaf.attempt >= options["maxNumberOfAttempts"]
         pause = 0 if last else options["firstRetryIntervalInMilliseconds"]
-        leaf.retrying = True
+        leaf.retrying = self.has_retried = True
         self._await(leaf, self._decide(h.TIMER_CREATED, leaf, _later(self._now, pause)))
 
     def _fire(self, timer_id: int) -> None:

@@ -1,0 +1,152 @@
+"""Entities: the messages to and from them, and one batch of operations.
+
+Texts as the extension writes them (recorded): a request is a RequestMessage in the caller's EventSent and the
+entity's inbox, an answer a ResponseMessage under the request's id. An entity is persisted as the input of an
+eternal orchestration, so it shows in instance lists.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any, NamedTuple
+
+from dfhost.engine.failures import Failure, clean
+
+_TYPE = "Microsoft.Azure.WebJobs.Extensions.DurableTask.{0}, Microsoft.Azure.WebJobs.Extensions.DurableTask"
+
+
+class EntityId(NamedTuple):
+    """`name` is lower case, `key` is not touched; as an instance id ``@name@key``."""
+
+    name: str
+    key: str
+
+    @classmethod
+    def parse(cls, instance_id: str) -> EntityId:
+        name, _, key = instance_id[1:].partition("@")
+        return cls(name, key)
+
+    def __str__(self) -> str:
+        return f"@{self.name.lower()}@{self.key}"
+
+
+def entity_request(
+    *,
+    operation: str,
+    input: str | None,
+    request_id: str,
+    at: str,
+    signal: bool,
+    caller: tuple[str, str] | None = None,
+) -> str:
+    """One operation as a message. `input`: JSON text, which travels as a JSON string once more.
+
+    `caller`: instance and execution id of the orchestration that asks; a client's signal has none.
+    """
+    fields = [f'"$type":"{_TYPE.format("RequestMessage")}"', f'"op":{quote(operation)}']
+    if signal:
+        fields.append('"signal":true')
+    if input is not None:
+        fields.append(f'"input":{quote(quote(input) if caller else input)}')
+    fields.append(f'"id":"{request_id}"')
+    if caller:
+        fields += [f'"parent":{quote(caller[0])}', f'"parentExecution":{quote(caller[1])}']
+    fields += [f'"Timestamp":"{at}"', f'"Predecessor":"{at}"', f'"requestTime":"{at}"']
+    return "{" + ",".join(fields) + "}"
+
+
+def response(result: str, is_error: bool) -> str:
+    error = ',"exceptionType":"Error"' if is_error else ""
+    return f'{{"$type":"{_TYPE.format("ResponseMessage")}","result":{quote(result)}{error}}}'
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an orchestration that called an entity hears: an event named `request_id` with `text`."""
+
+    instance_id: str
+    execution_id: str
+    request_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One run of an entity over the operations that had arrived."""
+
+    entity: EntityId
+    trigger: str
+    requests: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """`state` is the text to store (``null`` once destroyed); `failures` one line for each that raised."""
+
+    exists: bool
+    state: str | None
+    answers: tuple[Answer, ...]
+    failures: tuple[str, ...] = ()
+
+
+def batch(entity_id: str, state: str | None, requests: Sequence[str]) -> Batch:
+    """The entity trigger for these requests. `state`: the stored text, None if there never was one."""
+    entity = EntityId.parse(entity_id)
+    parsed = tuple(json.loads(request) for request in requests)
+    operations = ",".join(
+        f'{{"name":{quote(r["op"])},"input":{"null" if r.get("input") is None else quote(r["input"])},'
+        f'"isSignal":{"true" if r.get("signal") else "false"},"id":{quote(r["id"])}}}'
+        for r in parsed
+    )
+    exists = state is not None and state != "null"
+    trigger = (
+        f'{{"self":{{"name":{quote(entity.name)},"key":{quote(entity.key)}}},'
+        f'"exists":{"true" if exists else "false"},'
+        f'"state":{quote(state) if exists and state is not None else "null"},"batch":[{operations}]}}'
+    )
+    return Batch(entity, trigger, parsed)
+
+
+def conclude(work: Batch, text: str) -> BatchResult:
+    """Read the SDK's reply: one result an operation, in order. ValueError or KeyError if it is not one."""
+    reply = json.loads(text)
+    results = reply["results"]
+    answers, failed = [], []
+    for request, result in zip(work.requests, results, strict=True):
+        if result["isError"]:
+            failed.append(f"{request['op']}: {json.loads(result['result'])}")
+        if not request.get("signal"):
+            answers.append(_answer(request, result["result"], result["isError"]))
+    return BatchResult(bool(reply["entityExists"]), reply["entityState"], tuple(answers), tuple(failed))
+
+
+def refuse(work: Batch, failure: Failure) -> BatchResult:
+    """The entity function could not answer at all: every caller hears why, and the state stays as it was.
+
+    The extension would run the batch again for ever, and everything behind it would wait.
+    """
+    text = json.dumps(clean(failure.text))
+    answers = tuple(_answer(r, text, True) for r in work.requests if not r.get("signal"))
+    return BatchResult(False, None, answers, tuple(f"{r['op']}: {failure.text}" for r in work.requests))
+
+
+def _answer(request: dict[str, Any], result: str, is_error: bool) -> Answer:
+    return Answer(request["parent"], request["parentExecution"], request["id"], response(result, is_error))
+
+
+def scheduler_state(exists: bool, state: str | None) -> str:
+    """What is stored as the entity's input, and shown as such in instance lists (recorded)."""
+    head = '"exists":true,' if exists else ""
+    tail = "" if state is None else f',"state":{quote(state)}'
+    return f'{{{head}"sorter":{{}}{tail}}}'
+
+
+def stored_state(input: str | None) -> str | None:
+    """The state's JSON text out of what `scheduler_state` made; None if the entity never stored any."""
+    if not input:
+        return None
+    state: str | None = json.loads(input).get("state")
+    return state
