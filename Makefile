@@ -29,3 +29,10 @@ install: .venv/.installed  ## the virtual environment, once
 
 clean:                ## forget the environment and every local run
 	rm -rf .venv .dfhost
+
+bench: install        ## measure speed beside the SDK's own floor (under 5 minutes)
+	@$(BIN)/python -c 'import matplotlib' 2>&- || $(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m benchmarks.bench
+
+bench-peers: install  ## measure other tools beside it, in an environment of their own
+	$(BIN)/python -m benchmarks.peers

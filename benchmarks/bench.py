@@ -36,6 +36,9 @@ def main() -> None:
             floor.close()
     results.peers = report.read_peers(HERE / "peers.json")
     results.seconds = time.perf_counter() - began
+    if not options.out:
+        print(report.markdown(results, plot=None))
+        return
     options.out.mkdir(parents=True, exist_ok=True)
     picture = options.out / "results.svg"
     drawn = bool(results.fan_out) and report.plot(results, picture)
@@ -63,10 +66,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=PARTS, help="only this part; may be repeated")
     parser.add_argument("--url", help="measure the host at this origin, which must serve benchmarks/app")
     parser.add_argument("--key", default="", help="function key for --url")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of results.md and results.svg")
+    parser.add_argument(
+        "--out", type=Path, help="write results.md and results.svg there; a full run: to benchmarks/"
+    )
     parser.add_argument("--work", type=Path, help="folder for databases; a real disk, not a tmpfs")
     options = parser.parse_args()
     options.profile = options.profile or "full"
+    if not options.out and options.profile == "full" and not options.only and not options.url:
+        options.out = HERE
     options.only = options.only or PARTS
     return options
 

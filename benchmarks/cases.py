@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.client import Connection, Pace, RunFailed, run, run_many
-from benchmarks.worker import Worker
+from benchmarks.worker import Worker, processed
 
 CONNECTIONS = 20  # over which the runs that start at once are posted
 
@@ -21,10 +21,6 @@ class Case:
     sizes: dict[str, tuple[int, ...]]
     expected: Callable[[int], Any]
     input: Callable[[int], dict[str, Any]] = field(default=lambda n: {"n": n})
-
-
-def processed(n: int) -> list[str]:
-    return [f"Processed item-{i}" for i in range(1, n + 1)]
 
 
 FAN_OUT = Case(

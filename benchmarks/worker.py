@@ -16,6 +16,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def processed(n: int) -> list[str]:
+    """What a fan-out of n items must return."""
+    return [f"Processed item-{i}" for i in range(1, n + 1)]
+
+
 def serve(work: Callable[[], Generator[Any, Any, None]]) -> None:
     """The inner end. `work` yields once when ready, is sent each question, and yields its answer.
 
@@ -27,6 +32,7 @@ def serve(work: Callable[[], Generator[Any, Any, None]]) -> None:
     print(json.dumps(next(generator)), file=answers)
     for line in sys.stdin:
         print(json.dumps(generator.send(json.loads(line))), file=answers)
+    generator.close()
 
 
 class Worker:
@@ -60,8 +66,12 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe:
-                pipe.close()
+        """Let it clean up after itself: the end of its input is the end of its work."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
