@@ -1,0 +1,131 @@
+"""Opening the database file: the lock, the schema and its versions, and what may be wrong with a file.
+
+Connections are configured here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from dfhost.errors import DatabaseError
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x64666873  # "dfhs": tells our files from other people's databases
+#: From version n to n + 1, in order; empty while there is one version.
+_MIGRATIONS: dict[int, str] = {}
+
+
+class Lock:
+    """One host owns one file: an advisory lock on ``FILE.lock``, gone with the process however it ends."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(database.name + ".lock")
+        try:
+            self._handle = open(self._path, "a+")
+        except OSError as error:
+            raise DatabaseError(f"The folder of {database} cannot be written to: {error.strerror}.") from None
+        try:
+            _lock(self._handle.fileno())
+        except OSError:
+            self._handle.seek(0)
+            owner = self._handle.read().strip()
+            self._handle.close()
+            raise DatabaseError(
+                f"{database} is in use by another host{f' (process {owner})' if owner else ''}: stop it, "
+                "or give this one a file of its own with --db."
+            ) from None
+        self._handle.truncate(0)
+        self._handle.write(str(os.getpid()))
+        self._handle.flush()
+
+    def release(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._handle.close()
+
+
+if sys.platform == "win32":  # pragma: no cover
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def connect(target: str, *, durable: bool) -> sqlite3.Connection:
+    """A connection in autocommit mode, for whichever thread uses it (the store sees to one at a time)."""
+    connection = sqlite3.connect(target, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection.execute("PRAGMA busy_timeout = 10000")  # a sqlite3 shell may hold the file for a moment
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    connection.execute("PRAGMA cache_size = -32000")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def open_database(database: Path) -> sqlite3.Connection:
+    """The writer's connection to a file that is there and up to date. DatabaseError with a sentence otherwise."""
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(f"The folder {database.parent} cannot be made: {error.strerror}.") from None
+    if database.is_dir():
+        raise DatabaseError(f"{database} is a folder, not a database file.")
+    try:
+        connection = connect(str(database), durable=True)
+        # WAL: readers see the last commit while the next one is written, and a commit is one fsync.
+        connection.execute("PRAGMA journal_mode = WAL")
+        prepare(connection, str(database))
+    except sqlite3.Error as error:
+        raise DatabaseError(explain(error, str(database))) from None
+    return connection
+
+
+def prepare(connection: sqlite3.Connection, label: str) -> None:
+    """Create or migrate the tables."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if not empty and application != _APPLICATION_ID:
+        raise DatabaseError(
+            f"{label} is a database of something else; give dfhost a file of its own with --db."
+        )
+    if version > SCHEMA_VERSION:
+        raise DatabaseError(
+            f"{label} was written by a newer dfhost (schema {version}, this one knows {SCHEMA_VERSION}): "
+            "upgrade dfhost, or use another file with --db."
+        )
+    if empty:
+        schema = files("dfhost.store").joinpath("schema.sql").read_text("utf-8")
+        connection.executescript(
+            f"BEGIN; {schema} PRAGMA application_id = {_APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+        return
+    for step in range(version, SCHEMA_VERSION):
+        connection.executescript(f"BEGIN; {_MIGRATIONS[step]}; PRAGMA user_version = {step + 1}; COMMIT;")
+
+
+def explain(error: sqlite3.Error, label: str) -> str:
+    """What SQLite's error means for the person at the terminal."""
+    text = str(error)
+    if "not a database" in text or "malformed" in text:
+        return (
+            f"{label} is not a database, or it is damaged ({text}). Move it away, or use another with --db."
+        )
+    if "readonly" in text or "read-only" in text:
+        return f"{label} is read-only: make the file and its folder writable, or use another with --db."
+    if "full" in text:
+        return f"The disk that holds {label} is full: nothing was lost, make room and start again."
+    if "locked" in text or "busy" in text:
+        return f"{label} is locked by another program (a sqlite3 shell in a transaction?): close it and try again."
+    if "unable to open" in text:
+        return f"{label} cannot be opened: is its folder there, and may this user write to it?"
+    return f"{label}: SQLite says {text!r}."

@@ -1,0 +1,650 @@
+"""The task hub's state: one public method = one transaction, named for what is true once it returns.
+
+Writing verbs return a future that is done after the commit; reading verbs answer at once from the last commit.
+Knows nothing of HTTP, user code or threads of its own but the writer's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from dfhost.engine.entities import Answer
+from dfhost.engine.execution import Activity, Child, Operation, Timer
+from dfhost.errors import DatabaseError, InstanceExists, InstanceNotFound, WrongState
+from dfhost.store import database as db
+from dfhost.store.writer import Writer
+
+T = TypeVar("T")
+
+FINISHED = ("Completed", "Failed", "Terminated", "Canceled")
+_FINISHED = "('Completed', 'Failed', 'Terminated', 'Canceled')"
+_COLUMNS = (
+    "instance_id, execution_id, name, version, status, input, output, custom_status, created_at, updated_at, "
+    "parent_id, parent_execution, parent_task"
+)
+
+
+class Row(NamedTuple):
+    """An instance as stored; times are ISO texts."""
+
+    instance_id: str
+    execution_id: str
+    name: str
+    version: str | None
+    status: str
+    input: str | None
+    output: str | None
+    custom_status: str | None
+    created_at: str
+    updated_at: str
+    parent_id: str | None = None
+    parent_execution: str | None = None
+    parent_task: int | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.status in FINISHED
+
+
+class Letter(NamedTuple):
+    """One entry of an inbox: a history event, or a request to an entity.
+
+    What ends a task names the execution it is for; the empty `execution_id` means whichever there is.
+    """
+
+    instance_id: str
+    seq: int
+    text: str
+    execution_id: str = ""
+
+
+class Work(NamedTuple):
+    """An activity that waits for a worker."""
+
+    instance_id: str
+    execution_id: str
+    activity: Activity
+
+
+class Result(NamedTuple):
+    """What an activity came to: `event` is its TaskCompleted or TaskFailed."""
+
+    work: Work
+    event: str
+
+
+class DueTimer(NamedTuple):
+    instance_id: str
+    timer_id: int
+    fire_at: str
+    execution_id: str
+
+
+@dataclass(slots=True)
+class Stored:
+    """All that a worker needs to go on with an instance."""
+
+    row: Row
+    history: list[str]
+    inbox: list[Letter]
+
+
+@dataclass(slots=True)
+class EpisodeRecord:
+    """An episode to make true: everything in it happens in one transaction, or nothing.
+
+    `base` is the number of history events before it, `consumed` the newest inbox entry it has processed, `news`
+    what it tells others: (instance id, execution id, event) for a parent, and so on.
+    """
+
+    instance_id: str
+    execution_id: str
+    at: str
+    status: str
+    base: int
+    events: list[str]
+    consumed: int
+    awake: bool = False
+    output: str | None = None
+    keeps_output: bool = True
+    custom_status: str | None = None
+    activities: Sequence[Activity] = ()
+    timers: Sequence[Timer] = ()
+    fired: Sequence[str] = ()
+    children: Sequence[Child] = ()
+    operations: Sequence[Operation] = ()
+    news: Sequence[tuple[str, str, str]] = ()
+    next_execution: str | None = None
+    next_input: str | None = None
+
+
+@dataclass(slots=True)
+class Committed:
+    """What a commit has put into inboxes, and the children that were refused: (child, status of the living one)."""
+
+    letters: list[Letter] = field(default_factory=list)
+    refused: list[tuple[Child, str]] = field(default_factory=list)
+
+
+class EpisodeLost(WrongState):
+    """The instance was terminated, replaced or purged while the episode ran: forget it."""
+
+    def __init__(self) -> None:
+        super().__init__("The instance has ended or was replaced meanwhile.", "")
+
+
+class Store:
+    """Open with `open`, close with `close`; `path` None keeps everything in memory."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._lock: db.Lock | None = None
+        self._guard: threading.Lock | None = None
+
+    def open(self) -> None:
+        """DatabaseError if the file cannot be used. Must be called in the loop that will use the store."""
+        if self.path is None:
+            connection = db.connect(":memory:", durable=False)
+            db.prepare(connection, "memory")
+            self._reader, self._guard = connection, threading.Lock()
+        else:
+            if not self.path.is_dir():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._lock = db.Lock(self.path)
+            try:
+                connection = db.open_database(self.path)
+                self._reader = db.connect(str(self.path), durable=True)
+                self._reader.execute("PRAGMA query_only = ON")
+            except DatabaseError:
+                if self._lock:
+                    self._lock.release()
+                raise
+        self._connection = connection
+        self._writer = Writer(connection, str(self.path or "memory"), self._guard)
+        self._seq = connection.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()[0]
+        self._writer.start()
+
+    def close(self) -> None:
+        self._writer.stop()
+        if self._reader is not self._connection:
+            self._reader.close()
+        self._connection.close()
+        if self._lock:
+            self._lock.release()
+
+    def on_failure(self, tell: Callable[[DatabaseError], None]) -> None:
+        """`tell` hears, once, that the file can no longer be written."""
+        self._writer.on_failure = tell
+
+    @property
+    def commits(self) -> int:
+        return self._writer.commits
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        if self._guard is None:
+            yield self._reader
+        else:
+            with self._guard:
+                yield self._reader
+
+    def row(self, instance_id: str) -> Row | None:
+        with self._reading() as reader:
+            found = reader.execute(f"SELECT {_COLUMNS} FROM instances WHERE instance_id = ?", (instance_id,))
+            values = found.fetchone()
+        return Row(*values) if values else None
+
+    def rows(
+        self,
+        *,
+        after: str = "",
+        limit: int = -1,
+        prefix: str = "",
+        statuses: Sequence[str] = (),
+        created_from: str | None = None,
+        created_to: str | None = None,
+        updated_from: str | None = None,
+        updated_to: str | None = None,
+    ) -> list[Row]:
+        """Ordered by id; bounds inclusive. A prefix narrows the range of ids that is looked at."""
+        where, values = _conditions(statuses, created_from, created_to, updated_from, updated_to)
+        where.append("instance_id > ?")
+        values.append(after)
+        if prefix:
+            where.append("instance_id >= ? AND substr(instance_id, 1, ?) = ?")
+            values += [prefix, len(prefix), prefix]
+            where.append("instance_id < ?")
+            values.append(prefix + "\U0010ffff")
+        sql = f"SELECT {_COLUMNS} FROM instances WHERE {' AND '.join(where)} ORDER BY instance_id LIMIT ?"
+        with self._reading() as reader:
+            return [Row(*values) for values in reader.execute(sql, (*values, limit))]
+
+    def history(self, instance_id: str) -> list[str]:
+        """The events so far, then those that wait in the inbox."""
+        with self._reading() as reader:
+            return [
+                *_texts(reader, "history", instance_id),
+                *_texts(reader, "inbox", instance_id),
+            ]
+
+    def stored(self, instance_id: str) -> Stored | None:
+        with self._reading() as reader:
+            found = reader.execute(
+                f"SELECT {_COLUMNS} FROM instances WHERE instance_id = ?", (instance_id,)
+            ).fetchone()
+            if not found:
+                return None
+            inbox = reader.execute(
+                "SELECT instance_id, seq, event, execution_id FROM inbox WHERE instance_id = ? ORDER BY seq",
+                (instance_id,),
+            )
+            letters = [Letter(*values) for values in inbox]
+            return Stored(Row(*found), list(_texts(reader, "history", instance_id)), letters)
+
+    def awake(self) -> list[str]:
+        """The instances and entities that have something to do, oldest news first."""
+        with self._reading() as reader:
+            found = reader.execute(
+                "SELECT instance_id, min(seq) AS first FROM inbox GROUP BY instance_id "
+                "UNION SELECT instance_id, 0 FROM instances WHERE awake ORDER BY first"
+            )
+            return list(dict.fromkeys(values[0] for values in found))
+
+    def unfinished_work(self) -> list[Work]:
+        """Every activity without a result, in the order it was scheduled."""
+        with self._reading() as reader:
+            found = reader.execute(
+                "SELECT instance_id, execution_id, task_id, name, input FROM activities "
+                "ORDER BY created_at, instance_id, task_id"
+            )
+            return [Work(i, e, Activity(t, n, x)) for i, e, t, n, x in found]
+
+    def work_of(self, instance_id: str) -> list[tuple[int, str, str, str]]:
+        """(task id, name, input, since) of the instance's activities without a result."""
+        with self._reading() as reader:
+            return reader.execute(
+                "SELECT task_id, name, input, created_at FROM activities WHERE instance_id = ? ORDER BY task_id",
+                (instance_id,),
+            ).fetchall()
+
+    def next_due(self) -> str | None:
+        """When the next timer fires."""
+        with self._reading() as reader:
+            found: str | None = reader.execute("SELECT min(fire_at) FROM timers").fetchone()[0]
+            return found
+
+    # -- instances -------------------------------------------------------------------------------------------
+
+    def start_instance(self, row: Row, event: str, replaces_live: bool) -> asyncio.Future[Letter]:
+        """The instance is Pending, its start in its inbox. InstanceExists if one of its id lives."""
+
+        def operation(cursor: sqlite3.Cursor) -> Letter:
+            status = _status(cursor, row.instance_id)
+            if status is not None:
+                if status not in FINISHED and not replaces_live:
+                    raise InstanceExists(status)
+                _forget(cursor, row.instance_id)
+            _insert_instance(cursor, row)
+            return self._post(cursor, row.instance_id, event)
+
+        return self._writer.submit(operation)
+
+    def deliver(self, instance_id: str, event: str, allowed: Callable[[Row], None]) -> asyncio.Future[Letter]:
+        """The event is in the inbox of a living instance. InstanceNotFound, or what `allowed` raises."""
+
+        def operation(cursor: sqlite3.Cursor) -> Letter:
+            row = _row(cursor, instance_id)
+            if row is None:
+                raise InstanceNotFound(instance_id)
+            allowed(row)
+            return self._post(cursor, instance_id, event)
+
+        return self._writer.submit(operation)
+
+    def end_instance(
+        self,
+        instance_id: str,
+        *,
+        at: str,
+        status: str,
+        output: str | None,
+        events: Sequence[str],
+        allowed: Callable[[Row], None],
+        tell_parent: Callable[[Row], str | None],
+    ) -> asyncio.Future[tuple[Row, list[Letter]]]:
+        """The instance has ended, whatever it was doing; its open work is forgotten and its parent told."""
+
+        def operation(cursor: sqlite3.Cursor) -> tuple[Row, list[Letter]]:
+            row = _row(cursor, instance_id)
+            if row is None:
+                raise InstanceNotFound(instance_id)
+            allowed(row)
+            base = _history_length(cursor, instance_id)
+            _append(cursor, instance_id, base, events)
+            _drop_work(cursor, instance_id)
+            cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
+            cursor.execute(
+                "UPDATE instances SET status = ?, output = ?, updated_at = ?, awake = 0 WHERE instance_id = ?",
+                (status, output, at, instance_id),
+            )
+            news = tell_parent(row)
+            letters = []
+            if news is not None and row.parent_id is not None and row.parent_execution is not None:
+                letters = self._tell(cursor, row.parent_id, row.parent_execution, news)
+            return row, letters
+
+        return self._writer.submit(operation)
+
+    def rewrite(
+        self,
+        instance_id: str,
+        *,
+        at: str,
+        event: str,
+        rewritten: Callable[[Row, list[str]], tuple[list[str], list[str]]],
+        wake: Callable[[str], str],
+    ) -> asyncio.Future[list[Letter]]:
+        """The instance runs again from a history without its failures, and so do its failed children.
+
+        `rewritten(row, history)` gives the new history and the ids of children to rewind as well.
+        """
+
+        def rewind(cursor: sqlite3.Cursor, wanted: str, is_root: bool) -> list[Letter]:
+            row = _row(cursor, wanted)
+            if row is None:
+                raise InstanceNotFound(wanted)
+            past = list(_texts(cursor, "history", wanted))
+            events, children = rewritten(row, past)
+            cursor.execute("DELETE FROM history WHERE instance_id = ?", (wanted,))
+            _append(cursor, wanted, 0, events)
+            cursor.execute(
+                "UPDATE instances SET status = 'Running', output = NULL, updated_at = ? WHERE instance_id = ?",
+                (at, wanted),
+            )
+            letters = [
+                letter
+                for child in children
+                if _status(cursor, child) == "Failed"
+                for letter in rewind(cursor, child, False)
+            ]
+            # Only the leaves are woken: a parent hears from its rewound child.
+            return letters or [self._post(cursor, wanted, wake(event))]
+
+        return self._writer.submit(lambda cursor: rewind(cursor, instance_id, True))
+
+    def purge(self, instance_id: str, allowed: Callable[[Row], None]) -> asyncio.Future[int]:
+        """Nothing is left of the instance; 1, or 0 if there was none."""
+
+        def operation(cursor: sqlite3.Cursor) -> int:
+            row = _row(cursor, instance_id)
+            if row is None:
+                return 0
+            allowed(row)
+            _forget(cursor, instance_id)
+            return 1
+
+        return self._writer.submit(operation)
+
+    def purge_where(
+        self, created_from: str | None, created_to: str | None, statuses: Sequence[str]
+    ) -> asyncio.Future[list[str]]:
+        """Nothing is left of the instances that match; their ids."""
+        where, values = _conditions(statuses, created_from, created_to)
+
+        def operation(cursor: sqlite3.Cursor) -> list[str]:
+            sql = f"SELECT instance_id FROM instances WHERE {' AND '.join(where) or '1'}"
+            gone = [found[0] for found in cursor.execute(sql, values).fetchall()]
+            for instance_id in gone:
+                _forget(cursor, instance_id)
+            return gone
+
+        return self._writer.submit(operation)
+
+    # -- orchestrations --------------------------------------------------------------------------------------
+
+    def commit_episode(self, episode: EpisodeRecord) -> asyncio.Future[Committed]:
+        """The episode is history, its work is scheduled, what it consumed is gone. EpisodeLost: nothing happened."""
+
+        def operation(cursor: sqlite3.Cursor) -> Committed:
+            instance_id = episode.instance_id
+            self._update_instance(cursor, episode)
+            if episode.next_execution is not None:
+                cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
+                _drop_work(cursor, instance_id)
+                cursor.execute(
+                    "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ?",
+                    (instance_id, episode.execution_id),
+                )
+            _append(cursor, instance_id, episode.base, episode.events)
+            if episode.consumed:
+                cursor.execute(
+                    "DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (instance_id, episode.consumed)
+                )
+            if episode.status in FINISHED:
+                _drop_work(cursor, instance_id)
+                cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
+            cursor.executemany(
+                "INSERT INTO activities VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (instance_id, a.task_id, episode.execution_id, a.name, a.input, episode.at)
+                    for a in episode.activities
+                ],
+            )
+            cursor.executemany(
+                "INSERT INTO timers VALUES (?, ?, ?, ?)",
+                [(t.fire_at, instance_id, t.timer_id, episode.execution_id) for t in episode.timers],
+            )
+            committed = Committed(
+                [self._post(cursor, instance_id, text, episode.execution_id) for text in episode.fired]
+            )
+            for child in episode.children:
+                self._start_child(cursor, episode, child, committed)
+            for entity_id, request in ((o.entity_id, o.request) for o in episode.operations):
+                committed.letters.append(self._address_entity(cursor, entity_id, request, episode.at))
+            for other, execution_id, text in episode.news:
+                committed.letters += self._tell(cursor, other, execution_id, text)
+            return committed
+
+        return self._writer.submit(operation)
+
+    def _update_instance(self, cursor: sqlite3.Cursor, episode: EpisodeRecord) -> None:
+        changes = ["status = ?", "updated_at = ?", "awake = ?"]
+        values: list[object] = [episode.status, episode.at, int(episode.awake)]
+        if not episode.keeps_output:
+            changes.append("output = ?")
+            values.append(episode.output)
+        if episode.custom_status is not None:
+            changes.append("custom_status = ?")
+            values.append(None if episode.custom_status == "null" else episode.custom_status)
+        if episode.next_execution is not None:
+            changes += ["execution_id = ?", "input = ?", "created_at = ?"]
+            values += [episode.next_execution, episode.next_input, episode.at]
+        cursor.execute(
+            f"UPDATE instances SET {', '.join(changes)} "
+            f"WHERE instance_id = ? AND execution_id = ? AND status NOT IN {_FINISHED}",
+            (*values, episode.instance_id, episode.execution_id),
+        )
+        if cursor.rowcount == 0:
+            raise EpisodeLost
+
+    def _start_child(
+        self, cursor: sqlite3.Cursor, episode: EpisodeRecord, child: Child, committed: Committed
+    ) -> None:
+        status = _status(cursor, child.instance_id)
+        if status is not None:
+            if status not in FINISHED:
+                committed.refused.append((child, status))
+                return
+            _forget(cursor, child.instance_id)
+        row = Row(
+            child.instance_id, child.execution_id, child.name, child.version, "Pending", child.input, None, None,
+            episode.at, episode.at, episode.instance_id, episode.execution_id, child.task_id,
+        )  # fmt: skip
+        _insert_instance(cursor, row)
+        committed.letters.append(self._post(cursor, child.instance_id, child.started.text))
+
+    def store_results(self, results: Sequence[Result]) -> asyncio.Future[list[Letter]]:
+        """Each result is in its orchestration's inbox, unless that has moved on without it."""
+
+        def operation(cursor: sqlite3.Cursor) -> list[Letter]:
+            letters = []
+            for work, event in results:
+                cursor.execute(
+                    "DELETE FROM activities WHERE instance_id = ? AND task_id = ? AND execution_id = ?",
+                    (work.instance_id, work.activity.task_id, work.execution_id),
+                )
+                if cursor.rowcount:
+                    self._seq += 1
+                    letters.append(Letter(work.instance_id, self._seq, event, work.execution_id))
+            cursor.executemany("INSERT INTO inbox VALUES (?, ?, ?, ?)", letters)
+            return letters
+
+        return self._writer.submit(operation)
+
+    def fire_timers(self, now: str, event: Callable[[DueTimer], str]) -> asyncio.Future[list[Letter]]:
+        """Every timer that is due lies in its orchestration's inbox as fired."""
+
+        def operation(cursor: sqlite3.Cursor) -> list[Letter]:
+            found = cursor.execute(
+                "SELECT instance_id, timer_id, fire_at FROM timers WHERE fire_at <= ? ORDER BY fire_at",
+                (now,),
+            )
+            due = [DueTimer(*values) for values in found.fetchall()]
+            cursor.execute("DELETE FROM timers WHERE fire_at <= ?", (now,))
+            return [self._post(cursor, t.instance_id, event(t), t.execution_id) for t in due]
+
+        return self._writer.submit(operation)
+
+    # -- entities --------------------------------------------------------------------------------------------
+
+    def signal_entity(self, entity_id: str, request: str, at: str) -> asyncio.Future[Letter]:
+        """The operation is in the entity's inbox; the entity is there, if it was not."""
+        return self._writer.submit(lambda cursor: self._address_entity(cursor, entity_id, request, at))
+
+    def commit_batch(
+        self,
+        entity_id: str,
+        *,
+        at: str,
+        input: str,
+        custom_status: str,
+        consumed: int,
+        answers: Sequence[Answer],
+        event: Callable[[Answer], str],
+    ) -> asyncio.Future[list[Letter]]:
+        """The batch has happened: the state is stored, its requests are gone, the callers are answered."""
+
+        def operation(cursor: sqlite3.Cursor) -> list[Letter]:
+            cursor.execute(
+                "UPDATE instances SET status = 'Running', input = ?, custom_status = ?, created_at = ?, "
+                "updated_at = ? WHERE instance_id = ?",
+                (input, custom_status, at, at, entity_id),
+            )
+            if cursor.rowcount == 0:
+                raise EpisodeLost
+            cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (entity_id, consumed))
+            return [
+                letter
+                for answer in answers
+                for letter in self._tell(cursor, answer.instance_id, answer.execution_id, event(answer))
+            ]
+
+        return self._writer.submit(operation)
+
+    def _address_entity(self, cursor: sqlite3.Cursor, entity_id: str, request: str, at: str) -> Letter:
+        if _status(cursor, entity_id) is None:
+            _insert_instance(cursor, Row(entity_id, "", entity_id, None, "Running", None, None, None, at, at))
+        return self._post(cursor, entity_id, request)
+
+    # -- helpers that take the transaction -------------------------------------------------------------------
+
+    def _post(self, cursor: sqlite3.Cursor, instance_id: str, text: str, execution_id: str = "") -> Letter:
+        self._seq += 1
+        letter = Letter(instance_id, self._seq, text, execution_id)
+        cursor.execute("INSERT INTO inbox VALUES (?, ?, ?, ?)", letter)
+        return letter
+
+    def _tell(self, cursor: sqlite3.Cursor, instance_id: str, execution_id: str, text: str) -> list[Letter]:
+        """Post to an execution, if it still is the one that asked."""
+        found = cursor.execute(
+            f"SELECT 1 FROM instances WHERE instance_id = ? AND execution_id = ? AND status NOT IN {_FINISHED}",
+            (instance_id, execution_id),
+        ).fetchone()
+        return [self._post(cursor, instance_id, text, execution_id)] if found else []
+
+
+def _row(cursor: sqlite3.Cursor, instance_id: str) -> Row | None:
+    cursor.execute(f"SELECT {_COLUMNS} FROM instances WHERE instance_id = ?", (instance_id,))
+    values = cursor.fetchone()
+    return Row(*values) if values else None
+
+
+def _status(cursor: sqlite3.Cursor, instance_id: str) -> str | None:
+    cursor.execute("SELECT status FROM instances WHERE instance_id = ?", (instance_id,))
+    values = cursor.fetchone()
+    return values[0] if values else None
+
+
+def _insert_instance(cursor: sqlite3.Cursor, row: Row) -> None:
+    cursor.execute(f"INSERT INTO instances ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def _append(cursor: sqlite3.Cursor, instance_id: str, base: int, events: Sequence[str]) -> None:
+    cursor.executemany(
+        "INSERT INTO history VALUES (?, ?, ?)",
+        [(instance_id, base + n, text) for n, text in enumerate(events)],
+    )
+
+
+def _history_length(cursor: sqlite3.Cursor, instance_id: str) -> int:
+    cursor.execute("SELECT coalesce(max(seq) + 1, 0) FROM history WHERE instance_id = ?", (instance_id,))
+    length: int = cursor.fetchone()[0]
+    return length
+
+
+def _drop_work(cursor: sqlite3.Cursor, instance_id: str) -> None:
+    cursor.execute("DELETE FROM activities WHERE instance_id = ?", (instance_id,))
+    cursor.execute("DELETE FROM timers WHERE instance_id = ?", (instance_id,))
+
+
+def _forget(cursor: sqlite3.Cursor, instance_id: str) -> None:
+    for table in ("instances", "history", "inbox", "activities", "timers"):
+        cursor.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
+
+
+def _texts(source: sqlite3.Connection | sqlite3.Cursor, table: str, instance_id: str) -> Iterator[str]:
+    found = source.execute(f"SELECT event FROM {table} WHERE instance_id = ? ORDER BY seq", (instance_id,))
+    return (values[0] for values in found.fetchall())
+
+
+def _conditions(
+    statuses: Sequence[str],
+    created_from: str | None,
+    created_to: str | None,
+    updated_from: str | None = None,
+    updated_to: str | None = None,
+) -> tuple[list[str], list[object]]:
+    where: list[str] = []
+    values: list[object] = []
+    if statuses:
+        where.append(f"status IN ({', '.join('?' * len(statuses))})")
+        values += statuses
+    for condition, bound in (
+        ("created_at >= ?", created_from),
+        ("created_at <= ?", created_to),
+        ("updated_at >= ?", updated_from),
+        ("updated_at <= ?", updated_to),
+    ):
+        if bound is not None:
+            where.append(condition)
+            values.append(bound)
+    return where, values

@@ -1,0 +1,114 @@
+"""Group commit: one thread writes, and everything that has piled up while it did goes into its next commit.
+
+So an fsync is paid for a group, not for an item. An operation is a function of a cursor; it must check before
+it writes, since a refusal (any HostError) keeps the group going and only fails its own caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from dfhost.errors import DatabaseError, HostError
+from dfhost.store.database import explain
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Cursor], T]
+_Entry = tuple[Callable[[sqlite3.Cursor], Any], "asyncio.Future[Any]"]
+
+
+class Writer:
+    """Owns the writing connection from `start` to `stop`."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, label: str, guard: threading.Lock | None = None
+    ) -> None:
+        """`guard` is held during a group where readers share the connection (in memory)."""
+        self._connection = connection
+        self._label = label
+        self._guard = guard or threading.Lock()
+        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        #: Told once, in the loop's thread, when the file can no longer be written.
+        self.on_failure: Callable[[DatabaseError], None] = lambda error: None
+        self.commits = 0
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what is queued, then end. Blocks until that is done."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """Its result, once the commit behind it is on the disk. From the loop's thread."""
+        assert self._loop is not None
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put((operation, future))
+        return future
+
+    def _run(self) -> None:
+        while True:
+            group, ends = self._gather()
+            if group:
+                outcomes = self._commit(group)
+                assert self._loop is not None
+                try:
+                    self._loop.call_soon_threadsafe(_settle, group, outcomes)
+                except RuntimeError:  # the loop is closed: nobody waits for the answers any more
+                    return
+            if ends:
+                return
+
+    def _gather(self) -> tuple[list[_Entry], bool]:
+        entry = self._queue.get()
+        group: list[_Entry] = []
+        while entry is not None:
+            group.append(entry)
+            try:
+                entry = self._queue.get_nowait()
+            except Empty:
+                return group, False
+        return group, True
+
+    def _commit(self, group: list[_Entry]) -> list[Any]:
+        outcomes: list[Any] = []
+        with self._guard:
+            cursor = self._connection.cursor()
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                for operation, _ in group:
+                    try:
+                        outcomes.append((operation(cursor), None))
+                    except HostError as refusal:
+                        outcomes.append((None, refusal))
+                cursor.execute("COMMIT")
+                self.commits += 1
+            except sqlite3.Error as error:
+                failure = DatabaseError(explain(error, self._label))
+                if self._connection.in_transaction:
+                    self._connection.rollback()
+                assert self._loop is not None
+                self._loop.call_soon_threadsafe(self.on_failure, failure)
+                return [(None, failure)] * len(group)
+            finally:
+                cursor.close()
+        return outcomes
+
+
+def _settle(group: list[_Entry], outcomes: list[Any]) -> None:
+    for (_, future), (value, error) in zip(group, outcomes, strict=True):
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
