@@ -1,0 +1,127 @@
+"""The terminal: one thread writes what all others have to say, in the order in which they said it.
+
+Owns the queue, the thread and the stream. To speak costs the speaker an append and, when the thread
+sleeps, a wake-up; it never waits for the terminal. What the lines look like is `teller`'s affair.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TextIO
+
+from dfhost.cli.style import Style
+from dfhost.cli.teller import Event, Failed, Said, Teller
+
+_PAUSE = 0.05  # seconds between two writes: a burst is written in few pieces, and nobody sees the delay
+
+
+class Raw(str):
+    """Text that is written as it is: listings, prompts, half lines."""
+
+
+class Console:
+    """A `Journal` at the terminal; a context manager: leaving it writes what is left."""
+
+    def __init__(
+        self, stream: TextIO, *, verbose: bool = False, calls: bool = True, style: Style | None = None
+    ) -> None:
+        self.style = style or Style.of(stream)
+        self.teller = Teller(self.style, fold=not verbose, calls=calls)
+        self.guard: Callable[[], AbstractContextManager[None]] = nullcontext  # e.g. hides a progress bar
+        self._stream = stream
+        self._mid_line = False
+        self._queue: deque[Event | Raw] = deque()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="console", daemon=True)
+
+    def __enter__(self) -> Console:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Write what is left, wait for it at most `timeout` seconds (a terminal may be stopped)."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout)
+
+    # -- the journal -----------------------------------------------------------------------------------------
+    def started(self, function: str, trigger: str, instance_id: str | None) -> None:
+        self._put((time.time(), "started", function, trigger, instance_id, 0.0))
+
+    def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
+        self._put((time.time(), "finished", function, trigger, instance_id, seconds))
+
+    def failed(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
+    ) -> None:
+        self._put(Failed(time.time(), "failed", function, trigger, instance_id, seconds, error, stack))
+
+    def note(self, sentence: str) -> None:
+        self._put(Said(time.time(), "note", sentence))
+
+    # -- everybody else --------------------------------------------------------------------------------------
+    def say(self, verb: str, text: str) -> None:
+        """A log record (`verb`: its level) or a printed line (""), with the time before it."""
+        self._put(Said(time.time(), verb, text))
+
+    def write(self, text: str) -> None:
+        """Text as it is, with whatever line ends it has."""
+        self._put(Raw(text))
+
+    def _put(self, event: Event | Raw) -> None:
+        self._queue.append(event)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    # -- the thread ------------------------------------------------------------------------------------------
+    def _serve(self) -> None:
+        while True:
+            due = self.teller.due()
+            self._wake.wait(None if due is None else max(0.0, due - time.time()))
+            stopping = self._stop.is_set()
+            self._wake.clear()  # before the queue is read: who appends from here on wakes us again
+            pieces = self._read_queue()
+            self._add(pieces, self.teller.settle(time.time(), everything=stopping))
+            if pieces:
+                with self.guard():
+                    self._write("".join(pieces))
+            if stopping:
+                return
+            self._stop.wait(_PAUSE)
+
+    def _read_queue(self) -> list[str]:
+        pieces: list[str] = []
+        for _ in range(len(self._queue)):
+            event = self._queue.popleft()
+            if isinstance(event, Raw):
+                pieces.append(event)
+                self._mid_line = not event.endswith("\n")
+            else:
+                self._add(pieces, self.teller.tell(event))
+        return pieces
+
+    def _add(self, pieces: list[str], lines: Iterable[str]) -> None:
+        for line in lines:
+            pieces.append(f"\n{line}\n" if self._mid_line else f"{line}\n")
+            self._mid_line = False
+
+    def _write(self, text: str) -> None:
+        try:
+            encoding = self._stream.encoding or "utf-8"
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.flush()
+        except (OSError, ValueError):
+            # Nobody reads any more (`dfhost start | head`): the app goes on, and Python's own last flush of
+            # the stream at exit must not complain either.
+            gone, self._stream = self._stream, open(os.devnull, "w", encoding="utf-8")
+            with suppress(OSError, ValueError):
+                os.dup2(self._stream.fileno(), gone.fileno())

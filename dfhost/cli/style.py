@@ -1,0 +1,45 @@
+"""How figures, durations and colours look at the terminal. Pure, but for asking whether it is one."""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+_CODES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+
+
+class Style:
+    """Colours, or none: `style("failed", "red")`."""
+
+    def __init__(self, colour: bool) -> None:
+        self.colour = colour
+
+    @classmethod
+    def of(cls, stream: TextIO) -> Style:
+        """Colour only on a terminal that has it, and unless NO_COLOR (https://no-color.org) is set."""
+        plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+        return cls(stream.isatty() and not plain)
+
+    def __call__(self, text: str, look: str) -> str:
+        return f"\x1b[{_CODES[look]}m{text}\x1b[0m" if self.colour and text else text
+
+
+def duration(seconds: float) -> str:
+    """0.0004 -> "<1 ms", 0.25 -> "250 ms", 2.04 -> "2.0 s", 125 -> "2 min 5 s", 7500 -> "2 h 5 min"."""
+    if seconds < 0.001:
+        return "<1 ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size} {unit}" + (f" {rest} {small}" if rest else "")
+    raise AssertionError(seconds)
+
+
+def count(number: int, noun: str = "") -> str:
+    """4312 -> "4,312"; 1, "task" -> "1 task"; 2, "task" -> "2 tasks"."""
+    return f"{number:,}" + (f" {noun}{'' if number == 1 else 's'}" if noun else "")

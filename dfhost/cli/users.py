@@ -1,0 +1,120 @@
+"""What the app's own code says: its log records and what it prints, on their way to the console.
+
+Owns the root logger's handler and, for as long as it is entered, `sys.stdout` and `sys.stderr`. Levels are
+those of host.json's `logging.logLevel`, as Core Tools reads them: Information unless it says otherwise.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import threading
+from collections.abc import Mapping
+from typing import TextIO
+
+from dfhost.cli.console import Console
+
+# The category of a user's record is Function.<name>.User on the Functions host; the longest rule that begins
+# it wins. Which function logged is not known here, so only the rules for all functions count.
+_CATEGORY = "function.user"
+
+
+def user_level(levels: Mapping[str, int], verbose: bool = False) -> int:
+    """The lowest level of user records that is shown. `levels`: as `Settings.log_levels`."""
+    if verbose:
+        return logging.DEBUG
+    fitting = [category for category in levels if _CATEGORY.startswith(category)]
+    return levels[max(fitting, key=len)] if fitting else levels.get("default", logging.INFO)
+
+
+class UserOutput:
+    """While entered, everything that user code logs or prints goes to `console`, whole lines at a time."""
+
+    def __init__(self, console: Console, level: int) -> None:
+        self._console = console
+        self._handler = _LogHandler(console)
+        self._level = level
+
+    def __enter__(self) -> UserOutput:
+        root = logging.getLogger()
+        root.addHandler(self._handler)
+        root.setLevel(self._level)
+        logging.captureWarnings(True)
+        self._streams = sys.stdout, sys.stderr
+        sys.stdout = _Printed(self._console, sys.stdout)
+        sys.stderr = _Printed(self._console, sys.stderr)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, _Printed):
+                stream.finish()
+        sys.stdout, sys.stderr = self._streams
+        logging.captureWarnings(False)
+        logging.getLogger().removeHandler(self._handler)
+
+
+class _LogHandler(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+        except (
+            Exception
+        ) as error:  # logging.info("%d", "x"): the real worker loses it, a person wants to know
+            text = f"{record.name}: {record.msg!r} cannot be formatted: {error}"
+        self._console.say(record.levelname.lower(), text.removeprefix("root: "))
+
+
+class _Printed(io.TextIOBase):
+    """A text stream whose lines go to the console; what is flushed before its line ends goes there as it is.
+
+    The latter keeps prompts (`breakpoint()`) and progress bars alive.
+    """
+
+    def __init__(self, console: Console, stream: TextIO) -> None:
+        self._console = console
+        self._stream = stream
+        self._begun: dict[int, str] = {}  # thread -> the line it has begun
+
+    def write(self, text: str) -> int:
+        thread = threading.get_ident()
+        *lines, rest = (self._begun.pop(thread, "") + text).split("\n")
+        if lines:
+            self._console.say("", "\n".join(lines))
+        if rest:
+            self._begun[thread] = rest
+        return len(text)
+
+    def flush(self) -> None:
+        begun = self._begun.pop(threading.get_ident(), "")
+        if begun:
+            self._console.write(begun)
+
+    def finish(self) -> None:
+        """Show the lines that never ended."""
+        for begun in self._begun.values():
+            self._console.say("", begun)
+        self._begun.clear()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    @property
+    def buffer(self) -> io.BufferedIOBase:
+        return self._stream.buffer  # type: ignore[return-value]
