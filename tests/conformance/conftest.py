@@ -1,0 +1,93 @@
+"""Which host is tested, and its answers: every scenario of the session is played once, many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+
+from .hosts import dfhost
+from .scenarios import SCENARIOS, Scenario
+from .scene import Host, Scene
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--base-url",
+        default=os.environ.get("CONFORMANCE_URL", ""),
+        help="test the host at this URL, which serves tests/conformance/app, instead of starting dfhost",
+    )
+
+
+@dataclass
+class Played:
+    """What a scenario came to: its answer, or the error that ended it; and its ids as the recording calls them."""
+
+    base: str
+    answer: Any = None
+    error: Exception | None = None
+    names: dict[str, str] = field(default_factory=dict)
+
+
+def base_url(config: pytest.Config) -> str:
+    """The foreign host under test, "" for dfhost."""
+    given = config.getoption("--base-url", default="") or os.environ.get("CONFORMANCE_URL", "")
+    return str(given).rstrip("/")
+
+
+@pytest.fixture(scope="session")
+def on_dfhost(pytestconfig: pytest.Config) -> bool:
+    return not base_url(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def played(request: pytest.FixtureRequest) -> Iterator[dict[str, Played]]:
+    """By scenario name, of those that the session's tests ask for."""
+    wanted = set()
+    for item in request.session.items:
+        scenario = item.callspec.params.get("scenario") if hasattr(item, "callspec") else None
+        if isinstance(scenario, Scenario):
+            wanted.add(scenario.name)
+    foreign = base_url(request.config)
+    with nullcontext(foreign) if foreign else dfhost() as base:
+        # Another host may be far slower, and a wait that ends there on time is no worse for a long deadline.
+        jobs = int(os.environ.get("CONFORMANCE_JOBS", "8" if foreign else "24"))
+        scenarios = [scenario for scenario in SCENARIOS.values() if scenario.name in wanted]
+        yield asyncio.run(play_all(base, scenarios, jobs, deadline=90 if foreign else 45))
+
+
+async def play_all(base: str, scenarios: Iterable[Scenario], jobs: int, deadline: float) -> dict[str, Played]:
+    """All that stand each other, `jobs` at a time; then those that want to be alone."""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=aiohttp.ClientTimeout(total=deadline)
+    ) as session:
+        host = Host(base, session, deadline)
+        await host.prepare()
+        gate = asyncio.Semaphore(jobs)
+
+        async def gated(scenario: Scenario) -> tuple[str, Played]:
+            async with gate:
+                return scenario.name, await play(host, scenario)
+
+        together = [scenario for scenario in scenarios if not scenario.alone]
+        done = dict(await asyncio.gather(*(gated(scenario) for scenario in together)))
+        for scenario in scenarios:
+            if scenario.alone:
+                done[scenario.name] = await play(host, scenario)
+    return done
+
+
+async def play(host: Host, scenario: Scenario) -> Played:
+    scene = Scene(host)
+    try:
+        answer = await asyncio.wait_for(scenario.play(scene), 3 * host.deadline)
+        return Played(host.base, answer, names=scene.names)
+    except Exception as error:
+        return Played(host.base, error=error, names=scene.names)

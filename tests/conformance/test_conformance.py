@@ -1,0 +1,64 @@
+"""What this host answers in each scenario is what Microsoft's extension answered.
+
+Where dfhost differs on purpose (`differences.py`) it must answer exactly what is said there; a foreign host
+is held to the recording.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Played
+from .differences import DIFFERENCES
+from .matching import Matcher
+from .scenarios import SCENARIOS, Scenario
+
+RECORDINGS = Path(__file__).parent / "recordings"
+
+# The first test plays all scenarios; on a slow host they take minutes.
+pytestmark = pytest.mark.timeout(1800)
+
+
+def recorded(scenario: Scenario) -> Any:
+    return json.loads((RECORDINGS / scenario.recording).read_text(encoding="utf-8"))
+
+
+def mismatches(scenario: Scenario, played: Played, expected: Any) -> list[str]:
+    matcher = Matcher(
+        base=played.base,
+        names=played.names,
+        exact_times=scenario.set == "basics",
+        interleaved=scenario.interleaved,
+    )
+    return matcher.differences(expected, played.answer)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
+def test_answers_as_recorded(scenario: Scenario, played: dict[str, Played], on_dfhost: bool) -> None:
+    what = played[scenario.name]
+    if what.error:
+        raise what.error
+    expected = recorded(scenario)
+    note = ""
+    if on_dfhost and (difference := DIFFERENCES.get(scenario.name)):
+        expected = difference.instead_of(expected)
+        note = f" (differs by design: {difference.reason})"
+    wrong = mismatches(scenario, what, expected)
+    assert not wrong, f"{scenario.name}{note}\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", sorted(DIFFERENCES))
+def test_each_difference_is_one(name: str) -> None:
+    """A difference that expects what was recorded would be no difference."""
+    before = recorded(SCENARIOS[name])
+    assert DIFFERENCES[name].instead_of(recorded(SCENARIOS[name])) != before
+    assert DIFFERENCES[name].reason
+
+
+def test_every_recording_has_a_scenario() -> None:
+    files = {path.relative_to(RECORDINGS).as_posix() for path in RECORDINGS.glob("*/*.json")}
+    assert files == {scenario.recording for scenario in SCENARIOS.values()}
