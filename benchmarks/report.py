@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.cases import Measured
 from benchmarks.figures import Figure, Mapped
 from benchmarks.host import ROOT
+from dfhost.store.database import connect
 
 REACH = {"5": 3.0, "100": 1.5, "1,000": 1.4, "10,000": 1.5, "200 x 5": 1.5}
 
@@ -190,8 +191,13 @@ def plot(results: Results, file: Path) -> bool:
         axes.plot([m.n for m in known], theirs, ".-", linewidth=1, label=peer)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_xticks(sizes, [column(m) for m in single])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(
+        lambda seconds, _: f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
+    )
     axes.set_xlabel("items N of one fan-out")
-    axes.set_ylabel("seconds, POST to output in hand")
+    axes.set_ylabel("from the POST to the output in hand")
     axes.grid(which="both", alpha=0.2)
     axes.legend(frameon=False)
     figure.tight_layout()
@@ -229,9 +235,12 @@ def machine(work: Path, database: Path | None) -> list[tuple[str, str]]:
 
 
 def durability(database: Path) -> str:
-    """The journal mode, from the file's header (SQLite file format, offsets 18 and 19)."""
-    wal = database.read_bytes()[18:20] == b"\x02\x02"
-    return f"one file, journal mode {'WAL' if wal else 'rollback'}"
+    """Journal mode and synchronous, as a connection that is opened as the host opens its own has them."""
+    connection = connect(str(database), durable=True)
+    mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+    connection.close()
+    return f"one file, journal_mode {mode.upper()}, synchronous {('OFF', 'NORMAL', 'FULL', 'EXTRA')[synchronous]}"
 
 
 def _cpu_model() -> str:
