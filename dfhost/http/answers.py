@@ -1,0 +1,98 @@
+"""Answers, and which refusal becomes which status and body: the one table of it.
+
+The shapes are the Durable Task extension's: no body and no content type, a bare JSON value, ``{"Message"}``,
+or the four keys of an exception. Knows nothing of routes. No Python traceback ever leaves through here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dfhost.errors import HostError, InstanceExists, InstanceNotFound, UnknownFunction, WrongState
+from dfhost.http.jsontext import encode, utf8
+from dfhost.http.notjson import NotJson
+
+SOMETHING_WENT_WRONG = "Something went wrong while processing your request"
+ENDED = frozenset(("Completed", "Failed", "Terminated", "Canceled"))
+
+_log = logging.getLogger("dfhost.management")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; without a body it has no content type."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Refused(Exception):
+    """A request is refused, and the handler knows how: `answer`."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+def json_answer(status: int, text: str, **headers: str) -> Answer:
+    """`text`: JSON; header names with ``_`` for ``-``."""
+    named = {"Content-Type": "application/json; charset=utf-8"}
+    named.update((name.replace("_", "-"), value) for name, value in headers.items())
+    return Answer(status, named, utf8(text))
+
+
+def message(status: int, sentence: str) -> Answer:
+    return json_answer(status, encode({"Message": sentence}))
+
+
+def failure(status: int, sentence: str, exception: str, kind: str, stack: str | None = None) -> Answer:
+    """`exception`: its message; `kind`: its .NET type."""
+    body = {
+        "Message": sentence,
+        "ExceptionMessage": exception,
+        "ExceptionType": kind,
+        "StackTrace": stack,
+    }
+    return json_answer(status, encode(body))
+
+
+def refusal(error: Exception) -> Answer:
+    """What `error` becomes at the door."""
+    return next(_REFUSALS[kind] for kind in type(error).__mro__ if kind in _REFUSALS)(error)
+
+
+def _wrong_state(error: WrongState) -> Answer:
+    if error.status in ENDED:
+        return Answer(410)
+    return failure(500, SOMETHING_WENT_WRONG, str(error), "System.InvalidOperationException")
+
+
+def _not_json(error: NotJson) -> Answer:
+    stack = f"   at Newtonsoft.Json.JsonTextReader.{error.reader}\n   at dfhost"
+    return failure(400, "Invalid JSON content", str(error), "Newtonsoft.Json.JsonReaderException", stack)
+
+
+def _host_error(error: HostError) -> Answer:
+    return failure(500, SOMETHING_WENT_WRONG, str(error), f"dfhost.{type(error).__name__}")
+
+
+def _unexpected(error: Exception) -> Answer:
+    _log.error("a request to the management API failed", exc_info=error)
+    name = type(error).__name__
+    return failure(500, SOMETHING_WENT_WRONG, f"{name}: {error}" if str(error) else name, "System.Exception")
+
+
+_REFUSALS: dict[type, Callable[[Any], Answer]] = {
+    Refused: lambda error: error.answer,
+    InstanceNotFound: lambda error: Answer(404),
+    InstanceExists: lambda error: message(409, str(error)),
+    WrongState: _wrong_state,
+    UnknownFunction: lambda error: message(400, str(error)),
+    NotJson: _not_json,
+    HostError: _host_error,
+    Exception: _unexpected,
+}

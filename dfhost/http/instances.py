@@ -1,0 +1,237 @@
+"""orchestrators/… and instances/…: start, read, steer, rewind, restart, purge.
+
+Each function is one verb of the extension's HTTP API over the `TaskHub`; it returns the answer or raises what
+`answers.refusal` turns into one. Codes and texts: HttpApiHandler in the extension, and recorded answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from dfhost.errors import InstanceExists, InstanceNotFound, WrongState
+from dfhost.http import histories, jsontext, payloads
+from dfhost.http.answers import (
+    ENDED,
+    SOMETHING_WENT_WRONG,
+    Answer,
+    Refused,
+    failure,
+    json_answer,
+    message,
+)
+from dfhost.http.notjson import NotJson
+from dfhost.http.pages import page
+from dfhost.http.requests import Request
+from dfhost.hub import Instance, InstanceFilter, TaskHub
+
+_LONG_HISTORY = 1000  # events; shaping more would hold up the host's loop for milliseconds
+_ARGUMENT = "System.ArgumentException"
+
+
+class Instances:
+    def __init__(self, hub: TaskHub, base_path: str) -> None:
+        self._hub = hub
+        self._base_path = base_path
+
+    # -- starting --------------------------------------------------------------------------------------------
+    async def start(self, request: Request, orchestrator: str, instance_id: str | None) -> Answer:
+        """The body is the input, exactly as posted; none at all means no input, and any content type will do."""
+        text = None
+        if request.body:
+            text = request.text()
+            if text.strip():
+                self._check_input(text)
+        started = await self._hub.start(orchestrator, text, instance_id, request.query.text("version"))
+        return await self._started(request, started)
+
+    @staticmethod
+    def _check_input(text: str) -> None:
+        try:
+            jsontext.check(text)
+        except NotJson as error:
+            if error.cut_short is None:
+                raise
+            # Another reader is at work here than for events: what ends too soon is its 500 (recorded).
+            words = f"Unexpected end when deserializing {error.cut_short}. {error.place}"
+            kind = "Newtonsoft.Json.JsonSerializationException"
+            raise Refused(failure(500, SOMETHING_WENT_WRONG, words, kind)) from None
+
+    async def restart(self, request: Request, instance_id: str) -> Answer:
+        source = self._hub.instance(instance_id)
+        if source is None:
+            sentence = "InstanceId does not match a valid orchestration instance."
+            words = f"No instance with ID '{instance_id}' was found. (Parameter 'instanceId')"
+            raise Refused(failure(400, sentence, words, _ARGUMENT))
+        same_id = None if request.query.flag("restartWithNewInstanceId", True) else source.instance_id
+        text = jsontext.compact(jsontext.embedded(source.input))
+        try:
+            started = await self._hub.start(source.name, text, same_id, source.version)
+        except InstanceExists as error:
+            sentence = "A non-terminal instance with this instance ID already exists."
+            kind = "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException"
+            raise Refused(failure(409, sentence, str(error), kind)) from None
+        return await self._started(request, started)
+
+    async def _started(self, request: Request, instance_id: str) -> Answer:
+        """The check-status answer; with `timeout` and `pollingInterval` (seconds) the result, if it comes in time."""
+        timeout, interval = request.query.seconds("timeout"), request.query.seconds("pollingInterval")
+        if timeout is not None and interval is not None:
+            if interval > timeout:
+                total, retry = (str(each).removesuffix(".0") for each in (timeout, interval))
+                sentence = f"Total timeout {total} should be bigger than retry timeout {retry}"
+                raise Refused(message(400, sentence))
+            instance = await self._hub.finished(instance_id, timeout) if timeout > 0 else None
+            if instance is not None and instance.status == "Completed":
+                return json_answer(200, jsontext.embedded(instance.output))
+            if instance is not None and instance.finished:
+                return await self._status_of(request, instance, failed=200)
+        body, location = payloads.check_status(
+            instance_id, request.origin, self._base_path, request.hub, request.connection
+        )
+        return json_answer(202, body, Location=location, Retry_After="10")
+
+    # -- reading ---------------------------------------------------------------------------------------------
+    async def status(self, request: Request, instance_id: str) -> Answer:
+        if request.query.flag("explain", False):  # ours: see `TaskHub.explain`
+            explanation = self._hub.explain(instance_id)
+            return Answer(404) if explanation is None else json_answer(200, jsontext.encode(explanation))
+        failed = 500 if request.query.flag("returnInternalServerErrorOnFailure", False) else 200
+        return await self._status_of(request, self._existing(instance_id), failed)
+
+    async def _status_of(self, request: Request, instance: Instance, failed: int) -> Answer:
+        """`failed`: the status code for an instance that has failed."""
+        query = request.query
+        show_input = query.flag("showInput", True)
+        history = None
+        if query.flag("showHistory", False) and instance.status != "Pending":
+            history = await self._history(
+                instance.instance_id, show_input, query.flag("showHistoryOutput", False)
+            )
+        body = payloads.status(instance, show_input=show_input, history=history)
+        if not instance.finished:
+            return json_answer(202, body, Location=request.url(self._base_path), Retry_After="5")
+        return json_answer(failed if instance.status == "Failed" else 200, body)
+
+    async def _history(self, instance_id: str, inputs: bool, outputs: bool) -> str:
+        events = self._hub.history(instance_id)
+
+        def shaped() -> str:
+            return jsontext.encode(histories.shown(events, inputs=inputs, outputs=outputs))
+
+        return shaped() if len(events) <= _LONG_HISTORY else await asyncio.to_thread(shaped)
+
+    def list(self, request: Request) -> Answer:
+        query = request.query
+        where = InstanceFilter(
+            created_from=query.moment("createdTimeFrom"),
+            created_to=query.moment("createdTimeTo"),
+            statuses=query.statuses(),
+            prefix=query.text("instanceIdPrefix") or "",
+        )
+        show_input = query.flag("showInput", True)
+        return page(
+            query,
+            request.headers,
+            rows=lambda limit, after: self._hub.instances(where, limit, after),
+            id_of=lambda instance: instance.instance_id,
+            text_of=lambda instance: payloads.status(instance, show_input=show_input),
+        )
+
+    # -- steering --------------------------------------------------------------------------------------------
+    async def raise_event(self, request: Request, instance_id: str, event: str) -> Answer:
+        try:
+            if request.media_type != "application/json":
+                raise Refused(message(400, "Only application/json request content is supported"))
+            data = request.json()
+        except (Refused, NotJson):
+            instance = self._existing(instance_id)  # an instance that is gone is said before a bad body
+            if instance.finished:
+                raise WrongState("it has ended", instance.status) from None
+            raise
+        await self._hub.raise_event(instance_id, event, data)
+        return Answer(202)
+
+    async def terminate(self, request: Request, instance_id: str) -> Answer:
+        await self._hub.terminate(instance_id, request.query.text("reason"))
+        return Answer(202)
+
+    async def suspend(self, request: Request, instance_id: str) -> Answer:
+        try:
+            await self._hub.suspend(instance_id, request.query.text("reason"))
+        except WrongState as error:
+            raise _cannot("suspend", instance_id, error) from None
+        return Answer(202)
+
+    async def resume(self, request: Request, instance_id: str) -> Answer:
+        try:
+            await self._hub.resume(instance_id, request.query.text("reason"))
+        except WrongState as error:
+            raise _cannot("resume", instance_id, error) from None
+        return Answer(202)
+
+    async def rewind(self, request: Request, instance_id: str) -> Answer:
+        try:
+            await self._hub.rewind(instance_id, request.query.text("reason"))
+        except InstanceNotFound:
+            # The dollar sign is the extension's own slip, and clients see it.
+            raise _refused(404, f'No orchestration with instance ID "${instance_id}" found.') from None
+        except WrongState as error:
+            sentence = (
+                f"This orchestration has status {error.status}, but only orchestrations in the "
+                '"Failed" state can be rewound.'
+            )
+            raise _refused(412, sentence) from None
+        return Answer(202)
+
+    # -- purging ---------------------------------------------------------------------------------------------
+    async def purge(self, _request: Request, instance_id: str) -> Answer:
+        try:
+            deleted = await self._hub.purge(instance_id)
+        except WrongState as error:
+            sentence = (
+                "Only orchestrations in a terminal state can be purged, but the orchestration with "
+                f"instance ID {instance_id} has status {error.status}"
+            )
+            raise _refused(412, sentence) from None
+        # Ids that begin with @ may be entities, for which the extension does not look first.
+        return _deleted(deleted) if deleted or instance_id.startswith("@") else Answer(404)
+
+    async def purge_many(self, request: Request) -> Answer:
+        """Statuses in which nothing has ended are passed over, and a filter of no status takes everything."""
+        query = request.query
+        created_from = query.moment("createdTimeFrom")
+        if created_from is None:
+            raise _refused(400, "Please provide value for 'createdTimeFrom' parameter.")
+        where = InstanceFilter(
+            created_from=created_from,
+            created_to=query.moment("createdTimeTo"),
+            statuses=[status for status in query.statuses() if status in ENDED],
+        )
+        deleted = await self._hub.purge_where(where)
+        return _deleted(deleted) if deleted else Answer(404)
+
+    def _existing(self, instance_id: str) -> Instance:
+        instance = self._hub.instance(instance_id)
+        if instance is None:
+            raise InstanceNotFound(instance_id)
+        return instance
+
+
+def _deleted(count: int) -> Answer:
+    return json_answer(200, f'{{"instancesDeleted":{count}}}')
+
+
+def _refused(status: int, sentence: str) -> Refused:
+    """A refusal whose body is the sentence alone, as a JSON string."""
+    return Refused(json_answer(status, jsontext.encode(sentence)))
+
+
+def _cannot(verb: str, instance_id: str, error: WrongState) -> Exception:
+    """The extension's words for suspending what is suspended and the like; what has ended is simply gone."""
+    if error.status in ENDED:
+        return error
+    sentence = (
+        f"Cannot {verb} the orchestration instance {instance_id} because instance is in the "
+        f"{error.status} state."
+    )
+    return WrongState(sentence, error.status)

@@ -1,0 +1,113 @@
+"""JSON bodies as text: what is JSON, what is said of what is not, and that numbers stay exact."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfhost.http.jsontext import check, compact, embedded, utf8
+from dfhost.http.notjson import NotJson
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def complaint(text: str) -> str:
+    with pytest.raises(NotJson) as caught:
+        check(text)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        # recorded
+        ("{bad", "Unexpected end while parsing unquoted property name. Path '', line 1, position 4."),
+        ("{oops", "Unexpected end while parsing unquoted property name. Path '', line 1, position 5."),
+        ("hello", "Unexpected character encountered while parsing value: h. Path '', line 0, position 0."),
+        (
+            '{"a":1}{"b":2}',
+            "Additional text encountered after finished reading JSON content: {. Path '', line 1, position 7.",
+        ),
+        # Newtonsoft's words for the rest
+        ("", "Error reading JToken from JsonReader. Path '', line 0, position 0."),
+        ("+1", "Unexpected character encountered while parsing value: +. Path '', line 0, position 0."),
+        ('{"a":', "Unexpected end of content while loading JObject. Path 'a', line 1, position 5."),
+        ("[1,", "Unexpected end of content while loading JArray. Path '[0]', line 1, position 3."),
+        ('{"a":"x', "Unterminated string. Expected delimiter: \". Path 'a', line 1, position 7."),
+        (
+            '{"a" 1}',
+            "Invalid character after parsing property name. Expected ':' but got: 1. Path 'a', line 1, position 5.",
+        ),
+        (
+            '{\n "a": [1, {"b c": 2 3}]}',
+            "After parsing a value an unexpected character was encountered: 3. Path 'a[1]['b c']', line 2, "
+            "position 20.",
+        ),
+        ('["\\q"]', "Bad JSON escape sequence: \\q. Path '[0]', line 1, position 2."),
+        ('["\\u12x4"]', "Bad JSON escape sequence: \\u. Path '[0]', line 1, position 2."),
+    ],
+)
+def test_what_is_not_json_is_refused_in_the_extensions_words(text: str, words: str) -> None:
+    assert complaint(text) == words
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["NaN", "[Infinity]", '{"NaN": -Infinity}', "{'a':1}", "/*c*/1", "1 2", "[1,]", "007", "0x10", '"\n"'],
+)
+def test_what_only_newtonsoft_reads_is_not_json(text: str) -> None:
+    assert "line" in complaint(text)
+
+
+def test_a_body_nested_beyond_reading_is_refused_too() -> None:
+    assert "MaxDepth" in complaint("[" * 100_000)
+
+
+def test_numbers_keep_their_digits() -> None:
+    text = ' { "a" : [ 1.0, 1e300, -0.0, 1180591620717411303424, 0.10 ], "b":"x y" } '
+
+    check(text)
+
+    assert compact(text) == '{"a":[1.0,1e300,-0.0,1180591620717411303424,0.10],"b":"x y"}'
+    check("7" * 10_000)  # far beyond what int() reads
+
+
+def test_strings_are_written_as_the_extension_writes_them() -> None:
+    assert compact('"\\u00fc \\u2028 \\/ \\ud83d\\ude00 \\n \\u001f"') == '"ü \\u2028 / 😀 \\n \\u001f"'
+    assert compact('"half \\ud800 pair"') == '"half \ufffd pair"'
+
+
+@given(VALUES, st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_compacting_changes_the_text_alone(value: object, indent: int | str | None, ascii_only: bool) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+
+    check(text)
+    tidy = compact(text)
+
+    assert json.loads(tidy) == value
+    assert utf8(tidy).decode() == tidy
+    assert compact(tidy) == tidy
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        (None, "null"),
+        ("", '""'),
+        ("  ", '""'),
+        ("5", "5"),
+        (' {"a": 1.50} ', '{"a": 1.50}'),
+        ("enough", '"enough"'),
+        ("2024-05-06T07:08:09Z", '"2024-05-06T07:08:09Z"'),
+        ("NaN", '"NaN"'),
+        ("5 apples", '"5 apples"'),
+        ("true", "true"),
+    ],
+)
+def test_a_stored_text_is_shown_as_what_it_stands_for(stored: str | None, shown: str) -> None:
+    assert embedded(stored) == shown
