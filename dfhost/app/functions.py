@@ -26,7 +26,7 @@ from typing import Any
 
 from azure.functions.meta import Datum
 
-from dfhost.app.signature import Binding, Signature, Slot
+from dfhost.app.signature import RETURN, Binding, Signature
 from dfhost.errors import HostError
 from dfhost.journal import Journal, Silent
 
@@ -100,6 +100,8 @@ class Result:
     returned: Datum | None
     outputs: Mapping[str, Datum]
 
+
+_TRACE_PARENT = re.compile("00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 
 # One for all functions, as in the worker: user threads read the current invocation's id from it.
 _thread_local = threading.local()
@@ -181,14 +183,11 @@ class Function:
         return stored_result(self._encode(value, expected_type=None).value)
 
     def _settled(self, result: Result) -> str | None:
-        self.note_outputs(result.outputs)
-        returns, returned = self.signature.returns, result.returned
-        if returned is None or returns is None or returned.value is None:
-            return None
-        if returns.type != self.trigger["type"]:  # `$return` is bound to a queue or the like
-            self.note_outputs({"$return": returned})
-            return None
-        return stored_result(returned.value)
+        self.note_outputs(result)
+        returns = self.signature.returns
+        if result.returned is None or returns is None or returns.type != self.trigger["type"]:
+            return None  # a `$return` bound to a queue or the like takes the value
+        return stored_result(result.returned.value)
 
     # -- every function --------------------------------------------------------------------------------------
     def invoke(
@@ -219,27 +218,27 @@ class Function:
         return self._result(await self.callable(**arguments), arguments)
 
     def new_invocation(self, trace_parent: str = "", trace_state: str = "") -> Invocation:
+        """A call with an id of its own, as a new span of the caller's trace (W3C headers) if there is one."""
+        caller = _TRACE_PARENT.fullmatch(trace_parent)
+        trace, flags = (caller[1], caller[2]) if caller else (uuid.uuid4().hex, "00")
+        span = f"00-{trace}-{uuid.uuid4().hex[:16]}-{flags}"
+        context = TraceContext(span, trace_state if caller else "")
         return Invocation(
-            self.name,
-            self.directory,
-            str(uuid.uuid4()),
-            TraceContext(trace_parent or f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-00", trace_state),
-            RetryContext(),
-            _thread_local,
+            self.name, self.directory, str(uuid.uuid4()), context, RetryContext(), _thread_local
         )
 
-    def note_outputs(self, outputs: Mapping[str, Datum]) -> None:
-        """Say what went to output bindings: there is nothing here to send it to."""
-        for parameter, datum in outputs.items():
-            kind = self._output_slot(parameter).type
-            self._journal.note(
-                f"{self.name}: its {kind} output is not connected here; it would have got {_shown(datum)}."
-            )
-
-    def _output_slot(self, parameter: str) -> Slot:
-        slot = self.signature.outputs.get(parameter) or self.signature.returns
-        assert slot is not None
-        return slot
+    def note_outputs(self, result: Result) -> None:
+        """Say what went to output bindings other than http: there is nothing here to send it to."""
+        slots, sent = dict(self.signature.outputs), dict(result.outputs)
+        returns, returned = self.signature.returns, result.returned
+        if returns is not None and returns.binding["name"] == RETURN and returned is not None:
+            slots[RETURN], sent[RETURN] = returns, returned
+        for parameter, datum in sent.items():
+            if slots[parameter].type != "http" and datum.value is not None:
+                self._journal.note(
+                    f"{self.name}: its {slots[parameter].type} output is not connected here; "
+                    f"it would have got {_shown(datum)}."
+                )
 
     def _arguments(
         self, data: Datum, metadata: Mapping[str, Datum], invocation: Invocation | None

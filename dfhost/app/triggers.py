@@ -1,0 +1,170 @@
+"""What a trigger would have delivered, made from a text: for functions run by hand.
+
+`trigger_data` gives the data and the trigger metadata that azure-functions' converter for the trigger asks
+for. The text is taken for the message (queue, Service Bus, Event Hubs, Kafka), the blob's content, or the
+JSON of the event, the documents, the rows; a trigger nobody knows gets the text itself. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
+
+from azure.functions.meta import Datum
+
+from dfhost.app.functions import Function
+
+Delivery = tuple[Datum, Mapping[str, Datum]]
+
+
+def trigger_data(function: Function, text: str) -> Delivery:
+    """Data and metadata for one call of `function`; ValueError if the text is no input for its trigger."""
+    make = _DELIVERIES.get(str(function.trigger["type"]), _plain)
+    return make(function.trigger, text)
+
+
+def timer_data(
+    last: datetime | None = None, following: datetime | None = None, past_due: bool = False
+) -> Datum:
+    """A tick of a timer as the Functions host words it: when it ran before and when it is due next."""
+    status = None
+    if following is not None:
+        before = last or datetime.min.replace(tzinfo=timezone.utc)
+        status = {
+            "Last": before.isoformat(),
+            "LastUpdated": before.isoformat(),
+            "Next": following.isoformat(),
+        }
+    info = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": past_due}
+    return Datum(json.dumps(info), "json")
+
+
+def _now(ahead: timedelta = timedelta()) -> str:
+    return (datetime.now(timezone.utc) + ahead).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _plain(_: Mapping[str, Any], text: str) -> Delivery:
+    return Datum(text, "string"), {}
+
+
+def _json(_: Mapping[str, Any], text: str) -> Delivery:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"its trigger takes JSON, and the input is none: {error}") from None
+    return Datum(text, "json"), {}
+
+
+def _queue(_: Mapping[str, Any], text: str) -> Delivery:
+    metadata = _metadata(
+        Id=str(uuid.uuid4()),
+        DequeueCount=1,
+        InsertionTime=_now(),
+        ExpirationTime=_now(timedelta(days=7)),
+        NextVisibleTime=_now(timedelta(minutes=10)),
+        PopReceipt=uuid.uuid4().hex,
+    )
+    return Datum(text, "string"), metadata
+
+
+def _blob(trigger: Mapping[str, Any], text: str) -> Delivery:
+    path = re.sub(r"\{[^}]*\}", "dfhost", str(trigger.get("path", "")))
+    properties = json.dumps({"ContentLength": len(text.encode())})
+    metadata = _metadata(BlobTrigger=path, Uri=f"http://127.0.0.1/{path}")
+    return Datum(text.encode(), "bytes"), {**metadata, "Properties": Datum(properties, "json")}
+
+
+def _service_bus(trigger: Mapping[str, Any], text: str) -> Delivery:
+    one: dict[str, str | int] = {
+        "MessageId": str(uuid.uuid4()),
+        "DeliveryCount": 1,
+        "SequenceNumber": 1,
+        "EnqueuedTimeUtc": _now(),
+        "ExpiresAtUtc": _now(timedelta(days=14)),
+        "ContentType": "text/plain",
+        "LockToken": str(uuid.uuid4()),
+    }
+    if not _is_many(trigger):
+        properties = {name: Datum("{}", "json") for name in ("UserProperties", "ApplicationProperties")}
+        return Datum(text, "string"), {**_metadata(**one), **properties}
+    bodies = _many(text)
+    arrays = {f"{name}Array": Datum(json.dumps([value] * len(bodies)), "json") for name, value in one.items()}
+    for name in ("UserPropertiesArray", "ApplicationPropertiesArray"):
+        arrays[name] = Datum(json.dumps([{}] * len(bodies)), "json")
+    return _collection(bodies), arrays
+
+
+def _event_hub(trigger: Mapping[str, Any], text: str) -> Delivery:
+    one: dict[str, str | int] = {
+        "EnqueuedTimeUtc": _now(),
+        "SequenceNumber": 0,
+        "Offset": "0",
+        "PartitionKey": "",
+    }
+    if not _is_many(trigger):
+        return Datum(text, "string"), {**_metadata(**one), "SystemProperties": Datum("{}", "json")}
+    bodies = _many(text)
+    return _collection(bodies), {"SystemPropertiesArray": Datum(json.dumps([one] * len(bodies)), "json")}
+
+
+def _kafka(trigger: Mapping[str, Any], text: str) -> Delivery:
+    topic = str(trigger.get("topic", ""))
+    if not _is_many(trigger):
+        one = _metadata(Timestamp=_now(), Key="", Partition=0, Offset=0, Topic=topic)
+        return Datum(text, "string"), {**one, "Headers": Datum("[]", "json")}
+    bodies = _many(text)
+    count = len(bodies)
+    arrays: dict[str, list[Any]] = {
+        "TimestampArray": [_now()] * count,
+        "KeyArray": [""] * count,
+        "PartitionArray": [0] * count,
+        "HeadersArray": [[]] * count,
+    }
+    metadata = {name: Datum(json.dumps(values), "json") for name, values in arrays.items()}
+    metadata["OffsetArray"] = Datum(SimpleNamespace(sint64=list(range(count))), "collection_sint64")
+    metadata["TopicArray"] = Datum(SimpleNamespace(string=[topic] * count), "collection_string")
+    return _collection(bodies), metadata
+
+
+def _is_many(trigger: Mapping[str, Any]) -> bool:
+    return str(trigger.get("cardinality", "")).lower() == "many"
+
+
+def _many(text: str) -> list[str]:
+    """A JSON array is a batch of its elements, everything else a batch of one."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return [text]
+    if not isinstance(value, list):
+        return [text]
+    return [each if isinstance(each, str) else json.dumps(each) for each in value]
+
+
+def _collection(bodies: list[str]) -> Datum:
+    return Datum(SimpleNamespace(bytes=[body.encode() for body in bodies]), "collection_bytes")
+
+
+def _metadata(**values: str | int) -> dict[str, Datum]:
+    return {
+        name: Datum(value, "int" if isinstance(value, int) else "string") for name, value in values.items()
+    }
+
+
+_DELIVERIES: dict[str, Callable[[Mapping[str, Any], str], Delivery]] = {
+    "timerTrigger": lambda trigger, text: (timer_data(), {}),
+    "queueTrigger": _queue,
+    "blobTrigger": _blob,
+    "serviceBusTrigger": _service_bus,
+    "eventHubTrigger": _event_hub,
+    "kafkaTrigger": _kafka,
+    "eventGridTrigger": _json,
+    "cosmosDBTrigger": _json,
+    "sqlTrigger": _json,
+    "mysqlTrigger": _json,
+}
