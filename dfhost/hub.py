@@ -7,10 +7,22 @@ decoding them is the caller's business.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import json
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import datetime, timezone
+from typing import Any
+
+from dfhost.app.functions import App
+from dfhost.engine import history as h
+from dfhost.engine.entities import EntityId, entity_request, stored_state
+from dfhost.errors import UnknownFunction, WrongState
+from dfhost.settings import Settings
+from dfhost.store.store import Row, Store
+from dfhost.worker.explain import explain
+from dfhost.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +70,45 @@ class Entity:
     last_operation: datetime
 
 
-class TaskHub(Protocol):
-    """The verbs. Every coroutine raises nothing but `HostError`s, each named below."""
+class TaskHub:
+    """The verbs. Every coroutine raises nothing but `HostError`s, each named with it."""
 
-    name: str
+    def __init__(self, name: str, app: App, store: Store, worker: Worker, settings: Settings) -> None:
+        self.name = name
+        self._app = app
+        self._store = store
+        self._worker = worker
+        self._settings = settings
 
     # -- reading ---------------------------------------------------------------------------------------------
-    def instance(self, instance_id: str) -> Instance | None: ...
+    def instance(self, instance_id: str) -> Instance | None:
+        row = self._store.row(instance_id)
+        return None if row is None else _instance(row)
 
     def history(self, instance_id: str) -> list[dict[str, Any]]:
         """The history events of the newest generation in wire form (PascalCase, EventType an int).
 
         What has arrived but was not processed yet comes last.
         """
-        ...
+        if instance_id.startswith("@"):
+            return []
+        return [json.loads(text) for text in self._store.history(instance_id)]
 
     def instances(self, where: InstanceFilter, limit: int, after: str = "") -> list[Instance]:
         """At most `limit` instances ordered by id, those whose id is greater than `after`."""
-        ...
+        rows = self._store.rows(
+            after=after,
+            limit=limit,
+            prefix=where.prefix,
+            statuses=where.statuses,
+            created_from=_text(where.created_from),
+            created_to=_text(where.created_to),
+        )
+        return [_instance(row) for row in rows]
 
-    def entity(self, name: str, key: str) -> Entity | None: ...
+    def entity(self, name: str, key: str) -> Entity | None:
+        row = self._store.row(str(EntityId(name, key)))
+        return None if row is None else _entity(row)
 
     def entities(
         self,
@@ -88,18 +119,29 @@ class TaskHub(Protocol):
         after: str = "",
     ) -> list[Entity]:
         """Ordered by instance id (``@name@key``); `after` is such an id."""
-        ...
+        rows = self._store.rows(
+            after=after,
+            limit=limit,
+            prefix="@" if name is None else str(EntityId(name, "")),
+            updated_from=_text(last_operation_from),
+            updated_to=_text(last_operation_to),
+        )
+        return [_entity(row) for row in rows]
 
     def explain(self, instance_id: str) -> dict[str, Any] | None:
         """What the instance waits for and why (JSON-able), None if there is no such instance."""
-        ...
+        row = self._store.row(instance_id)
+        return None if row is None else explain(row, self._store, self._worker)
 
-    def knows_orchestrator(self, name: str) -> bool: ...
+    def knows_orchestrator(self, name: str) -> bool:
+        return name in self._app.orchestrators
 
-    def knows_entity(self, name: str) -> bool: ...
+    def knows_entity(self, name: str) -> bool:
+        return name in self._app.entities
 
     @property
-    def entity_names(self) -> list[str]: ...
+    def entity_names(self) -> list[str]:
+        return self._app.entities.names
 
     # -- writing ---------------------------------------------------------------------------------------------
     async def start(
@@ -109,40 +151,165 @@ class TaskHub(Protocol):
 
         An unknown orchestrator is accepted and then fails, as on the extension.
         """
-        ...
+        instance_id = instance_id or uuid.uuid4().hex
+        execution_id = str(uuid.uuid4())  # with dashes, unlike a child's (recorded)
+        version = version or self._settings.default_version
+        at = _now()
+        event = h.execution_started(
+            at,
+            instance_id=instance_id,
+            execution_id=execution_id,
+            name=orchestrator,
+            version=version,
+            input=input,
+        )
+        row = Row(instance_id, execution_id, orchestrator, version, "Pending", input, None, None, at, at)
+        letter = await self._store.start_instance(row, event.text, self._settings.any_state_overridable)
+        self._worker.adopt(row, letter)
+        return instance_id
 
     async def finished(self, instance_id: str, timeout: float) -> Instance | None:
         """The instance once it has ended, or as it is after `timeout` seconds; None if it does not exist."""
-        ...
+        ended = self._worker.orchestrations.end_of(instance_id)
+        found = self.instance(instance_id)
+        if found is None or found.finished:
+            ended.cancel()
+            return found
+        await asyncio.wait((ended,), timeout=timeout)
+        ended.cancel()
+        return self.instance(instance_id)
 
     async def raise_event(self, instance_id: str, name: str, data: str) -> None:
         """InstanceNotFound; WrongState if it has ended. `data`: JSON text."""
-        ...
+        await self._deliver(instance_id, h.event_raised(_now(), name, data), _must_live)
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
-        """InstanceNotFound; WrongState if it has ended."""
-        ...
+        """InstanceNotFound; WrongState if it has ended. Children go on, as on the extension."""
+        at = _now()
+        row, letters = await self._store.end_instance(
+            instance_id,
+            at=at,
+            status="Terminated",
+            output=reason,
+            events=[
+                h.orchestrator_started(at).text,
+                h.execution_terminated(at, reason).text,
+                h.execution_completed(at, -1, "Terminated", reason).text,
+                h.orchestrator_completed(at).text,
+            ],
+            allowed=_must_live,
+            tell_parent=lambda row: (
+                None
+                if row.parent is None
+                else h.sub_orchestration_failed(at, row.parent[2], reason, None).text
+            ),
+        )
+        self._worker.forget(row.instance_id)
+        self._worker.deliver(letters)
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is suspended already."""
-        ...
+
+        def allowed(row: Row) -> None:
+            _must_live(row)
+            if row.status == "Suspended":
+                raise WrongState(
+                    f"Cannot suspend the orchestration instance {row.instance_id} because instance is in the "
+                    "Suspended state.",
+                    row.status,
+                )
+
+        await self._deliver(instance_id, h.suspended(_now(), reason), allowed)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is not suspended."""
-        ...
+
+        def allowed(row: Row) -> None:
+            _must_live(row)
+            if row.status != "Suspended":
+                raise WrongState(
+                    f"Cannot resume the orchestration instance {row.instance_id} because instance is in the "
+                    f"{row.status} state.",
+                    row.status,
+                )
+
+        await self._deliver(instance_id, h.resumed(_now(), reason), allowed)
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState unless it has failed."""
-        ...
+
+        def allowed(row: Row) -> None:
+            if row.status != "Failed":
+                raise WrongState(
+                    f'This orchestration has status {row.status}, but only orchestrations in the "Failed" state can '
+                    "be rewound.",
+                    row.status,
+                )
+
+        at = _now()
+        wake = h.generic(at, reason).text
+        self._worker.deliver(await self._store.rewind(instance_id, at=at, wake=wake, allowed=allowed))
 
     async def purge(self, instance_id: str) -> int:
         """1 once it is gone, 0 if there was none. WrongState while it lives (entities may always go)."""
-        ...
+
+        def allowed(row: Row) -> None:
+            if not row.finished and not instance_id.startswith("@"):
+                raise WrongState(
+                    "Only orchestrations in a terminal state can be purged, but the orchestration with instance ID "
+                    f"{instance_id} has status {row.status}",
+                    row.status,
+                )
+
+        gone = await self._store.purge(instance_id, allowed)
+        self._worker.forget(instance_id)
+        return gone
 
     async def purge_where(self, where: InstanceFilter) -> int:
         """How many are gone. Deletes what the filter says, running instances and entities included."""
-        ...
+        gone = await self._store.purge_where(
+            _text(where.created_from), _text(where.created_to), where.statuses
+        )
+        for instance_id in gone:
+            self._worker.forget(instance_id)
+        return len(gone)
 
     async def signal_entity(self, name: str, key: str, operation: str, input: str | None) -> None:
         """One operation, one way. UnknownFunction if no entity function has this name."""
-        ...
+        if refusal := self._worker.known.refuse("entity", name):
+            raise UnknownFunction(refusal)
+        at = _now()
+        request = entity_request(
+            operation=operation, input=input, request_id=str(uuid.uuid4()), at=at, signal=True
+        )
+        letter = await self._store.signal_entity(str(EntityId(name, key)), request, at)
+        self._worker.deliver([letter])
+
+    async def _deliver(self, instance_id: str, event: h.Event, allowed: Callable[[Row], None]) -> None:
+        self._worker.deliver([await self._store.deliver(instance_id, event.text, allowed)])
+
+
+def _must_live(row: Row) -> None:
+    if row.finished:
+        raise WrongState(f"The instance '{row.instance_id}' has ended ({row.status}).", row.status)
+
+
+def _now() -> str:
+    return h.timestamp(datetime.now(timezone.utc))
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else h.timestamp(moment)
+
+
+def _instance(row: Row) -> Instance:
+    created, updated = h.moment(row.created_at), h.moment(row.updated_at)
+    return Instance(
+        row.instance_id, row.execution_id, row.name, row.version, row.status, row.input, row.output,
+        row.custom_status, created, updated,
+    )  # fmt: skip
+
+
+def _entity(row: Row) -> Entity:
+    name, key = EntityId.parse(row.instance_id)
+    return Entity(name, key, stored_state(row.input), h.moment(row.updated_at))

@@ -159,6 +159,8 @@ class Execution:
         for event in fresh:
             if event.kind == h.EXECUTION_STARTED:
                 self._introduce(event)
+        if refusal := known.refuse("orchestrator", self.name):
+            return self._fail(fresh, at, failures.orchestrator_failed(self.name, refusal), None)
         if stir < Stir.SDK and self.reply is not None:
             self._feed(fresh)
         else:

@@ -102,10 +102,6 @@ def episode_failed(name: str, failure: Failure) -> tuple[str, str]:
     return f"Orchestrator function '{name}' failed: {error}", f"Message: {error}, StackTrace:    at {name}"
 
 
-def unknown_orchestrator(name: str, known: list[str]) -> tuple[str, str | None]:
-    return f"Orchestrator function '{name}' failed: {unknown_function('orchestrator', name, known)}", None
-
-
 def unknown_function(kind: str, name: str, known: list[str]) -> str:
     """`kind`: orchestrator, activity, entity. The extension's sentence, the known names at its end."""
     head = (

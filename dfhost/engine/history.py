@@ -199,6 +199,12 @@ def resumed(at: str, reason: str | None) -> Event:
     return Event(RESUMED, None, None, f'{{"EventType":20,"Reason":{nullable(reason)},{_tail(at)}')
 
 
+def reason(event: Event) -> str | None:
+    """Why an instance was suspended or resumed."""
+    told: str | None = json.loads(event.text)["Reason"]
+    return told
+
+
 def generic(at: str, data: str | None, event_id: int = -1) -> Event:
     """What a rewind leaves in the place of a failure, and what wakes the instance afterwards."""
     return Event(GENERIC, None, None, f'{{"Data":{nullable(data)},"EventType":17,{_tail(at, event_id)}')

@@ -11,12 +11,13 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from dfhost.engine.entities import Answer
 from dfhost.engine.execution import Activity, Child, Operation, Timer
+from dfhost.engine.rewinding import rewound
 from dfhost.errors import DatabaseError, InstanceExists, InstanceNotFound, WrongState
 from dfhost.store import database as db
 from dfhost.store.writer import Writer
@@ -51,6 +52,13 @@ class Row(NamedTuple):
     @property
     def finished(self) -> bool:
         return self.status in FINISHED
+
+    @property
+    def parent(self) -> tuple[str, str, int] | None:
+        """Instance id, execution id and task id of the caller."""
+        if self.parent_id is None or self.parent_execution is None or self.parent_task is None:
+            return None
+        return self.parent_id, self.parent_execution, self.parent_task
 
 
 class Letter(NamedTuple):
@@ -94,6 +102,7 @@ class Stored:
     row: Row
     history: list[str]
     inbox: list[Letter]
+    awake: bool
 
 
 @dataclass(slots=True)
@@ -119,18 +128,12 @@ class EpisodeRecord:
     timers: Sequence[Timer] = ()
     fired: Sequence[str] = ()
     children: Sequence[Child] = ()
+    #: The event for a child that was refused, since an instance of its id lives (its status).
+    refusal: Callable[[Child, str], str] = lambda child, status: ""
     operations: Sequence[Operation] = ()
     news: Sequence[tuple[str, str, str]] = ()
     next_execution: str | None = None
     next_input: str | None = None
-
-
-@dataclass(slots=True)
-class Committed:
-    """What a commit has put into inboxes, and the children that were refused: (child, status of the living one)."""
-
-    letters: list[Letter] = field(default_factory=list)
-    refused: list[tuple[Child, str]] = field(default_factory=list)
 
 
 class EpisodeLost(WrongState):
@@ -239,16 +242,18 @@ class Store:
     def stored(self, instance_id: str) -> Stored | None:
         with self._reading() as reader:
             found = reader.execute(
-                f"SELECT {_COLUMNS} FROM instances WHERE instance_id = ?", (instance_id,)
+                f"SELECT {_COLUMNS}, awake FROM instances WHERE instance_id = ?", (instance_id,)
             ).fetchone()
             if not found:
                 return None
+            *row, awake = found
             inbox = reader.execute(
                 "SELECT instance_id, seq, event, execution_id FROM inbox WHERE instance_id = ? ORDER BY seq",
                 (instance_id,),
             )
             letters = [Letter(*values) for values in inbox]
-            return Stored(Row(*found), list(_texts(reader, "history", instance_id)), letters)
+            history = list(_texts(reader, "history", instance_id))
+            return Stored(Row(*row), history, letters, bool(awake))
 
     def awake(self) -> list[str]:
         """The instances and entities that have something to do, oldest news first."""
@@ -338,48 +343,44 @@ class Store:
             )
             news = tell_parent(row)
             letters = []
-            if news is not None and row.parent_id is not None and row.parent_execution is not None:
-                letters = self._tell(cursor, row.parent_id, row.parent_execution, news)
+            if news is not None and row.parent is not None:
+                letters = self._tell(cursor, *row.parent[:2], news)
             return row, letters
 
         return self._writer.submit(operation)
 
-    def rewrite(
-        self,
-        instance_id: str,
-        *,
-        at: str,
-        event: str,
-        rewritten: Callable[[Row, list[str]], tuple[list[str], list[str]]],
-        wake: Callable[[str], str],
+    def rewind(
+        self, instance_id: str, *, at: str, wake: str, allowed: Callable[[Row], None]
     ) -> asyncio.Future[list[Letter]]:
-        """The instance runs again from a history without its failures, and so do its failed children.
+        """The instance runs again from its history without the failures, and so do its failed children.
 
-        `rewritten(row, history)` gives the new history and the ids of children to rewind as well.
+        `wake` is the event that the innermost of them find in their inboxes.
         """
 
-        def rewind(cursor: sqlite3.Cursor, wanted: str, is_root: bool) -> list[Letter]:
-            row = _row(cursor, wanted)
-            if row is None:
-                raise InstanceNotFound(wanted)
-            past = list(_texts(cursor, "history", wanted))
-            events, children = rewritten(row, past)
-            cursor.execute("DELETE FROM history WHERE instance_id = ?", (wanted,))
-            _append(cursor, wanted, 0, events)
+        def rewind(cursor: sqlite3.Cursor, row: Row) -> list[Letter]:
+            past = list(_texts(cursor, "history", row.instance_id))
+            events, children = rewound(past, lambda child: _status(cursor, child) == "Failed")
+            cursor.execute("DELETE FROM history WHERE instance_id = ?", (row.instance_id,))
+            _append(cursor, row.instance_id, 0, events)
             cursor.execute(
                 "UPDATE instances SET status = 'Running', output = NULL, updated_at = ? WHERE instance_id = ?",
-                (at, wanted),
+                (at, row.instance_id),
             )
-            letters = [
-                letter
-                for child in children
-                if _status(cursor, child) == "Failed"
-                for letter in rewind(cursor, child, False)
-            ]
-            # Only the leaves are woken: a parent hears from its rewound child.
-            return letters or [self._post(cursor, wanted, wake(event))]
+            letters: list[Letter] = []
+            for child in children:
+                if (failed := _row(cursor, child)) is not None:
+                    letters += rewind(cursor, failed)
+            # A parent hears from its rewound child; only who has none is woken.
+            return letters or [self._post(cursor, row.instance_id, wake)]
 
-        return self._writer.submit(lambda cursor: rewind(cursor, instance_id, True))
+        def operation(cursor: sqlite3.Cursor) -> list[Letter]:
+            row = _row(cursor, instance_id)
+            if row is None:
+                raise InstanceNotFound(instance_id)
+            allowed(row)
+            return rewind(cursor, row)
+
+        return self._writer.submit(operation)
 
     def purge(self, instance_id: str, allowed: Callable[[Row], None]) -> asyncio.Future[int]:
         """Nothing is left of the instance; 1, or 0 if there was none."""
@@ -411,10 +412,13 @@ class Store:
 
     # -- orchestrations --------------------------------------------------------------------------------------
 
-    def commit_episode(self, episode: EpisodeRecord) -> asyncio.Future[Committed]:
-        """The episode is history, its work is scheduled, what it consumed is gone. EpisodeLost: nothing happened."""
+    def commit_episode(self, episode: EpisodeRecord) -> asyncio.Future[list[Letter]]:
+        """The episode is history, its work is scheduled, what it consumed is gone. EpisodeLost: nothing happened.
 
-        def operation(cursor: sqlite3.Cursor) -> Committed:
+        The letters that went out with it, children's starts among them.
+        """
+
+        def operation(cursor: sqlite3.Cursor) -> list[Letter]:
             instance_id = episode.instance_id
             self._update_instance(cursor, episode)
             if episode.next_execution is not None:
@@ -443,16 +447,14 @@ class Store:
                 "INSERT INTO timers VALUES (?, ?, ?, ?)",
                 [(t.fire_at, instance_id, t.timer_id, episode.execution_id) for t in episode.timers],
             )
-            committed = Committed(
-                [self._post(cursor, instance_id, text, episode.execution_id) for text in episode.fired]
-            )
-            for child in episode.children:
-                self._start_child(cursor, episode, child, committed)
-            for entity_id, request in ((o.entity_id, o.request) for o in episode.operations):
-                committed.letters.append(self._address_entity(cursor, entity_id, request, episode.at))
+            letters = [self._post(cursor, instance_id, text, episode.execution_id) for text in episode.fired]
+            letters += [self._start_child(cursor, episode, child) for child in episode.children]
+            letters += [
+                self._address_entity(cursor, o.entity_id, o.request, episode.at) for o in episode.operations
+            ]
             for other, execution_id, text in episode.news:
-                committed.letters += self._tell(cursor, other, execution_id, text)
-            return committed
+                letters += self._tell(cursor, other, execution_id, text)
+            return letters
 
         return self._writer.submit(operation)
 
@@ -476,21 +478,19 @@ class Store:
         if cursor.rowcount == 0:
             raise EpisodeLost
 
-    def _start_child(
-        self, cursor: sqlite3.Cursor, episode: EpisodeRecord, child: Child, committed: Committed
-    ) -> None:
+    def _start_child(self, cursor: sqlite3.Cursor, episode: EpisodeRecord, child: Child) -> Letter:
         status = _status(cursor, child.instance_id)
         if status is not None:
             if status not in FINISHED:
-                committed.refused.append((child, status))
-                return
+                refusal = episode.refusal(child, status)
+                return self._post(cursor, episode.instance_id, refusal, episode.execution_id)
             _forget(cursor, child.instance_id)
         row = Row(
             child.instance_id, child.execution_id, child.name, child.version, "Pending", child.input, None, None,
             episode.at, episode.at, episode.instance_id, episode.execution_id, child.task_id,
         )  # fmt: skip
         _insert_instance(cursor, row)
-        committed.letters.append(self._post(cursor, child.instance_id, child.started.text))
+        return self._post(cursor, child.instance_id, child.started.text)
 
     def store_results(self, results: Sequence[Result]) -> asyncio.Future[list[Letter]]:
         """Each result is in its orchestration's inbox, unless that has moved on without it."""

@@ -1,0 +1,134 @@
+"""The host: its parts, built in reading order and released in reverse. The only module that sees them all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+
+from dfhost.app.client import RPC, WEBHOOKS, client_json
+from dfhost.app.functions import App
+from dfhost.app.loader import load_app
+from dfhost.app.threads import UserThreads
+from dfhost.engine.execution import Options
+from dfhost.errors import DatabaseError
+from dfhost.http.management import Management
+from dfhost.http.server import Server
+from dfhost.hub import TaskHub
+from dfhost.journal import Journal
+from dfhost.settings import Settings
+from dfhost.store.store import Store
+from dfhost.worker.worker import Worker
+
+
+class Host:
+    """A function app, running. Use as ``async with Host(…) as host``; raises HostErrors on the way in.
+
+    `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` hears of a database
+    that can no longer be written while the host runs: nothing will go on then, leave.
+    """
+
+    app: App
+    hub: TaskHub
+    url: str
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        settings: Settings,
+        database: Path | None,
+        port: int = 7071,
+        address: str = "127.0.0.1",
+        journal: Journal,
+        on_failure: Callable[[DatabaseError], None] | None = None,
+    ) -> None:
+        self._root = root
+        self._settings = settings
+        self._database = database
+        self._port = port
+        self._address = address
+        self._journal = journal
+        self._on_failure = on_failure or (lambda error: journal.note(str(error)))
+
+    async def __aenter__(self) -> Host:
+        async with AsyncExitStack() as stack:
+            settings = self._settings
+            self.app = load_app(self._root, self._journal, settings.functions)
+            threads, episodes = UserThreads(), UserThreads(_episode_threads(settings))
+            for pool in (threads, episodes):
+                pool.start()
+                stack.callback(pool.stop)
+            store = Store(self._database)
+            store.open()
+            stack.callback(store.close)
+            store.on_failure(self._on_failure)
+            self._worker = Worker(
+                self.app,
+                store,
+                threads,
+                episodes,
+                self._journal,
+                _options(settings),
+                max_activities=settings.max_activities,
+                max_orchestrators=settings.max_orchestrators,
+                max_entities=settings.max_entities,
+                max_entity_batch=settings.entity_batch_size,
+            )
+            self.hub = TaskHub(settings.hub, self.app, store, self._worker, settings)
+            management = Management(self.hub, connection=settings.connection)
+            self._server = Server(
+                self.app,
+                threads,
+                self._journal,
+                self._address,
+                self._port,
+                route_prefix=settings.route_prefix,
+                mounts={WEBHOOKS: management.handle, RPC: management.handle},
+                cors=settings.cors,
+                cors_credentials=settings.cors_credentials,
+                timeout=settings.function_timeout,
+            )
+            # The address first, then the clients that carry it, then the work that may use them.
+            await self._server.start()
+            stack.push_async_callback(self._server.stop)
+            local = f"http://127.0.0.1:{self._server.port}"
+            self.url = f"http://localhost:{self._server.port}"
+            self.app.connect(
+                lambda hub, connection: client_json(
+                    self.url, f"{local}{RPC}", hub or settings.hub, connection or settings.connection
+                )
+            )
+            self._worker.start()
+            stack.push_async_callback(self._worker.stop)
+            self._stack = stack.pop_all()
+        return self
+
+    async def drain(self) -> None:
+        """Take no new work and wait until what runs has been stored."""
+        await self._worker.drain()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+
+def _episode_threads(settings: Settings) -> int:
+    """Replays are work for the processor: more threads than processors would only take turns."""
+    return max(2, min(settings.max_orchestrators, os.cpu_count() or 1))
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        store_inputs=settings.store_inputs,
+        default_version=settings.default_version,
+        version_match=settings.version_match,
+        async_request_sleep_ms=int(settings.http_poll_seconds * 1000),
+        max_actions=settings.max_actions,
+    )

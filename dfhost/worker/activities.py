@@ -1,0 +1,182 @@
+"""Running activities: as many at once as host.json allows, in the user's threads, results in batches.
+
+Owns the queue of scheduled work and the count of what runs. An activity is run only after the commit that
+scheduled it; its result counts only after the commit that stored it, which is the caller's part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
+from functools import partial
+
+from dfhost.app.failure import failure_of
+from dfhost.app.functions import App, Function
+from dfhost.app.threads import UserThreads
+from dfhost.engine import failures
+from dfhost.engine import history as h
+from dfhost.engine.actions import HTTP_ACTIVITY
+from dfhost.journal import Journal
+from dfhost.store.store import Result, Work
+from dfhost.worker.call_http import HttpFailure, call_http
+from dfhost.worker.mailbox import Mailbox
+
+_TURN = 0.02  # seconds that a pool thread goes on taking activities before others have their turn
+
+
+class Activities:
+    """`results` hears what has ended, in the host's loop, in batches."""
+
+    def __init__(
+        self,
+        app: App,
+        threads: UserThreads,
+        journal: Journal,
+        limit: int,
+        results: Callable[[list[Result]], None],
+    ) -> None:
+        self._app = app
+        self._threads = threads
+        self._journal = journal
+        self._limit = max(1, limit)
+        self._results = results
+        self._plain: deque[Work] = deque()
+        self._async: deque[Work] = deque()
+        self._turns = 0  # pool threads that take plain activities now
+        self._awaiting = 0  # coroutine activities under way
+        self.running: dict[tuple[str, int], float] = {}
+        self._draining = False
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._done: Mailbox[Result] = Mailbox(loop, self._results)
+        self._turned: Mailbox[bool] = Mailbox(loop, self._ended)
+
+    @property
+    def idle(self) -> bool:
+        return not self._turns and not self._awaiting
+
+    def drain(self) -> None:
+        """Start nothing new; what is queued stays in the database for the next host."""
+        self._draining = True
+        self._plain.clear()
+        self._async.clear()
+
+    def add(self, works: Iterable[Work]) -> None:
+        if self._draining:
+            return
+        for work in works:
+            function = self._app.activities.get(work.activity.name)
+            is_async = function.is_async if function else True
+            (self._async if is_async else self._plain).append(work)
+        self._pump()
+
+    def forget(self, instance_id: str) -> None:
+        """Drop what is queued for an instance that has ended."""
+        for queue in (self._plain, self._async):
+            if any(work.instance_id == instance_id for work in queue):
+                kept = [work for work in queue if work.instance_id != instance_id]
+                queue.clear()
+                queue.extend(kept)
+
+    def state(self, instance_id: str, task_id: int) -> tuple[str, float | None]:
+        """("running", since when as a timestamp) or ("queued", None)."""
+        since = self.running.get((instance_id, task_id))
+        return ("queued", None) if since is None else ("running", since)
+
+    def _pump(self) -> None:
+        while self._async and self._turns + self._awaiting < self._limit:
+            self._awaiting += 1
+            self._threads.spawn(partial(self._run_async, self._async.popleft()))
+        wanted = min(len(self._plain), self._threads.size)
+        while self._turns < wanted and self._turns + self._awaiting < self._limit:
+            self._turns += 1
+            self._threads.post(self._take_turn)
+
+    def _ended(self, turns: list[bool]) -> None:
+        plain = sum(turns)
+        self._turns -= plain
+        self._awaiting -= len(turns) - plain
+        self._pump()
+
+    # -- in the user's threads -------------------------------------------------------------------------------
+
+    def _take_turn(self) -> None:
+        until = time.perf_counter() + _TURN
+        try:
+            while time.perf_counter() < until:
+                try:
+                    work = self._plain.popleft()
+                except IndexError:
+                    break
+                self._run(work)
+        finally:
+            self._turned.put(True)
+
+    def _run(self, work: Work) -> None:
+        activity = work.activity
+        function = self._app.activities.get(activity.name)
+        assert function is not None
+        began = self._begin(work)
+        try:
+            result = function.call(activity.input)
+        except BaseException as error:  # user code may raise anything, SystemExit included
+            self._failed(work, function, error, began)
+        else:
+            self._succeeded(work, result, began)
+
+    async def _run_async(self, work: Work) -> None:
+        activity = work.activity
+        began = self._begin(work)
+        try:
+            if activity.name == HTTP_ACTIVITY:
+                self._succeeded(work, await call_http(activity.input), began)
+                return
+            function = self._app.activities.get(activity.name)
+            if function is None:
+                self._end(
+                    work, h.task_failed(_now(), activity.task_id, *failures.activity_missing(activity.name))
+                )
+                return
+            try:
+                result = await function.call_async(activity.input)
+            except BaseException as error:  # as above
+                self._failed(work, function, error, began)
+            else:
+                self._succeeded(work, result, began)
+        except HttpFailure as failure:
+            self._tell_failure(work, began, failure.reason, "")
+            self._end(work, h.task_failed(_now(), activity.task_id, failure.reason, failure.details))
+        finally:
+            self._turned.put(False)
+
+    def _begin(self, work: Work) -> float:
+        self.running[work.instance_id, work.activity.task_id] = time.time()
+        self._journal.started(work.activity.name, "activity", work.instance_id)
+        return time.perf_counter()
+
+    def _succeeded(self, work: Work, result: str | None, began: float) -> None:
+        activity = work.activity
+        self._journal.finished(activity.name, "activity", work.instance_id, time.perf_counter() - began)
+        self._end(work, h.task_completed(_now(), activity.task_id, result))
+
+    def _failed(self, work: Work, function: Function, error: BaseException, began: float) -> None:
+        failure = failure_of(error)
+        self._tell_failure(work, began, failure.text, failure.stack)
+        reason, details = failures.activity_failed(work.activity.name, failure)
+        self._end(work, h.task_failed(_now(), work.activity.task_id, reason, details))
+
+    def _tell_failure(self, work: Work, began: float, error: str, stack: str) -> None:
+        seconds = time.perf_counter() - began
+        self._journal.failed(work.activity.name, "activity", work.instance_id, seconds, error, stack)
+
+    def _end(self, work: Work, event: h.Event) -> None:
+        self.running.pop((work.instance_id, work.activity.task_id), None)
+        self._done.put(Result(work, event.text))
+
+
+def _now() -> str:
+    return h.timestamp(datetime.now(timezone.utc))

@@ -1,0 +1,123 @@
+"""The activity behind `context.call_http`, as the extension's BuiltIn::HttpActivity does it.
+
+One request; any status is a result, a 202 included: from Python the extension does not poll (recorded). What
+cannot be sent at all is a failure in the words of .NET's HttpClient, which apps may have learned to read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+_TIMEOUT_SECONDS = 240  # the extension's client
+_CONTENT_HEADERS = ("content-type", "content-length")  # .NET keeps these apart from the response's headers
+
+
+class HttpFailure(Exception):
+    """`reason` and `details` are those of the TaskFailed."""
+
+    def __init__(self, reason: str, details: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.details = details
+
+
+async def call_http(request_text: str) -> str:
+    """`{"method", "uri", "content", "headers", "tokenSource"?}` -> `{"statusCode", "headers", "content"}`."""
+    import aiohttp  # here, since an app without call_http need not wait for a client
+
+    request = json.loads(request_text)
+    _check(request["uri"])
+    if request.get("tokenSource"):
+        raise HttpFailure(
+            "ManagedIdentityCredential authentication unavailable: no managed identity endpoint here.",
+            "A tokenSource needs a managed identity, which this machine does not have.",
+        )
+    headers = {str(k): str(v) for k, v in (request.get("headers") or {}).items()}
+    content = request.get("content")
+    data = None if content is None else str(content).encode()
+    names = {name.lower() for name in headers}
+    if data is not None and "content-type" not in names:
+        headers["Content-Type"] = "text/plain; charset=utf-8"
+    if "user-agent" not in names:
+        headers["User-Agent"] = "dfhost"
+    try:
+        async with aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS),
+            skip_auto_headers=("Content-Type", "Accept"),
+        ) as session:
+            async with session.request(
+                request["method"].upper(), request["uri"], data=data, headers=headers
+            ) as answer:
+                body = await answer.text(errors="replace")
+                return json.dumps(
+                    {"statusCode": answer.status, "headers": _headers(answer.headers), "content": body},
+                    separators=(",", ":"),
+                    ensure_ascii=False,
+                )
+    except asyncio.TimeoutError:
+        limit = f"HttpClient.Timeout of {_TIMEOUT_SECONDS} seconds"
+        sentence = f"The request was canceled due to the configured {limit} elapsing."
+        raise HttpFailure(
+            sentence, _exception("System.Threading.Tasks.TaskCanceledException", sentence)
+        ) from None
+    except (aiohttp.ClientError, ValueError) as error:
+        sentence = _transport_sentence(error, request["uri"])
+        raise HttpFailure(sentence, _exception("System.Net.Http.HttpRequestException", sentence)) from None
+
+
+def _check(uri: str) -> None:
+    parts = urlsplit(uri)
+    if not parts.scheme or not parts.netloc:
+        _refuse(
+            "An invalid request URI was provided. Either the request URI must be an absolute URI or BaseAddress "
+            "must be set."
+        )
+    if parts.scheme.lower() not in ("http", "https"):
+        _refuse(f"The '{parts.scheme}' scheme is not supported.", "System.NotSupportedException")
+
+
+def _refuse(sentence: str, kind: str = "System.InvalidOperationException") -> None:
+    raise HttpFailure(sentence, f"Unhandled exception while executing task: {kind}: {sentence}")
+
+
+def _headers(headers: Any) -> dict[str, str | list[str]]:
+    told: dict[str, str | list[str]] = {}
+    for name in dict.fromkeys(headers):
+        if name.lower() in _CONTENT_HEADERS:
+            continue
+        values = headers.getall(name)
+        # .NET parses this one into its products.
+        if name.lower() == "server" and len(values) == 1:
+            values = values[0].split()
+        told[name] = values[0] if len(values) == 1 else list(values)
+    return told
+
+
+def _transport_sentence(error: Exception, uri: str) -> str:
+    parts = urlsplit(uri)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    cause = getattr(error, "os_error", None) or error.__cause__ or error
+    if isinstance(cause, ConnectionRefusedError):
+        return f"Connection refused ({parts.hostname}:{port})"
+    strerror = getattr(cause, "strerror", None)
+    return f"{strerror or error} ({parts.hostname}:{port})"
+
+
+def _exception(kind: str, message: str) -> str:
+    return json.dumps(
+        {
+            "$type": f"{kind}, System.Net.Http",
+            "Message": message,
+            "Data": {"$type": "System.Collections.ListDictionaryInternal, System.Private.CoreLib"},
+            "InnerException": None,
+            "HelpLink": None,
+            "Source": "dfhost",
+            "HResult": -2147467259,
+            "StackTrace": "   at dfhost",
+        },
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )

@@ -1,0 +1,421 @@
+"""Driving orchestrations: who has news gets an episode, an episode becomes true by one commit.
+
+Owns the executions that are in memory (a cache: everything can be read back from the store) and decides when a
+replay is worth its cost. One episode of an instance at a time; nothing here polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import partial
+from typing import Protocol
+
+from dfhost.app.functions import App
+from dfhost.app.sdk import Replayer
+from dfhost.app.threads import UserThreads
+from dfhost.engine import failures
+from dfhost.engine import history as h
+from dfhost.engine.execution import Child, Episode, Execution, Known, Options, Replay, Stir
+from dfhost.engine.history import Event
+from dfhost.engine.reply import Reply
+from dfhost.journal import Journal
+from dfhost.store.store import EpisodeLost, EpisodeRecord, Letter, Row, Store, Work
+from dfhost.worker.mailbox import Mailbox
+
+#: Idle executions that are kept in memory; beyond, the one idle longest is forgotten and read back when needed.
+_KEPT = 1000
+
+
+@dataclass(slots=True)
+class Runtime:
+    """An instance in memory. `arrived` lies in its inbox and is not yet processed."""
+
+    instance_id: str
+    execution_id: str
+    name: str
+    parent: tuple[str, str, int] | None
+    execution: Execution
+    base: int  # history events that are stored
+    last_seq: int  # the newest letter that was seen
+    arrived: list[Event] = field(default_factory=list)
+    arrived_seq: int = 0
+    noted: int = 0  # how many of `arrived` the execution has looked at
+    stir: Stir = Stir.NOTHING
+    busy: bool = False
+    awake: bool = False
+    begun: float = 0.0
+    replay_cost: float = 0.0
+    replayed_at: float = 0.0
+    waits: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True)
+class _Advanced:
+    runtime: Runtime
+    episode: Episode
+    at: str
+    arrived: int
+    seconds: float
+
+
+class Queue(Protocol):
+    """What an orchestration hands on: see `Activities` and `DurableTimers`."""
+
+    def add(self, works: Iterable[Work]) -> None: ...
+
+
+class Orchestrations:
+    def __init__(
+        self,
+        app: App,
+        store: Store,
+        pool: UserThreads,
+        journal: Journal,
+        known: Known,
+        options: Options,
+        limit: int,
+        *,
+        activities: Queue,
+        timers_added: Callable[[Iterable[str]], None],
+        deliver: Callable[[list[Letter]], None],
+    ) -> None:
+        """`deliver` takes letters for anybody; those for orchestrations come back through `receive`."""
+        self._store = store
+        self._pool = pool
+        self._journal = journal
+        self._known = known
+        self._options = options
+        self._limit = max(1, limit)
+        self._activities = activities
+        self._timers_added = timers_added
+        self._deliver = deliver
+        self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
+        self._runtimes: dict[str, Runtime] = {}
+        self._idle: OrderedDict[str, None] = OrderedDict()
+        self._ready: deque[Runtime] = deque()
+        self._running = 0
+        self._draining = False
+        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._told: set[str] = set()  # orchestrators whose held-back actions were mentioned
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._advanced: Mailbox[_Advanced] = Mailbox(self._loop, self._commit)
+
+    @property
+    def idle(self) -> bool:
+        return self._running == 0
+
+    def drain(self) -> None:
+        """No new episodes; what has arrived stays in the inbox for the next host."""
+        self._draining = True
+        self._ready.clear()
+
+    # -- letters in ------------------------------------------------------------------------------------------
+
+    def adopt(self, row: Row, letter: Letter) -> None:
+        """A new instance and its start: nothing has to be read."""
+        self.forget(row.instance_id)
+        runtime = Runtime(row.instance_id, row.execution_id, row.name, row.parent, Execution(), 0, letter.seq)
+        self._runtimes[row.instance_id] = runtime
+        self._take(runtime, letter)
+        self._consider(runtime)
+
+    def receive(self, letters: Iterable[Letter]) -> None:
+        touched: dict[str, Runtime] = {}
+        for letter in letters:
+            runtime = self._runtimes.get(letter.instance_id) or self._load(letter.instance_id)
+            if runtime is None:
+                continue
+            touched[letter.instance_id] = runtime
+            if letter.seq > runtime.last_seq:
+                self._take(runtime, letter)
+        for runtime in touched.values():
+            self._consider(runtime)
+
+    def wake(self, instance_id: str) -> None:
+        """Look at an instance that has something to do; used once, when the host starts."""
+        if instance_id not in self._runtimes and (runtime := self._load(instance_id)):
+            self._consider(runtime)
+
+    def _take(self, runtime: Runtime, letter: Letter) -> None:
+        runtime.last_seq = letter.seq
+        if letter.execution_id in ("", runtime.execution_id):
+            runtime.arrived.append(h.parse(letter.text))
+            runtime.arrived_seq = letter.seq
+
+    def _load(self, instance_id: str) -> Runtime | None:
+        stored = self._store.stored(instance_id)
+        if stored is None or stored.row.finished:
+            return None
+        row = stored.row
+        execution = Execution(h.parse(text) for text in stored.history)
+        runtime = Runtime(
+            instance_id, row.execution_id, row.name, row.parent, execution, len(stored.history), 0
+        )
+        runtime.awake = stored.awake
+        self._runtimes[instance_id] = runtime
+        for letter in stored.inbox:
+            self._take(runtime, letter)
+        return runtime
+
+    def forget(self, instance_id: str) -> None:
+        """The instance has ended or is gone: drop what is in memory, an episode under way will find out."""
+        runtime = self._runtimes.pop(instance_id, None)
+        self._idle.pop(instance_id, None)
+        if runtime is not None and runtime.waits is not None:
+            runtime.waits.cancel()
+        self._wake_waiters(instance_id)
+
+    def runtime(self, instance_id: str) -> Runtime | None:
+        """For questions only. An instance that is at rest is read in, so that it can be asked."""
+        return self._runtimes.get(instance_id) or self._load(instance_id)
+
+    # -- when to run -----------------------------------------------------------------------------------------
+
+    def _consider(self, runtime: Runtime) -> None:
+        if runtime.busy or self._draining:
+            return
+        for event in runtime.arrived[runtime.noted :]:
+            runtime.stir = max(runtime.stir, runtime.execution.note(event))
+        runtime.noted = len(runtime.arrived)
+        if not runtime.stir and not runtime.awake:
+            self._rest(runtime)
+            return
+        self._idle.pop(runtime.instance_id, None)
+        if runtime.stir is Stir.SDK and (pause := self._pause(runtime)) > 0:
+            if runtime.waits is None:
+                runtime.waits = self._loop.call_later(pause, self._resume, runtime)
+            return
+        self._enqueue(runtime)
+
+    def _pause(self, runtime: Runtime) -> float:
+        """Seconds to let completions gather, so that replaying never takes longer than the work it waits for.
+
+        None while little is at stake, while nothing else is under way, or where the SDK itself says that all it
+        waits for is there.
+        """
+        if runtime.replay_cost < 0.002:
+            return 0.0
+        execution = runtime.execution
+        reply = execution.reply
+        if reply is None or (reply.awaited is not None and reply.awaited.all and len(reply.awaited.keys) > 1):
+            return 0.0
+        if len(runtime.arrived) >= sum(1 for _ in execution.program.holds_open()):
+            return 0.0
+        return runtime.replayed_at + runtime.replay_cost - time.perf_counter()
+
+    def _resume(self, runtime: Runtime) -> None:
+        runtime.waits = None
+        if self._runtimes.get(runtime.instance_id) is runtime and not runtime.busy and not self._draining:
+            self._enqueue(runtime)
+
+    def _enqueue(self, runtime: Runtime) -> None:
+        runtime.busy = True
+        if runtime.waits is not None:
+            runtime.waits.cancel()
+            runtime.waits = None
+        self._ready.append(runtime)
+        self._pump()
+
+    def _pump(self) -> None:
+        while self._ready and self._running < self._limit:
+            runtime = self._ready.popleft()
+            self._running += 1
+            arrived, runtime.arrived = runtime.arrived, []
+            stir, runtime.stir, runtime.noted = runtime.stir, Stir.NOTHING, 0
+            if runtime.awake:
+                stir = Stir.SDK
+            consumed = runtime.arrived_seq
+            if not runtime.begun:
+                runtime.begun = time.perf_counter()
+                self._journal.started(runtime.name, "orchestration", runtime.instance_id)
+            self._pool.post(partial(self._run, runtime, arrived, stir, consumed))
+
+    def _rest(self, runtime: Runtime) -> None:
+        idle = self._idle
+        idle[runtime.instance_id] = None
+        idle.move_to_end(runtime.instance_id)
+        while len(idle) > _KEPT:
+            instance_id, _ = idle.popitem(last=False)
+            # What lies in its inbox is read again when it is loaded.
+            self._runtimes.pop(instance_id, None)
+
+    # -- an episode, in the pool -----------------------------------------------------------------------------
+
+    def _run(self, runtime: Runtime, arrived: list[Event], stir: Stir, consumed: int) -> None:
+        at = h.timestamp(datetime.now(timezone.utc))
+        began = time.perf_counter()
+        execution = runtime.execution
+        replay = self._replay_of(arrived, execution)
+        try:
+            episode = execution.advance(arrived, at, replay, self._known, self._options, stir)
+        except Exception as error:  # a defect of ours must not leave the instance hanging
+            self._journal.note(
+                f"dfhost failed in an episode of {runtime.instance_id}:\n{traceback.format_exc()}"
+            )
+            reason, details = failures.orchestrator_failed(runtime.name, f"dfhost itself failed: {error!r}")
+            done = h.execution_completed(at, execution.program.next_id, "Failed", reason)
+            episode = Episode(
+                [h.orchestrator_started(at), *arrived, done], "Failed", output=reason, details=details
+            )
+        self._advanced.put(_Advanced(runtime, episode, at, consumed, time.perf_counter() - began))
+
+    def _replay_of(self, arrived: list[Event], execution: Execution) -> Replay:
+        name = execution.name or next((e.name or "" for e in arrived if e.kind == h.EXECUTION_STARTED), "")
+        return self._replayers.get(name.lower(), _nobody)
+
+    # -- making it true --------------------------------------------------------------------------------------
+
+    def _commit(self, advanced: list[_Advanced]) -> None:
+        for one in advanced:
+            self._running -= 1
+            runtime = one.runtime
+            runtime.replay_cost = one.seconds
+            runtime.replayed_at = time.perf_counter()
+            if self._runtimes.get(runtime.instance_id) is not runtime:
+                continue  # terminated, purged or replaced meanwhile
+            record = self._record(one)
+            self._store.commit_episode(record).add_done_callback(partial(self._committed, one, record))
+        self._pump()
+
+    def _record(self, one: _Advanced) -> EpisodeRecord:
+        runtime, episode, at = one.runtime, one.episode, one.at
+        record = EpisodeRecord(
+            runtime.instance_id,
+            runtime.execution_id,
+            at,
+            "Running" if episode.status == "ContinuedAsNew" else episode.status,
+            runtime.base,
+            [event.played().text for event in episode.events],
+            one.arrived,
+            custom_status=episode.custom_status,
+            children=episode.children,
+            operations=episode.operations,
+        )
+        if episode.finished:
+            record.output, record.keeps_output = episode.output, False
+            record.news = self._news(runtime, episode, at)
+            return record
+        if episode.next is not None:
+            following = episode.next
+            record.next_execution, record.next_input = following.execution_id, following.input
+            record.base, record.events = 0, [event.text for event in following.past]
+            record.awake = True
+        reasons = [event for event in episode.events if event.kind in (h.SUSPENDED, h.RESUMED)]
+        if reasons:
+            record.output, record.keeps_output = h.reason(reasons[-1]), False
+        record.activities = episode.activities
+        record.fired = [
+            h.timer_fired(at, t.timer_id, t.fire_at).text for t in episode.timers if t.fire_at <= at
+        ]
+        record.timers = [t for t in episode.timers if t.fire_at > at]
+        record.refusal = lambda child, status: _refused(child, status, at)
+        return record
+
+    @staticmethod
+    def _news(runtime: Runtime, episode: Episode, at: str) -> list[tuple[str, str, str]]:
+        if runtime.parent is None:
+            return []
+        parent_id, parent_execution, task_id = runtime.parent
+        if episode.status == "Completed":
+            event = h.sub_orchestration_completed(at, task_id, episode.output)
+        else:
+            event = h.sub_orchestration_failed(at, task_id, episode.output, episode.details)
+        return [(parent_id, parent_execution, event.text)]
+
+    def _committed(self, one: _Advanced, record: EpisodeRecord, done: asyncio.Future[list[Letter]]) -> None:
+        runtime, episode = one.runtime, one.episode
+        if done.exception() is not None:
+            # Either the instance was ended by someone else, or the file cannot be written and the host stops.
+            if (
+                isinstance(done.exception(), EpisodeLost)
+                and self._runtimes.get(runtime.instance_id) is runtime
+            ):
+                self.forget(runtime.instance_id)
+            return
+        if episode.held_back and runtime.name not in self._told:
+            self._told.add(runtime.name)
+            self._journal.note(
+                f"{runtime.name}: {episode.held_back}, so it has not started. Azure does the same: a list of "
+                "actions is worked off in turn. For a bounded fan-out use lanes, see the README on sliding windows."
+            )
+        runtime.base = len(record.events) if episode.next is not None else runtime.base + len(record.events)
+        runtime.awake = False
+        self._activities.add(
+            Work(runtime.instance_id, runtime.execution_id, activity) for activity in record.activities
+        )
+        if record.timers:
+            self._timers_added(timer.fire_at for timer in record.timers)
+        if episode.finished:
+            self._finished(runtime, episode)
+        elif episode.next is not None:
+            runtime.execution = episode.next
+            runtime.execution_id = episode.next.execution_id
+            runtime.awake = True
+        runtime.busy = False
+        self._send(done.result(), episode.children, record)
+        if not episode.finished:
+            self._consider(runtime)
+
+    def _send(self, letters: list[Letter], children: list[Child], record: EpisodeRecord) -> None:
+        if not children:
+            if letters:
+                self._deliver(letters)
+            return
+        started = {child.instance_id: child for child in children}
+        rest = []
+        for letter in letters:
+            child = started.pop(letter.instance_id, None)
+            if child is None:
+                rest.append(letter)
+                continue
+            row = Row(
+                child.instance_id, child.execution_id, child.name, child.version, "Pending", child.input, None, None,
+                record.at, record.at, record.instance_id, record.execution_id, child.task_id,
+            )  # fmt: skip
+            self.adopt(row, letter)
+        if rest:
+            self._deliver(rest)
+
+    def _finished(self, runtime: Runtime, episode: Episode) -> None:
+        seconds = time.perf_counter() - runtime.begun
+        if episode.status == "Completed":
+            self._journal.finished(runtime.name, "orchestration", runtime.instance_id, seconds)
+        else:
+            output = episode.output or ""
+            self._journal.failed(
+                runtime.name, "orchestration", runtime.instance_id, seconds, output, episode.stack
+            )
+        self.forget(runtime.instance_id)
+
+    # -- waiting for an end ----------------------------------------------------------------------------------
+
+    def end_of(self, instance_id: str) -> asyncio.Future[None]:
+        """Done when the instance ends (or is gone) after this call."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.setdefault(instance_id, []).append(future)
+        return future
+
+    def _wake_waiters(self, instance_id: str) -> None:
+        for future in self._waiters.pop(instance_id, ()):
+            if not future.done():
+                future.set_result(None)
+
+
+def _refused(child: Child, status: str, at: str) -> str:
+    reason = (
+        f"An Orchestration instance with the status {status} already exists: the id '{child.instance_id}' is taken. "
+        "(On Azure the running instance would be replaced, and lost.)"
+    )
+    return h.sub_orchestration_failed(at, child.task_id, reason, None).text
+
+
+def _nobody(trigger: str) -> Reply:
+    raise AssertionError("an unknown orchestrator is refused before it is replayed")

@@ -1,0 +1,124 @@
+"""The worker: everything that runs user code because of what lies in the store.
+
+Ties the four drivers together and sorts letters between them. Restart needs no special path: what was due is
+due. Knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from dfhost.app.functions import App
+from dfhost.app.threads import UserThreads
+from dfhost.engine import failures
+from dfhost.engine.execution import Options
+from dfhost.journal import Journal
+from dfhost.store.store import Letter, Result, Row, Store
+from dfhost.worker.activities import Activities
+from dfhost.worker.entities import Entities
+from dfhost.worker.orchestrations import Orchestrations
+from dfhost.worker.timers import DurableTimers
+
+
+class KnownFunctions:
+    """What the app has, by kind."""
+
+    def __init__(self, app: App) -> None:
+        self._by_kind = {
+            "activity": app.activities,
+            "orchestrator": app.orchestrators,
+            "entity": app.entities,
+        }
+
+    def refuse(self, kind: str, name: str) -> str | None:
+        functions = self._by_kind[kind]
+        if name in functions:
+            return None
+        return failures.unknown_function(kind, name, functions.names)
+
+
+class Worker:
+    def __init__(
+        self,
+        app: App,
+        store: Store,
+        threads: UserThreads,
+        episodes: UserThreads,
+        journal: Journal,
+        options: Options,
+        *,
+        max_activities: int,
+        max_orchestrators: int,
+        max_entities: int,
+        max_entity_batch: int,
+    ) -> None:
+        """`threads` run activities and entities, `episodes` replays: an activity that blocks stalls no replay."""
+        self.store = store
+        self.known = KnownFunctions(app)
+        self.timers = DurableTimers(store, self.deliver)
+        self.activities = Activities(app, threads, journal, max_activities, self._store_results)
+        self.orchestrations = Orchestrations(
+            app,
+            store,
+            episodes,
+            journal,
+            self.known,
+            options,
+            max_orchestrators,
+            activities=self.activities,
+            timers_added=self.timers.added,
+            deliver=self.deliver,
+        )
+        self.entities = Entities(app, store, threads, journal, max_entities, max_entity_batch, self.deliver)
+        self._timer_task: asyncio.Task[None] | None = None
+        self._storing = 0
+
+    def start(self) -> None:
+        """Take up what the store holds: nothing that was committed waits for anything but its turn."""
+        for part in (self.activities, self.orchestrations, self.entities):
+            part.start()
+        self._timer_task = asyncio.get_running_loop().create_task(self.timers.run())
+        self.activities.add(self.store.unfinished_work())
+        for instance_id in self.store.awake():
+            (self.entities if instance_id.startswith("@") else self.orchestrations).wake(instance_id)
+
+    def deliver(self, letters: Sequence[Letter]) -> None:
+        """Hand letters that are in the store to whom they are for."""
+        to_entities = [letter for letter in letters if letter.instance_id.startswith("@")]
+        if to_entities:
+            self.entities.receive(to_entities)
+            letters = [letter for letter in letters if not letter.instance_id.startswith("@")]
+        if letters:
+            self.orchestrations.receive(letters)
+
+    def adopt(self, row: Row, letter: Letter) -> None:
+        self.orchestrations.adopt(row, letter)
+
+    def forget(self, instance_id: str) -> None:
+        """The instance was ended or purged from outside."""
+        (self.entities if instance_id.startswith("@") else self.orchestrations).forget(instance_id)
+        self.activities.forget(instance_id)
+
+    async def drain(self) -> None:
+        """Take nothing new and wait until what runs has been stored."""
+        for part in (self.activities, self.orchestrations, self.entities):
+            part.drain()
+        while not (
+            self.activities.idle and self.orchestrations.idle and self.entities.idle and not self._storing
+        ):
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        if self._timer_task is not None:
+            self._timer_task.cancel()
+            await asyncio.gather(self._timer_task, return_exceptions=True)
+
+    def _store_results(self, results: list[Result]) -> None:
+        self._storing += 1
+        self.store.store_results(results).add_done_callback(self._results_stored)
+
+    def _results_stored(self, done: asyncio.Future[list[Letter]]) -> None:
+        self._storing -= 1
+        if done.exception() is None:
+            self.deliver(done.result())
