@@ -144,9 +144,8 @@ class Instances:
                 raise Refused(message(400, "Only application/json request content is supported"))
             data = request.json()
         except (Refused, NotJson):
-            instance = self._existing(instance_id)  # an instance that is gone is said before a bad body
-            if instance.finished:
-                raise WrongState("it has ended", instance.status) from None
+            if self._existing(instance_id).finished:  # that comes before complaints about the body
+                return Answer(410)
             raise
         await self._hub.raise_event(instance_id, event, data)
         return Answer(202)
@@ -156,17 +155,11 @@ class Instances:
         return Answer(202)
 
     async def suspend(self, request: Request, instance_id: str) -> Answer:
-        try:
-            await self._hub.suspend(instance_id, request.query.text("reason"))
-        except WrongState as error:
-            raise _cannot("suspend", instance_id, error) from None
+        await self._hub.suspend(instance_id, request.query.text("reason"))
         return Answer(202)
 
     async def resume(self, request: Request, instance_id: str) -> Answer:
-        try:
-            await self._hub.resume(instance_id, request.query.text("reason"))
-        except WrongState as error:
-            raise _cannot("resume", instance_id, error) from None
+        await self._hub.resume(instance_id, request.query.text("reason"))
         return Answer(202)
 
     async def rewind(self, request: Request, instance_id: str) -> Answer:
@@ -176,11 +169,7 @@ class Instances:
             # The dollar sign is the extension's own slip, and clients see it.
             raise _refused(404, f'No orchestration with instance ID "${instance_id}" found.') from None
         except WrongState as error:
-            sentence = (
-                f"This orchestration has status {error.status}, but only orchestrations in the "
-                '"Failed" state can be rewound.'
-            )
-            raise _refused(412, sentence) from None
+            raise _refused(412, str(error)) from None
         return Answer(202)
 
     # -- purging ---------------------------------------------------------------------------------------------
@@ -188,11 +177,7 @@ class Instances:
         try:
             deleted = await self._hub.purge(instance_id)
         except WrongState as error:
-            sentence = (
-                "Only orchestrations in a terminal state can be purged, but the orchestration with "
-                f"instance ID {instance_id} has status {error.status}"
-            )
-            raise _refused(412, sentence) from None
+            raise _refused(412, str(error)) from None
         # Ids that begin with @ may be entities, for which the extension does not look first.
         return _deleted(deleted) if deleted or instance_id.startswith("@") else Answer(404)
 
@@ -224,14 +209,3 @@ def _deleted(count: int) -> Answer:
 def _refused(status: int, sentence: str) -> Refused:
     """A refusal whose body is the sentence alone, as a JSON string."""
     return Refused(json_answer(status, jsontext.encode(sentence)))
-
-
-def _cannot(verb: str, instance_id: str, error: WrongState) -> Exception:
-    """The extension's words for suspending what is suspended and the like; what has ended is simply gone."""
-    if error.status in ENDED:
-        return error
-    sentence = (
-        f"Cannot {verb} the orchestration instance {instance_id} because instance is in the "
-        f"{error.status} state."
-    )
-    return WrongState(sentence, error.status)
