@@ -31,7 +31,8 @@ class Console:
         self, stream: TextIO, *, verbose: bool = False, calls: bool = True, style: Style | None = None
     ) -> None:
         self.style = style or Style.of(stream)
-        self.teller = Teller(self.style, fold=not verbose, calls=calls)
+        self.verbose = verbose
+        self._teller = Teller(self.style, fold=not verbose, calls=calls)
         self.guard: Callable[[], AbstractContextManager[None]] = nullcontext  # e.g. hides a progress bar
         self._stream = stream
         self._mid_line = False
@@ -77,6 +78,23 @@ class Console:
         """Text as it is, with whatever line ends it has."""
         self._put(Raw(text))
 
+    def running(self) -> dict[str, int]:
+        """Functions that are executing user code now, and how often."""
+        return self._teller.running()
+
+    def ended(self, trigger: str) -> int:
+        """How many calls of this trigger have ended so far, well or not."""
+        return self._teller.ended(trigger)
+
+    @property
+    def failures(self) -> int:
+        """How many failures were told so far."""
+        return self._teller.failures
+
+    def name_width(self, width: int) -> None:
+        """How wide the column of function names is to be."""
+        self._teller.name_width = min(width, 40)
+
     def _put(self, event: Event | Raw) -> None:
         self._queue.append(event)
         if not self._wake.is_set():
@@ -85,12 +103,12 @@ class Console:
     # -- the thread ------------------------------------------------------------------------------------------
     def _serve(self) -> None:
         while True:
-            due = self.teller.due()
+            due = self._teller.due()
             self._wake.wait(None if due is None else max(0.0, due - time.time()))
             stopping = self._stop.is_set()
             self._wake.clear()  # before the queue is read: who appends from here on wakes us again
             pieces = self._read_queue()
-            self._add(pieces, self.teller.settle(time.time(), everything=stopping))
+            self._add(pieces, self._teller.settle(time.time(), everything=stopping))
             if pieces:
                 with self.guard():
                     self._write("".join(pieces))
@@ -106,7 +124,7 @@ class Console:
                 pieces.append(event)
                 self._mid_line = not event.endswith("\n")
             else:
-                self._add(pieces, self.teller.tell(event))
+                self._add(pieces, self._teller.tell(event))
         return pieces
 
     def _add(self, pieces: list[str], lines: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from dfhost.cli.failures import read_failure
 from dfhost.cli.style import Style, count, duration
 
 WINDOW = 1.0  # seconds
@@ -70,6 +71,7 @@ class _Tally:
     trigger: str
     opened: float
     running: int = 0
+    ended: int = 0
     seen: dict[str, int] = field(default_factory=dict)  # verb -> events in this window
     folded: dict[str, int] = field(default_factory=dict)  # verb -> those without a line
     first: float = 0.0
@@ -101,6 +103,7 @@ class Teller:
         self._open: set[str] = set()  # functions with something folded
         self._kinds: dict[tuple[str, str, str], _Kind] = {}
         self.name_width = 0
+        self.failures = 0
 
     def tell(self, event: Event) -> Sequence[str]:
         """The lines of one event, which may be none."""
@@ -116,9 +119,12 @@ class Teller:
             lines = self._close(function, tally, at)
         if verb == "started":
             tally.running += 1
-        elif tally.running:
-            tally.running -= 1
+        else:
+            tally.ended += 1
+            if tally.running:
+                tally.running -= 1
         if failure:
+            self.failures += 1
             return [*lines, *self._failed(failure, tally)]
         if not self._calls:
             return lines
@@ -155,12 +161,16 @@ class Teller:
             if tally.running and tally.trigger != "orchestration"
         }
 
+    def ended(self, trigger: str) -> int:
+        """How many calls of this trigger have ended so far, well or not."""
+        return sum(tally.ended for tally in list(self._tallies.values()) if tally.trigger == trigger)
+
     def _failed(self, event: Failed, tally: _Tally) -> list[str]:
         kind = self._kinds.setdefault(_kind_of(event), _Kind())
         if event.at > kind.last + BURST_ENDS:
             kind.shown, kind.stack = 0, ""
         kind.last = event.at
-        kind.text = event.error
+        kind.text = str(read_failure(event.error).within(event.function))
         if self._fold and kind.shown >= FAILURES_SHOWN:
             kind.folded += 1
             self._count(event.function, tally, "failed", event.at)
@@ -168,7 +178,7 @@ class Teller:
         kind.shown += 1
         took = duration(event.seconds)
         lines = [self._line(event.at, "failed", event.function, took, event.instance_id)]
-        lines += [_INDENT + self._style(line, "red") for line in event.error.rstrip().splitlines()]
+        lines += [_INDENT + self._style(line, "red") for line in kind.text.splitlines()]
         if event.stack != kind.stack:
             lines += [_INDENT + line for line in event.stack.rstrip().splitlines()]
             kind.stack = event.stack

@@ -1,0 +1,104 @@
+"""`dfhost explain ID`: what a running host says about an instance, told in words."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from datetime import datetime, timezone
+from typing import Any
+
+from dfhost.cli.style import count, duration
+from dfhost.errors import HostError
+
+_KINDS = {"subOrchestration": "sub-orchestration"}
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows of a local host
+_LISTED = 12  # waits of one kind told one by one
+
+
+def explain(options: argparse.Namespace) -> int:
+    """0 if the host could say; 1 if it is no dfhost; HostError if there is no host or no such instance."""
+    answer = _ask(options.url, options.id)
+    if options.json:
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+    elif "waitsFor" in answer:
+        print("\n".join(tell(answer, datetime.now(timezone.utc))))
+    else:
+        status = answer.get("runtimeStatus")
+        print(
+            f"{options.id} is {status}. The host at {options.url} does not say why: is it a dfhost?",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def tell(answer: dict[str, Any], now: datetime) -> list[str]:
+    """The lines for a host's answer (its shape: `TaskHub.explain`)."""
+    lines = [f"{answer['name']} {answer['instanceId']} is {answer['runtimeStatus']}."]
+    if answer.get("sentence"):
+        lines.append(str(answer["sentence"]))
+    waits: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for wait in answer.get("waitsFor") or []:
+        kind = _KINDS.get(wait["kind"], wait["kind"])
+        waits.setdefault((kind, wait.get("name") or "", wait.get("state") or ""), []).append(wait)
+    if waits:
+        lines += ["", "It waits for"]
+    for (kind, name, state), group in waits.items():
+        if len(group) > _LISTED:
+            oldest = min(wait.get("since") or "" for wait in group)
+            lines.append(
+                f"  {kind} {name}, {state}: {count(len(group))} of them{_since(oldest, now)} at most"
+            )
+        else:
+            lines += [f"  {kind} {name}{_state(wait, now)}" for wait in group]
+    if answer.get("heldBack"):
+        lines += ["", "Held back, here as on Azure, until what is before it has ended"]
+        lines += [f"  {held['action']} behind {held['behind']}: {held['why']}" for held in answer["heldBack"]]
+    return lines
+
+
+def _state(wait: dict[str, Any], now: datetime) -> str:
+    told = f", {wait['state']}" if wait.get("state") else ""
+    told += _since(wait.get("since"), now)
+    if wait.get("due"):
+        left = (_time(wait["due"]) - now).total_seconds()
+        told += f", due in {duration(left)}" if left > 0 else ", due now"
+    if wait.get("input") not in (None, ""):
+        text = (
+            wait["input"] if isinstance(wait["input"], str) else json.dumps(wait["input"], ensure_ascii=False)
+        )
+        told += f", input {text if len(text) <= 60 else text[:59] + '…'}"
+    return told
+
+
+def _since(text: str | None, now: datetime) -> str:
+    return f", for {duration(max(0.0, (now - _time(text)).total_seconds()))}" if text else ""
+
+
+def _time(text: str) -> datetime:
+    """ISO 8601 as the host writes it; Python 3.10 knows neither Z nor seven digits of a second."""
+    head, _, fraction = text.rstrip("Z").partition(".")
+    digits = (fraction.split("+")[0] + "000000")[:6]
+    return datetime.fromisoformat(f"{head.split('+')[0]}.{digits}").replace(tzinfo=timezone.utc)
+
+
+def _ask(url: str, instance_id: str) -> dict[str, Any]:
+    quoted = urllib.parse.quote(instance_id, safe="")
+    address = f"{url}/runtime/webhooks/durabletask/instances/{quoted}?explain=true"
+    try:
+        with _OPENER.open(address, timeout=30) as response:
+            answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            raise HostError(f"The host at {url} has no instance '{instance_id}'.") from None
+        raise HostError(f"The host at {url} answered {error.code} {error.reason}.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise HostError(f"No host answers at {url} ({reason}). Start one with `dfhost start`.") from None
+    if not isinstance(answer, dict):
+        raise HostError(f"What answers at {url} is no durable host.")
+    return answer

@@ -1,0 +1,80 @@
+"""How far a run is: a bar on a terminal, now and then a line elsewhere, nothing if asked to be quiet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TextIO
+
+from dfhost.cli.console import Console
+from dfhost.cli.style import count, duration
+
+_FIRST_LINE = 2.0  # seconds; each further line after twice the time, but at least every half minute
+_SLOWEST = 30.0
+
+
+class Progress(Protocol):
+    def show(self, done: int, total: int | None, words: str) -> None:
+        """`total`: None while it is unknown. `words`: what else there is to say, may be empty."""
+
+    def close(self) -> None: ...
+
+
+def progress(stream: TextIO, console: Console, quiet: bool) -> Progress:
+    if quiet:
+        return _Nothing()
+    return _Bar(stream, console) if stream.isatty() else _Lines(console)
+
+
+class _Nothing:
+    def show(self, done: int, total: int | None, words: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._next = self._began + _FIRST_LINE
+
+    def show(self, done: int, total: int | None, words: str) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + min(_SLOWEST, now - self._began)
+        told = count(done, "task") if total is None else f"{count(done)} of {count(total, 'task')}"
+        self._console.say(
+            "", f"{told} done after {duration(now - self._began)}" + (f", {words}" if words else "")
+        )
+
+    def close(self) -> None:
+        pass
+
+
+class _Bar:
+    def __init__(self, stream: TextIO, console: Console) -> None:
+        from tqdm import tqdm
+
+        tqdm.monitor_interval = 0  # its thread would wake up every ten seconds for nothing
+        self._bar: Any = tqdm(file=stream, unit=" tasks", leave=False, dynamic_ncols=True, mininterval=0.1)
+        self._stream = stream
+        console.guard = self._hidden
+
+    def show(self, done: int, total: int | None, words: str) -> None:
+        self._bar.total = total
+        self._bar.n = done
+        self._bar.set_postfix_str(words, refresh=False)
+        self._bar.refresh()
+
+    def close(self) -> None:
+        self._bar.close()
+
+    @contextmanager
+    def _hidden(self) -> Iterator[None]:
+        """Lines of the console appear above the bar."""
+        with self._bar.external_write_mode(file=self._stream):
+            yield

@@ -1,0 +1,82 @@
+"""`dfhost start`: serve an app until somebody says stop, and tell what happens meanwhile."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from dfhost.cli.console import Console
+from dfhost.cli.folder import database_file, open_folder
+from dfhost.cli.listing import listing
+from dfhost.cli.users import UserOutput, user_level
+from dfhost.settings import Settings, enter_environment
+
+DEFAULT_PORT = 7071
+
+
+def start(options: argparse.Namespace) -> int:
+    """0 after a clean stop. Raises HostError. Told to stop twice, the process ends here with 128 + signal."""
+    root, settings = open_folder(options.folder)
+    database = database_file(options, root, settings)
+    port = options.port if options.port is not None else settings.port or DEFAULT_PORT
+    address = options.address or settings.address or "127.0.0.1"
+    enter_environment({"WEBSITE_HOSTNAME": f"localhost:{port}"})
+    console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
+    with console, UserOutput(console, user_level(settings.log_levels, options.verbose)):
+        asyncio.run(_serve(root, settings, database, port, address, console))
+    return 0
+
+
+async def _serve(
+    root: Path, settings: Settings, database: Path | None, port: int, address: str, console: Console
+) -> None:
+    stop = _Stop()
+    from dfhost.host import Host  # by far the slowest import; ctrl-C is heard by now
+
+    async with Host(
+        root, settings=settings, database=database, port=port, address=address, journal=console
+    ) as host:
+        console.name_width(max((len(function.name) for function in host.app.functions), default=0))
+        console.write(listing(host.app, host.url, settings.route_prefix, database, console.style))
+        for note in settings.notes:
+            console.note(note)
+        if console.verbose and settings.without_effect:
+            console.note(f"Without effect here (host.json): {', '.join(settings.without_effect)}.")
+        console.say("", f"Ready on {host.url}. Ctrl-C stops the host.")
+        await stop.asked()
+        running = ", ".join(f"{name} ({number})" for name, number in console.running().items())
+        if running:
+            console.say("", f"Finishing what runs: {running}. Press ctrl-C again to leave at once.")
+        await host.drain()
+    console.say("", "Stopped." + (" What is not finished goes on at the next start." if database else ""))
+
+
+class _Stop:
+    """The first ctrl-C or SIGTERM asks to stop; the second, or one before there is anything to stop, ends it.
+
+    Ending at once is safe: whatever was acknowledged lies in the database. The handlers neither lock nor
+    print through Python's streams, since they may interrupt whoever does.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._asked = asyncio.Event()
+        self._serving = False
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, self._heard)
+
+    async def asked(self) -> None:
+        self._serving = True
+        await self._asked.wait()
+
+    def _heard(self, number: int, _: object) -> None:
+        if self._serving:
+            self._serving = False
+            self._loop.call_soon_threadsafe(self._asked.set)
+        else:
+            os.write(2, b"\nLeft at once.\n")
+            os._exit(128 + number)
