@@ -292,7 +292,10 @@ resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
     '${schedulerSettingName}': 'Endpoint=${scheduler!.outputs.endpoint};Authentication=ManagedIdentity;ClientID=${identity.properties.clientId}'
     AzureFunctionsJobHost__extensions__durableTask__storageProvider__type: 'azureManaged'
     AzureFunctionsJobHost__extensions__durableTask__storageProvider__connectionStringName: schedulerSettingName
-  } : {})
+  } : {
+    // Microsoft's advice for Flex Consumption: the default of 30 s makes the first message after a pause wait.
+    AzureFunctionsJobHost__extensions__durableTask__storageProvider__maxQueuePollingInterval: '00:00:10'
+  })
 }
 
 // Publishing with a user name and password is off; azd, az and func deploy with an Entra token.
