@@ -21,7 +21,7 @@ from typing import Any
 
 import azure.functions as func
 
-from dfhost.app.failure import user_traceback
+from dfhost.app.failure import failure_of, user_traceback
 from dfhost.app.functions import KINDS, App, Function
 from dfhost.app.signature import read_signature
 from dfhost.errors import AppError
@@ -99,7 +99,7 @@ def _import_script(root: Path, script: str) -> ModuleType:
         raise
     except BaseException as error:  # user code: SyntaxError and SystemExit are among what may come
         text = "".join(traceback.format_exception(type(error), error, user_traceback(error)))
-        raise AppImportFailed(f"{path} cannot be imported: {type(error).__name__}.", text) from None
+        raise AppImportFailed(f"{path} cannot be imported: {failure_of(error).text}", text) from None
     finally:
         _added_modules.append(path.stem)
         _added_modules.extend(name for name in set(sys.modules) - before if _lies_in(root, sys.modules[name]))

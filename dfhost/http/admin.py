@@ -11,7 +11,6 @@ import html
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from importlib.metadata import version
 from typing import Any
 
 from dfhost.app.client import WEBHOOKS
@@ -84,6 +83,8 @@ class Admin:
         return Reply(200, [("Content-Type", "text/html; charset=utf-8")], page.encode())
 
     def _status(self) -> dict[str, Any]:
+        from importlib.metadata import version  # not needed to start
+
         return {
             "id": self._app.root.name,
             "state": "Running",

@@ -17,7 +17,8 @@ _GUID = re.compile(
 )
 _NUMBER = re.compile(r"\s*[+-]?(?:[\d,]+(?:\.\d*)?|\.\d+)(?P<exponent>[eE][+-]?\d+)?\s*")
 _DATES = ("%Y-%m-%d", "%Y-%m", "%Y/%m/%d", "%m/%d/%Y", "%m-%d-%Y", "%d %b %Y", "%d %B %Y", "%B %d, %Y")
-_TIMES = ("", "T%H:%M:%S", "T%H:%M", " %H:%M:%S", " %H:%M", "T%H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p")
+_TIMES = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M:%S %p", "%I:%M %p", "%I:%M:%S%p", "%I:%M%p")
+_MOMENTS = (*_DATES, *_TIMES, *(f"{date}{gap}{time}" for date in _DATES for gap in "T " for time in _TIMES))
 
 
 def constraint(text: str) -> Constraint:
@@ -73,9 +74,7 @@ def _is_date(value: str) -> bool:
         datetime.fromisoformat(value.removesuffix("Z"))
         return not value.isdecimal()  # "20240102" is a date to Python only
     except ValueError:
-        return any(_parses(value, date + time) for date in _DATES for time in _TIMES) or _parses(
-            value, "%H:%M:%S"
-        )
+        return any(_parses(value, form) for form in _MOMENTS)
 
 
 def _parses(value: str, form: str) -> bool:
