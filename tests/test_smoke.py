@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -191,3 +192,30 @@ def test_without_an_address_it_was_called_wrongly() -> None:
     run = smoke()
     assert run.returncode == 2
     assert "no address" in run.stderr
+
+
+def test_passes_on_this_app(tmp_path: Path) -> None:
+    host = subprocess.Popen(
+        [sys.executable, "-m", "dfhost", "start", str(ROOT), "--port", "0", "--memory"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+    )
+    try:
+        assert host.stdout
+        # Read to the line that names the address; the end of the output means that it did not start.
+        said = []
+        for line in host.stdout:
+            said.append(line)
+            if address := re.search(r"Ready on (http://\S+?)\.?(?:\s|$)", line):
+                break
+        else:
+            pytest.fail("dfhost did not start:\n" + "".join(said))
+        run = smoke(address[1])
+    finally:
+        host.kill()
+        host.wait()
+        if host.stdout:
+            host.stdout.close()
+    assert run.returncode == 0, run.stderr
