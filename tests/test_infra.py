@@ -335,7 +335,7 @@ def test_the_package_is_the_app_and_nothing_else(tmp_path: Path) -> None:
         "what the doctor examines"
     )
     kept_inside = set(inside) - set(ignored)
-    assert kept_inside == {f"fan_out/{p.name}" for p in (ROOT / "fan_out").glob("*.py")}
+    assert kept_inside == {str(p.relative_to(ROOT)) for p in (ROOT / "fan_out").rglob("*.py")}
     assert {"local.settings.json", ".env", ".venv/x", ".dfhost/x"} <= set(ignored)
 
 
