@@ -36,6 +36,7 @@ class Console:
         self.guard: Callable[[], AbstractContextManager[None]] = nullcontext  # e.g. hides a progress bar
         self._stream = stream
         self._mid_line = False
+        self._gone = False
         self._queue: deque[Event | Raw] = deque()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -82,15 +83,6 @@ class Console:
         """Functions that are executing user code now, and how often."""
         return self._teller.running()
 
-    def ended(self, trigger: str) -> int:
-        """How many calls of this trigger have ended so far, well or not."""
-        return self._teller.ended(trigger)
-
-    @property
-    def failures(self) -> int:
-        """How many failures were told so far."""
-        return self._teller.failures
-
     def name_width(self, width: int) -> None:
         """How wide the column of function names is to be."""
         self._teller.name_width = min(width, 40)
@@ -133,6 +125,8 @@ class Console:
             self._mid_line = False
 
     def _write(self, text: str) -> None:
+        if self._gone:
+            return
         try:
             encoding = self._stream.encoding or "utf-8"
             self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
@@ -140,6 +134,8 @@ class Console:
         except (OSError, ValueError):
             # Nobody reads any more (`dfhost start | head`): the app goes on, and Python's own last flush of
             # the stream at exit must not complain either.
-            gone, self._stream = self._stream, open(os.devnull, "w", encoding="utf-8")
+            self._gone = True
             with suppress(OSError, ValueError):
-                os.dup2(self._stream.fileno(), gone.fileno())
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)

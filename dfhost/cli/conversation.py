@@ -16,9 +16,10 @@ from typing import Any
 import aiohttp
 
 from dfhost.app.functions import App
+from dfhost.cli.broken import Broken
 from dfhost.cli.console import Console
 from dfhost.cli.failures import read_failure
-from dfhost.cli.follow import Follower
+from dfhost.cli.follow import Counting, Follower
 from dfhost.cli.listing import routes
 from dfhost.cli.progress import progress
 from dfhost.cli.run import Request
@@ -41,15 +42,23 @@ async def converse(
     quiet: bool,
 ) -> Outcome:
     """Start the app, call it, follow what it starts. `timeout` in seconds counts from the call."""
-    async with Host(root, settings=settings, database=database, port=0, journal=console) as host:
-        for note in settings.notes:
+    journal = Counting(console, calls=console.verbose)
+    broken = Broken()
+    async with Host(
+        root, settings=settings, database=database, port=0, journal=journal, on_failure=broken.happened
+    ) as host:
+        console.name_width(max((len(function.name) for function in host.app.functions), default=0))
+        for note in (*settings.notes, *(host.app.notes if console.verbose else ())):
             console.note(note)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
-            talk = _Conversation(request, host, settings, console, session, quiet)
-            try:
-                return await asyncio.wait_for(talk.hold(), timeout)
-            except asyncio.TimeoutError:
+            talk = _Conversation(request, host, settings, console, journal, session, quiet)
+            holding = asyncio.ensure_future(talk.hold())
+            await broken.unless(holding, timeout)
+            if not holding.done():
+                holding.cancel()
                 return await talk.gave_up(durable=database is not None)
+            try:
+                return holding.result()
             except aiohttp.ClientError as error:
                 raise HostError(f"The host broke off the conversation: {error}.") from None
 
@@ -61,6 +70,7 @@ class _Conversation:
         host: Host,
         settings: Settings,
         console: Console,
+        journal: Counting,
         session: aiohttp.ClientSession,
         quiet: bool,
     ) -> None:
@@ -68,6 +78,7 @@ class _Conversation:
         self._host = host
         self._settings = settings
         self._console = console
+        self._journal = journal
         self._session = session
         self._quiet = quiet
         self._began = time.monotonic()
@@ -86,7 +97,7 @@ class _Conversation:
         if url is None:
             return self._plain(response, answer)
         shown = progress(sys.__stderr__ or sys.stderr, self._console, self._quiet)
-        self._follower = Follower(self._session, url, self._console, shown)
+        self._follower = Follower(self._session, url, self._journal, shown)
         try:
             status = await self._follower.ended()
         finally:
@@ -109,22 +120,24 @@ class _Conversation:
         return 1, b""
 
     def _ended(self, status: dict[str, Any]) -> Outcome:
-        output, state = status.get("output"), status.get("runtimeStatus")
-        activities = self._console.ended("activity")
-        told = f"{status.get('name')} {status.get('instanceId')} {str(state).lower()}"
+        state, output = str(status.get("runtimeStatus")), status.get("output")
+        told = f"{status.get('name')} {status.get('instanceId')} {state.lower()}"
         told += f" after {duration(time.monotonic() - self._began)}"
-        told += f", {'1 activity' if activities == 1 else f'{count(activities)} activities'}"
+        if ran := self._journal.activities:
+            told += f"; {'1 activity' if ran == 1 else f'{count(ran)} activities'} ran"
         if state == "Completed":
             if not self._quiet:
                 self._console.say("", told)
             # A lone surrogate becomes what it was in the host's JSON: an escape.
             text = json.dumps(output, indent=2, ensure_ascii=False) + "\n"
             return 0, text.encode(errors="backslashreplace")
-        failure = read_failure(output) if state == "Failed" else None
-        reason = str(failure.within(str(status.get("name")))) if failure else str(output or "no reason given")
-        # The console has shown the traceback when it happened, unless it happened in an earlier run.
-        stack = f"\n{failure.stack}" if failure and not self._console.failures else ""
-        self._console.say("failed" if failure else "warning", f"{told}\n{reason}{stack}")
+        if state != "Failed":
+            told += f"\n{output or 'no reason given'}"
+        elif status.get("instanceId") not in self._journal.failed_instances:
+            # Else the console has shown it in full when it happened.
+            failure = read_failure(output).within(str(status.get("name")))
+            told += f"\n{failure}\n{failure.stack}"
+        self._console.say("error", told.rstrip())
         return 1, b""
 
     def _plain(self, response: aiohttp.ClientResponse, answer: bytes) -> Outcome:

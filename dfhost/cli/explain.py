@@ -41,20 +41,18 @@ def tell(answer: dict[str, Any], now: datetime) -> list[str]:
     lines = [f"{answer['name']} {answer['instanceId']} is {answer['runtimeStatus']}."]
     if answer.get("sentence"):
         lines.append(str(answer["sentence"]))
-    waits: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    waits: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for wait in answer.get("waitsFor") or []:
-        kind = _KINDS.get(wait["kind"], wait["kind"])
-        waits.setdefault((kind, wait.get("name") or "", wait.get("state") or ""), []).append(wait)
+        what = f"{_KINDS.get(wait['kind'], wait['kind'])} {wait.get('name') or ''}".rstrip()
+        waits.setdefault((what, wait.get("state") or ""), []).append(wait)
     if waits:
-        lines += ["", "It waits for"]
-    for (kind, name, state), group in waits.items():
+        lines.append("")
+    for (what, state), group in waits.items():
         if len(group) > _LISTED:
             oldest = min(wait.get("since") or "" for wait in group)
-            lines.append(
-                f"  {kind} {name}, {state}: {count(len(group))} of them{_since(oldest, now)} at most"
-            )
+            lines.append(f"  {what}, {state}: {count(len(group))} of them{_since(oldest, now)} at most")
         else:
-            lines += [f"  {kind} {name}{_state(wait, now)}" for wait in group]
+            lines += [f"  {what}{_state(wait, now)}" for wait in group]
     if answer.get("heldBack"):
         lines += ["", "Held back, here as on Azure, until what is before it has ended"]
         lines += [f"  {held['action']} behind {held['behind']}: {held['why']}" for held in answer["heldBack"]]

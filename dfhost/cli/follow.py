@@ -8,14 +8,15 @@ such as `{"total": 500, "completed": 20}`.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
 import aiohttp
 
-from dfhost.cli.console import Console
 from dfhost.cli.progress import Progress
 from dfhost.errors import HostError
+from dfhost.journal import Journal
 
 ENDED = ("Completed", "Failed", "Terminated", "Canceled")
 
@@ -29,21 +30,59 @@ _DONE = ("TaskCompleted", "TaskFailed", "SubOrchestrationInstanceCompleted", "Su
 _DONE_WORDS = ("completed", "done", "finished", "processed")
 
 
+class Counting:
+    """A journal that counts, and passes on what `journal` is to show: every call, or failures and notes only."""
+
+    def __init__(self, journal: Journal, calls: bool) -> None:
+        self.activities = 0  # ended, well or not
+        self.running = 0  # calls of user code that have not ended; waiting orchestrations are none
+        self.failed_instances: set[str | None] = set()  # orchestrations whose failure was passed on
+        self.note = journal.note
+        self._journal = journal
+        self._calls = calls
+        self._lock = threading.Lock()
+
+    def started(self, function: str, trigger: str, instance_id: str | None) -> None:
+        self._count(trigger, 1)
+        if self._calls:
+            self._journal.started(function, trigger, instance_id)
+
+    def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
+        self._count(trigger, -1)
+        if self._calls:
+            self._journal.finished(function, trigger, instance_id, seconds)
+
+    def failed(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
+    ) -> None:
+        self._count(trigger, -1)
+        if trigger == "orchestration":
+            self.failed_instances.add(instance_id)
+        self._journal.failed(function, trigger, instance_id, seconds, error, stack)
+
+    def _count(self, trigger: str, change: int) -> None:
+        with self._lock:
+            self.running += change if trigger != "orchestration" else 0
+            self.activities += change < 0 and trigger == "activity"
+
+
 class Follower:
     """`status` is the last one seen; `done` and `total` what is known of its tasks (None: nothing)."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, console: Console, progress: Progress
+        self, session: aiohttp.ClientSession, url: str, journal: Counting, progress: Progress
     ) -> None:
         self.status: dict[str, Any] = {}
         self.done = 0
         self.total: int | None = None
         self._session = session
         self._url = url
-        self._console = console
+        self._journal = journal
         self._progress = progress
         self._next_history = time.monotonic() + _HISTORY_FROM
-        self._seen = _Seen()
+        self._counted: tuple[int, int] | None = None  # done and the journal's activities when last counted
+        self._stillness = _Stillness()
+        self._said = ""
 
     async def ended(self) -> dict[str, Any]:
         """The status once the instance has ended, with its output. HostError if there is no such instance."""
@@ -65,41 +104,37 @@ class Follower:
             return ""
 
     async def _show(self) -> None:
-        reported = reported_progress(self.status.get("customStatus"))
-        if reported:
+        custom = self.status.get("customStatus")
+        if reported := reported_progress(custom):
             self.done, self.total = reported
         elif time.monotonic() >= self._next_history:
             await self._count()
-        elif self._seen.only_activities:
-            # Between two looks at the history the journal says how many activities have ended since.
-            since = self._console.ended("activity") - self._seen.activities
-            self.done = min(self._seen.done + since, self.total or 0)
-        status = self.status.get("customStatus")
-        self._progress.show(self.done, self.total, status[:60] if isinstance(status, str) else "")
+        elif self._counted and self.total:
+            # Until the history is next asked, the journal says how many activities have ended since.
+            done, activities = self._counted
+            self.done = min(done + self._journal.activities - activities, self.total)
+        self._progress.show(self.done, self.total, custom[:60] if isinstance(custom, str) else "")
 
     async def _count(self) -> None:
         began = time.monotonic()
-        activities = self._console.ended("activity")
+        activities = self._journal.activities
         whole = await self._get(showInput="false", showHistory="true")
-        kinds = [event.get("EventType") for event in whole.get("historyEvents") or ()]
+        kinds = [str(event.get("EventType")) for event in whole.get("historyEvents") or ()]
         self.done = sum(kind in _DONE for kind in kinds)
         self.total = self.done + sum(kind in _SCHEDULED for kind in kinds) or None
-        only_activities = not any(str(kind).startswith("Sub") for kind in kinds)
-        self._seen.counted(self.done, activities, only_activities and self.total is not None)
+        children = any(kind.startswith("SubOrchestration") for kind in kinds)  # activities may be theirs
+        self._counted = None if children else (self.done, activities)
         took = time.monotonic() - began
         self._next_history = time.monotonic() + max(0.5, _HISTORY_SHARE * took)
 
     async def _wonder(self) -> None:
-        """When nothing moves and nothing runs: say what it waits for."""
-        now = time.monotonic()
-        state = (self.done, self._console.ended("activity"), self.status.get("lastUpdatedTime"))
-        if self._seen.unchanged(state, now) < _STILL or self._console.running():
-            return
-        self._seen.asked(now)
-        sentence = await self.why()
-        if sentence and sentence != self._seen.sentence:
-            self._seen.sentence = sentence
-            self._console.note(sentence)
+        """When nothing moves and nothing runs: say what the instance waits for."""
+        state = (self.done, self._journal.activities, self.status.get("lastUpdatedTime"))
+        if self._stillness.worth_asking(state, time.monotonic()) and not self._journal.running:
+            sentence = await self.why()
+            if sentence != self._said:
+                self._said = sentence
+                self._journal.note(sentence)
 
     async def _get(self, **query: str) -> dict[str, Any]:
         joint = "&" if "?" in self._url else "?"
@@ -113,30 +148,21 @@ class Follower:
         return body
 
 
-class _Seen:
-    """What the last looks have shown."""
+class _Stillness:
+    """Says when nothing has changed for so long that one wonders: after 5 s, 10 s, 20 s, ..."""
 
     def __init__(self) -> None:
-        self.done = 0
-        self.activities = 0
-        self.only_activities = False
-        self.sentence = ""
         self._state: object = None
         self._since = 0.0
-        self._patience = 0.0
+        self._patience = _STILL
 
-    def counted(self, done: int, activities: int, only_activities: bool) -> None:
-        self.done, self.activities, self.only_activities = done, activities, only_activities
-
-    def unchanged(self, state: object, now: float) -> float:
-        """Seconds since the state last changed, or since the host was last asked why."""
+    def worth_asking(self, state: object, now: float) -> bool:
         if state != self._state:
-            self._state, self._since, self._patience = state, now, 0.0
-        return now - self._since - self._patience
-
-    def asked(self, now: float) -> None:
-        """Ask again only after as long a time as has passed already."""
-        self._patience = now - self._since
+            self._state, self._since, self._patience = state, now, _STILL
+        if now - self._since < self._patience:
+            return False
+        self._patience *= 2
+        return True
 
 
 def reported_progress(custom_status: Any) -> tuple[int, int] | None:

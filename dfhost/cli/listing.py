@@ -17,7 +17,7 @@ def listing(app: App, url: str, route_prefix: str, database: Path | None, style:
     where = _short(database) if database else "memory: nothing outlives this process"
     lines = [f"Task hub in {where}", "", style("Functions:", "bold"), ""]
     http = [_http(function, url, route_prefix, style) for function in app.http_functions]
-    others = [_other(function, url, style) for function in app.functions if function.kind != "http"]
+    others = [_other(function, style) for function in app.functions if function.kind != "http"]
     lines += [*http, *([""] if http and others else []), *others]
     if not http and not others:
         lines.append("    none: no function is registered with the app")
@@ -38,14 +38,14 @@ def _http(function: Function, url: str, route_prefix: str, style: Style) -> str:
     return f"    {style(function.name, 'yellow')}: {f'[{methods}] ' if methods else ''}{address}"
 
 
-def _other(function: Function, url: str, style: Style) -> str:
+def _other(function: Function, style: Style) -> str:
     line = f"    {style(function.name, 'yellow')}: {function.trigger['type']}"
     if function.kind == "timer":
         line += f" ({function.trigger.get('schedule')})"
     if function.durable_name != function.name:
         line += f", called '{function.durable_name}'"
     if function.kind not in _POLLED:
-        line += f", not polled here: POST {url}/admin/functions/{function.name}"
+        line += ", not polled here"
     return line
 
 

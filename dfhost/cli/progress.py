@@ -40,11 +40,13 @@ class _Lines:
         self._console = console
         self._began = time.monotonic()
         self._next = self._began + _FIRST_LINE
+        self._shown: object = (0, None, "")
 
     def show(self, done: int, total: int | None, words: str) -> None:
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next or self._shown == (done, total, words):
             return
+        self._shown = (done, total, words)
         self._next = now + min(_SLOWEST, now - self._began)
         told = count(done, "task") if total is None else f"{count(done)} of {count(total, 'task')}"
         self._console.say(
@@ -56,22 +58,35 @@ class _Lines:
 
 
 class _Bar:
-    def __init__(self, stream: TextIO, console: Console) -> None:
-        from tqdm import tqdm
+    """Appears with the first thing it has to show; what ends at once needs none."""
 
-        tqdm.monitor_interval = 0  # its thread would wake up every ten seconds for nothing
-        self._bar: Any = tqdm(file=stream, unit=" tasks", leave=False, dynamic_ncols=True, mininterval=0.1)
+    def __init__(self, stream: TextIO, console: Console) -> None:
         self._stream = stream
-        console.guard = self._hidden
+        self._console = console
+        self._began = time.time()
+        self._bar: Any = None
 
     def show(self, done: int, total: int | None, words: str) -> None:
+        if self._bar is None:
+            if total is None and not words:
+                return
+            self._open()
         self._bar.total = total
         self._bar.n = done
         self._bar.set_postfix_str(words, refresh=False)
         self._bar.refresh()
 
     def close(self) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _open(self) -> None:
+        from tqdm import tqdm
+
+        tqdm.monitor_interval = 0  # its thread would wake up every ten seconds for nothing
+        self._bar = tqdm(file=self._stream, unit=" tasks", leave=False, dynamic_ncols=True)
+        self._bar.start_t = self._began
+        self._console.guard = self._hidden
 
     @contextmanager
     def _hidden(self) -> Iterator[None]:

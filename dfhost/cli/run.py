@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from dfhost.cli.console import Console
 from dfhost.cli.folder import existing_parent, open_folder
@@ -48,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
                 converse(request, root, settings, database, console, options.timeout, options.quiet)
             )
         with suppress(BrokenPipeError):  # `dfhost run ... | head -1`
-            stdout.write(output)
-            stdout.flush()
+            while output:
+                output = output[os.write(stdout, output) :]
     return code
 
 
@@ -79,14 +79,13 @@ def _content(headers: list[tuple[str, str]], data: str | None) -> tuple[list[tup
 
 
 @contextmanager
-def _reserved_stdout() -> Iterator[BinaryIO]:
-    """The real stdout; meanwhile file descriptor 1 leads to stderr, for child processes too."""
+def _reserved_stdout() -> Iterator[int]:
+    """A descriptor of the real stdout; meanwhile 1 leads to stderr, for child processes too."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        with open(kept, "wb", closefd=False) as stdout:
-            yield stdout
+        yield kept
     finally:
         sys.stdout.flush()
         os.dup2(kept, 1)

@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from dfhost.cli.broken import Broken
 from dfhost.cli.console import Console
 from dfhost.cli.folder import database_file, open_folder
 from dfhost.cli.listing import listing
@@ -35,23 +36,30 @@ async def _serve(
     root: Path, settings: Settings, database: Path | None, port: int, address: str, console: Console
 ) -> None:
     stop = _Stop()
+    broken = Broken()
     from dfhost.host import Host  # by far the slowest import; ctrl-C is heard by now
 
     async with Host(
-        root, settings=settings, database=database, port=port, address=address, journal=console
+        root,
+        settings=settings,
+        database=database,
+        port=port,
+        address=address,
+        journal=console,
+        on_failure=broken.happened,
     ) as host:
         console.name_width(max((len(function.name) for function in host.app.functions), default=0))
         console.write(listing(host.app, host.url, settings.route_prefix, database, console.style))
-        for note in settings.notes:
+        for note in (*settings.notes, *host.app.notes):
             console.note(note)
         if console.verbose and settings.without_effect:
             console.note(f"Without effect here (host.json): {', '.join(settings.without_effect)}.")
         console.say("", f"Ready on {host.url}. Ctrl-C stops the host.")
-        await stop.asked()
+        await broken.unless(stop.asked())
         running = ", ".join(f"{name} ({number})" for name, number in console.running().items())
         if running:
             console.say("", f"Finishing what runs: {running}. Press ctrl-C again to leave at once.")
-        await host.drain()
+        await broken.unless(host.drain())
     console.say("", "Stopped." + (" What is not finished goes on at the next start." if database else ""))
 
 

@@ -71,7 +71,6 @@ class _Tally:
     trigger: str
     opened: float
     running: int = 0
-    ended: int = 0
     seen: dict[str, int] = field(default_factory=dict)  # verb -> events in this window
     folded: dict[str, int] = field(default_factory=dict)  # verb -> those without a line
     first: float = 0.0
@@ -103,7 +102,6 @@ class Teller:
         self._open: set[str] = set()  # functions with something folded
         self._kinds: dict[tuple[str, str, str], _Kind] = {}
         self.name_width = 0
-        self.failures = 0
 
     def tell(self, event: Event) -> Sequence[str]:
         """The lines of one event, which may be none."""
@@ -119,12 +117,9 @@ class Teller:
             lines = self._close(function, tally, at)
         if verb == "started":
             tally.running += 1
-        else:
-            tally.ended += 1
-            if tally.running:
-                tally.running -= 1
+        elif tally.running:
+            tally.running -= 1
         if failure:
-            self.failures += 1
             return [*lines, *self._failed(failure, tally)]
         if not self._calls:
             return lines
@@ -133,8 +128,7 @@ class Teller:
             self._count(function, tally, verb, at)
             return lines
         if verb == "finished" and trigger == "orchestration":
-            # The orchestration's end would otherwise stand above what its activities did before it.
-            lines = [*lines, *self.settle(at, everything=True)]
+            lines = [*lines, *self.settle(at, everything=True)]  # what led to its end stands above it
         told = duration(seconds) if verb == "finished" else ""
         return [*lines, self._line(at, verb, function, told, instance_id)]
 
@@ -153,32 +147,28 @@ class Teller:
 
     def running(self) -> dict[str, int]:
         """Functions that are executing user code now, and how often; waiting orchestrations are not."""
+        tallies = list(self._tallies.items())  # asked from another thread than the one that tells
         return {
-            name: tally.running
-            for name, tally in list(
-                self._tallies.items()
-            )  # asked from another thread than the one that tells
-            if tally.running and tally.trigger != "orchestration"
+            name: each.running for name, each in tallies if each.running and each.trigger != "orchestration"
         }
-
-    def ended(self, trigger: str) -> int:
-        """How many calls of this trigger have ended so far, well or not."""
-        return sum(tally.ended for tally in list(self._tallies.values()) if tally.trigger == trigger)
 
     def _failed(self, event: Failed, tally: _Tally) -> list[str]:
         kind = self._kinds.setdefault(_kind_of(event), _Kind())
         if event.at > kind.last + BURST_ENDS:
             kind.shown, kind.stack = 0, ""
         kind.last = event.at
-        kind.text = str(read_failure(event.error).within(event.function))
+        kind.text = event.error
         if self._fold and kind.shown >= FAILURES_SHOWN:
             kind.folded += 1
             self._count(event.function, tally, "failed", event.at)
             return []
         kind.shown += 1
         took = duration(event.seconds)
-        lines = [self._line(event.at, "failed", event.function, took, event.instance_id)]
-        lines += [_INDENT + self._style(line, "red") for line in kind.text.splitlines()]
+        lines = self.settle(event.at, everything=True) if event.trigger == "orchestration" else []
+        lines += [self._line(event.at, "failed", event.function, took, event.instance_id)]
+        lines += [
+            _INDENT + self._style(line, "red") for line in _words(event.function, event.error).splitlines()
+        ]
         if event.stack != kind.stack:
             lines += [_INDENT + line for line in event.stack.rstrip().splitlines()]
             kind.stack = event.stack
@@ -206,13 +196,14 @@ class Teller:
         ends = {verb: number for verb, number in tally.folded.items() if verb != "started"}
         # Starts are worth a word only where no end says more.
         told = ", ".join(f"{number:,}{more} {verb}" for verb, number in (ends or tally.folded).items())
-        told += f" in {duration(tally.last - tally.first)}"
+        if (took := tally.last - tally.first) >= 0.001:
+            told += f" in {duration(took)}"
         if tally.running:
             told += f", {count(tally.running)} running"
         kinds = [kind for (function, _, _), kind in self._kinds.items() if function == name and kind.folded]
         for kind in kinds:
             times = f"{count(kind.folded, 'time')} " if len(kinds) > 1 else "the last: "
-            told += f"; {times}{_first_line(kind.text)}"
+            told += f"; {times}{_first_line(_words(name, kind.text))}"
             kind.folded = 0
         return self._line(tally.last, "failed" if "failed" in ends else "", name, told, None)
 
@@ -241,6 +232,10 @@ def _kind_of(event: Failed) -> tuple[str, str, str]:
     """Same function, same type, same place: the texts may differ, as in "no item 17"."""
     place = [line for line in event.stack.splitlines() if line.lstrip().startswith("File ")]
     return event.function, event.error.split(":", 1)[0], place[-1] if place else ""
+
+
+def _words(function: str, error: str) -> str:
+    return str(read_failure(error).within(function))
 
 
 def _first_line(text: str) -> str:

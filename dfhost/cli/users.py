@@ -28,6 +28,13 @@ def user_level(levels: Mapping[str, int], verbose: bool = False) -> int:
     return levels[max(fitting, key=len)] if fitting else levels.get("default", logging.INFO)
 
 
+def _least_of(logger: str) -> int:
+    """What the SDK and asyncio say to themselves below these levels is not what the app has to say."""
+    if logger.startswith(("azure.functions", "azure.durable_functions")):
+        return logging.WARNING
+    return logging.INFO if logger == "asyncio" else 0
+
+
 class UserOutput:
     """While entered, everything that user code logs or prints goes to `console`, whole lines at a time."""
 
@@ -62,6 +69,8 @@ class _LogHandler(logging.Handler):
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < _least_of(record.name):
+            return
         try:
             text = self.format(record)
         except (
