@@ -19,6 +19,10 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/doctor.py
+
+e2e: install          ## the black-box suite; BASE_URL=… (and FUNCTIONS_KEY=…) for another host than dfhost
+	BASE_URL="$(BASE_URL)" FUNCTIONS_KEY="$(FUNCTIONS_KEY)" $(BIN)/pytest tests/e2e
 
 install: .venv/.installed  ## the virtual environment, once
 

@@ -515,7 +515,7 @@ class Store:
 
         def operation(cursor: sqlite3.Cursor) -> list[Letter]:
             found = cursor.execute(
-                "SELECT instance_id, timer_id, fire_at FROM timers WHERE fire_at <= ? ORDER BY fire_at",
+                "SELECT instance_id, timer_id, fire_at, execution_id FROM timers WHERE fire_at <= ? ORDER BY fire_at",
                 (now,),
             )
             due = [DueTimer(*values) for values in found.fetchall()]

@@ -92,8 +92,10 @@ class Writer:
                         outcomes.append((None, refusal))
                 cursor.execute("COMMIT")
                 self.commits += 1
-            except sqlite3.Error as error:
-                failure = DatabaseError(explain(error, self._label))
+            except (
+                Exception
+            ) as error:  # a defect of ours, too, must fail its callers rather than leave them waiting
+                failure = self._failure(error)
                 if self._connection.in_transaction:
                     self._connection.rollback()
                 assert self._loop is not None
@@ -102,6 +104,13 @@ class Writer:
             finally:
                 cursor.close()
         return outcomes
+
+    def _failure(self, error: Exception) -> DatabaseError:
+        if isinstance(error, sqlite3.Error):
+            return DatabaseError(explain(error, self._label))
+        return DatabaseError(
+            f"dfhost failed while it wrote to {self._label}: {error!r}. Nothing was changed."
+        )
 
 
 def _settle(group: list[_Entry], outcomes: list[Any]) -> None:
