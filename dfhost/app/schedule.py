@@ -143,6 +143,7 @@ class Timers:
         self._sleep = sleep
         self._timeout = timeout
         self._tasks: list[asyncio.Task[None]] = []
+        self._zone = self._read_zone() if app.timers else timezone.utc
         self._timers = [timer for function in app.timers if (timer := self._timer(function))]
 
     def start(self) -> None:
@@ -160,7 +161,7 @@ class Timers:
         trigger: Mapping[str, Any] = function.trigger
         text = str(trigger.get("schedule", ""))
         try:
-            schedule = parse_schedule(resolve(text, os.environ), self._zone())
+            schedule = parse_schedule(resolve(text, os.environ), self._zone)
         except ValueError as error:
             self._journal.note(
                 f"{function.name}: the schedule '{text}' cannot be read, so it never runs: {error}."
@@ -168,7 +169,7 @@ class Timers:
             return None
         return _Timer(function, schedule, trigger.get("runOnStartup") is True)
 
-    def _zone(self) -> tzinfo:
+    def _read_zone(self) -> tzinfo:
         try:
             return time_zone(os.environ.get("WEBSITE_TIME_ZONE", ""))
         except ValueError as error:
@@ -176,6 +177,12 @@ class Timers:
             return timezone.utc
 
     async def _drive(self, timer: _Timer) -> None:
+        try:
+            await self._run_for_ever(timer)
+        except ValueError as error:  # an expression such as 29 February runs out of dates, some day
+            self._journal.note(f"{timer.function.name}: the timer does not run any more: {error}.")
+
+    async def _run_for_ever(self, timer: _Timer) -> None:
         last: datetime | None = None
         if timer.at_start:
             last = self._now()
