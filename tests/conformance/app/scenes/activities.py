@@ -8,7 +8,7 @@ from .blueprint import activity, call_number, gate, meet, open_gate
 
 
 @activity
-async def echo(value: Any) -> Any:
+async def echo(value):
     """The value; `{"hold": gate, "value": v}` is v once the gate is open."""
     if isinstance(value, dict) and "hold" in value:
         await gate(value["hold"])
@@ -31,7 +31,7 @@ async def pace(value: dict[str, Any]) -> None:
 
 
 @activity
-async def mark(value: dict[str, Any]) -> dict[str, Any]:
+async def mark(value: dict) -> dict:
     """Say when it ran, in seconds of the process's clock."""
     begun = time.time()
     await pace(value)
@@ -39,14 +39,14 @@ async def mark(value: dict[str, Any]) -> dict[str, Any]:
 
 
 @activity
-async def slow(value: dict[str, Any]) -> str:
+async def slow(value: dict) -> str:
     """Say in words how long it is said to take."""
     await pace(value)
     return f"slept {value['says']}"
 
 
 @activity
-def flaky(value: dict[str, Any]) -> str:
+def flaky(value: dict) -> str:
     """Fails the first `failures` calls for `key`."""
     calls = call_number(f"flaky {value['key']}")
     if calls <= value["failures"]:
@@ -76,10 +76,10 @@ def fail(value: str) -> str:
 
 
 @activity
-def unserialisable(value: Any) -> Any:
+def unserialisable(value):
     return object()
 
 
 @activity
-def kind_of(value: Any) -> list[Any]:
+def kind_of(value) -> list:
     return [type(value).__name__, value]

@@ -3,7 +3,6 @@
 import asyncio
 import builtins
 from collections.abc import Callable
-from typing import Any
 
 from .blueprint import activity, call_number, orchestrator
 from .fan_out import Context, Steps
@@ -67,7 +66,7 @@ def raises(value: str) -> None:
 
 
 @activity
-async def async_raises(value: Any) -> None:
+async def async_raises(value) -> None:
     await asyncio.sleep(0)
     raise ValueError("async failure")
 

@@ -38,17 +38,17 @@ class Label:
 
 
 @activity
-def double_point(value: Any) -> Any:
+def double_point(value):
     return Point(value.x * 2, value.y * 2) if isinstance(value, Point) else type(value).__name__
 
 
 @activity
-def wrap_label(value: str) -> dict[str, list[Label]]:
+def wrap_label(value: str) -> dict:
     return {"labels": [Label(value), Label("two")]}
 
 
 @activity
-def returns(value: str) -> Any:
+def returns(value: str):
     return {
         "none": None,
         "tuple": (1, "t"),
