@@ -83,13 +83,12 @@ class Admin:
         return Reply(200, [("Content-Type", "text/html; charset=utf-8")], page.encode())
 
     def _status(self) -> dict[str, Any]:
-        from importlib.metadata import version  # not needed to start
-
+        version = _version()
         return {
             "id": self._app.root.name,
             "state": "Running",
-            "version": version("dfhost"),
-            "versionDetails": f"dfhost {version('dfhost')}",
+            "version": version,
+            "versionDetails": f"dfhost {version}",
             "processUptime": round((time.monotonic() - self._started) * 1000),
             "errors": [],
         }
@@ -145,6 +144,15 @@ class Admin:
         headers: Mapping[str, str] = {"Content-Type": "application/json"}
         answer = await mount[1]("POST", path[mount[0] :], "", headers, text.encode(), origin)
         return Reply(answer.status, list(answer.headers.items()), answer.body)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # not needed to start
+
+    try:
+        return version("dfhost")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "0"
 
 
 def _input_of(body: bytes) -> str:

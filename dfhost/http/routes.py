@@ -12,8 +12,9 @@ Templates and matching were read from dotnet/aspnetcore (RoutePatternParser, Rou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Generic, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -273,6 +274,7 @@ class RouteTable(Generic[T]):
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix.strip("/")
         self.routes: list[Route[T]] = []
+        self._search_known = lru_cache(maxsize=256)(self._search)
 
     def add(self, name: str, template: str, methods: Iterable[str], target: T) -> None:
         """`template` without prefix. BadTemplate if the Functions host would refuse it."""
@@ -280,9 +282,13 @@ class RouteTable(Generic[T]):
         route = Route(name, whole, frozenset(method.upper() for method in methods), parse(whole), target)
         self.routes.append(route)
         self.routes.sort(key=lambda each: each.name.lower())
+        self._search_known.cache_clear()
 
-    def find(self, method: str, path: str) -> tuple[Route[T], dict[str, str]] | None:
+    def find(self, method: str, path: str) -> tuple[Route[T], Mapping[str, str]] | None:
         """The first route by name that fits, and its values. `path`: decoded, with its leading slash."""
+        return self._search_known(method, path)
+
+    def _search(self, method: str, path: str) -> tuple[Route[T], Mapping[str, str]] | None:
         tail = path[1:]
         for route in self.routes:
             if route.takes(method) and (values := route.parsed.match(tail)) is not None:

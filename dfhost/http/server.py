@@ -85,6 +85,7 @@ class Server:
         self._draining = False
         self._running = 0
         self._idle = asyncio.Event()
+        self._told_of_chunks: set[str] = set()
         for prefix, mount in (mounts or {}).items():
             self.mount(prefix, mount)
 
@@ -159,7 +160,7 @@ class Server:
         path = decode_path(raw)
         # /admin is the host's, whatever routes the app has (WebJobsRouter).
         if path.lower().startswith("/admin/"):
-            body = await request.read()
+            body = await _body(request)
             return await self._admin.handle(request.method, path[7:], body, _origin(request))
         found = self.routes.find(request.method, path)
         if found is not None:
@@ -176,8 +177,14 @@ class Server:
             return Reply(503, [("Retry-After", "5")])
         self._running += 1
         try:
-            body = await request.read() if request.body_exists else b""
+            body = await _body(request)
             headers = request.headers
+            if body and "Content-Length" not in headers and function.name not in self._told_of_chunks:
+                self._told_of_chunks.add(function.name)
+                self._journal.note(
+                    f"{function.name}: a request came without Content-Length (in chunks); on Azure the Functions "
+                    "host hands Python an empty body then."
+                )
             url = f"{_origin(request)}{raw}" + (f"?{query}" if query else "")
             data = request_datum(request.method, url, headers.items(), query, values, body)
             invocation = None
@@ -241,8 +248,18 @@ def _origin(request: web.BaseRequest) -> str:
     return f"{request.scheme}://{request.host}"
 
 
+async def _body(request: web.BaseRequest) -> bytes:
+    if not request.body_exists:
+        return b""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        # Who asks first (curl, for large bodies) waits a second for an answer.
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    return await request.read()
+
+
 async def _mounted(request: web.BaseRequest, mount: Mount, path: str, query: str) -> Reply:
-    body = await request.read() if request.body_exists else b""
+    body = await _body(request)
     answer = await mount(request.method, path, query, request.headers, body, _origin(request))
     return Reply(answer.status, list(answer.headers.items()), answer.body)
 
