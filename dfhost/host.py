@@ -94,11 +94,11 @@ class Host:
             # The address first, then the clients that carry it, then the work that may use them.
             await self._server.start()
             stack.push_async_callback(self._server.stop)
-            local = f"http://127.0.0.1:{self._server.port}"
             self.url = f"http://localhost:{self._server.port}"
+            local = f"http://127.0.0.1:{self._server.port}"
             self.app.connect(
                 lambda hub, connection: client_json(
-                    self.url, f"{local}{RPC}", hub or settings.hub, connection or settings.connection
+                    local, f"{local}{RPC}", hub or settings.hub, connection or settings.connection
                 )
             )
             self._worker.start()

@@ -13,11 +13,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from dfhost.app.functions import App
 from dfhost.engine import history as h
-from dfhost.engine.entities import EntityId, entity_request, stored_state
+from dfhost.engine.entities import EntityId, entity_request, is_entity_id, stored_state
 from dfhost.errors import UnknownFunction, WrongState
 from dfhost.settings import Settings
 from dfhost.store.store import Row, Store
@@ -90,7 +91,7 @@ class TaskHub:
 
         What has arrived but was not processed yet comes last.
         """
-        if instance_id.startswith("@"):
+        if is_entity_id(instance_id):
             return []
         return [json.loads(text) for text in self._store.history(instance_id)]
 
@@ -155,7 +156,8 @@ class TaskHub:
         execution_id = str(uuid.uuid4())  # with dashes, unlike a child's (recorded)
         version = version or self._settings.default_version
         at = _now()
-        event = h.execution_started(
+        event = partial(
+            h.execution_started,
             at,
             instance_id=instance_id,
             execution_id=execution_id,
@@ -164,7 +166,9 @@ class TaskHub:
             input=input,
         )
         row = Row(instance_id, execution_id, orchestrator, version, "Pending", input, None, None, at, at)
-        letter = await self._store.start_instance(row, event.text, self._settings.any_state_overridable)
+        letter = await self._store.start_instance(
+            row, lambda generation: event(generation=generation).text, self._settings.any_state_overridable
+        )
         self._worker.adopt(row, letter)
         return instance_id
 
@@ -254,7 +258,7 @@ class TaskHub:
         """1 once it is gone, 0 if there was none. WrongState while it lives (entities may always go)."""
 
         def allowed(row: Row) -> None:
-            if not row.finished and not instance_id.startswith("@"):
+            if not row.finished and not is_entity_id(instance_id):
                 raise WrongState(
                     "Only orchestrations in a terminal state can be purged, but the orchestration with instance ID "
                     f"{instance_id} has status {row.status}",

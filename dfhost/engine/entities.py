@@ -33,6 +33,36 @@ class EntityId(NamedTuple):
         return f"@{self.name.lower()}@{self.key}"
 
 
+def is_entity_id(instance_id: str) -> bool:
+    """An instance may well be called ``@x``; an entity's id has a second @."""
+    return instance_id.startswith("@") and "@" in instance_id[1:]
+
+
+class PostMarks:
+    """The marks by which an entity keeps one sender's messages in order: each names the one before it.
+
+    A mark is the time of sending; a second message of the same moment gets one tick more (recorded).
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, str] = {}
+
+    def next(self, entity_id: str, at: str) -> tuple[str, str]:
+        """This message's mark and its predecessor's."""
+        before = self._last.get(entity_id)
+        if before is None or before.rstrip("Z") < at.rstrip("Z"):
+            mark = at
+        else:
+            seconds, _, fraction = before.rstrip("Z").partition(".")
+            mark = f"{seconds}.{int((fraction + '0000000')[:7]) + 1:07d}"
+        self._last[entity_id] = mark
+        return mark, before or "0001-01-01T00:00:00"
+
+    def recall(self, entity_id: str, request: str) -> None:
+        """`request` was sent in an earlier episode."""
+        self._last[entity_id] = json.loads(request)["Timestamp"]
+
+
 def entity_request(
     *,
     operation: str,
@@ -41,10 +71,12 @@ def entity_request(
     at: str,
     signal: bool,
     caller: tuple[str, str] | None = None,
+    order: tuple[str, str] | None = None,
 ) -> str:
     """One operation as a message. `input`: JSON text, which travels as a JSON string once more.
 
-    `caller`: instance and execution id of the orchestration that asks; a client's signal has none.
+    `caller`: instance and execution id of the orchestration that asks, `order` its marks (`PostMarks.next`); a
+    client's signal has neither.
     """
     fields = [f'"$type":"{_TYPE.format("RequestMessage")}"', f'"op":{quote(operation)}']
     if signal:
@@ -54,7 +86,12 @@ def entity_request(
     fields.append(f'"id":"{request_id}"')
     if caller:
         fields += [f'"parent":{quote(caller[0])}', f'"parentExecution":{quote(caller[1])}']
-    fields += [f'"Timestamp":"{at}"', f'"Predecessor":"{at}"', f'"requestTime":"{at}"']
+    mark, predecessor = order or (at, "0001-01-01T00:00:00")
+    fields += [
+        f'"Timestamp":"{mark}"',
+        f'"Predecessor":"{predecessor}"',
+        f'"requestTime":"{at.rstrip("Z")}+00:00"',
+    ]
     return "{" + ",".join(fields) + "}"
 
 

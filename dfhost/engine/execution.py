@@ -19,7 +19,7 @@ from typing import Protocol
 from dfhost.engine import actions as act
 from dfhost.engine import failures, payloads, versions
 from dfhost.engine import history as h
-from dfhost.engine.entities import entity_request
+from dfhost.engine.entities import PostMarks, entity_request
 from dfhost.engine.history import Event
 from dfhost.engine.mixups import find_mixup
 from dfhost.engine.program import Decision, Leaf, NonDeterminism, Program
@@ -137,6 +137,7 @@ class Execution:
         self._parent_json = "null"
         self._texts: list[str] = []
         self._missing: set[int | str] = set()
+        self._post_marks = PostMarks()
         self._remember(past)
 
     # -- an episode ------------------------------------------------------------------------------------------
@@ -191,7 +192,8 @@ class Execution:
             return failures.orchestrator_failed(self.name, problem)
         try:
             if self.reply is None or not self.program.extend(reply.actions):
-                self.program = Program.replay(reply.actions, self.past)
+                self.program = Program(reply.actions)
+                self._feed(self.past)
             self._feed(fresh)
         except NonDeterminism as error:
             return str(error), None
@@ -206,8 +208,8 @@ class Execution:
         program = self.program
         status = "Suspended" if program.is_suspended else "Running"
         episode = Episode(events=list(fresh), status=status)
-        if reply.crash is None:
-            episode.custom_status = payloads.compact(reply.custom_status) or "null"
+        # A continued generation's first replay leaves the old status alone unless it sets one (recorded).
+        episode.custom_status = payloads.compact(reply.custom_status) or ("null" if fresh else None)
         for decision in program.take_decisions():
             refusal = self._record(decision, episode, at, known, options)
             if refusal is not None:
@@ -248,11 +250,22 @@ class Execution:
     ) -> Episode:
         reason, details = verdict
         done = h.execution_completed(at, self.program.next_id, "Failed", reason)
-        events = [*fresh, done, h.orchestrator_completed(at)]
+        events = [*fresh, *self._undone_timers(at), done, h.orchestrator_completed(at)]
         self._remember(events)
         return Episode(
             events=events, status="Failed", output=reason, details=details, custom_status=custom_status
         )
+
+    def _undone_timers(self, at: str) -> list[Event]:
+        """The extension records what the failing episode decided (recorded for timers).
+
+        Activities and children would make its own history unreadable, so they are left out.
+        """
+        return [
+            h.timer_created(at, decision.id, decision.fire_at)
+            for decision in self.program.take_decisions()
+            if decision.fire_at is not None
+        ]
 
     # -- what starts -----------------------------------------------------------------------------------------
 
@@ -350,6 +363,7 @@ class Execution:
             at=at,
             signal=signal,
             caller=(self.instance_id, self.execution_id),
+            order=self._post_marks.next(entity_id, at),
         )
         if not signal:
             self.program.name_call(decision.id, request_id)
@@ -444,6 +458,9 @@ class Execution:
         for event in events:
             if event.kind == h.EXECUTION_STARTED:
                 self._introduce(event)
+            elif event.kind == h.EVENT_SENT:
+                sent = json.loads(event.text)
+                self._post_marks.recall(sent["InstanceId"], sent["Input"])
             played = event.played()
             self.past.append(played)
             self._texts.append(played.text)

@@ -37,7 +37,9 @@ def activity_failed(name: str, failure: Failure) -> tuple[str, str]:
     state marker is lost: the extension cuts the text there when it takes the host's wrapping apart.
     """
     line = clean(failure.text)
-    told = line.split("\nStack:", 1)[0].split("$OutOfProcData$:", 1)[0]
+    told = line.split("\nStack:", 1)[0]
+    if "$OutOfProcData$:" in told:
+        told = told.split("$OutOfProcData$:", 1)[0].rstrip("\n")
     return f"Activity function '{name}' failed:  {told}", _exception_json(
         f" {told}", line, clean(failure.stack)
     )

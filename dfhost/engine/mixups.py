@@ -30,7 +30,7 @@ def find_mixup(program: Program, reply: Reply) -> str | None:
         leaf = program.open[task_id]
         describe = reply.open.get(task_id)
         if describe is None:
-            return _told(task_id, _started(leaf, task_id), "a task that is finished or was never made")
+            return _told(task_id, _started(leaf, task_id), "no task of its own: it is listed more than once")
         known = describe()
         if not _same(leaf, task_id, known):
             return _told(task_id, _started(leaf, task_id), _known(known, task_id, program))

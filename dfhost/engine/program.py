@@ -7,7 +7,7 @@ the moment the failure or the firing is processed. (OutOfProcOrchestrationShim, 
 RetryInterceptor of the extension; recorded: windows serialise, failed compounds hold back what follows.)
 
 `Program` does the same, but goes on from where it stood when the list has merely grown. When going on could
-differ from starting over, `extend` says so and the caller starts over with `Program.replay`.
+differ from starting over, `extend` says so and the caller starts over with a new one.
 
 No clock, no user code: the time comes from the history's own ORCHESTRATOR_STARTED events.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -92,9 +92,10 @@ class Decision(NamedTuple):
 class Program:
     """One execution's actions, fed with its history."""
 
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.listed: list[Action] = []
+    def __init__(self, listed: Sequence[Action] = ()) -> None:
+        """`listed`: all that is known of the list. Feed it the history from the beginning."""
+        self.listed: list[Action] = list(listed)
+        self.nodes: list[Node] = [node(action) for action in self.listed]
         self.cursor = 0  # the top-level node that is awaited
         self.next_id = 0
         #: Started and not ended: task id -> leaf. An entity call is under its request's GUID once that is sent.
@@ -117,20 +118,10 @@ class Program:
         self._id_at_rest: int | None = None  # next_id when the cursor came to the list's end
         self._fed_at_rest = False
 
-    @classmethod
-    def replay(cls, listed: list[Action], events: Iterable[Event]) -> Program:
-        """Start over: the whole list against the whole history. Raises NonDeterminism."""
-        program = cls()
-        program.listed = listed
-        program.nodes = [node(action) for action in listed]
-        for event in events:
-            program.feed(event)
-        return program
-
     # -- growing ---------------------------------------------------------------------------------------------
 
     def extend(self, listed: list[Action]) -> bool:
-        """Take the newest list. False: what is known cannot simply be continued, start over with `replay`.
+        """Take the newest list. False: what is known cannot simply be continued, start over.
 
         That is so when an earlier entry changed (a timer was cancelled, the code is not deterministic), or
         when the new entries would have started earlier than now, among events that took ids since.
@@ -374,16 +365,16 @@ class Program:
     # -- determinism -----------------------------------------------------------------------------------------
 
     def _match(self, event: Event) -> None:
-        decision = self._decided.pop(event.key, None)
+        decision = self._decided.get(event.key)
         if decision is None:
             raise NonDeterminism(_PREFIX + _missing(event) + _SUFFIX)
         if decision.kind != event.kind:
             raise NonDeterminism(_PREFIX + _other_kind(event, decision) + _SUFFIX)
-        if event.kind == h.EVENT_SENT:
-            if decision.leaf.kind == act.CALL_ENTITY:
-                self.name_call(event.key, json.loads(json.loads(event.text)["Input"])["id"])
-        elif event.kind != h.TIMER_CREATED and decision.name != event.name:
+        if event.kind in (h.TASK_SCHEDULED, h.SUB_ORCHESTRATION_CREATED) and decision.name != event.name:
             raise NonDeterminism(_PREFIX + _other_name(event, decision) + " " + _SUFFIX)
+        del self._decided[event.key]
+        if decision.leaf.kind == act.CALL_ENTITY:
+            self.name_call(event.key, json.loads(json.loads(event.text)["Input"])["id"])
 
 
 _HELD_WHILE_SUSPENDED = frozenset(

@@ -289,17 +289,24 @@ class Store:
 
     # -- instances -------------------------------------------------------------------------------------------
 
-    def start_instance(self, row: Row, event: str, replaces_live: bool) -> asyncio.Future[Letter]:
-        """The instance is Pending, its start in its inbox. InstanceExists if one of its id lives."""
+    def start_instance(
+        self, row: Row, event: Callable[[int], str], replaces_live: bool
+    ) -> asyncio.Future[Letter]:
+        """The instance is Pending, its start in its inbox. InstanceExists if one of its id lives.
+
+        `event` makes the start from its generation, one more than that of the ended instance it replaces.
+        """
 
         def operation(cursor: sqlite3.Cursor) -> Letter:
             status = _status(cursor, row.instance_id)
+            generation = 0
             if status is not None:
                 if status not in FINISHED and not replaces_live:
                     raise InstanceExists(status)
+                generation = 1 + _generation(cursor, row.instance_id)
                 _forget(cursor, row.instance_id)
             _insert_instance(cursor, row)
-            return self._post(cursor, row.instance_id, event)
+            return self._post(cursor, row.instance_id, event(generation))
 
         return self._writer.submit(operation)
 
@@ -592,6 +599,15 @@ def _status(cursor: sqlite3.Cursor, instance_id: str) -> str | None:
     cursor.execute("SELECT status FROM instances WHERE instance_id = ?", (instance_id,))
     values = cursor.fetchone()
     return values[0] if values else None
+
+
+def _generation(cursor: sqlite3.Cursor, instance_id: str) -> int:
+    """The Generation in the instance's start, its history's second event."""
+    cursor.execute(
+        "SELECT event ->> '$.Generation' FROM history WHERE instance_id = ? AND seq = 1", (instance_id,)
+    )
+    values = cursor.fetchone()
+    return int(values[0] or 0) if values else 0
 
 
 def _insert_instance(cursor: sqlite3.Cursor, row: Row) -> None:

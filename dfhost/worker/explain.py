@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
+from dfhost.engine.entities import is_entity_id
 from dfhost.engine.program import Leaf
 from dfhost.store.store import Row, Store
 
@@ -33,7 +34,7 @@ def explain(row: Row, store: Store, worker: Worker) -> dict[str, Any]:
         "waitsFor": [],
         "heldBack": [],
     }
-    if row.instance_id.startswith("@"):
+    if is_entity_id(row.instance_id):
         waiting = len(store.history(row.instance_id))
         told["sentence"] = (
             f"The entity has {waiting} operations to process." if waiting else "The entity is at rest."

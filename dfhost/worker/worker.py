@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dfhost.app.functions import App
 from dfhost.app.threads import UserThreads
 from dfhost.engine import failures
+from dfhost.engine.entities import is_entity_id
 from dfhost.engine.execution import Options
 from dfhost.journal import Journal
 from dfhost.store.store import Letter, Result, Row, Store
@@ -81,14 +82,14 @@ class Worker:
         self._timer_task = asyncio.get_running_loop().create_task(self.timers.run())
         self.activities.add(self.store.unfinished_work())
         for instance_id in self.store.awake():
-            (self.entities if instance_id.startswith("@") else self.orchestrations).wake(instance_id)
+            (self.entities if is_entity_id(instance_id) else self.orchestrations).wake(instance_id)
 
     def deliver(self, letters: Sequence[Letter]) -> None:
         """Hand letters that are in the store to whom they are for."""
-        to_entities = [letter for letter in letters if letter.instance_id.startswith("@")]
+        to_entities = [letter for letter in letters if is_entity_id(letter.instance_id)]
         if to_entities:
             self.entities.receive(to_entities)
-            letters = [letter for letter in letters if not letter.instance_id.startswith("@")]
+            letters = [letter for letter in letters if not is_entity_id(letter.instance_id)]
         if letters:
             self.orchestrations.receive(letters)
 
@@ -97,7 +98,7 @@ class Worker:
 
     def forget(self, instance_id: str) -> None:
         """The instance was ended or purged from outside."""
-        (self.entities if instance_id.startswith("@") else self.orchestrations).forget(instance_id)
+        (self.entities if is_entity_id(instance_id) else self.orchestrations).forget(instance_id)
         self.activities.forget(instance_id)
 
     async def drain(self) -> None:
