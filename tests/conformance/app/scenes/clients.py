@@ -10,7 +10,9 @@ from .blueprint import bp, open_gate
 
 
 def reply(value: Any, status: int = 200) -> func.HttpResponse:
-    return func.HttpResponse(json.dumps(value), status_code=status, mimetype="application/json")
+    # Spelled out, since hosts do not agree on what to add to the worker's own.
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    return func.HttpResponse(json.dumps(value), status_code=status, headers=headers)
 
 
 def failure(error: Exception) -> func.HttpResponse:

@@ -32,7 +32,6 @@ def roll_open(context: Context) -> Steps:
         return "second generation"
     quick = context.call_activity("echo", "quick")
     yield context.task_any([quick, context.create_timer(later(context, 4))])
-    context.set_custom_status("rolling")
     context.continue_as_new("again")
 
 
