@@ -98,13 +98,15 @@ def settled(context: df.DurableOrchestrationContext):
         yield context.task_all(tasks)
     except Exception:
         pass
-    results = []
     for task in tasks:
-        try:
-            results.append((yield task))
-        except Exception:
-            results.append(None)
-    return results
+        # Only what is still open: the SDK goes one call deeper for each task that is yielded when it is done already,
+        # and a late one before a thousand of them would be too deep for Python.
+        if not task.is_completed:
+            try:
+                yield task
+            except Exception:
+                pass
+    return [None if isinstance(task.result, Exception) else task.result for task in tasks]
 
 
 @app.orchestration_trigger(context_name="context")
