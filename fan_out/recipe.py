@@ -15,6 +15,7 @@ import azure.functions as func
 from fan_out import work
 from fan_out.blueprint import bp
 from fan_out.bodies import BadRequest, body_object, refusal, strings
+from fan_out.maps.items import map_activity
 
 ITEMS = [f"item-{number}" for number in range(1, 6)]
 
@@ -44,5 +45,6 @@ def fan_out_fan_in_orchestrator(
 
 
 @bp.activity_trigger(input_name="payload")
+@map_activity
 def process_item(payload: Any) -> str:
     return work.process_item(payload)

@@ -1,0 +1,102 @@
+"""`@map_activity`: what makes an activity one that callers may name and whose items can be told apart.
+
+    @bp.activity_trigger(input_name="payload")
+    @map_activity
+    def process_item(payload): ...                      # gets the bare item
+
+    @bp.activity_trigger(input_name="entry")
+    @map_activity(envelope=True)
+    async def reconcile(entry): ...                     # gets {"item": …, "index": 7, "map_id": "…"}
+
+Either way one structured line is logged an item. `map_id` and `index` together name one piece of work for
+good: an activity may be delivered twice, and with them it can see that it was here before.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, overload
+
+Activity = TypeVar("Activity", bound=Callable[..., Any])
+ENVELOPE = {"item", "index", "map_id"}
+
+_activities: set[str] = set()
+_log = logging.getLogger("fan_out.map.item")
+
+
+@overload
+def map_activity(activity: Activity) -> Activity: ...
+@overload
+def map_activity(*, envelope: bool = False) -> Callable[[Activity], Activity]: ...
+def map_activity(activity: Any = None, *, envelope: bool = False) -> Any:
+    """Decorates an activity function of one parameter, below its trigger decorator.
+
+    Called by a map it logs `{"map_id", "index", "duration_ms", "outcome"}`, and the error if it raised; called
+    by any other orchestrator it is as it was.
+    """
+    if activity is None:
+        return functools.partial(map_activity, envelope=envelope)
+    _activities.add(activity.__name__)
+    parameter = next(iter(inspect.signature(activity).parameters))
+
+    def argument(given: Any) -> Any:
+        return given if envelope or not _is_envelope(given) else given["item"]
+
+    if inspect.iscoroutinefunction(activity):
+
+        @functools.wraps(activity)
+        async def waiting(**arguments: Any) -> Any:
+            given = arguments[parameter]
+            with _logged(given):
+                result: Awaitable[Any] = activity(**{parameter: argument(given)})
+                return await result
+
+        return waiting
+
+    @functools.wraps(activity)
+    def plain(**arguments: Any) -> Any:
+        given = arguments[parameter]
+        with _logged(given):
+            return activity(**{parameter: argument(given)})
+
+    return plain
+
+
+def map_activities() -> list[str]:
+    """The names of the activities that were decorated, sorted: those that may be asked for by HTTP."""
+    return sorted(_activities)
+
+
+def gets_envelope(activity: str) -> bool:
+    """Whether a map gives this activity the envelope. Any activity that was decorated gets it, and takes the
+    bare item out itself if that is what its function wants; one that was not gets the bare item."""
+    return activity in _activities
+
+
+@contextmanager
+def _logged(given: Any) -> Iterator[None]:
+    if not _is_envelope(given):
+        yield
+        return
+    began = time.perf_counter()
+    line: dict[str, Any] = {"map_id": given["map_id"], "index": given["index"]}
+    try:
+        yield
+        line["outcome"] = "succeeded"
+    except BaseException as error:
+        line["outcome"] = "failed"
+        line["error"] = f"{type(error).__name__}: {error}"[:500]
+        raise
+    finally:
+        line["duration_ms"] = round((time.perf_counter() - began) * 1000, 3)
+        _log.info("map item %s", json.dumps(line))
+
+
+def _is_envelope(given: Any) -> bool:
+    return isinstance(given, dict) and given.keys() == ENVELOPE

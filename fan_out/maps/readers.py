@@ -1,0 +1,236 @@
+"""Where a map's items can come from, if not from the request: named readers, run by an activity.
+
+    {"source": "orders", "count": 2500}                  "order-1" … "order-2500"
+    {"source": "lines", "path": "customers.csv"}         one object a row; `url` for a file or blob over http(s)
+    {"source": "lines", "path": "events.json"}           a JSON array's elements, or one JSON value a line
+
+`lines` reads only what lies under a place named in the app setting FAN_OUT_SOURCES: folders and URL prefixes,
+separated by `;`. Nothing is permitted by default.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
+from typing import IO, Any
+from urllib.parse import SplitResult, urlsplit
+
+from fan_out.bodies import BadRequest, kind
+
+MOST_ITEMS = 100_000
+MOST_BYTES = 64 * 1024 * 1024
+SETTING = "FAN_OUT_SOURCES"
+_SECONDS = 60
+_FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """fields   of the request's body that are this reader's
+    check    those fields as given → the parameters to read with; raises BadRequest
+    read     the parameters → the items; runs in an activity, its exceptions are the map's failure
+    """
+
+    fields: tuple[str, ...]
+    check: Callable[[dict[str, Any]], dict[str, Any]]
+    read: Callable[[dict[str, Any]], list[Any]]
+
+
+# -- a numbered list -------------------------------------------------------------------------------------------
+
+
+def _check_count(body: dict[str, Any]) -> dict[str, Any]:
+    count = body.get("count")
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise BadRequest(f"'count' must be a whole number from 0 to {MOST_ITEMS:,}.", "count")
+    if count > MOST_ITEMS:
+        raise BadRequest(f"'count' is {count:,}; one map takes up to {MOST_ITEMS:,} items.", "count", 413)
+    return {"count": count}
+
+
+def _read_orders(given: dict[str, Any]) -> list[Any]:
+    return [f"order-{number}" for number in range(1, given["count"] + 1)]
+
+
+# -- the lines of a file ---------------------------------------------------------------------------------------
+
+
+def _check_lines(body: dict[str, Any]) -> dict[str, Any]:
+    named = [field for field in ("path", "url") if field in body]
+    if len(named) != 1:
+        raise BadRequest("Source 'lines' needs either 'path' or 'url'.", "path")
+    field = named[0]
+    location = body[field]
+    if not isinstance(location, str) or not location:
+        raise BadRequest(f"{field!r} must be a string, not {kind(location)}.", field)
+    format = body.get("format") or _FORMATS.get(os.path.splitext(urlsplit_path(location))[1].lower())
+    if format not in ("csv", "json"):
+        raise BadRequest("'format' must be 'csv' or 'json'; the name's ending does not tell.", "format")
+    check = permitted_url if field == "url" else permitted_path
+    if check(location) is None:
+        raise BadRequest(f"{field!r} is not under any of the places that {SETTING} permits.", field)
+    return {field: location, "format": format}
+
+
+def _read_lines(given: dict[str, Any]) -> list[Any]:
+    data = _fetch(given["url"]) if "url" in given else _load(given["path"])
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"The file is not UTF-8: byte {error.start} is not.") from None
+    items = csv_items(text) if given["format"] == "csv" else json_items(text)
+    if len(items) > MOST_ITEMS:
+        raise ValueError(f"The file holds {len(items):,} items; one map takes up to {MOST_ITEMS:,}.")
+    return items
+
+
+def csv_items(text: str) -> list[Any]:
+    """One dict a row, keyed by the first row. ValueError names the line of a row that has other columns."""
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(rows, None)
+        if not header:
+            return []
+        items: list[Any] = []
+        for row in rows:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise ValueError(f"Line {rows.line_num} has {len(row)} columns, the header {len(header)}.")
+            items.append(dict(zip(header, row, strict=True)))
+    except csv.Error as error:
+        raise ValueError(f"Line {rows.line_num} is not CSV: {error}.") from None
+    return items
+
+
+def json_items(text: str) -> list[Any]:
+    """The elements of an array, or one value a line. ValueError names the line that is not JSON."""
+    if text.lstrip().startswith("["):
+        try:
+            whole = json.loads(text)
+        except ValueError:
+            whole = None  # lines that are arrays
+        if isinstance(whole, list):
+            return whole
+    items = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                items.append(json.loads(line))
+            except ValueError as error:
+                raise ValueError(f"Line {number} is not JSON: {error}.") from None
+    return items
+
+
+# -- what may be read ------------------------------------------------------------------------------------------
+
+
+def permitted_path(path: str) -> str | None:
+    """The real path, if it lies in a permitted folder; a relative one is looked for in each of them."""
+    if "\0" in path or "://" in path:
+        return None
+    for folder in _permitted():
+        if "://" in folder:
+            continue
+        root = os.path.realpath(folder)
+        real = os.path.realpath(os.path.join(root, path))
+        if os.path.commonpath([root, real]) == root and real != root:
+            return real
+    return None
+
+
+def permitted_url(url: str) -> str | None:
+    """The URL itself, if a permitted prefix covers it: same scheme, host and port, and a path below."""
+    asked = _parts(url)
+    if asked is None:
+        return None
+    for prefix in _permitted():
+        given = _parts(prefix)
+        if given is None or _origin(given) != _origin(asked):
+            continue
+        below = given.path if given.path.endswith("/") else given.path + "/"
+        if (asked.path or "/").startswith(below):
+            return url
+    return None
+
+
+def urlsplit_path(location: str) -> str:
+    """The path of a URL without its query, or the location itself."""
+    return location.partition("?")[0].partition("#")[0]
+
+
+def _permitted() -> list[str]:
+    return [place.strip() for place in os.environ.get(SETTING, "").split(";") if place.strip()]
+
+
+def _parts(url: str) -> SplitResult | None:
+    """The URL's parts, or None where servers and parsers may disagree about what it names."""
+    if re.search(r"[\s\\\x00-\x1f\x7f]", url):
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.fragment:
+        return None
+    if re.search(r"%(2e|2f|5c|25)", parts.path, re.IGNORECASE) or re.search(r"(^|/)\.\.?(/|$)", parts.path):
+        return None
+    return parts
+
+
+def _origin(parts: SplitResult) -> tuple[str, str, int]:
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
+def _load(path: str) -> bytes:
+    real = permitted_path(path)
+    if real is None:
+        raise PermissionError(f"{path} is not under any of the places that {SETTING} permits.")
+    with open(real, "rb") as file:
+        return _limited(file)
+
+
+def _fetch(url: str) -> bytes:
+    if permitted_url(url) is None:
+        raise PermissionError(f"The URL is not under any of the places that {SETTING} permits.")
+    shown = urlsplit_path(url)  # a query may hold a signature
+    opener = urllib.request.build_opener(_NoRedirect)
+    try:
+        with opener.open(url, timeout=_SECONDS) as answer:
+            return _limited(answer)
+    except urllib.error.HTTPError as error:
+        raise OSError(f"{shown} answered {error.code} {error.reason}.") from None
+    except urllib.error.URLError as error:
+        raise OSError(f"{shown} cannot be read: {error.reason}.") from None
+
+
+def _limited(file: IO[bytes]) -> bytes:
+    data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"The file is larger than {MOST_BYTES // 1024 // 1024} MB.")
+    return data
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would lead to where nobody has permitted anything: it is answered as the error it is here."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> None:
+        return None
+
+
+READERS: dict[str, Reader] = {
+    "orders": Reader(("count",), _check_count, _read_orders),
+    "lines": Reader(("path", "url", "format"), _check_lines, _read_lines),
+}

@@ -1,0 +1,176 @@
+"""The body of `POST /api/start-map`, field by field: a `MapRequest`, or a BadRequest that names the field.
+
+Pure, but for the readers' look at what may be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from fan_out.bodies import BadRequest, kind
+from fan_out.maps.items import map_activities
+from fan_out.maps.readers import MOST_ITEMS, READERS
+from fan_out.maps.run import ATTEMPTS, BATCH, Terms
+
+MOST_CONCURRENCY = 10_000
+LONGEST = 365 * 24 * 3600.0
+LONGEST_PAUSE = 24 * 3600.0
+LONGEST_KEY = 255
+TERMS = (
+    "max_concurrency",
+    "items_per_batch",
+    "retry",
+    "tolerated_failure_count",
+    "tolerated_failure_percentage",
+    "timeout_seconds",
+    "results",
+)
+FIELDS = ("items", "source", "activity", *TERMS, "key")
+
+
+@dataclass(frozen=True)
+class MapRequest:
+    """items      the items, or None where a source gives them
+    source     `{"name", "params"}` for the activity `read_items`, or None
+    results    "full" or "values": the form of the output
+    key        the body's `key`, or None
+    """
+
+    terms: Terms
+    items: list[Any] | None
+    source: dict[str, Any] | None
+    results: str
+    key: str | None
+
+
+def all_fields() -> list[str]:
+    """Every field a body may have, the readers' included."""
+    own = [field for reader in READERS.values() for field in reader.fields]
+    return [*FIELDS, *dict.fromkeys(own)]
+
+
+def parsed(body: dict[str, Any]) -> MapRequest:
+    items, source = _items(body)
+    activity = body.get("activity")
+    known = ", ".join(map_activities())
+    if not isinstance(activity, str):
+        raise BadRequest(f"'activity' must name one of these activities: {known}.", "activity")
+    if activity not in map_activities():
+        raise BadRequest(f"There is no activity {activity!r} to map; there are: {known}.", "activity")
+    terms, results = parsed_terms(body, {"activity": activity})
+    return MapRequest(terms, items, source, results or "full", checked_key(body.get("key"), "key"))
+
+
+def parsed_terms(body: dict[str, Any], defaults: dict[str, Any]) -> tuple[Terms, str | None]:
+    """The fields that say how to run; what is absent is as in `defaults`, else as `Terms` has it."""
+    given: dict[str, Any] = dict(defaults)
+    if "max_concurrency" in body:
+        given["max_concurrency"] = _whole(body, "max_concurrency", 0, MOST_CONCURRENCY, "0 means no bound")
+    if body.get("items_per_batch") is not None:
+        batch = given["items_per_batch"] = _whole(body, "items_per_batch", 1, BATCH)
+        bound = given.get("max_concurrency", Terms.max_concurrency)
+        if bound and batch > bound:
+            raise BadRequest(
+                f"'items_per_batch' must not be above max_concurrency ({bound}): a batch runs all at once.",
+                "items_per_batch",
+            )
+    if body.get("retry") is not None:
+        given |= _retry(body["retry"])
+    if "tolerated_failure_count" in body:
+        given["tolerated_failure_count"] = _whole(body, "tolerated_failure_count", 0, MOST_ITEMS)
+    if "tolerated_failure_percentage" in body:
+        given["tolerated_failure_percentage"] = _number(body, "tolerated_failure_percentage", 0, 100)
+    if body.get("timeout_seconds") is not None:
+        seconds = _number(body, "timeout_seconds", 0, LONGEST)
+        if not seconds:
+            raise BadRequest("'timeout_seconds' must be more than 0.", "timeout_seconds")
+        given["timeout_seconds"] = seconds
+    results = body.get("results")
+    if results not in (None, "full", "values"):
+        raise BadRequest("'results' must be 'full' or 'values'.", "results")
+    try:
+        return Terms(**given), results
+    except ValueError as error:  # fields that do not go together, one of them from `defaults`
+        raise BadRequest(str(error)) from None
+
+
+def checked_key(key: Any, field: str) -> str | None:
+    """An idempotency key as given in `field`, or None."""
+    if key is None:
+        return None
+    if not isinstance(key, str) or not key.strip() or len(key) > LONGEST_KEY:
+        raise BadRequest(f"{field!r} must be a string of 1 to {LONGEST_KEY} characters.", field)
+    return key
+
+
+def fingerprint(body: dict[str, Any]) -> str:
+    """The same for bodies that ask for the same, whatever the order of their fields; `key` aside."""
+    rest = {name: value for name, value in body.items() if name != "key"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _items(body: dict[str, Any]) -> tuple[list[Any] | None, dict[str, Any] | None]:
+    if ("items" in body) == ("source" in body):
+        raise BadRequest("Give either 'items' or 'source'.", "items")
+    name = body.get("source")
+    if "source" in body and (not isinstance(name, str) or name not in READERS):
+        raise BadRequest(f"There is no source {name!r}; there are: {', '.join(READERS)}.", "source")
+    mine = READERS[name].fields if isinstance(name, str) else ()
+    for reader in READERS.values():
+        for field in reader.fields:
+            if field in body and field not in mine:
+                where = f"source {name!r}" if name else "'items'"
+                raise BadRequest(f"{field!r} does not go with {where}.", field)
+    if isinstance(name, str):
+        return None, {"name": name, "params": READERS[name].check(body)}
+    items = body["items"]
+    if not isinstance(items, list):
+        raise BadRequest(f"'items' must be a list, not {kind(items)}.", "items")
+    if len(items) > MOST_ITEMS:
+        raise BadRequest(
+            f"'items' holds {len(items):,}; one map takes up to {MOST_ITEMS:,}.", "items", status=413
+        )
+    return items, None
+
+
+def _retry(retry: Any) -> dict[str, Any]:
+    if not isinstance(retry, dict):
+        raise BadRequest(
+            '\'retry\' must be an object like {"max_attempts": 3, "first_interval_seconds": 1}, '
+            f"not {kind(retry)}.",
+            "retry",
+        )
+    for field in retry:
+        if field not in ("max_attempts", "first_interval_seconds"):
+            raise BadRequest(
+                f"'retry' has no field {field!r}; it has max_attempts and first_interval_seconds.",
+                f"retry.{field}",
+            )
+    if "max_attempts" not in retry:
+        raise BadRequest(f"'retry' needs max_attempts, from 1 to {ATTEMPTS}.", "retry.max_attempts")
+    given: dict[str, Any] = {"max_attempts": _whole(retry, "max_attempts", 1, ATTEMPTS, within="retry.")}
+    if "first_interval_seconds" in retry:
+        given["retry_seconds"] = _number(retry, "first_interval_seconds", 0, LONGEST_PAUSE, within="retry.")
+    return given
+
+
+def _whole(body: dict[str, Any], field: str, least: int, most: int, note: str = "", within: str = "") -> int:
+    value = body[field]
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        wanted = f"{within + field!r} must be a whole number from {least} to {most:,}"
+        raise BadRequest(f"{wanted}{f' ({note})' if note else ''}.", within + field)
+    return value
+
+
+def _number(body: dict[str, Any], field: str, least: float, most: float, within: str = "") -> float:
+    value = body[field]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        wanted = f"{within + field!r} must be a number from {least:g} to {most:,.0f}"
+        raise BadRequest(f"{wanted}.", within + field)
+    if not math.isfinite(value):
+        raise BadRequest(f"{within + field!r} must be a number.", within + field)
+    return value
