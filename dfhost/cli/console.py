@@ -24,6 +24,9 @@ class Raw(str):
     """Text that is written as it is: listings, prompts, half lines."""
 
 
+_Item = Event | Raw | threading.Event  # the last: someone who wants to know when it is his turn
+
+
 class Console:
     """A `Journal` at the terminal; a context manager: leaving it writes what is left."""
 
@@ -37,7 +40,7 @@ class Console:
         self._stream = stream
         self._mid_line = False
         self._gone = False
-        self._queue: deque[Event | Raw] = deque()
+        self._queue: deque[_Item] = deque()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="console", daemon=True)
@@ -80,15 +83,18 @@ class Console:
         self._put(Raw(text))
 
     def running(self) -> dict[str, int]:
-        """Functions that are executing user code now, and how often."""
+        """Functions that are executing user code now, and how often. Waits until the thread has caught up."""
+        caught_up = threading.Event()
+        self._put(caught_up)
+        caught_up.wait(1.0)
         return self._teller.running()
 
     def name_width(self, width: int) -> None:
         """How wide the column of function names is to be."""
         self._teller.name_width = min(width, 40)
 
-    def _put(self, event: Event | Raw) -> None:
-        self._queue.append(event)
+    def _put(self, item: _Item) -> None:
+        self._queue.append(item)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -97,8 +103,9 @@ class Console:
         while True:
             due = self._teller.due()
             self._wake.wait(None if due is None else max(0.0, due - time.time()))
+            # First of all: whoever appends, or says stop, from here on wakes us again.
+            self._wake.clear()
             stopping = self._stop.is_set()
-            self._wake.clear()  # before the queue is read: who appends from here on wakes us again
             pieces = self._read_queue()
             self._add(pieces, self._teller.settle(time.time(), everything=stopping))
             if pieces:
@@ -111,12 +118,14 @@ class Console:
     def _read_queue(self) -> list[str]:
         pieces: list[str] = []
         for _ in range(len(self._queue)):
-            event = self._queue.popleft()
-            if isinstance(event, Raw):
-                pieces.append(event)
-                self._mid_line = not event.endswith("\n")
+            item = self._queue.popleft()
+            if isinstance(item, Raw):
+                pieces.append(item)
+                self._mid_line = not item.endswith("\n")
+            elif isinstance(item, threading.Event):
+                item.set()
             else:
-                self._add(pieces, self._teller.tell(event))
+                self._add(pieces, self._teller.tell(item))
         return pieces
 
     def _add(self, pieces: list[str], lines: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ from dfhost.cli.follow import Counting, Follower
 from dfhost.cli.listing import routes
 from dfhost.cli.progress import progress
 from dfhost.cli.run import Request
+from dfhost.cli.signals import heed, leave
 from dfhost.cli.style import count, duration
 from dfhost.errors import HostError
 from dfhost.host import Host
@@ -42,6 +44,7 @@ async def converse(
     quiet: bool,
 ) -> Outcome:
     """Start the app, call it, follow what it starts. `timeout` in seconds counts from the call."""
+    heed(leave, signal.SIGINT)
     journal = Counting(console, calls=console.verbose)
     broken = Broken()
     async with Host(

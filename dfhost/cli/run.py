@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,7 +36,6 @@ def run(options: argparse.Namespace) -> int:
     request = Request(options.method, options.path, headers, body)
     root, settings = open_folder(options.app)
     database = existing_parent(options.db) if options.db else None
-    signal.signal(signal.SIGINT, _interrupted)
     with _reserved_stdout() as stdout:
         console = Console(sys.stderr, verbose=options.verbose, calls=options.verbose)
         with console, UserOutput(console, user_level(settings.log_levels, options.verbose)):
@@ -90,9 +88,3 @@ def _reserved_stdout() -> Iterator[int]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
-
-
-def _interrupted(number: int, _: object) -> None:
-    # Neither locks nor streams: it may interrupt whoever holds them. What was acknowledged is in the database.
-    os.write(2, b"\nInterrupted.\n")
-    os._exit(128 + number)

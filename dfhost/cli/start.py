@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from dfhost.cli.broken import Broken
 from dfhost.cli.console import Console
 from dfhost.cli.folder import database_file, open_folder
 from dfhost.cli.listing import listing
+from dfhost.cli.signals import Stop
 from dfhost.cli.users import UserOutput, user_level
 from dfhost.settings import Settings, enter_environment
 
@@ -35,7 +34,7 @@ def start(options: argparse.Namespace) -> int:
 async def _serve(
     root: Path, settings: Settings, database: Path | None, port: int, address: str, console: Console
 ) -> None:
-    stop = _Stop()
+    stop = Stop()
     broken = Broken()
     from dfhost.host import Host  # by far the slowest import; ctrl-C is heard by now
 
@@ -54,37 +53,11 @@ async def _serve(
             console.note(note)
         if console.verbose and settings.without_effect:
             console.note(f"Without effect here (host.json): {', '.join(settings.without_effect)}.")
+        stop.serving()
         console.say("", f"Ready on {host.url}. Ctrl-C stops the host.")
         await broken.unless(stop.asked())
-        running = ", ".join(f"{name} ({number})" for name, number in console.running().items())
-        if running:
+        calls = await asyncio.to_thread(console.running)
+        if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.say("", f"Finishing what runs: {running}. Press ctrl-C again to leave at once.")
         await broken.unless(host.drain())
     console.say("", "Stopped." + (" What is not finished goes on at the next start." if database else ""))
-
-
-class _Stop:
-    """The first ctrl-C or SIGTERM asks to stop; the second, or one before there is anything to stop, ends it.
-
-    Ending at once is safe: whatever was acknowledged lies in the database. The handlers neither lock nor
-    print through Python's streams, since they may interrupt whoever does.
-    """
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._asked = asyncio.Event()
-        self._serving = False
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, self._heard)
-
-    async def asked(self) -> None:
-        self._serving = True
-        await self._asked.wait()
-
-    def _heard(self, number: int, _: object) -> None:
-        if self._serving:
-            self._serving = False
-            self._loop.call_soon_threadsafe(self._asked.set)
-        else:
-            os.write(2, b"\nLeft at once.\n")
-            os._exit(128 + number)
