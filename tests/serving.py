@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import textwrap
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -113,3 +115,16 @@ def user_threads() -> Iterator[UserThreads]:
         while threads.loop.is_running():
             time.sleep(0)
         threads.loop.close()
+
+
+async def _serve_until_told(folder: Path) -> None:
+    """Print the port, serve until standard input ends, print the journal."""
+    async with serving(folder) as (_, journal, server):
+        print(server.port, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+    print(json.dumps(journal.entries))
+
+
+if __name__ == "__main__":
+    # For apps that leave their mark on a process, such as one that imports a web extension.
+    asyncio.run(_serve_until_told(Path(sys.argv[1])))

@@ -157,8 +157,9 @@ class Function:
             and signature.returns is not None
             and signature.returns.type == trigger["type"]
         )
-        self._decode = self._trigger_slot.converter.decode
-        self._encode = signature.returns.converter.encode if signature.returns else None
+        if self._plain and signature.returns is not None:
+            self._decode = self._trigger_slot.converter.decode
+            self._encode = signature.returns.converter.encode
 
     def __repr__(self) -> str:
         return f"<{self.kind} function {self.name}>"
@@ -179,7 +180,6 @@ class Function:
         return self._settled(await self.invoke_async(Datum(input_text, "string")))
 
     def _stored(self, value: Any) -> str | None:
-        assert self._encode is not None  # or it were not plain
         return stored_result(self._encode(value, expected_type=None).value)
 
     def _settled(self, result: Result) -> str | None:
@@ -198,7 +198,7 @@ class Function:
         TypeError or ValueError if a value fits no binding, NotConnected, NoReturnBinding, or what it raised.
         """
         invocation = invocation or (self.new_invocation() if self.signature.wants_context else None)
-        arguments = self._arguments(data, metadata or _NOTHING, invocation)
+        arguments = self.arguments(self._trigger_slot.decode(data, metadata or _NOTHING), invocation)
         if invocation is None:
             return self._result(self.callable(**arguments), arguments)
         _thread_local.invocation_id = invocation.invocation_id
@@ -212,7 +212,7 @@ class Function:
     ) -> Result:
         """Run an `async def` function with `data` for its trigger; on the users' loop. Raises as `invoke`."""
         invocation = invocation or (self.new_invocation() if self.signature.wants_context else None)
-        arguments = self._arguments(data, metadata or _NOTHING, invocation)
+        arguments = self.arguments(self._trigger_slot.decode(data, metadata or _NOTHING), invocation)
         if invocation is not None:
             _thread_local.invocation_id = invocation.invocation_id
         return self._result(await self.callable(**arguments), arguments)
@@ -240,23 +240,29 @@ class Function:
                     f"it would have got {_shown(datum)}."
                 )
 
-    def _arguments(
-        self, data: Datum, metadata: Mapping[str, Datum], invocation: Invocation | None
-    ) -> dict[str, Any]:
+    def arguments(self, value: Any, invocation: Invocation | None) -> dict[str, Any]:
+        """The keyword arguments of one call, `value` for the trigger's parameter; NotConnected."""
         for parameter, slot in self._foreign:
             raise NotConnected(
                 f"'{self.name}' reads '{parameter}' from a {slot.type} binding, which is not connected here; "
                 "use Azure Functions Core Tools for this function."
             )
-        arguments: dict[str, Any] = {
-            self.parameter: self._trigger_slot.decode(data, metadata),
-            **self.clients,
-        }
+        arguments: dict[str, Any] = {self.parameter: value, **self.clients}
         if self.signature.wants_context:
             arguments["context"] = invocation
         for parameter in self.signature.outputs:
             arguments[parameter] = Out()
         return arguments
+
+    def outputs_of(self, arguments: Mapping[str, Any]) -> dict[str, Datum]:
+        """What a call has put into its `func.Out` parameters; TypeError if a value fits no binding."""
+        outputs = {}
+        for parameter, slot in self.signature.outputs.items():
+            given = arguments[parameter].get()
+            datum = slot.encode(given) if given is not None else None
+            if datum is not None and datum.type is not None:
+                outputs[parameter] = datum
+        return outputs
 
     def _result(self, value: Any, arguments: Mapping[str, Any]) -> Result:
         returns = self.signature.returns
@@ -264,13 +270,7 @@ class Function:
             raise NoReturnBinding(
                 f"function '{self.name}' without a $return binding returned a non-None value"
             )
-        outputs = {}
-        for parameter, slot in self.signature.outputs.items():
-            given = arguments[parameter].get()
-            datum = slot.encode(given) if given is not None else None
-            if datum is not None and datum.type is not None:
-                outputs[parameter] = datum
-        return Result(returns.encode(value) if returns else None, outputs)
+        return Result(returns.encode(value) if returns else None, self.outputs_of(arguments))
 
 
 class Functions:

@@ -101,7 +101,27 @@ class Signature:
     wants_context: bool
 
 
+class Streamed:
+    """HTTP bindings in an app with a web extension: values pass as they are, only annotations are checked."""
+
+    @staticmethod
+    def check_input_type_annotation(pytype: Any) -> bool:
+        return bool(_extensions().RequestTrackerMeta.check_type(pytype))
+
+    @staticmethod
+    def check_output_type_annotation(pytype: Any) -> bool:
+        return bool(_extensions().ResponseTrackerMeta.check_type(pytype))
+
+
+def streams() -> bool:
+    """Whether the app has imported azurefunctions-extensions-http-fastapi: it then serves all its HTTP."""
+    extensions = _extensions()
+    return extensions is not None and bool(extensions.HttpV2FeatureChecker.http_v2_enabled())
+
+
 def converter_of(binding_type: str) -> Any:
+    if binding_type in ("httpTrigger", "http") and streams():
+        return Streamed
     return _registry.get(binding_type) or Generic
 
 
@@ -272,9 +292,14 @@ def _fits(check: Callable[[Any], bool], pytype: Any) -> bool:
 
 
 def _supports_deferred(hint: Any) -> bool:
-    """SDK types (BlobClient, …) of azurefunctions-extensions-*, if the app has that package."""
-    base = sys.modules.get("azurefunctions.extensions.base")
-    return base is not None and bool(base.get_binding_registry().check_supported_type(hint))
+    """SDK types (BlobClient, …) of azurefunctions-extensions-bindings-*."""
+    extensions = _extensions()
+    return extensions is not None and bool(extensions.get_binding_registry().check_supported_type(hint))
+
+
+def _extensions() -> Any:
+    """The base of the azurefunctions-extensions packages, None unless the app has imported one of them."""
+    return sys.modules.get("azurefunctions.extensions.base")
 
 
 def _shown(hint: Any) -> str:

@@ -22,14 +22,17 @@ from typing import Any, Protocol
 from aiohttp import web
 from multidict import CIMultiDict
 
-from dfhost.app.functions import App, Function, Result
+from dfhost.app.functions import App, Function, Invocation, Result
 from dfhost.app.messages import Reply, reply_of, request_datum
 from dfhost.app.run import run
+from dfhost.app.signature import streams
 from dfhost.app.threads import UserThreads
+from dfhost.app.web import WebApp, across
 from dfhost.engine.failures import Failure
 from dfhost.errors import AppError, HostError, PortInUse
 from dfhost.http.admin import Admin
 from dfhost.http.routes import BadTemplate, RouteTable, decode_path
+from dfhost.http.streams import Exchange
 from dfhost.journal import Journal
 
 _log = logging.getLogger("dfhost.http")
@@ -80,6 +83,7 @@ class Server:
         self._mounts: list[tuple[str, Mount]] = []
         self._cors = _Cors(cors, cors_credentials) if cors else None
         self._timeout = timeout
+        self._web = WebApp(threads, journal) if streams() else None
         self._admin = Admin(app, self.routes, threads, journal, self._mount_of)
         self._runner: web.ServerRunner | None = None
         self._draining = False
@@ -142,17 +146,23 @@ class Server:
         try:
             preflight = self._cors.preflight(request) if self._cors else None
             reply = preflight or await self._reply(request)
+            if isinstance(reply, web.StreamResponse):
+                return reply
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:  # a defect of ours: the caller gets no traceback, the log does
             _log.exception("%s %s", request.method, request.path)
             reply = Reply(500, [])
         response = _response(reply)
-        if self._cors:
-            self._cors.allow(request, response.headers)
+        self._add_headers(request, response.headers)
         return response
 
-    async def _reply(self, request: web.BaseRequest) -> Reply:
+    def _add_headers(self, request: web.BaseRequest, headers: CIMultiDict[str]) -> None:
+        headers.setdefault("Server", "dfhost")
+        if self._cors:
+            self._cors.allow(request, headers)
+
+    async def _reply(self, request: web.BaseRequest) -> Reply | web.StreamResponse:
         raw, _, query = _target(request).partition("?")
         if mount := self._mount_of(raw):
             prefix_length, handler = mount
@@ -164,8 +174,18 @@ class Server:
             return await self._admin.handle(request.method, path[7:], body, _origin(request))
         found = self.routes.find(request.method, path)
         if found is not None:
+            if self._draining:
+                return Reply(503, [("Retry-After", "5")])
             route, values = found
-            return await self._call(route.target, request, raw, query, values)
+            self._running += 1
+            try:
+                if self._web:
+                    return await self._stream(route.target, request, raw, query, values)
+                return await self._call(route.target, request, raw, query, values)
+            finally:
+                self._running -= 1
+                if not self._running:
+                    self._idle.set()
         if path == "/" and request.method in ("GET", "HEAD"):
             return self._admin.home(_origin(request))
         return Reply(404, [])
@@ -173,32 +193,51 @@ class Server:
     async def _call(
         self, function: Function, request: web.BaseRequest, raw: str, query: str, values: Mapping[str, str]
     ) -> Reply:
-        if self._draining:
-            return Reply(503, [("Retry-After", "5")])
-        self._running += 1
-        try:
-            body = await _body(request)
-            headers = request.headers
-            if body and "Content-Length" not in headers and function.name not in self._told_of_chunks:
-                self._told_of_chunks.add(function.name)
-                self._journal.note(
-                    f"{function.name}: a request came without Content-Length (in chunks); on Azure the Functions "
-                    "host hands Python an empty body then."
-                )
-            url = f"{_origin(request)}{raw}" + (f"?{query}" if query else "")
-            data = request_datum(request.method, url, headers.items(), query, values, body)
-            invocation = None
-            if function.signature.wants_context:
-                trace = (headers.get("traceparent", ""), headers.get("tracestate", ""))
-                invocation = function.new_invocation(*trace)
-            outcome = await run(
-                function, data, self._threads, self._journal, invocation=invocation, timeout=self._timeout
+        body = await _body(request)
+        headers = request.headers
+        if body and "Content-Length" not in headers and function.name not in self._told_of_chunks:
+            self._told_of_chunks.add(function.name)
+            self._journal.note(
+                f"{function.name}: a request came without Content-Length (in chunks); on Azure the Functions "
+                "host hands Python an empty body then."
             )
-            return self._checked(function, outcome)
+        url = f"{_origin(request)}{raw}" + (f"?{query}" if query else "")
+        data = request_datum(request.method, url, headers.items(), query, values, body)
+        outcome = await run(
+            function,
+            data,
+            self._threads,
+            self._journal,
+            invocation=_invocation(function, headers),
+            timeout=self._timeout,
+        )
+        return self._checked(function, outcome)
+
+    async def _stream(
+        self, function: Function, request: web.BaseRequest, raw: str, query: str, values: Mapping[str, str]
+    ) -> Reply | web.StreamResponse:
+        assert self._web is not None
+        home = asyncio.get_running_loop()
+        exchange = Exchange(
+            request, raw, decode_path(raw), query, lambda headers: self._add_headers(request, headers)
+        )
+        await _go_on(request)
+        try:
+            await self._web.call(
+                function,
+                values,
+                _invocation(function, request.headers),
+                exchange.scope,
+                across(home, exchange.receive),
+                across(home, exchange.send),
+            )
         finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
+            exchange.end()
+        if exchange.response is None:
+            return Reply(500, [])
+        if not exchange.complete:
+            raise ConnectionResetError  # the client must see that something is missing
+        return exchange.response
 
     def _checked(self, function: Function, outcome: Result | Failure) -> Reply:
         if isinstance(outcome, Failure):
@@ -251,11 +290,21 @@ def _origin(request: web.BaseRequest) -> str:
 async def _body(request: web.BaseRequest) -> bytes:
     if not request.body_exists:
         return b""
+    await _go_on(request)
+    return await request.read()
+
+
+async def _go_on(request: web.BaseRequest) -> None:
+    """Who asks before sending (curl, for large bodies) waits a second for an answer."""
     if request.headers.get("Expect", "").lower() == "100-continue":
-        # Who asks first (curl, for large bodies) waits a second for an answer.
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
-    return await request.read()
+
+
+def _invocation(function: Function, headers: Mapping[str, str]) -> Invocation | None:
+    if not function.signature.wants_context:
+        return None
+    return function.new_invocation(headers.get("traceparent", ""), headers.get("tracestate", ""))
 
 
 async def _mounted(request: web.BaseRequest, mount: Mount, path: str, query: str) -> Reply:
@@ -270,7 +319,6 @@ def _response(reply: Reply) -> web.Response:
         # The length is that of the body, and how it is framed is between the two ends.
         if name.lower() not in ("content-length", "transfer-encoding", "connection"):
             headers.add(name, value)
-    headers.setdefault("Server", "dfhost")
     return web.Response(status=reply.status, headers=headers, body=reply.body)
 
 
