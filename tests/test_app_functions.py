@@ -17,6 +17,7 @@ from dfhost.app.client import client_json
 from dfhost.app.failure import failure_of
 from dfhost.app.functions import App, Function, NotConnected, stored_result
 from dfhost.app.loader import load_app
+from dfhost.errors import AppError
 
 # azure-functions tells of its strict mode once a process; here that would be an error in whatever comes first.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
@@ -160,6 +161,28 @@ def test_the_invocation_context(app: App) -> None:
 def test_a_durable_client_speaks_for_the_connected_hub(app: App) -> None:
     app.connect(lambda hub, connection: client_json("http://h", "http://r/durabletask/", hub or "MyHub"))
     assert "/instances/an-id?taskHub=MyHub&connection=Storage" in (call(app, "with_client", 1) or "")
+
+
+def test_a_clients_task_hub_may_be_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = app_of(
+        tmp_path,
+        """
+        @app.activity_trigger(input_name="value")
+        @app.durable_client_input(client_name="client", task_hub="%HUB%", connection_name="Other")
+        async def work(value, client): ...
+        """,
+    )
+    named: list[tuple[str | None, str | None]] = []
+
+    def client(hub: str | None, connection: str | None) -> str:
+        named.append((hub, connection))
+        return "{}"
+
+    with pytest.raises(AppError, match=r"'work': its task hub '%HUB%': there is no app setting 'HUB'\."):
+        app.connect(client)
+    monkeypatch.setenv("HUB", "MyHub")
+    app.connect(client)
+    assert named == [("MyHub", "Other")]
 
 
 def test_outputs_are_told_not_sent(tmp_path: Path) -> None:

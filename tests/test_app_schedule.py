@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from serving import Remembering, user_threads, write_app
 
+from dfhost.app.appsettings import resolve
 from dfhost.app.loader import load_app
-from dfhost.app.schedule import Timers, parse_schedule, resolve, time_zone
+from dfhost.app.schedule import Timers, parse_schedule, time_zone
 
 
 def at(text: str) -> datetime:

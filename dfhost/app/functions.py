@@ -26,8 +26,9 @@ from typing import Any
 
 from azure.functions.meta import Datum
 
+from dfhost.app.appsettings import resolve
 from dfhost.app.signature import RETURN, Binding, Signature
-from dfhost.errors import HostError
+from dfhost.errors import AppError, HostError
 from dfhost.journal import Journal, Silent
 
 KINDS = {
@@ -331,14 +332,19 @@ class App:
     def connect(self, client_json: Callable[[str | None, str | None], str]) -> None:
         """Give every durable client its JSON; `client_json(task_hub, connection)` builds it.
 
-        Called once the host knows its address, before any function runs.
+        Called once the host knows its address, before any function runs. AppError if a client names its task
+        hub by a setting that does not exist.
         """
         for function in self.functions:
-            function.clients = {
-                parameter: client_json(slot.binding.get("taskHub"), slot.binding.get("connectionName"))
-                for parameter, slot in function.signature.inputs.items()
-                if slot.type == "durableClient"
-            }
+            for parameter, slot in function.signature.inputs.items():
+                if slot.type == "durableClient":
+                    hub, connection = slot.binding.get("taskHub"), slot.binding.get("connectionName")
+                    try:
+                        function.clients[parameter] = client_json(resolve(hub) if hub else None, connection)
+                    except ValueError as error:
+                        raise AppError(
+                            f"Function '{function.name}': its task hub '{hub}': {error}."
+                        ) from None
 
     def _of_kind(self, kind: str) -> list[Function]:
         return [function for function in self.functions if function.kind == kind]

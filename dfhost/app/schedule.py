@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 
+from dfhost.app.appsettings import resolve
 from dfhost.app.functions import App, Function
 from dfhost.app.run import run
 from dfhost.app.threads import UserThreads
@@ -91,17 +92,6 @@ def _every(span: timedelta) -> Schedule:
     return lambda now: now + span
 
 
-def resolve(text: str, settings: Mapping[str, str]) -> str:
-    """``%Name%`` replaced by the app setting of that name; ValueError if there is none."""
-
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in settings:
-            raise ValueError(f"there is no app setting '{found[1]}'")
-        return settings[found[1]]
-
-    return re.sub("%([^%]+)%", value, text)
-
-
 def time_zone(name: str) -> tzinfo:
     """`WEBSITE_TIME_ZONE`: an IANA name; UTC if empty. ValueError for what this machine does not know."""
     if not name:
@@ -161,7 +151,7 @@ class Timers:
         trigger: Mapping[str, Any] = function.trigger
         text = str(trigger.get("schedule", ""))
         try:
-            schedule = parse_schedule(resolve(text, os.environ), self._zone)
+            schedule = parse_schedule(resolve(text), self._zone)
         except ValueError as error:
             self._journal.note(
                 f"{function.name}: the schedule '{text}' cannot be read, so it never runs: {error}."
