@@ -28,10 +28,13 @@ QUICK = 0.5  # seconds a wave may take; also the longest a slot may idle before 
 WAVE = 100  # items of a wave; more only lengthens histories, the cost per item is flat from here on
 LANE = 16  # items of a lane: its turns cost the square of it
 LANE_SECONDS = 0.75  # a lane should last so long: handing out stays cheap beside it, news stay fresh
-LANES_A_SECOND = 12  # one orchestration can hand out about that many lanes a second
-SLOTS = 8  # lanes of a section, unless that made more than SECTIONS of them
+LANES_A_SECOND = 12  # one section can hand out about that many lanes a second
+LANES = 250  # lanes a section hands out before it ends
+SLOTS = 25  # lanes under way in a section, unless that made more than SECTIONS of them
 SECTIONS = 32
-TURNS = 20  # items a slot gets in a section: enough that the idle end of a section weighs little
+TURNS = 40  # items a slot gets in a section: enough that the idle end of a section weighs little
+FEWEST = 10  # … and no fewer, for the same reason
+WAVES = 20  # waves of a section; more where they are narrow
 STAGE = 16_384  # items of a stage: what it is given and returns is read again at each of its turns
 
 
@@ -65,10 +68,10 @@ class Lanes:
     LANE_SECONDS at the speed seen so far; and little before any speed was seen.
     """
 
-    stop = None
-
     def __init__(self, slots: int, bound: int) -> None:
         self.at_once = slots
+        self.stop: str | None = None
+        self._handed_out = 0
         self._seconds = max(LANE_SECONDS, bound / LANES_A_SECOND)
         self._seconds_an_item: float | None = None
 
@@ -77,7 +80,11 @@ class Lanes:
             return None
         known = self._seconds_an_item
         affordable = 2 if known is None else int(self._seconds / max(known, 1e-6))
-        return Child("batch", max(1, min(LANE, affordable, left // self.at_once)), 1)
+        self._handed_out += 1
+        if self._handed_out == LANES:
+            self.stop = "full"
+        # Half of its share: the last lanes are short, so that none of them is waited for long.
+        return Child("batch", max(1, min(LANE, affordable, left // (2 * self.at_once))), 1)
 
     def learn(self, child: Child, tally: Tally) -> None:
         done = len(tally.values) - tally.not_started
@@ -115,9 +122,9 @@ class Sections:
         self._waves = job.batch is not None or not job.bound
         self._width = job.batch or min(job.bound or WAVE, WAVE)
         if self._waves:
-            units = max(1, job.bound // self._width) if job.bound else TURNS
+            units = max(1, job.bound // self._width) if job.bound else WAVES
             units = min(units, max(SLOTS, ceil(units / SECTIONS)))
-            self._slots, self._count = units * self._width, self._width * max(TURNS, 4 * units)
+            self._slots, self._count = units * self._width, _waves(self._width, units)
         else:
             self._slots = evenly(job.bound, max(SLOTS, ceil(job.bound / SECTIONS)))
             self._count = TURNS * self._slots
@@ -136,13 +143,13 @@ class Sections:
                 return None
             units = max(1, self._bound // self._width)
             plan = {"width": self._width, "quick": True}
-            return Child("section", self._width * max(TURNS, 4 * units), self._bound, plan)
+            return Child("section", _waves(self._width, units), self._bound, plan)
         slots = min(self._slots, free)
         if not slots:
             return None
-        # Half of its share of what is left, so that the sections end together, too.
-        share = left * slots // (2 * self._bound)
-        return Child("section", max(4 * slots, min(self._count, share)), slots)
+        # Its share of what is left, so that the sections end together.
+        share = left * slots // self._bound
+        return Child("section", max(FEWEST * slots, min(self._count, share)), slots)
 
     def learn(self, child: Child, tally: Tally) -> None:
         if tally.stop == "slow":
@@ -165,17 +172,22 @@ class Stages:
         fits = left <= WAVE and (not job.bound or left <= job.bound)
         if fits and (job.batch is None or left <= job.batch):
             return Child("batch", left, left)
-        width = job.batch or (1 if job.bound else WAVE)
-        if not job.bound:
-            if left <= TURNS * width:
-                return Child("section", left, 0, {"width": width, "quick": False})
-        elif job.bound // width <= SLOTS and left <= TURNS * job.bound and not tries_waves(job, left):
-            plan = {"width": width, "quick": False} if job.batch else {}
-            return Child("section", left, job.bound, plan)
+        if job.batch or not job.bound:
+            width = job.batch or WAVE
+            units = job.bound // width
+            if units <= SLOTS and left <= _waves(width, units):
+                return Child("section", left, job.bound, {"width": width, "quick": False})
+        elif job.bound <= SLOTS and left <= TURNS * job.bound and not tries_waves(job, left):
+            return Child("section", left, job.bound)
         return Child("stage", max(STAGE, 64 * job.bound), job.bound)
 
     def learn(self, child: Child, tally: Tally) -> None:
         pass
+
+
+def _waves(width: int, units: int) -> int:
+    """Items of a section that works in waves, `units` of them at once."""
+    return width * max(WAVES, 4 * units, min(LANES, 2000 // width))
 
 
 def tries_waves(job: Job, count: int) -> bool:

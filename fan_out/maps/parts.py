@@ -81,7 +81,8 @@ class Tally:
     failed      `[position, error, attempts]` of each item that failed for good
     tries       `[position, attempts]` of each item that succeeded after more than one
     undone      `[start, stop)` ranges never started, in order
-    stop        why there are such: "failures", "timeout", "told" (by the part above) or "slow"; None if not
+    stop        why there are such: "failures", "timeout", "told" (by the part above); or "slow", "full", which
+                only mean that they should be handed out anew; None if there are none
     seconds     from the part's first turn to its last
     told        `[succeeded, failed]` already reported to the map's ledger
     """

@@ -74,7 +74,7 @@ def map_orchestrator(context: df.DurableOrchestrationContext) -> Generator[Any, 
             context.set_custom_status({"phase": "duplicate", "duplicate_of": holder["run"]})
             return {"duplicate_of": holder["run"]}
     context.set_custom_status({"phase": "reading"})
-    items, indexes, old = given.get("items"), None, None
+    items, indexes, whole, old = given.get("items"), None, None, None
     about: dict[str, Any] = {"terms": given["terms"], "results": given["results"]}
     if given.get("source"):
         items = yield context.call_activity(read_items, given["source"])
@@ -85,8 +85,9 @@ def map_orchestrator(context: df.DurableOrchestrationContext) -> Generator[Any, 
         old = yield context.call_activity(load_outcome, given["redrive_of"])
         indexes = [entry["index"] for entry in unfinished(old)]
         items = [entry["item"] for entry in unfinished(old)]
+        whole = old["total"]
     context.set_custom_status({"phase": "running", "total": len(items or [])})
-    outcome = yield from run_map(context, Terms(**given["terms"]), items or [], indexes, about)
+    outcome = yield from run_map(context, Terms(**given["terms"]), items or [], indexes, whole, about)
     if old is not None and indexes is not None:
         outcome = {**merged(old, outcome, indexes), "redrive_of": given["redrive_of"]}
     if given["results"] == "values" and "unfinished" not in outcome:

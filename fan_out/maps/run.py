@@ -124,10 +124,11 @@ def run_map(
     terms: Terms,
     items: list[Any],
     indexes: list[int] | None = None,
+    whole: int | None = None,
     about: dict[str, Any] | None = None,
 ) -> Generator[Any, Any, dict[str, Any]]:
-    """The same, from `Terms`. `indexes`: the items' places, if they are not 0, 1, 2, …; `about`: what else
-    the ledger should say."""
+    """The same, from `Terms`. For a redrive `indexes` are the items' places in a map that had `whole` items;
+    a tolerated percentage is one of those. `about`: what else the ledger should say."""
     map_id = _next_id(context)
     now = context.current_utc_datetime
     deadline = None
@@ -164,7 +165,7 @@ def run_map(
         items,
         indexes if indexes is not None else 0,
         terms.max_concurrency,
-        terms.tolerated(len(items)),
+        terms.tolerated(len(items) if whole is None else whole),
         {},
     )
     tally: Tally = yield from roll(context, part, Stages(job, len(items)), CANCEL, prefix)

@@ -76,7 +76,7 @@ def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event:
             if child.kind == "batch":
                 reporter.add(part, start, done)
         tally.stop = _why_stop(context, part, tally, halt.is_completed) or pace.stop
-        if tally.stop and running and not told and tally.stop != "slow":
+        if tally.stop in ("failures", "told", "timeout") and running and not told:
             told = True
             tell = context.call_activity(map_tell, [identity for identity, _, _ in running.values()])
             yield from settled(context, [tell])
