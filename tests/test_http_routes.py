@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfhost.http.constraints import constraint
-from dfhost.http.routes import BadTemplate, RouteTable, decode_path, parse
+from dfhost.http.routes import RouteTable, decode_path
+from dfhost.http.templates import BadTemplate, parse
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,15 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from azure.functions.meta import Datum
 
 from dfhost.app.appsettings import resolve
+from dfhost.app.invocation import Invocation, Out, new_invocation, thread_local
 from dfhost.app.signature import RETURN, Binding, Signature
 from dfhost.errors import AppError, HostError
 from dfhost.journal import Journal, Silent
@@ -49,63 +48,12 @@ class NoReturnBinding(RuntimeError):
     """A function without an output binding returned a value; the real worker fails such a call, too."""
 
 
-@dataclass(slots=True)
-class Invocation:
-    """The `context` parameter of a function, with the attributes of the real worker's (`func.Context`)."""
-
-    function_name: str
-    function_directory: str
-    invocation_id: str
-    trace_context: TraceContext
-    retry_context: RetryContext
-    thread_local_storage: threading.local
-
-
-@dataclass(slots=True)
-class TraceContext:
-    """W3C trace context of the call; the capitalised names are the worker's deprecated spelling."""
-
-    trace_parent: str
-    trace_state: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
-
-    Traceparent = property(lambda self: self.trace_parent)
-    Tracestate = property(lambda self: self.trace_state)
-    Attributes = property(lambda self: self.attributes)
-
-
-@dataclass(slots=True)
-class RetryContext:
-    retry_count: int = 0
-    max_retry_count: int = 0
-    exception: Any = None
-
-
-class Out:
-    """The object behind a `func.Out[T]` parameter."""
-
-    def __init__(self) -> None:
-        self._value: Any = None
-
-    def set(self, val: Any) -> None:
-        self._value = val
-
-    def get(self) -> Any:
-        return self._value
-
-
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a call left behind, as sent to the host: the return value, and output bindings by parameter."""
 
     returned: Datum | None
     outputs: Mapping[str, Datum]
-
-
-_TRACE_PARENT = re.compile("00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
-
-# One for all functions, as in the worker: user threads read the current invocation's id from it.
-_thread_local = threading.local()
 
 
 class Function:
@@ -161,6 +109,7 @@ class Function:
         if self._plain and signature.returns is not None:
             self._decode = self._trigger_slot.converter.decode
             self._encode = signature.returns.converter.encode
+            self._has_converted = False
 
     def __repr__(self) -> str:
         return f"<{self.kind} function {self.name}>"
@@ -169,18 +118,32 @@ class Function:
     def call(self, input_text: str) -> str | None:
         """Run a plain activity; any thread but the host's own."""
         if self._plain:
-            value = self._decode(Datum(input_text, "string"), trigger_metadata=_NOTHING)
-            return self._stored(self.callable(**{self.parameter: value}))
+            return self._stored(self.callable(**{self.parameter: self._value(input_text)}))
         return self._settled(self.invoke(Datum(input_text, "string")))
 
     async def call_async(self, input_text: str) -> str | None:
         """Run an `async def` activity; on the users' loop."""
         if self._plain:
-            value = self._decode(Datum(input_text, "string"), trigger_metadata=_NOTHING)
-            return self._stored(await self.callable(**{self.parameter: value}))
+            return self._stored(await self.callable(**{self.parameter: self._value(input_text)}))
         return self._settled(await self.invoke_async(Datum(input_text, "string")))
 
+    def _value(self, input_text: str) -> Any:
+        """The activity's input.
+
+        To the converter, too, a text without a custom object in it is plain JSON; reading it here spares half the
+        cost of a trivial call. The first call is the converter's: it may have something to warn of, once.
+        """
+        if self._has_converted and "__class__" not in input_text:
+            try:
+                return json.loads(input_text)
+            except ValueError:
+                pass  # the converter knows what to make of it
+        self._has_converted = True
+        return self._decode(Datum(input_text, "string"), trigger_metadata=_NOTHING)
+
     def _stored(self, value: Any) -> str | None:
+        if type(value) is str and value.isascii():  # what a string is to every converter, and compact already
+            return json.dumps(value)
         return stored_result(self._encode(value, expected_type=None).value)
 
     def _settled(self, result: Result) -> str | None:
@@ -202,11 +165,11 @@ class Function:
         arguments = self.arguments(self._trigger_slot.decode(data, metadata or _NOTHING), invocation)
         if invocation is None:
             return self._result(self.callable(**arguments), arguments)
-        _thread_local.invocation_id = invocation.invocation_id
+        thread_local.invocation_id = invocation.invocation_id
         try:
             return self._result(self.callable(**arguments), arguments)
         finally:
-            _thread_local.invocation_id = None
+            thread_local.invocation_id = None
 
     async def invoke_async(
         self, data: Datum, metadata: Mapping[str, Datum] | None = None, invocation: Invocation | None = None
@@ -215,18 +178,11 @@ class Function:
         invocation = invocation or (self.new_invocation() if self.signature.wants_context else None)
         arguments = self.arguments(self._trigger_slot.decode(data, metadata or _NOTHING), invocation)
         if invocation is not None:
-            _thread_local.invocation_id = invocation.invocation_id
+            thread_local.invocation_id = invocation.invocation_id
         return self._result(await self.callable(**arguments), arguments)
 
     def new_invocation(self, trace_parent: str = "", trace_state: str = "") -> Invocation:
-        """A call with an id of its own, as a new span of the caller's trace (W3C headers) if there is one."""
-        caller = _TRACE_PARENT.fullmatch(trace_parent)
-        trace, flags = (caller[1], caller[2]) if caller else (uuid.uuid4().hex, "00")
-        span = f"00-{trace}-{uuid.uuid4().hex[:16]}-{flags}"
-        context = TraceContext(span, trace_state if caller else "")
-        return Invocation(
-            self.name, self.directory, str(uuid.uuid4()), context, RetryContext(), _thread_local
-        )
+        return new_invocation(self.name, self.directory, trace_parent, trace_state)
 
     def note_outputs(self, result: Result) -> None:
         """Say what went to output bindings other than http: there is nothing here to send it to."""

@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from dfhost.app.failure import failure_of
-from dfhost.app.functions import Function, Invocation, Result
+from dfhost.app.functions import Function, Result
+from dfhost.app.invocation import Invocation
 from dfhost.app.threads import UserThreads
 from dfhost.engine.failures import Failure
 from dfhost.journal import Journal

@@ -22,7 +22,8 @@ from typing import Any, Protocol
 from aiohttp import web
 from multidict import CIMultiDict
 
-from dfhost.app.functions import App, Function, Invocation, Result
+from dfhost.app.functions import App, Function, Result
+from dfhost.app.invocation import Invocation
 from dfhost.app.messages import Reply, reply_of, request_datum
 from dfhost.app.run import run
 from dfhost.app.signature import streams
@@ -31,8 +32,10 @@ from dfhost.app.web import WebApp, across
 from dfhost.engine.failures import Failure
 from dfhost.errors import AppError, HostError, PortInUse
 from dfhost.http.admin import Admin
-from dfhost.http.routes import BadTemplate, RouteTable, decode_path
+from dfhost.http.cors import Cors
+from dfhost.http.routes import RouteTable, decode_path
 from dfhost.http.streams import Exchange
+from dfhost.http.templates import BadTemplate
 from dfhost.journal import Journal
 
 _log = logging.getLogger("dfhost.http")
@@ -81,7 +84,7 @@ class Server:
         self._threads = threads
         self._journal = journal
         self._mounts: list[tuple[str, Mount]] = []
-        self._cors = _Cors(cors, cors_credentials) if cors else None
+        self._cors = Cors(cors, cors_credentials) if cors else None
         self._timeout = timeout
         self._web = WebApp(threads, journal) if streams() else None
         self._admin = Admin(app, self.routes, threads, journal, self._mount_of)
@@ -337,37 +340,3 @@ def _cannot_listen(host: str, port: int, error: OSError) -> HostError:
         return HostError(f"This user may not listen on port {port}. Choose one above 1023 with --port.")
     reason = error.strerror or os.strerror(error.errno or 0)
     return HostError(f"Cannot listen on {host}:{port}: {reason}.")
-
-
-class _Cors:
-    """Cross-origin answers as Core Tools gives them for `Host.CORS` of local.settings.json."""
-
-    def __init__(self, origins: Sequence[str], credentials: bool) -> None:
-        self._origins = {origin.rstrip("/").lower() for origin in origins}
-        self._credentials = credentials
-
-    def preflight(self, request: web.BaseRequest) -> Reply | None:
-        headers = request.headers
-        asked = headers.get("Access-Control-Request-Method")
-        if request.method != "OPTIONS" or asked is None or not self._allows(headers.get("Origin", "")):
-            return None
-        wanted = headers.get("Access-Control-Request-Headers")
-        return Reply(
-            204,
-            [("Access-Control-Allow-Methods", asked)]
-            + ([("Access-Control-Allow-Headers", wanted)] if wanted else []),
-        )
-
-    def allow(self, request: web.BaseRequest, headers: CIMultiDict[str]) -> None:
-        origin = request.headers.get("Origin", "")
-        if not self._allows(origin):
-            return
-        any_origin = "*" in self._origins and not self._credentials
-        headers["Access-Control-Allow-Origin"] = "*" if any_origin else origin
-        if not any_origin:
-            headers.add("Vary", "Origin")
-        if self._credentials:
-            headers["Access-Control-Allow-Credentials"] = "true"
-
-    def _allows(self, origin: str) -> bool:
-        return bool(origin) and ("*" in self._origins or origin.rstrip("/").lower() in self._origins)
