@@ -12,16 +12,17 @@ import json
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from dfhost.app.functions import App
 from dfhost.engine import history as h
-from dfhost.engine.entities import EntityId, entity_request, is_entity_id, stored_state
+from dfhost.engine.entities import EXISTS, EntityId, entity_request, is_entity_id, stored_state
 from dfhost.errors import UnknownFunction, WrongState
 from dfhost.settings import Settings
 from dfhost.store.store import Row, Store
+from dfhost.worker.clock import now
 from dfhost.worker.explain import explain
 from dfhost.worker.worker import Worker
 
@@ -126,6 +127,7 @@ class TaskHub:
             prefix="@" if name is None else str(EntityId(name, "")),
             updated_from=_text(last_operation_from),
             updated_to=_text(last_operation_to),
+            custom_status=EXISTS,
         )
         return [_entity(row) for row in rows]
 
@@ -155,7 +157,7 @@ class TaskHub:
         instance_id = instance_id or uuid.uuid4().hex
         execution_id = str(uuid.uuid4())  # with dashes, unlike a child's (recorded)
         version = version or self._settings.default_version
-        at = _now()
+        at = now()
         event = partial(
             h.execution_started,
             at,
@@ -185,11 +187,11 @@ class TaskHub:
 
     async def raise_event(self, instance_id: str, name: str, data: str) -> None:
         """InstanceNotFound; WrongState if it has ended. `data`: JSON text."""
-        await self._deliver(instance_id, h.event_raised(_now(), name, data), _must_live)
+        await self._deliver(instance_id, h.event_raised(now(), name, data), _must_live)
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended. Children go on, as on the extension."""
-        at = _now()
+        at = now()
         row, letters = await self._store.end_instance(
             instance_id,
             at=at,
@@ -223,7 +225,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._deliver(instance_id, h.suspended(_now(), reason), allowed)
+        await self._deliver(instance_id, h.suspended(now(), reason), allowed)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is not suspended."""
@@ -237,7 +239,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._deliver(instance_id, h.resumed(_now(), reason), allowed)
+        await self._deliver(instance_id, h.resumed(now(), reason), allowed)
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState unless it has failed."""
@@ -250,7 +252,7 @@ class TaskHub:
                     row.status,
                 )
 
-        at = _now()
+        at = now()
         wake = h.generic(at, reason).text
         self._worker.deliver(await self._store.rewind(instance_id, at=at, wake=wake, allowed=allowed))
 
@@ -282,7 +284,7 @@ class TaskHub:
         """One operation, one way. UnknownFunction if no entity function has this name."""
         if refusal := self._worker.known.refuse("entity", name):
             raise UnknownFunction(refusal)
-        at = _now()
+        at = now()
         request = entity_request(
             operation=operation, input=input, request_id=str(uuid.uuid4()), at=at, signal=True
         )
@@ -296,10 +298,6 @@ class TaskHub:
 def _must_live(row: Row) -> None:
     if row.finished:
         raise WrongState(f"The instance '{row.instance_id}' has ended ({row.status}).", row.status)
-
-
-def _now() -> str:
-    return h.timestamp(datetime.now(timezone.utc))
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Set
 from types import GeneratorType
 from typing import Any
 
 from azure.durable_functions import Orchestrator
 from azure.durable_functions.models.actions.NoOpAction import NoOpAction
-from azure.durable_functions.models.Task import RetryAbleTask, TaskBase, WhenAllTask, WhenAnyTask
+from azure.durable_functions.models.Task import AtomicTask, RetryAbleTask, TaskBase, WhenAllTask, WhenAnyTask
 
 from dfhost.app.failure import failure_of
 from dfhost.engine.failures import MARKER, Failure
@@ -62,7 +62,7 @@ class Replayer:
         else:
             reply = _returned(text)
         if notes.context is not None:
-            reply.open = _open_tasks(notes.context)
+            reply.open = _OpenTasks(notes.context.open_tasks)
             if not reply.ended and isinstance(notes.parked_at, TaskBase):
                 reply.awaited = _awaited(notes.parked_at)
         return reply
@@ -139,32 +139,46 @@ def _awaited(task: Any) -> Awaited | None:
     """What `task` needs, from the SDK's own tree of tasks."""
     if isinstance(task, RetryAbleTask):
         return Awaited(frozenset((task.children[0].id,)), True)
-    if isinstance(task, (WhenAllTask, WhenAnyTask)):
-        parts = [_awaited(child) for child in task.pending_tasks]
-        if None in parts:
+    if not isinstance(task, (WhenAllTask, WhenAnyTask)):
+        return None if task.id is None else Awaited(frozenset((task.id,)), True)
+    keys: list[int | str] = []
+    together = isinstance(task, WhenAllTask)
+    for child in task.pending_tasks:
+        if type(child) is AtomicTask and child.id is not None:  # nearly all of a wide fan-out
+            keys.append(child.id)
+            continue
+        part = _awaited(child)
+        if part is None:
             return None
-        known = [part for part in parts if part is not None]
-        keys = frozenset().union(*(part.keys for part in known))
-        together = isinstance(task, WhenAllTask) and all(part.all for part in known)
-        # Two waits of one name share a key: then every arrival counts.
-        return Awaited(keys, together and len(keys) == sum(len(part.keys) for part in known))
-    return None if task.id is None else Awaited(frozenset((task.id,)), True)
+        keys += part.keys
+        together = together and part.all
+    known = frozenset(keys)
+    # Two waits of one name share a key: then every arrival counts.
+    return Awaited(known, together and len(known) == len(keys))
 
 
-def _open_tasks(context: Any) -> Mapping[int, Callable[[], OpenTask]]:
-    def describe(task: Any) -> Callable[[], OpenTask]:
-        return lambda: _describe(task)
+class _OpenTasks(Mapping[int, OpenTask]):
+    """The SDK's open tasks by the ids it gave them, described when they are asked for."""
 
-    return {
-        task_id: describe(task)
-        for task_id, task in context.open_tasks.items()
-        if isinstance(task_id, int) and not isinstance(task, list)
-    }
+    def __init__(self, tasks: Mapping[Any, Any]) -> None:
+        self._tasks = tasks
+        self._ids = frozenset(i for i, task in tasks.items() if type(i) is int and type(task) is not list)
 
+    def __getitem__(self, task_id: int) -> OpenTask:
+        if task_id not in self._ids:
+            raise KeyError(task_id)
+        task = self._tasks[task_id]
+        action = task.action_repr
+        if isinstance(action, NoOpAction):
+            role = "timer" if task.parent.is_waiting_on_timer else "attempt"
+            return OpenTask(role, task.parent.children[0].id, None)
+        return OpenTask("call", task_id, json.loads(json.dumps(action.to_json(), default=str)))
 
-def _describe(task: Any) -> OpenTask:
-    action = task.action_repr
-    if isinstance(action, NoOpAction):
-        role = "timer" if task.parent.is_waiting_on_timer else "attempt"
-        return OpenTask(role, task.parent.children[0].id, None)
-    return OpenTask("call", task.id, json.loads(json.dumps(action.to_json(), default=str)))
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def same_ids(self, ids: Set[int]) -> bool:
+        return self._ids == ids

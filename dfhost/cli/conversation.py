@@ -96,11 +96,11 @@ class _Conversation:
         if response.status == 404 and not answer and not self._has_route(self._host.app):
             known = "; ".join(routes(self._host.app, self._settings.route_prefix)) or "none"
             raise HostError(f"The app has no route for {method} {path}. It has: {known}.")
-        url = status_url(answer) if response.ok else None
-        if url is None:
+        urls = status_urls(answer) if response.ok else None
+        if urls is None:
             return self._plain(response, answer)
         shown = progress(sys.__stderr__ or sys.stderr, self._console, self._quiet)
-        self._follower = Follower(self._session, url, self._journal, shown)
+        self._follower = Follower(self._session, *urls, self._journal, shown)
         try:
             status = await self._follower.ended()
         finally:
@@ -163,11 +163,14 @@ class _Conversation:
         return own or table.find(self._request.method, path) is not None
 
 
-def status_url(answer: bytes) -> str | None:
-    """The `statusQueryGetUri` of a check-status answer, None for any other."""
+def status_urls(answer: bytes) -> tuple[str, str | None] | None:
+    """`statusQueryGetUri` of a check-status answer, and its `progressGetUri` if the app adds one; else None."""
     try:
         body = json.loads(answer)
     except ValueError:
         return None
-    url = body.get("statusQueryGetUri") if isinstance(body, dict) else None
-    return url if isinstance(url, str) else None
+    urls = (
+        [body.get(name) for name in ("statusQueryGetUri", "progressGetUri")] if isinstance(body, dict) else []
+    )
+    status, progress = (url if isinstance(url, str) else None for url in urls or (None, None))
+    return (status, progress) if status else None

@@ -1,13 +1,14 @@
 """Follow an instance by its `statusQueryGetUri` until it has ended, and say how far it is.
 
 Cheap at any size: the status is asked for without input; the history, which grows with the run, only so
-often that asking takes a small part of the time. What the orchestrator itself reports wins: a custom status
-such as `{"total": 500, "completed": 20}`.
+often that asking takes a small part of the time. What the app itself reports wins: a custom status such as
+`{"total": 500, "completed": 20}`, or the like at a `progressGetUri` that came with the status URLs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from typing import Any
@@ -21,8 +22,8 @@ from dfhost.journal import Journal
 ENDED = ("Completed", "Failed", "Terminated", "Canceled")
 
 _SLOWEST = 0.25  # seconds between two looks at the status
-_HISTORY_FROM = 0.3  # seconds: what ends sooner needs no progress
-_HISTORY_SHARE = 25  # asking for the history may take one part in so many of the time
+_ASK_FROM = 0.3  # seconds: what ends sooner needs no progress
+_ASK_SHARE = 25  # asking how far it is may take one part in so many of the time
 _STILL = 5.0  # seconds without any change after which the host is asked why
 
 _SCHEDULED = ("TaskScheduled", "SubOrchestrationInstanceCreated")
@@ -70,17 +71,24 @@ class Follower:
     """`status` is the last one seen; `done` and `total` what is known of its tasks (None: nothing)."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, journal: Counting, progress: Progress
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        progress_url: str | None,
+        journal: Counting,
+        progress: Progress,
     ) -> None:
         self.status: dict[str, Any] = {}
         self.done = 0
         self.total: int | None = None
         self._session = session
         self._url = url
+        self._progress_url = progress_url
         self._journal = journal
         self._progress = progress
-        self._next_history = time.monotonic() + _HISTORY_FROM
+        self._next_ask = time.monotonic() + _ASK_FROM
         self._counted: tuple[int, int] | None = None  # done and the journal's activities when last counted
+        self._phase = ""
         self._stillness = _Stillness()
         self._said = ""
 
@@ -88,7 +96,7 @@ class Follower:
         """The status once the instance has ended, with its output. HostError if there is no such instance."""
         pause = 0.01
         while True:
-            self.status = await self._get(showInput="false")
+            self.status = await self._status(showInput="false")
             if self.status.get("runtimeStatus") in ENDED:
                 return self.status
             await self._show()
@@ -99,7 +107,7 @@ class Follower:
     async def why(self) -> str:
         """What the instance waits for, in the host's words; "" if it does not say."""
         try:
-            return str((await self._get(explain="true")).get("sentence") or "")
+            return str((await self._status(explain="true")).get("sentence") or "")
         except HostError:
             return ""
 
@@ -107,25 +115,40 @@ class Follower:
         custom = self.status.get("customStatus")
         if reported := reported_progress(custom):
             self.done, self.total = reported
-        elif time.monotonic() >= self._next_history:
-            await self._count()
+        elif time.monotonic() >= self._next_ask:
+            began = time.monotonic()
+            await (self._ask_app(self._progress_url) if self._progress_url else self._count())
+            took = time.monotonic() - began
+            self._next_ask = time.monotonic() + max(0.5, _ASK_SHARE * took)
         elif self._counted and self.total:
             # Until the history is next asked, the journal says how many activities have ended since.
             done, activities = self._counted
             self.done = min(done + self._journal.activities - activities, self.total)
-        self._progress.show(self.done, self.total, custom[:60] if isinstance(custom, str) else "")
+        self._progress.show(self.done, self.total, phase(custom) or self._phase)
+
+    async def _ask_app(self, url: str) -> None:
+        """What the app's own progress route says; if that is nothing of use, it is not asked again."""
+        async with self._session.get(url) as response:
+            body = await response.read()
+        try:
+            answer = json.loads(body) if response.ok else None
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            self._progress_url = None
+            return
+        self._phase = phase(answer)
+        if reported := reported_progress(answer):
+            self.done, self.total = reported
 
     async def _count(self) -> None:
-        began = time.monotonic()
         activities = self._journal.activities
-        whole = await self._get(showInput="false", showHistory="true")
+        whole = await self._status(showInput="false", showHistory="true")
         kinds = [str(event.get("EventType")) for event in whole.get("historyEvents") or ()]
         self.done = sum(kind in _DONE for kind in kinds)
         self.total = self.done + sum(kind in _SCHEDULED for kind in kinds) or None
         children = any(kind.startswith("SubOrchestration") for kind in kinds)  # activities may be theirs
         self._counted = None if children else (self.done, activities)
-        took = time.monotonic() - began
-        self._next_history = time.monotonic() + max(0.5, _HISTORY_SHARE * took)
 
     async def _wonder(self) -> None:
         """When nothing moves and nothing runs: say what the instance waits for."""
@@ -136,7 +159,7 @@ class Follower:
                 self._said = sentence
                 self._journal.note(sentence)
 
-    async def _get(self, **query: str) -> dict[str, Any]:
+    async def _status(self, **query: str) -> dict[str, Any]:
         joint = "&" if "?" in self._url else "?"
         url = self._url + joint + "&".join(f"{name}={value}" for name, value in query.items())
         async with self._session.get(url) as response:
@@ -165,16 +188,22 @@ class _Stillness:
         return True
 
 
-def reported_progress(custom_status: Any) -> tuple[int, int] | None:
-    """(done, total) if an orchestrator's custom status says so, else None.
+def phase(reported: Any) -> str:
+    """A custom status in a few words: itself if it is a text, its "phase" if it has one."""
+    text = reported.get("phase") if isinstance(reported, dict) else reported
+    return text[:60] if isinstance(text, str) else ""
+
+
+def reported_progress(reported: Any) -> tuple[int, int] | None:
+    """(done, total) if what an app reports says so, else None.
 
     {"total": 5, "completed": 2} -> (2, 5); {"total": 5, "succeeded": 2, "failed": 1} -> (3, 5)
     """
-    if not isinstance(custom_status, dict):
+    if not isinstance(reported, dict):
         return None
     numbers = {
         str(name).lower(): value
-        for name, value in custom_status.items()
+        for name, value in reported.items()
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0
     }
     total = numbers.get("total")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,7 +85,9 @@ class _Bar:
         from tqdm import tqdm
 
         tqdm.monitor_interval = 0  # its thread would wake up every ten seconds for nothing
-        self._bar = tqdm(file=self._stream, unit=" tasks", leave=False, dynamic_ncols=True)
+        wide = os.get_terminal_size(self._stream.fileno()).columns  # 0 where nobody has set it
+        width: dict[str, Any] = {"dynamic_ncols": True} if wide else {"ncols": 80}
+        self._bar = tqdm(file=self._stream, unit=" tasks", leave=False, **width)
         self._bar.start_t = self._began
         self._console.guard = self._hidden
 

@@ -181,6 +181,10 @@ def scheduler_state(exists: bool, state: str | None) -> str:
     return f'{{{head}"sorter":{{}}{tail}}}'
 
 
+#: The custom status of an entity that exists; lists show no others (recorded).
+EXISTS = '{"entityExists":true}'
+
+
 def stored_state(input: str | None) -> str | None:
     """The state's JSON text out of what `scheduler_state` made; None if the entity never stored any."""
     if not input:

@@ -157,10 +157,15 @@ class Execution:
         arrival this is the first episode of a generation that continues another: its history is there already.
         """
         fresh = [h.orchestrator_started(at), *arrived] if arrived else []
+        refusal = None
         for event in fresh:
             if event.kind == h.EXECUTION_STARTED:
                 self._introduce(event)
-        if refusal := known.refuse("orchestrator", self.name):
+                refusal = versions.refusal(
+                    self.name, self.version, options.default_version, options.version_match
+                )
+        refusal = known.refuse("orchestrator", self.name) or refusal
+        if refusal is not None:
             return self._fail(fresh, at, failures.orchestrator_failed(self.name, refusal), None)
         if stir < Stir.SDK and self.reply is not None:
             self._feed(fresh)

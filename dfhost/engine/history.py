@@ -60,7 +60,7 @@ class Event(NamedTuple):
         if self.kind in _NEVER_PLAYED:
             return self
         head, _, tail = self.text.rpartition(_NOT_PLAYED)
-        return self._replace(text=head + _PLAYED + tail) if head else self
+        return Event(self.kind, self.key, self.name, f"{head}{_PLAYED}{tail}") if head else self
 
 
 # DTFx writes these itself, after the replay, and never marks them (recorded).

@@ -24,14 +24,13 @@ def find_mixup(program: Program, reply: Reply) -> str | None:
     if reply.open is None or reply.ended or program.is_suspended:
         return None
     started = {key for key in program.open if isinstance(key, int)}
-    if not program.has_retried and started == reply.open.keys():
+    if not program.has_retried and reply.open.same_ids(started):
         return None
     for task_id in sorted(started):
         leaf = program.open[task_id]
-        describe = reply.open.get(task_id)
-        if describe is None:
+        known = reply.open.get(task_id)
+        if known is None:
             return _told(task_id, _started(leaf, task_id), "no task of its own: it is listed more than once")
-        known = describe()
         if not _same(leaf, task_id, known):
             return _told(task_id, _started(leaf, task_id), _known(known, task_id, program))
     return None

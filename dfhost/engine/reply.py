@@ -7,9 +7,9 @@ SDK and the extension would give one id to two different tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Set
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dfhost.engine.actions import Action
 from dfhost.engine.failures import Failure
@@ -38,6 +38,14 @@ class OpenTask(NamedTuple):
     action: Action | None
 
 
+class OpenTasks(Protocol):
+    """The SDK's open tasks by id."""
+
+    def get(self, task_id: int) -> OpenTask | None: ...
+
+    def same_ids(self, ids: Set[int]) -> bool: ...
+
+
 @dataclass(slots=True)
 class Reply:
     """`error` is the text of what the orchestrator raised; `crash` a failure outside its generator."""
@@ -50,7 +58,7 @@ class Reply:
     crash: Failure | None = None
     awaited: Awaited | None = None
     #: The SDK's open tasks by id, or None where it could not be asked.
-    open: Mapping[int, Callable[[], OpenTask]] | None = None
+    open: OpenTasks | None = None
 
     @property
     def ended(self) -> bool:

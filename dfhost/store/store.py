@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 
 from dfhost.engine.entities import Answer
 from dfhost.engine.execution import Activity, Child, Operation, Timer
+from dfhost.engine.history import Event
 from dfhost.engine.rewinding import rewound
 from dfhost.errors import DatabaseError, InstanceExists, InstanceNotFound, WrongState
 from dfhost.store import database as db
@@ -71,6 +72,8 @@ class Letter(NamedTuple):
     seq: int
     text: str
     execution_id: str = ""
+    #: The text's event, where the sender had it at hand; not stored.
+    event: Event | None = None
 
 
 class Work(NamedTuple):
@@ -85,7 +88,7 @@ class Result(NamedTuple):
     """What an activity came to: `event` is its TaskCompleted or TaskFailed."""
 
     work: Work
-    event: str
+    event: Event
 
 
 class DueTimer(NamedTuple):
@@ -217,11 +220,15 @@ class Store:
         created_to: str | None = None,
         updated_from: str | None = None,
         updated_to: str | None = None,
+        custom_status: str | None = None,
     ) -> list[Row]:
         """Ordered by id; bounds inclusive. A prefix narrows the range of ids that is looked at."""
         where, values = _conditions(statuses, created_from, created_to, updated_from, updated_to)
         where.append("instance_id > ?")
         values.append(after)
+        if custom_status is not None:
+            where.append("custom_status = ?")
+            values.append(custom_status)
         if prefix:
             where.append("instance_id >= ? AND substr(instance_id, 1, ?) = ?")
             values += [prefix, len(prefix), prefix]
@@ -511,8 +518,8 @@ class Store:
                 )
                 if cursor.rowcount:
                     self._seq += 1
-                    letters.append(Letter(work.instance_id, self._seq, event, work.execution_id))
-            cursor.executemany("INSERT INTO inbox VALUES (?, ?, ?, ?)", letters)
+                    letters.append(Letter(work.instance_id, self._seq, event.text, work.execution_id, event))
+            cursor.executemany("INSERT INTO inbox VALUES (?, ?, ?, ?)", [letter[:4] for letter in letters])
             return letters
 
         return self._writer.submit(operation)
@@ -577,7 +584,7 @@ class Store:
     def _post(self, cursor: sqlite3.Cursor, instance_id: str, text: str, execution_id: str = "") -> Letter:
         self._seq += 1
         letter = Letter(instance_id, self._seq, text, execution_id)
-        cursor.execute("INSERT INTO inbox VALUES (?, ?, ?, ?)", letter)
+        cursor.execute("INSERT INTO inbox VALUES (?, ?, ?, ?)", letter[:4])
         return letter
 
     def _tell(self, cursor: sqlite3.Cursor, instance_id: str, execution_id: str, text: str) -> list[Letter]:

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
 from functools import partial
 
 from dfhost.app.failure import failure_of
@@ -22,6 +21,7 @@ from dfhost.engine.actions import HTTP_ACTIVITY
 from dfhost.journal import Journal
 from dfhost.store.store import Result, Work
 from dfhost.worker.call_http import HttpFailure, call_http
+from dfhost.worker.clock import now
 from dfhost.worker.mailbox import Mailbox
 
 _TURN = 0.02  # seconds that a pool thread goes on taking activities before others have their turn
@@ -138,7 +138,7 @@ class Activities:
             function = self._app.activities.get(activity.name)
             if function is None:
                 self._end(
-                    work, h.task_failed(_now(), activity.task_id, *failures.activity_missing(activity.name))
+                    work, h.task_failed(now(), activity.task_id, *failures.activity_missing(activity.name))
                 )
                 return
             try:
@@ -149,7 +149,7 @@ class Activities:
                 self._succeeded(work, result, began)
         except HttpFailure as failure:
             self._tell_failure(work, began, failure.reason, "")
-            self._end(work, h.task_failed(_now(), activity.task_id, failure.reason, failure.details))
+            self._end(work, h.task_failed(now(), activity.task_id, failure.reason, failure.details))
         finally:
             self._turned.put(False)
 
@@ -161,13 +161,13 @@ class Activities:
     def _succeeded(self, work: Work, result: str | None, began: float) -> None:
         activity = work.activity
         self._journal.finished(activity.name, "activity", work.instance_id, time.perf_counter() - began)
-        self._end(work, h.task_completed(_now(), activity.task_id, result))
+        self._end(work, h.task_completed(now(), activity.task_id, result))
 
     def _failed(self, work: Work, function: Function, error: BaseException, began: float) -> None:
         failure = failure_of(error)
         self._tell_failure(work, began, failure.text, failure.stack)
         reason, details = failures.activity_failed(work.activity.name, failure)
-        self._end(work, h.task_failed(_now(), work.activity.task_id, reason, details))
+        self._end(work, h.task_failed(now(), work.activity.task_id, reason, details))
 
     def _tell_failure(self, work: Work, began: float, error: str, stack: str) -> None:
         seconds = time.perf_counter() - began
@@ -175,8 +175,4 @@ class Activities:
 
     def _end(self, work: Work, event: h.Event) -> None:
         self.running.pop((work.instance_id, work.activity.task_id), None)
-        self._done.put(Result(work, event.text))
-
-
-def _now() -> str:
-    return h.timestamp(datetime.now(timezone.utc))
+        self._done.put(Result(work, event))

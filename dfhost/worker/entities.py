@@ -10,7 +10,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from functools import partial
 
 from dfhost.app.failure import failure_of
@@ -21,6 +20,7 @@ from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.journal import Journal
 from dfhost.store.store import Letter, Store
+from dfhost.worker.clock import now
 from dfhost.worker.mailbox import Mailbox
 
 _KEPT = 1000  # idle entities whose state stays in memory
@@ -155,7 +155,7 @@ class Entities:
     # -- making it true --------------------------------------------------------------------------------------
 
     def _commit(self, ran: list[_Ran]) -> None:
-        at = h.timestamp(datetime.now(timezone.utc))
+        at = now()
         for one in ran:
             self._running -= 1
             result = one.result
@@ -169,7 +169,7 @@ class Entities:
                 one.entity.entity_id,
                 at=at,
                 input=input,
-                custom_status='{"entityExists":true}' if exists else "{}",
+                custom_status=en.EXISTS if exists else "{}",
                 consumed=one.consumed,
                 answers=result.answers,
                 event=lambda answer: h.event_raised(at, answer.request_id, answer.text).text,

@@ -12,7 +12,6 @@ import traceback
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from functools import partial
 from typing import Protocol
 
@@ -26,6 +25,7 @@ from dfhost.engine.history import Event
 from dfhost.engine.reply import Reply
 from dfhost.journal import Journal
 from dfhost.store.store import EpisodeLost, EpisodeRecord, Letter, Row, Store, Work
+from dfhost.worker.clock import now
 from dfhost.worker.mailbox import Mailbox
 
 #: Idle executions that are kept in memory; beyond, the one idle longest is forgotten and read back when needed.
@@ -147,7 +147,7 @@ class Orchestrations:
     def _take(self, runtime: Runtime, letter: Letter) -> None:
         runtime.last_seq = letter.seq
         if letter.execution_id in ("", runtime.execution_id):
-            runtime.arrived.append(h.parse(letter.text))
+            runtime.arrived.append(letter.event or h.parse(letter.text))
             runtime.arrived_seq = letter.seq
 
     def _load(self, instance_id: str) -> Runtime | None:
@@ -250,7 +250,7 @@ class Orchestrations:
     # -- an episode, in the pool -----------------------------------------------------------------------------
 
     def _run(self, runtime: Runtime, arrived: list[Event], stir: Stir, consumed: int) -> None:
-        at = h.timestamp(datetime.now(timezone.utc))
+        at = now()
         began = time.perf_counter()
         execution = runtime.execution
         replay = self._replay_of(arrived, execution)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
 
 from dfhost.engine import history as h
 from dfhost.store.store import DueTimer, Letter, Store
+from dfhost.worker.clock import now
 
 # The wall clock may be set while we sleep; an hour bounds the error.
 _LONGEST_SLEEP = 3600.0
@@ -27,14 +27,14 @@ class DurableTimers:
         while True:
             self._sooner.clear()
             self._target = self._store.next_due()
-            now = datetime.now(timezone.utc)
-            if self._target is not None and self._target <= h.timestamp(now):
-                self._deliver(await self._store.fire_timers(h.timestamp(now), _fired))
+            at = now()
+            if self._target is not None and self._target <= at:
+                self._deliver(await self._store.fire_timers(at, _fired))
                 continue
             seconds = _LONGEST_SLEEP
             if self._target is not None:
                 # A millisecond of grace: the loop's clock may wake a little before the wall clock's moment.
-                seconds = min(seconds, (h.moment(self._target) - now).total_seconds() + 0.001)
+                seconds = min(seconds, (h.moment(self._target) - h.moment(at)).total_seconds() + 0.001)
             try:
                 await asyncio.wait_for(self._sooner.wait(), seconds)
             except asyncio.TimeoutError:
@@ -48,4 +48,4 @@ class DurableTimers:
 
 
 def _fired(timer: DueTimer) -> str:
-    return h.timer_fired(h.timestamp(datetime.now(timezone.utc)), timer.timer_id, timer.fire_at).text
+    return h.timer_fired(now(), timer.timer_id, timer.fire_at).text

@@ -1,0 +1,18 @@
+"""The host's clock: now, as the text that events carry."""
+
+from __future__ import annotations
+
+import time
+
+_second = (-1, "")
+
+
+def now() -> str:
+    """UTC, ``2026-11-22T15:29:11.170000Z``. Called for every activity, so the second is formatted once."""
+    global _second
+    whole, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    known, text = _second
+    if known != whole:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+        _second = (whole, text)
+    return f"{text}.{nanoseconds // 1000:06d}Z"
