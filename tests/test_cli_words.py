@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from serving import app_of
 
-from dfhost.cli.conversation import status_url
+from dfhost.cli.conversation import status_urls
 from dfhost.cli.explain import tell
 from dfhost.cli.failures import Failure, read_failure
-from dfhost.cli.follow import reported_progress
+from dfhost.cli.follow import phase, reported_progress
 from dfhost.cli.listing import listing, routes
 from dfhost.cli.style import Style, count, duration
 
@@ -141,9 +141,28 @@ def test_progress_that_an_orchestrator_reports_is_understood(custom_status: Any,
 
 
 @pytest.mark.parametrize(
-    ("answer", "url"),
+    ("reported", "words"),
     [
-        (b'{"id": "1", "statusQueryGetUri": "http://x/1"}', "http://x/1"),
+        ("half way", "half way"),
+        ({"phase": "running"}, "running"),
+        ({"phase": 5}, ""),
+        (None, ""),
+        ("x" * 99, "x" * 60),
+    ],
+)
+def test_a_phase_is_shown_in_words(reported: Any, words: str) -> None:
+    assert phase(reported) == words
+
+
+@pytest.mark.parametrize(
+    ("answer", "urls"),
+    [
+        (b'{"id": "1", "statusQueryGetUri": "http://x/1"}', ("http://x/1", None)),
+        (
+            b'{"statusQueryGetUri": "http://x/1", "progressGetUri": "http://x/p"}',
+            ("http://x/1", "http://x/p"),
+        ),
+        (b'{"progressGetUri": "http://x/p"}', None),
         (b'{"statusQueryGetUri": 5}', None),
         (b'["statusQueryGetUri"]', None),
         (b"hello", None),
@@ -151,8 +170,8 @@ def test_progress_that_an_orchestrator_reports_is_understood(custom_status: Any,
         (b"", None),
     ],
 )
-def test_a_check_status_answer_is_known_by_its_status_url(answer: bytes, url: str | None) -> None:
-    assert status_url(answer) == url
+def test_a_check_status_answer_is_known_by_its_status_url(answer: bytes, urls: Any) -> None:
+    assert status_urls(answer) == urls
 
 
 # -- explain -------------------------------------------------------------------------------------------------
