@@ -104,7 +104,10 @@ class UserThreads:
 
     def _serve_loop(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.close()
 
 
 def _succeed(result: asyncio.Future[Any], value: Any) -> None:

@@ -105,11 +105,12 @@ class Follower:
             pause = min(pause * 1.5, _SLOWEST)
 
     async def why(self) -> str:
-        """What the instance waits for, in the host's words; "" if it does not say."""
+        """What the instance waits for, in the host's words; "" if that is nothing, or it does not say."""
         try:
-            return str((await self._status(explain="true")).get("sentence") or "")
+            answer = await self._status(explain="true")
         except HostError:
             return ""
+        return str(answer.get("sentence") or "") if answer.get("waitsFor") else ""
 
     async def _show(self) -> None:
         custom = self.status.get("customStatus")
@@ -155,7 +156,7 @@ class Follower:
         state = (self.done, self._journal.activities, self.status.get("lastUpdatedTime"))
         if self._stillness.worth_asking(state, time.monotonic()) and not self._journal.running:
             sentence = await self.why()
-            if sentence != self._said:
+            if sentence and sentence != self._said:
                 self._said = sentence
                 self._journal.note(sentence)
 

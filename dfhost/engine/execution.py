@@ -96,6 +96,8 @@ class Episode:
 
     events: list[Event]
     status: str
+    #: The events' texts as they are to be stored.
+    texts: list[str] = field(default_factory=list)
     activities: list[Activity] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
     children: list[Child] = field(default_factory=list)
@@ -233,7 +235,7 @@ class Execution:
             episode.held_back = f"{act.describe(held[0])} waits for {act.describe(waiting.action)}"
         if episode.events:
             episode.events.append(h.orchestrator_completed(at))
-        self._remember(episode.events)
+        episode.texts = self._remember(episode.events)
         return episode
 
     def _complete(self, episode: Episode, reply: Reply, at: str) -> None:
@@ -256,9 +258,14 @@ class Execution:
         reason, details = verdict
         done = h.execution_completed(at, self.program.next_id, "Failed", reason)
         events = [*fresh, *self._undone_timers(at), done, h.orchestrator_completed(at)]
-        self._remember(events)
+        texts = self._remember(events)
         return Episode(
-            events=events, status="Failed", output=reason, details=details, custom_status=custom_status
+            events=events,
+            status="Failed",
+            texts=texts,
+            output=reason,
+            details=details,
+            custom_status=custom_status,
         )
 
     def _undone_timers(self, at: str) -> list[Event]:
@@ -458,8 +465,9 @@ class Execution:
 
     # -- memory ----------------------------------------------------------------------------------------------
 
-    def _remember(self, events: Iterable[Event]) -> None:
-        """`events` are the past from now on."""
+    def _remember(self, events: Iterable[Event]) -> list[str]:
+        """`events` are the past from now on; their texts as a later episode sees them."""
+        texts = []
         for event in events:
             if event.kind == h.EXECUTION_STARTED:
                 self._introduce(event)
@@ -468,7 +476,9 @@ class Execution:
                 self._post_marks.recall(sent["InstanceId"], sent["Input"])
             played = event.played()
             self.past.append(played)
-            self._texts.append(played.text)
+            texts.append(played.text)
+        self._texts += texts
+        return texts
 
     def _introduce(self, started: Event) -> None:
         data = json.loads(started.text)

@@ -262,9 +262,9 @@ class Orchestrations:
             )
             reason, details = failures.orchestrator_failed(runtime.name, f"dfhost itself failed: {error!r}")
             done = h.execution_completed(at, execution.program.next_id, "Failed", reason)
-            episode = Episode(
-                [h.orchestrator_started(at), *arrived, done], "Failed", output=reason, details=details
-            )
+            events = [h.orchestrator_started(at), *arrived, done]
+            texts = [event.played().text for event in events]
+            episode = Episode(events, "Failed", texts, output=reason, details=details)
         self._advanced.put(_Advanced(runtime, episode, at, consumed, time.perf_counter() - began))
 
     def _replay_of(self, arrived: list[Event], execution: Execution) -> Replay:
@@ -293,7 +293,7 @@ class Orchestrations:
             at,
             "Running" if episode.status == "ContinuedAsNew" else episode.status,
             runtime.base,
-            [event.played().text for event in episode.events],
+            episode.texts,
             one.arrived,
             custom_status=episode.custom_status,
             children=episode.children,
