@@ -209,6 +209,7 @@ def _fetch(url: str) -> bytes:
         with opener.open(url, timeout=_SECONDS) as answer:
             return _limited(answer)
     except urllib.error.HTTPError as error:
+        error.close()
         raise OSError(f"{shown} answered {error.code} {error.reason}.") from None
     except urllib.error.URLError as error:
         raise OSError(f"{shown} cannot be read: {error.reason}.") from None

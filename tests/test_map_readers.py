@@ -1,0 +1,230 @@
+"""Where items come from: what may be read, what is refused, what a file becomes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from fan_out.bodies import BadRequest
+from fan_out.maps import readers
+from fan_out.maps.readers import READERS, csv_items, json_items, permitted_path, permitted_url
+
+orders, lines = READERS["orders"], READERS["lines"]
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    monkeypatch.setenv(readers.SETTING, f" {folder} ; https://acct.blob.example/data/ ")
+    return folder
+
+
+def read(body: dict) -> list:
+    return lines.read(lines.check(body))
+
+
+def test_orders_are_numbered():
+    assert orders.read(orders.check({"count": 3})) == ["order-1", "order-2", "order-3"]
+    assert orders.read(orders.check({"count": 0})) == []
+
+
+@pytest.mark.parametrize("count", [None, -1, 1.5, "7", True, [3]])
+def test_a_count_is_a_whole_number(count):
+    with pytest.raises(BadRequest, match="'count' must be a whole number") as refused:
+        orders.check({"count": count})
+    assert (refused.value.field, refused.value.status) == ("count", 400)
+
+
+def test_a_count_beyond_the_limit_is_too_large():
+    with pytest.raises(BadRequest, match="100,000") as refused:
+        orders.check({"count": 100_001})
+    assert refused.value.status == 413
+
+
+# -- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_csv_file_gives_one_object_a_row(inbox):
+    (inbox / "c.csv").write_bytes('\ufeffid,name\r\n1,"Ann, the first"\r\n\r\n2,Bob\r\n'.encode())
+    assert read({"path": "c.csv"}) == [{"id": "1", "name": "Ann, the first"}, {"id": "2", "name": "Bob"}]
+    assert read({"path": str(inbox / "c.csv")}) == read({"path": "c.csv"})
+
+
+def test_a_json_file_is_an_array_or_lines(inbox):
+    (inbox / "a.json").write_text('[1, {"b": 2}]')
+    (inbox / "b.jsonl").write_text('{"b": 2}\n\n"x"\n')
+    (inbox / "c.txt").write_text("[1]\n[2]\n")
+    assert read({"path": "a.json"}) == [1, {"b": 2}]
+    assert read({"path": "b.jsonl"}) == [{"b": 2}, "x"]
+    assert read({"path": "c.txt", "format": "json"}) == [[1], [2]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("a,b\n1,2\n1\n", "Line 3 has 1 columns, the header 2"), ('a\n"x"y\n', "Line 2 is not CSV")],
+)
+def test_a_bad_csv_file_names_the_line(text, says):
+    with pytest.raises(ValueError, match=says):
+        csv_items(text)
+
+
+def test_a_bad_json_file_names_the_line():
+    with pytest.raises(ValueError, match="Line 2 is not JSON"):
+        json_items('{"a": 1}\n{"a":\n')
+    assert json_items("") == csv_items("") == []
+
+
+def test_other_bytes_and_too_many_items_are_refused(inbox, monkeypatch):
+    (inbox / "latin.csv").write_bytes(b"a\n\xe9\n")
+    with pytest.raises(ValueError, match="not UTF-8: byte 2"):
+        read({"path": "latin.csv"})
+    (inbox / "many.csv").write_text("a\n" + "1\n" * 11)
+    monkeypatch.setattr(readers, "MOST_ITEMS", 10)
+    with pytest.raises(ValueError, match="holds 11 items"):
+        read({"path": "many.csv"})
+    monkeypatch.setattr(readers, "MOST_BYTES", 10)
+    with pytest.raises(ValueError, match="larger than"):
+        read({"path": "many.csv"})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../secret.csv",
+        "a/../../secret.csv",
+        "/etc/passwd",
+        ".",
+        "",
+        "x\0.csv",
+        "file:///etc/passwd.csv",
+        "..",
+    ],
+)
+def test_only_what_lies_in_a_permitted_folder_can_be_read(inbox, path):
+    assert permitted_path(path) is None
+
+
+def test_a_link_out_of_the_folder_is_not_followed(inbox):
+    (inbox / "link.csv").symlink_to(inbox.parent / "secret.csv")
+    assert permitted_path("link.csv") is None
+    with pytest.raises(BadRequest, match=readers.SETTING):
+        lines.check({"path": "link.csv"})
+
+
+def test_a_file_that_was_permitted_when_asked_for_is_looked_at_again_when_read(inbox):
+    (inbox / "c.csv").write_text("a\n1\n")
+    given = lines.check({"path": "c.csv"})
+    (inbox / "c.csv").unlink()
+    (inbox / "c.csv").symlink_to(inbox.parent / "secret.csv")
+    with pytest.raises(PermissionError):
+        lines.read(given)
+
+
+def test_nothing_is_permitted_by_default(monkeypatch):
+    monkeypatch.delenv(readers.SETTING, raising=False)
+    assert permitted_path("/etc/hosts") is None
+    assert permitted_url("https://acct.blob.example/data/x.csv") is None
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "path"),
+        ({"path": "a.csv", "url": "https://x/a.csv"}, "path"),
+        ({"path": 1}, "path"),
+        ({"path": ""}, "path"),
+        ({"path": "a.parquet"}, "format"),
+        ({"path": "a.csv", "format": "xml"}, "format"),
+        ({"path": "/etc/a.csv"}, "path"),
+        ({"url": "https://elsewhere.example/a.csv"}, "url"),
+    ],
+)
+def test_each_field_is_checked(inbox, body, field):
+    with pytest.raises(BadRequest) as refused:
+        lines.check(body)
+    assert refused.value.field == field and str(refused.value).endswith(".")
+
+
+# -- URLs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://acct.blob.example/data/x.csv",
+        "https://acct.blob.example/data/deep/x.csv?sig=abc",
+        "https://ACCT.blob.example:443/data/x.csv",
+        "https://acct.blob.example/data/a%20b.csv",
+    ],
+)
+def test_urls_below_a_permitted_prefix(inbox, url):
+    assert permitted_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://acct.blob.example/data/x.csv",
+        "https://acct.blob.example/database/x.csv",
+        "https://acct.blob.example/other/x.csv",
+        "https://acct.blob.example:444/data/x.csv",
+        "https://acct.blob.example.evil.example/data/x.csv",
+        "https://acct.blob.example@evil.example/data/x.csv",
+        "https://user:pw@acct.blob.example/data/x.csv",
+        "https://acct.blob.example/data/../secret.csv",
+        "https://acct.blob.example/data/%2e%2e/secret.csv",
+        "https://acct.blob.example/data/%252e%252e/secret.csv",
+        "https://acct.blob.example/data/..%2fsecret.csv",
+        "https://acct.blob.example/data\\..\\secret.csv",
+        "https://acct.blob.example/data/x.csv#y",
+        "https://acct.blob.example/data/ x.csv",
+        "https://acct.blob.example:notaport/data/x.csv",
+        "https://[::1/data/x.csv",
+        "ftp://acct.blob.example/data/x.csv",
+        "//acct.blob.example/data/x.csv",
+        "data/x.csv",
+    ],
+)
+def test_urls_elsewhere_are_refused(inbox, url):
+    assert permitted_url(url) is None
+
+
+@pytest.fixture
+def files() -> Iterator[str]:
+    class Files(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/data/moved"):
+                self.send_response(302)
+                self.send_header("Location", "/secret.csv")
+                self.end_headers()
+                return
+            body = b"a\n1\n" if "ok" in self.path or "secret" in self.path else b""
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_url_is_read_and_a_redirect_is_not_followed(files, monkeypatch):
+    monkeypatch.setenv(readers.SETTING, f"{files}/data")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert read({"url": f"{files}/data/ok.csv?sig=s3cret"}) == [{"a": "1"}]
+    with pytest.raises(OSError, match="answered 302"):
+        read({"url": f"{files}/data/moved.csv"})
+    with pytest.raises(OSError, match=r"answered 404") as failed:
+        read({"url": f"{files}/data/none.csv?sig=s3cret"})
+    assert "s3cret" not in str(failed.value)
