@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.client import Connection, Pace, RunFailed, run, run_many
@@ -109,7 +109,8 @@ class Effort:
     most: int
 
 
-EFFORT = {"full": Effort(6, 3, 60), "quick": Effort(1, 3, 30), "smoke": Effort(0, 1, 1)}
+EFFORT = {"full": Effort(6, 3, 60), "quick": Effort(1, 2, 30), "smoke": Effort(0, 1, 1)}
+LARGE = 10_000  # items; one run of so many is itself many measurements: asked as often as the seconds allow
 
 
 def measure(case: Case, n: int, effort: Effort, connection: Connection, floor: Worker) -> Measured:
@@ -133,7 +134,7 @@ def measure(case: Case, n: int, effort: Effort, connection: Connection, floor: W
     if n <= 100 and effort.most > 1:  # warm-up, not counted
         ask_floor()
         host()
-    _repeat(effort, measured, ask_floor, host)
+    _repeat(replace(effort, least=1) if n >= LARGE else effort, measured, ask_floor, host)
     return measured
 
 

@@ -28,19 +28,6 @@ async def run(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> f
     return client.create_check_status_response(req, instance_id)
 
 
-@app.route(route="run-many/{case}", methods=["POST"])
-@app.durable_client_input(client_name="client")
-async def run_many(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
-    """Start `count` orchestrations without input, `prefix`0 … `prefix`count-1: to fill a task hub quickly."""
-    body = req.get_json()
-    ids = [f"{body['prefix']}{number}" for number in range(body["count"])]
-    for start in range(0, len(ids), 50):
-        await asyncio.gather(
-            *(client.start_new(req.route_params["case"], instance_id=id) for id in ids[start : start + 50])
-        )
-    return func.HttpResponse(json.dumps(ids), mimetype="application/json")
-
-
 @app.route(route="about", methods=["GET"])
 async def about(req: func.HttpRequest) -> func.HttpResponse:
     """What bounds the sleepers: activities at once by host.json, threads of the pool."""
@@ -152,6 +139,15 @@ def sleepers(context: df.DurableOrchestrationContext):
     activity = f"sleep_{body['kind']}"
     yield context.task_all([context.call_activity(activity, body["seconds"]) for _ in range(body["n"])])
     return body["n"]
+
+
+@app.orchestration_trigger(context_name="context")
+def crowd(context: df.DurableOrchestrationContext):
+    """n orchestrations that wait, each under a name that can be told from outside."""
+    count = context.get_input()["n"]
+    ids = [f"{context.instance_id}-{i}" for i in range(count)]
+    yield context.task_all([context.call_sub_orchestrator("waiting", None, id) for id in ids])
+    return count
 
 
 @app.orchestration_trigger(context_name="context")
