@@ -153,6 +153,21 @@ def test_a_record_that_cannot_be_formatted_is_told_and_harms_nobody() -> None:
     assert "cannot be formatted" in lines(stream)[0]
 
 
+def test_a_flood_of_records_is_folded_and_the_odd_one_is_not() -> None:
+    stream = io.StringIO()
+    with console(stream, logging.INFO):
+        for number in range(500):
+            logging.getLogger("shop").info("item %d", number)
+        logging.getLogger("shop").info("another format")
+        logging.getLogger("shop").warning("item %d", 500)
+    told = lines(stream)
+    assert told[:2] == ["info      shop: item 0", "info      shop: item 1"]
+    assert "info      shop: another format" in told
+    assert "warning   shop: item 500" in told
+    assert re.fullmatch(r" +shop: +490 more at level info( in \d+ ms)?", told[-1])
+    assert len(told) == 13
+
+
 def test_printed_lines_stay_whole_and_in_order_with_the_log() -> None:
     stream = io.StringIO()
     with console(stream, logging.INFO):

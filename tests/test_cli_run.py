@@ -38,6 +38,14 @@ APP = """
         return (yield context.task_all(parts))
 
     @app.orchestration_trigger(context_name="context")
+    def many(context):
+        return (yield context.task_all([context.call_activity("quick", "x" * 100) for _ in range(3000)]))
+
+    @app.activity_trigger(input_name="text")
+    def quick(text: str) -> str:
+        return text
+
+    @app.orchestration_trigger(context_name="context")
     def badly(context):
         return (yield context.call_sub_orchestrator("worse"))
 
@@ -241,3 +249,15 @@ def test_on_a_terminal_there_is_a_bar(app: Path, tmp_path: Path) -> None:
         shown += os.read(leader, 10_000).decode()
     os.close(leader)
     assert "\x1b[" in shown
+
+
+def test_a_disk_that_is_full_ends_the_run_with_a_sentence(app: Path, tmp_path: Path) -> None:
+    # A limit on the size of files stands in for a full disk.
+    limited = ["sh", "-c", 'ulimit -f 300 && exec "$@"', "sh"]
+    arguments = ("run", "POST", "/api/begin/many", "--app", app, "--db", tmp_path / "x.db", "--timeout", "50")
+    done = subprocess.run(
+        [*limited, *command(*arguments)], env=environment(), capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith(f"dfhost: {tmp_path / 'x.db'}")
+    assert "Traceback" not in done.stderr

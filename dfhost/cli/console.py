@@ -24,7 +24,8 @@ class Raw(str):
     """Text that is written as it is: listings, prompts, half lines."""
 
 
-_Item = Event | Raw | threading.Event  # the last: someone who wants to know when it is his turn
+# An Event of `threading`: someone wants to know when it is his turn. None: tell what is folded.
+_Item = Event | Raw | threading.Event | None
 
 
 class Console:
@@ -78,9 +79,17 @@ class Console:
         """A log record (`verb`: its level) or a printed line (""), with the time before it."""
         self._put(Said(time.time(), verb, text))
 
+    def one_more(self, verb: str, source: str) -> None:
+        """A log record of `source` that is only to be counted."""
+        self._put(Said(time.time(), verb, None, source))
+
     def write(self, text: str) -> None:
         """Text as it is, with whatever line ends it has."""
         self._put(Raw(text))
+
+    def settle(self) -> None:
+        """Tell now what has been folded so far."""
+        self._put(None)
 
     def running(self) -> dict[str, int]:
         """Functions that are executing user code now, and how often. Waits until the thread has caught up."""
@@ -124,6 +133,8 @@ class Console:
                 self._mid_line = not item.endswith("\n")
             elif isinstance(item, threading.Event):
                 item.set()
+            elif item is None:
+                self._add(pieces, self._teller.settle(time.time(), everything=True))
             else:
                 self._add(pieces, self._teller.tell(item))
         return pieces

@@ -123,6 +123,7 @@ class _Conversation:
         return 1, b""
 
     def _ended(self, status: dict[str, Any]) -> Outcome:
+        self._console.settle()
         state, output = str(status.get("runtimeStatus")), status.get("output")
         told = f"{status.get('name')} {status.get('instanceId')} {state.lower()}"
         told += f" after {duration(time.monotonic() - self._began)}"

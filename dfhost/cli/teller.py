@@ -43,11 +43,15 @@ class Failed(NamedTuple):
 
 
 class Said(NamedTuple):
-    """A log record, a printed line (`verb` ""), or a note of the host's."""
+    """A log record, a printed line (`verb` ""), or a note of the host's.
+
+    `text` None: one more record of `source`, which has had enough lines for now.
+    """
 
     at: float
     verb: str
-    text: str
+    text: str | None
+    source: str = ""
 
 
 Event = Call | Failed | Said
@@ -192,7 +196,7 @@ class Teller:
         return lines
 
     def _summary(self, name: str, tally: _Tally) -> str:
-        more = "" if tally.busy else " more"
+        more = "" if tally.busy else " more"  # than those that had their own line
         ends = {verb: number for verb, number in tally.folded.items() if verb != "started"}
         # Starts are worth a word only where no end says more.
         told = ", ".join(f"{number:,}{more} {verb}" for verb, number in (ends or tally.folded).items())
@@ -208,11 +212,20 @@ class Teller:
         return self._line(tally.last, "failed" if "failed" in ends else "", name, told, None)
 
     def _said(self, event: Said) -> list[str]:
+        if event.text is None:
+            return self._one_more(event)
         first, *rest = event.text.splitlines() or [""]
         look = _LOOKS.get(event.verb)
         if look in ("red", "yellow"):
             first = self._style(first, look)
         return [self._head(event.at, event.verb) + first, *(_INDENT + line for line in rest)]
+
+    def _one_more(self, event: Said) -> list[str]:
+        name = f"{event.source}:"  # as its lines begin; no function has such a name
+        tally = self._tallies.setdefault(name, _Tally("log", event.at))
+        lines = self._close(name, tally, event.at) if event.at >= tally.opened + WINDOW else []
+        self._count(name, tally, f"at level {event.verb}", event.at)
+        return lines
 
     def _line(self, at: float, verb: str, function: str, told: str, instance_id: str | None) -> str:
         name = self._style(f"{function:<{self.name_width}}", "bold")

@@ -11,13 +11,17 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TextIO
 
 from dfhost.cli.console import Console
+from dfhost.cli.teller import SHOWN, WINDOW
 
 # The category of a user's record is Function.<name>.User on the Functions host; the longest rule that begins
 # it wins. Which function logged is not known here, so only the rules for all functions count.
 _CATEGORY = "function.user"
+
+_REMEMBERED = 1000  # kinds of records
 
 
 def user_level(levels: Mapping[str, int], verbose: bool = False) -> int:
@@ -63,13 +67,22 @@ class UserOutput:
 
 
 class _LogHandler(logging.Handler):
+    """Of records alike (logger, level, format), a second brings some lines and then a count.
+
+    Decided here, not by the teller, so that what is not shown need not be formatted either.
+    """
+
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
+        self._seen: dict[tuple[str, int, str], _Seen] = {}
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno < _least_of(record.name):
+            return
+        if not self._console.verbose and not self._has_room(record):
+            self._console.one_more(record.levelname.lower(), record.name)
             return
         try:
             text = self.format(record)
@@ -78,6 +91,24 @@ class _LogHandler(logging.Handler):
         ) as error:  # logging.info("%d", "x"): the real worker loses it, a person wants to know
             text = f"{record.name}: {record.msg!r} cannot be formatted: {error}"
         self._console.say(record.levelname.lower(), text.removeprefix("root: "))
+
+    def _has_room(self, record: logging.LogRecord) -> bool:
+        """Called under the handler's lock."""
+        key = record.name, record.levelno, str(record.msg)
+        seen = self._seen.get(key)
+        if seen is None or record.created >= seen.opened + WINDOW:
+            if len(self._seen) >= _REMEMBERED:  # formats that are texts of their own, f"item {n}"
+                self._seen.clear()
+            self._seen[key] = seen = _Seen(record.created, busy=seen is not None and seen.number > SHOWN)
+        seen.number += 1
+        return not seen.busy and seen.number <= SHOWN
+
+
+@dataclass(slots=True)
+class _Seen:
+    opened: float
+    busy: bool
+    number: int = 0
 
 
 class _Printed(io.TextIOBase):
