@@ -6,6 +6,7 @@ reproduces it (and the seed: ``pytest --hypothesis-seed=N``).
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -15,11 +16,18 @@ from hypothesis import strategies as st
 from .programs import Program, programs
 from .world import held_back, in_any_order, in_this_order
 
+# More of them when looking for trouble: PROPERTY_EXAMPLES=1000 pytest tests/properties
 bounded = settings(
-    max_examples=40, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "12")),
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
-# The SDK warns of what arrives before it is waited for.
-pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
+# The SDK warns of what arrives before it is waited for, and of itself.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Potential duplicate Task completion"),
+    pytest.mark.filterwarnings("ignore:azure.functions df_:DeprecationWarning"),
+]
 orders = st.randoms(use_true_random=False)
 
 

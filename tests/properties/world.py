@@ -21,9 +21,9 @@ from dfhost.engine.reply import Reply
 from .programs import RETRY, Leaf, Program, event_names, orchestrator
 
 BEGINNING = datetime(2026, 11, 22, 15, 0, tzinfo=timezone.utc)
-Work = tuple[
-    str, Any
-]  # what may arrive: ("activity", task id), ("timer", id), ("child", id), ("event", name)
+# What may arrive: ("activity", task id), ("timer", id), ("child", id), ("event", name), ("pause", 1 or 2).
+Work = tuple[str, Any]
+PAUSE: Work = ("pause", 1)
 MOST_EPISODES = 300
 
 
@@ -53,6 +53,8 @@ class Life:
         self.leaves: dict[str, Leaf] = {leaf.name: leaf for step in self.program for leaf in step.leaves}
         for name in event_names(self.program):
             self.open["event", name] = lambda at, name=name: h.event_raised(at, name, json.dumps(f"<{name}>"))
+
+        self.open[PAUSE] = self.suspended
 
     # -- living ------------------------------------------------------------------------------------------------
     def begin(self) -> None:
@@ -102,6 +104,11 @@ class Life:
             return lambda at: h.task_failed(at, task_id, f"{name} went wrong", "details")
         return lambda at: h.task_completed(at, task_id, json.dumps(f"<{name}>"))
 
+    def suspended(self, at: str) -> Event:
+        """Once in its life the instance is suspended, and some time later resumed."""
+        self.open["pause", 2] = lambda at: h.resumed(at, "on")
+        return h.suspended(at, "hold")
+
     def child_end(self, task_id: int, name: str) -> Callable[[str], Event]:
         if self.leaves[name].fails:
             return lambda at: h.sub_orchestration_failed(at, task_id, f"{name} went wrong", "details")
@@ -149,7 +156,8 @@ def in_any_order(program: Program, rng: random.Random, batches: bool) -> Life:
         waiting = list(life.open)
         rng.shuffle(waiting)
         count = rng.randint(1, len(waiting)) if batches else 1
-        life.advance([life.arrive(work) for work in waiting[:count]], Stir.SDK)
+        batch = waiting[: together(waiting[:count])]
+        life.advance([life.arrive(work) for work in batch], Stir.SDK)
     return life
 
 
@@ -175,8 +183,14 @@ def batches_of(order: list[Work], life: Life, rng: random.Random) -> Iterator[li
         while at + count < len(order) and count < wanted and order[at + count] in life.open:
             count += 1
         assert count, f"{order[at]} should have been started, open: {sorted(map(str, life.open))}"
+        count = together(order[at : at + count])
         yield order[at : at + count]
         at += count
+
+
+def together(works: list[Work]) -> int:
+    """How many of these may be one batch: what a suspension comes with in one batch starts nothing any more."""
+    return works.index(PAUSE) or 1 if PAUSE in works else len(works)
 
 
 def held_back(program: Program, order: list[Work]) -> Life:
