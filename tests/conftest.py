@@ -1,0 +1,23 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+
+import gates as _gates
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The SDK warns of its own calls into azure.functions, and of every late completion: no app can help it.
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:azure.functions")
+    config.addinivalue_line("filterwarnings", "ignore:Potential duplicate Task completion")
+
+
+@pytest.fixture
+def gates() -> Iterator[ModuleType]:
+    """`gates`, shared with the app under test; afterwards nobody stands at any of them."""
+    _gates.reset()
+    yield _gates
+    _gates.reset()

@@ -1,0 +1,109 @@
+"""Gates at which the apps under test stop, so that a test decides what happens when.
+
+An app that runs in the test's own process imports this very module: user code says `stop_at("work")`, the test
+waits for `arrivals` and says `open`. Nothing sleeps in the hope that something has happened meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import defaultdict
+
+DEADLINE = 20.0  # seconds; nothing waits as long as that when all is well
+
+
+class Gate:
+    """`arrived`: who has come so far; `most`: how many stood here at the same moment, at most."""
+
+    def __init__(self) -> None:
+        self.is_open = threading.Event()
+        self.arrived: list[object] = []
+        self.most = 0
+        self._inside = 0
+        self._lock = threading.Lock()
+
+    def enter(self, who: object) -> None:
+        with self._lock:
+            self.arrived.append(who)
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+
+
+_gates: defaultdict[str, Gate] = defaultdict(Gate)
+
+
+# -- for user code -------------------------------------------------------------------------------------------
+def stop_at(name: str, who: object = None) -> None:
+    """Block the thread until the gate is open."""
+    gate = _gates[name]
+    gate.enter(who)
+    try:
+        if not gate.is_open.wait(DEADLINE):
+            raise TimeoutError(f"nobody opened the gate {name!r}")
+    finally:
+        gate.leave()
+
+
+def note(name: str, who: object = None) -> None:
+    """Come by without stopping."""
+    _gates[name].enter(who)
+    _gates[name].leave()
+
+
+async def stop_at_async(name: str, who: object = None) -> None:
+    """Wait until the gate is open, without blocking the loop."""
+    gate = _gates[name]
+    gate.enter(who)
+    try:
+        while not gate.is_open.is_set():
+            await asyncio.sleep(0.002)
+    finally:
+        gate.leave()
+
+
+def is_open(name: str) -> bool:
+    return _gates[name].is_open.is_set()
+
+
+# -- for the test --------------------------------------------------------------------------------------------
+def open(*names: str) -> None:
+    """Let through who stands there and whoever comes."""
+    for name in names:
+        _gates[name].is_open.set()
+
+
+def close(name: str) -> None:
+    _gates[name].is_open.clear()
+
+
+def arrived(name: str) -> list[object]:
+    """Who has come to the gate, in order."""
+    return list(_gates[name].arrived)
+
+
+def most(name: str) -> int:
+    """How many stood at the gate at the same moment, at most."""
+    return _gates[name].most
+
+
+async def arrivals(name: str, count: int = 1) -> list[object]:
+    """Once so many have come: who."""
+    deadline = time.monotonic() + DEADLINE
+    while len(_gates[name].arrived) < count:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{len(arrived(name))} of {count} came to the gate {name!r}")
+        await asyncio.sleep(0.002)
+    return arrived(name)
+
+
+def reset() -> None:
+    """Open every gate, so that no thread is left standing, and forget them."""
+    for gate in _gates.values():
+        gate.is_open.set()
+    _gates.clear()
