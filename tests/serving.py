@@ -112,9 +112,8 @@ def user_threads() -> Iterator[UserThreads]:
         yield threads
     finally:
         threads.stop()
-        while threads.loop.is_running():
+        while not threads.loop.is_closed():
             time.sleep(0)
-        threads.loop.close()
 
 
 async def _serve_until_told(folder: Path) -> None:

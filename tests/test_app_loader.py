@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from serving import HEAD, app_of, write_app
+from serving import APPS, HEAD, app_of, write_app
 
 from dfhost.app.loader import AppImportFailed, load_app
 from dfhost.errors import AppError
@@ -58,9 +58,28 @@ def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
     assert [each.name for each in app.others] == ["on_order"]
     assert app.get("WORK") is app.activities.get("work") and app.activities.get("work").is_async
     assert app.http_functions[0].trigger["route"] == "start"
+
+
+def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+    assert load_app(APPS / "triggers").notes[0].startswith("Not polled here: on_queue (queueTrigger), ")
+    assert load_app(APPS / "http").notes == [
+        "Outputs that are shown here, not sent: queued (queue).",
+        "Inputs that are not connected here, so that a call fails: stored (table).",
+    ]
+    app = app_of(
+        tmp_path,
+        """
+        @app.queue_trigger(arg_name="msg", queue_name="q", connection="Storage")
+        def on_order(msg: func.QueueMessage) -> None: ...
+
+        @app.timer_trigger(schedule="0 0 * * * *", arg_name="tick")
+        @app.retry(strategy="fixed_delay", max_retry_count="3", delay_interval="00:00:05")
+        def hourly(tick: func.TimerRequest) -> None: ...
+        """,
+    )
     assert app.notes == [
-        "on_order: a queueTrigger is not polled here; run the function by "
-        'POST /admin/functions/on_order with {"input": …}.'
+        'Not polled here: on_order (queueTrigger). Run one by POST /admin/functions/NAME with {"input": …}.',
+        "The retry policies of these triggers are not applied here: hourly.",
     ]
 
 

@@ -198,8 +198,8 @@ async def test_returns(client: Client, what: str, status: int, content_type: str
 @pytest.mark.parametrize(
     ("path", "error"),
     [
-        ("returns/nothing", "TypeError: a http binding cannot take a Python value of type NoneType"),
-        ("returns/dict", "TypeError: a http binding cannot take a Python value of type dict"),
+        ("returns/nothing", "TypeError: a binding of type http cannot take a Python value of type NoneType"),
+        ("returns/dict", "TypeError: a binding of type http cannot take a Python value of type dict"),
         ("raises", "ValueError: no such thing"),
         ("exits", "SystemExit: 3"),
         ("stored", "NotConnected: 'stored' reads 'rows' from a table binding"),

@@ -65,7 +65,9 @@ def load_app(root: Path, journal: Journal | None = None, only: Collection[str] =
         else:
             functions.append(function)
     _refuse_twins(functions)
-    return App(root, functions, disabled, [note for function in functions for note in _notes(function)])
+    running = {function.name for function in functions}
+    retried = [name for each in indexed if (name := each.get_function_name()) in running and _retries(each)]
+    return App(root, functions, disabled, _notes(functions, retried))
 
 
 # -- importing -----------------------------------------------------------------------------------------------
@@ -217,23 +219,30 @@ def _is_disabled(name: str) -> bool:
     return any(os.environ.get(key, "").strip().lower() in ("true", "1") for key in keys)
 
 
-def _notes(function: Function) -> list[str]:
+def _retries(indexed: Any) -> bool:
+    return bool(indexed.get_settings_dict("retry_policy"))
+
+
+def _notes(functions: list[Function], retried: list[str]) -> list[str]:
+    """What a person should know that this host leaves out, one sentence a kind."""
+    polled = [f"{each.name} ({each.kind})" for each in functions if each.kind not in KINDS.values()]
+    sent: list[str] = []
+    read: list[str] = []
+    for function in functions:
+        for binding in function.bindings:
+            if binding["type"] not in ("durableClient", "http"):
+                is_output = binding.get("direction") == "OUT"
+                (sent if is_output else read).append(f"{function.name} ({binding['type']})")
     notes = []
-    if function.kind not in KINDS.values():
+    if polled:
         notes.append(
-            f"{function.name}: a {function.kind} is not polled here; run the function by "
-            f'POST /admin/functions/{function.name} with {{"input": …}}.'
+            f"Not polled here: {', '.join(polled)}. "
+            'Run one by POST /admin/functions/NAME with {"input": …}.'
         )
-    for binding in function.bindings:
-        if binding["type"] in ("durableClient", "http"):
-            continue
-        if binding.get("direction") == "OUT":
-            notes.append(
-                f"{function.name}: its {binding['type']} output is not connected here; "
-                "what it is given is shown, not sent."
-            )
-        else:
-            notes.append(
-                f"{function.name}: its {binding['type']} input is not connected here; a call will fail."
-            )
+    if sent:
+        notes.append(f"Outputs that are shown here, not sent: {', '.join(sent)}.")
+    if read:
+        notes.append(f"Inputs that are not connected here, so that a call fails: {', '.join(read)}.")
+    if retried:
+        notes.append(f"The retry policies of these triggers are not applied here: {', '.join(retried)}.")
     return notes

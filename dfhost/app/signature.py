@@ -78,7 +78,7 @@ class Slot:
         try:
             return self.converter.decode(data, trigger_metadata=metadata)
         except NotImplementedError:
-            raise TypeError(f"a {self.type} binding cannot take {data.type} data") from None
+            raise TypeError(f"a binding of type {self.type} cannot take {data.type} data") from None
 
     def encode(self, value: Any) -> Datum | None:
         """What the host would be sent for `value`; TypeError where the binding does not take its type."""
@@ -86,7 +86,7 @@ class Slot:
             datum: Datum | None = self.converter.encode(value, expected_type=self.pytype)
         except NotImplementedError:
             raise TypeError(
-                f"a {self.type} binding cannot take a Python value of type {type(value).__name__}"
+                f"a binding of type {self.type} cannot take a Python value of type {type(value).__name__}"
             ) from None
         return datum
 
