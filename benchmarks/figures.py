@@ -230,7 +230,7 @@ def mapping(work: Path, sizes: tuple[int, ...], floor: Worker) -> list[Mapped]:
     for n in sizes:
         with serving(work, f"map-{n}", folder=ROOT) as host:
             connection = Connection(host.origin)
-            body = {"source": "numbers", "count": n, "activity": "process_item", "results": "values"}
+            body = {"source": "orders", "count": n, "activity": "process_item", "results": "values"}
             before = [
                 float(floor.ask(case="fan_out", input={"n": 100}, times=5)["seconds"]) for _ in range(3)
             ]
@@ -244,7 +244,8 @@ def mapping(work: Path, sizes: tuple[int, ...], floor: Worker) -> list[Mapped]:
             seconds, peak = time.perf_counter() - began, host.peak_memory()
             connection.close()
             output = state["output"]
-            if state["runtimeStatus"] != "Completed" or output["succeeded"] != n:
+            right = [f"Processed order-{number}" for number in range(1, n + 1)]
+            if state["runtimeStatus"] != "Completed" or output["results"] != right:
                 raise RunFailed(f"the map of {n} ended as {state['runtimeStatus']}: {str(output)[:500]}")
         after = [float(floor.ask(case="fan_out", input={"n": 100}, times=5)["seconds"]) for _ in range(3)]
         mapped.append(Mapped(n, seconds, statistics.median(before + after) / 100, peak, queries))
