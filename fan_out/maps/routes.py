@@ -158,9 +158,10 @@ async def map_outcome(req: func.HttpRequest, client: df.DurableOrchestrationClie
     map_id = req.route_params["id"]
     try:
         return answer(await _outcome(client, map_id))
+    except NoMap as error:
+        return refusal(BadRequest(str(error), status=404))
     except LookupError as error:
-        missing = not await client.get_status(map_id)
-        return refusal(BadRequest(str(error), status=404 if missing else 409))
+        return refusal(BadRequest(str(error), status=409))
 
 
 @bp.activity_trigger(input_name="run")
@@ -279,11 +280,15 @@ def _phase(status: Any, ledger: dict[str, Any] | None) -> str:
     return str(custom.get("phase", "starting"))
 
 
+class NoMap(LookupError):
+    """No map has this id."""
+
+
 async def _outcome(client: df.DurableOrchestrationClient, map_id: str) -> Any:
-    """The outcome of an ended map. LookupError says why there is none."""
+    """The outcome of an ended map. Raises NoMap, or a LookupError that says why there is none."""
     status = await client.get_status(map_id)
     if not status or status.name != ORCHESTRATOR:
-        raise LookupError(f"There is no map {map_id!r}.")
+        raise NoMap(f"There is no map {map_id!r}.")
     runtime = _runtime(status)
     if runtime == "Completed":
         return status.output

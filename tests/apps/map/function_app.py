@@ -2,6 +2,7 @@
 when it ran, and an orchestrator that uses `fan_out_map` as a developer would."""
 
 import asyncio
+import logging
 import os
 import time
 from datetime import timedelta
@@ -16,6 +17,10 @@ app.register_functions(bp)
 MARKS = os.open(os.environ["MARKS"], os.O_APPEND | os.O_CREAT | os.O_WRONLY)
 
 
+# The console gathers lines that come in bursts; this file has every one of them.
+logging.getLogger("fan_out").addHandler(logging.FileHandler(os.environ["MARKS"] + ".log"))
+
+
 def mark(entry, what):
     # One write of one line: whole, whatever else is written and whenever the process is killed.
     line = f"{what} {entry['map_id']} {entry['index']} {time.monotonic()}\n"
@@ -25,12 +30,15 @@ def mark(entry, what):
 @app.activity_trigger(input_name="entry")
 @map_activity(envelope=True)
 async def work(entry):
-    """item: {"seconds": how long, "fails": how many tries fail (-1: all), "value": what to return}"""
+    """item: {"seconds": how long, "gate": until that file is there, "fails": how many tries fail (-1: all),
+    "value": what to return}"""
     item = entry["item"] if isinstance(entry["item"], dict) else {"value": entry["item"]}
     tries = TRIES[entry["map_id"], entry["index"]] = TRIES.get((entry["map_id"], entry["index"]), 0) + 1
     mark(entry, "start")
     try:
         await asyncio.sleep(item.get("seconds", 0))
+        while "gate" in item and not os.path.exists(item["gate"]):
+            await asyncio.sleep(0.01)
         if item.get("fails", 0) < 0 or tries <= item.get("fails", 0):
             raise ValueError(f"item {entry['index']} fails")
         return item.get("value", entry["index"])
@@ -60,6 +68,21 @@ def mapping(context):
     for _ in range(given.get("maps", 1)):
         outcomes.append((yield from fan_out_map(context, given["activity"], given["items"], **options)))
     return outcomes
+
+
+@app.orchestration_trigger(context_name="context")
+def nested(context):
+    """A map over each list of items, all of them at the same time, and one over what they came to."""
+    lists = context.get_input()["lists"]
+    maps = yield context.task_all(
+        [
+            context.call_sub_orchestrator("mapping", {"activity": "undecorated", "items": items})
+            for items in lists
+        ]
+    )
+    counts = [outcomes[0]["succeeded"] for outcomes in maps]
+    outcome = yield from fan_out_map(context, undecorated, counts)
+    return [entry["result"] for entry in outcome["results"]]
 
 
 @app.orchestration_trigger(context_name="context")
