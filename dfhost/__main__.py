@@ -11,10 +11,10 @@ from dfhost.cli import main as _main
 
 
 def main() -> None:
-    """Run the command line and leave.
+    """Run the command line and leave: exit handlers run, what was printed is written, and that is all.
 
-    At once, without taking the interpreter down: the app may have left threads that never end, and client
-    sessions whose destructors complain. Exit handlers run, and what was printed is written.
+    The interpreter is not taken down around the app's threads: some never end, others print meanwhile, which
+    Python answers with a fatal error. The platform, too, ends a worker where it stands.
     """
     code = _main()
     atexit._run_exitfuncs()

@@ -216,6 +216,17 @@ def test_a_flushed_prompt_appears_before_its_line_ends() -> None:
     assert stream.getvalue().splitlines()[0] == "(Pdb) "
 
 
+def test_user_code_may_treat_stdout_as_the_real_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", real)
+    with console(io.StringIO(), logging.INFO):
+        assert sys.stdout.encoding == "utf-8"
+        assert sys.stdout.buffer is real.buffer
+        assert sys.stdout.isatty() is False
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+        assert sys.stdout.errors == "replace"
+
+
 def test_the_streams_and_the_root_logger_are_given_back() -> None:
     before = sys.stdout, sys.stderr, list(logging.getLogger().handlers)
     with console(io.StringIO(), logging.INFO):
@@ -236,3 +247,4 @@ def test_the_streams_and_the_root_logger_are_given_back() -> None:
 def test_the_level_of_user_logs_is_host_jsons(levels: dict[str, int], level: int) -> None:
     assert user_level(levels) == level
     assert user_level(levels, verbose=True) == logging.DEBUG
+    assert user_level(levels, quiet=True) >= logging.WARNING

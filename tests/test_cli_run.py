@@ -126,6 +126,8 @@ def test_quiet_says_nothing_of_success(app: Path) -> None:
     done = run(app, "POST", "api/begin/fan", "--quiet")
     assert json.loads(done.stdout) == [f"item {n} \N{SNOWMAN}" for n in range(3)]
     assert "completed" not in done.stderr
+    assert "logged by an activity" not in done.stderr
+    assert "printed by an activity" in done.stderr
 
 
 def test_verbose_tells_every_call(app: Path) -> None:

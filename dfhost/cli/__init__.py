@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         "--app", metavar="FOLDER", type=Path, default=Path(), help="the app's folder (default: here)"
     )
     _database(run, "default: a temporary one; with FILE, what does not end goes on at the next start")
-    _talk(run, quiet="no progress either, only failures and warnings")
+    _talk(run, quiet="show failures, warnings and what the app prints, no progress")
 
     explain = _command(commands, "explain", "say what an instance waits for", _EXPLAIN)
     explain.add_argument("id", metavar="ID", help="the instance's id")

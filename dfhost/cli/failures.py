@@ -11,12 +11,12 @@ import json
 import re
 from dataclasses import dataclass, replace
 
-_LEVEL = re.compile(r"\s*(Orchestrator|Activity|Entity) function '([^']*)' failed:[ \t]*")
-_EXCEPTION = re.compile(r' ?\n ?(?=\{"\$type":"System\.)')
-_REPEATED = re.compile(r" \n Message: .*, StackTrace:.*", re.DOTALL)
-_WORKER = re.compile(
-    r"One or more errors occurred\. \(Result: Failure\nException: (?P<text>.*?)\nStack:(?P<stack>.*)\)?",
-    re.DOTALL,
+# Compiled when the first failure is told, not at every start.
+_LEVEL = r"\s*(Orchestrator|Activity|Entity) function '([^']*)' failed:[ \t]*"
+_EXCEPTION = r' ?\n ?(?=\{"\$type":"System\.)'
+_REPEATED = r"(?s) \n Message: .*, StackTrace:.*"
+_WORKER = (
+    r"(?s)One or more errors occurred\. \(Result: Failure\nException: (?P<text>.*?)\nStack:(?P<stack>.*)\)?"
 )
 
 
@@ -48,12 +48,12 @@ def read_failure(output: object) -> Failure:
             (), json.dumps(output, ensure_ascii=False) if output is not None else "no reason given"
         )
     text, stack = _without_exceptions(output)
-    text = _REPEATED.sub("", text).removesuffix(" \n None")
+    text = re.sub(_REPEATED, "", text).removesuffix(" \n None")
     path = []
-    while level := _LEVEL.match(text):
+    while level := re.match(_LEVEL, text):
         path.append(level[2])
         text = text[level.end() :]
-    if worker := _WORKER.fullmatch(text):
+    if worker := re.fullmatch(_WORKER, text):
         text, stack = worker["text"], stack or worker["stack"].removesuffix(")")
     return Failure(tuple(path), text.strip(), stack.rstrip())
 
@@ -61,7 +61,7 @@ def read_failure(output: object) -> Failure:
 def _without_exceptions(text: str) -> tuple[str, str]:
     """The text without the JSON of .NET exceptions, and the first Python traceback in them."""
     stack = ""
-    while found := _EXCEPTION.search(text):
+    while found := re.search(_EXCEPTION, text):
         try:
             exception, end = json.JSONDecoder().raw_decode(text, found.end())
         except ValueError:  # cut off somewhere on its way

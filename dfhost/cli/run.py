@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     database = existing_parent(options.db) if options.db else None
     with _reserved_stdout() as stdout:
         console = Console(sys.stderr, verbose=options.verbose, calls=options.verbose)
-        with console, UserOutput(console, user_level(settings.log_levels, options.verbose)):
+        with console, UserOutput(console, user_level(settings.log_levels, options.verbose, options.quiet)):
             # By far the slowest import: mistakes in the command and the settings are told before it.
             from dfhost.cli.conversation import converse
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from dfhost.cli.broken import Broken
 from dfhost.cli.console import Console
 from dfhost.cli.folder import database_file, open_folder
-from dfhost.cli.listing import listing
 from dfhost.cli.signals import Stop
 from dfhost.cli.users import UserOutput, user_level
 from dfhost.settings import Settings, enter_environment
@@ -26,7 +25,7 @@ def start(options: argparse.Namespace) -> int:
     address = options.address or settings.address or "127.0.0.1"
     enter_environment({"WEBSITE_HOSTNAME": f"localhost:{port}"})
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
-    with console, UserOutput(console, user_level(settings.log_levels, options.verbose)):
+    with console, UserOutput(console, user_level(settings.log_levels, options.verbose, options.quiet)):
         asyncio.run(_serve(root, settings, database, port, address, console))
     return 0
 
@@ -36,7 +35,9 @@ async def _serve(
 ) -> None:
     stop = Stop()
     broken = Broken()
-    from dfhost.host import Host  # by far the slowest import; ctrl-C is heard by now
+    # By far the slowest imports: mistakes in the settings are told before them, and ctrl-C is heard.
+    from dfhost.cli.listing import listing
+    from dfhost.host import Host
 
     async with Host(
         root,

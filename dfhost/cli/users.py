@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 
 from dfhost.cli.console import Console
 from dfhost.cli.teller import SHOWN, WINDOW
@@ -24,12 +24,13 @@ _CATEGORY = "function.user"
 _REMEMBERED = 1000  # kinds of records
 
 
-def user_level(levels: Mapping[str, int], verbose: bool = False) -> int:
+def user_level(levels: Mapping[str, int], verbose: bool = False, quiet: bool = False) -> int:
     """The lowest level of user records that is shown. `levels`: as `Settings.log_levels`."""
     if verbose:
         return logging.DEBUG
     fitting = [category for category in levels if _CATEGORY.startswith(category)]
-    return levels[max(fitting, key=len)] if fitting else levels.get("default", logging.INFO)
+    level = levels[max(fitting, key=len)] if fitting else levels.get("default", logging.INFO)
+    return max(level, logging.WARNING) if quiet else level
 
 
 def _least_of(logger: str) -> int:
@@ -156,5 +157,9 @@ class _Printed(io.TextIOBase):
         return self._stream.encoding
 
     @property
-    def buffer(self) -> io.BufferedIOBase:
-        return self._stream.buffer  # type: ignore[return-value]
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self._stream.errors
+
+    def __getattr__(self, name: str) -> Any:
+        """`buffer`, `reconfigure` and whatever else a real stdout has."""
+        return getattr(self._stream, name)

@@ -8,7 +8,6 @@ the sentences about values of the wrong kind; what a key means is the affair of 
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -116,6 +115,8 @@ class HostJson:
 
     def nearest(self, key: str) -> str | None:
         """The key that somebody asked for and that `key` probably means: a slip of the pen."""
+        import difflib  # wanted for slips only
+
         close = difflib.get_close_matches(key.lower(), self._asked, n=1, cutoff=0.9)
         return self._asked[close[0]] if close else None
 
