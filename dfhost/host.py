@@ -11,6 +11,7 @@ from types import TracebackType
 from dfhost.app.client import RPC, WEBHOOKS, client_json
 from dfhost.app.functions import App
 from dfhost.app.loader import load_app
+from dfhost.app.schedule import Timers
 from dfhost.app.threads import UserThreads
 from dfhost.engine.execution import Options
 from dfhost.errors import DatabaseError
@@ -103,6 +104,9 @@ class Host:
             )
             self._worker.start()
             stack.push_async_callback(self._worker.stop)
+            timers = Timers(self.app, threads, self._journal, timeout=settings.function_timeout)
+            timers.start()
+            stack.push_async_callback(timers.stop)
             self._stack = stack.pop_all()
         return self
 

@@ -168,10 +168,9 @@ class TaskHub:
             input=input,
         )
         row = Row(instance_id, execution_id, orchestrator, version, "Pending", input, None, None, at, at)
-        letter = await self._store.start_instance(
+        await self._store.start_instance(
             row, lambda generation: event(generation=generation).text, self._settings.any_state_overridable
         )
-        self._worker.adopt(row, letter)
         return instance_id
 
     async def finished(self, instance_id: str, timeout: float) -> Instance | None:
@@ -192,7 +191,7 @@ class TaskHub:
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended. Children go on, as on the extension."""
         at = now()
-        row, letters = await self._store.end_instance(
+        await self._store.end_instance(
             instance_id,
             at=at,
             status="Terminated",
@@ -210,8 +209,6 @@ class TaskHub:
                 else h.sub_orchestration_failed(at, row.parent[2], reason, None).text
             ),
         )
-        self._worker.forget(row.instance_id)
-        self._worker.deliver(letters)
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is suspended already."""
@@ -254,7 +251,7 @@ class TaskHub:
 
         at = now()
         wake = h.generic(at, reason).text
-        self._worker.deliver(await self._store.rewind(instance_id, at=at, wake=wake, allowed=allowed))
+        await self._store.rewind(instance_id, at=at, wake=wake, allowed=allowed)
 
     async def purge(self, instance_id: str) -> int:
         """1 once it is gone, 0 if there was none. WrongState while it lives (entities may always go)."""
@@ -267,18 +264,13 @@ class TaskHub:
                     row.status,
                 )
 
-        gone = await self._store.purge(instance_id, allowed)
-        self._worker.forget(instance_id)
-        return gone
+        return await self._store.purge(instance_id, allowed)
 
     async def purge_where(self, where: InstanceFilter) -> int:
         """How many are gone. Deletes what the filter says, running instances and entities included."""
-        gone = await self._store.purge_where(
+        return await self._store.purge_where(
             _text(where.created_from), _text(where.created_to), where.statuses
         )
-        for instance_id in gone:
-            self._worker.forget(instance_id)
-        return len(gone)
 
     async def signal_entity(self, name: str, key: str, operation: str, input: str | None) -> None:
         """One operation, one way. UnknownFunction if no entity function has this name."""
@@ -288,11 +280,10 @@ class TaskHub:
         request = entity_request(
             operation=operation, input=input, request_id=str(uuid.uuid4()), at=at, signal=True
         )
-        letter = await self._store.signal_entity(str(EntityId(name, key)), request, at)
-        self._worker.deliver([letter])
+        await self._store.signal_entity(str(EntityId(name, key)), request, at)
 
     async def _deliver(self, instance_id: str, event: h.Event, allowed: Callable[[Row], None]) -> None:
-        self._worker.deliver([await self._store.deliver(instance_id, event.text, allowed)])
+        await self._store.deliver(instance_id, event.text, allowed)
 
 
 def _must_live(row: Row) -> None:

@@ -19,7 +19,7 @@ from dfhost.engine.entities import Answer
 from dfhost.engine.execution import Activity, Child, Operation, Timer
 from dfhost.engine.history import Event
 from dfhost.engine.rewinding import rewound
-from dfhost.errors import DatabaseError, InstanceExists, InstanceNotFound, WrongState
+from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
 from dfhost.store import database as db
 from dfhost.store.writer import Writer
 
@@ -72,8 +72,18 @@ class Letter(NamedTuple):
     seq: int
     text: str
     execution_id: str = ""
-    #: The text's event, where the sender had it at hand; not stored.
+    #: The text's event, where the sender had it at hand, and the instance that begins with it; not stored here.
     event: Event | None = None
+    born: Row | None = None
+
+
+class Gone(NamedTuple):
+    """News of an instance that was ended or purged from outside."""
+
+    instance_id: str
+
+
+News = Letter | Gone
 
 
 class Work(NamedTuple):
@@ -151,6 +161,7 @@ class Store:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        self._outbox: list[News] = []
         self._lock: db.Lock | None = None
         self._guard: threading.Lock | None = None
 
@@ -174,6 +185,7 @@ class Store:
                 raise
         self._connection = connection
         self._writer = Writer(connection, str(self.path or "memory"), self._guard)
+        self._writer.collect = self._outgoing
         self._seq = connection.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()[0]
         self._writer.start()
 
@@ -188,6 +200,14 @@ class Store:
     def on_failure(self, tell: Callable[[DatabaseError], None]) -> None:
         """`tell` hears, once, that the file can no longer be written."""
         self._writer.on_failure = tell
+
+    def on_news(self, deliver: Callable[[list[News]], None]) -> None:
+        """`deliver` gets every letter, in the loop, in the order of the commits and before their callers hear."""
+        self._writer.announce = deliver
+
+    def _outgoing(self, committed: bool) -> list[News]:
+        news, self._outbox = self._outbox, []
+        return news if committed else []
 
     @property
     def commits(self) -> int:
@@ -298,13 +318,13 @@ class Store:
 
     def start_instance(
         self, row: Row, event: Callable[[int], str], replaces_live: bool
-    ) -> asyncio.Future[Letter]:
+    ) -> asyncio.Future[None]:
         """The instance is Pending, its start in its inbox. InstanceExists if one of its id lives.
 
         `event` makes the start from its generation, one more than that of the ended instance it replaces.
         """
 
-        def operation(cursor: sqlite3.Cursor) -> Letter:
+        def operation(cursor: sqlite3.Cursor) -> None:
             status = _status(cursor, row.instance_id)
             generation = 0
             if status is not None:
@@ -313,19 +333,19 @@ class Store:
                 generation = 1 + _generation(cursor, row.instance_id)
                 _forget(cursor, row.instance_id)
             _insert_instance(cursor, row)
-            return self._post(cursor, row.instance_id, event(generation))
+            self._post(cursor, row.instance_id, event(generation), born=row)
 
         return self._writer.submit(operation)
 
-    def deliver(self, instance_id: str, event: str, allowed: Callable[[Row], None]) -> asyncio.Future[Letter]:
+    def deliver(self, instance_id: str, event: str, allowed: Callable[[Row], None]) -> asyncio.Future[None]:
         """The event is in the inbox of a living instance. InstanceNotFound, or what `allowed` raises."""
 
-        def operation(cursor: sqlite3.Cursor) -> Letter:
+        def operation(cursor: sqlite3.Cursor) -> None:
             row = _row(cursor, instance_id)
             if row is None:
                 raise InstanceNotFound(instance_id)
             allowed(row)
-            return self._post(cursor, instance_id, event)
+            self._post(cursor, instance_id, event)
 
         return self._writer.submit(operation)
 
@@ -339,14 +359,15 @@ class Store:
         events: Sequence[str],
         allowed: Callable[[Row], None],
         tell_parent: Callable[[Row], str | None],
-    ) -> asyncio.Future[tuple[Row, list[Letter]]]:
+    ) -> asyncio.Future[None]:
         """The instance has ended, whatever it was doing; its open work is forgotten and its parent told."""
 
-        def operation(cursor: sqlite3.Cursor) -> tuple[Row, list[Letter]]:
+        def operation(cursor: sqlite3.Cursor) -> None:
             row = _row(cursor, instance_id)
             if row is None:
                 raise InstanceNotFound(instance_id)
             allowed(row)
+            self._outbox.append(Gone(instance_id))
             base = _history_length(cursor, instance_id)
             _append(cursor, instance_id, base, events)
             _drop_work(cursor, instance_id)
@@ -356,22 +377,20 @@ class Store:
                 (status, output, at, instance_id),
             )
             news = tell_parent(row)
-            letters = []
             if news is not None and row.parent is not None:
-                letters = self._tell(cursor, *row.parent[:2], news)
-            return row, letters
+                self._tell(cursor, *row.parent[:2], news)
 
         return self._writer.submit(operation)
 
     def rewind(
         self, instance_id: str, *, at: str, wake: str, allowed: Callable[[Row], None]
-    ) -> asyncio.Future[list[Letter]]:
+    ) -> asyncio.Future[None]:
         """The instance runs again from its history without the failures, and so do its failed children.
 
         `wake` is the event that the innermost of them find in their inboxes.
         """
 
-        def rewind(cursor: sqlite3.Cursor, row: Row) -> list[Letter]:
+        def rewind(cursor: sqlite3.Cursor, row: Row) -> None:
             past = list(_texts(cursor, "history", row.instance_id))
             events, children = rewound(past, lambda child: _status(cursor, child) == "Failed")
             cursor.execute("DELETE FROM history WHERE instance_id = ?", (row.instance_id,))
@@ -380,19 +399,18 @@ class Store:
                 "UPDATE instances SET status = 'Running', output = NULL, updated_at = ? WHERE instance_id = ?",
                 (at, row.instance_id),
             )
-            letters: list[Letter] = []
             for child in children:
                 if (failed := _row(cursor, child)) is not None:
-                    letters += rewind(cursor, failed)
-            # A parent hears from its rewound child; only who has none is woken.
-            return letters or [self._post(cursor, row.instance_id, wake)]
+                    rewind(cursor, failed)
+            if not children:  # a parent hears from its rewound child
+                self._post(cursor, row.instance_id, wake)
 
-        def operation(cursor: sqlite3.Cursor) -> list[Letter]:
+        def operation(cursor: sqlite3.Cursor) -> None:
             row = _row(cursor, instance_id)
             if row is None:
                 raise InstanceNotFound(instance_id)
             allowed(row)
-            return rewind(cursor, row)
+            rewind(cursor, row)
 
         return self._writer.submit(operation)
 
@@ -405,34 +423,36 @@ class Store:
                 return 0
             allowed(row)
             _forget(cursor, instance_id)
+            self._outbox.append(Gone(instance_id))
             return 1
 
         return self._writer.submit(operation)
 
     def purge_where(
         self, created_from: str | None, created_to: str | None, statuses: Sequence[str]
-    ) -> asyncio.Future[list[str]]:
-        """Nothing is left of the instances that match; their ids."""
+    ) -> asyncio.Future[int]:
+        """Nothing is left of the instances that match; how many there were."""
         where, values = _conditions(statuses, created_from, created_to)
 
-        def operation(cursor: sqlite3.Cursor) -> list[str]:
+        def operation(cursor: sqlite3.Cursor) -> int:
             sql = f"SELECT instance_id FROM instances WHERE {' AND '.join(where) or '1'}"
             gone = [found[0] for found in cursor.execute(sql, values).fetchall()]
             for instance_id in gone:
                 _forget(cursor, instance_id)
-            return gone
+            self._outbox += map(Gone, gone)
+            return len(gone)
 
         return self._writer.submit(operation)
 
     # -- orchestrations --------------------------------------------------------------------------------------
 
-    def commit_episode(self, episode: EpisodeRecord) -> asyncio.Future[list[Letter]]:
+    def commit_episode(self, episode: EpisodeRecord, then: Callable[[None, HostError | None], None]) -> None:
         """The episode is history, its work is scheduled, what it consumed is gone. EpisodeLost: nothing happened.
 
-        The letters that went out with it, children's starts among them.
+        From any thread; `then` is called in the loop.
         """
 
-        def operation(cursor: sqlite3.Cursor) -> list[Letter]:
+        def operation(cursor: sqlite3.Cursor) -> None:
             instance_id = episode.instance_id
             self._update_instance(cursor, episode)
             if episode.next_execution is not None:
@@ -461,16 +481,16 @@ class Store:
                 "INSERT INTO timers VALUES (?, ?, ?, ?)",
                 [(t.fire_at, instance_id, t.timer_id, episode.execution_id) for t in episode.timers],
             )
-            letters = [self._post(cursor, instance_id, text, episode.execution_id) for text in episode.fired]
-            letters += [self._start_child(cursor, episode, child) for child in episode.children]
-            letters += [
-                self._address_entity(cursor, o.entity_id, o.request, episode.at) for o in episode.operations
-            ]
+            for text in episode.fired:
+                self._post(cursor, instance_id, text, episode.execution_id)
+            for child in episode.children:
+                self._start_child(cursor, episode, child)
+            for operation in episode.operations:
+                self._address_entity(cursor, operation.entity_id, operation.request, episode.at)
             for other, execution_id, text in episode.news:
-                letters += self._tell(cursor, other, execution_id, text)
-            return letters
+                self._tell(cursor, other, execution_id, text)
 
-        return self._writer.submit(operation)
+        self._writer.post(operation, then)
 
     def _update_instance(self, cursor: sqlite3.Cursor, episode: EpisodeRecord) -> None:
         changes = ["status = ?", "updated_at = ?", "awake = ?"]
@@ -492,26 +512,30 @@ class Store:
         if cursor.rowcount == 0:
             raise EpisodeLost
 
-    def _start_child(self, cursor: sqlite3.Cursor, episode: EpisodeRecord, child: Child) -> Letter:
+    def _start_child(self, cursor: sqlite3.Cursor, episode: EpisodeRecord, child: Child) -> None:
         status = _status(cursor, child.instance_id)
         if status is not None:
             if status not in FINISHED:
                 refusal = episode.refusal(child, status)
-                return self._post(cursor, episode.instance_id, refusal, episode.execution_id)
+                self._post(cursor, episode.instance_id, refusal, episode.execution_id)
+                return
             _forget(cursor, child.instance_id)
         row = Row(
             child.instance_id, child.execution_id, child.name, child.version, "Pending", child.input, None, None,
             episode.at, episode.at, episode.instance_id, episode.execution_id, child.task_id,
         )  # fmt: skip
         _insert_instance(cursor, row)
-        return self._post(cursor, child.instance_id, child.started.text)
+        self._post(cursor, child.instance_id, child.started.text, event=child.started, born=row)
 
-    def store_results(self, results: Sequence[Result]) -> asyncio.Future[list[Letter]]:
-        """Each result is in its orchestration's inbox, unless that has moved on without it."""
+    def store_results(self, take: Callable[[], list[Result]]) -> None:
+        """Each result is in its orchestration's inbox, unless that has moved on without it. From any thread.
 
-        def operation(cursor: sqlite3.Cursor) -> list[Letter]:
+        `take` is asked for the results when their turn has come, so that those of the meantime come along.
+        """
+
+        def operation(cursor: sqlite3.Cursor) -> None:
             letters = []
-            for work, event in results:
+            for work, event in take():
                 cursor.execute(
                     "DELETE FROM activities WHERE instance_id = ? AND task_id = ? AND execution_id = ?",
                     (work.instance_id, work.activity.task_id, work.execution_id),
@@ -520,27 +544,28 @@ class Store:
                     self._seq += 1
                     letters.append(Letter(work.instance_id, self._seq, event.text, work.execution_id, event))
             cursor.executemany("INSERT INTO inbox VALUES (?, ?, ?, ?)", [letter[:4] for letter in letters])
-            return letters
+            self._outbox += letters
 
-        return self._writer.submit(operation)
+        self._writer.post(operation, lambda _, error: None)
 
-    def fire_timers(self, now: str, event: Callable[[DueTimer], str]) -> asyncio.Future[list[Letter]]:
+    def fire_timers(self, now: str, event: Callable[[DueTimer], str]) -> asyncio.Future[None]:
         """Every timer that is due lies in its orchestration's inbox as fired."""
 
-        def operation(cursor: sqlite3.Cursor) -> list[Letter]:
+        def operation(cursor: sqlite3.Cursor) -> None:
             found = cursor.execute(
                 "SELECT instance_id, timer_id, fire_at, execution_id FROM timers WHERE fire_at <= ? ORDER BY fire_at",
                 (now,),
             )
             due = [DueTimer(*values) for values in found.fetchall()]
             cursor.execute("DELETE FROM timers WHERE fire_at <= ?", (now,))
-            return [self._post(cursor, t.instance_id, event(t), t.execution_id) for t in due]
+            for timer in due:
+                self._post(cursor, timer.instance_id, event(timer), timer.execution_id)
 
         return self._writer.submit(operation)
 
     # -- entities --------------------------------------------------------------------------------------------
 
-    def signal_entity(self, entity_id: str, request: str, at: str) -> asyncio.Future[Letter]:
+    def signal_entity(self, entity_id: str, request: str, at: str) -> asyncio.Future[None]:
         """The operation is in the entity's inbox; the entity is there, if it was not."""
         return self._writer.submit(lambda cursor: self._address_entity(cursor, entity_id, request, at))
 
@@ -554,10 +579,10 @@ class Store:
         consumed: int,
         answers: Sequence[Answer],
         event: Callable[[Answer], str],
-    ) -> asyncio.Future[list[Letter]]:
+    ) -> asyncio.Future[None]:
         """The batch has happened: the state is stored, its requests are gone, the callers are answered."""
 
-        def operation(cursor: sqlite3.Cursor) -> list[Letter]:
+        def operation(cursor: sqlite3.Cursor) -> None:
             cursor.execute(
                 "UPDATE instances SET status = 'Running', input = ?, custom_status = ?, created_at = ?, "
                 "updated_at = ? WHERE instance_id = ?",
@@ -566,34 +591,40 @@ class Store:
             if cursor.rowcount == 0:
                 raise EpisodeLost
             cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (entity_id, consumed))
-            return [
-                letter
-                for answer in answers
-                for letter in self._tell(cursor, answer.instance_id, answer.execution_id, event(answer))
-            ]
+            for answer in answers:
+                self._tell(cursor, answer.instance_id, answer.execution_id, event(answer))
 
         return self._writer.submit(operation)
 
-    def _address_entity(self, cursor: sqlite3.Cursor, entity_id: str, request: str, at: str) -> Letter:
+    def _address_entity(self, cursor: sqlite3.Cursor, entity_id: str, request: str, at: str) -> None:
         if _status(cursor, entity_id) is None:
             _insert_instance(cursor, Row(entity_id, "", entity_id, None, "Running", None, None, None, at, at))
-        return self._post(cursor, entity_id, request)
+        self._post(cursor, entity_id, request)
 
     # -- helpers that take the transaction -------------------------------------------------------------------
 
-    def _post(self, cursor: sqlite3.Cursor, instance_id: str, text: str, execution_id: str = "") -> Letter:
+    def _post(
+        self,
+        cursor: sqlite3.Cursor,
+        instance_id: str,
+        text: str,
+        execution_id: str = "",
+        event: Event | None = None,
+        born: Row | None = None,
+    ) -> None:
         self._seq += 1
-        letter = Letter(instance_id, self._seq, text, execution_id)
+        letter = Letter(instance_id, self._seq, text, execution_id, event, born)
         cursor.execute("INSERT INTO inbox VALUES (?, ?, ?, ?)", letter[:4])
-        return letter
+        self._outbox.append(letter)
 
-    def _tell(self, cursor: sqlite3.Cursor, instance_id: str, execution_id: str, text: str) -> list[Letter]:
+    def _tell(self, cursor: sqlite3.Cursor, instance_id: str, execution_id: str, text: str) -> None:
         """Post to an execution, if it still is the one that asked."""
         found = cursor.execute(
             f"SELECT 1 FROM instances WHERE instance_id = ? AND execution_id = ? AND status NOT IN {_FINISHED}",
             (instance_id, execution_id),
         ).fetchone()
-        return [self._post(cursor, instance_id, text, execution_id)] if found else []
+        if found:
+            self._post(cursor, instance_id, text, execution_id)
 
 
 def _row(cursor: sqlite3.Cursor, instance_id: str) -> Row | None:

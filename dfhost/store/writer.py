@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -18,7 +19,9 @@ from dfhost.store.database import explain
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Cursor], T]
-_Entry = tuple[Callable[[sqlite3.Cursor], Any], "asyncio.Future[Any]"]
+#: Called in the loop with the operation's result, or None and the reason why nothing happened.
+Then = Callable[[Any, "HostError | None"], None]
+_Entry = tuple[Operation[Any], Then]
 
 
 class Writer:
@@ -34,6 +37,10 @@ class Writer:
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
+        #: Asked in the writer's thread after each group for what to tell about it, told in the loop before anyone
+        #: hears of the commit: so news arrive in the order in which they were written.
+        self.collect: Callable[[bool], Any] = lambda committed: None
+        self.announce: Callable[[Any], None] = lambda news: None
         #: Told once, in the loop's thread, when the file can no longer be written.
         self.on_failure: Callable[[DatabaseError], None] = lambda error: None
         self.commits = 0
@@ -52,17 +59,21 @@ class Writer:
         """Its result, once the commit behind it is on the disk. From the loop's thread."""
         assert self._loop is not None
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put((operation, future))
+        self._queue.put((operation, partial(_settle, future)))
         return future
+
+    def post(self, operation: Operation[Any], then: Then) -> None:
+        """Likewise, from any thread: `then` hears of the result."""
+        self._queue.put((operation, then))
 
     def _run(self) -> None:
         while True:
             group, ends = self._gather()
             if group:
-                outcomes = self._commit(group)
+                outcomes, news = self._commit(group)
                 assert self._loop is not None
                 try:
-                    self._loop.call_soon_threadsafe(_settle, group, outcomes)
+                    self._loop.call_soon_threadsafe(self._tell, group, outcomes, news)
                 except RuntimeError:  # the loop is closed: nobody waits for the answers any more
                     return
             if ends:
@@ -79,8 +90,8 @@ class Writer:
                 return group, False
         return group, True
 
-    def _commit(self, group: list[_Entry]) -> list[Any]:
-        outcomes: list[Any] = []
+    def _commit(self, group: list[_Entry]) -> tuple[list[tuple[Any, HostError | None]], Any]:
+        outcomes: list[tuple[Any, HostError | None]] = []
         with self._guard:
             cursor = self._connection.cursor()
             try:
@@ -100,10 +111,17 @@ class Writer:
                     self._connection.rollback()
                 assert self._loop is not None
                 self._loop.call_soon_threadsafe(self.on_failure, failure)
-                return [(None, failure)] * len(group)
+                self.collect(False)
+                return [(None, failure)] * len(group), None
             finally:
                 cursor.close()
-        return outcomes
+        return outcomes, self.collect(True)
+
+    def _tell(self, group: list[_Entry], outcomes: list[tuple[Any, HostError | None]], news: Any) -> None:
+        if news:
+            self.announce(news)
+        for (_, then), (value, error) in zip(group, outcomes, strict=True):
+            then(value, error)
 
     def _failure(self, error: Exception) -> DatabaseError:
         if isinstance(error, sqlite3.Error):
@@ -113,11 +131,10 @@ class Writer:
         )
 
 
-def _settle(group: list[_Entry], outcomes: list[Any]) -> None:
-    for (_, future), (value, error) in zip(group, outcomes, strict=True):
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
+def _settle(future: asyncio.Future[Any], value: Any, error: HostError | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(value)
+    else:
+        future.set_exception(error)

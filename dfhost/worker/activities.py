@@ -1,4 +1,4 @@
-"""Running activities: as many at once as host.json allows, in the user's threads, results in batches.
+"""Running activities: as many at once as host.json allows, in the user's threads.
 
 Owns the queue of scheduled work and the count of what runs. An activity is run only after the commit that
 scheduled it; its result counts only after the commit that stored it, which is the caller's part.
@@ -28,7 +28,7 @@ _TURN = 0.02  # seconds that a pool thread goes on taking activities before othe
 
 
 class Activities:
-    """`results` hears what has ended, in the host's loop, in batches."""
+    """`ended` hears of every result, in the thread that made it."""
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class Activities:
         threads: UserThreads,
         journal: Journal,
         limit: int,
-        results: Callable[[list[Result]], None],
+        ended: Callable[[Result], None],
     ) -> None:
         self._app = app
         self._threads = threads
         self._journal = journal
         self._limit = max(1, limit)
-        self._results = results
+        self._tell = ended
         self._plain: deque[Work] = deque()
         self._async: deque[Work] = deque()
         self._turns = 0  # pool threads that take plain activities now
@@ -51,9 +51,7 @@ class Activities:
         self._draining = False
 
     def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._done: Mailbox[Result] = Mailbox(loop, self._results)
-        self._turned: Mailbox[bool] = Mailbox(loop, self._ended)
+        self._turned: Mailbox[bool] = Mailbox(asyncio.get_running_loop(), self._ended)
 
     @property
     def idle(self) -> bool:
@@ -175,4 +173,4 @@ class Activities:
 
     def _end(self, work: Work, event: h.Event) -> None:
         self.running.pop((work.instance_id, work.activity.task_id), None)
-        self._done.put(Result(work, event))
+        self._tell(Result(work, event))

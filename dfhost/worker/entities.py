@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -51,7 +51,6 @@ class Entities:
         journal: Journal,
         limit: int,
         max_batch: int,
-        deliver: Callable[[list[Letter]], None],
     ) -> None:
         self._app = app
         self._store = store
@@ -59,7 +58,6 @@ class Entities:
         self._journal = journal
         self._limit = max(1, limit)
         self._max_batch = max(1, max_batch)
-        self._deliver = deliver
         self._entities: OrderedDict[str, _Entity] = OrderedDict()
         self._ready: deque[_Entity] = deque()
         self._running = 0
@@ -176,12 +174,11 @@ class Entities:
             ).add_done_callback(partial(self._committed, one, input))
         self._pump()
 
-    def _committed(self, one: _Ran, input: str, done: asyncio.Future[list[Letter]]) -> None:
+    def _committed(self, one: _Ran, input: str, done: asyncio.Future[None]) -> None:
         entity = one.entity
         if done.exception() is not None:
             self._entities.pop(entity.entity_id, None)
             return
         entity.input = input
         entity.busy = False
-        self._deliver(done.result())
         self._consider(entity)

@@ -23,10 +23,10 @@ from dfhost.engine import history as h
 from dfhost.engine.execution import Child, Episode, Execution, Known, Options, Replay, Stir
 from dfhost.engine.history import Event
 from dfhost.engine.reply import Reply
+from dfhost.errors import HostError
 from dfhost.journal import Journal
 from dfhost.store.store import EpisodeLost, EpisodeRecord, Letter, Row, Store, Work
 from dfhost.worker.clock import now
-from dfhost.worker.mailbox import Mailbox
 
 #: Idle executions that are kept in memory; beyond, the one idle longest is forgotten and read back when needed.
 _KEPT = 1000
@@ -83,9 +83,7 @@ class Orchestrations:
         *,
         activities: Queue,
         timers_added: Callable[[Iterable[str]], None],
-        deliver: Callable[[list[Letter]], None],
     ) -> None:
-        """`deliver` takes letters for anybody; those for orchestrations come back through `receive`."""
         self._store = store
         self._pool = pool
         self._journal = journal
@@ -94,7 +92,6 @@ class Orchestrations:
         self._limit = max(1, limit)
         self._activities = activities
         self._timers_added = timers_added
-        self._deliver = deliver
         self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
         self._runtimes: dict[str, Runtime] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()
@@ -106,7 +103,6 @@ class Orchestrations:
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._advanced: Mailbox[_Advanced] = Mailbox(self._loop, self._commit)
 
     @property
     def idle(self) -> bool:
@@ -119,18 +115,13 @@ class Orchestrations:
 
     # -- letters in ------------------------------------------------------------------------------------------
 
-    def adopt(self, row: Row, letter: Letter) -> None:
-        """A new instance and its start: nothing has to be read."""
-        self.forget(row.instance_id)
-        runtime = Runtime(row.instance_id, row.execution_id, row.name, row.parent, Execution(), 0, letter.seq)
-        self._runtimes[row.instance_id] = runtime
-        self._take(runtime, letter)
-        self._consider(runtime)
-
     def receive(self, letters: Iterable[Letter]) -> None:
         touched: dict[str, Runtime] = {}
         for letter in letters:
-            runtime = self._runtimes.get(letter.instance_id) or self._load(letter.instance_id)
+            if letter.born is not None:
+                runtime: Runtime | None = self._begin(letter.born, letter.seq - 1)
+            else:
+                runtime = self._runtimes.get(letter.instance_id) or self._load(letter.instance_id)
             if runtime is None:
                 continue
             touched[letter.instance_id] = runtime
@@ -143,6 +134,13 @@ class Orchestrations:
         """Look at an instance that has something to do; used once, when the host starts."""
         if instance_id not in self._runtimes and (runtime := self._load(instance_id)):
             self._consider(runtime)
+
+    def _begin(self, row: Row, last_seq: int) -> Runtime:
+        """A new instance: nothing has to be read."""
+        self.forget(row.instance_id)
+        runtime = Runtime(row.instance_id, row.execution_id, row.name, row.parent, Execution(), 0, last_seq)
+        self._runtimes[row.instance_id] = runtime
+        return runtime
 
     def _take(self, runtime: Runtime, letter: Letter) -> None:
         runtime.last_seq = letter.seq
@@ -265,25 +263,15 @@ class Orchestrations:
             events = [h.orchestrator_started(at), *arrived, done]
             texts = [event.played().text for event in events]
             episode = Episode(events, "Failed", texts, output=reason, details=details)
-        self._advanced.put(_Advanced(runtime, episode, at, consumed, time.perf_counter() - began))
+        one = _Advanced(runtime, episode, at, consumed, time.perf_counter() - began)
+        record = self._record(one)
+        self._store.commit_episode(record, partial(self._committed, one, record))
 
     def _replay_of(self, arrived: list[Event], execution: Execution) -> Replay:
         name = execution.name or next((e.name or "" for e in arrived if e.kind == h.EXECUTION_STARTED), "")
         return self._replayers.get(name.lower(), _nobody)
 
     # -- making it true --------------------------------------------------------------------------------------
-
-    def _commit(self, advanced: list[_Advanced]) -> None:
-        for one in advanced:
-            self._running -= 1
-            runtime = one.runtime
-            runtime.replay_cost = one.seconds
-            runtime.replayed_at = time.perf_counter()
-            if self._runtimes.get(runtime.instance_id) is not runtime:
-                continue  # terminated, purged or replaced meanwhile
-            record = self._record(one)
-            self._store.commit_episode(record).add_done_callback(partial(self._committed, one, record))
-        self._pump()
 
     def _record(self, one: _Advanced) -> EpisodeRecord:
         runtime, episode, at = one.runtime, one.episode, one.at
@@ -330,16 +318,17 @@ class Orchestrations:
             event = h.sub_orchestration_failed(at, task_id, episode.output, episode.details)
         return [(parent_id, parent_execution, event.text)]
 
-    def _committed(self, one: _Advanced, record: EpisodeRecord, done: asyncio.Future[list[Letter]]) -> None:
+    def _committed(self, one: _Advanced, record: EpisodeRecord, _: None, error: HostError | None) -> None:
         runtime, episode = one.runtime, one.episode
-        if done.exception() is not None:
-            # Either the instance was ended by someone else, or the file cannot be written and the host stops.
-            if (
-                isinstance(done.exception(), EpisodeLost)
-                and self._runtimes.get(runtime.instance_id) is runtime
-            ):
+        self._running -= 1
+        self._pump()
+        if error is not None:
+            # Either someone else has ended the instance, or the file cannot be written and the host stops.
+            if isinstance(error, EpisodeLost) and self._runtimes.get(runtime.instance_id) is runtime:
                 self.forget(runtime.instance_id)
             return
+        runtime.replay_cost = one.seconds
+        runtime.replayed_at = time.perf_counter()
         if episode.held_back and runtime.name not in self._told:
             self._told.add(runtime.name)
             self._journal.note(
@@ -360,29 +349,8 @@ class Orchestrations:
             runtime.execution_id = episode.next.execution_id
             runtime.awake = True
         runtime.busy = False
-        self._send(done.result(), episode.children, record)
         if not episode.finished:
             self._consider(runtime)
-
-    def _send(self, letters: list[Letter], children: list[Child], record: EpisodeRecord) -> None:
-        if not children:
-            if letters:
-                self._deliver(letters)
-            return
-        started = {child.instance_id: child for child in children}
-        rest = []
-        for letter in letters:
-            child = started.pop(letter.instance_id, None)
-            if child is None:
-                rest.append(letter)
-                continue
-            row = Row(
-                child.instance_id, child.execution_id, child.name, child.version, "Pending", child.input, None, None,
-                record.at, record.at, record.instance_id, record.execution_id, child.task_id,
-            )  # fmt: skip
-            self.adopt(row, letter)
-        if rest:
-            self._deliver(rest)
 
     def _finished(self, runtime: Runtime, episode: Episode) -> None:
         seconds = time.perf_counter() - runtime.begun

@@ -6,10 +6,10 @@ The database knows them all; this part knows only the next moment. Timers never 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from dfhost.engine import history as h
-from dfhost.store.store import DueTimer, Letter, Store
+from dfhost.store.store import DueTimer, Store
 from dfhost.worker.clock import now
 
 # The wall clock may be set while we sleep; an hour bounds the error.
@@ -17,9 +17,8 @@ _LONGEST_SLEEP = 3600.0
 
 
 class DurableTimers:
-    def __init__(self, store: Store, deliver: Callable[[list[Letter]], None]) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._deliver = deliver
         self._sooner = asyncio.Event()
         self._target: str | None = None
 
@@ -29,7 +28,7 @@ class DurableTimers:
             self._target = self._store.next_due()
             at = now()
             if self._target is not None and self._target <= at:
-                self._deliver(await self._store.fire_timers(at, _fired))
+                await self._store.fire_timers(at, _fired)
                 continue
             seconds = _LONGEST_SLEEP
             if self._target is not None:

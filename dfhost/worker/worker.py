@@ -7,6 +7,7 @@ due. Knows nothing of HTTP.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 
 from dfhost.app.functions import App
@@ -15,7 +16,7 @@ from dfhost.engine import failures
 from dfhost.engine.entities import is_entity_id
 from dfhost.engine.execution import Options
 from dfhost.journal import Journal
-from dfhost.store.store import Letter, Result, Row, Store
+from dfhost.store.store import Gone, Letter, News, Result, Store
 from dfhost.worker.activities import Activities
 from dfhost.worker.entities import Entities
 from dfhost.worker.orchestrations import Orchestrations
@@ -57,8 +58,8 @@ class Worker:
         """`threads` run activities and entities, `episodes` replays: an activity that blocks stalls no replay."""
         self.store = store
         self.known = KnownFunctions(app)
-        self.timers = DurableTimers(store, self.deliver)
-        self.activities = Activities(app, threads, journal, max_activities, self._store_results)
+        self.timers = DurableTimers(store)
+        self.activities = Activities(app, threads, journal, max_activities, self._ended)
         self.orchestrations = Orchestrations(
             app,
             store,
@@ -69,35 +70,46 @@ class Worker:
             max_orchestrators,
             activities=self.activities,
             timers_added=self.timers.added,
-            deliver=self.deliver,
         )
-        self.entities = Entities(app, store, threads, journal, max_entities, max_entity_batch, self.deliver)
+        self.entities = Entities(app, store, threads, journal, max_entities, max_entity_batch)
         self._timer_task: asyncio.Task[None] | None = None
-        self._storing = 0
+        self._results: deque[Result] = deque()
+        self._storing = False
 
     def start(self) -> None:
         """Take up what the store holds: nothing that was committed waits for anything but its turn."""
         for part in (self.activities, self.orchestrations, self.entities):
             part.start()
+        self.store.on_news(self._deliver)
         self._timer_task = asyncio.get_running_loop().create_task(self.timers.run())
         self.activities.add(self.store.unfinished_work())
         for instance_id in self.store.awake():
             (self.entities if is_entity_id(instance_id) else self.orchestrations).wake(instance_id)
 
-    def deliver(self, letters: Sequence[Letter]) -> None:
-        """Hand letters that are in the store to whom they are for."""
-        to_entities = [letter for letter in letters if is_entity_id(letter.instance_id)]
+    def _deliver(self, news: Sequence[News]) -> None:
+        """Hand what was committed to whom it is for, in order."""
+        to_entities: list[Letter] = []
+        to_orchestrations: list[Letter] = []
+        for letter in news:
+            if isinstance(letter, Gone):
+                # What was written before belongs to the instance that is gone.
+                self._hand_over(to_entities, to_orchestrations)
+                self._forget(letter.instance_id)
+            elif is_entity_id(letter.instance_id):
+                to_entities.append(letter)
+            else:
+                to_orchestrations.append(letter)
+        self._hand_over(to_entities, to_orchestrations)
+
+    def _hand_over(self, to_entities: list[Letter], to_orchestrations: list[Letter]) -> None:
         if to_entities:
             self.entities.receive(to_entities)
-            letters = [letter for letter in letters if not is_entity_id(letter.instance_id)]
-        if letters:
-            self.orchestrations.receive(letters)
+            to_entities.clear()
+        if to_orchestrations:
+            self.orchestrations.receive(to_orchestrations)
+            to_orchestrations.clear()
 
-    def adopt(self, row: Row, letter: Letter) -> None:
-        self.orchestrations.adopt(row, letter)
-
-    def forget(self, instance_id: str) -> None:
-        """The instance was ended or purged from outside."""
+    def _forget(self, instance_id: str) -> None:
         (self.entities if is_entity_id(instance_id) else self.orchestrations).forget(instance_id)
         self.activities.forget(instance_id)
 
@@ -115,11 +127,17 @@ class Worker:
             self._timer_task.cancel()
             await asyncio.gather(self._timer_task, return_exceptions=True)
 
-    def _store_results(self, results: list[Result]) -> None:
-        self._storing += 1
-        self.store.store_results(results).add_done_callback(self._results_stored)
+    def _ended(self, result: Result) -> None:
+        """An activity has a result: store it, and whatever else ends until then. From any thread."""
+        self._results.append(result)
+        if not self._storing:
+            self._storing = True
+            self.store.store_results(self._take_results)
 
-    def _results_stored(self, done: asyncio.Future[list[Letter]]) -> None:
-        self._storing -= 1
-        if done.exception() is None:
-            self.deliver(done.result())
+    def _take_results(self) -> list[Result]:
+        # First lower the flag: what is appended from now on asks for another turn.
+        self._storing = False
+        results: list[Result] = []
+        while self._results:
+            results.append(self._results.popleft())
+        return results
