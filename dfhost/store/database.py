@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+from contextlib import ExitStack, closing
 from importlib.resources import files
 from pathlib import Path
 
@@ -79,17 +80,20 @@ def open_database(database: Path) -> sqlite3.Connection:
     if database.is_dir():
         raise DatabaseError(f"{database} is a folder, not a database file.")
     try:
-        connection = connect(str(database), durable=True)
-        # WAL: readers see the last commit while the next one is written, and a commit is one fsync.
-        connection.execute("PRAGMA journal_mode = WAL")
-        prepare(connection, str(database))
+        with ExitStack() as undo:
+            connection = undo.enter_context(closing(connect(str(database), durable=True)))
+            prepare(connection, str(database), "WAL")
+            # A file that is read-only opens like any other; this is where SQLite says so.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            undo.pop_all()
     except sqlite3.Error as error:
         raise DatabaseError(explain(error, str(database))) from None
     return connection
 
 
-def prepare(connection: sqlite3.Connection, label: str) -> None:
-    """Create or migrate the tables."""
+def prepare(connection: sqlite3.Connection, label: str, journal: str = "MEMORY") -> None:
+    """Create or migrate the tables. What is not ours is refused before anything is written."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
@@ -102,6 +106,8 @@ def prepare(connection: sqlite3.Connection, label: str) -> None:
             f"{label} was written by a newer dfhost (schema {version}, this one knows {SCHEMA_VERSION}): "
             "upgrade dfhost, or use another file with --db."
         )
+    # WAL: readers see the last commit while the next one is written, and a commit is one fsync.
+    connection.execute(f"PRAGMA journal_mode = {journal}")
     if empty:
         schema = files("dfhost.store").joinpath("schema.sql").read_text("utf-8")
         connection.executescript(
@@ -126,6 +132,8 @@ def explain(error: sqlite3.Error, label: str) -> str:
         return f"The disk that holds {label} is full: nothing was lost, make room and start again."
     if "locked" in text or "busy" in text:
         return f"{label} is locked by another program (a sqlite3 shell in a transaction?): close it and try again."
+    if "disk I/O" in text:
+        return f"The disk that holds {label} failed to write or read it ({text}): nothing that was stored is lost."
     if "unable to open" in text:
         return f"{label} cannot be opened: is its folder there, and may this user write to it?"
     return f"{label}: SQLite says {text!r}."
