@@ -5,7 +5,7 @@ and activities of one's own; the map needs `bp` to be registered, since it runs 
 """
 
 # Each of these modules puts its functions on the blueprint.
-from fan_out import customers, orders, recipe  # noqa: F401
+from fan_out import customers, orders, recipe, reconcile  # noqa: F401
 from fan_out.blueprint import bp
 from fan_out.maps import routes  # noqa: F401
 from fan_out.maps.items import map_activity

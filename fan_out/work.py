@@ -6,6 +6,7 @@ The work is simulated. What is real about it: it takes time, it may fail, and wh
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 OUT_OF_STOCK = "out-of-stock"
@@ -49,3 +50,20 @@ def schedule_shipping(order: dict[str, Any]) -> str:
 
 def complete_order(order_id: str) -> str:
     return f"Order {order_id} is complete"
+
+
+def differences(statement: list[dict[str, str]], books: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Where a bank statement's rows (`invoice`, `amount`) and the books do not agree, by invoice."""
+    booked = {row["invoice"]: Decimal(row["amount"]) for row in books}
+    found: list[dict[str, Any]] = []
+    for row in statement:
+        paid, due = Decimal(row["amount"]), booked.get(row["invoice"])
+        if paid != due:
+            found.append(
+                {
+                    "invoice": row["invoice"],
+                    "paid": str(paid),
+                    "booked": None if due is None else str(due),
+                }
+            )
+    return found

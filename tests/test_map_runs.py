@@ -179,6 +179,19 @@ def test_a_cancelled_run_ends_with_what_is_done(host, tmp_path, size):
     assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 409
 
 
+def test_a_cancelled_run_lists_what_was_waiting_for_its_next_try_as_failed(host):
+    given = [{"value": n, "fails": -1} for n in range(4)]
+    retry = {"max_attempts": 2, "first_interval_seconds": 3600}
+    run = host.start_map({"items": given, "max_concurrency": 4, "retry": retry})["id"]
+    host.until(lambda: len(host.marks(run).starts), lambda started: started == 4)
+    assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 202
+    shown = host.ended(run)
+    assert shown["runtimeStatus"] == "Completed"
+    outcome = shown["output"]
+    assert outcome["reason"] == "cancelled" and outcome["failed"] == 4
+    assert [entry["attempts"] for entry in outcome["results"]] == [1] * 4
+
+
 def test_progress_shows_no_key_and_no_management_url(host, tmp_path):
     gate = tmp_path / "gate"
     run = host.start_map({"items": items(4, gate=str(gate))})["id"]

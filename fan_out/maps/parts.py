@@ -83,6 +83,7 @@ class Tally:
     undone      `[start, stop)` ranges never started, in order
     stop        why there are such: "failures", "timeout", "told" (by the part above); or "slow", "full", which
                 only mean that they should be handed out anew; None if there are none
+    cut         how many of `failed` would have been tried again if nothing had stopped the part
     seconds     from the part's first turn to its last
     told        `[succeeded, failed]` already reported to the map's ledger
     """
@@ -92,6 +93,7 @@ class Tally:
     tries: list[tuple[int, int]] = field(default_factory=list)
     undone: list[tuple[int, int]] = field(default_factory=list)
     stop: str | None = None
+    cut: int = 0
     seconds: float = 0.0
     told: tuple[int, int] = (0, 0)
 
@@ -108,6 +110,7 @@ class Tally:
         self.values[start : start + len(part.values)] = part.values
         self.failed += [(start + position, error, tries) for position, error, tries in part.failed]
         self.tries += [(start + position, tries) for position, tries in part.tries]
+        self.cut += part.cut
 
     def to_output(self) -> dict[str, Any]:
         """As plain JSON values. An orchestration cannot return objects of one's own class (the extension

@@ -29,6 +29,9 @@ from fan_out.maps.request import TERMS, all_fields, checked_key, fingerprint, pa
 from fan_out.maps.run import CANCEL, Terms, run_map
 
 ORCHESTRATOR = "map_orchestrator"
+# Orchestrators that map: their progress can be asked for from the moment they are started, before they have a
+# ledger. Any other instance is known for one by its ledger.
+MAPPERS = {ORCHESTRATOR}
 _ENDED = ("Completed", "Failed", "Terminated", "Canceled")
 _SHOWN_FAILURES = 5
 _SHOWN_ERROR = 300  # characters; a custom status has room for 16 KB
@@ -57,9 +60,9 @@ async def start_map(req: func.HttpRequest, client: df.DurableOrchestrationClient
             return await client.start_new(ORCHESTRATOR, client_input={**run, "claim": claim})
 
         if key is None:
-            return _started(req, client, await start(None), _base(req, r"/start-map/?$"))
+            return started(req, client, await start(None), "/start-map")
         instance_id, _ = await started_once(client, f"start:{key}", fingerprint(body), start)
-        return _started(req, client, instance_id, _base(req, r"/start-map/?$"))
+        return started(req, client, instance_id, "/start-map")
     except BadRequest as error:
         return refusal(error)
 
@@ -188,7 +191,7 @@ async def cancel_map(req: func.HttpRequest, client: df.DurableOrchestrationClien
         raise
     note = {"cancelled_at": datetime.now(timezone.utc).isoformat()}
     await client.signal_entity(ledger_id(map_id), "note", note)
-    base = _base(req, r"/maps/[^/]*/cancel/?$")
+    base = _base(req, "/maps/[^/]*/cancel")
     return answer({"id": map_id, "phase": "cancelling", "progressGetUri": f"{base}/maps/{map_id}"}, 202)
 
 
@@ -225,7 +228,7 @@ async def redrive_map(req: func.HttpRequest, client: df.DurableOrchestrationClie
             raise BadRequest(
                 f"Map {map_id!r} was redriven by {instance_id!r}, which can be redriven itself.", status=409
             )
-        return _started(req, client, instance_id, _base(req, r"/maps/[^/]*/redrive/?$"))
+        return started(req, client, instance_id, "/maps/[^/]*/redrive")
     except BadRequest as error:
         return refusal(error)
 
@@ -240,19 +243,20 @@ def _key(req: func.HttpRequest, in_body: str | None) -> str | None:
     return in_header if in_header is not None else in_body
 
 
-def _started(
-    req: func.HttpRequest, client: df.DurableOrchestrationClient, instance_id: str, base: str
+def started(
+    req: func.HttpRequest, client: df.DurableOrchestrationClient, instance_id: str, own_path: str
 ) -> func.HttpResponse:
+    """The SDK's 202 with one link more. `own_path`: the end of the URL that was called, as a pattern."""
     response = client.create_check_status_response(req, instance_id)
     links = json.loads(response.get_body())
-    links["progressGetUri"] = f"{base}/maps/{instance_id}"
+    links["progressGetUri"] = f"{_base(req, own_path)}/maps/{instance_id}"
     headers = {name: response.headers[name] for name in ("Location", "Retry-After")}
     return answer(links, 202, headers)
 
 
 def _base(req: func.HttpRequest, own_path: str) -> str:
     """The URL of the app's routes, from the URL of this one, without its query: that may hold a key."""
-    return re.sub(own_path, "", req.url.partition("?")[0], flags=re.IGNORECASE)
+    return re.sub(f"{own_path}/?$", "", req.url.partition("?")[0], flags=re.IGNORECASE)
 
 
 async def _ledger(client: df.DurableOrchestrationClient, map_id: str) -> dict[str, Any] | None:
@@ -262,7 +266,7 @@ async def _ledger(client: df.DurableOrchestrationClient, map_id: str) -> dict[st
 
 
 def _is_map(status: Any, ledger: dict[str, Any] | None) -> bool:
-    return ledger is not None or bool(status and status.name == ORCHESTRATOR)
+    return ledger is not None or bool(status and status.name in MAPPERS)
 
 
 def _runtime(status: Any) -> str:

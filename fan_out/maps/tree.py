@@ -31,6 +31,7 @@ from fan_out.maps.parts import Part, Supply, Tally
 from fan_out.maps.settle import error_text, failed, settled
 
 STOP = "map-stop"
+STOPS = ("told", "timeout", "failures")  # what ends a part for good; anything else only means: hand out anew
 Steps = Generator[Any, Any, Tally]
 
 
@@ -75,8 +76,9 @@ def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event:
             pace.learn(child, done)
             if child.kind == "batch":
                 reporter.add(part, start, done)
-        tally.stop = _why_stop(context, part, tally, halt.is_completed) or pace.stop
-        if tally.stop in ("failures", "told", "timeout") and running and not told:
+        if tally.stop not in STOPS:
+            tally.stop = _why_stop(context, part, tally, halt.is_completed) or pace.stop
+        if tally.stop in STOPS and running and not told:
             told = True
             tell = context.call_activity(map_tell, [identity for identity, _, _ in running.values()])
             yield from settled(context, [tell])
@@ -113,8 +115,8 @@ def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event:
             waits.append(spacer)
         yield context.task_any(waits)
     tally.undone = list(supply.rest())
-    if not tally.undone and tally.stop != "failures":
-        tally.stop = None
+    if not tally.undone and not tally.cut:
+        tally.stop = "failures" if _too_many(part, tally) else None
     tally.seconds = (context.current_utc_datetime - began).total_seconds()
     return tally
 
@@ -176,6 +178,7 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
         if fresh < len(part.items):
             reporter.tell(None)
     tally.failed += [(position, error, tries) for _, position, tries, error in again]
+    tally.cut = len(again)
     tally.undone = [(fresh, len(part.items))] if fresh < len(part.items) else []
     tally.seconds = (context.current_utc_datetime - began).total_seconds()
     tally.told = reporter.told
@@ -204,13 +207,15 @@ async def _tell(client: df.DurableOrchestrationClient, instance: str) -> bool:
 
 
 def _why_stop(context: df.DurableOrchestrationContext, part: Part, tally: Tally, told: bool) -> str | None:
-    if part.patience is not None and len(tally.failed) > part.patience:
-        return "failures"
     if told:
         return "told"
     if part.job.deadline and context.current_utc_datetime >= datetime.fromisoformat(part.job.deadline):
         return "timeout"
-    return None
+    return "failures" if _too_many(part, tally) else None
+
+
+def _too_many(part: Part, tally: Tally) -> bool:
+    return part.patience is not None and len(tally.failed) > part.patience
 
 
 def _given(part: Part, position: int) -> Any:
