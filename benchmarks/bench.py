@@ -9,12 +9,13 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 from benchmarks import figures, report
-from benchmarks.cases import CASES, EFFORT, FAN_OUT, Effort, Measured, measure, measure_at_once
+from benchmarks.cases import CASES, EFFORT, FAN_OUT, Case, Effort, Measured, measure, measure_at_once
 from benchmarks.client import Connection, RunFailed
-from benchmarks.host import scratch, serving
+from benchmarks.host import Host, scratch, serving
 from benchmarks.report import Results
 from benchmarks.worker import Worker
 
@@ -79,35 +80,34 @@ def _options() -> argparse.Namespace:
 
 
 def _own(options: argparse.Namespace, work: Path, floor: Worker) -> Results:
-    """All of it, each part on hosts of its own."""
+    """All of it, each part on hosts of its own; the smoke run, which measures nothing, shares one."""
     profile: str = options.profile
     effort, full, smoke = EFFORT[profile], profile == "full", profile == "smoke"
     results = Results(command="make bench" if full else f"python -m benchmarks.bench --{profile}", machine=[])
-    database = None
-    if "fan-out" in options.only:
-        with serving(work, "fan-out") as host:
-            results.fan_out = _fan_outs(profile, effort, host.origin, "", floor)
-        database = work / "fan-out.db"
-    if "cases" in options.only:
-        for case in CASES:
-            with serving(work, case.name) as host:
-                results.cases += _sizes(
-                    case.sizes[profile],
-                    lambda n, case=case: measure(case, n, effort, Connection(host.origin), floor),
-                )
-            database = work / f"{case.name}.db"
-    if "sleepers" in options.only:
-        count, repeats = (1_000, 2) if full else (20, 1) if smoke else (300, 1)
-        with serving(work, "sleepers", threads=POOL) as host:
-            for kind in ("async", "sync"):
-                _say(f"sleepers, {kind}")
-                results.figures.append(figures.sleeping(host.origin, "", kind, count, 0.1, repeats, floor))
+    with ExitStack() as stack:
+        shared = stack.enter_context(serving(work, "shared")) if smoke else None
+
+        def host(name: str, threads: int | None = None) -> AbstractContextManager[Host]:
+            return nullcontext(shared) if shared else serving(work, name, threads=threads)
+
+        if "fan-out" in options.only:
+            with host("fan-out") as one:
+                results.fan_out = _fan_outs(profile, effort, one.origin, "", floor)
+        if "cases" in options.only:
+            for case in CASES:
+                with host(case.name) as one:
+                    results.cases += _case(case, profile, one.origin, "", floor)
+        if "sleepers" in options.only:
+            count, repeats = (1_000, 2) if full else (20, 1) if smoke else (300, 1)
+            with host("sleepers", threads=POOL) as one:
+                for kind in ("async", "sync"):
+                    _say(f"sleepers, {kind}")
+                    results.figures.append(figures.sleeping(one.origin, "", kind, count, 0.1, repeats, floor))
     if "start" in options.only:
         _say("starting")
-        results.figures += figures.starting(work, 9 if full else 1 if smoke else 3)
-        results.figures += figures.starting_full(
-            work, 100_000 if full else 100 if smoke else 10_000, 1 if smoke else 3
-        )
+        results.figures += figures.starting(work, 9 if full else 0 if smoke else 3)
+        instances = 100_000 if full else 100 if smoke else 10_000
+        results.figures += figures.starting_full(work, instances, 1 if smoke else 5)
     if "idle" in options.only:
         _say("waiting instances")
         results.figures += figures.idling(
@@ -118,7 +118,7 @@ def _own(options: argparse.Namespace, work: Path, floor: Worker) -> Results:
         results.mapped = figures.mapping(work, MAPS[profile], floor)
         if not results.mapped:
             results.left_out.append(f"the map: the app of this repository has no POST {figures.MAP_ROUTE}")
-    results.machine = report.machine(work, database)
+    results.machine = report.machine(work, next(work.glob("*.db"), None))
     return results
 
 
@@ -133,10 +133,7 @@ def _url(options: argparse.Namespace, work: Path, floor: Worker) -> Results:
         results.fan_out = _fan_outs(profile, effort, options.url, options.key, floor)
     if "cases" in options.only:
         for case in CASES:
-            results.cases += _sizes(
-                case.sizes[profile],
-                lambda n, case=case: measure(case, n, effort, Connection(options.url, options.key), floor),
-            )
+            results.cases += _case(case, profile, options.url, options.key, floor)
     if "sleepers" in options.only:
         for kind in ("async", "sync"):
             results.figures.append(figures.sleeping(options.url, options.key, kind, 1_000, 0.1, 1, floor))
@@ -150,6 +147,13 @@ def _fan_outs(profile: str, effort: Effort, origin: str, key: str, floor: Worker
     connection.close()
     _say(f"{AT_ONCE[profile]} fan-outs of 5 at once")
     return [*measured, measure_at_once(AT_ONCE[profile], 5, effort, origin, key, floor)]
+
+
+def _case(case: Case, profile: str, origin: str, key: str, floor: Worker) -> list[Measured]:
+    connection = Connection(origin, key)
+    measured = _sizes(case.sizes[profile], lambda n: measure(case, n, EFFORT[profile], connection, floor))
+    connection.close()
+    return measured
 
 
 def _sizes(sizes: tuple[int, ...], one: Callable[[int], Measured]) -> list[Measured]:

@@ -22,7 +22,7 @@ import json
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -239,7 +239,7 @@ def load_app() -> dict[str, Replay]:
     return {f.get_function_name(): f.get_user_function() for f in module.app.get_functions()}
 
 
-def measure() -> Iterator[dict[str, Any]]:
+def measure() -> Generator[dict[str, Any], dict[str, Any], None]:
     """Answer each question with the median of `times` runs and the output of the last."""
     warnings.simplefilter("ignore")
     app = load_app()

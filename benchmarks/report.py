@@ -106,7 +106,8 @@ def _multiples(peers: dict[str, Any]) -> str:
 
 
 def _cases(cases: list[Measured]) -> str:
-    rows, first = [], {}
+    rows: list[list[str]] = []
+    first: dict[str, float] = {}
     for m in cases:
         smallest = first.setdefault(m.case, m.own_per_item)
         growth = f"{m.own_per_item / smallest:.2f} x" if m.own_per_item != smallest and smallest > 0 else ""
