@@ -101,6 +101,7 @@ class UserThreads:
     def _work(self) -> None:
         while (work := self._queue.get()) is not None:
             contextvars.Context().run(work)
+            del work  # or its instance would live until the next one comes
 
     def _serve_loop(self) -> None:
         asyncio.set_event_loop(self.loop)

@@ -76,6 +76,7 @@ class Writer:
                     self._loop.call_soon_threadsafe(self._tell, group, outcomes, news)
                 except RuntimeError:  # the loop is closed: nobody waits for the answers any more
                     return
+                del group, outcomes, news  # or they would live until the next commit
             if ends:
                 return
 
