@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,6 +18,8 @@ SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x64666873  # "dfhs": tells our files from other people's databases
 #: From version n to n + 1, in order; empty while there is one version.
 _MIGRATIONS: dict[int, str] = {}
+#: How long another program, a sqlite3 shell for one, may hold the file.
+BUSY_SECONDS = 10.0
 
 
 class Lock:
@@ -25,6 +27,11 @@ class Lock:
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(database.name + ".lock")
+        while not self._take(database):
+            pass
+
+    def _take(self, database: Path) -> bool:
+        """False if the host before us has just removed the file that we have locked."""
         try:
             self._handle = open(self._path, "a+")
         except OSError as error:
@@ -39,20 +46,34 @@ class Lock:
                 f"{database} is in use by another host{f' (process {owner})' if owner else ''}: stop it, "
                 "or give this one a file of its own with --db."
             ) from None
+        if not _is_at(self._handle.fileno(), self._path):
+            self._handle.close()
+            return False
         self._handle.truncate(0)
         self._handle.write(str(os.getpid()))
         self._handle.flush()
+        return True
 
     def release(self) -> None:
-        self._path.unlink(missing_ok=True)
-        self._handle.close()
+        if sys.platform == "win32":  # pragma: no cover
+            self._handle.close()
+            with suppress(OSError):  # the next host has it open already
+                self._path.unlink()
+        else:
+            self._path.unlink(missing_ok=True)
+            self._handle.close()
 
 
 if sys.platform == "win32":  # pragma: no cover
     import msvcrt
 
     def _lock(descriptor: int) -> None:
+        # Far behind the end: what is locked cannot even be read, and the owner's number shall be.
+        os.lseek(descriptor, 1 << 20, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _is_at(descriptor: int, path: Path) -> bool:
+        return True  # an open file cannot be removed
 
 else:
     import fcntl
@@ -60,31 +81,48 @@ else:
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def _is_at(descriptor: int, path: Path) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), path.stat())
+        except FileNotFoundError:
+            return False
+
 
 def connect(target: str, *, durable: bool) -> sqlite3.Connection:
     """A connection in autocommit mode, for whichever thread uses it (the store sees to one at a time)."""
-    connection = sqlite3.connect(target, isolation_level=None, check_same_thread=False, cached_statements=256)
-    connection.execute("PRAGMA busy_timeout = 10000")  # a sqlite3 shell may hold the file for a moment
+    connection = sqlite3.connect(
+        target, BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
     connection.execute("PRAGMA cache_size = -32000")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 
-def open_database(database: Path) -> sqlite3.Connection:
-    """The writer's connection to a file that is there and up to date. DatabaseError with a sentence otherwise."""
+def check(database: Path) -> None:
+    """Make its folder. DatabaseError for a file that nobody needs to lock or to open to know better."""
     try:
         database.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatabaseError(f"The folder {database.parent} cannot be made: {error.strerror}.") from None
     if database.is_dir():
         raise DatabaseError(f"{database} is a folder, not a database file.")
+    # SQLite would open it, fail at the first write, and leave read-only files of its own beside it.
+    if database.exists() and not os.access(database, os.W_OK):
+        raise DatabaseError(explain(sqlite3.OperationalError("readonly"), str(database)))
+
+
+def open_database(database: Path) -> sqlite3.Connection:
+    """The writer's connection to a file that is there and up to date. DatabaseError with a sentence otherwise."""
     try:
         with ExitStack() as undo:
             connection = undo.enter_context(closing(connect(str(database), durable=True)))
             prepare(connection, str(database), "WAL")
-            # A file that is read-only opens like any other; this is where SQLite says so.
-            connection.execute("BEGIN IMMEDIATE")
+            for (table,) in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+            ).fetchall():
+                connection.execute(f"SELECT 1 FROM {table} LIMIT 1")  # damage that can be seen for nothing
+            connection.execute("BEGIN IMMEDIATE")  # somebody else may be writing
             connection.execute("ROLLBACK")
             undo.pop_all()
     except sqlite3.Error as error:

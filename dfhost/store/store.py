@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -167,27 +167,24 @@ class Store:
 
     def open(self) -> None:
         """DatabaseError if the file cannot be used. Must be called in the loop that will use the store."""
-        if self.path is None:
-            connection = db.connect(":memory:", durable=False)
-            db.prepare(connection, "memory")
-            self._reader, self._guard = connection, threading.Lock()
-        else:
-            if not self.path.is_dir():
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as undo:
+            if self.path is None:
+                connection = undo.enter_context(closing(db.connect(":memory:", durable=False)))
+                db.prepare(connection, "memory")
+                self._reader, self._guard = connection, threading.Lock()
+            else:
+                db.check(self.path)
                 self._lock = db.Lock(self.path)
-            try:
-                connection = db.open_database(self.path)
-                self._reader = db.connect(str(self.path), durable=True)
+                undo.callback(self._lock.release)
+                connection = undo.enter_context(closing(db.open_database(self.path)))
+                self._reader = undo.enter_context(closing(db.connect(str(self.path), durable=True)))
                 self._reader.execute("PRAGMA query_only = ON")
-            except DatabaseError:
-                if self._lock:
-                    self._lock.release()
-                raise
-        self._connection = connection
-        self._writer = Writer(connection, str(self.path or "memory"), self._guard)
-        self._writer.collect = self._outgoing
-        self._seq = connection.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()[0]
-        self._writer.start()
+            self._connection = connection
+            self._writer = Writer(connection, str(self.path or "memory"), self._guard)
+            self._writer.collect = self._outgoing
+            self._seq = connection.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()[0]
+            self._writer.start()
+            undo.pop_all()
 
     def close(self) -> None:
         self._writer.stop()
