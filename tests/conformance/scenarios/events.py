@@ -6,7 +6,7 @@ import asyncio
 import re
 from typing import Any
 
-from ..scene import WITH_HISTORY, Answer, Scene, has_event, short
+from ..scene import WITH_HISTORY, Answer, Scene, has_event, is_, short
 from . import basic, corner, first
 
 
@@ -118,9 +118,7 @@ async def event_names(scene: Scene) -> Any:
             raised = await scene.told("raise", {"n": name}, id=instance_id, event=name)
         else:
             raised = await scene.event(instance_id, name, {"n": name})
-        if accepted(raised):  # under this name or another one: it comes into the history
-            await scene.until_event(instance_id, "EventRaised")
-        now = short(await scene.get(instance_id))
+        now = short(await caught_up(scene, instance_id))
         await scene.tidy(instance_id)
         return {"raise": nameless(raised), "status": now["runtimeStatus"], "output": now["output"]}
 
@@ -131,8 +129,12 @@ async def event_names(scene: Scene) -> Any:
     return dict(await asyncio.gather(*(both(name) for name in NAMES)))
 
 
-def accepted(raised: Answer) -> bool:
-    return raised.get("status") == 202 or "returned" in raised
+async def caught_up(scene: Scene, instance_id: str) -> Answer:
+    """Its status once all that was raised has been processed: what is sent later has been."""
+    await scene.post(instance_id, "suspend")
+    await scene.until(instance_id, is_("Suspended", "Completed"))
+    await scene.post(instance_id, "resume")
+    return await scene.until(instance_id, is_("Running", "Completed"))
 
 
 def nameless(raised: Answer) -> Answer:
