@@ -129,8 +129,11 @@ class BatchResult:
     failures: tuple[str, ...] = ()
 
 
-def batch(entity_id: str, state: str | None, requests: Sequence[str]) -> Batch:
-    """The entity trigger for these requests. `state`: the stored text, None if there never was one."""
+def batch(entity_id: str, exists: bool, state: str | None, requests: Sequence[str]) -> Batch:
+    """The entity trigger for these requests. `exists`, `state`: what the last batch has left, if there was one.
+
+    A destroyed entity comes with the state ``null`` and as not existing (recorded).
+    """
     entity = EntityId.parse(entity_id)
     parsed = tuple(json.loads(request) for request in requests)
     operations = ",".join(
@@ -138,11 +141,10 @@ def batch(entity_id: str, state: str | None, requests: Sequence[str]) -> Batch:
         f'"isSignal":{"true" if r.get("signal") else "false"},"id":{quote(r["id"])}}}'
         for r in parsed
     )
-    exists = state is not None and state != "null"
     trigger = (
         f'{{"self":{{"name":{quote(entity.name)},"key":{quote(entity.key)}}},'
         f'"exists":{"true" if exists else "false"},'
-        f'"state":{quote(state) if exists and state is not None else "null"},"batch":[{operations}]}}'
+        f'"state":{"null" if state is None else quote(state)},"batch":[{operations}]}}'
     )
     return Batch(entity, trigger, parsed)
 
@@ -183,6 +185,11 @@ def scheduler_state(exists: bool, state: str | None) -> str:
 
 #: The custom status of an entity that exists; lists show no others (recorded).
 EXISTS = '{"entityExists":true}'
+
+
+def stored_exists(input: str | None) -> bool:
+    """Whether the entity said, after its last batch, that it exists."""
+    return input is not None and input.startswith('{"exists":true')
 
 
 def stored_state(input: str | None) -> str | None:

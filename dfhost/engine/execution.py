@@ -128,7 +128,7 @@ class Execution:
     """A generation of an instance. Not thread-safe: one episode at a time."""
 
     def __init__(self, past: Iterable[Event] = ()) -> None:
-        """`past`: the stored history. A fresh execution has none; its first arrival is EXECUTION_STARTED."""
+        """`past`: the history as stored. A fresh execution has none; its first arrival is EXECUTION_STARTED."""
         self.past: list[Event] = []
         self.program = Program()
         self.reply: Reply | None = None
@@ -235,7 +235,7 @@ class Execution:
             episode.held_back = f"{act.describe(held[0])} waits for {act.describe(waiting.action)}"
         if episode.events:
             episode.events.append(h.orchestrator_completed(at))
-        episode.texts = self._remember(episode.events)
+        episode.texts = self._add(episode.events)
         return episode
 
     def _complete(self, episode: Episode, reply: Reply, at: str) -> None:
@@ -258,7 +258,7 @@ class Execution:
         reason, details = verdict
         done = h.execution_completed(at, self.program.next_id, "Failed", reason)
         events = [*fresh, *self._undone_timers(at), done, h.orchestrator_completed(at)]
-        texts = self._remember(events)
+        texts = self._add(events)
         return Episode(
             events=events,
             status="Failed",
@@ -399,7 +399,7 @@ class Execution:
             parent=self._parent_json,
             generation=None,
         )
-        return Execution(h.generation(at, started, self.program.carried))
+        return Execution(event.played() for event in h.generation(at, started, self.program.carried))
 
     # -- what an arrival stirs -------------------------------------------------------------------------------
 
@@ -465,18 +465,20 @@ class Execution:
 
     # -- memory ----------------------------------------------------------------------------------------------
 
-    def _remember(self, events: Iterable[Event]) -> list[str]:
-        """`events` are the past from now on; their texts as a later episode sees them."""
+    def _add(self, events: Iterable[Event]) -> list[str]:
+        """These events are the past from now on; their texts as a later episode sees them."""
+        return self._remember([event.played() for event in events])
+
+    def _remember(self, past: Iterable[Event]) -> list[str]:
         texts = []
-        for event in events:
+        for event in past:
             if event.kind == h.EXECUTION_STARTED:
                 self._introduce(event)
             elif event.kind == h.EVENT_SENT:
                 sent = json.loads(event.text)
                 self._post_marks.recall(sent["InstanceId"], sent["Input"])
-            played = event.played()
-            self.past.append(played)
-            texts.append(played.text)
+            self.past.append(event)
+            texts.append(event.text)
         self._texts += texts
         return texts
 

@@ -125,7 +125,12 @@ class Entities:
     # -- a batch, in the user's threads ----------------------------------------------------------------------
 
     def _run(self, entity: _Entity, letters: list[Letter]) -> None:
-        work = en.batch(entity.entity_id, en.stored_state(entity.input), [letter.text for letter in letters])
+        work = en.batch(
+            entity.entity_id,
+            en.stored_exists(entity.input),
+            en.stored_state(entity.input),
+            [letter.text for letter in letters],
+        )
         name = work.entity.name
         began = time.perf_counter()
         self._journal.started(name, "entity", entity.entity_id)
@@ -162,7 +167,7 @@ class Entities:
                 exists = result.exists
             else:  # the function could not answer: the state stays as it was
                 input = one.entity.input or en.scheduler_state(False, None)
-                exists = input.startswith('{"exists":true')
+                exists = en.stored_exists(input)
             self._store.commit_batch(
                 one.entity.entity_id,
                 at=at,

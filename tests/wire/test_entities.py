@@ -27,14 +27,15 @@ def request(operation: JsonObject) -> str:
 @each_tape
 def test_batches_are_the_recorded_ones(tape: Path) -> None:
     """Each entity's state goes from one batch's reply into the next one's trigger."""
-    states: dict[str, str | None] = {}
+    left: dict[str, tuple[bool, str | None]] = {}
     for taken in read(tape):
         trigger = taken["trigger"]
         entity_id = f"@{trigger['self']['name']}@{trigger['self']['key']}"
         requests = [request(operation) for operation in trigger["batch"]]
-        batch = entities.batch(entity_id, states.get(entity_id), requests)
+        batch = entities.batch(entity_id, *left.get(entity_id, (False, None)), requests)
         assert in_order(json.loads(batch.trigger)) == in_order(trigger)
-        states[entity_id] = entities.conclude(batch, json.dumps(taken["reply"])).state
+        result = entities.conclude(batch, json.dumps(taken["reply"]))
+        left[entity_id] = result.exists, result.state
 
 
 @each_tape
@@ -43,7 +44,8 @@ def test_every_call_of_a_batch_is_answered(tape: Path) -> None:
     for taken in read(tape):
         trigger, reply = taken["trigger"], taken["reply"]
         entity_id = f"@{trigger['self']['name']}@{trigger['self']['key']}"
-        batch = entities.batch(entity_id, trigger["state"], [request(one) for one in trigger["batch"]])
+        requests = [request(one) for one in trigger["batch"]]
+        batch = entities.batch(entity_id, trigger["exists"], trigger["state"], requests)
         answers = entities.conclude(batch, json.dumps(reply)).answers
         expected = [
             (one["id"], result["result"], "Error" if result["isError"] else None)
