@@ -12,6 +12,7 @@ from dfhost.app.client import RPC, WEBHOOKS, client_json
 from dfhost.app.functions import App
 from dfhost.app.loader import load_app
 from dfhost.app.schedule import Timers
+from dfhost.app.sdk import close_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.engine.execution import Options
 from dfhost.errors import DatabaseError
@@ -62,6 +63,7 @@ class Host:
             for pool in (threads, episodes):
                 pool.start()
                 stack.callback(pool.stop)
+            stack.push_async_callback(threads.run_async, close_client_session)
             store = Store(self._database)
             store.open()
             stack.callback(store.close)

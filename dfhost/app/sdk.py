@@ -33,6 +33,16 @@ _HANDLE_CODE = Orchestrator.create(_ANY_FUNCTION).__code__
 warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
 
 
+async def close_client_session() -> None:
+    """Close the HTTP session that the SDK's clients share; on the users' loop, to which it belongs."""
+    from azure.durable_functions.models.utils import http_utils
+
+    # The SDK closes it in an atexit handler only, too late for whoever runs a host inside another program.
+    close = getattr(http_utils, "_close_session", None)
+    if close is not None:
+        await close()
+
+
 class _Notes:
     """What was seen during one replay."""
 
