@@ -1,4 +1,4 @@
-"""Which host is tested, and its answers: every scenario of the session is played once, many at a time."""
+"""Which host is tested, and its answers: every scenario that a test asks for is played once, many at a time."""
 
 from __future__ import annotations
 
