@@ -174,3 +174,5 @@ if __name__ == "__main__":
         main()
     except (RunFailed, RuntimeError, OSError, json.JSONDecodeError) as error:
         sys.exit(f"benchmark stopped: {error}")
+    except KeyboardInterrupt:
+        sys.exit("benchmark stopped")

@@ -127,3 +127,5 @@ if __name__ == "__main__":
         main()
     except (RunFailed, RuntimeError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"bench-peers stopped: {error}")
+    except KeyboardInterrupt:
+        sys.exit("bench-peers stopped")
