@@ -89,7 +89,8 @@ class Activities:
         while self._async and self._turns + self._awaiting < self._limit:
             self._awaiting += 1
             self._threads.spawn(partial(self._run_async, self._async.popleft()))
-        wanted = min(len(self._plain), self._threads.size)
+        # Those who have their turn may be held up in what they run: whatever waits gets a thread of its own.
+        wanted = min(self._turns + len(self._plain), self._threads.size)
         while self._turns < wanted and self._turns + self._awaiting < self._limit:
             self._turns += 1
             self._threads.post(self._take_turn)
