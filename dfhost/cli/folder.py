@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dfhost.errors import AppError, DatabaseError
@@ -26,6 +28,20 @@ def open_folder(folder: Path) -> tuple[Path, Settings]:
     if (runtime := os.environ["FUNCTIONS_WORKER_RUNTIME"]).lower() != "python":
         raise AppError(f'FUNCTIONS_WORKER_RUNTIME is "{runtime}": dfhost runs Python apps only.')
     return root, settings
+
+
+@contextmanager
+def working_in(root: Path) -> Iterator[None]:
+    """Meanwhile `root` is the working directory, as it is for the real worker: apps open files by relative paths.
+
+    Paths of the command line are to be absolute by then.
+    """
+    before = Path.cwd()
+    os.chdir(root)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def database_file(options: argparse.Namespace, root: Path, settings: Settings) -> Path | None:

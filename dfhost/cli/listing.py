@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from dfhost.app.functions import App, Function
 from dfhost.cli.style import Style
@@ -12,10 +10,9 @@ from dfhost.cli.style import Style
 _POLLED = {"http", "orchestration", "activity", "entity", "timer"}
 
 
-def listing(app: App, url: str, route_prefix: str, database: Path | None, style: Style) -> str:
-    """Text ready to print. `url`: http://localhost:7071."""
-    where = _short(database) if database else "memory: nothing outlives this process"
-    lines = [f"Task hub in {where}", "", style("Functions:", "bold"), ""]
+def listing(app: App, url: str, route_prefix: str, place: str, style: Style) -> str:
+    """Text ready to print. `url`: http://localhost:7071; `place`: where the task hub is."""
+    lines = [f"Task hub in {place}", "", style("Functions:", "bold"), ""]
     http = [_http(function, url, route_prefix, style) for function in app.http_functions]
     others = [_other(function, style) for function in app.functions if function.kind != "http"]
     lines += [*http, *([""] if http and others else []), *others]
@@ -56,11 +53,3 @@ def _methods(function: Function) -> list[str]:
 def _path(function: Function, route_prefix: str) -> str:
     route = str(function.trigger.get("route") or function.name).strip("/")
     return f"/{route_prefix}/{route}" if route_prefix else f"/{route}"
-
-
-def _short(path: Path) -> str:
-    """Relative where that is shorter."""
-    try:
-        return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-    except ValueError:  # another drive
-        return str(path)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfhost.cli.console import Console
-from dfhost.cli.folder import existing_parent, open_folder
+from dfhost.cli.folder import existing_parent, open_folder, working_in
 from dfhost.cli.users import UserOutput, user_level
 from dfhost.errors import HostError
 
@@ -38,7 +38,8 @@ def run(options: argparse.Namespace) -> int:
     database = existing_parent(options.db) if options.db else None
     with _reserved_stdout() as stdout:
         console = Console(sys.stderr, verbose=options.verbose, calls=options.verbose)
-        with console, UserOutput(console, user_level(settings.log_levels, options.verbose, options.quiet)):
+        said = UserOutput(console, user_level(settings.log_levels, options.verbose, options.quiet))
+        with console, said, working_in(root):
             # By far the slowest import: mistakes in the command and the settings are told before it.
             from dfhost.cli.conversation import converse
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 
 from dfhost.cli.broken import Broken
 from dfhost.cli.console import Console
-from dfhost.cli.folder import database_file, open_folder
+from dfhost.cli.folder import database_file, open_folder, working_in
 from dfhost.cli.signals import Stop
 from dfhost.cli.users import UserOutput, user_level
 from dfhost.settings import Settings, enter_environment
@@ -24,14 +25,22 @@ def start(options: argparse.Namespace) -> int:
     port = options.port if options.port is not None else settings.port or DEFAULT_PORT
     address = options.address or settings.address or "127.0.0.1"
     enter_environment({"WEBSITE_HOSTNAME": f"localhost:{port}"})
+    place = _place(database)
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
-    with console, UserOutput(console, user_level(settings.log_levels, options.verbose, options.quiet)):
-        asyncio.run(_serve(root, settings, database, port, address, console))
+    said = UserOutput(console, user_level(settings.log_levels, options.verbose, options.quiet))
+    with console, said, working_in(root):
+        asyncio.run(_serve(root, settings, database, place, port, address, console))
     return 0
 
 
 async def _serve(
-    root: Path, settings: Settings, database: Path | None, port: int, address: str, console: Console
+    root: Path,
+    settings: Settings,
+    database: Path | None,
+    place: str,
+    port: int,
+    address: str,
+    console: Console,
 ) -> None:
     stop = Stop()
     broken = Broken()
@@ -49,7 +58,7 @@ async def _serve(
         on_failure=broken.happened,
     ) as host:
         console.name_width(max((len(function.name) for function in host.app.functions), default=0))
-        console.write(listing(host.app, host.url, settings.route_prefix, database, console.style))
+        console.write(listing(host.app, host.url, settings.route_prefix, place, console.style))
         for note in (*settings.notes, *host.app.notes):
             console.note(note)
         if console.verbose and settings.without_effect:
@@ -62,3 +71,13 @@ async def _serve(
             console.say("", f"Finishing what runs: {running}. Press ctrl-C again to leave at once.")
         await broken.unless(host.drain())
     console.say("", "Stopped." + (" What is not finished goes on at the next start." if database else ""))
+
+
+def _place(database: Path | None) -> str:
+    """Where the task hub is, for a reader in the present folder: relative where that is shorter."""
+    if database is None:
+        return "memory: nothing outlives this process"
+    try:
+        return os.path.relpath(database) if database.is_relative_to(Path.cwd()) else str(database)
+    except ValueError:  # another drive
+        return str(database)
