@@ -109,7 +109,9 @@ def test_keys_are_read_in_any_case_and_numbers_as_texts(tmp_path: Path) -> None:
 
 
 def test_comments_and_trailing_commas_are_read_as_azure_does(tmp_path: Path) -> None:
-    text = '{ // one\n "version": "2.0", /* two\n lines */ "extensions": {"http": {"routePrefix": "a//b",},},\n}'
+    text = (
+        '{ // one\n "version": "2.0", /* two\n lines */ "extensions": {"http": {"routePrefix": "a//b",},},\n}'
+    )
     text = "\ufeff" + text  # a byte order mark, as Visual Studio writes it
     assert read(tmp_path, text).route_prefix == "a//b"
 
@@ -140,6 +142,23 @@ def test_a_hub_name_may_come_from_an_app_setting(tmp_path: Path) -> None:
     local = {"IsEncrypted": False, "Values": {"HUB": "Blue"}}
     assert read(tmp_path, durable(hubName="%hub%Hub"), local).hub == "BlueHub"
     assert read(tmp_path, durable(hubName="%hub%Hub"), local, HUB="Green").hub == "GreenHub"
+
+
+@pytest.mark.parametrize(
+    ("written", "hub"), [("%TASKHUB_NAME%", "TASKHUBNAME"), ("shop%STAGE%", "shopSTAGE"), ("%1%", "t1Hub")]
+)
+def test_a_setting_that_is_not_here_lends_the_hub_its_own_name_and_that_is_said(
+    tmp_path: Path, written: str, hub: str
+) -> None:
+    settings = read(tmp_path, durable(hubName=written))
+    assert settings.hub == hub
+    [note] = settings.notes
+    assert written in note and f'"{hub}" here' in note and "no app setting" in note
+
+
+def test_other_storage_providers_have_other_rules_for_the_hubs_name(tmp_path: Path) -> None:
+    host = durable(hubName="TASKHUB_NAME-2", storageProvider={"type": "azureManaged"})
+    assert read(tmp_path, host).hub == "TASKHUB_NAME-2"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +264,7 @@ def test_broken_json_is_told_with_line_and_column(
         (durable(hubName="my-hub"), '"my-hub"; it has to be 3 to 45 letters and digits'),
         (durable(hubName="7up"), "a letter first"),
         (durable(hubName="x" * 46), "3 to 45"),
-        (durable(hubName="%NOWHERE%"), 'app setting "NOWHERE"'),
+        (durable(hubName="my hub", storageProvider={"type": "azureManaged"}), "letters, digits, - and _"),
         (
             durable(maxConcurrentActivityFunctions=0),
             "maxConcurrentActivityFunctions has to be a whole number",

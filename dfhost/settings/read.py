@@ -82,10 +82,11 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
     timeout = host.span("functionTimeout", timedelta(minutes=30))
     storage = f"{DURABLE}.storageProvider"
     provider = host.text(f"{storage}.type", "AzureStorage")
-    if provider.lower() not in ("azurestorage", "azure_storage"):
+    on_storage = provider.lower() in ("azurestorage", "azure_storage")
+    if not on_storage:
         notes.append(f"storageProvider.type is {provider}; here the task hub is a SQLite file all the same.")
     found = Settings(
-        hub=_hub(host, lower),
+        hub=_hub(host, lower, on_storage, notes),
         connection=host.text(f"{storage}.connectionName", "")
         or host.text(f"{storage}.connectionStringName", "")  # the name before extension 2.5
         or "Storage",
@@ -136,20 +137,30 @@ def _host_json(file: Path, notes: list[str]) -> Document:
     return document
 
 
-def _hub(host: HostJson, app_settings: Mapping[str, str]) -> str:
-    """The hub's name, `%Setting%` resolved. Rule: AzureStorageOptions, 3 to 45 letters and digits."""
+def _hub(host: HostJson, app_settings: Mapping[str, str], on_storage: bool, notes: list[str]) -> str:
+    """The hub's name, `%Setting%` resolved. Rule: AzureStorageOptions, 3 to 45 letters and digits.
+
+    Other storage providers have rules of their own; here the name only has to do for a file. A setting that is
+    not here stops the real host. Published apps come without their local.settings.json, though, and a hub is
+    only a name: its own is taken, and said.
+    """
     key = f"{DURABLE}.hubName"
-    name = host.text(key, "")
+    written = name = host.text(key, "")
     if not name:
         return _sanitised(app_settings.get("website_site_name", "TestHubName"))
-    for setting in re.findall("%([^%]+)%", name):
-        if setting.lower() not in app_settings:
-            raise host.wrong(
-                key, f'a name: there is no app setting "{setting}" (local.settings.json, Values)'
-            )
-        name = name.replace(f"%{setting}%", app_settings[setting.lower()])
-    if not re.fullmatch("[A-Za-z][A-Za-z0-9]{2,44}", name):
+    wanted = re.findall("%([^%]+)%", name)
+    for setting in wanted:
+        name = name.replace(f"%{setting}%", app_settings.get(setting.lower(), setting))
+    if missing := [setting for setting in wanted if setting.lower() not in app_settings]:
+        name = _sanitised(name)
+        notes.append(
+            f'host.json calls the task hub "{written}", and there is no app setting {" or ".join(missing)} '
+            f'(local.settings.json, Values): it is "{name}" here.'
+        )
+    if on_storage and not re.fullmatch("[A-Za-z][A-Za-z0-9]{2,44}", name):
         raise host.wrong(key, f'is "{name}"; it has to be 3 to 45 letters and digits, a letter first')
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise host.wrong(key, f'is "{name}"; it has to be letters, digits, - and _, 64 at most')
     return name
 
 
