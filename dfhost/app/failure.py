@@ -1,7 +1,7 @@
 """What is told of an exception that user code raised: its text and the user's part of the traceback.
 
 The two texts are those that the real worker hands to its host (`RpcException.message`, `.stack_trace`); only
-this host's own frames are cut from the front. Pure.
+this host's own frames are left out. Pure.
 """
 
 from __future__ import annotations
@@ -43,12 +43,10 @@ def user_traceback(error: BaseException) -> TracebackType | None:
 
 
 def _stack(error: BaseException) -> StackSummary:
+    # This host also stands between the SDK and an orchestrator. The import system's frames say nothing.
+    left_out = (_OURS, "<frozen importlib") if isinstance(error, ModuleNotFoundError) else (_OURS,)
     stack = extract_tb(user_traceback(error))
-    if isinstance(error, ModuleNotFoundError):  # as the worker: the import system's frames say nothing
-        stack = StackSummary.from_list(
-            [frame for frame in stack if not frame.filename.startswith("<frozen importlib")]
-        )
-    return stack
+    return StackSummary.from_list([frame for frame in stack if not frame.filename.startswith(left_out)])
 
 
 def _is_ours(traceback: TracebackType) -> bool:
