@@ -78,6 +78,16 @@ async def test_blocked_threads_stall_neither_clients_nor_replays(
         assert await host.completed(blocked) == ["now", "after"]
 
 
+async def test_what_comes_later_does_not_queue_behind_what_blocks(gates: ModuleType) -> None:
+    async with hosting(max_activities=4) as host:
+        blocked = [await host.start("fan", {"activity": "stop", "inputs": [n]}) for n in ("a", "b", "c")]
+        await gates.arrivals("c")
+        for n in range(3):
+            assert await host.run("fan", {"activity": "echo", "inputs": [n]}) == [n]
+        gates.open("a", "b", "c")
+        assert [await host.completed(each) for each in blocked] == [["a"], ["b"], ["c"]]
+
+
 @pytest.mark.parametrize("limit", [1, 2])
 async def test_never_more_episodes_than_host_json_allows(gates: ModuleType, limit: int) -> None:
     gates.open("work")

@@ -1,0 +1,81 @@
+"""User code that misbehaves: the host stays, the instance says what happened, the others go on."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+from hosting import hosting
+
+WORDS = {
+    "exit": "SystemExit: 3",
+    "interrupt": "KeyboardInterrupt: ",
+    "close": "GeneratorExit: ",
+    "stop": "StopIteration: done",
+    "base": "BaseException: of its own",
+}
+
+
+@pytest.mark.parametrize("activity", ["leave", "leave_async"])
+@pytest.mark.parametrize("how", WORDS)
+async def test_whatever_an_activity_raises_is_a_failure_of_its_call(activity: str, how: str) -> None:
+    said = (
+        "RuntimeError: coroutine raised StopIteration"
+        if (activity, how) == ("leave_async", "stop")
+        else WORDS[how]
+    )
+    async with hosting() as host:
+        assert await host.run("steps", [[activity, how], ["echo", "after"]]) == [
+            f"Exception: Activity function '{activity}' failed:  {said}",
+            "after",
+        ]
+        assert [entry[3] for entry in host.journal.entries if entry[:2] == ("failed", activity)] == [said]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("how", WORDS)
+async def test_whatever_an_orchestrator_raises_fails_its_instance_alone(how: str, after: bool) -> None:
+    async with hosting() as host:
+        output = await host.failed(await host.start("leaves", {"how": how, "after": after}))
+        assert output.startswith("Orchestrator function 'leaves' failed: ")
+        assert ("generator raised StopIteration" if how == "stop" else WORDS[how]) in output
+        assert "dfhost" not in output, "no traceback of ours"
+        assert await host.run("fan", {"activity": "echo", "inputs": [1, 2]}) == [1, 2]
+
+
+async def test_an_entity_that_wants_to_go_fails_its_operation_and_goes_on() -> None:
+    async with hosting() as host:
+        asked = {"entity": "counter", "key": "x", "operation": "leave"}
+        assert "an entity that wants to go" in await host.run("calls_entity", asked)
+        asked = {"entity": "counter", "key": "x", "operation": "add", "input": 5}
+        assert await host.run("calls_entity", asked) == 5
+
+
+async def test_an_orchestrator_that_never_yields_stops_nobody_and_can_be_terminated(
+    gates: ModuleType,
+) -> None:
+    async with hosting() as host:
+        spinning = await host.start("spins")
+        await gates.arrivals("spins")
+        assert await host.run("fan", {"activity": "echo", "inputs": [1, 2]}) == [1, 2]
+        assert (await host.status(spinning))["runtimeStatus"] == "Running"
+        await host.tell(spinning, "terminate", reason="enough")
+        told = await host.status(spinning)
+        assert (told["runtimeStatus"], told["output"]) == ("Terminated", "enough")
+        gates.open("spin")
+        assert await host.run("fan", {"activity": "echo", "inputs": [3]}) == [3]
+        assert (await host.status(spinning))["output"] == "enough"
+
+
+async def test_an_orchestrator_that_asks_for_ever_more_ends_at_the_limit() -> None:
+    async with hosting(max_actions=40) as host:
+        output = await host.failed(await host.start("steps", [["echo", n] for n in range(100)]))
+        assert output == (
+            "Orchestrator function 'steps' failed: More than 40 actions were started (maxOrchestrationActions)."
+        )
+
+
+async def test_a_big_result_passes() -> None:
+    async with hosting() as host:
+        text = "x" * 900_000
+        assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [text]
