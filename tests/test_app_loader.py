@@ -180,7 +180,44 @@ def test_no_folder_no_script_an_older_model(tmp_path: Path) -> None:
         load_app(tmp_path)
     (tmp_path / "Hello").mkdir()
     (tmp_path / "Hello" / "function.json").write_text("{}")
-    with pytest.raises(AppError, match="Python v2 programming model only"):
+    with pytest.raises(
+        AppError, match=r"an app of the Python v1 programming model .*dfhost runs v2 apps only"
+    ):
+        load_app(tmp_path)
+
+
+def test_a_library_that_is_not_there_and_where_it_belongs(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("no-such-library")
+    with pytest.raises(AppImportFailed) as caught:
+        app_of(tmp_path, "import no_such_library")
+    assert f"{sys.executable} -m pip install -r {tmp_path / 'requirements.txt'}" in str(caught.value)
+    with pytest.raises(AppImportFailed) as caught:
+        app_of(tmp_path, "1 / 0")
+    assert "pip" not in str(caught.value)
+
+
+def test_decorators_of_two_blueprints_on_one_function(tmp_path: Path) -> None:
+    body = """
+        bp = df.Blueprint()
+
+        @bp.activity_trigger(input_name="item")
+        def work(item: str) -> str: ...
+
+        @bp.durable_client_input(client_name="client")
+        @app.route()
+        async def begin(req: func.HttpRequest, client) -> None: ...
+
+        app.register_functions(bp)
+    """
+    with pytest.raises(AppError, match=r"The binding 'client' went to 'work' instead of 'begin': all decor"):
+        app_of(tmp_path, body)
+
+
+def test_a_script_in_another_folder_is_pointed_to(tmp_path: Path) -> None:
+    for folder in ("src", "apps/shop"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "function_app.py").touch()
+    with pytest.raises(AppError, match=r"no function_app\.py in .*, but in apps.shop, src: name the folder"):
         load_app(tmp_path)
 
 

@@ -23,6 +23,7 @@ import azure.functions as func
 
 from dfhost.app.failure import failure_of, user_traceback
 from dfhost.app.functions import KINDS, App, Function
+from dfhost.app.mistakes import no_script, not_installed, strayed_binding
 from dfhost.app.signature import read_signature
 from dfhost.errors import AppError
 from dfhost.journal import Journal
@@ -59,7 +60,10 @@ def load_app(root: Path, journal: Journal | None = None, only: Collection[str] =
     disabled: list[str] = []
     wanted = {name.lower() for name in only}
     for each in indexed:
-        function = _function(each, root, journal)
+        try:
+            function = _function(each, root, journal)
+        except AppError as error:
+            raise AppError(f"{error}{strayed_binding(indexed)}") from None
         if (wanted and function.name.lower() not in wanted) or _is_disabled(function.name):
             disabled.append(function.name)
         else:
@@ -80,7 +84,7 @@ def _import_script(root: Path, script: str) -> ModuleType:
     if not _SCRIPT.fullmatch(script):
         raise AppError(f"PYTHON_SCRIPT_FILE_NAME must be the name of a Python file, not '{script}'.")
     if not path.is_file():
-        raise AppError(_no_script(root, script))
+        raise AppError(no_script(root, script))
     _forget_last_app()
     # Packages that `pip install --target` or a deployment put beside the app win over everything; the app's
     # own folder comes last in the real worker (its DependencyManager), so that a file of the user's called
@@ -101,20 +105,12 @@ def _import_script(root: Path, script: str) -> ModuleType:
         raise
     except BaseException as error:  # user code: SyntaxError and SystemExit are among what may come
         text = "".join(traceback.format_exception(type(error), error, user_traceback(error)))
-        raise AppImportFailed(f"{path} cannot be imported: {failure_of(error).text}", text) from None
+        sentence = f"{path} cannot be imported: {failure_of(error).text}{not_installed(error, root)}"
+        raise AppImportFailed(sentence, text) from None
     finally:
         _added_modules.append(path.stem)
         _added_modules.extend(name for name in set(sys.modules) - before if _lies_in(root, sys.modules[name]))
     return module
-
-
-def _no_script(root: Path, script: str) -> str:
-    if not root.is_dir():
-        return f"There is no folder {root}."
-    sentence = f"There is no {script} in {root}. Start dfhost in the folder of your function app, or name it."
-    if next(root.glob("*/function.json"), None):
-        sentence += " (There are function.json files: dfhost runs the Python v2 programming model only.)"
-    return sentence
 
 
 def _forget_last_app() -> None:

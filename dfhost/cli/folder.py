@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dfhost.app.mistakes import no_script
 from dfhost.errors import AppError, DatabaseError
 from dfhost.settings import Settings, enter_environment, read_settings
 
@@ -15,7 +16,7 @@ from dfhost.settings import Settings, enter_environment, read_settings
 def open_folder(folder: Path) -> tuple[Path, Settings]:
     """The app's folder and settings; from here on the environment is that of the app.
 
-    AppError if there is no such folder, SettingsError for what its files say.
+    AppError if there is no such folder or no app in it, SettingsError for what its files say.
     """
     root = folder.resolve()
     if not root.is_dir():
@@ -27,6 +28,9 @@ def open_folder(folder: Path) -> tuple[Path, Settings]:
     os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
     if (runtime := os.environ["FUNCTIONS_WORKER_RUNTIME"]).lower() != "python":
         raise AppError(f'FUNCTIONS_WORKER_RUNTIME is "{runtime}": dfhost runs Python apps only.')
+    script = os.environ.get("PYTHON_SCRIPT_FILE_NAME") or "function_app.py"
+    if not (root / script).is_file():  # told here, before the imports that take their time
+        raise AppError(no_script(root, script))
     return root, settings
 
 
@@ -51,15 +55,14 @@ def database_file(options: argparse.Namespace, root: Path, settings: Settings) -
     if options.db:
         return existing_parent(options.db)
     folder = root / ".dfhost"
-    if _has_script(root):  # else nothing is to be left in a folder that is no app
-        try:
-            folder.mkdir(exist_ok=True)
-            if not (ignore := folder / ".gitignore").exists():
-                ignore.write_text("*\n", encoding="utf-8")
-        except OSError as error:
-            raise DatabaseError(
-                f"{folder} cannot be made ({error.strerror}). Name a database file with --db, or use --memory."
-            ) from None
+    try:
+        folder.mkdir(exist_ok=True)
+        if not (ignore := folder / ".gitignore").exists():
+            ignore.write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise DatabaseError(
+            f"{folder} cannot be made ({error.strerror}). Name a database file with --db, or use --memory."
+        ) from None
     return folder / f"{settings.hub}.db"
 
 
@@ -69,7 +72,3 @@ def existing_parent(file: Path) -> Path:
     if not file.parent.is_dir():
         raise DatabaseError(f"There is no folder {file.parent} for the database file.")
     return file
-
-
-def _has_script(root: Path) -> bool:
-    return (root / (os.environ.get("PYTHON_SCRIPT_FILE_NAME") or "function_app.py")).is_file()

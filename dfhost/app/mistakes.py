@@ -1,0 +1,58 @@
+"""What a person probably did, and should do, when an app does not load: the second half of the loader's sentences.
+
+Pure but for looks into the app's folder. What is wrong is decided by the loader and by `signature`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def no_script(root: Path, script: str) -> str:
+    """There is no `script` in `root`: which mistake is it?"""
+    if not root.is_dir():
+        return f"There is no folder {root}."
+    if next(root.glob("*/function.json"), None):
+        return (
+            f"{root} is an app of the Python v1 programming model (it has function.json files, and no {script}). "
+            "dfhost runs v2 apps only, and so will the SDK from 2.x on."
+        )
+    below = sorted(found.parent for depth in ("*", "*/*") for found in root.glob(f"{depth}/{script}"))
+    if below:
+        names = ", ".join(str(folder.relative_to(root)) for folder in below[:5])
+        return f"There is no {script} in {root}, but in {names}: name the folder of the app."
+    return f"There is no {script} in {root}. Start dfhost in the folder of your function app, or name it."
+
+
+def not_installed(error: BaseException, root: Path) -> str:
+    """After the error of an import; empty if it is not about a library, or nothing says which it is."""
+    requirements = root / "requirements.txt"
+    if not isinstance(error, ModuleNotFoundError) or not requirements.is_file():
+        return ""
+    return f". The app's libraries go where dfhost is installed: {sys.executable} -m pip install -r {requirements}"
+
+
+def strayed_binding(indexed: Sequence[Any]) -> str:
+    """After the refusal of a function; empty unless a binding that one function misses sits on another.
+
+    A decorator of one blueprint, or app, on a function that another one has declared already, goes to the
+    last function of its own instead (`DecoratorApi._validate_type` in azure-functions).
+    """
+    missing: dict[str, str] = {}
+    strays: dict[str, str] = {}
+    for each in indexed:
+        parameters = set(inspect.signature(each.get_user_function()).parameters)
+        bindings = {json.loads(text)["name"] for text in each.get_raw_bindings()} - {"$return"}
+        missing |= dict.fromkeys(parameters - bindings - {"context"}, each.get_function_name())
+        strays |= dict.fromkeys(bindings - parameters, each.get_function_name())
+    for binding in missing.keys() & strays.keys():
+        return (
+            f" The binding '{binding}' went to '{strays[binding]}' instead of '{missing[binding]}': all "
+            "decorators of a function have to be of the same app or blueprint."
+        )
+    return ""
