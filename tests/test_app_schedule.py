@@ -88,6 +88,7 @@ def test_what_is_no_schedule(expression: str, problem: str | None) -> None:
 
 def test_settings_and_zones() -> None:
     assert resolve("%Every% * * * *", {"Every": "0 0"}) == "0 0 * * * *"
+    assert resolve("%every%", {"EVERY": "x"}) == "x"
     with pytest.raises(ValueError, match="there is no app setting 'Nope'"):
         resolve("%Nope%", {})
     assert time_zone("") is timezone.utc
