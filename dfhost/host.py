@@ -112,6 +112,11 @@ class Host:
             self._stack = stack.pop_all()
         return self
 
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about the app that a person should read: what is not polled, what no request can reach."""
+        return [*self.app.notes, *self._server.notes]
+
     async def drain(self) -> None:
         """Take no new work and wait until what runs has been stored."""
         await self._worker.drain()

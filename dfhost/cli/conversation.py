@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 
 from dfhost.app.functions import App
+from dfhost.cli import collector
 from dfhost.cli.broken import Broken
 from dfhost.cli.console import Console
 from dfhost.cli.failures import read_failure
@@ -50,8 +51,9 @@ async def converse(
     async with Host(
         root, settings=settings, database=database, port=0, journal=journal, on_failure=broken.happened
     ) as host:
+        collector.resume()
         console.name_width(max((len(function.name) for function in host.app.functions), default=0))
-        for note in (*settings.notes, *(host.app.notes if console.verbose else ())):
+        for note in (*settings.notes, *(host.notes if console.verbose else ())):
             console.note(note)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
             talk = _Conversation(request, host, settings, console, journal, session, quiet)

@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from dfhost.cli import collector
 from dfhost.cli.broken import Broken
 from dfhost.cli.console import Console
 from dfhost.cli.folder import database_file, open_folder, working_in
@@ -44,6 +45,7 @@ async def _serve(
 ) -> None:
     stop = Stop()
     broken = Broken()
+    collector.pause()
     # By far the slowest imports: mistakes in the settings are told before them, and ctrl-C is heard.
     from dfhost.cli.listing import listing
     from dfhost.host import Host
@@ -57,9 +59,10 @@ async def _serve(
         journal=console,
         on_failure=broken.happened,
     ) as host:
+        collector.resume()
         console.name_width(max((len(function.name) for function in host.app.functions), default=0))
         console.write(listing(host.app, host.url, settings.route_prefix, place, console.style))
-        for note in (*settings.notes, *host.app.notes):
+        for note in (*settings.notes, *host.notes):
             console.note(note)
         if console.verbose and settings.without_effect:
             console.note(f"Without effect here (host.json): {', '.join(settings.without_effect)}.")
