@@ -322,9 +322,14 @@ class Orchestrations:
         runtime, episode = one.runtime, one.episode
         self._running -= 1
         self._pump()
+        if self._runtimes.get(runtime.instance_id) is not runtime:
+            # Terminated, purged or replaced: before the episode, or behind it in the same commit.
+            if error is None and episode.finished:
+                self._tell_end(runtime, episode)
+            return
         if error is not None:
             # Either someone else has ended the instance, or the file cannot be written and the host stops.
-            if isinstance(error, EpisodeLost) and self._runtimes.get(runtime.instance_id) is runtime:
+            if isinstance(error, EpisodeLost):
                 self.forget(runtime.instance_id)
             return
         runtime.replay_cost = one.seconds
@@ -343,7 +348,8 @@ class Orchestrations:
         if record.timers:
             self._timers_added(timer.fire_at for timer in record.timers)
         if episode.finished:
-            self._finished(runtime, episode)
+            self._tell_end(runtime, episode)
+            self.forget(runtime.instance_id)
         elif episode.next is not None:
             runtime.execution = episode.next
             runtime.execution_id = episode.next.execution_id
@@ -352,7 +358,7 @@ class Orchestrations:
         if not episode.finished:
             self._consider(runtime)
 
-    def _finished(self, runtime: Runtime, episode: Episode) -> None:
+    def _tell_end(self, runtime: Runtime, episode: Episode) -> None:
         seconds = time.perf_counter() - runtime.begun
         if episode.status == "Completed":
             self._journal.finished(runtime.name, "orchestration", runtime.instance_id, seconds)
@@ -361,7 +367,6 @@ class Orchestrations:
             self._journal.failed(
                 runtime.name, "orchestration", runtime.instance_id, seconds, output, episode.stack
             )
-        self.forget(runtime.instance_id)
 
     # -- waiting for an end ----------------------------------------------------------------------------------
 
