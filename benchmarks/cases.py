@@ -134,7 +134,9 @@ def measure(case: Case, n: int, effort: Effort, connection: Connection, floor: W
     if n <= 100 and effort.most > 1:  # warm-up, not counted
         ask_floor()
         host()
-    _repeat(replace(effort, least=1) if n >= LARGE else effort, measured, ask_floor, host)
+    _repeat(
+        replace(effort, least=1) if n >= LARGE and case is not FAN_OUT else effort, measured, ask_floor, host
+    )
     return measured
 
 
