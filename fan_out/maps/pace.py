@@ -7,13 +7,12 @@ lanes   a batch is a lane: its items one after another, as many lanes as there a
 waves   a batch is a wave: all its items at once, the next wave when the last of them has ended. One turn a
         wave makes it several times cheaper, but every slot waits for the slowest item.
 
-So waves are for items that are over in a moment: a map with many items a slot tries one, and goes on with
-waves as long as a wave takes no longer than QUICK seconds, with lanes otherwise. `items_per_batch` decides
-for waves of that width.
+So waves are for items that are over in a moment. A map with many items a slot finds out: it begins with narrow
+waves, doubles their width as long as they are quick, and goes over to lanes at the first that is not.
+`items_per_batch` decides for waves of that width, whatever they take.
 
 Each class answers two calls: `child(free, left)`, the next part to hand out or None, and `learn(child,
-tally)` when one has come back. Sizes keep every history at a few hundred events: an orchestration's turn
-replays all of them.
+tally)` when one has come back. Sizes keep every history short: an orchestration's turn replays all of it.
 """
 
 from __future__ import annotations
@@ -24,13 +23,15 @@ from typing import Any, Protocol
 
 from fan_out.maps.parts import Job, Tally
 
-QUICK = 0.5  # seconds a wave may take; also the longest a slot may idle before the map changes to lanes
+QUICK = 0.5  # seconds that a wave may take; so no slot idles for longer before the map changes to lanes
 WAVE = 100  # items of a wave; more only lengthens histories, the cost per item is flat from here on
+NARROW = 4  # items of the first waves: few enough to lose little by if they are slow
+FIND = 20  # items a slot from which on it pays to find out
 LANE = 16  # items of a lane: its turns cost the square of it
 LANE_SECONDS = 0.75  # a lane should last so long: handing out stays cheap beside it, news stay fresh
 LANES_A_SECOND = 12  # one section can hand out about that many lanes a second
-LANES = 250  # lanes a section hands out before it ends
-SLOTS = 25  # lanes under way in a section, unless that made more than SECTIONS of them
+BATCHES = 250  # batches a section hands out before it ends
+SLOTS = 25  # slots of a section, unless that made more than SECTIONS of them
 SECTIONS = 32
 TURNS = 40  # items a slot gets in a section: enough that the idle end of a section weighs little
 FEWEST = 10  # … and no fewer, for the same reason
@@ -60,106 +61,145 @@ class Pace(Protocol):
         """Why nothing more should be handed out here, though there are items left."""
         ...
 
+    @property
+    def way(self) -> str | None:
+        """What was found out: "waves" or "lanes"."""
+        ...
 
-class Lanes:
-    """Batches of a section that works in lanes.
+
+class Batches:
+    """Batches of a section. `way`: "waves", "lanes", or "find" out.
 
     A lane gets its share of what is left, so that they all end together; not more than is done in
     LANE_SECONDS at the speed seen so far; and little before any speed was seen.
     """
 
-    def __init__(self, slots: int, bound: int) -> None:
+    def __init__(self, slots: int, bound: int, way: str) -> None:
         self.at_once = slots
         self.stop: str | None = None
-        self._handed_out = 0
+        self._slots = slots
         self._seconds = max(LANE_SECONDS, bound / LANES_A_SECOND)
+        # With many slots even the quickest wave has to wait for its turn on a small machine.
+        self._quick = min(4 * QUICK, max(QUICK, bound / 200))
+        self._widest = min(slots, WAVE)
+        self._known_quick = way == "waves"
+        self._width = {
+            "waves": self._widest,
+            "find": min(self._widest, max(NARROW, slots // 4)),
+            "lanes": 1,
+        }[way]
+        self._all_waves = way == "waves"
         self._seconds_an_item: float | None = None
+        self._handed_out = 0
+
+    @property
+    def way(self) -> str:
+        return "waves" if self._width > 1 else "lanes"
 
     def child(self, free: int, left: int) -> Child | None:
-        if not free:
+        if self._width > 1:
+            count = slots = min(self._width, left)
+            if not self._known_quick:
+                count = slots = min(slots, free)  # no slot waits for a wave that may take long
+        else:
+            count, slots = self._lane(left), 1
+        if free < max(1, slots):
             return None
-        known = self._seconds_an_item
-        affordable = 2 if known is None else int(self._seconds / max(known, 1e-6))
         self._handed_out += 1
-        if self._handed_out == LANES:
+        if self._handed_out == BATCHES:
             self.stop = "full"
-        # Half of its share: the last lanes are short, so that none of them is waited for long.
-        return Child("batch", max(1, min(LANE, affordable, left // (2 * self.at_once))), 1)
+        return Child("batch", count, slots)
 
     def learn(self, child: Child, tally: Tally) -> None:
         done = len(tally.values) - tally.not_started
-        if done:
-            new = tally.seconds / done
-            old = self._seconds_an_item
+        if child.slots > 1:
+            if tally.seconds > self._quick:
+                self._width = 1
+                if self._all_waves:
+                    self.stop = "slow"
+            elif self._width > 1:
+                self._known_quick = True
+                self._width = max(self._width, min(2 * child.slots, self._widest))
+        elif done:
+            new, old = tally.seconds / done, self._seconds_an_item
             self._seconds_an_item = new if old is None else 0.7 * old + 0.3 * new
+
+    def _lane(self, left: int) -> int:
+        known = self._seconds_an_item
+        affordable = 2 if known is None else int(self._seconds / max(known, 1e-6))
+        # Half of its share: the last lanes are short, so that none of them is waited for long.
+        return max(1, min(LANE, affordable, left // (2 * self._slots)))
 
 
 class Waves:
-    """Batches of a section that works in waves of `width`; `quick`: only while they are quick."""
+    """Batches of a section that works in waves of `width`, because the caller wants it so."""
 
-    def __init__(self, slots: int, width: int, quick: bool) -> None:
+    stop = None
+    way = None
+
+    def __init__(self, slots: int, width: int) -> None:
         self.at_once = max(1, slots // width)
-        self.stop: str | None = None
         self._width = width
-        self._quick = quick
 
     def child(self, free: int, left: int) -> Child | None:
         width = min(self._width, left)
         return Child("batch", width, width) if free >= width else None
 
     def learn(self, child: Child, tally: Tally) -> None:
-        if self._quick and tally.seconds > QUICK:
-            self.stop = "slow"
+        pass
 
 
 class Sections:
-    """Sections of a stage. Waves first, if there are enough items for a try to pay."""
+    """Sections of a stage. All slots go to one section where the map works in waves, since the wider they are
+    the cheaper; else there are several, since the fewer lanes one of them has the shorter is its history."""
 
     stop = None
 
     def __init__(self, job: Job, count: int) -> None:
         self._bound = job.bound
-        self._waves = job.batch is not None or not job.bound
-        self._width = job.batch or min(job.bound or WAVE, WAVE)
-        if self._waves:
+        self._width = job.batch or (None if job.bound else WAVE)
+        self.way: str | None = None
+        if self._width:
             units = max(1, job.bound // self._width) if job.bound else WAVES
             units = min(units, max(SLOTS, ceil(units / SECTIONS)))
             self._slots, self._count = units * self._width, _waves(self._width, units)
         else:
             self._slots = evenly(job.bound, max(SLOTS, ceil(job.bound / SECTIONS)))
             self._count = TURNS * self._slots
+            self.way = first_way(job, count)
         self.at_once = ceil(job.bound / self._slots) if job.bound else ceil(count / self._count)
-        self._quick = not self._waves and tries_waves(job, count)
 
     def child(self, free: int, left: int) -> Child | None:
-        if self._waves:
-            slots = self._slots if not self._bound else min(self._slots, free)
-            if slots < self._width:
+        if self._width:
+            slots = min(self._slots, free) if self._bound else self._slots
+            if slots < min(self._width, left):
                 return None
-            plan = {"width": self._width, "quick": False}
-            return Child("section", self._count, slots if self._bound else 0, plan)
-        if self._quick:
+            return Child("section", self._count, slots if self._bound else 0, {"width": self._width})
+        if self.way == "waves":
             if free < self._bound:
                 return None
-            units = max(1, self._bound // self._width)
-            plan = {"width": self._width, "quick": True}
-            return Child("section", _waves(self._width, units), self._bound, plan)
+            width = min(self._bound, WAVE)
+            return Child("section", _waves(width, self._bound // width), self._bound, {"way": "waves"})
         slots = min(self._slots, free)
         if not slots:
             return None
-        # Its share of what is left, so that the sections end together.
-        share = left * slots // self._bound
-        return Child("section", max(FEWEST * slots, min(self._count, share)), slots)
+        # Its share of what is left, so that the sections end together; little while there is much to find out.
+        share = 0 if self.way == "find" else left * slots // self._bound
+        count = max(FEWEST * slots, min(self._count, share))
+        return Child("section", count, slots, {"way": self.way})
 
     def learn(self, child: Child, tally: Tally) -> None:
         if tally.stop == "slow":
-            self._quick = False
+            self.way = "lanes"
+        elif self.way == "find" and tally.way:
+            self.way = tally.way
 
 
 class Stages:
     """Parts of the whole map, one after another: a batch or a section where that is enough, else stages."""
 
     stop = None
+    way = None
 
     def __init__(self, job: Job, count: int) -> None:
         self._job = job
@@ -176,25 +216,24 @@ class Stages:
             width = job.batch or WAVE
             units = job.bound // width
             if units <= SLOTS and left <= _waves(width, units):
-                return Child("section", left, job.bound, {"width": width, "quick": False})
-        elif job.bound <= SLOTS and left <= TURNS * job.bound and not tries_waves(job, left):
-            return Child("section", left, job.bound)
+                return Child("section", left, job.bound, {"width": width})
+        elif job.bound <= SLOTS and left <= TURNS * job.bound:
+            return Child("section", left, job.bound, {"way": first_way(job, left)})
         return Child("stage", max(STAGE, 64 * job.bound), job.bound)
 
     def learn(self, child: Child, tally: Tally) -> None:
         pass
 
 
-def _waves(width: int, units: int) -> int:
-    """Items of a section that works in waves, `units` of them at once."""
-    return width * max(WAVES, 4 * units, min(LANES, 2000 // width))
-
-
-def tries_waves(job: Job, count: int) -> bool:
-    """A wave of slow items costs a slot the slowest of them once: nothing beside 40 items a slot."""
-    return job.batch is None and job.bound >= SLOTS and count >= 40 * job.bound
+def first_way(job: Job, count: int) -> str:
+    return "find" if job.bound >= 2 * NARROW and count >= FIND * job.bound else "lanes"
 
 
 def evenly(bound: int, most: int) -> int:
     """The slots of each section when as few as can be, none with more than `most`, share `bound` evenly."""
     return ceil(bound / ceil(bound / most))
+
+
+def _waves(width: int, units: int) -> int:
+    """Items of a section that works in waves, `units` of them at once."""
+    return width * max(WAVES, 4 * units, min(BATCHES, 2000 // width))

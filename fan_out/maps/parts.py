@@ -85,6 +85,7 @@ class Tally:
                 only mean that they should be handed out anew; None if there are none
     cut         how many of `failed` would have been tried again if nothing had stopped the part
     seconds     from the part's first turn to its last
+    way         how a section has found its items to be worked off best: "waves" or "lanes"
     told        `[succeeded, failed]` already reported to the map's ledger
     """
 
@@ -95,6 +96,7 @@ class Tally:
     stop: str | None = None
     cut: int = 0
     seconds: float = 0.0
+    way: str | None = None
     told: tuple[int, int] = (0, 0)
 
     @property

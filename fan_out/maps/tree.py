@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,7 +27,7 @@ import azure.durable_functions as df
 
 from fan_out.blueprint import bp
 from fan_out.maps.ledger import Reporter
-from fan_out.maps.pace import Child, Lanes, Pace, Sections, Waves
+from fan_out.maps.pace import Batches, Child, Pace, Sections, Waves
 from fan_out.maps.parts import Part, Supply, Tally
 from fan_out.maps.settle import error_text, failed, settled
 
@@ -48,10 +49,10 @@ def map_section(context: df.DurableOrchestrationContext) -> Generator[Any, Any, 
     part = Part.of(context.get_input() or {})
     slots = part.slots or len(part.items)
     pace: Pace
-    if part.plan:
-        pace = Waves(slots, **part.plan)
+    if "width" in part.plan:
+        pace = Waves(slots, part.plan["width"])
     else:
-        pace = Lanes(slots, part.job.bound)
+        pace = Batches(slots, part.job.bound, part.plan["way"])
     tally: Tally = yield from roll(context, part, pace, STOP, context.instance_id)
     return tally.to_output()
 
@@ -90,7 +91,9 @@ def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event:
             if next_child is None:
                 break
             start, count = supply.take(next_child.count)
-            child = Child(next_child.kind, count, min(next_child.slots, count), next_child.plan)
+            child = replace(next_child, count=count)
+            if child.kind == "batch":
+                child = replace(child, slots=min(child.slots, count))
             identity = f"{prefix}:{handed_out}"
             patience = None
             if part.patience is not None:
@@ -103,6 +106,7 @@ def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event:
             free -= child.slots
         reporter.tell(sum(child.slots for _, _, child in running.values() if child.kind == "batch"))
         if not running:
+            assert tally.stop or not supply.left, "the pace hands out nothing"
             break
         waits = list(running)
         if not halt.is_completed:
@@ -118,6 +122,7 @@ def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event:
     if not tally.undone and not tally.cut:
         tally.stop = "failures" if _too_many(part, tally) else None
     tally.seconds = (context.current_utc_datetime - began).total_seconds()
+    tally.way = pace.way
     return tally
 
 
