@@ -161,6 +161,8 @@ class Entities:
         at = now()
         for one in ran:
             self._running -= 1
+            if self._entities.get(one.entity.entity_id) is not one.entity:
+                continue  # purged meanwhile, and perhaps begun anew
             result = one.result
             if result.state is not None:
                 input = en.scheduler_state(result.exists, result.state)
@@ -181,8 +183,10 @@ class Entities:
 
     def _committed(self, one: _Ran, input: str, done: asyncio.Future[None]) -> None:
         entity = one.entity
+        if self._entities.get(entity.entity_id) is not entity:
+            return
         if done.exception() is not None:
-            self._entities.pop(entity.entity_id, None)
+            del self._entities[entity.entity_id]
             return
         entity.input = input
         entity.busy = False
