@@ -84,6 +84,10 @@ class Hosted:
         status, answer = await self.request("POST", f"instances/{quote(instance_id)}/{verb}", body, **query)
         assert status == 202, (status, answer)
 
+    async def refused(self, instance_id: str, verb: str, code: int) -> None:
+        status, answer = await self.request("POST", f"instances/{quote(instance_id)}/{verb}", 1)
+        assert status == code, (status, answer)
+
     async def signal(self, entity: str, key: str, operation: str, input: Any) -> None:
         """The input is sent as the SDK's client does."""
         path = f"entities/{entity}/{quote(key)}"

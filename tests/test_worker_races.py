@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import ModuleType
 from typing import Any
 
@@ -131,6 +132,21 @@ async def test_purged_during_an_activity_the_id_is_free_again(gates: ModuleType)
         assert (await host.request("GET", "instances/x"))[0] == 404
         await host.start("fan", {"activity": "echo", "inputs": [1, 2]}, "x")
         assert await host.completed("x") == [1, 2]
+
+
+async def test_an_entity_purged_during_its_operation_begins_anew(gates: ModuleType) -> None:
+    async with hosting() as host:
+        await host.signal("counter", "x", "add", 100)
+        await host.signal("counter", "x", "stop", "door")
+        await gates.arrivals("door")
+        status, _ = await host.request("DELETE", "instances", createdTimeFrom="2020-01-01T00:00:00Z")
+        assert status == 200
+        asked = {"entity": "counter", "key": "x", "operation": "add"}
+        assert await host.run("calls_entity", {**asked, "input": 5}) == 5
+        finished = [entry for entry in host.journal.entries if entry[:2] == ("finished", "counter")]
+        gates.open("door")
+        await host.journal.entry("finished", "counter", count=len(finished) + 1)
+        assert await host.run("calls_entity", {**asked, "input": 1}) == 6
 
 
 # -- one id, several instances -------------------------------------------------------------------------------
@@ -287,3 +303,48 @@ async def test_generations_follow_each_other_and_forget(gates: ModuleType) -> No
             await host.tell(instance, "raiseEvent/next", number)
         assert await host.completed(instance) == 30
         assert kinds(await host.history(instance)) == ["ExecutionStarted", "ExecutionCompleted"]
+
+
+# -- again and again -----------------------------------------------------------------------------------------
+async def test_one_id_started_again_and_again_by_many(gates: ModuleType) -> None:
+    """As people keep a singleton going: whoever comes starts it, unless it runs."""
+    async with hosting() as host:
+        accepted = 0
+
+        async def client() -> None:
+            nonlocal accepted
+            for _ in range(60):
+                status, body = await host.request(
+                    "POST", "orchestrators/steps/one", json.dumps([["echo", 1]])
+                )
+                assert status in (202, 409), body
+                accepted += status == 202
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(client() for _ in range(10)))
+        assert await host.completed("one") == [1]
+        assert accepted > 1
+        assert (
+            len([entry for entry in host.journal.entries if entry[:2] == ("finished", "steps")]) == accepted
+        )
+        assert host.journal.notes == []
+
+
+async def test_one_id_started_and_terminated_by_many(gates: ModuleType) -> None:
+    async with hosting() as host:
+
+        async def client(number: int) -> None:
+            for _ in range(40):
+                if number % 2:
+                    await host.request(
+                        "POST", "orchestrators/steps/one", json.dumps([["echo", 1], ["echo", 2]])
+                    )
+                else:
+                    await host.request("POST", "instances/one/terminate")
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(client(number) for number in range(8)))
+        await host.request("POST", "instances/one/terminate")
+        await host.start("steps", [["echo", 1], ["echo", 2]], "one")
+        assert await host.completed("one") == [1, 2]
+        assert host.journal.notes == []

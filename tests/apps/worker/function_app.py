@@ -233,6 +233,33 @@ def pauses(context: Context) -> Orchestrator:
 
 
 @app.orchestration_trigger(context_name="context")
+def ends(context: Context) -> Any:
+    """Stands at the gate "ending", then returns its input."""
+    gates.stop_at("ending", context.get_input())
+    return context.get_input()
+
+
+@app.orchestration_trigger(context_name="context")
+def parent_in_pause(context: Context) -> Orchestrator:
+    """Stands at the gate "parent", then calls a child of the id in its input, that waits for an event."""
+    gates.stop_at("parent")
+    try:
+        return (yield context.call_sub_orchestrator("waits", ["go"], context.get_input()))
+    except Exception as error:
+        return f"failed: {error}"
+
+
+@app.orchestration_trigger(context_name="context")
+def rolls_on(context: Context) -> Any:
+    """Stands at the gate "rolling", then goes on as new, up to 5."""
+    number = context.get_input()
+    gates.stop_at("rolling", number)
+    if number >= 5:
+        return number
+    context.continue_as_new(number + 1)
+
+
+@app.orchestration_trigger(context_name="context")
 def changes(context: Context) -> Orchestrator:
     """Its code is another one once the gate "changed" is open."""
     activity = "fail" if gates.is_open("changed") else "echo"
