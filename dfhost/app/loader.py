@@ -93,6 +93,7 @@ def _import_script(root: Path, script: str) -> ModuleType:
     if packages.is_dir():
         _add_path(str(packages), 0)
     _add_path(str(root), len(sys.path))
+    _stand_back(root)
 
     before = set(sys.modules)
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -128,6 +129,17 @@ def _add_path(path: str, at: int) -> None:
     if path not in sys.path:
         sys.path.insert(at, path)
         _added_paths.append(path)
+
+
+def _stand_back(root: Path) -> None:
+    """An editable install of dfhost puts its checkout on the path: nothing there is to hide the app's own modules.
+
+    They are imported by name once more by child processes that are spawned (`ProcessPoolExecutor`).
+    """
+    checkout = Path(__file__).parents[2]
+    place = str(checkout)
+    if place in sys.path and checkout != root and (checkout / "pyproject.toml").is_file():
+        sys.path[:] = [*(path for path in sys.path if path != place), place]
 
 
 def _lies_in(root: Path, module: ModuleType) -> bool:
