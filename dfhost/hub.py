@@ -131,10 +131,9 @@ class TaskHub:
         )
         return [_entity(row) for row in rows]
 
-    def explain(self, instance_id: str) -> dict[str, Any] | None:
+    async def explain(self, instance_id: str) -> dict[str, Any] | None:
         """What the instance waits for and why (JSON-able), None if there is no such instance."""
-        row = self._store.row(instance_id)
-        return None if row is None else explain(row, self._store, self._worker)
+        return await explain(instance_id, self._store, self._worker)
 
     def knows_orchestrator(self, name: str) -> bool:
         return name in self._app.orchestrators

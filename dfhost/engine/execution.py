@@ -454,14 +454,33 @@ class Execution:
         texts = [*self._texts, *(event.text for event in fresh)]
         if not fresh:  # a generation's first invocation: nothing has been played yet
             texts = [h.unplayed(text) for text in texts]
+        return self._trigger(texts, bool(fresh and self._texts), options)
+
+    def _trigger(self, texts: Sequence[str], is_replaying: bool, options: Options) -> str:
         return (
             f'{{"history":[{",".join(texts)}],"input":{self.input or "null"},'
-            f'"instanceId":{quote(self.instance_id)},"isReplaying":{"true" if fresh and self._texts else "false"},'
+            f'"instanceId":{quote(self.instance_id)},"isReplaying":{"true" if is_replaying else "false"},'
             f'"parentInstanceId":{h.nullable(self.parent_id)},"upperSchemaVersion":1,"upperSchemaVersionNew":3,'
             f'"longRunningTimerIntervalDuration":"{options.long_timer_interval}",'
             f'"maximumShortTimerDuration":"{options.max_short_timer}",'
             f'"defaultHttpAsyncRequestSleepTimeMillseconds":{options.async_request_sleep_ms}}}'
         )
+
+    def recall(self, replay: Replay, options: Options) -> None:
+        """Replay the past alone, so that an execution which was read back can be asked what it waits for.
+
+        Where that cannot be (the code has changed), it goes on knowing nothing: the next episode will tell.
+        """
+        reply = replay(self._trigger(self._texts, True, options))
+        program = Program(reply.actions)
+        try:
+            for event in self.past:
+                program.feed(event)
+        except NonDeterminism:
+            return
+        if reply.crash is None:
+            self.program, self.reply = program, reply
+            self._expect()
 
     # -- memory ----------------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ class NonDeterminism(Exception):
 class Leaf:
     """One action that is not a compound, started or not."""
 
-    __slots__ = ("action", "attempt", "done", "first_id", "kind", "parent", "pending_id", "retrying")
+    __slots__ = ("action", "attempt", "done", "first_id", "kind", "parent", "pending_id", "retrying", "since")
 
     def __init__(self, action: Action, parent: Group | None) -> None:
         self.action = action
@@ -44,6 +44,7 @@ class Leaf:
         self.pending_id = -1  # the id whose end it waits for now
         self.attempt = 1
         self.retrying = False  # waits for a retry timer rather than for an attempt
+        self.since = ""  # for a wait: the ORCHESTRATOR_STARTED of the episode that began it
 
 
 class Group:
@@ -214,9 +215,13 @@ class Program:
         """Listed, but not started, because the awaited action before them is not done."""
         return [n.action for n in self.nodes[self.cursor + 1 :]]
 
-    def waiting_events(self) -> list[str]:
-        """The names of the external events that are waited for."""
-        return [leaf.action["externalEventName"] for leaves in self._waits.values() for leaf in leaves]
+    def waits(self) -> Iterator[Leaf]:
+        """The external events that are waited for."""
+        return (leaf for leaves in self._waits.values() for leaf in leaves)
+
+    def unclaimed(self) -> Iterator[Event]:
+        """The external events that have come and that nobody waits for."""
+        return (event for events in self._early.values() for event in events)
 
     def holds_open(self) -> Iterator[tuple[int | str, Leaf]]:
         """The open tasks that an instance must see end before it can."""
@@ -360,6 +365,7 @@ class Program:
             early.popleft()
             self._finish(leaf)
         else:
+            leaf.since = self._now
             self._waits.setdefault(name, []).append(leaf)
 
     # -- determinism -----------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ class Instances:
     # -- reading ---------------------------------------------------------------------------------------------
     async def status(self, request: Request, instance_id: str) -> Answer:
         if request.query.flag("explain", False):  # ours: see `TaskHub.explain`
-            explanation = self._hub.explain(instance_id)
+            explanation = await self._hub.explain(instance_id)
             return Answer(404) if explanation is None else json_answer(200, jsontext.encode(explanation))
         failed = 500 if request.query.flag("returnInternalServerErrorOnFailure", False) else 200
         return await self._status_of(request, self._existing(instance_id), failed)

@@ -88,6 +88,11 @@ class Entities:
         if entity_id not in self._entities and (entity := self._load(entity_id)):
             self._consider(entity)
 
+    def waiting(self, entity_id: str) -> int:
+        """How many operations are in no batch yet."""
+        entity = self._entities.get(entity_id)
+        return len(entity.letters) if entity else 0
+
     def forget(self, entity_id: str) -> None:
         self._entities.pop(entity_id, None)
 

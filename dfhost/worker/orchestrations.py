@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,9 +27,7 @@ from dfhost.errors import HostError
 from dfhost.journal import Journal
 from dfhost.store.store import EpisodeLost, EpisodeRecord, Letter, Row, Store, Work
 from dfhost.worker.clock import now
-
-#: Idle executions that are kept in memory; beyond, the one idle longest is forgotten and read back when needed.
-_KEPT = 1000
+from dfhost.worker.resting import Resting
 
 
 @dataclass(slots=True)
@@ -48,6 +46,7 @@ class Runtime:
     noted: int = 0  # how many of `arrived` the execution has looked at
     stir: Stir = Stir.NOTHING
     busy: bool = False
+    episode_at: float = 0.0  # when the episode under way has begun, 0 if it waits for its turn
     awake: bool = False
     begun: float = 0.0
     replay_cost: float = 0.0
@@ -94,7 +93,7 @@ class Orchestrations:
         self._timers_added = timers_added
         self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
         self._runtimes: dict[str, Runtime] = {}
-        self._idle: OrderedDict[str, None] = OrderedDict()
+        self._resting = Resting()
         self._ready: deque[Runtime] = deque()
         self._running = 0
         self._draining = False
@@ -166,14 +165,39 @@ class Orchestrations:
     def forget(self, instance_id: str) -> None:
         """The instance has ended or is gone: drop what is in memory, an episode under way will find out."""
         runtime = self._runtimes.pop(instance_id, None)
-        self._idle.pop(instance_id, None)
+        self._resting.remove(instance_id)
         if runtime is not None and runtime.waits is not None:
             runtime.waits.cancel()
         self._wake_waiters(instance_id)
 
-    def runtime(self, instance_id: str) -> Runtime | None:
-        """For questions only. An instance that is at rest is read in, so that it can be asked."""
-        return self._runtimes.get(instance_id) or self._load(instance_id)
+    # -- questions -------------------------------------------------------------------------------------------
+
+    async def asked(self, instance_id: str) -> Runtime | None:
+        """A living instance, for questions only; one that is at rest on the disk is read in and replayed first.
+
+        Its execution may be looked at unless it is `busy`, which is waited for a little.
+        """
+        runtime = self._runtimes.get(instance_id) or self._load(instance_id)
+        if runtime is None:
+            return None
+        patience = self._loop.time() + 1.0
+        while runtime.busy and self._loop.time() < patience:
+            await asyncio.sleep(0.01)
+        execution = runtime.execution
+        if runtime.busy or runtime.awake or execution.reply is not None or not execution.past:
+            return runtime
+        if self._known.refuse("orchestrator", execution.name) is None:
+            runtime.busy = True
+            await asyncio.wait({asyncio.ensure_future(self._recall(runtime))}, timeout=1.0)
+        return runtime
+
+    async def _recall(self, runtime: Runtime) -> None:
+        execution = runtime.execution
+        runtime.episode_at = time.time()
+        await self._pool.run(lambda: execution.recall(self._replay_of([], execution), self._options))
+        runtime.busy, runtime.episode_at = False, 0.0
+        if self._runtimes.get(runtime.instance_id) is runtime:
+            self._consider(runtime)
 
     # -- when to run -----------------------------------------------------------------------------------------
 
@@ -186,7 +210,7 @@ class Orchestrations:
         if not runtime.stir and not runtime.awake:
             self._rest(runtime)
             return
-        self._idle.pop(runtime.instance_id, None)
+        self._resting.remove(runtime.instance_id)
         if runtime.stir is Stir.SDK and (pause := self._pause(runtime)) > 0:
             if runtime.waits is None:
                 runtime.waits = self._loop.call_later(pause, self._resume, runtime)
@@ -237,11 +261,7 @@ class Orchestrations:
             self._pool.post(partial(self._run, runtime, arrived, stir, consumed))
 
     def _rest(self, runtime: Runtime) -> None:
-        idle = self._idle
-        idle[runtime.instance_id] = None
-        idle.move_to_end(runtime.instance_id)
-        while len(idle) > _KEPT:
-            instance_id, _ = idle.popitem(last=False)
+        for instance_id in self._resting.add(runtime.instance_id, runtime.base):
             # What lies in its inbox is read again when it is loaded.
             self._runtimes.pop(instance_id, None)
 
@@ -249,7 +269,7 @@ class Orchestrations:
 
     def _run(self, runtime: Runtime, arrived: list[Event], stir: Stir, consumed: int) -> None:
         at = now()
-        began = time.perf_counter()
+        began, runtime.episode_at = time.perf_counter(), time.time()
         execution = runtime.execution
         replay = self._replay_of(arrived, execution)
         try:
@@ -354,7 +374,7 @@ class Orchestrations:
             runtime.execution = episode.next
             runtime.execution_id = episode.next.execution_id
             runtime.awake = True
-        runtime.busy = False
+        runtime.busy, runtime.episode_at = False, 0.0
         if not episode.finished:
             self._consider(runtime)
 
