@@ -279,7 +279,7 @@ ROUTE = "@app.route(route='r')\n"
         ),
         pytest.param(
             ACTIVITY + "def f(x: tuple[str, int]): ...",
-            "annotated as 'tuple[str, int]'",
+            "'tuple[str, int]', which the Functions worker refuses on a binding from Python 3.11 on: write tuple,",
             marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 takes it for a class"),
         ),
         (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections.abc
 import inspect
 import sys
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -214,6 +215,11 @@ def _slot(
     what = f"its parameter '{parameter}' is annotated as {_shown(hint)}"
     if takes_out and pytype is None:
         raise refuse(f"{what}; func.Out takes exactly one type, e.g. func.Out[str].")
+    if isinstance(pytype, types.GenericAlias) and not _is_type(pytype):
+        raise refuse(
+            f"{what}, which the Functions worker refuses on a binding from Python 3.11 on: "
+            f"write {pytype.__origin__.__name__}, or no annotation."
+        )
     if not _is_type(pytype):
         raise refuse(
             f"{what}, which the Functions worker refuses on a binding: "
