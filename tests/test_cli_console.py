@@ -175,13 +175,14 @@ def test_printed_lines_stay_whole_and_in_order_with_the_log() -> None:
         logging.info("between")
         print("and two")
         print("three\nfour")
+        print("LanguageWorkerConsoleLogfor the host itself")
         print("to stderr", file=sys.stderr)
         print("never ended", end="")
     assert lines(stream) == [
         "info      between",
         "          one and two",
         "          three",
-        "          four",
+        "                        four",
         "          to stderr",
         "          never ended",
     ]

@@ -125,11 +125,13 @@ class _Printed(io.TextIOBase):
 
     def write(self, text: str) -> int:
         thread = threading.get_ident()
-        *lines, rest = (self._begun.pop(thread, "") + text).split("\n")
-        if lines:
-            self._console.say("", "\n".join(lines))
-        if rest:
-            self._begun[thread] = rest
+        printed = self._begun.pop(thread, "") + text
+        if printed.endswith(
+            "\n"
+        ):  # print() writes its last line end on its own: what it printed stays together
+            self._say(printed[:-1])
+        elif printed:
+            self._begun[thread] = printed
         return len(text)
 
     def flush(self) -> None:
@@ -140,8 +142,14 @@ class _Printed(io.TextIOBase):
     def finish(self) -> None:
         """Show the lines that never ended."""
         for begun in self._begun.values():
-            self._console.say("", begun)
+            self._say(begun)
         self._begun.clear()
+
+    def _say(self, printed: str) -> None:
+        # So begins what libraries print for the Functions host's own log, which func shows with --verbose only.
+        rest = printed.removeprefix("LanguageWorkerConsoleLog")
+        if rest == printed or self._console.verbose:
+            self._console.say("", rest)
 
     def isatty(self) -> bool:
         return self._stream.isatty()
