@@ -1,29 +1,26 @@
 """Why an instance is not done: what it waits for, since when, and what is held back behind what.
 
 Reads the store and the worker's memory; changes nothing. What is open is read from the history, so it can be
-told even while the instance's code runs; what the code itself waits for is asked of its program.
+told even while the instance's code runs; what the code itself waits for is asked of its program. The sentence
+that sums it up is made in `sentences.py`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.entities import is_entity_id
-from dfhost.engine.program import Group, Leaf, Node
+from dfhost.engine.program import Leaf, Node
 from dfhost.store.store import Row, Store
-
-if TYPE_CHECKING:
-    from dfhost.worker.orchestrations import Runtime
-    from dfhost.worker.worker import Worker
-
-Entry = dict[str, Any]
-
-_BRIEF = 200  # characters of an input
+from dfhost.worker import sentences
+from dfhost.worker.orchestrations import Runtime
+from dfhost.worker.sentences import Entry
+from dfhost.worker.worker import Worker
 
 
 async def explain(instance_id: str, store: Store, worker: Worker) -> dict[str, Any] | None:
@@ -32,6 +29,7 @@ async def explain(instance_id: str, store: Store, worker: Worker) -> dict[str, A
     {"instanceId", "name", "runtimeStatus",
      "waitsFor": [{"kind": "activity|retry|timer|event|subOrchestration|entity|operation",
                    "name" (not of a timer), "since", "state": "running|queued|waiting",
+                   "awaited": whether the code waits for it now, or has only left it open,
                    "input"?, "attempt"?, "due"?, "instanceId"?, "status"? (a child's)}],
      "heldBack": [{"action", "behind", "why"}],
      "unclaimed": [{"name", "since"}],   events that have come and that nothing waits for
@@ -53,24 +51,37 @@ async def explain(instance_id: str, store: Store, worker: Worker) -> dict[str, A
     }
     if is_entity_id(instance_id):
         told["waitsFor"] = _operations(instance_id, store, worker)
-        told["sentence"] = _of_entity(told["waitsFor"])
+        told["sentence"] = sentences.of_entity(told["waitsFor"])
     elif row.finished:
-        told["sentence"] = _of_end(row)
+        told["sentence"] = sentences.of_end(row)
     else:
         asked = None if runtime is None or runtime.busy else runtime
         events = [h.parse(text) for text in store.history(instance_id)]
-        told["waitsFor"] = [*_open_tasks(row, events, asked, store, worker), *_events(asked)]
         told["heldBack"] = _held_back(asked)
-        told["unclaimed"] = _unclaimed(asked)
-        told["sentence"] = _of_instance(row, events, told, runtime)
+        keys = _awaited(asked) if not told["heldBack"] else None
+        waiting, told["unclaimed"] = _events(asked, keys)
+        told["waitsFor"] = [*_open_tasks(row, events, asked, keys, store, worker), *waiting]
+        last = next((e for e in reversed(events) if e.kind == h.SUSPENDED), None)
+        told["sentence"] = sentences.of_instance(row, told, runtime, _timestamp(last.text) if last else "")
     return told
 
 
 # -- what is waited for --------------------------------------------------------------------------------------
 
 
+def _awaited(asked: Runtime | None) -> Collection[int | str] | None:
+    """The ids of the tasks and the names of the events that the code waits for; None if it does not say."""
+    reply = asked.execution.reply if asked else None
+    return reply.awaited.keys if reply is not None and reply.awaited is not None else None
+
+
 def _open_tasks(
-    row: Row, events: list[h.Event], asked: Runtime | None, store: Store, worker: Worker
+    row: Row,
+    events: list[h.Event],
+    asked: Runtime | None,
+    keys: Collection[int | str] | None,
+    store: Store,
+    worker: Worker,
 ) -> Iterable[Entry]:
     """From the history: what was scheduled and has not ended."""
     ended = {e.key for e in events if e.kind in _ENDS}
@@ -82,6 +93,7 @@ def _open_tasks(
             continue
         data = json.loads(event.text)
         leaf = leaves.get(event.key)
+        key = event.key if leaf is None else leaf.first_id
         entry: Entry | None
         if event.kind == h.TASK_SCHEDULED:
             entry = _activity(row, event, inputs.get(event.key), worker)
@@ -90,15 +102,17 @@ def _open_tasks(
             entry = {"kind": "subOrchestration", "name": event.name, "state": "waiting"}
             entry |= {"instanceId": data["InstanceId"], "status": child.status if child else None}
         elif event.kind == h.TIMER_CREATED:
-            entry = _timer(data["FireAt"], leaf, asked is not None)
+            entry = _timer(data["FireAt"], leaf, asked is not None and asked.execution.reply is not None)
         else:
             request = json.loads(data["Input"])
+            key = request["id"]
             entry = {"kind": "entity", "name": request["op"], "state": "waiting"}
             entry["instanceId"] = data["InstanceId"]
             if request.get("signal") or request["id"] in answered:
                 entry = None
         if entry is not None:
             entry.setdefault("since", data["Timestamp"])
+            entry["awaited"] = keys is None or key in keys
             if leaf is not None and leaf.kind in act.WITH_RETRY:
                 entry["attempt"] = leaf.attempt
             yield entry
@@ -108,7 +122,7 @@ def _activity(row: Row, event: h.Event, input: str | None, worker: Worker) -> En
     state, since = worker.activities.state(row.instance_id, event.key)
     entry: Entry = {"kind": "activity", "name": event.name, "state": state}
     if input is not None:
-        entry["input"] = act.brief(input, _BRIEF)
+        entry["input"] = act.brief(input, sentences.BRIEF)
     if since is not None:
         entry["since"] = _iso(since)
     return entry
@@ -121,28 +135,37 @@ def _timer(due: str, leaf: Leaf | None, is_known: bool) -> Entry | None:
     return None if leaf is None and is_known else {"kind": "timer", "state": "waiting", "due": due}
 
 
-def _events(asked: Runtime | None) -> list[Entry]:
+def _events(asked: Runtime | None, keys: Collection[int | str] | None) -> tuple[list[Entry], list[Entry]]:
+    """The external events that are waited for, and those that have come unasked."""
     if asked is None:
-        return []
-    return [
+        return [], []
+    program = asked.execution.program
+    waits = list(program.waits())
+    unclaimed = list(program.unclaimed())
+    # What has come since the last episode is not processed yet, but no longer waited for either.
+    for event in asked.arrived:
+        if event.kind != h.EVENT_RAISED or event.key in program.open:
+            continue
+        claims = [leaf for leaf in waits if _name(leaf).lower() == event.key.lower()]
+        if claims:
+            waits.remove(claims[-1])
+        else:
+            unclaimed.append(event)
+    told = [
         {
             "kind": "event",
-            "name": leaf.action["externalEventName"],
+            "name": _name(leaf),
             "state": "waiting",
             "since": _timestamp(leaf.since),
+            "awaited": keys is None or _name(leaf) in keys,
         }
-        for leaf in asked.execution.program.waits()
+        for leaf in waits
     ]
+    return told, [{"name": event.name, "since": _timestamp(event.text)} for event in unclaimed]
 
 
-def _unclaimed(asked: Runtime | None) -> list[Entry]:
-    if asked is None:
-        return []
-    return [
-        {"name": event.name, "since": _timestamp(event.text)}
-        for event in asked.execution.program.unclaimed()
-        if not event.key.startswith("@")
-    ]
+def _name(wait: Leaf) -> str:
+    return str(wait.action["externalEventName"])
 
 
 def _held_back(asked: Runtime | None) -> list[Entry]:
@@ -169,102 +192,13 @@ def _operations(entity_id: str, store: Store, worker: Worker) -> list[Entry]:
             "name": request["op"],
             "state": "running" if number < running else "queued",
             "since": request["requestTime"].replace("+00:00", "Z"),
+            "awaited": True,
         }
         for number, request in enumerate(requests)
     ]
 
 
 _ENDS = frozenset((h.TASK_COMPLETED, h.SUB_ORCHESTRATION_COMPLETED, h.TIMER_FIRED)) | h.FAILURES
-
-
-# -- in words ------------------------------------------------------------------------------------------------
-
-
-def _of_end(row: Row) -> str:
-    reason = f": {row.output}" if row.output and row.status != "Completed" else ""
-    return f"It ended as {row.status} at {row.updated_at}{act.brief(reason.partition(chr(10))[0], _BRIEF)}."
-
-
-def _of_entity(operations: list[Entry]) -> str:
-    if not operations:
-        return "The entity is at rest."
-    first = operations[0]
-    more = f", {len(operations) - 1} more wait behind it" if len(operations) > 1 else ""
-    return f"The entity's operation {first['name']} is {first['state']} since {first['since']}{more}."
-
-
-def _of_instance(row: Row, events: list[h.Event], told: dict[str, Any], runtime: Runtime | None) -> str:
-    if runtime is not None and runtime.busy:
-        if not runtime.episode_at:
-            return "Its next episode waits for its turn: as many as may run at once are running."
-        since = _iso(runtime.episode_at)
-        return f"Its code is running since {since}: until it yields or returns, nothing else happens to it."
-    open_now = _list(told["waitsFor"])
-    if row.status == "Suspended":
-        last = next((e for e in reversed(events) if e.kind == h.SUSPENDED), None)
-        since = f" since {_timestamp(last.text)}" if last else ""
-        reason = f" ({act.brief(row.output, _BRIEF)})" if row.output else ""
-        return f"It is suspended{since}{reason}: resume it." + (f" Open: {open_now}." if open_now else "")
-    if not open_now:
-        return "It waits for nothing: its next episode is about to run."
-    reply = runtime.execution.reply if runtime else None
-    if reply is not None and reply.ended:
-        return f"Its code has ended; what it has left open must end first: {open_now}."
-    any_of = reply is not None and reply.awaited is not None and not reply.awaited.all
-    sentence = f"It waits for {'the first of ' if any_of and len(told['waitsFor']) > 1 else ''}{open_now}."
-    if held := told["heldBack"]:
-        what = f"{held[0]['action']} is" if len(held) == 1 else f"{len(held)} actions are"
-        sentence += f" {what} held back behind {held[0]['behind']}, here as on Azure: {held[0]['why']}."
-    if unclaimed := told["unclaimed"]:
-        names = ", ".join(dict.fromkeys(entry["name"] for entry in unclaimed))
-        sentence += f" Nothing waits for what has come as event {names}."
-    return sentence
-
-
-def _list(entries: list[Entry]) -> str:
-    """``2 activities price (1 running, 1 queued), a timer due at …``."""
-    groups: dict[tuple[str, str], list[Entry]] = {}
-    for entry in entries:
-        groups.setdefault((entry["kind"], entry.get("name", "")), []).append(entry)
-    told = [_WORDS[kind](name, group) for (kind, name), group in groups.items()]
-    more = f" and {len(told) - 5} more" if len(told) > 5 else ""
-    return ", ".join(told[:5]) + more
-
-
-def _counted(word: str, plural: str, group: list[Entry]) -> str:
-    return word if len(group) == 1 else f"{len(group)} {plural}"
-
-
-def _tally(group: list[Entry], key: str) -> str:
-    """``running`` for one, ``2 running, 1 queued`` for several."""
-    if len(group) == 1:
-        return str(group[0][key])
-    values = [entry[key] for entry in group]
-    return ", ".join(f"{values.count(value)} {value}" for value in dict.fromkeys(values))
-
-
-def _first_due(group: list[Entry]) -> str:
-    return str(min(entry["due"] for entry in group))
-
-
-_WORDS: dict[str, Callable[[str, list[Entry]], str]] = {
-    "activity": lambda name, group: (
-        f"{_counted('activity', 'activities', group)} {name} ({_tally(group, 'state')})"
-    ),
-    "retry": lambda name, group: (
-        f"{_counted('another attempt', 'other attempts', group)} of {name} at {_first_due(group)}"
-    ),
-    "timer": lambda name, group: (
-        f"{_counted('a timer', 'timers, the first', group)} due at {_first_due(group)}"
-    ),
-    "event": lambda name, group: f"{_counted('event', 'events', group)} {name}",
-    "subOrchestration": lambda name, group: (
-        f"{_counted('sub-orchestration', 'sub-orchestrations', group)} {name} ({_tally(group, 'status')})"
-    ),
-    "entity": lambda name, group: (
-        f"{_counted('the answer', 'answers', group)} to {name} of {_tally(group, 'instanceId')}"
-    ),
-}
 
 
 def _iso(at: float) -> str:
