@@ -26,7 +26,10 @@ from fan_out.maps.parts import Job, Tally
 QUICK = 0.5  # seconds that a wave may take; so no slot idles for longer before the map changes to lanes
 WAVE = 100  # items of a wave; more only lengthens histories, the cost per item is flat from here on
 NARROW = 4  # items of the first waves: few enough to lose little by if they are slow
-FIND = 20  # items a slot from which on it pays to find out
+FIND = (
+    20  # items a slot from which on it pays to find out; a quarter of it for MANY slots, whose lanes are dear
+)
+MANY = 100
 LANE = 16  # items of a lane: its turns cost the square of it
 LANE_SECONDS = 0.75  # a lane should last so long: handing out stays cheap beside it, news stay fresh
 LANES_A_SECOND = 12  # one section can hand out about that many lanes a second
@@ -35,7 +38,7 @@ SLOTS = 25  # slots of a section, unless that made more than SECTIONS of them
 SECTIONS = 32
 TURNS = 40  # items a slot gets in a section: enough that the idle end of a section weighs little
 FEWEST = 10  # … and no fewer, for the same reason
-WAVES = 20  # waves of a section; more where they are narrow
+WAVES = 10  # waves of a section; more where they are narrow. Each is a turn that replays those before it
 STAGE = 16_384  # items of a stage: what it is given and returns is read again at each of its turns
 
 
@@ -160,7 +163,7 @@ class Sections:
         self._width = job.batch or (None if job.bound else WAVE)
         self.way: str | None = None
         if self._width:
-            units = max(1, job.bound // self._width) if job.bound else WAVES
+            units = max(1, job.bound // self._width) if job.bound else 2 * WAVES
             units = min(units, max(SLOTS, ceil(units / SECTIONS)))
             self._slots, self._count = units * self._width, _waves(self._width, units)
         else:
@@ -226,7 +229,8 @@ class Stages:
 
 
 def first_way(job: Job, count: int) -> str:
-    return "find" if job.bound >= 2 * NARROW and count >= FIND * job.bound else "lanes"
+    pays = FIND if job.bound < MANY else FIND // 4
+    return "find" if job.bound >= 2 * NARROW and count >= pays * job.bound else "lanes"
 
 
 def evenly(bound: int, most: int) -> int:
@@ -236,4 +240,4 @@ def evenly(bound: int, most: int) -> int:
 
 def _waves(width: int, units: int) -> int:
     """Items of a section that works in waves, `units` of them at once."""
-    return width * max(WAVES, 4 * units, min(BATCHES, 2000 // width))
+    return width * max(WAVES, 4 * units, min(BATCHES, 500 // width))

@@ -140,7 +140,8 @@ def run_map(
         envelope=gets_envelope(terms.activity),
         attempts=terms.max_attempts,
         pause=terms.retry_seconds,
-        bound=terms.max_concurrency,
+        # Where there is a slot for each item, nothing has to be held back.
+        bound=terms.max_concurrency if terms.max_concurrency < len(items) else 0,
         batch=terms.items_per_batch,
         deadline=deadline,
         total=len(items),
@@ -164,7 +165,7 @@ def run_map(
         job,
         items,
         indexes if indexes is not None else 0,
-        terms.max_concurrency,
+        job.bound,
         terms.tolerated(len(items) if whole is None else whole),
         {},
     )

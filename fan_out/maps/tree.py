@@ -32,6 +32,9 @@ from fan_out.maps.parts import Part, Supply, Tally
 from fan_out.maps.settle import error_text, failed, settled
 
 STOP = "map-stop"
+# The wave of a map of so few items is looked at as each of them ends, to show its progress; any other only when all
+# of them have ended, which costs a host that is clever about it one turn instead of one an item.
+WATCHED = 25
 STOPS = ("told", "timeout", "failures")  # what ends a part for good; anything else only means: hand out anew
 Steps = Generator[Any, Any, Tally]
 
@@ -108,10 +111,16 @@ def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event:
         if not running:
             assert tally.stop or not supply.left, "the pace hands out nothing"
             break
+        if not supply.left and not part.slots and part.job.attempts == 1:
+            # Without a bound all of it is in flight by now, so there is nothing to be told, and nothing to stop.
+            yield from settled(context, list(running))
+            continue
         waits = list(running)
         if not halt.is_completed:
             waits.append(halt)
-        if new and handed_out > len(new):
+        # All that runs was just handed out, and it is waves: nothing can be done before one of them ends.
+        waves = len(new) == len(running) and all(child.slots > 1 for _, _, child in running.values())
+        if new and handed_out > len(new) and not waves:
             # Not the first time, so the event is listed already, and parts may be: without this, whatever comes
             # next would have to wait for one of the new parts to end.
             spacer: Any = context.create_timer(context.current_utc_datetime)
@@ -162,26 +171,28 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
         fresh += more
         again = [entry for entry in again if (entry[1], entry[2]) not in ready]
         tasks = [context.call_activity(job.activity, _given(part, position)) for position, _ in ready]
-        if len(tasks) == 1:
-            # Heard while the item runs, so that a lane does not start its next one.
-            if not halt.is_completed:
-                yield context.task_any([tasks[0], halt])
-        yield from settled(context, tasks)
-        for task, (position, tries) in zip(tasks, ready, strict=True):
-            if not failed(task):
-                tally.values[position] = task.result
-                reporter.add_item(None)
-                if tries:
-                    tally.tries.append((position, tries + 1))
-            elif tries + 1 < job.attempts:
-                due = context.current_utc_datetime + timedelta(seconds=job.pause)
-                again.append((due, position, tries + 1, error_text(task.result)))
-            else:
-                error = error_text(task.result)
-                tally.failed.append((position, error, tries + 1))
-                reporter.add_item((part.index(position), error))
-        if fresh < len(part.items):
+        waiting = dict(zip(tasks, ready, strict=True))
+        if len(tasks) > 1 and job.total > WATCHED:
+            yield from settled(context, tasks)
+        while True:
+            for task in [task for task in waiting if task.is_completed]:
+                position, tries = waiting.pop(task)
+                if not failed(task):
+                    tally.values[position] = task.result
+                    reporter.add_item(None)
+                    if tries:
+                        tally.tries.append((position, tries + 1))
+                elif tries + 1 < job.attempts:
+                    due = context.current_utc_datetime + timedelta(seconds=job.pause)
+                    again.append((due, position, tries + 1, error_text(task.result)))
+                else:
+                    error = error_text(task.result)
+                    tally.failed.append((position, error, tries + 1))
+                    reporter.add_item((part.index(position), error))
             reporter.tell(None)
+            if not waiting:
+                break
+            yield context.task_any([*waiting] if halt.is_completed else [*waiting, halt])
     tally.failed += [(position, error, tries) for _, position, tries, error in again]
     tally.cut = len(again)
     tally.undone = [(fresh, len(part.items))] if fresh < len(part.items) else []
