@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import gates
 from serving import APPS, Remembering
 
 from dfhost.host import Host
@@ -108,6 +109,8 @@ async def hosting(
     timeout = aiohttp.ClientTimeout(total=DEADLINE)
     async with host, aiohttp.ClientSession(timeout=timeout) as session:
         yield Hosted(host, journal, session)
+        gates.open_all()
+        await asyncio.wait_for(host.drain(), DEADLINE)  # nothing of this host outlives it
 
 
 async def eventually(ask: Callable[[], Awaitable[Any]], test: Callable[[Any], bool]) -> Any:

@@ -105,7 +105,7 @@ def _open_tasks(
             entry = _timer(data["FireAt"], leaf, asked is not None and asked.execution.reply is not None)
         else:
             request = json.loads(data["Input"])
-            key = request["id"]
+            key = request["id"] if keys is not None and request["id"] in keys else event.key
             entry = {"kind": "entity", "name": request["op"], "state": "waiting"}
             entry["instanceId"] = data["InstanceId"]
             if request.get("signal") or request["id"] in answered:

@@ -180,7 +180,7 @@ class Orchestrations:
         runtime = self._runtimes.get(instance_id) or self._load(instance_id)
         if runtime is None:
             return None
-        patience = self._loop.time() + 1.0
+        patience = self._loop.time() + 0.2
         while runtime.busy and self._loop.time() < patience:
             await asyncio.sleep(0.01)
         execution = runtime.execution

@@ -99,6 +99,11 @@ def waits(context: Context) -> Orchestrator:
 
 
 @app.orchestration_trigger(context_name="context")
+def waits_for_both(context: Context) -> Orchestrator:
+    return (yield context.task_all([context.wait_for_external_event(name) for name in ("left", "right")]))
+
+
+@app.orchestration_trigger(context_name="context")
 def one_of(context: Context) -> Orchestrator:
     """An activity at a gate, or the event "go", whatever is first; then an echo."""
     task = context.call_activity("stop", context.get_input())
@@ -187,6 +192,21 @@ def sleeps_or_hears(context: Context) -> Orchestrator:
 
 
 @app.orchestration_trigger(context_name="context")
+def leaves_open(context: Context) -> Orchestrator:
+    """Returns with a timer open that nobody cancelled."""
+    timer = context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+    yield context.task_any([timer, context.call_activity("echo", 1)])
+    return "done"
+
+
+@app.orchestration_trigger(context_name="context")
+def remarks(context: Context) -> Orchestrator:
+    """Notes at each replay whether it is one."""
+    gates.note("remark", context.is_replaying)
+    return (yield context.wait_for_external_event("go"))
+
+
+@app.orchestration_trigger(context_name="context")
 def calls_entity(context: Context) -> Orchestrator:
     """{"entity", "key", "operation", "input"} -> the answer, or how the call failed."""
     asked = context.get_input()
@@ -200,7 +220,7 @@ def calls_entity(context: Context) -> Orchestrator:
 @app.orchestration_trigger(context_name="context")
 def calls_http(context: Context) -> Orchestrator:
     response = yield context.call_http("GET", context.get_input())
-    return response.status_code
+    return response
 
 
 # -- orchestrators: code that misbehaves ---------------------------------------------------------------------
