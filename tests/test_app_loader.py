@@ -192,8 +192,13 @@ def test_a_library_that_is_not_there_and_where_it_belongs(tmp_path: Path) -> Non
         app_of(tmp_path, "import no_such_library")
     assert f"{sys.executable} -m pip install -r {tmp_path / 'requirements.txt'}" in str(caught.value)
     with pytest.raises(AppImportFailed) as caught:
-        app_of(tmp_path, "1 / 0")
-    assert "pip" not in str(caught.value)
+        app_of(tmp_path, "{}['no_such_key']")
+    assert str(caught.value).endswith("KeyError: 'no_such_key'")
+
+
+def test_an_app_setting_that_is_not_there_and_where_it_belongs(tmp_path: Path) -> None:
+    with pytest.raises(AppImportFailed, match=r"KeyError: 'NO_SUCH_SETTING'\. App settings are .* Values of"):
+        app_of(tmp_path, "import os\nos.environ['NO_SUCH_SETTING']")
 
 
 def test_decorators_of_two_blueprints_on_one_function(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import azure.functions as func
 
 from dfhost.app.failure import failure_of, user_traceback
 from dfhost.app.functions import KINDS, App, Function
-from dfhost.app.mistakes import no_script, not_installed, strayed_binding
+from dfhost.app.mistakes import at_import, no_script, strayed_binding
 from dfhost.app.signature import read_signature
 from dfhost.errors import AppError
 from dfhost.journal import Journal
@@ -106,7 +106,7 @@ def _import_script(root: Path, script: str) -> ModuleType:
         raise
     except BaseException as error:  # user code: SyntaxError and SystemExit are among what may come
         text = "".join(traceback.format_exception(type(error), error, user_traceback(error)))
-        sentence = f"{path} cannot be imported: {failure_of(error).text}{not_installed(error, root)}"
+        sentence = f"{path} cannot be imported: {failure_of(error).text}{at_import(error, root)}"
         raise AppImportFailed(sentence, text) from None
     finally:
         _added_modules.append(path.stem)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,12 +30,22 @@ def no_script(root: Path, script: str) -> str:
     return f"There is no {script} in {root}. Start dfhost in the folder of your function app, or name it."
 
 
-def not_installed(error: BaseException, root: Path) -> str:
-    """After the error of an import; empty if it is not about a library, or nothing says which it is."""
+def at_import(error: BaseException, root: Path) -> str:
+    """After the error of an import; empty unless a library or an app setting is missing."""
     requirements = root / "requirements.txt"
-    if not isinstance(error, ModuleNotFoundError) or not requirements.is_file():
-        return ""
-    return f". The app's libraries go where dfhost is installed: {sys.executable} -m pip install -r {requirements}"
+    if isinstance(error, ModuleNotFoundError) and requirements.is_file():
+        install = f"{sys.executable} -m pip install -r {requirements}"
+        return f". The app's libraries go where dfhost is installed: {install}"
+    if isinstance(error, KeyError) and _came_from_environ(error):
+        return f". App settings are environment variables, or Values of {root / 'local.settings.json'}."
+    return ""
+
+
+def _came_from_environ(error: BaseException) -> bool:
+    at = error.__traceback__
+    while at and at.tb_next:
+        at = at.tb_next
+    return at is not None and at.tb_frame.f_code is type(os.environ).__getitem__.__code__
 
 
 def strayed_binding(indexed: Sequence[Any]) -> str:
