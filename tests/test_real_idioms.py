@@ -187,3 +187,11 @@ def test_a_singleton_monitor_for_ever_until_its_own_url_is_posted_to(events: Sta
     tidied = json.loads(answer(events, "DELETE", "/tidy")[1])
     assert tidied["gone"] >= 1
     assert "the-monitor" not in tidied["left"]
+
+
+# -- before the SDK had decorators of its own ----------------------------------------------------------------
+def test_generic_bindings_and_handles_made_by_hand() -> None:
+    with Started(APPS / "idioms_generic", "--memory") as host:
+        for name, total in (("greet_all", 2), ("GreetAgain", 4)):
+            code, body = answer(host, "POST", f"/api/start/{name}", ["Ann", "Bo"])
+            assert (code, json.loads(body)) == (200, [["Hello Ann", "Hello Bo"], total])
