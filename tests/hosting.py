@@ -95,6 +95,13 @@ class Hosted:
         status, answer = await self.request("POST", path, json.dumps(input), op=operation)
         assert status == 202, (status, answer)
 
+    async def until_waiting(self, instance_id: str, kind: str) -> None:
+        """Until the instance waits for something of this kind, say an event."""
+        await eventually(
+            lambda: self.explain(instance_id),
+            lambda told: any(entry["kind"] == kind for entry in told["waitsFor"]),
+        )
+
     async def explain(self, instance_id: str) -> dict[str, Any]:
         return await self.status(instance_id, explain="true")
 

@@ -167,7 +167,7 @@ async def test_whichever_comes_first(gates: ModuleType) -> None:
 async def test_what_is_left_open_beside_what_is_awaited_and_a_cancelled_timer_is_not() -> None:
     async with hosting() as host:
         instance = await host.start("sleeps_or_hears")
-        told = await explained(host, instance)
+        told = await explained(host, instance, lambda told: len(told["waitsFor"]) == 2)
         assert told["sentence"].startswith("It waits for the first of a timer due at ")
         assert told["sentence"].endswith(", event go.")
         await host.tell(instance, "raiseEvent/go", 1)
@@ -178,7 +178,7 @@ async def test_what_is_left_open_beside_what_is_awaited_and_a_cancelled_timer_is
 async def test_code_that_has_ended_with_something_left_open() -> None:
     async with hosting() as host:
         instance = await host.start("leaves_open")
-        told = await explained(host, instance)
+        told = await explained(host, instance, lambda told: "has ended" in told["sentence"])
         assert told["sentence"] == (
             f"Its code has ended; what it has left open must end first: a timer due at {only(told, 'due')}."
         )

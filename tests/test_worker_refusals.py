@@ -120,7 +120,7 @@ async def test_what_it_says_to_write_works() -> None:
 async def test_other_code_than_before_fails_and_the_history_can_still_be_read(gates: Any) -> None:
     async with hosting() as host:
         instance = await host.start("changes")
-        await host.journal.entry("finished", "echo")
+        await host.until_waiting(instance, "event")
         gates.open("changed")
         await host.tell(instance, "raiseEvent/go", 1)
         output = await host.failed(instance)
