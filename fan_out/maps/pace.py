@@ -31,6 +31,7 @@ FIND = (
 )
 MANY = 100
 LANE = 16  # items of a lane: its turns cost the square of it
+FEW = 10  # slots
 LANE_SECONDS = 0.75  # a lane should last so long: handing out stays cheap beside it, news stay fresh
 LANES_A_SECOND = 12  # one section can hand out about that many lanes a second
 BATCHES = 250  # batches a section hands out before it ends
@@ -129,9 +130,11 @@ class Batches:
 
     def _lane(self, left: int) -> int:
         known = self._seconds_an_item
-        affordable = 2 if known is None else int(self._seconds / max(known, 1e-6))
-        # Half of its share: the last lanes are short, so that none of them is waited for long.
-        return max(1, min(LANE, affordable, left // (2 * self._slots)))
+        affordable = 3 if known is None else int(self._seconds / max(known, 1e-6))
+        # With many slots half of its share, so that the last lanes are short and none is waited for long; with
+        # few the handing out would weigh more than that.
+        share = left // (self._slots if self._slots <= FEW else 2 * self._slots)
+        return max(1, min(LANE, affordable, share))
 
 
 class Waves:
