@@ -106,9 +106,9 @@ class Host:
             )
             self._worker.start()
             stack.push_async_callback(self._worker.stop)
-            timers = Timers(self.app, threads, self._journal, timeout=settings.function_timeout)
-            timers.start()
-            stack.push_async_callback(timers.stop)
+            self._timers = Timers(self.app, threads, self._journal, timeout=settings.function_timeout)
+            self._timers.start()
+            stack.push_async_callback(self._timers.stop)
             self._stack = stack.pop_all()
         return self
 
@@ -119,6 +119,8 @@ class Host:
 
     async def drain(self) -> None:
         """Take no new work and wait until what runs has been stored."""
+        self._server.refuse()
+        await self._timers.stop()
         await self._worker.drain()
 
     async def __aexit__(

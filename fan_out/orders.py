@@ -64,17 +64,17 @@ def get_order_details(order: str) -> dict[str, Any]:
 
 
 @bp.activity_trigger(input_name="order")
-def notify_customer(order: Any) -> str:
+def notify_customer(order: dict) -> str:
     return work.notify_customer(order)
 
 
 @bp.activity_trigger(input_name="order")
-def update_inventory(order: Any) -> str:
+def update_inventory(order: dict) -> str:
     return work.update_inventory(order)
 
 
 @bp.activity_trigger(input_name="order")
-def schedule_shipping(order: Any) -> str:
+def schedule_shipping(order: dict) -> str:
     return work.schedule_shipping(order)
 
 

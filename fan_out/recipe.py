@@ -46,5 +46,5 @@ def fan_out_fan_in_orchestrator(
 
 @bp.activity_trigger(input_name="payload")
 @map_activity
-def process_item(payload: Any) -> str:
+def process_item(payload: object) -> str:
     return work.process_item(payload)

@@ -69,13 +69,13 @@ def reconcile(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
 
 
 @bp.activity_trigger(input_name="nothing")
-def list_statements(nothing: Any) -> list[str]:
+def list_statements(nothing: object) -> list[str]:
     return sorted(path.name for path in FOLDER.glob("account-*.csv"))
 
 
 @bp.activity_trigger(input_name="entry")
 @map_activity(envelope=True)
-async def reconcile_statement(entry: Any) -> dict[str, Any]:
+async def reconcile_statement(entry: dict) -> dict[str, Any]:
     """`{"item": "account-01.csv", "index": 0, "map_id": "…"}` → what differs, and the receipt for it.
 
     It may be delivered twice: a worker can die after the booking and before its result is stored. Map and index

@@ -335,7 +335,8 @@ def test_the_package_is_the_app_and_nothing_else(tmp_path: Path) -> None:
         "what the doctor examines"
     )
     kept_inside = set(inside) - set(ignored)
-    assert kept_inside == {str(p.relative_to(ROOT)) for p in (ROOT / "fan_out").rglob("*.py")}
+    app = {p for pattern in ("*.py", "statements/*.csv") for p in (ROOT / "fan_out").rglob(pattern)}
+    assert kept_inside == {str(p.relative_to(ROOT)) for p in app}, "code, and the example's data"
     assert {"local.settings.json", ".env", ".venv/x", ".dfhost/x"} <= set(ignored)
 
 

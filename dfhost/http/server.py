@@ -130,9 +130,13 @@ class Server:
             raise _cannot_listen(self.host, self.port, error) from None
         self.port = self._runner.addresses[0][1]
 
+    def refuse(self) -> None:
+        """Take no new calls of the app's functions (503); management and what is under way go on."""
+        self._draining = True
+
     async def stop(self, grace: float = 5.0) -> None:
         """Refuse new calls (503), let those under way end within `grace` seconds, then close."""
-        self._draining = True
+        self.refuse()
         if self._running and grace > 0:
             self._idle.clear()
             try:

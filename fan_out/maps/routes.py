@@ -122,7 +122,7 @@ def map_kept(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any
 
 
 @bp.activity_trigger(input_name="source")
-def read_items(source: Any) -> list[Any]:
+def read_items(source: dict) -> list[Any]:
     return READERS[source["name"]].read(source["params"])
 
 

@@ -82,7 +82,7 @@ def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event:
                 reporter.add(part, start, done)
         if tally.stop not in STOPS:
             tally.stop = _why_stop(context, part, tally, halt.is_completed) or pace.stop
-        if tally.stop in STOPS and running and not told:
+        if tally.stop in STOPS and _for_all(part, tally) and running and not told:
             told = True
             tell = context.call_activity(map_tell, [identity for identity, _, _ in running.values()])
             yield from settled(context, [tell])
@@ -101,7 +101,8 @@ def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event:
             patience = None
             if part.patience is not None:
                 patience = max(0, part.patience - len(tally.failed)) // pace.at_once
-            given = part.slice(start, count, child.slots, patience, child.plan)
+            final = part.final and pace.at_once == 1
+            given = part.slice(start, count, child.slots, patience, final, child.plan)
             task = context.call_sub_orchestrator(f"map_{child.kind}", given.to_input(), identity)
             running[task] = (identity, start, child)
             new.append(task)
@@ -118,9 +119,9 @@ def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event:
         waits = list(running)
         if not halt.is_completed:
             waits.append(halt)
-        # All that runs was just handed out, and it is waves: nothing can be done before one of them ends.
-        waves = len(new) == len(running) and all(child.slots > 1 for _, _, child in running.values())
-        if new and handed_out > len(new) and not waves:
+        # A wave that was handed out alone, each item to be tried once: nothing can be done before it ends.
+        alone = len(running) == 1 and part.job.attempts == 1 and child.slots > 1
+        if new and handed_out > len(new) and not alone:
             # Not the first time, so the event is listed already, and parts may be: without this, whatever comes
             # next would have to wait for one of the new parts to end.
             spacer: Any = context.create_timer(context.current_utc_datetime)
@@ -153,10 +154,12 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
     while True:
         now = context.current_utc_datetime
         tally.stop = _why_stop(context, part, tally, halt.is_completed)
-        if tally.stop or not (again or fresh < len(part.items)):
+        if (tally.stop and _for_all(part, tally)) or not (
+            again or (fresh < len(part.items) and not tally.stop)
+        ):
             break
         ready = [(position, tries) for due, position, tries, _ in again if due <= now][: part.slots]
-        more = min(part.slots - len(ready), len(part.items) - fresh)
+        more = 0 if tally.stop else min(part.slots - len(ready), len(part.items) - fresh)
         ready += [(position, 0) for position in range(fresh, fresh + more)]
         if not ready:
             timer: Any = context.create_timer(min(again)[0])
@@ -203,7 +206,7 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
 
 @bp.activity_trigger(input_name="instances")
 @bp.durable_client_input(client_name="client")
-async def map_tell(instances: Any, client: df.DurableOrchestrationClient) -> int:
+async def map_tell(instances: list, client: df.DurableOrchestrationClient) -> int:
     """Raise the stop event for each of `instances`; how many heard it. One that has ended need not hear."""
     heard = await asyncio.gather(*(_tell(client, instance) for instance in instances))
     return sum(heard)
@@ -232,6 +235,12 @@ def _why_stop(context: df.DurableOrchestrationContext, part: Part, tally: Tally,
 
 def _too_many(part: Part, tally: Tally) -> bool:
     return part.patience is not None and len(tally.failed) > part.patience
+
+
+def _for_all(part: Part, tally: Tally) -> bool:
+    """Whether what stops this part stops the whole map. A part that has only used up its share of the tolerated
+    failures starts nothing fresh, but what it has begun is still tried as often as it may be."""
+    return tally.stop != "failures" or part.final
 
 
 def _given(part: Part, position: int) -> Any:
