@@ -51,27 +51,53 @@ async def test_an_entity_that_wants_to_go_fails_its_operation_and_goes_on() -> N
         assert await host.run("calls_entity", asked) == 5
 
 
-async def test_an_orchestrator_that_never_yields_stops_nobody_and_can_be_terminated(
-    gates: ModuleType,
+@pytest.mark.parametrize("count", [1, 3])
+async def test_orchestrators_that_never_yield_stop_nobody_and_can_be_terminated(
+    gates: ModuleType, count: int
 ) -> None:
-    async with hosting() as host:
-        spinning = await host.start("spins")
-        await gates.arrivals("spins")
+    async with hosting(max_orchestrators=6) as host:
+        spinning = [await host.start("spins") for _ in range(count)]
+        await gates.arrivals("spins", count)
         assert await host.run("fan", {"activity": "echo", "inputs": [1, 2]}) == [1, 2]
-        assert (await host.status(spinning))["runtimeStatus"] == "Running"
-        await host.tell(spinning, "terminate", reason="enough")
-        told = await host.status(spinning)
-        assert (told["runtimeStatus"], told["output"]) == ("Terminated", "enough")
+        for each in spinning:
+            assert (await host.status(each))["runtimeStatus"] == "Running"
+            await host.tell(each, "terminate", reason="enough")
+            told = await host.status(each)
+            assert (told["runtimeStatus"], told["output"]) == ("Terminated", "enough")
         gates.open("spin")
         assert await host.run("fan", {"activity": "echo", "inputs": [3]}) == [3]
-        assert (await host.status(spinning))["output"] == "enough"
+        assert [(await host.status(each))["output"] for each in spinning] == ["enough"] * count
+
+
+async def test_the_place_of_what_never_yields_is_free_once_it_is_terminated(gates: ModuleType) -> None:
+    async with hosting(max_orchestrators=1) as host:
+        spinning = await host.start("spins")
+        await gates.arrivals("spins")
+        waiting = await host.start("waits", [])
+        assert (await host.status(waiting))["runtimeStatus"] == "Pending"
+        await host.tell(spinning, "terminate")
+        assert await host.completed(waiting) == []
+
+
+async def test_code_that_never_yields_is_told_of_once(
+    gates: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfhost.worker.under_way._LONG", 0.01)
+    async with hosting() as host:
+        for _ in range(2):
+            await host.start("spins")
+        await host.journal.entry("note")
+        assert await host.run("fan", {"activity": "echo", "inputs": [1]}) == [1]
+        (note,) = [note for note in host.journal.notes if note.startswith("spins: ")]
+        assert "its code has been running for " in note
+        assert "must neither block nor loop for ever; such work belongs in an activity" in note
 
 
 async def test_an_orchestrator_that_asks_for_ever_more_ends_at_the_limit() -> None:
-    async with hosting(max_actions=40) as host:
-        output = await host.failed(await host.start("steps", [["echo", n] for n in range(100)]))
+    async with hosting(max_actions=15) as host:
+        output = await host.failed(await host.start("steps", [["echo", n] for n in range(30)]))
         assert output == (
-            "Orchestrator function 'steps' failed: More than 40 actions were started (maxOrchestrationActions)."
+            "Orchestrator function 'steps' failed: More than 15 actions were started (maxOrchestrationActions)."
         )
 
 

@@ -38,14 +38,21 @@ class UserThreads:
         self.loop = asyncio.new_event_loop()
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"user-{n}", daemon=True) for n in range(self.size)
-        ]
+        self._threads = [self._thread(n) for n in range(self.size)]
         self._loop_thread = threading.Thread(target=self._serve_loop, name="user-loop", daemon=True)
+
+    def _thread(self, number: int) -> threading.Thread:
+        return threading.Thread(target=self._work, name=f"user-{number}", daemon=True)
 
     def start(self) -> None:
         for thread in (*self._threads, self._loop_thread):
             thread.start()
+
+    def add_thread(self) -> None:
+        """One more for the pool, since what runs there may never end."""
+        self._threads.append(self._thread(self.size))
+        self.size += 1
+        self._threads[-1].start()
 
     def stop(self) -> None:
         """Let the pool end after what it runs now; end the loop at once. Returns without waiting."""

@@ -28,6 +28,7 @@ from dfhost.journal import Journal
 from dfhost.store.store import EpisodeLost, EpisodeRecord, Letter, Row, Store, Work
 from dfhost.worker.clock import now
 from dfhost.worker.resting import Resting
+from dfhost.worker.under_way import UnderWay
 
 
 @dataclass(slots=True)
@@ -88,14 +89,13 @@ class Orchestrations:
         self._journal = journal
         self._known = known
         self._options = options
-        self._limit = max(1, limit)
         self._activities = activities
         self._timers_added = timers_added
         self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
         self._runtimes: dict[str, Runtime] = {}
         self._resting = Resting()
         self._ready: deque[Runtime] = deque()
-        self._running = 0
+        self._under_way = UnderWay(pool, journal, limit)
         self._draining = False
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._told: set[str] = set()  # orchestrators whose held-back actions were mentioned
@@ -105,7 +105,7 @@ class Orchestrations:
 
     @property
     def idle(self) -> bool:
-        return self._running == 0
+        return not self._under_way
 
     def drain(self) -> None:
         """No new episodes; what has arrived stays in the inbox for the next host."""
@@ -166,8 +166,11 @@ class Orchestrations:
         """The instance has ended or is gone: drop what is in memory, an episode under way will find out."""
         runtime = self._runtimes.pop(instance_id, None)
         self._resting.remove(instance_id)
-        if runtime is not None and runtime.waits is not None:
-            runtime.waits.cancel()
+        if runtime is not None:
+            self._under_way.remove(runtime)
+            if runtime.waits is not None:
+                runtime.waits.cancel()
+            self._pump()
         self._wake_waiters(instance_id)
 
     # -- questions -------------------------------------------------------------------------------------------
@@ -247,9 +250,9 @@ class Orchestrations:
         self._pump()
 
     def _pump(self) -> None:
-        while self._ready and self._running < self._limit:
+        while self._ready and not self._under_way.full:
             runtime = self._ready.popleft()
-            self._running += 1
+            self._under_way.add(runtime)
             arrived, runtime.arrived = runtime.arrived, []
             stir, runtime.stir, runtime.noted = runtime.stir, Stir.NOTHING, 0
             if runtime.awake:
@@ -340,7 +343,7 @@ class Orchestrations:
 
     def _committed(self, one: _Advanced, record: EpisodeRecord, _: None, error: HostError | None) -> None:
         runtime, episode = one.runtime, one.episode
-        self._running -= 1
+        self._under_way.remove(runtime)
         self._pump()
         if self._runtimes.get(runtime.instance_id) is not runtime:
             # Terminated, purged or replaced: before the episode, or behind it in the same commit.
