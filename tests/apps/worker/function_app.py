@@ -99,6 +99,15 @@ def waits(context: Context) -> Orchestrator:
 
 
 @app.orchestration_trigger(context_name="context")
+def steps_and_event(context: Context) -> Orchestrator:
+    """So many activities in turn, then the event "go"."""
+    results = []
+    for number in range(context.get_input()):
+        results.append((yield context.call_activity("echo", number)))
+    return [*results, (yield context.wait_for_external_event("go"))]
+
+
+@app.orchestration_trigger(context_name="context")
 def waits_for_both(context: Context) -> Orchestrator:
     return (yield context.task_all([context.wait_for_external_event(name) for name in ("left", "right")]))
 
