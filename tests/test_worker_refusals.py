@@ -84,6 +84,31 @@ async def test_a_childs_id_that_can_never_start(wanted: str) -> None:
         assert f"asks for the instance id '{wanted}', which can never start" in output
 
 
+@pytest.mark.parametrize(
+    ("orchestrator", "input"),
+    [
+        ("parent", {"child": "waits", "input": [], "id": "half \ud800"}),
+        ("calls_entity", {"entity": "counter", "key": "half \ud800", "operation": "get"}),
+    ],
+)
+async def test_an_id_that_cannot_be_stored(orchestrator: str, input: Any) -> None:
+    async with hosting() as host:
+        output = await host.failed(await host.start(orchestrator, input))
+        assert output.endswith("half ?' has half of a surrogate pair in it.")
+        assert await host.run("waits", []) == [], "the others go on"
+
+
+async def test_whatever_text_there_is_passes_through_everything() -> None:
+    async with hosting() as host:
+        text = 'half \ud800, nul \0, line \u2028, emoji \U0001f600, quote " and \\'
+        assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [text]
+        instance = await host.start("waits", ["go"])
+        await host.tell(instance, "raiseEvent/go", {text: text})
+        assert await host.completed(instance) == [{text: text}]
+        said = await host.run("steps", [["fail", text]])
+        assert "half ?, nul \0" in said[0]
+
+
 # -- values that would be mixed up ---------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("orchestrator", "first", "second"),

@@ -331,6 +331,8 @@ class Execution:
                 f"{act.describe(action)} asks for the instance id '{child_id}', which can never start: an id "
                 "must not begin with @ nor be that of the caller or its parent."
             )
+        if refusal := _unwritable(child_id):
+            return refusal
         version = action.get("version") or options.default_version
         if refusal := versions.refusal(name, version, options.default_version, options.version_match):
             return refusal
@@ -365,6 +367,8 @@ class Execution:
         action = decision.leaf.action
         entity_id = action["instanceId"]
         if refusal := known.refuse("entity", entity_id[1:].partition("@")[0]):
+            return refusal
+        if refusal := _unwritable(entity_id):
             return refusal
         request_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.execution_id}:{decision.id}"))
         signal = decision.leaf.kind == act.SIGNAL_ENTITY
@@ -511,6 +515,12 @@ class Execution:
         parent = data["ParentInstance"]
         self.parent_id = parent["OrchestrationInstance"]["InstanceId"] if parent else None
         self._parent_json = json.dumps(parent, separators=(",", ":"))
+
+
+def _unwritable(instance_id: str) -> str | None:
+    """A sentence for an id that no database can hold."""
+    told = failures.clean(instance_id)
+    return None if told == instance_id else f"The instance id '{told}' has half of a surrogate pair in it."
 
 
 #: The events that end something the SDK may wait for.

@@ -220,6 +220,16 @@ class Store:
             with self._guard:
                 yield self._reader
 
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Several reads of one and the same commit."""
+        with self._reading() as reader:
+            reader.execute("BEGIN")
+            try:
+                yield reader
+            finally:
+                reader.execute("COMMIT")
+
     def row(self, instance_id: str) -> Row | None:
         with self._reading() as reader:
             found = reader.execute(f"SELECT {_COLUMNS} FROM instances WHERE instance_id = ?", (instance_id,))
@@ -257,14 +267,14 @@ class Store:
 
     def history(self, instance_id: str) -> list[str]:
         """The events so far, then those that wait in the inbox."""
-        with self._reading() as reader:
+        with self._snapshot() as reader:
             return [
                 *_texts(reader, "history", instance_id),
                 *_texts(reader, "inbox", instance_id),
             ]
 
     def stored(self, instance_id: str) -> Stored | None:
-        with self._reading() as reader:
+        with self._snapshot() as reader:
             found = reader.execute(
                 f"SELECT {_COLUMNS}, awake FROM instances WHERE instance_id = ?", (instance_id,)
             ).fetchone()
