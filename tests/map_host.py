@@ -103,6 +103,10 @@ class Marks:
         return Counter(index for _, what, index in self.events if what == "start")
 
     @property
+    def ended(self) -> set[int]:
+        return {index for _, what, index in self.events if what == "end"}
+
+    @property
     def most_in_flight(self) -> int:
         most = running = 0
         for _, what, _ in self.events:

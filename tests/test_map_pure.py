@@ -203,10 +203,10 @@ def test_supply_joins_what_is_left():
 
 
 def test_a_part_of_a_part_knows_its_places_in_the_map():
-    part = Part(job(), list("abcdef"), 100, 3, None, {})
-    assert [part.slice(2, 3, 1, 0, {}).index(p) for p in range(3)] == [102, 103, 104]
-    scattered = Part(job(), list("abc"), [5, 9, 7], 3, None, {})
-    assert scattered.slice(1, 2, 1, 0, {}).index(1) == 7
+    part = Part(job(), list("abcdef"), 100, 3, None, True, {})
+    assert [part.slice(2, 3, 1, 0, False, {}).index(p) for p in range(3)] == [102, 103, 104]
+    scattered = Part(job(), list("abc"), [5, 9, 7], 3, None, True, {})
+    assert scattered.slice(1, 2, 1, 0, False, {}).index(1) == 7
     assert Part.of(scattered.to_input()) == scattered
 
 

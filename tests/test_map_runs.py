@@ -129,6 +129,24 @@ def test_retries_of_a_wave_are_counted_as_well(host):
     assert host.marks(run).starts == {n: 2 if n % 3 else 1 for n in range(30)}
 
 
+def test_a_part_that_has_used_up_its_share_of_failures_still_tries_as_often_as_the_policy_says(host):
+    # Fewer failures than tolerated, but more than the share of a lane or a section: nothing may be cut short.
+    given = [{"value": n, "fails": -1 if n % 20 == 0 else n % 3} for n in range(240)]
+    body = {
+        "items": given,
+        "max_concurrency": 30,
+        "retry": {"max_attempts": 3, "first_interval_seconds": 0.05},
+    }
+    run = host.start_map({**body, "tolerated_failure_count": 12})["id"]
+    shown = host.ended(run)
+    assert shown["runtimeStatus"] == "Completed", shown["output"]
+    outcome = shown["output"]
+    assert (outcome["succeeded"], outcome["failed"]) == (228, 12)
+    tries = host.marks(run).starts
+    for index, entry in enumerate(outcome["results"]):
+        assert entry["attempts"] == tries[index] == (3 if index % 20 == 0 else index % 3 + 1)
+
+
 def test_more_failures_than_tolerated_end_the_run_as_failed_with_nothing_lost(host):
     given = [{"value": n, "fails": -1 if n % 2 else 0, "seconds": 0.01} for n in range(300)]
     run = host.start_map({"items": given, "max_concurrency": 8, "tolerated_failure_count": 5})["id"]
@@ -177,6 +195,47 @@ def test_a_cancelled_run_ends_with_what_is_done(host, tmp_path, size):
     assert len(host.marks(run).starts) == outcome["succeeded"]
     assert host.progress(run)["phase"] == "cancelled"
     assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 409
+
+
+@pytest.mark.parametrize("retry", [None, {"max_attempts": 2, "first_interval_seconds": 3600}])
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [(120, {"max_concurrency": 8}), (700, {"max_concurrency": 10}), (2000, {"max_concurrency": 60})],
+)
+def test_every_part_hears_of_a_cancellation_however_far_the_map_has_come(
+    host, tmp_path, size, options, retry
+):
+    gate = tmp_path / "gate"
+    free = size // 2
+    given = [{"value": n} | ({"gate": str(gate)} if n >= free else {}) for n in range(size)]
+    run = host.start_map({"items": given, **options, **({"retry": retry} if retry else {})})["id"]
+    host.until(
+        lambda: host.marks(run).ended,
+        lambda ended: len(ended) >= free and any(index >= free for index in host.marks(run).starts),
+    )
+    assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 202
+    # All that runs now waits for the gate, so nobody hears of it by ending something.
+    host.until(lambda: unaware(host, run), lambda parts: not parts)
+    before = host.marks(run).starts
+    gate.touch()
+    outcome = host.ended(run)["output"]
+    assert outcome["reason"] == "cancelled" and adds_up(outcome)
+    assert host.marks(run).starts == before
+
+
+def unaware(host: MapHost, run: str) -> list[str]:
+    """The parts under way that could still start something and have not heard that they should stop."""
+    url = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}:&top=1000"
+    found = []
+    for part in host.call("GET", url)[1]:
+        given = json.loads(part["input"])
+        wave = part["name"] == "map_batch" and given["slots"] >= len(given["items"])
+        if part["runtimeStatus"] == "Running" and not wave:
+            path = f"/runtime/webhooks/durabletask/instances/{part['instanceId']}?showHistory=true"
+            history = host.call("GET", path)[1]["historyEvents"]
+            if not any(event.get("Name") == "map-stop" for event in history):
+                found.append(part["instanceId"])
+    return found
 
 
 def test_a_cancelled_run_lists_what_was_waiting_for_its_next_try_as_failed(host):

@@ -47,6 +47,7 @@ class Part:
     at          the index of the first item, or the index of each (a redrive's items do not follow each other)
     slots       items this part may have in flight; 0 for no bound
     patience    failures after which it stops and returns what is left; None: any number
+    final       whether more failures than that are too many for the whole map, and not just for this part
     plan        what the part is told about how to work: see pace.py
     """
 
@@ -55,15 +56,18 @@ class Part:
     at: int | list[int]
     slots: int
     patience: int | None
+    final: bool
     plan: dict[str, Any]
 
     def index(self, position: int) -> int:
         return self.at + position if isinstance(self.at, int) else self.at[position]
 
-    def slice(self, start: int, count: int, slots: int, patience: int | None, plan: dict[str, Any]) -> Part:
+    def slice(
+        self, start: int, count: int, slots: int, patience: int | None, final: bool, plan: dict[str, Any]
+    ) -> Part:
         stop = start + count
         at = self.at + start if isinstance(self.at, int) else self.at[start:stop]
-        return Part(self.job, self.items[start:stop], at, slots, patience, plan)
+        return Part(self.job, self.items[start:stop], at, slots, patience, final, plan)
 
     def to_input(self) -> dict[str, Any]:
         return {**vars(self), "job": asdict(self.job)}

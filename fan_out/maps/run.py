@@ -167,6 +167,7 @@ def run_map(
         indexes if indexes is not None else 0,
         job.bound,
         terms.tolerated(len(items) if whole is None else whole),
+        True,
         {},
     )
     tally: Tally = yield from roll(context, part, Stages(job, len(items)), CANCEL, prefix)

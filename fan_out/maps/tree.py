@@ -120,7 +120,7 @@ def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event:
         if not halt.is_completed:
             waits.append(halt)
         # A wave that was handed out alone, each item to be tried once: nothing can be done before it ends.
-        alone = len(running) == 1 and part.job.attempts == 1 and child.slots > 1
+        alone = len(running) == 1 and child.kind == "batch" and child.slots > 1 and part.job.attempts == 1
         if new and handed_out > len(new) and not alone:
             # Not the first time, so the event is listed already, and parts may be: without this, whatever comes
             # next would have to wait for one of the new parts to end.
