@@ -438,6 +438,7 @@ PROVED_BY = {
         "test_a_child_whose_id_lives_is_refused_as_a_failure_of_its_call",
     ),
     "two starts of one id": ("", "test_an_id_that_lives_is_refused_and_one_that_has_ended_is_replaced"),
+    "`hubName": ("", "test_a_setting_that_is_not_here_lends_the_hub_its_own_name_and_that_is_said"),
     "an instance that waits": (
         "",
         "test_a_waiting_instance_says_what_it_waits_for test_explain_says_what_an_instance_waits_for",
