@@ -1,0 +1,585 @@
+"""The store's verbs, each by what is true once it returns: in a file and in memory alike."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfhost.engine import history as h
+from dfhost.engine.entities import Answer
+from dfhost.engine.execution import Activity, Child, Operation, Timer
+from dfhost.errors import HostError, InstanceExists, InstanceNotFound, WrongState
+from dfhost.store.store import EpisodeLost, EpisodeRecord, Gone, Letter, News, Result, Row, Store, Work
+
+AT = "2026-01-01T12:00:00.000000Z"
+LATER = "2026-01-01T13:00:00.000000Z"
+TERMINATED = h.execution_terminated(AT, "why").text
+
+
+class Stored:
+    """An open store, and the news it has told, in order."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.store = Store(path)
+        self.store.open()
+        self.news: list[News] = []
+        self.store.on_news(self.news.extend)
+
+    # -- instances ---------------------------------------------------------------------------------------------
+    async def start(self, instance_id: str = "x", execution_id: str = "e1", **more: Any) -> None:
+        row = Row(instance_id, execution_id, "fan", None, "Pending", '"in"', None, None, AT, AT)._replace(
+            **more
+        )
+
+        def event(generation: int) -> str:
+            return h.execution_started(
+                AT, instance_id=instance_id, execution_id=execution_id, name="fan", version=None, input='"in"',
+                generation=generation,
+            ).text  # fmt: skip
+
+        await self.store.start_instance(row, event, False)
+
+    async def episode(self, instance_id: str = "x", execution_id: str = "e1", **more: Any) -> None:
+        """Commit an episode that has consumed everything there was; raises what it was refused with."""
+        stored = self.store.stored(instance_id)
+        base = len(stored.history) if stored else 0
+        consumed = max((letter.seq for letter in stored.inbox), default=0) if stored else 0
+        events = [h.orchestrator_started(AT).text]
+        values = {"at": AT, "status": "Running", "base": base, "events": events, "consumed": consumed}
+        record = EpisodeRecord(instance_id, execution_id, **(values | more))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def then(_: None, error: HostError | None) -> None:
+            done.set_exception(error) if error else done.set_result(None)
+
+        self.store.commit_episode(record, then)
+        await done
+
+    async def results(self, *results: Result) -> None:
+        taken = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def take() -> list[Result]:
+            loop.call_soon_threadsafe(taken.set)
+            return list(results)
+
+        self.store.store_results(take)
+        await taken.wait()
+        await self.barrier()
+
+    async def barrier(self) -> None:
+        """Everything submitted so far is committed."""
+        await self.store.fire_timers("0", lambda timer: "")
+
+    async def end(self, instance_id: str = "x", tell: str | None = None) -> None:
+        await self.store.end_instance(
+            instance_id,
+            at=LATER,
+            status="Terminated",
+            output="why",
+            events=[TERMINATED],
+            allowed=lambda row: None,
+            tell_parent=lambda row: tell,
+        )
+
+    # -- what there is ---------------------------------------------------------------------------------------
+    def inbox(self, instance_id: str = "x") -> list[str]:
+        stored = self.store.stored(instance_id)
+        return [letter.text for letter in stored.inbox] if stored else []
+
+    def past(self, instance_id: str = "x") -> list[str]:
+        stored = self.store.stored(instance_id)
+        return stored.history if stored else []
+
+    def row(self, instance_id: str = "x") -> Row:
+        row = self.store.row(instance_id)
+        assert row is not None
+        return row
+
+    def told(self, kind: type[News] = Letter) -> list[str]:
+        """The texts of the letters that were announced, or the ids of those that are gone."""
+        return [
+            each.text if isinstance(each, Letter) else each.instance_id
+            for each in self.news
+            if isinstance(each, kind)
+        ]
+
+
+@pytest.fixture(params=["file", "memory"])
+async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stored]:
+    stored = Stored(tmp_path / "hub.db" if request.param == "file" else None)
+    yield stored
+    stored.store.close()
+
+
+def activity(task_id: int, name: str = "work") -> Activity:
+    return Activity(task_id, name, "1")
+
+
+def work(task_id: int, instance_id: str = "x", execution_id: str = "e1") -> Work:
+    return Work(instance_id, execution_id, activity(task_id))
+
+
+def result(task_id: int, value: str = "1", execution_id: str = "e1") -> Result:
+    return Result(work(task_id, execution_id=execution_id), h.task_completed(AT, task_id, value))
+
+
+def child(instance_id: str, task_id: int = 0, execution_id: str = "c1") -> Child:
+    started = h.execution_started(
+        AT, instance_id=instance_id, execution_id=execution_id, name="part", version=None, input=None
+    )
+    return Child(task_id, instance_id, execution_id, "part", None, None, started)
+
+
+# -- starting ------------------------------------------------------------------------------------------------
+async def test_a_started_instance_is_pending_with_its_start_in_its_inbox(db: Stored) -> None:
+    await db.start()
+    assert (db.row().status, db.row().input) == ("Pending", '"in"')
+    assert [h.parse(text).kind for text in db.inbox()] == [h.EXECUTION_STARTED]
+    assert db.store.awake() == ["x"]
+    (letter,) = db.news
+    assert isinstance(letter, Letter) and letter.born == db.row()
+
+
+async def test_a_living_id_is_refused_and_nothing_changes(db: Stored) -> None:
+    await db.start()
+    with pytest.raises(InstanceExists, match="status Pending already exists"):
+        await db.start(execution_id="e2")
+    assert db.row().execution_id == "e1"
+    assert len(db.news) == 1
+
+
+async def test_an_ended_instance_is_replaced_without_a_rest_by_the_next_generation(db: Stored) -> None:
+    await db.start()
+    start = db.inbox()[0]
+    await db.episode(events=["12", start], activities=[activity(0)])
+    await db.end()
+    await db.start(execution_id="e2")
+    assert db.past() == []
+    assert '"Generation":1' in db.inbox()[0]
+    await db.episode(execution_id="e2", events=["12", db.inbox()[0]], status="Completed")
+    await db.start(execution_id="e3")
+    assert '"Generation":2' in db.inbox()[0]
+
+
+async def test_any_state_may_be_replaced_if_host_json_says_so(db: Stored) -> None:
+    await db.start()
+    await db.episode(activities=[activity(0)], timers=[Timer(1, LATER)])
+    row = db.row()._replace(execution_id="e2", status="Pending")
+    await db.store.start_instance(row, lambda generation: f"start {generation}", True)
+    assert db.row().execution_id == "e2"
+    assert (db.past(), db.inbox()) == ([], ["start 1"])
+    assert (db.store.unfinished_work(), db.store.next_due()) == ([], None)
+
+
+# -- episodes ------------------------------------------------------------------------------------------------
+async def test_all_of_an_episode_happens_at_once(db: Stored) -> None:
+    await db.start()
+    await db.episode(
+        events=["a", "b"],
+        custom_status='"half"',
+        activities=[activity(0), activity(1)],
+        timers=[Timer(2, LATER)],
+        fired=["fired"],
+        children=[child("c", 3)],
+        operations=[Operation("@counter@k", "request")],
+    )
+    assert (db.row().status, db.row().custom_status) == ("Running", '"half"')
+    assert db.past() == ["a", "b"]
+    assert db.inbox() == ["fired"]
+    assert db.store.unfinished_work() == [work(0), work(1)]
+    assert db.store.next_due() == LATER
+    assert (db.row("c").status, db.row("c").parent) == ("Pending", ("x", "e1", 3))
+    assert db.inbox("@counter@k") == ["request"]
+    assert db.row("@counter@k").status == "Running"
+    assert db.told()[1:] == ["fired", db.inbox("c")[0], "request"]
+
+
+async def test_an_episode_consumes_what_it_saw_and_no_more(db: Stored) -> None:
+    await db.start()
+    await db.store.deliver("x", "seen", lambda row: None)
+    seen = db.store.stored("x")
+    assert seen is not None
+    await db.store.deliver("x", "later", lambda row: None)
+    await db.episode(consumed=seen.inbox[-1].seq)
+    assert db.inbox() == ["later"]
+
+
+@pytest.mark.parametrize("how", ["terminated", "purged", "replaced"])
+async def test_an_episode_of_what_is_gone_is_lost_whole(db: Stored, how: str) -> None:
+    await db.start()
+    if how == "purged":
+        await db.store.purge("x", lambda row: None)
+    else:
+        await db.end()
+    if how == "replaced":
+        await db.start(execution_id="e2")
+    before = (db.store.row("x"), db.past(), db.inbox())
+    with pytest.raises(EpisodeLost):
+        await db.episode(
+            events=["a"],
+            activities=[activity(0)],
+            timers=[Timer(1, LATER)],
+            children=[child("c")],
+            operations=[Operation("@counter@k", "request")],
+        )
+    assert (db.store.row("x"), db.past(), db.inbox()) == before
+    assert (db.store.unfinished_work(), db.store.next_due()) == ([], None)
+    assert db.store.row("c") is None and db.store.row("@counter@k") is None
+    assert "request" not in db.told()
+
+
+async def test_what_an_episode_says_nothing_of_stays(db: Stored) -> None:
+    await db.start()
+    await db.episode(custom_status='"half"', output="reason", keeps_output=False)
+    await db.episode()
+    assert (db.row().custom_status, db.row().output) == ('"half"', "reason")
+    await db.episode(custom_status="null")
+    assert db.row().custom_status is None
+
+
+async def test_the_last_episode_leaves_nothing_open_and_tells_the_parent(db: Stored) -> None:
+    await db.start()
+    await db.episode(children=[child("c", 0)])
+    await db.episode("c", "c1", activities=[activity(0)], timers=[Timer(1, LATER)])
+    await db.store.deliver("c", "too late", lambda row: None)
+    await db.episode(
+        "c", "c1", status="Completed", output="1", keeps_output=False, consumed=0, news=[("x", "e1", "done")]
+    )
+    assert (db.row("c").status, db.row("c").output) == ("Completed", "1")
+    assert (db.inbox("c"), db.store.unfinished_work(), db.store.next_due()) == ([], [], None)
+    assert db.inbox("x") == ["done"]
+
+
+async def test_a_parent_that_is_another_by_now_is_not_told(db: Stored) -> None:
+    await db.start()
+    await db.episode(children=[child("c", 0)])
+    await db.end()
+    await db.start(execution_id="e2")
+    await db.episode("c", "c1", status="Completed", news=[("x", "e1", "done")])
+    assert "done" not in db.inbox("x")
+    assert "done" not in db.told()
+
+
+async def test_a_new_generation_forgets_the_old_ones_work_and_keeps_what_comes_from_outside(
+    db: Stored,
+) -> None:
+    await db.start()
+    await db.episode(activities=[activity(0)], timers=[Timer(1, LATER)])
+    await db.results(result(0))
+    seen = db.store.stored("x")
+    assert seen is not None
+    await db.store.deliver("x", "event", lambda row: None)
+    await db.episode(
+        base=0,
+        events=["n1", "n2"],
+        awake=True,
+        next_execution="e2",
+        next_input='"next"',
+        consumed=seen.inbox[-1].seq,
+    )
+    assert (db.row().execution_id, db.row().input, db.row().created_at) == ("e2", '"next"', AT)
+    assert db.past() == ["n1", "n2"]
+    assert db.inbox() == ["event"]
+    assert db.store.next_due() is None
+    assert db.store.awake() == ["x"]
+
+
+# -- children ------------------------------------------------------------------------------------------------
+async def test_a_child_whose_id_lives_is_refused_by_an_event_for_the_caller(db: Stored) -> None:
+    await db.start()
+    await db.start("c", "other")
+    await db.episode(children=[child("c", 7)], refusal=lambda child, status: f"{child.task_id} {status}")
+    assert db.inbox() == ["7 Pending"]
+    assert db.row("c").execution_id == "other"
+
+
+async def test_a_child_replaces_what_has_ended(db: Stored) -> None:
+    await db.start()
+    await db.start("c", "other")
+    await db.end("c")
+    await db.episode(children=[child("c", 7)])
+    assert (db.row("c").execution_id, db.row("c").status, db.past("c")) == ("c1", "Pending", [])
+
+
+# -- results -------------------------------------------------------------------------------------------------
+async def test_a_result_takes_the_activitys_place(db: Stored) -> None:
+    await db.start()
+    await db.episode(activities=[activity(0), activity(1)])
+    await db.results(result(1, "one"))
+    assert db.store.unfinished_work() == [work(0)]
+    assert [h.parse(text).key for text in db.inbox()] == [1]
+    assert db.store.awake() == ["x"]
+
+
+async def test_a_second_result_of_one_activity_is_dropped(db: Stored) -> None:
+    await db.start()
+    await db.episode(activities=[activity(0)])
+    await db.results(result(0, "first"), result(0, "second"))
+    await db.results(result(0, "third"))
+    assert len(db.inbox()) == 1 and "first" in db.inbox()[0]
+
+
+async def test_results_of_an_older_execution_are_dropped(db: Stored) -> None:
+    await db.start()
+    await db.episode(activities=[activity(0)])
+    await db.end()
+    await db.start(execution_id="e2")
+    await db.episode(execution_id="e2", activities=[activity(0)])
+    await db.results(result(0, "old", "e1"))
+    assert db.inbox() == []
+    assert db.store.unfinished_work() == [work(0, execution_id="e2")]
+
+
+async def test_unfinished_work_comes_in_the_order_of_its_scheduling(db: Stored) -> None:
+    for n, instance_id in enumerate(["b", "a"]):
+        await db.start(instance_id)
+        await db.episode(
+            instance_id, at=f"2026-01-01T12:00:0{n}.000000Z", activities=[activity(1), activity(0)]
+        )
+    assert [(each.instance_id, each.activity.task_id) for each in db.store.unfinished_work()] == [
+        ("b", 0),
+        ("b", 1),
+        ("a", 0),
+        ("a", 1),
+    ]
+    assert [row[0] for row in db.store.work_of("a")] == [0, 1]
+
+
+# -- timers --------------------------------------------------------------------------------------------------
+async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: Stored) -> None:
+    await db.start()
+    moments = [f"2026-01-01T12:00:0{n}.000000Z" for n in range(5)]
+    await db.episode(timers=[Timer(n, moments[n]) for n in (3, 1, 4, 0, 2)])
+    assert db.store.next_due() == moments[0]
+    await db.store.fire_timers(moments[2], lambda timer: f"fired {timer.timer_id}")
+    assert db.inbox() == ["fired 0", "fired 1", "fired 2"]
+    assert db.store.next_due() == moments[3]
+    await db.store.fire_timers(moments[4], lambda timer: f"fired {timer.timer_id}")
+    assert db.told()[1:] == [f"fired {n}" for n in range(5)]
+    assert db.store.next_due() is None
+
+
+async def test_timers_of_what_has_ended_do_not_fire(db: Stored) -> None:
+    await db.start()
+    await db.episode(timers=[Timer(0, AT)])
+    await db.end()
+    await db.store.fire_timers(LATER, lambda timer: "fired")
+    assert "fired" not in db.told()
+
+
+# -- from outside --------------------------------------------------------------------------------------------
+async def test_what_is_delivered_lies_in_the_inbox_in_order(db: Stored) -> None:
+    await db.start()
+    for text in ("one", "two", "three"):
+        await db.store.deliver("x", text, lambda row: None)
+    assert db.inbox()[1:] == ["one", "two", "three"]
+    assert db.store.history("x")[-3:] == ["one", "two", "three"]
+
+
+async def test_delivery_is_refused_by_who_is_not_there_and_by_what_is_not_allowed(db: Stored) -> None:
+    with pytest.raises(InstanceNotFound):
+        await db.store.deliver("nobody", "event", lambda row: None)
+    await db.start()
+
+    def refuses(row: Row) -> None:
+        raise WrongState("no", row.status)
+
+    with pytest.raises(WrongState):
+        await db.store.deliver("x", "event", refuses)
+    assert len(db.inbox()) == 1
+
+
+async def test_ending_drops_what_is_open_and_tells_the_parent(db: Stored) -> None:
+    await db.start()
+    await db.episode(children=[child("c", 0)])
+    await db.episode("c", "c1", activities=[activity(0)], timers=[Timer(1, LATER)])
+    await db.store.deliver("c", "event", lambda row: None)
+    await db.end("c", tell="the child is no more")
+    assert (db.row("c").status, db.row("c").output, db.row("c").updated_at) == ("Terminated", "why", LATER)
+    assert db.past("c")[-1] == TERMINATED
+    assert (db.inbox("c"), db.store.unfinished_work(), db.store.next_due()) == ([], [], None)
+    assert db.inbox("x") == ["the child is no more"]
+    assert db.told(Gone) == ["c"]
+
+
+# -- rewinding -----------------------------------------------------------------------------------------------
+async def failed(db: Stored, instance_id: str, execution_id: str, events: Sequence[h.Event]) -> None:
+    done = h.execution_completed(AT, 9, "Failed", "no")
+    texts = [event.text for event in (*events, done)]
+    await db.episode(
+        instance_id, execution_id, events=texts, status="Failed", output="no", keeps_output=False
+    )
+
+
+async def test_a_rewound_instance_runs_again_without_its_failures(db: Stored) -> None:
+    await db.start()
+    good = [h.task_scheduled(AT, 0, "work"), h.task_completed(AT, 0, "1")]
+    bad = [h.task_scheduled(AT, 1, "work"), h.task_failed(AT, 1, "no", None)]
+    await failed(db, "x", "e1", [*good, *bad])
+    await db.store.rewind("x", at=LATER, wake="wake", allowed=lambda row: None)
+    assert (db.row().status, db.row().output) == ("Running", None)
+    assert [h.parse(text).kind for text in db.past()] == [
+        h.TASK_SCHEDULED,
+        h.TASK_COMPLETED,
+        h.GENERIC,
+        h.GENERIC,
+        h.GENERIC,
+    ]
+    assert db.inbox() == ["wake"]
+    assert db.store.awake() == ["x"]
+
+
+async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(db: Stored) -> None:
+    await db.start()
+    created = [h.sub_orchestration_created(AT, n, "part", f"c{n}", None) for n in range(2)]
+    await db.episode(events=[e.text for e in created], children=[child("c0", 0), child("c1", 1)])
+    await failed(db, "c0", "c1", [h.task_scheduled(AT, 0, "work"), h.task_failed(AT, 0, "no", None)])
+    await db.episode("c1", "c1", status="Completed")
+    ends = [h.sub_orchestration_failed(AT, 0, "no", None), h.sub_orchestration_completed(AT, 1, "1")]
+    await failed(db, "x", "e1", ends)
+    await db.store.rewind("x", at=LATER, wake="wake", allowed=lambda row: None)
+    assert [db.row(each).status for each in ("x", "c0", "c1")] == ["Running", "Running", "Completed"]
+    assert [db.inbox(each) for each in ("x", "c0", "c1")] == [[], ["wake"], []]
+    assert [h.parse(text).kind for text in db.past()] == [
+        h.SUB_ORCHESTRATION_CREATED,
+        h.SUB_ORCHESTRATION_CREATED,
+        h.GENERIC,
+        h.SUB_ORCHESTRATION_COMPLETED,
+        h.GENERIC,
+    ]
+
+
+# -- purging -------------------------------------------------------------------------------------------------
+async def test_purging_leaves_nothing(db: Stored) -> None:
+    await db.start()
+    await db.episode(activities=[activity(0)], timers=[Timer(1, LATER)], fired=["fired"])
+    assert await db.store.purge("x", lambda row: None) == 1
+    assert await db.store.purge("x", lambda row: None) == 0
+    with db.store._reading() as reader:
+        for table in ("instances", "history", "inbox", "activities", "timers"):
+            assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    assert db.told(Gone) == ["x"]
+
+
+async def test_purging_by_filter_takes_what_it_says(db: Stored) -> None:
+    for number, status in enumerate(["Completed", "Failed", "Running", "Completed"]):
+        instance_id = f"i{number}"
+        await db.start(instance_id, created_at=f"2026-01-01T12:00:0{number}.000000Z")
+        await db.episode(instance_id, status=status)
+    until = "2026-01-01T12:00:02.000000Z"
+    assert await db.store.purge_where(None, until, ["Completed"]) == 1
+    assert [row.instance_id for row in db.store.rows()] == ["i1", "i2", "i3"]
+    assert await db.store.purge_where(until, None, []) == 2
+    assert [row.instance_id for row in db.store.rows()] == ["i1"]
+
+
+# -- lists ---------------------------------------------------------------------------------------------------
+async def test_lists_are_ordered_filtered_and_paged(db: Stored) -> None:
+    for instance_id in ("b", "a", "ab", "A", "a%", "a_", "aé"):
+        await db.start(instance_id)
+    await db.episode("b", status="Completed")
+    assert [row.instance_id for row in db.store.rows()] == ["A", "a", "a%", "a_", "ab", "aé", "b"]
+    assert [row.instance_id for row in db.store.rows(prefix="a")] == ["a", "a%", "a_", "ab", "aé"]
+    assert [row.instance_id for row in db.store.rows(prefix="a_")] == ["a_"]
+    assert [row.instance_id for row in db.store.rows(limit=2, after="a")] == ["a%", "a_"]
+    assert [row.instance_id for row in db.store.rows(statuses=["Completed", "Failed"])] == ["b"]
+    assert db.store.rows(created_from=LATER) == []
+
+
+# -- entities ------------------------------------------------------------------------------------------------
+async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Stored) -> None:
+    await db.start()
+    await db.store.signal_entity("@counter@k", "one", AT)
+    await db.store.signal_entity("@counter@k", "two", AT)
+    assert (db.row("@counter@k").status, db.inbox("@counter@k")) == ("Running", ["one", "two"])
+    seen = db.store.stored("@counter@k")
+    assert seen is not None
+    answers = [Answer("x", "e1", "r1", "to the one"), Answer("x", "gone", "r2", "to nobody")]
+    await db.store.commit_batch(
+        "@counter@k",
+        at=LATER,
+        input="state",
+        custom_status="{}",
+        consumed=seen.inbox[0].seq,
+        answers=answers,
+        event=lambda answer: answer.text,
+    )
+    assert (db.row("@counter@k").input, db.row("@counter@k").updated_at) == ("state", LATER)
+    assert db.inbox("@counter@k") == ["two"]
+    assert db.inbox("x")[1:] == ["to the one"]
+
+
+async def test_a_batch_of_a_purged_entity_is_lost(db: Stored) -> None:
+    await db.store.signal_entity("@counter@k", "one", AT)
+    await db.store.purge("@counter@k", lambda row: None)
+    with pytest.raises(EpisodeLost):
+        await db.store.commit_batch(
+            "@counter@k",
+            at=AT,
+            input="s",
+            custom_status="{}",
+            consumed=1,
+            answers=[],
+            event=lambda answer: "",
+        )
+    assert db.store.row("@counter@k") is None
+
+
+# -- groups --------------------------------------------------------------------------------------------------
+async def test_a_group_is_one_commit_and_its_refusals_are_their_own(db: Stored) -> None:
+    await db.start("taken")
+    before, leave = db.store.commits, threading.Event()
+    db.store._writer.post(
+        lambda cursor: leave.wait(20), lambda value, error: None
+    )  # until the group is complete
+    while db.store._writer._queue.qsize():
+        await asyncio.sleep(0)
+    requests = [db.start("a"), db.start("taken"), _deliver(db, "nobody"), db.start("b")]
+    asked = [asyncio.ensure_future(each) for each in requests]
+    while db.store._writer._queue.qsize() < len(asked):
+        await asyncio.sleep(0)
+    leave.set()
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [type(None), InstanceExists, InstanceNotFound, type(None)]
+    assert db.store.commits == before + 2
+    assert db.told(Letter)[-2:] == [db.inbox("a")[0], db.inbox("b")[0]]
+
+
+async def _deliver(db: Stored, instance_id: str) -> None:
+    await db.store.deliver(instance_id, "event", lambda row: None)
+
+
+async def test_news_come_in_the_order_of_the_commits_and_before_their_senders_hear(db: Stored) -> None:
+    order: list[str] = []
+    db.store.on_news(lambda news: order.extend(f"news of {each.instance_id}" for each in news))
+
+    async def start(instance_id: str) -> None:
+        await db.start(instance_id)
+        order.append(f"{instance_id} knows")
+
+    await asyncio.gather(*(start(each) for each in "abc"))
+    assert [each for each in order if "news" in each] == ["news of a", "news of b", "news of c"]
+    for each in "abc":
+        assert order.index(f"news of {each}") < order.index(f"{each} knows")
+
+
+async def test_everything_is_there_after_opening_the_file_again(tmp_path: Path) -> None:
+    db = Stored(tmp_path / "hub.db")
+    await db.start()
+    await db.episode(activities=[activity(0)], timers=[Timer(1, LATER)], fired=["fired"])
+    await db.start("y", "e9")
+    before = (db.store.stored("x"), db.store.stored("y"), db.store.unfinished_work(), db.store.next_due())
+    db.store.close()
+    again = Stored(tmp_path / "hub.db")
+    store = again.store
+    assert (store.stored("x"), store.stored("y"), store.unfinished_work(), store.next_due()) == before
+    assert set(store.awake()) == {"x", "y"}
+    await store.deliver("x", "new", lambda row: None)
+    assert again.inbox("x") == ["fired", "new"], "new letters come behind the old ones"
+    store.close()
