@@ -31,6 +31,7 @@ def of_entity(operations: list[Entry]) -> str:
 
 
 def of_instance(row: Row, told: dict[str, Any], runtime: Runtime | None, suspended_at: str) -> str:
+    """`told`: what `explain` has found so far; `suspended_at`: the time of the last suspension, if there was one."""
     if runtime is not None and runtime.busy:
         if not runtime.episode_at:
             return "Its next episode waits for its turn: as many as may run at once are running."
