@@ -9,7 +9,6 @@ CRASH_SEED repeats a run's choices (the machine's own timing stays random); CRAS
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
@@ -89,21 +88,22 @@ class Chain:
         try:
             for instance_id, kind in self.wanted.items():
                 if instance_id not in self.acknowledged:
-                    input = KINDS[kind][0]
-                    body = None if input is None else json.dumps(input)
-                    status, answer = client.request("POST", f"orchestrators/{kind}/{instance_id}", body)
-                    # 409: the start was true, only the answer was lost
-                    assert status in (202, 409), (instance_id, status, answer)
+                    self.begin(client, instance_id, kind)
                     self.acknowledged.add(instance_id)
                 if kind == "hears" and instance_id not in self.heard:
                     status, answer = client.request(
                         "POST", f"instances/{instance_id}/raiseEvent/go", instance_id
                     )
-                    # 410: likewise, and it has ended
+                    # 410: it was heard, only the answer was lost, and the instance has ended since
                     assert status in (202, 410), (instance_id, status, answer)
                     self.heard.add(instance_id)
         except OSError:
             pass  # killed
+
+    def begin(self, client: Client, instance_id: str, kind: str) -> None:
+        # The start may have come true although its answer was lost: to ask again could begin anew what has ended.
+        if client.request("GET", f"instances/{instance_id}")[0] == 404:
+            client.start(kind, instance_id, KINDS[kind][0])
 
     def check(self, remains: Remains) -> None:
         """What must be true of the database and the marks, whenever the host dies."""
