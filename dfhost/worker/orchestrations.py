@@ -157,6 +157,9 @@ class Orchestrations:
             instance_id, row.execution_id, row.name, row.parent, execution, len(stored.history), 0
         )
         runtime.awake = stored.awake
+        if stored.history:  # it began in another life of the host, or before it was put aside
+            age = (h.moment(now()) - h.moment(row.created_at)).total_seconds()
+            runtime.begun = time.perf_counter() - max(0.0, age)
         self._runtimes[instance_id] = runtime
         for letter in stored.inbox:
             self._take(runtime, letter)
