@@ -146,6 +146,8 @@ async def test_an_entity_purged_during_its_operation_begins_anew(gates: ModuleTy
         finished = [entry for entry in host.journal.entries if entry[:2] == ("finished", "counter")]
         gates.open("door")
         await host.journal.entry("finished", "counter", count=len(finished) + 1)
+        await fence(host)
+        assert await host.request("GET", "entities/counter/x") == (200, 5)
         assert await host.run("calls_entity", {**asked, "input": 1}) == 6
 
 
