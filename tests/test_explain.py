@@ -72,8 +72,7 @@ async def test_an_event_since_the_episode_that_asked_for_it() -> None:
         await host.tell(instance, "raiseEvent/Approval", 1)
         told = await explained(host, instance, lambda told: told["waitsFor"][0]["name"] == "Payment")
         assert only(told, "since") > only(asked_first, "since")
-        later = (await host.status(instance))["lastUpdatedTime"]
-        assert only(told, "since") >= later.replace("Z", ".0Z")
+        assert only(told, "since")[:19] == (await host.status(instance))["lastUpdatedTime"][:19]
         await host.tell(instance, "raiseEvent/Other", 1)  # a later episode does not change it
         again = await explained(host, instance, lambda told: told["unclaimed"])
         assert only(again, "since") == only(told, "since")
