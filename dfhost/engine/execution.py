@@ -118,9 +118,7 @@ class Stir(IntEnum):
     """How much an arrival stirs an execution."""
 
     NOTHING = 0  # it can lie in the inbox: nobody waits for it, or not for it alone
-    HOST = (
-        1  # the host's own part goes on (a retry, the end of the last open task); the SDK need not be asked
-    )
+    HOST = 1  # only the host's part goes on: a retry, the end of the last open task
     SDK = 2  # the user's code may go on
 
 
