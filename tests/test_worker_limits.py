@@ -135,5 +135,6 @@ async def test_many_instances_at_once() -> None:
         asked = [{"activity": "echo", "inputs": [n, n + 1]} for n in range(200)]
         outputs = await asyncio.gather(*(host.run("fan", each) for each in asked))
         assert outputs == [each["inputs"] for each in asked]
+        gc.collect()
         kept = sum(isinstance(each, Execution) for each in gc.get_objects())
         assert kept < 10, "what is done is forgotten, but for what the threads did last"

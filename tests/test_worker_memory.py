@@ -26,6 +26,7 @@ async def test_executions_that_were_put_aside_go_on(forgetful: None) -> None:
         ids = [await host.start("waits", ["a", "b"]) for _ in range(12)]
         for each in ids:
             await host.until(each, lambda told: told["runtimeStatus"] == "Running")
+        gc.collect()
         kept = [each for each in gc.get_objects() if isinstance(each, Execution)]
         assert len(kept) < 8
         for number, each in reversed(list(enumerate(ids))):
