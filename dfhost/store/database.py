@@ -91,7 +91,7 @@ else:
 def connect(target: str, *, durable: bool) -> sqlite3.Connection:
     """A connection in autocommit mode, for whichever thread uses it (the store sees to one at a time)."""
     connection = sqlite3.connect(
-        target, BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+        target, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
     )
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
     connection.execute("PRAGMA cache_size = -32000")
