@@ -174,11 +174,10 @@ class TaskHub:
 
     async def finished(self, instance_id: str, timeout: float) -> Instance | None:
         """The instance once it has ended, or as it is after `timeout` seconds; None if it does not exist."""
-        ended = self._worker.orchestrations.end_of(instance_id)
         found = self.instance(instance_id)
         if found is None or found.finished:
-            ended.cancel()
             return found
+        ended = self._worker.orchestrations.end_of(instance_id)
         await asyncio.wait((ended,), timeout=timeout)
         ended.cancel()
         return self.instance(instance_id)
