@@ -2,7 +2,7 @@
 
 An event is kept as ready JSON text, since the SDK wants the whole history as one text at every replay: the
 engine joins texts and never parses them again. Foreign spellings (``TaskScheduledId``, ``IsPlayed``) live here
-and in `trigger.py` only. Key order and null keys are those of the Durable Task extension 3.15, recorded.
+and in `execution.py` only. Key order and null keys are those of the Durable Task extension 3.15, recorded.
 """
 
 from __future__ import annotations
