@@ -135,16 +135,6 @@ class TaskHub:
         """What the instance waits for and why (JSON-able), None if there is no such instance."""
         return await explain(instance_id, self._store, self._worker)
 
-    def knows_orchestrator(self, name: str) -> bool:
-        return name in self._app.orchestrators
-
-    def knows_entity(self, name: str) -> bool:
-        return name in self._app.entities
-
-    @property
-    def entity_names(self) -> list[str]:
-        return self._app.entities.names
-
     # -- writing ---------------------------------------------------------------------------------------------
     async def start(
         self, orchestrator: str, input: str | None, instance_id: str | None = None, version: str | None = None

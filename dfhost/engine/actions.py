@@ -25,8 +25,6 @@ WHEN_ALL = 12
 
 COMPOUNDS = frozenset((WHEN_ANY, WHEN_ALL))
 WITH_RETRY = frozenset((CALL_ACTIVITY_WITH_RETRY, CALL_SUB_ORCHESTRATOR_WITH_RETRY))
-#: Appended at the call, not at a yield; nothing waits for them.
-FIRE_AND_FORGET = frozenset((SIGNAL_ENTITY, CONTINUE_AS_NEW))
 
 HTTP_ACTIVITY = "BuiltIn::HttpActivity"  # the extension's name for call_http, seen in histories
 

@@ -33,7 +33,7 @@ class NonDeterminism(Exception):
 class Leaf:
     """One action that is not a compound, started or not."""
 
-    __slots__ = ("action", "attempt", "done", "first_id", "kind", "parent", "pending_id", "retrying", "since")
+    __slots__ = ("action", "attempt", "done", "first_id", "kind", "parent", "retrying", "since")
 
     def __init__(self, action: Action, parent: Group | None) -> None:
         self.action = action
@@ -41,7 +41,6 @@ class Leaf:
         self.parent = parent
         self.done = False
         self.first_id = -1  # the id it started under; the SDK knows a retried call by it
-        self.pending_id = -1  # the id whose end it waits for now
         self.attempt = 1
         self.retrying = False  # waits for a retry timer rather than for an attempt
         self.since = ""  # for a wait: the ORCHESTRATOR_STARTED of the episode that began it
@@ -295,7 +294,6 @@ class Program:
         return task_id
 
     def _await(self, leaf: Leaf, task_id: int) -> None:
-        leaf.pending_id = task_id
         self.open[task_id] = leaf
 
     def _finish(self, leaf: Leaf) -> None:
