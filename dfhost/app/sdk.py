@@ -5,14 +5,18 @@ passes everything through and notes two things on the way: the context, whose op
 and the task that the user's code is parked at. An orchestrator that is not a plain SDK handle (someone
 wrapped it) is called as it is, without the notes.
 
+One thing is put under the SDK: a memory for the timestamps it reads, see `_remember_timestamps`.
+
 A second protocol (the SDK's 2.x speaks gRPC) would be a second module like this one.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Set
+from functools import lru_cache
 from types import GeneratorType
 from typing import Any
 
@@ -31,6 +35,22 @@ _HANDLE_CODE = Orchestrator.create(_ANY_FUNCTION).__code__
 
 # The SDK warns of completions that find no task, which is every late one; that is no news to anybody.
 warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
+
+
+def _remember_timestamps() -> None:
+    """Let the SDK read each timestamp once, instead of once an event and replay.
+
+    The SDK's HistoryEvent reads them with dateutil, 30 to 60 us each: three quarters of a replay. The same
+    function answers, from a memory of 5 MB at most (a fan-out of 1,000: 0.35 x the time of the two replays). An
+    SDK that reads them in another way is left as it is.
+    """
+    module: Any = sys.modules.get("azure.durable_functions.models.history.HistoryEvent")
+    parse = getattr(module, "dt_parse", None)
+    if parse is not None:
+        module.dt_parse = lru_cache(maxsize=16_384)(parse)
+
+
+_remember_timestamps()
 
 
 async def close_client_session() -> None:
