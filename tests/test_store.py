@@ -13,7 +13,7 @@ import pytest
 from dfhost.engine import history as h
 from dfhost.engine.entities import Answer
 from dfhost.engine.execution import Activity, Child, Operation, Timer
-from dfhost.errors import HostError, InstanceExists, InstanceNotFound, WrongState
+from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
 from dfhost.store.store import EpisodeLost, EpisodeRecord, Gone, Letter, News, Result, Row, Store, Work
 
 AT = "2026-01-01T12:00:00.000000Z"
@@ -555,9 +555,14 @@ async def _deliver(db: Stored, instance_id: str) -> None:
     await db.store.deliver(instance_id, "event", lambda row: None)
 
 
-async def test_news_come_in_the_order_of_the_commits_and_before_their_senders_hear(db: Stored) -> None:
+async def test_news_come_in_the_order_of_the_groups_then_the_commit_then_their_senders_hear(
+    db: Stored,
+) -> None:
     order: list[str] = []
-    db.store.on_news(lambda news: order.extend(f"news of {each.instance_id}" for each in news))
+    db.store.on_news(
+        lambda news: order.extend(f"news of {each.instance_id}" for each in news),
+        lambda committed: order.append("on the disk" if committed else "lost"),
+    )
 
     async def start(instance_id: str) -> None:
         await db.start(instance_id)
@@ -566,7 +571,27 @@ async def test_news_come_in_the_order_of_the_commits_and_before_their_senders_he
     await asyncio.gather(*(start(each) for each in "abc"))
     assert [each for each in order if "news" in each] == ["news of a", "news of b", "news of c"]
     for each in "abc":
-        assert order.index(f"news of {each}") < order.index(f"{each} knows")
+        news, knows = order.index(f"news of {each}"), order.index(f"{each} knows")
+        assert "on the disk" in order[news:knows]
+    assert "lost" not in order
+
+
+async def test_nothing_is_written_on_top_of_what_could_not_be(db: Stored) -> None:
+    heard: list[object] = []
+    db.store.on_news(lambda news: heard.append("news"), heard.append)
+    db.store.on_failure(lambda error: heard.append(str(error)))
+
+    def broken(row: Row) -> None:
+        raise ZeroDivisionError
+
+    await db.start("a")
+    with pytest.raises(DatabaseError, match="Nothing was changed"):
+        await db.store.deliver("a", "event", broken)
+    with pytest.raises(DatabaseError, match="ZeroDivisionError"):
+        await db.start("b")
+    assert db.store.row("b") is None
+    assert heard == ["news", True, heard[2], False, False]
+    assert "ZeroDivisionError" in str(heard[2])
 
 
 async def test_everything_is_there_after_opening_the_file_again(tmp_path: Path) -> None:

@@ -43,6 +43,19 @@ async def test_what_arrives_during_an_episode_is_in_the_next(gates: ModuleType) 
         assert gates.most("episode") == 1, "one episode of an instance at a time"
 
 
+async def test_a_timer_that_fires_while_its_generation_ends_is_not_the_next_ones(gates: ModuleType) -> None:
+    async with hosting() as host:
+        instance = await host.start("renews")
+        await host.tell(instance, "raiseEvent/go", 1)
+        await gates.arrivals("episode")
+        await eventually(lambda: host.history(instance), lambda events: "TimerFired" in kinds(events))
+        await fence(host)
+        gates.open("episode")
+        await host.until_waiting(instance, "timer")
+        await host.tell(instance, "raiseEvent/end", 1)
+        assert await host.completed(instance) == "event"
+
+
 async def test_terminated_during_an_episode_nothing_of_it_happens(gates: ModuleType) -> None:
     async with hosting() as host:
         instance = await host.start("pauses")

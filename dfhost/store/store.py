@@ -198,13 +198,21 @@ class Store:
         """`tell` hears, once, that the file can no longer be written."""
         self._writer.on_failure = tell
 
-    def on_news(self, deliver: Callable[[list[News]], None]) -> None:
-        """`deliver` gets every letter, in the loop, in the order of the commits and before their callers hear."""
-        self._writer.announce = deliver
+    def on_news(
+        self,
+        deliver: Callable[[Sequence[News]], None],
+        settled: Callable[[bool], None] = lambda committed: None,
+    ) -> None:
+        """`deliver` gets every letter, in the loop and in the order in which they are written.
 
-    def _outgoing(self, committed: bool) -> list[News]:
+        That is before they are on the disk: then `settled` hears True, or False if they never will be; and then
+        those who wrote them hear.
+        """
+        self._writer.announce, self._writer.settled = deliver, settled
+
+    def _outgoing(self, written: bool) -> list[News]:
         news, self._outbox = self._outbox, []
-        return news if committed else []
+        return news if written else []
 
     @property
     def commits(self) -> int:

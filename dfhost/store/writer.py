@@ -2,6 +2,9 @@
 
 So an fsync is paid for a group, not for an item. An operation is a function of a cursor; it must check before
 it writes, since a refusal (any HostError) keeps the group going and only fails its own caller.
+
+What a group has to tell is announced once it is written and before it is on the disk: whoever acts on it can make
+that true only through this same thread, in a later group. Callers hear after the commit.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -22,6 +25,7 @@ Operation = Callable[[sqlite3.Cursor], T]
 #: Called in the loop with the operation's result, or None and the reason why nothing happened.
 Then = Callable[[Any, "HostError | None"], None]
 _Entry = tuple[Operation[Any], Then]
+_Outcome = tuple[Any, "HostError | None"]
 
 
 class Writer:
@@ -37,13 +41,16 @@ class Writer:
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
-        #: Asked in the writer's thread after each group for what to tell about it, told in the loop before anyone
-        #: hears of the commit: so news arrive in the order in which they were written.
-        self.collect: Callable[[bool], Any] = lambda committed: None
-        self.announce: Callable[[Any], None] = lambda news: None
+        #: Asked in the writer's thread, when a group is written, for what to announce of it; () if it must not.
+        self.collect: Callable[[bool], Sequence[Any]] = lambda written: ()
+        #: Told in the loop, in the order in which the groups are written, before they are committed.
+        self.announce: Callable[[Sequence[Any]], None] = lambda news: None
+        #: Told in the loop that what was announced last is on the disk (True), or never will be; then the callers.
+        self.settled: Callable[[bool], None] = lambda committed: None
         #: Told once, in the loop's thread, when the file can no longer be written.
         self.on_failure: Callable[[DatabaseError], None] = lambda error: None
         self.commits = 0
+        self._failure: DatabaseError | None = None
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -70,15 +77,18 @@ class Writer:
         while True:
             group, ends = self._gather()
             if group:
-                outcomes, news = self._commit(group)
-                assert self._loop is not None
-                try:
-                    self._loop.call_soon_threadsafe(self._tell, group, outcomes, news)
-                except RuntimeError:  # the loop is closed: nobody waits for the answers any more
-                    return
-                del group, outcomes, news  # or they would live until the next commit
+                outcomes, committed = self._commit(group)
+                self._in_loop(self._tell, group, outcomes, committed)
+                del group, outcomes  # or they would live until the next commit
             if ends:
                 return
+
+    def _in_loop(self, tell: Callable[..., None], *values: Any) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(tell, *values)
+        except RuntimeError:  # the loop is closed: nobody waits for answers any more
+            pass
 
     def _gather(self) -> tuple[list[_Entry], bool]:
         entry = self._queue.get()
@@ -91,8 +101,10 @@ class Writer:
                 return group, False
         return group, True
 
-    def _commit(self, group: list[_Entry]) -> tuple[list[tuple[Any, HostError | None]], Any]:
-        outcomes: list[tuple[Any, HostError | None]] = []
+    def _commit(self, group: list[_Entry]) -> tuple[list[_Outcome], bool]:
+        if self._failure is not None:  # what was announced then is not there, so nothing may build on it
+            return [(None, self._failure)] * len(group), False
+        outcomes: list[_Outcome] = []
         with self._guard:
             cursor = self._connection.cursor()
             try:
@@ -102,29 +114,27 @@ class Writer:
                         outcomes.append((operation(cursor), None))
                     except HostError as refusal:
                         outcomes.append((None, refusal))
+                if news := self.collect(True):
+                    self._in_loop(self.announce, news)
                 cursor.execute("COMMIT")
                 self.commits += 1
-            except (
-                Exception
-            ) as error:  # a defect of ours, too, must fail its callers rather than leave them waiting
-                failure = self._failure(error)
+            except Exception as error:  # a defect of ours, too, must fail its callers, not leave them waiting
+                self._failure = self._explain(error)
                 if self._connection.in_transaction:
                     self._connection.rollback()
-                assert self._loop is not None
-                self._loop.call_soon_threadsafe(self.on_failure, failure)
                 self.collect(False)
-                return [(None, failure)] * len(group), None
+                self._in_loop(self.on_failure, self._failure)
+                return [(None, self._failure)] * len(group), False
             finally:
                 cursor.close()
-        return outcomes, self.collect(True)
+        return outcomes, True
 
-    def _tell(self, group: list[_Entry], outcomes: list[tuple[Any, HostError | None]], news: Any) -> None:
-        if news:
-            self.announce(news)
+    def _tell(self, group: list[_Entry], outcomes: list[_Outcome], committed: bool) -> None:
+        self.settled(committed)
         for (_, then), (value, error) in zip(group, outcomes, strict=True):
             then(value, error)
 
-    def _failure(self, error: Exception) -> DatabaseError:
+    def _explain(self, error: Exception) -> DatabaseError:
         if isinstance(error, sqlite3.Error):
             return DatabaseError(explain(error, self._label))
         return DatabaseError(

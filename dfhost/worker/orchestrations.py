@@ -33,7 +33,7 @@ from dfhost.worker.under_way import UnderWay
 
 @dataclass(slots=True)
 class Runtime:
-    """An instance in memory. `arrived` lies in its inbox and is not yet processed."""
+    """An instance in memory. `letters` lie in its inbox and are not yet processed."""
 
     instance_id: str
     execution_id: str
@@ -42,9 +42,9 @@ class Runtime:
     execution: Execution
     base: int  # history events that are stored
     last_seq: int  # the newest letter that was seen
-    arrived: list[Event] = field(default_factory=list)
+    letters: list[tuple[str, Event]] = field(default_factory=list)  # with the execution they are for, or ""
     arrived_seq: int = 0
-    noted: int = 0  # how many of `arrived` the execution has looked at
+    noted: int = 0  # how many of `letters` the execution has looked at
     stir: Stir = Stir.NOTHING
     busy: bool = False
     episode_at: float = 0.0  # when the episode under way has begun, 0 if it waits for its turn
@@ -53,6 +53,10 @@ class Runtime:
     replay_cost: float = 0.0
     replayed_at: float = 0.0
     waits: asyncio.TimerHandle | None = None
+
+    @property
+    def arrived(self) -> list[Event]:
+        return [event for _, event in self.letters]
 
 
 @dataclass(slots=True)
@@ -114,7 +118,12 @@ class Orchestrations:
 
     # -- letters in ------------------------------------------------------------------------------------------
 
+    def __contains__(self, instance_id: str) -> bool:
+        """Is it in memory?"""
+        return instance_id in self._runtimes
+
     def receive(self, letters: Iterable[Letter]) -> None:
+        """Letters of instances in memory may come before they are on the disk; `settled` tells when they are."""
         touched: dict[str, Runtime] = {}
         for letter in letters:
             if letter.born is not None:
@@ -144,7 +153,7 @@ class Orchestrations:
     def _take(self, runtime: Runtime, letter: Letter) -> None:
         runtime.last_seq = letter.seq
         if letter.execution_id in ("", runtime.execution_id):
-            runtime.arrived.append(letter.event or h.parse(letter.text))
+            runtime.letters.append((letter.execution_id, letter.event or h.parse(letter.text)))
             runtime.arrived_seq = letter.seq
 
     def _load(self, instance_id: str) -> Runtime | None:
@@ -210,9 +219,9 @@ class Orchestrations:
     def _consider(self, runtime: Runtime) -> None:
         if runtime.busy or self._draining:
             return
-        for event in runtime.arrived[runtime.noted :]:
+        for _, event in runtime.letters[runtime.noted :]:
             runtime.stir = max(runtime.stir, runtime.execution.note(event))
-        runtime.noted = len(runtime.arrived)
+        runtime.noted = len(runtime.letters)
         if not runtime.stir and not runtime.awake:
             self._rest(runtime)
             return
@@ -235,7 +244,7 @@ class Orchestrations:
         reply = execution.reply
         if reply is None or (reply.awaited is not None and reply.awaited.all and len(reply.awaited.keys) > 1):
             return 0.0
-        if len(runtime.arrived) >= sum(1 for _ in execution.program.holds_open()):
+        if len(runtime.letters) >= sum(1 for _ in execution.program.holds_open()):
             return 0.0
         return runtime.replayed_at + runtime.replay_cost - time.perf_counter()
 
@@ -256,7 +265,7 @@ class Orchestrations:
         while self._ready and not self._under_way.full:
             runtime = self._ready.popleft()
             self._under_way.add(runtime)
-            arrived, runtime.arrived = runtime.arrived, []
+            arrived, runtime.letters = runtime.arrived, []
             stir, runtime.stir, runtime.noted = runtime.stir, Stir.NOTHING, 0
             if runtime.awake:
                 stir = Stir.SDK
@@ -267,8 +276,11 @@ class Orchestrations:
             self._pool.post(partial(self._run, runtime, arrived, stir, consumed))
 
     def _rest(self, runtime: Runtime) -> None:
-        for instance_id in self._resting.add(runtime.instance_id, runtime.base):
-            # What lies in its inbox is read again when it is loaded.
+        self._resting.add(runtime.instance_id, runtime.base)
+
+    def settled(self) -> None:
+        """What was received so far is on the disk, so that who rests longest may go: it is read again."""
+        for instance_id in self._resting.surplus():
             self._runtimes.pop(instance_id, None)
 
     # -- an episode, in the pool -----------------------------------------------------------------------------
@@ -379,6 +391,8 @@ class Orchestrations:
         elif episode.next is not None:
             runtime.execution = episode.next
             runtime.execution_id = episode.next.execution_id
+            # What was meant for the generation that is over is gone from the store, too.
+            runtime.letters = [letter for letter in runtime.letters if not letter[0]]
             runtime.awake = True
         runtime.busy, runtime.episode_at = False, 0.0
         if not episode.finished:

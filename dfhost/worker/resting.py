@@ -22,21 +22,24 @@ class Resting:
         self._long: OrderedDict[str, int] = OrderedDict()
         self._events = 0
 
-    def add(self, instance_id: str, events: int) -> list[str]:
-        """`instance_id` rests, with so many events in its history. Who is to be forgotten instead."""
+    def add(self, instance_id: str, events: int) -> None:
+        """`instance_id` rests, with so many events in its history."""
         self.remove(instance_id)
-        forgotten = []
         if events < _LONG:
             self._short[instance_id] = None
-            while len(self._short) > KEPT_SHORT:
-                forgotten.append(self._short.popitem(last=False)[0])
         else:
             self._long[instance_id] = events
             self._events += events
-            while self._events > KEPT_EVENTS and len(self._long) > 1:
-                oldest, size = self._long.popitem(last=False)
-                self._events -= size
-                forgotten.append(oldest)
+
+    def surplus(self) -> list[str]:
+        """Who is to be forgotten, and is no longer known here."""
+        forgotten = []
+        while len(self._short) > KEPT_SHORT:
+            forgotten.append(self._short.popitem(last=False)[0])
+        while self._events > KEPT_EVENTS and len(self._long) > 1:
+            oldest, size = self._long.popitem(last=False)
+            self._events -= size
+            forgotten.append(oldest)
         return forgotten
 
     def remove(self, instance_id: str) -> None:

@@ -73,6 +73,7 @@ class Worker:
         )
         self.entities = Entities(app, store, threads, journal, max_entities, max_entity_batch)
         self._timer_task: asyncio.Task[None] | None = None
+        self._later: list[News] = []
         self._results: deque[Result] = deque()
         self._storing = False
 
@@ -80,11 +81,36 @@ class Worker:
         """Take up what the store holds: nothing that was committed waits for anything but its turn."""
         for part in (self.activities, self.orchestrations, self.entities):
             part.start()
-        self.store.on_news(self._deliver)
+        self.store.on_news(self._announced, self._settled)
         self._timer_task = asyncio.get_running_loop().create_task(self.timers.run())
         self.activities.add(self.store.unfinished_work())
         for instance_id in self.store.awake():
             (self.entities if is_entity_id(instance_id) else self.orchestrations).wake(instance_id)
+
+    def _announced(self, news: Sequence[News]) -> None:
+        """Hand on at once what an execution in memory waits for: its replay runs while the disk is written.
+
+        Only that: whoever must be read from the store, or sees what happened to others there, comes after the
+        commit. So does everything about an instance behind the first such news of it.
+        """
+        later: set[str] = set()
+        at_once: list[Letter] = []
+        for one in news:
+            if isinstance(one, Letter) and one.instance_id not in later and self._in_memory(one):
+                at_once.append(one)
+            else:
+                later.add(one.instance_id)
+                self._later.append(one)
+        self.orchestrations.receive(at_once)
+
+    def _in_memory(self, letter: Letter) -> bool:
+        return letter.born is not None or letter.instance_id in self.orchestrations
+
+    def _settled(self, committed: bool) -> None:
+        later, self._later = self._later, []
+        if committed:
+            self._deliver(later)
+            self.orchestrations.settled()
 
     def _deliver(self, news: Sequence[News]) -> None:
         """Hand what was committed to whom it is for, in order."""

@@ -289,6 +289,24 @@ def rolls_on(context: Context) -> Any:
 
 
 @app.orchestration_trigger(context_name="context")
+def renews(context: Context) -> Orchestrator:
+    """Waits for "go" or a short timer, goes on as new, and waits for "end" or a long one: what came of that."""
+    renewed = context.get_input()
+    patience = timedelta(hours=1) if renewed else timedelta(milliseconds=300)
+    tick = context.create_timer(context.current_utc_datetime + patience)
+    event = context.wait_for_external_event("end" if renewed else "go")
+    winner = yield context.task_any([tick, event])
+    if winner is event:
+        tick.cancel()
+    if renewed:
+        return "event" if winner is event else "timer"
+    if winner is event:
+        gates.stop_at("episode")
+    context.continue_as_new(winner is event)
+    return None
+
+
+@app.orchestration_trigger(context_name="context")
 def changes(context: Context) -> Orchestrator:
     """Its code is another one once the gate "changed" is open."""
     activity = "fail" if gates.is_open("changed") else "echo"
