@@ -31,10 +31,13 @@ def main() -> None:
     began = time.perf_counter()
     with scratch(options.work) as work:
         floor = Worker(sys.executable, "benchmarks.floor", work / "floor.log")
+        inside = Worker(sys.executable, "benchmarks.floor", work / "inside.log", "--inside")
         try:
-            results = _url(options, work, floor) if options.url else _own(options, work, floor)
+            measure_all = _url if options.url else _own
+            results = measure_all(options, work, floor, inside)
         finally:
             floor.close()
+            inside.close()
     results.peers = report.read_peers(HERE / "peers.json")
     results.seconds = time.perf_counter() - began
     if not options.out:
@@ -79,7 +82,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _own(options: argparse.Namespace, work: Path, floor: Worker) -> Results:
+def _own(options: argparse.Namespace, work: Path, floor: Worker, inside: Worker) -> Results:
     """All of it, each part on hosts of its own; the smoke run, which measures nothing, shares one."""
     profile: str = options.profile
     effort, full, smoke = EFFORT[profile], profile == "full", profile == "smoke"
@@ -96,7 +99,7 @@ def _own(options: argparse.Namespace, work: Path, floor: Worker) -> Results:
         if "cases" in options.only:
             for case in CASES:
                 with host(case.name) as one:
-                    results.cases += _case(case, profile, one.origin, "", floor)
+                    results.cases += _case(case, profile, one.origin, "", floor, inside)
         if "sleepers" in options.only:
             count, repeats = (1_000, 2) if full else (20, 1) if smoke else (300, 1)
             with host("sleepers", threads=POOL) as one:
@@ -122,7 +125,7 @@ def _own(options: argparse.Namespace, work: Path, floor: Worker) -> Results:
     return results
 
 
-def _url(options: argparse.Namespace, work: Path, floor: Worker) -> Results:
+def _url(options: argparse.Namespace, work: Path, floor: Worker, inside: Worker) -> Results:
     """What can be measured through HTTP alone; the floor is that of this machine."""
     profile: str = options.profile
     effort = EFFORT[profile]
@@ -133,7 +136,7 @@ def _url(options: argparse.Namespace, work: Path, floor: Worker) -> Results:
         results.fan_out = _fan_outs(profile, effort, options.url, options.key, floor)
     if "cases" in options.only:
         for case in CASES:
-            results.cases += _case(case, profile, options.url, options.key, floor)
+            results.cases += _case(case, profile, options.url, options.key, floor, inside)
     if "sleepers" in options.only:
         for kind in ("async", "sync"):
             results.figures.append(figures.sleeping(options.url, options.key, kind, 1_000, 0.1, 1, floor))
@@ -149,9 +152,9 @@ def _fan_outs(profile: str, effort: Effort, origin: str, key: str, floor: Worker
     return [*measured, measure_at_once(AT_ONCE[profile], 5, effort, origin, key, floor)]
 
 
-def _case(case: Case, profile: str, origin: str, key: str, floor: Worker) -> list[Measured]:
-    connection = Connection(origin, key)
-    measured = _sizes(case.sizes[profile], lambda n: measure(case, n, EFFORT[profile], connection, floor))
+def _case(case: Case, profile: str, origin: str, key: str, floor: Worker, inside: Worker) -> list[Measured]:
+    connection, effort = Connection(origin, key), EFFORT[profile]
+    measured = _sizes(case.sizes[profile], lambda n: measure(case, n, effort, connection, floor, inside))
     connection.close()
     return measured
 

@@ -59,8 +59,9 @@ def markdown(results: Results, plot: str | None) -> str:
     if results.cases:
         parts += [
             "## What else may grow with the items",
-            "*Own* is what the host adds to the floor, per item: where it does not grow with N, the host's cost is "
-            "linear, whatever the SDK's replays do.",
+            "*Own* is what the host adds, per item, to the SDK's part of the time inside it (the floor's replays, "
+            "spared what they repeat): where it does not grow with N, the host's cost is linear, whatever the "
+            "replays do.",
             _cases(results.cases),
         ]
     if results.mapped:
@@ -107,10 +108,10 @@ def _multiples(peers: dict[str, Any]) -> str:
 
 def _cases(cases: list[Measured]) -> str:
     rows: list[list[str]] = []
-    first: dict[str, float] = {}
+    first: dict[str, Measured] = {}
     for m in cases:
-        smallest = first.setdefault(m.case, m.own_per_item)
-        growth = f"{m.own_per_item / smallest:.2f} x" if m.own_per_item != smallest and smallest > 0 else ""
+        smallest = first.setdefault(m.case, m)
+        growth = f"{m.own_per_item / smallest.own_per_item:.2f} x" if m is not smallest else ""
         rows.append(
             [
                 m.title,
@@ -118,13 +119,15 @@ def _cases(cases: list[Measured]) -> str:
                 _time(m.host_seconds),
                 _time(m.floor_seconds),
                 f"{m.multiple:.2f}",
+                f"{m.host_seconds / m.n * 1e6:,.0f} µs",
                 f"{m.own_per_item * 1e6:,.0f} µs",
                 growth,
                 str(len(m.host)),
             ]
         )
     return _table(
-        ["case", "N", "time", "floor", "x floor", "own per item", "to its smallest N", "repeats"], rows
+        ["case", "N", "time", "floor", "x floor", "per item", "own per item", "to its smallest N", "repeats"],
+        rows,
     )
 
 

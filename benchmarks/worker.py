@@ -38,11 +38,11 @@ def serve(work: Callable[[], Generator[Any, Any, None]]) -> None:
 class Worker:
     """The outer end: `ask()` is one piece of work. What the process says goes to `log`."""
 
-    def __init__(self, python: str, module: str, log: Path) -> None:
+    def __init__(self, python: str, module: str, log: Path, *options: str) -> None:
         self.module, self.log = module, log
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [python, "-m", module],
+                [python, "-m", module, *options],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

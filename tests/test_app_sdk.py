@@ -1,12 +1,18 @@
 """The seam to the SDK: what dfhost puts under it changes no answer."""
 
+import sys
 import time
+from datetime import datetime, timezone
 
 import pytest
 from azure.durable_functions.models.history import HistoryEvent, HistoryEventType
+from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchestrationExecutor
 from dateutil.parser import parse
+from hypothesis import given
+from hypothesis import strategies as st
 
-import dfhost.app.sdk  # noqa: F401  puts the memory in place
+import dfhost.app.sdk  # noqa: F401  puts it in place
+from dfhost.engine.history import timestamp
 
 STAMPS = (
     "2026-11-22T15:29:11.170000Z",
@@ -41,8 +47,20 @@ def test_a_remembered_timestamp_is_the_one_that_the_sdk_reads(stamp, zone, monke
         time.tzset()
 
 
-def test_each_timestamp_is_read_once():
-    assert _read("2031-01-02T03:04:05.678000Z") is _read("2031-01-02T03:04:05.678000Z")
+@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)))
+def test_any_moment_of_the_hosts_is_read_as_the_sdk_alone_would(moment):
+    stamp = timestamp(moment.replace(tzinfo=timezone.utc))
+    assert _read(stamp) == parse(stamp)
+    assert _read(stamp).tzinfo == parse(stamp).tzinfo
+
+
+def test_the_sdk_still_reads_with_the_function_that_is_spared():
+    module = sys.modules[HistoryEvent.__module__]
+    assert module.dt_parse is not parse, "dfhost's figures rest on it"
+    first, second = (
+        type(next(iter(TaskOrchestrationExecutor().event_to_SetTaskValuePayload.values()))) for _ in "ab"
+    )
+    assert first is second
 
 
 def test_what_is_no_timestamp_is_refused_every_time():

@@ -5,7 +5,7 @@ passes everything through and notes two things on the way: the context, whose op
 and the task that the user's code is parked at. An orchestrator that is not a plain SDK handle (someone
 wrapped it) is called as it is, without the notes.
 
-One thing is put under the SDK: a memory for the timestamps it reads, see `_remember_timestamps`.
+Two things are put under the SDK, which change its pace alone: see `_spare_the_replays`.
 
 A second protocol (the SDK's 2.x speaks gRPC) would be a second module like this one.
 """
@@ -13,9 +13,11 @@ A second protocol (the SDK's 2.x speaks gRPC) would be a second module like this
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Set
+from datetime import datetime
 from functools import lru_cache
 from types import GeneratorType
 from typing import Any
@@ -33,24 +35,45 @@ from dfhost.engine.reply import Awaited, OpenTask, Reply
 _ANY_FUNCTION: Any = None
 _HANDLE_CODE = Orchestrator.create(_ANY_FUNCTION).__code__
 
+_STAMP = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII
+)  # as `engine.history.timestamp` writes it
+
 # The SDK warns of completions that find no task, which is every late one; that is no news to anybody.
 warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
 
 
-def _remember_timestamps() -> None:
-    """Let the SDK read each timestamp once, instead of once an event and replay.
+def _spare_the_replays() -> None:
+    """Let the SDK work out once what it works out at every replay, with the same answers.
 
-    The SDK's HistoryEvent reads them with dateutil, 30 to 60 us each: three quarters of a replay. The same
-    function answers, from a memory of 5 MB at most (a fan-out of 1,000: 0.35 x the time of the two replays). An
-    SDK that reads them in another way is left as it is.
+    Its HistoryEvent reads each event's timestamp with dateutil, 30 to 60 us each: three quarters of a replay. And
+    each replay defines one and the same namedtuple anew, 150 us. Without both, two replays of 1,000 items take a
+    third of the time, of 5 half. An SDK that does neither is left as it is.
     """
-    module: Any = sys.modules.get("azure.durable_functions.models.history.HistoryEvent")
-    parse = getattr(module, "dt_parse", None)
-    if parse is not None:
-        module.dt_parse = lru_cache(maxsize=16_384)(parse)
+    _replace("history.HistoryEvent", "dt_parse", _reading)
+    _replace("TaskOrchestrationExecutor", "namedtuple", lru_cache(maxsize=16))
 
 
-_remember_timestamps()
+def _replace(module_name: str, name: str, better: Callable[[Any], Any]) -> None:
+    module: Any = sys.modules.get(f"azure.durable_functions.models.{module_name}")
+    function = getattr(module, name, None)
+    if function is not None:
+        setattr(module, name, better(function))
+
+
+def _reading(parse: Callable[..., datetime]) -> Callable[..., datetime]:
+    """`parse`, which is asked once for each second: a stamp of dfhost's is that, and a fraction."""
+    second = lru_cache(maxsize=4096)(parse)
+
+    def read(text: Any, *more: Any, **options: Any) -> datetime:
+        if more or options or not isinstance(text, str) or not _STAMP.fullmatch(text):
+            return parse(text, *more, **options)
+        return second(f"{text[:19]}Z").replace(microsecond=int(text[20:26]))
+
+    return read
+
+
+_spare_the_replays()
 
 
 async def close_client_session() -> None:
