@@ -576,6 +576,36 @@ async def test_news_come_in_the_order_of_the_groups_then_the_commit_then_their_s
     assert "lost" not in order
 
 
+async def test_a_slow_commit_waits_for_what_its_news_have_stirred(tmp_path: Path) -> None:
+    db = Stored(tmp_path / "hub.db")
+    follow_ups: list[asyncio.Future[None]] = []
+    db.store.on_news(lambda news: follow_ups.append(asyncio.ensure_future(db.episode(news[0].instance_id))))
+    db.store._writer._patience = 30.0  # seconds, as if the disk were that slow
+    before = db.store.commits
+    await db.start("a")
+    await asyncio.gather(*follow_ups)
+    assert db.store.commits == before + 1
+    assert db.store.row("a").status == "Running"
+    db.store.close()
+
+
+async def test_a_slow_commit_does_not_wait_for_an_entity_which_waits_for_it(db: Stored) -> None:
+    db.store._writer._patience = 30.0
+    await asyncio.wait_for(db.store.signal_entity("@counter@a", "{}", AT), 20)
+
+
+async def test_a_store_that_is_closed_writes_what_it_was_asked_to(tmp_path: Path) -> None:
+    db = Stored(tmp_path / "hub.db")
+    db.store._writer._patience = 30.0
+    asked = [asyncio.ensure_future(db.start(each)) for each in "ab"]
+    await asyncio.sleep(0)
+    db.store.close()
+    await asyncio.gather(*asked)
+    again = Stored(tmp_path / "hub.db")
+    assert set(again.store.awake()) == {"a", "b"}
+    again.store.close()
+
+
 async def test_nothing_is_written_on_top_of_what_could_not_be(db: Stored) -> None:
     heard: list[object] = []
     db.store.on_news(lambda news: heard.append("news"), heard.append)

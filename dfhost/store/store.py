@@ -182,6 +182,7 @@ class Store:
             self._connection = connection
             self._writer = Writer(connection, str(self.path or "memory"), self._guard)
             self._writer.collect = self._outgoing
+            self._writer.stirring = _stirring
             self._seq = connection.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()[0]
             self._writer.start()
             undo.pop_all()
@@ -640,6 +641,11 @@ class Store:
         ).fetchone()
         if found:
             self._post(cursor, instance_id, text, execution_id)
+
+
+def _stirring(news: Sequence[News]) -> bool:
+    """An orchestration may go on at once; an entity goes on after the commit."""
+    return any(isinstance(one, Letter) and not one.instance_id.startswith("@") for one in news)
 
 
 def _row(cursor: sqlite3.Cursor, instance_id: str) -> Row | None:
