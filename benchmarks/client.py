@@ -2,7 +2,7 @@
 
 A run is timed from the first byte of the POST to the moment its output is in hand. The status URL is asked
 as any caller would ask it; only the pace is chosen with care, since each question takes CPU from the run it
-asks about: quiet for 85 % of the median of its kind's newest runs, then every thirtieth of the time gone by.
+asks about: quiet for 85 % of the fastest of its kind's newest runs, then every thirtieth of the time gone by.
 So a time is at most one such step too long, and a run much faster than the others counts as those 85 %. A
 kind that was not yet timed twice is asked every twentieth of the time gone by.
 
@@ -11,7 +11,6 @@ Plain sockets kept alive, the standard library only.
 
 import json
 import socket
-import statistics
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -99,7 +98,7 @@ class Pace:
     def wait(self, elapsed: float) -> float:
         if len(self.recent) < 2:
             return max(0.001, elapsed / 20)
-        return max(0.85 * statistics.median(self.recent) - elapsed, elapsed / 30)
+        return max(0.85 * min(self.recent) - elapsed, elapsed / 30)
 
     def learn(self, elapsed: float) -> None:
         self.recent.append(elapsed)
