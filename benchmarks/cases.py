@@ -147,9 +147,10 @@ def measure(
             measured.inside.append(ask(inside))
         return ask(floor)
 
-    if n <= 100 and effort.most > 1:  # warm-up, not counted
-        ask_floor()
-        host()
+    if n <= 100 and effort.most > 1:  # warm-up, not counted: Python itself gets faster for a while
+        for _ in range(20 if n <= 10 else 2):
+            ask_floor()
+            host()
         measured.inside.clear()
     _repeat(
         replace(effort, least=1) if n >= LARGE and case is not FAN_OUT else effort, measured, ask_floor, host
