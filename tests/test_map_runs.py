@@ -184,7 +184,7 @@ def test_a_cancelled_run_ends_with_what_is_done(host, tmp_path, size):
     host.until(lambda: len(host.marks(run).starts), lambda started: started == 10)
     status, answer = host.call("POST", f"/api/maps/{run}/cancel")
     assert status == 202 and answer["phase"] == "cancelling"
-    assert host.progress(run)["phase"] == "cancelling"
+    host.until(lambda: host.progress(run)["phase"], lambda phase: phase == "cancelling")
     gate.touch()
     shown = host.ended(run)
     assert shown["runtimeStatus"] == "Completed"
