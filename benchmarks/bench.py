@@ -101,20 +101,20 @@ def _own(options: argparse.Namespace, work: Path, floor: Worker, inside: Worker)
                 with host(case.name) as one:
                     results.cases += _case(case, profile, one.origin, "", floor, inside)
         if "sleepers" in options.only:
-            count, repeats = (1_000, 2) if full else (20, 1) if smoke else (300, 1)
+            count, repeats = (1_000, 1) if full else (20, 1) if smoke else (300, 1)
             with host("sleepers", threads=POOL) as one:
                 for kind in ("async", "sync"):
                     _say(f"sleepers, {kind}")
                     results.figures.append(figures.sleeping(one.origin, "", kind, count, 0.1, repeats, floor))
     if "start" in options.only:
         _say("starting")
-        results.figures += figures.starting(work, 9 if full else 0 if smoke else 3)
+        results.figures += figures.starting(work, 5 if full else 0 if smoke else 3)
         instances = 100_000 if full else 100 if smoke else 10_000
-        results.figures += figures.starting_full(work, instances, 1 if smoke else 5)
+        results.figures += figures.starting_full(work, instances, 1 if smoke else 3)
     if "idle" in options.only:
         _say("waiting instances")
         results.figures += figures.idling(
-            work, 10_000 if full else 10 if smoke else 1_000, 0.2 if smoke else 3
+            work, 10_000 if full else 10 if smoke else 1_000, 0.2 if smoke else 2
         )
     if "map" in options.only:
         _say("the map")

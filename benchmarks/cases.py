@@ -113,7 +113,7 @@ class Effort:
     most: int
 
 
-EFFORT = {"full": Effort(3.5, 3, 60), "quick": Effort(1, 2, 30), "smoke": Effort(0, 1, 1)}
+EFFORT = {"full": Effort(2.5, 3, 60), "quick": Effort(1, 2, 30), "smoke": Effort(0, 1, 1)}
 LARGE = 10_000  # items; one run of so many is itself many measurements: asked as often as the seconds allow
 
 
