@@ -135,20 +135,22 @@ def measure(
             raise RunFailed(f"{case.name} of {n}: wrong output {str(output)[:200]}")
         return seconds
 
-    def ask(sdk: Worker) -> float:
-        # Several in a row where one is short: the first after a pause finds cold caches.
-        answer = sdk.ask(case=case.name, input=input, times=5 if n <= 10 else 3 if n <= 100 else 1)
+    def ask(sdk: Worker, times: int = 1) -> float:
+        answer = sdk.ask(case=case.name, input=input, times=times)
         if answer["output"] != case.expected(n):
             raise RunFailed(f"the floor of {case.name} of {n}: wrong output {str(answer['output'])[:200]}")
         return float(answer["seconds"])
 
     def ask_floor() -> float:
+        # Several in a row where one is short: the first after a pause finds cold caches.
+        times = 5 if first < 0.01 else 3 if first < 0.05 else 1
         if inside is not None:
-            measured.inside.append(ask(inside))
-        return ask(floor)
+            measured.inside.append(ask(inside, times))
+        return ask(floor, times)
 
-    if n <= 100 and effort.most > 1:  # warm-up, not counted: Python itself gets faster for a while
-        for _ in range(20 if n <= 10 else 2):
+    first = ask(floor)
+    if first < 0.1 and effort.most > 1:  # warm-up, not counted: Python itself gets faster for a while
+        for _ in range(20 if first < 0.01 else 2):
             ask_floor()
             host()
         measured.inside.clear()
