@@ -128,3 +128,8 @@ async def eventually(ask: Callable[[], Awaitable[Any]], test: Callable[[Any], bo
             raise AssertionError(f"waited {DEADLINE:.0f} s in vain; in the end: {answer}")
         await asyncio.sleep(0.005)
     return answer
+
+
+async def fence(host: Hosted) -> None:
+    """An orchestration with an activity, from start to end: what was committed before it has been handed out."""
+    assert await host.run("fan", {"activity": "echo", "inputs": [1]}) == [1]

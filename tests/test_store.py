@@ -535,9 +535,8 @@ async def test_a_batch_of_a_purged_entity_is_lost(db: Stored) -> None:
 async def test_a_group_is_one_commit_and_its_refusals_are_their_own(db: Stored) -> None:
     await db.start("taken")
     before, leave = db.store.commits, threading.Event()
-    db.store._writer.post(
-        lambda cursor: leave.wait(20), lambda value, error: None
-    )  # until the group is complete
+    # Until the group is complete.
+    db.store._writer.post(lambda cursor: leave.wait(20), lambda value, error: None)
     while db.store._writer._queue.qsize():
         await asyncio.sleep(0)
     requests = [db.start("a"), db.start("taken"), _deliver(db, "nobody"), db.start("b")]

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hosting import Hosted, eventually, hosting
+from hosting import Hosted, eventually, fence, hosting
 
 
 class Group:
@@ -76,7 +76,7 @@ async def test_ended_and_started_again(gates: ModuleType, tmp_path: Path) -> Non
         assert await host.completed("x") == "new"
         assert gates.arrived("ending") == ["old", "new"], "one episode of an instance at a time"
         assert host.journal.notes == []
-        assert await host.run("fan", {"activity": "echo", "inputs": [1]}) == [1]
+        await fence(host)
 
 
 async def test_begun_and_terminated(gates: ModuleType, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ async def test_begun_and_terminated(gates: ModuleType, tmp_path: Path) -> None:
             await group.has(1)  # the episode that schedules the activity
             await group.add(host.tell("x", "terminate"))
         assert (await host.status("x"))["runtimeStatus"] == "Terminated"
-        assert await host.run("fan", {"activity": "echo", "inputs": [1]}) == [1]
+        await fence(host)
         assert gates.arrived("work") == [], "the activity of what has ended is not begun"
         assert host.journal.notes == []
 

@@ -7,12 +7,7 @@ import json
 from types import ModuleType
 from typing import Any
 
-from hosting import Hosted, eventually, hosting
-
-
-async def fence(host: Hosted) -> None:
-    """An orchestration with an activity, from start to end: what was committed before it has been handed out."""
-    assert await host.run("fan", {"activity": "echo", "inputs": [1]}) == [1]
+from hosting import Hosted, eventually, fence, hosting
 
 
 async def activity_ended(host: Hosted, count: int = 1) -> None:

@@ -35,9 +35,8 @@ from dfhost.engine.reply import Awaited, OpenTask, Reply
 _ANY_FUNCTION: Any = None
 _HANDLE_CODE = Orchestrator.create(_ANY_FUNCTION).__code__
 
-_STAMP = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII
-)  # as `engine.history.timestamp` writes it
+# As `engine.history.timestamp` writes it.
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 # The SDK warns of completions that find no task, which is every late one; that is no news to anybody.
 warnings.filterwarnings("ignore", message="Potential duplicate Task completion")

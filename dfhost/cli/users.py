@@ -126,9 +126,8 @@ class _Printed(io.TextIOBase):
     def write(self, text: str) -> int:
         thread = threading.get_ident()
         printed = self._begun.pop(thread, "") + text
-        if printed.endswith(
-            "\n"
-        ):  # print() writes its last line end on its own: what it printed stays together
+        # print() writes its last line end on its own: what it printed stays together.
+        if printed.endswith("\n"):
             self._say(printed[:-1])
         elif printed:
             self._begun[thread] = printed

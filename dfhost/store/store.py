@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from dfhost.engine.entities import Answer
+from dfhost.engine.entities import Answer, is_entity_id
 from dfhost.engine.execution import Activity, Child, Operation, Timer
 from dfhost.engine.history import Event
 from dfhost.engine.rewinding import rewound
@@ -645,7 +645,7 @@ class Store:
 
 def _stirring(news: Sequence[News]) -> bool:
     """An orchestration may go on at once; an entity goes on after the commit."""
-    return any(isinstance(one, Letter) and not one.instance_id.startswith("@") for one in news)
+    return any(isinstance(one, Letter) and not is_entity_id(one.instance_id) for one in news)
 
 
 def _row(cursor: sqlite3.Cursor, instance_id: str) -> Row | None:

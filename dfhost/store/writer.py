@@ -99,7 +99,7 @@ class Writer:
             pass
 
     def _gather(self, timeout: float | None = None) -> list[_Entry]:
-        """All that is queued; the first is waited for."""
+        """All that is queued; the first is waited for, at most `timeout` seconds."""
         group: list[_Entry] = []
         try:
             entry = self._queue.get(timeout=timeout)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timezone
+
+from dfhost.engine.history import timestamp
 
 _second = (-1, "")
 
@@ -16,3 +19,8 @@ def now() -> str:
         text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
         _second = (whole, text)
     return f"{text}.{nanoseconds // 1000:06d}Z"
+
+
+def moment_of(seconds: float) -> str:
+    """The same text for a `time.time()`."""
+    return timestamp(datetime.fromtimestamp(seconds, timezone.utc))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from datetime import datetime, timezone
 from typing import Any
 
 from dfhost.engine import actions as act
@@ -18,6 +17,7 @@ from dfhost.engine.entities import is_entity_id
 from dfhost.engine.program import Leaf, Node
 from dfhost.store.store import Row, Store
 from dfhost.worker import sentences
+from dfhost.worker.clock import moment_of
 from dfhost.worker.orchestrations import Runtime
 from dfhost.worker.sentences import Entry
 from dfhost.worker.worker import Worker
@@ -124,7 +124,7 @@ def _activity(row: Row, event: h.Event, input: str | None, worker: Worker) -> En
     if input is not None:
         entry["input"] = act.brief(input, sentences.BRIEF)
     if since is not None:
-        entry["since"] = _iso(since)
+        entry["since"] = moment_of(since)
     return entry
 
 
@@ -199,10 +199,6 @@ def _operations(entity_id: str, store: Store, worker: Worker) -> list[Entry]:
 
 
 _ENDS = frozenset((h.TASK_COMPLETED, h.SUB_ORCHESTRATION_COMPLETED, h.TIMER_FIRED)) | h.FAILURES
-
-
-def _iso(at: float) -> str:
-    return h.timestamp(datetime.fromtimestamp(at, timezone.utc))
 
 
 def _timestamp(event_text: str) -> str:

@@ -223,7 +223,7 @@ class Orchestrations:
             runtime.stir = max(runtime.stir, runtime.execution.note(event))
         runtime.noted = len(runtime.letters)
         if not runtime.stir and not runtime.awake:
-            self._rest(runtime)
+            self._resting.add(runtime.instance_id, runtime.base)
             return
         self._resting.remove(runtime.instance_id)
         if runtime.stir is Stir.SDK and (pause := self._pause(runtime)) > 0:
@@ -274,9 +274,6 @@ class Orchestrations:
                 runtime.begun = time.perf_counter()
                 self._journal.started(runtime.name, "orchestration", runtime.instance_id)
             self._pool.post(partial(self._run, runtime, arrived, stir, consumed))
-
-    def _rest(self, runtime: Runtime) -> None:
-        self._resting.add(runtime.instance_id, runtime.base)
 
     def settled(self) -> None:
         """What was received so far is on the disk, so that who rests longest may go: it is read again."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
 from typing import Any
 
 from dfhost.engine import actions as act
-from dfhost.engine import history as h
 from dfhost.store.store import Row
+from dfhost.worker.clock import moment_of
 from dfhost.worker.orchestrations import Runtime
 
 #: An entry of `waitsFor`, see `explain`.
@@ -35,7 +34,7 @@ def of_instance(row: Row, told: dict[str, Any], runtime: Runtime | None, suspend
     if runtime is not None and runtime.busy:
         if not runtime.episode_at:
             return "Its next episode waits for its turn: as many as may run at once are running."
-        since = h.timestamp(datetime.fromtimestamp(runtime.episode_at, timezone.utc))
+        since = moment_of(runtime.episode_at)
         return f"Its code has been running since {since}: until it yields or returns, nothing else happens to it."
     open_now = _list(told["waitsFor"])
     if row.status == "Suspended":

@@ -26,9 +26,8 @@ from fan_out.maps.parts import Job, Tally
 QUICK = 0.5  # seconds that a wave may take; so no slot idles for longer before the map changes to lanes
 WAVE = 100  # items of a wave; more only lengthens histories, the cost per item is flat from here on
 NARROW = 4  # items of the first waves: few enough to lose little by if they are slow
-FIND = (
-    20  # items a slot from which on it pays to find out; a quarter of it for MANY slots, whose lanes are dear
-)
+# Items a slot from which on it pays to find out; a quarter of it for MANY slots, whose lanes are dear.
+FIND = 20
 MANY = 100
 LANE = 16  # items of a lane: its turns cost the square of it
 FEW = 10  # slots
