@@ -130,28 +130,31 @@ def measure(
     measured, pace = Measured(case.name, case.title, n), Pace()
     route, input = f"/api/run/{case.name}", case.input(n)
 
-    def host() -> float:
+    def run_once() -> float:
         seconds, output = run(connection, route, input, pace)
         if output != case.expected(n):
             raise RunFailed(f"{case.name} of {n}: wrong output {str(output)[:200]}")
         return seconds
 
-    def ask(sdk: Worker, times: int = 1) -> float:
+    def host() -> float:
+        return statistics.median(run_once() for _ in range(in_a_row))
+
+    def ask(sdk: Worker, times: int) -> float:
         answer = sdk.ask(case=case.name, input=input, times=times)
         if answer["output"] != case.expected(n):
             raise RunFailed(f"the floor of {case.name} of {n}: wrong output {str(answer['output'])[:200]}")
         return float(answer["seconds"])
 
     def ask_floor() -> float:
-        # Several in a row where one is short: the first after a pause finds cold caches.
-        times = 5 if first < 0.01 else 3 if first < 0.05 else 1
         if inside is not None:
-            measured.inside.append(ask(inside, times))
-        return ask(floor, times)
+            measured.inside.append(ask(inside, in_a_row))
+        return ask(floor, in_a_row)
 
-    first = ask(floor) if n <= 100 else math.inf  # what is larger is long
+    first = ask(floor, 1) if n <= 100 else math.inf  # what is larger is long
+    # Several in a row where one is short, of either: the first after the other has run finds cold caches.
+    in_a_row = 5 if first < 0.01 else 3 if first < 0.05 else 1
     if first < 0.1 and effort.most > 1:  # warm-up, not counted: Python itself gets faster for a while
-        for _ in range(20 if first < 0.01 else 2):
+        for _ in range(5 if first < 0.01 else 2):
             ask_floor()
             host()
         measured.inside.clear()
@@ -179,7 +182,7 @@ def measure_at_once(count: int, n: int, effort: Effort, origin: str, key: str, f
 
     if effort.most > 1:
         host()
-    _repeat(effort, measured, ask_floor, host)
+    _repeat(replace(effort, least=min(5, effort.most)), measured, ask_floor, host)
     for connection in connections:
         connection.close()
     return measured

@@ -14,6 +14,7 @@ from dfhost.engine import history as h
 from dfhost.engine.entities import Answer
 from dfhost.engine.execution import Activity, Child, Operation, Timer
 from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
+from dfhost.store import writer
 from dfhost.store.store import EpisodeLost, EpisodeRecord, Gone, Letter, News, Result, Row, Store, Work
 
 AT = "2026-01-01T12:00:00.000000Z"
@@ -108,6 +109,12 @@ class Stored:
             for each in self.news
             if isinstance(each, kind)
         ]
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit waits for what its news have stirred as long as it takes, on this machine, too."""
+    monkeypatch.setattr(writer, "_LINGER", 30.0)
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -575,11 +582,10 @@ async def test_news_come_in_the_order_of_the_groups_then_the_commit_then_their_s
     assert "lost" not in order
 
 
-async def test_a_slow_commit_waits_for_what_its_news_have_stirred(tmp_path: Path) -> None:
+async def test_a_commit_waits_for_what_its_news_have_stirred(tmp_path: Path, patient: None) -> None:
     db = Stored(tmp_path / "hub.db")
     follow_ups: list[asyncio.Future[None]] = []
     db.store.on_news(lambda news: follow_ups.append(asyncio.ensure_future(db.episode(news[0].instance_id))))
-    db.store._writer._patience = 30.0  # seconds, as if the disk were that slow
     before = db.store.commits
     await db.start("a")
     await asyncio.gather(*follow_ups)
@@ -588,14 +594,12 @@ async def test_a_slow_commit_waits_for_what_its_news_have_stirred(tmp_path: Path
     db.store.close()
 
 
-async def test_a_slow_commit_does_not_wait_for_an_entity_which_waits_for_it(db: Stored) -> None:
-    db.store._writer._patience = 30.0
+async def test_a_commit_does_not_wait_for_an_entity_which_waits_for_it(db: Stored, patient: None) -> None:
     await asyncio.wait_for(db.store.signal_entity("@counter@a", "{}", AT), 20)
 
 
-async def test_a_store_that_is_closed_writes_what_it_was_asked_to(tmp_path: Path) -> None:
+async def test_a_store_that_is_closed_writes_what_it_was_asked_to(tmp_path: Path, patient: None) -> None:
     db = Stored(tmp_path / "hub.db")
-    db.store._writer._patience = 30.0
     asked = [asyncio.ensure_future(db.start(each)) for each in "ab"]
     await asyncio.sleep(0)
     db.store.close()
