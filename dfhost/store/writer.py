@@ -28,9 +28,9 @@ Then = Callable[[Any, "HostError | None"], None]
 _Entry = tuple[Operation[Any], Then]
 _Outcome = tuple[Any, "HostError | None"]
 
-# Seconds that a commit waits for what its news have stirred: a short replay and its way here take 1 to 2 ms, and a
-# commit that is spared 0.3 ms of CPU and an fsync, of 0.3 to 20 ms. In vain it costs the caller of a start or an event
-# this moment, and nobody else anything.
+# Seconds that a commit waits for what its news have stirred: a short replay and its way here take 1 to 2 ms, and what
+# is spared is 0.3 ms of CPU and an fsync of 0.3 to 20 ms. In vain, the caller of a start or an event waits as much
+# longer, and nobody else.
 _LINGER = 0.003
 
 
