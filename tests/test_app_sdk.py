@@ -47,7 +47,8 @@ def test_a_remembered_timestamp_is_the_one_that_the_sdk_reads(stamp, zone, monke
         time.tzset()
 
 
-@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)))
+# From a year that is none of the month's days: of "0031-02-01" dateutil makes nothing, with or without dfhost.
+@given(st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 31)))
 def test_any_moment_of_the_hosts_is_read_as_the_sdk_alone_would(moment):
     stamp = timestamp(moment.replace(tzinfo=timezone.utc))
     assert _read(stamp) == parse(stamp)

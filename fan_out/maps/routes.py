@@ -205,12 +205,13 @@ async def redrive_map(req: func.HttpRequest, client: df.DurableOrchestrationClie
         ledger = await _ledger(client, map_id)
         if ledger is None or "terms" not in ledger:
             raise BadRequest(f"There is no map {map_id!r} that could be redriven.", status=404)
-        if "ended_at" not in ledger:
-            status = await client.get_status(map_id)
-            if _runtime(status) not in (*_ENDED, ""):
-                raise BadRequest(f"Map {map_id!r} is still running.", status=409)
+        status = await client.get_status(map_id)
+        if _runtime(status) not in (*_ENDED, ""):
+            raise BadRequest(f"Map {map_id!r} is still running.", status=409)
+        ended = _summary(status)
+        if ended is None:
             raise BadRequest(f"Map {map_id!r} was ended from outside: what it did is not known.", status=409)
-        if not ledger["failed"] and not ledger["not_started"]:
+        if not ended["failed"] and not ended["not_started"]:
             raise BadRequest(f"Every item of map {map_id!r} has succeeded.", status=409)
         terms, results = parsed_terms(changes, ledger["terms"])
         run = {
@@ -223,8 +224,8 @@ async def redrive_map(req: func.HttpRequest, client: df.DurableOrchestrationClie
             return await client.start_new(ORCHESTRATOR, client_input={**run, "claim": claim})
 
         instance_id, before = await started_once(client, f"redrive:{map_id}", "", start, keeps_failed=True)
-        newer = await _ledger(client, instance_id) if before else None
-        if newer and newer.get("ended_at") and (newer["failed"] or newer["not_started"]):
+        newer = _summary(await client.get_status(instance_id)) if before else None
+        if newer and (newer["failed"] or newer["not_started"]):
             raise BadRequest(
                 f"Map {map_id!r} was redriven by {instance_id!r}, which can be redriven itself.", status=409
             )
@@ -272,6 +273,12 @@ def _is_map(status: Any, ledger: dict[str, Any] | None) -> bool:
 def _runtime(status: Any) -> str:
     """The runtime status by name; "" for an instance that does not exist."""
     return status.runtime_status.name if status and status.runtime_status else ""
+
+
+def _summary(status: Any) -> dict[str, Any] | None:
+    """The outcome's summary, once the map has come to its end: its ledger may hear of that a little later."""
+    custom = status.custom_status if _runtime(status) in ("Completed", "Failed") else None
+    return custom if isinstance(custom, dict) and "not_started" in custom else None
 
 
 def _phase(status: Any, ledger: dict[str, Any] | None) -> str:
