@@ -267,6 +267,32 @@ async def test_no_such_route_or_method(client: Client, method: str, path: str) -
     assert [*(await client(method, path))[::2]] == [404, b""]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "why"),
+    [
+        ("POST", "/api/files/x", "this route takes GET only"),
+        ("POST", "/api/return/text", "did you mean /api/returns/{what}?"),
+        ("GET", "/api/thing/recent", "did you mean /api/things/{id}?"),
+        ("GET", "/api/elephants", "no function has this route"),
+        ("GET", "/returns/%1B%5B2J", "did you mean /api/returns/{what}?"),
+        ("GET", "/api/nothing%0Alike%20it", "no function has this route"),
+        ("GET", "/favicon.ico", None),
+    ],
+)
+async def test_the_console_says_why_there_was_no_function(
+    client: Client, method: str, path: str, why: str | None
+) -> None:
+    for _ in range(2):
+        assert [*(await client(method, path))[::2]] == [404, b""]
+    assert client.journal.notes == ([f"{method} {path} was answered 404: {why}"] if why else [])
+
+
+async def test_a_scanner_does_not_fill_the_console(client: Client) -> None:
+    for number in range(60):
+        await client("GET", f"/api/nothing/{number}")
+    assert len(client.journal.notes) == 50
+
+
 async def test_functions_are_tried_by_name_and_it_is_said(client: Client) -> None:
     assert (await client("GET", "/api/things/recent"))[2] == b"any"
     assert client.server.notes == [

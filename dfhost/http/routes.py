@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Generic, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -61,6 +62,24 @@ class RouteTable(Generic[T]):
                 return route, values
         return None
 
+    def why_not(self, method: str, path: str) -> str | None:
+        """Why `find` has nothing for this, in words; None where the app was hardly meant (/favicon.ico)."""
+        tail = path[1:]
+        others = sorted(
+            {each for route in self.routes if route.parsed.match(tail) is not None for each in route.methods}
+        )
+        if others:
+            return f"this route takes {' and '.join(others)} only"
+        if self.prefix and not tail.lower().startswith(f"{self.prefix.lower()}/"):
+            meant = self.find(method, f"/{self.prefix}{path}")
+            return f"did you mean /{meant[0].template}?" if meant else None
+        own = len(self.prefix)  # what all routes share tells none from another
+        likely = {
+            _filled(route.template, tail)[own:].lower(): route.template for route in reversed(self.routes)
+        }
+        near = get_close_matches(tail[own:].lower(), likely, 1, 0.75)
+        return f"did you mean /{likely[near[0]]}?" if near else "no function has this route"
+
     def shadowed(self) -> list[tuple[Route[T], Route[T]]]:
         """Pairs (shadowed, by): the first never gets a request that ASP.NET Core would have given it."""
         pairs = []
@@ -73,6 +92,15 @@ class RouteTable(Generic[T]):
                         pairs.append((later, earlier))
                         break
         return pairs
+
+
+def _filled(template: str, path: str) -> str:
+    """The template with what the path has in the places of its parameters."""
+    parts, given = template.split("/"), path.split("/")
+    for index, value in enumerate(given[: len(parts)]):
+        if "{" in parts[index]:
+            parts[index] = value
+    return "/".join(parts)
 
 
 def _sample(template: Template) -> str | None:

@@ -39,6 +39,7 @@ from dfhost.http.templates import BadTemplate
 from dfhost.journal import Journal
 
 _log = logging.getLogger("dfhost.http")
+_MISSES = 50  # requests without a function that are told of
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110: what a header may be called
 
 
@@ -93,6 +94,7 @@ class Server:
         self._running = 0
         self._idle = asyncio.Event()
         self._told_of_chunks: set[str] = set()
+        self._missed: set[str] = set()
         for prefix, mount in (mounts or {}).items():
             self.mount(prefix, mount)
 
@@ -195,7 +197,17 @@ class Server:
                     self._idle.set()
         if path == "/" and request.method in ("GET", "HEAD"):
             return self._admin.home(_origin(request))
+        self._tell_of_miss(request.method, path, raw)
         return Reply(404, [])
+
+    def _tell_of_miss(self, method: str, path: str, raw: str) -> None:
+        """Once for each, of no more than somebody would read. The answer itself says nothing, as on Azure."""
+        missed = f"{method} {raw[:100]}"
+        if missed in self._missed or len(self._missed) == _MISSES:
+            return
+        if why := self.routes.why_not(method, path):
+            self._missed.add(missed)
+            self._journal.note(f"{missed} was answered 404: {why}")
 
     async def _call(
         self, function: Function, request: web.BaseRequest, raw: str, query: str, values: Mapping[str, str]
