@@ -20,6 +20,9 @@ class Journal(Protocol):
     ) -> None:
         """`error`: the exception in one line, `ValueError: no`; `stack`: the traceback, may be empty."""
 
+    def missed(self, request: str, why: str) -> None:
+        """`request`, method and path, was answered 404, since no function takes it. `why`: a hint, in words."""
+
     def note(self, sentence: str) -> None:
         """A warning or a hint, said once by whoever calls."""
 
@@ -36,6 +39,9 @@ class Silent:
     def failed(
         self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
     ) -> None:
+        pass
+
+    def missed(self, request: str, why: str) -> None:
         pass
 
     def note(self, sentence: str) -> None:

@@ -57,6 +57,9 @@ class Remembering:
     ) -> None:
         self._add("failed", function, trigger, error, stack)
 
+    def missed(self, request: str, why: str) -> None:
+        self._add("missed", request, why)
+
     def note(self, sentence: str) -> None:
         self._add("note", sentence)
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 from cli_process import DEADLINE, Started, command, dfhost, environment
@@ -149,6 +150,12 @@ def test_user_code_is_heard_and_sees_its_settings(host: Started) -> None:
     host.line(r"info +a logged line$")
     host.line(r"^a line from below$")
     assert not any("a debug line" in line for line in host.lines)
+
+
+def test_a_request_that_finds_no_function_is_told_of(host: Started) -> None:
+    with pytest.raises(HTTPError, match="404"):
+        host.request("GET", "/api/tolk")
+    host.line(r"note +GET /api/tolk was answered 404: did you mean /api/talk\?$")
 
 
 def test_verbose_tells_more_and_the_environment_wins(app: Path) -> None:

@@ -284,13 +284,13 @@ async def test_the_console_says_why_there_was_no_function(
 ) -> None:
     for _ in range(2):
         assert [*(await client(method, path))[::2]] == [404, b""]
-    assert client.journal.notes == ([f"{method} {path} was answered 404: {why}"] if why else [])
+    assert client.journal.entries == ([("missed", f"{method} {path}", why)] if why else [])
 
 
 async def test_a_scanner_does_not_fill_the_console(client: Client) -> None:
     for number in range(60):
         await client("GET", f"/api/nothing/{number}")
-    assert len(client.journal.notes) == 50
+    assert len(client.journal.entries) == 50
 
 
 async def test_functions_are_tried_by_name_and_it_is_said(client: Client) -> None:

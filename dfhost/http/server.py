@@ -207,7 +207,7 @@ class Server:
             return
         if why := self.routes.why_not(method, path):
             self._missed.add(missed)
-            self._journal.note(f"{missed} was answered 404: {why}")
+            self._journal.missed(missed, why)
 
     async def _call(
         self, function: Function, request: web.BaseRequest, raw: str, query: str, values: Mapping[str, str]
