@@ -43,6 +43,45 @@ async def test_whatever_an_orchestrator_raises_fails_its_instance_alone(how: str
         assert await host.run("fan", {"activity": "echo", "inputs": [1, 2]}) == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("orchestrator", "told", "where"),
+    [
+        ("in_a_helper", "KeyError: 'missing'", ["in in_a_helper", "in helper"]),
+        ("without_a_word", "AssertionError: ", ["in without_a_word"]),
+        ("before_it_yields", "KeyError: 'missing'", ["in before_it_yields", "in helper"]),
+        ("of_its_own", "ValueError: no luck", ["in of_its_own"]),
+        (
+            "a_set",
+            "TypeError: Object of type set is not JSON serializable (it is what the orchestrator has returned)",
+            [],
+        ),
+        (
+            "no_task",
+            "AttributeError: 'int' object has no attribute '_is_scheduled' "
+            "(the orchestrator has yielded a value of type int, which is no task)",
+            [],
+        ),
+    ],
+)
+async def test_the_journal_says_what_an_orchestrator_has_raised_and_where(
+    orchestrator: str, told: str, where: list[str]
+) -> None:
+    async with hosting("fails") as host:
+        await host.failed(await host.start(orchestrator))
+        *_, error, stack = await host.journal.entry("failed", orchestrator)
+        assert error == told
+        frames = [line for line in stack.splitlines() if line.lstrip().startswith("File ")]
+        assert [frame.rpartition(", ")[2] for frame in frames[-len(where) :] if where] == where
+        assert len(frames) >= len(where) and (where or not frames)
+
+
+async def test_an_activity_that_failed_is_told_of_as_that() -> None:
+    async with hosting("fails") as host:
+        output = await host.failed(await host.start("of_its_activity"))
+        *_, error, stack = await host.journal.entry("failed", "of_its_activity")
+        assert (error, stack) == (output, "")
+
+
 async def test_an_entity_that_wants_to_go_fails_its_operation_and_goes_on() -> None:
     async with hosting() as host:
         asked = {"entity": "counter", "key": "x", "operation": "leave"}

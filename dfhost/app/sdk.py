@@ -88,11 +88,13 @@ async def close_client_session() -> None:
 class _Notes:
     """What was seen during one replay."""
 
-    __slots__ = ("context", "parked_at")
+    __slots__ = ("context", "parked_at", "returned", "thrown")
 
     def __init__(self) -> None:
         self.context: Any = None
         self.parked_at: Any = None
+        self.returned = False
+        self.thrown: BaseException | None = None  # a task's failure, as the SDK hands it to the user's code
 
 
 class Replayer:
@@ -111,6 +113,7 @@ class Replayer:
             text = self._watching(notes)(trigger)
         except BaseException as error:  # user code may raise anything, SystemExit included
             reply = _raised(failure_of(error))
+            reply.raised = _told(error, reply, notes)
         else:
             reply = _returned(text)
         if notes.context is not None:
@@ -146,11 +149,30 @@ def _watch(generator: Generator[Any, Any, Any], notes: _Notes) -> Generator[Any,
                 generator.close()
                 raise
             except BaseException as error:
+                notes.thrown = error
                 task = generator.throw(error)
             else:
                 task = generator.send(value)
     except StopIteration as stop:
+        notes.returned = True
         return stop.value
+
+
+def _told(error: BaseException, reply: Reply, notes: _Notes) -> Failure | None:
+    """What to tell people of `error`, where the reply's text leaves out its type, its place or its reason."""
+    if reply.crash is not None:
+        if notes.parked_at is None or isinstance(notes.parked_at, TaskBase):
+            return reply.crash
+        kind = type(notes.parked_at).__name__
+        hint = f"the orchestrator has yielded a value of type {kind}, which is no task"
+        return reply.crash._replace(text=f"{reply.crash.text} ({hint})", stack="")
+    cause = error.__cause__
+    if cause is None or notes.context is None or cause is notes.thrown:
+        return None
+    raised = failure_of(cause)
+    if notes.returned:  # what it has returned is no JSON: the frames are the SDK's
+        return raised._replace(text=f"{raised.text} (it is what the orchestrator has returned)", stack="")
+    return raised
 
 
 def _returned(text: str) -> Reply:

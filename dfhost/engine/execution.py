@@ -106,7 +106,7 @@ class Episode:
     output: str | None = None
     details: str | None = None
     held_back: str | None = None
-    stack: str = ""
+    raised: failures.Failure | None = None
     next: Execution | None = None
 
     @property
@@ -173,7 +173,9 @@ class Execution:
             reply = self._ask(fresh, replay, options)
             verdict = self._follow(reply, fresh)
             if verdict is not None:
-                return self._fail(fresh, at, verdict, None)
+                episode = self._fail(fresh, at, verdict, None)
+                episode.raised = reply.raised if reply.crash else None
+                return episode
             self.reply = reply
             self._expect()
         return self._conclude(fresh, self.reply or Reply(), at, known, options)
@@ -241,6 +243,7 @@ class Execution:
         if reply.error is not None:
             episode.status = "Failed"
             episode.output, episode.details = failures.orchestrator_failed(self.name, reply.error)
+            episode.raised = reply.raised
         elif program.continues:
             episode.status = "ContinuedAsNew"
             episode.next = self._next_generation(at)

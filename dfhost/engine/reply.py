@@ -48,13 +48,18 @@ class OpenTasks(Protocol):
 
 @dataclass(slots=True)
 class Reply:
-    """`error` is the text of what the orchestrator raised; `crash` a failure outside its generator."""
+    """`error` is the text of what the orchestrator raised; `crash` a failure outside its generator.
+
+    `raised` is either with its type and place, for people: in the history, as on Azure, is the text alone. None
+    where a task's failure went through the orchestrator as it was.
+    """
 
     actions: list[Action] = field(default_factory=list)
     is_done: bool = False
     output: Any = None
     custom_status: Any = None
     error: str | None = None
+    raised: Failure | None = None
     crash: Failure | None = None
     awaited: Awaited | None = None
     #: The SDK's open tasks by id, or None where it could not be asked.

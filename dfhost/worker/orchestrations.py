@@ -400,10 +400,9 @@ class Orchestrations:
         if episode.status == "Completed":
             self._journal.finished(runtime.name, "orchestration", runtime.instance_id, seconds)
         else:
-            output = episode.output or ""
-            self._journal.failed(
-                runtime.name, "orchestration", runtime.instance_id, seconds, output, episode.stack
-            )
+            raised = episode.raised
+            error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
+            self._journal.failed(runtime.name, "orchestration", runtime.instance_id, seconds, error, stack)
 
     # -- waiting for an end ----------------------------------------------------------------------------------
 

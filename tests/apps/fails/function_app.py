@@ -1,0 +1,60 @@
+"""Orchestrators that fail, each in another way: what is a person told of it?"""
+
+import azure.durable_functions as df
+
+app = df.DFApp()
+
+
+def helper(given):
+    return given["missing"]
+
+
+@app.orchestration_trigger(context_name="context")
+def in_a_helper(context):
+    yield context.call_activity("fine", 1)
+    return helper({})
+
+
+@app.orchestration_trigger(context_name="context")
+def without_a_word(context):
+    yield context.call_activity("fine", 1)
+    assert context is None
+
+
+@app.orchestration_trigger(context_name="context")
+def before_it_yields(context):
+    return helper({})
+
+
+@app.orchestration_trigger(context_name="context")
+def of_its_own(context):
+    try:
+        yield context.call_activity("bad", 1)
+    except Exception as error:
+        raise ValueError("no luck") from error
+
+
+@app.orchestration_trigger(context_name="context")
+def of_its_activity(context):
+    return (yield context.call_activity("bad", 1))
+
+
+@app.orchestration_trigger(context_name="context")
+def a_set(context):
+    yield context.call_activity("fine", 1)
+    return {1}
+
+
+@app.orchestration_trigger(context_name="context")
+def no_task(context):
+    yield 5
+
+
+@app.activity_trigger(input_name="number")
+def fine(number: int) -> int:
+    return number
+
+
+@app.activity_trigger(input_name="number")
+def bad(number: int) -> int:
+    raise RuntimeError("a bad one")
