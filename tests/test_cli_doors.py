@@ -206,6 +206,18 @@ def test_a_wrong_argument(arguments: list[str], said: str, capsys: pytest.Captur
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments", [["start", "--prot", "8000"], ["run", "POST", "/x", "--bogus"], ["explain", "x", "--bogus"]]
+)
+def test_an_unknown_option_shows_those_of_its_command(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith(f"usage: dfhost {arguments[0]} ")
+
+
 @pytest.mark.parametrize("name", ["start", "run", "explain"])
 def test_help_has_two_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:

@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dfhost.errors import HostError
 
@@ -83,6 +84,16 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Command(argparse.ArgumentParser):
+    """Complains of unknown options itself, so that its own usage is shown and not that of `dfhost`."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dfhost",
@@ -90,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="`dfhost COMMAND --help` says more, with examples.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the versions and leave")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Command)
 
     start = _command(commands, "start", "serve a function app until ctrl-C", _START)
     start.add_argument(
@@ -133,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, short: str, long: str
+    commands: argparse._SubParsersAction[_Command], name: str, short: str, long: str
 ) -> argparse.ArgumentParser:
     return commands.add_parser(
         name, help=short, description=long, formatter_class=argparse.RawDescriptionHelpFormatter
