@@ -234,6 +234,8 @@ def test_explain_says_what_an_instance_waits_for(app: Path) -> None:
         assert done.returncode == 0
         assert done.stdout.splitlines()[0] == f"approval {id} is Running."
         assert "event Approval" in done.stdout
+        pasted = dfhost("explain", f"{host.url}{status}?taskHub=x&connection=Storage")
+        assert pasted.stdout.splitlines()[0] == f"approval {id} is Running."
         answer = json.loads(dfhost("explain", id, "--url", host.url, "--json").stdout)
         assert answer["instanceId"] == id
         assert answer["waitsFor"][0]["kind"] == "event"

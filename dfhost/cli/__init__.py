@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     _talk(run, quiet="show failures, warnings and what the app prints, no progress")
 
     explain = _command(commands, "explain", "say what an instance waits for", _EXPLAIN)
-    explain.add_argument("id", metavar="ID", help="the instance's id")
+    explain.add_argument("id", metavar="ID", help="the instance's id, or its status URL")
     explain.add_argument(
         "--url", type=_url, default="http://localhost:7071", help="the running host (default: %(default)s)"
     )

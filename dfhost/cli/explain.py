@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import urllib.error
 import urllib.parse
@@ -16,12 +17,16 @@ from dfhost.errors import HostError
 
 _KINDS = {"subOrchestration": "sub-orchestration"}
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows of a local host
+_STATUS_URL = re.compile(r"(?P<host>https?://[^/]+)/.*?/instances/(?P<id>[^/?#]+)", re.IGNORECASE)
 _LISTED = 12  # waits of one kind told one by one
 
 
 def explain(options: argparse.Namespace) -> int:
     """0 if the host could say; 1 if it is no dfhost; HostError if there is no host or no such instance."""
-    answer = _ask(options.url, options.id)
+    url, instance_id = options.url, options.id
+    if asked := _STATUS_URL.match(options.id):
+        url, instance_id = asked["host"], urllib.parse.unquote(asked["id"])
+    answer = _ask(url, instance_id)
     if options.json:
         print(json.dumps(answer, indent=2, ensure_ascii=False))
     elif "waitsFor" in answer:
@@ -29,7 +34,7 @@ def explain(options: argparse.Namespace) -> int:
     else:
         status = answer.get("runtimeStatus")
         print(
-            f"{options.id} is {status}. The host at {options.url} does not say why: is it a dfhost?",
+            f"{instance_id} is {status}. The host at {url} does not say why: is it a dfhost?",
             file=sys.stderr,
         )
         return 1
@@ -92,7 +97,9 @@ def _ask(url: str, instance_id: str) -> dict[str, Any]:
             answer = json.load(response)
     except urllib.error.HTTPError as error:
         if error.code == 404:
-            raise HostError(f"The host at {url} has no instance '{instance_id}'.") from None
+            raise HostError(
+                f"The host at {url} has no instance '{instance_id}'. Is it on another host? See --url."
+            ) from None
         raise HostError(f"The host at {url} answered {error.code} {error.reason}.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
