@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from dfhost.app.client import RPC, WEBHOOKS, client_json
-from dfhost.app.functions import App
+from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
 from dfhost.app.schedule import Timers
 from dfhost.app.sdk import close_client_session
@@ -17,6 +17,7 @@ from dfhost.app.threads import UserThreads
 from dfhost.engine.execution import Options
 from dfhost.errors import DatabaseError
 from dfhost.http.management import Management
+from dfhost.http.routes import RouteTable
 from dfhost.http.server import Server
 from dfhost.hub import TaskHub
 from dfhost.journal import Journal
@@ -111,6 +112,11 @@ class Host:
             stack.push_async_callback(self._timers.stop)
             self._stack = stack.pop_all()
         return self
+
+    @property
+    def routes(self) -> RouteTable[Function]:
+        """Which of the app's functions takes a request."""
+        return self._server.routes
 
     @property
     def notes(self) -> list[str]:

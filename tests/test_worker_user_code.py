@@ -71,8 +71,9 @@ async def test_the_journal_says_what_an_orchestrator_has_raised_and_where(
         *_, error, stack = await host.journal.entry("failed", orchestrator)
         assert error == told
         frames = [line for line in stack.splitlines() if line.lstrip().startswith("File ")]
-        assert [frame.rpartition(", ")[2] for frame in frames[-len(where) :] if where] == where
-        assert len(frames) >= len(where) and (where or not frames)
+        places = [frame.rpartition(", ")[2] for frame in frames]
+        assert places[len(places) - len(where) :] == where
+        assert bool(places) == bool(where)
 
 
 async def test_an_activity_that_failed_is_told_of_as_that() -> None:

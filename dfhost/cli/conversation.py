@@ -16,7 +16,6 @@ from typing import Any
 
 import aiohttp
 
-from dfhost.app.functions import App
 from dfhost.cli import collector
 from dfhost.cli.broken import Broken
 from dfhost.cli.console import Console
@@ -29,7 +28,7 @@ from dfhost.cli.signals import heed, leave
 from dfhost.cli.style import count, duration
 from dfhost.errors import HostError
 from dfhost.host import Host
-from dfhost.http.routes import RouteTable, decode_path
+from dfhost.http.routes import decode_path
 from dfhost.settings import Settings
 
 Outcome = tuple[int, bytes]  # the exit code, what goes to stdout
@@ -95,7 +94,7 @@ class _Conversation:
             method, self._host.url + path, data=body, headers=headers, allow_redirects=False
         ) as response:
             answer = await response.read()
-        if response.status == 404 and not answer and not self._has_route(self._host.app):
+        if response.status == 404 and not answer and not self._has_route():
             known = "; ".join(routes(self._host.app, self._settings.route_prefix)) or "none"
             raise HostError(f"The app has no route for {method} {path}. It has: {known}.")
         urls = status_urls(answer) if response.ok else None
@@ -154,16 +153,10 @@ class _Conversation:
             self._console.say("" if good else "warning", f"HTTP {response.status} {response.reason}{hint}")
         return int(not good), answer if not answer or answer.endswith(b"\n") else answer + b"\n"
 
-    def _has_route(self, app: App) -> bool:
+    def _has_route(self) -> bool:
         path = decode_path(self._request.path.split("?")[0])
-        table: RouteTable[None] = RouteTable(self._settings.route_prefix)
-        for function in app.http_functions:
-            trigger = function.trigger
-            table.add(
-                function.name, trigger.get("route") or function.name, trigger.get("methods") or (), None
-            )
         own = path.lower().startswith(("/admin/", "/runtime/"))
-        return own or table.find(self._request.method, path) is not None
+        return own or self._host.routes.find(self._request.method, path) is not None
 
 
 def status_urls(answer: bytes) -> tuple[str, str | None] | None:
