@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -12,10 +13,11 @@ from dfhost.app.client import RPC, WEBHOOKS, client_json
 from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
 from dfhost.app.schedule import Timers
-from dfhost.app.sdk import close_client_session
+from dfhost.app.sdk import close_client_session, stand_before_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.engine.execution import Options
 from dfhost.errors import DatabaseError
+from dfhost.http.loopback import Loopback
 from dfhost.http.management import Management
 from dfhost.http.routes import RouteTable
 from dfhost.http.server import Server
@@ -100,6 +102,12 @@ class Host:
             stack.push_async_callback(self._server.stop)
             self.url = f"http://localhost:{self._server.port}"
             local = f"http://127.0.0.1:{self._server.port}"
+            home = asyncio.get_running_loop()
+            stack.callback(
+                stand_before_client_session(
+                    lambda session: Loopback(session, f"{local}{RPC}", management.handle, home)
+                )
+            )
             self.app.connect(
                 lambda hub, connection: client_json(
                     local, f"{local}{RPC}", hub or settings.hub, connection or settings.connection

@@ -38,6 +38,7 @@ ONLY_IN = {
     "sqlite3": "dfhost.store.*",
     "aiohttp": "dfhost.http.* dfhost.worker.call_http dfhost.cli.conversation dfhost.cli.follow",
     "multidict": "dfhost.http.*",
+    "yarl": "dfhost.http.loopback",
     "azure": "dfhost.app.* fan_out fan_out.* function_app",
     "croniter": "dfhost.app.schedule",
     "tqdm": "dfhost.cli.progress",

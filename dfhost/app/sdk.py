@@ -5,7 +5,8 @@ passes everything through and notes two things on the way: the context, whose op
 and the task that the user's code is parked at. An orchestrator that is not a plain SDK handle (someone
 wrapped it) is called as it is, without the notes.
 
-Two things are put under the SDK, which change its pace alone: see `_spare_the_replays`.
+Three things are put under the SDK, which change its pace alone: see `_spare_the_replays` and
+`stand_before_client_session`.
 
 A second protocol (the SDK's 2.x speaks gRPC) would be a second module like this one.
 """
@@ -25,6 +26,7 @@ from typing import Any
 from azure.durable_functions import Orchestrator
 from azure.durable_functions.models.actions.NoOpAction import NoOpAction
 from azure.durable_functions.models.Task import AtomicTask, RetryAbleTask, TaskBase, WhenAllTask, WhenAnyTask
+from azure.durable_functions.models.utils import http_utils
 
 from dfhost.app.failure import failure_of
 from dfhost.engine.failures import MARKER, Failure
@@ -75,10 +77,51 @@ def _reading(parse: Callable[..., datetime]) -> Callable[..., datetime]:
 _spare_the_replays()
 
 
+# What the SDK's three HTTP functions are made of, the session and the response of aiohttp included.
+_HTTP_NAMES = frozenset(
+    "_get_session post get delete json status aiohttp ClientError asyncio TimeoutError _handle_request_error".split()
+)
+
+
+def stand_before_client_session(front: Callable[[Any], Any]) -> Callable[[], None]:
+    """Let the SDK's clients use `front(session)` in place of the HTTP session they share, until the result is called.
+
+    `front` is called once for each session, on the loop to which that belongs. An SDK that asks more of a session
+    than post, get, delete, or more of a response than status and json keeps its own.
+    """
+    names = {name for verb in ("post", "get", "delete") for name in _names(f"{verb}_async_request")}
+    session_of = getattr(http_utils, "_get_session", None)
+    if session_of is None or not names <= _HTTP_NAMES:
+        return lambda: None
+    stands = True
+    latest: tuple[Any, Any] = (None, None)
+
+    async def get_session() -> Any:
+        nonlocal latest
+        session = await session_of()
+        if not stands:
+            return session
+        if latest[0] is not session:
+            latest = session, front(session)
+        return latest[1]
+
+    def stand_aside() -> None:
+        nonlocal stands
+        stands = False
+        if http_utils._get_session is get_session:
+            http_utils._get_session = session_of
+
+    http_utils._get_session = get_session
+    return stand_aside
+
+
+def _names(function: str) -> tuple[str, ...]:
+    code = getattr(getattr(http_utils, function, None), "__code__", None)
+    return ("unknown",) if code is None else code.co_names
+
+
 async def close_client_session() -> None:
     """Close the HTTP session that the SDK's clients share; on the users' loop, to which it belongs."""
-    from azure.durable_functions.models.utils import http_utils
-
     # The SDK closes it in an atexit handler only, too late for whoever runs a host inside another program.
     close = getattr(http_utils, "_close_session", None)
     if close is not None:

@@ -16,7 +16,7 @@ import errno
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -55,7 +55,7 @@ class Answer(Protocol):
 
 
 # (method, raw path behind the prefix, raw query, headers that ignore case, body, origin as the client used it)
-Mount = Callable[[str, str, str, Mapping[str, str], bytes, str], Awaitable[Answer]]
+Mount = Callable[[str, str, str, Mapping[str, str], bytes, str], Coroutine[Any, Any, Answer]]
 
 
 class Server:
