@@ -81,10 +81,13 @@ def _size(
             raise RunFailed(f"wrong output of dfhost at {size}")
         return seconds
 
+    def floor_of() -> float:
+        if count > 1:
+            return float(floor.ask(case="fan_out", input={"n": n}, times=count)["all"])
+        return float(floor.ask(case="fan_out", input={"n": n}, times=5 if n <= 10 else 1)["seconds"])
+
     asked: dict[str, Any] = {
-        "floor": lambda: (
-            floor.ask(case="fan_out", input={"n": n}, times=5 if n <= 10 else 1)["seconds"] * count
-        ),
+        "floor": floor_of,
         "dfhost": dfhost,
         **{
             name: lambda worker=worker: worker.ask(n=n, count=count)["seconds"]
