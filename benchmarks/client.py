@@ -83,7 +83,7 @@ class Connection:
         return found
 
     def _receive(self) -> None:
-        data = self.socket.recv(1 << 20)
+        data = self.socket.recv(65_536)
         if not data:
             raise RunFailed("the host closed the connection in the middle of an answer")
         self.buffer += data

@@ -12,8 +12,11 @@ import contextvars
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
+
+from dfhost.app.mailbox import Mailbox, calls
 
 T = TypeVar("T")
 
@@ -38,6 +41,8 @@ class UserThreads:
         self.loop = asyncio.new_event_loop()
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._begun: Mailbox[Callable[[], Coroutine[Any, Any, None]]] = Mailbox(self.loop, self._begin)
+        self._told: Mailbox[Callable[[], None]] | None = None
         self._threads = [self._thread(n) for n in range(self.size)]
         self._loop_thread = threading.Thread(target=self._serve_loop, name="user-loop", daemon=True)
 
@@ -66,44 +71,52 @@ class UserThreads:
 
     def spawn(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a coroutine as a task of the users' loop. It must not raise; from any thread."""
-        self.loop.call_soon_threadsafe(self._spawn, make)
+        self._begun.put(make)
 
     async def run(self, function: Callable[[], T]) -> T:
         """The result of `function()` run in the pool, awaited from the host's loop."""
-        home = asyncio.get_running_loop()
-        result: asyncio.Future[T] = home.create_future()
+        result: asyncio.Future[T]
+        result, tell = self._awaited()
 
         def work() -> None:
             try:
                 value = function()
             except BaseException as error:  # user code may raise anything, SystemExit included
-                home.call_soon_threadsafe(_fail, result, error)
+                tell(partial(_fail, result, error))
             else:
-                home.call_soon_threadsafe(_succeed, result, value)
+                tell(partial(_succeed, result, value))
 
         self.post(work)
         return await result
 
     async def run_async(self, function: Callable[[], Awaitable[T]]) -> T:
         """The result of `await function()` run on the users' loop, awaited from the host's loop."""
-        home = asyncio.get_running_loop()
-        result: asyncio.Future[T] = home.create_future()
+        result: asyncio.Future[T]
+        result, tell = self._awaited()
 
         async def work() -> None:
             try:
                 value = await function()
             except BaseException as error:  # user code may raise anything, SystemExit included
-                home.call_soon_threadsafe(_fail, result, error)
+                tell(partial(_fail, result, error))
             else:
-                home.call_soon_threadsafe(_succeed, result, value)
+                tell(partial(_succeed, result, value))
 
         self.spawn(work)
         return await result
 
-    def _spawn(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = self.loop.create_task(make())
-        self._tasks.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(self._tasks.discard)
+    def _awaited(self) -> tuple[asyncio.Future[Any], Callable[[Callable[[], None]], None]]:
+        """A future of the running loop, and how to have something called there from any thread."""
+        home = asyncio.get_running_loop()
+        if self._told is None or self._told.loop is not home:
+            self._told = calls(home)
+        return home.create_future(), self._told.put
+
+    def _begin(self, made: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+        for make in made:
+            task = self.loop.create_task(make())
+            self._tasks.add(task)  # the loop itself keeps only weak references
+            task.add_done_callback(self._tasks.discard)
 
     def _work(self) -> None:
         while (work := self._queue.get()) is not None:

@@ -15,8 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
-from contextvars import Context
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -25,6 +24,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from dfhost.app.mailbox import calls
 from dfhost.http.server import Answer, Mount
 
 _NONE: Mapping[str, str] = {}
@@ -48,6 +48,8 @@ class Loopback:
         self._mount = mount
         self._home = home
         self._loop = asyncio.get_running_loop()
+        self._asked = calls(home)
+        self._answered = calls(self._loop)
         self._under_way: set[asyncio.Task[Answer]] = set()
 
     def get(self, url: str, **options: Any) -> AbstractAsyncContextManager[Any]:
@@ -78,8 +80,7 @@ class Loopback:
         """What the mount answers. Who stops waiting for it does not stop it, as over the wire."""
         answered: asyncio.Future[Answer] = self._loop.create_future()
         answering = self._mount(method, path, query, headers, body, self._origin)
-        # In a context of its own: the caller's variables are none of the host's.
-        self._home.call_soon_threadsafe(self._begin, answering, answered, context=Context())
+        self._asked.put(partial(self._begin, answering, answered))
         return await answered
 
     def _begin(self, answering: Coroutine[Any, Any, Answer], answered: asyncio.Future[Answer]) -> None:
@@ -89,8 +90,7 @@ class Loopback:
 
     def _end(self, answered: asyncio.Future[Answer], task: asyncio.Task[Answer]) -> None:
         self._under_way.discard(task)
-        with suppress(RuntimeError):  # the caller's loop has ended, and the caller with it
-            self._loop.call_soon_threadsafe(_hand_over, task, answered)
+        self._answered.put(partial(_hand_over, task, answered))
 
 
 def _hand_over(task: asyncio.Task[Answer], answered: asyncio.Future[Answer]) -> None:

@@ -14,6 +14,7 @@ from functools import partial
 
 from dfhost.app.failure import failure_of
 from dfhost.app.functions import App, Function
+from dfhost.app.mailbox import Mailbox
 from dfhost.app.threads import UserThreads
 from dfhost.engine import failures
 from dfhost.engine import history as h
@@ -22,7 +23,6 @@ from dfhost.journal import Journal
 from dfhost.store.store import Result, Work
 from dfhost.worker.call_http import HttpFailure, call_http
 from dfhost.worker.clock import now
-from dfhost.worker.mailbox import Mailbox
 
 # Five trivial activities are done by one thread before five have woken up, and a thread that blocks is soon
 # joined by others: 1 thread at once, 2 after a millisecond, 4 after two … (200 fan-outs of 5: 12 % less time).

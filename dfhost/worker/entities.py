@@ -14,6 +14,7 @@ from functools import partial
 
 from dfhost.app.failure import failure_of
 from dfhost.app.functions import App
+from dfhost.app.mailbox import Mailbox
 from dfhost.app.threads import UserThreads
 from dfhost.engine import entities as en
 from dfhost.engine import failures
@@ -21,7 +22,6 @@ from dfhost.engine import history as h
 from dfhost.journal import Journal
 from dfhost.store.store import Letter, Store
 from dfhost.worker.clock import now
-from dfhost.worker.mailbox import Mailbox
 
 _KEPT = 1000  # idle entities whose state stays in memory
 
