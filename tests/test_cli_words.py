@@ -212,6 +212,31 @@ def test_many_alike_are_counted() -> None:
     assert tell(explanation(*waits), NOW)[-1] == "  activity price, queued: 30 of them, for 30.0 s at most"
 
 
+def test_what_holds_up_a_child_is_told_below_it() -> None:
+    def child(id: str, sentence: str, *waits: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "kind": "subOrchestration",
+            "name": "part",
+            "state": "waiting",
+            "status": "Running",
+            "instanceId": id,
+            "since": "2026-01-01T12:00:20Z",
+            "explanation": explanation(*waits, sentence=sentence),
+        }
+
+    deepest = child("c", "It waits for event go.")
+    assert tell(explanation(child("b", "It waits for part c.", deepest)), NOW)[2:] == [
+        "  sub-orchestration part b, Running, for 10.0 s",
+        "    It waits for part c.",
+        "      It waits for event go.",
+    ]
+    crowd = [{**child(f"b{n}", ""), "explanation": None} for n in range(20)]
+    assert tell(explanation(deepest, *crowd), NOW)[2:] == [
+        "  sub-orchestration part, waiting: 21 of them, for 10.0 s at most",
+        "    c: It waits for event go.",
+    ]
+
+
 def test_what_is_held_back_is_told_with_its_reason() -> None:
     held = [{"action": "price 3", "behind": "WhenAny[price 2]", "why": "it was listed later"}]
     assert (

@@ -106,7 +106,26 @@ async def test_a_sub_orchestration() -> None:
             host, instance, lambda told: told["waitsFor"] and told["waitsFor"][0]["status"] == "Running"
         )
         assert only(told, "kind", "name", "instanceId") == ["subOrchestration", "waits", "child"]
-        assert told["sentence"] == "It waits for sub-orchestration waits (Running)."
+        assert told["sentence"] == "It waits for sub-orchestration waits child (Running)."
+        assert only(told, "explanation") == await host.explain("child")
+        assert only(told, "explanation")["sentence"] == "It waits for event go."
+
+
+async def test_what_holds_up_a_child_of_a_child() -> None:
+    async with hosting() as host:
+        asked = {"child": "waits", "id": "leaf", "input": ["go"]}
+        instance = await host.start("parent", {"child": "parent", "id": "middle", "input": asked})
+
+        def goes_down(told: dict[str, Any]) -> object:
+            for _ in range(2):
+                told = told["waitsFor"][0].get("explanation") if told and told["waitsFor"] else None
+            return told and told["waitsFor"]
+
+        told = await explained(host, instance, goes_down)
+        assert told["sentence"] == "It waits for sub-orchestration parent middle (Running)."
+        middle = only(told, "explanation")
+        assert middle["sentence"] == "It waits for sub-orchestration waits leaf (Running)."
+        assert only(middle, "explanation")["sentence"] == "It waits for event go."
 
 
 async def test_an_entity_and_what_the_entity_has_to_do(gates: ModuleType) -> None:
@@ -117,6 +136,9 @@ async def test_an_entity_and_what_the_entity_has_to_do(gates: ModuleType) -> Non
         told = await explained(host, instance)
         assert only(told, "kind", "name", "instanceId", "awaited") == ["entity", "stop", "@counter@x", True]
         assert told["sentence"] == "It waits for the answer to stop of @counter@x."
+        assert only(told, "explanation")["sentence"].startswith(
+            "The entity's operation stop has been running"
+        )
 
         await host.signal("counter", "x", "add", 1)
         entity = await explained(host, "@counter@x", lambda told: len(told["waitsFor"]) == 2)
@@ -229,12 +251,12 @@ async def test_ended() -> None:
         await host.completed(done)
         told = await host.explain(done)
         assert told["waitsFor"] == []
-        assert re.fullmatch(rf"It ended as Completed at {TIME}\.", told["sentence"])
+        assert re.fullmatch(rf"It ended at {TIME}\.", told["sentence"])
         failed = await host.start("leaves", {"how": "stop", "after": False})
         await host.failed(failed)
         told = await host.explain(failed)
         assert re.fullmatch(
-            rf"It ended as Failed at {TIME}: Orchestrator function 'leaves' failed: generator raised StopIteration\.",
+            rf"It ended at {TIME}: Orchestrator function 'leaves' failed: generator raised StopIteration\.",
             told["sentence"],
         )
         assert (await host.request("GET", "instances/nobody", explain="true"))[0] == 404

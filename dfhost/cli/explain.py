@@ -56,16 +56,31 @@ def tell(answer: dict[str, Any], now: datetime) -> list[str]:
         if len(group) > _LISTED:
             oldest = min(wait.get("since") or "" for wait in group)
             lines.append(f"  {what}, {state}: {count(len(group))} of them{_since(oldest, now)} at most")
+            for wait in group:
+                lines += _because(wait, "    ", f"{wait.get('instanceId')}: ")
         else:
-            lines += [f"  {what}{_state(wait, now)}" for wait in group]
+            for wait in group:
+                lines += [f"  {what}{_state(wait, now)}", *_because(wait, "    ")]
     if answer.get("heldBack"):
         lines += ["", "Held back, here as on Azure, until what is before it has ended"]
         lines += [f"  {held['action']} behind {held['behind']}: {held['why']}" for held in answer["heldBack"]]
     return lines
 
 
+def _because(wait: dict[str, Any], indent: str, which: str = "") -> list[str]:
+    """What holds up a child or an entity that is waited for, and what holds up that."""
+    told = wait.get("explanation")
+    if not told:
+        return []
+    lines = [f"{indent}{which}{told['sentence']}"]
+    for below in told["waitsFor"]:
+        lines += _because(below, f"{indent}  ")
+    return lines
+
+
 def _state(wait: dict[str, Any], now: datetime) -> str:
-    told = f", {wait['state']}" if wait.get("state") else ""
+    told = f" {wait['instanceId']}" if wait.get("instanceId") else ""
+    told += f", {wait.get('status') or wait['state']}" if wait.get("state") else ""
     told += _since(wait.get("since"), now)
     if wait.get("due"):
         left = (_time(wait["due"]) - now).total_seconds()

@@ -22,15 +22,22 @@ from dfhost.worker.orchestrations import Runtime
 from dfhost.worker.sentences import Entry
 from dfhost.worker.worker import Worker
 
+# Children and entities that are explained with who waits for them: of the instance itself, then one of each of those.
+_FOLLOWED = 3
+_DEEPEST = 8
 
-async def explain(instance_id: str, store: Store, worker: Worker) -> dict[str, Any] | None:
+
+async def explain(
+    instance_id: str, store: Store, worker: Worker, followed: int = _FOLLOWED, deepest: int = _DEEPEST
+) -> dict[str, Any] | None:
     """None if there is no such instance, else, ready for JSON:
 
     {"instanceId", "name", "runtimeStatus",
      "waitsFor": [{"kind": "activity|retry|timer|event|subOrchestration|entity|operation",
                    "name" (not of a timer), "since", "state": "running|queued|waiting",
                    "awaited": whether the code waits for it now, or has only left it open,
-                   "input"?, "attempt"?, "due"?, "instanceId"?, "status"? (a child's)}],
+                   "input"?, "attempt"?, "due"?, "instanceId"?, "status"? (a child's),
+                   "explanation"?: the same of that child or entity, for the first few that are awaited}],
      "heldBack": [{"action", "behind", "why"}],
      "unclaimed": [{"name", "since"}],   events that have come and that nothing waits for
      "sentence": what a person would say}
@@ -63,6 +70,11 @@ async def explain(instance_id: str, store: Store, worker: Worker) -> dict[str, A
         told["waitsFor"] = [*_open_tasks(row, events, asked, keys, store, worker), *waiting]
         last = next((e for e in reversed(events) if e.kind == h.SUSPENDED), None)
         told["sentence"] = sentences.of_instance(row, told, runtime, _timestamp(last.text) if last else "")
+        if deepest:
+            others = [entry for entry in told["waitsFor"] if "instanceId" in entry and entry["awaited"]]
+            for entry in others[:followed]:
+                if below := await explain(entry["instanceId"], store, worker, 1, deepest - 1):
+                    entry["explanation"] = below
     return told
 
 

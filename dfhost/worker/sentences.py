@@ -17,8 +17,12 @@ BRIEF = 200  # characters of an input or a reason
 
 
 def of_end(row: Row) -> str:
-    reason = f": {row.output}" if row.output and row.status != "Completed" else ""
-    return f"It ended as {row.status} at {row.updated_at}{act.brief(reason.partition(chr(10))[0], BRIEF)}."
+    ended = f"It ended at {row.updated_at}"
+    if row.status == "Completed" or not row.output:
+        return f"{ended}."
+    # The SDK's sentences come with lines and spaces of their own.
+    reason = act.brief(" ".join(row.output.partition("\n")[0].split()), BRIEF)
+    return f"{ended}: {reason.rstrip('.')}."
 
 
 def of_entity(operations: list[Entry]) -> str:
@@ -77,6 +81,10 @@ def _counted(word: str, plural: str, group: list[Entry]) -> str:
     return word if len(group) == 1 else f"{len(group)} {plural}"
 
 
+def _id_of_one(group: list[Entry]) -> str:
+    return f" {group[0]['instanceId']}" if len(group) == 1 else ""
+
+
 def _tally(group: list[Entry], key: str) -> str:
     """``running`` for one, ``2 running, 1 queued`` for several."""
     if len(group) == 1:
@@ -101,7 +109,8 @@ _WORDS: dict[str, Callable[[str, list[Entry]], str]] = {
     ),
     "event": lambda name, group: f"{_counted('event', 'events', group)} {name}",
     "subOrchestration": lambda name, group: (
-        f"{_counted('sub-orchestration', 'sub-orchestrations', group)} {name} ({_tally(group, 'status')})"
+        f"{_counted('sub-orchestration', 'sub-orchestrations', group)} {name}{_id_of_one(group)} "
+        f"({_tally(group, 'status')})"
     ),
     "entity": lambda name, group: (
         f"{_counted('the answer', 'answers', group)} to {name} of {_tally(group, 'instanceId')}"
