@@ -32,7 +32,8 @@ class Host:
     """A function app, running. Use as ``async with Host(…) as host``; raises HostErrors on the way in.
 
     `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` hears of a database
-    that can no longer be written while the host runs: nothing will go on then, leave.
+    that can no longer be written while the host runs: nothing will go on then, leave. `on_ready` sees the host
+    when it takes requests and before anything runs, what an earlier host has left included.
     """
 
     app: App
@@ -49,6 +50,7 @@ class Host:
         address: str = "127.0.0.1",
         journal: Journal,
         on_failure: Callable[[DatabaseError], None] | None = None,
+        on_ready: Callable[[Host], None] = lambda host: None,
     ) -> None:
         self._root = root
         self._settings = settings
@@ -57,6 +59,7 @@ class Host:
         self._address = address
         self._journal = journal
         self._on_failure = on_failure or (lambda error: journal.note(str(error)))
+        self._on_ready = on_ready
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
@@ -113,6 +116,7 @@ class Host:
                     local, f"{local}{RPC}", hub or settings.hub, connection or settings.connection
                 )
             )
+            self._on_ready(self)
             self._worker.start()
             stack.push_async_callback(self._worker.stop)
             self._timers = Timers(self.app, threads, self._journal, timeout=settings.function_timeout)

@@ -198,6 +198,9 @@ def test_the_second_leaves_at_once_and_loses_nothing(
         with open(pipe, "w") as writer:
             writer.write("at last")
         host.line(rf"finished +one_slow .*{id}")
+        told = "\n".join(host.lines)
+        goes_on = r"note +1 instance goes on where it was when the last host left\.$"
+        assert re.search(rf"Ready on .*\n.*{goes_on}(.*\n)*.*started +slow", told, re.MULTILINE), told
         assert '"at last"' in host.request("GET", f"/runtime/webhooks/durabletask/instances/{id}")[1]
 
 

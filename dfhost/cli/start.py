@@ -50,15 +50,7 @@ async def _serve(
     from dfhost.cli.listing import listing
     from dfhost.host import Host
 
-    async with Host(
-        root,
-        settings=settings,
-        database=database,
-        port=port,
-        address=address,
-        journal=console,
-        on_failure=broken.happened,
-    ) as host:
+    def ready(host: Host) -> None:
         collector.resume()
         console.name_width(max((len(function.name) for function in host.app.functions), default=0))
         console.write(listing(host.app, host.url, settings.route_prefix, place, console.style))
@@ -68,6 +60,17 @@ async def _serve(
             console.note(f"Without effect here (host.json): {', '.join(settings.without_effect)}.")
         stop.serving()
         console.say("", f"Ready on {host.url}. Ctrl-C stops the host.")
+
+    async with Host(
+        root,
+        settings=settings,
+        database=database,
+        port=port,
+        address=address,
+        journal=console,
+        on_failure=broken.happened,
+        on_ready=ready,
+    ) as host:
         await broken.unless(stop.asked())
         calls = await asyncio.to_thread(console.running)
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):

@@ -72,6 +72,7 @@ class Worker:
             timers_added=self.timers.added,
         )
         self.entities = Entities(app, store, threads, journal, max_entities, max_entity_batch)
+        self._journal = journal
         self._timer_task: asyncio.Task[None] | None = None
         self._later: list[News] = []
         self._results: deque[Result] = deque()
@@ -83,8 +84,16 @@ class Worker:
             part.start()
         self.store.on_news(self._announced, self._settled)
         self._timer_task = asyncio.get_running_loop().create_task(self.timers.run())
-        self.activities.add(self.store.unfinished_work())
-        for instance_id in self.store.awake():
+        unfinished, awake = self.store.unfinished_work(), self.store.awake()
+        if left := {work.instance_id for work in unfinished}.union(awake):
+            them = (
+                "1 instance goes on where it was"
+                if len(left) == 1
+                else f"{len(left):,} instances go on where they were"
+            )
+            self._journal.note(f"{them} when the last host left.")
+        self.activities.add(unfinished)
+        for instance_id in awake:
             (self.entities if is_entity_id(instance_id) else self.orchestrations).wake(instance_id)
 
     def _announced(self, news: Sequence[News]) -> None:
