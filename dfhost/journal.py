@@ -20,8 +20,8 @@ class Journal(Protocol):
     ) -> None:
         """`error`: the exception in one line, `ValueError: no`; `stack`: the traceback, may be empty."""
 
-    def missed(self, request: str, why: str) -> None:
-        """`request`, method and path, was answered 404, since no function takes it. `why`: a hint, in words."""
+    def refused(self, request: str, status: int, why: str) -> None:
+        """`request`, method and path, was answered `status` by the host itself. `why`: in words."""
 
     def note(self, sentence: str) -> None:
         """A warning or a hint, said once by whoever calls."""
@@ -41,7 +41,7 @@ class Silent:
     ) -> None:
         pass
 
-    def missed(self, request: str, why: str) -> None:
+    def refused(self, request: str, status: int, why: str) -> None:
         pass
 
     def note(self, sentence: str) -> None:

@@ -57,8 +57,8 @@ class Remembering:
     ) -> None:
         self._add("failed", function, trigger, error, stack)
 
-    def missed(self, request: str, why: str) -> None:
-        self._add("missed", request, why)
+    def refused(self, request: str, status: int, why: str) -> None:
+        self._add("refused", request, status, why)
 
     def note(self, sentence: str) -> None:
         self._add("note", sentence)

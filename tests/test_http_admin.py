@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from serving import APPS, Remembering, serving
+from serving import APPS, Remembering, serving, write_app
 
+from dfhost.app.client import WEBHOOKS
 from dfhost.http.answers import Answer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
@@ -174,4 +177,38 @@ async def test_the_page_at_the_root_lists_the_functions(host: Host) -> None:
     async with session.get(base) as response:
         page = await response.text()
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert f"{base}/api/page/{{id}}" in page and "on_queue (queueTrigger)" in page
+    assert f"<code>{base}/api/page/{{id}}</code> page" in page and "on_queue (queueTrigger)" in page
+
+
+async def test_the_page_at_the_root_links_what_a_browser_can_open(tmp_path: Path) -> None:
+    app = write_app(
+        tmp_path / "app",
+        """
+        @app.route(methods=["GET"])
+        def look(req: func.HttpRequest) -> str:
+            return "seen"
+
+        @app.route(methods=["POST"])
+        def start(req: func.HttpRequest) -> str: ...
+
+        @app.orchestration_trigger(context_name="context")
+        def fan(context): ...
+        """,
+    )
+
+    async def instances(*_: Any) -> Answer:
+        return Answer(200)
+
+    async with (
+        serving(app, mounts={WEBHOOKS: instances}) as (base, _, _),
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.get(base) as response:
+            page = await response.text()
+        assert f"<code>curl -X POST '{base}/api/start'</code> start" in page
+        assert "<h2>Orchestrators</h2><ul><li>fan</ul>" in page
+        links = re.findall(r'href="([^"]+)"', page)
+        assert "/api/look" in links
+        for link in links:
+            async with session.get(base + link) as response:
+                assert response.status == 200, link

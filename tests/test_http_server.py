@@ -284,7 +284,7 @@ async def test_the_console_says_why_there_was_no_function(
 ) -> None:
     for _ in range(2):
         assert [*(await client(method, path))[::2]] == [404, b""]
-    assert client.journal.entries == ([("missed", f"{method} {path}", why)] if why else [])
+    assert client.journal.entries == ([("refused", f"{method} {path}", 404, why)] if why else [])
 
 
 async def test_a_scanner_does_not_fill_the_console(client: Client) -> None:

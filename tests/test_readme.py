@@ -441,7 +441,13 @@ PROVED_BY = {
     "`hubName": ("", "test_a_setting_that_is_not_here_lends_the_hub_its_own_name_and_that_is_said"),
     "an instance that waits": (
         "",
-        "test_a_waiting_instance_says_what_it_waits_for test_explain_says_what_an_instance_waits_for",
+        "test_a_waiting_instance_says_what_it_waits_for test_explain_says_what_an_instance_waits_for "
+        "test_what_holds_up_a_child_of_a_child",
+    ),
+    "an event whose name is misspelt": (
+        "",
+        "test_a_misspelt_event_is_told_of_once_and_waits_on "
+        "test_a_request_that_the_management_api_refuses_is_told_of_with_its_reason",
     ),
 }
 

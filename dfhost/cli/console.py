@@ -71,8 +71,8 @@ class Console:
     ) -> None:
         self._put(Failed(time.time(), "failed", function, trigger, instance_id, seconds, error, stack))
 
-    def missed(self, request: str, why: str) -> None:
-        self.note(f"{request} was answered 404: {why}")
+    def refused(self, request: str, status: int, why: str) -> None:
+        self.note(f"{request} was answered {status}: {why}")
 
     def note(self, sentence: str) -> None:
         self._put(Said(time.time(), "note", sentence))

@@ -52,8 +52,9 @@ async def converse(
     ) as host:
         collector.resume()
         console.name_width(max((len(function.name) for function in host.app.functions), default=0))
-        for note in (*settings.notes, *(host.notes if console.verbose else ())):
-            console.note(note)
+        if not quiet:
+            for note in (*settings.notes, *(host.notes if console.verbose else ())):
+                console.note(note)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
             talk = _Conversation(request, host, settings, console, journal, session, quiet)
             holding = asyncio.ensure_future(talk.hold())

@@ -61,7 +61,7 @@ class Counting:
             self.failed_instances.add(instance_id)
         self._journal.failed(function, trigger, instance_id, seconds, error, stack)
 
-    def missed(self, request: str, why: str) -> None:
+    def refused(self, request: str, status: int, why: str) -> None:
         """Whoever made the one request there is sees the answer and says so."""
 
     def _count(self, trigger: str, change: int) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import html
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from dfhost.app.client import WEBHOOKS
@@ -65,22 +65,35 @@ class Admin:
         return Reply(404, [])
 
     def home(self, origin: str) -> Reply:
-        """What runs here, on one short page."""
-        rows = [
-            f"<li><code>{' '.join(self._methods[function.name]) or 'any method'} "
-            f'<a href="{html.escape(url)}">{html.escape(origin + url)}</a></code> {html.escape(function.name)}'
-            if (url := self._urls.get(function.name))
-            else f"<li>{html.escape(function.name)} ({html.escape(function.kind)})"
-            for function in self._app.functions
-        ]
+        """What runs here, on one short page: what a browser can open as links, the rest as commands and names."""
+        sections = {
+            "HTTP": [self._door(function, origin) for function in self._app.http_functions],
+            "Orchestrators": _names(self._app.orchestrators.names),
+            "Activities": _names(self._app.activities.names),
+            "Entities": _names(self._app.entities.names),
+            "Timers": _names(f"{each.name} ({each.trigger.get('schedule')})" for each in self._app.timers),
+            "Other triggers, not polled": _names(f"{each.name} ({each.kind})" for each in self._app.others),
+        }
+        lists = "".join(
+            f"<h2>{title}</h2><ul><li>{'<li>'.join(rows)}</ul>" for title, rows in sections.items() if rows
+        )
         page = (
             "<!doctype html><meta charset=utf-8><title>dfhost</title>"
             f"<h1>{html.escape(self._app.root.name)}</h1>"
             "<p>This function app runs on dfhost, the local durable host for Python.</p>"
-            f"<ul>{''.join(rows)}</ul>"
-            f'<p><a href="{WEBHOOKS}/instances">Instances</a> · <a href="/admin/host/status">Status</a></p>\n'
+            f'{lists}<p><a href="{WEBHOOKS}/instances">Instances</a> · '
+            '<a href="/admin/host/status">Status</a></p>\n'
         )
         return Reply(200, [("Content-Type", "text/html; charset=utf-8")], page.encode())
+
+    def _door(self, function: Function, origin: str) -> str:
+        methods, url = self._methods[function.name], self._urls[function.name]
+        address, name = html.escape(origin + url), html.escape(function.name)
+        if methods and "GET" not in methods:
+            return f"<code>curl -X {methods[0]} '{address}'</code> {name}"
+        if "{" in url:
+            return f"<code>{address}</code> {name}"
+        return f'<code><a href="{html.escape(url)}">{address}</a></code> {name}'
 
     def _status(self) -> dict[str, Any]:
         version = _version()
@@ -176,3 +189,7 @@ def _json(status: int, value: Any) -> Reply:
 
 def _refusal(sentence: str) -> Reply:
     return _json(400, {"Message": sentence})
+
+
+def _names(names: Iterable[str]) -> list[str]:
+    return [html.escape(name) for name in names]

@@ -6,6 +6,7 @@ or the four keys of an exception. Knows nothing of routes. No Python traceback e
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,6 +59,18 @@ def failure(status: int, sentence: str, exception: str, kind: str, stack: str | 
         "StackTrace": stack,
     }
     return json_answer(status, encode(body))
+
+
+def words_of(body: bytes) -> str:
+    """What a refusal says, for people: the sentence in one of the shapes above, or the text that it is."""
+    text = body.decode(errors="replace").strip()
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(told, dict):
+        return str(told)
+    return ": ".join(filter(None, (told.get("Message"), told.get("ExceptionMessage"))))
 
 
 def refusal(error: Exception) -> Answer:

@@ -32,6 +32,7 @@ from dfhost.app.web import WebApp, across
 from dfhost.engine.failures import Failure
 from dfhost.errors import AppError, HostError, PortInUse
 from dfhost.http.admin import Admin
+from dfhost.http.answers import words_of
 from dfhost.http.cors import Cors
 from dfhost.http.routes import RouteTable, decode_path
 from dfhost.http.streams import Exchange
@@ -39,7 +40,7 @@ from dfhost.http.templates import BadTemplate
 from dfhost.journal import Journal
 
 _log = logging.getLogger("dfhost.http")
-_MISSES = 50  # requests without a function that are told of
+_REFUSALS = 50  # requests that are told of
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110: what a header may be called
 
 
@@ -94,7 +95,7 @@ class Server:
         self._running = 0
         self._idle = asyncio.Event()
         self._told_of_chunks: set[str] = set()
-        self._missed: set[str] = set()
+        self._refused: set[str] = set()
         for prefix, mount in (mounts or {}).items():
             self.mount(prefix, mount)
 
@@ -175,7 +176,10 @@ class Server:
         raw, _, query = _target(request).partition("?")
         if mount := self._mount_of(raw):
             prefix_length, handler = mount
-            return await _mounted(request, handler, raw[prefix_length:], query)
+            reply = await _mounted(request, handler, raw[prefix_length:], query)
+            if reply.status == 400:
+                self._tell_of_refusal(request, raw, 400, words_of(reply.body))
+            return reply
         path = decode_path(raw)
         # /admin is the host's, whatever routes the app has (WebJobsRouter).
         if path.lower().startswith("/admin/"):
@@ -197,17 +201,15 @@ class Server:
                     self._idle.set()
         if path == "/" and request.method in ("GET", "HEAD"):
             return self._admin.home(_origin(request))
-        self._tell_of_miss(request.method, path, raw)
+        self._tell_of_refusal(request, raw, 404, self.routes.why_not(request.method, path))
         return Reply(404, [])
 
-    def _tell_of_miss(self, method: str, path: str, raw: str) -> None:
-        """Once for each, of no more than somebody would read. The answer itself says nothing, as on Azure."""
-        missed = f"{method} {raw[:100]}"
-        if missed in self._missed or len(self._missed) == _MISSES:
-            return
-        if why := self.routes.why_not(method, path):
-            self._missed.add(missed)
-            self._journal.missed(missed, why)
+    def _tell_of_refusal(self, request: web.BaseRequest, raw: str, status: int, why: str | None) -> None:
+        """Once for each, of no more than somebody would read. A 404 itself says nothing, as on Azure."""
+        refused = f"{request.method} {raw[:100]}"
+        if why and refused not in self._refused and len(self._refused) < _REFUSALS:
+            self._refused.add(refused)
+            self._journal.refused(refused, status, why)
 
     async def _call(
         self, function: Function, request: web.BaseRequest, raw: str, query: str, values: Mapping[str, str]

@@ -28,6 +28,7 @@ from dfhost.journal import Journal
 from dfhost.store.store import EpisodeLost, EpisodeRecord, Letter, Row, Store, Work
 from dfhost.worker.clock import now
 from dfhost.worker.resting import Resting
+from dfhost.worker.slips import Slips
 from dfhost.worker.under_way import UnderWay
 
 
@@ -99,6 +100,7 @@ class Orchestrations:
         self._runtimes: dict[str, Runtime] = {}
         self._resting = Resting()
         self._ready: deque[Runtime] = deque()
+        self._slips = Slips(journal)
         self._under_way = UnderWay(pool, journal, limit)
         self._draining = False
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
@@ -221,6 +223,8 @@ class Orchestrations:
             return
         for _, event in runtime.letters[runtime.noted :]:
             runtime.stir = max(runtime.stir, runtime.execution.note(event))
+            if event.kind == h.EVENT_RAISED and (awaited := runtime.execution.program.awaited_events()):
+                self._slips.came(event.key, awaited, f"{runtime.name} {runtime.instance_id}")
         runtime.noted = len(runtime.letters)
         if not runtime.stir and not runtime.awake:
             self._resting.add(runtime.instance_id, runtime.base)

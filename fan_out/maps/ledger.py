@@ -94,7 +94,7 @@ def map_ledger(context: df.DurableEntityContext) -> None:
             json.dumps(
                 {
                     "map_id": state["map_id"],
-                    "percent": state["tenths"] * 10,
+                    "percent": _percent(state),
                     "succeeded": state["succeeded"],
                     "failed": state["failed"],
                     "total": state["total"],
@@ -175,7 +175,7 @@ def progress(state: dict[str, Any], now: datetime) -> dict[str, Any]:
         "remaining": state["not_started"] if ended else remaining,
         "in_flight": sum(state["in_flight"].values()),
         "max_concurrency": state.get("max_concurrency"),
-        "percent": round(100 * finished / state["total"], 1) if state["total"] else 100.0,
+        "percent": _percent(state),
         "rate_per_second": round(rate, 2) if rate is not None else None,
         "started_at": state["started_at"],
         "ended_at": ended,
@@ -183,6 +183,11 @@ def progress(state: dict[str, Any], now: datetime) -> dict[str, Any]:
         "elapsed_seconds": round(elapsed, 3),
         "first_failures": [{"index": index, "error": error} for index, error in state["failures"]],
     }
+
+
+def _percent(state: dict[str, Any]) -> float:
+    finished = state["succeeded"] + state["failed"]
+    return round(100 * finished / state["total"], 1) if state["total"] else 100.0
 
 
 def _seconds(earlier: str, later: str) -> float:

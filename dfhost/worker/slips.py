@@ -1,0 +1,48 @@
+"""Event names that are nearly right, told on the console.
+
+An event that nobody waits for is kept for a later wait, here as on Azure, so one whose name is misspelt looks
+as if it had never come. Knows names alone; the caller knows who waits for which.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from dfhost.journal import Journal
+
+_MOST = 50  # slips that are told of: no more than somebody would read
+_NEAR = 0.8
+_DIGITS = re.compile(r"\d+")
+
+
+class Slips:
+    """Tells of each slip once."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._told: set[tuple[str, str]] = set()
+
+    def came(self, name: str, awaited: Iterable[str], waiting: str) -> None:
+        """An event `name` has come to the orchestrator and instance `waiting`, which waits for `awaited`."""
+        meant = meant_by(name, awaited)
+        if meant is None or (name, meant) in self._told or len(self._told) == _MOST:
+            return
+        self._told.add((name, meant))
+        self._journal.note(f"The event '{name}' has come to {waiting}, which waits for '{meant}': misspelt?")
+
+
+def meant_by(name: str, awaited: Iterable[str]) -> str | None:
+    """Which of `awaited` is nearly called `name`, None if one is called so: case does not count.
+
+    Names that only their numbers tell apart (step1, step2) are no slips of each other.
+    """
+    known = {each.lower(): each for each in awaited}
+    if name.lower() in known:
+        return None
+    plain = _DIGITS.sub("", name.lower())
+    near = get_close_matches(
+        name.lower(), [each for each in known if _DIGITS.sub("", each) != plain], 1, _NEAR
+    )
+    return known[near[0]] if near else None
