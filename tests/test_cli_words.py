@@ -230,6 +230,8 @@ def test_what_holds_up_a_child_is_told_below_it() -> None:
         "    It waits for part c.",
         "      It waits for event go.",
     ]
+    two = child("b", "It waits for 2 parts.", deepest, {**child("d", ""), "explanation": None})
+    assert tell(explanation(two), NOW)[-1] == "      c: It waits for event go."
     crowd = [{**child(f"b{n}", ""), "explanation": None} for n in range(20)]
     assert tell(explanation(deepest, *crowd), NOW)[2:] == [
         "  sub-orchestration part, waiting: 21 of them, for 10.0 s at most",

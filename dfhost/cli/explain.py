@@ -73,8 +73,9 @@ def _because(wait: dict[str, Any], indent: str, which: str = "") -> list[str]:
     if not told:
         return []
     lines = [f"{indent}{which}{told['sentence']}"]
+    several = sum("instanceId" in below for below in told["waitsFor"]) > 1
     for below in told["waitsFor"]:
-        lines += _because(below, f"{indent}  ")
+        lines += _because(below, f"{indent}  ", f"{below.get('instanceId')}: " if several else "")
     return lines
 
 
