@@ -76,6 +76,7 @@ async def _serve(
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.say("", f"Finishing what runs: {running}. Press ctrl-C again to leave at once.")
         await broken.unless(host.drain())
+    console.settle()
     console.say("", "Stopped." + (" What is not finished goes on at the next start." if database else ""))
 
 
