@@ -103,7 +103,13 @@ async def test_a_sub_orchestration() -> None:
     async with hosting() as host:
         instance = await host.start("parent", {"child": "waits", "id": "child", "input": ["go"]})
         told = await explained(
-            host, instance, lambda told: told["waitsFor"] and told["waitsFor"][0]["status"] == "Running"
+            host,
+            instance,
+            lambda told: [
+                each
+                for each in told["waitsFor"]
+                if each["status"] == "Running" and each["explanation"]["waitsFor"]
+            ],
         )
         assert only(told, "kind", "name", "instanceId") == ["subOrchestration", "waits", "child"]
         assert told["sentence"] == "It waits for sub-orchestration waits child (Running)."
@@ -118,8 +124,10 @@ async def test_what_holds_up_a_child_of_a_child() -> None:
 
         def goes_down(told: dict[str, Any]) -> object:
             for _ in range(2):
-                told = told["waitsFor"][0].get("explanation") if told and told["waitsFor"] else None
-            return told and told["waitsFor"]
+                if not told["waitsFor"] or told["waitsFor"][0]["status"] != "Running":
+                    return False
+                told = told["waitsFor"][0]["explanation"]
+            return told["waitsFor"]
 
         told = await explained(host, instance, goes_down)
         assert told["sentence"] == "It waits for sub-orchestration parent middle (Running)."
@@ -231,6 +239,22 @@ async def test_an_event_that_nothing_waits_for_as_when_its_name_is_misspelt() ->
         assert [entry["name"] for entry in told["unclaimed"]] == ["Aproval"]
         assert told["sentence"] == (
             "It waits for event Approval. Nothing waits for what has come as event Aproval."
+        )
+
+
+async def test_an_event_whose_name_differs_in_case_which_the_sdk_does_not_take() -> None:
+    async with hosting() as host:
+        instance = await host.start("waits", ["Approval"])
+        await host.until_waiting(instance, "event")
+        await host.tell(instance, "raiseEvent/approval", 1)
+        told = await explained(host, instance, lambda told: told["unclaimed"] and told["waitsFor"])
+        assert told["sentence"] == (
+            "It waits for event Approval. Nothing waits for what has come as event approval."
+        )
+        assert await host.journal.entry("note") == (
+            "note",
+            f"The event 'approval' has come to waits {instance}, which waits for 'Approval': "
+            "the SDK tells capitals from small letters.",
         )
 
 

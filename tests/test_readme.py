@@ -447,8 +447,10 @@ PROVED_BY = {
     "an event whose name is misspelt": (
         "",
         "test_a_misspelt_event_is_told_of_once_and_waits_on "
-        "test_a_request_that_the_management_api_refuses_is_told_of_with_its_reason",
+        "test_a_request_that_the_management_api_refuses_is_told_of_with_its_reason "
+        "test_an_event_whose_name_differs_in_case_which_the_sdk_does_not_take",
     ),
+    "an orchestrator that yields None": ("", "test_an_orchestrator_that_yields_none_fails_and_says_so"),
 }
 
 

@@ -13,7 +13,7 @@ from dfhost.worker.slips import meant_by
     [
         ("Aproval", ["Approval"], "Approval"),
         ("aproval", ["Payment", "Approval"], "Approval"),
-        ("approval", ["Approval"], None),
+        ("approval", ["Payment", "Approval"], "Approval"),
         ("Approval", ["Approval", "Approvals"], None),
         ("Payment", ["Approval"], None),
         ("step2", ["step1"], None),

@@ -43,6 +43,19 @@ async def test_whatever_an_orchestrator_raises_fails_its_instance_alone(how: str
         assert await host.run("fan", {"activity": "echo", "inputs": [1, 2]}) == [1, 2]
 
 
+YIELDED_NONE = (
+    "TypeError: the orchestrator has yielded None, which is no task; to wait, yield context.create_timer(...)"
+)
+
+
+async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
+    async with hosting("fails") as host:
+        for orchestrator in ("nothing", "nothing_later"):
+            instance = await host.start(orchestrator)
+            assert "yielded None, which is no task" in await host.failed(instance)
+            assert "yielded None, which is no task" in (await host.explain(instance))["sentence"]
+
+
 @pytest.mark.parametrize(
     ("orchestrator", "told", "where"),
     [
@@ -59,6 +72,26 @@ async def test_whatever_an_orchestrator_raises_fails_its_instance_alone(how: str
             "no_task",
             "AttributeError: 'int' object has no attribute '_is_scheduled' "
             "(the orchestrator has yielded a value of type int, which is no task)",
+            [],
+        ),
+        ("nothing", YIELDED_NONE, []),
+        ("nothing_later", YIELDED_NONE, []),
+        (
+            "without_yield",
+            "TypeError: Object of type AtomicTask is not JSON serializable "
+            "(the orchestrator has returned a task: is a `yield` missing before it?)",
+            [],
+        ),
+        (
+            "as_a_coroutine",
+            "TypeError: Object of type coroutine is not JSON serializable "
+            "(the orchestrator is an `async def`: it wants `def`, and `yield` where it awaits)",
+            [],
+        ),
+        (
+            "as_an_async_generator",
+            "TypeError: Object of type async_generator is not JSON serializable "
+            "(the orchestrator is an `async def`: it wants `def`, and `yield` where it awaits)",
             [],
         ),
     ],

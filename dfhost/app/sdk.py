@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Set
 from datetime import datetime
 from functools import lru_cache
-from types import GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from azure.durable_functions import Orchestrator
@@ -128,15 +128,20 @@ async def close_client_session() -> None:
         await close()
 
 
+_NO_TASK = "the orchestrator has yielded None, which is no task; to wait, yield context.create_timer(...)"
+_YIELDED_NONE = Failure("TypeError", _NO_TASK, f"TypeError: {_NO_TASK}", "")
+
+
 class _Notes:
     """What was seen during one replay."""
 
-    __slots__ = ("context", "parked_at", "returned", "thrown")
+    __slots__ = ("context", "parked_at", "result", "returned", "thrown", "yielded")
 
     def __init__(self) -> None:
         self.context: Any = None
         self.parked_at: Any = None
-        self.returned = False
+        self.yielded = self.returned = False
+        self.result: Any = None
         self.thrown: BaseException | None = None  # a task's failure, as the SDK hands it to the user's code
 
 
@@ -159,6 +164,9 @@ class Replayer:
             reply.raised = _told(error, reply, notes)
         else:
             reply = _returned(text)
+            if notes.yielded and notes.parked_at is None and not reply.ended and reply.crash is None:
+                # The SDK and the extension wait on then, and nothing will ever come.
+                reply = Reply(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
         if notes.context is not None:
             reply.open = _OpenTasks(notes.context.open_tasks)
             if not reply.ended and isinstance(notes.parked_at, TaskBase):
@@ -173,7 +181,12 @@ class Replayer:
         def watched(context: Any) -> Any:
             notes.context = context
             result = user_function(context)
-            return _watch(result, notes) if isinstance(result, GeneratorType) else result
+            if isinstance(result, GeneratorType):
+                return _watch(result, notes)
+            if isinstance(result, CoroutineType):
+                result.close()  # or Python would say, some time later, that nobody has awaited it
+            notes.result, notes.returned = result, True
+            return result
 
         handle: Callable[[Any], str] = Orchestrator.create(watched)
         handle.__dict__.update({k: v for k, v in vars(self._handle).items() if k != "orchestrator_function"})
@@ -185,7 +198,7 @@ def _watch(generator: Generator[Any, Any, Any], notes: _Notes) -> Generator[Any,
     try:
         task = next(generator)
         while True:
-            notes.parked_at = task
+            notes.parked_at, notes.yielded = task, True
             try:
                 value = yield task
             except GeneratorExit:
@@ -197,7 +210,7 @@ def _watch(generator: Generator[Any, Any, Any], notes: _Notes) -> Generator[Any,
             else:
                 task = generator.send(value)
     except StopIteration as stop:
-        notes.returned = True
+        notes.result, notes.returned = stop.value, True
         return stop.value
 
 
@@ -214,8 +227,16 @@ def _told(error: BaseException, reply: Reply, notes: _Notes) -> Failure | None:
         return None
     raised = failure_of(cause)
     if notes.returned:  # what it has returned is no JSON: the frames are the SDK's
-        return raised._replace(text=f"{raised.text} (it is what the orchestrator has returned)", stack="")
+        return raised._replace(text=f"{raised.text} ({_returned_badly(notes.result)})", stack="")
     return raised
+
+
+def _returned_badly(result: Any) -> str:
+    if isinstance(result, TaskBase):
+        return "the orchestrator has returned a task: is a `yield` missing before it?"
+    if isinstance(result, (CoroutineType, AsyncGeneratorType)):
+        return "the orchestrator is an `async def`: it wants `def`, and `yield` where it awaits"
+    return "it is what the orchestrator has returned"
 
 
 def _returned(text: str) -> Reply:

@@ -95,7 +95,7 @@ class Server:
         self._running = 0
         self._idle = asyncio.Event()
         self._told_of_chunks: set[str] = set()
-        self._refused: set[str] = set()
+        self._refused: set[tuple[str, str]] = set()
         for prefix, mount in (mounts or {}).items():
             self.mount(prefix, mount)
 
@@ -207,8 +207,8 @@ class Server:
     def _tell_of_refusal(self, request: web.BaseRequest, raw: str, status: int, why: str | None) -> None:
         """Once for each, of no more than somebody would read. A 404 itself says nothing, as on Azure."""
         refused = f"{request.method} {raw[:100]}"
-        if why and refused not in self._refused and len(self._refused) < _REFUSALS:
-            self._refused.add(refused)
+        if why and (refused, why) not in self._refused and len(self._refused) < _REFUSALS:
+            self._refused.add((refused, why))
             self._journal.refused(refused, status, why)
 
     async def _call(

@@ -66,7 +66,7 @@ async def explain(
         events = [h.parse(text) for text in store.history(instance_id)]
         told["heldBack"] = _held_back(asked)
         keys = _awaited(asked) if not told["heldBack"] else None
-        waiting, told["unclaimed"] = _events(asked, keys)
+        waiting, told["unclaimed"] = _events(asked, keys, events)
         told["waitsFor"] = [*_open_tasks(row, events, asked, keys, store, worker), *waiting]
         last = next((e for e in reversed(events) if e.kind == h.SUSPENDED), None)
         told["sentence"] = sentences.of_instance(row, told, runtime, _timestamp(last.text) if last else "")
@@ -147,7 +147,9 @@ def _timer(due: str, leaf: Leaf | None, is_known: bool) -> Entry | None:
     return None if leaf is None and is_known else {"kind": "timer", "state": "waiting", "due": due}
 
 
-def _events(asked: Runtime | None, keys: Collection[int | str] | None) -> tuple[list[Entry], list[Entry]]:
+def _events(
+    asked: Runtime | None, keys: Collection[int | str] | None, past: list[h.Event]
+) -> tuple[list[Entry], list[Entry]]:
     """The external events that are waited for, and those that have come unasked."""
     if asked is None:
         return [], []
@@ -173,6 +175,15 @@ def _events(asked: Runtime | None, keys: Collection[int | str] | None) -> tuple[
         }
         for leaf in waits
     ]
+    for key in keys or ():
+        # The program, as the extension, has taken an event whose name differs in case; the SDK has not.
+        others = [
+            e for e in past if e.kind == h.EVENT_RAISED and e.key != key and e.key.lower() == str(key).lower()
+        ]
+        if others and not any(_name(leaf) == key for leaf in waits):
+            since = _timestamp(others[0].text)
+            told.append({"kind": "event", "name": key, "state": "waiting", "since": since, "awaited": True})
+            unclaimed.append(others[0])
     return told, [{"name": event.name, "since": _timestamp(event.text)} for event in unclaimed]
 
 

@@ -20,8 +20,9 @@ def of_end(row: Row) -> str:
     ended = f"It ended at {row.updated_at}"
     if row.status == "Completed" or not row.output:
         return f"{ended}."
-    # The SDK's sentences come with lines and spaces of their own.
-    reason = act.brief(" ".join(row.output.partition("\n")[0].split()), BRIEF)
+    # What the worker could not run comes as "Result: Failure", with what was raised in a line of its own.
+    _, _, raised = row.output.partition("\nException: ")
+    reason = act.brief(" ".join((raised or row.output).partition("\n")[0].split()), BRIEF)
     return f"{ended}: {reason.rstrip('.')}."
 
 

@@ -1,7 +1,8 @@
 """Event names that are nearly right, told on the console.
 
 An event that nobody waits for is kept for a later wait, here as on Azure, so one whose name is misspelt looks
-as if it had never come. Knows names alone; the caller knows who waits for which.
+as if it had never come; nor does the SDK give its task one that differs in case, which the extension counts as
+come (recorded). Knows names alone; the caller knows who waits for which.
 """
 
 from __future__ import annotations
@@ -30,17 +31,21 @@ class Slips:
         if meant is None or (name, meant) in self._told or len(self._told) == _MOST:
             return
         self._told.add((name, meant))
-        self._journal.note(f"The event '{name}' has come to {waiting}, which waits for '{meant}': misspelt?")
+        why = "misspelt?" if name.lower() != meant.lower() else "the SDK tells capitals from small letters."
+        self._journal.note(f"The event '{name}' has come to {waiting}, which waits for '{meant}': {why}")
 
 
 def meant_by(name: str, awaited: Iterable[str]) -> str | None:
-    """Which of `awaited` is nearly called `name`, None if one is called so: case does not count.
+    """Which of `awaited` is nearly called `name`, None if one is called so.
 
     Names that only their numbers tell apart (step1, step2) are no slips of each other.
     """
-    known = {each.lower(): each for each in awaited}
-    if name.lower() in known:
+    names = list(awaited)
+    if name in names:
         return None
+    known = {each.lower(): each for each in names}
+    if name.lower() in known:
+        return known[name.lower()]
     plain = _DIGITS.sub("", name.lower())
     near = get_close_matches(
         name.lower(), [each for each in known if _DIGITS.sub("", each) != plain], 1, _NEAR

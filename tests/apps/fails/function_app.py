@@ -50,6 +50,32 @@ def no_task(context):
     yield 5
 
 
+@app.orchestration_trigger(context_name="context")
+def nothing(context):
+    yield None
+
+
+@app.orchestration_trigger(context_name="context")
+def nothing_later(context):
+    yield context.call_activity("fine", 1)
+    yield
+
+
+@app.orchestration_trigger(context_name="context")
+def without_yield(context):
+    return context.call_activity("fine", 1)
+
+
+@app.orchestration_trigger(context_name="context")
+async def as_a_coroutine(context):
+    return 1
+
+
+@app.orchestration_trigger(context_name="context")
+async def as_an_async_generator(context):
+    yield context.call_activity("fine", 1)
+
+
 @app.activity_trigger(input_name="number")
 def fine(number: int) -> int:
     return number
