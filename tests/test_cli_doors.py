@@ -180,6 +180,11 @@ def test_no_host_to_ask(capfd: pytest.CaptureFixture[str]) -> None:
     assert f"No host answers at http://localhost:{port}" in capfd.readouterr().err
 
 
+def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "http://localhost:7071/api/start"]) == 2
+    assert "http://localhost:7071/api/start is no status URL" in capfd.readouterr().err
+
+
 # -- the command itself --------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("arguments", "said"),
@@ -191,6 +196,7 @@ def test_no_host_to_ask(capfd: pytest.CaptureFixture[str]) -> None:
         (["start", "--db", "x", "--memory"], "not allowed with"),
         (["run"], "required: METHOD, PATH"),
         (["run", "/api/x", "POST"], "'/api/x' is no HTTP method; METHOD comes first"),
+        (["run", "FOO", "/api/x"], "'FOO' is no HTTP method; METHOD comes first"),
         (["run", "POST", "http://localhost:7071/api/x"], "is a whole URL"),
         (["run", "POST", "/x", "--timeout", "soon"], "'soon' is no number of seconds"),
         (["run", "POST", "/x", "--timeout", "-1"], "no number of seconds above 0"),

@@ -246,6 +246,11 @@ def test_what_is_held_back_is_told_with_its_reason() -> None:
     )
 
 
+def test_an_entity_is_named_once() -> None:
+    entity = {**explanation(), "name": "@counter@x", "instanceId": "@counter@x"}
+    assert tell(entity, NOW) == ["@counter@x is Running."]
+
+
 def test_an_instance_that_waits_for_nothing_is_one_line() -> None:
     assert tell(explanation(), NOW) == ["all i1 is Running."]
 

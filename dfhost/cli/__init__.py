@@ -182,8 +182,11 @@ def _seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds above 0")
 
 
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))  # what a route can take
+
+
 def _method(text: str) -> str:
-    if text.isascii() and text.isalpha():
+    if text.upper() in _METHODS:
         return text.upper()
     raise argparse.ArgumentTypeError(f"'{text}' is no HTTP method; METHOD comes first, then PATH")
 

@@ -26,6 +26,8 @@ def explain(options: argparse.Namespace) -> int:
     url, instance_id = options.url, options.id
     if asked := _STATUS_URL.match(options.id):
         url, instance_id = asked["host"], urllib.parse.unquote(asked["id"])
+    elif options.id.lower().startswith(("http://", "https://")):
+        raise HostError(f"{options.id} is no status URL: those have /instances/ and an id in them.")
     answer = _ask(url, instance_id)
     if options.json:
         print(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -43,7 +45,9 @@ def explain(options: argparse.Namespace) -> int:
 
 def tell(answer: dict[str, Any], now: datetime) -> list[str]:
     """The lines for a host's answer (its shape: `TaskHub.explain`)."""
-    lines = [f"{answer['name']} {answer['instanceId']} is {answer['runtimeStatus']}."]
+    # An entity's name in the hub is its id.
+    names = dict.fromkeys((answer["name"], answer["instanceId"]))
+    lines = [f"{' '.join(names)} is {answer['runtimeStatus']}."]
     if answer.get("sentence"):
         lines.append(str(answer["sentence"]))
     waits: dict[tuple[str, str], list[dict[str, Any]]] = {}
