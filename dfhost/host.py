@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from dfhost.app.client import RPC, WEBHOOKS, client_json
 from dfhost.app.functions import App, Function
@@ -60,6 +61,7 @@ class Host:
         self._journal = journal
         self._on_failure = on_failure or (lambda error: journal.note(str(error)))
         self._on_ready = on_ready
+        self._loopbacks: list[Loopback] = []
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
@@ -69,7 +71,7 @@ class Host:
             for pool in (threads, episodes):
                 pool.start()
                 stack.callback(pool.stop)
-            stack.push_async_callback(threads.run_async, close_client_session)
+            stack.push_async_callback(_close_session, threads)
             store = Store(self._database)
             store.open()
             stack.callback(store.close)
@@ -102,15 +104,17 @@ class Host:
             )
             # The address first, then the clients that carry it, then the work that may use them.
             await self._server.start()
+            stack.callback(self._close_loopbacks)
             stack.push_async_callback(self._server.stop)
             self.url = f"http://localhost:{self._server.port}"
             local = f"http://127.0.0.1:{self._server.port}"
             home = asyncio.get_running_loop()
-            stack.callback(
-                stand_before_client_session(
-                    lambda session: Loopback(session, f"{local}{RPC}", management.handle, home)
-                )
-            )
+
+            def loopback(session: Any) -> Loopback:
+                self._loopbacks.append(Loopback(session, f"{local}{RPC}", management.handle, home))
+                return self._loopbacks[-1]
+
+            stack.callback(stand_before_client_session(loopback))
             self.app.connect(
                 lambda hub, connection: client_json(
                     local, f"{local}{RPC}", hub or settings.hub, connection or settings.connection
@@ -124,6 +128,10 @@ class Host:
             stack.push_async_callback(self._timers.stop)
             self._stack = stack.pop_all()
         return self
+
+    def _close_loopbacks(self) -> None:
+        for each in self._loopbacks:
+            each.close()
 
     @property
     def routes(self) -> RouteTable[Function]:
@@ -148,6 +156,11 @@ class Host:
         traceback: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+
+
+async def _close_session(threads: UserThreads) -> None:
+    with suppress(RuntimeError):  # the app's own code has ended the loop
+        await threads.run_async(close_client_session)
 
 
 def _episode_threads(settings: Settings) -> int:

@@ -218,6 +218,59 @@ def test_what_the_mount_raises_reaches_the_caller(twin: Twin) -> None:
         stand_aside()
 
 
+def test_who_waits_when_the_host_leaves_hears_that_it_has_gone(twin: Twin) -> None:
+    async def scenario() -> None:
+        entered = asyncio.Event()
+        fronts: list[Loopback] = []
+
+        async def never(*_: Any) -> Answer:
+            entered.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        def front(session: aiohttp.ClientSession) -> Loopback:
+            fronts.append(Loopback(session, twin.base, never, asyncio.get_running_loop()))
+            return fronts[-1]
+
+        stand_aside = stand_before_client_session(front)
+        try:
+            caller = asyncio.ensure_future(http_utils.post_async_request(f"{twin.base}x", 1))
+            await entered.wait()
+            fronts[0].close()
+            with pytest.raises(aiohttp.ServerDisconnectedError):
+                await asyncio.wait_for(caller, 10)
+            with pytest.raises(aiohttp.ServerDisconnectedError):
+                await asyncio.wait_for(fronts[0].get(f"{twin.base}x").__aenter__(), 10)
+        finally:
+            stand_aside()
+
+    twin.run(scenario())
+
+
+def test_a_host_whose_loop_has_ended_is_as_one_that_has_gone(twin: Twin) -> None:
+    home = asyncio.new_event_loop()
+    home.close()
+    stand_aside = stand_before_client_session(lambda session: Loopback(session, twin.base, twin.mount, home))
+    try:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            twin.run(asyncio.wait_for(http_utils.get_async_request(twin.base), 10))
+    finally:
+        stand_aside()
+
+
+async def test_a_users_loop_that_was_ended_is_an_error_for_who_would_use_it() -> None:
+    with user_threads() as threads:
+
+        async def leave() -> None:
+            threads.loop.stop()
+
+        await threads.run_async(leave)
+        threads._loop_thread.join(10)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="closed"):
+                await asyncio.wait_for(threads.run_async(leave), 10)
+
+
 def test_the_callers_context_variables_stay_with_the_caller(twin: Twin) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="the host's")
 

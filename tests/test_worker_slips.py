@@ -35,7 +35,8 @@ async def test_a_misspelt_event_is_told_of_once_and_waits_on() -> None:
         assert await host.completed(instance) == ["yes", "Payment"]
         notes = [entry[1] for entry in host.journal.entries if entry[0] == "note"]
         assert notes == [
-            f"The event 'Aproval' has come to waits {instance}, which waits for 'Approval': misspelt?"
+            f"The event 'Aproval' has come to waits {instance}, which waits for 'Approval': "
+            "another event, or misspelt?"
         ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from typing import Generic, TypeVar
 
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """`put` from any thread; `open` is called in the loop with everything that has piled up, in order."""
+    """`put` or `tell` from any thread; `open` is called in the loop with all that has piled up, in order."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, open: Callable[[list[T]], None]) -> None:
         self.loop = loop
@@ -25,14 +26,17 @@ class Mailbox(Generic[T]):
         self._rung = False
 
     def put(self, item: T) -> None:
+        """RuntimeError if the loop is closed."""
         self._items.append(item)
-        if not self._rung:
+        if not self._rung or self.loop.is_closed():
             self._rung = True
-            try:
-                # In a context of its own: the variables of whoever rings are none of the others'.
-                self.loop.call_soon_threadsafe(self._empty, context=Context())
-            except RuntimeError:  # the loop is closed: nobody waits there any more
-                pass
+            # In a context of its own: the variables of whoever rings are none of the others'.
+            self.loop.call_soon_threadsafe(self._empty, context=Context())
+
+    def tell(self, item: T) -> None:
+        """Likewise, for what nobody waits for once the loop is closed."""
+        with suppress(RuntimeError):
+            self.put(item)
 
     def _empty(self) -> None:
         # First lower the flag: whoever puts from now on rings again, so nothing is left lying.
@@ -45,10 +49,13 @@ class Mailbox(Generic[T]):
 
 
 def calls(loop: asyncio.AbstractEventLoop) -> Mailbox[Callable[[], None]]:
-    """For functions to be called in the loop, in turn. They must not raise."""
-    return Mailbox(loop, _call_each)
+    """For functions to be called in the loop, in turn. They should not raise: who does is reported to the loop."""
 
+    def call_each(functions: list[Callable[[], None]]) -> None:
+        for function in functions:
+            try:
+                function()
+            except Exception as error:
+                loop.call_exception_handler({"message": "a call between threads failed", "exception": error})
 
-def _call_each(functions: list[Callable[[], None]]) -> None:
-    for function in functions:
-        function()
+    return Mailbox(loop, call_each)

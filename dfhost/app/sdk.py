@@ -101,18 +101,25 @@ def stand_before_client_session(front: Callable[[Any], Any]) -> Callable[[], Non
         session = await session_of()
         if not stands:
             return session
-        if latest[0] is not session:
-            latest = session, front(session)
-        return latest[1]
+        known, before = latest
+        if known is not session:
+            before = front(session)
+            latest = session, before
+        return before
 
     def stand_aside() -> None:
-        nonlocal stands
-        stands = False
+        nonlocal stands, latest, front
+        # Another's wrapper may still hold this one: nothing of the host is to live on in it.
+        stands, latest, front = False, (None, None), _itself
         if http_utils._get_session is get_session:
             http_utils._get_session = session_of
 
     http_utils._get_session = get_session
     return stand_aside
+
+
+def _itself(session: Any) -> Any:
+    return session
 
 
 def _names(function: str) -> tuple[str, ...]:

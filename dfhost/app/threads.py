@@ -12,6 +12,7 @@ import contextvars
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -63,7 +64,8 @@ class UserThreads:
         """Let the pool end after what it runs now; end the loop at once. Returns without waiting."""
         for _ in self._threads:
             self._queue.put(None)
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        with suppress(RuntimeError):  # the app's own code has ended the loop
+            self.loop.call_soon_threadsafe(self.loop.stop)
 
     def post(self, work: Callable[[], None]) -> None:
         """Run `work` in the pool. It must not raise; from any thread."""
@@ -110,7 +112,7 @@ class UserThreads:
         home = asyncio.get_running_loop()
         if self._told is None or self._told.loop is not home:
             self._told = calls(home)
-        return home.create_future(), self._told.put
+        return home.create_future(), self._told.tell
 
     def _begin(self, made: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
         for make in made:

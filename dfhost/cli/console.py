@@ -75,7 +75,9 @@ class Console:
         self.note(f"{request} was answered {status}: {why}")
 
     def note(self, sentence: str) -> None:
-        self._put(Said(time.time(), "note", sentence))
+        # It may tell of what somebody sent: nothing in it is to steer the terminal.
+        plain = "".join(each if each.isprintable() else repr(each)[1:-1] for each in sentence)
+        self._put(Said(time.time(), "note", plain))
 
     # -- everybody else --------------------------------------------------------------------------------------
     def say(self, verb: str, text: str) -> None:

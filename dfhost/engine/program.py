@@ -218,9 +218,9 @@ class Program:
         """The external events that are waited for."""
         return (leaf for leaves in self._waits.values() for leaf in leaves)
 
-    def awaited_events(self) -> list[str]:
+    def awaited_events(self) -> Iterator[str]:
         """Their names, as the code writes them."""
-        return [leaf.action["externalEventName"] for leaf in self.waits()]
+        return (leaf.action["externalEventName"] for leaf in self.waits())
 
     def unclaimed(self) -> Iterator[Event]:
         """The external events that have come and that nobody waits for."""

@@ -51,6 +51,13 @@ class Loopback:
         self._asked = calls(home)
         self._answered = calls(self._loop)
         self._under_way: set[asyncio.Task[Answer]] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        """Nothing is answered any more: whoever waits hears that the server has gone. On `home`."""
+        self._closed = True
+        for task in self._under_way:
+            task.cancel()
 
     def get(self, url: str, **options: Any) -> AbstractAsyncContextManager[Any]:
         return self._plain("GET", url, **options) or self._session.get(url, **options)
@@ -80,28 +87,41 @@ class Loopback:
         """What the mount answers. Who stops waiting for it does not stop it, as over the wire."""
         answered: asyncio.Future[Answer] = self._loop.create_future()
         answering = self._mount(method, path, query, headers, body, self._origin)
-        self._asked.put(partial(self._begin, answering, answered))
+        try:
+            self._asked.put(partial(self._begin, answering, answered))
+        except RuntimeError:  # the host's loop has ended
+            answering.close()
+            raise aiohttp.ServerDisconnectedError from None
         return await answered
 
     def _begin(self, answering: Coroutine[Any, Any, Answer], answered: asyncio.Future[Answer]) -> None:
+        if self._closed:
+            answering.close()
+            self._answered.tell(partial(_disconnect, answered))
+            return
         task = self._home.create_task(answering)
         self._under_way.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(partial(self._end, answered))
 
     def _end(self, answered: asyncio.Future[Answer], task: asyncio.Task[Answer]) -> None:
         self._under_way.discard(task)
-        self._answered.put(partial(_hand_over, task, answered))
+        self._answered.tell(partial(_hand_over, task, answered))
 
 
 def _hand_over(task: asyncio.Task[Answer], answered: asyncio.Future[Answer]) -> None:
     if answered.done():
         return
     if task.cancelled():
-        answered.cancel()
+        _disconnect(answered)
     elif error := task.exception():
         answered.set_exception(error)
     else:
         answered.set_result(task.result())
+
+
+def _disconnect(answered: asyncio.Future[Answer]) -> None:
+    if not answered.done():
+        answered.set_exception(aiohttp.ServerDisconnectedError())
 
 
 class _Exchange:

@@ -133,7 +133,7 @@ class Activities:
                     break
                 self._run(work)
         finally:
-            self._turned.put(True)
+            self._turned.tell(True)
 
     def _run(self, work: Work) -> None:
         activity = work.activity
@@ -170,7 +170,7 @@ class Activities:
             self._tell_failure(work, began, failure.reason, "")
             self._end(work, h.task_failed(now(), activity.task_id, failure.reason, failure.details))
         finally:
-            self._turned.put(False)
+            self._turned.tell(False)
 
     def _begin(self, work: Work) -> float:
         self.running[work.instance_id, work.activity.task_id] = time.time()

@@ -152,7 +152,7 @@ class Entities:
             )
         else:
             self._tell(name, entity.entity_id, time.perf_counter() - began, result)
-        self._ran.put(_Ran(entity, letters[-1].seq, result))
+        self._ran.tell(_Ran(entity, letters[-1].seq, result))
 
     def _tell(self, name: str, entity_id: str, seconds: float, result: en.BatchResult) -> None:
         if result.failures:

@@ -223,7 +223,8 @@ class Orchestrations:
             return
         for _, event in runtime.letters[runtime.noted :]:
             runtime.stir = max(runtime.stir, runtime.execution.note(event))
-            if event.kind == h.EVENT_RAISED and (awaited := runtime.execution.program.awaited_events()):
+            if event.kind == h.EVENT_RAISED:
+                awaited = runtime.execution.program.awaited_events()
                 self._slips.came(event.key, awaited, f"{runtime.name} {runtime.instance_id}")
         runtime.noted = len(runtime.letters)
         if not runtime.stir and not runtime.awake:

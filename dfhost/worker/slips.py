@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
 from dfhost.journal import Journal
 
 _MOST = 50  # slips that are told of: no more than somebody would read
 _NEAR = 0.8
+_MANY = 20  # awaited names, and
+_LONG = 100  # characters of one, beyond which nobody mistypes them by hand
 _DIGITS = re.compile(r"\d+")
 
 
@@ -27,11 +30,15 @@ class Slips:
 
     def came(self, name: str, awaited: Iterable[str], waiting: str) -> None:
         """An event `name` has come to the orchestrator and instance `waiting`, which waits for `awaited`."""
-        meant = meant_by(name, awaited)
-        if meant is None or (name, meant) in self._told or len(self._told) == _MOST:
+        names = list(islice(awaited, _MANY + 1))
+        if not names or len(names) > _MANY or len(name) > _LONG or len(self._told) == _MOST:
+            return
+        meant = meant_by(name, names)
+        if meant is None or (name, meant) in self._told:
             return
         self._told.add((name, meant))
-        why = "misspelt?" if name.lower() != meant.lower() else "the SDK tells capitals from small letters."
+        same = name.lower() == meant.lower()
+        why = "the SDK tells capitals from small letters." if same else "another event, or misspelt?"
         self._journal.note(f"The event '{name}' has come to {waiting}, which waits for '{meant}': {why}")
 
 
