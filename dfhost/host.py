@@ -10,22 +10,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dfhost.app.client import RPC, WEBHOOKS, client_json
 from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
-from dfhost.app.schedule import Timers
+from dfhost.app.schedule import TimerTriggers
 from dfhost.app.sdk import close_client_session, stand_before_client_session
 from dfhost.app.threads import UserThreads
-from dfhost.engine.execution import Options
+from dfhost.engine.execution import EngineOptions
 from dfhost.errors import DatabaseError
-from dfhost.http.loopback import Loopback
-from dfhost.http.management import Management
+from dfhost.host_log import HostLog
 from dfhost.http.routes import RouteTable
 from dfhost.http.server import Server
-from dfhost.hub import TaskHub
-from dfhost.journal import Journal
+from dfhost.management.api import ManagementApi
+from dfhost.management.loopback import LoopbackSession
+from dfhost.management.urls import RPC, WEBHOOKS, client_json
 from dfhost.settings import Settings
 from dfhost.store.store import Store
+from dfhost.task_hub import TaskHub
 from dfhost.worker.worker import Worker
 
 
@@ -49,7 +49,7 @@ class Host:
         database: Path | None,
         port: int = 7071,
         address: str = "127.0.0.1",
-        journal: Journal,
+        log: HostLog,
         on_failure: Callable[[DatabaseError], None] | None = None,
         on_ready: Callable[[Host], None] = lambda host: None,
     ) -> None:
@@ -58,15 +58,15 @@ class Host:
         self._database = database
         self._port = port
         self._address = address
-        self._journal = journal
-        self._on_failure = on_failure or (lambda error: journal.note(str(error)))
+        self._log = log
+        self._on_failure = on_failure or (lambda error: log.note(str(error)))
         self._on_ready = on_ready
-        self._loopbacks: list[Loopback] = []
+        self._loopbacks: list[LoopbackSession] = []
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
             settings = self._settings
-            self.app = load_app(self._root, self._journal, settings.functions)
+            self.app = load_app(self._root, self._log, settings.functions)
             threads, episodes = UserThreads(), UserThreads(_episode_threads(settings))
             for pool in (threads, episodes):
                 pool.start()
@@ -81,7 +81,7 @@ class Host:
                 store,
                 threads,
                 episodes,
-                self._journal,
+                self._log,
                 _options(settings),
                 max_activities=settings.max_activities,
                 max_orchestrators=settings.max_orchestrators,
@@ -89,11 +89,11 @@ class Host:
                 max_entity_batch=settings.entity_batch_size,
             )
             self.hub = TaskHub(settings.hub, self.app, store, self._worker, settings)
-            management = Management(self.hub, connection=settings.connection)
+            management = ManagementApi(self.hub, connection=settings.connection)
             self._server = Server(
                 self.app,
                 threads,
-                self._journal,
+                self._log,
                 self._address,
                 self._port,
                 route_prefix=settings.route_prefix,
@@ -110,8 +110,8 @@ class Host:
             local = f"http://127.0.0.1:{self._server.port}"
             home = asyncio.get_running_loop()
 
-            def loopback(session: Any) -> Loopback:
-                self._loopbacks.append(Loopback(session, f"{local}{RPC}", management.handle, home))
+            def loopback(session: Any) -> LoopbackSession:
+                self._loopbacks.append(LoopbackSession(session, f"{local}{RPC}", management.handle, home))
                 return self._loopbacks[-1]
 
             stack.callback(stand_before_client_session(loopback))
@@ -123,7 +123,7 @@ class Host:
             self._on_ready(self)
             self._worker.start()
             stack.push_async_callback(self._worker.stop)
-            self._timers = Timers(self.app, threads, self._journal, timeout=settings.function_timeout)
+            self._timers = TimerTriggers(self.app, threads, self._log, timeout=settings.function_timeout)
             self._timers.start()
             stack.push_async_callback(self._timers.stop)
             self._stack = stack.pop_all()
@@ -168,8 +168,8 @@ def _episode_threads(settings: Settings) -> int:
     return max(2, min(settings.max_orchestrators, os.cpu_count() or 1))
 
 
-def _options(settings: Settings) -> Options:
-    return Options(
+def _options(settings: Settings) -> EngineOptions:
+    return EngineOptions(
         store_inputs=settings.store_inputs,
         default_version=settings.default_version,
         version_match=settings.version_match,

@@ -25,9 +25,9 @@ FINAL = ("Completed", "Failed", "Terminated")
 class Hosted:
     """A running host as its clients see it: the management API; and its journal."""
 
-    def __init__(self, host: Host, journal: Remembering, session: aiohttp.ClientSession) -> None:
+    def __init__(self, host: Host, log: Remembering, session: aiohttp.ClientSession) -> None:
         self.host = host
-        self.journal = journal
+        self.log = log
         self._session = session
         self._base = f"{host.url.replace('localhost', '127.0.0.1')}/runtime/webhooks/durabletask"
 
@@ -111,11 +111,11 @@ async def hosting(
     folder: str | Path = "worker", database: Path | None = None, **settings: Any
 ) -> AsyncIterator[Hosted]:
     """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`."""
-    journal = Remembering()
-    host = Host(APPS / folder, settings=Settings(**settings), database=database, port=0, journal=journal)
+    log = Remembering()
+    host = Host(APPS / folder, settings=Settings(**settings), database=database, port=0, log=log)
     timeout = aiohttp.ClientTimeout(total=DEADLINE)
     async with host, aiohttp.ClientSession(timeout=timeout) as session:
-        yield Hosted(host, journal, session)
+        yield Hosted(host, log, session)
         gates.open_all()
         await asyncio.wait_for(host.drain(), DEADLINE)  # nothing of this host outlives it
 

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dfhost.app.client import RPC, client_json
 from dfhost.app.functions import App
 from dfhost.app.loader import load_app
 from dfhost.app.threads import UserThreads
 from dfhost.http.server import Server
+from dfhost.management.urls import RPC, client_json
 
 APPS = Path(__file__).parent / "apps"
 
@@ -91,17 +91,17 @@ class Remembering:
 @asynccontextmanager
 async def serving(folder: Path, **options: Any) -> AsyncIterator[tuple[str, Remembering, Server]]:
     """The app in `folder` behind a real server on a free port: its base URL, its journal, itself."""
-    journal = Remembering()
-    app = load_app(folder, journal)
+    log = Remembering()
+    app = load_app(folder, log)
     with user_threads() as threads:
-        server = Server(app, threads, journal, port=0, **options)
+        server = Server(app, threads, log, port=0, **options)
         await server.start()
         base = f"http://127.0.0.1:{server.port}"
         app.connect(
             lambda hub, connection: client_json(base, base + RPC, hub or "Hub", connection or "Storage")
         )
         try:
-            yield base, journal, server
+            yield base, log, server
         finally:
             await server.stop(grace=5)
 
@@ -121,10 +121,10 @@ def user_threads() -> Iterator[UserThreads]:
 
 async def _serve_until_told(folder: Path) -> None:
     """Print the port, serve until standard input ends, print the journal."""
-    async with serving(folder) as (_, journal, server):
+    async with serving(folder) as (_, log, server):
         print(server.port, flush=True)
         await asyncio.to_thread(sys.stdin.read)
-    print(json.dumps(journal.entries))
+    print(json.dumps(log.entries))
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from serving import Remembering, app_of, write_app
 
-from dfhost.app.client import client_json
-from dfhost.app.failure import failure_of
+from dfhost.app.exceptions import describe_exception
 from dfhost.app.functions import App, Function, NotConnected, stored_result
 from dfhost.app.loader import load_app
 from dfhost.errors import AppError
+from dfhost.management.urls import client_json
 
 # azure-functions tells of its strict mode once a process; here that would be an error in whatever comes first.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
@@ -186,7 +186,7 @@ def test_a_clients_task_hub_may_be_a_setting(tmp_path: Path, monkeypatch: pytest
 
 
 def test_outputs_are_told_not_sent(tmp_path: Path) -> None:
-    journal = Remembering()
+    log = Remembering()
     folder = write_app(
         tmp_path,
         """
@@ -197,9 +197,9 @@ def test_outputs_are_told_not_sent(tmp_path: Path) -> None:
             return "done"
         """,
     )
-    sends = load_app(folder, journal).activities.get("sends")
+    sends = load_app(folder, log).activities.get("sends")
     assert sends.call('"x"') == '"done"'
-    assert journal.notes == ["sends: its queue output is not connected here; it would have got sent x."]
+    assert log.notes == ["sends: its queue output is not connected here; it would have got sent x."]
 
 
 def test_inputs_that_nothing_provides_fail_the_call(app: App) -> None:
@@ -212,7 +212,7 @@ def failing(app: App, source: str) -> Any:
     try:
         call(app, "fail", source)
     except BaseException as error:
-        return failure_of(error)
+        return describe_exception(error)
     raise AssertionError("it did not fail")
 
 
@@ -261,7 +261,7 @@ def test_the_stack_begins_in_the_users_code(app: App) -> None:
 def test_results_that_are_no_json_fail_like_the_workers(app: App, expression: str, shown: str) -> None:
     with pytest.raises(ValueError, match="activity trigger output must be json serializable") as caught:
         call(app, "evaluate", expression)
-    assert shown in failure_of(caught.value).text
+    assert shown in describe_exception(caught.value).text
 
 
 # -- the client's JSON ---------------------------------------------------------------------------------------

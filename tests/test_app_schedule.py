@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from serving import Remembering, user_threads, write_app
 
-from dfhost.app.appsettings import resolve
 from dfhost.app.loader import load_app
-from dfhost.app.schedule import Timers, parse_schedule, time_zone
+from dfhost.app.schedule import TimerTriggers, parse_schedule, time_zone
+from dfhost.settings.app_settings import resolve_app_settings
 
 
 def at(text: str) -> datetime:
@@ -87,10 +87,10 @@ def test_what_is_no_schedule(expression: str, problem: str | None) -> None:
 
 
 def test_settings_and_zones() -> None:
-    assert resolve("%Every% * * * *", {"Every": "0 0"}) == "0 0 * * * *"
-    assert resolve("%every%", {"EVERY": "x"}) == "x"
+    assert resolve_app_settings("%Every% * * * *", {"Every": "0 0"}) == "0 0 * * * *"
+    assert resolve_app_settings("%every%", {"EVERY": "x"}) == "x"
     with pytest.raises(ValueError, match="there is no app setting 'Nope'"):
-        resolve("%Nope%", {})
+        resolve_app_settings("%Nope%", {})
     assert time_zone("") is timezone.utc
     for name in ("Eastern Standard Time", "../etc/passwd", "Nowhere/Else"):
         with pytest.raises(ValueError, match="not a time zone of the IANA database"):
@@ -141,29 +141,29 @@ def tick(tick: func.TimerRequest) -> None:
 async def run_timers(
     folder: Path, schedule: str, script: Callable[[Clock, Remembering], Any], at_start: bool = False
 ) -> tuple[list[Any], Remembering]:
-    journal, clock = Remembering(), Clock("2026-01-01T00:00:00")
-    app = load_app(write_app(folder, BODY.format(schedule=schedule, at_start=at_start)), journal)
+    log, clock = Remembering(), Clock("2026-01-01T00:00:00")
+    app = load_app(write_app(folder, BODY.format(schedule=schedule, at_start=at_start)), log)
     with user_threads() as threads:
-        timers = Timers(app, threads, journal, clock.now, clock.sleep)
+        timers = TimerTriggers(app, threads, log, clock.now, clock.sleep)
         timers.start()
         try:
-            await script(clock, journal)
+            await script(clock, log)
         finally:
             await timers.stop()
     import function_app
 
-    return function_app.ran, journal
+    return function_app.ran, log
 
 
 async def test_a_timer_runs_when_it_is_due_and_not_before(tmp_path: Path) -> None:
-    async def script(clock: Clock, journal: Remembering) -> None:
+    async def script(clock: Clock, log: Remembering) -> None:
         await clock.move(minutes=59)
-        assert journal.entries == []
+        assert log.entries == []
         clock.sleeping.set()
         await clock.move(minutes=1)
-        await journal.entry("finished", "tick", "timer")
+        await log.entry("finished", "tick", "timer")
         await clock.move(minutes=60)
-        await journal.entry("finished", "tick", "timer", count=2)
+        await log.entry("finished", "tick", "timer", count=2)
 
     ran, _ = await run_timers(tmp_path, "0 0 * * * *", script)
     assert ran == [
@@ -173,33 +173,33 @@ async def test_a_timer_runs_when_it_is_due_and_not_before(tmp_path: Path) -> Non
 
 
 async def test_an_early_wake_up_is_no_occurrence(tmp_path: Path) -> None:
-    async def script(clock: Clock, journal: Remembering) -> None:
+    async def script(clock: Clock, log: Remembering) -> None:
         await clock.sleeping.wait()
         clock.time -= timedelta(minutes=10)  # somebody sets the wall clock back …
         await clock.move(minutes=60)  # … so the sleep ends ten minutes early
         await clock.sleeping.wait()
-        assert journal.entries == []
+        assert log.entries == []
         await clock.move(minutes=10)
-        await journal.entry("finished", "tick", "timer")
+        await log.entry("finished", "tick", "timer")
 
     ran, _ = await run_timers(tmp_path, "0 0 * * * *", script)
     assert len(ran) == 1
 
 
 async def test_a_machine_that_slept_is_told_so(tmp_path: Path) -> None:
-    async def script(clock: Clock, journal: Remembering) -> None:
+    async def script(clock: Clock, log: Remembering) -> None:
         await clock.move(minutes=330)
-        await journal.entry("finished", "tick", "timer")
+        await log.entry("finished", "tick", "timer")
         await clock.move(minutes=30)
-        await journal.entry("finished", "tick", "timer", count=2)
+        await log.entry("finished", "tick", "timer", count=2)
 
     ran, _ = await run_timers(tmp_path, "0 0 * * * *", script)
     assert [past_due for past_due, _, _ in ran] == [True, False]
 
 
 async def test_run_on_startup(tmp_path: Path) -> None:
-    async def script(clock: Clock, journal: Remembering) -> None:
-        await journal.entry("finished", "tick", "timer")
+    async def script(clock: Clock, log: Remembering) -> None:
+        await log.entry("finished", "tick", "timer")
 
     ran, _ = await run_timers(tmp_path, "0 0 * * * *", script, at_start=True)
     assert ran == [(False, "0001-01-01T00:00:00+00:00", "2026-01-01T01:00:00+00:00")]
@@ -213,13 +213,13 @@ async def test_a_timer_that_fails_runs_again(tmp_path: Path) -> None:
         async def fails(t) -> None: raise ValueError("tick")
         """,
     )
-    journal, clock = Remembering(), Clock("2026-01-01T00:00:00")
+    log, clock = Remembering(), Clock("2026-01-01T00:00:00")
     with user_threads() as threads:
-        timers = Timers(load_app(folder, journal), threads, journal, clock.now, clock.sleep)
+        timers = TimerTriggers(load_app(folder, log), threads, log, clock.now, clock.sleep)
         timers.start()
         for count in (1, 2):
             await clock.move(minutes=1)
-            assert (await journal.entry("failed", "fails", count=count))[3] == "ValueError: tick"
+            assert (await log.entry("failed", "fails", count=count))[3] == "ValueError: tick"
         await timers.stop()
 
 
@@ -239,14 +239,14 @@ async def test_a_bad_schedule_is_told_and_the_others_run(
         def good(t) -> None: ...
         """,
     )
-    journal, clock = Remembering(), Clock("2026-01-01T00:00:00")
+    log, clock = Remembering(), Clock("2026-01-01T00:00:00")
     with user_threads() as threads:
-        timers = Timers(load_app(folder, journal), threads, journal, clock.now, clock.sleep)
+        timers = TimerTriggers(load_app(folder, log), threads, log, clock.now, clock.sleep)
         timers.start()
         await clock.move(minutes=1)
-        await journal.entry("finished", "good", "timer")
+        await log.entry("finished", "good", "timer")
         await timers.stop()
-    assert journal.notes == [
+    assert log.notes == [
         "WEBSITE_TIME_ZONE: 'Nowhere/Else' is not a time zone of the IANA database, such as Europe/Paris; "
         "timers run by UTC.",
         "bad: the schedule 'every day' cannot be read, so it never runs: "

@@ -19,16 +19,17 @@ SOURCES = [*ROOT.glob("dfhost/**/*.py"), *ROOT.glob("fan_out/**/*.py"), ROOT / "
 #: Every part of dfhost, and the parts that it may import: what stands lower, never sideways or up.
 LAYERS = {
     "errors": "",
-    "journal": "",
+    "host_log": "",
     "engine": "",
     "settings": "errors",
     "store": "errors engine",
-    "app": "errors journal engine",
-    "worker": "errors journal engine store app",
-    "hub": "errors engine settings store app worker",
-    "http": "errors journal engine app hub",
-    "host": "errors journal engine settings store app worker hub http",
-    "cli": "errors journal settings app http host",
+    "app": "errors host_log engine settings",
+    "worker": "errors host_log engine settings store app",
+    "task_hub": "errors engine settings store app worker",
+    "management": "errors engine task_hub",
+    "http": "errors host_log engine app management",
+    "host": "errors host_log engine settings store app worker task_hub management http",
+    "cli": "errors host_log settings app http host",
     "__main__": "cli",
     "__init__": "",
 }
@@ -36,9 +37,9 @@ LAYERS = {
 #: Packages from outside (and the parts of the standard library that matter): who may import them.
 ONLY_IN = {
     "sqlite3": "dfhost.store.*",
-    "aiohttp": "dfhost.http.* dfhost.worker.call_http dfhost.cli.conversation dfhost.cli.follow",
-    "multidict": "dfhost.http.*",
-    "yarl": "dfhost.http.loopback",
+    "aiohttp": "dfhost.http.* dfhost.management.loopback dfhost.worker.call_http dfhost.cli.conversation dfhost.cli.follow",
+    "multidict": "dfhost.http.* dfhost.management.loopback",
+    "yarl": "dfhost.management.loopback",
     "azure": "dfhost.app.* fan_out fan_out.* function_app",
     "croniter": "dfhost.app.schedule",
     "tqdm": "dfhost.cli.progress",
@@ -160,12 +161,12 @@ def test_the_engine_depends_on_nothing_but_its_arguments() -> None:
             assert not called & {"open", "print", "input", "eval", "exec"}, name
 
 
-def test_the_hub_is_reached_by_http_alone_and_never_the_worker_or_the_store() -> None:
+def test_the_hub_is_reached_by_the_management_api_alone_and_never_the_worker_or_the_store() -> None:
     """What the outside may ask is on TaskHub, so that another door could be opened beside HTTP."""
     wrong = [
         each
         for each in IMPORTS
-        if each.by.startswith("dfhost.http") and re.match(r"dfhost\.(store|worker)", each.of)
+        if each.by.startswith(("dfhost.http", "dfhost.management")) and re.match(r"dfhost\.(store|worker)", each.of)
     ]
     assert wrong == []
 

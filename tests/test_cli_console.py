@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from dfhost.cli.app_output import AppOutput, app_log_level
 from dfhost.cli.console import Console
 from dfhost.cli.style import Style
-from dfhost.cli.users import UserOutput, user_level
 
 Speak = Callable[[Console], None]
 
@@ -35,7 +35,7 @@ def console(stream: io.StringIO, level: int | None = None) -> Iterator[Console]:
         if level is None:
             yield opened
         else:
-            with UserOutput(opened, level):
+            with AppOutput(opened, level):
                 yield opened
 
 
@@ -246,6 +246,6 @@ def test_the_streams_and_the_root_logger_are_given_back() -> None:
     ],
 )
 def test_the_level_of_user_logs_is_host_jsons(levels: dict[str, int], level: int) -> None:
-    assert user_level(levels) == level
-    assert user_level(levels, verbose=True) == logging.DEBUG
-    assert user_level(levels, quiet=True) >= logging.WARNING
+    assert app_log_level(levels) == level
+    assert app_log_level(levels, verbose=True) == logging.DEBUG
+    assert app_log_level(levels, quiet=True) >= logging.WARNING

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from dfhost.cli.log_formatter import FAILURES_SHOWN, SHOWN, FailedCall, LogEvent, LogFormatter, Message
 from dfhost.cli.style import Style
-from dfhost.cli.teller import FAILURES_SHOWN, SHOWN, Event, Failed, Said, Teller
 
 STACK = '  File "/app/work.py", line 12, in price\n    raise ValueError(item)\n'
 
@@ -14,10 +14,10 @@ class Scene:
     """A teller and a clock moved by hand; `tell` returns lines without their time of day."""
 
     def __init__(self, fold: bool = True, calls: bool = True) -> None:
-        self.teller = Teller(Style(colour=False), fold=fold, calls=calls)
+        self.teller = LogFormatter(Style(colour=False), fold=fold, calls=calls)
         self.now = 1000.0
 
-    def _lines(self, event: Event) -> list[str]:
+    def _lines(self, event: LogEvent) -> list[str]:
         return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in self.teller.tell(event)]
 
     def started(self, function: str = "price", trigger: str = "activity", id: str = "i1") -> list[str]:
@@ -29,7 +29,7 @@ class Scene:
     def failed(
         self, error: str, function: str = "price", stack: str = STACK, trigger: str = "activity"
     ) -> list[str]:
-        return self._lines(Failed(self.now, "failed", function, trigger, "i1", 0.25, error, stack))
+        return self._lines(FailedCall(self.now, "failed", function, trigger, "i1", 0.25, error, stack))
 
     def settled(self, everything: bool = False) -> list[str]:
         lines = self.teller.settle(self.now, everything)
@@ -177,7 +177,7 @@ def test_quiet_tells_failures_and_words_only() -> None:
     scene = Scene(calls=False)
     assert scene.started() + scene.finished() == []
     assert scene.failed("ValueError: 1")
-    assert scene._lines(Said(scene.now, "note", "careful")) == ["note      careful"]
+    assert scene._lines(Message(scene.now, "note", "careful")) == ["note      careful"]
 
 
 def test_verbose_tells_every_call() -> None:
@@ -188,11 +188,11 @@ def test_verbose_tells_every_call() -> None:
 
 def test_a_text_of_several_lines_is_indented_below_its_first() -> None:
     scene = Scene()
-    assert scene._lines(Said(scene.now, "warning", "one\ntwo")) == ["warning   one", " " * 24 + "two"]
+    assert scene._lines(Message(scene.now, "warning", "one\ntwo")) == ["warning   one", " " * 24 + "two"]
 
 
 def test_colour_is_only_around_the_words() -> None:
-    teller = Teller(Style(colour=True))
+    teller = LogFormatter(Style(colour=True))
     (line,) = teller.tell((1000.0, "finished", "price", "activity", "i1", 0.25))
     assert "\x1b[32mfinished\x1b[0m" in line
     assert re.sub(r"\x1b\[\d+m", "", line).endswith("finished  price  250 ms    i1")

@@ -13,9 +13,9 @@ from serving import app_of
 
 from dfhost.cli.conversation import status_urls
 from dfhost.cli.explain import tell
-from dfhost.cli.failures import Failure, read_failure
+from dfhost.cli.failures import InstanceFailure, read_failure
 from dfhost.cli.follow import phase, reported_progress
-from dfhost.cli.listing import listing, routes
+from dfhost.cli.function_listing import function_listing, route_listing
 from dfhost.cli.style import Style, count, duration
 
 
@@ -73,28 +73,28 @@ BAD = "Activity function 'one' failed:  ValueError: bad \n " + exception("ValueE
     [
         (
             f"Orchestrator function 'all' failed: {BAD}",
-            Failure(("all", "one"), "ValueError: bad", "  File x"),
+            InstanceFailure(("all", "one"), "ValueError: bad", "  File x"),
         ),
         (
             f"Orchestrator function 'all' failed: Orchestrator function 'part' failed: {BAD} \n "
             f"Message: {BAD}, StackTrace:    at part",
-            Failure(("all", "part", "one"), "ValueError: bad", "  File x"),
+            InstanceFailure(("all", "part", "one"), "ValueError: bad", "  File x"),
         ),
-        ("Orchestrator function 'all' failed: it fails", Failure(("all",), "it fails")),
+        ("Orchestrator function 'all' failed: it fails", InstanceFailure(("all",), "it fails")),
         (
             "Orchestrator function 'a' failed: Orchestrator function 'b' failed: 'deep' \n "
             "Message: 'deep', StackTrace:    at b",
-            Failure(("a", "b"), "'deep'"),
+            InstanceFailure(("a", "b"), "'deep'"),
         ),
-        ("Orchestrator function 'a' failed: child only \n None", Failure(("a",), "child only")),
+        ("Orchestrator function 'a' failed: child only \n None", InstanceFailure(("a",), "child only")),
         (
             "Orchestrator function 'a' failed: One or more errors occurred. (Result: Failure\n"
             "Exception: TypeError: no\nStack:   File y)",
-            Failure(("a",), "TypeError: no", "   File y"),
+            InstanceFailure(("a",), "TypeError: no", "   File y"),
         ),
         (
             f"Orchestrator function 'a' failed: 1 of 2 failed: {BAD} (see above)",
-            Failure(
+            InstanceFailure(
                 ("a",),
                 "1 of 2 failed: Activity function 'one' failed:  ValueError: bad (see above)",
                 "  File x",
@@ -102,19 +102,19 @@ BAD = "Activity function 'one' failed:  ValueError: bad \n " + exception("ValueE
         ),
         (
             f"Orchestrator function 'all' failed: {BAD[:-30]}",
-            Failure(("all", "one"), "ValueError: bad"),
+            InstanceFailure(("all", "one"), "ValueError: bad"),
         ),
-        ("two\nlines", Failure((), "two\nlines")),
-        ({"reason": 5}, Failure((), '{"reason": 5}')),
-        (None, Failure((), "no reason given")),
+        ("two\nlines", InstanceFailure((), "two\nlines")),
+        ({"reason": 5}, InstanceFailure((), '{"reason": 5}')),
+        (None, InstanceFailure((), "no reason given")),
     ],
 )
-def test_a_failed_output_is_taken_apart(output: Any, failure: Failure) -> None:
+def test_a_failed_output_is_taken_apart(output: Any, failure: InstanceFailure) -> None:
     assert read_failure(output) == failure
 
 
 def test_a_failure_reads_as_a_path_and_a_text() -> None:
-    failure = Failure(("all", "part", "one"), "ValueError: bad")
+    failure = InstanceFailure(("all", "part", "one"), "ValueError: bad")
     assert str(failure) == "all > part > one: ValueError: bad"
     assert str(failure.within("all")) == "part > one: ValueError: bad"
     assert str(failure.within("other")) == str(failure)
@@ -276,7 +276,7 @@ APP = """
 
 def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
     app = app_of(tmp_path, APP)
-    text = listing(app, "http://localhost:7071", "api", "memory", Style(colour=False))
+    text = function_listing(app, "http://localhost:7071", "api", "memory", Style(colour=False))
     functions = [line.strip() for line in text.splitlines() if line.startswith("    ")]
     assert functions == [
         "items: [GET,POST] http://localhost:7071/api/items/{id:int?}",
@@ -290,4 +290,4 @@ def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
 
 def test_a_listing_without_a_route_prefix(tmp_path: Path) -> None:
     app = app_of(tmp_path, APP)
-    assert list(routes(app, "")) == ["GET, POST /items/{id:int?}", "any method /plain"]
+    assert list(route_listing(app, "")) == ["GET, POST /items/{id:int?}", "any method /plain"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dfhost.engine import history as h
-from dfhost.engine.program import NonDeterminism, Program
+from dfhost.engine.interpreter import ActionInterpreter, NonDeterminismError
 
 AT = "2026-01-02T03:04:05.000000Z"
 
@@ -46,7 +46,7 @@ class Run:
 
     def __init__(self, *actions: dict[str, Any]) -> None:
         self.history: list[h.Event] = []
-        self.program = Program(list(actions))
+        self.program = ActionInterpreter(list(actions))
         self.feed(h.orchestrator_started(AT), started())
 
     def feed(self, *events: h.Event) -> list[tuple[int, str]]:
@@ -154,7 +154,7 @@ def test_of_two_waits_of_one_name_the_last_is_served_first_whatever_the_case() -
 def test_an_early_event_is_kept_for_the_wait_that_comes() -> None:
     run = Run(call("a"))
     run.feed(raised("E"), done(0))
-    run.program = Program([call("a"), wait("E"), call("b")])
+    run.program = ActionInterpreter([call("a"), wait("E"), call("b")])
     for event in run.history:
         run.program.feed(event)
     assert run.take() == [(1, "b")]
@@ -190,8 +190,8 @@ def test_new_entries_among_ids_taken_since_cannot_simply_go_on() -> None:
     run.feed(failed(1))  # its timer takes id 2, which the extension's next replay gives to the new call
     listed = [*run.program.listed, call("next")]
     assert not run.program.extend(listed)
-    again = Program(listed)
-    with pytest.raises(NonDeterminism, match="scheduled a timer task with sequence number 2"):
+    again = ActionInterpreter(listed)
+    with pytest.raises(NonDeterminismError, match="scheduled a timer task with sequence number 2"):
         for event in run.history:
             again.feed(event)
 
@@ -232,8 +232,8 @@ def test_a_history_that_the_list_does_not_ask_for_is_told_in_dtfx_words(
     now: list[dict[str, Any]], complaint: str
 ) -> None:
     run = Run(call("work"))
-    changed = Program(now)
-    with pytest.raises(NonDeterminism) as told:
+    changed = ActionInterpreter(now)
+    with pytest.raises(NonDeterminismError) as told:
         for event in run.history:
             changed.feed(event)
     assert complaint in str(told.value)
@@ -241,7 +241,7 @@ def test_a_history_that_the_list_does_not_ask_for_is_told_in_dtfx_words(
 
 def test_more_actions_than_before_are_no_complaint() -> None:
     run = Run(call("work"))
-    longer = Program([all_of(call("work"), call("more"))])
+    longer = ActionInterpreter([all_of(call("work"), call("more"))])
     for event in run.history:
         longer.feed(event)
     assert [d.id for d in longer.take_decisions()] == [1]

@@ -251,7 +251,7 @@ async def test_an_event_whose_name_differs_in_case_which_the_sdk_does_not_take()
         assert told["sentence"] == (
             "It waits for event Approval. Nothing waits for what has come as event approval."
         )
-        assert await host.journal.entry("note") == (
+        assert await host.log.entry("note") == (
             "note",
             f"The event 'approval' has come to waits {instance}, which waits for 'Approval': "
             "the SDK tells capitals from small letters.",
@@ -340,7 +340,7 @@ async def test_after_a_restart_and_for_what_was_put_aside_all_is_told_as_before(
         ]
         before = [await explained(host, each, test) for each, test in zip(ids, settled, strict=True)]
         if evicted:
-            monkeypatch.setattr("dfhost.worker.resting.KEPT_SHORT", 0)
+            monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_SHORT", 0)
             for each in ids:
                 await host.run("waits", [])
                 assert await host.explain(each) == before[ids.index(each)]

@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 from serving import APPS, Remembering, serving, write_app
 
-from dfhost.app.client import WEBHOOKS
-from dfhost.http.answers import Answer
+from dfhost.management.responses import ManagementResponse
+from dfhost.management.urls import WEBHOOKS
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
 
@@ -22,8 +22,8 @@ Host = tuple[str, Remembering, aiohttp.ClientSession]
 
 @pytest.fixture
 async def host() -> AsyncIterator[Host]:
-    async with serving(APPS / "triggers") as (base, journal, _), aiohttp.ClientSession() as session:
-        yield base, journal, session
+    async with serving(APPS / "triggers") as (base, log, _), aiohttp.ClientSession() as session:
+        yield base, log, session
 
 
 async def run_by_hand(host: Host, name: str, body: Any) -> tuple[int, Any]:
@@ -118,16 +118,18 @@ async def test_what_cannot_be_run(
 async def test_an_orchestrator_is_started_through_the_management_api(given: Any, sent: bytes) -> None:
     seen: list[Any] = []
 
-    async def mount(method: str, path: str, query: str, headers: Any, body: bytes, origin: str) -> Answer:
+    async def mount(
+        method: str, path: str, query: str, headers: Any, body: bytes, origin: str
+    ) -> ManagementResponse:
         seen.append((method, path, body, headers["Content-Type"]))
-        return Answer(202, {}, b'{"id": "1"}')
+        return ManagementResponse(202, {}, b'{"id": "1"}')
 
     mounts = {"/runtime/webhooks/durabletask": mount}
     async with (
-        serving(APPS / "triggers", mounts=mounts) as (base, journal, _),
+        serving(APPS / "triggers", mounts=mounts) as (base, log, _),
         aiohttp.ClientSession() as session,
     ):
-        assert await run_by_hand((base, journal, session), "main", {"input": given}) == (202, {"id": "1"})
+        assert await run_by_hand((base, log, session), "main", {"input": given}) == (202, {"id": "1"})
     assert seen == [("POST", "orchestrators/Main", sent, "application/json")]
 
 
@@ -196,8 +198,8 @@ async def test_the_page_at_the_root_links_what_a_browser_can_open(tmp_path: Path
         """,
     )
 
-    async def instances(*_: Any) -> Answer:
-        return Answer(200)
+    async def instances(*_: Any) -> ManagementResponse:
+        return ManagementResponse(200)
 
     async with (
         serving(app, mounts={WEBHOOKS: instances}) as (base, _, _),

@@ -16,11 +16,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from serving import Remembering, app_of, user_threads
 
-from dfhost.app.client import RPC
 from dfhost.app.sdk import close_client_session, stand_before_client_session
-from dfhost.http.answers import Answer
-from dfhost.http.loopback import Loopback
 from dfhost.http.server import Server
+from dfhost.management.loopback import LoopbackSession
+from dfhost.management.responses import ManagementResponse
+from dfhost.management.urls import RPC
 
 Asked = tuple[str, str, str, dict[str, str | None], bytes, str]
 SEEN = ("Content-Type", "traceparent", "tracestate", "X-Azure-Functions-InvocationId")
@@ -31,13 +31,13 @@ class Twin:
 
     def __init__(self, folder: Path) -> None:
         self.asked: list[Asked] = []
-        self.answer = Answer(200)
+        self.answer = ManagementResponse(200)
         self.loop = asyncio.new_event_loop()
         self._folder = folder
 
     async def mount(
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, origin: str
-    ) -> Answer:
+    ) -> ManagementResponse:
         self.asked.append((method, path, query, {name: headers.get(name) for name in SEEN}, body, origin))
         return self.answer
 
@@ -66,8 +66,8 @@ class Twin:
         finally:
             stand_aside()
 
-    def front(self, session: aiohttp.ClientSession) -> Loopback:
-        return Loopback(session, self.base, self.mount, self.loop)
+    def front(self, session: aiohttp.ClientSession) -> LoopbackSession:
+        return LoopbackSession(session, self.base, self.mount, self.loop)
 
     def told(self, ask: Callable[[], Awaitable[Any]]) -> tuple[list[Asked], Any]:
         """What the mount was asked, and what the caller got: a value, or an exception as text."""
@@ -91,7 +91,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 ANSWERS = st.builds(
-    Answer,
+    ManagementResponse,
     st.sampled_from((200, 202, 400, 404, 409, 410, 500)),
     st.sampled_from(({}, {"Content-Type": "application/json; charset=utf-8"}, {"Location": "/elsewhere"})),
     st.sampled_from((b"", b" \r\n", b"null", b'{"id": "\xc3\xa9"}', b"not json", b'"\xff"', b"[1, 2]\n")),
@@ -110,11 +110,11 @@ TRACES = st.none() | st.text("0123456789abcdef-", max_size=55)
     invocation=TRACES,
     answer=ANSWERS,
 )
-@example("post", ["orchestrators", "a b", "#?&"], None, None, None, None, Answer(202, {}, b"{}"))
-@example("post", ["instances", "\ud800"], None, {"a": float("nan")}, None, None, Answer(202))
-@example("get", ["..", "..", "api"], "taskHub=x&taskHub=y", None, None, None, Answer(200))
-@example("delete", ["instances", "x" * 2_000], None, None, None, "1", Answer(404))
-@example("get", ["instances", "x" * 20_000], None, None, None, None, Answer(200))
+@example("post", ["orchestrators", "a b", "#?&"], None, None, None, None, ManagementResponse(202, {}, b"{}"))
+@example("post", ["instances", "\ud800"], None, {"a": float("nan")}, None, None, ManagementResponse(202))
+@example("get", ["..", "..", "api"], "taskHub=x&taskHub=y", None, None, None, ManagementResponse(200))
+@example("delete", ["instances", "x" * 2_000], None, None, None, "1", ManagementResponse(404))
+@example("get", ["instances", "x" * 20_000], None, None, None, None, ManagementResponse(200))
 def test_both_ways_say_the_same(
     twin: Twin,
     verb: str,
@@ -123,7 +123,7 @@ def test_both_ways_say_the_same(
     data: Any,
     trace: str | None,
     invocation: str | None,
-    answer: Answer,
+    answer: ManagementResponse,
 ) -> None:
     twin.answer = answer
     url = twin.base + "/".join(places) + ("" if query is None else f"?{query}")
@@ -140,10 +140,10 @@ def test_both_ways_say_the_same(
 
 def test_a_plain_request_needs_no_server(twin: Twin) -> None:
     """Or the test above would compare the wire with the wire."""
-    twin.answer = Answer(202, {}, b'{"id": "1"}')
+    twin.answer = ManagementResponse(202, {}, b'{"id": "1"}')
 
-    def front(session: aiohttp.ClientSession) -> Loopback:
-        return Loopback(session, "http://127.0.0.1:9/durabletask/", twin.mount, twin.loop)
+    def front(session: aiohttp.ClientSession) -> LoopbackSession:
+        return LoopbackSession(session, "http://127.0.0.1:9/durabletask/", twin.mount, twin.loop)
 
     stand_aside = stand_before_client_session(front)
     try:
@@ -172,7 +172,7 @@ def test_a_second_event_loop_is_refused_as_by_aiohttp(twin: Twin) -> None:
 
 
 def test_a_session_that_was_closed_is_replaced(twin: Twin) -> None:
-    twin.answer = Answer(200, {}, b"[]")
+    twin.answer = ManagementResponse(200, {}, b"[]")
     with twin.without_wire():
         for _ in range(2):
             assert twin.run(http_utils.get_async_request(twin.base)) == [200, []]
@@ -183,14 +183,14 @@ def test_who_no_longer_waits_stops_nothing(twin: Twin) -> None:
     async def scenario() -> None:
         entered, go_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-        async def slow(*_: Any) -> Answer:
+        async def slow(*_: Any) -> ManagementResponse:
             entered.set()
             await go_on.wait()
             ended.set()
-            return Answer(200)
+            return ManagementResponse(200)
 
         stand_aside = stand_before_client_session(
-            lambda session: Loopback(session, twin.base, slow, asyncio.get_running_loop())
+            lambda session: LoopbackSession(session, twin.base, slow, asyncio.get_running_loop())
         )
         try:
             caller = asyncio.ensure_future(http_utils.post_async_request(f"{twin.base}x", 1))
@@ -207,10 +207,12 @@ def test_who_no_longer_waits_stops_nothing(twin: Twin) -> None:
 
 
 def test_what_the_mount_raises_reaches_the_caller(twin: Twin) -> None:
-    async def broken(*_: Any) -> Answer:
+    async def broken(*_: Any) -> ManagementResponse:
         raise ArithmeticError("broken")
 
-    stand_aside = stand_before_client_session(lambda session: Loopback(session, twin.base, broken, twin.loop))
+    stand_aside = stand_before_client_session(
+        lambda session: LoopbackSession(session, twin.base, broken, twin.loop)
+    )
     try:
         with pytest.raises(ArithmeticError, match="broken"):
             twin.run(http_utils.get_async_request(f"{twin.base}x"))
@@ -221,15 +223,15 @@ def test_what_the_mount_raises_reaches_the_caller(twin: Twin) -> None:
 def test_who_waits_when_the_host_leaves_hears_that_it_has_gone(twin: Twin) -> None:
     async def scenario() -> None:
         entered = asyncio.Event()
-        fronts: list[Loopback] = []
+        fronts: list[LoopbackSession] = []
 
-        async def never(*_: Any) -> Answer:
+        async def never(*_: Any) -> ManagementResponse:
             entered.set()
             await asyncio.Event().wait()
             raise AssertionError
 
-        def front(session: aiohttp.ClientSession) -> Loopback:
-            fronts.append(Loopback(session, twin.base, never, asyncio.get_running_loop()))
+        def front(session: aiohttp.ClientSession) -> LoopbackSession:
+            fronts.append(LoopbackSession(session, twin.base, never, asyncio.get_running_loop()))
             return fronts[-1]
 
         stand_aside = stand_before_client_session(front)
@@ -250,7 +252,9 @@ def test_who_waits_when_the_host_leaves_hears_that_it_has_gone(twin: Twin) -> No
 def test_a_host_whose_loop_has_ended_is_as_one_that_has_gone(twin: Twin) -> None:
     home = asyncio.new_event_loop()
     home.close()
-    stand_aside = stand_before_client_session(lambda session: Loopback(session, twin.base, twin.mount, home))
+    stand_aside = stand_before_client_session(
+        lambda session: LoopbackSession(session, twin.base, twin.mount, home)
+    )
     try:
         with pytest.raises(aiohttp.ServerDisconnectedError):
             twin.run(asyncio.wait_for(http_utils.get_async_request(twin.base), 10))
@@ -274,10 +278,12 @@ async def test_a_users_loop_that_was_ended_is_an_error_for_who_would_use_it() ->
 def test_the_callers_context_variables_stay_with_the_caller(twin: Twin) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="the host's")
 
-    async def tell(*_: Any) -> Answer:
-        return Answer(200, {}, f'"{variable.get()}"'.encode())
+    async def tell(*_: Any) -> ManagementResponse:
+        return ManagementResponse(200, {}, f'"{variable.get()}"'.encode())
 
-    stand_aside = stand_before_client_session(lambda session: Loopback(session, twin.base, tell, twin.loop))
+    stand_aside = stand_before_client_session(
+        lambda session: LoopbackSession(session, twin.base, tell, twin.loop)
+    )
     token = variable.set("the user's")
     try:
         assert twin.run(http_utils.get_async_request(twin.base)) == [200, "the host's"]
@@ -289,10 +295,12 @@ def test_the_callers_context_variables_stay_with_the_caller(twin: Twin) -> None:
 def test_hosts_of_one_process_leave_in_any_order(twin: Twin) -> None:
     before = http_utils._get_session
     bases = [f"http://127.0.0.1:9/{name}/" for name in ("first", "second")]
-    twin.answer = Answer(200, {}, b"true")
+    twin.answer = ManagementResponse(200, {}, b"true")
 
     def stand(base: str) -> Callable[[], None]:
-        return stand_before_client_session(lambda session: Loopback(session, base, twin.mount, twin.loop))
+        return stand_before_client_session(
+            lambda session: LoopbackSession(session, base, twin.mount, twin.loop)
+        )
 
     def answered(base: str) -> bool:
         try:

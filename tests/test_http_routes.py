@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfhost.http.constraints import constraint
+from dfhost.http.route_constraints import constraint
+from dfhost.http.route_templates import InvalidRouteTemplate, parse
 from dfhost.http.routes import RouteTable, decode_path
-from dfhost.http.templates import BadTemplate, parse
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_match(template: str, path: str, values: dict[str, str] | None) -> None:
     ],
 )
 def test_templates_that_the_functions_host_refuses(template: str, problem: str) -> None:
-    with pytest.raises(BadTemplate) as caught:
+    with pytest.raises(InvalidRouteTemplate) as caught:
         parse(template)
     assert problem in str(caught.value)
 

@@ -16,8 +16,8 @@ import pytest
 from serving import APPS, Remembering, load_app, serving, user_threads, write_app
 
 from dfhost.errors import AppError, HostError, PortInUse
-from dfhost.http.answers import Answer
 from dfhost.http.server import Server
+from dfhost.management.responses import ManagementResponse
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
 
@@ -27,8 +27,8 @@ class Client:
 
     server: Server
 
-    def __init__(self, base: str, journal: Remembering, session: aiohttp.ClientSession) -> None:
-        self.base, self.journal, self._session = base, journal, session
+    def __init__(self, base: str, log: Remembering, session: aiohttp.ClientSession) -> None:
+        self.base, self.log, self._session = base, log, session
 
     async def __call__(self, method: str, path: str, **options: Any) -> tuple[int, Any, bytes]:
         from yarl import URL
@@ -45,8 +45,8 @@ class Client:
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    async with serving(APPS / "http") as (base, journal, server), aiohttp.ClientSession() as session:
-        client = Client(base, journal, session)
+    async with serving(APPS / "http") as (base, log, server), aiohttp.ClientSession() as session:
+        client = Client(base, log, session)
         client.server = server
         yield client
 
@@ -94,7 +94,7 @@ async def test_a_body_sent_in_chunks_arrives_whole(client: Client) -> None:
     for _ in range(2):
         _, _, body = await client("POST", "/api/upload", data=chunks())
         assert body == b"".join(bytes([n]) * 100_000 for n in (2, 1, 0))
-    assert client.journal.notes == [
+    assert client.log.notes == [
         "upload: a request came without Content-Length (in chunks); on Azure the Functions host hands Python "
         "an empty body then."
     ]
@@ -209,7 +209,7 @@ async def test_a_failure_is_an_empty_500_and_told_on_the_journal(
     client: Client, path: str, error: str
 ) -> None:
     assert [*(await client("GET", f"/api/{path}"))[::2]] == [500, b""]
-    entry = await client.journal.entry("failed", path.split("/")[0], "http")
+    entry = await client.log.entry("failed", path.split("/")[0], "http")
     assert entry[3].startswith(error)
     if path in ("raises", "exits"):
         assert re.search(rf'function_app\.py", line \d+, in {path}\n    raise ', entry[4])
@@ -218,7 +218,7 @@ async def test_a_failure_is_an_empty_500_and_told_on_the_journal(
 
 async def test_a_header_that_cannot_be_sent(client: Client) -> None:
     assert (await client("GET", "/api/returns/bad-header"))[0] == 500
-    assert client.journal.notes == ["returns: the response header 'X Bad': 'a' cannot be sent."]
+    assert client.log.notes == ["returns: the response header 'X Bad': 'a' cannot be sent."]
 
 
 async def test_headers_and_cookies(client: Client) -> None:
@@ -242,7 +242,7 @@ async def test_an_out_parameter(client: Client) -> None:
 
 async def test_other_outputs_are_told(client: Client) -> None:
     assert (await client("GET", "/api/queued"))[2] == b"queued"
-    entry = await client.journal.entry("note")
+    entry = await client.log.entry("note")
     assert entry[1] == "queued: its queue output is not connected here; it would have got order 7."
 
 
@@ -284,13 +284,13 @@ async def test_the_console_says_why_there_was_no_function(
 ) -> None:
     for _ in range(2):
         assert [*(await client(method, path))[::2]] == [404, b""]
-    assert client.journal.entries == ([("refused", f"{method} {path}", 404, why)] if why else [])
+    assert client.log.entries == ([("refused", f"{method} {path}", 404, why)] if why else [])
 
 
 async def test_a_scanner_does_not_fill_the_console(client: Client) -> None:
     for number in range(60):
         await client("GET", f"/api/nothing/{number}")
-    assert len(client.journal.entries) == 50
+    assert len(client.log.entries) == 50
 
 
 async def test_functions_are_tried_by_name_and_it_is_said(client: Client) -> None:
@@ -304,7 +304,7 @@ async def test_functions_are_tried_by_name_and_it_is_said(client: Client) -> Non
 # -- the server itself -----------------------------------------------------------------------------------------
 async def test_the_journal_hears_of_every_call(client: Client) -> None:
     await client("GET", "/api/returns/text")
-    assert client.journal.entries == [("started", "returns", "http"), ("finished", "returns", "http")]
+    assert client.log.entries == [("started", "returns", "http"), ("finished", "returns", "http")]
 
 
 async def test_slow_functions_do_not_hold_each_other_up(tmp_path: Path) -> None:
@@ -331,11 +331,11 @@ async def test_slow_functions_do_not_hold_each_other_up(tmp_path: Path) -> None:
             return "open"
         """,
     )
-    async with serving(folder) as (base, journal, _), aiohttp.ClientSession() as session:
-        client = Client(base, journal, session)
+    async with serving(folder) as (base, log, _), aiohttp.ClientSession() as session:
+        client = Client(base, log, session)
         waiting = [asyncio.create_task(client("GET", f"/api/{name}")) for name in ("sync", "async")]
-        await journal.entry("started", "sync")
-        await journal.entry("started", "coro")
+        await log.entry("started", "sync")
+        await log.entry("started", "coro")
         assert (await client("GET", "/api/open"))[2] == b"open"
         assert [body for _, _, body in await asyncio.gather(*waiting)] == [b"sync", b"async"]
 
@@ -344,10 +344,10 @@ async def test_an_empty_route_prefix_and_another_one(tmp_path: Path) -> None:
     folder = write_app(tmp_path, "@app.route(route='x')\ndef x(req) -> str: return req.url\n")
     for prefix, path in (("", "/x"), ("/v1/deep/", "/v1/Deep/x")):
         async with (
-            serving(folder, route_prefix=prefix) as (base, journal, _),
+            serving(folder, route_prefix=prefix) as (base, log, _),
             aiohttp.ClientSession() as session,
         ):
-            client = Client(base, journal, session)
+            client = Client(base, log, session)
             assert (await client("GET", path))[2].decode() == base + path
             assert (await client("GET", "/api/x"))[0] == 404
 
@@ -368,8 +368,8 @@ async def test_asgi_and_wsgi_apps(tmp_path: Path) -> None:
             return await func.AsgiMiddleware(web).handle_async(req, context)
         """,
     )
-    async with serving(folder, route_prefix="") as (base, journal, _), aiohttp.ClientSession() as session:
-        client = Client(base, journal, session)
+    async with serving(folder, route_prefix="") as (base, log, _), aiohttp.ClientSession() as session:
+        client = Client(base, log, session)
         status, headers, body = await client("POST", "/a/b", data=b"hi")
         assert (status, headers["x-path"], body) == (207, "/a/b", b"hi!")
         assert (await client("GET", "/"))[0] == 207
@@ -384,8 +384,8 @@ async def test_asgi_and_wsgi_apps(tmp_path: Path) -> None:
         """,
         "",
     )
-    async with serving(folder, route_prefix="") as (base, journal, _), aiohttp.ClientSession() as session:
-        status, headers, body = await Client(base, journal, session)("PUT", "/c", data=b"hi")
+    async with serving(folder, route_prefix="") as (base, log, _), aiohttp.ClientSession() as session:
+        status, headers, body = await Client(base, log, session)("PUT", "/c", data=b"hi")
         assert (status, headers["X-Path"], body) == (203, "/c", b"hi?")
     with pytest.raises(AppError, match=r'set extensions\.http\.routePrefix to "" in host\.json'):
         async with serving(folder):
@@ -411,17 +411,19 @@ async def test_routes_that_are_none_are_refused_at_once(tmp_path: Path, route: s
 async def test_mounts_get_what_lies_below_them(tmp_path: Path) -> None:
     seen: list[Any] = []
 
-    async def mount(method: str, path: str, query: str, headers: Any, body: bytes, origin: str) -> Answer:
+    async def mount(
+        method: str, path: str, query: str, headers: Any, body: bytes, origin: str
+    ) -> ManagementResponse:
         seen.append((method, path, query, headers["x-a"], body, origin))
-        return Answer(202, {"X-B": "b"}, b"mounted")
+        return ManagementResponse(202, {"X-B": "b"}, b"mounted")
 
     folder = write_app(tmp_path, "@app.route(route='{*all}')\ndef all(req) -> str: return 'app'\n")
     mounts = {"/runtime/Hooks": mount, "/rpc/": mount}
     async with (
-        serving(folder, route_prefix="", mounts=mounts) as (base, journal, _),
+        serving(folder, route_prefix="", mounts=mounts) as (base, log, _),
         aiohttp.ClientSession() as session,
     ):
-        client = Client(base, journal, session)
+        client = Client(base, log, session)
         for path in ("/RUNTIME/hooks/a%2Fb/c%20d?x=%31", "/rpc/", "/rpc"):
             status, headers, body = await client("DELETE", path, data=b"body", headers={"X-A": "1"})
             assert (status, headers["X-B"], body) == (202, "b", b"mounted")
@@ -436,15 +438,15 @@ async def test_mounts_get_what_lies_below_them(tmp_path: Path) -> None:
 async def test_a_defect_of_ours_is_a_500_without_a_traceback(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def mount(*_: Any) -> Answer:
+    async def mount(*_: Any) -> ManagementResponse:
         raise RuntimeError("ours")
 
     folder = write_app(tmp_path, "")
     async with (
-        serving(folder, mounts={"/broken": mount}) as (base, journal, _),
+        serving(folder, mounts={"/broken": mount}) as (base, log, _),
         aiohttp.ClientSession() as session,
     ):
-        assert [*(await Client(base, journal, session)("GET", "/broken/x"))[::2]] == [500, b""]
+        assert [*(await Client(base, log, session)("GET", "/broken/x"))[::2]] == [500, b""]
     assert "RuntimeError: ours" in caplog.text
 
 
@@ -474,10 +476,10 @@ async def test_stop_lets_calls_end_and_takes_no_new_ones(tmp_path: Path) -> None
             return "done"
         """,
     )
-    async with serving(folder) as (base, journal, server), aiohttp.ClientSession() as session:
-        client = Client(base, journal, session)
+    async with serving(folder) as (base, log, server), aiohttp.ClientSession() as session:
+        client = Client(base, log, session)
         call = asyncio.create_task(client("GET", "/api/slow"))
-        await journal.entry("started", "slow")
+        await log.entry("started", "slow")
         stopping = asyncio.create_task(server.stop(grace=60))
         while (await client("GET", "/api/slow"))[0] != 503:  # until `stop` has had its first turn
             raise AssertionError("a new call was taken")
@@ -503,10 +505,10 @@ async def test_a_call_over_its_time_is_a_500(tmp_path: Path) -> None:
             await asyncio.Event().wait()
         """,
     )
-    async with serving(folder, timeout=0.05) as (base, journal, _), aiohttp.ClientSession() as session:
+    async with serving(folder, timeout=0.05) as (base, log, _), aiohttp.ClientSession() as session:
         for name in ("hangs", "sleeps"):
-            assert (await Client(base, journal, session)("GET", f"/api/{name}"))[0] == 500
-            entry = await journal.entry("failed", name)
+            assert (await Client(base, log, session)("GET", f"/api/{name}"))[0] == 500
+            entry = await log.entry("failed", name)
             assert entry[3] == (
                 "FunctionTimeoutException: Timeout value of 0.05 s (functionTimeout) exceeded by "
                 f"function {name}"
@@ -517,10 +519,10 @@ async def test_cors_as_local_settings_ask_for_it() -> None:
     page = {"Origin": "http://localhost:3000"}
     asked = {**page, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-a"}
     async with (
-        serving(APPS / "http", cors=("http://localhost:3000",), cors_credentials=True) as (base, journal, _),
+        serving(APPS / "http", cors=("http://localhost:3000",), cors_credentials=True) as (base, log, _),
         aiohttp.ClientSession() as session,
     ):
-        client = Client(base, journal, session)
+        client = Client(base, log, session)
         status, headers, _ = await client("OPTIONS", "/api/upload", headers=asked)
         assert (status, headers["Access-Control-Allow-Methods"]) == (204, "PUT")
         assert headers["Access-Control-Allow-Headers"] == "x-a"
@@ -529,6 +531,6 @@ async def test_cors_as_local_settings_ask_for_it() -> None:
         assert headers["Access-Control-Allow-Credentials"] == "true" and headers["Vary"] == "Origin"
         _, headers, _ = await client("GET", "/api/returns/text", headers={"Origin": "http://other"})
         assert "Access-Control-Allow-Origin" not in headers
-    async with serving(APPS / "http", cors=("*",)) as (base, journal, _), aiohttp.ClientSession() as session:
-        _, headers, _ = await Client(base, journal, session)("GET", "/api/returns/text", headers=page)
+    async with serving(APPS / "http", cors=("*",)) as (base, log, _), aiohttp.ClientSession() as session:
+        _, headers, _ = await Client(base, log, session)("GET", "/api/returns/text", headers=page)
         assert headers["Access-Control-Allow-Origin"] == "*"

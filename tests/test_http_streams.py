@@ -74,7 +74,7 @@ async def client(req: Request, client) -> Response:
 class Host:
     def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
         self.base, self.session = base, session
-        self.journal: list[list[Any]] = []
+        self.log: list[list[Any]] = []
 
     def __call__(self, method: str, path: str, **options: Any) -> Any:
         return self.session.request(method, self.base + path, **options)
@@ -98,7 +98,7 @@ async def host_of(folder: Path) -> AsyncIterator[Host]:
             yield host
         finally:
             output, _ = await process.communicate()
-            host.journal = json.loads(output)
+            host.log = json.loads(output)
 
 
 async def test_streams_both_ways(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ async def test_streams_both_ways(tmp_path: Path) -> None:
             async with host("GET", "/api/breaks") as response:
                 await response.read()
 
-    failures = {entry[1]: entry[3:] for entry in host.journal if entry[0] == "failed"}
+    failures = {entry[1]: entry[3:] for entry in host.log if entry[0] == "failed"}
     assert failures["raises"][0] == "ValueError: no"
     assert failures["breaks"][0] == "ValueError: in the middle"
     assert 'function_app.py", line' in failures["raises"][1]

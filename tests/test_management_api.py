@@ -14,7 +14,7 @@ import pytest
 from cli_process import DEADLINE, Started
 from serving import APPS
 
-from dfhost.http.management import Management
+from dfhost.management.api import ManagementApi
 
 HOOKS = "/runtime/webhooks/durabletask"
 JSON = "application/json; charset=utf-8"
@@ -689,7 +689,7 @@ def test_another_task_hub_is_empty_and_another_connection_unknown(api: Api) -> N
 async def test_a_defect_is_a_500_of_the_extensions_shape_and_a_line_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    management = Management(None, connection="Storage")  # type: ignore[arg-type]
+    management = ManagementApi(None, connection="Storage")  # type: ignore[arg-type]
 
     with caplog.at_level(logging.ERROR):
         answer = await management.handle("GET", "/instances/a", "", {}, b"", "http://localhost")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfhost.http.jsontext import check, compact, embedded, utf8
-from dfhost.http.notjson import NotJson
+from dfhost.management.json_errors import InvalidJson
+from dfhost.management.json_text import check, compact, embedded, utf8
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -17,7 +17,7 @@ VALUES = st.recursive(
 
 
 def complaint(text: str) -> str:
-    with pytest.raises(NotJson) as caught:
+    with pytest.raises(InvalidJson) as caught:
         check(text)
     return str(caught.value)
 

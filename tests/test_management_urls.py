@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from dfhost.http.queries import Query, as_uri, moment, segments, url_encoded
+from dfhost.management.query import Query, as_uri, moment, segments, url_encoded
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,21 @@ from typing import Any
 import pytest
 
 from dfhost.engine import history as h
-from dfhost.engine.entities import Answer
-from dfhost.engine.execution import Activity, Child, Operation, Timer
+from dfhost.engine.entities import EntityResponse
+from dfhost.engine.execution import EntityMessage, ScheduledActivity, ScheduledChild, ScheduledTimer
 from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
 from dfhost.store import writer
-from dfhost.store.store import EpisodeLost, EpisodeRecord, Gone, Letter, News, Result, Row, Store, Work
+from dfhost.store.store import (
+    ActivityResult,
+    ActivityWorkItem,
+    EpisodeDiscarded,
+    EpisodeRecord,
+    InboxMessage,
+    InstanceRemoved,
+    InstanceRow,
+    Store,
+    StoreEvent,
+)
 
 AT = "2026-01-01T12:00:00.000000Z"
 LATER = "2026-01-01T13:00:00.000000Z"
@@ -28,14 +38,14 @@ class Stored:
     def __init__(self, path: Path | None) -> None:
         self.store = Store(path)
         self.store.open()
-        self.news: list[News] = []
-        self.store.on_news(self.news.extend)
+        self.news: list[StoreEvent] = []
+        self.store.subscribe(self.news.extend)
 
     # -- instances ---------------------------------------------------------------------------------------------
     async def start(self, instance_id: str = "x", execution_id: str = "e1", **more: Any) -> None:
-        row = Row(instance_id, execution_id, "fan", None, "Pending", '"in"', None, None, AT, AT)._replace(
-            **more
-        )
+        row = InstanceRow(
+            instance_id, execution_id, "fan", None, "Pending", '"in"', None, None, AT, AT
+        )._replace(**more)
 
         def event(generation: int) -> str:
             return h.execution_started(
@@ -61,11 +71,11 @@ class Stored:
         self.store.commit_episode(record, then)
         await done
 
-    async def results(self, *results: Result) -> None:
+    async def results(self, *results: ActivityResult) -> None:
         taken = asyncio.Event()
         loop = asyncio.get_running_loop()
 
-        def take() -> list[Result]:
+        def take() -> list[ActivityResult]:
             loop.call_soon_threadsafe(taken.set)
             return list(results)
 
@@ -97,15 +107,15 @@ class Stored:
         stored = self.store.stored(instance_id)
         return stored.history if stored else []
 
-    def row(self, instance_id: str = "x") -> Row:
+    def row(self, instance_id: str = "x") -> InstanceRow:
         row = self.store.row(instance_id)
         assert row is not None
         return row
 
-    def told(self, kind: type[News] = Letter) -> list[str]:
+    def told(self, kind: type[StoreEvent] = InboxMessage) -> list[str]:
         """The texts of the letters that were announced, or the ids of those that are gone."""
         return [
-            each.text if isinstance(each, Letter) else each.instance_id
+            each.text if isinstance(each, InboxMessage) else each.instance_id
             for each in self.news
             if isinstance(each, kind)
         ]
@@ -124,23 +134,23 @@ async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[St
     stored.store.close()
 
 
-def activity(task_id: int, name: str = "work") -> Activity:
-    return Activity(task_id, name, "1")
+def activity(task_id: int, name: str = "work") -> ScheduledActivity:
+    return ScheduledActivity(task_id, name, "1")
 
 
-def work(task_id: int, instance_id: str = "x", execution_id: str = "e1") -> Work:
-    return Work(instance_id, execution_id, activity(task_id))
+def work(task_id: int, instance_id: str = "x", execution_id: str = "e1") -> ActivityWorkItem:
+    return ActivityWorkItem(instance_id, execution_id, activity(task_id))
 
 
-def result(task_id: int, value: str = "1", execution_id: str = "e1") -> Result:
-    return Result(work(task_id, execution_id=execution_id), h.task_completed(AT, task_id, value))
+def result(task_id: int, value: str = "1", execution_id: str = "e1") -> ActivityResult:
+    return ActivityResult(work(task_id, execution_id=execution_id), h.task_completed(AT, task_id, value))
 
 
-def child(instance_id: str, task_id: int = 0, execution_id: str = "c1") -> Child:
+def child(instance_id: str, task_id: int = 0, execution_id: str = "c1") -> ScheduledChild:
     started = h.execution_started(
         AT, instance_id=instance_id, execution_id=execution_id, name="part", version=None, input=None
     )
-    return Child(task_id, instance_id, execution_id, "part", None, None, started)
+    return ScheduledChild(task_id, instance_id, execution_id, "part", None, None, started)
 
 
 # -- starting ------------------------------------------------------------------------------------------------
@@ -150,7 +160,7 @@ async def test_a_started_instance_is_pending_with_its_start_in_its_inbox(db: Sto
     assert [h.parse(text).kind for text in db.inbox()] == [h.EXECUTION_STARTED]
     assert db.store.awake() == ["x"]
     (letter,) = db.news
-    assert isinstance(letter, Letter) and letter.born == db.row()
+    assert isinstance(letter, InboxMessage) and letter.born == db.row()
 
 
 async def test_a_living_id_is_refused_and_nothing_changes(db: Stored) -> None:
@@ -176,7 +186,7 @@ async def test_an_ended_instance_is_replaced_without_a_rest_by_the_next_generati
 
 async def test_any_state_may_be_replaced_if_host_json_says_so(db: Stored) -> None:
     await db.start()
-    await db.episode(activities=[activity(0)], timers=[Timer(1, LATER)])
+    await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
     row = db.row()._replace(execution_id="e2", status="Pending")
     await db.store.start_instance(row, lambda generation: f"start {generation}", True)
     assert db.row().execution_id == "e2"
@@ -191,10 +201,10 @@ async def test_all_of_an_episode_happens_at_once(db: Stored) -> None:
         events=["a", "b"],
         custom_status='"half"',
         activities=[activity(0), activity(1)],
-        timers=[Timer(2, LATER)],
+        timers=[ScheduledTimer(2, LATER)],
         fired=["fired"],
         children=[child("c", 3)],
-        operations=[Operation("@counter@k", "request")],
+        operations=[EntityMessage("@counter@k", "request")],
     )
     assert (db.row().status, db.row().custom_status) == ("Running", '"half"')
     assert db.past() == ["a", "b"]
@@ -227,13 +237,13 @@ async def test_an_episode_of_what_is_gone_is_lost_whole(db: Stored, how: str) ->
     if how == "replaced":
         await db.start(execution_id="e2")
     before = (db.store.row("x"), db.past(), db.inbox())
-    with pytest.raises(EpisodeLost):
+    with pytest.raises(EpisodeDiscarded):
         await db.episode(
             events=["a"],
             activities=[activity(0)],
-            timers=[Timer(1, LATER)],
+            timers=[ScheduledTimer(1, LATER)],
             children=[child("c")],
-            operations=[Operation("@counter@k", "request")],
+            operations=[EntityMessage("@counter@k", "request")],
         )
     assert (db.store.row("x"), db.past(), db.inbox()) == before
     assert (db.store.unfinished_work(), db.store.next_due()) == ([], None)
@@ -253,7 +263,7 @@ async def test_what_an_episode_says_nothing_of_stays(db: Stored) -> None:
 async def test_the_last_episode_leaves_nothing_open_and_tells_the_parent(db: Stored) -> None:
     await db.start()
     await db.episode(children=[child("c", 0)])
-    await db.episode("c", "c1", activities=[activity(0)], timers=[Timer(1, LATER)])
+    await db.episode("c", "c1", activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
     await db.store.deliver("c", "too late", lambda row: None)
     await db.episode(
         "c", "c1", status="Completed", output="1", keeps_output=False, consumed=0, news=[("x", "e1", "done")]
@@ -277,7 +287,7 @@ async def test_a_new_generation_forgets_the_old_ones_work_and_keeps_what_comes_f
     db: Stored,
 ) -> None:
     await db.start()
-    await db.episode(activities=[activity(0)], timers=[Timer(1, LATER)])
+    await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
     await db.results(result(0))
     seen = db.store.stored("x")
     assert seen is not None
@@ -362,7 +372,7 @@ async def test_unfinished_work_comes_in_the_order_of_its_scheduling(db: Stored) 
 async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: Stored) -> None:
     await db.start()
     moments = [f"2026-01-01T12:00:0{n}.000000Z" for n in range(5)]
-    await db.episode(timers=[Timer(n, moments[n]) for n in (3, 1, 4, 0, 2)])
+    await db.episode(timers=[ScheduledTimer(n, moments[n]) for n in (3, 1, 4, 0, 2)])
     assert db.store.next_due() == moments[0]
     await db.store.fire_timers(moments[2], lambda timer: f"fired {timer.timer_id}")
     assert db.inbox() == ["fired 0", "fired 1", "fired 2"]
@@ -374,7 +384,7 @@ async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: Stored)
 
 async def test_timers_of_what_has_ended_do_not_fire(db: Stored) -> None:
     await db.start()
-    await db.episode(timers=[Timer(0, AT)])
+    await db.episode(timers=[ScheduledTimer(0, AT)])
     await db.end()
     await db.store.fire_timers(LATER, lambda timer: "fired")
     assert "fired" not in db.told()
@@ -394,7 +404,7 @@ async def test_delivery_is_refused_by_who_is_not_there_and_by_what_is_not_allowe
         await db.store.deliver("nobody", "event", lambda row: None)
     await db.start()
 
-    def refuses(row: Row) -> None:
+    def refuses(row: InstanceRow) -> None:
         raise WrongState("no", row.status)
 
     with pytest.raises(WrongState):
@@ -405,14 +415,14 @@ async def test_delivery_is_refused_by_who_is_not_there_and_by_what_is_not_allowe
 async def test_ending_drops_what_is_open_and_tells_the_parent(db: Stored) -> None:
     await db.start()
     await db.episode(children=[child("c", 0)])
-    await db.episode("c", "c1", activities=[activity(0)], timers=[Timer(1, LATER)])
+    await db.episode("c", "c1", activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
     await db.store.deliver("c", "event", lambda row: None)
     await db.end("c", tell="the child is no more")
     assert (db.row("c").status, db.row("c").output, db.row("c").updated_at) == ("Terminated", "why", LATER)
     assert db.past("c")[-1] == TERMINATED
     assert (db.inbox("c"), db.store.unfinished_work(), db.store.next_due()) == ([], [], None)
     assert db.inbox("x") == ["the child is no more"]
-    assert db.told(Gone) == ["c"]
+    assert db.told(InstanceRemoved) == ["c"]
 
 
 # -- rewinding -----------------------------------------------------------------------------------------------
@@ -465,13 +475,13 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
 # -- purging -------------------------------------------------------------------------------------------------
 async def test_purging_leaves_nothing(db: Stored) -> None:
     await db.start()
-    await db.episode(activities=[activity(0)], timers=[Timer(1, LATER)], fired=["fired"])
+    await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER)], fired=["fired"])
     assert await db.store.purge("x", lambda row: None) == 1
     assert await db.store.purge("x", lambda row: None) == 0
     with db.store._reading() as reader:
         for table in ("instances", "history", "inbox", "activities", "timers"):
             assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
-    assert db.told(Gone) == ["x"]
+    assert db.told(InstanceRemoved) == ["x"]
 
 
 async def test_purging_by_filter_takes_what_it_says(db: Stored) -> None:
@@ -507,7 +517,7 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Sto
     assert (db.row("@counter@k").status, db.inbox("@counter@k")) == ("Running", ["one", "two"])
     seen = db.store.stored("@counter@k")
     assert seen is not None
-    answers = [Answer("x", "e1", "r1", "to the one"), Answer("x", "gone", "r2", "to nobody")]
+    answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "gone", "r2", "to nobody")]
     await db.store.commit_batch(
         "@counter@k",
         at=LATER,
@@ -525,7 +535,7 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Sto
 async def test_a_batch_of_a_purged_entity_is_lost(db: Stored) -> None:
     await db.store.signal_entity("@counter@k", "one", AT)
     await db.store.purge("@counter@k", lambda row: None)
-    with pytest.raises(EpisodeLost):
+    with pytest.raises(EpisodeDiscarded):
         await db.store.commit_batch(
             "@counter@k",
             at=AT,
@@ -554,7 +564,7 @@ async def test_a_group_is_one_commit_and_its_refusals_are_their_own(db: Stored) 
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(each) for each in outcomes] == [type(None), InstanceExists, InstanceNotFound, type(None)]
     assert db.store.commits == before + 2
-    assert db.told(Letter)[-2:] == [db.inbox("a")[0], db.inbox("b")[0]]
+    assert db.told(InboxMessage)[-2:] == [db.inbox("a")[0], db.inbox("b")[0]]
 
 
 async def _deliver(db: Stored, instance_id: str) -> None:
@@ -565,7 +575,7 @@ async def test_news_come_in_the_order_of_the_groups_then_the_commit_then_their_s
     db: Stored,
 ) -> None:
     order: list[str] = []
-    db.store.on_news(
+    db.store.subscribe(
         lambda news: order.extend(f"news of {each.instance_id}" for each in news),
         lambda committed: order.append("on the disk" if committed else "lost"),
     )
@@ -585,7 +595,7 @@ async def test_news_come_in_the_order_of_the_groups_then_the_commit_then_their_s
 async def test_a_commit_waits_for_what_its_news_have_stirred(tmp_path: Path, patient: None) -> None:
     db = Stored(tmp_path / "hub.db")
     follow_ups: list[asyncio.Future[None]] = []
-    db.store.on_news(lambda news: follow_ups.append(asyncio.ensure_future(db.episode(news[0].instance_id))))
+    db.store.subscribe(lambda news: follow_ups.append(asyncio.ensure_future(db.episode(news[0].instance_id))))
     before = db.store.commits
     await db.start("a")
     await asyncio.gather(*follow_ups)
@@ -611,10 +621,10 @@ async def test_a_store_that_is_closed_writes_what_it_was_asked_to(tmp_path: Path
 
 async def test_nothing_is_written_on_top_of_what_could_not_be(db: Stored) -> None:
     heard: list[object] = []
-    db.store.on_news(lambda news: heard.append("news"), heard.append)
+    db.store.subscribe(lambda news: heard.append("news"), heard.append)
     db.store.on_failure(lambda error: heard.append(str(error)))
 
-    def broken(row: Row) -> None:
+    def broken(row: InstanceRow) -> None:
         raise ZeroDivisionError
 
     await db.start("a")
@@ -630,7 +640,7 @@ async def test_nothing_is_written_on_top_of_what_could_not_be(db: Stored) -> Non
 async def test_everything_is_there_after_opening_the_file_again(tmp_path: Path) -> None:
     db = Stored(tmp_path / "hub.db")
     await db.start()
-    await db.episode(activities=[activity(0)], timers=[Timer(1, LATER)], fired=["fired"])
+    await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER)], fired=["fired"])
     await db.start("y", "e9")
     before = (db.store.stored("x"), db.store.stored("y"), db.store.unfinished_work(), db.store.next_due())
     db.store.close()

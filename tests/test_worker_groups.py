@@ -75,7 +75,7 @@ async def test_ended_and_started_again(gates: ModuleType, tmp_path: Path) -> Non
         gates.open("ending")
         assert await host.completed("x") == "new"
         assert gates.arrived("ending") == ["old", "new"], "one episode of an instance at a time"
-        assert host.journal.notes == []
+        assert host.log.notes == []
         await fence(host)
 
 
@@ -90,7 +90,7 @@ async def test_begun_and_terminated(gates: ModuleType, tmp_path: Path) -> None:
         assert (await host.status("x"))["runtimeStatus"] == "Terminated"
         await fence(host)
         assert gates.arrived("work") == [], "the activity of what has ended is not begun"
-        assert host.journal.notes == []
+        assert host.log.notes == []
 
 
 async def test_continued_and_terminated_and_started_again(gates: ModuleType, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_continued_and_terminated_and_started_again(gates: ModuleType, tmp
             await group.add(host.tell("x", "terminate"))
             await group.add(host.start("rolls_on", 5, "x"))
         assert await host.completed("x") == 5
-        assert host.journal.notes == []
+        assert host.log.notes == []
         assert gates.arrived("rolling") == [1, 5]
 
 

@@ -126,7 +126,7 @@ async def test_one_entity_does_one_thing_at_a_time_in_batches_of_bounded_size(ga
         gates.open("door")
         asked = {"entity": "counter", "key": "x", "operation": "get"}
         assert await host.run("calls_entity", asked) == 101
-        batches = [entry for entry in host.journal.entries if entry[:3] == ("started", "counter", "entity")]
+        batches = [entry for entry in host.log.entries if entry[:3] == ("started", "counter", "entity")]
         assert len(batches) == 4  # stop; add add; add add; get
 
 

@@ -12,7 +12,7 @@ from hosting import Hosted, eventually, fence, hosting
 
 async def activity_ended(host: Hosted, count: int = 1) -> None:
     """So many calls of the activity `stop` have ended, and their results have reached the store, or nobody."""
-    await host.journal.entry("finished", "stop", count=count)
+    await host.log.entry("finished", "stop", count=count)
     await fence(host)
 
 
@@ -151,9 +151,9 @@ async def test_an_entity_purged_during_its_operation_begins_anew(gates: ModuleTy
         assert status == 200
         asked = {"entity": "counter", "key": "x", "operation": "add"}
         assert await host.run("calls_entity", {**asked, "input": 5}) == 5
-        finished = [entry for entry in host.journal.entries if entry[:2] == ("finished", "counter")]
+        finished = [entry for entry in host.log.entries if entry[:2] == ("finished", "counter")]
         gates.open("door")
-        await host.journal.entry("finished", "counter", count=len(finished) + 1)
+        await host.log.entry("finished", "counter", count=len(finished) + 1)
         await fence(host)
         assert await host.request("GET", "entities/counter/x") == (200, 5)
         assert await host.run("calls_entity", {**asked, "input": 1}) == 6
@@ -258,7 +258,7 @@ async def test_an_event_for_what_is_held_back_is_kept_and_the_console_says_so_on
         gates.open("slow")
         for instance in instances:
             assert await host.completed(instance) == "early"
-        notes = [note for note in host.journal.notes if note.startswith("window_and_event: ")]
+        notes = [note for note in host.log.notes if note.startswith("window_and_event: ")]
         assert len(notes) == 1
         assert "waits for" in notes[0] and "Azure does the same" in notes[0]
 
@@ -274,7 +274,7 @@ async def test_a_sliding_window_serialises_and_is_told_once(gates: ModuleType) -
         assert gates.arrived("d") == [], "listed, and held back behind c"
         gates.open("c", "d")
         assert await host.completed(window) == ["a", "b", "c", "d"]
-        assert len([note for note in host.journal.notes if note.startswith("window: ")]) == 1
+        assert len([note for note in host.log.notes if note.startswith("window: ")]) == 1
 
 
 # -- suspended -----------------------------------------------------------------------------------------------
@@ -334,10 +334,8 @@ async def test_one_id_started_again_and_again_by_many(gates: ModuleType) -> None
         await asyncio.gather(*(client() for _ in range(10)))
         assert await host.completed("one") == [1]
         assert accepted > 1
-        assert (
-            len([entry for entry in host.journal.entries if entry[:2] == ("finished", "steps")]) == accepted
-        )
-        assert host.journal.notes == []
+        assert len([entry for entry in host.log.entries if entry[:2] == ("finished", "steps")]) == accepted
+        assert host.log.notes == []
 
 
 async def test_one_id_started_and_terminated_by_many(gates: ModuleType) -> None:
@@ -357,4 +355,4 @@ async def test_one_id_started_and_terminated_by_many(gates: ModuleType) -> None:
         await host.request("POST", "instances/one/terminate")
         await host.start("steps", [["echo", 1], ["echo", 2]], "one")
         assert await host.completed("one") == [1, 2]
-        assert host.journal.notes == []
+        assert host.log.notes == []

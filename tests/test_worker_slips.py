@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hosting import hosting
 
-from dfhost.worker.slips import meant_by
+from dfhost.worker.event_name_hints import nearest_event_name
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from dfhost.worker.slips import meant_by
     ],
 )
 def test_which_name_was_meant(name: str, awaited: list[str], meant: str | None) -> None:
-    assert meant_by(name, awaited) == meant
+    assert nearest_event_name(name, awaited) == meant
 
 
 async def test_a_misspelt_event_is_told_of_once_and_waits_on() -> None:
@@ -33,7 +33,7 @@ async def test_a_misspelt_event_is_told_of_once_and_waits_on() -> None:
             await host.tell(instance, f"raiseEvent/{name}", name)
         await host.tell(instance, "raiseEvent/Approval", "yes")
         assert await host.completed(instance) == ["yes", "Payment"]
-        notes = [entry[1] for entry in host.journal.entries if entry[0] == "note"]
+        notes = [entry[1] for entry in host.log.entries if entry[0] == "note"]
         assert notes == [
             f"The event 'Aproval' has come to waits {instance}, which waits for 'Approval': "
             "another event, or misspelt?"
@@ -47,7 +47,7 @@ async def test_a_request_that_the_management_api_refuses_is_told_of_with_its_rea
         for _ in range(2):
             status, _ = await host.request("POST", f"instances/{instance}/raiseEvent/go")
             assert status == 400
-        assert [entry for entry in host.journal.entries if entry[0] == "refused"] == [
+        assert [entry for entry in host.log.entries if entry[0] == "refused"] == [
             (
                 "refused",
                 f"POST /runtime/webhooks/durabletask/instances/{instance}/raiseEvent/go",

@@ -29,7 +29,7 @@ async def test_whatever_an_activity_raises_is_a_failure_of_its_call(activity: st
             f"Exception: Activity function '{activity}' failed:  {said}",
             "after",
         ]
-        assert [entry[3] for entry in host.journal.entries if entry[:2] == ("failed", activity)] == [said]
+        assert [entry[3] for entry in host.log.entries if entry[:2] == ("failed", activity)] == [said]
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -101,7 +101,7 @@ async def test_the_journal_says_what_an_orchestrator_has_raised_and_where(
 ) -> None:
     async with hosting("fails") as host:
         await host.failed(await host.start(orchestrator))
-        *_, error, stack = await host.journal.entry("failed", orchestrator)
+        *_, error, stack = await host.log.entry("failed", orchestrator)
         assert error == told
         frames = [line for line in stack.splitlines() if line.lstrip().startswith("File ")]
         places = [frame.rpartition(", ")[2] for frame in frames]
@@ -112,7 +112,7 @@ async def test_the_journal_says_what_an_orchestrator_has_raised_and_where(
 async def test_an_activity_that_failed_is_told_of_as_that() -> None:
     async with hosting("fails") as host:
         output = await host.failed(await host.start("of_its_activity"))
-        *_, error, stack = await host.journal.entry("failed", "of_its_activity")
+        *_, error, stack = await host.log.entry("failed", "of_its_activity")
         assert (error, stack) == (output, "")
 
 
@@ -155,13 +155,13 @@ async def test_the_place_of_what_never_yields_is_free_once_it_is_terminated(gate
 async def test_code_that_never_yields_is_told_of_once(
     gates: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfhost.worker.under_way._LONG", 0.01)
+    monkeypatch.setattr("dfhost.worker.episode_limiter._LONG", 0.01)
     async with hosting() as host:
         for _ in range(2):
             await host.start("spins")
-        await host.journal.entry("note")
+        await host.log.entry("note")
         assert await host.run("fan", {"activity": "echo", "inputs": [1]}) == [1]
-        (note,) = [note for note in host.journal.notes if note.startswith("spins: ")]
+        (note,) = [note for note in host.log.notes if note.startswith("spins: ")]
         assert "its code has been running for " in note
         assert "must neither block nor loop for ever; such work belongs in an activity" in note
 

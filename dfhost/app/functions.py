@@ -24,11 +24,11 @@ from typing import Any
 
 from azure.functions.meta import Datum
 
-from dfhost.app.appsettings import resolve
 from dfhost.app.invocation import Invocation, Out, new_invocation, thread_local
 from dfhost.app.signature import RETURN, Binding, Signature
 from dfhost.errors import AppError, HostError
-from dfhost.journal import Journal, Silent
+from dfhost.host_log import HostLog, NullLog
+from dfhost.settings.app_settings import resolve_app_settings
 
 KINDS = {
     "httpTrigger": "http",
@@ -49,7 +49,7 @@ class NoReturnBinding(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class InvocationResult:
     """What a call left behind, as sent to the host: the return value, and output bindings by parameter."""
 
     returned: Datum | None
@@ -78,7 +78,7 @@ class Function:
         signature: Signature,
         directory: str = "",
         is_async: bool = False,
-        journal: Journal | None = None,
+        log: HostLog | None = None,
     ) -> None:
         self.name = name
         self.callable = callable
@@ -91,7 +91,7 @@ class Function:
         self.durable_name = str(trigger.get(_OVERRIDES.get(self.kind, ""), None) or name)
         self.parameter = str(trigger["name"])
         self.clients: dict[str, str] = {}
-        self._journal = journal or Silent()
+        self._log = log or NullLog()
         self._trigger_slot = signature.inputs[self.parameter]
         self._foreign = [
             (parameter, slot)
@@ -146,7 +146,7 @@ class Function:
             return json.dumps(value)
         return stored_result(self._encode(value, expected_type=None).value)
 
-    def _settled(self, result: Result) -> str | None:
+    def _settled(self, result: InvocationResult) -> str | None:
         self.note_outputs(result)
         returns = self.signature.returns
         if result.returned is None or returns is None or returns.type != self.trigger["type"]:
@@ -156,7 +156,7 @@ class Function:
     # -- every function --------------------------------------------------------------------------------------
     def invoke(
         self, data: Datum, metadata: Mapping[str, Datum] | None = None, invocation: Invocation | None = None
-    ) -> Result:
+    ) -> InvocationResult:
         """Run a plain function with `data` for its trigger; any thread but the host's own.
 
         TypeError or ValueError if a value fits no binding, NotConnected, NoReturnBinding, or what it raised.
@@ -173,7 +173,7 @@ class Function:
 
     async def invoke_async(
         self, data: Datum, metadata: Mapping[str, Datum] | None = None, invocation: Invocation | None = None
-    ) -> Result:
+    ) -> InvocationResult:
         """Run an `async def` function with `data` for its trigger; on the users' loop. Raises as `invoke`."""
         invocation = invocation or (self.new_invocation() if self.signature.wants_context else None)
         arguments = self.arguments(self._trigger_slot.decode(data, metadata or _NOTHING), invocation)
@@ -184,7 +184,7 @@ class Function:
     def new_invocation(self, trace_parent: str = "", trace_state: str = "") -> Invocation:
         return new_invocation(self.name, self.directory, trace_parent, trace_state)
 
-    def note_outputs(self, result: Result) -> None:
+    def note_outputs(self, result: InvocationResult) -> None:
         """Say what went to output bindings other than http: there is nothing here to send it to."""
         slots, sent = dict(self.signature.outputs), dict(result.outputs)
         returns, returned = self.signature.returns, result.returned
@@ -192,7 +192,7 @@ class Function:
             slots[RETURN], sent[RETURN] = returns, returned
         for parameter, datum in sent.items():
             if slots[parameter].type != "http" and datum.value is not None:
-                self._journal.note(
+                self._log.note(
                     f"{self.name}: its {slots[parameter].type} output is not connected here; "
                     f"it would have got {_shown(datum)}."
                 )
@@ -221,13 +221,13 @@ class Function:
                 outputs[parameter] = datum
         return outputs
 
-    def _result(self, value: Any, arguments: Mapping[str, Any]) -> Result:
+    def _result(self, value: Any, arguments: Mapping[str, Any]) -> InvocationResult:
         returns = self.signature.returns
         if returns is None and value is not None:
             raise NoReturnBinding(
                 f"function '{self.name}' without a $return binding returned a non-None value"
             )
-        return Result(returns.encode(value) if returns else None, self.outputs_of(arguments))
+        return InvocationResult(returns.encode(value) if returns else None, self.outputs_of(arguments))
 
 
 class Functions:
@@ -296,7 +296,9 @@ class App:
                 if slot.type == "durableClient":
                     hub, connection = slot.binding.get("taskHub"), slot.binding.get("connectionName")
                     try:
-                        function.clients[parameter] = client_json(resolve(hub) if hub else None, connection)
+                        function.clients[parameter] = client_json(
+                            resolve_app_settings(hub) if hub else None, connection
+                        )
                     except ValueError as error:
                         raise AppError(
                             f"Function '{function.name}': its task hub '{hub}': {error}."

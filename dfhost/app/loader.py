@@ -21,12 +21,12 @@ from typing import Any
 
 import azure.functions as func
 
-from dfhost.app.failure import failure_of, user_traceback
+from dfhost.app.exceptions import describe_exception, user_traceback
 from dfhost.app.functions import KINDS, App, Function
-from dfhost.app.mistakes import at_import, no_script, strayed_binding
+from dfhost.app.load_hints import import_hint, misplaced_binding_hint, missing_script_sentence
 from dfhost.app.signature import read_signature
 from dfhost.errors import AppError
-from dfhost.journal import Journal
+from dfhost.host_log import HostLog
 
 # What the Functions host accepts (Utility.ValidateName, case-insensitive), and what it reserves.
 _NAME = re.compile(r"[a-z][a-z0-9_\-]{0,127}", re.IGNORECASE)
@@ -41,7 +41,7 @@ class AppImportFailed(AppError):
         self.traceback = traceback
 
 
-def load_app(root: Path, journal: Journal | None = None, only: Collection[str] = ()) -> App:
+def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ()) -> App:
     """The function app in the folder `root`.
 
     `only`: names of the functions to run (`functions` of host.json), all if empty. Functions that the
@@ -61,9 +61,9 @@ def load_app(root: Path, journal: Journal | None = None, only: Collection[str] =
     wanted = {name.lower() for name in only}
     for each in indexed:
         try:
-            function = _function(each, root, journal)
+            function = _function(each, root, log)
         except AppError as error:
-            raise AppError(f"{error}{strayed_binding(indexed)}") from None
+            raise AppError(f"{error}{misplaced_binding_hint(indexed)}") from None
         if (wanted and function.name.lower() not in wanted) or _is_disabled(function.name):
             disabled.append(function.name)
         else:
@@ -84,7 +84,7 @@ def _import_script(root: Path, script: str) -> ModuleType:
     if not _SCRIPT.fullmatch(script):
         raise AppError(f"PYTHON_SCRIPT_FILE_NAME must be the name of a Python file, not '{script}'.")
     if not path.is_file():
-        raise AppError(no_script(root, script))
+        raise AppError(missing_script_sentence(root, script))
     _forget_last_app()
     # Packages that `pip install --target` or a deployment put beside the app win over everything; the app's
     # own folder comes last in the real worker (its DependencyManager), so that a file of the user's called
@@ -106,7 +106,7 @@ def _import_script(root: Path, script: str) -> ModuleType:
         raise
     except BaseException as error:  # user code: SyntaxError and SystemExit are among what may come
         text = "".join(traceback.format_exception(type(error), error, user_traceback(error)))
-        sentence = f"{path} cannot be imported: {failure_of(error).text}{at_import(error, root)}"
+        sentence = f"{path} cannot be imported: {describe_exception(error).text}{import_hint(error, root)}"
         raise AppImportFailed(sentence, text) from None
     finally:
         _added_modules.append(path.stem)
@@ -185,7 +185,7 @@ def _index(app: Any) -> list[Any]:
         logger.removeHandler(quiet)
 
 
-def _function(indexed: Any, root: Path, journal: Journal | None) -> Function:
+def _function(indexed: Any, root: Path, log: HostLog | None) -> Function:
     name = str(indexed.get_function_name())
     if not _NAME.fullmatch(name) or name.lower() == "host":
         raise AppError(
@@ -204,7 +204,7 @@ def _function(indexed: Any, root: Path, journal: Journal | None) -> Function:
         read_signature(name, user_function, bindings),
         directory=str(root),
         is_async=inspect.iscoroutinefunction(user_function),
-        journal=journal,
+        log=log,
     )
 
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 
-from dfhost.app.appsettings import resolve
 from dfhost.app.functions import App, Function
-from dfhost.app.run import run
+from dfhost.app.invoke import invoke_function
 from dfhost.app.threads import UserThreads
-from dfhost.app.triggers import timer_data
-from dfhost.journal import Journal
+from dfhost.app.trigger_data import timer_data
+from dfhost.host_log import HostLog
+from dfhost.settings.app_settings import resolve_app_settings
 
 Schedule = Callable[[datetime], datetime]
 """The first moment after the given one (both aware), or ValueError if there is none."""
@@ -115,20 +115,20 @@ class _Timer:
     at_start: bool
 
 
-class Timers:
+class TimerTriggers:
     """Runs an app's timer functions until `stop`. `now` and `sleep` are there for tests."""
 
     def __init__(
         self,
         app: App,
         threads: UserThreads,
-        journal: Journal,
+        log: HostLog,
         now: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         timeout: float | None = None,
     ) -> None:
         self._threads = threads
-        self._journal = journal
+        self._log = log
         self._now = now
         self._sleep = sleep
         self._timeout = timeout
@@ -151,9 +151,9 @@ class Timers:
         trigger: Mapping[str, Any] = function.trigger
         text = str(trigger.get("schedule", ""))
         try:
-            schedule = parse_schedule(resolve(text), self._zone)
+            schedule = parse_schedule(resolve_app_settings(text), self._zone)
         except ValueError as error:
-            self._journal.note(
+            self._log.note(
                 f"{function.name}: the schedule '{text}' cannot be read, so it never runs: {error}."
             )
             return None
@@ -163,14 +163,14 @@ class Timers:
         try:
             return time_zone(os.environ.get("WEBSITE_TIME_ZONE", ""))
         except ValueError as error:
-            self._journal.note(f"WEBSITE_TIME_ZONE: {error}; timers run by UTC.")
+            self._log.note(f"WEBSITE_TIME_ZONE: {error}; timers run by UTC.")
             return timezone.utc
 
     async def _drive(self, timer: _Timer) -> None:
         try:
             await self._run_for_ever(timer)
         except ValueError as error:  # an expression such as 29 February runs out of dates, some day
-            self._journal.note(f"{timer.function.name}: the timer does not run any more: {error}.")
+            self._log.note(f"{timer.function.name}: the timer does not run any more: {error}.")
 
     async def _run_for_ever(self, timer: _Timer) -> None:
         last: datetime | None = None
@@ -187,4 +187,4 @@ class Timers:
             last = due
 
     async def _run(self, timer: _Timer, data: Any) -> None:
-        await run(timer.function, data, self._threads, self._journal, timeout=self._timeout)
+        await invoke_function(timer.function, data, self._threads, self._log, timeout=self._timeout)

@@ -28,10 +28,10 @@ from azure.durable_functions.models.actions.NoOpAction import NoOpAction
 from azure.durable_functions.models.Task import AtomicTask, RetryAbleTask, TaskBase, WhenAllTask, WhenAnyTask
 from azure.durable_functions.models.utils import http_utils
 
-from dfhost.app.failure import failure_of
+from dfhost.app.exceptions import describe_exception
 from dfhost.engine.failures import MARKER, Failure
 from dfhost.engine.payloads import loads
-from dfhost.engine.reply import Awaited, OpenTask, Reply
+from dfhost.engine.replay_result import AwaitedTasks, OpenTask, ReplayResult
 
 # What the SDK's own handles run; a wrapper someone put around one has other code.
 _ANY_FUNCTION: Any = None
@@ -161,19 +161,19 @@ class Replayer:
         watched = getattr(handle, "__code__", None) is _HANDLE_CODE and user_function is not None
         self._user_function = user_function if watched else None
 
-    def __call__(self, trigger: str) -> Reply:
+    def __call__(self, trigger: str) -> ReplayResult:
         """One replay. `trigger` is the orchestration trigger's JSON; nothing is raised."""
         notes = _Notes()
         try:
             text = self._watching(notes)(trigger)
         except BaseException as error:  # user code may raise anything, SystemExit included
-            reply = _raised(failure_of(error))
+            reply = _raised(describe_exception(error))
             reply.raised = _told(error, reply, notes)
         else:
             reply = _returned(text)
             if notes.yielded and notes.parked_at is None and not reply.ended and reply.crash is None:
                 # The SDK and the extension wait on then, and nothing will ever come.
-                reply = Reply(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
+                reply = ReplayResult(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
         if notes.context is not None:
             reply.open = _OpenTasks(notes.context.open_tasks)
             if not reply.ended and isinstance(notes.parked_at, TaskBase):
@@ -221,7 +221,7 @@ def _watch(generator: Generator[Any, Any, Any], notes: _Notes) -> Generator[Any,
         return stop.value
 
 
-def _told(error: BaseException, reply: Reply, notes: _Notes) -> Failure | None:
+def _told(error: BaseException, reply: ReplayResult, notes: _Notes) -> Failure | None:
     """What to tell people of `error`, where the reply's text leaves out its type, its place or its reason."""
     if reply.crash is not None:
         if notes.parked_at is None or isinstance(notes.parked_at, TaskBase):
@@ -232,7 +232,7 @@ def _told(error: BaseException, reply: Reply, notes: _Notes) -> Failure | None:
     cause = error.__cause__
     if cause is None or notes.context is None or cause is notes.thrown:
         return None
-    raised = failure_of(cause)
+    raised = describe_exception(cause)
     if notes.returned:  # what it has returned is no JSON: the frames are the SDK's
         return raised._replace(text=f"{raised.text} ({_returned_badly(notes.result)})", stack="")
     return raised
@@ -246,10 +246,10 @@ def _returned_badly(result: Any) -> str:
     return "it is what the orchestrator has returned"
 
 
-def _returned(text: str) -> Reply:
+def _returned(text: str) -> ReplayResult:
     try:
         state = loads(text)
-        return Reply(
+        return ReplayResult(
             actions=state["actions"][0] if state["actions"] else [],
             is_done=state["isDone"],
             output=state.get("output"),
@@ -257,10 +257,10 @@ def _returned(text: str) -> Reply:
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         message = f"the orchestrator answered {str(text)[:200]!r}"
-        return Reply(crash=Failure("ValueError", message, f"ValueError: {message}", ""))
+        return ReplayResult(crash=Failure("ValueError", message, f"ValueError: {message}", ""))
 
 
-def _raised(failure: Failure) -> Reply:
+def _raised(failure: Failure) -> ReplayResult:
     """The SDK raises a failed orchestration: message, marker, and the state as JSON. Only the JSON is read.
 
     It is looked for from the end, so that a message which contains the marker itself does no harm.
@@ -269,7 +269,7 @@ def _raised(failure: Failure) -> Reply:
     while marker:
         try:
             state = loads(tail)
-            return Reply(
+            return ReplayResult(
                 actions=state["actions"][0] if state["actions"] else [],
                 custom_status=state.get("customStatus"),
                 error=state["error"],
@@ -277,15 +277,15 @@ def _raised(failure: Failure) -> Reply:
         except (ValueError, TypeError, KeyError):
             head, marker, more = head.rpartition(MARKER)
             tail = more + MARKER + tail
-    return Reply(crash=failure)
+    return ReplayResult(crash=failure)
 
 
-def _awaited(task: Any) -> Awaited | None:
+def _awaited(task: Any) -> AwaitedTasks | None:
     """What `task` needs, from the SDK's own tree of tasks."""
     if isinstance(task, RetryAbleTask):
-        return Awaited(frozenset((task.children[0].id,)), True)
+        return AwaitedTasks(frozenset((task.children[0].id,)), True)
     if not isinstance(task, (WhenAllTask, WhenAnyTask)):
-        return None if task.id is None else Awaited(frozenset((task.id,)), True)
+        return None if task.id is None else AwaitedTasks(frozenset((task.id,)), True)
     keys: list[int | str] = []
     together = isinstance(task, WhenAllTask)
     for child in task.pending_tasks:
@@ -299,7 +299,7 @@ def _awaited(task: Any) -> Awaited | None:
         together = together and part.all
     known = frozenset(keys)
     # Two waits of one name share a key: then every arrival counts.
-    return Awaited(known, together and len(known) == len(keys))
+    return AwaitedTasks(known, together and len(known) == len(keys))
 
 
 class _OpenTasks(Mapping[int, OpenTask]):

@@ -26,7 +26,7 @@ RETURN = "$return"
 _registry: Any = func.get_binding_registry()  # type: ignore[no-untyped-call]
 
 
-class Generic:
+class GenericConverter:
     """The converter of every binding that azure-functions has none for, and of `str`/`bytes` parameters."""
 
     @staticmethod
@@ -123,7 +123,7 @@ def streams() -> bool:
 def converter_of(binding_type: str) -> Any:
     if binding_type in ("httpTrigger", "http") and streams():
         return Streamed
-    return _registry.get(binding_type) or Generic
+    return _registry.get(binding_type) or GenericConverter
 
 
 def read_signature(name: str, function: Callable[..., Any], bindings: Sequence[Binding]) -> Signature:
@@ -229,9 +229,9 @@ def _slot(
         right = "an output and must be annotated as func.Out[…]" if is_output else "an input, not a func.Out"
         raise refuse(f"{what}, but its {binding['type']} binding is {right}.")
     if _supports_deferred(hint):
-        return Slot(binding, Generic, pytype), is_output
+        return Slot(binding, GenericConverter, pytype), is_output
     if pytype in (str, bytes) and not _implicit_output(binding["type"]):
-        converter = Generic
+        converter = GenericConverter
     check = converter.check_output_type_annotation if is_output else converter.check_input_type_annotation
     if not _fits(check, pytype):
         raise refuse(f"{what}, which does not match its {binding['type']} binding.")

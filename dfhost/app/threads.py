@@ -17,7 +17,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from dfhost.app.mailbox import Mailbox, calls
+from dfhost.app.loop_queue import LoopQueue, call_queue
 
 T = TypeVar("T")
 
@@ -42,8 +42,8 @@ class UserThreads:
         self.loop = asyncio.new_event_loop()
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._begun: Mailbox[Callable[[], Coroutine[Any, Any, None]]] = Mailbox(self.loop, self._begin)
-        self._told: Mailbox[Callable[[], None]] | None = None
+        self._begun: LoopQueue[Callable[[], Coroutine[Any, Any, None]]] = LoopQueue(self.loop, self._begin)
+        self._told: LoopQueue[Callable[[], None]] | None = None
         self._threads = [self._thread(n) for n in range(self.size)]
         self._loop_thread = threading.Thread(target=self._serve_loop, name="user-loop", daemon=True)
 
@@ -111,7 +111,7 @@ class UserThreads:
         """A future of the running loop, and how to have something called there from any thread."""
         home = asyncio.get_running_loop()
         if self._told is None or self._told.loop is not home:
-            self._told = calls(home)
+            self._told = call_queue(home)
         return home.create_future(), self._told.tell
 
     def _begin(self, made: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:

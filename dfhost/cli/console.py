@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
+from dfhost.cli.log_formatter import FailedCall, LogEvent, LogFormatter, Message
 from dfhost.cli.style import Style
-from dfhost.cli.teller import Event, Failed, Said, Teller
 
 _PAUSE = 0.05  # seconds between two writes: a burst is written in few pieces, and nobody sees the delay
 
@@ -25,7 +25,7 @@ class Raw(str):
 
 
 # An Event of `threading`: someone wants to know when it is his turn. None: tell what is folded.
-_Item = Event | Raw | threading.Event | None
+_Item = LogEvent | Raw | threading.Event | None
 
 
 class Console:
@@ -36,7 +36,7 @@ class Console:
     ) -> None:
         self.style = style or Style.of(stream)
         self.verbose = verbose
-        self._teller = Teller(self.style, fold=not verbose, calls=calls)
+        self._teller = LogFormatter(self.style, fold=not verbose, calls=calls)
         self.guard: Callable[[], AbstractContextManager[None]] = nullcontext  # e.g. hides a progress bar
         self._stream = stream
         self._mid_line = False
@@ -69,7 +69,7 @@ class Console:
     def failed(
         self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
     ) -> None:
-        self._put(Failed(time.time(), "failed", function, trigger, instance_id, seconds, error, stack))
+        self._put(FailedCall(time.time(), "failed", function, trigger, instance_id, seconds, error, stack))
 
     def refused(self, request: str, status: int, why: str) -> None:
         self.note(f"{request} was answered {status}: {why}")
@@ -77,16 +77,16 @@ class Console:
     def note(self, sentence: str) -> None:
         # It may tell of what somebody sent: nothing in it is to steer the terminal.
         plain = "".join(each if each.isprintable() else repr(each)[1:-1] for each in sentence)
-        self._put(Said(time.time(), "note", plain))
+        self._put(Message(time.time(), "note", plain))
 
     # -- everybody else --------------------------------------------------------------------------------------
     def say(self, verb: str, text: str) -> None:
         """A log record (`verb`: its level) or a printed line (""), with the time before it."""
-        self._put(Said(time.time(), verb, text))
+        self._put(Message(time.time(), verb, text))
 
     def one_more(self, verb: str, source: str) -> None:
         """A log record of `source` that is only to be counted."""
-        self._put(Said(time.time(), verb, None, source))
+        self._put(Message(time.time(), verb, None, source))
 
     def write(self, text: str) -> None:
         """Text as it is, with whatever line ends it has."""

@@ -16,15 +16,15 @@ from typing import Any
 
 import aiohttp
 
-from dfhost.cli import collector
-from dfhost.cli.broken import Broken
+from dfhost.cli import gc_tuning
 from dfhost.cli.console import Console
+from dfhost.cli.database_failure import DatabaseFailure
 from dfhost.cli.failures import read_failure
-from dfhost.cli.follow import Counting, Follower
-from dfhost.cli.listing import routes
+from dfhost.cli.follow import CountingLog, InstanceFollower
+from dfhost.cli.function_listing import route_listing
 from dfhost.cli.progress import progress
-from dfhost.cli.run import Request
-from dfhost.cli.signals import heed, leave
+from dfhost.cli.run import RunRequest
+from dfhost.cli.signals import exit_at_once, handle_signals
 from dfhost.cli.style import count, duration
 from dfhost.errors import HostError
 from dfhost.host import Host
@@ -35,7 +35,7 @@ Outcome = tuple[int, bytes]  # the exit code, what goes to stdout
 
 
 async def converse(
-    request: Request,
+    request: RunRequest,
     root: Path,
     settings: Settings,
     database: Path | None,
@@ -44,19 +44,19 @@ async def converse(
     quiet: bool,
 ) -> Outcome:
     """Start the app, call it, follow what it starts. `timeout` in seconds counts from the call."""
-    heed(leave, signal.SIGINT)
-    journal = Counting(console, calls=console.verbose)
-    broken = Broken()
+    handle_signals(exit_at_once, signal.SIGINT)
+    log = CountingLog(console, calls=console.verbose)
+    broken = DatabaseFailure()
     async with Host(
-        root, settings=settings, database=database, port=0, journal=journal, on_failure=broken.happened
+        root, settings=settings, database=database, port=0, log=log, on_failure=broken.happened
     ) as host:
-        collector.resume()
+        gc_tuning.resume()
         console.name_width(max((len(function.name) for function in host.app.functions), default=0))
         if not quiet:
             for note in (*settings.notes, *(host.notes if console.verbose else ())):
                 console.note(note)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
-            talk = _Conversation(request, host, settings, console, journal, session, quiet)
+            talk = _Conversation(request, host, settings, console, log, session, quiet)
             holding = asyncio.ensure_future(talk.hold())
             await broken.unless(holding, timeout)
             if not holding.done():
@@ -71,11 +71,11 @@ async def converse(
 class _Conversation:
     def __init__(
         self,
-        request: Request,
+        request: RunRequest,
         host: Host,
         settings: Settings,
         console: Console,
-        journal: Counting,
+        log: CountingLog,
         session: aiohttp.ClientSession,
         quiet: bool,
     ) -> None:
@@ -83,11 +83,11 @@ class _Conversation:
         self._host = host
         self._settings = settings
         self._console = console
-        self._journal = journal
+        self._log = log
         self._session = session
         self._quiet = quiet
         self._began = time.monotonic()
-        self._follower: Follower | None = None
+        self._follower: InstanceFollower | None = None
 
     async def hold(self) -> Outcome:
         method, path, headers, body = self._request
@@ -96,13 +96,13 @@ class _Conversation:
         ) as response:
             answer = await response.read()
         if response.status == 404 and not answer and not self._has_route():
-            known = "; ".join(routes(self._host.app, self._settings.route_prefix)) or "none"
+            known = "; ".join(route_listing(self._host.app, self._settings.route_prefix)) or "none"
             raise HostError(f"The app has no route for {method} {path}. It has: {known}.")
         urls = status_urls(answer) if response.ok else None
         if urls is None:
             return self._plain(response, answer)
         shown = progress(sys.__stderr__ or sys.stderr, self._console, self._quiet)
-        self._follower = Follower(self._session, *urls, self._journal, shown)
+        self._follower = InstanceFollower(self._session, *urls, self._log, shown)
         try:
             status = await self._follower.ended()
         finally:
@@ -129,7 +129,7 @@ class _Conversation:
         state, output = str(status.get("runtimeStatus")), status.get("output")
         told = f"{status.get('name')} {status.get('instanceId')} {state.lower()}"
         told += f" after {duration(time.monotonic() - self._began)}"
-        if ran := self._journal.activities:
+        if ran := self._log.activities:
             told += f"; {'1 activity' if ran == 1 else f'{count(ran)} activities'} ran"
         if state == "Completed":
             if not self._quiet:
@@ -139,7 +139,7 @@ class _Conversation:
             return 0, text.encode(errors="backslashreplace")
         if state != "Failed":
             told += f"\n{output or 'no reason given'}"
-        elif status.get("instanceId") not in self._journal.failed_instances:
+        elif status.get("instanceId") not in self._log.failed_instances:
             # Else the console has shown it in full when it happened.
             failure = read_failure(output).within(str(status.get("name")))
             told += f"\n{failure}\n{failure.stack}"

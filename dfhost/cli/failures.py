@@ -21,14 +21,14 @@ _WORKER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class InstanceFailure:
     """`path`: from the outermost function to the one that raised; `stack`: its traceback, "" if unknown."""
 
     path: tuple[str, ...]
     text: str
     stack: str = ""
 
-    def within(self, function: str) -> Failure:
+    def within(self, function: str) -> InstanceFailure:
         """The same for a reader who knows that it is about `function`."""
         return replace(self, path=self.path[1:]) if self.path[:1] == (function,) else self
 
@@ -37,14 +37,14 @@ class Failure:
         return f"{head}: {self.text}" if head else self.text
 
 
-def read_failure(output: object) -> Failure:
+def read_failure(output: object) -> InstanceFailure:
     """What an instance's `output` says.
 
     "Orchestrator function 'all' failed: Activity function 'one' failed:  ValueError: bad \\n {...}"
     -> Failure(("all", "one"), "ValueError: bad", "  File ...")
     """
     if not isinstance(output, str):
-        return Failure(
+        return InstanceFailure(
             (), json.dumps(output, ensure_ascii=False) if output is not None else "no reason given"
         )
     text, stack = _without_exceptions(output)
@@ -55,7 +55,7 @@ def read_failure(output: object) -> Failure:
         text = text[level.end() :]
     if worker := re.fullmatch(_WORKER, text):
         text, stack = worker["text"], stack or worker["stack"].removesuffix(")")
-    return Failure(tuple(path), text.strip(), stack.rstrip())
+    return InstanceFailure(tuple(path), text.strip(), stack.rstrip())
 
 
 def _without_exceptions(text: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ import aiohttp
 
 from dfhost.cli.progress import Progress
 from dfhost.errors import HostError
-from dfhost.journal import Journal
+from dfhost.host_log import HostLog
 
 ENDED = ("Completed", "Failed", "Terminated", "Canceled")
 
@@ -31,27 +31,27 @@ _DONE = ("TaskCompleted", "TaskFailed", "SubOrchestrationInstanceCompleted", "Su
 _DONE_WORDS = ("completed", "done", "finished", "processed")
 
 
-class Counting:
+class CountingLog:
     """A journal that counts, and passes on what `journal` is to show: every call, or failures and notes only."""
 
-    def __init__(self, journal: Journal, calls: bool) -> None:
+    def __init__(self, log: HostLog, calls: bool) -> None:
         self.activities = 0  # ended, well or not
         self.running = 0  # calls of user code that have not ended; waiting orchestrations are none
         self.failed_instances: set[str | None] = set()  # orchestrations whose failure was passed on
-        self.note = journal.note
-        self._journal = journal
+        self.note = log.note
+        self._log = log
         self._calls = calls
         self._lock = threading.Lock()
 
     def started(self, function: str, trigger: str, instance_id: str | None) -> None:
         self._count(trigger, 1)
         if self._calls:
-            self._journal.started(function, trigger, instance_id)
+            self._log.started(function, trigger, instance_id)
 
     def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
         self._count(trigger, -1)
         if self._calls:
-            self._journal.finished(function, trigger, instance_id, seconds)
+            self._log.finished(function, trigger, instance_id, seconds)
 
     def failed(
         self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
@@ -59,7 +59,7 @@ class Counting:
         self._count(trigger, -1)
         if trigger == "orchestration":
             self.failed_instances.add(instance_id)
-        self._journal.failed(function, trigger, instance_id, seconds, error, stack)
+        self._log.failed(function, trigger, instance_id, seconds, error, stack)
 
     def refused(self, request: str, status: int, why: str) -> None:
         """Whoever made the one request there is sees the answer and says so."""
@@ -70,7 +70,7 @@ class Counting:
             self.activities += change < 0 and trigger == "activity"
 
 
-class Follower:
+class InstanceFollower:
     """`status` is the last one seen; `done` and `total` what is known of its tasks (None: nothing)."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Follower:
         session: aiohttp.ClientSession,
         url: str,
         progress_url: str | None,
-        journal: Counting,
+        log: CountingLog,
         progress: Progress,
     ) -> None:
         self.status: dict[str, Any] = {}
@@ -87,7 +87,7 @@ class Follower:
         self._session = session
         self._url = url
         self._progress_url = progress_url
-        self._journal = journal
+        self._log = log
         self._progress = progress
         self._next_ask = time.monotonic() + _ASK_FROM
         self._counted: tuple[int, int] | None = None  # done and the journal's activities when last counted
@@ -127,7 +127,7 @@ class Follower:
         elif self._counted and self.total:
             # Until the history is next asked, the journal says how many activities have ended since.
             done, activities = self._counted
-            self.done = min(done + self._journal.activities - activities, self.total)
+            self.done = min(done + self._log.activities - activities, self.total)
         self._progress.show(self.done, self.total, phase(custom) or self._phase)
 
     async def _ask_app(self, url: str) -> None:
@@ -146,7 +146,7 @@ class Follower:
             self.done, self.total = reported
 
     async def _count(self) -> None:
-        activities = self._journal.activities
+        activities = self._log.activities
         whole = await self._status(showInput="false", showHistory="true")
         kinds = [str(event.get("EventType")) for event in whole.get("historyEvents") or ()]
         self.done = sum(kind in _DONE for kind in kinds)
@@ -156,12 +156,12 @@ class Follower:
 
     async def _wonder(self) -> None:
         """When nothing moves and nothing runs: say what the instance waits for."""
-        state = (self.done, self._journal.activities, self.status.get("lastUpdatedTime"))
-        if self._stillness.worth_asking(state, time.monotonic()) and not self._journal.running:
+        state = (self.done, self._log.activities, self.status.get("lastUpdatedTime"))
+        if self._stillness.worth_asking(state, time.monotonic()) and not self._log.running:
             sentence = await self.why()
             if sentence and sentence != self._said:
                 self._said = sentence
-                self._journal.note(sentence)
+                self._log.note(sentence)
 
     async def _status(self, **query: str) -> dict[str, Any]:
         joint = "&" if "?" in self._url else "?"

@@ -17,13 +17,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from dfhost.cli.app_folder import existing_parent, open_folder, working_in
+from dfhost.cli.app_output import AppOutput, app_log_level
 from dfhost.cli.console import Console
-from dfhost.cli.folder import existing_parent, open_folder, working_in
-from dfhost.cli.users import UserOutput, user_level
 from dfhost.errors import HostError
 
 
-class Request(NamedTuple):
+class RunRequest(NamedTuple):
     method: str
     path: str  # with the query
     headers: list[tuple[str, str]]
@@ -33,12 +33,12 @@ class Request(NamedTuple):
 def run(options: argparse.Namespace) -> int:
     """0 for Completed, or for a 2xx answer that starts nothing; 1 otherwise. Raises HostError."""
     headers, body = _content(options.header, options.data)
-    request = Request(options.method, options.path, headers, body)
+    request = RunRequest(options.method, options.path, headers, body)
     root, settings = open_folder(options.app)
     database = existing_parent(options.db) if options.db else None
     with _reserved_stdout() as stdout:
         console = Console(sys.stderr, verbose=options.verbose, calls=options.verbose)
-        said = UserOutput(console, user_level(settings.log_levels, options.verbose, options.quiet))
+        said = AppOutput(console, app_log_level(settings.log_levels, options.verbose, options.quiet))
         with console, said, working_in(root):
             # By far the slowest import: mistakes in the command and the settings are told before it.
             from dfhost.cli.conversation import converse

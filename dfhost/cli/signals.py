@@ -16,7 +16,7 @@ from types import FrameType
 Handler = Callable[[int, "FrameType | None"], None]
 
 
-def heed(handler: Handler, *numbers: signal.Signals) -> None:
+def handle_signals(handler: Handler, *numbers: signal.Signals) -> None:
     """Have `handler` called for these signals, even while the loop is busy. To be called on the loop."""
     loop = asyncio.get_running_loop()
     for number in numbers:
@@ -27,20 +27,20 @@ def heed(handler: Handler, *numbers: signal.Signals) -> None:
         signal.signal(number, handler)
 
 
-def leave(number: int, _: object = None) -> None:
+def exit_at_once(number: int, _: object = None) -> None:
     """End the process as a shell expects it of one that `number` has ended."""
     os.write(2, b"\nLeft at once.\n")
     os._exit(128 + number)
 
 
-class Stop:
+class StopSignals:
     """The first signal asks to stop; the second, or one before there is anything to stop, leaves at once."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._asked = asyncio.Event()
         self._serving = False
-        heed(self._heard, signal.SIGINT, signal.SIGTERM)
+        handle_signals(self._heard, signal.SIGINT, signal.SIGTERM)
 
     def serving(self) -> None:
         """From here on there is something to stop."""
@@ -51,6 +51,6 @@ class Stop:
 
     def _heard(self, number: int, _: object) -> None:
         if not self._serving:
-            leave(number)
+            exit_at_once(number)
         self._serving = False
         self._loop.call_soon_threadsafe(self._asked.set)

@@ -8,12 +8,12 @@ import os
 import sys
 from pathlib import Path
 
-from dfhost.cli import collector
-from dfhost.cli.broken import Broken
+from dfhost.cli import gc_tuning
+from dfhost.cli.app_folder import database_file, open_folder, working_in
+from dfhost.cli.app_output import AppOutput, app_log_level
 from dfhost.cli.console import Console
-from dfhost.cli.folder import database_file, open_folder, working_in
-from dfhost.cli.signals import Stop
-from dfhost.cli.users import UserOutput, user_level
+from dfhost.cli.database_failure import DatabaseFailure
+from dfhost.cli.signals import StopSignals
 from dfhost.settings import Settings, enter_environment
 
 DEFAULT_PORT = 7071
@@ -28,7 +28,7 @@ def start(options: argparse.Namespace) -> int:
     enter_environment({"WEBSITE_HOSTNAME": f"localhost:{port}"})
     place = _place(database)
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
-    said = UserOutput(console, user_level(settings.log_levels, options.verbose, options.quiet))
+    said = AppOutput(console, app_log_level(settings.log_levels, options.verbose, options.quiet))
     with console, said, working_in(root):
         asyncio.run(_serve(root, settings, database, place, port, address, console))
     return 0
@@ -43,17 +43,17 @@ async def _serve(
     address: str,
     console: Console,
 ) -> None:
-    stop = Stop()
-    broken = Broken()
-    collector.pause()
+    stop = StopSignals()
+    broken = DatabaseFailure()
+    gc_tuning.pause()
     # By far the slowest imports: mistakes in the settings are told before them, and ctrl-C is heard.
-    from dfhost.cli.listing import listing
+    from dfhost.cli.function_listing import function_listing
     from dfhost.host import Host
 
     def ready(host: Host) -> None:
-        collector.resume()
+        gc_tuning.resume()
         console.name_width(max((len(function.name) for function in host.app.functions), default=0))
-        console.write(listing(host.app, host.url, settings.route_prefix, place, console.style))
+        console.write(function_listing(host.app, host.url, settings.route_prefix, place, console.style))
         for note in (*settings.notes, *host.notes):
             console.note(note)
         if console.verbose and settings.without_effect:
@@ -67,7 +67,7 @@ async def _serve(
         database=database,
         port=port,
         address=address,
-        journal=console,
+        log=console,
         on_failure=broken.happened,
         on_ready=ready,
     ) as host:

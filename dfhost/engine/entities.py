@@ -38,7 +38,7 @@ def is_entity_id(instance_id: str) -> bool:
     return instance_id.startswith("@") and "@" in instance_id[1:]
 
 
-class PostMarks:
+class MessageSorter:
     """The marks by which an entity keeps one sender's messages in order: each names the one before it.
 
     A mark is the time of sending; a second message of the same moment gets one tick more (recorded).
@@ -101,7 +101,7 @@ def response(result: str, is_error: bool) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EntityResponse:
     """What an orchestration that called an entity hears: an event named `request_id` with `text`."""
 
     instance_id: str
@@ -111,7 +111,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class EntityBatch:
     """One run of an entity over the operations that had arrived."""
 
     entity: EntityId
@@ -120,16 +120,16 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchResult:
+class EntityBatchResult:
     """`state` is the text to store (``null`` once destroyed); `failures` one line for each that raised."""
 
     exists: bool
     state: str | None
-    answers: tuple[Answer, ...]
+    answers: tuple[EntityResponse, ...]
     failures: tuple[str, ...] = ()
 
 
-def batch(entity_id: str, exists: bool, state: str | None, requests: Sequence[str]) -> Batch:
+def build_batch(entity_id: str, exists: bool, state: str | None, requests: Sequence[str]) -> EntityBatch:
     """The entity trigger for these requests. `exists`, `state`: what the last batch has left, if there was one.
 
     A destroyed entity comes with the state ``null`` and as not existing (recorded).
@@ -146,10 +146,10 @@ def batch(entity_id: str, exists: bool, state: str | None, requests: Sequence[st
         f'"exists":{"true" if exists else "false"},'
         f'"state":{"null" if state is None else quote(state)},"batch":[{operations}]}}'
     )
-    return Batch(entity, trigger, parsed)
+    return EntityBatch(entity, trigger, parsed)
 
 
-def conclude(work: Batch, text: str) -> BatchResult:
+def read_batch_reply(work: EntityBatch, text: str) -> EntityBatchResult:
     """Read the SDK's reply: one result an operation, in order. ValueError or KeyError if it is not one."""
     reply = json.loads(text)
     results = reply["results"]
@@ -159,21 +159,23 @@ def conclude(work: Batch, text: str) -> BatchResult:
             failed.append(f"{request['op']}: {json.loads(result['result'])}")
         if not request.get("signal"):
             answers.append(_answer(request, result["result"], result["isError"]))
-    return BatchResult(bool(reply["entityExists"]), reply["entityState"], tuple(answers), tuple(failed))
+    return EntityBatchResult(bool(reply["entityExists"]), reply["entityState"], tuple(answers), tuple(failed))
 
 
-def refuse(work: Batch, failure: Failure) -> BatchResult:
+def fail_batch(work: EntityBatch, failure: Failure) -> EntityBatchResult:
     """The entity function could not answer at all: every caller hears why, and the state stays as it was.
 
     The extension would run the batch again for ever, and everything behind it would wait.
     """
     text = json.dumps(clean(failure.text))
     answers = tuple(_answer(r, text, True) for r in work.requests if not r.get("signal"))
-    return BatchResult(False, None, answers, tuple(f"{r['op']}: {failure.text}" for r in work.requests))
+    return EntityBatchResult(False, None, answers, tuple(f"{r['op']}: {failure.text}" for r in work.requests))
 
 
-def _answer(request: dict[str, Any], result: str, is_error: bool) -> Answer:
-    return Answer(request["parent"], request["parentExecution"], request["id"], response(result, is_error))
+def _answer(request: dict[str, Any], result: str, is_error: bool) -> EntityResponse:
+    return EntityResponse(
+        request["parent"], request["parentExecution"], request["id"], response(result, is_error)
+    )
 
 
 def scheduler_state(exists: bool, state: str | None) -> str:
@@ -184,7 +186,7 @@ def scheduler_state(exists: bool, state: str | None) -> str:
 
 
 #: The custom status of an entity that exists; lists show no others (recorded).
-EXISTS = '{"entityExists":true}'
+ENTITY_EXISTS_STATUS = '{"entityExists":true}'
 
 
 def stored_exists(input: str | None) -> bool:

@@ -19,16 +19,16 @@ from typing import Protocol
 from dfhost.engine import actions as act
 from dfhost.engine import failures, payloads, versions
 from dfhost.engine import history as h
-from dfhost.engine.entities import PostMarks, entity_request
+from dfhost.engine.entities import MessageSorter, entity_request
 from dfhost.engine.history import Event
-from dfhost.engine.mixups import find_mixup
-from dfhost.engine.program import Decision, Leaf, NonDeterminism, Program
-from dfhost.engine.reply import Reply
+from dfhost.engine.interpreter import ActionInterpreter, Command, NonDeterminismError, SingleTask
+from dfhost.engine.replay_result import ReplayResult
+from dfhost.engine.task_id_conflicts import find_task_id_conflict
 
-Replay = Callable[[str], Reply]
+Replay = Callable[[str], ReplayResult]
 
 
-class Known(Protocol):
+class FunctionRegistry(Protocol):
     """What the app has; an unknown name fails the instance at once, with the names there are."""
 
     def refuse(self, kind: str, name: str) -> str | None:
@@ -37,7 +37,7 @@ class Known(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class EngineOptions:
     """The settings of host.json that show in an episode.
 
     The timer durations are the Azure Storage provider's; the SDK chunks longer timers by them.
@@ -53,20 +53,20 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class ScheduledActivity:
     task_id: int
     name: str
     input: str
 
 
 @dataclass(frozen=True, slots=True)
-class Timer:
+class ScheduledTimer:
     timer_id: int
     fire_at: str
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class ScheduledChild:
     """A child to start: `started` is its first event, ready for its inbox."""
 
     task_id: int
@@ -79,7 +79,7 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class EntityMessage:
     """A request to an entity, as the extension's RequestMessage."""
 
     entity_id: str
@@ -98,10 +98,10 @@ class Episode:
     status: str
     #: The events' texts as they are to be stored.
     texts: list[str] = field(default_factory=list)
-    activities: list[Activity] = field(default_factory=list)
-    timers: list[Timer] = field(default_factory=list)
-    children: list[Child] = field(default_factory=list)
-    operations: list[Operation] = field(default_factory=list)
+    activities: list[ScheduledActivity] = field(default_factory=list)
+    timers: list[ScheduledTimer] = field(default_factory=list)
+    children: list[ScheduledChild] = field(default_factory=list)
+    operations: list[EntityMessage] = field(default_factory=list)
     custom_status: str | None = None
     output: str | None = None
     details: str | None = None
@@ -114,7 +114,7 @@ class Episode:
         return self.status in ("Completed", "Failed")
 
 
-class Stir(IntEnum):
+class ReplayNeed(IntEnum):
     """How much an arrival stirs an execution."""
 
     NOTHING = 0  # it can lie in the inbox: nobody waits for it, or not for it alone
@@ -128,8 +128,8 @@ class Execution:
     def __init__(self, past: Iterable[Event] = ()) -> None:
         """`past`: the history as stored. A fresh execution has none; its first arrival is EXECUTION_STARTED."""
         self.past: list[Event] = []
-        self.program = Program()
-        self.reply: Reply | None = None
+        self.program = ActionInterpreter()
+        self.reply: ReplayResult | None = None
         self.instance_id = self.execution_id = self.name = ""
         self.parent_id: str | None = None
         self.version: str | None = None
@@ -137,7 +137,7 @@ class Execution:
         self._parent_json = "null"
         self._texts: list[str] = []
         self._missing: set[int | str] = set()
-        self._post_marks = PostMarks()
+        self._post_marks = MessageSorter()
         self._remember(past)
 
     # -- an episode ------------------------------------------------------------------------------------------
@@ -147,9 +147,9 @@ class Execution:
         arrived: Sequence[Event],
         at: str,
         replay: Replay,
-        known: Known,
-        options: Options,
-        stir: Stir = Stir.SDK,
+        known: FunctionRegistry,
+        options: EngineOptions,
+        stir: ReplayNeed = ReplayNeed.SDK,
     ) -> Episode:
         """Process what arrived, at the time `at` (ISO text).
 
@@ -167,7 +167,7 @@ class Execution:
         refusal = known.refuse("orchestrator", self.name) or refusal
         if refusal is not None:
             return self._fail(fresh, at, failures.orchestrator_failed(self.name, refusal), None)
-        if stir < Stir.SDK and self.reply is not None:
+        if stir < ReplayNeed.SDK and self.reply is not None:
             self._feed(fresh)
         else:
             reply = self._ask(fresh, replay, options)
@@ -178,15 +178,15 @@ class Execution:
                 return episode
             self.reply = reply
             self._expect()
-        return self._conclude(fresh, self.reply or Reply(), at, known, options)
+        return self._conclude(fresh, self.reply or ReplayResult(), at, known, options)
 
-    def _ask(self, fresh: list[Event], replay: Replay, options: Options) -> Reply:
+    def _ask(self, fresh: list[Event], replay: Replay, options: EngineOptions) -> ReplayResult:
         if self.input is not None and not self.input.strip():
             message = f"Exception while executing function: {self.name}"
-            return Reply(crash=failures.Failure("", message, message, ""))
+            return ReplayResult(crash=failures.Failure("", message, message, ""))
         return replay(self.trigger(fresh, options))
 
-    def _follow(self, reply: Reply, fresh: list[Event]) -> tuple[str, str | None] | None:
+    def _follow(self, reply: ReplayResult, fresh: list[Event]) -> tuple[str, str | None] | None:
         """Bring the program up to date; a failure's reason and details if that cannot be."""
         if reply.crash is not None:
             if reply.crash.type_name:
@@ -199,19 +199,26 @@ class Execution:
             return failures.orchestrator_failed(self.name, problem)
         try:
             if self.reply is None or not self.program.extend(reply.actions):
-                self.program = Program(reply.actions)
+                self.program = ActionInterpreter(reply.actions)
                 self._feed(self.past)
             self._feed(fresh)
-        except NonDeterminism as error:
+        except NonDeterminismError as error:
             return str(error), None
-        mixup = find_mixup(self.program, reply)
+        mixup = find_task_id_conflict(self.program, reply)
         return failures.orchestrator_failed(self.name, mixup) if mixup else None
 
     def _feed(self, fresh: list[Event]) -> None:
         for event in fresh:
             self.program.feed(event)
 
-    def _conclude(self, fresh: list[Event], reply: Reply, at: str, known: Known, options: Options) -> Episode:
+    def _conclude(
+        self,
+        fresh: list[Event],
+        reply: ReplayResult,
+        at: str,
+        known: FunctionRegistry,
+        options: EngineOptions,
+    ) -> Episode:
         program = self.program
         status = "Suspended" if program.is_suspended else "Running"
         episode = Episode(events=list(fresh), status=status)
@@ -238,7 +245,7 @@ class Execution:
         episode.texts = self._add(episode.events)
         return episode
 
-    def _complete(self, episode: Episode, reply: Reply, at: str) -> None:
+    def _complete(self, episode: Episode, reply: ReplayResult, at: str) -> None:
         program = self.program
         if reply.error is not None:
             episode.status = "Failed"
@@ -283,7 +290,7 @@ class Execution:
     # -- what starts -----------------------------------------------------------------------------------------
 
     def _record(
-        self, decision: Decision, episode: Episode, at: str, known: Known, options: Options
+        self, decision: Command, episode: Episode, at: str, known: FunctionRegistry, options: EngineOptions
     ) -> str | None:
         """Turn a decision into its event and its work. A sentence if it can never start."""
         leaf, task_id = decision.leaf, decision.id
@@ -291,7 +298,7 @@ class Execution:
             assert decision.fire_at is not None
             episode.events.append(h.timer_created(at, task_id, decision.fire_at))
             if not leaf.action.get("isCanceled"):
-                episode.timers.append(Timer(task_id, decision.fire_at))
+                episode.timers.append(ScheduledTimer(task_id, decision.fire_at))
         elif decision.kind == h.TASK_SCHEDULED:
             return self._record_activity(decision, episode, at, known, options)
         elif decision.kind == h.SUB_ORCHESTRATION_CREATED:
@@ -301,7 +308,7 @@ class Execution:
         return None
 
     def _record_activity(
-        self, decision: Decision, episode: Episode, at: str, known: Known, options: Options
+        self, decision: Command, episode: Episode, at: str, known: FunctionRegistry, options: EngineOptions
     ) -> str | None:
         action = decision.leaf.action
         if decision.leaf.kind == act.CALL_HTTP:
@@ -312,11 +319,11 @@ class Execution:
                 return refusal
         stored = f"[{quote(input)}]" if options.store_inputs else None
         episode.events.append(h.task_scheduled(at, decision.id, name, stored))
-        episode.activities.append(Activity(decision.id, name, input))
+        episode.activities.append(ScheduledActivity(decision.id, name, input))
         return None
 
     def _record_child(
-        self, decision: Decision, episode: Episode, at: str, known: Known, options: Options
+        self, decision: Command, episode: Episode, at: str, known: FunctionRegistry, options: EngineOptions
     ) -> str | None:
         action = decision.leaf.action
         name = action["functionName"]
@@ -361,10 +368,14 @@ class Execution:
         episode.events.append(
             h.sub_orchestration_created(at, decision.id, name, child_id, action.get("version"), stored)
         )
-        episode.children.append(Child(decision.id, child_id, execution_id, name, version, encoded, started))
+        episode.children.append(
+            ScheduledChild(decision.id, child_id, execution_id, name, version, encoded, started)
+        )
         return None
 
-    def _record_operation(self, decision: Decision, episode: Episode, at: str, known: Known) -> str | None:
+    def _record_operation(
+        self, decision: Command, episode: Episode, at: str, known: FunctionRegistry
+    ) -> str | None:
         action = decision.leaf.action
         entity_id = action["instanceId"]
         if refusal := known.refuse("entity", entity_id[1:].partition("@")[0]):
@@ -385,7 +396,7 @@ class Execution:
         if not signal:
             self.program.name_call(decision.id, request_id)
         episode.events.append(h.event_sent(at, decision.id, entity_id, "op", request))
-        episode.operations.append(Operation(entity_id, request))
+        episode.operations.append(EntityMessage(entity_id, request))
         return None
 
     # -- continuing as new -----------------------------------------------------------------------------------
@@ -408,7 +419,7 @@ class Execution:
 
     # -- what an arrival stirs -------------------------------------------------------------------------------
 
-    def note(self, event: Event) -> Stir:
+    def note(self, event: Event) -> ReplayNeed:
         """Look at one arrival, once, before the episode that will process it.
 
         Replays are what costs, so they are held back while the SDK itself says that its generator is parked
@@ -416,29 +427,31 @@ class Execution:
         """
         reply, program = self.reply, self.program
         if reply is None or event.kind not in _ENDS:
-            return Stir.SDK
+            return ReplayNeed.SDK
         leaf = program.open.get(event.key)
         retries = leaf is not None and leaf.kind in act.WITH_RETRY
         if reply.ended:
             self._missing.discard(event.key)
-            return Stir.HOST if retries or not self._missing or not program.at_rest else Stir.NOTHING
+            return (
+                ReplayNeed.HOST if retries or not self._missing or not program.at_rest else ReplayNeed.NOTHING
+            )
         if reply.awaited is None or program.is_suspended or not program.all_started:
-            return Stir.SDK
+            return ReplayNeed.SDK
         failed = event.kind in h.FAILURES
         if leaf is None:
             key: int | str = event.key
             if event.kind != h.EVENT_RAISED:
-                return Stir.NOTHING  # the end of something that was cancelled or is not known any more
+                return ReplayNeed.NOTHING  # the end of something that was cancelled or is not known any more
         elif retries and (failed or (leaf.retrying and not self._exhausted(leaf))):
-            return Stir.HOST  # first comes the retry's timer, or its next attempt
+            return ReplayNeed.HOST  # first comes the retry's timer, or its next attempt
         else:
             key = leaf.first_id
         if key not in self._missing:
-            return Stir.NOTHING
+            return ReplayNeed.NOTHING
         self._missing.discard(key)
         if failed or not self._missing or not reply.awaited.all or (leaf is not None and leaf.retrying):
-            return Stir.SDK
-        return Stir.NOTHING
+            return ReplayNeed.SDK
+        return ReplayNeed.NOTHING
 
     def _expect(self) -> None:
         """What must arrive before the newest reply can change."""
@@ -449,19 +462,19 @@ class Execution:
             self._missing = set(self.reply.awaited.keys) if self.reply.awaited else set()
 
     @staticmethod
-    def _exhausted(leaf: Leaf) -> bool:
+    def _exhausted(leaf: SingleTask) -> bool:
         return bool(leaf.attempt >= leaf.action["retryOptions"]["maxNumberOfAttempts"])
 
     # -- the trigger -----------------------------------------------------------------------------------------
 
-    def trigger(self, fresh: Sequence[Event], options: Options) -> str:
+    def trigger(self, fresh: Sequence[Event], options: EngineOptions) -> str:
         """The orchestration trigger's JSON (OrchestrationContextToString of the extension; recorded)."""
         texts = [*self._texts, *(event.text for event in fresh)]
         if not fresh:  # a generation's first invocation: nothing has been played yet
             texts = [h.unplayed(text) for text in texts]
         return self._trigger(texts, bool(fresh and self._texts), options)
 
-    def _trigger(self, texts: Sequence[str], is_replaying: bool, options: Options) -> str:
+    def _trigger(self, texts: Sequence[str], is_replaying: bool, options: EngineOptions) -> str:
         return (
             f'{{"history":[{",".join(texts)}],"input":{self.input or "null"},'
             f'"instanceId":{quote(self.instance_id)},"isReplaying":{"true" if is_replaying else "false"},'
@@ -471,17 +484,17 @@ class Execution:
             f'"defaultHttpAsyncRequestSleepTimeMillseconds":{options.async_request_sleep_ms}}}'
         )
 
-    def recall(self, replay: Replay, options: Options) -> None:
+    def recall(self, replay: Replay, options: EngineOptions) -> None:
         """Replay the past alone, so that an execution which was read back can be asked what it waits for.
 
         Where that cannot be (the code has changed), it goes on knowing nothing: the next episode will tell.
         """
         reply = replay(self._trigger(self._texts, True, options))
-        program = Program(reply.actions)
+        program = ActionInterpreter(reply.actions)
         try:
             for event in self.past:
                 program.feed(event)
-        except NonDeterminism:
+        except NonDeterminismError:
             return
         if reply.crash is None:
             self.program, self.reply = program, reply

@@ -13,14 +13,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from dfhost.app.client import WEBHOOKS
 from dfhost.app.functions import App, Function
-from dfhost.app.messages import Reply
-from dfhost.app.run import run
+from dfhost.app.http_messages import HttpReply
+from dfhost.app.invoke import invoke_function
 from dfhost.app.threads import UserThreads
-from dfhost.app.triggers import trigger_data
+from dfhost.app.trigger_data import trigger_data
+from dfhost.host_log import HostLog
 from dfhost.http.routes import RouteTable
-from dfhost.journal import Journal
+from dfhost.management.urls import WEBHOOKS
 
 _JSON = ("Content-Type", "application/json; charset=utf-8")
 
@@ -33,19 +33,19 @@ class Admin:
         app: App,
         routes: RouteTable[Function],
         threads: UserThreads,
-        journal: Journal,
+        log: HostLog,
         mount_of: Callable[[str], tuple[int, Callable[..., Awaitable[Any]]] | None],
     ) -> None:
         self._app = app
         self._urls = {route.name: f"/{route.template}" for route in routes.routes}
         self._methods = {route.name: sorted(route.methods) for route in routes.routes}
         self._threads = threads
-        self._journal = journal
+        self._log = log
         self._mount_of = mount_of
         self._started = time.monotonic()
         self._calls: set[asyncio.Task[Any]] = set()
 
-    async def handle(self, method: str, path: str, body: bytes, origin: str) -> Reply:
+    async def handle(self, method: str, path: str, body: bytes, origin: str) -> HttpReply:
         """`path`: decoded, what follows ``/admin/``."""
         parts = path.rstrip("/").split("/")
         area, rest = parts[0].lower(), parts[1:]
@@ -53,7 +53,7 @@ class Admin:
             if rest[0].lower() == "status" and method == "GET":
                 return _json(200, self._status())
             if rest[0].lower() == "ping" and method in ("GET", "POST"):
-                return Reply(200, [])
+                return HttpReply(200, [])
         if area == "functions" and len(rest) <= 1:
             if not rest and method == "GET":
                 return _json(200, [self._described(function, origin) for function in self._app.functions])
@@ -62,9 +62,9 @@ class Admin:
                 return _json(200, self._described(function, origin))
             if function is not None and method == "POST":
                 return await self._run(function, body, origin)
-        return Reply(404, [])
+        return HttpReply(404, [])
 
-    def home(self, origin: str) -> Reply:
+    def home(self, origin: str) -> HttpReply:
         """What runs here, on one short page: what a browser can open as links, the rest as commands and names."""
         sections = {
             "HTTP": [self._door(function, origin) for function in self._app.http_functions],
@@ -84,7 +84,7 @@ class Admin:
             f'{lists}<p><a href="{WEBHOOKS}/instances">Instances</a> · '
             '<a href="/admin/host/status">Status</a></p>\n'
         )
-        return Reply(200, [("Content-Type", "text/html; charset=utf-8")], page.encode())
+        return HttpReply(200, [("Content-Type", "text/html; charset=utf-8")], page.encode())
 
     def _door(self, function: Function, origin: str) -> str:
         methods, url = self._methods[function.name], self._urls[function.name]
@@ -118,7 +118,7 @@ class Admin:
         }
 
     # -- running by hand -------------------------------------------------------------------------------------
-    async def _run(self, function: Function, body: bytes, origin: str) -> Reply:
+    async def _run(self, function: Function, body: bytes, origin: str) -> HttpReply:
         """202 once the call has begun; what becomes of it stands on the console, as with Core Tools."""
         try:
             text = _input_of(body)
@@ -139,12 +139,14 @@ class Admin:
             data, metadata = trigger_data(function, text)
         except ValueError as error:
             return _refusal(f"'{function.name}' cannot be run: {error}.")
-        call = asyncio.create_task(run(function, data, self._threads, self._journal, metadata=metadata))
+        call = asyncio.create_task(
+            invoke_function(function, data, self._threads, self._log, metadata=metadata)
+        )
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
-        return Reply(202, [])
+        return HttpReply(202, [])
 
-    async def _start(self, function: Function, text: str, origin: str) -> Reply:
+    async def _start(self, function: Function, text: str, origin: str) -> HttpReply:
         """An orchestrator is started as through the management API; JSON input is passed as it is."""
         try:
             json.loads(text)
@@ -156,7 +158,7 @@ class Admin:
             return _refusal("there is no task hub here to start an orchestrator in.")
         headers: Mapping[str, str] = {"Content-Type": "application/json"}
         answer = await mount[1]("POST", path[mount[0] :], "", headers, text.encode(), origin)
-        return Reply(answer.status, list(answer.headers.items()), answer.body)
+        return HttpReply(answer.status, list(answer.headers.items()), answer.body)
 
 
 def _version() -> str:
@@ -183,11 +185,11 @@ def _input_of(body: bytes) -> str:
     return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
 
 
-def _json(status: int, value: Any) -> Reply:
-    return Reply(status, [_JSON], json.dumps(value, ensure_ascii=False).encode())
+def _json(status: int, value: Any) -> HttpReply:
+    return HttpReply(status, [_JSON], json.dumps(value, ensure_ascii=False).encode())
 
 
-def _refusal(sentence: str) -> Reply:
+def _refusal(sentence: str) -> HttpReply:
     return _json(400, {"Message": sentence})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from multidict import CIMultiDict
 
-from dfhost.app.messages import Reply
+from dfhost.app.http_messages import HttpReply
 
 
 class Cors:
@@ -17,13 +17,13 @@ class Cors:
         self._origins = {origin.rstrip("/").lower() for origin in origins}
         self._credentials = credentials
 
-    def preflight(self, request: web.BaseRequest) -> Reply | None:
+    def preflight(self, request: web.BaseRequest) -> HttpReply | None:
         headers = request.headers
         asked = headers.get("Access-Control-Request-Method")
         if request.method != "OPTIONS" or asked is None or not self._allows(headers.get("Origin", "")):
             return None
         wanted = headers.get("Access-Control-Request-Headers")
-        return Reply(
+        return HttpReply(
             204,
             [("Access-Control-Allow-Methods", asked)]
             + ([("Access-Control-Allow-Headers", wanted)] if wanted else []),

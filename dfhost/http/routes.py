@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from dfhost.http.templates import Template, parse
+from dfhost.http.route_templates import RouteTemplate, parse
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class Route(Generic[T]):
     name: str
     template: str
     methods: frozenset[str]
-    parsed: Template
+    parsed: RouteTemplate
     target: T
 
     def takes(self, method: str) -> bool:
@@ -103,7 +103,7 @@ def _filled(template: str, path: str) -> str:
     return "/".join(parts)
 
 
-def _sample(template: Template) -> str | None:
+def _sample(template: RouteTemplate) -> str | None:
     """A path that the template matches, or None where its constraints do not let us guess one."""
     for filler in ("x", "1", "2000-01-01", "true", "00000000-0000-0000-0000-000000000000"):
         path = "/".join(

@@ -22,29 +22,29 @@ from typing import Any, Protocol
 from aiohttp import web
 from multidict import CIMultiDict
 
-from dfhost.app.functions import App, Function, Result
+from dfhost.app.functions import App, Function, InvocationResult
+from dfhost.app.http_messages import HttpReply, http_reply, request_datum
+from dfhost.app.http_streaming import StreamingWebApp, across
 from dfhost.app.invocation import Invocation
-from dfhost.app.messages import Reply, reply_of, request_datum
-from dfhost.app.run import run
+from dfhost.app.invoke import invoke_function
 from dfhost.app.signature import streams
 from dfhost.app.threads import UserThreads
-from dfhost.app.web import WebApp, across
 from dfhost.engine.failures import Failure
 from dfhost.errors import AppError, HostError, PortInUse
+from dfhost.host_log import HostLog
 from dfhost.http.admin import Admin
-from dfhost.http.answers import words_of
 from dfhost.http.cors import Cors
+from dfhost.http.route_templates import InvalidRouteTemplate
 from dfhost.http.routes import RouteTable, decode_path
-from dfhost.http.streams import Exchange
-from dfhost.http.templates import BadTemplate
-from dfhost.journal import Journal
+from dfhost.http.streams import StreamedExchange
+from dfhost.management.responses import sentence_in
 
 _log = logging.getLogger("dfhost.http")
 _REFUSALS = 50  # requests that are told of
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110: what a header may be called
 
 
-class Answer(Protocol):
+class MountResponse(Protocol):
     """What a mount answers."""
 
     @property
@@ -56,7 +56,7 @@ class Answer(Protocol):
 
 
 # (method, raw path behind the prefix, raw query, headers that ignore case, body, origin as the client used it)
-Mount = Callable[[str, str, str, Mapping[str, str], bytes, str], Coroutine[Any, Any, Answer]]
+Mount = Callable[[str, str, str, Mapping[str, str], bytes, str], Coroutine[Any, Any, MountResponse]]
 
 
 class Server:
@@ -70,7 +70,7 @@ class Server:
         self,
         app: App,
         threads: UserThreads,
-        journal: Journal,
+        log: HostLog,
         host: str = "127.0.0.1",
         port: int = 7071,
         *,
@@ -84,12 +84,12 @@ class Server:
         self.port = port
         self.routes = _routes(app, route_prefix)
         self._threads = threads
-        self._journal = journal
+        self._log = log
         self._mounts: list[tuple[str, Mount]] = []
         self._cors = Cors(cors, cors_credentials) if cors else None
         self._timeout = timeout
-        self._web = WebApp(threads, journal) if streams() else None
-        self._admin = Admin(app, self.routes, threads, journal, self._mount_of)
+        self._web = StreamingWebApp(threads, log) if streams() else None
+        self._admin = Admin(app, self.routes, threads, log, self._mount_of)
         self._runner: web.ServerRunner | None = None
         self._draining = False
         self._running = 0
@@ -162,7 +162,7 @@ class Server:
             raise
         except Exception:  # a defect of ours: the caller gets no traceback, the log does
             _log.exception("%s %s", request.method, request.path)
-            reply = Reply(500, [])
+            reply = HttpReply(500, [])
         response = _response(reply)
         self._add_headers(request, response.headers)
         return response
@@ -172,13 +172,13 @@ class Server:
         if self._cors:
             self._cors.allow(request, headers)
 
-    async def _reply(self, request: web.BaseRequest) -> Reply | web.StreamResponse:
+    async def _reply(self, request: web.BaseRequest) -> HttpReply | web.StreamResponse:
         raw, _, query = _target(request).partition("?")
         if mount := self._mount_of(raw):
             prefix_length, handler = mount
             reply = await _mounted(request, handler, raw[prefix_length:], query)
             if reply.status == 400:
-                self._tell_of_refusal(request, raw, 400, words_of(reply.body))
+                self._tell_of_refusal(request, raw, 400, sentence_in(reply.body))
             return reply
         path = decode_path(raw)
         # /admin is the host's, whatever routes the app has (WebJobsRouter).
@@ -188,7 +188,7 @@ class Server:
         found = self.routes.find(request.method, path)
         if found is not None:
             if self._draining:
-                return Reply(503, [("Retry-After", "5")])
+                return HttpReply(503, [("Retry-After", "5")])
             route, values = found
             self._running += 1
             try:
@@ -202,33 +202,33 @@ class Server:
         if path == "/" and request.method in ("GET", "HEAD"):
             return self._admin.home(_origin(request))
         self._tell_of_refusal(request, raw, 404, self.routes.why_not(request.method, path))
-        return Reply(404, [])
+        return HttpReply(404, [])
 
     def _tell_of_refusal(self, request: web.BaseRequest, raw: str, status: int, why: str | None) -> None:
         """Once for each, of no more than somebody would read. A 404 itself says nothing, as on Azure."""
         refused = f"{request.method} {raw[:100]}"
         if why and (refused, why) not in self._refused and len(self._refused) < _REFUSALS:
             self._refused.add((refused, why))
-            self._journal.refused(refused, status, why)
+            self._log.refused(refused, status, why)
 
     async def _call(
         self, function: Function, request: web.BaseRequest, raw: str, query: str, values: Mapping[str, str]
-    ) -> Reply:
+    ) -> HttpReply:
         body = await _body(request)
         headers = request.headers
         if body and "Content-Length" not in headers and function.name not in self._told_of_chunks:
             self._told_of_chunks.add(function.name)
-            self._journal.note(
+            self._log.note(
                 f"{function.name}: a request came without Content-Length (in chunks); on Azure the Functions "
                 "host hands Python an empty body then."
             )
         url = f"{_origin(request)}{raw}" + (f"?{query}" if query else "")
         data = request_datum(request.method, url, headers.items(), query, values, body)
-        outcome = await run(
+        outcome = await invoke_function(
             function,
             data,
             self._threads,
-            self._journal,
+            self._log,
             invocation=_invocation(function, headers),
             timeout=self._timeout,
         )
@@ -236,10 +236,10 @@ class Server:
 
     async def _stream(
         self, function: Function, request: web.BaseRequest, raw: str, query: str, values: Mapping[str, str]
-    ) -> Reply | web.StreamResponse:
+    ) -> HttpReply | web.StreamResponse:
         assert self._web is not None
         home = asyncio.get_running_loop()
-        exchange = Exchange(
+        exchange = StreamedExchange(
             request, raw, decode_path(raw), query, lambda headers: self._add_headers(request, headers)
         )
         await _go_on(request)
@@ -255,21 +255,19 @@ class Server:
         finally:
             exchange.end()
         if exchange.response is None:
-            return Reply(500, [])
+            return HttpReply(500, [])
         if not exchange.complete:
             raise ConnectionResetError  # the client must see that something is missing
         return exchange.response
 
-    def _checked(self, function: Function, outcome: Result | Failure) -> Reply:
+    def _checked(self, function: Function, outcome: InvocationResult | Failure) -> HttpReply:
         if isinstance(outcome, Failure):
-            return Reply(500, [])
-        reply = reply_of(function, outcome)
+            return HttpReply(500, [])
+        reply = http_reply(function, outcome)
         for name, value in reply.headers:
             if not _TOKEN.fullmatch(name) or re.search(r"[\r\n\0]", value):
-                self._journal.note(
-                    f"{function.name}: the response header {name!r}: {value!r} cannot be sent."
-                )
-                return Reply(500, [])
+                self._log.note(f"{function.name}: the response header {name!r}: {value!r} cannot be sent.")
+                return HttpReply(500, [])
         return reply
 
     def _mount_of(self, raw: str) -> tuple[int, Mount] | None:
@@ -290,7 +288,7 @@ def _routes(app: App, prefix: str) -> RouteTable[Function]:
             raise AppError(f"{where}, but what begins with 'admin' belongs to the host.")
         try:
             table.add(function.name, template, function.trigger.get("methods") or (), function)
-        except BadTemplate as error:
+        except InvalidRouteTemplate as error:
             hint = ""
             if template.startswith("/") and table.prefix:
                 hint = ' Leave out its first slash, or set extensions.http.routePrefix to "" in host.json.'
@@ -328,13 +326,13 @@ def _invocation(function: Function, headers: Mapping[str, str]) -> Invocation | 
     return function.new_invocation(headers.get("traceparent", ""), headers.get("tracestate", ""))
 
 
-async def _mounted(request: web.BaseRequest, mount: Mount, path: str, query: str) -> Reply:
+async def _mounted(request: web.BaseRequest, mount: Mount, path: str, query: str) -> HttpReply:
     body = await _body(request)
     answer = await mount(request.method, path, query, request.headers, body, _origin(request))
-    return Reply(answer.status, list(answer.headers.items()), answer.body)
+    return HttpReply(answer.status, list(answer.headers.items()), answer.body)
 
 
-def _response(reply: Reply) -> web.Response:
+def _response(reply: HttpReply) -> web.Response:
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in reply.headers:
         # The length is that of the body, and how it is framed is between the two ends.

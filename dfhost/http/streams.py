@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 Prepare = Callable[[CIMultiDict[str]], None]
 
 
-class Exchange:
+class StreamedExchange:
     """`scope`, `receive` and `send` of one request. All of it lives on the server's loop."""
 
     def __init__(

@@ -4,8 +4,8 @@
 Nothing here writes a file; only `enter_environment` touches the process.
 """
 
-from dfhost.settings.local import enter_environment
+from dfhost.settings.local_settings import enter_environment
 from dfhost.settings.model import Settings
-from dfhost.settings.read import read_settings
+from dfhost.settings.reader import read_settings
 
 __all__ = ["Settings", "enter_environment", "read_settings"]

@@ -23,7 +23,7 @@ BUSY_SECONDS = 10.0
 _LOG_BYTES = 1024 * (4096 + 24)  # SQLite checkpoints after 1000 pages, each with a header
 
 
-class Lock:
+class DatabaseLock:
     """One host owns one file: an advisory lock on ``FILE.lock``, gone with the process however it ends."""
 
     def __init__(self, database: Path) -> None:
@@ -113,7 +113,7 @@ def check(database: Path) -> None:
         raise DatabaseError(f"{database} is a folder, not a database file.")
     # SQLite would open it, fail at the first write, and leave read-only files of its own beside it.
     if database.exists() and not os.access(database, os.W_OK):
-        raise DatabaseError(explain(sqlite3.OperationalError("readonly"), str(database)))
+        raise DatabaseError(explain_sqlite_error(sqlite3.OperationalError("readonly"), str(database)))
 
 
 def open_database(database: Path) -> sqlite3.Connection:
@@ -131,7 +131,7 @@ def open_database(database: Path) -> sqlite3.Connection:
             connection.execute("ROLLBACK")
             undo.pop_all()
     except sqlite3.Error as error:
-        raise DatabaseError(explain(error, str(database))) from None
+        raise DatabaseError(explain_sqlite_error(error, str(database))) from None
     return connection
 
 
@@ -177,7 +177,7 @@ def prepare(connection: sqlite3.Connection, label: str, journal: str = "MEMORY")
         connection.executescript(f"BEGIN; {_MIGRATIONS[step]}; PRAGMA user_version = {step + 1}; COMMIT;")
 
 
-def explain(error: sqlite3.Error, label: str) -> str:
+def explain_sqlite_error(error: sqlite3.Error, label: str) -> str:
     """What SQLite's error means for the person at the terminal."""
     text = str(error)
     if "not a database" in text or "malformed" in text:

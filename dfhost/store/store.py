@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from dfhost.engine.entities import Answer, is_entity_id
-from dfhost.engine.execution import Activity, Child, Operation, Timer
+from dfhost.engine.entities import EntityResponse, is_entity_id
+from dfhost.engine.execution import EntityMessage, ScheduledActivity, ScheduledChild, ScheduledTimer
 from dfhost.engine.history import Event
-from dfhost.engine.rewinding import rewound
+from dfhost.engine.rewind import rewind_history
 from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
 from dfhost.store import database as db
 from dfhost.store.writer import Writer
@@ -33,7 +33,7 @@ _COLUMNS = (
 )
 
 
-class Row(NamedTuple):
+class InstanceRow(NamedTuple):
     """An instance as stored; times are ISO texts."""
 
     instance_id: str
@@ -62,7 +62,7 @@ class Row(NamedTuple):
         return self.parent_id, self.parent_execution, self.parent_task
 
 
-class Letter(NamedTuple):
+class InboxMessage(NamedTuple):
     """One entry of an inbox: a history event, or a request to an entity.
 
     What ends a task names the execution it is for; the empty `execution_id` means whichever there is.
@@ -74,30 +74,30 @@ class Letter(NamedTuple):
     execution_id: str = ""
     #: The text's event, where the sender had it at hand, and the instance that begins with it; not stored here.
     event: Event | None = None
-    born: Row | None = None
+    born: InstanceRow | None = None
 
 
-class Gone(NamedTuple):
+class InstanceRemoved(NamedTuple):
     """News of an instance that was ended or purged from outside."""
 
     instance_id: str
 
 
-News = Letter | Gone
+StoreEvent = InboxMessage | InstanceRemoved
 
 
-class Work(NamedTuple):
+class ActivityWorkItem(NamedTuple):
     """An activity that waits for a worker."""
 
     instance_id: str
     execution_id: str
-    activity: Activity
+    activity: ScheduledActivity
 
 
-class Result(NamedTuple):
+class ActivityResult(NamedTuple):
     """What an activity came to: `event` is its TaskCompleted or TaskFailed."""
 
-    work: Work
+    work: ActivityWorkItem
     event: Event
 
 
@@ -109,12 +109,12 @@ class DueTimer(NamedTuple):
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredInstance:
     """All that a worker needs to go on with an instance."""
 
-    row: Row
+    row: InstanceRow
     history: list[str]
-    inbox: list[Letter]
+    inbox: list[InboxMessage]
     awake: bool
 
 
@@ -137,19 +137,19 @@ class EpisodeRecord:
     output: str | None = None
     keeps_output: bool = True
     custom_status: str | None = None
-    activities: Sequence[Activity] = ()
-    timers: Sequence[Timer] = ()
+    activities: Sequence[ScheduledActivity] = ()
+    timers: Sequence[ScheduledTimer] = ()
     fired: Sequence[str] = ()
-    children: Sequence[Child] = ()
+    children: Sequence[ScheduledChild] = ()
     #: The event for a child that was refused, since an instance of its id lives (its status).
-    refusal: Callable[[Child, str], str] = lambda child, status: ""
-    operations: Sequence[Operation] = ()
+    refusal: Callable[[ScheduledChild, str], str] = lambda child, status: ""
+    operations: Sequence[EntityMessage] = ()
     news: Sequence[tuple[str, str, str]] = ()
     next_execution: str | None = None
     next_input: str | None = None
 
 
-class EpisodeLost(WrongState):
+class EpisodeDiscarded(WrongState):
     """The instance was terminated, replaced or purged while the episode ran: forget it."""
 
     def __init__(self) -> None:
@@ -161,8 +161,8 @@ class Store:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._outbox: list[News] = []
-        self._lock: db.Lock | None = None
+        self._outbox: list[StoreEvent] = []
+        self._lock: db.DatabaseLock | None = None
         self._guard: threading.Lock | None = None
 
     def open(self) -> None:
@@ -174,7 +174,7 @@ class Store:
                 self._reader, self._guard = connection, threading.Lock()
             else:
                 db.check(self.path)
-                self._lock = db.Lock(self.path)
+                self._lock = db.DatabaseLock(self.path)
                 undo.callback(self._lock.release)
                 connection = undo.enter_context(closing(db.open_database(self.path)))
                 self._reader = undo.enter_context(closing(db.connect(str(self.path), durable=True)))
@@ -199,9 +199,9 @@ class Store:
         """`tell` hears, once, that the file can no longer be written."""
         self._writer.on_failure = tell
 
-    def on_news(
+    def subscribe(
         self,
-        deliver: Callable[[Sequence[News]], None],
+        deliver: Callable[[Sequence[StoreEvent]], None],
         settled: Callable[[bool], None] = lambda committed: None,
     ) -> None:
         """`deliver` gets every letter, in the loop and in the order in which they are written.
@@ -211,7 +211,7 @@ class Store:
         """
         self._writer.announce, self._writer.settled = deliver, settled
 
-    def _outgoing(self, written: bool) -> list[News]:
+    def _outgoing(self, written: bool) -> list[StoreEvent]:
         news, self._outbox = self._outbox, []
         return news if written else []
 
@@ -239,11 +239,11 @@ class Store:
             finally:
                 reader.execute("COMMIT")
 
-    def row(self, instance_id: str) -> Row | None:
+    def row(self, instance_id: str) -> InstanceRow | None:
         with self._reading() as reader:
             found = reader.execute(f"SELECT {_COLUMNS} FROM instances WHERE instance_id = ?", (instance_id,))
             values = found.fetchone()
-        return Row(*values) if values else None
+        return InstanceRow(*values) if values else None
 
     def rows(
         self,
@@ -257,7 +257,7 @@ class Store:
         updated_from: str | None = None,
         updated_to: str | None = None,
         custom_status: str | None = None,
-    ) -> list[Row]:
+    ) -> list[InstanceRow]:
         """Ordered by id; bounds inclusive. A prefix narrows the range of ids that is looked at."""
         where, values = _conditions(statuses, created_from, created_to, updated_from, updated_to)
         where.append("instance_id > ?")
@@ -272,7 +272,7 @@ class Store:
             values.append(prefix + "\U0010ffff")
         sql = f"SELECT {_COLUMNS} FROM instances WHERE {' AND '.join(where)} ORDER BY instance_id LIMIT ?"
         with self._reading() as reader:
-            return [Row(*values) for values in reader.execute(sql, (*values, limit))]
+            return [InstanceRow(*values) for values in reader.execute(sql, (*values, limit))]
 
     def history(self, instance_id: str) -> list[str]:
         """The events so far, then those that wait in the inbox."""
@@ -282,7 +282,7 @@ class Store:
                 *_texts(reader, "inbox", instance_id),
             ]
 
-    def stored(self, instance_id: str) -> Stored | None:
+    def stored(self, instance_id: str) -> StoredInstance | None:
         with self._snapshot() as reader:
             found = reader.execute(
                 f"SELECT {_COLUMNS}, awake FROM instances WHERE instance_id = ?", (instance_id,)
@@ -294,9 +294,9 @@ class Store:
                 "SELECT instance_id, seq, event, execution_id FROM inbox WHERE instance_id = ? ORDER BY seq",
                 (instance_id,),
             )
-            letters = [Letter(*values) for values in inbox]
+            letters = [InboxMessage(*values) for values in inbox]
             history = list(_texts(reader, "history", instance_id))
-            return Stored(Row(*row), history, letters, bool(awake))
+            return StoredInstance(InstanceRow(*row), history, letters, bool(awake))
 
     def awake(self) -> list[str]:
         """The instances and entities that have something to do, oldest news first."""
@@ -307,14 +307,14 @@ class Store:
             )
             return list(dict.fromkeys(values[0] for values in found))
 
-    def unfinished_work(self) -> list[Work]:
+    def unfinished_work(self) -> list[ActivityWorkItem]:
         """Every activity without a result, in the order it was scheduled."""
         with self._reading() as reader:
             found = reader.execute(
                 "SELECT instance_id, execution_id, task_id, name, input FROM activities "
                 "ORDER BY created_at, instance_id, task_id"
             )
-            return [Work(i, e, Activity(t, n, x)) for i, e, t, n, x in found]
+            return [ActivityWorkItem(i, e, ScheduledActivity(t, n, x)) for i, e, t, n, x in found]
 
     def work_of(self, instance_id: str) -> list[tuple[int, str, str, str]]:
         """(task id, name, input, since) of the instance's activities without a result."""
@@ -333,7 +333,7 @@ class Store:
     # -- instances -------------------------------------------------------------------------------------------
 
     def start_instance(
-        self, row: Row, event: Callable[[int], str], replaces_live: bool
+        self, row: InstanceRow, event: Callable[[int], str], replaces_live: bool
     ) -> asyncio.Future[None]:
         """The instance is Pending, its start in its inbox. InstanceExists if one of its id lives.
 
@@ -353,7 +353,9 @@ class Store:
 
         return self._writer.submit(operation)
 
-    def deliver(self, instance_id: str, event: str, allowed: Callable[[Row], None]) -> asyncio.Future[None]:
+    def deliver(
+        self, instance_id: str, event: str, allowed: Callable[[InstanceRow], None]
+    ) -> asyncio.Future[None]:
         """The event is in the inbox of a living instance. InstanceNotFound, or what `allowed` raises."""
 
         def operation(cursor: sqlite3.Cursor) -> None:
@@ -373,8 +375,8 @@ class Store:
         status: str,
         output: str | None,
         events: Sequence[str],
-        allowed: Callable[[Row], None],
-        tell_parent: Callable[[Row], str | None],
+        allowed: Callable[[InstanceRow], None],
+        tell_parent: Callable[[InstanceRow], str | None],
     ) -> asyncio.Future[None]:
         """The instance has ended, whatever it was doing; its open work is forgotten and its parent told."""
 
@@ -383,7 +385,7 @@ class Store:
             if row is None:
                 raise InstanceNotFound(instance_id)
             allowed(row)
-            self._outbox.append(Gone(instance_id))
+            self._outbox.append(InstanceRemoved(instance_id))
             base = _history_length(cursor, instance_id)
             _append(cursor, instance_id, base, events)
             _drop_work(cursor, instance_id)
@@ -399,16 +401,16 @@ class Store:
         return self._writer.submit(operation)
 
     def rewind(
-        self, instance_id: str, *, at: str, wake: str, allowed: Callable[[Row], None]
+        self, instance_id: str, *, at: str, wake: str, allowed: Callable[[InstanceRow], None]
     ) -> asyncio.Future[None]:
         """The instance runs again from its history without the failures, and so do its failed children.
 
         `wake` is the event that the innermost of them find in their inboxes.
         """
 
-        def rewind(cursor: sqlite3.Cursor, row: Row) -> None:
+        def rewind(cursor: sqlite3.Cursor, row: InstanceRow) -> None:
             past = list(_texts(cursor, "history", row.instance_id))
-            events, children = rewound(past, lambda child: _status(cursor, child) == "Failed")
+            events, children = rewind_history(past, lambda child: _status(cursor, child) == "Failed")
             cursor.execute("DELETE FROM history WHERE instance_id = ?", (row.instance_id,))
             _append(cursor, row.instance_id, 0, events)
             cursor.execute(
@@ -430,7 +432,7 @@ class Store:
 
         return self._writer.submit(operation)
 
-    def purge(self, instance_id: str, allowed: Callable[[Row], None]) -> asyncio.Future[int]:
+    def purge(self, instance_id: str, allowed: Callable[[InstanceRow], None]) -> asyncio.Future[int]:
         """Nothing is left of the instance; 1, or 0 if there was none."""
 
         def operation(cursor: sqlite3.Cursor) -> int:
@@ -439,7 +441,7 @@ class Store:
                 return 0
             allowed(row)
             _forget(cursor, instance_id)
-            self._outbox.append(Gone(instance_id))
+            self._outbox.append(InstanceRemoved(instance_id))
             return 1
 
         return self._writer.submit(operation)
@@ -455,7 +457,7 @@ class Store:
             gone = [found[0] for found in cursor.execute(sql, values).fetchall()]
             for instance_id in gone:
                 _forget(cursor, instance_id)
-            self._outbox += map(Gone, gone)
+            self._outbox += map(InstanceRemoved, gone)
             return len(gone)
 
         return self._writer.submit(operation)
@@ -526,9 +528,9 @@ class Store:
             (*values, episode.instance_id, episode.execution_id),
         )
         if cursor.rowcount == 0:
-            raise EpisodeLost
+            raise EpisodeDiscarded
 
-    def _start_child(self, cursor: sqlite3.Cursor, episode: EpisodeRecord, child: Child) -> None:
+    def _start_child(self, cursor: sqlite3.Cursor, episode: EpisodeRecord, child: ScheduledChild) -> None:
         status = _status(cursor, child.instance_id)
         if status is not None:
             if status not in FINISHED:
@@ -536,14 +538,14 @@ class Store:
                 self._post(cursor, episode.instance_id, refusal, episode.execution_id)
                 return
             _forget(cursor, child.instance_id)
-        row = Row(
+        row = InstanceRow(
             child.instance_id, child.execution_id, child.name, child.version, "Pending", child.input, None, None,
             episode.at, episode.at, episode.instance_id, episode.execution_id, child.task_id,
         )  # fmt: skip
         _insert_instance(cursor, row)
         self._post(cursor, child.instance_id, child.started.text, event=child.started, born=row)
 
-    def store_results(self, take: Callable[[], list[Result]]) -> None:
+    def store_results(self, take: Callable[[], list[ActivityResult]]) -> None:
         """Each result is in its orchestration's inbox, unless that has moved on without it. From any thread.
 
         `take` is asked for the results when their turn has come, so that those of the meantime come along.
@@ -558,7 +560,9 @@ class Store:
                 )
                 if cursor.rowcount:
                     self._seq += 1
-                    letters.append(Letter(work.instance_id, self._seq, event.text, work.execution_id, event))
+                    letters.append(
+                        InboxMessage(work.instance_id, self._seq, event.text, work.execution_id, event)
+                    )
             cursor.executemany("INSERT INTO inbox VALUES (?, ?, ?, ?)", [letter[:4] for letter in letters])
             self._outbox += letters
 
@@ -593,8 +597,8 @@ class Store:
         input: str,
         custom_status: str,
         consumed: int,
-        answers: Sequence[Answer],
-        event: Callable[[Answer], str],
+        answers: Sequence[EntityResponse],
+        event: Callable[[EntityResponse], str],
     ) -> asyncio.Future[None]:
         """The batch has happened: the state is stored, its requests are gone, the callers are answered."""
 
@@ -605,7 +609,7 @@ class Store:
                 (input, custom_status, at, at, entity_id),
             )
             if cursor.rowcount == 0:
-                raise EpisodeLost
+                raise EpisodeDiscarded
             cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (entity_id, consumed))
             for answer in answers:
                 self._tell(cursor, answer.instance_id, answer.execution_id, event(answer))
@@ -614,7 +618,9 @@ class Store:
 
     def _address_entity(self, cursor: sqlite3.Cursor, entity_id: str, request: str, at: str) -> None:
         if _status(cursor, entity_id) is None:
-            _insert_instance(cursor, Row(entity_id, "", entity_id, None, "Running", None, None, None, at, at))
+            _insert_instance(
+                cursor, InstanceRow(entity_id, "", entity_id, None, "Running", None, None, None, at, at)
+            )
         self._post(cursor, entity_id, request)
 
     # -- helpers that take the transaction -------------------------------------------------------------------
@@ -626,10 +632,10 @@ class Store:
         text: str,
         execution_id: str = "",
         event: Event | None = None,
-        born: Row | None = None,
+        born: InstanceRow | None = None,
     ) -> None:
         self._seq += 1
-        letter = Letter(instance_id, self._seq, text, execution_id, event, born)
+        letter = InboxMessage(instance_id, self._seq, text, execution_id, event, born)
         cursor.execute("INSERT INTO inbox VALUES (?, ?, ?, ?)", letter[:4])
         self._outbox.append(letter)
 
@@ -643,15 +649,15 @@ class Store:
             self._post(cursor, instance_id, text, execution_id)
 
 
-def _stirring(news: Sequence[News]) -> bool:
+def _stirring(news: Sequence[StoreEvent]) -> bool:
     """An orchestration may go on at once; an entity goes on after the commit."""
-    return any(isinstance(one, Letter) and not is_entity_id(one.instance_id) for one in news)
+    return any(isinstance(one, InboxMessage) and not is_entity_id(one.instance_id) for one in news)
 
 
-def _row(cursor: sqlite3.Cursor, instance_id: str) -> Row | None:
+def _row(cursor: sqlite3.Cursor, instance_id: str) -> InstanceRow | None:
     cursor.execute(f"SELECT {_COLUMNS} FROM instances WHERE instance_id = ?", (instance_id,))
     values = cursor.fetchone()
-    return Row(*values) if values else None
+    return InstanceRow(*values) if values else None
 
 
 def _status(cursor: sqlite3.Cursor, instance_id: str) -> str | None:
@@ -669,7 +675,7 @@ def _generation(cursor: sqlite3.Cursor, instance_id: str) -> int:
     return int(values[0] or 0) if values else 0
 
 
-def _insert_instance(cursor: sqlite3.Cursor, row: Row) -> None:
+def _insert_instance(cursor: sqlite3.Cursor, row: InstanceRow) -> None:
     cursor.execute(f"INSERT INTO instances ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 

@@ -19,13 +19,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from dfhost.errors import DatabaseError, HostError
-from dfhost.store.database import explain
+from dfhost.store.database import explain_sqlite_error
 
 T = TypeVar("T")
-Operation = Callable[[sqlite3.Cursor], T]
+WriteOperation = Callable[[sqlite3.Cursor], T]
 #: Called in the loop with the operation's result, or None and the reason why nothing happened.
 Then = Callable[[Any, "HostError | None"], None]
-_Entry = tuple[Operation[Any], Then]
+_Entry = tuple[WriteOperation[Any], Then]
 _Outcome = tuple[Any, "HostError | None"]
 
 # Seconds that a commit waits for what its news have stirred: a short replay and its way here take 1 to 2 ms, and what
@@ -72,14 +72,14 @@ class Writer:
             self._queue.put(None)
             self._thread.join()
 
-    def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
+    def submit(self, operation: WriteOperation[T]) -> asyncio.Future[T]:
         """Its result, once the commit behind it is on the disk. From the loop's thread."""
         assert self._loop is not None
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put((operation, partial(_settle, future)))
         return future
 
-    def post(self, operation: Operation[Any], then: Then) -> None:
+    def post(self, operation: WriteOperation[Any], then: Then) -> None:
         """Likewise, from any thread: `then` hears of the result."""
         self._queue.put((operation, then))
 
@@ -156,7 +156,7 @@ class Writer:
 
     def _explain(self, error: Exception) -> DatabaseError:
         if isinstance(error, sqlite3.Error):
-            return DatabaseError(explain(error, self._label))
+            return DatabaseError(explain_sqlite_error(error, self._label))
         return DatabaseError(
             f"dfhost failed while it wrote to {self._label}: {error!r}. Nothing was changed."
         )

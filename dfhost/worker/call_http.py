@@ -15,7 +15,7 @@ _TIMEOUT_SECONDS = 240  # the extension's client
 _CONTENT_HEADERS = ("content-type", "content-length")  # .NET keeps these apart from the response's headers
 
 
-class HttpFailure(Exception):
+class CallHttpError(Exception):
     """`reason` and `details` are those of the TaskFailed."""
 
     def __init__(self, reason: str, details: str) -> None:
@@ -31,7 +31,7 @@ async def call_http(request_text: str) -> str:
     request = json.loads(request_text)
     _check(request["uri"])
     if request.get("tokenSource"):
-        raise HttpFailure(
+        raise CallHttpError(
             "ManagedIdentityCredential authentication unavailable: no managed identity endpoint here.",
             "A tokenSource needs a managed identity, which this machine does not have.",
         )
@@ -60,12 +60,12 @@ async def call_http(request_text: str) -> str:
     except asyncio.TimeoutError:
         limit = f"HttpClient.Timeout of {_TIMEOUT_SECONDS} seconds"
         sentence = f"The request was canceled due to the configured {limit} elapsing."
-        raise HttpFailure(
+        raise CallHttpError(
             sentence, _exception("System.Threading.Tasks.TaskCanceledException", sentence)
         ) from None
     except (aiohttp.ClientError, ValueError) as error:
         sentence = _transport_sentence(error, request["uri"])
-        raise HttpFailure(sentence, _exception("System.Net.Http.HttpRequestException", sentence)) from None
+        raise CallHttpError(sentence, _exception("System.Net.Http.HttpRequestException", sentence)) from None
 
 
 def _check(uri: str) -> None:
@@ -80,7 +80,7 @@ def _check(uri: str) -> None:
 
 
 def _refuse(sentence: str, kind: str = "System.InvalidOperationException") -> None:
-    raise HttpFailure(sentence, f"Unhandled exception while executing task: {kind}: {sentence}")
+    raise CallHttpError(sentence, f"Unhandled exception while executing task: {kind}: {sentence}")
 
 
 def _headers(headers: Any) -> dict[str, str | list[str]]:

@@ -21,6 +21,6 @@ def now() -> str:
     return f"{text}.{nanoseconds // 1000:06d}Z"
 
 
-def moment_of(seconds: float) -> str:
+def timestamp_of(seconds: float) -> str:
     """The same text for a `time.time()`."""
     return timestamp(datetime.fromtimestamp(seconds, timezone.utc))

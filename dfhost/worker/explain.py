@@ -14,12 +14,12 @@ from typing import Any
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.entities import is_entity_id
-from dfhost.engine.program import Leaf, Node
-from dfhost.store.store import Row, Store
-from dfhost.worker import sentences
-from dfhost.worker.clock import moment_of
-from dfhost.worker.orchestrations import Runtime
-from dfhost.worker.sentences import Entry
+from dfhost.engine.interpreter import SingleTask, TaskNode
+from dfhost.store.store import InstanceRow, Store
+from dfhost.worker import explain_sentences
+from dfhost.worker.clock import timestamp_of
+from dfhost.worker.explain_sentences import Entry
+from dfhost.worker.orchestration_dispatcher import LoadedInstance
 from dfhost.worker.worker import Worker
 
 # Children and entities that are explained with who waits for them: of the instance itself, then one of each of those.
@@ -58,9 +58,9 @@ async def explain(
     }
     if is_entity_id(instance_id):
         told["waitsFor"] = _operations(instance_id, store, worker)
-        told["sentence"] = sentences.of_entity(told["waitsFor"])
+        told["sentence"] = explain_sentences.of_entity(told["waitsFor"])
     elif row.finished:
-        told["sentence"] = sentences.of_end(row)
+        told["sentence"] = explain_sentences.of_end(row)
     else:
         asked = None if runtime is None or runtime.busy else runtime
         events = [h.parse(text) for text in store.history(instance_id)]
@@ -69,7 +69,9 @@ async def explain(
         waiting, told["unclaimed"] = _events(asked, keys, events)
         told["waitsFor"] = [*_open_tasks(row, events, asked, keys, store, worker), *waiting]
         last = next((e for e in reversed(events) if e.kind == h.SUSPENDED), None)
-        told["sentence"] = sentences.of_instance(row, told, runtime, _timestamp(last.text) if last else "")
+        told["sentence"] = explain_sentences.of_instance(
+            row, told, runtime, _timestamp(last.text) if last else ""
+        )
         if deepest:
             others = [entry for entry in told["waitsFor"] if "instanceId" in entry and entry["awaited"]]
             for entry in others[:followed]:
@@ -81,16 +83,16 @@ async def explain(
 # -- what is waited for --------------------------------------------------------------------------------------
 
 
-def _awaited(asked: Runtime | None) -> Collection[int | str] | None:
+def _awaited(asked: LoadedInstance | None) -> Collection[int | str] | None:
     """The ids of the tasks and the names of the events that the code waits for; None if it does not say."""
     reply = asked.execution.reply if asked else None
     return reply.awaited.keys if reply is not None and reply.awaited is not None else None
 
 
 def _open_tasks(
-    row: Row,
+    row: InstanceRow,
     events: list[h.Event],
-    asked: Runtime | None,
+    asked: LoadedInstance | None,
     keys: Collection[int | str] | None,
     store: Store,
     worker: Worker,
@@ -130,17 +132,17 @@ def _open_tasks(
             yield entry
 
 
-def _activity(row: Row, event: h.Event, input: str | None, worker: Worker) -> Entry:
+def _activity(row: InstanceRow, event: h.Event, input: str | None, worker: Worker) -> Entry:
     state, since = worker.activities.state(row.instance_id, event.key)
     entry: Entry = {"kind": "activity", "name": event.name, "state": state}
     if input is not None:
-        entry["input"] = act.brief(input, sentences.BRIEF)
+        entry["input"] = act.brief(input, explain_sentences.BRIEF)
     if since is not None:
-        entry["since"] = moment_of(since)
+        entry["since"] = timestamp_of(since)
     return entry
 
 
-def _timer(due: str, leaf: Leaf | None, is_known: bool) -> Entry | None:
+def _timer(due: str, leaf: SingleTask | None, is_known: bool) -> Entry | None:
     """None for one that was cancelled: it is still in the history, and nobody waits for it."""
     if leaf is not None and leaf.retrying:
         return {"kind": "retry", "name": leaf.action["functionName"], "state": "waiting", "due": due}
@@ -148,7 +150,7 @@ def _timer(due: str, leaf: Leaf | None, is_known: bool) -> Entry | None:
 
 
 def _events(
-    asked: Runtime | None, keys: Collection[int | str] | None, past: list[h.Event]
+    asked: LoadedInstance | None, keys: Collection[int | str] | None, past: list[h.Event]
 ) -> tuple[list[Entry], list[Entry]]:
     """The external events that are waited for, and those that have come unasked."""
     if asked is None:
@@ -187,11 +189,11 @@ def _events(
     return told, [{"name": event.name, "since": _timestamp(event.text)} for event in unclaimed]
 
 
-def _name(wait: Leaf) -> str:
+def _name(wait: SingleTask) -> str:
     return str(wait.action["externalEventName"])
 
 
-def _held_back(asked: Runtime | None) -> list[Entry]:
+def _held_back(asked: LoadedInstance | None) -> list[Entry]:
     program = asked.execution.program if asked else None
     if program is None or (awaited := program.awaited()) is None:
         return []
@@ -199,8 +201,8 @@ def _held_back(asked: Runtime | None) -> list[Entry]:
     return [{"action": act.describe(action), "behind": behind, "why": why} for action in program.held_back()]
 
 
-def _progress(awaited: Node) -> str:
-    if isinstance(awaited, Leaf) or len(awaited.children) == 1:
+def _progress(awaited: TaskNode) -> str:
+    if isinstance(awaited, SingleTask) or len(awaited.children) == 1:
         return "it has not ended"
     return f"{sum(child.done for child in awaited.children)} of its {len(awaited.children)} tasks have ended"
 

@@ -14,16 +14,16 @@ from dfhost.app.functions import App
 from dfhost.app.threads import UserThreads
 from dfhost.engine import failures
 from dfhost.engine.entities import is_entity_id
-from dfhost.engine.execution import Options
-from dfhost.journal import Journal
-from dfhost.store.store import Gone, Letter, News, Result, Store
-from dfhost.worker.activities import Activities
-from dfhost.worker.entities import Entities
-from dfhost.worker.orchestrations import Orchestrations
-from dfhost.worker.timers import DurableTimers
+from dfhost.engine.execution import EngineOptions
+from dfhost.host_log import HostLog
+from dfhost.store.store import ActivityResult, InboxMessage, InstanceRemoved, Store, StoreEvent
+from dfhost.worker.activity_dispatcher import ActivityDispatcher
+from dfhost.worker.entity_dispatcher import EntityDispatcher
+from dfhost.worker.orchestration_dispatcher import OrchestrationDispatcher
+from dfhost.worker.timer_dispatcher import TimerDispatcher
 
 
-class KnownFunctions:
+class AppFunctionRegistry:
     """What the app has, by kind."""
 
     def __init__(self, app: App) -> None:
@@ -47,8 +47,8 @@ class Worker:
         store: Store,
         threads: UserThreads,
         episodes: UserThreads,
-        journal: Journal,
-        options: Options,
+        log: HostLog,
+        options: EngineOptions,
         *,
         max_activities: int,
         max_orchestrators: int,
@@ -57,32 +57,32 @@ class Worker:
     ) -> None:
         """`threads` run activities and entities, `episodes` replays: an activity that blocks stalls no replay."""
         self.store = store
-        self.known = KnownFunctions(app)
-        self.timers = DurableTimers(store)
-        self.activities = Activities(app, threads, journal, max_activities, self._ended)
-        self.orchestrations = Orchestrations(
+        self.known = AppFunctionRegistry(app)
+        self.timers = TimerDispatcher(store)
+        self.activities = ActivityDispatcher(app, threads, log, max_activities, self._ended)
+        self.orchestrations = OrchestrationDispatcher(
             app,
             store,
             episodes,
-            journal,
+            log,
             self.known,
             options,
             max_orchestrators,
             activities=self.activities,
             timers_added=self.timers.added,
         )
-        self.entities = Entities(app, store, threads, journal, max_entities, max_entity_batch)
-        self._journal = journal
+        self.entities = EntityDispatcher(app, store, threads, log, max_entities, max_entity_batch)
+        self._log = log
         self._timer_task: asyncio.Task[None] | None = None
-        self._later: list[News] = []
-        self._results: deque[Result] = deque()
+        self._later: list[StoreEvent] = []
+        self._results: deque[ActivityResult] = deque()
         self._storing = False
 
     def start(self) -> None:
         """Take up what the store holds: nothing that was committed waits for anything but its turn."""
         for part in (self.activities, self.orchestrations, self.entities):
             part.start()
-        self.store.on_news(self._announced, self._settled)
+        self.store.subscribe(self._announced, self._settled)
         self._timer_task = asyncio.get_running_loop().create_task(self.timers.run())
         unfinished, awake = self.store.unfinished_work(), self.store.awake()
         if left := {work.instance_id for work in unfinished}.union(awake):
@@ -91,28 +91,28 @@ class Worker:
                 if len(left) == 1
                 else f"{len(left):,} instances go on where they were"
             )
-            self._journal.note(f"{them} when the last host left.")
+            self._log.note(f"{them} when the last host left.")
         self.activities.add(unfinished)
         for instance_id in awake:
             (self.entities if is_entity_id(instance_id) else self.orchestrations).wake(instance_id)
 
-    def _announced(self, news: Sequence[News]) -> None:
+    def _announced(self, news: Sequence[StoreEvent]) -> None:
         """Hand on at once what an execution in memory waits for: its replay runs while the disk is written.
 
         Only that: whoever must be read from the store, or sees what happened to others there, comes after the
         commit. So does everything about an instance behind the first such news of it.
         """
         later: set[str] = set()
-        at_once: list[Letter] = []
+        at_once: list[InboxMessage] = []
         for one in news:
-            if isinstance(one, Letter) and one.instance_id not in later and self._in_memory(one):
+            if isinstance(one, InboxMessage) and one.instance_id not in later and self._in_memory(one):
                 at_once.append(one)
             else:
                 later.add(one.instance_id)
                 self._later.append(one)
         self.orchestrations.receive(at_once)
 
-    def _in_memory(self, letter: Letter) -> bool:
+    def _in_memory(self, letter: InboxMessage) -> bool:
         return letter.born is not None or letter.instance_id in self.orchestrations
 
     def _settled(self, committed: bool) -> None:
@@ -121,12 +121,12 @@ class Worker:
             self._deliver(later)
             self.orchestrations.settled()
 
-    def _deliver(self, news: Sequence[News]) -> None:
+    def _deliver(self, news: Sequence[StoreEvent]) -> None:
         """Hand what was committed to whom it is for, in order."""
-        to_entities: list[Letter] = []
-        to_orchestrations: list[Letter] = []
+        to_entities: list[InboxMessage] = []
+        to_orchestrations: list[InboxMessage] = []
         for letter in news:
-            if isinstance(letter, Gone):
+            if isinstance(letter, InstanceRemoved):
                 # What was written before belongs to the instance that is gone.
                 self._hand_over(to_entities, to_orchestrations)
                 self._forget(letter.instance_id)
@@ -136,7 +136,7 @@ class Worker:
                 to_orchestrations.append(letter)
         self._hand_over(to_entities, to_orchestrations)
 
-    def _hand_over(self, to_entities: list[Letter], to_orchestrations: list[Letter]) -> None:
+    def _hand_over(self, to_entities: list[InboxMessage], to_orchestrations: list[InboxMessage]) -> None:
         if to_entities:
             self.entities.receive(to_entities)
             to_entities.clear()
@@ -162,17 +162,17 @@ class Worker:
             self._timer_task.cancel()
             await asyncio.gather(self._timer_task, return_exceptions=True)
 
-    def _ended(self, result: Result) -> None:
+    def _ended(self, result: ActivityResult) -> None:
         """An activity has a result: store it, and whatever else ends until then. From any thread."""
         self._results.append(result)
         if not self._storing:
             self._storing = True
             self.store.store_results(self._take_results)
 
-    def _take_results(self) -> list[Result]:
+    def _take_results(self) -> list[ActivityResult]:
         # First lower the flag: what is appended from now on asks for another turn.
         self._storing = False
-        results: list[Result] = []
+        results: list[ActivityResult] = []
         while self._results:
             results.append(self._results.popleft())
         return results

@@ -14,9 +14,9 @@ from typing import Any
 
 from dfhost.app.sdk import Replayer
 from dfhost.engine import history as h
-from dfhost.engine.execution import Episode, Execution, Options, Stir
+from dfhost.engine.execution import EngineOptions, Episode, Execution, ReplayNeed
 from dfhost.engine.history import Event
-from dfhost.engine.reply import Reply
+from dfhost.engine.replay_result import ReplayResult
 
 from .programs import RETRY, Leaf, Program, event_names, orchestrator
 
@@ -61,7 +61,7 @@ class Life:
         started = h.execution_started(
             h.timestamp(BEGINNING), instance_id="i", execution_id="e", name="o", version=None, input=None
         )
-        self.advance([started], Stir.SDK)
+        self.advance([started], ReplayNeed.SDK)
 
     @property
     def now(self) -> str:
@@ -71,10 +71,10 @@ class Life:
     def finished(self) -> bool:
         return self.episode is not None and self.episode.finished
 
-    def advance(self, arrived: list[Event], stir: Stir) -> None:
+    def advance(self, arrived: list[Event], stir: ReplayNeed) -> None:
         self.episodes += 1
         assert self.episodes < MOST_EPISODES, "it does not end"
-        episode = self.execution.advance(arrived, self.now, self.replay, Everything(), Options(), stir)
+        episode = self.execution.advance(arrived, self.now, self.replay, Everything(), EngineOptions(), stir)
         self.episode = episode
         self.stored += [event.text for event in episode.events]
         for activity in episode.activities:
@@ -90,7 +90,7 @@ class Life:
                 child.task_id, child.instance_id.removeprefix("child-")
             )
 
-    def replay(self, trigger: str) -> Reply:
+    def replay(self, trigger: str) -> ReplayResult:
         reply = self.replayer(trigger)
         assert reply.crash is None, reply.crash
         self.actions = timeless(reply.actions)
@@ -157,7 +157,7 @@ def in_any_order(program: Program, rng: random.Random, batches: bool) -> Life:
         rng.shuffle(waiting)
         count = rng.randint(1, len(waiting)) if batches else 1
         batch = waiting[: together(waiting[:count])]
-        life.advance([life.arrive(work) for work in batch], Stir.SDK)
+        life.advance([life.arrive(work) for work in batch], ReplayNeed.SDK)
     return life
 
 
@@ -170,7 +170,7 @@ def in_this_order(program: Program, order: list[Work], rng: random.Random, *, cu
         assert not life.finished, f"ended before {batch} arrived"
         if cuts and rng.random() < 0.5:
             life.reborn()
-        life.advance([life.arrive(work) for work in batch], Stir.SDK)
+        life.advance([life.arrive(work) for work in batch], ReplayNeed.SDK)
     return life
 
 
@@ -198,13 +198,13 @@ def held_back(program: Program, order: list[Work]) -> Life:
     life = Life(program)
     life.begin()
     inbox: list[Event] = []
-    stir = Stir.NOTHING
+    stir = ReplayNeed.NOTHING
     for work in order:
         assert work in life.open, f"{work} should have been started, and {len(inbox)} arrivals were held back"
         event = life.arrive(work)
         inbox.append(event)
         stir = max(stir, life.execution.note(event))
-        if stir > Stir.NOTHING:
+        if stir > ReplayNeed.NOTHING:
             life.advance(inbox, stir)
-            inbox, stir = [], Stir.NOTHING
+            inbox, stir = [], ReplayNeed.NOTHING
     return life

@@ -32,9 +32,9 @@ def test_batches_are_the_recorded_ones(tape: Path) -> None:
         trigger = taken["trigger"]
         entity_id = f"@{trigger['self']['name']}@{trigger['self']['key']}"
         requests = [request(operation) for operation in trigger["batch"]]
-        batch = entities.batch(entity_id, *left.get(entity_id, (False, None)), requests)
+        batch = entities.build_batch(entity_id, *left.get(entity_id, (False, None)), requests)
         assert in_order(json.loads(batch.trigger)) == in_order(trigger)
-        result = entities.conclude(batch, json.dumps(taken["reply"]))
+        result = entities.read_batch_reply(batch, json.dumps(taken["reply"]))
         left[entity_id] = result.exists, result.state
 
 
@@ -45,8 +45,8 @@ def test_every_call_of_a_batch_is_answered(tape: Path) -> None:
         trigger, reply = taken["trigger"], taken["reply"]
         entity_id = f"@{trigger['self']['name']}@{trigger['self']['key']}"
         requests = [request(one) for one in trigger["batch"]]
-        batch = entities.batch(entity_id, trigger["exists"], trigger["state"], requests)
-        answers = entities.conclude(batch, json.dumps(reply)).answers
+        batch = entities.build_batch(entity_id, trigger["exists"], trigger["state"], requests)
+        answers = entities.read_batch_reply(batch, json.dumps(reply)).answers
         expected = [
             (one["id"], result["result"], "Error" if result["isError"] else None)
             for one, result in zip(trigger["batch"], reply["results"], strict=True)

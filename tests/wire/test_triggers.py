@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from dfhost.engine import history as h
-from dfhost.engine.execution import Episode, Execution, Options
+from dfhost.engine.execution import EngineOptions, Episode, Execution
 from dfhost.engine.failures import Failure
 from dfhost.engine.history import Event
-from dfhost.engine.reply import Reply
+from dfhost.engine.replay_result import ReplayResult
 
 from .tape import Invocation, JsonObject, aside, in_order, invocations, of_orchestration, read, tapes
 
@@ -42,9 +42,9 @@ class Sdk:
         self.trigger = ""
         if "crash" in reply:
             kind, _, message = reply["crash"].partition(": ")
-            self.reply = Reply(crash=Failure(kind, message, reply["crash"], ""))
+            self.reply = ReplayResult(crash=Failure(kind, message, reply["crash"], ""))
             return
-        self.reply = Reply(
+        self.reply = ReplayResult(
             actions=reply["actions"][0] if reply["actions"] else [],
             is_done=reply["isDone"] and "error" not in reply,
             output=reply.get("output"),
@@ -52,7 +52,7 @@ class Sdk:
             error=reply.get("error"),
         )
 
-    def __call__(self, trigger: str) -> Reply:
+    def __call__(self, trigger: str) -> ReplayResult:
         self.trigger = trigger
         return self.reply
 
@@ -69,7 +69,7 @@ def episode(
     """Run it: what the engine makes of it, and the trigger that it handed over."""
     sdk = Sdk(invocation.reply)
     arrived = [event(recorded, asked) for recorded in invocation.arrived]
-    made = execution.advance(arrived, invocation.at, sdk, Everything(), Options())
+    made = execution.advance(arrived, invocation.at, sdk, Everything(), EngineOptions())
     trigger: JsonObject = json.loads(sdk.trigger)
     return made, trigger
 

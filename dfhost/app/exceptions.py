@@ -1,0 +1,53 @@
+"""What is told of an exception that user code raised: its text and the user's part of the traceback.
+
+The two texts are those that the real worker hands to its host (`RpcException.message`, `.stack_trace`); only
+this host's own frames are left out. Pure.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from traceback import StackSummary, extract_tb
+from types import TracebackType
+
+from dfhost.engine.failures import Failure
+
+_OURS = str(Path(__file__).resolve().parent.parent)
+
+
+def describe_exception(error: BaseException) -> Failure:
+    """Never raises, whatever the exception does when it is turned into text."""
+    type_name = type(error).__name__
+    try:
+        message = str(error)
+        text = f"{type_name}: {message}"
+    except BaseException:  # a user's __str__ may do anything; the sentence is the worker's own
+        message = text = "Unhandled exception in function. Could not serialize original exception message."
+    try:
+        stack = "".join(_stack(error).format())
+    except BaseException:
+        stack = ""
+    return Failure(type_name, message, text, stack)
+
+
+def user_traceback(error: BaseException) -> TracebackType | None:
+    """The traceback behind the frames in which this host, or the import system for it, calls the user."""
+    whole = traceback = error.__traceback__
+    while traceback is not None and not _is_ours(traceback):
+        traceback = traceback.tb_next
+    if traceback is None:
+        return whole
+    while traceback is not None and _is_ours(traceback):
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _stack(error: BaseException) -> StackSummary:
+    # This host also stands between the SDK and an orchestrator. The import system's frames say nothing.
+    left_out = (_OURS, "<frozen importlib") if isinstance(error, ModuleNotFoundError) else (_OURS,)
+    stack = extract_tb(user_traceback(error))
+    return StackSummary.from_list([frame for frame in stack if not frame.filename.startswith(left_out)])
+
+
+def _is_ours(traceback: TracebackType) -> bool:
+    return traceback.tb_frame.f_code.co_filename.startswith((_OURS, "<frozen importlib"))

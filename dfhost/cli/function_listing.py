@@ -1,0 +1,55 @@
+"""The functions of an app as `func start` lists them: those with a URL first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dfhost.app.functions import App, Function
+from dfhost.cli.style import Style
+
+_POLLED = {"http", "orchestration", "activity", "entity", "timer"}
+
+
+def function_listing(app: App, url: str, route_prefix: str, place: str, style: Style) -> str:
+    """Text ready to print. `url`: http://localhost:7071; `place`: where the task hub is."""
+    lines = [f"Task hub in {place}", "", style("Functions:", "bold"), ""]
+    http = [_http(function, url, route_prefix, style) for function in app.http_functions]
+    others = [_other(function, style) for function in app.functions if function.kind != "http"]
+    lines += [*http, *([""] if http and others else []), *others]
+    if not http and not others:
+        lines.append("    none: no function is registered with the app")
+    lines += ["", *(f"Function {name} is disabled." for name in app.disabled), ""]
+    return "\n".join(lines)
+
+
+def route_listing(app: App, route_prefix: str) -> Iterator[str]:
+    """ "POST /api/start-fanout", one for each HTTP function."""
+    for function in app.http_functions:
+        methods = ", ".join(_methods(function)) or "any method"
+        yield f"{methods} {_path(function, route_prefix)}"
+
+
+def _http(function: Function, url: str, route_prefix: str, style: Style) -> str:
+    methods = ",".join(_methods(function))
+    address = style(f"{url}{_path(function, route_prefix)}", "green")
+    return f"    {style(function.name, 'yellow')}: {f'[{methods}] ' if methods else ''}{address}"
+
+
+def _other(function: Function, style: Style) -> str:
+    line = f"    {style(function.name, 'yellow')}: {function.trigger['type']}"
+    if function.kind == "timer":
+        line += f" ({function.trigger.get('schedule')})"
+    if function.durable_name != function.name:
+        line += f", called '{function.durable_name}'"
+    if function.kind not in _POLLED:
+        line += ", not polled here"
+    return line
+
+
+def _methods(function: Function) -> list[str]:
+    return [str(method).upper() for method in function.trigger.get("methods") or ()]
+
+
+def _path(function: Function, route_prefix: str) -> str:
+    route = str(function.trigger.get("route") or function.name).strip("/")
+    return f"/{route_prefix}/{route}" if route_prefix else f"/{route}"

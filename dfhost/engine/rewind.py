@@ -1,0 +1,40 @@
+"""Rewinding: a failed history without its failures.
+
+What failed, what scheduled it and the failed end become GenericEvents of the same id and time, as the Azure
+Storage provider does it (recorded). A failed child keeps its Created event, since it is rewound itself and will
+answer again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from dfhost.engine import history as h
+
+
+def rewind_history(texts: list[str], rewinds: Callable[[str], bool]) -> tuple[list[str], list[str]]:
+    """The new history, and the ids of the children to rewind. `rewinds(child)`: whether it has failed, too."""
+    events = [json.loads(text) for text in texts]
+    failed = {e["TaskScheduledId"] for e in events if e["EventType"] in h.FAILURES}
+    children: list[str] = []
+    for event in events:
+        if event["EventType"] == h.SUB_ORCHESTRATION_CREATED and event["EventId"] in failed:
+            if rewinds(event["InstanceId"]):
+                children.append(event["InstanceId"])
+                failed.discard(event["EventId"])
+
+    def gone(event: dict[str, object]) -> bool:
+        kind = event["EventType"]
+        if kind in (h.TASK_SCHEDULED, h.SUB_ORCHESTRATION_CREATED):
+            return event["EventId"] in failed
+        return kind in h.FAILURES or kind == h.EXECUTION_COMPLETED
+
+    return [
+        _generic(event) if gone(event) else text for event, text in zip(events, texts, strict=True)
+    ], children
+
+
+def _generic(event: dict[str, object]) -> str:
+    kept = {key: event[key] for key in ("EventId", "IsPlayed", "Timestamp")}
+    return json.dumps({"Data": None, "EventType": h.GENERIC, **kept}, separators=(",", ":"))

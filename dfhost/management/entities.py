@@ -1,0 +1,65 @@
+"""entities/…: read one, list them, signal one.
+
+As `instances`, for the entity routes of the extension's HTTP API. Names are lower-cased at this door, as there.
+"""
+
+from __future__ import annotations
+
+import re
+
+from dfhost.management import json_text, status_json
+from dfhost.management.json_errors import InvalidJson
+from dfhost.management.paging import page_response
+from dfhost.management.request import ManagementRequest
+from dfhost.management.responses import ManagementResponse, RequestRefused, json_response, message_response
+from dfhost.task_hub import TaskHub
+
+_EMPTY_KEY = "$"  # stands for the empty key when an entity is read
+_FORBIDDEN = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
+
+
+class EntityHandlers:
+    def __init__(self, hub: TaskHub) -> None:
+        self._hub = hub
+
+    def read(self, name: str, key: str) -> ManagementResponse:
+        """The state as JSON. A destroyed entity reads as null, one that never stored a state as 404 (recorded)."""
+        entity = self._hub.entity(name.lower(), "" if key == _EMPTY_KEY else key)
+        if entity is None or entity.state is None:
+            return ManagementResponse(404)
+        return json_response(200, json_text.embedded(entity.state))
+
+    def list(self, request: ManagementRequest, name: str | None) -> ManagementResponse:
+        query = request.query
+        wanted = name.lower() if name is not None else None
+        since, until = query.moment("lastOperationTimeFrom"), query.moment("lastOperationTimeTo")
+        show_state = query.flag("fetchState", False)
+        return page_response(
+            query,
+            request.headers,
+            rows=lambda limit, after: self._hub.entities(wanted, since, until, limit, after),
+            id_of=lambda entity: f"@{entity.name}@{entity.key}",
+            text_of=lambda entity: status_json.entity(entity, show_state=show_state),
+        )
+
+    async def signal(self, request: ManagementRequest, name: str, key: str) -> ManagementResponse:
+        """POST: operation `op`, its input the JSON body, or the body as a string if it is not sent as JSON.
+
+        DELETE: the operation called "delete".
+        """
+        operation = "delete" if request.method == "DELETE" else request.query.text("op") or ""
+        operation_input = None
+        if request.body and request.media_type == "application/json":
+            try:
+                operation_input = request.json()
+            except InvalidJson as error:
+                raise RequestRefused(
+                    message_response(400, f"Could not parse JSON content: {error}")
+                ) from None
+        elif request.body:
+            operation_input = json_text.encode(request.text())
+        if _FORBIDDEN.search(key):
+            sentence = "Entity keys must not contain /, \\, #, ?, or control characters."
+            raise RequestRefused(message_response(400, sentence))
+        await self._hub.signal_entity(name.lower(), key, operation, operation_input)
+        return ManagementResponse(202)

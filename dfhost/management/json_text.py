@@ -1,0 +1,108 @@
+"""JSON as text: check it, tidy it, embed it, without taking its numbers apart.
+
+What users post and what the store holds passes through as text, so that ``1.0``, ``1e300`` and ``2**70`` stay
+what they are. Knows nothing of requests; what to say of a text that is not JSON is `notjson`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+from dfhost.management.json_errors import InvalidJson, newtonsoft_error
+
+#: Compact JSON of a value, non-ASCII characters as they are.
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_STRING_OR_SPACE = re.compile(rf"{_STRING}|\s+")
+_STRING_OR_CONSTANT = re.compile(rf"{_STRING}|(NaN|-?Infinity)")
+_REWRITTEN = re.compile(r"[\\\x85\u2028\u2029\ud800-\udfff]")  # a string with one of these is written anew
+_LOOSE = re.compile(rf"\s|{_REWRITTEN.pattern}")  # what `compact` may have to touch
+
+
+def check(text: str) -> None:
+    """Do nothing if `text` is one JSON value (and blanks), else raise `NotJson`."""
+    try:
+        _STRICT.decode(text)
+    except json.JSONDecodeError as error:
+        raise newtonsoft_error(error.msg, text, error.pos) from None
+    except _NoSuchNumber:
+        at = next(match.start(1) for match in _STRING_OR_CONSTANT.finditer(text) if match[1])
+        raise newtonsoft_error("Expecting value", text, at) from None
+    except RecursionError:
+        raise InvalidJson(
+            "The reader's MaxDepth has been exceeded.", "Push(JsonContainerType)", "", 0
+        ) from None
+
+
+def compact(text: str) -> str:
+    """The JSON `text` without blanks between its tokens and without needless escapes; numbers untouched.
+
+    ' {"a" : 1.0, "b": "\\u00fc"} ' -> '{"a":1.0,"b":"ü"}'
+    """
+    return _STRING_OR_SPACE.sub(_tidy, text) if _LOOSE.search(text) else text
+
+
+def embedded(text: str | None) -> str:
+    """A stored text as the value it stands for, in JSON: JSON as it is, words as a string, blanks as "".
+
+    None -> null, '{"a":1}' -> {"a":1}, '5' -> 5, 'enough' -> "enough"
+    """
+    if text is None:
+        return "null"
+    text = text.strip()
+    if not text:
+        return '""'
+    try:
+        _STRICT.decode(text)
+    except (ValueError, RecursionError):
+        return encode(text)
+    return text
+
+
+def value(text: str | None) -> Any:
+    """`embedded` as a Python value."""
+    if text is None:
+        return None
+    text = text.strip()
+    try:
+        return json.loads(text, parse_constant=_refuse) if text else ""
+    except (ValueError, RecursionError):  # words; or a number of more digits than Python reads
+        return text
+
+
+def utf8(text: str) -> bytes:
+    """`text` as bytes; half a surrogate pair, which UTF-8 does not have, becomes U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _whole(text).encode()
+
+
+class _NoSuchNumber(ValueError):
+    pass
+
+
+def _refuse(_name: str) -> NoReturn:
+    raise _NoSuchNumber  # NaN and Infinity, which Python reads unless told not to
+
+
+# Only the grammar counts, so numbers are not converted.
+_STRICT = json.JSONDecoder(parse_constant=_refuse, parse_int=str, parse_float=str)
+
+
+def _tidy(match: re.Match[str]) -> str:
+    token = match[0]
+    if token[0] != '"':
+        return ""
+    if not _REWRITTEN.search(token):
+        return token
+    written = encode(_whole(json.loads(token)))
+    # Newtonsoft escapes these three, since JavaScript takes them for the end of a line.
+    return written.replace("\x85", "\\u0085").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
