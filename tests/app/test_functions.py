@@ -17,7 +17,8 @@ from dfhost.app.functions import App, Function, NotConnected, stored_result
 from dfhost.app.loader import load_app
 from dfhost.errors import AppError
 from dfhost.management.urls import client_json
-from tests.support.serving import Remembering, app_of, write_app
+from tests.support.apps import load_written_app, write_app
+from tests.support.recording_log import RecordingLog
 
 # azure-functions tells of its strict mode once a process; here that would be an error in whatever comes first.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functi
 
 @pytest.fixture
 def app(tmp_path: Path) -> App:
-    return app_of(
+    return load_written_app(
         tmp_path,
         """
         import asyncio, enum, decimal, threading
@@ -164,7 +165,7 @@ def test_a_durable_client_speaks_for_the_connected_hub(app: App) -> None:
 
 
 def test_a_clients_task_hub_may_be_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = app_of(
+    app = load_written_app(
         tmp_path,
         """
         @app.activity_trigger(input_name="value")
@@ -186,7 +187,7 @@ def test_a_clients_task_hub_may_be_a_setting(tmp_path: Path, monkeypatch: pytest
 
 
 def test_outputs_are_told_not_sent(tmp_path: Path) -> None:
-    log = Remembering()
+    log = RecordingLog()
     folder = write_app(
         tmp_path,
         """

@@ -9,7 +9,7 @@ import pytest
 
 from dfhost.app.loader import AppImportFailed, load_app
 from dfhost.errors import AppError
-from tests.support.serving import APPS, HEAD, app_of, write_app
+from tests.support.apps import APPS, HEAD, load_written_app, write_app
 
 # azure-functions tells of its strict mode once a process; here that would be an error in whatever comes first.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
@@ -23,7 +23,7 @@ def refusal(folder: Path, body: str, head: str = HEAD) -> str:
 
 # -- what loads ----------------------------------------------------------------------------------------------
 def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
-    app = app_of(
+    app = load_written_app(
         tmp_path,
         """
         @app.route(route="start")
@@ -66,7 +66,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
         "Outputs that are shown here, not sent: queued (queue).",
         "Inputs that are not connected here, so that a call fails: stored (table).",
     ]
-    app = app_of(
+    app = load_written_app(
         tmp_path,
         """
         @app.queue_trigger(arg_name="msg", queue_name="q", connection="Storage")
@@ -84,7 +84,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
 
 
 def test_durable_names_are_overridden_and_compared_without_case(tmp_path: Path) -> None:
-    app = app_of(
+    app = load_written_app(
         tmp_path,
         """
         @app.activity_trigger(input_name="x", activity="Greet")
@@ -147,7 +147,7 @@ def test_packages_beside_the_app_win(tmp_path: Path) -> None:
         @app.activity_trigger(input_name="x")
         def which(x): return name
         """
-    assert app_of(tmp_path, body).activities.get("which").call("null") == '"package"'
+    assert load_written_app(tmp_path, body).activities.get("which").call("null") == '"package"'
 
 
 def test_another_script_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,16 +189,16 @@ def test_no_folder_no_script_an_older_model(tmp_path: Path) -> None:
 def test_a_library_that_is_not_there_and_where_it_belongs(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("no-such-library")
     with pytest.raises(AppImportFailed) as caught:
-        app_of(tmp_path, "import no_such_library")
+        load_written_app(tmp_path, "import no_such_library")
     assert f"{sys.executable} -m pip install -r {tmp_path / 'requirements.txt'}" in str(caught.value)
     with pytest.raises(AppImportFailed) as caught:
-        app_of(tmp_path, "{}['no_such_key']")
+        load_written_app(tmp_path, "{}['no_such_key']")
     assert str(caught.value).endswith("KeyError: 'no_such_key'")
 
 
 def test_an_app_setting_that_is_not_there_and_where_it_belongs(tmp_path: Path) -> None:
     with pytest.raises(AppImportFailed, match=r"KeyError: 'NO_SUCH_SETTING'\. App settings are .* Values of"):
-        app_of(tmp_path, "import os\nos.environ['NO_SUCH_SETTING']")
+        load_written_app(tmp_path, "import os\nos.environ['NO_SUCH_SETTING']")
 
 
 def test_decorators_of_two_blueprints_on_one_function(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_decorators_of_two_blueprints_on_one_function(tmp_path: Path) -> None:
         app.register_functions(bp)
     """
     with pytest.raises(AppError, match=r"The binding 'client' went to 'work' instead of 'begin': all decor"):
-        app_of(tmp_path, body)
+        load_written_app(tmp_path, body)
 
 
 def test_a_script_in_another_folder_is_pointed_to(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_signatures_that_the_real_worker_refuses(tmp_path: Path, body: str, sent
     ],
 )
 def test_signatures_that_it_takes(tmp_path: Path, body: str) -> None:
-    assert app_of(tmp_path, "import typing\n" + body).get("f") is not None
+    assert load_written_app(tmp_path, "import typing\n" + body).get("f") is not None
 
 
 # -- the app's own mistakes ----------------------------------------------------------------------------------
@@ -376,6 +376,6 @@ def test_an_app_that_exits_does_not_take_the_host_along(tmp_path: Path) -> None:
 
 def test_after_a_failed_import_the_corrected_app_loads(tmp_path: Path) -> None:
     broken(tmp_path, "import no_such_module\n")
-    assert app_of(tmp_path, "@app.activity_trigger(input_name='x')\ndef f(x): ...\n").activities.names == [
-        "f"
-    ]
+    assert load_written_app(
+        tmp_path, "@app.activity_trigger(input_name='x')\ndef f(x): ...\n"
+    ).activities.names == ["f"]

@@ -1,68 +1,34 @@
-"""Habits of published apps that a host can break: layout, decorators, payloads, triggers, logging of their own.
+"""Habits of published apps that a host can break: layout, decorators, payloads, triggers, their own logging.
 
-Each app runs as its users run it: a process of its own, started from another folder.
+Each app runs as its users run it: in a process of its own, started from another folder.
 """
 
 from __future__ import annotations
 
 import json
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.cli_process import DEADLINE, Started
-from tests.support.serving import APPS
-
-INSTANCES = "/runtime/webhooks/durabletask/instances"
-
-
-def answer(
-    host: Started, method: str, path: str, body: Any = None, content_type: str = "application/json"
-) -> tuple[int, str]:
-    """Status and body; `body` is sent as JSON, unless it is bytes."""
-    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    url = path if path.startswith("http") else host.url + path
-    request = urllib.request.Request(url, data, {"Content-Type": content_type}, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=DEADLINE) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
+from tests.support.apps import APPS
+from tests.support.host_process import HostProcess
+from tests.support.waiting import until
 
 
-def ended(host: Started, instance_id: str) -> dict[str, Any]:
-    """The status of an instance that has to appear and to end."""
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        code, body = answer(host, "GET", f"{INSTANCES}/{instance_id}")
-        if code == 200:
-            return dict(json.loads(body))
-        assert time.monotonic() < deadline, body
-        time.sleep(0.01)
-
-
-def output(host: Started, path: str, body: Any) -> Any:
+def output(host: HostProcess, path: str, body: Any) -> Any:
     """What the orchestration that `path` starts completes with."""
-    code, text = answer(host, "POST", path, body)
-    assert code == 202, text
-    status = ended(host, json.loads(text)["id"])
-    assert status["runtimeStatus"] == "Completed", status
-    return status["output"]
+    return host.client.output(host.start_instance(path, body))
 
 
 # -- layout, decorators, payloads ----------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Started]:
-    with Started(APPS / "idioms_shop", "--memory") as host:
+def shop() -> Iterator[HostProcess]:
+    with HostProcess(APPS / "idioms_shop", "--memory") as host:
         yield host
 
 
-def test_typed_payloads_references_and_parts_of_orchestrators(shop: Started) -> None:
+def test_typed_payloads_references_and_parts_of_orchestrators(shop: HostProcess) -> None:
     order = {"customer": "Ann", "items": ["tea", "café"]}
     assert output(shop, "/api/start/sell", order) == {
         "lines": [{"item": "tea", "price": 3}, {"item": "café", "price": 5}],
@@ -70,16 +36,16 @@ def test_typed_payloads_references_and_parts_of_orchestrators(shop: Started) -> 
         "receipt": "receipt: Ann bought tea, café",
         "shelf": 2,
     }
-    # The app's own decorators ran around the functions, and what they print is heard.
+    # The app's own decorators ran around the functions, and what they print is on the console.
     for name in ("sell_an_order", "add_up", "shelf_entity"):
         shop.line(f"in {name}")
 
 
-def test_an_orchestrator_that_is_no_generator(shop: Started) -> None:
+def test_an_orchestrator_that_is_no_generator(shop: HostProcess) -> None:
     assert output(shop, "/api/start/say_so", {"a": "ü"}) == "said: {'a': 'ü'}"
 
 
-def test_activities_find_the_apps_files_and_may_use_clients_loops_and_processes(shop: Started) -> None:
+def test_activities_find_the_apps_files_and_may_use_clients_loops_and_processes(shop: HostProcess) -> None:
     assert output(shop, "/api/start/look_around", 1) == {
         "read_file": ["café", "tea"],
         "ask_status": "Running",
@@ -88,9 +54,9 @@ def test_activities_find_the_apps_files_and_may_use_clients_loops_and_processes(
     }
 
 
-def test_plain_http_beside_the_durable(shop: Started) -> None:
-    assert answer(shop, "GET", "/api/health") == (200, "fine")
-    assert answer(shop, "OPTIONS", "/api/upload") == (200, "")
+def test_plain_http_beside_the_durable(shop: HostProcess) -> None:
+    assert shop.client.request("GET", "/api/health").plain == (200, "fine")
+    assert shop.client.request("OPTIONS", "/api/upload").plain == (200, None)
     field = 'Content-Disposition: form-data; name="{}"'
     form = "\r\n".join(
         [
@@ -108,21 +74,20 @@ def test_plain_http_beside_the_durable(shop: Started) -> None:
         ]
     )
     kind = "multipart/form-data; boundary=cut"
-    assert answer(shop, "POST", "/api/upload", form.encode(), kind) == (200, "a.csv 5; daily")
+    assert shop.client.request("POST", "/api/upload", form.encode(), kind).plain == (200, "a.csv 5; daily")
 
 
-def test_settings_that_only_azure_has_are_told_and_do_no_harm(shop: Started) -> None:
+def test_settings_that_only_azure_has_are_named_and_do_no_harm(shop: HostProcess) -> None:
     shop.line("note .*there is no app setting SHOP_TASKHUB")
     shop.line("note .*storageProvider.type is azureManaged")
-    code, body = answer(shop, "POST", "/api/start/say_so", 1)
-    assert code == 202
-    assert "taskHub=SHOPTASKHUB" in json.loads(body)["statusQueryGetUri"]
+    links = shop.client.request("POST", "/api/start/say_so", 1).body
+    assert "taskHub=SHOPTASKHUB" in links["statusQueryGetUri"]
 
 
 # -- triggers and patterns -----------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def events() -> Iterator[Started]:
-    with Started(APPS / "idioms_events", "--memory", NIGHTLY="0 0 3 * * *") as host:
+def events() -> Iterator[HostProcess]:
+    with HostProcess(APPS / "idioms_events", "--memory", NIGHTLY="0 0 3 * * *") as host:
         yield host
 
 
@@ -151,48 +116,45 @@ def events() -> Iterator[Started]:
         ),
     ],
 )
-def test_what_nothing_polls_can_be_run_by_hand_and_start_orchestrations(
-    events: Started, function: str, sent: str, instance: str, recorded: Any
+def test_functions_whose_trigger_is_not_polled_can_be_run_by_hand(
+    events: HostProcess, function: str, sent: str, instance: str, recorded: Any
 ) -> None:
     events.line(f"note .*Not polled here: .*{function}")
-    assert answer(events, "POST", f"/admin/functions/{function}", {"input": sent})[0] == 202
-    assert ended(events, instance)["output"] == recorded
+    assert events.client.request("POST", f"/admin/functions/{function}", {"input": sent}).status == 202
+    assert events.client.output(instance) == recorded
 
 
-def test_a_timer_under_its_client_that_runs_on_startup(events: Started) -> None:
-    assert ended(events, "from-timer")["output"] == {"past_due": False}
+def test_a_timer_under_its_client_that_runs_on_startup(events: HostProcess) -> None:
+    assert events.client.output("from-timer") == {"past_due": False}
 
 
-def test_an_asgi_app_takes_what_no_function_does(events: Started) -> None:
-    assert answer(events, "GET", "/hello/world") == (200, "GET /hello/world")
+def test_an_asgi_app_takes_the_requests_that_no_function_takes(events: HostProcess) -> None:
+    assert events.client.request("GET", "/hello/world").plain == (200, "GET /hello/world")
     text = "a plain route before the catch-all: 7"
-    assert answer(events, "POST", "/approvals/7") == (200, text)
+    assert events.client.request("POST", "/approvals/7").plain == (200, text)
     assert output(events, "/fetch", f"{events.url}/hello".encode()) == [200, "GET /hello"]
 
 
-def test_a_singleton_monitor_for_ever_until_its_own_url_is_posted_to(events: Started) -> None:
-    code, body = answer(events, "POST", "/monitor")
-    assert code == 202, body
-    assert answer(events, "POST", "/monitor") == (409, "running")
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        status = json.loads(answer(events, "GET", json.loads(body)["statusQueryGetUri"])[1])
-        if status["customStatus"] and status["customStatus"]["round"] > 2:
-            break
-        assert time.monotonic() < deadline, status
-        time.sleep(0.01)
-    assert answer(events, "POST", status["customStatus"]["answer_to"], {"by": "me"})[0] == 202
-    told = ended(events, "the-monitor")
-    assert told["output"] == {"stopped_by": {"by": "me"}, "at_least_one_round": True}
+def test_a_singleton_monitor_runs_until_its_own_event_url_is_posted_to(events: HostProcess) -> None:
+    started = events.client.request("POST", "/monitor")
+    assert started.status == 202, started
+    assert events.client.request("POST", "/monitor").plain == (409, "running")
+    url = started.body["statusQueryGetUri"]
+    status = until(
+        lambda: events.client.request("GET", url).body,
+        lambda status: status["customStatus"] and status["customStatus"]["round"] > 2,
+    )
+    assert events.client.request("POST", status["customStatus"]["answer_to"], {"by": "me"}).status == 202
+    assert events.client.output("the-monitor") == {"stopped_by": {"by": "me"}, "at_least_one_round": True}
 
-    tidied = json.loads(answer(events, "DELETE", "/tidy")[1])
+    tidied = events.client.request("DELETE", "/tidy").body
     assert tidied["gone"] >= 1
     assert "the-monitor" not in tidied["left"]
 
 
 # -- before the SDK had decorators of its own ----------------------------------------------------------------
 def test_generic_bindings_and_handles_made_by_hand() -> None:
-    with Started(APPS / "idioms_generic", "--memory") as host:
+    with HostProcess(APPS / "idioms_generic", "--memory") as host:
         for name, total in (("greet_all", 2), ("GreetAgain", 4)):
-            code, body = answer(host, "POST", f"/api/start/{name}", ["Ann", "Bo"])
-            assert (code, json.loads(body)) == (200, [["Hello Ann", "Hello Bo"], total])
+            response = host.client.request("POST", f"/api/start/{name}", ["Ann", "Bo"])
+            assert response.plain == (200, [["Hello Ann", "Hello Bo"], total])

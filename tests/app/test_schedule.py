@@ -13,7 +13,9 @@ import pytest
 from dfhost.app.loader import load_app
 from dfhost.app.schedule import TimerTriggers, parse_schedule, time_zone
 from dfhost.settings.app_settings import resolve_app_settings
-from tests.support.serving import Remembering, user_threads, write_app
+from tests.support.app_server import user_threads
+from tests.support.apps import write_app
+from tests.support.recording_log import RecordingLog
 
 
 def at(text: str) -> datetime:
@@ -139,9 +141,9 @@ def tick(tick: func.TimerRequest) -> None:
 
 
 async def run_timers(
-    folder: Path, schedule: str, script: Callable[[Clock, Remembering], Any], at_start: bool = False
-) -> tuple[list[Any], Remembering]:
-    log, clock = Remembering(), Clock("2026-01-01T00:00:00")
+    folder: Path, schedule: str, script: Callable[[Clock, RecordingLog], Any], at_start: bool = False
+) -> tuple[list[Any], RecordingLog]:
+    log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
     app = load_app(write_app(folder, BODY.format(schedule=schedule, at_start=at_start)), log)
     with user_threads() as threads:
         timers = TimerTriggers(app, threads, log, clock.now, clock.sleep)
@@ -156,7 +158,7 @@ async def run_timers(
 
 
 async def test_a_timer_runs_when_it_is_due_and_not_before(tmp_path: Path) -> None:
-    async def script(clock: Clock, log: Remembering) -> None:
+    async def script(clock: Clock, log: RecordingLog) -> None:
         await clock.move(minutes=59)
         assert log.entries == []
         clock.sleeping.set()
@@ -173,7 +175,7 @@ async def test_a_timer_runs_when_it_is_due_and_not_before(tmp_path: Path) -> Non
 
 
 async def test_an_early_wake_up_is_no_occurrence(tmp_path: Path) -> None:
-    async def script(clock: Clock, log: Remembering) -> None:
+    async def script(clock: Clock, log: RecordingLog) -> None:
         await clock.sleeping.wait()
         clock.time -= timedelta(minutes=10)  # somebody sets the wall clock back …
         await clock.move(minutes=60)  # … so the sleep ends ten minutes early
@@ -187,7 +189,7 @@ async def test_an_early_wake_up_is_no_occurrence(tmp_path: Path) -> None:
 
 
 async def test_a_machine_that_slept_is_told_so(tmp_path: Path) -> None:
-    async def script(clock: Clock, log: Remembering) -> None:
+    async def script(clock: Clock, log: RecordingLog) -> None:
         await clock.move(minutes=330)
         await log.entry("finished", "tick", "timer")
         await clock.move(minutes=30)
@@ -198,7 +200,7 @@ async def test_a_machine_that_slept_is_told_so(tmp_path: Path) -> None:
 
 
 async def test_run_on_startup(tmp_path: Path) -> None:
-    async def script(clock: Clock, log: Remembering) -> None:
+    async def script(clock: Clock, log: RecordingLog) -> None:
         await log.entry("finished", "tick", "timer")
 
     ran, _ = await run_timers(tmp_path, "0 0 * * * *", script, at_start=True)
@@ -213,7 +215,7 @@ async def test_a_timer_that_fails_runs_again(tmp_path: Path) -> None:
         async def fails(t) -> None: raise ValueError("tick")
         """,
     )
-    log, clock = Remembering(), Clock("2026-01-01T00:00:00")
+    log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
     with user_threads() as threads:
         timers = TimerTriggers(load_app(folder, log), threads, log, clock.now, clock.sleep)
         timers.start()
@@ -239,7 +241,7 @@ async def test_a_bad_schedule_is_told_and_the_others_run(
         def good(t) -> None: ...
         """,
     )
-    log, clock = Remembering(), Clock("2026-01-01T00:00:00")
+    log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
     with user_threads() as threads:
         timers = TimerTriggers(load_app(folder, log), threads, log, clock.now, clock.sleep)
         timers.start()

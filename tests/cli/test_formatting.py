@@ -16,7 +16,7 @@ from dfhost.cli.failures import InstanceFailure, read_failure
 from dfhost.cli.follow import phase, reported_progress
 from dfhost.cli.function_listing import function_listing, route_listing
 from dfhost.cli.style import Style, count, duration
-from tests.support.serving import app_of
+from tests.support.apps import load_written_app
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ APP = """
 
 
 def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
-    app = app_of(tmp_path, APP)
+    app = load_written_app(tmp_path, APP)
     text = function_listing(app, "http://localhost:7071", "api", "memory", Style(colour=False))
     functions = [line.strip() for line in text.splitlines() if line.startswith("    ")]
     assert functions == [
@@ -289,5 +289,5 @@ def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
 
 
 def test_a_listing_without_a_route_prefix(tmp_path: Path) -> None:
-    app = app_of(tmp_path, APP)
+    app = load_written_app(tmp_path, APP)
     assert list(route_listing(app, "")) == ["GET, POST /items/{id:int?}", "any method /plain"]

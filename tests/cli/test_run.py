@@ -1,4 +1,4 @@
-"""`dfhost run` as a user has it: output on stdout, all else on stderr, and an exit code to rely on."""
+"""`dfhost run`, as a process: the output on stdout, everything else on stderr, and an exit code to rely on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli_process import DEADLINE, Started, command, dfhost, environment
-from tests.support.serving import write_app
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess, clean_environment, dfhost_command, run_dfhost
+from tests.support.waiting import DEADLINE
 
 APP = """
     import logging, os, subprocess
@@ -57,7 +58,7 @@ APP = """
     @app.orchestration_trigger(context_name="context")
     def raises(context):
         yield context.call_activity("work", 1)
-        raise KeyError("nobody told me")
+        raise KeyError("missing")
 
     @app.orchestration_trigger(context_name="context")
     def approval(context):
@@ -108,7 +109,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(app: Path, *arguments: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
-    return dfhost("run", *arguments, "--app", app, **more)
+    return run_dfhost("run", *arguments, "--app", app, **more)
 
 
 def test_the_output_alone_is_on_stdout(app: Path) -> None:
@@ -123,7 +124,7 @@ def test_the_output_alone_is_on_stdout(app: Path) -> None:
     assert not (app / ".dfhost").exists()
 
 
-def test_quiet_says_nothing_of_success(app: Path) -> None:
+def test_quiet_prints_nothing_about_success(app: Path) -> None:
     done = run(app, "POST", "api/begin/fan", "--quiet")
     assert json.loads(done.stdout) == [f"item {n} \N{SNOWMAN}" for n in range(3)]
     assert "completed" not in done.stderr
@@ -131,13 +132,13 @@ def test_quiet_says_nothing_of_success(app: Path) -> None:
     assert "printed by an activity" in done.stderr
 
 
-def test_verbose_tells_every_call(app: Path) -> None:
+def test_verbose_prints_every_call(app: Path) -> None:
     done = run(app, "POST", "/api/begin/fan", "--verbose")
     assert len(re.findall(r"  finished  work", done.stderr)) == 3
     assert len(json.loads(done.stdout)) == 3
 
 
-def test_a_failure_is_told_once_in_words_with_the_users_traceback(app: Path) -> None:
+def test_a_failure_is_printed_once_in_words_with_the_users_traceback(app: Path) -> None:
     done = run(app, "POST", "/api/begin/badly")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("raise ValueError") == 1
@@ -149,7 +150,7 @@ def test_a_failure_is_told_once_in_words_with_the_users_traceback(app: Path) -> 
 def test_an_orchestrators_own_failure(app: Path) -> None:
     done = run(app, "POST", "/api/begin/raises", "--quiet")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "'nobody told me'" in done.stderr
+    assert "'missing'" in done.stderr
 
 
 def test_an_unknown_orchestrator(app: Path) -> None:
@@ -165,7 +166,7 @@ def test_a_terminated_run_is_no_success(app: Path) -> None:
     assert "enough" in done.stderr
 
 
-def test_a_timeout_says_what_was_waited_for(app: Path) -> None:
+def test_a_timeout_names_what_the_instance_waits_for(app: Path) -> None:
     done = run(app, "POST", "/api/begin/approval", "--timeout", "0.5")
     assert (done.returncode, done.stdout) == (1, "")
     (said,) = [line for line in done.stderr.splitlines() if "Gave up" in line]
@@ -173,20 +174,20 @@ def test_a_timeout_says_what_was_waited_for(app: Path) -> None:
     assert "Approval" in said
 
 
-def test_with_a_database_what_did_not_end_goes_on(app: Path, tmp_path: Path) -> None:
+def test_an_unfinished_instance_goes_on_with_the_same_database(app: Path, tmp_path: Path) -> None:
     database = tmp_path / "kept.db"
     done = run(app, "POST", "/api/begin/approval", "--timeout", "0.5", "--db", database)
     assert done.returncode == 1
     assert "It goes on when the app is next started on this database." in done.stderr
     found = re.search(r"approval ([0-9a-f]{32}) is", done.stderr)
     assert found
-    with Started(app, "--db", database) as host:
+    with HostProcess(app, "--db", database) as host:
         path = f"/runtime/webhooks/durabletask/instances/{found[1]}"
-        host.request("POST", f"{path}/raiseEvent/Approval", True)
+        host.client.request("POST", f"{path}/raiseEvent/Approval", True)
         host.line(rf"finished +approval .*{found[1]}")
 
 
-def test_an_answer_that_starts_nothing_is_printed_as_it_is(app: Path) -> None:
+def test_a_response_that_starts_nothing_is_printed_as_it_is(app: Path) -> None:
     headers = ["--header", "X-One: a:b", "-H", "Content-Type: text/plain"]
     done = run(app, "PUT", "/api/echo/200?a=b%20c", "--data", "not json", *headers)
     assert done.returncode == 0
@@ -197,7 +198,7 @@ def test_an_answer_that_starts_nothing_is_printed_as_it_is(app: Path) -> None:
     }
 
 
-def test_an_answer_that_is_no_success_is_printed_too(app: Path) -> None:
+def test_a_response_that_is_no_success_is_printed_too(app: Path) -> None:
     done = run(app, "GET", "/api/echo/404")
     assert done.returncode == 1
     assert json.loads(done.stdout)["body"] == ""
@@ -215,10 +216,10 @@ def test_the_body_may_come_from_a_file_or_stdin(app: Path, tmp_path: Path, from_
     assert seen["headers"]["content-type"] == "application/json"
 
 
-def test_a_reader_who_wants_only_the_first_line(app: Path) -> None:
+def test_a_closed_stdout_is_no_traceback(app: Path) -> None:
     with subprocess.Popen(
-        command("run", "POST", "/api/begin/fan", "--data", "3", "--app", app, "--quiet"),
-        env=environment(),
+        dfhost_command("run", "POST", "/api/begin/fan", "--data", "3", "--app", app, "--quiet"),
+        env=clean_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
@@ -234,8 +235,8 @@ def test_on_a_terminal_there_is_a_bar(app: Path, tmp_path: Path) -> None:
     os.mkfifo(pipe)
     leader, follower = pty.openpty()
     with subprocess.Popen(
-        command("run", "POST", "/api/begin/one_slow", "--data", json.dumps(str(pipe)), "--app", app),
-        env=environment(TERM="xterm", COLUMNS="100", LINES="30"),
+        dfhost_command("run", "POST", "/api/begin/one_slow", "--data", json.dumps(str(pipe)), "--app", app),
+        env=clean_environment(TERM="xterm", COLUMNS="100", LINES="30"),
         stdout=subprocess.PIPE,
         stderr=follower,
     ) as process:
@@ -256,11 +257,9 @@ def test_on_a_terminal_there_is_a_bar(app: Path, tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_ends_the_run_with_a_sentence(app: Path, tmp_path: Path) -> None:
     # A limit on the size of files stands in for a full disk.
-    limited = ["sh", "-c", 'ulimit -f 300 && exec "$@"', "sh"]
+    limit = ["sh", "-c", 'ulimit -f 300 && exec "$@"', "sh"]
     arguments = ("run", "POST", "/api/begin/many", "--app", app, "--db", tmp_path / "x.db", "--timeout", "50")
-    done = subprocess.run(
-        [*limited, *command(*arguments)], env=environment(), capture_output=True, text=True, timeout=DEADLINE
-    )
+    done = run_dfhost(*arguments, prefix=limit)
     assert (done.returncode, done.stdout) == (2, "")
     last = done.stderr.splitlines()[-1]
     assert last.startswith("dfhost: ") and str(tmp_path / "x.db") in last

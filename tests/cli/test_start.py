@@ -1,4 +1,4 @@
-"""`dfhost start` as a user has it: a real process, its lines, ctrl-C, and the task hub it leaves behind."""
+"""`dfhost start`, as a process: the lines it prints, how it stops, and the task hub it leaves behind."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import HTTPError
 
 import pytest
 
-from tests.support.cli_process import DEADLINE, Started, command, dfhost, environment
-from tests.support.serving import write_app
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess, clean_environment, dfhost_command, run_dfhost
+from tests.support.http_client import HttpClient
+from tests.support.waiting import DEADLINE
 
 APP = '''
     import logging, os, threading, warnings
@@ -99,15 +100,15 @@ def app(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
-    """One for the tests that only listen."""
-    with Started(make_app(tmp_path_factory.mktemp("listen")), "--memory", GREETING="") as started:
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
+    """One host for the tests that only read what it prints."""
+    with HostProcess(make_app(tmp_path_factory.mktemp("listen")), "--memory", GREETING="") as started:
         yield started
 
 
-# -- what it tells -------------------------------------------------------------------------------------------
-def test_it_lists_the_functions_and_says_what_it_does_not_honour(host: Started) -> None:
-    text = "\n".join(host.lines)
+# -- what it prints ------------------------------------------------------------------------------------------
+def test_it_lists_the_functions_and_the_settings_it_ignores(host: HostProcess) -> None:
+    text = host.text
     assert f"    begin: [POST] {host.url}/api/begin\n" in text
     assert "    fan: orchestrationTrigger\n" in text
     assert "    on_order: queueTrigger, not polled here\n" in text
@@ -116,16 +117,16 @@ def test_it_lists_the_functions_and_says_what_it_does_not_honour(host: Started) 
     assert "\x1b" not in text
 
 
-def test_it_tells_each_call_with_its_instance(host: Started) -> None:
+def test_each_call_is_printed_with_its_instance(host: HostProcess) -> None:
     id = host.start_instance("/api/begin", {"orchestrator": "fan", "input": 2})
     host.line(rf"finished +fan +\S+ m?s +{id}")
-    told = [line.split()[1:3] for line in host.lines if id in line]
-    assert told.count(["started", "work"]) == told.count(["finished", "work"]) == 2
-    assert told[0] == ["started", "fan"]
-    assert told[-1] == ["finished", "fan"]
+    calls = [line.split()[1:3] for line in host.lines if id in line]
+    assert calls.count(["started", "work"]) == calls.count(["finished", "work"]) == 2
+    assert calls[0] == ["started", "fan"]
+    assert calls[-1] == ["finished", "fan"]
 
 
-def test_a_burst_is_folded(host: Started) -> None:
+def test_a_burst_of_calls_is_folded_into_counts(host: HostProcess) -> None:
     id = host.start_instance("/api/begin", {"orchestrator": "burst"})
     host.line(rf"finished +burst .*{id}")
     lines = [line for line in host.lines if " quick " in line]
@@ -134,43 +135,42 @@ def test_a_burst_is_folded(host: Started) -> None:
     assert folded + sum("  finished  quick" in line for line in lines) == 500
 
 
-def test_failures_come_with_the_users_traceback_and_are_counted(host: Started) -> None:
+def test_failures_come_with_the_users_traceback_and_are_counted(host: HostProcess) -> None:
     id = host.start_instance("/api/begin", {"orchestrator": "fan_badly", "input": 50})
     host.line(rf"failed +fan_badly .*{id}")
     host.line(r"^ +fail: ValueError: no item \d+$")
-    text = "\n".join(host.lines)
+    text = host.text
     assert text.count("raise ValueError") == 1
     assert 'function_app.py", line' in text
     assert text.count("  failed    fail ") == 4  # three, and the rest in one
     host.line(r"failed    fail +47 more failed.*; the last: ValueError: no item \d+$")
 
 
-def test_user_code_is_heard_and_sees_its_settings(host: Started) -> None:
-    assert host.request("GET", "/api/talk") == (200, "hello from settings")
+def test_output_of_user_code_is_printed_and_it_sees_its_settings(host: HostProcess) -> None:
+    assert host.client.request("GET", "/api/talk").plain == (200, "hello from settings")
     host.line(r"^\S+ +a printed line$")
     host.line(r"info +a logged line$")
     host.line(r"^a line from below$")
     assert not any("a debug line" in line for line in host.lines)
 
 
-def test_a_request_that_finds_no_function_is_told_of(host: Started) -> None:
-    with pytest.raises(HTTPError, match="404"):
-        host.request("GET", "/api/tolk")
+def test_a_request_that_finds_no_function_is_printed(host: HostProcess) -> None:
+    assert host.client.request("GET", "/api/tolk").status == 404
     host.line(r"note +GET /api/tolk was answered 404: did you mean /api/talk\?$")
 
 
-def test_verbose_tells_more_and_the_environment_wins(app: Path) -> None:
-    with Started(app, "--memory", "--verbose", GREETING="from outside") as host:
-        assert host.request("GET", "/api/talk") == (200, "from outside")
+def test_verbose_prints_more_and_the_environment_wins(app: Path) -> None:
+    with HostProcess(app, "--memory", "--verbose", GREETING="from outside") as host:
+        assert host.client.request("GET", "/api/talk").plain == (200, "from outside")
         host.line(r"debug +shop: a debug line")
         host.line(r"Taken from the environment, not from local\.settings\.json: GREETING")
 
 
 # -- how it ends ---------------------------------------------------------------------------------------------
-def test_the_first_ctrl_c_lets_what_runs_finish(app: Path, tmp_path: Path) -> None:
+def test_the_first_ctrl_c_lets_running_activities_finish(app: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with Started(app, "--memory") as host:
+    with HostProcess(app, "--memory") as host:
         host.start_instance("/api/begin", {"orchestrator": "one_slow", "input": str(pipe)})
         with open(pipe, "w") as writer:  # opens once the activity reads
             host.signal()
@@ -182,68 +182,66 @@ def test_the_first_ctrl_c_lets_what_runs_finish(app: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_second_leaves_at_once_and_loses_nothing(
+def test_the_second_signal_stops_at_once_and_loses_nothing(
     app: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     database = tmp_path / "hub.db"
-    with Started(app, "--db", database) as host:
+    with HostProcess(app, "--db", database) as host:
         id = host.start_instance("/api/begin", {"orchestrator": "one_slow", "input": str(pipe)})
         with open(pipe, "w"):
             host.signal(number)
             host.line("Finishing what runs")
             host.signal(number)
             assert host.exit_code() == code
-    with Started(app, "--db", database) as host:
+    with HostProcess(app, "--db", database) as host:
         with open(pipe, "w") as writer:
             writer.write("at last")
         host.line(rf"finished +one_slow .*{id}")
-        told = "\n".join(host.lines)
+        text = host.text
         goes_on = r"note +1 instance goes on where it was when the last host left\.$"
-        assert re.search(rf"Ready on .*\n.*{goes_on}(.*\n)*.*started +slow", told, re.MULTILINE), told
-        assert '"at last"' in host.request("GET", f"/runtime/webhooks/durabletask/instances/{id}")[1]
+        assert re.search(rf"Ready on .*\n.*{goes_on}(.*\n)*.*started +slow", text, re.MULTILINE), text
+        assert host.client.output(id) == "at last"
 
 
 def test_the_task_hub_lies_beside_the_app_and_goes_on(app: Path) -> None:
-    with Started(app) as host:
+    with HostProcess(app) as host:
         id = host.start_instance("/api/begin", {"orchestrator": "approval"})
         host.line(rf"started +approval .*{id}")
         host.signal(signal.SIGTERM)
         assert host.exit_code() == 0
     assert (app / ".dfhost" / "Shop.db").is_file()
     assert (app / ".dfhost" / ".gitignore").read_text() == "*\n"
-    with Started(app) as host:
-        path = f"/runtime/webhooks/durabletask/instances/{id}"
-        host.request("POST", f"{path}/raiseEvent/Approval", {"by": "me"})
+    with HostProcess(app) as host:
+        host.client.send(id, "raiseEvent/Approval", {"by": "me"})
         host.line(rf"finished +approval .*{id}")
-        assert '"output":{"by":"me"}' in host.request("GET", path)[1]
+        assert host.client.output(id) == {"by": "me"}
 
 
 def test_two_hosts_on_one_database_are_refused(app: Path) -> None:
-    with Started(app):
-        done = dfhost("start", app, "--port", "0")
+    with HostProcess(app):
+        done = run_dfhost("start", app, "--port", "0")
         assert done.returncode == 2
         assert "Shop.db is in use by another host" in done.stderr
         assert done.stderr.count("\n") == 1
 
 
 def test_explain_says_what_an_instance_waits_for(app: Path) -> None:
-    with Started(app, "--memory", "--quiet") as host:
+    with HostProcess(app, "--memory", "--quiet") as host:
         id = host.start_instance("/api/begin", {"orchestrator": "approval"})
         status = f"/runtime/webhooks/durabletask/instances/{id}"
-        while '"runtimeStatus":"Running"' not in host.request("GET", status)[1]:
-            pass
-        done = dfhost("explain", id, "--url", host.url)
+        host.client.until(id, lambda status: status["runtimeStatus"] == "Running")
+        done = run_dfhost("explain", id, "--url", host.url)
         assert done.returncode == 0
         assert done.stdout.splitlines()[0] == f"approval {id} is Running."
         assert "event Approval" in done.stdout
-        pasted = dfhost("explain", f"{host.url}{status}?taskHub=x&connection=Storage")
+        pasted = run_dfhost("explain", f"{host.url}{status}?taskHub=x&connection=Storage")
         assert pasted.stdout.splitlines()[0] == f"approval {id} is Running."
-        answer = json.loads(dfhost("explain", id, "--url", host.url, "--json").stdout)
+        answer = json.loads(run_dfhost("explain", id, "--url", host.url, "--json").stdout)
         assert answer["instanceId"] == id
         assert answer["waitsFor"][0]["kind"] == "event"
-        missing = dfhost("explain", "nobody", "--url", host.url)
+        missing = run_dfhost("explain", "nobody", "--url", host.url)
         assert missing.returncode == 2
         assert "has no instance 'nobody'" in missing.stderr
         assert not any("started" in line for line in host.lines)  # --quiet
@@ -252,8 +250,8 @@ def test_explain_says_what_an_instance_waits_for(app: Path) -> None:
 def test_a_pipe_that_is_closed_does_not_end_the_host(app: Path) -> None:
     reading, writing = os.pipe()
     with subprocess.Popen(
-        command("start", app, "--memory", "--port", "0"),
-        env=environment(),
+        dfhost_command("start", app, "--memory", "--port", "0"),
+        env=clean_environment(),
         stdout=writing,
         stderr=subprocess.PIPE,
     ) as process:
@@ -261,12 +259,7 @@ def test_a_pipe_that_is_closed_does_not_end_the_host(app: Path) -> None:
         with os.fdopen(reading) as lines:
             url = next(found[1] for line in lines if (found := re.search(r"Ready on (http\S+)\.", line)))
         for _ in range(3):
-            assert (
-                subprocess.run(
-                    ["curl", "-sf", f"{url}/api/hello"], capture_output=True, timeout=DEADLINE
-                ).returncode
-                == 0
-            )
+            assert HttpClient(url).request("GET", "/api/hello").status == 200
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=DEADLINE)
         assert process.returncode == 0

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from dfhost.cli import main
-from tests.support.cli_process import command, dfhost, environment
-from tests.support.serving import write_app
+from tests.support.apps import write_app
+from tests.support.host_process import clean_environment, dfhost_command, run_dfhost
 
 HELLO = """
     @app.route(methods=["GET"])
@@ -51,7 +51,7 @@ def one_sentence(code: int, out: str, err: str) -> str:
 
 # -- the app -------------------------------------------------------------------------------------------------
 def test_a_folder_without_a_function_app(tmp_path: Path) -> None:
-    done = dfhost("start", tmp_path)
+    done = run_dfhost("start", tmp_path)
     said = one_sentence(done.returncode, done.stdout, done.stderr)
     assert f"There is no function_app.py in {tmp_path}" in said
     assert list(tmp_path.iterdir()) == []  # nothing was left behind
@@ -80,7 +80,7 @@ def shows_the_users_traceback(script: Path, err: str) -> bool:
 
 def test_a_broken_import_shows_the_users_own_traceback(tmp_path: Path) -> None:
     write_app(tmp_path, "", head="\nimport nowhere_to_be_found\n")
-    done = dfhost("start", tmp_path)
+    done = run_dfhost("start", tmp_path)
     assert done.returncode == 2
     assert shows_the_users_traceback(tmp_path / "function_app.py", done.stderr)
     assert "No module named 'nowhere_to_be_found'" in done.stderr
@@ -236,9 +236,9 @@ def test_the_module_and_the_command_are_the_same() -> None:
     script = shutil.which("dfhost", path=str(Path(sys.executable).parent))
     outputs = [
         subprocess.run(
-            [*each, "--version"], env=environment(), capture_output=True, text=True, check=True
+            [*each, "--version"], env=clean_environment(), capture_output=True, text=True, check=True
         ).stdout
-        for each in ([script or ""], command())
+        for each in ([script or ""], dfhost_command())
     ]
     assert outputs[0] == outputs[1]
     assert outputs[0].startswith("dfhost ")

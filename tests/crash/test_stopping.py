@@ -1,4 +1,4 @@
-"""Stopping, a second host, a full disk: real processes, and nothing that was acknowledged is lost."""
+"""A stop, a second host and a full disk, with real processes: nothing that was acknowledged is lost."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.crashing import APP, Client, Crashing
-from tests.support.cli_process import dfhost
+from tests.crash.hub_on_disk import APP, HubOnDisk
+from tests.support.host_process import run_dfhost
+from tests.support.http_client import HttpClient
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Crashing:
-    return Crashing(tmp_path)
+def hub(tmp_path: Path) -> HubOnDisk:
+    return HubOnDisk(tmp_path)
 
 
-def test_a_second_host_is_refused_and_a_stop_lets_what_runs_end_and_be_stored(hub: Crashing) -> None:
+def test_a_second_host_is_refused_and_a_stop_lets_what_runs_end_and_be_stored(hub: HubOnDisk) -> None:
     with hub.start() as host:
-        Client(host).start("blocks", "x")
+        host.client.start("blocks", instance_id="x")
         hub.until_marked("begin", "x/2")
         hub.until_marked("end", "x/0", "x/1")
 
-        refused = dfhost("start", APP, "--port", "0", "--db", hub.database, MARKS="/dev/null", LIFE="0")
+        refused = run_dfhost(
+            "start", APP, "--port", "0", "--db", hub.database, MARKS="/dev/null", HOST_NUMBER="0"
+        )
         assert refused.returncode == 2
         assert refused.stderr.startswith(f"dfhost: {hub.database} is in use by another host (process ")
         assert refused.stderr.count("\n") == 1
@@ -34,12 +37,11 @@ def test_a_second_host_is_refused_and_a_stop_lets_what_runs_end_and_be_stored(hu
         host.line("Finishing what runs: block")
         hub.release.touch()
         assert host.exit_code() == 0
-    assert hub.remains().unfinished == {}
+    assert hub.stored().unfinished == {}
     with hub.start() as host:
-        client = Client(host)
-        client.tell("x", "raiseEvent/go", "on")
-        assert client.output("x") == ["Processed x/0", "Processed x/1", "Released x/2", "on"]
-    assert [mark.life for mark in hub.marks() if mark.what == "begin"] == [1, 1, 1]
+        host.client.send("x", "raiseEvent/go", "on")
+        assert host.client.output("x") == ["Processed x/0", "Processed x/1", "Released x/2", "on"]
+    assert [mark.host for mark in hub.marks() if mark.what == "begin"] == [1, 1, 1]
 
 
 # -- a file that cannot be written any more ----------------------------------------------------------------------
@@ -77,35 +79,34 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux can limit another process")
 def test_a_full_disk_ends_the_host_with_a_sentence_and_nothing_acknowledged_is_lost(disk: SmallDisk) -> None:
-    hub = Crashing(disk.folder)
+    hub = HubOnDisk(disk.folder)
     with hub.start() as host:
         disk.shrink(int((disk.folder / "hub.db.lock").read_text()))
-        acknowledged = fill(Client(host))
+        acknowledged = fill(host.client)
         assert host.exit_code() == 2
         said = [line for line in host.lines if line.startswith("dfhost: ")]
         assert len(said) == 1
         assert f"The disk that holds {hub.database}" in said[0]
-        assert "Traceback" not in "\n".join(host.lines)
+        assert "Traceback" not in host.text
     assert len(acknowledged) > 3
     disk.grow()
     with hub.start() as host:
-        client = Client(host)
         for instance_id in acknowledged:
-            client.tell(instance_id, "raiseEvent/go", instance_id)
+            host.client.send(instance_id, "raiseEvent/go", instance_id)
         for instance_id in acknowledged:
-            assert client.output(instance_id) == instance_id
+            assert host.client.output(instance_id) == instance_id
 
 
-def fill(client: Client) -> list[str]:
+def fill(client: HttpClient) -> list[str]:
     """Start instances of 20 KB each until the host refuses one; those that it acknowledged."""
     acknowledged: list[str] = []
     for number in range(1000):
         try:
-            status, said = client.request("POST", f"orchestrators/hears/i{number}", "x" * 20_000)
+            response = client.manage("POST", f"orchestrators/hears/i{number}", "x" * 20_000)
         except OSError:
             return acknowledged
-        if status != 202:
-            assert "The disk that holds" in said
+        if response.status != 202:
+            assert "The disk that holds" in response.text
             return acknowledged
         acknowledged.append(f"i{number}")
     raise AssertionError("the disk does not fill")

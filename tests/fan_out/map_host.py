@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.support.cli_process import Started
+from tests.support.host_process import HostProcess
 
 APP = Path(__file__).parents[1] / "apps" / "map"
 DEADLINE = 60.0
@@ -23,7 +23,7 @@ class MapHost:
 
     def __init__(self, folder: Path, *arguments: str | Path, **environ: str) -> None:
         self.marks_file = folder / "marks"
-        self.host = Started(APP, *arguments, MARKS=str(self.marks_file), **environ)
+        self.host = HostProcess(APP, *arguments, MARKS=str(self.marks_file), **environ)
 
     def __enter__(self) -> MapHost:
         self.host.__enter__()

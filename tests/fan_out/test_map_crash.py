@@ -7,6 +7,8 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.fan_out.map_host import MapHost
 
 COUNT = 2000
@@ -14,6 +16,7 @@ ROUNDS = 3
 BOUND = 40
 
 
+@pytest.mark.long
 def test_a_map_survives_being_killed_and_runs_no_item_again_whose_result_was_stored(tmp_path: Path):
     seed = random.randrange(10**6)
     print(f"seed {seed}")

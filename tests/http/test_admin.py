@@ -13,16 +13,18 @@ import pytest
 
 from dfhost.management.responses import ManagementResponse
 from dfhost.management.urls import WEBHOOKS
-from tests.support.serving import APPS, Remembering, serving, write_app
+from tests.support.app_server import app_server
+from tests.support.apps import APPS, write_app
+from tests.support.recording_log import RecordingLog
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
 
-Host = tuple[str, Remembering, aiohttp.ClientSession]
+Host = tuple[str, RecordingLog, aiohttp.ClientSession]
 
 
 @pytest.fixture
 async def host() -> AsyncIterator[Host]:
-    async with serving(APPS / "triggers") as (base, log, _), aiohttp.ClientSession() as session:
+    async with app_server(APPS / "triggers") as (base, log, _), aiohttp.ClientSession() as session:
         yield base, log, session
 
 
@@ -126,7 +128,7 @@ async def test_an_orchestrator_is_started_through_the_management_api(given: Any,
 
     mounts = {"/runtime/webhooks/durabletask": mount}
     async with (
-        serving(APPS / "triggers", mounts=mounts) as (base, log, _),
+        app_server(APPS / "triggers", mounts=mounts) as (base, log, _),
         aiohttp.ClientSession() as session,
     ):
         assert await run_by_hand((base, log, session), "main", {"input": given}) == (202, {"id": "1"})
@@ -202,7 +204,7 @@ async def test_the_page_at_the_root_links_what_a_browser_can_open(tmp_path: Path
         return ManagementResponse(200)
 
     async with (
-        serving(app, mounts={WEBHOOKS: instances}) as (base, _, _),
+        app_server(app, mounts={WEBHOOKS: instances}) as (base, _, _),
         aiohttp.ClientSession() as session,
     ):
         async with session.get(base) as response:

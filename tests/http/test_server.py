@@ -14,10 +14,13 @@ from typing import Any
 import aiohttp
 import pytest
 
+from dfhost.app.loader import load_app
 from dfhost.errors import AppError, HostError, PortInUse
 from dfhost.http.server import Server
 from dfhost.management.responses import ManagementResponse
-from tests.support.serving import APPS, Remembering, load_app, serving, user_threads, write_app
+from tests.support.app_server import app_server, user_threads
+from tests.support.apps import APPS, write_app
+from tests.support.recording_log import RecordingLog
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
 
@@ -27,7 +30,7 @@ class Client:
 
     server: Server
 
-    def __init__(self, base: str, log: Remembering, session: aiohttp.ClientSession) -> None:
+    def __init__(self, base: str, log: RecordingLog, session: aiohttp.ClientSession) -> None:
         self.base, self.log, self._session = base, log, session
 
     async def __call__(self, method: str, path: str, **options: Any) -> tuple[int, Any, bytes]:
@@ -45,7 +48,7 @@ class Client:
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    async with serving(APPS / "http") as (base, log, server), aiohttp.ClientSession() as session:
+    async with app_server(APPS / "http") as (base, log, server), aiohttp.ClientSession() as session:
         client = Client(base, log, session)
         client.server = server
         yield client
@@ -331,7 +334,7 @@ async def test_slow_functions_do_not_hold_each_other_up(tmp_path: Path) -> None:
             return "open"
         """,
     )
-    async with serving(folder) as (base, log, _), aiohttp.ClientSession() as session:
+    async with app_server(folder) as (base, log, _), aiohttp.ClientSession() as session:
         client = Client(base, log, session)
         waiting = [asyncio.create_task(client("GET", f"/api/{name}")) for name in ("sync", "async")]
         await log.entry("started", "sync")
@@ -344,7 +347,7 @@ async def test_an_empty_route_prefix_and_another_one(tmp_path: Path) -> None:
     folder = write_app(tmp_path, "@app.route(route='x')\ndef x(req) -> str: return req.url\n")
     for prefix, path in (("", "/x"), ("/v1/deep/", "/v1/Deep/x")):
         async with (
-            serving(folder, route_prefix=prefix) as (base, log, _),
+            app_server(folder, route_prefix=prefix) as (base, log, _),
             aiohttp.ClientSession() as session,
         ):
             client = Client(base, log, session)
@@ -368,7 +371,7 @@ async def test_asgi_and_wsgi_apps(tmp_path: Path) -> None:
             return await func.AsgiMiddleware(web).handle_async(req, context)
         """,
     )
-    async with serving(folder, route_prefix="") as (base, log, _), aiohttp.ClientSession() as session:
+    async with app_server(folder, route_prefix="") as (base, log, _), aiohttp.ClientSession() as session:
         client = Client(base, log, session)
         status, headers, body = await client("POST", "/a/b", data=b"hi")
         assert (status, headers["x-path"], body) == (207, "/a/b", b"hi!")
@@ -384,11 +387,11 @@ async def test_asgi_and_wsgi_apps(tmp_path: Path) -> None:
         """,
         "",
     )
-    async with serving(folder, route_prefix="") as (base, log, _), aiohttp.ClientSession() as session:
+    async with app_server(folder, route_prefix="") as (base, log, _), aiohttp.ClientSession() as session:
         status, headers, body = await Client(base, log, session)("PUT", "/c", data=b"hi")
         assert (status, headers["X-Path"], body) == (203, "/c", b"hi?")
     with pytest.raises(AppError, match=r'set extensions\.http\.routePrefix to "" in host\.json'):
-        async with serving(folder):
+        async with app_server(folder):
             pass
 
 
@@ -403,7 +406,7 @@ async def test_asgi_and_wsgi_apps(tmp_path: Path) -> None:
 async def test_routes_that_are_none_are_refused_at_once(tmp_path: Path, route: str, sentence: str) -> None:
     folder = write_app(tmp_path, f"@app.route(route={route!r})\ndef f(req): ...\n")
     with pytest.raises(AppError) as caught:
-        async with serving(folder):
+        async with app_server(folder):
             pass
     assert f"Function 'f' has the route '{route}'" in str(caught.value) and sentence in str(caught.value)
 
@@ -420,7 +423,7 @@ async def test_mounts_get_what_lies_below_them(tmp_path: Path) -> None:
     folder = write_app(tmp_path, "@app.route(route='{*all}')\ndef all(req) -> str: return 'app'\n")
     mounts = {"/runtime/Hooks": mount, "/rpc/": mount}
     async with (
-        serving(folder, route_prefix="", mounts=mounts) as (base, log, _),
+        app_server(folder, route_prefix="", mounts=mounts) as (base, log, _),
         aiohttp.ClientSession() as session,
     ):
         client = Client(base, log, session)
@@ -443,7 +446,7 @@ async def test_a_defect_of_ours_is_a_500_without_a_traceback(
 
     folder = write_app(tmp_path, "")
     async with (
-        serving(folder, mounts={"/broken": mount}) as (base, log, _),
+        app_server(folder, mounts={"/broken": mount}) as (base, log, _),
         aiohttp.ClientSession() as session,
     ):
         assert [*(await Client(base, log, session)("GET", "/broken/x"))[::2]] == [500, b""]
@@ -457,10 +460,10 @@ async def test_a_port_in_use_is_told_with_the_way_out() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(PortInUse) as caught:
-            await Server(app, threads, Remembering(), port=port).start()
+            await Server(app, threads, RecordingLog(), port=port).start()
         assert f"Port {port} is in use" in str(caught.value) and "--port" in str(caught.value)
         with pytest.raises(HostError, match=r"Cannot listen on 192\.0\.2\.1:0"):
-            await Server(app, threads, Remembering(), host="192.0.2.1", port=0).start()
+            await Server(app, threads, RecordingLog(), host="192.0.2.1", port=0).start()
 
 
 async def test_stop_lets_calls_end_and_takes_no_new_ones(tmp_path: Path) -> None:
@@ -476,7 +479,7 @@ async def test_stop_lets_calls_end_and_takes_no_new_ones(tmp_path: Path) -> None
             return "done"
         """,
     )
-    async with serving(folder) as (base, log, server), aiohttp.ClientSession() as session:
+    async with app_server(folder) as (base, log, server), aiohttp.ClientSession() as session:
         client = Client(base, log, session)
         call = asyncio.create_task(client("GET", "/api/slow"))
         await log.entry("started", "slow")
@@ -505,7 +508,7 @@ async def test_a_call_over_its_time_is_a_500(tmp_path: Path) -> None:
             await asyncio.Event().wait()
         """,
     )
-    async with serving(folder, timeout=0.05) as (base, log, _), aiohttp.ClientSession() as session:
+    async with app_server(folder, timeout=0.05) as (base, log, _), aiohttp.ClientSession() as session:
         for name in ("hangs", "sleeps"):
             assert (await Client(base, log, session)("GET", f"/api/{name}"))[0] == 500
             entry = await log.entry("failed", name)
@@ -519,7 +522,7 @@ async def test_cors_as_local_settings_ask_for_it() -> None:
     page = {"Origin": "http://localhost:3000"}
     asked = {**page, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-a"}
     async with (
-        serving(APPS / "http", cors=("http://localhost:3000",), cors_credentials=True) as (base, log, _),
+        app_server(APPS / "http", cors=("http://localhost:3000",), cors_credentials=True) as (base, log, _),
         aiohttp.ClientSession() as session,
     ):
         client = Client(base, log, session)
@@ -531,6 +534,6 @@ async def test_cors_as_local_settings_ask_for_it() -> None:
         assert headers["Access-Control-Allow-Credentials"] == "true" and headers["Vary"] == "Origin"
         _, headers, _ = await client("GET", "/api/returns/text", headers={"Origin": "http://other"})
         assert "Access-Control-Allow-Origin" not in headers
-    async with serving(APPS / "http", cors=("*",)) as (base, log, _), aiohttp.ClientSession() as session:
+    async with app_server(APPS / "http", cors=("*",)) as (base, log, _), aiohttp.ClientSession() as session:
         _, headers, _ = await Client(base, log, session)("GET", "/api/returns/text", headers=page)
         assert headers["Access-Control-Allow-Origin"] == "*"

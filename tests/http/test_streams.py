@@ -14,8 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support import serving
-from tests.support.serving import write_app
+from tests.support.apps import ROOT, write_app
 
 # Only looked for: importing it would change how every app in this process is loaded.
 try:
@@ -72,6 +71,9 @@ async def client(req: Request, client) -> Response:
 """
 
 
+SERVE = (sys.executable, "-m", "tests.support.app_server")
+
+
 class Host:
     def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
         self.base, self.session = base, session
@@ -85,9 +87,9 @@ class Host:
 async def host_of(folder: Path) -> AsyncIterator[Host]:
     """In a process of its own: the extension marks the process that has imported it."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        serving.__file__,
+        *SERVE,
         str(folder),
+        cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -192,7 +194,7 @@ async def test_plain_requests_do_not_mix_with_the_extension(tmp_path: Path) -> N
         """,
     )
     process = await asyncio.create_subprocess_exec(
-        sys.executable, serving.__file__, str(folder), stderr=asyncio.subprocess.PIPE
+        *SERVE, str(folder), cwd=ROOT, stderr=asyncio.subprocess.PIPE
     )
     _, error = await process.communicate()
     assert b"annotated as 'HttpRequest', which does not match its httpTrigger binding" in error

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from dfhost.management.api import ManagementApi
-from tests.support.cli_process import DEADLINE, Started
-from tests.support.serving import APPS
+from tests.support.apps import APPS
+from tests.support.host_process import HostProcess
+from tests.support.http_client import MANAGEMENT, HttpClient, Response
+from tests.support.waiting import until
 
-HOOKS = "/runtime/webhooks/durabletask"
 JSON = "application/json; charset=utf-8"
 LINKS = [
     "id",
@@ -40,67 +40,33 @@ STATUS = [
 ]
 
 
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: Any  # the JSON value; None if there is no body
-    text: str
-
-    @property
-    def plain(self) -> tuple[int, Any]:
-        return self.status, self.body
-
-
-class Api:
-    """Requests to one host, paths sent exactly as written."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._address = url.removeprefix("http://")
+class Api(HttpClient):
+    """Requests to the management API; paths without its prefix, bodies as bytes."""
 
     def __call__(
         self, method: str, path: str, body: bytes | None = None, type: str | None = None, **headers: str
-    ) -> Answer:
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        if type:
-            headers["Content-Type"] = type
-        connection = http.client.HTTPConnection(self._address, timeout=DEADLINE)
-        try:
-            path = path.removeprefix(self.url)
-            connection.request(method, path if path.startswith("/r") else HOOKS + path, body, headers)
-            response = connection.getresponse()
-            text = response.read().decode()
-        finally:
-            connection.close()
-        kept = {name: value for name, value in response.getheaders() if name not in ("Server", "Date")}
-        return Answer(response.status, kept, json.loads(text) if text else None, text)
+    ) -> Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        path = path.removeprefix(self.url)
+        return self.request(method, path if path.startswith("/r") else MANAGEMENT + path, body, type, named)
 
-    def start(self, name: str, instance_id: str = "", body: bytes | None = None) -> str:
-        answer = self("POST", f"/orchestrators/{name}/{quote(instance_id, safe='')}", body)
-        assert answer.status == 202, answer
-        return str(answer.body["id"])
+    def new(self, orchestrator: str, instance_id: str = "", body: bytes | None = None) -> str:
+        """The id of a new instance whose input is sent as it is."""
+        response = self("POST", f"/orchestrators/{orchestrator}/{quote(instance_id, safe='')}", body)
+        assert response.status == 202, response
+        return str(response.body["id"])
 
-    def until(self, instance_id: str, *statuses: str, query: str = "") -> dict[str, Any]:
-        return self.when(
-            lambda: self("GET", f"/instances/{quote(instance_id, safe='')}{query}").body,
-            lambda status: status is not None and status["runtimeStatus"] in statuses,
-        )
+    def reaches(self, instance_id: str, status: str) -> dict[str, Any]:
+        """The instance, once it has this runtime status."""
+        return self.until(instance_id, lambda shown: shown["runtimeStatus"] == status)
 
-    def when(self, ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
-        """The first answer that `holds`."""
-        end = time.monotonic() + DEADLINE
-        while not holds(answer := ask()):
-            assert time.monotonic() < end, answer
-            time.sleep(0.01)
-        return answer
-
-    def event(self, instance_id: str, body: bytes, type: str = "application/json") -> Answer:
+    def event(self, instance_id: str, body: bytes, type: str = "application/json") -> Response:
         return self("POST", f"/instances/{quote(instance_id, safe='')}/raiseEvent/go", body, type)
 
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    with Started(APPS / "api", "--memory") as host:
+    with HostProcess(APPS / "api", "--memory") as host:
         yield Api(host.url)
 
 
@@ -114,16 +80,16 @@ def test_a_start_answers_with_eight_links_and_each_of_them_leads_somewhere(api: 
     assert answer.headers["Location"] == answer.body["statusQueryGetUri"]
     assert answer.headers["Retry-After"] == "10"
     assert answer.body["statusQueryGetUri"] == (
-        f"{api.url}{HOOKS}/instances/{answer.body['id']}?taskHub=TestHubName&connection=Storage"
+        f"{api.url}{MANAGEMENT}/instances/{answer.body['id']}?taskHub=TestHubName&connection=Storage"
     )
     links = {name: link.format(eventName="none", text="why") for name, link in answer.body.items()}
     assert api("GET", links["statusQueryGetUri"]).status == 202
     assert api("POST", links["sendEventPostUri"], b"1", "application/json").plain == (202, None)
     assert api("POST", links["suspendPostUri"]).plain == (202, None)
-    api.until(links["id"], "Suspended")
+    api.reaches(links["id"], "Suspended")
     assert api("POST", links["resumePostUri"]).plain == (202, None)
     assert api("POST", links["terminatePostUri"]).plain == (202, None)
-    assert api.until(links["id"], "Terminated")["output"] == "why"
+    assert api.reaches(links["id"], "Terminated")["output"] == "why"
     assert api("POST", links["restartPostUri"]).status == 202
     assert api("DELETE", links["purgeHistoryDeleteUri"]).plain == (200, {"instancesDeleted": 1})
     assert api("GET", links["statusQueryGetUri"]).plain == (404, None)
@@ -143,7 +109,7 @@ def test_a_start_answers_with_eight_links_and_each_of_them_leads_somewhere(api: 
     ],
 )
 def test_the_body_is_the_input(api: Api, body: bytes, shown: Any) -> None:
-    assert api("GET", f"/instances/{api.start('waits', body=body)}").body["input"] == shown
+    assert api("GET", f"/instances/{api.new('waits', body=body)}").body["input"] == shown
 
 
 @pytest.mark.parametrize("type", [None, "text/plain", "application/x-www-form-urlencoded"])
@@ -176,18 +142,18 @@ def test_an_input_that_ends_too_soon_is_the_extensions_500(api: Api) -> None:
 
 
 def test_an_id_that_lives_is_refused_and_one_that_has_ended_is_replaced(api: Api) -> None:
-    api.start("waits", "taken", b"1")
-    api.until("taken", "Running")
+    api.new("waits", "taken", b"1")
+    api.reaches("taken", "Running")
 
     refused = api("POST", "/orchestrators/waits/taken")
     api("POST", "/instances/taken/terminate")
-    api.start("returns", "taken", b'"2"')
+    api.new("returns", "taken", b'"2"')
 
     assert refused.plain == (
         409,
         {"Message": "An Orchestration instance with the status Running already exists."},
     )
-    assert api.until("taken", "Completed")["output"] == 2
+    assert api.reaches("taken", "Completed")["output"] == 2
 
 
 ODD_IDS = [
@@ -214,7 +180,7 @@ def test_any_id_without_a_slash_goes_all_the_way(api: Api, instance_id: str) -> 
     assert started.body["id"] == instance_id
     assert api("GET", started.headers["Location"]).body["instanceId"] == instance_id
     assert api.event(instance_id, b'"seen"').status == 202
-    assert api.until(instance_id, "Completed")["output"] == "seen"
+    assert api.reaches(instance_id, "Completed")["output"] == "seen"
     assert api("DELETE", started.body["purgeHistoryDeleteUri"]).plain == (200, {"instancesDeleted": 1})
 
 
@@ -270,13 +236,13 @@ def test_an_interval_longer_than_the_timeout_is_refused(api: Api) -> None:
 
 # -- status -------------------------------------------------------------------------------------------------------
 def test_a_running_instance_is_accepted_with_its_own_url(api: Api) -> None:
-    path = f"/instances/{api.start('steps', 'my steps', b'1')}?showInput=true".replace(" ", "%20")
+    path = f"/instances/{api.new('steps', 'my steps', b'1')}?showInput=true".replace(" ", "%20")
 
-    answer = api.when(lambda: api("GET", path), lambda answer: answer.body["customStatus"] is not None)
+    answer = until(lambda: api("GET", path), lambda answer: answer.body["customStatus"] is not None)
 
     assert answer.status == 202
     assert list(answer.body) == STATUS
-    assert answer.headers["Location"] == api.url + HOOKS + path
+    assert answer.headers["Location"] == api.url + MANAGEMENT + path
     assert answer.headers["Retry-After"] == "5"
     assert answer.headers["Content-Type"] == JSON
     assert answer.body["name"] == "steps"
@@ -286,8 +252,8 @@ def test_a_running_instance_is_accepted_with_its_own_url(api: Api) -> None:
 
 
 def test_a_failed_instance_is_a_success_unless_asked_otherwise(api: Api) -> None:
-    failed = api.start("fails")
-    api.until(failed, "Failed")
+    failed = api.new("fails")
+    api.reaches(failed, "Failed")
 
     assert api("GET", f"/instances/{failed}").status == 200
     for flag, status in (("true", 500), ("True", 500), ("maybe", 200), ("false", 200)):
@@ -298,14 +264,14 @@ def test_a_failed_instance_is_a_success_unless_asked_otherwise(api: Api) -> None
 
 
 def test_flags_choose_what_is_shown(api: Api) -> None:
-    steps = api.start("steps", body=b'{"some": "input"}')
+    steps = api.new("steps", body=b'{"some": "input"}')
     # The event after the activity's result, or their places in the history would be a matter of luck.
-    api.when(
+    until(
         lambda: api("GET", f"/instances/{steps}?showHistory=true").body.get("historyEvents") or [],
         lambda events: any(event["EventType"] == "TaskCompleted" for event in events),
     )
     api.event(steps, b'{"by" : "me"}')
-    api.until(steps, "Completed")
+    api.reaches(steps, "Completed")
 
     def seen(query: str) -> dict[str, Any]:
         return dict(api("GET", f"/instances/{steps}?{query}").body)
@@ -352,8 +318,8 @@ def test_an_unknown_instance_is_not_found_by_any_verb(api: Api) -> None:
 
 
 def test_a_waiting_instance_says_what_it_waits_for(api: Api) -> None:
-    waits = api.start("waits")
-    api.until(waits, "Running")
+    waits = api.new("waits")
+    api.reaches(waits, "Running")
 
     explained = api("GET", f"/instances/{waits}?explain=true")
 
@@ -363,9 +329,9 @@ def test_a_waiting_instance_says_what_it_waits_for(api: Api) -> None:
 
 # -- lists --------------------------------------------------------------------------------------------------------
 def test_pages_lead_through_the_whole_list(api: Api) -> None:
-    ids = [api.start("returns", f"page-{n}") for n in range(5)]
+    ids = [api.new("returns", f"page-{n}") for n in range(5)]
     for each in ids:
-        api.until(each, "Completed")
+        api.reaches(each, "Completed")
     seen, token, rounds = [], "", 0
     while rounds == 0 or token:
         answer = api("GET", "/instances?instanceIdPrefix=page-&top=2", x_ms_continuation_token=token)
@@ -382,10 +348,10 @@ def test_pages_lead_through_the_whole_list(api: Api) -> None:
 
 def test_filters_are_all_applied(api: Api) -> None:
     for name, label in (("returns", "done"), ("fails", "bad"), ("waits", "live")):
-        api.start(name, f"list-{label}", b'"1"')
-    api.until("list-done", "Completed")
-    api.until("list-bad", "Failed")
-    api.until("list-live", "Running")
+        api.new(name, f"list-{label}", b'"1"')
+    api.reaches("list-done", "Completed")
+    api.reaches("list-bad", "Failed")
+    api.reaches("list-live", "Running")
 
     def listed(query: str) -> list[str]:
         answer = api("GET", f"/instances/?instanceIdPrefix=list-&{query}")
@@ -418,14 +384,14 @@ def test_filters_are_all_applied(api: Api) -> None:
     ],
 )
 def test_events_arrive_as_they_were_sent(api: Api, body: bytes, output: Any) -> None:
-    waits = api.start("waits")
+    waits = api.new("waits")
 
     assert api.event(waits, body).plain == (202, None)
-    assert api.until(waits, "Completed")["output"] == output
+    assert api.reaches(waits, "Completed")["output"] == output
 
 
 def test_events_must_be_json_and_say_so(api: Api) -> None:
-    waits = api.start("waits")
+    waits = api.new("waits")
     wrong = (400, {"Message": "Only application/json request content is supported"})
 
     for type in ("text/plain", "text/json", "application/problem+json", ""):
@@ -434,13 +400,13 @@ def test_events_must_be_json_and_say_so(api: Api) -> None:
         answer = api.event(waits, body)
         assert (answer.status, answer.body["Message"]) == (400, "Invalid JSON content")
     assert api.event(waits, b'"v"', "APPLICATION/JSON; charset=utf-8").status == 202
-    api.until(waits, "Completed")
+    api.reaches(waits, "Completed")
     assert api.event(waits, b"{oops", "text/plain").plain == (410, None)  # gone comes before a bad body
 
 
 def test_what_has_ended_takes_no_orders(api: Api) -> None:
-    done = api.start("returns")
-    api.until(done, "Completed")
+    done = api.new("returns")
+    api.reaches(done, "Completed")
 
     for verb in ("terminate", "suspend", "resume", "raiseEvent/go"):
         assert api("POST", f"/instances/{done}/{verb}", b"1", "application/json").plain == (410, None)
@@ -451,8 +417,8 @@ def test_what_has_ended_takes_no_orders(api: Api) -> None:
 
 
 def test_suspending_twice_and_resuming_what_runs_are_errors(api: Api) -> None:
-    waits = api.start("waits")
-    api.until(waits, "Running")
+    waits = api.new("waits")
+    api.reaches(waits, "Running")
 
     def refused(verb: str) -> tuple[int, str, str]:
         answer = api("POST", f"/instances/{waits}/{verb}")
@@ -462,7 +428,7 @@ def test_suspending_twice_and_resuming_what_runs_are_errors(api: Api) -> None:
     words = f"orchestration instance {waits} because instance is in the"
     assert refused("resume") == (500, f"Cannot resume the {words} Running state.", kind)
     assert api("POST", f"/instances/{waits}/SUSPEND?reason=hold+on").status == 202
-    assert api.until(waits, "Suspended")["output"] == "hold on"
+    assert api.reaches(waits, "Suspended")["output"] == "hold on"
     assert refused("suspend") == (500, f"Cannot suspend the {words} Suspended state.", kind)
 
 
@@ -480,22 +446,22 @@ def test_suspending_twice_and_resuming_what_runs_are_errors(api: Api) -> None:
     ],
 )
 def test_a_reason_is_the_output_and_json_if_it_can_be(api: Api, query: str, output: Any) -> None:
-    waits = api.start("waits")
+    waits = api.new("waits")
 
     assert api("POST", f"/instances/{waits}/terminate{query}").plain == (202, None)
-    assert api.until(waits, "Terminated")["output"] == output
+    assert api.reaches(waits, "Terminated")["output"] == output
 
 
 def test_a_failed_instance_can_be_rewound(api: Api) -> None:
-    failed = api.start("fails")
-    api.until(failed, "Failed")
+    failed = api.new("fails")
+    api.reaches(failed, "Failed")
 
     assert api("POST", f"/instances/{failed}/rewind?reason=again").plain == (202, None)
 
 
 def test_restarting_takes_name_and_input_along(api: Api) -> None:
-    api.start("waits", "first", b' {"n": 1.0} ')
-    api.until("first", "Running")
+    api.new("waits", "first", b' {"n": 1.0} ')
+    api.reaches("first", "Running")
 
     refused = api("POST", "/instances/first/restart?restartWithNewInstanceId=false")
     fresh = api("POST", "/instances/first/restart")
@@ -509,14 +475,14 @@ def test_restarting_takes_name_and_input_along(api: Api) -> None:
     assert fresh.body["id"] != "first"
     assert (same.status, same.body["id"]) == (202, "first")
     for each in ("first", fresh.body["id"]):
-        status = api.until(each, "Running")
+        status = api.reaches(each, "Running")
         assert (status["name"], status["input"]) == ("waits", {"n": 1.0})
 
 
 # -- purging ------------------------------------------------------------------------------------------------------
 def test_only_what_has_ended_is_purged_by_id(api: Api) -> None:
-    waits = api.start("waits")
-    api.until(waits, "Running")
+    waits = api.new("waits")
+    api.reaches(waits, "Running")
 
     live = api("DELETE", f"/instances/{waits}")
     api("POST", f"/instances/{waits}/terminate")
@@ -531,12 +497,12 @@ def test_only_what_has_ended_is_purged_by_id(api: Api) -> None:
 
 
 def test_purging_by_filter_wants_a_date_and_finds_what_has_ended() -> None:
-    with Started(APPS / "api", "--memory") as host:
+    with HostProcess(APPS / "api", "--memory") as host:
         api = Api(host.url)
-        done, failed, live = api.start("returns"), api.start("fails"), api.start("waits")
-        api.until(done, "Completed")
-        api.until(failed, "Failed")
-        api.until(live, "Running")
+        done, failed, live = api.new("returns"), api.new("fails"), api.new("waits")
+        api.reaches(done, "Completed")
+        api.reaches(failed, "Failed")
+        api.reaches(live, "Running")
 
         def purge(query: str) -> tuple[int, Any]:
             return api("DELETE", f"/instances?{query}").plain
@@ -572,7 +538,7 @@ def test_a_signal_carries_json_or_text(api: Api, body: bytes, type: str | None, 
     key = f"{body.hex()}-{(type or 'none').partition('/')[0]}"
 
     assert api("POST", f"/entities/CELL/{key}?op=set", body, type).plain == (202, None)
-    read = api.when(lambda: api("GET", f"/entities/cell/{key}"), lambda answer: answer.status == 200)
+    read = until(lambda: api("GET", f"/entities/cell/{key}"), lambda answer: answer.status == 200)
 
     assert read.body == state
     assert read.headers["Content-Type"] == JSON
@@ -599,7 +565,7 @@ def test_what_is_wrong_with_a_signal_is_said(api: Api) -> None:
 
 
 def test_entities_are_listed_in_pages() -> None:
-    with Started(APPS / "api", "--memory") as host:
+    with HostProcess(APPS / "api", "--memory") as host:
         api = Api(host.url)
         for key in ("a", "b", "c"):
             api(
@@ -608,7 +574,7 @@ def test_entities_are_listed_in_pages() -> None:
                 f'"{{\\"k\\": \\"{key}\\"}}"'.encode(),
                 "application/json",
             )
-            api.when(lambda key=key: api("GET", f"/entities/cell/{key}"), lambda answer: answer.status == 200)
+            until(lambda key=key: api("GET", f"/entities/cell/{key}"), lambda answer: answer.status == 200)
 
         first = api("GET", "/entities?top=2")
         token = first.headers["x-ms-continuation-token"]
@@ -632,15 +598,15 @@ def test_entities_are_listed_in_pages() -> None:
 
 def test_a_destroyed_entity_reads_as_null(api: Api) -> None:
     api("POST", "/entities/cell/gone?op=set", b'"1"', "application/json")
-    api.when(lambda: api("GET", "/entities/cell/gone").body, lambda state: state == 1)
+    until(lambda: api("GET", "/entities/cell/gone").body, lambda state: state == 1)
 
     assert api("DELETE", "/entities/cell/gone").plain == (202, None)
-    api.when(lambda: api("GET", "/entities/cell/gone").plain, lambda plain: plain == (200, None))
+    until(lambda: api("GET", "/entities/cell/gone").plain, lambda plain: plain == (200, None))
 
 
 # -- routes -------------------------------------------------------------------------------------------------------
 def test_what_has_no_route_is_404_without_a_body(api: Api) -> None:
-    waits = api.start("waits")
+    waits = api.new("waits")
     for method, path in [
         *((method, f"/instances/{waits}") for method in ("HEAD", "OPTIONS", "PUT", "PATCH", "POST")),
         ("GET", ""),
@@ -670,7 +636,7 @@ def test_literals_ignore_case_and_a_slash_at_the_end(api: Api) -> None:
 
 
 def test_another_task_hub_is_empty_and_another_connection_unknown(api: Api) -> None:
-    waits = api.start("waits")
+    waits = api.new("waits")
 
     assert api("GET", f"/instances/{waits}?taskHub=testhubname&connection=storage").status == 202
     assert api("GET", f"/instances/{waits}?taskHub=Other").plain == (404, None)

@@ -20,7 +20,9 @@ from dfhost.http.server import Server
 from dfhost.management.loopback import LoopbackSession
 from dfhost.management.responses import ManagementResponse
 from dfhost.management.urls import RPC
-from tests.support.serving import Remembering, app_of, user_threads
+from tests.support.app_server import user_threads
+from tests.support.apps import load_written_app
+from tests.support.recording_log import RecordingLog
 
 Asked = tuple[str, str, str, dict[str, str | None], bytes, str]
 SEEN = ("Content-Type", "traceparent", "tracestate", "X-Azure-Functions-InvocationId")
@@ -47,8 +49,8 @@ class Twin:
     @contextmanager
     def serving(self) -> Iterator[Twin]:
         with user_threads() as threads:
-            app = app_of(self._folder, "")
-            self.server = Server(app, threads, Remembering(), port=0, mounts={RPC: self.mount})
+            app = load_written_app(self._folder, "")
+            self.server = Server(app, threads, RecordingLog(), port=0, mounts={RPC: self.mount})
             self.run(self.server.start())
             self.base = f"http://127.0.0.1:{self.server.port}{RPC}"
             try:

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+import pytest
+
+from tests.support.apps import ROOT
 
 
+@pytest.mark.long
 def test_every_case_runs_and_is_in_the_tables(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "benchmarks.bench", "--smoke", "--out", str(tmp_path)],

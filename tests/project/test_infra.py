@@ -24,7 +24,8 @@ import pytest
 import yaml
 from pycep import BicepParser
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.apps import ROOT
+
 INFRA = ROOT / "infra"
 BICEP = sorted(path.name for path in INFRA.glob("*.bicep"))
 GIVEN_BY_AZD = {"environmentName", "location"}

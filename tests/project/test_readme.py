@@ -15,7 +15,6 @@ import shlex
 import shutil
 import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
@@ -27,10 +26,10 @@ from dfhost.app.loader import load_app
 from dfhost.cli.start import DEFAULT_PORT
 from fan_out import fan_out_map
 from tests.conformance.differences import DIFFERENCES
-from tests.support.cli_process import DEADLINE, Started, dfhost, environment
-from tests.support.serving import APPS, write_app
+from tests.support.apps import APPS, ROOT, write_app
+from tests.support.host_process import HostProcess, clean_environment, run_dfhost
+from tests.support.waiting import DEADLINE, until
 
-ROOT = Path(__file__).parents[2]
 PAGES = [page for page in ("README.md", "dfhost/README.md", "docs/map.md") if (ROOT / page).exists()]
 SHOWN_URL = "http://localhost:7071"
 
@@ -179,9 +178,9 @@ def pattern(line: str) -> str:
 
 # -- the hosts -----------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
     """This repository's app, as `make start` serves it."""
-    with Started(ROOT, "--db", tmp_path_factory.mktemp("hub") / "FanOutHub.db") as host:
+    with HostProcess(ROOT, "--db", tmp_path_factory.mktemp("hub") / "FanOutHub.db") as host:
         yield host
 
 
@@ -195,8 +194,8 @@ def your_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def yours(your_app: Path) -> Iterator[Started]:
-    with Started(your_app) as host:
+def yours(your_app: Path) -> Iterator[HostProcess]:
+    with HostProcess(your_app) as host:
         yield host
 
 
@@ -258,7 +257,7 @@ def test_a_make_target_and_what_it_runs(
         host.line(rf"finished +fan_out_fan_in_orchestrator .*{links['id']}")
         shows(host.lines, shown, among_others=True)
         return
-    done = dfhost(*words, cwd=ROOT)
+    done = run_dfhost(*words, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     if shown:
         shows(done.stdout.splitlines(), shown)
@@ -266,7 +265,7 @@ def test_a_make_target_and_what_it_runs(
 
 def expanded(words: list[str]) -> list[str]:
     """The lines that `make` would run, without where the environment is."""
-    clean = {name: value for name, value in environment().items() if name not in MAKE_READS}
+    clean = {name: value for name, value in clean_environment().items() if name not in MAKE_READS}
     done = subprocess.run(
         ["make", "-n", "--always-make", *words],
         cwd=ROOT,
@@ -281,17 +280,17 @@ def expanded(words: list[str]) -> list[str]:
 MAKE_READS = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "BASE_URL", "FUNCTIONS_KEY", "PYTHON")
 
 
-def start_fan_out(host: Started) -> dict[str, str]:
-    return dict(json.loads(host.request("POST", "/api/start-fanout")[1]))
+def start_fan_out(host: HostProcess) -> dict[str, str]:
+    return dict(host.client.request("POST", "/api/start-fanout").body)
 
 
 @pytest.mark.skipif(not shutil.which("curl") or not shutil.which("sh"), reason="needs a shell and curl")
 @of_kind("curl")
-def test_a_request(command: str, shown: list[str], served: Started) -> None:
+def test_a_request(command: str, shown: list[str], served: HostProcess) -> None:
     run = named_run(command, served)
     done = subprocess.run(
         ["sh", "-c", rf"{run} -sS -w '\n%{{http_code}}'"],
-        env=environment(),
+        env=clean_environment(),
         capture_output=True,
         text=True,
         timeout=DEADLINE,
@@ -306,29 +305,28 @@ def test_a_request(command: str, shown: list[str], served: Started) -> None:
         follow(json.loads(links[0]), served)
 
 
-def named_run(command: str, host: Started) -> str:
+def named_run(command: str, host: HostProcess) -> str:
     """The command for this host; an id that a page leaves open is that of a map made for it."""
     open_id = re.compile(r"(?<=/api/maps/)[^/\s'\"?]+")
     if open_id.search(command):
         body = {"items": ["a"], "activity": "process_item"}
-        links = json.loads(host.request("POST", "/api/start-map", body)[1])
+        links = host.client.request("POST", "/api/start-map", body).body
         follow(links, host)
         command = open_id.sub(links["id"], command)
     return command.replace(SHOWN_URL, host.url)
 
 
-def follow(links: dict[str, str], host: Started) -> None:
+def follow(links: dict[str, str], host: HostProcess) -> None:
     """As the README says: GET the statusQueryGetUri until the runtimeStatus is Completed."""
-    end = time.monotonic() + DEADLINE
-    path = links["statusQueryGetUri"].removeprefix(host.url)
-    while (seen := json.loads(host.request("GET", path)[1]))["runtimeStatus"] in ("Pending", "Running"):
-        assert time.monotonic() < end, seen
-        time.sleep(0.02)
-    assert seen["runtimeStatus"] == "Completed" and seen["output"], seen
+    status = until(
+        lambda: host.client.request("GET", links["statusQueryGetUri"]).body,
+        lambda status: status["runtimeStatus"] not in ("Pending", "Running"),
+    )
+    assert status["runtimeStatus"] == "Completed" and status["output"], status
 
 
 @of_kind("dfhost")
-def test_a_command_of_dfhost(command: str, shown: list[str], your_app: Path, yours: Started) -> None:
+def test_a_command_of_dfhost(command: str, shown: list[str], your_app: Path, yours: HostProcess) -> None:
     verb, *rest = shlex.split(command, comments=True)[1:]
     if verb == "start":
         assert rest == []
@@ -338,7 +336,7 @@ def test_a_command_of_dfhost(command: str, shown: list[str], your_app: Path, you
             assert (your_app / ".dfhost" / "Yours.db").is_file()
     elif verb == "run" and rest:
         is_yours = "/api/your-starter" in rest
-        done = dfhost(verb, *rest, cwd=your_app if is_yours else ROOT)
+        done = run_dfhost(verb, *rest, cwd=your_app if is_yours else ROOT)
         assert done.returncode == 0, done.stderr
         output = json.loads(done.stdout)
         if is_yours:
@@ -350,16 +348,18 @@ def test_a_command_of_dfhost(command: str, shown: list[str], your_app: Path, you
         id = yours.start_instance("/api/your-starter", "wait")
         yours.line(rf"started +waits .*{id}")
         words = [id if word.isupper() else word for word in rest]
-        done = dfhost(verb, *words, "--url", yours.url)
+        done = run_dfhost(verb, *words, "--url", yours.url)
         assert done.returncode == 0, done.stderr
         assert id in done.stdout and "event Approval" in done.stdout
     else:
-        assert dfhost(verb, *rest, "--help").returncode == 0  # a mention
+        assert run_dfhost(verb, *rest, "--help").returncode == 0  # a mention
     assert shown == [], "compare it"
 
 
 @of_kind("sqlite3")
-def test_the_file_can_be_read_while_the_host_runs(command: str, shown: list[str], served: Started) -> None:
+def test_the_file_can_be_read_while_the_host_runs(
+    command: str, shown: list[str], served: HostProcess
+) -> None:
     # With Python's own sqlite3: the program need not be there.
     links = start_fan_out(served)
     follow(links, served)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -20,7 +19,9 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.apps import ROOT
+from tests.support.host_process import HostProcess
+
 RESULTS = [f"Processed item-{number}" for number in range(1, 6)]
 KEY = "the-function-key"
 SYSTEM_KEY = "the-system-key"
@@ -104,7 +105,7 @@ def test_waits_for_a_host_that_starts_and_prints_the_five_results() -> None:
         run = smoke(host.url)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout[run.stdout.index("[") : run.stdout.index("]") + 1]) == RESULTS
-    assert run.stdout.count("it answers 503") == 1, "a repeated answer is told once"
+    assert run.stdout.count("it answers 503") == 1, "a repeated answer is printed once"
     assert host.calls.count("POST /api/start-fanout") == 5
 
 
@@ -194,28 +195,7 @@ def test_without_an_address_it_was_called_wrongly() -> None:
     assert "no address" in run.stderr
 
 
-def test_passes_on_this_app(tmp_path: Path) -> None:
-    host = subprocess.Popen(
-        [sys.executable, "-m", "dfhost", "start", str(ROOT), "--port", "0", "--memory"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=tmp_path,
-    )
-    try:
-        assert host.stdout
-        # Read to the line that names the address; the end of the output means that it did not start.
-        said = []
-        for line in host.stdout:
-            said.append(line)
-            if address := re.search(r"Ready on (http://\S+?)\.?(?:\s|$)", line):
-                break
-        else:
-            pytest.fail("dfhost did not start:\n" + "".join(said))
-        run = smoke(address[1])
-    finally:
-        host.kill()
-        host.wait()
-        if host.stdout:
-            host.stdout.close()
+def test_passes_on_this_app() -> None:
+    with HostProcess(ROOT, "--memory") as host:
+        run = smoke(host.url)
     assert run.returncode == 0, run.stderr

@@ -1,7 +1,7 @@
-"""Gates at which the apps under test stop, so that a test decides what happens when.
+"""Gates at which the apps under test stop, so that a test decides the order of what happens.
 
-An app that runs in the test's own process imports this very module: user code says `stop_at("work")`, the test
-waits for `arrivals` and says `open`. Nothing sleeps in the hope that something has happened meanwhile.
+An app in the test's own process imports this module: user code calls `stop_at("work")`, the test awaits `arrivals`
+and calls `open`. No test sleeps in the hope that something has happened meanwhile.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import threading
 import time
 from collections import defaultdict
 
-DEADLINE = 20.0  # seconds; nothing waits as long as that when all is well
+from tests.support.waiting import DEADLINE
 
 
 class Gate:
-    """`arrived`: who has come so far; `most`: how many stood here at the same moment, at most."""
+    """`arrived`: who has come so far, in order; `most`: the greatest number that stood here at one moment."""
 
     def __init__(self) -> None:
         self.is_open = threading.Event()
@@ -51,7 +51,7 @@ def stop_at(name: str, who: object = None) -> None:
 
 
 def note(name: str, who: object = None) -> None:
-    """Come by without stopping."""
+    """Arrive without stopping."""
     _gates[name].enter(who)
     _gates[name].leave()
 
@@ -73,7 +73,7 @@ def is_open(name: str) -> bool:
 
 # -- for the test --------------------------------------------------------------------------------------------
 def open(*names: str) -> None:
-    """Let through who stands there and whoever comes."""
+    """Let through those who stand there and those who come later."""
     for name in names:
         _gates[name].is_open.set()
 
@@ -83,17 +83,17 @@ def close(name: str) -> None:
 
 
 def arrived(name: str) -> list[object]:
-    """Who has come to the gate, in order."""
+    """Those who have come to the gate, in order."""
     return list(_gates[name].arrived)
 
 
 def most(name: str) -> int:
-    """How many stood at the gate at the same moment, at most."""
+    """The greatest number that stood at the gate at one moment."""
     return _gates[name].most
 
 
 async def arrivals(name: str, count: int = 1) -> list[object]:
-    """Once so many have come: who."""
+    """Those who have come, as soon as there are `count`."""
     deadline = time.monotonic() + DEADLINE
     while len(_gates[name].arrived) < count:
         if time.monotonic() > deadline:
@@ -103,11 +103,11 @@ async def arrivals(name: str, count: int = 1) -> list[object]:
 
 
 def open_all() -> None:
-    """Let everybody through who stands anywhere."""
+    """Open every gate."""
     open(*_gates)
 
 
 def reset() -> None:
-    """Forget every gate; nobody is left standing."""
+    """Open and forget every gate."""
     open_all()
     _gates.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dfhost.worker.event_name_hints import nearest_event_name
-from tests.support.hosting import hosting
+from tests.support.running_host import running_host
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ def test_which_name_was_meant(name: str, awaited: list[str], meant: str | None) 
 
 
 async def test_a_misspelt_event_is_told_of_once_and_waits_on() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("waits", ["Approval", "Payment"])
         await host.until_waiting(instance, "event")
         for name in ("Payment", "Aproval", "Aproval"):
-            await host.tell(instance, f"raiseEvent/{name}", name)
-        await host.tell(instance, "raiseEvent/Approval", "yes")
-        assert await host.completed(instance) == ["yes", "Payment"]
+            await host.send(instance, f"raiseEvent/{name}", name)
+        await host.send(instance, "raiseEvent/Approval", "yes")
+        assert await host.output(instance) == ["yes", "Payment"]
         notes = [entry[1] for entry in host.log.entries if entry[0] == "note"]
         assert notes == [
             f"The event 'Aproval' has come to waits {instance}, which waits for 'Approval': "
@@ -41,7 +41,7 @@ async def test_a_misspelt_event_is_told_of_once_and_waits_on() -> None:
 
 
 async def test_a_request_that_the_management_api_refuses_is_told_of_with_its_reason() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("waits", ["go"])
         await host.until_waiting(instance, "event")
         for _ in range(2):

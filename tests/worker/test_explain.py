@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.hosting import Hosted, eventually, hosting
-from tests.support.serving import write_app
+from tests.support.apps import write_app
+from tests.support.running_host import RunningHost, running_host
+from tests.support.waiting import eventually
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"
 
 
 async def explained(
-    host: Hosted, instance_id: str, test: Callable[[dict[str, Any]], object] = lambda told: told["waitsFor"]
+    host: RunningHost,
+    instance_id: str,
+    test: Callable[[dict[str, Any]], object] = lambda told: told["waitsFor"],
 ) -> dict[str, Any]:
     """The explanation, once it satisfies `test`: by default once it waits for something."""
     told: dict[str, Any] = await eventually(lambda: host.explain(instance_id), lambda told: bool(test(told)))
@@ -41,7 +44,7 @@ def moment(text: str) -> datetime:
 
 # -- each kind of wait ---------------------------------------------------------------------------------------
 async def test_an_activity_that_runs(gates: ModuleType) -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("fan", {"activity": "stop", "inputs": ["work"]})
         await gates.arrivals("work")
         told = await explained(host, instance)
@@ -56,7 +59,7 @@ async def test_an_activity_that_runs(gates: ModuleType) -> None:
 
 
 async def test_activities_that_wait_for_their_turn(gates: ModuleType) -> None:
-    async with hosting(max_activities=1) as host:
+    async with running_host(max_activities=1) as host:
         instance = await host.start("fan", {"activity": "stop", "inputs": ["work"] * 3})
         await gates.arrivals("work")
         told = await explained(host, instance)
@@ -65,22 +68,22 @@ async def test_activities_that_wait_for_their_turn(gates: ModuleType) -> None:
 
 
 async def test_an_event_since_the_episode_that_asked_for_it() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("waits", ["Approval", "Payment"])
         asked_first = await explained(host, instance)
         assert only(asked_first, "kind", "name", "state") == ["event", "Approval", "waiting"]
         assert asked_first["sentence"] == "It waits for event Approval."
-        await host.tell(instance, "raiseEvent/Approval", 1)
+        await host.send(instance, "raiseEvent/Approval", 1)
         told = await explained(host, instance, lambda told: told["waitsFor"][0]["name"] == "Payment")
         assert only(told, "since") > only(asked_first, "since")
         assert only(told, "since")[:19] == (await host.status(instance))["lastUpdatedTime"][:19]
-        await host.tell(instance, "raiseEvent/Other", 1)  # a later episode does not change it
+        await host.send(instance, "raiseEvent/Other", 1)  # a later episode does not change it
         again = await explained(host, instance, lambda told: told["unclaimed"])
         assert only(again, "since") == only(told, "since")
 
 
 async def test_a_timer() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("sleeps", 3600)
         told = await explained(host, instance)
         kind, state, since, due = only(told, "kind", "state", "since", "due")
@@ -90,7 +93,7 @@ async def test_a_timer() -> None:
 
 
 async def test_a_retry_pause_and_its_attempt() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         asked = {"milliseconds": 3_600_000, "attempts": 4, "text": "no"}
         instance = await host.start("retries", asked)
         told = await explained(
@@ -101,7 +104,7 @@ async def test_a_retry_pause_and_its_attempt() -> None:
 
 
 async def test_a_sub_orchestration() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("parent", {"child": "waits", "id": "child", "input": ["go"]})
         told = await explained(
             host,
@@ -119,7 +122,7 @@ async def test_a_sub_orchestration() -> None:
 
 
 async def test_what_holds_up_a_child_of_a_child() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         asked = {"child": "waits", "id": "leaf", "input": ["go"]}
         instance = await host.start("parent", {"child": "parent", "id": "middle", "input": asked})
 
@@ -138,7 +141,7 @@ async def test_what_holds_up_a_child_of_a_child() -> None:
 
 
 async def test_an_entity_and_what_the_entity_has_to_do(gates: ModuleType) -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         asked = {"entity": "counter", "key": "x", "operation": "stop", "input": "door"}
         instance = await host.start("calls_entity", asked)
         await gates.arrivals("door")
@@ -160,7 +163,7 @@ async def test_an_entity_and_what_the_entity_has_to_do(gates: ModuleType) -> Non
             entity["sentence"],
         )
         gates.open("door")
-        await host.completed(instance)
+        await host.output(instance)
         rest = await explained(host, "@counter@x", lambda told: not told["waitsFor"])
         assert rest["sentence"] == "The entity is at rest."
 
@@ -176,18 +179,18 @@ async def test_an_http_call() -> None:
 
     server = await asyncio.start_server(answers_when_asked, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with hosting() as host, server:
+    async with running_host() as host, server:
         instance = await host.start("calls_http", f"http://127.0.0.1:{port}/slow")
         told = await explained(host, instance)
         assert only(told, "kind", "name") == ["activity", "BuiltIn::HttpActivity"]
         assert f"127.0.0.1:{port}/slow" in only(told, "input")
         asked.set()
-        assert (await host.completed(instance))["statusCode"] == 204
+        assert (await host.output(instance))["statusCode"] == 204
 
 
 # -- several at once -----------------------------------------------------------------------------------------
 async def test_whichever_comes_first(gates: ModuleType) -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("one_of", "work")
         await gates.arrivals("work")
         told = await explained(host, instance)
@@ -195,18 +198,18 @@ async def test_whichever_comes_first(gates: ModuleType) -> None:
 
 
 async def test_what_is_left_open_beside_what_is_awaited_and_a_cancelled_timer_is_not() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("sleeps_or_hears")
         told = await explained(host, instance, lambda told: len(told["waitsFor"]) == 2)
         assert told["sentence"].startswith("It waits for the first of a timer due at ")
         assert told["sentence"].endswith(", event go.")
-        await host.tell(instance, "raiseEvent/go", 1)
+        await host.send(instance, "raiseEvent/go", 1)
         told = await explained(host, instance, lambda told: told["waitsFor"][0]["kind"] == "event")
         assert told["sentence"] == "It waits for event end."
 
 
 async def test_code_that_has_ended_with_something_left_open() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("leaves_open")
         told = await explained(host, instance, lambda told: "has ended" in told["sentence"])
         assert told["sentence"] == (
@@ -216,7 +219,7 @@ async def test_code_that_has_ended_with_something_left_open() -> None:
 
 
 async def test_what_is_held_back_and_behind_what(gates: ModuleType) -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("window_and_event")
         told = await explained(host, instance, lambda told: told["heldBack"])
         assert told["heldBack"] == [
@@ -233,9 +236,9 @@ async def test_what_is_held_back_and_behind_what(gates: ModuleType) -> None:
 
 
 async def test_an_event_that_nothing_waits_for_as_when_its_name_is_misspelt() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("waits", ["Approval"])
-        await host.tell(instance, "raiseEvent/Aproval", 1)
+        await host.send(instance, "raiseEvent/Aproval", 1)
         told = await explained(host, instance, lambda told: told["unclaimed"])
         assert [entry["name"] for entry in told["unclaimed"]] == ["Aproval"]
         assert told["sentence"] == (
@@ -244,10 +247,10 @@ async def test_an_event_that_nothing_waits_for_as_when_its_name_is_misspelt() ->
 
 
 async def test_an_event_whose_name_differs_in_case_which_the_sdk_does_not_take() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("waits", ["Approval"])
         await host.until_waiting(instance, "event")
-        await host.tell(instance, "raiseEvent/approval", 1)
+        await host.send(instance, "raiseEvent/approval", 1)
         told = await explained(host, instance, lambda told: told["unclaimed"] and told["waitsFor"])
         assert told["sentence"] == (
             "It waits for event Approval. Nothing waits for what has come as event approval."
@@ -261,9 +264,9 @@ async def test_an_event_whose_name_differs_in_case_which_the_sdk_does_not_take()
 
 # -- states --------------------------------------------------------------------------------------------------
 async def test_suspended() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("waits", ["go"])
-        await host.tell(instance, "suspend", reason="lunch")
+        await host.send(instance, "suspend", reason="lunch")
         told = await explained(host, instance, lambda told: told["runtimeStatus"] == "Suspended")
         assert re.fullmatch(
             rf"It is suspended since {TIME} \(lunch\): resume it\. Open: event go\.", told["sentence"]
@@ -271,14 +274,14 @@ async def test_suspended() -> None:
 
 
 async def test_ended() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         done = await host.start("waits", [])
-        await host.completed(done)
+        await host.output(done)
         told = await host.explain(done)
         assert told["waitsFor"] == []
         assert re.fullmatch(rf"It ended at {TIME}\.", told["sentence"])
         failed = await host.start("leaves", {"how": "stop", "after": False})
-        await host.failed(failed)
+        await host.failure(failed)
         told = await host.explain(failed)
         assert re.fullmatch(
             rf"It ended at {TIME}: Orchestrator function 'leaves' failed: generator raised StopIteration\.",
@@ -288,7 +291,7 @@ async def test_ended() -> None:
 
 
 async def test_code_that_runs_and_code_that_waits_for_its_turn(gates: ModuleType) -> None:
-    async with hosting(max_orchestrators=1) as host:
+    async with running_host(max_orchestrators=1) as host:
         first = await host.start("pauses")
         await gates.arrivals("episode")
         second = await host.start("pauses")
@@ -305,15 +308,15 @@ async def test_code_that_runs_and_code_that_waits_for_its_turn(gates: ModuleType
 
 
 async def test_events_that_have_come_while_others_are_awaited_with_them() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("waits_for_both")
         told = await explained(host, instance)
         assert told["sentence"] == "It waits for event left, event right."
-        await host.tell(instance, "raiseEvent/left", 1)
+        await host.send(instance, "raiseEvent/left", 1)
         told = await explained(host, instance, lambda told: len(told["waitsFor"]) == 1)
         assert told["sentence"] == "It waits for event right."
-        await host.tell(instance, "raiseEvent/right", 2)
-        assert await host.completed(instance) == [1, 2]
+        await host.send(instance, "raiseEvent/right", 2)
+        assert await host.output(instance) == [1, 2]
 
 
 # -- what is not in memory -----------------------------------------------------------------------------------
@@ -322,7 +325,7 @@ async def test_after_a_restart_and_for_what_was_put_aside_all_is_told_as_before(
     gates: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evicted: bool
 ) -> None:
     file = tmp_path / "hub.db"
-    async with hosting(database=file) as host:
+    async with running_host(database=file) as host:
         ids = [
             await host.start("waits", ["Approval"]),
             await host.start("sleeps", 3600),
@@ -330,8 +333,8 @@ async def test_after_a_restart_and_for_what_was_put_aside_all_is_told_as_before(
             await host.start("retries", {"milliseconds": 3_600_000, "attempts": 4, "text": "no"}),
             await host.start("parent", {"child": "waits", "id": "child", "input": ["go"]}),
         ]
-        await host.tell(ids[0], "raiseEvent/Aproval", 1)
-        await host.tell(ids[2], "raiseEvent/go", 1)
+        await host.send(ids[0], "raiseEvent/Aproval", 1)
+        await host.send(ids[2], "raiseEvent/go", 1)
         settled = [
             lambda told: told["unclaimed"],
             lambda told: told["waitsFor"],
@@ -346,21 +349,21 @@ async def test_after_a_restart_and_for_what_was_put_aside_all_is_told_as_before(
                 await host.run("waits", [])
                 assert await host.explain(each) == before[ids.index(each)]
             return
-    async with hosting(database=file) as host:
+    async with running_host(database=file) as host:
         assert [await host.explain(each) for each in ids] == before
-        await host.tell(ids[0], "raiseEvent/Approval", "yes")
-        assert await host.completed(ids[0]) == ["yes"]
+        await host.send(ids[0], "raiseEvent/Approval", "yes")
+        assert await host.output(ids[0]) == ["yes"]
 
 
 async def test_asking_does_not_run_the_code_as_if_for_the_first_time(
     gates: ModuleType, tmp_path: Path
 ) -> None:
     file = tmp_path / "hub.db"
-    async with hosting(database=file) as host:
+    async with running_host(database=file) as host:
         instance = await host.start("remarks")
         await explained(host, instance)
         assert gates.arrived("remark") == [False]
-    async with hosting(database=file) as host:
+    async with running_host(database=file) as host:
         await explained(host, instance)
         assert gates.arrived("remark") == [False, True], "replayed once, and told so"
         await host.explain(instance)
@@ -369,9 +372,9 @@ async def test_asking_does_not_run_the_code_as_if_for_the_first_time(
 
 async def test_an_orchestrator_that_is_no_more(tmp_path: Path) -> None:
     file = tmp_path / "hub.db"
-    async with hosting(database=file) as host:
+    async with running_host(database=file) as host:
         instance = await host.start("sleeps", 3600)
         before = await explained(host, instance)
     other = write_app(tmp_path / "app", "")
-    async with hosting(other, database=file) as host:
+    async with running_host(other, database=file) as host:
         assert (await host.explain(instance))["waitsFor"] == before["waitsFor"]

@@ -13,13 +13,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tests.support.hosting import Hosted, eventually, fence, hosting
+from tests.support.running_host import RunningHost, running_host
+from tests.support.waiting import eventually
 
 
 class Group:
     """One commit: what is submitted while the block runs, in that order."""
 
-    def __init__(self, host: Hosted) -> None:
+    def __init__(self, host: RunningHost) -> None:
         self._writer = host.host.hub._store._writer
         self._entered, self._leave = threading.Event(), threading.Event()
         self._asked: list[asyncio.Task[Any]] = []
@@ -52,7 +53,7 @@ class Group:
 
 
 @asynccontextmanager
-async def one_commit(host: Hosted) -> AsyncIterator[Group]:
+async def one_commit(host: RunningHost) -> AsyncIterator[Group]:
     group = Group(host)
     await group.begin()
     try:
@@ -62,7 +63,7 @@ async def one_commit(host: Hosted) -> AsyncIterator[Group]:
 
 
 async def test_ended_and_started_again(gates: ModuleType, tmp_path: Path) -> None:
-    async with hosting(database=tmp_path / "hub.db") as host:
+    async with running_host(database=tmp_path / "hub.db") as host:
         await host.start("ends", "old", "x")
         await gates.arrivals("ending")
         async with one_commit(host) as group:
@@ -71,63 +72,63 @@ async def test_ended_and_started_again(gates: ModuleType, tmp_path: Path) -> Non
             gates.close("ending")
             await group.add(host.start("ends", "new", "x"))
         await gates.arrivals("ending", 2)
-        await host.tell("x", "raiseEvent/whatever", 1)  # news, while its first episode runs
+        await host.send("x", "raiseEvent/whatever", 1)  # news, while its first episode runs
         gates.open("ending")
-        assert await host.completed("x") == "new"
+        assert await host.output("x") == "new"
         assert gates.arrived("ending") == ["old", "new"], "one episode of an instance at a time"
         assert host.log.notes == []
-        await fence(host)
+        await host.fence()
 
 
 async def test_begun_and_terminated(gates: ModuleType, tmp_path: Path) -> None:
-    async with hosting(database=tmp_path / "hub.db") as host:
+    async with running_host(database=tmp_path / "hub.db") as host:
         await host.start("pauses", "in", "x")
         await gates.arrivals("episode")
         async with one_commit(host) as group:
             gates.open("episode")
             await group.has(1)  # the episode that schedules the activity
-            await group.add(host.tell("x", "terminate"))
+            await group.add(host.send("x", "terminate"))
         assert (await host.status("x"))["runtimeStatus"] == "Terminated"
-        await fence(host)
+        await host.fence()
         assert gates.arrived("work") == [], "the activity of what has ended is not begun"
         assert host.log.notes == []
 
 
 async def test_continued_and_terminated_and_started_again(gates: ModuleType, tmp_path: Path) -> None:
-    async with hosting(database=tmp_path / "hub.db") as host:
+    async with running_host(database=tmp_path / "hub.db") as host:
         await host.start("rolls_on", 1, "x")
         await gates.arrivals("rolling")
         async with one_commit(host) as group:
             gates.open("rolling")
             await group.has(1)  # continues as new
-            await group.add(host.tell("x", "terminate"))
+            await group.add(host.send("x", "terminate"))
             await group.add(host.start("rolls_on", 5, "x"))
-        assert await host.completed("x") == 5
+        assert await host.output("x") == 5
         assert host.log.notes == []
         assert gates.arrived("rolling") == [1, 5]
 
 
 async def test_a_child_begun_and_terminated_and_its_parent_told(gates: ModuleType, tmp_path: Path) -> None:
-    async with hosting(database=tmp_path / "hub.db") as host:
+    async with running_host(database=tmp_path / "hub.db") as host:
         parent = await host.start("parent_in_pause", "child")
         await gates.arrivals("parent")
         async with one_commit(host) as group:
             gates.open("parent")
             await group.has(1)  # the episode that starts the child
-            await group.add(host.tell("child", "terminate", reason="before it began"))
-        assert await host.completed(parent) == "failed: before it began \n None"
+            await group.add(host.send("child", "terminate", reason="before it began"))
+        assert await host.output(parent) == "failed: before it began \n None"
         assert (await host.status("child"))["runtimeStatus"] == "Terminated"
 
 
 async def test_started_and_told_and_suspended(tmp_path: Path) -> None:
-    async with hosting(database=tmp_path / "hub.db") as host:
+    async with running_host(database=tmp_path / "hub.db") as host:
         async with one_commit(host) as group:
             await group.add(host.start("waits", ["a", "b"], "x"))
-            await group.add(host.tell("x", "raiseEvent/b", 2))
-            await group.add(host.tell("x", "suspend"))
-            await group.add(host.tell("x", "raiseEvent/a", 1))
-            await group.add(host.refused("y", "raiseEvent/a", 404))
+            await group.add(host.send("x", "raiseEvent/b", 2))
+            await group.add(host.send("x", "suspend"))
+            await group.add(host.send("x", "raiseEvent/a", 1))
+            await group.add(host.send_refused("y", "raiseEvent/a", 404))
         told = await host.until("x", lambda told: told["runtimeStatus"] == "Suspended")
         assert told["output"] is None
-        await host.tell("x", "resume")
-        assert await host.completed("x") == [1, 2]
+        await host.send("x", "resume")
+        assert await host.output("x") == [1, 2]

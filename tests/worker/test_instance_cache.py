@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from dfhost.engine.execution import Execution
-from tests.support.hosting import hosting
+from tests.support.running_host import running_host
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_executions_that_were_put_aside_go_on(forgetful: None) -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         ids = [await host.start("waits", ["a", "b"]) for _ in range(12)]
         for each in ids:
             await host.until(each, lambda told: told["runtimeStatus"] == "Running")
@@ -30,27 +30,27 @@ async def test_executions_that_were_put_aside_go_on(forgetful: None) -> None:
         kept = [each for each in gc.get_objects() if isinstance(each, Execution)]
         assert len(kept) < 8
         for number, each in reversed(list(enumerate(ids))):
-            await host.tell(each, "raiseEvent/a", number)
+            await host.send(each, "raiseEvent/a", number)
         for number, each in enumerate(ids):
-            await host.tell(each, "raiseEvent/b", -number)
-        assert [await host.completed(each) for each in ids] == [[n, -n] for n in range(12)]
+            await host.send(each, "raiseEvent/b", -number)
+        assert [await host.output(each) for each in ids] == [[n, -n] for n in range(12)]
 
 
 async def test_a_long_history_that_was_put_aside_goes_on(
     forgetful: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dfhost.worker.instance_cache._LONG", 5)
-    async with hosting() as host:
+    async with running_host() as host:
         ids = [await host.start("steps_and_event", 8) for _ in range(3)]
         for each in ids:
             await host.until_waiting(each, "event")
         for number, each in enumerate(ids):
-            await host.tell(each, "raiseEvent/go", number)
-        assert [await host.completed(each) for each in ids] == [[*range(8), n] for n in range(3)]
+            await host.send(each, "raiseEvent/go", number)
+        assert [await host.output(each) for each in ids] == [[*range(8), n] for n in range(3)]
 
 
 async def test_a_parent_that_was_put_aside_hears_of_its_child(forgetful: None) -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         ids = [
             await host.start("parent", {"child": "waits", "id": f"child-{n}", "input": ["go"]})
             for n in range(5)
@@ -58,12 +58,12 @@ async def test_a_parent_that_was_put_aside_hears_of_its_child(forgetful: None) -
         for each in ids:
             await host.until_waiting(each, "subOrchestration")
         for number in range(5):
-            await host.tell(f"child-{number}", "raiseEvent/go", number)
-        assert [await host.completed(each) for each in ids] == [[n] for n in range(5)]
+            await host.send(f"child-{number}", "raiseEvent/go", number)
+        assert [await host.output(each) for each in ids] == [[n] for n in range(5)]
 
 
 async def test_entities_that_were_put_aside_keep_their_state(forgetful: None) -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         for amount in (1, 10, 100):
             for key in "abcde":
                 await host.signal("counter", key, "add", amount)
@@ -72,17 +72,17 @@ async def test_entities_that_were_put_aside_keep_their_state(forgetful: None) ->
 
 
 async def test_suspended_and_put_aside(forgetful: None) -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         ids = [await host.start("waits", ["a"]) for _ in range(4)]
         for each in ids:
-            await host.tell(each, "suspend", reason="lunch")
+            await host.send(each, "suspend", reason="lunch")
         for each in ids:
             await host.until(each, lambda told: told["runtimeStatus"] == "Suspended")
-            await host.tell(each, "raiseEvent/a", 1)
+            await host.send(each, "raiseEvent/a", 1)
         for each in ids:
             assert (await host.status(each))["output"] == "lunch"
-            await host.tell(each, "resume")
-        assert [await host.completed(each) for each in ids] == [[1]] * 4
+            await host.send(each, "resume")
+        assert [await host.output(each) for each in ids] == [[1]] * 4
 
 
 # -- from host to host ---------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ async def test_a_drained_host_has_stored_what_ran_and_begun_nothing_new(
     gates: ModuleType, tmp_path: Path
 ) -> None:
     file = tmp_path / "hub.db"
-    async with hosting(database=file, max_activities=2) as host:
+    async with running_host(database=file, max_activities=2) as host:
         instance = await host.start("fan", {"activity": "stop", "inputs": ["work"] * 5})
         await gates.arrivals("work", 2)
         draining = asyncio.ensure_future(host.host.drain())
@@ -99,33 +99,33 @@ async def test_a_drained_host_has_stored_what_ran_and_begun_nothing_new(
         gates.open("work")
         await draining
         assert len(gates.arrived("work")) == 2
-    async with hosting(database=file) as host:
-        assert await host.completed(instance) == ["work"] * 5
+    async with running_host(database=file) as host:
+        assert await host.output(instance) == ["work"] * 5
         assert len(gates.arrived("work")) == 5, "those that had ended were not run again"
-        assert await host.completed(late) == [1]
+        assert await host.output(late) == [1]
 
 
 async def test_work_of_an_older_host_is_taken_up_without_a_word(gates: ModuleType, tmp_path: Path) -> None:
     file = tmp_path / "hub.db"
-    async with hosting(database=file) as host:
+    async with running_host(database=file) as host:
         event = await host.start("waits", ["go"])
         timer = await host.start("sleeps", 0.2)
         child = await host.start("parent", {"child": "sleeps", "id": "child", "input": 0.2})
         retry = await host.start("retries", {"milliseconds": 200, "attempts": 2, "text": "no"})
         await host.until_waiting(event, "event")
-    async with hosting(database=file) as host:
-        assert await host.completed(timer) == "woke"
-        assert await host.completed(child) == "woke"
-        assert (await host.completed(retry)).startswith(
+    async with running_host(database=file) as host:
+        assert await host.output(timer) == "woke"
+        assert await host.output(child) == "woke"
+        assert (await host.output(retry)).startswith(
             "failed: Activity function 'fail' failed:  ValueError: no"
         )
-        await host.tell(event, "raiseEvent/go", "still there")
-        assert await host.completed(event) == ["still there"]
+        await host.send(event, "raiseEvent/go", "still there")
+        assert await host.output(event) == ["still there"]
 
 
 async def test_an_activity_that_is_no_more_fails_its_call(gates: ModuleType, tmp_path: Path) -> None:
     file = tmp_path / "hub.db"
-    async with hosting(database=file, max_activities=1) as host:
+    async with running_host(database=file, max_activities=1) as host:
         await host.start("fan", {"activity": "stop", "inputs": ["work"]})
         await gates.arrivals("work")
         queued = await host.start("steps", [["fail", "x"], ["echo", 1]])
@@ -135,8 +135,8 @@ async def test_an_activity_that_is_no_more_fails_its_call(gates: ModuleType, tmp
         gates.open("work")
         await draining
     functions = frozenset(("fan", "steps", "echo", "stop"))
-    async with hosting(database=file, functions=functions) as host:
-        assert await host.completed(queued) == [
+    async with running_host(database=file, functions=functions) as host:
+        assert await host.output(queued) == [
             "Exception: Activity function 'fail' failed: Activity function 'fail' does not exist.",
             1,
         ]

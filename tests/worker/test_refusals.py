@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.hosting import hosting
+from tests.support.running_host import running_host
 
 ACTIVITIES = "'echo', 'stop', 'stop_async', 'fail', "
 
 
 # -- what can never start ------------------------------------------------------------------------------------
 async def test_an_unknown_orchestrator() -> None:
-    async with hosting() as host:
-        output = await host.failed(await host.start("nobody"))
+    async with running_host() as host:
+        output = await host.failure(await host.start("nobody"))
         assert output.startswith(
             "Orchestrator function 'nobody' failed: The function 'nobody' doesn't exist, is disabled, or is not an "
             "orchestrator function. Additional info: The following are the known orchestrator functions: 'fan', "
@@ -33,8 +33,8 @@ async def test_an_unknown_orchestrator() -> None:
 async def test_an_unknown_name_fails_at_once_and_lists_those_there_are(
     orchestrator: str, input: Any, kind: str, known: str
 ) -> None:
-    async with hosting() as host:
-        output = await host.failed(await host.start(orchestrator, input))
+    async with running_host() as host:
+        output = await host.failure(await host.start(orchestrator, input))
         assert output.startswith(
             f"Orchestrator function '{orchestrator}' failed: The function 'nobody' doesn't exist, is disabled, or is "
             f"not an {kind} function. Additional info: The following are the known {kind} functions: {known}"
@@ -43,7 +43,7 @@ async def test_an_unknown_name_fails_at_once_and_lists_those_there_are(
 
 
 async def test_names_are_compared_without_case() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         assert await host.run("FAN", {"activity": "ECHO", "inputs": [1]}) == [1]
 
 
@@ -63,15 +63,15 @@ async def test_names_are_compared_without_case() -> None:
 async def test_a_version_that_never_matches(
     settings: dict[str, Any], version: str | None, runs: bool, by: str
 ) -> None:
-    async with hosting(**settings) as host:
+    async with running_host(**settings) as host:
         if by == "client":
             instance = await host.start("waits", [], **({"version": version} if version else {}))
         else:
             instance = await host.start("parent", {"child": "waits", "input": [], "version": version})
         if runs:
-            assert await host.completed(instance) == []
+            assert await host.output(instance) == []
             return
-        output = await host.failed(instance)
+        output = await host.failure(instance)
         assert f"was started with version '{version}', but host.json has " in output
         assert "defaultVersion" in output
         assert "on Azure the instance would wait for ever" in output
@@ -79,9 +79,9 @@ async def test_a_version_that_never_matches(
 
 @pytest.mark.parametrize("wanted", ["@counter@x", "the-parent", "THE-PARENT"])
 async def test_a_childs_id_that_can_never_start(wanted: str) -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         await host.start("parent", {"child": "waits", "input": [], "id": wanted}, "the-parent")
-        output = await host.failed("the-parent")
+        output = await host.failure("the-parent")
         assert f"asks for the instance id '{wanted}', which can never start" in output
 
 
@@ -93,20 +93,20 @@ async def test_a_childs_id_that_can_never_start(wanted: str) -> None:
     ],
 )
 async def test_an_id_that_cannot_be_stored(orchestrator: str, input: Any) -> None:
-    async with hosting() as host:
-        output = await host.failed(await host.start(orchestrator, input))
+    async with running_host() as host:
+        output = await host.failure(await host.start(orchestrator, input))
         assert output.endswith("half ?' has half of a surrogate pair in it.")
         assert await host.run("waits", []) == [], "the others go on"
 
 
 async def test_whatever_text_there_is_passes_through_everything() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         text = 'half \ud800, nul \0, line \u2028, emoji \U0001f600, quote " and \\'
         assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [text]
         instance = await host.start("waits", ["go"])
         whole = text.replace("half \ud800, ", "")
-        await host.tell(instance, "raiseEvent/go", {whole: whole})
-        assert await host.completed(instance) == [{whole: whole}]
+        await host.send(instance, "raiseEvent/go", {whole: whole})
+        assert await host.output(instance) == [{whole: whole}]
         said = await host.run("steps", [["fail", text]])
         assert "half ?, nul \0" in said[0]
 
@@ -131,26 +131,26 @@ async def test_whatever_text_there_is_passes_through_everything() -> None:
 async def test_a_mix_up_fails_names_both_tasks_and_says_what_to_write(
     orchestrator: str, first: str, second: str
 ) -> None:
-    async with hosting() as host:
-        output = await host.failed(await host.start(orchestrator))
+    async with running_host() as host:
+        output = await host.failure(await host.start(orchestrator))
         sentence = f"is {first} for the Durable Task extension, but {second} for the Python SDK."
         assert re.search(sentence, output), output
         assert "Settle every task of a failed task_all (try: yield task, for each)" in output
 
 
 async def test_what_it_says_to_write_works() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         assert await host.run("settles") == "next"
 
 
 # -- code that changed ---------------------------------------------------------------------------------------
 async def test_other_code_than_before_fails_and_the_history_can_still_be_read(gates: Any) -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("changes")
         await host.until_waiting(instance, "event")
         gates.open("changed")
-        await host.tell(instance, "raiseEvent/go", 1)
-        output = await host.failed(instance)
+        await host.send(instance, "raiseEvent/go", 1)
+        output = await host.failure(instance)
         assert output == (
             "Non-Deterministic workflow detected: A previous execution of this orchestration scheduled an activity "
             "task with sequence number 0 named 'echo', but the current orchestration replay instead scheduled an "
@@ -171,15 +171,15 @@ async def test_other_code_than_before_fails_and_the_history_can_still_be_read(ga
     ],
 )
 async def test_a_failure_is_told_by_its_cause(orchestrator: str, cause: str) -> None:
-    async with hosting() as host:
-        output = await host.failed(await host.start(orchestrator))
+    async with running_host() as host:
+        output = await host.failure(await host.start(orchestrator))
         assert output.startswith(f"Orchestrator function '{orchestrator}' failed: ")
         assert cause in output
         assert "Non-Deterministic" not in output
 
 
 async def test_an_answer_that_cannot_be_serialised_fails_that_operation_alone() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         asked = {"entity": "counter", "key": "x"}
         assert await host.run("calls_entity", {**asked, "operation": "add", "input": 5}) == 5
         said = await host.run("calls_entity", {**asked, "operation": "unspeakable"})
@@ -190,14 +190,14 @@ async def test_an_answer_that_cannot_be_serialised_fails_that_operation_alone() 
 # -- timers --------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("seconds", [0.0, 0.013, 0.05])
 async def test_a_timer_is_never_early_and_tells_when_it_fired(seconds: float) -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         instance = await host.start("sleeps", seconds)
-        assert await host.completed(instance) == "woke"
+        assert await host.output(instance) == "woke"
         history = await host.history(instance)
         fired = next(event for event in history if event["EventType"] == "TimerFired")
         assert fired["Timestamp"] >= fired["FireAt"]
 
 
 async def test_a_timer_in_the_past_fires_at_once() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         assert await host.run("sleeps", -3600) == "woke"

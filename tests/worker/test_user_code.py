@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.support.hosting import hosting
+from tests.support.running_host import running_host
 
 WORDS = {
     "exit": "SystemExit: 3",
@@ -25,7 +25,7 @@ async def test_whatever_an_activity_raises_is_a_failure_of_its_call(activity: st
         if (activity, how) == ("leave_async", "stop")
         else WORDS[how]
     )
-    async with hosting() as host:
+    async with running_host() as host:
         assert await host.run("steps", [[activity, how], ["echo", "after"]]) == [
             f"Exception: Activity function '{activity}' failed:  {said}",
             "after",
@@ -36,8 +36,8 @@ async def test_whatever_an_activity_raises_is_a_failure_of_its_call(activity: st
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("how", WORDS)
 async def test_whatever_an_orchestrator_raises_fails_its_instance_alone(how: str, after: bool) -> None:
-    async with hosting() as host:
-        output = await host.failed(await host.start("leaves", {"how": how, "after": after}))
+    async with running_host() as host:
+        output = await host.failure(await host.start("leaves", {"how": how, "after": after}))
         assert output.startswith("Orchestrator function 'leaves' failed: ")
         assert ("generator raised StopIteration" if how == "stop" else WORDS[how]) in output
         assert "dfhost" not in output, "no traceback of ours"
@@ -50,10 +50,10 @@ YIELDED_NONE = (
 
 
 async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
-    async with hosting("fails") as host:
+    async with running_host("fails") as host:
         for orchestrator in ("nothing", "nothing_later"):
             instance = await host.start(orchestrator)
-            assert "yielded None, which is no task" in await host.failed(instance)
+            assert "yielded None, which is no task" in await host.failure(instance)
             assert "yielded None, which is no task" in (await host.explain(instance))["sentence"]
 
 
@@ -100,8 +100,8 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
 async def test_the_journal_says_what_an_orchestrator_has_raised_and_where(
     orchestrator: str, told: str, where: list[str]
 ) -> None:
-    async with hosting("fails") as host:
-        await host.failed(await host.start(orchestrator))
+    async with running_host("fails") as host:
+        await host.failure(await host.start(orchestrator))
         *_, error, stack = await host.log.entry("failed", orchestrator)
         assert error == told
         frames = [line for line in stack.splitlines() if line.lstrip().startswith("File ")]
@@ -111,14 +111,14 @@ async def test_the_journal_says_what_an_orchestrator_has_raised_and_where(
 
 
 async def test_an_activity_that_failed_is_told_of_as_that() -> None:
-    async with hosting("fails") as host:
-        output = await host.failed(await host.start("of_its_activity"))
+    async with running_host("fails") as host:
+        output = await host.failure(await host.start("of_its_activity"))
         *_, error, stack = await host.log.entry("failed", "of_its_activity")
         assert (error, stack) == (output, "")
 
 
 async def test_an_entity_that_wants_to_go_fails_its_operation_and_goes_on() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         asked = {"entity": "counter", "key": "x", "operation": "leave"}
         assert "an entity that wants to go" in await host.run("calls_entity", asked)
         asked = {"entity": "counter", "key": "x", "operation": "add", "input": 5}
@@ -129,13 +129,13 @@ async def test_an_entity_that_wants_to_go_fails_its_operation_and_goes_on() -> N
 async def test_orchestrators_that_never_yield_stop_nobody_and_can_be_terminated(
     gates: ModuleType, count: int
 ) -> None:
-    async with hosting(max_orchestrators=6) as host:
+    async with running_host(max_orchestrators=6) as host:
         spinning = [await host.start("spins") for _ in range(count)]
         await gates.arrivals("spins", count)
         assert await host.run("fan", {"activity": "echo", "inputs": [1, 2]}) == [1, 2]
         for each in spinning:
             assert (await host.status(each))["runtimeStatus"] == "Running"
-            await host.tell(each, "terminate", reason="enough")
+            await host.send(each, "terminate", reason="enough")
             told = await host.status(each)
             assert (told["runtimeStatus"], told["output"]) == ("Terminated", "enough")
         gates.open("spin")
@@ -144,20 +144,20 @@ async def test_orchestrators_that_never_yield_stop_nobody_and_can_be_terminated(
 
 
 async def test_the_place_of_what_never_yields_is_free_once_it_is_terminated(gates: ModuleType) -> None:
-    async with hosting(max_orchestrators=1) as host:
+    async with running_host(max_orchestrators=1) as host:
         spinning = await host.start("spins")
         await gates.arrivals("spins")
         waiting = await host.start("waits", [])
         assert (await host.status(waiting))["runtimeStatus"] == "Pending"
-        await host.tell(spinning, "terminate")
-        assert await host.completed(waiting) == []
+        await host.send(spinning, "terminate")
+        assert await host.output(waiting) == []
 
 
 async def test_code_that_never_yields_is_told_of_once(
     gates: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dfhost.worker.episode_limiter._LONG", 0.01)
-    async with hosting() as host:
+    async with running_host() as host:
         for _ in range(2):
             await host.start("spins")
         await host.log.entry("note")
@@ -168,14 +168,14 @@ async def test_code_that_never_yields_is_told_of_once(
 
 
 async def test_an_orchestrator_that_asks_for_ever_more_ends_at_the_limit() -> None:
-    async with hosting(max_actions=15) as host:
-        output = await host.failed(await host.start("steps", [["echo", n] for n in range(30)]))
+    async with running_host(max_actions=15) as host:
+        output = await host.failure(await host.start("steps", [["echo", n] for n in range(30)]))
         assert output == (
             "Orchestrator function 'steps' failed: More than 15 actions were started (maxOrchestrationActions)."
         )
 
 
 async def test_a_big_result_passes() -> None:
-    async with hosting() as host:
+    async with running_host() as host:
         text = "x" * 900_000
         assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [text]
