@@ -85,7 +85,7 @@ class TaskHub:
 
     # -- reading ---------------------------------------------------------------------------------------------
     def instance(self, instance_id: str) -> Instance | None:
-        row = self._store.row(instance_id)
+        row = self._store.instance(instance_id)
         return None if row is None else _instance(row)
 
     def history(self, instance_id: str) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ class TaskHub:
 
     def instances(self, where: InstanceFilter, limit: int, after: str = "") -> list[Instance]:
         """At most `limit` instances ordered by id, those whose id is greater than `after`."""
-        rows = self._store.rows(
+        rows = self._store.instances(
             after=after,
             limit=limit,
             prefix=where.prefix,
@@ -110,7 +110,7 @@ class TaskHub:
         return [_instance(row) for row in rows]
 
     def entity(self, name: str, key: str) -> Entity | None:
-        row = self._store.row(str(EntityId(name, key)))
+        row = self._store.instance(str(EntityId(name, key)))
         return None if row is None else _entity(row)
 
     def entities(
@@ -122,7 +122,7 @@ class TaskHub:
         after: str = "",
     ) -> list[Entity]:
         """Ordered by instance id (``@name@key``); `after` is such an id."""
-        rows = self._store.rows(
+        rows = self._store.instances(
             after=after,
             limit=limit,
             prefix="@" if name is None else str(EntityId(name, "")),
@@ -177,24 +177,23 @@ class TaskHub:
 
     async def raise_event(self, instance_id: str, name: str, data: str) -> None:
         """InstanceNotFound; WrongState if it has ended. `data`: JSON text."""
-        await self._deliver(instance_id, h.event_raised(now(), name, data), _must_live)
+        await self._post_event(instance_id, h.event_raised(now(), name, data), _must_live)
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended. Children go on, as on the extension."""
         at = now()
-        await self._store.end_instance(
+        await self._store.terminate_instance(
             instance_id,
             at=at,
-            status="Terminated",
-            output=reason,
+            reason=reason,
             events=[
                 h.orchestrator_started(at).text,
                 h.execution_terminated(at, reason).text,
                 h.execution_completed(at, -1, "Terminated", reason).text,
                 h.orchestrator_completed(at).text,
             ],
-            allowed=_must_live,
-            tell_parent=lambda row: (
+            check=_must_live,
+            event_for_parent=lambda row: (
                 None
                 if row.parent is None
                 else h.sub_orchestration_failed(at, row.parent.task_id, reason, None).text
@@ -204,7 +203,7 @@ class TaskHub:
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is suspended already."""
 
-        def allowed(row: InstanceRow) -> None:
+        def check(row: InstanceRow) -> None:
             _must_live(row)
             if row.status == "Suspended":
                 raise WrongState(
@@ -213,12 +212,12 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._deliver(instance_id, h.suspended(now(), reason), allowed)
+        await self._post_event(instance_id, h.suspended(now(), reason), check)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is not suspended."""
 
-        def allowed(row: InstanceRow) -> None:
+        def check(row: InstanceRow) -> None:
             _must_live(row)
             if row.status != "Suspended":
                 raise WrongState(
@@ -227,12 +226,12 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._deliver(instance_id, h.resumed(now(), reason), allowed)
+        await self._post_event(instance_id, h.resumed(now(), reason), check)
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState unless it has failed."""
 
-        def allowed(row: InstanceRow) -> None:
+        def check(row: InstanceRow) -> None:
             if row.status != "Failed":
                 raise WrongState(
                     f'This orchestration has status {row.status}, but only orchestrations in the "Failed" state can '
@@ -241,13 +240,12 @@ class TaskHub:
                 )
 
         at = now()
-        wake = h.generic(at, reason).text
-        await self._store.rewind(instance_id, at=at, wake=wake, allowed=allowed)
+        await self._store.rewind(instance_id, at=at, wake_event=h.generic(at, reason).text, check=check)
 
     async def purge(self, instance_id: str) -> int:
         """1 once it is gone, 0 if there was none. WrongState while it lives (entities may always go)."""
 
-        def allowed(row: InstanceRow) -> None:
+        def check(row: InstanceRow) -> None:
             if not row.finished and not is_entity_id(instance_id):
                 raise WrongState(
                     "Only orchestrations in a terminal state can be purged, but the orchestration with instance ID "
@@ -255,7 +253,7 @@ class TaskHub:
                     row.status,
                 )
 
-        return await self._store.purge(instance_id, allowed)
+        return await self._store.purge(instance_id, check)
 
     async def purge_where(self, where: InstanceFilter) -> int:
         """How many are gone. Deletes what the filter says, running instances and entities included."""
@@ -273,10 +271,10 @@ class TaskHub:
         )
         await self._store.signal_entity(str(EntityId(name, key)), request, at)
 
-    async def _deliver(
-        self, instance_id: str, event: h.Event, allowed: Callable[[InstanceRow], None]
+    async def _post_event(
+        self, instance_id: str, event: h.Event, check: Callable[[InstanceRow], None]
     ) -> None:
-        await self._store.deliver(instance_id, event.text, allowed)
+        await self._store.post_event(instance_id, event.text, check)
 
 
 def _must_live(row: InstanceRow) -> None:

@@ -20,7 +20,7 @@ from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
 from dfhost.host_log import HostLog
-from dfhost.store.store import ActivityResult, ActivityWorkItem
+from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
 from dfhost.worker.call_http import CallHttpError, call_http
 from dfhost.worker.clock import now
 

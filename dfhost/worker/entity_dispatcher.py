@@ -98,7 +98,7 @@ class EntityDispatcher:
         self._entities.pop(entity_id, None)
 
     def _load(self, entity_id: str) -> _Entity | None:
-        stored = self._store.stored(entity_id)
+        stored = self._store.load_instance(entity_id)
         if stored is None:
             return None
         entity = _Entity(entity_id, stored.row.input)

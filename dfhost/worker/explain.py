@@ -46,7 +46,7 @@ async def explain(
     Times are ISO 8601 in UTC. `operation` is what an entity has yet to process.
     """
     runtime = None if is_entity_id(instance_id) else await worker.orchestrations.asked(instance_id)
-    row = store.row(instance_id)
+    row = store.instance(instance_id)
     if row is None:
         return None
     told: dict[str, Any] = {
@@ -101,7 +101,7 @@ def _open_tasks(
     """From the history: what was scheduled and has not ended."""
     ended = {e.key for e in events if e.kind in _ENDS}
     answered = {e.key for e in events if e.kind == h.EVENT_RAISED}
-    inputs = {task_id: input for task_id, _, input, _ in store.work_of(row.instance_id)}
+    inputs = {task_id: input for task_id, _, input, _ in store.activities_of(row.instance_id)}
     leaves = asked.execution.program.open if asked else {}
     for event in events:
         if event.kind not in h.SCHEDULING or event.key in ended:
@@ -113,7 +113,7 @@ def _open_tasks(
         if event.kind == h.TASK_SCHEDULED:
             entry = _activity(row, event, inputs.get(event.key), worker)
         elif event.kind == h.SUB_ORCHESTRATION_CREATED:
-            child = store.row(data["InstanceId"])
+            child = store.instance(data["InstanceId"])
             entry = {"kind": "subOrchestration", "name": event.name, "state": "waiting"}
             entry |= {"instanceId": data["InstanceId"], "status": child.status if child else None}
         elif event.kind == h.TIMER_CREATED:

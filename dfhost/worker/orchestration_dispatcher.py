@@ -27,7 +27,9 @@ from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage, InstanceRow
-from dfhost.store.store import ActivityWorkItem, EpisodeDiscarded, Store
+from dfhost.store.instances import EpisodeDiscarded
+from dfhost.store.open_tasks import ActivityWorkItem
+from dfhost.store.store import Store
 from dfhost.worker.clock import now
 from dfhost.worker.episode_limiter import EpisodeLimiter
 from dfhost.worker.event_name_hints import EventNameHints
@@ -121,8 +123,8 @@ class OrchestrationDispatcher:
         """Letters of instances in memory may come before they are on the disk; `settled` tells when they are."""
         touched: dict[str, LoadedInstance] = {}
         for letter in letters:
-            if letter.born is not None:
-                runtime: LoadedInstance | None = self._begin(letter.born, letter.seq - 1)
+            if letter.new_instance is not None:
+                runtime: LoadedInstance | None = self._begin(letter.new_instance, letter.seq - 1)
             else:
                 runtime = self._runtimes.get(letter.instance_id) or self._load(letter.instance_id)
             if runtime is None:
@@ -154,7 +156,7 @@ class OrchestrationDispatcher:
             runtime.arrived_seq = letter.seq
 
     def _load(self, instance_id: str) -> LoadedInstance | None:
-        stored = self._store.stored(instance_id)
+        stored = self._store.load_instance(instance_id)
         if stored is None or stored.row.finished:
             return None
         row = stored.row
@@ -162,7 +164,7 @@ class OrchestrationDispatcher:
         runtime = LoadedInstance(
             instance_id, row.execution_id, row.name, row.parent, execution, len(stored.history), 0
         )
-        runtime.awake = stored.awake
+        runtime.awake = stored.needs_episode
         if stored.history:  # it began in another life of the host, or before it was put aside
             age = (h.moment(now()) - h.moment(row.created_at)).total_seconds()
             runtime.begun = time.perf_counter() - max(0.0, age)

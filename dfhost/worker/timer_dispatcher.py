@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Iterable
 
 from dfhost.engine import history as h
-from dfhost.store.store import DueTimer, Store
+from dfhost.store.open_tasks import DueTimer
+from dfhost.store.store import Store
 from dfhost.worker.clock import now
 
 # The wall clock may be set while we sleep; an hour bounds the error.

@@ -18,7 +18,8 @@ from dfhost.engine.execution import EngineOptions
 from dfhost.errors import DatabaseError
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
-from dfhost.store.store import ActivityResult, Store
+from dfhost.store.open_tasks import ActivityResult
+from dfhost.store.store import Store
 from dfhost.worker.activity_dispatcher import ActivityDispatcher
 from dfhost.worker.entity_dispatcher import EntityDispatcher
 from dfhost.worker.orchestration_dispatcher import OrchestrationDispatcher
@@ -90,7 +91,7 @@ class Worker:
             part.start()
         self._listening = True
         self._timer_task = asyncio.get_running_loop().create_task(self.timers.run())
-        unfinished, awake = self.store.unfinished_work(), self.store.awake()
+        unfinished, awake = self.store.unfinished_activities(), self.store.instances_needing_episodes()
         if left := {work.instance_id for work in unfinished}.union(awake):
             them = (
                 "1 instance goes on where it was"
@@ -123,7 +124,7 @@ class Worker:
         self.orchestrations.receive(at_once)
 
     def _in_memory(self, letter: InboxMessage) -> bool:
-        return letter.born is not None or letter.instance_id in self.orchestrations
+        return letter.new_instance is not None or letter.instance_id in self.orchestrations
 
     def commit_finished(self, committed: bool) -> None:
         later, self._later = self._later, []
