@@ -16,7 +16,7 @@ from dfhost.app.functions import App
 from dfhost.app.loader import load_app
 from dfhost.app.threads import UserThreads
 from dfhost.http.server import Server
-from dfhost.management.urls import RPC, client_json
+from dfhost.management.urls import RPC_PATH, client_json
 
 APPS = Path(__file__).parent / "apps"
 
@@ -98,7 +98,7 @@ async def serving(folder: Path, **options: Any) -> AsyncIterator[tuple[str, Reme
         await server.start()
         base = f"http://127.0.0.1:{server.port}"
         app.connect(
-            lambda hub, connection: client_json(base, base + RPC, hub or "Hub", connection or "Storage")
+            lambda hub, connection: client_json(base, base + RPC_PATH, hub or "Hub", connection or "Storage")
         )
         try:
             yield base, log, server

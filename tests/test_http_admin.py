@@ -13,7 +13,7 @@ import pytest
 from serving import APPS, Remembering, serving, write_app
 
 from dfhost.management.responses import ManagementResponse
-from dfhost.management.urls import WEBHOOKS
+from dfhost.management.urls import WEBHOOKS_PATH
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
 
@@ -202,7 +202,7 @@ async def test_the_page_at_the_root_links_what_a_browser_can_open(tmp_path: Path
         return ManagementResponse(200)
 
     async with (
-        serving(app, mounts={WEBHOOKS: instances}) as (base, _, _),
+        serving(app, mounts={WEBHOOKS_PATH: instances}) as (base, _, _),
         aiohttp.ClientSession() as session,
     ):
         async with session.get(base) as response:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from serving import Remembering, app_of, user_threads
 
 from dfhost.app.sdk import close_client_session, stand_before_client_session
+from dfhost.http.loopback import LoopbackSession
 from dfhost.http.server import Server
-from dfhost.management.loopback import LoopbackSession
 from dfhost.management.responses import ManagementResponse
-from dfhost.management.urls import RPC
+from dfhost.management.urls import RPC_PATH
 
 Asked = tuple[str, str, str, dict[str, str | None], bytes, str]
 SEEN = ("Content-Type", "traceparent", "tracestate", "X-Azure-Functions-InvocationId")
@@ -48,9 +48,9 @@ class Twin:
     def serving(self) -> Iterator[Twin]:
         with user_threads() as threads:
             app = app_of(self._folder, "")
-            self.server = Server(app, threads, Remembering(), port=0, mounts={RPC: self.mount})
+            self.server = Server(app, threads, Remembering(), port=0, mounts={RPC_PATH: self.mount})
             self.run(self.server.start())
-            self.base = f"http://127.0.0.1:{self.server.port}{RPC}"
+            self.base = f"http://127.0.0.1:{self.server.port}{RPC_PATH}"
             try:
                 yield self
             finally:

@@ -4,7 +4,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from dfhost.management.query import Query, as_uri, moment, segments, url_encoded
+from dfhost.management.query import Query, moment
+from dfhost.management.urls import location_path, path_segments, url_encoded
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ from dfhost.management.query import Query, as_uri, moment, segments, url_encoded
     ],
 )
 def test_a_path_is_decoded_twice(path: str, route: list[str]) -> None:
-    assert segments(path) == route
+    assert path_segments(path) == route
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_a_path_is_decoded_twice(path: str, route: list[str]) -> None:
     ],
 )
 def test_a_location_repeats_the_path_with_only_the_needful_encoded(path: str, uri: str) -> None:
-    assert as_uri(path) == uri
+    assert location_path(path) == uri
 
 
 def test_links_encode_ids_as_net_does() -> None:

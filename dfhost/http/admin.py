@@ -20,7 +20,7 @@ from dfhost.app.threads import UserThreads
 from dfhost.app.trigger_data import trigger_data
 from dfhost.host_log import HostLog
 from dfhost.http.routes import RouteTable
-from dfhost.management.urls import WEBHOOKS
+from dfhost.management.urls import WEBHOOKS_PATH
 
 _JSON = ("Content-Type", "application/json; charset=utf-8")
 
@@ -81,7 +81,7 @@ class Admin:
             "<!doctype html><meta charset=utf-8><title>dfhost</title>"
             f"<h1>{html.escape(self._app.root.name)}</h1>"
             "<p>This function app runs on dfhost, the local durable host for Python.</p>"
-            f'{lists}<p><a href="{WEBHOOKS}/instances">Instances</a> · '
+            f'{lists}<p><a href="{WEBHOOKS_PATH}/instances">Instances</a> · '
             '<a href="/admin/host/status">Status</a></p>\n'
         )
         return HttpReply(200, [("Content-Type", "text/html; charset=utf-8")], page.encode())
@@ -133,7 +133,7 @@ class Admin:
         if function.kind == "entity":
             return _refusal(
                 f"'{function.name}' is an entity function; signal one of its entities by "
-                f"POST {origin}{WEBHOOKS}/entities/{function.durable_name}/KEY?op=OPERATION."
+                f"POST {origin}{WEBHOOKS_PATH}/entities/{function.durable_name}/KEY?op=OPERATION."
             )
         try:
             data, metadata = trigger_data(function, text)
@@ -152,7 +152,7 @@ class Admin:
             json.loads(text)
         except ValueError:
             text = json.dumps(text) if text else ""
-        path = f"{WEBHOOKS}/orchestrators/{function.durable_name}"
+        path = f"{WEBHOOKS_PATH}/orchestrators/{function.durable_name}"
         mount = self._mount_of(path)
         if mount is None:
             return _refusal("there is no task hub here to start an orchestrator in.")

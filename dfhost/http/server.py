@@ -16,8 +16,8 @@ import errno
 import logging
 import os
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -37,26 +37,12 @@ from dfhost.http.cors import Cors
 from dfhost.http.route_templates import InvalidRouteTemplate
 from dfhost.http.routes import RouteTable, decode_path
 from dfhost.http.streams import StreamedExchange
+from dfhost.management.request import RequestHandler
 from dfhost.management.responses import sentence_in
 
 _log = logging.getLogger("dfhost.http")
 _REFUSALS = 50  # requests that are told of
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110: what a header may be called
-
-
-class MountResponse(Protocol):
-    """What a mount answers."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-    @property
-    def body(self) -> bytes: ...
-
-
-# (method, raw path behind the prefix, raw query, headers that ignore case, body, origin as the client used it)
-Mount = Callable[[str, str, str, Mapping[str, str], bytes, str], Coroutine[Any, Any, MountResponse]]
 
 
 class Server:
@@ -75,7 +61,7 @@ class Server:
         port: int = 7071,
         *,
         route_prefix: str = "api",
-        mounts: Mapping[str, Mount] | None = None,
+        mounts: Mapping[str, RequestHandler] | None = None,
         cors: Sequence[str] = (),
         cors_credentials: bool = False,
         timeout: float | None = None,
@@ -85,7 +71,7 @@ class Server:
         self.routes = _routes(app, route_prefix)
         self._threads = threads
         self._log = log
-        self._mounts: list[tuple[str, Mount]] = []
+        self._mounts: list[tuple[str, RequestHandler]] = []
         self._cors = Cors(cors, cors_credentials) if cors else None
         self._timeout = timeout
         self._web = StreamingWebApp(threads, log) if streams() else None
@@ -99,7 +85,7 @@ class Server:
         for prefix, mount in (mounts or {}).items():
             self.mount(prefix, mount)
 
-    def mount(self, prefix: str, mount: Mount) -> None:
+    def mount(self, prefix: str, mount: RequestHandler) -> None:
         """Requests below `prefix` (case does not count) go to `mount`, before any route of the app."""
         self._mounts.append((prefix.rstrip("/").lower() + "/", mount))
 
@@ -270,7 +256,7 @@ class Server:
                 return HttpReply(500, [])
         return reply
 
-    def _mount_of(self, raw: str) -> tuple[int, Mount] | None:
+    def _mount_of(self, raw: str) -> tuple[int, RequestHandler] | None:
         """The mount for this raw path, and how much of the path its prefix takes."""
         lower = raw.lower()
         for prefix, mount in self._mounts:
@@ -326,7 +312,7 @@ def _invocation(function: Function, headers: Mapping[str, str]) -> Invocation | 
     return function.new_invocation(headers.get("traceparent", ""), headers.get("tracestate", ""))
 
 
-async def _mounted(request: web.BaseRequest, mount: Mount, path: str, query: str) -> HttpReply:
+async def _mounted(request: web.BaseRequest, mount: RequestHandler, path: str, query: str) -> HttpReply:
     body = await _body(request)
     answer = await mount(request.method, path, query, request.headers, body, _origin(request))
     return HttpReply(answer.status, list(answer.headers.items()), answer.body)
