@@ -18,8 +18,8 @@ from dfhost.app.threads import UserThreads
 from dfhost.engine.execution import EngineOptions
 from dfhost.errors import DatabaseError
 from dfhost.host_log import HostLog
+from dfhost.http.function_routes import RouteTable
 from dfhost.http.loopback import LoopbackSession
-from dfhost.http.routes import RouteTable
 from dfhost.http.server import Server
 from dfhost.management.api import ManagementApi
 from dfhost.management.urls import RPC_PATH, client_json

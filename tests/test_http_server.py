@@ -296,8 +296,8 @@ async def test_a_scanner_does_not_fill_the_console(client: Client) -> None:
 async def test_functions_are_tried_by_name_and_it_is_said(client: Client) -> None:
     assert (await client("GET", "/api/things/recent"))[2] == b"any"
     assert client.server.notes == [
-        "recent: /api/things/recent is never reached, get_any takes its requests with /api/things/{id}: "
-        "the Functions host tries functions in the order of their names."
+        "recent: /api/things/recent is never reached, because get_any takes its requests with /api/things/{id}. "
+        "The Functions host tries functions in the order of their names."
     ]
 
 
@@ -395,7 +395,7 @@ async def test_asgi_and_wsgi_apps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("route", "sentence"),
     [
-        ("admin/x", "what begins with 'admin' belongs to the host"),
+        ("admin/x", "routes that begin with 'admin' belong to the host"),
         ("/x", "Leave out its first slash"),
         ("{x:nonsense}", "there is no constraint 'nonsense'"),
     ],
