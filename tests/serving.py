@@ -103,7 +103,7 @@ async def serving(folder: Path, **options: Any) -> AsyncIterator[tuple[str, Reme
         try:
             yield base, log, server
         finally:
-            await server.stop(grace=5)
+            await server.stop(grace_period=5)
 
 
 @contextmanager

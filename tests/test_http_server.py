@@ -480,7 +480,7 @@ async def test_stop_lets_calls_end_and_takes_no_new_ones(tmp_path: Path) -> None
         client = Client(base, log, session)
         call = asyncio.create_task(client("GET", "/api/slow"))
         await log.entry("started", "slow")
-        stopping = asyncio.create_task(server.stop(grace=60))
+        stopping = asyncio.create_task(server.stop(grace_period=60))
         while (await client("GET", "/api/slow"))[0] != 503:  # until `stop` has had its first turn
             raise AssertionError("a new call was taken")
         import function_app

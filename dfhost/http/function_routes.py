@@ -118,7 +118,7 @@ def _sample(template: RouteTemplate) -> str | None:
 def decode_path(raw: str) -> str:
     """The path as routing sees it: percent-decoded once except for an encoded slash, dot segments resolved.
 
-    ``/a%20b%2Fc/../d`` -> ``/a b%2Fc`` becomes ``/d``. Bytes that are not UTF-8 stay as they were (Kestrel).
+    ``/a%20b%2Fc/x/../d`` -> ``/a b%2Fc/d``. Bytes that are not UTF-8 stay encoded (Kestrel).
     """
     if "%" in raw:
         raw = "".join(

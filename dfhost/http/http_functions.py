@@ -1,4 +1,4 @@
-"""The app's HTTP functions: their routes, and a call of one for a request.
+"""The app's HTTP functions: their routes, and one call for one request.
 
 User code runs on the users' threads (`app.invoke`, `app.http_streaming`). Which requests are meant for functions
 is `request_router`'s decision.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from dfhost.app.functions import App, Function, InvocationResult
 from dfhost.app.http_messages import HttpReply, http_reply, request_datum
@@ -26,7 +25,7 @@ from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable, decode_path
 from dfhost.http.messages import origin, raw_target, read_body, send_continue
 from dfhost.http.route_templates import InvalidRouteTemplate
-from dfhost.http.streams import StreamedExchange
+from dfhost.http.streams import AddHeaders, StreamedExchange
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110: token
 
@@ -40,7 +39,7 @@ class HttpFunctions:
         *,
         route_prefix: str,
         timeout: float | None,
-        add_headers: Callable[[web.BaseRequest, CIMultiDict[str]], None],
+        add_headers: AddHeaders,
     ) -> None:
         """`timeout`: of one call, in seconds. `add_headers` completes a streamed response before it starts.
 
@@ -57,59 +56,38 @@ class HttpFunctions:
         self._idle = asyncio.Event()
         self._noted_chunks: set[str] = set()
 
-    @property
-    def notes(self) -> list[str]:
-        """Sentences about routes that no request can reach."""
-        return [
-            f"{shadowed.name}: /{shadowed.template} is never reached, because {first.name} takes its requests "
-            f"with /{first.template}. The Functions host tries functions in the order of their names."
-            for shadowed, first in self.routes.shadowed()
-        ]
-
     def refuse(self) -> None:
         """Respond to new calls with 503; running calls go on."""
         self._refusing = True
 
-    async def finish(self, grace: float) -> None:
-        """Wait until no call runs, at most `grace` seconds."""
-        if self._running and grace > 0:
+    async def finish(self, grace_period: float) -> None:
+        """Wait until no call runs, at most `grace_period` seconds."""
+        if self._running and grace_period > 0:
             self._idle.clear()
             try:
-                await asyncio.wait_for(self._idle.wait(), grace)
+                await asyncio.wait_for(self._idle.wait(), grace_period)
             except asyncio.TimeoutError:
                 pass
 
     async def call(
-        self, function: Function, route_values: Mapping[str, str], request: web.BaseRequest
+        self, function: Function, values: Mapping[str, str], request: web.BaseRequest
     ) -> HttpReply | web.StreamResponse:
-        """The function's reply, an empty 500 if it failed, or a streamed response that is complete.
+        """The function's reply, an empty 500 if it failed, or a streamed response that is already sent.
 
-        Raises ConnectionError if a streamed response broke off.
+        `values`: the route's parameters. Raises ConnectionError if a streamed response broke off.
         """
         if self._refusing:
             return HttpReply(503, [("Retry-After", "5")])
-        invocation = None
-        if function.signature.wants_context:
-            headers = request.headers
-            invocation = function.new_invocation(
-                headers.get("traceparent", ""), headers.get("tracestate", "")
-            )
         self._running += 1
         try:
-            if self._web_app is not None:
-                return await self._stream(self._web_app, function, route_values, request, invocation)
-            return await self._invoke(function, route_values, request, invocation)
+            return await (self._stream if self._web_app else self._invoke)(function, values, request)
         finally:
             self._running -= 1
             if not self._running:
                 self._idle.set()
 
     async def _invoke(
-        self,
-        function: Function,
-        route_values: Mapping[str, str],
-        request: web.BaseRequest,
-        invocation: Invocation | None,
+        self, function: Function, values: Mapping[str, str], request: web.BaseRequest
     ) -> HttpReply:
         body = await read_body(request)
         headers = request.headers
@@ -121,9 +99,14 @@ class HttpFunctions:
             )
         path, query = raw_target(request)
         url = f"{origin(request)}{path}" + (f"?{query}" if query else "")
-        data = request_datum(request.method, url, headers.items(), query, route_values, body)
+        data = request_datum(request.method, url, headers.items(), query, values, body)
         outcome = await invoke_function(
-            function, data, self._threads, self._log, invocation=invocation, timeout=self._timeout
+            function,
+            data,
+            self._threads,
+            self._log,
+            invocation=_invocation(function, headers),
+            timeout=self._timeout,
         )
         return HttpReply(500, []) if isinstance(outcome, Failure) else self._checked(function, outcome)
 
@@ -136,22 +119,18 @@ class HttpFunctions:
         return reply
 
     async def _stream(
-        self,
-        web_app: StreamingWebApp,
-        function: Function,
-        route_values: Mapping[str, str],
-        request: web.BaseRequest,
-        invocation: Invocation | None,
+        self, function: Function, values: Mapping[str, str], request: web.BaseRequest
     ) -> HttpReply | web.StreamResponse:
+        assert self._web_app is not None
         loop = asyncio.get_running_loop()
         path, query = raw_target(request)
         exchange = StreamedExchange(request, path, decode_path(path), query, self._add_headers)
         await send_continue(request)
         try:
-            await web_app.call(
+            await self._web_app.call(
                 function,
-                route_values,
-                invocation,
+                values,
+                _invocation(function, request.headers),
                 exchange.scope,
                 across(loop, exchange.receive),
                 across(loop, exchange.send),
@@ -163,6 +142,12 @@ class HttpFunctions:
         if not exchange.complete:
             raise ConnectionResetError  # the client must see that the response is incomplete
         return exchange.response
+
+
+def _invocation(function: Function, headers: Mapping[str, str]) -> Invocation | None:
+    if not function.signature.wants_context:
+        return None
+    return function.new_invocation(headers.get("traceparent", ""), headers.get("tracestate", ""))
 
 
 def _routes(app: App, prefix: str) -> RouteTable[Function]:

@@ -15,8 +15,8 @@ import asyncio
 import json
 from collections.abc import Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 import aiohttp
@@ -135,32 +135,23 @@ def _disconnect(response: asyncio.Future[ManagementResponse]) -> None:
         response.set_exception(aiohttp.ServerDisconnectedError())
 
 
+@dataclass
 class _Exchange:
     """One request; within its ``async with``, the response to it."""
 
-    status: int
-
-    def __init__(
-        self,
-        session: LoopbackSession,
-        method: str,
-        path: str,
-        query: str,
-        json: Any,
-        headers: CIMultiDict[str],
-    ) -> None:
-        self._session = session
-        self._method = method
-        self._path = path
-        self._query = query
-        self._json = json
-        self._headers = headers
-        self._body = b""
+    _session: LoopbackSession
+    _method: str
+    _path: str
+    _query: str
+    _data: Any
+    _headers: CIMultiDict[str]
+    _body: bytes = b""
+    status: int = 0
 
     async def __aenter__(self) -> _Exchange:
         body = b""
-        if self._json is not None:  # to aiohttp, None means no body at all
-            body = json.dumps(self._json).encode()
+        if self._data is not None:  # to aiohttp, None means no body at all
+            body = json.dumps(self._data).encode()
             self._headers["Content-Type"] = "application/json"
         elif self._method == "POST":
             self._headers["Content-Type"] = "application/octet-stream"
@@ -168,10 +159,8 @@ class _Exchange:
         self.status, self._body = response.status, response.body
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
+    async def __aexit__(self, *_error: object) -> None:
+        pass
 
     async def json(self, *, content_type: str | None) -> Any:
         text = self._body.strip()

@@ -46,7 +46,7 @@ class RequestRouter:
         self._log = log
         self._mounts = [(f"{prefix.rstrip('/').lower()}/", handler) for prefix, handler in mounts.items()]
         self._admin = Admin(app, functions.routes, threads, log, mounts.get(WEBHOOKS_PATH))
-        self._logged_refusals: set[tuple[str, str]] = set()
+        self._logged_refusals: set[tuple[str, int, str]] = set()
 
     async def respond(self, request: web.BaseRequest) -> HttpReply | web.StreamResponse:
         raw_path, query = raw_target(request)
@@ -80,7 +80,9 @@ class RequestRouter:
 
     def _log_refusal(self, request: web.BaseRequest, raw_path: str, status: int, why: str | None) -> None:
         """Log each refusal once. `why` is None where nothing helpful can be said."""
-        refused = f"{request.method} {raw_path[:100]}"
-        if why and (refused, why) not in self._logged_refusals and len(self._logged_refusals) < _MAX_REFUSALS:
-            self._logged_refusals.add((refused, why))
-            self._log.refused(refused, status, why)
+        if not why or len(self._logged_refusals) == _MAX_REFUSALS:
+            return
+        refusal = (f"{request.method} {raw_path[:100]}", status, why)
+        if refusal not in self._logged_refusals:
+            self._logged_refusals.add(refusal)
+            self._log.refused(*refusal)

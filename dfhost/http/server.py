@@ -2,8 +2,8 @@
 
 Frames each request: CORS before and after `request_router`, and a 500 if a part of the host has a defect.
 
-The SDK's RPC twin is mounted on this same port. The real extension opens a port of its own for it. One port is
-one less to collide with, and the twin offers nothing that the public API, which needs no key here, does not.
+The SDK's RPC twin is mounted on this same port, while the real extension opens a port of its own. One port is one
+less to collide with; and the twin offers no more than the public API, which needs no key here.
 """
 
 from __future__ import annotations
@@ -66,7 +66,11 @@ class Server:
     @property
     def notes(self) -> list[str]:
         """Sentences about routes that no request can reach."""
-        return self._functions.notes
+        return [
+            f"{shadowed.name}: /{shadowed.template} is never reached, because {first.name} takes its requests "
+            f"with /{first.template}. The Functions host tries functions in the order of their names."
+            for shadowed, first in self.routes.shadowed()
+        ]
 
     async def start(self) -> None:
         """Listen. Raises PortInUse, or HostError for an address that cannot be had."""
@@ -93,11 +97,11 @@ class Server:
         """Respond to new calls of the app's functions with 503; management and running calls go on."""
         self._functions.refuse()
 
-    async def stop(self, grace: float = 5.0) -> None:
-        """Refuse new calls, wait for running ones for at most `grace` seconds, then close the listener."""
+    async def stop(self, grace_period: float = 5.0) -> None:
+        """Refuse new calls, wait for running ones for at most `grace_period` seconds, then close the listener."""
         self.refuse()
         # Running functions still need the RPC twin, so the listener closes after them.
-        await self._functions.finish(grace)
+        await self._functions.finish(grace_period)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -124,7 +128,7 @@ class Server:
 
 
 def _unlimited_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
-    """aiohttp stops at bodies of 1 MB unless told otherwise."""
+    """A request without limit on its body; aiohttp's default is 1 MB."""
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=0)
 

@@ -31,7 +31,7 @@ async def list_entities(
 ) -> ManagementResponse:
     query = request.query
     wanted = name.lower() if name is not None else None
-    since, until = query.moment("lastOperationTimeFrom"), query.moment("lastOperationTimeTo")
+    since, until = query.date_time("lastOperationTimeFrom"), query.date_time("lastOperationTimeTo")
     show_state = query.flag("fetchState", False)
     return page_response(
         query,

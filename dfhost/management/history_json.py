@@ -50,7 +50,7 @@ _WITH_RESULT = frozenset(
     (history.TASK_COMPLETED, history.SUB_ORCHESTRATION_COMPLETED, history.EXECUTION_COMPLETED)
 )
 _ALWAYS_HIDDEN = frozenset(("EventId", "IsPlayed", "TaskScheduledId", "TimerId"))
-# What is hidden, where more than that is.
+# By kind of event, where more is hidden.
 _HIDDEN = {
     history.EXECUTION_STARTED: _ALWAYS_HIDDEN
     | {"Name", "OrchestrationInstance", "ParentInstance", "Version", "Tags"},
@@ -75,15 +75,15 @@ def history_json(events: Iterable[dict[str, Any]], *, inputs: bool, outputs: boo
         item["EventType"] = _NAMES[kind]
         if kind in _SCHEDULED_BY:
             index = scheduled.pop((_SCHEDULED_BY[kind], event["TaskScheduledId"]), None)
-            origin = None if index is None else shown[index]
-            if index is not None and origin is not None:
+            scheduling = None if index is None else shown[index]
+            if index is not None and scheduling is not None:
                 shown[index] = None
                 # The extension writes this time with the offset of the server's zone, which is UTC (recorded).
-                item["ScheduledTime"] = origin["Timestamp"].removesuffix("Z") + "+00:00"
-                item["FunctionName"] = origin["Name"]
-                if "InstanceId" in origin:
-                    item["InstanceId"] = origin["InstanceId"]
-                item["Input"] = origin.get("Input")
+                item["ScheduledTime"] = scheduling["Timestamp"].removesuffix("Z") + "+00:00"
+                item["FunctionName"] = scheduling["Name"]
+                if "InstanceId" in scheduling:
+                    item["InstanceId"] = scheduling["InstanceId"]
+                item["Input"] = scheduling.get("Input")
         elif kind in _SCHEDULING:
             scheduled[kind, event["EventId"]] = len(shown)
         elif kind == history.EXECUTION_STARTED:

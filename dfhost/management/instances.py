@@ -133,8 +133,8 @@ async def _history_text(hub: TaskHub, instance_id: str, inputs: bool, outputs: b
 async def list_instances(hub: TaskHub, request: ManagementRequest) -> ManagementResponse:
     query = request.query
     where = InstanceFilter(
-        created_from=query.moment("createdTimeFrom"),
-        created_to=query.moment("createdTimeTo"),
+        created_from=query.date_time("createdTimeFrom"),
+        created_to=query.date_time("createdTimeTo"),
         statuses=query.statuses(),
         prefix=query.text("instanceIdPrefix") or "",
     )
@@ -201,14 +201,14 @@ async def purge(hub: TaskHub, request: ManagementRequest, instance_id: str) -> M
 
 
 async def purge_many(hub: TaskHub, request: ManagementRequest) -> ManagementResponse:
-    """Purges what the filter matches: running instances and entities too, unless a final status is asked for."""
+    """Purge what the filter matches: running instances and entities, too, unless it names a final status."""
     query = request.query
-    created_from = query.moment("createdTimeFrom")
+    created_from = query.date_time("createdTimeFrom")
     if created_from is None:
         raise _refused(400, "Please provide value for 'createdTimeFrom' parameter.")
     where = InstanceFilter(
         created_from=created_from,
-        created_to=query.moment("createdTimeTo"),
+        created_to=query.date_time("createdTimeTo"),
         statuses=[status for status in query.statuses() if status in FINAL_STATUSES],
     )
     deleted = await hub.purge_where(where)

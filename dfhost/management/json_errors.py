@@ -32,41 +32,38 @@ class InvalidJson(ValueError):
 
 def newtonsoft_error(msg: str, text: str, at: int) -> InvalidJson:
     """Newtonsoft's error for Python's `json.JSONDecodeError(msg, text, at)`."""
-    character = text[at : at + 1]
+    char = text[at : at + 1]
     if msg.startswith("Unterminated string"):
         sentence, reader, at = 'Unterminated string. Expected delimiter: ".', _IN_STRING, len(text)
     elif not text.strip():
         sentence, reader = "Error reading JToken from JsonReader.", "ReadAndMoveToContent()"
-    elif not character:
+    elif not char:
         kind = "object" if text.lstrip()[0] == "{" else "array"
         sentence = f"Unexpected end of content while loading J{kind.title()}."
         return InvalidJson(sentence, "ReadAndMoveToContent()", text, at, cut_short=kind)
     elif msg.startswith("Expecting value"):
-        sentence, reader = (
-            f"Unexpected character encountered while parsing value: {character}.",
-            "ParseValue()",
-        )
+        sentence, reader = f"Unexpected character encountered while parsing value: {char}.", "ParseValue()"
     elif msg.startswith("Extra data"):
-        sentence = f"Additional text encountered after finished reading JSON content: {character}."
+        sentence = f"Additional text encountered after finished reading JSON content: {char}."
         reader = "Read()"
     elif msg.startswith("Expecting property name"):
         if _end_of_name(text, at) == len(text):
             sentence, at = "Unexpected end while parsing unquoted property name.", len(text)
         else:
-            sentence = f"Invalid property identifier character: {character}."
+            sentence = f"Invalid property identifier character: {char}."
         reader = "ParseUnquotedProperty()"
     elif msg.startswith("Expecting ':'"):
-        sentence = f"Invalid character after parsing property name. Expected ':' but got: {character}."
+        sentence = f"Invalid character after parsing property name. Expected ':' but got: {char}."
         reader = "ParseProperty()"
     elif "escape" in msg:
         at = text.rfind("\\", 0, at + 1)
         sentence = f"Bad JSON escape sequence: {text[at : at + 2]}."
         reader = _IN_STRING
     elif msg.startswith("Invalid control character"):
-        sentence = f"Control character {ord(character):#06x} in a string: it must be escaped."
+        sentence = f"Control character {ord(char):#06x} in a string: it must be escaped."
         reader = _IN_STRING
     else:
-        sentence = f"After parsing a value an unexpected character was encountered: {character}."
+        sentence = f"After parsing a value an unexpected character was encountered: {char}."
         reader = "ParsePostValue(Boolean ignoreComments)"
     return InvalidJson(sentence, reader, text, at)
 

@@ -86,7 +86,7 @@ class _InvalidConstant(ValueError):
 
 
 def _refuse(_name: str) -> NoReturn:
-    raise _InvalidConstant  # NaN and Infinity, which Python reads unless told not to
+    raise _InvalidConstant  # NaN and Infinity, which Python reads by default
 
 
 # Only the grammar counts, so numbers are not converted.

@@ -36,7 +36,7 @@ _DATES = (
 _MAIL_DATE = re.compile(r"[A-Za-z]{3}, \d{1,2} [A-Za-z]{3} \d{4} .+")
 
 
-def moment(text: str) -> datetime | None:
+def parse_date_time(text: str) -> datetime | None:
     """A date, with or without time and zone (UTC if none), in UTC; None if it cannot be read.
 
     '2024-05-06T07:08:09.1Z', '2024-05-06', '05/06/2024 07:08', 'Mon, 06 May 2024 07:08:09 GMT'
@@ -97,8 +97,8 @@ class Query:
         text = (self.text(name) or "").strip()
         return float(text) if _DECIMAL.fullmatch(text) else None
 
-    def moment(self, name: str) -> datetime | None:
-        return moment(self.text(name) or "")
+    def date_time(self, name: str) -> datetime | None:
+        return parse_date_time(self.text(name) or "")
 
     def statuses(self) -> list[str]:
         """The values of `runtimeStatus`: names in their exact case, or numbers. Unknown names are left out."""
