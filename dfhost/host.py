@@ -18,11 +18,11 @@ from dfhost.app.threads import UserThreads
 from dfhost.engine.execution import EngineOptions
 from dfhost.errors import DatabaseError
 from dfhost.host_log import HostLog
-from dfhost.http.routes import RouteTable
+from dfhost.http.function_routes import RouteTable
+from dfhost.http.loopback import LoopbackSession
 from dfhost.http.server import Server
 from dfhost.management.api import ManagementApi
-from dfhost.management.loopback import LoopbackSession
-from dfhost.management.urls import RPC, WEBHOOKS, client_json
+from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.settings import Settings
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
@@ -97,7 +97,7 @@ class Host:
                 self._address,
                 self._port,
                 route_prefix=settings.route_prefix,
-                mounts={WEBHOOKS: management.handle, RPC: management.handle},
+                mounts=management.mounts,
                 cors=settings.cors,
                 cors_credentials=settings.cors_credentials,
                 timeout=settings.function_timeout,
@@ -111,13 +111,15 @@ class Host:
             home = asyncio.get_running_loop()
 
             def loopback(session: Any) -> LoopbackSession:
-                self._loopbacks.append(LoopbackSession(session, f"{local}{RPC}", management.handle, home))
+                self._loopbacks.append(
+                    LoopbackSession(session, f"{local}{RPC_PATH}", management.handle, home)
+                )
                 return self._loopbacks[-1]
 
             stack.callback(stand_before_client_session(loopback))
             self.app.connect(
                 lambda hub, connection: client_json(
-                    local, f"{local}{RPC}", hub or settings.hub, connection or settings.connection
+                    local, f"{local}{RPC_PATH}", hub or settings.hub, connection or settings.connection
                 )
             )
             self._on_ready(self)

@@ -28,7 +28,7 @@ from dfhost.cli.signals import exit_at_once, handle_signals
 from dfhost.cli.style import count, duration
 from dfhost.errors import HostError
 from dfhost.host import Host
-from dfhost.http.routes import decode_path
+from dfhost.http.function_routes import decode_path
 from dfhost.settings import Settings
 
 Outcome = tuple[int, bytes]  # the exit code, what goes to stdout

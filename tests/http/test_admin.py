@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from dfhost.management.responses import ManagementResponse
-from dfhost.management.urls import WEBHOOKS
+from dfhost.management.urls import WEBHOOKS_PATH
 from tests.support.app_server import app_server
 from tests.support.apps import APPS, write_app
 from tests.support.recording_log import RecordingLog
@@ -204,7 +204,7 @@ async def test_the_page_at_the_root_links_what_a_browser_can_open(tmp_path: Path
         return ManagementResponse(200)
 
     async with (
-        app_server(app, mounts={WEBHOOKS: instances}) as (base, _, _),
+        app_server(app, mounts={WEBHOOKS_PATH: instances}) as (base, _, _),
         aiohttp.ClientSession() as session,
     ):
         async with session.get(base) as response:

@@ -299,8 +299,8 @@ async def test_a_scanner_does_not_fill_the_console(client: Client) -> None:
 async def test_functions_are_tried_by_name_and_it_is_said(client: Client) -> None:
     assert (await client("GET", "/api/things/recent"))[2] == b"any"
     assert client.server.notes == [
-        "recent: /api/things/recent is never reached, get_any takes its requests with /api/things/{id}: "
-        "the Functions host tries functions in the order of their names."
+        "recent: /api/things/recent is never reached, because get_any takes its requests with /api/things/{id}. "
+        "The Functions host tries functions in the order of their names."
     ]
 
 
@@ -398,7 +398,7 @@ async def test_asgi_and_wsgi_apps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("route", "sentence"),
     [
-        ("admin/x", "what begins with 'admin' belongs to the host"),
+        ("admin/x", "routes that begin with 'admin' belong to the host"),
         ("/x", "Leave out its first slash"),
         ("{x:nonsense}", "there is no constraint 'nonsense'"),
     ],
@@ -483,7 +483,7 @@ async def test_stop_lets_calls_end_and_takes_no_new_ones(tmp_path: Path) -> None
         client = Client(base, log, session)
         call = asyncio.create_task(client("GET", "/api/slow"))
         await log.entry("started", "slow")
-        stopping = asyncio.create_task(server.stop(grace=60))
+        stopping = asyncio.create_task(server.stop(grace_period=60))
         while (await client("GET", "/api/slow"))[0] != 503:  # until `stop` has had its first turn
             raise AssertionError("a new call was taken")
         import function_app

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from dfhost.app.sdk import close_client_session, stand_before_client_session
 from dfhost.http.server import Server
-from dfhost.management.loopback import LoopbackSession
+from dfhost.http.loopback import LoopbackSession
 from dfhost.management.responses import ManagementResponse
-from dfhost.management.urls import RPC
+from dfhost.management.urls import RPC_PATH
 from tests.support.app_server import user_threads
 from tests.support.apps import load_written_app
 from tests.support.recording_log import RecordingLog
@@ -50,9 +50,9 @@ class Twin:
     def serving(self) -> Iterator[Twin]:
         with user_threads() as threads:
             app = load_written_app(self._folder, "")
-            self.server = Server(app, threads, RecordingLog(), port=0, mounts={RPC: self.mount})
+            self.server = Server(app, threads, RecordingLog(), port=0, mounts={RPC_PATH: self.mount})
             self.run(self.server.start())
-            self.base = f"http://127.0.0.1:{self.server.port}{RPC}"
+            self.base = f"http://127.0.0.1:{self.server.port}{RPC_PATH}"
             try:
                 yield self
             finally:
