@@ -15,7 +15,7 @@ from dfhost.app.loader import load_app
 from dfhost.app.schedule import TimerTriggers
 from dfhost.app.sdk import close_client_session, stand_before_client_session
 from dfhost.app.threads import UserThreads
-from dfhost.engine.execution import EngineOptions
+from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError
 from dfhost.host_log import HostLog
 from dfhost.http.routes import RouteTable

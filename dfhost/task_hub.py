@@ -265,7 +265,7 @@ class TaskHub:
 
     async def signal_entity(self, name: str, key: str, operation: str, input: str | None) -> None:
         """One operation, one way. UnknownFunction if no entity function has this name."""
-        if refusal := self._worker.known.refuse("entity", name):
+        if refusal := self._worker.known.explain_missing("entity", name):
             raise UnknownFunction(refusal)
         at = now()
         request = entity_request(

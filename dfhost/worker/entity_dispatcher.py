@@ -182,7 +182,7 @@ class EntityDispatcher:
                 input=input,
                 custom_status=en.ENTITY_EXISTS_STATUS if exists else "{}",
                 consumed=one.consumed,
-                answers=result.answers,
+                answers=result.responses,
                 event=lambda answer: h.event_raised(at, answer.request_id, answer.text).text,
             ).add_done_callback(partial(self._committed, one, input))
         self._pump()

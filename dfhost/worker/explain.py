@@ -14,7 +14,7 @@ from typing import Any
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.entities import is_entity_id
-from dfhost.engine.interpreter import SingleTask, TaskNode
+from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.store.events import InstanceRow
 from dfhost.store.store import Store
 from dfhost.worker import explain_sentences
@@ -86,7 +86,7 @@ async def explain(
 
 def _awaited(asked: LoadedInstance | None) -> Collection[int | str] | None:
     """The ids of the tasks and the names of the events that the code waits for; None if it does not say."""
-    reply = asked.execution.reply if asked else None
+    reply = asked.execution.result if asked else None
     return reply.awaited.keys if reply is not None and reply.awaited is not None else None
 
 
@@ -102,7 +102,7 @@ def _open_tasks(
     ended = {e.key for e in events if e.kind in _ENDS}
     answered = {e.key for e in events if e.kind == h.EVENT_RAISED}
     inputs = {task_id: input for task_id, _, input, _ in store.work_of(row.instance_id)}
-    leaves = asked.execution.program.open if asked else {}
+    leaves = asked.execution.interpreter.open if asked else {}
     for event in events:
         if event.kind not in h.SCHEDULING or event.key in ended:
             continue
@@ -117,7 +117,7 @@ def _open_tasks(
             entry = {"kind": "subOrchestration", "name": event.name, "state": "waiting"}
             entry |= {"instanceId": data["InstanceId"], "status": child.status if child else None}
         elif event.kind == h.TIMER_CREATED:
-            entry = _timer(data["FireAt"], leaf, asked is not None and asked.execution.reply is not None)
+            entry = _timer(data["FireAt"], leaf, asked is not None and asked.execution.result is not None)
         else:
             request = json.loads(data["Input"])
             key = request["id"] if keys is not None and request["id"] in keys else event.key
@@ -145,7 +145,7 @@ def _activity(row: InstanceRow, event: h.Event, input: str | None, worker: Worke
 
 def _timer(due: str, leaf: SingleTask | None, is_known: bool) -> Entry | None:
     """None for one that was cancelled: it is still in the history, and nobody waits for it."""
-    if leaf is not None and leaf.retrying:
+    if leaf is not None and leaf.awaits_retry_timer:
         return {"kind": "retry", "name": leaf.action["functionName"], "state": "waiting", "due": due}
     return None if leaf is None and is_known else {"kind": "timer", "state": "waiting", "due": due}
 
@@ -156,9 +156,9 @@ def _events(
     """The external events that are waited for, and those that have come unasked."""
     if asked is None:
         return [], []
-    program = asked.execution.program
-    waits = list(program.waits())
-    unclaimed = list(program.unclaimed())
+    program = asked.execution.interpreter
+    waits = list(program.event_waits())
+    unclaimed = list(program.early_events())
     # What has come since the last episode is not processed yet, but no longer waited for either.
     for event in asked.arrived:
         if event.kind != h.EVENT_RAISED or event.key in program.open:
@@ -173,7 +173,7 @@ def _events(
             "kind": "event",
             "name": _name(leaf),
             "state": "waiting",
-            "since": _timestamp(leaf.since),
+            "since": _timestamp(leaf.waiting_since),
             "awaited": keys is None or _name(leaf) in keys,
         }
         for leaf in waits
@@ -195,8 +195,8 @@ def _name(wait: SingleTask) -> str:
 
 
 def _held_back(asked: LoadedInstance | None) -> list[Entry]:
-    program = asked.execution.program if asked else None
-    if program is None or (awaited := program.awaited()) is None:
+    program = asked.execution.interpreter if asked else None
+    if program is None or (awaited := program.awaited_task()) is None:
         return []
     behind, why = act.describe(awaited.action), _progress(awaited)
     return [{"action": act.describe(action), "behind": behind, "why": why} for action in program.held_back()]

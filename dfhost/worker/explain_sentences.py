@@ -50,7 +50,7 @@ def of_instance(
         return f"It is suspended{since}{reason}: resume it." + (f" Open: {open_now}." if open_now else "")
     if not open_now:
         return "It waits for nothing: its next episode is about to run."
-    reply = runtime.execution.reply if runtime else None
+    reply = runtime.execution.result if runtime else None
     if reply is not None and reply.ended:
         return f"Its code has ended; what it has left open must end first: {open_now}."
     awaited = [entry for entry in told["waitsFor"] if entry["awaited"]]

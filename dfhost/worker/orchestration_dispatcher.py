@@ -20,9 +20,12 @@ from dfhost.app.sdk import Replayer
 from dfhost.app.threads import UserThreads
 from dfhost.engine import failures
 from dfhost.engine import history as h
-from dfhost.engine.episode import Episode, Parent
-from dfhost.engine.execution import EngineOptions, Execution, FunctionRegistry, Replay, ReplayNeed
+from dfhost.engine.episode import Episode
+from dfhost.engine.execution import Execution, Replay
+from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
+from dfhost.engine.options import EngineOptions, FunctionRegistry
+from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog
@@ -48,7 +51,7 @@ class LoadedInstance:
     letters: list[tuple[str, Event]] = field(default_factory=list)  # with the execution they are for, or ""
     arrived_seq: int = 0
     noted: int = 0  # how many of `letters` the execution has looked at
-    stir: ReplayNeed = ReplayNeed.NOTHING
+    stir: ReplayNeed = ReplayNeed.NONE
     busy: bool = False
     episode_at: float = 0.0  # when the episode under way has begun, 0 if it waits for its turn
     awake: bool = False
@@ -196,9 +199,9 @@ class OrchestrationDispatcher:
         while runtime.busy and self._loop.time() < patience:
             await asyncio.sleep(0.01)
         execution = runtime.execution
-        if runtime.busy or runtime.awake or execution.reply is not None or not execution.past:
+        if runtime.busy or runtime.awake or execution.result is not None or not execution.past:
             return runtime
-        if self._known.refuse("orchestrator", execution.name) is None:
+        if self._known.explain_missing("orchestrator", execution.info.name) is None:
             runtime.busy = True
             await asyncio.wait({asyncio.ensure_future(self._recall(runtime))}, timeout=1.0)
         return runtime
@@ -206,7 +209,7 @@ class OrchestrationDispatcher:
     async def _recall(self, runtime: LoadedInstance) -> None:
         execution = runtime.execution
         runtime.episode_at = time.time()
-        await self._pool.run(lambda: execution.recall(self._replay_of([], execution), self._options))
+        await self._pool.run(lambda: execution.replay_history(self._replay_of([], execution), self._options))
         runtime.busy, runtime.episode_at = False, 0.0
         if self._runtimes.get(runtime.instance_id) is runtime:
             self._consider(runtime)
@@ -217,16 +220,16 @@ class OrchestrationDispatcher:
         if runtime.busy or self._draining:
             return
         for _, event in runtime.letters[runtime.noted :]:
-            runtime.stir = max(runtime.stir, runtime.execution.note(event))
+            runtime.stir = max(runtime.stir, runtime.execution.gate.arrive(event))
             if event.kind == h.EVENT_RAISED:
-                awaited = runtime.execution.program.awaited_events()
+                awaited = runtime.execution.interpreter.awaited_event_names()
                 self._slips.came(event.key, awaited, f"{runtime.name} {runtime.instance_id}")
         runtime.noted = len(runtime.letters)
         if not runtime.stir and not runtime.awake:
             self._resting.add(runtime.instance_id, runtime.base)
             return
         self._resting.remove(runtime.instance_id)
-        if runtime.stir is ReplayNeed.SDK and (pause := self._pause(runtime)) > 0:
+        if runtime.stir is ReplayNeed.REPLAY and (pause := self._pause(runtime)) > 0:
             if runtime.waits is None:
                 runtime.waits = self._loop.call_later(pause, self._resume, runtime)
             return
@@ -241,10 +244,10 @@ class OrchestrationDispatcher:
         if runtime.replay_cost < 0.002:
             return 0.0
         execution = runtime.execution
-        reply = execution.reply
+        reply = execution.result
         if reply is None or (reply.awaited is not None and reply.awaited.all and len(reply.awaited.keys) > 1):
             return 0.0
-        if len(runtime.letters) >= sum(1 for _ in execution.program.holds_open()):
+        if len(runtime.letters) >= sum(1 for _ in execution.interpreter.blocking_tasks()):
             return 0.0
         return runtime.replayed_at + runtime.replay_cost - time.perf_counter()
 
@@ -266,9 +269,9 @@ class OrchestrationDispatcher:
             runtime = self._ready.popleft()
             self._under_way.add(runtime)
             arrived, runtime.letters = runtime.arrived, []
-            stir, runtime.stir, runtime.noted = runtime.stir, ReplayNeed.NOTHING, 0
+            stir, runtime.stir, runtime.noted = runtime.stir, ReplayNeed.NONE, 0
             if runtime.awake:
-                stir = ReplayNeed.SDK
+                stir = ReplayNeed.REPLAY
             consumed = runtime.arrived_seq
             if not runtime.begun:
                 runtime.begun = time.perf_counter()
@@ -288,11 +291,11 @@ class OrchestrationDispatcher:
         execution = runtime.execution
         replay = self._replay_of(arrived, execution)
         try:
-            episode = execution.advance(arrived, at, replay, self._known, self._options, stir)
+            episode = execution.run_episode(arrived, at, replay, self._known, self._options, stir)
         except Exception as error:  # a defect of ours must not leave the instance hanging
             self._log.note(f"dfhost failed in an episode of {runtime.instance_id}:\n{traceback.format_exc()}")
             reason, details = failures.orchestrator_failed(runtime.name, f"dfhost itself failed: {error!r}")
-            done = h.execution_completed(at, execution.program.next_id, "Failed", reason)
+            done = h.execution_completed(at, execution.interpreter.next_id, "Failed", reason)
             events = [h.orchestrator_started(at), *arrived, done]
             texts = [event.played().text for event in events]
             episode = Episode(
@@ -303,7 +306,9 @@ class OrchestrationDispatcher:
         self._store.commit_episode(episode, consumed, partial(self._committed, runtime, episode, seconds))
 
     def _replay_of(self, arrived: list[Event], execution: Execution) -> Replay:
-        name = execution.name or next((e.name or "" for e in arrived if e.kind == h.EXECUTION_STARTED), "")
+        name = execution.info.name or next(
+            (e.name or "" for e in arrived if e.kind == h.EXECUTION_STARTED), ""
+        )
         return self._replayers.get(name.lower(), _nobody)
 
     # -- making it true --------------------------------------------------------------------------------------

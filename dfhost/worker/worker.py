@@ -14,7 +14,7 @@ from dfhost.app.functions import App
 from dfhost.app.threads import UserThreads
 from dfhost.engine import failures
 from dfhost.engine.entities import is_entity_id
-from dfhost.engine.execution import EngineOptions
+from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
@@ -35,7 +35,7 @@ class AppFunctionRegistry:
             "entity": app.entities,
         }
 
-    def refuse(self, kind: str, name: str) -> str | None:
+    def explain_missing(self, kind: str, name: str) -> str | None:
         functions = self._by_kind[kind]
         if name in functions:
             return None
