@@ -1,8 +1,8 @@
 """The decision whether an arrival is worth a replay.
 
 Replays are what costs: each one processes the whole history. The SDK has said what its generator is parked at, so
-arrivals can lie in the inbox until that is complete, and retries go on without the user's code. The worker asks
-the gate at every arrival; when the time comes for a replay that was found worth it, is the worker's decision.
+arrivals can lie in the inbox until that is complete, and retries go on without the user's code. The worker asks the
+gate at every arrival. When to run a replay that is worth it, is up to the worker (`OrchestrationDispatcher._delay`).
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ class ReplayGate:
         return ReplayNeed.REPLAY if failed or complete or out_of_retries else ReplayNeed.NONE
 
     def may_gather_more(self, arrived: int) -> bool:
-        """Whether a replay could take more along if it waited, `arrived` messages being there.
+        """Whether a replay could process more messages if it waited, given that `arrived` have come.
 
-        False before the first replay, where the SDK waits for all of a set, and where all that is open has come.
+        False before the first replay, where the code waits for all of a set, and where all open tasks have ended.
         """
         if self._result is None:
             return False
