@@ -37,7 +37,8 @@ LAYERS = {
 #: Packages from outside (and the parts of the standard library that matter): who may import them.
 ONLY_IN = {
     "sqlite3": "dfhost.store.*",
-    "aiohttp": "dfhost.http.* dfhost.management.loopback dfhost.worker.call_http dfhost.cli.conversation dfhost.cli.follow",
+    "aiohttp": "dfhost.http.* dfhost.management.loopback dfhost.worker.call_http dfhost.cli.runner "
+    "dfhost.cli.instance_follower",
     "multidict": "dfhost.http.* dfhost.management.loopback",
     "yarl": "dfhost.management.loopback",
     "azure": "dfhost.app.* fan_out fan_out.* function_app",
@@ -166,7 +167,8 @@ def test_the_hub_is_reached_by_the_management_api_alone_and_never_the_worker_or_
     wrong = [
         each
         for each in IMPORTS
-        if each.by.startswith(("dfhost.http", "dfhost.management")) and re.match(r"dfhost\.(store|worker)", each.of)
+        if each.by.startswith(("dfhost.http", "dfhost.management"))
+        and re.match(r"dfhost\.(store|worker)", each.of)
     ]
     assert wrong == []
 

@@ -176,7 +176,7 @@ def test_with_a_database_what_did_not_end_goes_on(app: Path, tmp_path: Path) -> 
     database = tmp_path / "kept.db"
     done = run(app, "POST", "/api/begin/approval", "--timeout", "0.5", "--db", database)
     assert done.returncode == 1
-    assert "It goes on when the app is next started on this database." in done.stderr
+    assert "It continues when the app is next started with this database." in done.stderr
     found = re.search(r"approval ([0-9a-f]{32}) is", done.stderr)
     assert found
     with Started(app, "--db", database) as host:
