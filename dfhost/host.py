@@ -12,7 +12,6 @@ from typing import Any
 
 from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
-from dfhost.app.schedule import TimerTriggers
 from dfhost.app.sdk import close_client_session, stand_before_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.engine.execution import EngineOptions
@@ -26,6 +25,7 @@ from dfhost.management.urls import RPC, WEBHOOKS, client_json
 from dfhost.settings import Settings
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
+from dfhost.worker.timer_triggers import TimerTriggers
 from dfhost.worker.worker import Worker
 
 
