@@ -12,7 +12,7 @@ from typing import Any
 
 from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
-from dfhost.app.sdk import close_client_session, stand_before_client_session
+from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.engine.execution import EngineOptions
 from dfhost.errors import DatabaseError
@@ -114,7 +114,7 @@ class Host:
                 self._loopbacks.append(LoopbackSession(session, f"{local}{RPC}", management.handle, home))
                 return self._loopbacks[-1]
 
-            stack.callback(stand_before_client_session(loopback))
+            stack.callback(wrap_client_session(loopback))
             self.app.connect(
                 lambda hub, connection: client_json(
                     local, f"{local}{RPC}", hub or settings.hub, connection or settings.connection
