@@ -153,7 +153,7 @@ def events() -> Iterator[Started]:
 def test_what_nothing_polls_can_be_run_by_hand_and_start_orchestrations(
     events: Started, function: str, sent: str, instance: str, recorded: Any
 ) -> None:
-    events.line(f"note .*Not polled here: .*{function}")
+    events.line(f"note .*dfhost does not poll these triggers: .*{function}")
     assert answer(events, "POST", f"/admin/functions/{function}", {"input": sent})[0] == 202
     assert ended(events, instance)["output"] == recorded
 

@@ -22,12 +22,12 @@ from typing import Any, Protocol
 from aiohttp import web
 from multidict import CIMultiDict
 
+from dfhost.app.bindings import http_streaming_enabled
 from dfhost.app.functions import App, Function, InvocationResult
 from dfhost.app.http_messages import HttpReply, http_reply, request_datum
-from dfhost.app.http_streaming import StreamingWebApp, across
+from dfhost.app.http_streaming import StreamingWebApp, run_on_loop
 from dfhost.app.invocation import Invocation
 from dfhost.app.invoke import invoke_function
-from dfhost.app.signature import streams
 from dfhost.app.threads import UserThreads
 from dfhost.engine.failures import Failure
 from dfhost.errors import AppError, HostError, PortInUse
@@ -88,7 +88,7 @@ class Server:
         self._mounts: list[tuple[str, Mount]] = []
         self._cors = Cors(cors, cors_credentials) if cors else None
         self._timeout = timeout
-        self._web = StreamingWebApp(threads, log) if streams() else None
+        self._web = StreamingWebApp(threads, log) if http_streaming_enabled() else None
         self._admin = Admin(app, self.routes, threads, log, self._mount_of)
         self._runner: web.ServerRunner | None = None
         self._draining = False
@@ -249,8 +249,8 @@ class Server:
                 values,
                 _invocation(function, request.headers),
                 exchange.scope,
-                across(home, exchange.receive),
-                across(home, exchange.send),
+                run_on_loop(home, exchange.receive),
+                run_on_loop(home, exchange.send),
             )
         finally:
             exchange.end()

@@ -24,7 +24,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from dfhost.app.loop_queue import call_queue
+from dfhost.app.loop_queue import callback_queue
 from dfhost.http.server import Mount, MountResponse
 
 _NONE: Mapping[str, str] = {}
@@ -48,8 +48,8 @@ class LoopbackSession:
         self._mount = mount
         self._home = home
         self._loop = asyncio.get_running_loop()
-        self._asked = call_queue(home)
-        self._answered = call_queue(self._loop)
+        self._asked = callback_queue(home)
+        self._answered = callback_queue(self._loop)
         self._under_way: set[asyncio.Task[MountResponse]] = set()
         self._closed = False
 
@@ -101,7 +101,7 @@ class LoopbackSession:
     ) -> None:
         if self._closed:
             answering.close()
-            self._answered.tell(partial(_disconnect, answered))
+            self._answered.put_if_open(partial(_disconnect, answered))
             return
         task = self._home.create_task(answering)
         self._under_way.add(task)  # the loop itself keeps only weak references
@@ -109,7 +109,7 @@ class LoopbackSession:
 
     def _end(self, answered: asyncio.Future[MountResponse], task: asyncio.Task[MountResponse]) -> None:
         self._under_way.discard(task)
-        self._answered.tell(partial(_hand_over, task, answered))
+        self._answered.put_if_open(partial(_hand_over, task, answered))
 
 
 def _hand_over(task: asyncio.Task[MountResponse], answered: asyncio.Future[MountResponse]) -> None:

@@ -133,7 +133,7 @@ class ActivityDispatcher:
                     break
                 self._run(work)
         finally:
-            self._turned.tell(True)
+            self._turned.put_if_open(True)
 
     def _run(self, work: ActivityWorkItem) -> None:
         activity = work.activity
@@ -170,7 +170,7 @@ class ActivityDispatcher:
             self._tell_failure(work, began, failure.reason, "")
             self._end(work, h.task_failed(now(), activity.task_id, failure.reason, failure.details))
         finally:
-            self._turned.tell(False)
+            self._turned.put_if_open(False)
 
     def _begin(self, work: ActivityWorkItem) -> float:
         self.running[work.instance_id, work.activity.task_id] = time.time()

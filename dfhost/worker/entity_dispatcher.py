@@ -152,7 +152,7 @@ class EntityDispatcher:
             )
         else:
             self._tell(name, entity.entity_id, time.perf_counter() - began, result)
-        self._ran.tell(_Ran(entity, letters[-1].seq, result))
+        self._ran.put_if_open(_Ran(entity, letters[-1].seq, result))
 
     def _tell(self, name: str, entity_id: str, seconds: float, result: en.EntityBatchResult) -> None:
         if result.failures:
