@@ -26,24 +26,3 @@ class HostLog(Protocol):
 
     def note(self, sentence: str) -> None:
         """A warning or a hint. The caller takes care not to repeat it."""
-
-
-class NullLog:
-    """A log that keeps nothing."""
-
-    def started(self, function: str, trigger: str, instance_id: str | None) -> None:
-        pass
-
-    def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
-        pass
-
-    def failed(
-        self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
-    ) -> None:
-        pass
-
-    def refused(self, request: str, status: int, reason: str) -> None:
-        pass
-
-    def note(self, sentence: str) -> None:
-        pass

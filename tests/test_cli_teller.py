@@ -18,7 +18,7 @@ STACK = '  File "/app/work.py", line 12, in price\n    raise ValueError(item)\n'
 
 
 class Scene:
-    """A teller and a clock moved by hand; `tell` returns lines without their time of day."""
+    """A formatter and a clock moved by hand. Lines come without their time of day."""
 
     def __init__(self, fold: bool = True, calls: bool = True) -> None:
         self.formatter = LogFormatter(Style(colour=False), summarise=fold, calls=calls)

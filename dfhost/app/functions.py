@@ -27,7 +27,7 @@ from dfhost.app.bindings import RETURN, Binding
 from dfhost.app.invocation import Invocation, Out, new_invocation, thread_local
 from dfhost.app.signature import Signature
 from dfhost.errors import AppError, HostError
-from dfhost.host_log import HostLog, NullLog
+from dfhost.host_log import HostLog
 from dfhost.settings.app_settings import resolve_app_settings
 
 KINDS = {
@@ -91,7 +91,7 @@ class Function:
         self.durable_name = str(trigger.get(_DURABLE_NAME_KEYS.get(self.kind, ""), None) or name)
         self.parameter = str(trigger["name"])
         self.clients: dict[str, str] = {}
-        self._log = log or NullLog()
+        self._log = log
         self._trigger_binding = signature.inputs[self.parameter]
         self._unconnected_inputs = [
             (parameter, typed)
@@ -189,6 +189,8 @@ class Function:
 
     def log_outputs(self, result: InvocationResult) -> None:
         """Log the values of output bindings other than http: dfhost has no service to send them to."""
+        if self._log is None:
+            return
         bindings, sent = dict(self.signature.outputs), dict(result.outputs)
         returns, returned = self.signature.returns, result.returned
         if returns is not None and returns.binding["name"] == RETURN and returned is not None:

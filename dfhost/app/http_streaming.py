@@ -96,14 +96,11 @@ class StreamingWebApp:
             if function.is_async:
                 returned = await function.callable(**arguments)
             else:
-                returned = await self._in_pool(function, arguments)
+                returned = await self._threads.run(lambda: function.callable(**arguments))
             function.log_outputs(InvocationResult(None, function.outputs_of(arguments)))
         except BaseException as error:  # user code may raise anything, SystemExit included
             return describe_exception(error)
         return (returned,)
-
-    async def _in_pool(self, function: Function, arguments: Mapping[str, Any]) -> Any:
-        return await self._threads.run(lambda: function.callable(**arguments))
 
 
 def run_on_loop(
