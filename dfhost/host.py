@@ -12,8 +12,7 @@ from typing import Any
 
 from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
-from dfhost.app.schedule import TimerTriggers
-from dfhost.app.sdk import close_client_session, stand_before_client_session
+from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError
@@ -26,6 +25,7 @@ from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.settings import Settings
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
+from dfhost.worker.timer_triggers import TimerTriggers
 from dfhost.worker.worker import Worker
 
 
@@ -116,7 +116,7 @@ class Host:
                 )
                 return self._loopbacks[-1]
 
-            stack.callback(stand_before_client_session(loopback))
+            stack.callback(wrap_client_session(loopback))
             self.app.connect(
                 lambda hub, connection: client_json(
                     local, f"{local}{RPC_PATH}", hub or settings.hub, connection or settings.connection

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from dfhost.app.bindings import http_streaming_enabled
 from dfhost.app.functions import App, Function, InvocationResult
 from dfhost.app.http_messages import HttpReply, http_reply, request_datum
-from dfhost.app.http_streaming import StreamingWebApp, across
+from dfhost.app.http_streaming import StreamingWebApp, run_on_loop
 from dfhost.app.invocation import Invocation
 from dfhost.app.invoke import invoke_function
-from dfhost.app.signature import streams
 from dfhost.app.threads import UserThreads
 from dfhost.engine.failures import Failure
 from dfhost.errors import AppError
@@ -50,7 +50,7 @@ class HttpFunctions:
         self._log = log
         self._timeout = timeout
         self._add_headers = add_headers
-        self._web_app = StreamingWebApp(threads, log) if streams() else None
+        self._web_app = StreamingWebApp(threads, log) if http_streaming_enabled() else None
         self._refusing = False
         self._running = 0
         self._idle = asyncio.Event()
@@ -132,8 +132,8 @@ class HttpFunctions:
                 values,
                 _invocation(function, request.headers),
                 exchange.scope,
-                across(loop, exchange.receive),
-                across(loop, exchange.send),
+                run_on_loop(loop, exchange.receive),
+                run_on_loop(loop, exchange.send),
             )
         finally:
             exchange.end()

@@ -23,7 +23,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from dfhost.app.loop_queue import call_queue
+from dfhost.app.loop_queue import callback_queue
 from dfhost.management.request import RequestHandler
 from dfhost.management.responses import ManagementResponse
 
@@ -52,8 +52,8 @@ class LoopbackSession:
         self._handler = handler
         self._host_loop = host_loop
         self._client_loop = asyncio.get_running_loop()
-        self._to_host = call_queue(host_loop)
-        self._to_client = call_queue(self._client_loop)
+        self._to_host = callback_queue(host_loop)
+        self._to_client = callback_queue(self._client_loop)
         self._running: set[asyncio.Task[ManagementResponse]] = set()
         self._closed = False
 
@@ -106,7 +106,7 @@ class LoopbackSession:
     ) -> None:
         if self._closed:
             handling.close()
-            self._to_client.tell(partial(_disconnect, response))
+            self._to_client.put_if_open(partial(_disconnect, response))
             return
         task = self._host_loop.create_task(handling)
         self._running.add(task)  # the loop itself keeps only weak references
@@ -116,7 +116,7 @@ class LoopbackSession:
         self, response: asyncio.Future[ManagementResponse], task: asyncio.Task[ManagementResponse]
     ) -> None:
         self._running.discard(task)
-        self._to_client.tell(partial(_hand_over, task, response))
+        self._to_client.put_if_open(partial(_hand_over, task, response))
 
 
 def _hand_over(task: asyncio.Task[ManagementResponse], response: asyncio.Future[ManagementResponse]) -> None:

@@ -160,7 +160,7 @@ class EntityDispatcher:
             self._log.failed(name, "entity", entity.entity_id, seconds, error, stack)
         else:
             self._log.finished(name, "entity", entity.entity_id, seconds)
-        self._finished.tell(_FinishedBatch(entity, messages[-1].seq, result))
+        self._finished.put_if_open(_FinishedBatch(entity, messages[-1].seq, result))
 
     # -- committing ------------------------------------------------------------------------------------------
 

@@ -200,7 +200,7 @@ def test_outputs_are_told_not_sent(tmp_path: Path) -> None:
     )
     sends = load_app(folder, log).activities.get("sends")
     assert sends.call('"x"') == '"done"'
-    assert log.notes == ["sends: its queue output is not connected here; it would have got sent x."]
+    assert log.notes == ["sends: dfhost does not send its queue output: sent x"]
 
 
 def test_inputs_that_nothing_provides_fail_the_call(app: App) -> None:

@@ -71,7 +71,7 @@ async def test_every_function_but_http_can_be_run(host: Host, name: str, given: 
 async def test_an_output_binding_is_told(host: Host) -> None:
     await run_by_hand(host, "forwards", {"input": "order"})
     assert (await host[1].entry("note"))[1] == (
-        "forwards: its queue output is not connected here; it would have got order again."
+        "forwards: dfhost does not send its queue output: order again"
     )
 
 
@@ -98,7 +98,7 @@ async def test_a_failure_is_told(host: Host, name: str, error: str) -> None:
         ("on_queue", b"\xff", 400, "It is not JSON"),
         ("on_queue", [1], 400, 'The body must be a JSON object such as {"input": "text"}.'),
         ("on_queue", {"inptu": ""}, 400, 'The body must be a JSON object such as {"input": "text"}.'),
-        ("on_grid", {"input": "no json"}, 400, "its trigger takes JSON, and the input is none"),
+        ("on_grid", {"input": "no json"}, 400, "its trigger takes JSON, which the input is not"),
         ("page", {"input": ""}, 400, "'page' is an HTTP function; call http://127.0.0.1:"),
         ("cell", {"input": ""}, 400, "/runtime/webhooks/durabletask/entities/cell/KEY?op=OPERATION"),
         ("main", {"input": ""}, 400, "there is no task hub here"),

@@ -246,7 +246,7 @@ async def test_an_out_parameter(client: Client) -> None:
 async def test_other_outputs_are_told(client: Client) -> None:
     assert (await client("GET", "/api/queued"))[2] == b"queued"
     entry = await client.log.entry("note")
-    assert entry[1] == "queued: its queue output is not connected here; it would have got order 7."
+    assert entry[1] == "queued: dfhost does not send its queue output: order 7"
 
 
 async def test_head_is_answered_without_a_body(client: Client) -> None:

@@ -15,9 +15,9 @@ from azure.durable_functions.models.utils import http_utils
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dfhost.app.sdk import close_client_session, stand_before_client_session
-from dfhost.http.server import Server
+from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.http.loopback import LoopbackSession
+from dfhost.http.server import Server
 from dfhost.management.responses import ManagementResponse
 from dfhost.management.urls import RPC_PATH
 from tests.support.app_server import user_threads
@@ -62,11 +62,11 @@ class Twin:
 
     @contextmanager
     def without_wire(self) -> Iterator[None]:
-        stand_aside = stand_before_client_session(self.front)
+        unwrap = wrap_client_session(self.front)
         try:
             yield
         finally:
-            stand_aside()
+            unwrap()
 
     def front(self, session: aiohttp.ClientSession) -> LoopbackSession:
         return LoopbackSession(session, self.base, self.mount, self.loop)
@@ -147,13 +147,13 @@ def test_a_plain_request_needs_no_server(twin: Twin) -> None:
     def front(session: aiohttp.ClientSession) -> LoopbackSession:
         return LoopbackSession(session, "http://127.0.0.1:9/durabletask/", twin.mount, twin.loop)
 
-    stand_aside = stand_before_client_session(front)
+    unwrap = wrap_client_session(front)
     try:
         asked, got = twin.told(
             lambda: http_utils.post_async_request("http://127.0.0.1:9/durabletask/a?b=c", 1)
         )
     finally:
-        stand_aside()
+        unwrap()
     assert got == [202, {"id": "1"}]
     headers = dict.fromkeys(SEEN) | {"Content-Type": "application/json"}
     assert asked == [("POST", "a", "b=c", headers, b"1", "http://127.0.0.1:9")]
@@ -191,7 +191,7 @@ def test_who_no_longer_waits_stops_nothing(twin: Twin) -> None:
             ended.set()
             return ManagementResponse(200)
 
-        stand_aside = stand_before_client_session(
+        unwrap = wrap_client_session(
             lambda session: LoopbackSession(session, twin.base, slow, asyncio.get_running_loop())
         )
         try:
@@ -203,7 +203,7 @@ def test_who_no_longer_waits_stops_nothing(twin: Twin) -> None:
             go_on.set()
             await asyncio.wait_for(ended.wait(), 10)
         finally:
-            stand_aside()
+            unwrap()
 
     twin.run(scenario())
 
@@ -212,14 +212,12 @@ def test_what_the_mount_raises_reaches_the_caller(twin: Twin) -> None:
     async def broken(*_: Any) -> ManagementResponse:
         raise ArithmeticError("broken")
 
-    stand_aside = stand_before_client_session(
-        lambda session: LoopbackSession(session, twin.base, broken, twin.loop)
-    )
+    unwrap = wrap_client_session(lambda session: LoopbackSession(session, twin.base, broken, twin.loop))
     try:
         with pytest.raises(ArithmeticError, match="broken"):
             twin.run(http_utils.get_async_request(f"{twin.base}x"))
     finally:
-        stand_aside()
+        unwrap()
 
 
 def test_who_waits_when_the_host_leaves_hears_that_it_has_gone(twin: Twin) -> None:
@@ -236,7 +234,7 @@ def test_who_waits_when_the_host_leaves_hears_that_it_has_gone(twin: Twin) -> No
             fronts.append(LoopbackSession(session, twin.base, never, asyncio.get_running_loop()))
             return fronts[-1]
 
-        stand_aside = stand_before_client_session(front)
+        unwrap = wrap_client_session(front)
         try:
             caller = asyncio.ensure_future(http_utils.post_async_request(f"{twin.base}x", 1))
             await entered.wait()
@@ -246,7 +244,7 @@ def test_who_waits_when_the_host_leaves_hears_that_it_has_gone(twin: Twin) -> No
             with pytest.raises(aiohttp.ServerDisconnectedError):
                 await asyncio.wait_for(fronts[0].get(f"{twin.base}x").__aenter__(), 10)
         finally:
-            stand_aside()
+            unwrap()
 
     twin.run(scenario())
 
@@ -254,14 +252,12 @@ def test_who_waits_when_the_host_leaves_hears_that_it_has_gone(twin: Twin) -> No
 def test_a_host_whose_loop_has_ended_is_as_one_that_has_gone(twin: Twin) -> None:
     home = asyncio.new_event_loop()
     home.close()
-    stand_aside = stand_before_client_session(
-        lambda session: LoopbackSession(session, twin.base, twin.mount, home)
-    )
+    unwrap = wrap_client_session(lambda session: LoopbackSession(session, twin.base, twin.mount, home))
     try:
         with pytest.raises(aiohttp.ServerDisconnectedError):
             twin.run(asyncio.wait_for(http_utils.get_async_request(twin.base), 10))
     finally:
-        stand_aside()
+        unwrap()
 
 
 async def test_a_users_loop_that_was_ended_is_an_error_for_who_would_use_it() -> None:
@@ -283,15 +279,13 @@ def test_the_callers_context_variables_stay_with_the_caller(twin: Twin) -> None:
     async def tell(*_: Any) -> ManagementResponse:
         return ManagementResponse(200, {}, f'"{variable.get()}"'.encode())
 
-    stand_aside = stand_before_client_session(
-        lambda session: LoopbackSession(session, twin.base, tell, twin.loop)
-    )
+    unwrap = wrap_client_session(lambda session: LoopbackSession(session, twin.base, tell, twin.loop))
     token = variable.set("the user's")
     try:
         assert twin.run(http_utils.get_async_request(twin.base)) == [200, "the host's"]
     finally:
         variable.reset(token)
-        stand_aside()
+        unwrap()
 
 
 def test_hosts_of_one_process_leave_in_any_order(twin: Twin) -> None:
@@ -300,9 +294,7 @@ def test_hosts_of_one_process_leave_in_any_order(twin: Twin) -> None:
     twin.answer = ManagementResponse(200, {}, b"true")
 
     def stand(base: str) -> Callable[[], None]:
-        return stand_before_client_session(
-            lambda session: LoopbackSession(session, base, twin.mount, twin.loop)
-        )
+        return wrap_client_session(lambda session: LoopbackSession(session, base, twin.mount, twin.loop))
 
     def answered(base: str) -> bool:
         try:
@@ -332,8 +324,8 @@ def test_an_sdk_that_wants_more_than_that_keeps_its_session(
     else:
         monkeypatch.setattr(http_utils, "get_async_request", get_async_request)
     before = http_utils._get_session
-    stand_before_client_session(lambda session: session)()
-    stand_aside = stand_before_client_session(lambda session: pytest.fail("it was replaced"))
+    wrap_client_session(lambda session: session)()
+    unwrap = wrap_client_session(lambda session: pytest.fail("it was replaced"))
     assert http_utils._get_session is before
-    stand_aside()
+    unwrap()
     assert http_utils._get_session is before

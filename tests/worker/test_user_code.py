@@ -45,7 +45,7 @@ async def test_whatever_an_orchestrator_raises_fails_its_instance_alone(how: str
 
 
 YIELDED_NONE = (
-    "TypeError: the orchestrator has yielded None, which is no task; to wait, yield context.create_timer(...)"
+    "TypeError: the orchestrator yielded None, which is not a task; to wait, yield context.create_timer(...)"
 )
 
 
@@ -53,8 +53,8 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
     async with running_host("fails") as host:
         for orchestrator in ("nothing", "nothing_later"):
             instance = await host.start(orchestrator)
-            assert "yielded None, which is no task" in await host.failure(instance)
-            assert "yielded None, which is no task" in (await host.explain(instance))["sentence"]
+            assert "yielded None, which is not a task" in await host.failure(instance)
+            assert "yielded None, which is not a task" in (await host.explain(instance))["sentence"]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
         ("of_its_own", "ValueError: no luck", ["in of_its_own"]),
         (
             "a_set",
-            "TypeError: Object of type set is not JSON serializable (it is what the orchestrator has returned)",
+            "TypeError: Object of type set is not JSON serializable (the orchestrator returned it)",
             [],
         ),
         (
             "no_task",
             "AttributeError: 'int' object has no attribute '_is_scheduled' "
-            "(the orchestrator has yielded a value of type int, which is no task)",
+            "(the orchestrator yielded a value of type int, which is not a task)",
             [],
         ),
         ("nothing", YIELDED_NONE, []),
@@ -80,19 +80,19 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
         (
             "without_yield",
             "TypeError: Object of type AtomicTask is not JSON serializable "
-            "(the orchestrator has returned a task: is a `yield` missing before it?)",
+            "(the orchestrator returned a task: is a `yield` missing before it?)",
             [],
         ),
         (
             "as_a_coroutine",
             "TypeError: Object of type coroutine is not JSON serializable "
-            "(the orchestrator is an `async def`: it wants `def`, and `yield` where it awaits)",
+            "(the orchestrator is an `async def`: write `def`, and `yield` instead of `await`)",
             [],
         ),
         (
             "as_an_async_generator",
             "TypeError: Object of type async_generator is not JSON serializable "
-            "(the orchestrator is an `async def`: it wants `def`, and `yield` where it awaits)",
+            "(the orchestrator is an `async def`: write `def`, and `yield` instead of `await`)",
             [],
         ),
     ],
