@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.history import Event
 from dfhost.engine.interpreter import ActionInterpreter
@@ -45,7 +46,7 @@ class ReplayGate:
         if result is None or event.kind not in h.AWAITABLE:
             return ReplayNeed.REPLAY
         task = interpreter.open.get(event.key)
-        has_retries = task is not None and task.has_retries
+        has_retries = task is not None and task.kind in act.WITH_RETRY
         if result.ended:
             self._missing.discard(event.key)
             may_complete = not self._missing or not interpreter.all_done
