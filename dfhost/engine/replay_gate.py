@@ -57,7 +57,7 @@ class ReplayGate:
         if task is None:
             key: int | str = event.key
             if event.kind != h.EVENT_RAISED:
-                return ReplayNeed.NONE  # the end of something that was cancelled or is not known any more
+                return ReplayNeed.NONE  # the end of a task that was cancelled or is no longer open
         elif has_retries and (failed or (task.awaits_retry_timer and not task.is_last_attempt)):
             return ReplayNeed.ENGINE  # first comes the retry's timer, or its next attempt
         else:
