@@ -1,4 +1,4 @@
-"""A world in which an execution lives: what it starts ends some time, in an order and in batches that are given.
+"""A simulation of one instance: its tasks end in a given order and in given batches.
 
 No threads, no clock, no store: episodes are run one after the other, each a second later.
 """
@@ -38,8 +38,8 @@ class Everything:
 
 
 @dataclass
-class Life:
-    """One life of an instance, from its start to its end."""
+class Simulation:
+    """One instance from its start to its end."""
 
     program: Program
     order: list[Work] = field(default_factory=list)  # in which everything arrived
@@ -59,8 +59,8 @@ class Life:
 
         self.open[PAUSE] = self.suspended
 
-    # -- living ------------------------------------------------------------------------------------------------
-    def begin(self) -> None:
+    # -- running -----------------------------------------------------------------------------------------------
+    def start(self) -> None:
         started = h.execution_started(
             h.timestamp(BEGINNING), instance_id="i", execution_id="e", name="o", version=None, input=None
         )
@@ -110,7 +110,7 @@ class Life:
         return lambda at: h.task_completed(at, task_id, json.dumps(f"<{name}>"))
 
     def suspended(self, at: str) -> Event:
-        """Once in its life the instance is suspended, and some time later resumed."""
+        """The instance is suspended once, and some time later resumed."""
         self.open["pause", 2] = lambda at: h.resumed(at, "on")
         return h.suspended(at, "hold")
 
@@ -123,11 +123,11 @@ class Life:
         self.order.append(work)
         return self.open.pop(work)(self.now)
 
-    def reborn(self) -> None:
+    def reload(self) -> None:
         """Forget the execution and build it again from the stored texts, as a host that restarts does."""
         self.execution = Execution([h.parse(text) for text in self.stored])
 
-    # -- what it came to ---------------------------------------------------------------------------------------
+    # -- the outcome ------------------------------------------------------------------------------------------
     @property
     def ids(self) -> list[tuple[int, int, str]]:
         """(kind, task id, function) of everything that was started, by id."""
@@ -151,43 +151,45 @@ def timeless(action: Any) -> Any:
     return [timeless(one) for one in action] if isinstance(action, list) else action
 
 
-# -- ways to live ------------------------------------------------------------------------------------------------
-def in_any_order(program: Program, rng: random.Random, batches: bool) -> Life:
+# -- ways to run it -----------------------------------------------------------------------------------------------
+def in_any_order(program: Program, rng: random.Random, batches: bool) -> Simulation:
     """What is open ends in a random order; with `batches` several at a time."""
-    life = Life(program)
-    life.begin()
-    while not life.finished:
-        assert life.open, f"nothing is open, and it is {life.outcome}"
-        waiting = list(life.open)
+    simulation = Simulation(program)
+    simulation.start()
+    while not simulation.finished:
+        assert simulation.open, f"nothing is open, and it is {simulation.outcome}"
+        waiting = list(simulation.open)
         rng.shuffle(waiting)
         count = rng.randint(1, len(waiting)) if batches else 1
         batch = waiting[: together(waiting[:count])]
-        life.run_episode([life.arrive(work) for work in batch], ReplayNeed.REPLAY)
-    return life
+        simulation.run_episode([simulation.arrive(work) for work in batch], ReplayNeed.REPLAY)
+    return simulation
 
 
-def in_this_order(program: Program, order: list[Work], rng: random.Random, *, cuts: bool = False) -> Life:
-    """The same arrivals in the same order, in random batches of what is open; with `cuts` reborn at times."""
-    life = Life(program)
-    life.begin()
-    rest = iter(batches_of(order, life, rng))
+def in_this_order(
+    program: Program, order: list[Work], rng: random.Random, *, cuts: bool = False
+) -> Simulation:
+    """The same arrivals in the same order, in random batches of what is open; with `cuts` reloaded at times."""
+    simulation = Simulation(program)
+    simulation.start()
+    rest = iter(batches_of(order, simulation, rng))
     for batch in rest:
-        assert not life.finished, f"ended before {batch} arrived"
+        assert not simulation.finished, f"ended before {batch} arrived"
         if cuts and rng.random() < 0.5:
-            life.reborn()
-        life.run_episode([life.arrive(work) for work in batch], ReplayNeed.REPLAY)
-    return life
+            simulation.reload()
+        simulation.run_episode([simulation.arrive(work) for work in batch], ReplayNeed.REPLAY)
+    return simulation
 
 
-def batches_of(order: list[Work], life: Life, rng: random.Random) -> Iterator[list[Work]]:
+def batches_of(order: list[Work], simulation: Simulation, rng: random.Random) -> Iterator[list[Work]]:
     """Only what is open can arrive together."""
     at = 0
     while at < len(order):
         count = 0
         wanted = rng.randint(1, 5)
-        while at + count < len(order) and count < wanted and order[at + count] in life.open:
+        while at + count < len(order) and count < wanted and order[at + count] in simulation.open:
             count += 1
-        assert count, f"{order[at]} should have been started, open: {sorted(map(str, life.open))}"
+        assert count, f"{order[at]} should have been started, open: {sorted(map(str, simulation.open))}"
         count = together(order[at : at + count])
         yield order[at : at + count]
         at += count
@@ -198,18 +200,20 @@ def together(works: list[Work]) -> int:
     return works.index(PAUSE) or 1 if PAUSE in works else len(works)
 
 
-def held_back(program: Program, order: list[Work]) -> Life:
+def held_back(program: Program, order: list[Work]) -> Simulation:
     """The same arrivals, each seen by the replay gate; an episode is run only when that asks for one."""
-    life = Life(program)
-    life.begin()
+    simulation = Simulation(program)
+    simulation.start()
     inbox: list[Event] = []
     need = ReplayNeed.NONE
     for work in order:
-        assert work in life.open, f"{work} should have been started, and {len(inbox)} arrivals were held back"
-        event = life.arrive(work)
+        assert work in simulation.open, (
+            f"{work} should have been started, and {len(inbox)} arrivals were held back"
+        )
+        event = simulation.arrive(work)
         inbox.append(event)
-        need = max(need, life.execution.gate.arrive(event))
+        need = max(need, simulation.execution.gate.arrive(event))
         if need > ReplayNeed.NONE:
-            life.run_episode(inbox, need)
+            simulation.run_episode(inbox, need)
             inbox, need = [], ReplayNeed.NONE
-    return life
+    return simulation

@@ -1,4 +1,4 @@
-"""Properties of the pure heart: order, batching, restarts and held-back replays change nothing that they must not.
+"""Properties of the engine core: order, batching, reloading and held-back replays do not change the outcome.
 
 The programs are random and run through the real SDK; a failing one is shrunk and printed with the line that
 reproduces it (and the seed: ``pytest --hypothesis-seed=N``).
