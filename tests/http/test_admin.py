@@ -101,7 +101,7 @@ async def test_a_failure_is_told(host: Host, name: str, error: str) -> None:
         ("on_grid", {"input": "no json"}, 400, "its trigger takes JSON, which the input is not"),
         ("page", {"input": ""}, 400, "'page' is an HTTP function; call http://127.0.0.1:"),
         ("cell", {"input": ""}, 400, "/runtime/webhooks/durabletask/entities/cell/KEY?op=OPERATION"),
-        ("main", {"input": ""}, 400, "there is no task hub here"),
+        ("main", {"input": ""}, 400, "There is no task hub here"),
     ],
 )
 async def test_what_cannot_be_run(

@@ -1,6 +1,6 @@
 """A database that a host of schema version 1 left behind goes on under this one.
 
-`store/schema_1.sql` is such a file as text. A killed host of the app `worker` left in it: "rolls" at the start of a
+`schema_1.sql` is such a file as text. A killed host of the app `worker` left in it: "rolls" at the start of a
 generation, "waits" for its second event, "steps" in its second activity, "parent" with a sleeping child, "done",
 and the entity @counter@k in an operation, with a call by "asks" behind it.
 """
@@ -12,9 +12,9 @@ from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
-from hosting import hosting
+from tests.support.running_host import running_host
 
-SCHEMA_1 = Path(__file__).parent / "store" / "schema_1.sql"
+SCHEMA_1 = Path(__file__).parent / "schema_1.sql"
 
 
 async def test_a_file_of_version_1_goes_on(gates: ModuleType, tmp_path: Path) -> None:
@@ -24,14 +24,14 @@ async def test_a_file_of_version_1_goes_on(gates: ModuleType, tmp_path: Path) ->
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
     for gate in ("rolling", "work", "entity"):
         gates.open(gate)
-    async with hosting(database=file) as host:
-        assert await host.completed("done") == [1, 2]
-        assert await host.completed("rolls") == 5
-        assert await host.completed("steps") == [1, "work"]
-        assert await host.completed("parent") == "woke"
-        assert await host.completed("asks") == 6
-        await host.tell("waits", "raiseEvent/end", "late")
-        assert await host.completed("waits") == ["early", "late"]
+    async with running_host(database=file) as host:
+        assert await host.output("done") == [1, 2]
+        assert await host.output("rolls") == 5
+        assert await host.output("steps") == [1, "work"]
+        assert await host.output("parent") == "woke"
+        assert await host.output("asks") == 6
+        await host.send("waits", "raiseEvent/end", "late")
+        assert await host.output("waits") == ["early", "late"]
         listed = await host.request("GET", "instances")
         assert sorted(each["instanceId"] for each in listed[1]) == [
             "@counter@k", "asks", "child", "done", "parent", "rolls", "steps", "waits",
@@ -40,7 +40,7 @@ async def test_a_file_of_version_1_goes_on(gates: ModuleType, tmp_path: Path) ->
 
 
 async def new_file(folder: Path) -> Path:
-    async with hosting(database=folder / "new.db"):
+    async with running_host(database=folder / "new.db"):
         pass
     return folder / "new.db"
 
