@@ -71,8 +71,7 @@ class CommandRecorder:
     def _record_timer(self, command: Command) -> None:
         assert command.fire_at is not None
         self._episode.events.append(h.timer_created(self._episode.at, command.id, command.fire_at))
-        if not command.task.action.get("isCanceled"):
-            self._episode.timers.append(ScheduledTimer(command.id, command.fire_at))
+        self._episode.timers.append(ScheduledTimer(command.id, command.fire_at))
 
     def _record_child(self, command: Command) -> None:
         info, options, at = self._info, self._options, self._episode.at
