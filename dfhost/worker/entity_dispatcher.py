@@ -16,13 +16,13 @@ from dfhost.app.exceptions import describe_exception
 from dfhost.app.functions import App
 from dfhost.app.loop_queue import LoopQueue
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine import entities as en
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage
 from dfhost.store.store import Store
-from dfhost.worker.clock import now
 
 KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped
 
@@ -49,12 +49,21 @@ class EntityDispatcher:
     """`limit`: how many batches may run at once; `max_batch`: how many operations one batch may have."""
 
     def __init__(
-        self, app: App, store: Store, threads: UserThreads, log: HostLog, limit: int, *, max_batch: int
+        self,
+        app: App,
+        store: Store,
+        threads: UserThreads,
+        log: HostLog,
+        clock: Clock,
+        limit: int,
+        *,
+        max_batch: int,
     ) -> None:
         self._app = app
         self._store = store
         self._threads = threads
         self._log = log
+        self._clock = clock
         self._limit = max(1, limit)
         self._max_batch = max(1, max_batch)
         self._entities: OrderedDict[str, LoadedEntity] = OrderedDict()
@@ -165,7 +174,7 @@ class EntityDispatcher:
     # -- committing ------------------------------------------------------------------------------------------
 
     def _commit(self, batches: list[_FinishedBatch]) -> None:
-        at = now()
+        at = self._clock.now()
         for batch in batches:
             entity, result = batch.entity, batch.result
             self._running -= 1

@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from dfhost.clock import timestamp_of
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.entities import is_entity_id
@@ -18,7 +19,6 @@ from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.store.events import InstanceRow
 from dfhost.store.store import Store
 from dfhost.worker import explain_sentences
-from dfhost.worker.clock import timestamp_of
 from dfhost.worker.explain_sentences import Entry
 from dfhost.worker.instance_cache import LoadedInstance
 from dfhost.worker.worker import Worker

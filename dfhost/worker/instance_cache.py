@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from dfhost.clock import Clock
 from dfhost.engine import history as h
 from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
@@ -19,7 +20,6 @@ from dfhost.engine.history import Event
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.store.events import InboxMessage, InstanceRow
 from dfhost.store.store import Store
-from dfhost.worker.clock import now
 
 KEPT_SHORT = 1000  # idle instances with a short history
 KEPT_EVENTS = 500_000  # in long histories of idle instances, all together: about 250 MB
@@ -73,8 +73,9 @@ class LoadedInstance:
 class InstanceCache:
     """Instances by id. Idle ones stay until `evict` finds that there are too many."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._instances: dict[str, LoadedInstance] = {}
         # The idle ones, in the order in which they became so.
         self._idle_short: OrderedDict[str, None] = OrderedDict()
@@ -111,7 +112,7 @@ class InstanceCache:
         )
         instance.needs_episode = stored.needs_episode
         if stored.history:  # it was started by an earlier host, or was evicted
-            age = (h.moment(now()) - h.moment(row.created_at)).total_seconds()
+            age = (self._clock.moment() - h.moment(row.created_at)).total_seconds()
             instance.started_at = time.perf_counter() - max(0.0, age)
         self._instances[instance_id] = instance
         for message in stored.inbox:

@@ -17,6 +17,7 @@ from functools import partial
 from dfhost.app.functions import App
 from dfhost.app.sdk import Replayer
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
@@ -32,7 +33,6 @@ from dfhost.store.instances import EpisodeDiscarded
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.worker.activity_dispatcher import ActivityDispatcher
-from dfhost.worker.clock import now
 from dfhost.worker.completion_waiters import CompletionWaiters
 from dfhost.worker.episode_limiter import EpisodeLimiter
 from dfhost.worker.event_name_hints import EventNameHints
@@ -51,6 +51,7 @@ class OrchestrationDispatcher:
         store: Store,
         threads: UserThreads,
         log: HostLog,
+        clock: Clock,
         limit: int,
         *,
         registry: FunctionRegistry,
@@ -61,12 +62,13 @@ class OrchestrationDispatcher:
         self._store = store
         self._threads = threads
         self._log = log
+        self._clock = clock
         self._registry = registry
         self._options = options
         self._activities = activities
         self._timers = timers
         self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
-        self._instances = InstanceCache(store)
+        self._instances = InstanceCache(store, clock)
         self._queue: deque[LoadedInstance] = deque()
         self._running = EpisodeLimiter(threads, log, limit)
         self._event_name_hints = EventNameHints(log)
@@ -184,7 +186,7 @@ class OrchestrationDispatcher:
 
     def _run(self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, consumed: int) -> None:
         """`consumed`: the number of the newest message among `events`."""
-        at = now()
+        at = self._clock.now()
         began, instance.episode_since = time.perf_counter(), time.time()
         try:
             episode = instance.execution.run_episode(

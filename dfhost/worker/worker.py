@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from dfhost.app.functions import App
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine import failures
 from dfhost.engine.entities import is_entity_id
 from dfhost.engine.options import EngineOptions
@@ -52,6 +53,7 @@ class Worker:
         threads: UserThreads,
         replay_threads: UserThreads,
         log: HostLog,
+        clock: Clock,
         options: EngineOptions,
         *,
         max_activities: int,
@@ -62,14 +64,17 @@ class Worker:
     ) -> None:
         """Replays have threads of their own, so that an activity that blocks stalls none."""
         self.registry = AppFunctionRegistry(app)
-        self.timers = TimerDispatcher(store)
-        self.activities = ActivityDispatcher(app, store, threads, log, max_activities)
-        self.entities = EntityDispatcher(app, store, threads, log, max_entities, max_batch=max_entity_batch)
+        self.timers = TimerDispatcher(store, clock)
+        self.activities = ActivityDispatcher(app, store, threads, log, clock, max_activities)
+        self.entities = EntityDispatcher(
+            app, store, threads, log, clock, max_entities, max_batch=max_entity_batch
+        )
         self.orchestrations = OrchestrationDispatcher(
             app,
             store,
             replay_threads,
             log,
+            clock,
             max_orchestrators,
             registry=self.registry,
             options=options,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from dfhost.clock import Clock
+from tests.support.apps import write_app
 from tests.support.running_host import RunningHost, running_host
 
 
@@ -68,3 +72,50 @@ async def test_a_cancelled_timer_survives_a_restart(tmp_path: Path) -> None:
         await host.until_waiting(instance, "timer")
     async with running_host(database=database) as host:
         assert await host.output(instance) == "woke"
+
+
+# -- the wall clock is set -----------------------------------------------------------------------------------
+class WallClock:
+    """The machine's, and so many seconds: `host` is the clock to give to a host."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.host = Clock(wall=lambda: time.time_ns() + int(self.ahead * 1e9))
+
+
+async def test_a_timer_that_came_due_while_the_machine_slept_fires_when_it_wakes_up() -> None:
+    wall = WallClock()
+    async with running_host(clock=wall.host) as host:
+        instance = await host.start("sleeps", 3600)
+        await host.until_waiting(instance, "timer")
+        wall.ahead += 3601  # while the event loop's own clock stood still
+        assert await host.output(instance) == "woke"
+        fired = (await host.history(instance))[2]
+        assert fired["Timestamp"] >= fired["FireAt"]
+
+
+async def test_no_timer_stalls_when_the_wall_clock_is_set_back() -> None:
+    wall = WallClock()
+    async with running_host(clock=wall.host) as host:
+        instance = await host.start("sleeps", 0.5)
+        await host.until_waiting(instance, "timer")
+        wall.ahead -= 3600
+        assert await host.output(instance) == "woke"
+        assert await host.run("sleeps", 0.1) == "woke"
+        fired = (await host.history(instance))[2]
+        assert fired["Timestamp"] >= fired["FireAt"]
+
+
+async def test_a_timer_function_runs_on_when_the_wall_clock_is_set(tmp_path: Path) -> None:
+    folder = write_app(
+        tmp_path,
+        """
+        @app.timer_trigger(schedule="0 0 0 1 1 *", arg_name="t")
+        def new_year(t: func.TimerRequest) -> None: ...
+        """,
+    )
+    wall = WallClock()
+    async with running_host(folder, clock=wall.host) as host:
+        await asyncio.sleep(0)  # its task begins, and sleeps
+        wall.ahead += 366 * 24 * 3600
+        await host.log.entry("finished", "new_year", "timer")
