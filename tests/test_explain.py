@@ -161,7 +161,7 @@ async def test_an_entity_and_what_the_entity_has_to_do(gates: ModuleType) -> Non
         gates.open("door")
         await host.completed(instance)
         rest = await explained(host, "@counter@x", lambda told: not told["waitsFor"])
-        assert rest["sentence"] == "The entity is at rest."
+        assert rest["sentence"] == "The entity is idle."
 
 
 async def test_an_http_call() -> None:
@@ -209,7 +209,7 @@ async def test_code_that_has_ended_with_something_left_open() -> None:
         instance = await host.start("leaves_open")
         told = await explained(host, instance, lambda told: "has ended" in told["sentence"])
         assert told["sentence"] == (
-            f"Its code has ended; what it has left open must end first: a timer due at {only(told, 'due')}."
+            f"Its code has ended; these are still open and must end first: a timer due at {only(told, 'due')}."
         )
         assert only(told, "awaited") is True
 
@@ -238,7 +238,7 @@ async def test_an_event_that_nothing_waits_for_as_when_its_name_is_misspelt() ->
         told = await explained(host, instance, lambda told: told["unclaimed"])
         assert [entry["name"] for entry in told["unclaimed"]] == ["Aproval"]
         assert told["sentence"] == (
-            "It waits for event Approval. Nothing waits for what has come as event Aproval."
+            "It waits for event Approval. It has received event Aproval, which nothing waits for."
         )
 
 
@@ -249,7 +249,7 @@ async def test_an_event_whose_name_differs_in_case_which_the_sdk_does_not_take()
         await host.tell(instance, "raiseEvent/approval", 1)
         told = await explained(host, instance, lambda told: told["unclaimed"] and told["waitsFor"])
         assert told["sentence"] == (
-            "It waits for event Approval. Nothing waits for what has come as event approval."
+            "It waits for event Approval. It has received event approval, which nothing waits for."
         )
         assert await host.log.entry("note") == (
             "note",
@@ -299,7 +299,7 @@ async def test_code_that_runs_and_code_that_waits_for_its_turn(gates: ModuleType
         told = await host.explain(second)
         assert told["runtimeStatus"] == "Pending"
         assert told["sentence"] == (
-            "Its next episode waits for its turn: as many as may run at once are running."
+            "Its next episode is queued: as many episodes as may run at once are running."
         )
 
 

@@ -15,13 +15,13 @@ from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import (
     EntityMessage,
     Episode,
-    Parent,
     ScheduledActivity,
     ScheduledChild,
     ScheduledTimer,
     child_refused,
 )
 from dfhost.engine.execution import Execution
+from dfhost.engine.execution_info import Parent
 from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
 from dfhost.store import writer
 from dfhost.store.events import InboxMessage, InstanceRemoved, InstanceRow, NullListener, StoreEvent

@@ -18,7 +18,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two executions and two entities stay in memory, all others only on the disk."""
     monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_SHORT", 2)
     monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_EVENTS", 0)
-    monkeypatch.setattr("dfhost.worker.entity_dispatcher._KEPT", 2)
+    monkeypatch.setattr("dfhost.worker.entity_dispatcher.KEPT_ENTITIES", 2)
 
 
 async def test_executions_that_were_put_aside_go_on(forgetful: None) -> None:
@@ -39,7 +39,7 @@ async def test_executions_that_were_put_aside_go_on(forgetful: None) -> None:
 async def test_a_long_history_that_was_put_aside_goes_on(
     forgetful: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfhost.worker.instance_cache._LONG", 5)
+    monkeypatch.setattr("dfhost.worker.instance_cache.LONG_HISTORY", 5)
     async with hosting() as host:
         ids = [await host.start("steps_and_event", 8) for _ in range(3)]
         for each in ids:

@@ -155,7 +155,7 @@ async def test_the_place_of_what_never_yields_is_free_once_it_is_terminated(gate
 async def test_code_that_never_yields_is_told_of_once(
     gates: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfhost.worker.episode_limiter._LONG", 0.01)
+    monkeypatch.setattr("dfhost.worker.episode_limiter.SLOW_SECONDS", 0.01)
     async with hosting() as host:
         for _ in range(2):
             await host.start("spins")

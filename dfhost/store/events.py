@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from dfhost.engine.episode import Parent
+from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
 from dfhost.errors import DatabaseError
 

@@ -14,8 +14,11 @@ from typing import Any
 
 from dfhost.app.sdk import Replayer
 from dfhost.engine import history as h
-from dfhost.engine.execution import EngineOptions, Episode, Execution, ReplayNeed
+from dfhost.engine.episode import Episode
+from dfhost.engine.execution import Execution
 from dfhost.engine.history import Event
+from dfhost.engine.options import EngineOptions
+from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
 
 from .programs import RETRY, Leaf, Program, event_names, orchestrator
@@ -30,7 +33,7 @@ MOST_EPISODES = 300
 class Everything:
     """An app that has every function."""
 
-    def refuse(self, kind: str, name: str) -> str | None:
+    def explain_missing(self, kind: str, name: str) -> str | None:
         return None
 
 
@@ -61,7 +64,7 @@ class Life:
         started = h.execution_started(
             h.timestamp(BEGINNING), instance_id="i", execution_id="e", name="o", version=None, input=None
         )
-        self.advance([started], ReplayNeed.SDK)
+        self.run_episode([started], ReplayNeed.REPLAY)
 
     @property
     def now(self) -> str:
@@ -71,10 +74,12 @@ class Life:
     def finished(self) -> bool:
         return self.episode is not None and self.episode.finished
 
-    def advance(self, arrived: list[Event], stir: ReplayNeed) -> None:
+    def run_episode(self, arrived: list[Event], need: ReplayNeed) -> None:
         self.episodes += 1
         assert self.episodes < MOST_EPISODES, "it does not end"
-        episode = self.execution.advance(arrived, self.now, self.replay, Everything(), EngineOptions(), stir)
+        episode = self.execution.run_episode(
+            arrived, self.now, self.replay, Everything(), EngineOptions(), need
+        )
         self.episode = episode
         self.stored += [event.text for event in episode.events]
         for activity in episode.activities:
@@ -157,7 +162,7 @@ def in_any_order(program: Program, rng: random.Random, batches: bool) -> Life:
         rng.shuffle(waiting)
         count = rng.randint(1, len(waiting)) if batches else 1
         batch = waiting[: together(waiting[:count])]
-        life.advance([life.arrive(work) for work in batch], ReplayNeed.SDK)
+        life.run_episode([life.arrive(work) for work in batch], ReplayNeed.REPLAY)
     return life
 
 
@@ -170,7 +175,7 @@ def in_this_order(program: Program, order: list[Work], rng: random.Random, *, cu
         assert not life.finished, f"ended before {batch} arrived"
         if cuts and rng.random() < 0.5:
             life.reborn()
-        life.advance([life.arrive(work) for work in batch], ReplayNeed.SDK)
+        life.run_episode([life.arrive(work) for work in batch], ReplayNeed.REPLAY)
     return life
 
 
@@ -194,17 +199,17 @@ def together(works: list[Work]) -> int:
 
 
 def held_back(program: Program, order: list[Work]) -> Life:
-    """The same arrivals, each noted; an episode is run only when they stir the execution."""
+    """The same arrivals, each seen by the replay gate; an episode is run only when that asks for one."""
     life = Life(program)
     life.begin()
     inbox: list[Event] = []
-    stir = ReplayNeed.NOTHING
+    need = ReplayNeed.NONE
     for work in order:
         assert work in life.open, f"{work} should have been started, and {len(inbox)} arrivals were held back"
         event = life.arrive(work)
         inbox.append(event)
-        stir = max(stir, life.execution.note(event))
-        if stir > ReplayNeed.NOTHING:
-            life.advance(inbox, stir)
-            inbox, stir = [], ReplayNeed.NOTHING
+        need = max(need, life.execution.gate.arrive(event))
+        if need > ReplayNeed.NONE:
+            life.run_episode(inbox, need)
+            inbox, need = [], ReplayNeed.NONE
     return life

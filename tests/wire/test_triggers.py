@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from dfhost.engine import history as h
-from dfhost.engine.execution import EngineOptions, Episode, Execution
+from dfhost.engine.episode import Episode
+from dfhost.engine.execution import Execution
 from dfhost.engine.failures import Failure
 from dfhost.engine.history import Event
+from dfhost.engine.options import EngineOptions
 from dfhost.engine.replay_result import ReplayResult
 
 from .tape import Invocation, JsonObject, aside, in_order, invocations, of_orchestration, read, tapes
@@ -31,7 +33,7 @@ each_tape = pytest.mark.parametrize(
 class Everything:
     """An app that has every function."""
 
-    def refuse(self, kind: str, name: str) -> str | None:
+    def explain_missing(self, kind: str, name: str) -> str | None:
         return None
 
 
@@ -69,7 +71,7 @@ def episode(
     """Run it: what the engine makes of it, and the trigger that it handed over."""
     sdk = Sdk(invocation.reply)
     arrived = [event(recorded, asked) for recorded in invocation.arrived]
-    made = execution.advance(arrived, invocation.at, sdk, Everything(), EngineOptions())
+    made = execution.run_episode(arrived, invocation.at, sdk, Everything(), EngineOptions())
     trigger: JsonObject = json.loads(sdk.trigger)
     return made, trigger
 
