@@ -23,6 +23,10 @@ class DatabaseError(HostError):
     """The database file cannot be used: locked by another host, newer, not a database, read-only, full."""
 
 
+class OperationFailed(HostError):
+    """A defect or unreadable data has failed one operation of the store: it changed nothing, the others go on."""
+
+
 class PortInUse(HostError):
     """Another process listens on the port."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -22,7 +23,14 @@ from dfhost.engine.episode import (
 )
 from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
-from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
+from dfhost.errors import (
+    DatabaseError,
+    HostError,
+    InstanceExists,
+    InstanceNotFound,
+    OperationFailed,
+    WrongState,
+)
 from dfhost.store import writer
 from dfhost.store.events import InboxMessage, InstanceRemoved, InstanceRow, NullListener, StoreEvent
 from dfhost.store.instances import EpisodeDiscarded
@@ -43,8 +51,13 @@ class Listener(NullListener):
         written: Callable[[Sequence[StoreEvent]], object] = lambda events: None,
         finished: Callable[[bool], object] = lambda committed: None,
         failed: Callable[[DatabaseError], object] = lambda error: None,
+        failed_operation: Callable[[OperationFailed], object] = lambda error: None,
     ) -> None:
         self._written, self._finished, self._failed = written, finished, failed
+        self._failed_operation = failed_operation
+
+    def operation_failed(self, error: OperationFailed) -> None:
+        self._failed_operation(error)
 
     def events_written(self, events: Sequence[StoreEvent]) -> None:
         self._written(events)
@@ -156,6 +169,14 @@ async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Op
     stored = OpenStore(tmp_path / "hub.db" if request.param == "file" else None)
     yield stored
     stored.store.close()
+
+
+async def eventually(test: Callable[[], bool]) -> None:
+    async def wait() -> None:
+        while not test():
+            await asyncio.sleep(0.001)
+
+    await asyncio.wait_for(wait(), 20)
 
 
 def activity(task_id: int, name: str = "work") -> ScheduledActivity:
@@ -647,23 +668,79 @@ async def test_a_store_that_is_closed_writes_what_it_was_asked_to(tmp_path: Path
     again.store.close()
 
 
+async def test_an_operation_that_fails_is_left_out_of_its_group_and_only_its_caller_fails(
+    db: OpenStore,
+) -> None:
+    failures: list[OperationFailed] = []
+    db.store.listen(Listener(db.events.extend, failed_operation=failures.append))
+    await db.start("x")
+    half = db.row("x")._replace(instance_id="half")
+    before, leave = db.store.commits, threading.Event()
+    db.store._writer.post(lambda cursor: leave.wait(20), lambda value, error: None)
+    while db.store._writer._queue.qsize():
+        await asyncio.sleep(0)
+
+    def broken(row: InstanceRow) -> None:
+        raise ZeroDivisionError
+
+    requests = [
+        db.start("a"),
+        db.store.post_event("x", "refused", broken),
+        db.store.start_instance(half, lambda generation: 1 // 0 * "", False),
+        db.start("x"),
+        db.start("b"),
+        db.store.post_event("x", "event", lambda row: None),
+    ]
+    asked = [asyncio.ensure_future(each) for each in requests]
+    while db.store._writer._queue.qsize() < len(asked):
+        await asyncio.sleep(0)
+    leave.set()
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    nothing = type(None)
+    assert [type(each) for each in outcomes] == [
+        nothing, OperationFailed, OperationFailed, InstanceExists, nothing, nothing,
+    ]  # fmt: skip
+    assert "ZeroDivisionError" in str(outcomes[1]) and "Nothing was changed" in str(outcomes[1])
+    assert failures == outcomes[1:3]
+    assert db.store.commits == before + 2
+    assert db.store.instance("half") is None
+    assert db.inbox("x")[1:] == ["event"]
+    assert db.published()[-3:] == ["event", db.inbox("a")[0], db.inbox("b")[0]]
+    await db.start("c")
+    assert db.row("c").status == "Pending", "the store goes on"
+
+
+async def test_a_result_that_cannot_be_stored_fails_its_activity_and_no_other(db: OpenStore) -> None:
+    await db.start()
+    await db.episode(activities=[activity(0), activity(1), activity(2)])
+    bad = result(1)._replace(event=result(1).event._replace(text="half \ud800"))
+    await db.results(result(0, "one"), bad, result(2, "three"))
+    await eventually(lambda: len(db.inbox()) == 3)
+    events = [h.parse(text) for text in db.inbox()]
+    assert {(each.key, each.kind) for each in events} == {
+        (0, h.TASK_COMPLETED), (1, h.TASK_FAILED), (2, h.TASK_COMPLETED),
+    }  # fmt: skip
+    assert "UnicodeEncodeError" in next(each.text for each in events if each.key == 1)
+    assert db.store.unfinished_activities() == []
+
+
 async def test_nothing_is_written_on_top_of_what_could_not_be(db: OpenStore) -> None:
     heard: list[object] = []
     db.store.listen(
         Listener(lambda events: heard.append("events"), heard.append, lambda error: heard.append(str(error)))
     )
 
-    def broken(row: InstanceRow) -> None:
-        raise ZeroDivisionError
+    def full(row: InstanceRow) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
 
     await db.start("a")
-    with pytest.raises(DatabaseError, match="Nothing was changed"):
-        await db.store.post_event("a", "event", broken)
-    with pytest.raises(DatabaseError, match="ZeroDivisionError"):
+    with pytest.raises(DatabaseError, match="is full"):
+        await db.store.post_event("a", "event", full)
+    with pytest.raises(DatabaseError, match="is full"):
         await db.start("b")
     assert db.store.instance("b") is None
     assert heard == ["events", True, heard[2], False, False]
-    assert "ZeroDivisionError" in str(heard[2])
+    assert "is full" in str(heard[2])
 
 
 async def test_a_listener_that_raises_keeps_no_caller_from_an_answer(db: OpenStore) -> None:

@@ -185,10 +185,21 @@ def prepare(connection: sqlite3.Connection, label: str, journal: str = "MEMORY")
         connection.executescript(f"BEGIN; {_MIGRATIONS[step]}; PRAGMA user_version = {step + 1}; COMMIT;")
 
 
+_FILE_ERRORS = (
+    "not a database", "disk image is malformed", "readonly", "read-only", "full", "locked", "busy", "disk I/O",
+    "unable to open",
+)  # fmt: skip
+
+
+def is_file_error(error: Exception) -> bool:
+    """True if the file or its disk has failed, so that no other operation can succeed."""
+    return isinstance(error, sqlite3.Error) and any(each in str(error) for each in _FILE_ERRORS)
+
+
 def explain_sqlite_error(error: sqlite3.Error, label: str) -> str:
     """SQLite's error as a sentence for the person at the terminal."""
     text = str(error)
-    if "not a database" in text or "malformed" in text:
+    if "not a database" in text or "disk image is malformed" in text:
         return (
             f"{label} is not a database, or it is damaged ({text}). Move it away, or use another with --db."
         )

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
-from dfhost.errors import DatabaseError
+from dfhost.errors import DatabaseError, OperationFailed
 
 FINISHED = ("Completed", "Failed", "Terminated", "Canceled")
 
@@ -74,6 +74,9 @@ class StoreListener(Protocol):
     def commit_finished(self, committed: bool) -> None:
         """All that was written so far is on the disk, or (False) never will be. The callers are answered next."""
 
+    def operation_failed(self, error: OperationFailed) -> None:
+        """One operation has failed unexpectedly; its caller gets the same error."""
+
     def store_failed(self, error: DatabaseError) -> None:
         """The file can no longer be written. Called once."""
 
@@ -85,6 +88,9 @@ class NullListener:
         pass
 
     def commit_finished(self, committed: bool) -> None:
+        pass
+
+    def operation_failed(self, error: OperationFailed) -> None:
         pass
 
     def store_failed(self, error: DatabaseError) -> None:

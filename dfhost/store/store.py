@@ -10,12 +10,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
+from dfhost.engine import history as h
 from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import Episode
-from dfhost.errors import HostError
+from dfhost.errors import HostError, OperationFailed
 from dfhost.store import database as db
 from dfhost.store import entities, episodes, instances, open_tasks, purging
 from dfhost.store.events import InstanceRow, StoreListener
@@ -23,6 +25,7 @@ from dfhost.store.instances import Check
 from dfhost.store.open_tasks import ActivityResult, DueTimer
 from dfhost.store.reader import StoreReader
 from dfhost.store.statements import Where
+from dfhost.store.write_cursor import WriteCursor
 from dfhost.store.writer import Writer
 
 
@@ -142,9 +145,33 @@ class Store(StoreReader):
     def store_results(self, take: Callable[[], list[ActivityResult]]) -> None:
         """Each result is in its orchestration's inbox, unless no execution waits for it. From any thread.
 
-        `take` is called when the transaction begins, so that results of the meantime are stored with it.
+        `take` is called when the transaction begins, so that results of the meantime are stored with it. A result
+        that cannot be stored becomes the failure of its activity.
         """
-        self._writer.post(lambda cursor: open_tasks.store_results(cursor, take()), lambda _, error: None)
+        taken: list[ActivityResult] = []
+
+        def operation(cursor: WriteCursor) -> None:
+            taken.extend(take())  # the writer may repeat the operation: nothing that was taken is lost
+            open_tasks.store_results(cursor, taken)
+
+        def then(_: None, error: HostError | None) -> None:
+            if isinstance(error, OperationFailed):
+                for each in taken:
+                    self._store_result_or_failure(each)
+
+        self._writer.post(operation, then)
+
+    def _store_result_or_failure(self, result: ActivityResult) -> None:
+        def then(_: None, error: HostError | None) -> None:
+            if isinstance(error, OperationFailed):
+                at = h.timestamp(datetime.now(timezone.utc))
+                event = h.task_failed(at, result.work.activity.task_id, str(error), None)
+                self._writer.post(
+                    lambda cursor: open_tasks.store_results(cursor, [result._replace(event=event)]),
+                    lambda _, error: None,
+                )
+
+        self._writer.post(lambda cursor: open_tasks.store_results(cursor, [result]), then)
 
     def fire_timers(self, now: str, fired: Callable[[DueTimer], str]) -> asyncio.Future[None]:
         """Every timer that is due has its event, made by `fired`, in its orchestration's inbox."""

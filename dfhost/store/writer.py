@@ -2,6 +2,7 @@
 
 So an fsync is paid per group, not per operation. An operation is a function of a cursor. It must check before it
 writes: a refusal (any HostError) fails its own caller alone, and what it wrote before would be committed.
+If an operation fails in any other way, its group is rolled back and repeated, and only that operation left out.
 
 A group's events reach the listener once they are written and before they are on the disk: whatever the listener
 does about them is written by this same thread, after them. The commit waits a moment for it: mostly a result and
@@ -19,8 +20,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from dfhost.engine.entities import is_entity_id
-from dfhost.errors import DatabaseError, HostError
-from dfhost.store.database import explain_sqlite_error
+from dfhost.errors import DatabaseError, HostError, OperationFailed
+from dfhost.store.database import explain_sqlite_error, is_file_error
 from dfhost.store.events import InboxMessage, NullListener, StoreEvent, StoreListener
 from dfhost.store.write_cursor import WriteCursor
 
@@ -118,7 +119,7 @@ class Writer:
                     self._write(more, outcomes)
                 cursor.execute("COMMIT")
                 self.commits += 1
-            except Exception as error:  # a defect of ours, too, must fail its callers, not leave them waiting
+            except Exception as error:
                 self._failure = self._explain(error)
                 if self._connection.in_transaction:
                     self._connection.rollback()
@@ -129,15 +130,43 @@ class Writer:
 
     def _write(self, group: list[_Entry], outcomes: list[_Outcome]) -> Sequence[StoreEvent]:
         """Carry out the group's operations and hand their events to the listener."""
-        for operation, _ in group:
-            try:
-                outcomes.append((operation(self._cursor), None))
-            except HostError as refusal:
-                outcomes.append((None, refusal))
-        events = self._cursor.take_events()
+        cursor = self._cursor
+        cursor.execute("SAVEPOINT operations")
+        try:
+            done = [_carry_out(cursor, operation) for operation, _ in group]
+        except Exception as error:
+            if is_file_error(error):
+                raise
+            cursor.execute("ROLLBACK TO operations")
+            cursor.take_events()
+            done = [self._carry_out_alone(operation) for operation, _ in group]
+        cursor.execute("RELEASE operations")
+        outcomes += done
+        events = cursor.take_events()
         if events:
             self._call_in_loop(self.listener.events_written, events)
         return events
+
+    def _carry_out_alone(self, operation: WriteOperation[Any]) -> _Outcome:
+        """Whatever the operation raises, the others of its group go on as if it had not been asked for."""
+        cursor = self._cursor
+        before = cursor.take_events()
+        cursor.execute("SAVEPOINT operation")
+        try:
+            outcome = _carry_out(cursor, operation)
+        except Exception as error:
+            if is_file_error(error):
+                raise
+            cursor.execute("ROLLBACK TO operation")
+            cursor.take_events()
+            failure = OperationFailed(
+                f"dfhost failed while it wrote to {self._label}: {error!r}. Nothing was changed."
+            )
+            self._call_in_loop(self.listener.operation_failed, failure)
+            outcome = None, failure
+        cursor.execute("RELEASE operation")
+        cursor.publish(*before, *cursor.take_events())
+        return outcome
 
     def _call_in_loop(self, function: Callable[..., None], *values: Any) -> None:
         assert self._loop is not None
@@ -149,9 +178,7 @@ class Writer:
     def _explain(self, error: Exception) -> DatabaseError:
         if isinstance(error, sqlite3.Error):
             return DatabaseError(explain_sqlite_error(error, self._label))
-        return DatabaseError(
-            f"dfhost failed while it wrote to {self._label}: {error!r}. Nothing was changed."
-        )
+        return DatabaseError(f"dfhost failed while it wrote to {self._label}: {error!r}.")
 
     # -- in the loop -----------------------------------------------------------------------------------------
 
@@ -169,6 +196,13 @@ class Writer:
             self._loop.call_exception_handler(
                 {"message": "A callback of the store failed", "exception": error}
             )
+
+
+def _carry_out(cursor: WriteCursor, operation: WriteOperation[Any]) -> _Outcome:
+    try:
+        return operation(cursor), None
+    except HostError as refusal:
+        return None, refusal
 
 
 def _may_lead_to_episodes(events: Sequence[StoreEvent]) -> bool:

@@ -25,7 +25,7 @@ from dfhost.engine.history import Event
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
-from dfhost.errors import HostError
+from dfhost.errors import HostError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage
 from dfhost.store.instances import EpisodeDiscarded
@@ -214,10 +214,13 @@ class OrchestrationDispatcher:
                 self._log_end(instance, episode)
             return
         if error is not None:
-            # Either the instance was ended from outside, or the file cannot be written and the host stops.
-            if isinstance(error, EpisodeDiscarded):
+            if isinstance(error, EpisodeDiscarded):  # the instance was ended from outside
                 self.forget(instance.instance_id)
-            return
+            elif isinstance(error, OperationFailed) and episode.status != "Failed":
+                self._running.add(instance)
+                episode = _failed_episode(instance, [], episode.at, str(error))
+                self._store.commit_episode(episode, 0, partial(self._committed, instance, episode, seconds))
+            return  # otherwise the file cannot be written, and the host stops
         instance.last_episode_seconds = seconds
         instance.last_episode_at = time.perf_counter()
         instance.stored_events = episode.history_length

@@ -15,7 +15,7 @@ from dfhost.app.threads import UserThreads
 from dfhost.engine import failures
 from dfhost.engine.entities import is_entity_id
 from dfhost.engine.options import EngineOptions
-from dfhost.errors import DatabaseError
+from dfhost.errors import DatabaseError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
 from dfhost.store.store import Store
@@ -143,6 +143,9 @@ class Worker:
         if committed:
             self._route(events)
             self.orchestrations.commit_finished()
+
+    def operation_failed(self, error: OperationFailed) -> None:
+        self._log.note(str(error))
 
     def store_failed(self, error: DatabaseError) -> None:
         self._on_store_failure(error)
