@@ -137,6 +137,8 @@ class OpenStore:
 
     # -- what there is ---------------------------------------------------------------------------------------
     def inbox(self, instance_id: str = "x") -> list[str]:
+        if instance_id.startswith("@"):
+            return [message.text for message in self.store.entity_requests(instance_id)]
         stored = self.store.load_instance(instance_id)
         return [message.text for message in stored.inbox] if stored else []
 
@@ -518,12 +520,14 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
 async def test_purging_leaves_nothing(db: OpenStore) -> None:
     await db.start()
     await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER), ScheduledTimer(9, AT)])
-    assert await db.store.purge("x", lambda row: None) == 1
-    assert await db.store.purge("x", lambda row: None) == 0
+    await db.store.signal_entity("@counter@k", "one", AT)
+    for instance_id in ("x", "@counter@k"):
+        assert await db.store.purge(instance_id, lambda row: None) == 1
+        assert await db.store.purge(instance_id, lambda row: None) == 0
     with db.store._reading() as reader:
-        for table in ("instances", "history", "inbox", "activities", "timers"):
+        for table in ("instances", "history", "inbox", "activities", "timers", "entities", "entity_requests"):
             assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
-    assert db.published(InstanceRemoved) == ["x"]
+    assert db.published(InstanceRemoved) == ["x", "@counter@k"]
 
 
 async def test_purging_by_filter_takes_what_it_says(db: OpenStore) -> None:
@@ -557,15 +561,14 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Ope
     await db.store.signal_entity("@counter@k", "one", AT)
     await db.store.signal_entity("@counter@k", "two", AT)
     assert (db.row("@counter@k").status, db.inbox("@counter@k")) == ("Running", ["one", "two"])
-    seen = db.store.load_instance("@counter@k")
-    assert seen is not None
+    seen = db.store.entity_requests("@counter@k")
     answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "gone", "r2", "to nobody")]
     await db.store.commit_batch(
         "@counter@k",
         at=LATER,
-        input="state",
+        state="state",
         custom_status="{}",
-        consumed=seen.inbox[0].seq,
+        consumed=seen[0].seq,
         answers=answers,
         event=lambda answer: answer.text,
     )
@@ -581,13 +584,57 @@ async def test_a_batch_of_a_purged_entity_is_discarded(db: OpenStore) -> None:
         await db.store.commit_batch(
             "@counter@k",
             at=AT,
-            input="s",
+            state="s",
             custom_status="{}",
             consumed=1,
             answers=[],
             event=lambda answer: "",
         )
     assert db.store.instance("@counter@k") is None
+
+
+async def test_an_orchestration_and_an_entity_of_one_id_do_not_meet(db: OpenStore) -> None:
+    await db.start("@counter@k")
+    await db.store.signal_entity("@counter@k", "request", AT)
+    await db.store.post_event("@counter@k", "event", lambda row: None)
+    stored = db.store.load_instance("@counter@k")
+    assert stored is not None
+    assert [message.text for message in stored.inbox][1:] == ["event"]
+    assert db.inbox("@counter@k") == ["request"]
+    assert db.store.instances_needing_episodes() == db.store.entities_with_requests() == ["@counter@k"]
+    assert [(row.instance_id, row.name) for row in db.store.instances()] == [("@counter@k", "fan")]
+    assert [row.name for row in db.store.entities()] == ["@counter@k"]
+    await db.terminate("@counter@k")
+    assert await db.store.purge("@counter@k", lambda row: None) == 1
+    assert db.row("@counter@k").is_entity
+    assert db.inbox("@counter@k") == ["request"]
+
+
+async def test_an_entity_takes_no_events_and_its_id_is_taken(db: OpenStore) -> None:
+    await db.store.signal_entity("@counter@k", "request", AT)
+    await db.store.post_event("@counter@k", "event", lambda row: None)
+    await db.terminate("@counter@k")
+    with pytest.raises(InstanceExists, match="Running"):
+        await db.start("@counter@k")
+    assert db.inbox("@counter@k") == ["request"]
+    assert db.published() == ["request"]
+
+
+async def test_a_message_that_is_set_aside_is_kept_for_people(db: OpenStore) -> None:
+    await db.start()
+    await db.store.post_event("x", "one", lambda row: None)
+    await db.store.signal_entity("@counter@k", "two", AT)
+    stored = db.store.load_instance("x")
+    assert stored is not None
+    for message in (stored.inbox[1], *db.store.entity_requests("@counter@k"), stored.inbox[1]):
+        db.store.set_aside(message, "a reason", LATER)
+    await db.barrier()
+    assert len(db.inbox()) == 1 and db.inbox("@counter@k") == []
+    with db.store._reading() as reader:
+        assert reader.execute("SELECT * FROM poison_messages").fetchall() == [
+            ("x", "one", "", "a reason", LATER),
+            ("@counter@k", "two", "", "a reason", LATER),
+        ]
 
 
 # -- groups --------------------------------------------------------------------------------------------------

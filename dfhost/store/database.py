@@ -22,6 +22,31 @@ _MIGRATIONS = {
         ALTER TABLE instances RENAME COLUMN awake TO needs_episode;
         DROP INDEX instances_awake;
         CREATE INDEX instances_needing_episodes ON instances (instance_id) WHERE needs_episode;
+        CREATE TABLE entities (
+            entity_id     TEXT PRIMARY KEY,
+            state         TEXT,
+            custom_status TEXT,
+            updated_at    TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE entity_requests (
+            entity_id TEXT NOT NULL,
+            seq       INTEGER NOT NULL,
+            request   TEXT NOT NULL,
+            PRIMARY KEY (entity_id, seq)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE poison_messages (
+            instance_id  TEXT NOT NULL,
+            message      TEXT NOT NULL,
+            execution_id TEXT NOT NULL,
+            reason       TEXT NOT NULL,
+            set_aside_at TEXT NOT NULL
+        ) STRICT;
+        INSERT INTO entities SELECT instance_id, input, custom_status, updated_at FROM instances
+            WHERE execution_id = '';
+        INSERT INTO entity_requests SELECT instance_id, seq, event FROM inbox
+            WHERE instance_id IN (SELECT entity_id FROM entities);
+        DELETE FROM inbox WHERE instance_id IN (SELECT entity_id FROM entities);
+        DELETE FROM instances WHERE execution_id = '';
     """,
 }
 #: How long another program, a sqlite3 shell for one, may hold the file.

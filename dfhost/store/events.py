@@ -13,7 +13,7 @@ FINISHED = ("Completed", "Failed", "Terminated", "Canceled")
 
 
 class InstanceRow(NamedTuple):
-    """An instance as stored; times are ISO texts."""
+    """An instance as stored, or an entity as instance lists show it; times are ISO texts."""
 
     instance_id: str
     execution_id: str
@@ -39,6 +39,11 @@ class InstanceRow(NamedTuple):
             return None
         return Parent(self.parent_id, self.parent_execution, self.parent_task)
 
+    @property
+    def is_entity(self) -> bool:
+        """Its id alone does not tell: an orchestration may be called ``@name@key`` as well."""
+        return not self.execution_id
+
 
 class InboxMessage(NamedTuple):
     """One entry of an inbox: a history event, or a request to an entity.
@@ -54,12 +59,14 @@ class InboxMessage(NamedTuple):
     event: Event | None = None
     #: The instance that this message starts; not stored.
     new_instance: InstanceRow | None = None
+    to_entity: bool = False
 
 
 class InstanceRemoved(NamedTuple):
     """A client has terminated or purged the instance."""
 
     instance_id: str
+    is_entity: bool = False
 
 
 StoreEvent = InboxMessage | InstanceRemoved

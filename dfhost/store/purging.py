@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from dfhost.store import statements as sql
 from dfhost.store.events import InstanceRemoved
 from dfhost.store.instances import Check
@@ -15,18 +13,24 @@ def purge(cursor: WriteCursor, instance_id: str, check: Check) -> int:
     if row is None:
         return 0
     check(row)
-    _remove(cursor, [instance_id])
+    _remove(cursor, instance_id, row.is_entity)
     return 1
 
 
 def purge_where(cursor: WriteCursor, where: sql.Where) -> int:
-    found = cursor.execute(f"SELECT instance_id FROM instances WHERE {where.sql}", where.values)
-    instance_ids = [values[0] for values in found.fetchall()]
-    _remove(cursor, instance_ids)
-    return len(instance_ids)
+    found = cursor.execute(
+        f"SELECT instance_id, 0 FROM instances WHERE {where.sql} "
+        f"UNION ALL SELECT instance_id, 1 FROM {sql.ENTITIES} WHERE {where.sql}",
+        where.values * 2,
+    ).fetchall()
+    for instance_id, is_entity in found:
+        _remove(cursor, instance_id, bool(is_entity))
+    return len(found)
 
 
-def _remove(cursor: WriteCursor, instance_ids: Sequence[str]) -> None:
-    for instance_id in instance_ids:
+def _remove(cursor: WriteCursor, instance_id: str, is_entity: bool) -> None:
+    if is_entity:
+        sql.delete_entity(cursor, instance_id)
+    else:
         sql.delete_instance(cursor, instance_id)
-        cursor.publish(InstanceRemoved(instance_id))
+    cursor.publish(InstanceRemoved(instance_id, is_entity))

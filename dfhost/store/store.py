@@ -20,7 +20,7 @@ from dfhost.engine.episode import Episode
 from dfhost.errors import HostError, OperationFailed
 from dfhost.store import database as db
 from dfhost.store import entities, episodes, instances, open_tasks, purging
-from dfhost.store.events import InstanceRow, StoreListener
+from dfhost.store.events import InboxMessage, InstanceRow, StoreListener
 from dfhost.store.instances import Check
 from dfhost.store.open_tasks import ActivityResult, DueTimer
 from dfhost.store.reader import StoreReader
@@ -131,6 +131,12 @@ class Store(StoreReader):
         """The request is in the entity's inbox; a new entity has a row."""
         return self._writer.submit(lambda cursor: entities.post_request(cursor, entity_id, request, at))
 
+    def set_aside(self, message: InboxMessage, reason: str, at: str) -> None:
+        """The message is no longer in an inbox but in `poison_messages`. From any thread."""
+        self._writer.post(
+            lambda cursor: instances.set_aside(cursor, message, reason, at), lambda _, error: None
+        )
+
     # -- what the worker has done ----------------------------------------------------------------------------
 
     def commit_episode(
@@ -182,7 +188,7 @@ class Store(StoreReader):
         entity_id: str,
         *,
         at: str,
-        input: str,
+        state: str,
         custom_status: str,
         consumed: int,
         answers: Sequence[EntityResponse],
@@ -197,7 +203,7 @@ class Store(StoreReader):
                 entities.commit_batch,
                 entity_id=entity_id,
                 at=at,
-                input=input,
+                state=state,
                 custom_status=custom_status,
                 consumed=consumed,
                 answers=answers,

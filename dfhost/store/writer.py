@@ -19,7 +19,6 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from dfhost.engine.entities import is_entity_id
 from dfhost.errors import DatabaseError, HostError, OperationFailed
 from dfhost.store.database import explain_sqlite_error, is_file_error
 from dfhost.store.events import InboxMessage, NullListener, StoreEvent, StoreListener
@@ -207,7 +206,7 @@ def _carry_out(cursor: WriteCursor, operation: WriteOperation[Any]) -> _Outcome:
 
 def _may_lead_to_episodes(events: Sequence[StoreEvent]) -> bool:
     """An orchestration may go on at once; an entity goes on after the commit."""
-    return any(isinstance(each, InboxMessage) and not is_entity_id(each.instance_id) for each in events)
+    return any(isinstance(each, InboxMessage) and not each.to_entity for each in events)
 
 
 def _resolve(future: asyncio.Future[Any], value: Any, error: HostError | None) -> None:

@@ -37,6 +37,7 @@ from dfhost.worker.completion_waiters import CompletionWaiters
 from dfhost.worker.episode_limiter import EpisodeLimiter
 from dfhost.worker.event_name_hints import EventNameHints
 from dfhost.worker.instance_cache import InstanceCache, LoadedInstance
+from dfhost.worker.poison_messages import PoisonMessages
 from dfhost.worker.timer_dispatcher import TimerDispatcher
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
@@ -51,6 +52,7 @@ class OrchestrationDispatcher:
         store: Store,
         threads: UserThreads,
         log: HostLog,
+        poison: PoisonMessages,
         limit: int,
         *,
         registry: FunctionRegistry,
@@ -66,7 +68,7 @@ class OrchestrationDispatcher:
         self._activities = activities
         self._timers = timers
         self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
-        self._instances = InstanceCache(store)
+        self._instances = InstanceCache(store, poison)
         self._queue: deque[LoadedInstance] = deque()
         self._running = EpisodeLimiter(threads, log, limit)
         self._event_name_hints = EventNameHints(log)
@@ -103,7 +105,7 @@ class OrchestrationDispatcher:
                 instance = self._instances.get(message.instance_id)
             if instance is not None:
                 receivers[message.instance_id] = instance
-                instance.receive(message)
+                self._instances.pass_on(instance, message)
         for instance in receivers.values():
             self._schedule(instance)
 
