@@ -3,22 +3,22 @@
 -- Times are UTC, ISO 8601 with six digits and a Z, so that they sort as text.
 
 -- An orchestration instance. One row per id: a new start replaces an ended instance.
--- execution_id names the generation. needs_episode is 1 while an episode is due although no message asks for it.
+-- Large columns come last: a filter then reads no payloads. execution_id names the generation. needs_episode is 1 while an episode is due although no message asks for it.
 CREATE TABLE instances (
     instance_id      TEXT PRIMARY KEY,
     execution_id     TEXT NOT NULL,
     name             TEXT NOT NULL,
     version          TEXT,
     status           TEXT NOT NULL,
-    input            TEXT,
-    output           TEXT,
-    custom_status    TEXT,
     created_at       TEXT NOT NULL,
     updated_at       TEXT NOT NULL,
     needs_episode    INTEGER NOT NULL DEFAULT 0,
     parent_id        TEXT,
     parent_execution TEXT,
-    parent_task      INTEGER
+    parent_task      INTEGER,
+    custom_status    TEXT,
+    input            TEXT,
+    output           TEXT
 ) STRICT;
 CREATE INDEX instances_needing_episodes ON instances (instance_id) WHERE needs_episode;
 
@@ -86,3 +86,8 @@ CREATE TABLE poison_messages (
     reason       TEXT NOT NULL,
     set_aside_at TEXT NOT NULL
 ) STRICT;
+
+-- Whether the write-ahead log is present. As long as a host runs, the file itself says 0 and its log says 1: reading 0
+-- means that the log is missing, and with it the newest events.
+CREATE TABLE log (present INTEGER NOT NULL) STRICT;
+INSERT INTO log VALUES (1);

@@ -7,6 +7,8 @@ commit (`StoreReader`). The SQL is in the modules beside this one, by verb. Know
 from __future__ import annotations
 
 import asyncio
+import os
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -20,6 +22,7 @@ from dfhost.engine.episode import Episode
 from dfhost.errors import HostError, OperationFailed
 from dfhost.store import database as db
 from dfhost.store import entities, episodes, instances, open_tasks, purging
+from dfhost.store.database_file import DatabaseFile, PathLock, check_usable
 from dfhost.store.events import InboxMessage, InstanceRow, StoreListener
 from dfhost.store.instances import Check
 from dfhost.store.open_tasks import ActivityResult, DueTimer
@@ -34,34 +37,43 @@ class Store(StoreReader):
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._lock: db.DatabaseLock | None = None
+        self._path_lock: PathLock | None = None
+        self._file: DatabaseFile | None = None
 
     def open(self) -> None:
         """DatabaseError if the file cannot be used. Must be called in the loop that will use the store."""
         with ExitStack() as undo:
             if self.path is None:
-                connection = undo.enter_context(closing(db.connect(":memory:", durable=False)))
-                db.prepare(connection, "memory")
+                connection = undo.enter_context(closing(db.open_memory()))
                 self._reader, self._guard = connection, threading.Lock()
             else:
-                db.check(self.path)
-                self._lock = db.DatabaseLock(self.path)
-                undo.callback(self._lock.release)
-                connection = undo.enter_context(closing(db.open_database(self.path)))
-                self._reader = undo.enter_context(closing(db.connect(str(self.path), durable=True)))
+                path = Path(os.path.realpath(self.path))  # its log and its lock are beside the file itself
+                check_usable(path)
+                self._path_lock = PathLock(path)
+                undo.callback(self._path_lock.release)
+                db.create_if_missing(path)
+                self._file = DatabaseFile(path)
+                undo.callback(self._file.close)
+                connection = undo.enter_context(closing(db.open_database(path)))
+                self._reader = undo.enter_context(closing(db.connect(str(path), durable=True)))
                 self._reader.execute("PRAGMA query_only = ON")
+                self._file.remember()
             self._connection = connection
-            self._writer = Writer(connection, str(self.path or "memory"), self._guard)
+            self._writer = Writer(connection, str(self.path or "memory"), self._guard, self._file)
             self._writer.start()
             undo.pop_all()
 
     def close(self) -> None:
         self._writer.stop()
-        if self._reader is not self._connection:
-            self._reader.close()
-        self._connection.close()
-        if self._lock:
-            self._lock.release()
+        if self._writer.file_is_lost:  # SQLite would write the log to a file that is another's by now
+            _keep_open(self._reader, self._connection)
+        else:
+            if self._reader is not self._connection:
+                self._reader.close()
+            self._connection.close()
+        if self._file is not None and self._path_lock is not None:
+            self._file.close()
+            self._path_lock.release()
 
     def listen(self, listener: StoreListener) -> None:
         """From now on `listener` receives what is written."""
@@ -210,3 +222,8 @@ class Store(StoreReader):
                 event=event,
             )
         )
+
+
+def _keep_open(*connections: sqlite3.Connection) -> None:
+    """Until the process ends, without SQLite's work at closing: frames of daemon threads are never cleared."""
+    threading.Thread(target=lambda _: threading.Event().wait(), args=(connections,), daemon=True).start()

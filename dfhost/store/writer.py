@@ -20,8 +20,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from dfhost.errors import DatabaseError, HostError, OperationFailed
-from dfhost.store.database import explain_sqlite_error, is_file_error
+from dfhost.store.database import LOG_BYTES, checkpoint
+from dfhost.store.database_file import DatabaseFile, FileLost
 from dfhost.store.events import InboxMessage, NullListener, StoreEvent, StoreListener
+from dfhost.store.sqlite_errors import explain_sqlite_error, is_file_error
 from dfhost.store.write_cursor import WriteCursor
 
 T = TypeVar("T")
@@ -35,20 +37,30 @@ _Outcome = tuple[Any, "HostError | None"]
 # 2 ms; one commit less saves 0.3 ms of CPU and an fsync of 0.3 to 20 ms. If no episode comes, the client that started
 # an instance or raised an event waits this much longer, and nobody else.
 _LINGER_SECONDS = 0.003
+# Seconds after which a writer that has nothing to do looks whether its file is still there.
+_IDLE_CHECK_SECONDS = 1.0
 
 
 class Writer:
     """Owns the writing connection from `start` to `stop`."""
 
     def __init__(
-        self, connection: sqlite3.Connection, label: str, guard: threading.Lock | None = None
+        self,
+        connection: sqlite3.Connection,
+        label: str,
+        guard: threading.Lock | None = None,
+        file: DatabaseFile | None = None,
     ) -> None:
-        """`guard` is held during a group where readers share the connection (in memory); no commit lingers there."""
+        """`file` is checked at every commit, and now and then while there are none.
+
+        `guard` is held during a group where readers share the connection (in memory); no commit lingers there."""
         self._connection = connection
         self._cursor = WriteCursor(connection)
         self._label = label
         self._guard = guard or threading.Lock()
         self._lingers = guard is None
+        self._file = file
+        self._checkpoint_at = LOG_BYTES
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -67,6 +79,10 @@ class Writer:
             self._queue.put(None)
             self._thread.join()
 
+    @property
+    def file_is_lost(self) -> bool:
+        return isinstance(self._failure, FileLost)
+
     def submit(self, operation: WriteOperation[T]) -> asyncio.Future[T]:
         """The operation's result, once it is on the disk. From the loop's thread."""
         assert self._loop is not None
@@ -82,10 +98,24 @@ class Writer:
 
     def _run(self) -> None:
         while not self._stopping:
-            if group := self._gather():
+            if group := self._gather(_IDLE_CHECK_SECONDS if self._file else None):
                 outcomes, committed = self._commit(group)
                 self._call_in_loop(self._answer, group, outcomes, committed)
                 del group, outcomes  # or they would live until the next commit
+            if self._file is not None and self._failure is None:
+                try:
+                    self._look_after(self._file)
+                except Exception as error:
+                    self._fail(error)
+
+    def _look_after(self, file: DatabaseFile) -> None:
+        """While no caller waits: look whether the file is still there, and keep its log short."""
+        if file.check() > self._checkpoint_at or self._cursor.wants_checkpoint:
+            self._cursor.wants_checkpoint = False
+            checkpoint(self._connection)
+            length = file.check()
+            # A program that is reading keeps the log from being emptied; the next attempt comes later then.
+            self._checkpoint_at = LOG_BYTES if length <= LOG_BYTES else length + LOG_BYTES
 
     def _gather(self, timeout: float | None = None) -> list[_Entry]:
         """All that is queued; waits for the first entry, at most `timeout` seconds."""
@@ -118,14 +148,21 @@ class Writer:
                     self._write(more, outcomes)
                 cursor.execute("COMMIT")
                 self.commits += 1
+                if self._file is not None:  # nothing in a lost file may be acknowledged
+                    self._file.check()
             except Exception as error:
-                self._failure = self._explain(error)
-                if self._connection.in_transaction:
-                    self._connection.rollback()
-                cursor.take_events()
-                self._call_in_loop(self.listener.store_failed, self._failure)
-                return [(None, self._failure)] * len(group), False
+                failure = self._fail(error)
+                return [(None, failure)] * len(group), False
         return outcomes, True
+
+    def _fail(self, error: Exception) -> DatabaseError:
+        """Nothing is written from now on."""
+        self._failure = error if isinstance(error, DatabaseError) else self._explain(error)
+        if self._connection.in_transaction:
+            self._connection.rollback()
+        self._cursor.take_events()
+        self._call_in_loop(self.listener.store_failed, self._failure)
+        return self._failure
 
     def _write(self, group: list[_Entry], outcomes: list[_Outcome]) -> Sequence[StoreEvent]:
         """Carry out the group's operations and hand their events to the listener."""
