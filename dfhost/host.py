@@ -12,20 +12,20 @@ from typing import Any
 
 from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
-from dfhost.app.schedule import TimerTriggers
-from dfhost.app.sdk import close_client_session, stand_before_client_session
+from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError
 from dfhost.host_log import HostLog
-from dfhost.http.routes import RouteTable
+from dfhost.http.function_routes import RouteTable
+from dfhost.http.loopback import LoopbackSession
 from dfhost.http.server import Server
 from dfhost.management.api import ManagementApi
-from dfhost.management.loopback import LoopbackSession
-from dfhost.management.urls import RPC, WEBHOOKS, client_json
+from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.settings import Settings
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
+from dfhost.worker.timer_triggers import TimerTriggers
 from dfhost.worker.worker import Worker
 
 
@@ -97,7 +97,7 @@ class Host:
                 self._address,
                 self._port,
                 route_prefix=settings.route_prefix,
-                mounts={WEBHOOKS: management.handle, RPC: management.handle},
+                mounts=management.mounts,
                 cors=settings.cors,
                 cors_credentials=settings.cors_credentials,
                 timeout=settings.function_timeout,
@@ -112,14 +112,14 @@ class Host:
 
             def loopback(session: Any) -> LoopbackSession:
                 self._loopbacks.append(
-                    LoopbackSession(session, f"{local}{RPC}", management.handle, host_loop)
+                    LoopbackSession(session, f"{local}{RPC_PATH}", management.handle, host_loop)
                 )
                 return self._loopbacks[-1]
 
-            stack.callback(stand_before_client_session(loopback))
+            stack.callback(wrap_client_session(loopback))
             self.app.connect(
                 lambda hub, connection: client_json(
-                    local, f"{local}{RPC}", hub or settings.hub, connection or settings.connection
+                    local, f"{local}{RPC_PATH}", hub or settings.hub, connection or settings.connection
                 )
             )
             self._on_ready(self)

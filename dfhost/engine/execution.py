@@ -49,6 +49,9 @@ class Execution:
         self._texts: list[str] = []  # of `past`
         self._sorter = MessageSorter()
         self._append(past)
+        started = next((event for event in self.past if event.kind == h.EXECUTION_STARTED), None)
+        if started is not None:
+            self.info = ExecutionInfo.read(started)
 
     @property
     def execution_id(self) -> str:
@@ -251,9 +254,7 @@ class Execution:
     def _append(self, events: Iterable[Event]) -> list[str]:
         texts = []
         for event in events:
-            if event.kind == h.EXECUTION_STARTED:
-                self.info = ExecutionInfo.read(event)
-            elif event.kind == h.EVENT_SENT:
+            if event.kind == h.EVENT_SENT:
                 sent = json.loads(event.text)
                 self._sorter.sent(sent["InstanceId"], sent["Input"])
             self.past.append(event)

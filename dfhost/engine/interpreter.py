@@ -251,7 +251,7 @@ class ActionInterpreter:
         task = self.open.pop(task_id, None)
         if task is None:
             return
-        if not task.has_retries:
+        if task.kind not in act.WITH_RETRY:
             self._finish(task)
             return
         # After the last attempt comes one more timer, which fires at once: the SDK raises only then (recorded).

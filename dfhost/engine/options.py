@@ -1,4 +1,4 @@
-"""What an episode is told from outside: settings of host.json, and the functions that the app has."""
+"""What an episode depends on besides its events: settings of host.json, and the functions of the app."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def loads(text: str) -> Any:
 
 def custom_status_problem(value: Any) -> str | None:
     """The extension's sentence if the status is too large; it counts whole KB of UTF-16 (recorded)."""
-    if value is None or len(text := compact(value) or "") < 4096:  # an escape has at most six letters
+    if value is None or len(text := compact(value) or "") < 4096:  # an escape has at most six characters
         return None
     characters = json.dumps(value, ensure_ascii=False, separators=(",", ":")) if "\\u" in text else text
     size = len(characters.encode("utf-16-le", "surrogatepass")) // 1024

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.history import Event
 from dfhost.engine.interpreter import ActionInterpreter
@@ -45,7 +46,7 @@ class ReplayGate:
         if result is None or event.kind not in h.AWAITABLE:
             return ReplayNeed.REPLAY
         task = interpreter.open.get(event.key)
-        has_retries = task is not None and task.has_retries
+        has_retries = task is not None and task.kind in act.WITH_RETRY
         if result.ended:
             self._missing.discard(event.key)
             may_complete = not self._missing or not interpreter.all_done
@@ -56,7 +57,7 @@ class ReplayGate:
         if task is None:
             key: int | str = event.key
             if event.kind != h.EVENT_RAISED:
-                return ReplayNeed.NONE  # the end of something that was cancelled or is not known any more
+                return ReplayNeed.NONE  # the end of a task that was cancelled or is no longer open
         elif has_retries and (failed or (task.awaits_retry_timer and not task.is_last_attempt)):
             return ReplayNeed.ENGINE  # first comes the retry's timer, or its next attempt
         else:

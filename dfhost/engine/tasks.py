@@ -40,10 +40,6 @@ class SingleTask:
         )
 
     @property
-    def has_retries(self) -> bool:
-        return self.kind in act.WITH_RETRY
-
-    @property
     def is_last_attempt(self) -> bool:
         return bool(self.attempt >= self.action["retryOptions"]["maxNumberOfAttempts"])
 

@@ -134,7 +134,7 @@ class ActivityDispatcher:
                     break
                 self._run(item)
         finally:
-            self._released.tell(True)
+            self._released.put_if_open(True)
 
     def _run(self, item: ActivityWorkItem) -> None:
         activity = item.activity
@@ -170,7 +170,7 @@ class ActivityDispatcher:
             self._log_failure(item, began, failure.reason, "")
             self._end(item, h.task_failed(now(), activity.task_id, failure.reason, failure.details))
         finally:
-            self._released.tell(False)
+            self._released.put_if_open(False)
 
     def _begin(self, item: ActivityWorkItem) -> float:
         self._running[item.instance_id, item.activity.task_id] = time.time()

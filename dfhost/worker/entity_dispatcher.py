@@ -149,7 +149,9 @@ class EntityDispatcher:
     def _run(self, entity: LoadedEntity, messages: list[InboxMessage]) -> None:
         requests = self._read(messages)
         if not requests:
-            self._finished.tell(_FinishedBatch(entity, messages, en.EntityBatchResult(False, None, ())))
+            self._finished.put_if_open(
+                _FinishedBatch(entity, messages, en.EntityBatchResult(False, None, ()))
+            )
             return
         batch = en.build_batch(
             entity.entity_id, en.stored_exists(entity.state), en.stored_state(entity.state), requests
@@ -173,7 +175,7 @@ class EntityDispatcher:
             self._log.failed(name, "entity", entity.entity_id, seconds, error, stack)
         else:
             self._log.finished(name, "entity", entity.entity_id, seconds)
-        self._finished.tell(_FinishedBatch(entity, messages, result))
+        self._finished.put_if_open(_FinishedBatch(entity, messages, result))
 
     def _read(self, messages: list[InboxMessage]) -> list[dict[str, Any]]:
         """The requests that can be read; the others are set aside."""

@@ -126,7 +126,7 @@ def _open_tasks(
         if entry is not None:
             entry.setdefault("since", data["Timestamp"])
             entry["awaited"] = awaited is None or key in awaited
-            if task is not None and task.has_retries:
+            if task is not None and task.kind in act.WITH_RETRY:
                 entry["attempt"] = task.attempt
             yield entry
 

@@ -1,0 +1,72 @@
+"""Parses the output of a failed instance: which functions it passed through, the error text, the traceback.
+
+The extension nests failures as text. Each level repeats the level below it, with the activity's serialised .NET
+exception (one line of JSON) in the middle. A text of another form is returned as it is. The forms were recorded on
+extension 3.15; `dfhost.engine.failures` makes those of this host.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+
+# Compiled by `re` at the first failure, not at every start.
+_LEVEL = r"\s*(Orchestrator|Activity|Entity) function '([^']*)' failed:[ \t]*"
+_EXCEPTION = r' ?\n ?(?=\{"\$type":"System\.)'
+_REPEATED = r"(?s) \n Message: .*, StackTrace:.*"
+_WORKER = (
+    r"(?s)One or more errors occurred\. \(Result: Failure\nException: (?P<text>.*?)\nStack:(?P<stack>.*)\)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFailure:
+    """`path`: from the outermost function to the one that raised. `stack`: its traceback, "" if unknown."""
+
+    path: tuple[str, ...]
+    text: str
+    stack: str = ""
+
+    def within(self, function: str) -> InstanceFailure:
+        """The same without `function` at the head of its path, for a line that already names it."""
+        return replace(self, path=self.path[1:]) if self.path[:1] == (function,) else self
+
+    def __str__(self) -> str:
+        head = " > ".join(self.path)
+        return f"{head}: {self.text}" if head else self.text
+
+
+def read_failure(output: object) -> InstanceFailure:
+    """Parse the `output` of a failed instance.
+
+    "Orchestrator function 'all' failed: Activity function 'one' failed:  ValueError: bad \\n {...}"
+    -> InstanceFailure(("all", "one"), "ValueError: bad", "  File ...")
+    """
+    if not isinstance(output, str):
+        return InstanceFailure(
+            (), json.dumps(output, ensure_ascii=False) if output is not None else "no reason given"
+        )
+    text, stack = _without_exceptions(output)
+    text = re.sub(_REPEATED, "", text).removesuffix(" \n None")
+    path = []
+    while level := re.match(_LEVEL, text):
+        path.append(level[2])
+        text = text[level.end() :]
+    if worker := re.fullmatch(_WORKER, text):
+        text, stack = worker["text"], stack or worker["stack"].removesuffix(")")
+    return InstanceFailure(tuple(path), text.strip(), stack.rstrip())
+
+
+def _without_exceptions(text: str) -> tuple[str, str]:
+    """The text without the JSON of .NET exceptions, and the first Python traceback in them."""
+    stack = ""
+    while found := re.search(_EXCEPTION, text):
+        try:
+            exception, end = json.JSONDecoder().raw_decode(text, found.end())
+        except ValueError:  # truncated
+            exception, end = {}, len(text)
+        inner = exception.get("InnerException") or {}
+        stack = stack or str(inner.get("RemoteStackTrace") or "")
+        text = text[: found.start()] + text[end:]
+    return text, stack

@@ -1,0 +1,72 @@
+"""The seam to the SDK: what dfhost puts under it changes no answer."""
+
+import sys
+import time
+from datetime import datetime, timezone
+
+import pytest
+from azure.durable_functions.models.history import HistoryEvent, HistoryEventType
+from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchestrationExecutor
+from dateutil.parser import parse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfhost.app.sdk_patches import install_replay_caches
+from dfhost.engine.history import timestamp
+
+install_replay_caches()
+
+STAMPS = (
+    "2026-11-22T15:29:11.170000Z",
+    "2026-11-22T15:29:11.1700001Z",
+    "2026-11-22T15:29:11Z",
+    "2026-11-22T15:29:11.17+02:00",
+    "2026-11-22T15:29:11.17",
+)
+
+
+def _read(stamp: str):
+    event = HistoryEvent(
+        EventType=HistoryEventType.ORCHESTRATOR_STARTED, EventId=-1, IsPlayed=False, Timestamp=stamp
+    )
+    return event.timestamp
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the process cannot change its time zone")
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+@pytest.mark.parametrize("stamp", STAMPS)
+def test_a_remembered_timestamp_is_the_one_that_the_sdk_reads(stamp, zone, monkeypatch):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for _ in range(2):
+            seen, expected = _read(stamp), parse(stamp)
+            assert seen == expected
+            assert seen.tzname() == expected.tzname()
+            assert seen.utcoffset() == expected.utcoffset()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+# From a year that is none of the month's days: of "0031-02-01" dateutil makes nothing, with or without dfhost.
+@given(st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 31)))
+def test_any_moment_of_the_hosts_is_read_as_the_sdk_alone_would(moment):
+    stamp = timestamp(moment.replace(tzinfo=timezone.utc))
+    assert _read(stamp) == parse(stamp)
+    assert _read(stamp).tzinfo == parse(stamp).tzinfo
+
+
+def test_the_sdk_still_reads_with_the_function_that_is_spared():
+    module = sys.modules[HistoryEvent.__module__]
+    assert module.dt_parse is not parse, "dfhost's figures rest on it"
+    first, second = (
+        type(next(iter(TaskOrchestrationExecutor().event_to_SetTaskValuePayload.values()))) for _ in "ab"
+    )
+    assert first is second
+
+
+def test_what_is_no_timestamp_is_refused_every_time():
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Unknown string format"):
+            _read("tomorrow-ish?")

@@ -1,0 +1,251 @@
+"""The console and what user code logs and prints: whole lines, in order, from any thread."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from dfhost.cli.app_output import AppOutput, app_log_level
+from dfhost.cli.console import Console
+from dfhost.cli.style import Style
+
+Speak = Callable[[Console], None]
+
+
+@pytest.fixture(autouse=True)
+def root_level() -> Iterator[None]:
+    """The root logger's level is the process's; give it back."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+
+
+@contextmanager
+def console(stream: io.StringIO, level: int | None = None) -> Iterator[Console]:
+    with Console(stream, style=Style(colour=False)) as opened:
+        if level is None:
+            yield opened
+        else:
+            with AppOutput(opened, level):
+                yield opened
+
+
+def lines(stream: io.StringIO) -> list[str]:
+    return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in stream.getvalue().splitlines()]
+
+
+def test_what_is_said_before_the_end_is_written() -> None:
+    stream = io.StringIO()
+    with console(stream) as opened:
+        opened.write("Functions:\n")
+        opened.started("price", "activity", "i1")
+        opened.note("careful")
+    assert lines(stream) == ["Functions:", "started   price            i1", "note      careful"]
+
+
+class Heard(io.StringIO):
+    """A stream that tells when something was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = threading.Event()
+
+    def write(self, text: str) -> int:
+        number = super().write(text)
+        self.written.set()
+        return number
+
+
+def test_a_line_does_not_wait_for_the_next() -> None:
+    stream = Heard()
+    with console(stream) as opened:
+        for name in ("first", "second"):
+            opened.note(name)
+            assert stream.written.wait(10)
+            assert lines(stream)[-1] == f"note      {name}"
+            stream.written.clear()
+
+
+def test_a_folded_burst_is_told_without_anything_further_happening() -> None:
+    stream = Heard()
+    with console(stream) as opened:
+        for _ in range(100):
+            opened.finished("price", "activity", "i1", 0.001)
+        while "90 more finished" not in stream.getvalue():
+            assert stream.written.wait(10)
+            stream.written.clear()
+
+
+def test_nothing_is_lost_between_many_threads() -> None:
+    stream = io.StringIO()
+
+    def talk(name: int) -> None:
+        for number in range(200):
+            opened.print("info", f"{name}-{number}")
+
+    with console(stream) as opened:
+        threads = [threading.Thread(target=talk, args=(name,)) for name in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    told = [line.split()[-1] for line in lines(stream)]
+    assert sorted(told) == sorted(f"{name}-{number}" for name in range(8) for number in range(200))
+    for name in range(8):
+        own = [int(word.split("-")[1]) for word in told if word.startswith(f"{name}-")]
+        assert own == sorted(own)
+
+
+def test_a_reader_who_has_gone_stops_nobody() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream, Console(stream, style=Style(colour=False)) as opened:
+        opened.note("nobody reads this")
+        opened.close()
+        opened.note("nor this")
+
+
+def test_characters_the_stream_does_not_have_are_escaped() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    with Console(stream, style=Style(colour=False)) as opened:
+        opened.note("naïve \ud800")
+    stream.flush()
+    assert raw.getvalue().strip().endswith(b"na\\xefve \\ud800")
+
+
+# -- user code -----------------------------------------------------------------------------------------------
+def test_log_records_are_told_with_level_and_logger() -> None:
+    stream = io.StringIO()
+    with console(stream, logging.INFO):
+        logging.info("items: %d", 5)
+        logging.getLogger("shop.orders").warning("late")
+        logging.getLogger("shop").debug("not shown")
+    assert lines(stream) == ["info      items: 5", "warning   shop.orders: late"]
+
+
+def test_a_records_exception_is_told() -> None:
+    stream = io.StringIO()
+    with console(stream, logging.INFO):
+        try:
+            raise KeyError("x")
+        except KeyError:
+            logging.exception("lookup failed")
+    told = lines(stream)
+    assert told[0] == "error     lookup failed"
+    assert told[-1].strip() == "KeyError: 'x'"
+
+
+def test_a_record_that_cannot_be_formatted_is_told_and_harms_nobody() -> None:
+    stream = io.StringIO()
+    with console(stream, logging.INFO):
+        record = logging.LogRecord("shop", logging.INFO, __file__, 1, "%d", ("x",), None)
+        logging.getLogger().handlers[-1].handle(record)  # pytest's own handler would raise
+    assert "cannot be formatted" in lines(stream)[0]
+
+
+def test_a_flood_of_records_is_folded_and_the_odd_one_is_not() -> None:
+    stream = io.StringIO()
+    with console(stream, logging.INFO):
+        for number in range(500):
+            logging.getLogger("shop").info("item %d", number)
+        logging.getLogger("shop").info("another format")
+        logging.getLogger("shop").warning("item %d", 500)
+    told = lines(stream)
+    assert told[:2] == ["info      shop: item 0", "info      shop: item 1"]
+    assert "info      shop: another format" in told
+    assert "warning   shop: item 500" in told
+    assert re.fullmatch(r" +shop: +490 more at level info( in \d+ ms)?", told[-1])
+    assert len(told) == 13
+
+
+def test_printed_lines_stay_whole_and_in_order_with_the_log() -> None:
+    stream = io.StringIO()
+    with console(stream, logging.INFO):
+        print("one", end=" ")
+        logging.info("between")
+        print("and two")
+        print("three\nfour")
+        print("LanguageWorkerConsoleLogfor the host itself")
+        print("to stderr", file=sys.stderr)
+        print("never ended", end="")
+    assert lines(stream) == [
+        "info      between",
+        "          one and two",
+        "          three",
+        "                        four",
+        "          to stderr",
+        "          never ended",
+    ]
+
+
+def test_two_threads_do_not_tear_each_others_lines() -> None:
+    stream = io.StringIO()
+    both = threading.Barrier(2)
+
+    def talk(word: str) -> None:
+        for _ in range(100):
+            both.wait()
+            print(word, end="")
+            print(word)
+
+    with console(stream, logging.INFO):
+        threads = [threading.Thread(target=talk, args=(word,)) for word in ("ab", "xy")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted({line.strip() for line in lines(stream)}) == ["abab", "xyxy"]
+
+
+def test_a_flushed_prompt_appears_before_its_line_ends() -> None:
+    stream = Heard()
+    with console(stream, logging.INFO) as opened:
+        print("(Pdb) ", end="", flush=True)
+        assert stream.written.wait(10)
+        assert stream.getvalue() == "(Pdb) "
+        opened.note("meanwhile")
+    assert stream.getvalue().splitlines()[0] == "(Pdb) "
+
+
+def test_user_code_may_treat_stdout_as_the_real_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", real)
+    with console(io.StringIO(), logging.INFO):
+        assert sys.stdout.encoding == "utf-8"
+        assert sys.stdout.buffer is real.buffer
+        assert sys.stdout.isatty() is False
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+        assert sys.stdout.errors == "replace"
+
+
+def test_the_streams_and_the_root_logger_are_given_back() -> None:
+    before = sys.stdout, sys.stderr, list(logging.getLogger().handlers)
+    with console(io.StringIO(), logging.INFO):
+        assert sys.stdout is not before[0]
+    assert (sys.stdout, sys.stderr, list(logging.getLogger().handlers)) == before
+
+
+@pytest.mark.parametrize(
+    ("levels", "level"),
+    [
+        ({}, logging.INFO),
+        ({"default": 30}, logging.WARNING),
+        ({"default": 30, "function": 10}, logging.DEBUG),
+        ({"function": 10, "function.user": 40}, logging.ERROR),
+        ({"host.aggregator": 10, "function.price": 10}, logging.INFO),
+    ],
+)
+def test_the_level_of_user_logs_is_host_jsons(levels: dict[str, int], level: int) -> None:
+    assert app_log_level(levels) == level
+    assert app_log_level(levels, verbose=True) == logging.DEBUG
+    assert app_log_level(levels, quiet=True) >= logging.WARNING
