@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dfhost import forked_children
-from dfhost.errors import DatabaseError
+from dfhost.errors import DatabaseError, DatabaseLost
 from dfhost.store.sqlite_errors import explain_sqlite_error
 
 _HEADER_BYTES = 100
@@ -35,10 +35,6 @@ def check_usable(database: Path) -> None:
     # SQLite would open it, fail at the first write, and leave read-only files of its own beside it.
     if database.exists() and not os.access(database, os.W_OK):
         raise DatabaseError(explain_sqlite_error(sqlite3.OperationalError("readonly"), str(database)))
-
-
-class FileLost(DatabaseError):
-    """The file was deleted, replaced, overwritten or made read-only while the host was running."""
 
 
 class PathLock:
@@ -104,7 +100,7 @@ class DatabaseFile:
         self._header = self._read_header()
 
     def check(self) -> int:
-        """The length of the write-ahead log in bytes. FileLost if the file is not what it was."""
+        """The length of the write-ahead log in bytes. DatabaseLost if the file is not what it was."""
         try:
             file = os.stat(self._path)
         except OSError:
@@ -138,8 +134,8 @@ class DatabaseFile:
     def _read_header(self) -> bytes:
         return os.pread(self._descriptor, _HEADER_BYTES, 0)
 
-    def _lost(self, path: Path, what: str) -> FileLost:
-        return FileLost(
+    def _lost(self, path: Path, what: str) -> DatabaseLost:
+        return DatabaseLost(
             f"{path} was {what} while the host was running. The host stops, since nothing that it stores would be "
             "kept."
         )

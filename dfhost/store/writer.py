@@ -19,9 +19,9 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from dfhost.errors import DatabaseError, HostError, OperationFailed
+from dfhost.errors import DatabaseError, DatabaseLost, HostError, OperationFailed
 from dfhost.store.database import LOG_BYTES, checkpoint
-from dfhost.store.database_file import DatabaseFile, FileLost
+from dfhost.store.database_file import DatabaseFile
 from dfhost.store.events import InboxMessage, NullListener, StoreEvent, StoreListener
 from dfhost.store.sqlite_errors import explain_sqlite_error, is_file_error
 from dfhost.store.write_cursor import WriteCursor
@@ -81,7 +81,7 @@ class Writer:
 
     @property
     def file_is_lost(self) -> bool:
-        return isinstance(self._failure, FileLost)
+        return isinstance(self._failure, DatabaseLost)
 
     def submit(self, operation: WriteOperation[T]) -> asyncio.Future[T]:
         """The operation's result, once it is on the disk. From the loop's thread."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from cli_process import Started
-from crashing import Client, kill, wait_until
-from serving import write_app
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess
+from tests.support.http_client import HttpClient
+from tests.support.waiting import until
 
 APP = """
 @app.orchestration_trigger(context_name="context")
@@ -36,31 +36,29 @@ BAD = [
 ]
 
 
-@contextmanager
-def host(folder: Path) -> Iterator[tuple[Started, Client]]:
-    with Started(folder, "--db", folder / "hub.db") as started:
-        yield started, Client(started)
+def host(folder: Path) -> HostProcess:
+    return HostProcess(folder, "--db", folder / "hub.db")
 
 
-def signal(client: Client, key: str) -> None:
-    assert (
-        client.request("POST", f"entities/counter/{key}?op=add", "1")[0] == 202
-    )  # JSON in JSON, as the SDK sends it
+def signal(client: HttpClient, key: str) -> None:
+    response = client.manage("POST", f"entities/counter/{key}?op=add", "1")  # JSON in JSON, as from the SDK
+    assert response.status == 202
 
 
-def until_counted(client: Client, key: str, count: int) -> None:
-    wait_until(lambda: client.request("GET", f"entities/counter/{key}") == (200, count), f"never {count}")
+def until_counted(client: HttpClient, key: str, count: int) -> None:
+    until(lambda: client.manage("GET", f"entities/counter/{key}").plain, lambda seen: seen == (200, count))
 
 
 def test_messages_that_cannot_be_read_are_set_aside_and_named(tmp_path: Path) -> None:
     folder = write_app(tmp_path / "app", APP)
-    with host(folder) as (started, client):
+    with host(folder) as started:
+        client = started.client
         for instance_id in ("a", "b", "unreadable"):
-            client.start("waits", instance_id)
+            client.start("waits", instance_id=instance_id)
             client.until(instance_id, lambda told: told["runtimeStatus"] == "Running")
         signal(client, "k")
         until_counted(client, "k", 1)
-        kill(started)
+        started.kill()
     with closing(sqlite3.connect(folder / "hub.db")) as connection, connection:
         connection.execute("UPDATE history SET event = '{' WHERE instance_id = 'unreadable'")
         for number, text in enumerate(BAD):
@@ -68,21 +66,23 @@ def test_messages_that_cannot_be_read_are_set_aside_and_named(tmp_path: Path) ->
             connection.execute(
                 "INSERT INTO entity_requests VALUES ('@counter@k', ?, ?)", (2000 + number, text)
             )
-    with host(folder) as (started, client):
-        client.start("waits", "c")
+    with host(folder) as started:
+        client = started.client
+        client.start("waits", instance_id="c")
         for instance_id in "abc":
-            client.tell(instance_id, "raiseEvent/go", instance_id)
-        client.tell("unreadable", "raiseEvent/go", 1)
+            client.send(instance_id, "raiseEvent/go", instance_id)
+        client.send("unreadable", "raiseEvent/go", 1)
         signal(client, "k")
         assert [client.output(instance_id) for instance_id in "abc"] == ["a", "b", "c"]
         until_counted(client, "k", 2)
-        client.tell("unreadable", "terminate")
-        said = "\n".join(started.lines)
+        client.send("unreadable", "terminate")
+        started.line("The history of unreadable cannot be read")
+        said = started.text
         assert said.count("A message to a cannot be processed") == len(BAD)
         assert said.count("A message to @counter@k cannot be processed") == len(BAD)
         assert said.count("The history of unreadable cannot be read") == 1
         assert "Traceback" not in said
-        kill(started)
+        started.kill()
     assert sorted(poison_messages(folder / "hub.db")) == sorted(
         (each, text) for each in ("a", "@counter@k") for text in BAD
     )
@@ -95,20 +95,22 @@ def poison_messages(file: Path) -> list[Any]:
 
 def test_an_orchestration_with_an_entitys_id_disturbs_neither_the_entity_nor_others(tmp_path: Path) -> None:
     folder = write_app(tmp_path / "app", APP)
-    with host(folder) as (started, client):
-        client.start("waits", "@counter@z")
+    with host(folder) as started:
+        client = started.client
+        client.start("waits", instance_id="@counter@z")
         for number in range(20):
-            client.start("waits", f"x{number}")
+            client.start("waits", instance_id=f"x{number}")
             signal(client, "z")
-            client.tell(f"x{number}", "raiseEvent/go", number)
+            client.send(f"x{number}", "raiseEvent/go", number)
         for number in range(20):
             assert client.output(f"x{number}") == number
         until_counted(client, "z", 20)
-        kill(started)
-    with host(folder) as (started, client):
+        started.kill()
+    with host(folder) as started:
+        client = started.client
         signal(client, "z")
-        client.tell("@counter@z", "raiseEvent/go", "for the orchestration")
+        client.send("@counter@z", "raiseEvent/go", "for the orchestration")
         assert client.output("@counter@z") == "for the orchestration"
-        assert client.request("DELETE", "instances/@counter@z") == (200, {"instancesDeleted": 1})
+        assert client.manage("DELETE", "instances/@counter@z").plain == (200, {"instancesDeleted": 1})
         until_counted(client, "z", 21)
-        assert not [line for line in started.lines if "Traceback" in line]
+        assert "Traceback" not in started.text
