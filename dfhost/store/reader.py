@@ -7,12 +7,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+from dfhost.errors import DatabaseError
 from dfhost.store import open_tasks
 from dfhost.store import statements as sql
 from dfhost.store.events import InboxMessage, InstanceRow
 from dfhost.store.open_tasks import ActivityWorkItem
+from dfhost.store.sqlite_errors import explain_sqlite_error
 
 
 @dataclass(slots=True)
@@ -38,6 +41,7 @@ class StoredEntity(NamedTuple):
 class StoreReader:
     """`guard` is held while reading where the writer uses the same connection (in memory)."""
 
+    path: Path | None
     _reader: sqlite3.Connection
     _guard: threading.Lock | None = None
 
@@ -164,11 +168,14 @@ class StoreReader:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        if self._guard is None:
-            yield self._reader
-        else:
-            with self._guard:
+        try:
+            if self._guard is None:
                 yield self._reader
+            else:
+                with self._guard:
+                    yield self._reader
+        except sqlite3.Error as error:
+            raise DatabaseError(explain_sqlite_error(error, str(self.path or "memory"))) from error
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:

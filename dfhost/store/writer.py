@@ -157,6 +157,11 @@ class Writer:
 
     def _fail(self, error: Exception) -> DatabaseError:
         """Nothing is written from now on."""
+        try:
+            if self._file is not None:  # the true cause, if SQLite was the first to notice
+                self._file.check()
+        except DatabaseLost as lost:
+            error = lost
         self._failure = error if isinstance(error, DatabaseError) else self._explain(error)
         if self._connection.in_transaction:
             self._connection.rollback()
