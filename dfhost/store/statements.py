@@ -54,9 +54,10 @@ def delete_instance(cursor: sqlite3.Cursor, instance_id: str) -> None:
         cursor.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
 
 
-def delete_entity(cursor: sqlite3.Cursor, entity_id: str) -> None:
-    cursor.execute("DELETE FROM entities WHERE entity_id = ?", (entity_id,))
+def delete_entity(cursor: sqlite3.Cursor, entity_id: str) -> bool:
+    """False if there is none."""
     cursor.execute("DELETE FROM entity_requests WHERE entity_id = ?", (entity_id,))
+    return cursor.execute("DELETE FROM entities WHERE entity_id = ?", (entity_id,)).rowcount > 0
 
 
 def delete_open_tasks(cursor: sqlite3.Cursor, instance_id: str) -> None:

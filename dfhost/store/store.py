@@ -128,16 +128,47 @@ class Store(StoreReader):
             lambda cursor: instances.rewind(cursor, instance_id, at, wake_event, check)
         )
 
-    def purge(self, instance_id: str, check: Check) -> asyncio.Future[int]:
+    async def purge(self, instance_id: str, check: Check) -> int:
         """Nothing is left of the instance; 1, or 0 if there was none. Raises what `check` raises."""
-        return self._writer.submit(lambda cursor: purging.purge(cursor, instance_id, check))
 
-    def purge_where(
+        def operation(cursor: WriteCursor) -> tuple[int, bool]:
+            return purging.purge(cursor, instance_id, check), purging.has_free_space(cursor)
+
+        purged, has_free_space = await self._writer.submit(operation)
+        if has_free_space:
+            self._writer.post(purging.give_space_back, lambda _, error: None)
+            await self._writer.submit(purging.keep_free_pages)
+        return purged
+
+    async def purge_where(
         self, created_from: str | None, created_to: str | None, statuses: Sequence[str]
-    ) -> asyncio.Future[int]:
-        """Nothing is left of the instances that match; how many there were."""
+    ) -> int:
+        """Nothing is left of the instances that match; how many there were.
+
+        Not one transaction, but one per portion: others are written in between. An instance that is started
+        meanwhile stays.
+        """
         where = Where(statuses, created_from, created_to)
-        return self._writer.submit(lambda cursor: purging.purge_where(cursor, where))
+        targets = await asyncio.to_thread(self._find_targets, where)
+        purged = end = 0
+        try:
+            while end < len(targets):
+                portion = await self._writer.submit(
+                    partial(purging.purge_portion, targets=targets, start=end)
+                )
+                end, purged = portion.end, purged + portion.purged
+        finally:
+            if end:
+                await self._writer.submit(purging.keep_free_pages)
+        return purged
+
+    def _find_targets(self, where: Where) -> list[purging.Target]:
+        """With a connection of its own, since this may take long and others read meanwhile."""
+        if self._guard is not None:
+            with self._reading() as reader:
+                return purging.find(reader, where)
+        with closing(db.connect(str(self.path), durable=True)) as reader:
+            return purging.find(reader, where)
 
     def signal_entity(self, entity_id: str, request: str, at: str) -> asyncio.Future[None]:
         """The request is in the entity's inbox; a new entity has a row."""
