@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -22,7 +23,14 @@ from dfhost.engine.episode import (
 )
 from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
-from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
+from dfhost.errors import (
+    DatabaseError,
+    HostError,
+    InstanceExists,
+    InstanceNotFound,
+    OperationFailed,
+    WrongState,
+)
 from dfhost.store import writer
 from dfhost.store.events import InboxMessage, InstanceRemoved, InstanceRow, NullListener, StoreEvent
 from dfhost.store.instances import EpisodeDiscarded
@@ -43,8 +51,13 @@ class Listener(NullListener):
         written: Callable[[Sequence[StoreEvent]], object] = lambda events: None,
         finished: Callable[[bool], object] = lambda committed: None,
         failed: Callable[[DatabaseError], object] = lambda error: None,
+        failed_operation: Callable[[OperationFailed], object] = lambda error: None,
     ) -> None:
         self._written, self._finished, self._failed = written, finished, failed
+        self._failed_operation = failed_operation
+
+    def operation_failed(self, error: OperationFailed) -> None:
+        self._failed_operation(error)
 
     def events_written(self, events: Sequence[StoreEvent]) -> None:
         self._written(events)
@@ -124,6 +137,8 @@ class OpenStore:
 
     # -- what there is ---------------------------------------------------------------------------------------
     def inbox(self, instance_id: str = "x") -> list[str]:
+        if instance_id.startswith("@"):
+            return [message.text for message in self.store.entity_requests(instance_id)]
         stored = self.store.load_instance(instance_id)
         return [message.text for message in stored.inbox] if stored else []
 
@@ -156,6 +171,14 @@ async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Op
     stored = OpenStore(tmp_path / "hub.db" if request.param == "file" else None)
     yield stored
     stored.store.close()
+
+
+async def eventually(test: Callable[[], bool]) -> None:
+    async def wait() -> None:
+        while not test():
+            await asyncio.sleep(0.001)
+
+    await asyncio.wait_for(wait(), 20)
 
 
 def activity(task_id: int, name: str = "work") -> ScheduledActivity:
@@ -497,12 +520,14 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
 async def test_purging_leaves_nothing(db: OpenStore) -> None:
     await db.start()
     await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER), ScheduledTimer(9, AT)])
-    assert await db.store.purge("x", lambda row: None) == 1
-    assert await db.store.purge("x", lambda row: None) == 0
+    await db.store.signal_entity("@counter@k", "one", AT)
+    for instance_id in ("x", "@counter@k"):
+        assert await db.store.purge(instance_id, lambda row: None) == 1
+        assert await db.store.purge(instance_id, lambda row: None) == 0
     with db.store._reading() as reader:
-        for table in ("instances", "history", "inbox", "activities", "timers"):
+        for table in ("instances", "history", "inbox", "activities", "timers", "entities", "entity_requests"):
             assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
-    assert db.published(InstanceRemoved) == ["x"]
+    assert db.published(InstanceRemoved) == ["x", "@counter@k"]
 
 
 async def test_purging_by_filter_takes_what_it_says(db: OpenStore) -> None:
@@ -536,15 +561,14 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Ope
     await db.store.signal_entity("@counter@k", "one", AT)
     await db.store.signal_entity("@counter@k", "two", AT)
     assert (db.row("@counter@k").status, db.inbox("@counter@k")) == ("Running", ["one", "two"])
-    seen = db.store.load_instance("@counter@k")
-    assert seen is not None
+    seen = db.store.entity_requests("@counter@k")
     answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "gone", "r2", "to nobody")]
     await db.store.commit_batch(
         "@counter@k",
         at=LATER,
-        input="state",
+        state="state",
         custom_status="{}",
-        consumed=seen.inbox[0].seq,
+        consumed=seen[0].seq,
         answers=answers,
         event=lambda answer: answer.text,
     )
@@ -560,13 +584,57 @@ async def test_a_batch_of_a_purged_entity_is_discarded(db: OpenStore) -> None:
         await db.store.commit_batch(
             "@counter@k",
             at=AT,
-            input="s",
+            state="s",
             custom_status="{}",
             consumed=1,
             answers=[],
             event=lambda answer: "",
         )
     assert db.store.instance("@counter@k") is None
+
+
+async def test_an_orchestration_and_an_entity_of_one_id_do_not_meet(db: OpenStore) -> None:
+    await db.start("@counter@k")
+    await db.store.signal_entity("@counter@k", "request", AT)
+    await db.store.post_event("@counter@k", "event", lambda row: None)
+    stored = db.store.load_instance("@counter@k")
+    assert stored is not None
+    assert [message.text for message in stored.inbox][1:] == ["event"]
+    assert db.inbox("@counter@k") == ["request"]
+    assert db.store.instances_needing_episodes() == db.store.entities_with_requests() == ["@counter@k"]
+    assert [(row.instance_id, row.name) for row in db.store.instances()] == [("@counter@k", "fan")]
+    assert [row.name for row in db.store.entities()] == ["@counter@k"]
+    await db.terminate("@counter@k")
+    assert await db.store.purge("@counter@k", lambda row: None) == 1
+    assert db.row("@counter@k").is_entity
+    assert db.inbox("@counter@k") == ["request"]
+
+
+async def test_an_entity_takes_no_events_and_its_id_is_taken(db: OpenStore) -> None:
+    await db.store.signal_entity("@counter@k", "request", AT)
+    await db.store.post_event("@counter@k", "event", lambda row: None)
+    await db.terminate("@counter@k")
+    with pytest.raises(InstanceExists, match="Running"):
+        await db.start("@counter@k")
+    assert db.inbox("@counter@k") == ["request"]
+    assert db.published() == ["request"]
+
+
+async def test_a_message_that_is_set_aside_is_kept_for_people(db: OpenStore) -> None:
+    await db.start()
+    await db.store.post_event("x", "one", lambda row: None)
+    await db.store.signal_entity("@counter@k", "two", AT)
+    stored = db.store.load_instance("x")
+    assert stored is not None
+    for message in (stored.inbox[1], *db.store.entity_requests("@counter@k"), stored.inbox[1]):
+        db.store.set_aside(message, "a reason", LATER)
+    await db.barrier()
+    assert len(db.inbox()) == 1 and db.inbox("@counter@k") == []
+    with db.store._reading() as reader:
+        assert reader.execute("SELECT * FROM poison_messages").fetchall() == [
+            ("x", "one", "", "a reason", LATER),
+            ("@counter@k", "two", "", "a reason", LATER),
+        ]
 
 
 # -- groups --------------------------------------------------------------------------------------------------
@@ -647,23 +715,79 @@ async def test_a_store_that_is_closed_writes_what_it_was_asked_to(tmp_path: Path
     again.store.close()
 
 
+async def test_an_operation_that_fails_is_left_out_of_its_group_and_only_its_caller_fails(
+    db: OpenStore,
+) -> None:
+    failures: list[OperationFailed] = []
+    db.store.listen(Listener(db.events.extend, failed_operation=failures.append))
+    await db.start("x")
+    half = db.row("x")._replace(instance_id="half")
+    before, leave = db.store.commits, threading.Event()
+    db.store._writer.post(lambda cursor: leave.wait(20), lambda value, error: None)
+    while db.store._writer._queue.qsize():
+        await asyncio.sleep(0)
+
+    def broken(row: InstanceRow) -> None:
+        raise ZeroDivisionError
+
+    requests = [
+        db.start("a"),
+        db.store.post_event("x", "refused", broken),
+        db.store.start_instance(half, lambda generation: 1 // 0 * "", False),
+        db.start("x"),
+        db.start("b"),
+        db.store.post_event("x", "event", lambda row: None),
+    ]
+    asked = [asyncio.ensure_future(each) for each in requests]
+    while db.store._writer._queue.qsize() < len(asked):
+        await asyncio.sleep(0)
+    leave.set()
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    nothing = type(None)
+    assert [type(each) for each in outcomes] == [
+        nothing, OperationFailed, OperationFailed, InstanceExists, nothing, nothing,
+    ]  # fmt: skip
+    assert "ZeroDivisionError" in str(outcomes[1]) and "Nothing was changed" in str(outcomes[1])
+    assert failures == outcomes[1:3]
+    assert db.store.commits == before + 2
+    assert db.store.instance("half") is None
+    assert db.inbox("x")[1:] == ["event"]
+    assert db.published()[-3:] == ["event", db.inbox("a")[0], db.inbox("b")[0]]
+    await db.start("c")
+    assert db.row("c").status == "Pending", "the store goes on"
+
+
+async def test_a_result_that_cannot_be_stored_fails_its_activity_and_no_other(db: OpenStore) -> None:
+    await db.start()
+    await db.episode(activities=[activity(0), activity(1), activity(2)])
+    bad = result(1)._replace(event=result(1).event._replace(text="half \ud800"))
+    await db.results(result(0, "one"), bad, result(2, "three"))
+    await eventually(lambda: len(db.inbox()) == 3)
+    events = [h.parse(text) for text in db.inbox()]
+    assert {(each.key, each.kind) for each in events} == {
+        (0, h.TASK_COMPLETED), (1, h.TASK_FAILED), (2, h.TASK_COMPLETED),
+    }  # fmt: skip
+    assert "UnicodeEncodeError" in next(each.text for each in events if each.key == 1)
+    assert db.store.unfinished_activities() == []
+
+
 async def test_nothing_is_written_on_top_of_what_could_not_be(db: OpenStore) -> None:
     heard: list[object] = []
     db.store.listen(
         Listener(lambda events: heard.append("events"), heard.append, lambda error: heard.append(str(error)))
     )
 
-    def broken(row: InstanceRow) -> None:
-        raise ZeroDivisionError
+    def full(row: InstanceRow) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
 
     await db.start("a")
-    with pytest.raises(DatabaseError, match="Nothing was changed"):
-        await db.store.post_event("a", "event", broken)
-    with pytest.raises(DatabaseError, match="ZeroDivisionError"):
+    with pytest.raises(DatabaseError, match="is full"):
+        await db.store.post_event("a", "event", full)
+    with pytest.raises(DatabaseError, match="is full"):
         await db.start("b")
     assert db.store.instance("b") is None
     assert heard == ["events", True, heard[2], False, False]
-    assert "ZeroDivisionError" in str(heard[2])
+    assert "is full" in str(heard[2])
 
 
 async def test_a_listener_that_raises_keeps_no_caller_from_an_answer(db: OpenStore) -> None:
