@@ -72,6 +72,7 @@ class EntityDispatcher:
         self._limit = max(1, limit)
         self._max_batch = max(1, max_batch)
         self._entities: OrderedDict[str, LoadedEntity] = OrderedDict()
+        self._unreadable: set[str] = set()  # entities whose state cannot be read
         self._queue: deque[LoadedEntity] = deque()
         self._running = 0
         self._draining = False
@@ -90,7 +91,7 @@ class EntityDispatcher:
 
     def receive(self, messages: Iterable[InboxMessage]) -> None:
         for message in messages:
-            entity = self._entities.get(message.instance_id) or self._load(message.instance_id)
+            entity = self._loaded(message.instance_id)
             if entity is None:
                 continue
             if message.seq > entity.seen_seq:
@@ -100,7 +101,7 @@ class EntityDispatcher:
 
     def wake(self, entity_id: str) -> None:
         """Load an entity that has something to do; for the start of the host."""
-        if entity_id not in self._entities and (entity := self._load(entity_id)):
+        if entity_id not in self._entities and (entity := self._loaded(entity_id)):
             self._schedule(entity)
 
     def forget(self, entity_id: str) -> None:
@@ -112,9 +113,24 @@ class EntityDispatcher:
         entity = self._entities.get(entity_id)
         return len(entity.messages) if entity else 0
 
+    def _loaded(self, entity_id: str) -> LoadedEntity | None:
+        """None if there is no such entity, or if it cannot be read."""
+        try:
+            return self._entities.get(entity_id) or self._load(entity_id)
+        except Exception as error:  # one entity must not keep the others from their messages
+            self._poison.report_defect(entity_id, error)
+            return None
+
     def _load(self, entity_id: str) -> LoadedEntity | None:
         stored = self._store.load_entity(entity_id)
         if stored is None:
+            return None
+        try:
+            en.stored_state(stored.state)
+        except Exception as error:
+            if entity_id not in self._unreadable:
+                self._unreadable.add(entity_id)
+                self._poison.report_state(entity_id, error)
             return None
         entity = LoadedEntity(entity_id, stored.state)
         for message in stored.requests:

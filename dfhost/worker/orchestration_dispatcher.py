@@ -65,6 +65,7 @@ class OrchestrationDispatcher:
         self._threads = threads
         self._log = log
         self._clock = clock
+        self._poison = poison
         self._registry = registry
         self._options = options
         self._activities = activities
@@ -104,7 +105,7 @@ class OrchestrationDispatcher:
                     message.new_instance, message.seq - 1
                 )
             else:
-                instance = self._instances.get(message.instance_id)
+                instance = self._load(message.instance_id)
             if instance is not None:
                 receivers[message.instance_id] = instance
                 self._instances.pass_on(instance, message)
@@ -113,8 +114,15 @@ class OrchestrationDispatcher:
 
     def wake(self, instance_id: str) -> None:
         """Load an instance that has something to do; for the start of the host."""
-        if instance_id not in self._instances and (instance := self._instances.get(instance_id)):
+        if instance_id not in self._instances and (instance := self._load(instance_id)):
             self._schedule(instance)
+
+    def _load(self, instance_id: str) -> LoadedInstance | None:
+        try:
+            return self._instances.get(instance_id)
+        except Exception as error:  # one instance must not keep the others from their messages
+            self._poison.report_defect(instance_id, error)
+            return None
 
     def forget(self, instance_id: str) -> None:
         """The instance has ended or was purged: drop it. If an episode of it runs, that will be discarded."""
@@ -135,6 +143,13 @@ class OrchestrationDispatcher:
         """Queue an episode, now or after a delay, if the messages ask for one."""
         if instance.busy or self._draining:
             return
+        try:
+            self._take_up(instance)
+        except Exception as error:  # as above; what has come is still in its inbox
+            self.forget(instance.instance_id)
+            self._poison.report_defect(instance.instance_id, error)
+
+    def _take_up(self, instance: LoadedInstance) -> None:
         execution = instance.execution
         for _, event in instance.messages[instance.gated :]:
             instance.replay_need = max(instance.replay_need, execution.gate.arrive(event))

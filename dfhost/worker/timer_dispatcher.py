@@ -55,7 +55,15 @@ class TimerDispatcher:
             elif self._next_due <= (at := self._clock.now()):
                 await self._store.fire_timers(at, self._fired)
             else:
-                await self._clock.sleep_until(h.moment(self._next_due).timestamp(), self._wake_up)
+                await self._clock.sleep_until(self._seconds(self._next_due), self._wake_up)
+
+    def _seconds(self, due: str) -> float:
+        try:
+            return h.moment(due).timestamp()
+        except (
+            ValueError
+        ):  # no time, but it has its place among the texts: it must not keep others from firing
+            return self._clock.time() + 1
 
     def _fired(self, timer: DueTimer) -> str:
         return h.timer_fired(self._clock.now(), timer.timer_id, timer.fire_at).text

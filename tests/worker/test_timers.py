@@ -17,6 +17,12 @@ def kinds(history: list[dict[str, Any]]) -> list[str]:
     return [event["EventType"] for event in history]
 
 
+# -- plain ---------------------------------------------------------------------------------------------------
+async def test_a_timer_that_was_due_in_a_year_of_three_digits_fires_at_once() -> None:
+    async with running_host() as host:
+        assert await host.run("sleeps_until_999") == "woke"
+
+
 # -- cancelled -----------------------------------------------------------------------------------------------
 async def test_a_cancelled_timer_that_is_yielded_wakes_the_orchestrator_at_its_time() -> None:
     async with running_host() as host:

@@ -430,3 +430,10 @@ def counter(context: df.DurableEntityContext) -> None:
         raise SystemExit("an entity that wants to go")
     context.set_state(count)
     context.set_result(count)
+
+
+@app.orchestration_trigger(context_name="context")
+def sleeps_until_999(context: Context) -> Orchestrator:
+    """A timer that was due long ago, in a year of three digits."""
+    yield context.create_timer(context.current_utc_datetime.replace(year=999))
+    return "woke"
