@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from dfhost.app.exceptions import describe_exception
-from dfhost.app.functions import App, Function, NotConnected, stored_result
+from dfhost.app.functions import App, NotConnected, stored_result
 from dfhost.app.loader import load_app
 from dfhost.errors import AppError
 from dfhost.management.urls import client_json
-from tests.support.apps import load_written_app, write_app
+from tests.support.apps import function_named, load_written_app, write_app
 from tests.support.recording_log import RecordingLog
 
 # azure-functions tells of its strict mode once a process; here that would be an error in whatever comes first.
@@ -108,7 +108,7 @@ def test_none_is_no_result_at_all(app: App) -> None:
 
 
 def test_an_input_that_is_no_json_arrives_as_it_is(app: App) -> None:
-    echo = app.activities.get("echo")
+    echo = function_named(app.activities, "echo")
     assert echo.call("not json") == '"not json"'
 
 
@@ -198,7 +198,7 @@ def test_outputs_are_told_not_sent(tmp_path: Path) -> None:
             return "done"
         """,
     )
-    sends = load_app(folder, log).activities.get("sends")
+    sends = function_named(load_app(folder, log).activities, "sends")
     assert sends.call('"x"') == '"done"'
     assert log.notes == ["sends: its queue output is not connected here; it would have got sent x."]
 
@@ -300,7 +300,7 @@ def test_client_json_has_the_extensions_shape() -> None:
 
 
 def test_many_threads_may_call_one_function(app: App) -> None:
-    told: Function = app.activities.get("told")  # type: ignore[assignment]
+    told = function_named(app.activities, "told")
     results: list[list[Any]] = []
     threads = [
         threading.Thread(target=lambda: results.append(json.loads(told.call("1") or ""))) for _ in range(16)

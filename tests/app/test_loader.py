@@ -9,7 +9,7 @@ import pytest
 
 from dfhost.app.loader import AppImportFailed, load_app
 from dfhost.errors import AppError
-from tests.support.apps import APPS, HEAD, load_written_app, write_app
+from tests.support.apps import APPS, HEAD, function_named, load_written_app, write_app
 
 # azure-functions tells of its strict mode once a process; here that would be an error in whatever comes first.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
@@ -56,7 +56,7 @@ def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
     assert [each.name for each in app.http_functions] == ["http_start"]
     assert [each.name for each in app.timers] == ["hourly"]
     assert [each.name for each in app.others] == ["on_order"]
-    assert app.get("WORK") is app.activities.get("work") and app.activities.get("work").is_async
+    assert app.get("WORK") is app.activities.get("work") and function_named(app.activities, "work").is_async
     assert app.http_functions[0].trigger["route"] == "start"
 
 
@@ -102,10 +102,10 @@ def test_durable_names_are_overridden_and_compared_without_case(tmp_path: Path) 
         """,
     )
     assert app.activities.names == ["Greet", "Renamed"]
-    assert app.activities.get("gREET").name == "hello"
+    assert function_named(app.activities, "gREET").name == "hello"
     assert app.activities.get("hello") is None and "hello" not in app.activities
-    assert app.orchestrators.get("main").name == "run"
-    assert app.entities.get("CELL").name == "entity"
+    assert function_named(app.orchestrators, "main").name == "run"
+    assert function_named(app.entities, "CELL").name == "entity"
 
 
 def test_blueprints_and_plain_function_apps_load(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_second_app_in_the_same_process_sees_its_own_modules(tmp_path: Path) -
             "@function_app.app.activity_trigger(input_name='x')\n"
             f"def work(x): return {name!r}\n"
         )
-        assert load_app(folder).activities.get("work").call("null") == f'"{name}"'
+        assert function_named(load_app(folder).activities, "work").call("null") == f'"{name}"'
         assert sys.path.count(str(folder)) == 1
     assert str(tmp_path / "one") not in sys.path
 
@@ -147,7 +147,7 @@ def test_packages_beside_the_app_win(tmp_path: Path) -> None:
         @app.activity_trigger(input_name="x")
         def which(x): return name
         """
-    assert load_written_app(tmp_path, body).activities.get("which").call("null") == '"package"'
+    assert function_named(load_written_app(tmp_path, body).activities, "which").call("null") == '"package"'
 
 
 def test_another_script_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from dfhost.engine import history as h
-from dfhost.engine.execution import EngineOptions, Episode, Execution
+from dfhost.engine.episode import Episode
+from dfhost.engine.execution import EngineOptions, Execution
 from dfhost.engine.failures import Failure
 from dfhost.engine.history import Event
 from dfhost.engine.replay_result import ReplayResult
@@ -68,7 +69,7 @@ class Sdk:
 
 def event(recorded: JsonObject, asked: Mapping[str, str] = NOTHING) -> Event:
     """`asked`: the recorded ids of entity requests -> the engine's own."""
-    name = recorded.get("Name")
+    name = str(recorded.get("Name"))
     return h.parse(json.dumps(recorded | ({"Name": asked[name]} if name in asked else {}), **COMPACT))
 
 

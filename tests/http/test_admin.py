@@ -14,7 +14,7 @@ import pytest
 from dfhost.management.responses import ManagementResponse
 from dfhost.management.urls import WEBHOOKS
 from tests.support.app_server import app_server
-from tests.support.apps import APPS, write_app
+from tests.support.apps import APPS, loaded_module, write_app
 from tests.support.recording_log import RecordingLog
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
@@ -63,9 +63,7 @@ async def run_by_hand(host: Host, name: str, body: Any) -> tuple[int, Any]:
 async def test_every_function_but_http_can_be_run(host: Host, name: str, given: Any, seen: Any) -> None:
     assert await run_by_hand(host, name, {"input": given}) == (202, None)
     await host[1].entry("finished", name.lower())
-    import function_app
-
-    assert function_app.SEEN[name.lower()] == seen
+    assert loaded_module().SEEN[name.lower()] == seen
 
 
 async def test_an_output_binding_is_told(host: Host) -> None:

@@ -19,7 +19,7 @@ from dfhost.errors import AppError, HostError, PortInUse
 from dfhost.http.server import Server
 from dfhost.management.responses import ManagementResponse
 from tests.support.app_server import app_server, user_threads
-from tests.support.apps import APPS, write_app
+from tests.support.apps import APPS, loaded_module, write_app
 from tests.support.recording_log import RecordingLog
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
@@ -486,9 +486,7 @@ async def test_stop_lets_calls_end_and_takes_no_new_ones(tmp_path: Path) -> None
         stopping = asyncio.create_task(server.stop(grace=60))
         while (await client("GET", "/api/slow"))[0] != 503:  # until `stop` has had its first turn
             raise AssertionError("a new call was taken")
-        import function_app
-
-        function_app.gate.set()
+        loaded_module().gate.set()
         assert (await call)[2] == b"done"
         await stopping
         with pytest.raises(aiohttp.ClientConnectorError):

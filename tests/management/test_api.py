@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -574,7 +575,7 @@ def test_entities_are_listed_in_pages() -> None:
                 f'"{{\\"k\\": \\"{key}\\"}}"'.encode(),
                 "application/json",
             )
-            until(lambda key=key: api("GET", f"/entities/cell/{key}"), lambda answer: answer.status == 200)
+            until(partial(api, "GET", f"/entities/cell/{key}"), lambda answer: answer.status == 200)
 
         first = api("GET", "/entities?top=2")
         token = first.headers["x-ms-continuation-token"]

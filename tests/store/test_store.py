@@ -83,7 +83,7 @@ class Stored:
         base = len(stored.history) if stored else 0
         consumed = max((letter.seq for letter in stored.inbox), default=0) if stored else 0
         events = [h.orchestrator_started(AT).text]
-        values = {"at": AT, "status": "Running", "base": base, "texts": events} | more
+        values: dict[str, Any] = {"at": AT, "status": "Running", "base": base, "texts": events} | more
         consumed = values.pop("consumed", consumed)
         episode = Episode(instance_id, execution_id, **values)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -623,7 +623,8 @@ async def test_a_commit_waits_for_what_its_news_have_stirred(tmp_path: Path, pat
     await db.start("a")
     await asyncio.gather(*follow_ups)
     assert db.store.commits == before + 1
-    assert db.store.row("a").status == "Running"
+    row = db.store.row("a")
+    assert row and row.status == "Running"
     db.store.close()
 
 

@@ -252,9 +252,7 @@ async def test_an_event_for_what_is_held_back_is_kept_and_the_console_says_so_on
     async with running_host() as host:
         instances = [await host.start("window_and_event") for _ in range(3)]
         for instance in instances:
-            await eventually(
-                lambda instance=instance: host.explain(instance), lambda told: bool(told["heldBack"])
-            )
+            await host.until_explained(instance, lambda explained: explained["heldBack"])
             await host.send(instance, "raiseEvent/go", "early")
         gates.open("slow")
         for instance in instances:
@@ -310,7 +308,7 @@ async def test_generations_follow_each_other_and_forget(gates: ModuleType) -> No
     async with running_host() as host:
         instance = await host.start("rolls", {"at": 1, "until": 30})
         for number in range(1, 30):
-            await host.until(instance, lambda told, number=number: told["customStatus"] == number)
+            await host.until_custom_status(instance, number)
             await host.send(instance, "raiseEvent/next", number)
         assert await host.output(instance) == 30
         assert kinds(await host.history(instance)) == ["ExecutionStarted", "ExecutionCompleted"]

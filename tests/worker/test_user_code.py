@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -119,7 +120,7 @@ async def test_an_activity_that_failed_is_told_of_as_that() -> None:
 
 async def test_an_entity_that_wants_to_go_fails_its_operation_and_goes_on() -> None:
     async with running_host() as host:
-        asked = {"entity": "counter", "key": "x", "operation": "leave"}
+        asked: dict[str, Any] = {"entity": "counter", "key": "x", "operation": "leave"}
         assert "an entity that wants to go" in await host.run("calls_entity", asked)
         asked = {"entity": "counter", "key": "x", "operation": "add", "input": 5}
         assert await host.run("calls_entity", asked) == 5

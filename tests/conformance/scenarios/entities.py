@@ -65,7 +65,7 @@ script(
 )
 script("entity_only_read", "f", *calls(("get",), ("who",)))
 script("entity_name_case", "i", *calls(("set", 3), ("who",)), entity="CELL")
-STATES = (
+STATES: tuple[Any, ...] = (
     *("text", "", 0, 1.5, True, False, None, [], [1], {}, {"a": 1}, "7"),
     *("2024-05-06T07:08:09.1200000Z", "ü"),
 )

@@ -46,7 +46,7 @@ async def roll_types(scene: Scene) -> Any:
     async def one(value: Any) -> Any:
         return json.dumps(value), await scene.outcome(await scene.begin("roll_types", {"roll": value}))
 
-    values = (None, 0, "", "text", "7", True, [], [1], {"a": 1}, "ü")
+    values: tuple[Any, ...] = (None, 0, "", "text", "7", True, [], [1], {"a": 1}, "ü")
     return dict(await asyncio.gather(*(one(value) for value in values)))
 
 
