@@ -186,7 +186,7 @@ def test_a_clients_task_hub_may_be_a_setting(tmp_path: Path, monkeypatch: pytest
     assert named == [("MyHub", "Other")]
 
 
-def test_outputs_are_told_not_sent(tmp_path: Path) -> None:
+def test_outputs_are_logged_not_sent(tmp_path: Path) -> None:
     log = RecordingLog()
     folder = write_app(
         tmp_path,
@@ -231,14 +231,14 @@ def failing(app: App, source: str) -> Any:
         ("raise ValueError('two\\nlines')", "ValueError: two\nlines"),
     ],
 )
-def test_failures_say_what_the_worker_would_say(app: App, source: str, text: str) -> None:
+def test_failures_are_described_as_the_worker_describes_them(app: App, source: str, text: str) -> None:
     failure = failing(app, source)
     assert failure.text == text
     assert failure.type_name == source.split("raise ")[-1].split("(")[0].split(" ")[0].strip()
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="ExceptionGroup came with Python 3.11")
-def test_an_exception_group_is_told_in_one_line(app: App) -> None:
+def test_an_exception_group_is_described_in_one_line(app: App) -> None:
     failure = failing(app, "raise ExceptionGroup('several', [ValueError('a'), KeyError('b')])")
     assert failure.text == "ExceptionGroup: several (2 sub-exceptions)"
 
@@ -259,7 +259,7 @@ def test_the_stack_begins_in_the_users_code(app: App) -> None:
         ("threading.current_thread", "(<function current_thread at "),
     ],
 )
-def test_results_that_are_no_json_fail_like_the_workers(app: App, expression: str, shown: str) -> None:
+def test_results_that_are_no_json_fail_as_in_the_worker(app: App, expression: str, shown: str) -> None:
     with pytest.raises(ValueError, match="activity trigger output must be json serializable") as caught:
         call(app, "evaluate", expression)
     assert shown in describe_exception(caught.value).text

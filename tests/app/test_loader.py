@@ -60,7 +60,7 @@ def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
     assert app.http_functions[0].trigger["route"] == "start"
 
 
-def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+def test_functions_and_triggers_that_are_left_out_are_noted(tmp_path: Path) -> None:
     assert load_app(APPS / "triggers").notes[0].startswith("Not polled here: on_queue (queueTrigger), ")
     assert load_app(APPS / "http").notes == [
         "Outputs that are shown here, not sent: queued (queue).",
@@ -370,7 +370,7 @@ def test_a_syntax_error_shows_its_line(tmp_path: Path) -> None:
     assert "SyntaxError" in traceback
 
 
-def test_an_app_that_exits_does_not_take_the_host_along(tmp_path: Path) -> None:
+def test_an_app_that_exits_does_not_end_the_host(tmp_path: Path) -> None:
     assert "SystemExit: 3" in broken(tmp_path, "import sys\nsys.exit(3)\n").traceback
 
 

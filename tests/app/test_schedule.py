@@ -79,7 +79,7 @@ def test_a_time_zone_moves_with_its_summer_time() -> None:
         ("00:00:00", "the interval is zero"),
     ],
 )
-def test_what_is_no_schedule(expression: str, problem: str | None) -> None:
+def test_an_invalid_schedule(expression: str, problem: str | None) -> None:
     if problem is None:
         assert callable(parse_schedule(expression))
         return
@@ -186,7 +186,7 @@ async def test_an_early_wake_up_is_no_occurrence(tmp_path: Path) -> None:
     assert len(ran) == 1
 
 
-async def test_a_machine_that_slept_is_told_so(tmp_path: Path) -> None:
+async def test_an_occurrence_missed_during_sleep_is_past_due(tmp_path: Path) -> None:
     async def script(clock: Clock, log: RecordingLog) -> None:
         await clock.move(minutes=330)
         await log.entry("finished", "tick", "timer")
@@ -223,7 +223,7 @@ async def test_a_timer_that_fails_runs_again(tmp_path: Path) -> None:
         await timers.stop()
 
 
-async def test_a_bad_schedule_is_told_and_the_others_run(
+async def test_a_bad_schedule_is_noted_and_the_others_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WEBSITE_TIME_ZONE", "Nowhere/Else")

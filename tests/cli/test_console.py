@@ -43,7 +43,7 @@ def lines(stream: io.StringIO) -> list[str]:
     return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in stream.getvalue().splitlines()]
 
 
-def test_what_is_said_before_the_end_is_written() -> None:
+def test_lines_written_before_the_end_are_printed() -> None:
     stream = io.StringIO()
     with console(stream) as opened:
         opened.write("Functions:\n")
@@ -75,7 +75,7 @@ def test_a_line_does_not_wait_for_the_next() -> None:
             stream.written.clear()
 
 
-def test_a_folded_burst_is_told_without_anything_further_happening() -> None:
+def test_a_folded_burst_is_printed_without_a_further_event() -> None:
     stream = Heard()
     with console(stream) as opened:
         for _ in range(100):
@@ -105,7 +105,7 @@ def test_nothing_is_lost_between_many_threads() -> None:
         assert own == sorted(own)
 
 
-def test_a_reader_who_has_gone_stops_nobody() -> None:
+def test_a_closed_pipe_stops_no_writer() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as stream, Console(stream, style=Style(colour=False)) as opened:
@@ -124,7 +124,7 @@ def test_characters_the_stream_does_not_have_are_escaped() -> None:
 
 
 # -- user code -----------------------------------------------------------------------------------------------
-def test_log_records_are_told_with_level_and_logger() -> None:
+def test_log_records_are_printed_with_level_and_logger() -> None:
     stream = io.StringIO()
     with console(stream, logging.INFO):
         logging.info("items: %d", 5)
@@ -133,7 +133,7 @@ def test_log_records_are_told_with_level_and_logger() -> None:
     assert lines(stream) == ["info      items: 5", "warning   shop.orders: late"]
 
 
-def test_a_records_exception_is_told() -> None:
+def test_a_records_exception_is_printed() -> None:
     stream = io.StringIO()
     with console(stream, logging.INFO):
         try:
@@ -145,7 +145,7 @@ def test_a_records_exception_is_told() -> None:
     assert told[-1].strip() == "KeyError: 'x'"
 
 
-def test_a_record_that_cannot_be_formatted_is_told_and_harms_nobody() -> None:
+def test_a_record_that_cannot_be_formatted_is_printed_unformatted() -> None:
     stream = io.StringIO()
     with console(stream, logging.INFO):
         record = logging.LogRecord("shop", logging.INFO, __file__, 1, "%d", ("x",), None)
@@ -245,7 +245,7 @@ def test_the_streams_and_the_root_logger_are_given_back() -> None:
         ({"host.aggregator": 10, "function.price": 10}, logging.INFO),
     ],
 )
-def test_the_level_of_user_logs_is_host_jsons(levels: dict[str, int], level: int) -> None:
+def test_the_level_of_user_logs_comes_from_host_json(levels: dict[str, int], level: int) -> None:
     assert app_log_level(levels) == level
     assert app_log_level(levels, verbose=True) == logging.DEBUG
     assert app_log_level(levels, quiet=True) >= logging.WARNING

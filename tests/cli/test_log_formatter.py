@@ -94,7 +94,7 @@ def test_functions_are_folded_each_by_itself() -> None:
     assert len(scene.finished("calm")) == 1
 
 
-def test_what_still_runs_is_told_with_the_summary() -> None:
+def test_running_calls_are_printed_with_the_summary() -> None:
     scene = Scene()
     for _ in range(50):
         scene.started()
@@ -109,7 +109,7 @@ def test_waiting_orchestrations_do_not_run() -> None:
     assert scene.teller.running() == {"price": 1}
 
 
-def test_the_end_of_an_orchestration_stands_below_what_led_to_it() -> None:
+def test_the_end_of_an_orchestration_is_printed_below_what_led_to_it() -> None:
     scene = Scene()
     for _ in range(100):
         scene.finished()
@@ -117,7 +117,7 @@ def test_the_end_of_an_orchestration_stands_below_what_led_to_it() -> None:
     assert lines == ["          price  90 more finished", "finished  all  250 ms    i1"]
 
 
-def test_a_failure_is_told_with_the_users_traceback() -> None:
+def test_a_failure_is_printed_with_the_users_traceback() -> None:
     scene = Scene()
     assert scene.failed("ValueError: no price for 1") == [
         "failed    price  250 ms    i1",
@@ -127,7 +127,7 @@ def test_a_failure_is_told_with_the_users_traceback() -> None:
     ]
 
 
-def test_the_same_traceback_is_told_once_and_the_texts_of_the_first_few() -> None:
+def test_the_same_traceback_is_printed_once_and_the_texts_of_the_first_few() -> None:
     scene = Scene()
     lines = [scene.failed(f"ValueError: no price for {n}") for n in range(100)]
     assert [len(each) for each in lines[:FAILURES_SHOWN]] == [4, 2, 2]
@@ -147,7 +147,7 @@ def test_other_failures_are_not_lost_in_the_burst_of_one() -> None:
     assert scene.failed("ValueError: 1", function="cost")
 
 
-def test_kinds_of_folded_failures_are_told_apart() -> None:
+def test_kinds_of_folded_failures_are_counted_apart() -> None:
     scene = Scene()
     for n in range(10):
         scene.failed(f"ValueError: {n}")
@@ -157,7 +157,7 @@ def test_kinds_of_folded_failures_are_told_apart() -> None:
     assert summary == "failed    price  14 more failed; 7 times ValueError: 9; 7 times KeyError: 9"
 
 
-def test_a_failure_is_told_in_full_again_after_the_burst() -> None:
+def test_a_failure_is_printed_in_full_again_after_the_burst() -> None:
     scene = Scene()
     for _ in range(100):
         scene.failed("ValueError: 1")
@@ -165,7 +165,7 @@ def test_a_failure_is_told_in_full_again_after_the_burst() -> None:
     assert len(scene.failed("ValueError: 1")[-4:]) == 4
 
 
-def test_an_orchestrations_failure_is_told_in_words() -> None:
+def test_an_orchestrations_failure_is_printed_in_words() -> None:
     scene = Scene()
     exception = '{"$type":"System.Exception, System.Private.CoreLib","InnerException":null}'
     error = f"Orchestrator function 'all' failed: Activity function 'price' failed:  ValueError: no \n {exception}"
@@ -173,14 +173,14 @@ def test_an_orchestrations_failure_is_told_in_words() -> None:
     assert lines == ["failed    all  250 ms    i1", "                        price: ValueError: no"]
 
 
-def test_quiet_tells_failures_and_words_only() -> None:
+def test_quiet_prints_failures_and_messages_only() -> None:
     scene = Scene(calls=False)
     assert scene.started() + scene.finished() == []
     assert scene.failed("ValueError: 1")
     assert scene._lines(Message(scene.now, "note", "careful")) == ["note      careful"]
 
 
-def test_verbose_tells_every_call() -> None:
+def test_verbose_formats_every_call() -> None:
     scene = Scene(fold=False)
     assert sum(len(scene.started()) + len(scene.finished()) for _ in range(500)) == 1000
     assert all(scene.failed("ValueError: 1") for _ in range(50))

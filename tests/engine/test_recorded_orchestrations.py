@@ -111,7 +111,7 @@ def test_an_episode_adds_the_recorded_events(tape: Path) -> None:
 
 
 @each_tape
-def test_going_on_is_the_same_as_starting_over(tape: Path) -> None:
+def test_an_incremental_replay_equals_one_from_the_start(tape: Path) -> None:
     """One execution taken through all invocations, on its own events: triggers as recorded, times and GUIDs aside.
 
     Into the next generation too. Where a rewind has changed the past, the execution is built again from it.
@@ -141,7 +141,7 @@ def requests(events: list[JsonObject]) -> list[str]:
 
 
 @each_tape
-def test_timers_fire_when_the_extension_has_them_fire(tape: Path) -> None:
+def test_timers_fire_at_the_recorded_times(tape: Path) -> None:
     for invocation in invocations(tape):
         if invocation.came_of_it is None:
             continue
@@ -156,7 +156,7 @@ def fire_times(events: list[JsonObject]) -> dict[int, Any]:
 
 
 @pytest.mark.parametrize("name", ["basics/nondeterministic", "corners/nondeterministic_name"])
-def test_other_code_fails_in_the_extensions_words(name: str) -> None:
+def test_changed_code_fails_with_the_extensions_sentence(name: str) -> None:
     (tape,) = [path for path in ORCHESTRATIONS if f"{path.parent.name}/{path.stem}" == name]
     last = invocations(tape)[-1]
     made, _ = episode(Execution([event(recorded) for recorded in last.past]), last)

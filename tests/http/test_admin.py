@@ -66,7 +66,7 @@ async def test_every_function_but_http_can_be_run(host: Host, name: str, given: 
     assert loaded_module().SEEN[name.lower()] == seen
 
 
-async def test_an_output_binding_is_told(host: Host) -> None:
+async def test_an_output_binding_is_noted(host: Host) -> None:
     await run_by_hand(host, "forwards", {"input": "order"})
     assert (await host[1].entry("note"))[1] == (
         "forwards: its queue output is not connected here; it would have got order again."
@@ -83,7 +83,7 @@ async def test_an_output_binding_is_told(host: Host) -> None:
         ),
     ],
 )
-async def test_a_failure_is_told(host: Host, name: str, error: str) -> None:
+async def test_a_failure_is_logged(host: Host, name: str, error: str) -> None:
     assert (await run_by_hand(host, name, {"input": "bad"}))[0] == 202
     assert (await host[1].entry("failed", name, "queueTrigger"))[3] == error
 
@@ -102,7 +102,7 @@ async def test_a_failure_is_told(host: Host, name: str, error: str) -> None:
         ("main", {"input": ""}, 400, "there is no task hub here"),
     ],
 )
-async def test_what_cannot_be_run(
+async def test_functions_that_cannot_be_run_by_hand(
     host: Host, name: str, body: Any, status: int, sentence: str | None
 ) -> None:
     found, answer = await run_by_hand(host, name, body)

@@ -203,7 +203,7 @@ def test_methods_are_part_of_the_route() -> None:
     assert routes.shadowed() == []
 
 
-def test_equal_routes_are_told() -> None:
+def test_equal_routes_are_reported() -> None:
     routes = table("", ("a", "x/{n:int}", ""), ("b", "x/{m:int}", "GET"), ("c", "{*all}", ""))
     assert [(a.name, b.name) for a, b in routes.shadowed()] == [("b", "a")]
 

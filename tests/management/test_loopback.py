@@ -117,7 +117,7 @@ TRACES = st.none() | st.text("0123456789abcdef-", max_size=55)
 @example("get", ["..", "..", "api"], "taskHub=x&taskHub=y", None, None, None, ManagementResponse(200))
 @example("delete", ["instances", "x" * 2_000], None, None, None, "1", ManagementResponse(404))
 @example("get", ["instances", "x" * 20_000], None, None, None, None, ManagementResponse(200))
-def test_both_ways_say_the_same(
+def test_loopback_and_http_give_the_same_answers(
     twin: Twin,
     verb: str,
     places: list[str],
@@ -182,7 +182,7 @@ def test_a_session_that_was_closed_is_replaced(twin: Twin) -> None:
             twin.run(close_client_session())
 
 
-def test_who_no_longer_waits_stops_nothing(twin: Twin) -> None:
+def test_a_cancelled_caller_disturbs_nothing(twin: Twin) -> None:
     async def scenario() -> None:
         entered, go_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -209,7 +209,7 @@ def test_who_no_longer_waits_stops_nothing(twin: Twin) -> None:
     twin.run(scenario())
 
 
-def test_what_the_mount_raises_reaches_the_caller(twin: Twin) -> None:
+def test_an_exception_of_the_mount_reaches_the_caller(twin: Twin) -> None:
     async def broken(*_: Any) -> ManagementResponse:
         raise ArithmeticError("broken")
 
@@ -223,7 +223,7 @@ def test_what_the_mount_raises_reaches_the_caller(twin: Twin) -> None:
         stand_aside()
 
 
-def test_who_waits_when_the_host_leaves_hears_that_it_has_gone(twin: Twin) -> None:
+def test_callers_that_wait_when_the_host_stops_get_an_error(twin: Twin) -> None:
     async def scenario() -> None:
         entered = asyncio.Event()
         fronts: list[LoopbackSession] = []
@@ -252,7 +252,7 @@ def test_who_waits_when_the_host_leaves_hears_that_it_has_gone(twin: Twin) -> No
     twin.run(scenario())
 
 
-def test_a_host_whose_loop_has_ended_is_as_one_that_has_gone(twin: Twin) -> None:
+def test_a_host_whose_loop_has_ended_counts_as_stopped(twin: Twin) -> None:
     home = asyncio.new_event_loop()
     home.close()
     stand_aside = stand_before_client_session(
@@ -265,7 +265,7 @@ def test_a_host_whose_loop_has_ended_is_as_one_that_has_gone(twin: Twin) -> None
         stand_aside()
 
 
-async def test_a_users_loop_that_was_ended_is_an_error_for_who_would_use_it() -> None:
+async def test_an_ended_user_loop_is_an_error_for_its_callers() -> None:
     with user_threads() as threads:
 
         async def leave() -> None:
@@ -295,7 +295,7 @@ def test_the_callers_context_variables_stay_with_the_caller(twin: Twin) -> None:
         stand_aside()
 
 
-def test_hosts_of_one_process_leave_in_any_order(twin: Twin) -> None:
+def test_hosts_of_one_process_stop_in_any_order(twin: Twin) -> None:
     before = http_utils._get_session
     bases = [f"http://127.0.0.1:9/{name}/" for name in ("first", "second")]
     twin.answer = ManagementResponse(200, {}, b"true")
@@ -321,7 +321,7 @@ def test_hosts_of_one_process_leave_in_any_order(twin: Twin) -> None:
 
 
 @pytest.mark.parametrize("missing", [False, True])
-def test_an_sdk_that_wants_more_than_that_keeps_its_session(
+def test_an_sdk_that_uses_more_of_the_session_keeps_it(
     monkeypatch: pytest.MonkeyPatch, missing: bool
 ) -> None:
     async def get_async_request(url: str) -> Any:

@@ -119,7 +119,7 @@ def test_each_foreign_package_has_its_corner(package: str) -> None:
     assert wrong == set()
 
 
-def test_nothing_comes_from_packages_that_nobody_named() -> None:
+def test_only_declared_packages_are_imported() -> None:
     known = {*sys.stdlib_module_names, *ONLY_IN, "dfhost", "fan_out"}
     assert {each.of.split(".")[0] for each in IMPORTS} - known == set()
 

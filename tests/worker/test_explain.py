@@ -58,7 +58,7 @@ async def test_an_activity_that_runs(gates: ModuleType) -> None:
         assert told["sentence"] == "It waits for activity stop (running)."
 
 
-async def test_activities_that_wait_for_their_turn(gates: ModuleType) -> None:
+async def test_activities_that_wait_for_a_free_place(gates: ModuleType) -> None:
     async with running_host(max_activities=1) as host:
         instance = await host.start("fan", {"activity": "stop", "inputs": ["work"] * 3})
         await gates.arrivals("work")
@@ -121,7 +121,7 @@ async def test_a_sub_orchestration() -> None:
         assert only(told, "explanation")["sentence"] == "It waits for event go."
 
 
-async def test_what_holds_up_a_child_of_a_child() -> None:
+async def test_what_a_child_of_a_child_waits_for() -> None:
     async with running_host() as host:
         asked = {"child": "waits", "id": "leaf", "input": ["go"]}
         instance = await host.start("parent", {"child": "parent", "id": "middle", "input": asked})
@@ -140,7 +140,7 @@ async def test_what_holds_up_a_child_of_a_child() -> None:
         assert only(middle, "explanation")["sentence"] == "It waits for event go."
 
 
-async def test_an_entity_and_what_the_entity_has_to_do(gates: ModuleType) -> None:
+async def test_an_entity_and_its_queued_operations(gates: ModuleType) -> None:
     async with running_host() as host:
         asked = {"entity": "counter", "key": "x", "operation": "stop", "input": "door"}
         instance = await host.start("calls_entity", asked)
@@ -189,7 +189,7 @@ async def test_an_http_call() -> None:
 
 
 # -- several at once -----------------------------------------------------------------------------------------
-async def test_whichever_comes_first(gates: ModuleType) -> None:
+async def test_whichever_task_ends_first(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("one_of", "work")
         await gates.arrivals("work")
@@ -197,7 +197,7 @@ async def test_whichever_comes_first(gates: ModuleType) -> None:
         assert told["sentence"] == "It waits for the first of activity stop (running), event go."
 
 
-async def test_what_is_left_open_beside_what_is_awaited_and_a_cancelled_timer_is_not() -> None:
+async def test_open_tasks_that_are_not_awaited_are_listed_and_cancelled_timers_are_not() -> None:
     async with running_host() as host:
         instance = await host.start("sleeps_or_hears")
         told = await explained(host, instance, lambda told: len(told["waitsFor"]) == 2)
@@ -208,7 +208,7 @@ async def test_what_is_left_open_beside_what_is_awaited_and_a_cancelled_timer_is
         assert told["sentence"] == "It waits for event end."
 
 
-async def test_code_that_has_ended_with_something_left_open() -> None:
+async def test_code_that_has_returned_with_tasks_left_open() -> None:
     async with running_host() as host:
         instance = await host.start("leaves_open")
         told = await explained(host, instance, lambda told: "has ended" in told["sentence"])
@@ -218,7 +218,7 @@ async def test_code_that_has_ended_with_something_left_open() -> None:
         assert only(told, "awaited") is True
 
 
-async def test_what_is_held_back_and_behind_what(gates: ModuleType) -> None:
+async def test_held_back_actions_and_what_holds_them_back(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("window_and_event")
         told = await explained(host, instance, lambda told: told["heldBack"])
@@ -235,7 +235,7 @@ async def test_what_is_held_back_and_behind_what(gates: ModuleType) -> None:
         )
 
 
-async def test_an_event_that_nothing_waits_for_as_when_its_name_is_misspelt() -> None:
+async def test_an_event_that_nothing_waits_for() -> None:
     async with running_host() as host:
         instance = await host.start("waits", ["Approval"])
         await host.send(instance, "raiseEvent/Aproval", 1)
@@ -246,7 +246,7 @@ async def test_an_event_that_nothing_waits_for_as_when_its_name_is_misspelt() ->
         )
 
 
-async def test_an_event_whose_name_differs_in_case_which_the_sdk_does_not_take() -> None:
+async def test_an_event_whose_name_differs_in_case() -> None:
     async with running_host() as host:
         instance = await host.start("waits", ["Approval"])
         await host.until_waiting(instance, "event")
@@ -263,7 +263,7 @@ async def test_an_event_whose_name_differs_in_case_which_the_sdk_does_not_take()
 
 
 # -- states --------------------------------------------------------------------------------------------------
-async def test_suspended() -> None:
+async def test_a_suspended_instance() -> None:
     async with running_host() as host:
         instance = await host.start("waits", ["go"])
         await host.send(instance, "suspend", reason="lunch")
@@ -273,7 +273,7 @@ async def test_suspended() -> None:
         )
 
 
-async def test_ended() -> None:
+async def test_an_ended_instance() -> None:
     async with running_host() as host:
         done = await host.start("waits", [])
         await host.output(done)
@@ -290,7 +290,7 @@ async def test_ended() -> None:
         assert (await host.request("GET", "instances/nobody", explain="true"))[0] == 404
 
 
-async def test_code_that_runs_and_code_that_waits_for_its_turn(gates: ModuleType) -> None:
+async def test_code_that_runs_and_code_that_waits_for_a_free_place(gates: ModuleType) -> None:
     async with running_host(max_orchestrators=1) as host:
         first = await host.start("pauses")
         await gates.arrivals("episode")
@@ -307,7 +307,7 @@ async def test_code_that_runs_and_code_that_waits_for_its_turn(gates: ModuleType
         )
 
 
-async def test_events_that_have_come_while_others_are_awaited_with_them() -> None:
+async def test_events_that_have_arrived_while_others_are_awaited_with_them() -> None:
     async with running_host() as host:
         instance = await host.start("waits_for_both")
         told = await explained(host, instance)
@@ -321,7 +321,7 @@ async def test_events_that_have_come_while_others_are_awaited_with_them() -> Non
 
 # -- what is not in memory -----------------------------------------------------------------------------------
 @pytest.mark.parametrize("evicted", [False, True])
-async def test_after_a_restart_and_for_what_was_put_aside_all_is_told_as_before(
+async def test_after_a_restart_and_after_eviction_the_explanation_is_the_same(
     gates: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evicted: bool
 ) -> None:
     file = tmp_path / "hub.db"
@@ -355,9 +355,7 @@ async def test_after_a_restart_and_for_what_was_put_aside_all_is_told_as_before(
         assert await host.output(ids[0]) == ["yes"]
 
 
-async def test_asking_does_not_run_the_code_as_if_for_the_first_time(
-    gates: ModuleType, tmp_path: Path
-) -> None:
+async def test_explaining_replays_the_code_with_is_replaying_set(gates: ModuleType, tmp_path: Path) -> None:
     file = tmp_path / "hub.db"
     async with running_host(database=file) as host:
         instance = await host.start("remarks")
@@ -370,7 +368,7 @@ async def test_asking_does_not_run_the_code_as_if_for_the_first_time(
         assert len(gates.arrived("remark")) == 2
 
 
-async def test_an_orchestrator_that_is_no_more(tmp_path: Path) -> None:
+async def test_an_orchestrator_that_no_longer_exists(tmp_path: Path) -> None:
     file = tmp_path / "hub.db"
     async with running_host(database=file) as host:
         instance = await host.start("sleeps", 3600)

@@ -62,7 +62,7 @@ async def one_commit(host: RunningHost) -> AsyncIterator[Group]:
         await group.commit()
 
 
-async def test_ended_and_started_again(gates: ModuleType, tmp_path: Path) -> None:
+async def test_an_end_and_a_new_start(gates: ModuleType, tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         await host.start("ends", "old", "x")
         await gates.arrivals("ending")
@@ -80,7 +80,7 @@ async def test_ended_and_started_again(gates: ModuleType, tmp_path: Path) -> Non
         await host.fence()
 
 
-async def test_begun_and_terminated(gates: ModuleType, tmp_path: Path) -> None:
+async def test_a_scheduled_activity_and_a_terminate(gates: ModuleType, tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         await host.start("pauses", "in", "x")
         await gates.arrivals("episode")
@@ -94,7 +94,7 @@ async def test_begun_and_terminated(gates: ModuleType, tmp_path: Path) -> None:
         assert host.log.notes == []
 
 
-async def test_continued_and_terminated_and_started_again(gates: ModuleType, tmp_path: Path) -> None:
+async def test_a_continue_as_new_a_terminate_and_a_new_start(gates: ModuleType, tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         await host.start("rolls_on", 1, "x")
         await gates.arrivals("rolling")
@@ -108,7 +108,7 @@ async def test_continued_and_terminated_and_started_again(gates: ModuleType, tmp
         assert gates.arrived("rolling") == [1, 5]
 
 
-async def test_a_child_begun_and_terminated_and_its_parent_told(gates: ModuleType, tmp_path: Path) -> None:
+async def test_a_child_started_and_terminated(gates: ModuleType, tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         parent = await host.start("parent_in_pause", "child")
         await gates.arrivals("parent")
@@ -120,7 +120,7 @@ async def test_a_child_begun_and_terminated_and_its_parent_told(gates: ModuleTyp
         assert (await host.status("child"))["runtimeStatus"] == "Terminated"
 
 
-async def test_started_and_told_and_suspended(tmp_path: Path) -> None:
+async def test_a_start_its_events_and_a_suspend(tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         async with one_commit(host) as group:
             await group.add(host.start("waits", ["a", "b"], "x"))

@@ -78,7 +78,7 @@ async def test_blocked_threads_stall_neither_clients_nor_replays(
         assert await host.output(blocked) == ["now", "after"]
 
 
-async def test_what_comes_later_does_not_queue_behind_what_blocks(gates: ModuleType) -> None:
+async def test_later_work_does_not_queue_behind_blocked_activities(gates: ModuleType) -> None:
     async with running_host(max_activities=4) as host:
         blocked = [await host.start("fan", {"activity": "stop", "inputs": [n]}) for n in ("a", "b", "c")]
         await gates.arrivals("c")

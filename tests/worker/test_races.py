@@ -22,7 +22,7 @@ def kinds(history: list[dict[str, Any]]) -> list[str]:
 
 
 # -- during an episode ---------------------------------------------------------------------------------------
-async def test_what_arrives_during_an_episode_is_in_the_next(gates: ModuleType) -> None:
+async def test_events_that_arrive_during_an_episode_are_in_the_next(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("pauses", "in")
         await gates.arrivals("episode")
@@ -39,7 +39,9 @@ async def test_what_arrives_during_an_episode_is_in_the_next(gates: ModuleType) 
         assert gates.most("episode") == 1, "one episode of an instance at a time"
 
 
-async def test_a_timer_that_fires_while_its_generation_ends_is_not_the_next_ones(gates: ModuleType) -> None:
+async def test_a_timer_that_fires_while_its_generation_ends_is_not_for_the_next_one(
+    gates: ModuleType,
+) -> None:
     async with running_host() as host:
         instance = await host.start("renews")
         await host.send(instance, "raiseEvent/go", 1)
@@ -52,7 +54,7 @@ async def test_a_timer_that_fires_while_its_generation_ends_is_not_the_next_ones
         assert await host.output(instance) == "event"
 
 
-async def test_terminated_during_an_episode_nothing_of_it_happens(gates: ModuleType) -> None:
+async def test_an_episode_of_a_terminated_instance_is_discarded(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("pauses")
         await gates.arrivals("episode")
@@ -65,7 +67,7 @@ async def test_terminated_during_an_episode_nothing_of_it_happens(gates: ModuleT
         assert gates.arrived("work") == []
 
 
-async def test_replaced_during_an_episode_only_the_new_one_goes_on(gates: ModuleType) -> None:
+async def test_an_episode_of_a_replaced_instance_is_discarded(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.start("pauses", "old", "x")
         await gates.arrivals("episode")
@@ -78,7 +80,7 @@ async def test_replaced_during_an_episode_only_the_new_one_goes_on(gates: Module
         assert len(gates.arrived("work")) == 1
 
 
-async def test_purged_during_an_episode_nothing_is_left(gates: ModuleType) -> None:
+async def test_an_episode_of_a_purged_instance_is_discarded(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("pauses")
         await gates.arrivals("episode")
@@ -91,7 +93,7 @@ async def test_purged_during_an_episode_nothing_is_left(gates: ModuleType) -> No
 
 
 # -- during an activity --------------------------------------------------------------------------------------
-async def test_terminated_during_an_activity_its_result_leaves_no_trace(gates: ModuleType) -> None:
+async def test_a_result_for_a_terminated_instance_is_dropped(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("fan", {"activity": "stop", "inputs": ["work"]})
         await gates.arrivals("work")
@@ -103,7 +105,7 @@ async def test_terminated_during_an_activity_its_result_leaves_no_trace(gates: M
         assert await host.history(instance) == before
 
 
-async def test_the_result_of_an_old_instance_is_nothing_to_the_new_one_of_its_id(gates: ModuleType) -> None:
+async def test_a_result_for_a_replaced_instance_is_dropped(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.start("steps", [["stop", "old"]], "x")
         await gates.arrivals("old")
@@ -117,7 +119,7 @@ async def test_the_result_of_an_old_instance_is_nothing_to_the_new_one_of_its_id
         assert await host.output("x") == ["new"]
 
 
-async def test_queued_activities_of_what_was_terminated_are_not_begun(gates: ModuleType) -> None:
+async def test_queued_activities_of_a_terminated_instance_are_not_started(gates: ModuleType) -> None:
     async with running_host(max_activities=1) as host:
         first = await host.start("fan", {"activity": "stop", "inputs": ["first"]})
         await gates.arrivals("first")
@@ -130,7 +132,7 @@ async def test_queued_activities_of_what_was_terminated_are_not_begun(gates: Mod
         assert gates.arrived("queued") == []
 
 
-async def test_purged_during_an_activity_the_id_is_free_again(gates: ModuleType) -> None:
+async def test_the_id_of_an_instance_purged_during_an_activity_is_free_again(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.start("fan", {"activity": "stop", "inputs": ["old"]}, "x")
         await gates.arrivals("old")
@@ -143,7 +145,7 @@ async def test_purged_during_an_activity_the_id_is_free_again(gates: ModuleType)
         assert await host.output("x") == [1, 2]
 
 
-async def test_an_entity_purged_during_its_operation_begins_anew(gates: ModuleType) -> None:
+async def test_an_entity_purged_during_its_operation_starts_anew(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.signal("counter", "x", "add", 100)
         await host.signal("counter", "x", "stop", "door")
@@ -161,7 +163,7 @@ async def test_an_entity_purged_during_its_operation_begins_anew(gates: ModuleTy
 
 
 # -- one id, several instances -------------------------------------------------------------------------------
-async def test_an_ended_instance_is_replaced_and_a_living_one_is_not(gates: ModuleType) -> None:
+async def test_an_ended_instance_is_replaced_and_a_running_one_is_not(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.start("fan", {"activity": "echo", "inputs": [1]}, "x")
         await host.output("x")
@@ -174,7 +176,7 @@ async def test_an_ended_instance_is_replaced_and_a_living_one_is_not(gates: Modu
         assert "TaskCompleted" not in kinds(await host.history("x"))
 
 
-async def test_any_state_overridable_replaces_a_living_instance(gates: ModuleType) -> None:
+async def test_any_state_overridable_replaces_a_running_instance(gates: ModuleType) -> None:
     async with running_host(any_state_overridable=True) as host:
         await host.start("steps", [["stop", "old"]], "x")
         await gates.arrivals("old")
@@ -186,7 +188,7 @@ async def test_any_state_overridable_replaces_a_living_instance(gates: ModuleTyp
         assert await host.output("x") == ["new"]
 
 
-async def test_a_child_whose_id_lives_is_refused_as_a_failure_of_its_call(gates: ModuleType) -> None:
+async def test_a_child_whose_id_is_taken_is_refused_as_a_failure_of_its_call(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.start("waits", ["go"], "taken")
         said = await host.run("parent", {"child": "fan", "id": "taken"})
@@ -217,7 +219,7 @@ async def test_a_terminated_child_fails_its_call(gates: ModuleType) -> None:
         assert await host.output(parent) == "failed: no more \n None"
 
 
-async def test_a_child_that_outlives_its_parents_instance_tells_no_other(gates: ModuleType) -> None:
+async def test_a_child_of_a_replaced_parent_sends_its_result_to_nobody(gates: ModuleType) -> None:
     async with running_host() as host:
         asked = {"child": "waits", "id": "child", "input": ["go"]}
         await host.start("parent", asked, "x")
@@ -248,7 +250,7 @@ async def test_many_events_at_once_all_arrive() -> None:
         assert sorted(await host.output(instance)) == list(range(60))
 
 
-async def test_an_event_for_what_is_held_back_is_kept_and_the_console_says_so_once(gates: ModuleType) -> None:
+async def test_an_event_for_a_held_back_wait_is_kept_and_noted_once(gates: ModuleType) -> None:
     async with running_host() as host:
         instances = [await host.start("window_and_event") for _ in range(3)]
         for instance in instances:
@@ -262,7 +264,7 @@ async def test_an_event_for_what_is_held_back_is_kept_and_the_console_says_so_on
         assert "waits for" in notes[0] and "Azure does the same" in notes[0]
 
 
-async def test_a_sliding_window_serialises_and_is_told_once(gates: ModuleType) -> None:
+async def test_a_sliding_window_serialises_and_is_noted_once(gates: ModuleType) -> None:
     async with running_host() as host:
         window = await host.start("window", ["a", "b", "c", "d"])
         await gates.arrivals("b")
@@ -277,7 +279,7 @@ async def test_a_sliding_window_serialises_and_is_told_once(gates: ModuleType) -
 
 
 # -- suspended -----------------------------------------------------------------------------------------------
-async def test_while_suspended_nothing_new_starts_and_nothing_is_lost(gates: ModuleType) -> None:
+async def test_a_suspended_instance_starts_nothing_and_loses_nothing(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("steps", [["stop", "first"], ["stop", "second"]])
         await gates.arrivals("first")
@@ -293,7 +295,7 @@ async def test_while_suspended_nothing_new_starts_and_nothing_is_lost(gates: Mod
         assert await host.output(instance) == ["first", "second"]
 
 
-async def test_terminated_while_suspended(gates: ModuleType) -> None:
+async def test_terminating_a_suspended_instance(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("waits", ["go"])
         await host.send(instance, "suspend")
@@ -304,7 +306,7 @@ async def test_terminated_while_suspended(gates: ModuleType) -> None:
 
 
 # -- generations ---------------------------------------------------------------------------------------------
-async def test_generations_follow_each_other_and_forget(gates: ModuleType) -> None:
+async def test_generations_follow_each_other_and_drop_their_history(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("rolls", {"at": 1, "until": 30})
         for number in range(1, 30):
