@@ -61,7 +61,7 @@ def app(tmp_path: Path) -> App:
         def fail(value: str): exec(value)
 
         @app.activity_trigger(input_name="value")
-        def told(value, context: func.Context):
+        def context_seen(value, context: func.Context):
             found = []
             def inner(): found.append(getattr(context.thread_local_storage, "invocation_id", None))
             inner()
@@ -153,10 +153,10 @@ def test_coroutine_functions_are_awaited(app: App) -> None:
 
 # -- what a call is given ------------------------------------------------------------------------------------
 def test_the_invocation_context(app: App) -> None:
-    first = json.loads(call(app, "told", 1) or "")
+    first = json.loads(call(app, "context_seen", 1) or "")
     name, invocation, here, elsewhere, retries = first
-    assert (name, here, elsewhere, retries) == ("told", invocation, None, 0)
-    assert json.loads(call(app, "told", 1) or "")[1] != invocation
+    assert (name, here, elsewhere, retries) == ("context_seen", invocation, None, 0)
+    assert json.loads(call(app, "context_seen", 1) or "")[1] != invocation
 
 
 def test_a_durable_client_speaks_for_the_connected_hub(app: App) -> None:
@@ -300,10 +300,11 @@ def test_client_json_has_the_extensions_shape() -> None:
 
 
 def test_many_threads_may_call_one_function(app: App) -> None:
-    told = function_named(app.activities, "told")
+    context_seen = function_named(app.activities, "context_seen")
     results: list[list[Any]] = []
     threads = [
-        threading.Thread(target=lambda: results.append(json.loads(told.call("1") or ""))) for _ in range(16)
+        threading.Thread(target=lambda: results.append(json.loads(context_seen.call("1") or "")))
+        for _ in range(16)
     ]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""Loading an app: what the real worker takes, what it refuses, and how that is told."""
+"""Loading an app: what the real worker takes, what it refuses, and the sentence for it."""
 
 from __future__ import annotations
 

@@ -98,10 +98,10 @@ def test_nothing_is_lost_between_many_threads() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    told = [line.split()[-1] for line in lines(stream)]
-    assert sorted(told) == sorted(f"{name}-{number}" for name in range(8) for number in range(200))
+    printed = [line.split()[-1] for line in lines(stream)]
+    assert sorted(printed) == sorted(f"{name}-{number}" for name in range(8) for number in range(200))
     for name in range(8):
-        own = [int(word.split("-")[1]) for word in told if word.startswith(f"{name}-")]
+        own = [int(word.split("-")[1]) for word in printed if word.startswith(f"{name}-")]
         assert own == sorted(own)
 
 
@@ -140,9 +140,9 @@ def test_a_records_exception_is_printed() -> None:
             raise KeyError("x")
         except KeyError:
             logging.exception("lookup failed")
-    told = lines(stream)
-    assert told[0] == "error     lookup failed"
-    assert told[-1].strip() == "KeyError: 'x'"
+    printed = lines(stream)
+    assert printed[0] == "error     lookup failed"
+    assert printed[-1].strip() == "KeyError: 'x'"
 
 
 def test_a_record_that_cannot_be_formatted_is_printed_unformatted() -> None:
@@ -160,12 +160,12 @@ def test_a_flood_of_records_is_folded_and_the_odd_one_is_not() -> None:
             logging.getLogger("shop").info("item %d", number)
         logging.getLogger("shop").info("another format")
         logging.getLogger("shop").warning("item %d", 500)
-    told = lines(stream)
-    assert told[:2] == ["info      shop: item 0", "info      shop: item 1"]
-    assert "info      shop: another format" in told
-    assert "warning   shop: item 500" in told
-    assert re.fullmatch(r" +shop: +490 more at level info( in \d+ ms)?", told[-1])
-    assert len(told) == 13
+    printed = lines(stream)
+    assert printed[:2] == ["info      shop: item 0", "info      shop: item 1"]
+    assert "info      shop: another format" in printed
+    assert "warning   shop: item 500" in printed
+    assert re.fullmatch(r" +shop: +490 more at level info( in \d+ ms)?", printed[-1])
+    assert len(printed) == 13
 
 
 def test_printed_lines_stay_whole_and_in_order_with_the_log() -> None:

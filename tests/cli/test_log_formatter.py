@@ -14,11 +14,11 @@ class Scene:
     """A teller and a clock moved by hand; `tell` returns lines without their time of day."""
 
     def __init__(self, fold: bool = True, calls: bool = True) -> None:
-        self.teller = LogFormatter(Style(colour=False), fold=fold, calls=calls)
+        self.formatter = LogFormatter(Style(colour=False), fold=fold, calls=calls)
         self.now = 1000.0
 
     def _lines(self, event: LogEvent) -> list[str]:
-        return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in self.teller.tell(event)]
+        return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in self.formatter.tell(event)]
 
     def started(self, function: str = "price", trigger: str = "activity", id: str = "i1") -> list[str]:
         return self._lines((self.now, "started", function, trigger, id, 0.0))
@@ -32,7 +32,7 @@ class Scene:
         return self._lines(FailedCall(self.now, "failed", function, trigger, "i1", 0.25, error, stack))
 
     def settled(self, everything: bool = False) -> list[str]:
-        lines = self.teller.settle(self.now, everything)
+        lines = self.formatter.settle(self.now, everything)
         return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in lines]
 
 
@@ -51,11 +51,11 @@ def test_a_burst_is_folded_into_one_line_when_its_second_is_over() -> None:
         scene.now += 0.0009
     assert len(lines) == 2 * SHOWN
     assert scene.settled() == []
-    due = scene.teller.due()
+    due = scene.formatter.due()
     assert due is not None
     scene.now = due
     assert scene.settled() == [f"          price  {1000 - SHOWN} more finished in 890 ms"]
-    assert scene.teller.due() is None
+    assert scene.formatter.due() is None
 
 
 def test_under_lasting_load_a_second_is_one_line() -> None:
@@ -67,12 +67,12 @@ def test_under_lasting_load_a_second_is_one_line() -> None:
     lines += scene.settled(everything=True)
     assert len(lines) < 2 * SHOWN + 5
     assert [line for line in lines if re.search(r"^ +price  1,0\d\d finished in 1\.0 s$", line)]
-    told = sum(
+    printed = sum(
         int(found[1].replace(",", ""))
         for line in lines
         if (found := re.search(r"([\d,]+)( more)? finished", line))
     )
-    assert told + SHOWN == 3000
+    assert printed + SHOWN == 3000
 
 
 def test_after_a_quiet_second_every_call_has_its_line_again() -> None:
@@ -82,7 +82,7 @@ def test_after_a_quiet_second_every_call_has_its_line_again() -> None:
     scene.now += 1.5
     assert len(scene.settled()) == 1
     scene.now += 1.5
-    scene.finished()  # the last of the busy time is told when its second is over
+    scene.finished()  # the last of the busy time is printed when its second is over
     scene.now += 1.5
     assert scene.finished()[-1].startswith("finished  price")
 
@@ -99,14 +99,14 @@ def test_running_calls_are_printed_with_the_summary() -> None:
     for _ in range(50):
         scene.started()
     assert scene.settled(everything=True) == ["          price  40 more started, 50 running"]
-    assert scene.teller.running() == {"price": 50}
+    assert scene.formatter.running() == {"price": 50}
 
 
 def test_waiting_orchestrations_do_not_run() -> None:
     scene = Scene()
     scene.started("all", "orchestration")
     scene.started("price", "activity")
-    assert scene.teller.running() == {"price": 1}
+    assert scene.formatter.running() == {"price": 1}
 
 
 def test_the_end_of_an_orchestration_is_printed_below_what_led_to_it() -> None:

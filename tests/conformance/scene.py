@@ -1,4 +1,4 @@
-"""One scenario's view of a host: start, look, poke, wait. Through HTTP alone, so any host will do.
+"""One scenario's view of a host: start, read, send, wait. Through HTTP alone, so any host will do.
 
 Waiting is for a condition, with a deadline that is only reached if something is wrong.
 """
@@ -163,7 +163,7 @@ class Scene:
         await self.until(instance_id, is_("Running"))
         return instance_id
 
-    # -- looking -----------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------------------
     def url(self, instance_id: str, verb: str = "", extra: str = "") -> str:
         path = f"{self.hooks}/instances/{in_path(instance_id)}{'/' + verb if verb else ''}"
         return f"{path}?{self.host.query}{extra}"
@@ -205,7 +205,7 @@ class Scene:
         return await self.get(instance_id, WITH_HISTORY)
 
     async def ended(self, instance_id: str, patience: float | None = None) -> Answer:
-        """The same; without the history beside it, if the host cannot tell that."""
+        """The same; both statuses, if the host fails to show the history."""
         plain = await self.until(instance_id, patience=patience)
         full = await self.get(instance_id, WITH_HISTORY)
         return full if full["status"] in (200, 202) else {"plain": plain, "with_history": full}
@@ -214,7 +214,7 @@ class Scene:
         """Its end, short."""
         return short(await self.until(instance_id, patience=patience))
 
-    # -- poking ------------------------------------------------------------------------------------------------
+    # -- sending -----------------------------------------------------------------------------------------------
     async def post(
         self, instance_id: str, verb: str, extra: str = "", body: Any = NO_BODY, **kw: Any
     ) -> Answer:
@@ -242,12 +242,12 @@ class Scene:
 
     # -- the SDK's client --------------------------------------------------------------------------------------
     async def client(self, call: str, payload: Any = NO_BODY, **query: str) -> Answer:
-        """One call of it, made by the app: the whole answer."""
+        """One call of the SDK's client, made by the app: the whole answer."""
         text = "&".join(f"{key}={in_path(value)}" for key, value in query.items())
         return await self.call("POST", f"/api/client/{call}?{text}", payload)
 
-    async def told(self, call: str, payload: Any = NO_BODY, **query: str) -> Any:
-        """The same: what it returned or raised."""
+    async def sdk(self, call: str, payload: Any = NO_BODY, **query: str) -> Any:
+        """The same; only what the SDK returned or raised."""
         return (await self.client(call, payload, **query))["body"]
 
     # -- entities ----------------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ class Scene:
     async def entity(self, key: str, name: str = "cell") -> Answer:
         return await self.call("GET", self.entity_url(name, key))
 
-    async def entity_known(self, key: str, name: str = "cell") -> Answer:
+    async def entity_exists(self, key: str, name: str = "cell") -> Answer:
         """Its state, once there is any."""
         end = time.monotonic() + self.host.deadline
         while (answer := await self.entity(key, name))["status"] != 200:

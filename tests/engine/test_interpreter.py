@@ -233,10 +233,10 @@ def test_a_history_that_does_not_match_the_actions_fails_with_dtfx_sentence(
 ) -> None:
     run = Run(call("work"))
     changed = ActionInterpreter(now)
-    with pytest.raises(NonDeterminismError) as told:
+    with pytest.raises(NonDeterminismError) as raised:
         for event in run.history:
             changed.feed(event)
-    assert complaint in str(told.value)
+    assert complaint in str(raised.value)
 
 
 def test_additional_actions_are_no_error() -> None:

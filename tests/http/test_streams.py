@@ -111,8 +111,8 @@ async def test_streams_both_ways(tmp_path: Path) -> None:
             assert (response.status, response.headers["x-a"]) == (200, "1")
             assert response.headers["Content-Type"].startswith("text/event-stream")
             assert await response.content.readexactly(2) == b"0 "
-            async with host("POST", "/api/heard") as told:
-                assert told.status == 204
+            async with host("POST", "/api/heard") as reply:
+                assert reply.status == 204
             assert await response.content.read() == b"1 2 "
 
         async def pieces() -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""The SDK's clients without the wire must be told what they are told over it, and the mount asked the same."""
+"""The SDK's clients get the same answers over the loopback as over HTTP, and send the same requests."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Twin:
                 self.loop.close()
 
     @contextmanager
-    def without_wire(self) -> Iterator[None]:
+    def over_loopback(self) -> Iterator[None]:
         stand_aside = stand_before_client_session(self.front)
         try:
             yield
@@ -71,7 +71,7 @@ class Twin:
     def front(self, session: aiohttp.ClientSession) -> LoopbackSession:
         return LoopbackSession(session, self.base, self.mount, self.loop)
 
-    def told(self, ask: Callable[[], Awaitable[Any]]) -> tuple[list[Asked], Any]:
+    def requests_and_result(self, ask: Callable[[], Awaitable[Any]]) -> tuple[list[Asked], Any]:
         """What the mount was asked, and what the caller got: a value, or an exception as text."""
         self.asked.clear()
         try:
@@ -136,9 +136,9 @@ def test_loopback_and_http_give_the_same_answers(
             return post(url, data, trace, trace, invocation)
         return getattr(http_utils, f"{verb}_async_request")(url, invocation)
 
-    over_the_wire = twin.told(ask)
-    with twin.without_wire():
-        assert twin.told(ask) == over_the_wire
+    over_http = twin.requests_and_result(ask)
+    with twin.over_loopback():
+        assert twin.requests_and_result(ask) == over_http
 
 
 def test_a_plain_request_needs_no_server(twin: Twin) -> None:
@@ -150,7 +150,7 @@ def test_a_plain_request_needs_no_server(twin: Twin) -> None:
 
     stand_aside = stand_before_client_session(front)
     try:
-        asked, got = twin.told(
+        asked, got = twin.requests_and_result(
             lambda: http_utils.post_async_request("http://127.0.0.1:9/durabletask/a?b=c", 1)
         )
     finally:
@@ -158,7 +158,10 @@ def test_a_plain_request_needs_no_server(twin: Twin) -> None:
     assert got == [202, {"id": "1"}]
     headers = dict.fromkeys(SEEN) | {"Content-Type": "application/json"}
     assert asked == [("POST", "a", "b=c", headers, b"1", "http://127.0.0.1:9")]
-    assert twin.told(lambda: http_utils.get_async_request("http://127.0.0.1:9/durabletask/a"))[0] == []
+    assert (
+        twin.requests_and_result(lambda: http_utils.get_async_request("http://127.0.0.1:9/durabletask/a"))[0]
+        == []
+    )
 
 
 def test_a_second_event_loop_is_refused_as_by_aiohttp(twin: Twin) -> None:
@@ -169,14 +172,14 @@ def test_a_second_event_loop_is_refused_as_by_aiohttp(twin: Twin) -> None:
         twin.run(close_client_session())
         return str(refused.value)
 
-    over_the_wire = from_two_loops()
-    with twin.without_wire():
-        assert from_two_loops() == over_the_wire
+    over_http = from_two_loops()
+    with twin.over_loopback():
+        assert from_two_loops() == over_http
 
 
 def test_a_session_that_was_closed_is_replaced(twin: Twin) -> None:
     twin.answer = ManagementResponse(200, {}, b"[]")
-    with twin.without_wire():
+    with twin.over_loopback():
         for _ in range(2):
             assert twin.run(http_utils.get_async_request(twin.base)) == [200, []]
             twin.run(close_client_session())

@@ -1,4 +1,4 @@
-"""A misspelt event name is told of on the console; an event that only comes early is not."""
+"""A misspelt event name is noted on the console; an event that only comes early is not."""
 
 from __future__ import annotations
 

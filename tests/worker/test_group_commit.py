@@ -1,6 +1,6 @@
-"""What becomes true in one and the same commit: ended and started again, begun and terminated, and the like.
+"""Several operations on one instance in the same commit: an end and a new start, a schedule and a terminate, …
 
-The writer is held up for a moment, so that everything which comes meanwhile goes into its next commit.
+The test holds up the writer for a moment, so that every operation posted meanwhile goes into its next commit.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ async def test_a_start_its_events_and_a_suspend(tmp_path: Path) -> None:
             await group.add(host.send("x", "suspend"))
             await group.add(host.send("x", "raiseEvent/a", 1))
             await group.add(host.send_refused("y", "raiseEvent/a", 404))
-        told = await host.until("x", lambda told: told["runtimeStatus"] == "Suspended")
-        assert told["output"] is None
+        status = await host.until("x", lambda status: status["runtimeStatus"] == "Suspended")
+        assert status["output"] is None
         await host.send("x", "resume")
         assert await host.output("x") == [1, 2]

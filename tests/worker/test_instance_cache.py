@@ -1,4 +1,4 @@
-"""What rests on the disk goes on when it is wanted; what stops with the host goes on with the next one."""
+"""Evicted instances go on when a message arrives; unfinished work goes on under the next host."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_evicted_executions_go_on(forgetful: None) -> None:
     async with running_host() as host:
         ids = [await host.start("waits", ["a", "b"]) for _ in range(12)]
         for each in ids:
-            await host.until(each, lambda told: told["runtimeStatus"] == "Running")
+            await host.until(each, lambda status: status["runtimeStatus"] == "Running")
         gc.collect()
         kept = [each for each in gc.get_objects() if isinstance(each, Execution)]
         assert len(kept) < 8
@@ -75,7 +75,7 @@ async def test_a_suspended_instance_that_was_evicted(forgetful: None) -> None:
         for each in ids:
             await host.send(each, "suspend", reason="lunch")
         for each in ids:
-            await host.until(each, lambda told: told["runtimeStatus"] == "Suspended")
+            await host.until(each, lambda status: status["runtimeStatus"] == "Suspended")
             await host.send(each, "raiseEvent/a", 1)
         for each in ids:
             assert (await host.status(each))["output"] == "lunch"

@@ -1,4 +1,4 @@
-"""What comes at an awkward moment: during an episode, during an activity, for something that is gone already."""
+"""Messages at an awkward moment: during an episode, during an activity, or for an instance that was removed."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ async def test_an_episode_of_a_terminated_instance_is_discarded(gates: ModuleTyp
         assert (await host.status(instance))["runtimeStatus"] == "Terminated"
         gates.open("episode")
         await host.fence()
-        told = await host.status(instance)
-        assert (told["runtimeStatus"], told["output"]) == ("Terminated", "enough")
+        status = await host.status(instance)
+        assert (status["runtimeStatus"], status["output"]) == ("Terminated", "enough")
         assert gates.arrived("work") == []
 
 
@@ -124,7 +124,7 @@ async def test_queued_activities_of_a_terminated_instance_are_not_started(gates:
         first = await host.start("fan", {"activity": "stop", "inputs": ["first"]})
         await gates.arrivals("first")
         queued = await host.start("fan", {"activity": "stop", "inputs": ["queued"] * 3})
-        await host.until(queued, lambda told: told["runtimeStatus"] == "Running")
+        await host.until(queued, lambda status: status["runtimeStatus"] == "Running")
         await host.send(queued, "terminate")
         gates.open("first", "queued")
         assert await host.output(first) == ["first"]
@@ -148,14 +148,14 @@ async def test_the_id_of_an_instance_purged_during_an_activity_is_free_again(gat
 async def test_an_entity_purged_during_its_operation_starts_anew(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.signal("counter", "x", "add", 100)
-        await host.signal("counter", "x", "stop", "door")
-        await gates.arrivals("door")
+        await host.signal("counter", "x", "stop", "gate")
+        await gates.arrivals("gate")
         status, _ = await host.request("DELETE", "instances", createdTimeFrom="2020-01-01T00:00:00Z")
         assert status == 200
         asked = {"entity": "counter", "key": "x", "operation": "add"}
         assert await host.run("calls_entity", {**asked, "input": 5}) == 5
         finished = [entry for entry in host.log.entries if entry[:2] == ("finished", "counter")]
-        gates.open("door")
+        gates.open("gate")
         await host.log.entry("finished", "counter", count=len(finished) + 1)
         await host.fence()
         assert await host.request("GET", "entities/counter/x") == (200, 5)
@@ -204,7 +204,7 @@ async def test_a_child_whose_id_is_taken_is_refused_as_a_failure_of_its_call(gat
 async def test_a_terminated_parent_leaves_its_child_running(gates: ModuleType) -> None:
     async with running_host() as host:
         parent = await host.start("parent", {"child": "waits", "id": "child", "input": ["go"]})
-        await eventually(lambda: host.request("GET", "instances/child"), lambda told: told[0] == 202)
+        await eventually(lambda: host.request("GET", "instances/child"), lambda response: response[0] == 202)
         await host.send(parent, "terminate")
         await host.send("child", "raiseEvent/go", "alone")
         assert await host.output("child") == ["alone"]
@@ -214,7 +214,7 @@ async def test_a_terminated_parent_leaves_its_child_running(gates: ModuleType) -
 async def test_a_terminated_child_fails_its_call(gates: ModuleType) -> None:
     async with running_host() as host:
         parent = await host.start("parent", {"child": "waits", "id": "child", "input": ["go"]})
-        await eventually(lambda: host.request("GET", "instances/child"), lambda told: told[0] == 202)
+        await eventually(lambda: host.request("GET", "instances/child"), lambda response: response[0] == 202)
         await host.send("child", "terminate", reason="no more")
         assert await host.output(parent) == "failed: no more \n None"
 
@@ -223,7 +223,7 @@ async def test_a_child_of_a_replaced_parent_sends_its_result_to_nobody(gates: Mo
     async with running_host() as host:
         asked = {"child": "waits", "id": "child", "input": ["go"]}
         await host.start("parent", asked, "x")
-        await eventually(lambda: host.request("GET", "instances/child"), lambda told: told[0] == 202)
+        await eventually(lambda: host.request("GET", "instances/child"), lambda response: response[0] == 202)
         await host.send("x", "terminate")
         await host.start("waits", ["news"], "x")
         await host.send("child", "raiseEvent/go", "old")
@@ -284,7 +284,7 @@ async def test_a_suspended_instance_starts_nothing_and_loses_nothing(gates: Modu
         instance = await host.start("steps", [["stop", "first"], ["stop", "second"]])
         await gates.arrivals("first")
         await host.send(instance, "suspend", reason="lunch")
-        await host.until(instance, lambda told: told["runtimeStatus"] == "Suspended")
+        await host.until(instance, lambda status: status["runtimeStatus"] == "Suspended")
         gates.open("first")
         await activity_ended(host)
         assert gates.arrived("second") == []
@@ -299,10 +299,10 @@ async def test_terminating_a_suspended_instance(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("waits", ["go"])
         await host.send(instance, "suspend")
-        await host.until(instance, lambda told: told["runtimeStatus"] == "Suspended")
+        await host.until(instance, lambda status: status["runtimeStatus"] == "Suspended")
         await host.send(instance, "terminate", reason="enough")
-        told = await host.status(instance)
-        assert (told["runtimeStatus"], told["output"]) == ("Terminated", "enough")
+        status = await host.status(instance)
+        assert (status["runtimeStatus"], status["output"]) == ("Terminated", "enough")
 
 
 # -- generations ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""User code that misbehaves: the host stays, the instance says what happened, the others go on."""
+"""User code that misbehaves: the host stays up, the instance says what happened, the other instances go on."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("orchestrator", "told", "where"),
+    ("orchestrator", "logged", "where"),
     [
         ("in_a_helper", "KeyError: 'missing'", ["in in_a_helper", "in helper"]),
         ("without_a_word", "AssertionError: ", ["in without_a_word"]),
@@ -99,12 +99,12 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
     ],
 )
 async def test_the_log_says_what_an_orchestrator_raised_and_where(
-    orchestrator: str, told: str, where: list[str]
+    orchestrator: str, logged: str, where: list[str]
 ) -> None:
     async with running_host("fails") as host:
         await host.failure(await host.start(orchestrator))
         *_, error, stack = await host.log.entry("failed", orchestrator)
-        assert error == told
+        assert error == logged
         frames = [line for line in stack.splitlines() if line.lstrip().startswith("File ")]
         places = [frame.rpartition(", ")[2] for frame in frames]
         assert places[len(places) - len(where) :] == where
@@ -137,8 +137,8 @@ async def test_orchestrators_that_never_yield_block_nobody_and_can_be_terminated
         for each in spinning:
             assert (await host.status(each))["runtimeStatus"] == "Running"
             await host.send(each, "terminate", reason="enough")
-            told = await host.status(each)
-            assert (told["runtimeStatus"], told["output"]) == ("Terminated", "enough")
+            status = await host.status(each)
+            assert (status["runtimeStatus"], status["output"]) == ("Terminated", "enough")
         gates.open("spin")
         assert await host.run("fan", {"activity": "echo", "inputs": [3]}) == [3]
         assert [(await host.status(each))["output"] for each in spinning] == ["enough"] * count

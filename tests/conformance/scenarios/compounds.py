@@ -24,7 +24,7 @@ async def any_all_fail(scene: Scene) -> Any:
 
 # -- the step after a failed task_all ----------------------------------------------------------------------------
 def after_failure(kind: str) -> Any:
-    """One branch has failed; whether the next step waits for the other, told by the host's own history."""
+    """One branch has failed; whether the next step waits for the other, read from the host's own history."""
 
     async def play(scene: Scene) -> Any:
         instance_id = await scene.begin("fail_fast_then_more", kind)

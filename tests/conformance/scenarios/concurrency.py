@@ -1,4 +1,4 @@
-"""How much runs at once in each shape, told by the activities' own begin and end.
+"""How much runs at once in each shape, measured by the activities themselves.
 
 Activities that are to run at the same time meet before they work, so a busy machine changes nothing; the
 work after the meeting is long enough for one too many to be seen.

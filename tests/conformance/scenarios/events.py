@@ -55,8 +55,8 @@ async def events_carried_over(scene: Scene) -> Any:
     final = await scene.until(instance_id)
     body = final["body"]
     output = sorted(body["output"], key=str) if isinstance(body["output"], list) else body["output"]
-    told = {"status": final["status"], "output": output, "runtimeStatus": body["runtimeStatus"]}
-    return {"start": started, "final": told}
+    slim = {"status": final["status"], "output": output, "runtimeStatus": body["runtimeStatus"]}
+    return {"start": started, "final": slim}
 
 
 @corner
@@ -115,7 +115,7 @@ async def event_names(scene: Scene) -> Any:
     async def one(name: str, by_sdk: bool) -> Any:
         instance_id = await scene.begin_waiting("wait_for", name)
         if by_sdk:
-            raised = await scene.told("raise", {"n": name}, id=instance_id, event=name)
+            raised = await scene.sdk("raise", {"n": name}, id=instance_id, event=name)
         else:
             raised = await scene.event(instance_id, name, {"n": name})
         now = short(await caught_up(scene, instance_id))
