@@ -20,9 +20,6 @@ from dfhost.management.urls import client_json
 from tests.support.apps import function_named, load_written_app, write_app
 from tests.support.recording_log import RecordingLog
 
-# azure-functions tells of its strict mode once a process; here that would be an error in whatever comes first.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
-
 
 @pytest.fixture
 def app(tmp_path: Path) -> App:

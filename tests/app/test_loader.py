@@ -11,9 +11,6 @@ from dfhost.app.loader import AppImportFailed, load_app
 from dfhost.errors import AppError
 from tests.support.apps import APPS, HEAD, function_named, load_written_app, write_app
 
-# azure-functions tells of its strict mode once a process; here that would be an error in whatever comes first.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
-
 
 def refusal(folder: Path, body: str, head: str = HEAD) -> str:
     with pytest.raises(AppError) as caught:

@@ -59,7 +59,7 @@ def test_any_moment_of_the_hosts_is_read_as_the_sdk_alone_would(moment: datetime
 
 def test_the_sdk_still_uses_the_function_that_dfhost_replaces() -> None:
     module = sys.modules[HistoryEvent.__module__]
-    assert module.dt_parse is not parse, "dfhost's speed rests on it"
+    assert module.dt_parse is not parse, "dfhost's speed depends on it"
     first, second = (
         type(next(iter(TaskOrchestrationExecutor().event_to_SetTaskValuePayload.values()))) for _ in "ab"
     )

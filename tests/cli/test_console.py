@@ -52,8 +52,8 @@ def test_lines_written_before_the_end_are_printed() -> None:
     assert lines(stream) == ["Functions:", "started   price            i1", "note      careful"]
 
 
-class Heard(io.StringIO):
-    """A stream that tells when something was written."""
+class SignallingStream(io.StringIO):
+    """A stream whose event `written` is set by every write."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Heard(io.StringIO):
 
 
 def test_a_line_does_not_wait_for_the_next() -> None:
-    stream = Heard()
+    stream = SignallingStream()
     with console(stream) as opened:
         for name in ("first", "second"):
             opened.note(name)
@@ -76,7 +76,7 @@ def test_a_line_does_not_wait_for_the_next() -> None:
 
 
 def test_a_folded_burst_is_printed_without_a_further_event() -> None:
-    stream = Heard()
+    stream = SignallingStream()
     with console(stream) as opened:
         for _ in range(100):
             opened.finished("price", "activity", "i1", 0.001)
@@ -208,7 +208,7 @@ def test_two_threads_do_not_tear_each_others_lines() -> None:
 
 
 def test_a_flushed_prompt_appears_before_its_line_ends() -> None:
-    stream = Heard()
+    stream = SignallingStream()
     with console(stream, logging.INFO) as opened:
         print("(Pdb) ", end="", flush=True)
         assert stream.written.wait(10)

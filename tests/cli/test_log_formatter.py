@@ -1,4 +1,4 @@
-"""What the console tells: one line a call, bursts folded, failures never lost. No clock, no thread."""
+"""What the console prints: one line a call, bursts folded into counts, failures never lost. No clock, no thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STACK = '  File "/app/work.py", line 12, in price\n    raise ValueError(item)\n'
 
 
 class Scene:
-    """A teller and a clock moved by hand; `tell` returns lines without their time of day."""
+    """A formatter and a clock moved by hand; lines come without their time of day."""
 
     def __init__(self, fold: bool = True, calls: bool = True) -> None:
         self.formatter = LogFormatter(Style(colour=False), fold=fold, calls=calls)
@@ -31,7 +31,7 @@ class Scene:
     ) -> list[str]:
         return self._lines(FailedCall(self.now, "failed", function, trigger, "i1", 0.25, error, stack))
 
-    def settled(self, everything: bool = False) -> list[str]:
+    def due(self, everything: bool = False) -> list[str]:
         lines = self.formatter.settle(self.now, everything)
         return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in lines]
 
@@ -40,7 +40,7 @@ def test_a_call_has_a_line_for_its_start_and_one_for_its_end() -> None:
     scene = Scene()
     assert scene.started() == ["started   price            i1"]
     assert scene.finished() == ["finished  price  250 ms    i1"]
-    assert scene.settled(everything=True) == []
+    assert scene.due(everything=True) == []
 
 
 def test_a_burst_is_folded_into_one_line_when_its_second_is_over() -> None:
@@ -50,11 +50,11 @@ def test_a_burst_is_folded_into_one_line_when_its_second_is_over() -> None:
         lines += scene.started() + scene.finished()
         scene.now += 0.0009
     assert len(lines) == 2 * SHOWN
-    assert scene.settled() == []
+    assert scene.due() == []
     due = scene.formatter.due()
     assert due is not None
     scene.now = due
-    assert scene.settled() == [f"          price  {1000 - SHOWN} more finished in 890 ms"]
+    assert scene.due() == [f"          price  {1000 - SHOWN} more finished in 890 ms"]
     assert scene.formatter.due() is None
 
 
@@ -64,7 +64,7 @@ def test_under_lasting_load_a_second_is_one_line() -> None:
     for _ in range(3000):
         lines += scene.started() + scene.finished()
         scene.now += 0.001
-    lines += scene.settled(everything=True)
+    lines += scene.due(everything=True)
     assert len(lines) < 2 * SHOWN + 5
     assert [line for line in lines if re.search(r"^ +price  1,0\d\d finished in 1\.0 s$", line)]
     printed = sum(
@@ -80,7 +80,7 @@ def test_after_a_quiet_second_every_call_has_its_line_again() -> None:
     for _ in range(100):
         scene.finished()
     scene.now += 1.5
-    assert len(scene.settled()) == 1
+    assert len(scene.due()) == 1
     scene.now += 1.5
     scene.finished()  # the last of the busy time is printed when its second is over
     scene.now += 1.5
@@ -98,7 +98,7 @@ def test_running_calls_are_printed_with_the_summary() -> None:
     scene = Scene()
     for _ in range(50):
         scene.started()
-    assert scene.settled(everything=True) == ["          price  40 more started, 50 running"]
+    assert scene.due(everything=True) == ["          price  40 more started, 50 running"]
     assert scene.formatter.running() == {"price": 50}
 
 
@@ -132,7 +132,7 @@ def test_the_same_traceback_is_printed_once_and_the_texts_of_the_first_few() -> 
     lines = [scene.failed(f"ValueError: no price for {n}") for n in range(100)]
     assert [len(each) for each in lines[:FAILURES_SHOWN]] == [4, 2, 2]
     assert not any(lines[FAILURES_SHOWN:])
-    (summary,) = scene.settled(everything=True)
+    (summary,) = scene.due(everything=True)
     assert summary == "failed    price  97 more failed; the last: ValueError: no price for 99"
 
 
@@ -153,7 +153,7 @@ def test_kinds_of_folded_failures_are_counted_apart() -> None:
         scene.failed(f"ValueError: {n}")
         scene.failed(f"KeyError: {n}")
         scene.finished()
-    (summary,) = scene.settled(everything=True)
+    (summary,) = scene.due(everything=True)
     assert summary == "failed    price  14 more failed; 7 times ValueError: 9; 7 times KeyError: 9"
 
 
@@ -192,7 +192,7 @@ def test_a_text_of_several_lines_is_indented_below_its_first() -> None:
 
 
 def test_colour_is_only_around_the_words() -> None:
-    teller = LogFormatter(Style(colour=True))
-    (line,) = teller.tell((1000.0, "finished", "price", "activity", "i1", 0.25))
+    formatter = LogFormatter(Style(colour=True))
+    (line,) = formatter.tell((1000.0, "finished", "price", "activity", "i1", 0.25))
     assert "\x1b[32mfinished\x1b[0m" in line
     assert re.sub(r"\x1b\[\d+m", "", line).endswith("finished  price  250 ms    i1")

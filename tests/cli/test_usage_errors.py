@@ -1,4 +1,4 @@
-"""Mistakes at the door: one clear sentence on stderr, exit code 2, and never a traceback of ours."""
+"""Wrong calls, apps and settings: one sentence on stderr, exit code 2, and never a traceback of dfhost."""
 
 from __future__ import annotations
 

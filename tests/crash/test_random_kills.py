@@ -42,7 +42,7 @@ ORCHESTRATORS: dict[str, tuple[Any, Callable[[str], Any]]] = {
 
 
 class KilledHub:
-    """One task hub and its hosts; and what clients were told by them, all of which must be true."""
+    """One task hub and its hosts; and what they acknowledged, which must be true for ever."""
 
     def __init__(self, folder: Path, seed: str, kills: int) -> None:
         self.hub = HubOnDisk(folder)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,11 +22,6 @@ bounded = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-# The SDK warns of events that arrive before they are waited for, and of its own calls.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Potential duplicate Task completion"),
-    pytest.mark.filterwarnings("ignore:azure.functions df_:DeprecationWarning"),
-]
 orders = st.randoms(use_true_random=False)
 
 

@@ -17,8 +17,6 @@ from tests.support.app_server import app_server
 from tests.support.apps import APPS, loaded_module, write_app
 from tests.support.recording_log import RecordingLog
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
-
 Host = tuple[str, RecordingLog, aiohttp.ClientSession]
 
 

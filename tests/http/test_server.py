@@ -22,8 +22,6 @@ from tests.support.app_server import app_server, user_threads
 from tests.support.apps import APPS, loaded_module, write_app
 from tests.support.recording_log import RecordingLog
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
-
 
 class Client:
     """Requests to one base URL, paths sent exactly as written."""
@@ -313,7 +311,7 @@ async def test_slow_functions_do_not_hold_each_other_up(tmp_path: Path) -> None:
         tmp_path,
         """
         import asyncio, threading
-        gate, door = threading.Event(), asyncio.Event()
+        gate, async_gate = threading.Event(), asyncio.Event()
 
         @app.route(route="sync")
         def sync(req) -> str:
@@ -322,13 +320,13 @@ async def test_slow_functions_do_not_hold_each_other_up(tmp_path: Path) -> None:
 
         @app.route(route="async")
         async def coro(req) -> str:
-            await door.wait()
+            await async_gate.wait()
             return "async"
 
         @app.route(route="open")
         async def open_both(req) -> str:
             gate.set()
-            door.set()
+            async_gate.set()
             return "open"
         """,
     )
@@ -482,7 +480,7 @@ async def test_stop_lets_running_calls_end_and_refuses_new_ones(tmp_path: Path) 
         call = asyncio.create_task(client("GET", "/api/slow"))
         await log.entry("started", "slow")
         stopping = asyncio.create_task(server.stop(grace=60))
-        while (await client("GET", "/api/slow"))[0] != 503:  # until `stop` has had its first turn
+        while (await client("GET", "/api/slow"))[0] != 503:  # until `stop` has run for the first time
             raise AssertionError("a new call was taken")
         loaded_module().gate.set()
         assert (await call)[2] == b"done"

@@ -402,7 +402,7 @@ def test_events_that_are_not_json_are_refused(api: Api) -> None:
         assert (answer.status, answer.body["Message"]) == (400, "Invalid JSON content")
     assert api.event(waits, b'"v"', "APPLICATION/JSON; charset=utf-8").status == 202
     api.reaches(waits, "Completed")
-    assert api.event(waits, b"{oops", "text/plain").plain == (410, None)  # gone comes before a bad body
+    assert api.event(waits, b"{oops", "text/plain").plain == (410, None)  # the 410 comes before the bad body
 
 
 def test_an_ended_instance_refuses_every_verb(api: Api) -> None:
@@ -598,11 +598,11 @@ def test_entities_are_listed_in_pages() -> None:
 
 
 def test_a_destroyed_entity_reads_as_null(api: Api) -> None:
-    api("POST", "/entities/cell/gone?op=set", b'"1"', "application/json")
-    until(lambda: api("GET", "/entities/cell/gone").body, lambda state: state == 1)
+    api("POST", "/entities/cell/destroyed?op=set", b'"1"', "application/json")
+    until(lambda: api("GET", "/entities/cell/destroyed").body, lambda state: state == 1)
 
-    assert api("DELETE", "/entities/cell/gone").plain == (202, None)
-    until(lambda: api("GET", "/entities/cell/gone").plain, lambda plain: plain == (200, None))
+    assert api("DELETE", "/entities/cell/destroyed").plain == (202, None)
+    until(lambda: api("GET", "/entities/cell/destroyed").plain, lambda plain: plain == (200, None))
 
 
 # -- routes -------------------------------------------------------------------------------------------------------

@@ -284,11 +284,11 @@ async def test_an_ended_user_loop_is_an_error_for_its_callers() -> None:
 def test_the_callers_context_variables_stay_with_the_caller(twin: Twin) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="the host's")
 
-    async def tell(*_: Any) -> ManagementResponse:
+    async def mount(*_: Any) -> ManagementResponse:
         return ManagementResponse(200, {}, f'"{variable.get()}"'.encode())
 
     stand_aside = stand_before_client_session(
-        lambda session: LoopbackSession(session, twin.base, tell, twin.loop)
+        lambda session: LoopbackSession(session, twin.base, mount, twin.loop)
     )
     token = variable.set("the user's")
     try:

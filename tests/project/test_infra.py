@@ -159,7 +159,7 @@ def test_azd_maps_every_parameter_with_the_same_default() -> None:
             assert value == default, name
         elif match := re.fullmatch(r"\$\{(\w+)=(.*)\}", value):
             assert match[2] == (str(default).lower() if isinstance(default, bool) else str(default)), name
-            assert f"`{match[1]}`" in text("docs/deploy.md"), f"docs/deploy.md does not tell of {match[1]}"
+            assert f"`{match[1]}`" in text("docs/deploy.md"), f"docs/deploy.md does not name {match[1]}"
         else:
             assert re.fullmatch(r"\$\{\w+\}", value) and default in (None, ""), name
 

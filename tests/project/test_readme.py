@@ -367,8 +367,8 @@ def test_the_file_can_be_read_while_the_host_runs(
     with closing(sqlite3.connect(f"file:{hub}?mode=ro", uri=True)) as database:
         assert len(database.execute(shlex.split(command)[2]).fetchall()) > 5
         tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
-    told = re.search(r"explains the tables: (.*)\.", text("dfhost/README.md"))
-    assert told and set(re.findall(r"`(\w+)`", told[1])) <= tables
+    named = re.search(r"explains the tables: (.*)\.", text("dfhost/README.md"))
+    assert named and set(re.findall(r"`(\w+)`", named[1])) <= tables
 
 
 def test_every_command_listed_as_not_run_is_on_a_page() -> None:

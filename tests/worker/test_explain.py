@@ -144,9 +144,9 @@ async def test_what_a_child_of_a_child_waits_for() -> None:
 
 async def test_an_entity_and_its_queued_operations(gates: ModuleType) -> None:
     async with running_host() as host:
-        asked = {"entity": "counter", "key": "x", "operation": "stop", "input": "door"}
+        asked = {"entity": "counter", "key": "x", "operation": "stop", "input": "gate"}
         instance = await host.start("calls_entity", asked)
-        await gates.arrivals("door")
+        await gates.arrivals("gate")
         shown = await explained(host, instance)
         assert only(shown, "kind", "name", "instanceId", "awaited") == ["entity", "stop", "@counter@x", True]
         assert shown["sentence"] == "It waits for the answer to stop of @counter@x."
@@ -164,7 +164,7 @@ async def test_an_entity_and_its_queued_operations(gates: ModuleType) -> None:
             rf"The entity's operation stop has been running since {TIME}, 1 more wait behind it\.",
             entity["sentence"],
         )
-        gates.open("door")
+        gates.open("gate")
         await host.output(instance)
         rest = await explained(host, "@counter@x", lambda shown: not shown["waitsFor"])
         assert rest["sentence"] == "The entity is at rest."
@@ -337,14 +337,14 @@ async def test_after_a_restart_and_after_eviction_the_explanation_is_the_same(
         ]
         await host.send(ids[0], "raiseEvent/Aproval", 1)
         await host.send(ids[2], "raiseEvent/go", 1)
-        settled = [
+        states = [
             lambda shown: shown["unclaimed"],
             lambda shown: shown["waitsFor"],
             lambda shown: shown["sentence"].endswith("event end."),
             lambda shown: [entry for entry in shown["waitsFor"] if entry["kind"] == "retry"],
             lambda shown: shown["waitsFor"] and shown["waitsFor"][0]["status"] == "Running",
         ]
-        before = [await explained(host, each, test) for each, test in zip(ids, settled, strict=True)]
+        before = [await explained(host, each, test) for each, test in zip(ids, states, strict=True)]
         if evicted:
             monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_SHORT", 0)
             for each in ids:

@@ -72,7 +72,7 @@ async def test_an_end_and_a_new_start(gates: ModuleType, tmp_path: Path) -> None
             gates.close("ending")
             await group.add(host.start("ends", "new", "x"))
         await gates.arrivals("ending", 2)
-        await host.send("x", "raiseEvent/whatever", 1)  # news, while its first episode runs
+        await host.send("x", "raiseEvent/whatever", 1)  # while its first episode runs
         gates.open("ending")
         assert await host.output("x") == "new"
         assert gates.arrived("ending") == ["old", "new"], "one episode of an instance at a time"
@@ -90,7 +90,7 @@ async def test_a_scheduled_activity_and_a_terminate(gates: ModuleType, tmp_path:
             await group.add(host.send("x", "terminate"))
         assert (await host.status("x"))["runtimeStatus"] == "Terminated"
         await host.fence()
-        assert gates.arrived("work") == [], "the activity of what has ended is not begun"
+        assert gates.arrived("work") == [], "the activity of an ended instance is not started"
         assert host.log.notes == []
 
 

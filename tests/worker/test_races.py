@@ -225,12 +225,12 @@ async def test_a_child_of_a_replaced_parent_sends_its_result_to_nobody(gates: Mo
         await host.start("parent", asked, "x")
         await eventually(lambda: host.request("GET", "instances/child"), lambda response: response[0] == 202)
         await host.send("x", "terminate")
-        await host.start("waits", ["news"], "x")
+        await host.start("waits", ["update"], "x")
         await host.send("child", "raiseEvent/go", "old")
         await host.output("child")
         await host.fence()
         assert "SubOrchestrationInstanceCompleted" not in kinds(await host.history("x"))
-        await host.send("x", "raiseEvent/news", "new")
+        await host.send("x", "raiseEvent/update", "new")
         assert await host.output("x") == ["new"]
 
 

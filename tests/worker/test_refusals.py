@@ -23,7 +23,7 @@ async def test_an_unknown_orchestrator() -> None:
 
 
 @pytest.mark.parametrize(
-    ("orchestrator", "input", "kind", "known"),
+    ("orchestrator", "input", "kind", "names"),
     [
         ("fan", {"activity": "nobody", "inputs": [1]}, "activity", "'echo', 'stop', "),
         ("parent", {"child": "nobody"}, "orchestrator", "'fan', 'steps', "),
@@ -31,13 +31,13 @@ async def test_an_unknown_orchestrator() -> None:
     ],
 )
 async def test_an_unknown_name_fails_at_once_and_lists_those_there_are(
-    orchestrator: str, input: Any, kind: str, known: str
+    orchestrator: str, input: Any, kind: str, names: str
 ) -> None:
     async with running_host() as host:
         output = await host.failure(await host.start(orchestrator, input))
         assert output.startswith(
             f"Orchestrator function '{orchestrator}' failed: The function 'nobody' doesn't exist, is disabled, or is "
-            f"not an {kind} function. Additional info: The following are the known {kind} functions: {known}"
+            f"not an {kind} function. Additional info: The following are the known {kind} functions: {names}"
         )
         assert output.endswith("'.")
 

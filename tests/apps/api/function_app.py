@@ -1,4 +1,4 @@
-"""What the management API is tried on: orchestrators that wait, return or fail, and an entity."""
+"""The app of the management API's tests: orchestrators that wait, return or fail, and an entity."""
 
 from collections.abc import Generator
 from typing import Any
