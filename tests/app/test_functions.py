@@ -1,4 +1,4 @@
-"""Calling functions: activities as the worker calls them, what failures say, what a call is given."""
+"""Calling functions: activities as the worker calls them, the text of failures, the data of an invocation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When timers are due, and that they run then: no test here waits for a clock."""
+"""When timer triggers are due, and that they run then. No test here waits for a real clock."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_settings_and_zones() -> None:
 
 # -- running ---------------------------------------------------------------------------------------------------
 class Clock:
-    """A wall clock that stands still until it is moved; a sleep ends once it was moved by that much."""
+    """A wall clock that only `move` advances; a sleep ends when the clock has moved by its length."""
 
     def __init__(self, start: str) -> None:
         self.time = at(start)
@@ -119,7 +119,7 @@ class Clock:
         await woken
 
     async def move(self, minutes: float) -> None:
-        """Once somebody sleeps: on by so much."""
+        """Wait until the code sleeps, then advance the clock."""
         await self.sleeping.wait()
         self.sleeping.clear()
         self._elapsed += minutes * 60

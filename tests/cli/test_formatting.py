@@ -1,4 +1,4 @@
-"""The command line's small words: durations, failures taken apart, progress reports, explanations."""
+"""How the command line prints durations, failures, progress, explanations and the list of functions."""
 
 from __future__ import annotations
 

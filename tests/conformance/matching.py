@@ -169,7 +169,7 @@ class Matcher:
                 yield from self._differ_sets(some, others, f"{path}[run {n}]")
 
     def _differ_sets(self, recorded: list[Any], actual: list[Any], path: str) -> Iterator[str]:
-        """Pair them off in whatever order; by augmenting paths, since one event may match several."""
+        """Pair them in any order; by augmenting paths, since one event may match several."""
         fits = [
             [n for n, other in enumerate(actual) if not any(self._differ(event, other, f"{path}.event"))]
             for event in recorded
@@ -218,7 +218,7 @@ def kinds(events: list[Any]) -> str:
 
 
 def keys_in_order(value: Any) -> Any:
-    """The skeleton of an object: its keys in order, nested."""
+    """The keys of an object in order, nested, without the values."""
     return [(key, keys_in_order(v)) for key, v in value.items()] if isinstance(value, dict) else None
 
 

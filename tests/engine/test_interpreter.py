@@ -1,6 +1,6 @@
-"""The action list as a program: ids, order, what is held back, and when going on is not enough.
+"""The interpreter of the SDK's actions: task ids, order, held-back actions, and the need of a replay from the start.
 
-Written in the words of an orchestrator: `calls`, `any_of`, `all_of`. Each test says which recorded fact it holds.
+Actions are written as an orchestrator writes them: `call`, `any_of`, `all_of`. Each test holds one recorded fact.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def all_of(*actions: dict[str, Any]) -> dict[str, Any]:
 
 
 class Run:
-    """A program that has been started, and what it decides: (id, name or "timer")."""
+    """An interpreter that has been started, and its commands: (id, name or "timer")."""
 
     def __init__(self, *actions: dict[str, Any]) -> None:
         self.history: list[h.Event] = []

@@ -1,4 +1,4 @@
-"""Entities against the wire: the batches handed to the SDK, and the answers that callers got."""
+"""Entities against recordings of the wire: the batches handed to the SDK, and the answers that callers got."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The engine against the wire: same triggers, same events under the same ids, without running user code.
+"""The engine against recordings of the wire: the same triggers, and the same events under the same ids.
 
-For each recorded invocation the engine is given the recorded past, what arrived, and the recorded reply.
+For each recorded invocation the engine gets the recorded past, the new events and the SDK's reply; no user code runs.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ each_tape = pytest.mark.parametrize(
 )
 
 
-class Everything:
-    """An app that has every function."""
+class EveryFunction:
+    """The registry of an app that has every function."""
 
     def refuse(self, kind: str, name: str) -> str | None:
         return None
 
 
 class Sdk:
-    """Answers what was recorded, and keeps what it was asked."""
+    """Answers with the recorded reply, and keeps the trigger it was given."""
 
     def __init__(self, reply: JsonObject) -> None:
         self.trigger = ""
@@ -76,16 +76,16 @@ def event(recorded: JsonObject, asked: Mapping[str, str] = NOTHING) -> Event:
 def episode(
     execution: Execution, invocation: Invocation, asked: Mapping[str, str] = NOTHING
 ) -> tuple[Episode, JsonObject]:
-    """Run it: what the engine makes of it, and the trigger that it handed over."""
+    """Run one episode: its result, and the trigger that the engine gave to the SDK."""
     sdk = Sdk(invocation.reply)
     arrived = [event(recorded, asked) for recorded in invocation.arrived]
-    made = execution.advance(arrived, invocation.at, sdk, Everything(), EngineOptions())
+    made = execution.advance(arrived, invocation.at, sdk, EveryFunction(), EngineOptions())
     trigger: JsonObject = json.loads(sdk.trigger)
     return made, trigger
 
 
 def added(made: Episode, invocation: Invocation) -> list[JsonObject]:
-    """The events of an episode behind those that had arrived."""
+    """The events that an episode added after those that had arrived."""
     arrived = len(invocation.history) - len(invocation.past)
     return [json.loads(one.text) for one in made.events[arrived:]]
 
@@ -136,7 +136,7 @@ def test_an_incremental_replay_equals_one_from_the_start(tape: Path) -> None:
 
 
 def requests(events: list[JsonObject]) -> list[str]:
-    """The ids under which entities were asked: each side draws its own, and answers come under them."""
+    """The ids of the requests to entities: each side draws its own, and the answers carry them."""
     return [json.loads(e["Input"])["id"] for e in events if e["EventType"] == h.EVENT_SENT]
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.apps import ROOT, write_app
 
-# Only looked for: importing it would change how every app in this process is loaded.
+# Not imported here: that would change how every app in this process is loaded.
 try:
     distribution("azurefunctions-extensions-http-fastapi")
 except PackageNotFoundError:
@@ -85,7 +85,7 @@ class Host:
 
 @asynccontextmanager
 async def host_of(folder: Path) -> AsyncIterator[Host]:
-    """In a process of its own: the extension marks the process that has imported it."""
+    """A process of its own, because the extension changes every app of the process that imports it."""
     process = await asyncio.create_subprocess_exec(
         *SERVE,
         str(folder),

@@ -1,4 +1,4 @@
-"""JSON bodies as text: what is JSON, what is said of what is not, and that numbers stay exact."""
+"""JSON bodies as text: what is accepted, the sentence for what is not, and that numbers stay exact."""
 
 import json
 

@@ -29,7 +29,7 @@ SEEN = ("Content-Type", "traceparent", "tracestate", "X-Azure-Functions-Invocati
 
 
 class Twin:
-    """A server with one mount, which answers with `answer` and remembers what it was asked."""
+    """A server with one mount, which answers with `answer` and records the requests."""
 
     def __init__(self, folder: Path) -> None:
         self.asked: list[Asked] = []
@@ -142,7 +142,7 @@ def test_loopback_and_http_give_the_same_answers(
 
 
 def test_a_plain_request_needs_no_server(twin: Twin) -> None:
-    """Or the test above would compare the wire with the wire."""
+    """Otherwise the test above would compare HTTP with HTTP."""
     twin.answer = ManagementResponse(202, {}, b'{"id": "1"}')
 
     def front(session: aiohttp.ClientSession) -> LoopbackSession:

@@ -1,4 +1,4 @@
-"""host.json and local.settings.json: what is read, what wins over what, and the sentences about mistakes."""
+"""host.json and local.settings.json: which values are read, which take precedence, and the sentences for mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`?explain=true`: for every kind of wait, what is waited for, since when, and a sentence that a person can use."""
+"""`?explain=true`: for every kind of wait, what the instance waits for, since when, and a sentence for people."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def explained(
 
 
 def only(shown: dict[str, Any], *keys: str) -> Any:
-    """The one entry that is waited for; of it, these values."""
+    """These values of the only entry in `waitsFor`."""
     (entry,) = shown["waitsFor"]
     return [entry[key] for key in keys] if len(keys) > 1 else entry[keys[0]]
 

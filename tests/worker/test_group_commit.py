@@ -40,7 +40,7 @@ class Group:
         await self.has(before + 1)
 
     async def has(self, count: int) -> None:
-        """Until so many operations are in the group: some come from the host itself."""
+        """Wait until `count` operations are in the group; some come from the host itself."""
 
         async def size() -> int:
             return int(self._writer._queue.qsize())

@@ -15,7 +15,7 @@ from tests.support.running_host import running_host
 
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two executions and two entities stay in memory, all others only on the disk."""
+    """Two executions and two entities stay in memory; all others are evicted."""
     monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_SHORT", 2)
     monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_EVENTS", 0)
     monkeypatch.setattr("dfhost.worker.entity_dispatcher._KEPT", 2)

@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 
 
 async def activity_ended(host: RunningHost, count: int = 1) -> None:
-    """So many calls of the activity `stop` have ended, and their results have reached the store, or nobody."""
+    """Wait until `count` calls of the activity `stop` have ended and their results are stored or dropped."""
     await host.log.entry("finished", "stop", count=count)
     await host.fence()
 
@@ -318,7 +318,7 @@ async def test_generations_follow_each_other_and_drop_their_history(gates: Modul
 
 # -- again and again -----------------------------------------------------------------------------------------
 async def test_one_id_started_again_and_again_by_many(gates: ModuleType) -> None:
-    """As people keep a singleton going: whoever comes starts it, unless it runs."""
+    """As apps keep a singleton alive: every caller starts it unless it runs."""
     async with running_host() as host:
         accepted = 0
 

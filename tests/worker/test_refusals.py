@@ -1,4 +1,4 @@
-"""Where dfhost differs from Azure on purpose: what would wait for ever, or be silently wrong, fails and says why."""
+"""Differences from Azure on purpose: calls that would wait for ever or go wrong silently fail with the reason."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def after_failure(kind: str) -> Any:
 
 
 def without_status(answer: dict[str, Any]) -> dict[str, Any]:
-    """The custom status is ours, to see that user code went on; the recorded app set none."""
+    """Without the custom status, which this app sets to show that user code went on; the recorded app set none."""
     assert answer.pop("customStatus") == "went on"
     return answer | {"customStatus": None}
 

@@ -20,7 +20,7 @@ async def event_approved(scene: Scene) -> Any:
 
 @basic
 async def event_case_insensitive(scene: Scene) -> Any:
-    """Of another case: it arrives, and is not what is waited for."""
+    """A name in another case: the event arrives, and the wait does not get it."""
     started, instance_id = await first(scene, "event_or_timeout")
     await scene.until_event(instance_id, "TimerCreated")
     raised = await scene.event(instance_id, "approval", "lower")
@@ -130,7 +130,7 @@ async def event_names(scene: Scene) -> Any:
 
 
 async def caught_up(scene: Scene, instance_id: str) -> Answer:
-    """Its status once all that was raised has been processed: what is sent later has been."""
+    """Its status once an event sent later has been processed, hence every earlier one."""
     await scene.post(instance_id, "suspend")
     await scene.until(instance_id, is_("Suspended", "Completed"))
     await scene.post(instance_id, "resume")

@@ -109,7 +109,7 @@ async def rewind(scene: Scene) -> Any:
 
 @corner
 async def rewind_refused(scene: Scene) -> Any:
-    """What has not failed."""
+    """Instances that have not failed."""
     done = await scene.begin("plain")
     await scene.until(done)
     live = await scene.begin_waiting("wait_for")
@@ -213,7 +213,7 @@ async def terminate_then_start_again(scene: Scene) -> Any:
     started, _ = await scene.start("wait_for", "go", id=taken)
     await scene.until(taken, is_("Running"))
     await scene.open_gate(taken)
-    # The result has come to nothing if what was sent after it has arrived and it has not.
+    # The result was dropped if an event sent after it has arrived and the result has not.
     follower = await scene.begin("plain")
     await scene.until(follower)
     live = await scene.get(taken, "&showHistory=true")
