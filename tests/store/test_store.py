@@ -571,11 +571,11 @@ async def test_a_batch_of_a_purged_entity_is_discarded(db: Stored) -> None:
 # -- groups --------------------------------------------------------------------------------------------------
 async def test_a_group_is_one_commit_in_which_each_operation_is_refused_alone(db: Stored) -> None:
     await db.start("taken")
-    before, leave = db.store.commits, threading.Event()
-    # Until the group is complete.
-    db.store._writer.post(lambda cursor: leave.wait(20), lambda value, error: None)
-    while db.store._writer._queue.qsize():
-        await asyncio.sleep(0)
+    before = db.store.commits
+    # Its own group is complete once this operation runs; what is posted meanwhile is the next group.
+    entered, leave = threading.Event(), threading.Event()
+    db.store._writer.post(lambda cursor: (entered.set(), leave.wait(20)), lambda value, error: None)
+    await asyncio.to_thread(entered.wait, 20)
     requests = [db.start("a"), db.start("taken"), _deliver(db, "nobody"), db.start("b")]
     asked = [asyncio.ensure_future(each) for each in requests]
     while db.store._writer._queue.qsize() < len(asked):
