@@ -574,7 +574,12 @@ async def test_a_group_is_one_commit_in_which_each_operation_is_refused_alone(db
     before = db.store.commits
     # Its own group is complete once this operation runs; what is posted meanwhile is the next group.
     entered, leave = threading.Event(), threading.Event()
-    db.store._writer.post(lambda cursor: (entered.set(), leave.wait(20)), lambda value, error: None)
+
+    def stand(cursor: object) -> None:
+        entered.set()
+        leave.wait(20)
+
+    db.store._writer.post(stand, lambda value, error: None)
     await asyncio.to_thread(entered.wait, 20)
     requests = [db.start("a"), db.start("taken"), _deliver(db, "nobody"), db.start("b")]
     asked = [asyncio.ensure_future(each) for each in requests]

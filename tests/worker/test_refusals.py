@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.azure_functions import unknown_module_error
 from tests.support.running_host import running_host
 
 ACTIVITIES = "'echo', 'stop', 'stop_async', 'fail', "
@@ -167,7 +168,7 @@ async def test_changed_code_fails_and_the_history_can_still_be_read(gates: Any) 
     [
         ("boasts", "The UTF-16 size of the JSON-serialized payload must not exceed 16 KB."),
         ("quotes", "before\nStack: in the message itself"),
-        ("rebuilds", "cannot deserialize custom object: module 'nowhere' is not loaded"),
+        ("rebuilds", unknown_module_error("nowhere")),
     ],
 )
 async def test_a_failure_is_described_by_its_cause(orchestrator: str, cause: str) -> None:
