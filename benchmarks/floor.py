@@ -13,8 +13,8 @@ In it: making each history event a dict and JSON text once, joining the texts in
 SDK's reading, replaying and answering. Not in it: activities, storage, HTTP, threads, reading the answer.
 Outputs are checked, outside the measured time. The shapes of the events are those of the extension 3.x.
 
-With `--inside`, what the SDK takes of that inside dfhost: the same replays with what `dfhost/app/sdk.py` spares
-them, and dfhost's timestamps. What the host takes beyond that is its own.
+With `--inside`, what the SDK takes of that inside dfhost: the same replays with the caches of
+`dfhost/app/sdk_patches.py` and with dfhost's timestamps. What the host takes beyond that is its own.
 
 Runs as a process of its own: a line of JSON in (`{"case": "fan_out", "input": {"n": 5}, "times": 3}`), one
 out (`{"seconds": median}`).
@@ -265,6 +265,8 @@ def measure() -> Generator[dict[str, Any], dict[str, Any], None]:
 
 if __name__ == "__main__":
     if "--inside" in sys.argv:
-        import dfhost.app.sdk  # noqa: F401  spares the SDK's replays
+        from dfhost.app.sdk_patches import install_replay_caches
         from dfhost.worker.clock import now as _now
+
+        install_replay_caches()
     serve(measure)

@@ -11,10 +11,10 @@ from dfhost.cli import main as _main
 
 
 def main() -> None:
-    """Run the command line and leave: exit handlers run, what was printed is written, and that is all.
+    """Run the command line, run the exit handlers, flush the streams, and end the process without a teardown.
 
-    The interpreter is not taken down around the app's threads: some never end, others print meanwhile, which
-    Python answers with a fatal error. The platform, too, ends a worker where it stands.
+    Some threads of an app never end, and one that prints during the interpreter's teardown makes Python abort with
+    a fatal error. Azure ends a worker process in the same way.
     """
     code = _main()
     atexit._run_exitfuncs()

@@ -1,26 +1,26 @@
-"""What dfhost says no to, each with its sentence.
+"""The errors that dfhost reports to people.
 
-A `HostError` is for a person: its text is shown as it is, never with a traceback. Which HTTP status
-or exit code it becomes is decided at the doors (`http/`, `cli/`), not here.
+The text of a `HostError` is shown as it is, never with a traceback. `management/` and `http/` map it to an HTTP
+status, `cli/` to an exit code.
 """
 
 from __future__ import annotations
 
 
 class HostError(Exception):
-    """Something a person can put right; `str()` is the sentence that says what and how."""
+    """A mistake that a person can correct; `str()` is a sentence that says what is wrong and what to do."""
 
 
 class AppError(HostError):
-    """The function app cannot be loaded: no function_app.py, no app in it, two functions of one name."""
+    """The function app cannot be loaded: no function_app.py, no app in it, two functions with one name."""
 
 
 class SettingsError(HostError):
-    """host.json or local.settings.json cannot be read; the sentence names file and line."""
+    """host.json or local.settings.json cannot be used; the sentence names file and line."""
 
 
 class DatabaseError(HostError):
-    """The database file cannot be used: locked by another host, newer, not a database, read-only, full."""
+    """The database cannot be used: locked by another host, of a newer version, not SQLite, read-only, disk full."""
 
 
 class PortInUse(HostError):
@@ -36,7 +36,7 @@ class InstanceNotFound(HostError):
 
 
 class InstanceExists(HostError):
-    """A start names an id whose instance is still alive (`status`: its runtime status)."""
+    """A start names the id of an instance that has not ended (`status`: its runtime status)."""
 
     def __init__(self, status: str) -> None:
         super().__init__(f"An Orchestration instance with the status {status} already exists.")
@@ -46,8 +46,8 @@ class InstanceExists(HostError):
 class WrongState(HostError):
     """The operation does not fit the instance's state (`status`: its runtime status).
 
-    Suspending what is suspended, resuming what runs, raising an event to what has ended, rewinding what
-    has not failed, purging what still runs.
+    For example: suspending a suspended instance, raising an event for one that has ended, rewinding one that has
+    not failed, purging one that still runs.
     """
 
     def __init__(self, sentence: str, status: str) -> None:

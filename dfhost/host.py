@@ -1,4 +1,4 @@
-"""The host: its parts, built in reading order and released in reverse. The only module that sees them all."""
+"""The host: its parts, built from top to bottom and released in reverse. The only module that imports them all."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from typing import Any
 
 from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
-from dfhost.app.schedule import TimerTriggers
-from dfhost.app.sdk import close_client_session, stand_before_client_session
+from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
-from dfhost.engine.execution import EngineOptions
+from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError
 from dfhost.host_log import HostLog
-from dfhost.http.routes import RouteTable
+from dfhost.http.function_routes import RouteTable
+from dfhost.http.loopback import LoopbackSession
 from dfhost.http.server import Server
 from dfhost.management.api import ManagementApi
-from dfhost.management.loopback import LoopbackSession
-from dfhost.management.urls import RPC, WEBHOOKS, client_json
+from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.settings import Settings
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
+from dfhost.worker.timer_triggers import TimerTriggers
 from dfhost.worker.worker import Worker
 
 
 class Host:
     """A function app, running. Use as ``async with Host(…) as host``; raises HostErrors on the way in.
 
-    `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` hears of a database
-    that can no longer be written while the host runs: nothing will go on then, leave. `on_ready` sees the host
-    when it takes requests and before anything runs, what an earlier host has left included.
+    `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` is called when the database
+    can no longer be written while the host runs: nothing goes on then, so stop it. `on_ready` is called when the host
+    takes requests and has not yet run anything, not even what an earlier host has left.
     """
 
     app: App
@@ -67,8 +67,8 @@ class Host:
         async with AsyncExitStack() as stack:
             settings = self._settings
             self.app = load_app(self._root, self._log, settings.functions)
-            threads, episodes = UserThreads(), UserThreads(_episode_threads(settings))
-            for pool in (threads, episodes):
+            threads, replay_threads = UserThreads(), UserThreads(_replay_thread_count(settings))
+            for pool in (threads, replay_threads):
                 pool.start()
                 stack.callback(pool.stop)
             stack.push_async_callback(_close_session, threads)
@@ -79,16 +79,16 @@ class Host:
                 self.app,
                 store,
                 threads,
-                episodes,
+                replay_threads,
                 self._log,
-                _options(settings),
+                _engine_options(settings),
                 max_activities=settings.max_activities,
                 max_orchestrators=settings.max_orchestrators,
                 max_entities=settings.max_entities,
                 max_entity_batch=settings.entity_batch_size,
                 on_store_failure=self._on_failure,
             )
-            self.hub = TaskHub(settings.hub, self.app, store, self._worker, settings)
+            self.hub = TaskHub(settings.hub, store, self._worker, settings)
             management = ManagementApi(self.hub, connection=settings.connection)
             self._server = Server(
                 self.app,
@@ -97,27 +97,29 @@ class Host:
                 self._address,
                 self._port,
                 route_prefix=settings.route_prefix,
-                mounts={WEBHOOKS: management.handle, RPC: management.handle},
+                mounts=management.mounts,
                 cors=settings.cors,
                 cors_credentials=settings.cors_credentials,
                 timeout=settings.function_timeout,
             )
-            # The address first, then the clients that carry it, then the work that may use them.
+            # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()
             stack.callback(self._close_loopbacks)
             stack.push_async_callback(self._server.stop)
             self.url = f"http://localhost:{self._server.port}"
             local = f"http://127.0.0.1:{self._server.port}"
-            home = asyncio.get_running_loop()
+            host_loop = asyncio.get_running_loop()
 
             def loopback(session: Any) -> LoopbackSession:
-                self._loopbacks.append(LoopbackSession(session, f"{local}{RPC}", management.handle, home))
+                self._loopbacks.append(
+                    LoopbackSession(session, f"{local}{RPC_PATH}", management.handle, host_loop)
+                )
                 return self._loopbacks[-1]
 
-            stack.callback(stand_before_client_session(loopback))
+            stack.callback(wrap_client_session(loopback))
             self.app.connect(
                 lambda hub, connection: client_json(
-                    local, f"{local}{RPC}", hub or settings.hub, connection or settings.connection
+                    local, f"{local}{RPC_PATH}", hub or settings.hub, connection or settings.connection
                 )
             )
             self._on_ready(self)
@@ -135,16 +137,16 @@ class Host:
 
     @property
     def routes(self) -> RouteTable[Function]:
-        """Which of the app's functions takes a request."""
+        """The routes of the app's HTTP functions."""
         return self._server.routes
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about the app that a person should read: what is not polled, what no request can reach."""
+        """Warnings about the app: triggers that do not run here, routes that no request can reach."""
         return [*self.app.notes, *self._server.notes]
 
     async def drain(self) -> None:
-        """Take no new work and wait until what runs has been stored."""
+        """Take no new work and wait until the results of what runs are stored."""
         self._server.refuse()
         await self._timers.stop()
         await self._worker.drain()
@@ -159,16 +161,16 @@ class Host:
 
 
 async def _close_session(threads: UserThreads) -> None:
-    with suppress(RuntimeError):  # the app's own code has ended the loop
+    with suppress(RuntimeError):  # the app's own code has closed the loop
         await threads.run_async(close_client_session)
 
 
-def _episode_threads(settings: Settings) -> int:
-    """Replays are work for the processor: more threads than processors would only take turns."""
+def _replay_thread_count(settings: Settings) -> int:
+    """Replays only compute, so more threads than processors would gain nothing."""
     return max(2, min(settings.max_orchestrators, os.cpu_count() or 1))
 
 
-def _options(settings: Settings) -> EngineOptions:
+def _engine_options(settings: Settings) -> EngineOptions:
     return EngineOptions(
         store_inputs=settings.store_inputs,
         default_version=settings.default_version,

@@ -1,7 +1,7 @@
-"""What is told of an exception that user code raised: its text and the user's part of the traceback.
+"""Describes an exception that user code raised: its text, and the user's part of the traceback. Pure.
 
-The two texts are those that the real worker hands to its host (`RpcException.message`, `.stack_trace`); only
-this host's own frames are left out. Pure.
+The two texts are those that the real worker sends to its host (`RpcException.message`, `.stack_trace`), without the
+frames of dfhost.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _OURS = str(Path(__file__).resolve().parent.parent)
 
 
 def describe_exception(error: BaseException) -> Failure:
-    """Never raises, whatever the exception does when it is turned into text."""
+    """The failure that `error` is. Never raises, even if the exception's own `__str__` does."""
     type_name = type(error).__name__
     try:
         message = str(error)
         text = f"{type_name}: {message}"
-    except BaseException:  # a user's __str__ may do anything; the sentence is the worker's own
+    except BaseException:  # from the user's __str__; the sentence is the real worker's
         message = text = "Unhandled exception in function. Could not serialize original exception message."
     try:
         stack = "".join(_stack(error).format())
@@ -31,7 +31,7 @@ def describe_exception(error: BaseException) -> Failure:
 
 
 def user_traceback(error: BaseException) -> TracebackType | None:
-    """The traceback behind the frames in which this host, or the import system for it, calls the user."""
+    """The traceback without the leading frames of dfhost and of the import system."""
     whole = traceback = error.__traceback__
     while traceback is not None and not _is_ours(traceback):
         traceback = traceback.tb_next
@@ -43,10 +43,10 @@ def user_traceback(error: BaseException) -> TracebackType | None:
 
 
 def _stack(error: BaseException) -> StackSummary:
-    # This host also stands between the SDK and an orchestrator. The import system's frames say nothing.
-    left_out = (_OURS, "<frozen importlib") if isinstance(error, ModuleNotFoundError) else (_OURS,)
+    # dfhost also has frames between the SDK and an orchestrator. The import system's frames are of no use.
+    omitted = (_OURS, "<frozen importlib") if isinstance(error, ModuleNotFoundError) else (_OURS,)
     stack = extract_tb(user_traceback(error))
-    return StackSummary.from_list([frame for frame in stack if not frame.filename.startswith(left_out)])
+    return StackSummary.from_list([frame for frame in stack if not frame.filename.startswith(omitted)])
 
 
 def _is_ours(traceback: TracebackType) -> bool:

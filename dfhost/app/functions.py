@@ -1,16 +1,15 @@
 """The user's functions as values that can be called.
 
-`App` is what `loader.load_app` returns: the functions in the order of their declaration, and lookups by
-durable name. A `Function` knows its bindings and how to call the user's code with them; it knows neither
-threads nor the task hub. For the worker:
+`loader.load_app` returns an `App`: the functions in the order of their declaration, and lookups by durable name. A
+`Function` knows its bindings and how to call the user's code with them. It knows neither threads nor the task hub.
+For the worker:
 
     function = app.activities.get("process_item")        # case-insensitive, None if there is none
     result = function.call(input_text)                   # JSON text in, JSON text or None out
-    result = await function.call_async(input_text)       # where function.is_async, on the users' loop
-    app.orchestrators.get(name).callable                 # the SDK's handle; so for app.entities
-    failure_of(error)                                    # what to tell of the exception a call has raised
+    result = await function.call_async(input_text)       # if function.is_async, on the user loop
+    app.orchestrators.get(name).callable                 # the SDK's handle; likewise in app.entities
 
-Both calls let the user's exception through as it is, whatever it derives from.
+Both calls raise whatever the user's code raises, unchanged.
 """
 
 from __future__ import annotations
@@ -24,10 +23,11 @@ from typing import Any
 
 from azure.functions.meta import Datum
 
+from dfhost.app.bindings import RETURN, Binding
 from dfhost.app.invocation import Invocation, Out, new_invocation, thread_local
-from dfhost.app.signature import RETURN, Binding, Signature
+from dfhost.app.signature import Signature
 from dfhost.errors import AppError, HostError
-from dfhost.host_log import HostLog, NullLog
+from dfhost.host_log import HostLog
 from dfhost.settings.app_settings import resolve_app_settings
 
 KINDS = {
@@ -37,20 +37,20 @@ KINDS = {
     "entityTrigger": "entity",
     "timerTrigger": "timer",
 }
-_OVERRIDES = {"orchestration": "orchestration", "activity": "activity", "entity": "entityName"}
+_DURABLE_NAME_KEYS = {"orchestration": "orchestration", "activity": "activity", "entity": "entityName"}
 
 
 class NotConnected(HostError):
-    """A function reads from a service (blob, table, …) that nothing here stands in for."""
+    """A function reads from a service (blob, table, …), which dfhost does not do."""
 
 
 class NoReturnBinding(RuntimeError):
-    """A function without an output binding returned a value; the real worker fails such a call, too."""
+    """A function without a $return binding returned a value; the real worker fails such a call, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvocationResult:
-    """What a call left behind, as sent to the host: the return value, and output bindings by parameter."""
+    """The results of a call as data for the host: the return value, and the output bindings by parameter."""
 
     returned: Datum | None
     outputs: Mapping[str, Datum]
@@ -66,7 +66,7 @@ class Function:
     trigger       the trigger binding as in function.json (`route`, `methods`, `schedule`, …)
     bindings      the other bindings, likewise
     callable      the user's function; for orchestrators and entities the SDK's handle around it
-    is_async      it must be awaited, on the users' loop
+    is_async      it must be awaited, on the user loop
     """
 
     def __init__(
@@ -88,66 +88,68 @@ class Function:
         self.directory = directory
         self.is_async = is_async
         self.kind = KINDS.get(trigger["type"], str(trigger["type"]))
-        self.durable_name = str(trigger.get(_OVERRIDES.get(self.kind, ""), None) or name)
+        self.durable_name = str(trigger.get(_DURABLE_NAME_KEYS.get(self.kind, ""), None) or name)
         self.parameter = str(trigger["name"])
         self.clients: dict[str, str] = {}
-        self._log = log or NullLog()
-        self._trigger_slot = signature.inputs[self.parameter]
-        self._foreign = [
-            (parameter, slot)
-            for parameter, slot in signature.inputs.items()
-            if parameter != self.parameter and slot.type != "durableClient"
+        self._log = log
+        self._trigger_binding = signature.inputs[self.parameter]
+        self._unconnected_inputs = [
+            (parameter, typed)
+            for parameter, typed in signature.inputs.items()
+            if parameter != self.parameter and typed.type != "durableClient"
         ]
-        # An activity with nothing but its input takes the short way in `call`.
-        self._plain = (
+        # An activity with nothing but its input takes a fast path in `call`.
+        self._only_input = (
             len(signature.inputs) == 1
             and not signature.outputs
             and not signature.wants_context
             and signature.returns is not None
             and signature.returns.type == trigger["type"]
         )
-        if self._plain and signature.returns is not None:
-            self._decode = self._trigger_slot.converter.decode
+        if self._only_input and signature.returns is not None:
+            self._decode = self._trigger_binding.converter.decode
             self._encode = signature.returns.converter.encode
-            self._has_converted = False
+            self._converter_called = False
 
     def __repr__(self) -> str:
         return f"<{self.kind} function {self.name}>"
 
     # -- activities ------------------------------------------------------------------------------------------
     def call(self, input_text: str) -> str | None:
-        """Run a plain activity; any thread but the host's own."""
-        if self._plain:
-            return self._stored(self.callable(**{self.parameter: self._value(input_text)}))
-        return self._settled(self.invoke(Datum(input_text, "string")))
+        """Run a plain activity, on any thread but the host loop's."""
+        if self._only_input:
+            return self._encode_result(self.callable(**{self.parameter: self._decode_input(input_text)}))
+        return self._activity_result(self.invoke(Datum(input_text, "string")))
 
     async def call_async(self, input_text: str) -> str | None:
-        """Run an `async def` activity; on the users' loop."""
-        if self._plain:
-            return self._stored(await self.callable(**{self.parameter: self._value(input_text)}))
-        return self._settled(await self.invoke_async(Datum(input_text, "string")))
+        """Run an `async def` activity, on the user loop."""
+        if self._only_input:
+            return self._encode_result(
+                await self.callable(**{self.parameter: self._decode_input(input_text)})
+            )
+        return self._activity_result(await self.invoke_async(Datum(input_text, "string")))
 
-    def _value(self, input_text: str) -> Any:
+    def _decode_input(self, input_text: str) -> Any:
         """The activity's input.
 
-        To the converter, too, a text without a custom object in it is plain JSON; reading it here spares half the
-        cost of a trivial call. The first call is the converter's: it may have something to warn of, once.
+        For a text without a custom object the converter only reads JSON. Doing that here saves half the cost of a
+        trivial call. The first call goes to the converter, which may have a warning to give, once.
         """
-        if self._has_converted and "__class__" not in input_text:
+        if self._converter_called and "__class__" not in input_text:
             try:
                 return json.loads(input_text)
             except ValueError:
-                pass  # the converter knows what to make of it
-        self._has_converted = True
-        return self._decode(Datum(input_text, "string"), trigger_metadata=_NOTHING)
+                pass  # left to the converter
+        self._converter_called = True
+        return self._decode(Datum(input_text, "string"), trigger_metadata=_NO_METADATA)
 
-    def _stored(self, value: Any) -> str | None:
-        if type(value) is str and value.isascii():  # what a string is to every converter, and compact already
+    def _encode_result(self, value: Any) -> str | None:
+        if type(value) is str and value.isascii():  # every converter gives this, and it is compact
             return json.dumps(value)
         return stored_result(self._encode(value, expected_type=None).value)
 
-    def _settled(self, result: InvocationResult) -> str | None:
-        self.note_outputs(result)
+    def _activity_result(self, result: InvocationResult) -> str | None:
+        self.log_outputs(result)
         returns = self.signature.returns
         if result.returned is None or returns is None or returns.type != self.trigger["type"]:
             return None  # a `$return` bound to a queue or the like takes the value
@@ -157,12 +159,13 @@ class Function:
     def invoke(
         self, data: Datum, metadata: Mapping[str, Datum] | None = None, invocation: Invocation | None = None
     ) -> InvocationResult:
-        """Run a plain function with `data` for its trigger; any thread but the host's own.
+        """Run a plain function with `data` for its trigger, on any thread but the host loop's.
 
-        TypeError or ValueError if a value fits no binding, NotConnected, NoReturnBinding, or what it raised.
+        Raises TypeError or ValueError if a value does not fit its binding, NotConnected, NoReturnBinding, or whatever
+        the function raises.
         """
         invocation = invocation or (self.new_invocation() if self.signature.wants_context else None)
-        arguments = self.arguments(self._trigger_slot.decode(data, metadata or _NOTHING), invocation)
+        arguments = self.arguments(self._trigger_binding.decode(data, metadata or _NO_METADATA), invocation)
         if invocation is None:
             return self._result(self.callable(**arguments), arguments)
         thread_local.invocation_id = invocation.invocation_id
@@ -174,9 +177,9 @@ class Function:
     async def invoke_async(
         self, data: Datum, metadata: Mapping[str, Datum] | None = None, invocation: Invocation | None = None
     ) -> InvocationResult:
-        """Run an `async def` function with `data` for its trigger; on the users' loop. Raises as `invoke`."""
+        """Run an `async def` function with `data` for its trigger, on the user loop. Raises as `invoke`."""
         invocation = invocation or (self.new_invocation() if self.signature.wants_context else None)
-        arguments = self.arguments(self._trigger_slot.decode(data, metadata or _NOTHING), invocation)
+        arguments = self.arguments(self._trigger_binding.decode(data, metadata or _NO_METADATA), invocation)
         if invocation is not None:
             thread_local.invocation_id = invocation.invocation_id
         return self._result(await self.callable(**arguments), arguments)
@@ -184,25 +187,26 @@ class Function:
     def new_invocation(self, trace_parent: str = "", trace_state: str = "") -> Invocation:
         return new_invocation(self.name, self.directory, trace_parent, trace_state)
 
-    def note_outputs(self, result: InvocationResult) -> None:
-        """Say what went to output bindings other than http: there is nothing here to send it to."""
-        slots, sent = dict(self.signature.outputs), dict(result.outputs)
+    def log_outputs(self, result: InvocationResult) -> None:
+        """Log the values of output bindings other than http: dfhost has no service to send them to."""
+        if self._log is None:
+            return
+        bindings, sent = dict(self.signature.outputs), dict(result.outputs)
         returns, returned = self.signature.returns, result.returned
         if returns is not None and returns.binding["name"] == RETURN and returned is not None:
-            slots[RETURN], sent[RETURN] = returns, returned
+            bindings[RETURN], sent[RETURN] = returns, returned
         for parameter, datum in sent.items():
-            if slots[parameter].type != "http" and datum.value is not None:
+            if bindings[parameter].type != "http" and datum.value is not None:
                 self._log.note(
-                    f"{self.name}: its {slots[parameter].type} output is not connected here; "
-                    f"it would have got {_shown(datum)}."
+                    f"{self.name}: dfhost does not send its {bindings[parameter].type} output: {_shown(datum)}"
                 )
 
     def arguments(self, value: Any, invocation: Invocation | None) -> dict[str, Any]:
-        """The keyword arguments of one call, `value` for the trigger's parameter; NotConnected."""
-        for parameter, slot in self._foreign:
+        """The keyword arguments of one call, with `value` for the trigger's parameter. Raises NotConnected."""
+        for parameter, typed in self._unconnected_inputs:
             raise NotConnected(
-                f"'{self.name}' reads '{parameter}' from a {slot.type} binding, which is not connected here; "
-                "use Azure Functions Core Tools for this function."
+                f"'{self.name}' reads '{parameter}' from a {typed.type} binding, which dfhost does not support. "
+                "Use Azure Functions Core Tools for this function."
             )
         arguments: dict[str, Any] = {self.parameter: value, **self.clients}
         if self.signature.wants_context:
@@ -212,11 +216,11 @@ class Function:
         return arguments
 
     def outputs_of(self, arguments: Mapping[str, Any]) -> dict[str, Datum]:
-        """What a call has put into its `func.Out` parameters; TypeError if a value fits no binding."""
+        """The values of the `func.Out` parameters after a call; TypeError if one does not fit its binding."""
         outputs = {}
-        for parameter, slot in self.signature.outputs.items():
-            given = arguments[parameter].get()
-            datum = slot.encode(given) if given is not None else None
+        for parameter, typed in self.signature.outputs.items():
+            value = arguments[parameter].get()
+            datum = typed.encode(value) if value is not None else None
             if datum is not None and datum.type is not None:
                 outputs[parameter] = datum
         return outputs
@@ -257,8 +261,8 @@ class Functions:
 class App:
     """The loaded function app.
 
-    `functions` are those that run here, in order; `disabled` the names of those switched off by settings;
-    `notes` sentences a person should read at start-up (what is not polled, what is not connected).
+    `functions` are those that run, in order. `disabled`: the names of those that settings disable. `notes`: sentences
+    for a person at the start (triggers that are not polled, bindings that are not supported).
     """
 
     def __init__(
@@ -282,19 +286,19 @@ class App:
         self._by_name = {function.name.lower(): function for function in self.functions}
 
     def get(self, name: str) -> Function | None:
-        """The function of this (indexed) name, whatever its kind; case does not count."""
+        """The function of any kind with this indexed name, in any case."""
         return self._by_name.get(name.lower())
 
     def connect(self, client_json: Callable[[str | None, str | None], str]) -> None:
         """Give every durable client its JSON; `client_json(task_hub, connection)` builds it.
 
-        Called once the host knows its address, before any function runs. AppError if a client names its task
-        hub by a setting that does not exist.
+        Call this once the host knows its address, before any function runs. AppError if a client names its task hub
+        by a setting that does not exist.
         """
         for function in self.functions:
-            for parameter, slot in function.signature.inputs.items():
-                if slot.type == "durableClient":
-                    hub, connection = slot.binding.get("taskHub"), slot.binding.get("connectionName")
+            for parameter, typed in function.signature.inputs.items():
+                if typed.type == "durableClient":
+                    hub, connection = typed.binding.get("taskHub"), typed.binding.get("connectionName")
                     try:
                         function.clients[parameter] = client_json(
                             resolve_app_settings(hub) if hub else None, connection
@@ -308,17 +312,17 @@ class App:
         return [function for function in self.functions if function.kind == kind]
 
 
-_NOTHING: Mapping[str, Datum] = {}
+_NO_METADATA: Mapping[str, Datum] = {}
 
-# What json.dumps writes that the extension's own serialiser would write otherwise.
+# What json.dumps writes differently from the extension's own serialiser.
 _NOT_COMPACT = re.compile(r'": |, |\\u|NaN|Infinity|^\{"\$')
 
 
 def stored_result(text: str) -> str | None:
     """A function's JSON result as the extension stores it: compact, raw UTF-8, None for `null`.
 
-    NaN and the infinities become strings; `$type` and `$id` at the start of an object are taken for
-    Newtonsoft's metadata and vanish (both recorded on the extension).
+    NaN and the infinities become strings. `$type` and `$id` at the start of an object are Newtonsoft's metadata to
+    the extension, which drops them. Both were recorded.
     """
     if text == "null":
         return None

@@ -1,8 +1,7 @@
-"""HTTP requests and replies between plain values and azure-functions' types.
+"""Converts HTTP requests and replies between plain values and azure-functions' types. Pure.
 
-What a request becomes before the worker sees it, and what the Functions host makes of the worker's answer:
-read from azure-functions-host (GrpcMessageConversionExtensions, HttpBinding, RawScriptResult). Pure; sockets
-are `dfhost.http`'s business.
+Follows azure-functions-host (GrpcMessageConversionExtensions, HttpBinding, RawScriptResult): what the worker gets for
+a request, and what a client gets for the worker's answer.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _JSON = "application/json; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """What goes back over the wire; `headers` in order, names may repeat."""
+    """The response to a client. `headers` are in order, and names may repeat."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -39,10 +38,10 @@ def request_datum(
     route_params: Mapping[str, str],
     body: bytes,
 ) -> Datum:
-    """The request as the worker gets it.
+    """The request as the worker gets it. `query`: the raw query string without its question mark.
 
-    Names of headers in lower case, of query parameters as first seen; repeated ones joined by commas; empty
-    query values dropped. `query`: the raw query string without its question mark.
+    Header names are in lower case, names of query parameters as first written. Values of a repeated name are joined
+    by commas, empty query values are dropped.
     """
     return Datum(
         {
@@ -78,12 +77,12 @@ def _strings(values: Mapping[str, str]) -> dict[str, Datum]:
 
 
 def http_reply(function: Function, result: InvocationResult) -> HttpReply:
-    """The HTTP reply that a call left in its http output binding; 204 if there is none (Functions docs)."""
+    """The reply in the call's http output binding; 204 if there is none (Functions docs)."""
     returns = function.signature.returns
     if returns is not None and returns.type == "http":
         return _reply(result.returned)
-    for parameter, slot in function.signature.outputs.items():
-        if slot.type == "http":
+    for parameter, typed in function.signature.outputs.items():
+        if typed.type == "http":
             return _reply(result.outputs.get(parameter))
     return HttpReply(204, [])
 
@@ -92,23 +91,23 @@ def _reply(datum: Datum | None) -> HttpReply:
     if datum is None:
         return HttpReply(204, [])
     if datum.type == "http":
-        return _reply_of_response(datum.value)
-    return _reply_of_text(datum.value if isinstance(datum.value, str) else json.dumps(datum.value))
+        return _response_reply(datum.value)
+    return _text_reply(datum.value if isinstance(datum.value, str) else json.dumps(datum.value))
 
 
-def _reply_of_response(response: Mapping[str, Any]) -> HttpReply:
+def _response_reply(response: Mapping[str, Any]) -> HttpReply:
     headers = [(name, datum.value) for name, datum in response["headers"].items()]
     for cookie in response.get("cookies") or ():
         headers.extend(("Set-Cookie", text) for text in _set_cookies(cookie))
     try:
         status = int(response["status_code"].value)
-    except ValueError:  # the host falls back to 200, too
+    except ValueError:  # as the Functions host does
         status = 200
     return HttpReply(status, headers, response["body"].value)
 
 
 def _set_cookies(cookie: SimpleCookie) -> Iterable[str]:
-    """One header value a cookie, as ASP.NET Core writes it: escaped, with a path of its own."""
+    """One header value for each cookie, as ASP.NET Core writes it: escaped, and always with a path."""
     for name, morsel in cookie.items():
         parts = [f"{quote(name, safe='')}={quote(morsel.value, safe='')}"]
         for key in ("expires", "max-age", "domain"):
@@ -124,21 +123,21 @@ def _set_cookies(cookie: SimpleCookie) -> Iterable[str]:
         yield "; ".join(parts)
 
 
-def _reply_of_text(text: str) -> HttpReply:
-    """A returned `str`: the host reads it as JSON if it can, and sends text otherwise."""
+def _text_reply(text: str) -> HttpReply:
+    """For a returned `str`, which the host reads as JSON if it can, and sends as text otherwise."""
     try:
         value = json.loads(text) if text.strip() else None
     except ValueError:
         return HttpReply(200, [("content-type", _TEXT)], text.encode())
     if value is None:
         return HttpReply(204, [])
-    if isinstance(value, dict) and (shaped := _reply_of_object(value)):
-        return shaped
-    return _reply_of_value(200, value)
+    if isinstance(value, dict) and (reply := _object_reply(value)):
+        return reply
+    return _value_reply(200, value)
 
 
-def _reply_of_object(value: Mapping[str, object]) -> HttpReply | None:
-    """An object with a `body` is taken for a whole response: body, headers, status or statusCode."""
+def _object_reply(value: Mapping[str, object]) -> HttpReply | None:
+    """For an object with a `body`, which is a whole response: body, headers, status or statusCode."""
     keys = {key.lower(): key for key in value}
     if "body" not in keys:
         return None
@@ -147,14 +146,14 @@ def _reply_of_object(value: Mapping[str, object]) -> HttpReply | None:
         status = int(status)
     if isinstance(status, bool) or not isinstance(status, int):
         status = 200
-    reply = _reply_of_value(status, value[keys["body"]])
+    reply = _value_reply(status, value[keys["body"]])
     headers = value.get(keys.get("headers", ""))
     given = [(name, str(text)) for name, text in headers.items()] if isinstance(headers, dict) else []
     names = {name.lower() for name, _ in given}
     return HttpReply(status, given + [h for h in reply.headers if h[0] not in names], reply.body)
 
 
-def _reply_of_value(status: int, value: object) -> HttpReply:
+def _value_reply(status: int, value: object) -> HttpReply:
     if value is None:
         return HttpReply(204 if status == 200 else status, [])
     if isinstance(value, str):

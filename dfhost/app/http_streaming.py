@@ -1,8 +1,8 @@
 """HTTP functions whose requests and responses are streams (azurefunctions-extensions-http-fastapi).
 
-As in the real worker, the extension's own web app makes the request object and turns whatever the function
-returns into a response; its one catch-all handler calls the function. The worker serves that web app with
-uvicorn on a port of its own; here it is called directly, as the ASGI app it is, on the users' loop.
+As in the real worker, the extension's own web app makes the request object and turns the function's return value into
+a response. Its one catch-all handler calls the function. The worker serves that web app with uvicorn on a port of
+its own. Here it is called directly, as an ASGI app, on the user loop.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from dfhost.engine.failures import Failure
 from dfhost.host_log import HostLog
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
 
-_CALL = "dfhost.call"
+_CALL_KEY = "dfhost.call"
 
 
 class StreamingWebApp:
-    """The extension's web app, for an app that has imported it (`signature.streams`)."""
+    """The extension's web app, for an app that has imported it (`http_streaming_enabled`)."""
 
     def __init__(self, threads: UserThreads, log: HostLog) -> None:
         self._threads = threads
@@ -41,7 +41,7 @@ class StreamingWebApp:
         async def serve(request: Any) -> Any:
             return await self._serve(request)
 
-        # The web framework goes by the annotation, and wants the class itself.
+        # The web framework reads the annotation, which must be the class itself.
         serve.__annotations__ = {"request": self._base.RequestTrackerMeta.get_request_type()}
         web_app: Any = extension.WebApp()
         web_app.route(serve)
@@ -56,18 +56,18 @@ class StreamingWebApp:
         receive: Receive,
         send: Send,
     ) -> None:
-        """One request, from the home loop; `receive` and `send` are called on the users' loop.
+        """Answer one request. Called on the host loop; calls `receive` and `send` on the user loop.
 
-        Raises only what `send` raised: a client that is gone.
+        Raises only ConnectionResetError, when `send` fails because the client has disconnected.
         """
-        scope[_CALL] = (function, values, invocation)
+        scope[_CALL_KEY] = (function, values, invocation)
 
         async def serve() -> Exception | None:
             try:
                 await self._asgi(scope, receive, send)
-            except OSError as error:  # what the web framework makes of it has this base, too
+            except OSError as error:  # what the web framework raises for it is an OSError, too
                 return error
-            except Exception as error:  # from the stream of a response that has begun
+            except Exception as error:  # in the stream of a response that has started
                 failure = describe_exception(error)
                 self._log.failed(function.name, function.kind, None, 0.0, failure.text, failure.stack)
             return None
@@ -76,41 +76,39 @@ class StreamingWebApp:
             raise ConnectionResetError(str(error))
 
     async def _serve(self, request: Any) -> Any:
-        """On the users' loop, inside the web app: what the function returns, or an empty 500."""
-        function, values, invocation = request.scope[_CALL]
+        """Runs on the user loop, inside the web app. The function's return value, or an empty 500."""
+        function, values, invocation = request.scope[_CALL_KEY]
         self._base.RequestTrackerMeta.get_synchronizer().sync_route_params(request, dict(values))
         self._log.started(function.name, function.kind, None)
-        began = time.perf_counter()
+        start = time.perf_counter()
         outcome = await self._outcome(function, request, invocation)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start
         if isinstance(outcome, Failure):
-            told = (outcome.text, outcome.stack)
-            self._log.failed(function.name, function.kind, None, seconds, *told)
+            self._log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack)
             return self._base.ResponseTrackerMeta.get_standard_response_type()(status_code=500)
         self._log.finished(function.name, function.kind, None, seconds)
         return outcome[0]
 
     async def _outcome(self, function: Function, request: Any, invocation: Invocation | None) -> Any:
-        """A tuple of what the function returned, or its failure."""
+        """A tuple with the return value, or a Failure."""
         try:
             arguments = function.arguments(request, invocation)
             if function.is_async:
                 returned = await function.callable(**arguments)
             else:
-                returned = await self._in_pool(function, arguments)
-            function.note_outputs(InvocationResult(None, function.outputs_of(arguments)))
+                returned = await self._threads.run(lambda: function.callable(**arguments))
+            function.log_outputs(InvocationResult(None, function.outputs_of(arguments)))
         except BaseException as error:  # user code may raise anything, SystemExit included
             return describe_exception(error)
         return (returned,)
 
-    async def _in_pool(self, function: Function, arguments: Mapping[str, Any]) -> Any:
-        return await self._threads.run(lambda: function.callable(**arguments))
 
-
-def across(home: asyncio.AbstractEventLoop, coroutine: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """`coroutine` to be awaited on another loop, while it runs on `home`."""
+def run_on_loop(
+    loop: asyncio.AbstractEventLoop, coroutine: Callable[..., Any]
+) -> Callable[..., Awaitable[Any]]:
+    """A coroutine function for other loops that runs `coroutine` on `loop`."""
 
     async def call(*args: Any) -> Any:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine(*args), home))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine(*args), loop))
 
     return call

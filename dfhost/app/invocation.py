@@ -1,4 +1,4 @@
-"""What the real worker hands to a function beside its data: the invocation context, and `func.Out` objects."""
+"""What a function gets besides its data, as from the real worker: the invocation context and `func.Out` objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-# One for all functions, as in the worker: user threads read the current invocation's id from it.
+# One for all functions, as in the worker: user code reads the current invocation's id from it.
 thread_local = threading.local()
 
 _TRACE_PARENT = re.compile("00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
@@ -60,7 +60,7 @@ class Out:
 
 
 def new_invocation(name: str, directory: str, trace_parent: str = "", trace_state: str = "") -> Invocation:
-    """A call with an id of its own, as a new span of the caller's trace (W3C headers) if there is one."""
+    """A new invocation. With W3C headers of a caller it is a span of the caller's trace."""
     caller = _TRACE_PARENT.fullmatch(trace_parent)
     trace, flags = (caller[1], caller[2]) if caller else (uuid.uuid4().hex, "00")
     context = TraceContext(f"00-{trace}-{uuid.uuid4().hex[:16]}-{flags}", trace_state if caller else "")

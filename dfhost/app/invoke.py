@@ -1,7 +1,7 @@
-"""Run one function on the right threads, and tell the journal how it went.
+"""Runs one function that is not durable, on the right thread, and logs its start and end.
 
-For everything that is not durable: HTTP functions, timers, functions run by hand. Activities, orchestrators
-and entities are the worker's.
+For HTTP functions, timer functions and functions run by hand. The worker runs activities, orchestrators and
+entities.
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ async def invoke_function(
     invocation: Invocation | None = None,
     timeout: float | None = None,
 ) -> InvocationResult | Failure:
-    """What the call left behind, or how it failed; never raises what user code raised.
+    """The result of the call, or its failure. Never raises what user code raised.
 
-    `timeout` in seconds: the call then counts as failed, though Python has no way to stop a thread.
+    After `timeout` seconds the call counts as failed; its thread goes on, since Python cannot stop it.
     """
     log.started(function.name, function.kind, None)
-    began = time.perf_counter()
+    start = time.perf_counter()
 
-    # The outcome is made where the user's code runs: a future cannot carry every exception home as it is.
-    def attempt() -> InvocationResult | Failure:
+    # Described on the user's thread, because a future cannot carry every exception.
+    def call() -> InvocationResult | Failure:
         try:
             return function.invoke(data, metadata, invocation)
         except BaseException as error:
             return describe_exception(error)
 
-    async def attempt_async() -> InvocationResult | Failure:
+    async def call_async() -> InvocationResult | Failure:
         try:
             return await function.invoke_async(data, metadata, invocation)
         except BaseException as error:
             return describe_exception(error)
 
-    calling = threads.run_async(attempt_async) if function.is_async else threads.run(attempt)
+    outcome_future = threads.run_async(call_async) if function.is_async else threads.run(call)
     try:
-        outcome = await (asyncio.wait_for(calling, timeout) if timeout else calling)
+        outcome = await (asyncio.wait_for(outcome_future, timeout) if timeout else outcome_future)
     except asyncio.TimeoutError:
         outcome = _timed_out(function, timeout or 0)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     if isinstance(outcome, Failure):
         log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack)
     else:
         log.finished(function.name, function.kind, None, seconds)
-        function.note_outputs(outcome)
+        function.log_outputs(outcome)
     return outcome
 
 

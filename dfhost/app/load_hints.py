@@ -1,6 +1,6 @@
-"""What a person probably did, and should do, when an app does not load: the second half of the loader's sentences.
+"""When an app does not load: what its author probably did, and what to do. The second half of the loader's errors.
 
-Pure but for looks into the app's folder. What is wrong is decided by the loader and by `signature`.
+The loader and `signature` decide what is wrong. This module only looks into the app's folder.
 """
 
 from __future__ import annotations
@@ -15,44 +15,46 @@ from typing import Any
 
 
 def missing_script_sentence(root: Path, script: str) -> str:
-    """There is no `script` in `root`: which mistake is it?"""
+    """For a folder `root` without `script`: the mistake that it probably is."""
     if not root.is_dir():
         return f"There is no folder {root}."
     if next(root.glob("*/function.json"), None):
         return (
             f"{root} is an app of the Python v1 programming model (it has function.json files, and no {script}). "
-            "dfhost runs v2 apps only, and so will the SDK from 2.x on."
+            "dfhost runs v2 apps only, as will the SDK from 2.x on."
         )
     below = sorted(found.parent for depth in ("*", "*/*") for found in root.glob(f"{depth}/{script}"))
     if below:
         names = ", ".join(str(folder.relative_to(root)) for folder in below[:5])
-        return f"There is no {script} in {root}, but in {names}: name the folder of the app."
-    return f"There is no {script} in {root}. Start dfhost in the folder of your function app, or name it."
+        return f"There is no {script} in {root}, but there is one in {names}. Give the folder of the app."
+    return (
+        f"There is no {script} in {root}. Start dfhost in the folder of your function app, or give its path."
+    )
 
 
 def import_hint(error: BaseException, root: Path) -> str:
-    """After the error of an import; empty unless a library or an app setting is missing."""
+    """Follows the error of an import; empty unless a library or an app setting is missing."""
     requirements = root / "requirements.txt"
     if isinstance(error, ModuleNotFoundError) and requirements.is_file():
         install = f"{sys.executable} -m pip install -r {requirements}"
-        return f". The app's libraries go where dfhost is installed: {install}"
+        return f". Install the app's libraries beside dfhost: {install}"
     if isinstance(error, KeyError) and _came_from_environ(error):
-        return f". App settings are environment variables, or Values of {root / 'local.settings.json'}."
+        return f". Set it as an environment variable, or under Values in {root / 'local.settings.json'}."
     return ""
 
 
 def _came_from_environ(error: BaseException) -> bool:
-    at = error.__traceback__
-    while at and at.tb_next:
-        at = at.tb_next
-    return at is not None and at.tb_frame.f_code is type(os.environ).__getitem__.__code__
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_code is type(os.environ).__getitem__.__code__
 
 
 def misplaced_binding_hint(indexed: Sequence[Any]) -> str:
-    """After the refusal of a function; empty unless a binding that one function misses sits on another.
+    """Follows the refusal of a function; empty unless a binding that one function lacks is on another.
 
-    A decorator of one blueprint, or app, on a function that another one has declared already, goes to the
-    last function of its own instead (`DecoratorApi._validate_type` in azure-functions).
+    A decorator of one app or blueprint on a function that another one has declared goes to its own last function
+    instead (`DecoratorApi._validate_type` in azure-functions).
     """
     missing: dict[str, str] = {}
     strays: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""From any thread into an event loop: many messages, one wake-up.
+"""A queue from any thread into an event loop that wakes the loop once for many items.
 
-asyncio's own `call_soon_threadsafe` writes to a socket each time, whether the loop is awake or not, and lets go of
-the interpreter for it, which under load costs more than what is told.
+asyncio's own `call_soon_threadsafe` writes to a socket and releases the interpreter lock for every call, even if the
+loop is awake. Under load that costs more than the work itself.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ T = TypeVar("T")
 
 
 class LoopQueue(Generic[T]):
-    """`put` or `tell` from any thread; `open` is called in the loop with all that has piled up, in order."""
+    """`put` from any thread; in the loop, `consume` is called with all items since its last call, in order."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, open: Callable[[list[T]], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, consume: Callable[[list[T]], None]) -> None:
         self.loop = loop
-        self._open = open
+        self._consume = consume
         self._items: deque[T] = deque()
-        self._rung = False
+        self._notified = False
 
     def put(self, item: T) -> None:
         """RuntimeError if the loop is closed."""
         self._items.append(item)
-        if not self._rung or self.loop.is_closed():
-            self._rung = True
-            # In a context of its own: the variables of whoever rings are none of the others'.
-            self.loop.call_soon_threadsafe(self._empty, context=Context())
+        if not self._notified or self.loop.is_closed():
+            self._notified = True
+            # In an empty context: the items of other threads must not see this thread's context variables.
+            self.loop.call_soon_threadsafe(self._drain, context=Context())
 
-    def tell(self, item: T) -> None:
-        """Likewise, for what nobody waits for once the loop is closed."""
+    def put_if_open(self, item: T) -> None:
+        """As `put`, but an item for a closed loop is dropped."""
         with suppress(RuntimeError):
             self.put(item)
 
-    def _empty(self) -> None:
-        # First lower the flag: whoever puts from now on rings again, so nothing is left lying.
-        self._rung = False
+    def _drain(self) -> None:
+        # Cleared before the items are read: an item that is put from here on notifies the loop again.
+        self._notified = False
         items: list[T] = []
         while self._items:
             items.append(self._items.popleft())
         if items:
-            self._open(items)
+            self._consume(items)
 
 
-def call_queue(loop: asyncio.AbstractEventLoop) -> LoopQueue[Callable[[], None]]:
-    """For functions to be called in the loop, in turn. They should not raise: who does is reported to the loop."""
+def callback_queue(loop: asyncio.AbstractEventLoop) -> LoopQueue[Callable[[], None]]:
+    """A queue of functions that the loop calls in order. An exception goes to the loop's exception handler."""
 
     def call_each(functions: list[Callable[[], None]]) -> None:
         for function in functions:

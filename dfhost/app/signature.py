@@ -1,7 +1,7 @@
-"""Whether a Python function fits its bindings, by the real worker's rules.
+"""Checks whether a Python function fits its bindings, by the real worker's rules.
 
-Pure: a function and its bindings in, a `Signature` or an `AppError` out. What the worker refuses when it
-indexes an app on Azure is refused here, with the function and the parameter named. The rules were read from
+Pure: a function and its bindings in, a `Signature` or an `AppError` out. What the worker refuses when it indexes an
+app on Azure is refused here, with the function and the parameter named. The rules are those of
 azure-functions-python-worker 4.34 (`functions.Registry`); azure-functions-runtime 1.3 has the same.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
-import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -17,113 +16,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import azure.functions as func
-from azure.functions.meta import Datum
 
+from dfhost.app.bindings import (
+    RETURN,
+    Binding,
+    GenericConverter,
+    TypedBinding,
+    converter_of,
+    supports_deferred,
+)
 from dfhost.errors import AppError
-
-Binding = Mapping[str, Any]
-RETURN = "$return"
-_registry: Any = func.get_binding_registry()  # type: ignore[no-untyped-call]
-
-
-class GenericConverter:
-    """The converter of every binding that azure-functions has none for, and of `str`/`bytes` parameters."""
-
-    @staticmethod
-    def check_input_type_annotation(pytype: Any) -> bool:
-        return issubclass(pytype, (str, bytes))
-
-    @staticmethod
-    def check_output_type_annotation(pytype: Any) -> bool:
-        return issubclass(pytype, (str, bytes, bytearray))
-
-    @staticmethod
-    def has_implicit_output() -> bool:
-        return True
-
-    @staticmethod
-    def decode(data: Datum | None, *, trigger_metadata: Any) -> Any:
-        return None if data is None or data.type is None else data.value
-
-    @staticmethod
-    def encode(obj: Any, *, expected_type: Any) -> Datum:
-        if isinstance(obj, str):
-            return Datum(obj, "string")
-        if isinstance(obj, (bytes, bytearray)):
-            return Datum(bytes(obj), "bytes")
-        for kinds, name in ((dict, "dict"), (list, "list"), (int, "int"), (float, "double")):
-            if isinstance(obj, kinds):
-                return Datum(obj, name)
-        if obj is None:
-            return Datum(None, None)
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One end of a binding: where a value enters or leaves the function.
-
-    `converter` is azure-functions' own class for the binding (or `Generic`); `pytype` the annotation, if any.
-    """
-
-    binding: Binding
-    converter: Any
-    pytype: Any = None
-
-    @property
-    def type(self) -> str:
-        return str(self.binding["type"])
-
-    def decode(self, data: Datum, metadata: Mapping[str, Datum]) -> Any:
-        """The Python value for `data`; TypeError where the binding does not take this kind of data."""
-        try:
-            return self.converter.decode(data, trigger_metadata=metadata)
-        except NotImplementedError:
-            raise TypeError(f"a binding of type {self.type} cannot take {data.type} data") from None
-
-    def encode(self, value: Any) -> Datum | None:
-        """What the host would be sent for `value`; TypeError where the binding does not take its type."""
-        try:
-            datum: Datum | None = self.converter.encode(value, expected_type=self.pytype)
-        except NotImplementedError:
-            raise TypeError(
-                f"a binding of type {self.type} cannot take a Python value of type {type(value).__name__}"
-            ) from None
-        return datum
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A function's parameters by role; `returns` is where a return value goes, None if nowhere."""
+    """A function's parameters by role. `returns` is the binding of the return value, None if there is none."""
 
-    inputs: Mapping[str, Slot]
-    outputs: Mapping[str, Slot]
-    returns: Slot | None
+    inputs: Mapping[str, TypedBinding]
+    outputs: Mapping[str, TypedBinding]
+    returns: TypedBinding | None
     wants_context: bool
-
-
-class Streamed:
-    """HTTP bindings in an app with a web extension: values pass as they are, only annotations are checked."""
-
-    @staticmethod
-    def check_input_type_annotation(pytype: Any) -> bool:
-        return bool(_extensions().RequestTrackerMeta.check_type(pytype))
-
-    @staticmethod
-    def check_output_type_annotation(pytype: Any) -> bool:
-        return bool(_extensions().ResponseTrackerMeta.check_type(pytype))
-
-
-def streams() -> bool:
-    """Whether the app has imported azurefunctions-extensions-http-fastapi: it then serves all its HTTP."""
-    extensions = _extensions()
-    return extensions is not None and bool(extensions.HttpV2FeatureChecker.http_v2_enabled())
-
-
-def converter_of(binding_type: str) -> Any:
-    if binding_type in ("httpTrigger", "http") and streams():
-        return Streamed
-    return _registry.get(binding_type) or GenericConverter
 
 
 def read_signature(name: str, function: Callable[..., Any], bindings: Sequence[Binding]) -> Signature:
@@ -143,7 +55,7 @@ def read_signature(name: str, function: Callable[..., Any], bindings: Sequence[B
             "evaluates them too, so whatever they name must be imported at run time."
         ) from None
     parameters = dict(inspect.signature(function).parameters)
-    returns, bound = _split(bindings, refuse)
+    returns, bound = _split_return(bindings, refuse)
     _check_durable_names(bound, parameters, refuse)
 
     wants_context = "context" in parameters and "context" not in bound
@@ -160,21 +72,21 @@ def read_signature(name: str, function: Callable[..., Any], bindings: Sequence[B
         raise refuse(f"no binding fills its parameter '{unbound[0]}' (its bindings are named: {known}).")
     if missing := [p for p in bound if p not in parameters]:
         raise refuse(
-            f"its {bound[missing[0]]['type']} binding fills a parameter '{missing[0]}' it does not have."
+            f"its {bound[missing[0]]['type']} binding fills a parameter '{missing[0]}', which it does not have."
         )
 
-    inputs: dict[str, Slot] = {}
-    outputs: dict[str, Slot] = {}
+    inputs: dict[str, TypedBinding] = {}
+    outputs: dict[str, TypedBinding] = {}
     for parameter in parameters:
-        slot, is_output = _slot(parameter, bound[parameter], annotations, refuse)
-        (outputs if is_output else inputs)[parameter] = slot
-    return Signature(inputs, outputs, _return_slot(returns, bound, annotations, refuse), wants_context)
+        typed, is_output = _bind(parameter, bound[parameter], annotations, refuse)
+        (outputs if is_output else inputs)[parameter] = typed
+    return Signature(inputs, outputs, _bind_return(returns, bound, annotations, refuse), wants_context)
 
 
 Refuse = Callable[[str], AppError]
 
 
-def _split(bindings: Sequence[Binding], refuse: Refuse) -> tuple[Binding | None, dict[str, Binding]]:
+def _split_return(bindings: Sequence[Binding], refuse: Refuse) -> tuple[Binding | None, dict[str, Binding]]:
     """The `$return` binding, if any, and the others by parameter name."""
     returns, bound = None, {}
     for binding in bindings:
@@ -192,23 +104,23 @@ def _split(bindings: Sequence[Binding], refuse: Refuse) -> tuple[Binding | None,
 
 
 def _check_durable_names(bound: Mapping[str, Binding], parameters: Mapping[str, Any], refuse: Refuse) -> None:
-    # The SDK wraps orchestrators and entities in a function whose only parameter is called `context`; the
-    # worker then complains about an annotation that the user never wrote.
+    # The SDK wraps orchestrators and entities in a function whose only parameter is called `context`. For another
+    # name the worker reports a wrong annotation that the user never wrote.
     for name, binding in bound.items():
         if binding["type"] in ("orchestrationTrigger", "entityTrigger") and list(parameters) == ["context"]:
             if name != "context":
                 raise refuse(
-                    f'context_name must be "context", not "{name}": the SDK\'s wrapper knows no other.'
+                    f'context_name must be "context", not "{name}": the SDK\'s wrapper has no other parameter.'
                 )
 
 
-def _slot(
+def _bind(
     parameter: str, binding: Binding, annotations: Mapping[str, Any], refuse: Refuse
-) -> tuple[Slot, bool]:
+) -> tuple[TypedBinding, bool]:
     is_output = binding.get("direction") == "OUT"
     converter = converter_of(binding["type"])
     if parameter not in annotations:
-        return Slot(binding, converter), is_output
+        return TypedBinding(binding, converter), is_output
 
     hint = annotations[parameter]
     takes_out, pytype = _unwrap_out(hint)
@@ -228,23 +140,23 @@ def _slot(
     if is_output != takes_out:
         right = "an output and must be annotated as func.Out[…]" if is_output else "an input, not a func.Out"
         raise refuse(f"{what}, but its {binding['type']} binding is {right}.")
-    if _supports_deferred(hint):
-        return Slot(binding, GenericConverter, pytype), is_output
+    if supports_deferred(hint):
+        return TypedBinding(binding, GenericConverter, pytype), is_output
     if pytype in (str, bytes) and not _implicit_output(binding["type"]):
         converter = GenericConverter
     check = converter.check_output_type_annotation if is_output else converter.check_input_type_annotation
     if not _fits(check, pytype):
         raise refuse(f"{what}, which does not match its {binding['type']} binding.")
-    return Slot(binding, converter, pytype), is_output
+    return TypedBinding(binding, converter, pytype), is_output
 
 
-def _return_slot(
+def _bind_return(
     returns: Binding | None, bound: Mapping[str, Binding], annotations: Mapping[str, Any], refuse: Refuse
-) -> Slot | None:
+) -> TypedBinding | None:
     hint = annotations.get("return")
     if returns is None:
         implicit = [b for b in bound.values() if _implicit_output(b["type"])]
-        return Slot(implicit[-1], converter_of(implicit[-1]["type"]), hint) if implicit else None
+        return TypedBinding(implicit[-1], converter_of(implicit[-1]["type"]), hint) if implicit else None
     converter = converter_of(returns["type"])
     if "return" in annotations:
         what = f"its return value is annotated as {_shown(hint)}"
@@ -252,16 +164,16 @@ def _return_slot(
             raise refuse(f"{what}, which the Functions worker refuses: use a plain class, or no annotation.")
         if not _fits(converter.check_output_type_annotation, hint):
             raise refuse(f"{what}, which does not match its {returns['type']} binding.")
-    return Slot(returns, converter, hint)
+    return TypedBinding(returns, converter, hint)
 
 
 def _implicit_output(binding_type: str) -> bool:
     """Whether a function with this binding may return a value although no `$return` is declared."""
     if binding_type == "durableClient":
         return False
-    # Pure output converters (http) do not have the question at all.
-    ask = getattr(converter_of(binding_type), "has_implicit_output", None)
-    return bool(ask()) if ask else False
+    # Converters of pure outputs (http) lack the method.
+    has_implicit_output = getattr(converter_of(binding_type), "has_implicit_output", None)
+    return bool(has_implicit_output()) if has_implicit_output else False
 
 
 def _unwrap_out(hint: Any) -> tuple[bool, Any]:
@@ -274,9 +186,9 @@ def _unwrap_out(hint: Any) -> tuple[bool, Any]:
 
 
 def _is_type(hint: Any) -> bool:
-    """Classes and typing's generics (`typing.List[str]`), but no unions, tuples, callables or `list[str]`.
+    """Whether `hint` is a class or a generic of typing (`typing.List[str]`), but no union, tuple or callable.
 
-    `list[str]` is a class to `isinstance` up to Python 3.10, so the worker takes it there, and there only.
+    `list[str]` counts as a class up to Python 3.10 (`isinstance`), so the worker takes it there, and only there.
     """
     if isinstance(hint, type):
         return True
@@ -295,17 +207,6 @@ def _fits(check: Callable[[Any], bool], pytype: Any) -> bool:
         return bool(check(pytype))
     except TypeError:  # issubclass() with a generic
         return False
-
-
-def _supports_deferred(hint: Any) -> bool:
-    """SDK types (BlobClient, …) of azurefunctions-extensions-bindings-*."""
-    extensions = _extensions()
-    return extensions is not None and bool(extensions.get_binding_registry().check_supported_type(hint))
-
-
-def _extensions() -> Any:
-    """The base of the azurefunctions-extensions packages, None unless the app has imported one of them."""
-    return sys.modules.get("azurefunctions.extensions.base")
 
 
 def _shown(hint: Any) -> str:

@@ -1,8 +1,8 @@
-"""The threads in which user code runs: never the host's own loop.
+"""The threads in which user code runs. It never runs on the host loop.
 
-Coroutine functions share one event loop in one thread of theirs (the SDK's client session binds to the
-first loop it sees); plain functions and replays share a pool, as in the real worker. This module owns the
-threads and nothing else: what runs there, and what becomes of its result, is the callers' business.
+Coroutine functions share one event loop in a thread of its own, the user loop: the SDK's client session binds to
+the first loop that uses it. Plain functions and replays run in a pool, as in the real worker. This module owns the
+threads; its callers decide what runs there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from dfhost.app.loop_queue import LoopQueue, call_queue
+from dfhost.app.loop_queue import LoopQueue, callback_queue
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ def default_pool_size() -> int:
 class UserThreads:
     """A pool of daemon threads for plain functions, and one event loop for coroutine functions.
 
-    Daemon: a host that is told twice to leave goes at once, whatever an activity is busy with.
+    They are daemons so that the process can end at once, even while an activity runs.
     """
 
     def __init__(self, size: int | None = None) -> None:
@@ -42,8 +42,10 @@ class UserThreads:
         self.loop = asyncio.new_event_loop()
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._begun: LoopQueue[Callable[[], Coroutine[Any, Any, None]]] = LoopQueue(self.loop, self._begin)
-        self._told: LoopQueue[Callable[[], None]] | None = None
+        self._spawned: LoopQueue[Callable[[], Coroutine[Any, Any, None]]] = LoopQueue(
+            self.loop, self._create_tasks
+        )
+        self._host_calls: LoopQueue[Callable[[], None]] | None = None
         self._threads = [self._thread(n) for n in range(self.size)]
         self._loop_thread = threading.Thread(target=self._serve_loop, name="user-loop", daemon=True)
 
@@ -55,16 +57,16 @@ class UserThreads:
             thread.start()
 
     def add_thread(self) -> None:
-        """One more for the pool, since what runs there may never end."""
+        """Add a thread to the pool, for one whose call may never end."""
         self._threads.append(self._thread(self.size))
         self.size += 1
         self._threads[-1].start()
 
     def stop(self) -> None:
-        """Let the pool end after what it runs now; end the loop at once. Returns without waiting."""
+        """End each pool thread after its present call, and the loop at once. Returns without waiting."""
         for _ in self._threads:
             self._queue.put(None)
-        with suppress(RuntimeError):  # the app's own code has ended the loop
+        with suppress(RuntimeError):  # the app's own code has stopped the loop
             self.loop.call_soon_threadsafe(self.loop.stop)
 
     def post(self, work: Callable[[], None]) -> None:
@@ -72,50 +74,50 @@ class UserThreads:
         self._queue.put(work)
 
     def spawn(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a coroutine as a task of the users' loop. It must not raise; from any thread."""
-        self._begun.put(make)
+        """Run a coroutine as a task of the user loop. It must not raise; from any thread."""
+        self._spawned.put(make)
 
     async def run(self, function: Callable[[], T]) -> T:
-        """The result of `function()` run in the pool, awaited from the host's loop."""
+        """Run `function()` in the pool and return its result. Awaited on the host loop."""
         result: asyncio.Future[T]
-        result, tell = self._awaited()
+        result, call_on_host_loop = self._host_future()
 
         def work() -> None:
             try:
                 value = function()
             except BaseException as error:  # user code may raise anything, SystemExit included
-                tell(partial(_fail, result, error))
+                call_on_host_loop(partial(_fail, result, error))
             else:
-                tell(partial(_succeed, result, value))
+                call_on_host_loop(partial(_succeed, result, value))
 
         self.post(work)
         return await result
 
     async def run_async(self, function: Callable[[], Awaitable[T]]) -> T:
-        """The result of `await function()` run on the users' loop, awaited from the host's loop."""
+        """Run `await function()` on the user loop and return its result. Awaited on the host loop."""
         result: asyncio.Future[T]
-        result, tell = self._awaited()
+        result, call_on_host_loop = self._host_future()
 
         async def work() -> None:
             try:
                 value = await function()
             except BaseException as error:  # user code may raise anything, SystemExit included
-                tell(partial(_fail, result, error))
+                call_on_host_loop(partial(_fail, result, error))
             else:
-                tell(partial(_succeed, result, value))
+                call_on_host_loop(partial(_succeed, result, value))
 
         self.spawn(work)
         return await result
 
-    def _awaited(self) -> tuple[asyncio.Future[Any], Callable[[Callable[[], None]], None]]:
-        """A future of the running loop, and how to have something called there from any thread."""
-        home = asyncio.get_running_loop()
-        if self._told is None or self._told.loop is not home:
-            self._told = call_queue(home)
-        return home.create_future(), self._told.tell
+    def _host_future(self) -> tuple[asyncio.Future[Any], Callable[[Callable[[], None]], None]]:
+        """A future of the running host loop, and a function that has a callback run there, from any thread."""
+        host_loop = asyncio.get_running_loop()
+        if self._host_calls is None or self._host_calls.loop is not host_loop:
+            self._host_calls = callback_queue(host_loop)
+        return host_loop.create_future(), self._host_calls.put_if_open
 
-    def _begin(self, made: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
-        for make in made:
+    def _create_tasks(self, makers: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+        for make in makers:
             task = self.loop.create_task(make())
             self._tasks.add(task)  # the loop itself keeps only weak references
             task.add_done_callback(self._tasks.discard)
@@ -123,7 +125,7 @@ class UserThreads:
     def _work(self) -> None:
         while (work := self._queue.get()) is not None:
             contextvars.Context().run(work)
-            del work  # or its instance would live until the next one comes
+            del work  # else what it refers to would live until the next call
 
     def _serve_loop(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -140,7 +142,7 @@ def _succeed(result: asyncio.Future[Any], value: Any) -> None:
 
 def _fail(result: asyncio.Future[Any], error: BaseException) -> None:
     if not result.done():
-        # A future cannot carry StopIteration, and SystemExit would end the host's loop.
+        # A future cannot carry StopIteration, and SystemExit would end the host loop.
         if not isinstance(error, Exception) or isinstance(error, StopIteration):
             error = RuntimeError(f"{type(error).__name__}: {error}").with_traceback(error.__traceback__)
         result.set_exception(error)

@@ -1,8 +1,8 @@
-"""What a trigger would have delivered, made from a text: for functions run by hand.
+"""Makes a trigger's data from a text, for functions run by hand. Pure.
 
-`trigger_data` gives the data and the trigger metadata that azure-functions' converter for the trigger asks
-for. The text is taken for the message (queue, Service Bus, Event Hubs, Kafka), the blob's content, or the
-JSON of the event, the documents, the rows; a trigger nobody knows gets the text itself. Pure.
+`trigger_data` gives the data and the metadata that azure-functions' converter for the trigger needs. The text is the
+message (queue, Service Bus, Event Hubs, Kafka), the blob's content, or the JSON of the event, the documents or the
+rows. Any other trigger gets the text itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Delivery = tuple[Datum, Mapping[str, Datum]]
 
 
 def trigger_data(function: Function, text: str) -> Delivery:
-    """Data and metadata for one call of `function`; ValueError if the text is no input for its trigger."""
+    """Data and metadata for one call of `function`; ValueError if the text does not fit its trigger."""
     make = _DELIVERIES.get(str(function.trigger["type"]), _plain)
     return make(function.trigger, text)
 
@@ -31,13 +31,13 @@ def trigger_data(function: Function, text: str) -> Delivery:
 def timer_data(
     last: datetime | None = None, following: datetime | None = None, past_due: bool = False
 ) -> Datum:
-    """A tick of a timer as the Functions host words it: when it ran before and when it is due next."""
+    """One occurrence of a timer, in the Functions host's form. `last`: the one before; `following`: the next one."""
     status = None
     if following is not None:
-        before = last or datetime.min.replace(tzinfo=timezone.utc)
+        previous = last or datetime.min.replace(tzinfo=timezone.utc)
         status = {
-            "Last": before.isoformat(),
-            "LastUpdated": before.isoformat(),
+            "Last": previous.isoformat(),
+            "LastUpdated": previous.isoformat(),
             "Next": following.isoformat(),
         }
     info = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": past_due}
@@ -56,7 +56,7 @@ def _json(_: Mapping[str, Any], text: str) -> Delivery:
     try:
         json.loads(text)
     except ValueError as error:
-        raise ValueError(f"its trigger takes JSON, and the input is none: {error}") from None
+        raise ValueError(f"its trigger takes JSON, which the input is not: {error}") from None
     return Datum(text, "json"), {}
 
 
@@ -80,7 +80,7 @@ def _blob(trigger: Mapping[str, Any], text: str) -> Delivery:
 
 
 def _service_bus(trigger: Mapping[str, Any], text: str) -> Delivery:
-    one: dict[str, str | int] = {
+    single: dict[str, str | int] = {
         "MessageId": str(uuid.uuid4()),
         "DeliveryCount": 1,
         "SequenceNumber": 1,
@@ -89,35 +89,37 @@ def _service_bus(trigger: Mapping[str, Any], text: str) -> Delivery:
         "ContentType": "text/plain",
         "LockToken": str(uuid.uuid4()),
     }
-    if not _is_many(trigger):
+    if not _is_batch(trigger):
         properties = {name: Datum("{}", "json") for name in ("UserProperties", "ApplicationProperties")}
-        return Datum(text, "string"), {**_metadata(**one), **properties}
-    bodies = _many(text)
-    arrays = {f"{name}Array": Datum(json.dumps([value] * len(bodies)), "json") for name, value in one.items()}
+        return Datum(text, "string"), {**_metadata(**single), **properties}
+    bodies = _batch_items(text)
+    arrays = {
+        f"{name}Array": Datum(json.dumps([value] * len(bodies)), "json") for name, value in single.items()
+    }
     for name in ("UserPropertiesArray", "ApplicationPropertiesArray"):
         arrays[name] = Datum(json.dumps([{}] * len(bodies)), "json")
     return _collection(bodies), arrays
 
 
 def _event_hub(trigger: Mapping[str, Any], text: str) -> Delivery:
-    one: dict[str, str | int] = {
+    single: dict[str, str | int] = {
         "EnqueuedTimeUtc": _now(),
         "SequenceNumber": 0,
         "Offset": "0",
         "PartitionKey": "",
     }
-    if not _is_many(trigger):
-        return Datum(text, "string"), {**_metadata(**one), "SystemProperties": Datum("{}", "json")}
-    bodies = _many(text)
-    return _collection(bodies), {"SystemPropertiesArray": Datum(json.dumps([one] * len(bodies)), "json")}
+    if not _is_batch(trigger):
+        return Datum(text, "string"), {**_metadata(**single), "SystemProperties": Datum("{}", "json")}
+    bodies = _batch_items(text)
+    return _collection(bodies), {"SystemPropertiesArray": Datum(json.dumps([single] * len(bodies)), "json")}
 
 
 def _kafka(trigger: Mapping[str, Any], text: str) -> Delivery:
     topic = str(trigger.get("topic", ""))
-    if not _is_many(trigger):
-        one = _metadata(Timestamp=_now(), Key="", Partition=0, Offset=0, Topic=topic)
-        return Datum(text, "string"), {**one, "Headers": Datum("[]", "json")}
-    bodies = _many(text)
+    if not _is_batch(trigger):
+        single = _metadata(Timestamp=_now(), Key="", Partition=0, Offset=0, Topic=topic)
+        return Datum(text, "string"), {**single, "Headers": Datum("[]", "json")}
+    bodies = _batch_items(text)
     count = len(bodies)
     arrays: dict[str, list[Any]] = {
         "TimestampArray": [_now()] * count,
@@ -131,12 +133,12 @@ def _kafka(trigger: Mapping[str, Any], text: str) -> Delivery:
     return _collection(bodies), metadata
 
 
-def _is_many(trigger: Mapping[str, Any]) -> bool:
+def _is_batch(trigger: Mapping[str, Any]) -> bool:
     return str(trigger.get("cardinality", "")).lower() == "many"
 
 
-def _many(text: str) -> list[str]:
-    """A JSON array is a batch of its elements, everything else a batch of one."""
+def _batch_items(text: str) -> list[str]:
+    """The elements of a JSON array; any other text is a batch of one."""
     try:
         value = json.loads(text)
     except ValueError:

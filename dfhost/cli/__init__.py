@@ -1,11 +1,10 @@
-"""The command line: `start`, `run`, `explain`. Words in, words and an exit code out.
+"""The command line: `start`, `run`, `explain`.
 
-This module owns the arguments and the sentences about mistakes; each command is a module of its own, imported
-when it is asked for, so that `dfhost --help` costs nothing. What is true of the app and of the task hub is
-decided elsewhere: here it is only told.
+This module owns the arguments and the sentences about mistakes in them. Each command is a module of its own and is
+imported only when it runs, so that `dfhost --help` is fast.
 
-Exit codes: 0 done; 1 the run did not complete, or the host could not answer; 2 something a person has to put
-right first; 130 interrupted.
+Exit codes: 0 done; 1 the run did not complete, or the host could not answer; 2 a mistake that a person has to
+correct first; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,28 +18,28 @@ from typing import Any
 from dfhost.errors import HostError
 
 _START = """\
-Serve the function app in a folder, as `func start` does, until ctrl-C. Everything that happens is kept in one
-SQLite file: stop it, kill it, start it again, and what was under way goes on.
+Serve the function app in a folder, as `func start` does, until ctrl-C. All state is kept in one SQLite file:
+after a stop or a crash, running instances continue at the next start.
 
 examples:
   dfhost start                              the app in this folder, on http://localhost:7071
-  dfhost start ../shop --port 8080 --memory another one, keeping nothing
+  dfhost start ../shop --port 8080 --memory another app, with nothing kept on disk
 """
 
 _RUN = """\
-Start the app, call one of its routes, follow the orchestration that it starts, and print its output as JSON.
-Only the output goes to stdout, so it can be piped; progress and failures go to stderr.
+Start the app, call one of its routes, follow the orchestration that the route starts, and print its output as
+JSON. Only the output goes to stdout, so it can be piped. Progress and failures go to stderr.
 
 examples:
   dfhost run POST /api/start-fanout
   dfhost run POST /api/start-map --data @items.json --timeout 60 | jq '.results[0]'
 
-exit code: 0 if the orchestration completed (or, if the route starts none, the answer was 2xx); 1 if it
-failed, was terminated or took too long; 2 for a mistake in the command or the app.
+exit code: 0 if the orchestration completed, or if the route starts none and answers 2xx; 1 if it failed, was
+terminated or took too long; 2 for a mistake in the command or the app.
 """
 
 _EXPLAIN = """\
-Say in words what an instance of a running host waits for, since when, and what holds it up.
+Ask a running host what an instance waits for, since when, and what holds it up.
 
 examples:
   dfhost explain 1f0c6a3e9b1d4f4f8d7c2a5b6e7f8091
@@ -49,7 +48,7 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code. Mistakes become one sentence on stderr, never a traceback of ours."""
+    """Run one command and return the exit code. A mistake becomes one sentence on stderr, not a traceback."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "start":
@@ -66,14 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except HostError as error:
-        # The user's own traceback, when the app cannot even be imported, says more than any sentence.
+        # When the app cannot be imported, its own traceback says more than our sentence.
         sys.stderr.write(getattr(error, "traceback", ""))
         print(f"dfhost: {error}", file=sys.stderr)
         return 2
 
 
-class _Version(argparse.Action):
-    """Looks the version up when asked: that takes longer than all the rest."""
+class _VersionAction(argparse.Action):
+    """Looks the versions up only for --version: that takes longer than everything else here."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         import platform
@@ -84,8 +83,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-class _Command(argparse.ArgumentParser):
-    """Complains of unknown options itself, so that its own usage is shown and not that of `dfhost`."""
+class _CommandParser(argparse.ArgumentParser):
+    """Reports unknown options itself, so that the command's usage is shown and not that of `dfhost`."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         options, unknown = super().parse_known_args(args, namespace)
@@ -98,12 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dfhost",
         description="The local durable host for Azure Durable Functions in Python.",
-        epilog="`dfhost COMMAND --help` says more, with examples.",
+        epilog="`dfhost COMMAND --help` shows its options and examples.",
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the versions and leave")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Command)
+    parser.add_argument("--version", action=_VersionAction, nargs=0, help="print the versions and exit")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser
+    )
 
-    start = _command(commands, "start", "serve a function app until ctrl-C", _START)
+    start = _add_command(commands, "start", "serve a function app until ctrl-C", _START)
     start.add_argument(
         "folder", nargs="?", type=Path, default=Path(), help="the app's folder (default: here)"
     )
@@ -111,10 +112,10 @@ def _parser() -> argparse.ArgumentParser:
         "--port", "-p", type=_port, help="default: Host.LocalHttpPort of local.settings.json, or 7071"
     )
     start.add_argument("--address", help="the IP address to listen on (default: 127.0.0.1)")
-    _database(start, "default: .dfhost/HUB.db in the folder")
-    _talk(start, quiet="show failures, warnings and what the app prints, not every call")
+    _add_database(start, "default: .dfhost/HUB.db in the folder")
+    _add_verbosity(start, quiet="show failures, warnings and what the app prints, but no calls")
 
-    run = _command(commands, "run", "run one orchestration from start to end", _RUN)
+    run = _add_command(commands, "run", "run one orchestration from start to end", _RUN)
     run.add_argument("method", metavar="METHOD", type=_method, help="GET, POST, ...")
     run.add_argument("path", metavar="PATH", type=_path, help="the route, e.g. /api/start-fanout")
     run.add_argument("--data", metavar="JSON", help="the request's body: JSON, @FILE, or @- for stdin")
@@ -127,48 +128,52 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="may be repeated",
     )
-    run.add_argument("--timeout", metavar="S", type=_seconds, help="give up after so many seconds")
+    run.add_argument("--timeout", metavar="S", type=_seconds, help="give up after S seconds")
     run.add_argument(
         "--app", metavar="FOLDER", type=Path, default=Path(), help="the app's folder (default: here)"
     )
-    _database(run, "default: a temporary one; with FILE, what does not end goes on at the next start")
-    _talk(run, quiet="show failures, warnings and what the app prints, no progress")
+    _add_database(run, "default: a temporary one; with FILE, an unfinished run continues at the next start")
+    _add_verbosity(run, quiet="show failures, warnings and what the app prints, but no progress")
 
-    explain = _command(commands, "explain", "say what an instance waits for", _EXPLAIN)
+    explain = _add_command(commands, "explain", "explain what an instance waits for", _EXPLAIN)
     explain.add_argument("id", metavar="ID", help="the instance's id, or its status URL")
     explain.add_argument(
         "--url", type=_url, default="http://localhost:7071", help="the running host (default: %(default)s)"
     )
-    explain.add_argument("--json", action="store_true", help="print the host's answer as it is")
+    explain.add_argument("--json", action="store_true", help="print the host's answer as JSON")
     return parser
 
 
-def _command(
-    commands: argparse._SubParsersAction[_Command], name: str, short: str, long: str
+def _add_command(
+    commands: argparse._SubParsersAction[_CommandParser], name: str, short: str, long: str
 ) -> argparse.ArgumentParser:
     return commands.add_parser(
         name, help=short, description=long, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 
-def _database(parser: argparse.ArgumentParser, default: str) -> None:
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--db", metavar="FILE", type=Path, help=f"the database file ({default})")
-    where.add_argument("--memory", action="store_true", help="keep everything in memory, for this time only")
+def _add_database(parser: argparse.ArgumentParser, default: str) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--db", metavar="FILE", type=Path, help=f"the database file ({default})")
+    group.add_argument(
+        "--memory", action="store_true", help="keep everything in memory: nothing outlives the process"
+    )
 
 
-def _talk(parser: argparse.ArgumentParser, quiet: str) -> None:
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--verbose", "-v", action="store_true", help="every call, and the app's debug logs")
-    how.add_argument("--quiet", "-q", action="store_true", help=quiet)
+def _add_verbosity(parser: argparse.ArgumentParser, quiet: str) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--verbose", "-v", action="store_true", help="show every call, and the app's debug logs"
+    )
+    group.add_argument("--quiet", "-q", action="store_true", help=quiet)
 
 
-# What a ValueError would say is lost in argparse; its own error type keeps the sentence.
+# argparse drops the text of a ValueError; only its own error type keeps the sentence.
 def _port(text: str) -> int:
     if text.isdecimal() and int(text) < 65536:
         return int(text)
     raise argparse.ArgumentTypeError(
-        f"'{text}' is no port; it is a number from 1 to 65535, or 0 for any free one"
+        f"'{text}' is not a port; give a number from 1 to 65535, or 0 for any free port"
     )
 
 
@@ -179,22 +184,22 @@ def _seconds(text: str) -> float:
         seconds = -1.0
     if 0 < seconds < 1e9:
         return seconds
-    raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds above 0")
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
 
 
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))  # what a route can take
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))  # those a route can have
 
 
 def _method(text: str) -> str:
     if text.upper() in _METHODS:
         return text.upper()
-    raise argparse.ArgumentTypeError(f"'{text}' is no HTTP method; METHOD comes first, then PATH")
+    raise argparse.ArgumentTypeError(f"'{text}' is not an HTTP method; METHOD comes first, then PATH")
 
 
 def _path(text: str) -> str:
     if "://" in text.split("?")[0]:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is a whole URL; give its path only, e.g. /api/start-fanout"
+            f"'{text}' is a whole URL; give only its path, e.g. /api/start-fanout"
         )
     return text if text.startswith("/") else f"/{text}"
 
@@ -203,10 +208,10 @@ def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if colon and name.strip() and not set("\r\n") & set(text):
         return name.strip(), value.strip()
-    raise argparse.ArgumentTypeError(f"'{text}' is no header; it is written NAME:VALUE")
+    raise argparse.ArgumentTypeError(f"'{text}' is not a header; write NAME:VALUE")
 
 
 def _url(text: str) -> str:
     if text.startswith(("http://", "https://")):
         return text.rstrip("/")
-    raise argparse.ArgumentTypeError(f"'{text}' is no URL; it begins with http://")
+    raise argparse.ArgumentTypeError(f"'{text}' is not a URL; a URL begins with http://")

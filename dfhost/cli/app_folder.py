@@ -1,4 +1,4 @@
-"""What `start` and `run` do alike before there is a host: the app's folder, its settings, its database file."""
+"""What `start` and `run` share before there is a host: the app's folder, its settings and its database file."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from pathlib import Path
 
 from dfhost.app.load_hints import missing_script_sentence
 from dfhost.errors import AppError, DatabaseError
-from dfhost.settings import Settings, enter_environment, read_settings
+from dfhost.settings import Settings, read_settings, set_environment_defaults
 
 
 def open_folder(folder: Path) -> tuple[Path, Settings]:
-    """The app's folder and settings; from here on the environment is that of the app.
+    """The app's folder and its settings. The process's environment is the app's from here on.
 
-    AppError if there is no such folder or no app in it, SettingsError for what its files say.
+    AppError if there is no such folder or no app in it, SettingsError for a mistake in its settings files.
     """
     root = folder.resolve()
     if not root.is_dir():
         raise AppError(f"There is no folder {root}.")
     settings = read_settings(root)
-    enter_environment(settings.app_settings)
+    set_environment_defaults(settings.app_settings)
     # What Core Tools and the platform set for every function app.
-    enter_environment({"FUNCTIONS_WORKER_RUNTIME": "python", "AzureWebJobsScriptRoot": str(root)})
+    set_environment_defaults({"FUNCTIONS_WORKER_RUNTIME": "python", "AzureWebJobsScriptRoot": str(root)})
     os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
     if (runtime := os.environ["FUNCTIONS_WORKER_RUNTIME"]).lower() != "python":
         raise AppError(f'FUNCTIONS_WORKER_RUNTIME is "{runtime}": dfhost runs Python apps only.')
     script = os.environ.get("PYTHON_SCRIPT_FILE_NAME") or "function_app.py"
-    if not (root / script).is_file():  # told here, before the imports that take their time
+    if not (root / script).is_file():  # checked here, before the slow imports
         raise AppError(missing_script_sentence(root, script))
     return root, settings
 
 
 @contextmanager
 def working_in(root: Path) -> Iterator[None]:
-    """Meanwhile `root` is the working directory, as it is for the real worker: apps open files by relative paths.
+    """Make `root` the working directory, as in the real worker: apps open files by relative paths.
 
-    Paths of the command line are to be absolute by then.
+    Paths of the command line must be absolute before.
     """
-    before = Path.cwd()
+    previous = Path.cwd()
     os.chdir(root)
     try:
         yield
     finally:
-        os.chdir(before)
+        os.chdir(previous)
 
 
 def database_file(options: argparse.Namespace, root: Path, settings: Settings) -> Path | None:
-    """Where `start` keeps the task hub; None for memory. Makes `.dfhost` beside the app if need be."""
+    """The database file of `start`, None for memory. Creates the folder `.dfhost` in the app's folder if needed."""
     if options.memory:
         return None
     if options.db:
@@ -61,13 +61,13 @@ def database_file(options: argparse.Namespace, root: Path, settings: Settings) -
             ignore.write_text("*\n", encoding="utf-8")
     except OSError as error:
         raise DatabaseError(
-            f"{folder} cannot be made ({error.strerror}). Name a database file with --db, or use --memory."
+            f"{folder} cannot be created ({error.strerror}). Name a database file with --db, or use --memory."
         ) from None
     return folder / f"{settings.hub}.db"
 
 
 def existing_parent(file: Path) -> Path:
-    """`file` as an absolute path. DatabaseError if its folder does not exist: a slip, most likely."""
+    """`file` as an absolute path. DatabaseError if its folder does not exist, most likely a typo."""
     file = file.absolute()
     if not file.parent.is_dir():
         raise DatabaseError(f"There is no folder {file.parent} for the database file.")

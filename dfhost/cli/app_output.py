@@ -1,7 +1,7 @@
-"""What the app's own code says: its log records and what it prints, on their way to the console.
+"""What the app logs and prints, on its way to the console.
 
-Owns the root logger's handler and, for as long as it is entered, `sys.stdout` and `sys.stderr`. Levels are
-those of host.json's `logging.logLevel`, as Core Tools reads them: Information unless it says otherwise.
+Owns the root logger's handler and, while entered, `sys.stdout` and `sys.stderr`. The levels are those of
+host.json's `logging.logLevel`, read as Core Tools reads them: Information unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from dfhost.cli.console import Console
-from dfhost.cli.log_formatter import SHOWN, WINDOW
+from dfhost.cli.log_formatter import LINES_PER_WINDOW, WINDOW
 
-# The category of a user's record is Function.<name>.User on the Functions host; the longest rule that begins
-# it wins. Which function logged is not known here, so only the rules for all functions count.
+# On the Functions host a user's record has the category Function.<name>.User, and the longest rule that is a
+# prefix of it wins. Which function logged is not known here, so only the rules for all functions apply.
 _CATEGORY = "function.user"
 
-_REMEMBERED = 1000  # kinds of records
+_REMEMBERED_KINDS = 1000
 
 
 def app_log_level(levels: Mapping[str, int], verbose: bool = False, quiet: bool = False) -> int:
@@ -33,8 +33,8 @@ def app_log_level(levels: Mapping[str, int], verbose: bool = False, quiet: bool 
     return max(level, logging.WARNING) if quiet else level
 
 
-def _least_of(logger: str) -> int:
-    """What the SDK and asyncio say to themselves below these levels is not what the app has to say."""
+def _minimum_level(logger: str) -> int:
+    """Below these levels the SDK and asyncio log about themselves, not about the app."""
     if logger.startswith(("azure.functions", "azure.durable_functions")):
         return logging.WARNING
     return logging.INFO if logger == "asyncio" else 0
@@ -45,7 +45,7 @@ class AppOutput:
 
     def __init__(self, console: Console, level: int) -> None:
         self._console = console
-        self._handler = _LogHandler(console)
+        self._handler = _ConsoleHandler(console)
         self._level = level
 
     def __enter__(self) -> AppOutput:
@@ -54,66 +54,68 @@ class AppOutput:
         root.setLevel(self._level)
         logging.captureWarnings(True)
         self._streams = sys.stdout, sys.stderr
-        sys.stdout = _Printed(self._console, sys.stdout)
-        sys.stderr = _Printed(self._console, sys.stderr)
+        sys.stdout = _ConsoleStream(self._console, sys.stdout)
+        sys.stderr = _ConsoleStream(self._console, sys.stderr)
         return self
 
     def __exit__(self, *_: object) -> None:
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, _Printed):
+            if isinstance(stream, _ConsoleStream):
                 stream.finish()
         sys.stdout, sys.stderr = self._streams
         logging.captureWarnings(False)
         logging.getLogger().removeHandler(self._handler)
 
 
-class _LogHandler(logging.Handler):
-    """Of records alike (logger, level, format), a second brings some lines and then a count.
+class _ConsoleHandler(logging.Handler):
+    """Of records alike (logger, level, format) only the first in a second get a line; the others are counted.
 
-    Decided here, not by the teller, so that what is not shown need not be formatted either.
+    This is decided here and not by the formatter of the console, so that only shown records cost a format.
     """
 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
-        self._seen: dict[tuple[str, int, str], _Seen] = {}
+        self._windows: dict[tuple[str, int, str], _RecordWindow] = {}
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < _least_of(record.name):
+        if record.levelno < _minimum_level(record.name):
             return
-        if not self._console.verbose and not self._has_room(record):
-            self._console.one_more(record.levelname.lower(), record.name)
+        if not self._console.verbose and not self._gets_a_line(record):
+            self._console.count_record(record.levelname.lower(), record.name)
             return
         try:
             text = self.format(record)
-        except (
-            Exception
-        ) as error:  # logging.info("%d", "x"): the real worker loses it, a person wants to know
+        except Exception as error:
+            # logging.info("%d", "x"): the real worker drops it, but its author wants to know.
             text = f"{record.name}: {record.msg!r} cannot be formatted: {error}"
-        self._console.say(record.levelname.lower(), text.removeprefix("root: "))
+        self._console.print(record.levelname.lower(), text.removeprefix("root: "))
 
-    def _has_room(self, record: logging.LogRecord) -> bool:
+    def _gets_a_line(self, record: logging.LogRecord) -> bool:
         """Called under the handler's lock."""
         key = record.name, record.levelno, str(record.msg)
-        seen = self._seen.get(key)
-        if seen is None or record.created >= seen.opened + WINDOW:
-            if len(self._seen) >= _REMEMBERED:  # formats that are texts of their own, f"item {n}"
-                self._seen.clear()
-            self._seen[key] = seen = _Seen(record.created, busy=seen is not None and seen.number > SHOWN)
-        seen.number += 1
-        return not seen.busy and seen.number <= SHOWN
+        window = self._windows.get(key)
+        if window is None or record.created >= window.start + WINDOW:
+            if len(self._windows) >= _REMEMBERED_KINDS:  # every record has a format of its own, f"item {n}"
+                self._windows.clear()
+            busy = window is not None and window.records > LINES_PER_WINDOW
+            self._windows[key] = window = _RecordWindow(record.created, busy)
+        window.records += 1
+        return not window.busy and window.records <= LINES_PER_WINDOW
 
 
 @dataclass(slots=True)
-class _Seen:
-    opened: float
+class _RecordWindow:
+    """Records alike within one second. `busy`: the second before had more than got lines."""
+
+    start: float
     busy: bool
-    number: int = 0
+    records: int = 0
 
 
-class _Printed(io.TextIOBase):
-    """A text stream whose lines go to the console; what is flushed before its line ends goes there as it is.
+class _ConsoleStream(io.TextIOBase):
+    """A text stream whose lines go to the console. What is flushed before its line ends goes there as it is.
 
     The latter keeps prompts (`breakpoint()`) and progress bars alive.
     """
@@ -121,34 +123,35 @@ class _Printed(io.TextIOBase):
     def __init__(self, console: Console, stream: TextIO) -> None:
         self._console = console
         self._stream = stream
-        self._begun: dict[int, str] = {}  # thread -> the line it has begun
+        self._unfinished: dict[int, str] = {}  # thread -> a line without its end
 
     def write(self, text: str) -> int:
         thread = threading.get_ident()
-        printed = self._begun.pop(thread, "") + text
-        # print() writes its last line end on its own: what it printed stays together.
+        printed = self._unfinished.pop(thread, "") + text
+        # print() writes its last line end separately: one call's lines stay together.
         if printed.endswith("\n"):
-            self._say(printed[:-1])
+            self._print(printed[:-1])
         elif printed:
-            self._begun[thread] = printed
+            self._unfinished[thread] = printed
         return len(text)
 
     def flush(self) -> None:
-        begun = self._begun.pop(threading.get_ident(), "")
-        if begun:
-            self._console.write(begun)
+        unfinished = self._unfinished.pop(threading.get_ident(), "")
+        if unfinished:
+            self._console.write(unfinished)
 
     def finish(self) -> None:
         """Show the lines that never ended."""
-        for begun in self._begun.values():
-            self._say(begun)
-        self._begun.clear()
+        for unfinished in self._unfinished.values():
+            self._print(unfinished)
+        self._unfinished.clear()
 
-    def _say(self, printed: str) -> None:
-        # So begins what libraries print for the Functions host's own log, which func shows with --verbose only.
-        rest = printed.removeprefix("LanguageWorkerConsoleLog")
-        if rest == printed or self._console.verbose:
-            self._console.say("", rest)
+    def _print(self, printed: str) -> None:
+        # Libraries print this prefix before lines for the Functions host's own log, which `func` shows only
+        # with --verbose.
+        text = printed.removeprefix("LanguageWorkerConsoleLog")
+        if text == printed or self._console.verbose:
+            self._console.print("", text)
 
     def isatty(self) -> bool:
         return self._stream.isatty()

@@ -1,7 +1,7 @@
-"""The terminal: one thread writes what all others have to say, in the order in which they said it.
+"""The terminal: one thread writes what all other threads log and print, in the order in which they did.
 
-Owns the queue, the thread and the stream. To speak costs the speaker an append and, when the thread
-sleeps, a wake-up; it never waits for the terminal. What the lines look like is `teller`'s affair.
+Owns the queue, the thread and the stream. A caller pays for an append and, while the thread sleeps, a wake-up; it
+never waits for the terminal. `LogFormatter` decides what the lines look like.
 """
 
 from __future__ import annotations
@@ -17,34 +17,37 @@ from typing import TextIO
 from dfhost.cli.log_formatter import FailedCall, LogEvent, LogFormatter, Message
 from dfhost.cli.style import Style
 
-_PAUSE = 0.05  # seconds between two writes: a burst is written in few pieces, and nobody sees the delay
+_PAUSE = 0.05  # seconds between two writes: a burst becomes few writes, and nobody sees the delay
 
 
-class Raw(str):
-    """Text that is written as it is: listings, prompts, half lines."""
+class RawText(str):
+    """Text that is written as it is: listings, prompts, unfinished lines."""
 
 
-# An Event of `threading`: someone wants to know when it is his turn. None: tell what is folded.
-_Item = LogEvent | Raw | threading.Event | None
+# A threading.Event is set when its turn comes. None: write the summaries of all calls without a line of their own.
+_QueueItem = LogEvent | RawText | threading.Event | None
 
 
 class Console:
-    """A `Journal` at the terminal; a context manager: leaving it writes what is left."""
+    """A `HostLog` at the terminal. A context manager: leaving it writes what is left.
+
+    `write_context` is entered around each write, for example to hide a progress bar.
+    """
 
     def __init__(
         self, stream: TextIO, *, verbose: bool = False, calls: bool = True, style: Style | None = None
     ) -> None:
         self.style = style or Style.of(stream)
         self.verbose = verbose
-        self._teller = LogFormatter(self.style, fold=not verbose, calls=calls)
-        self.guard: Callable[[], AbstractContextManager[None]] = nullcontext  # e.g. hides a progress bar
+        self.write_context: Callable[[], AbstractContextManager[None]] = nullcontext
+        self._formatter = LogFormatter(self.style, summarise=not verbose, calls=calls)
         self._stream = stream
         self._mid_line = False
-        self._gone = False
-        self._queue: deque[_Item] = deque()
+        self._stream_broken = False
+        self._queue: deque[_QueueItem] = deque()
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="console", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="console", daemon=True)
 
     def __enter__(self) -> Console:
         self._thread.start()
@@ -54,12 +57,12 @@ class Console:
         self.close()
 
     def close(self, timeout: float = 5.0) -> None:
-        """Write what is left, wait for it at most `timeout` seconds (a terminal may be stopped)."""
+        """Write what is left, and wait for that at most `timeout` seconds: a terminal may be suspended."""
         self._stop.set()
         self._wake.set()
         self._thread.join(timeout)
 
-    # -- the journal -----------------------------------------------------------------------------------------
+    # -- HostLog ---------------------------------------------------------------------------------------------
     def started(self, function: str, trigger: str, instance_id: str | None) -> None:
         self._put((time.time(), "started", function, trigger, instance_id, 0.0))
 
@@ -71,59 +74,59 @@ class Console:
     ) -> None:
         self._put(FailedCall(time.time(), "failed", function, trigger, instance_id, seconds, error, stack))
 
-    def refused(self, request: str, status: int, why: str) -> None:
-        self.note(f"{request} was answered {status}: {why}")
+    def refused(self, request: str, status: int, reason: str) -> None:
+        self.note(f"{request} was answered {status}: {reason}")
 
     def note(self, sentence: str) -> None:
-        # It may tell of what somebody sent: nothing in it is to steer the terminal.
-        plain = "".join(each if each.isprintable() else repr(each)[1:-1] for each in sentence)
-        self._put(Message(time.time(), "note", plain))
+        # It may quote what a client sent, which must not control the terminal.
+        printable = "".join(each if each.isprintable() else repr(each)[1:-1] for each in sentence)
+        self._put(Message(time.time(), "note", printable))
 
-    # -- everybody else --------------------------------------------------------------------------------------
-    def say(self, verb: str, text: str) -> None:
-        """A log record (`verb`: its level) or a printed line (""), with the time before it."""
-        self._put(Message(time.time(), verb, text))
+    # -- for the command line --------------------------------------------------------------------------------
+    def print(self, label: str, text: str) -> None:
+        """A log record (`label`: its level) or a printed line (""), shown with the time."""
+        self._put(Message(time.time(), label, text))
 
-    def one_more(self, verb: str, source: str) -> None:
-        """A log record of `source` that is only to be counted."""
-        self._put(Message(time.time(), verb, None, source))
+    def count_record(self, level: str, logger: str) -> None:
+        """Count a log record that gets no line of its own."""
+        self._put(Message(time.time(), level, None, logger))
 
     def write(self, text: str) -> None:
         """Text as it is, with whatever line ends it has."""
-        self._put(Raw(text))
+        self._put(RawText(text))
 
-    def settle(self) -> None:
-        """Tell now what has been folded so far."""
+    def flush_summaries(self) -> None:
+        """Write the summaries of everything so far that got no line of its own."""
         self._put(None)
 
-    def running(self) -> dict[str, int]:
-        """Functions that are executing user code now, and how often. Waits until the thread has caught up."""
+    def running_calls(self) -> dict[str, int]:
+        """Function -> calls that execute user code now. Waits until the thread has read the queue so far."""
         caught_up = threading.Event()
         self._put(caught_up)
         caught_up.wait(1.0)
-        return self._teller.running()
+        return self._formatter.running_calls()
 
-    def name_width(self, width: int) -> None:
-        """How wide the column of function names is to be."""
-        self._teller.name_width = min(width, 40)
+    def set_name_width(self, width: int) -> None:
+        """How wide the column of function names is."""
+        self._formatter.name_width = min(width, 40)
 
-    def _put(self, item: _Item) -> None:
+    def _put(self, item: _QueueItem) -> None:
         self._queue.append(item)
         if not self._wake.is_set():
             self._wake.set()
 
     # -- the thread ------------------------------------------------------------------------------------------
-    def _serve(self) -> None:
+    def _run(self) -> None:
         while True:
-            due = self._teller.due()
+            due = self._formatter.next_summary()
             self._wake.wait(None if due is None else max(0.0, due - time.time()))
-            # First of all: whoever appends, or says stop, from here on wakes us again.
+            # Cleared before anything is read: an item put from here on, or a stop, wakes the thread again.
             self._wake.clear()
             stopping = self._stop.is_set()
             pieces = self._read_queue()
-            self._add(pieces, self._teller.settle(time.time(), everything=stopping))
+            self._add_lines(pieces, self._formatter.summaries(time.time(), everything=stopping))
             if pieces:
-                with self.guard():
+                with self.write_context():
                     self._write("".join(pieces))
             if stopping:
                 return
@@ -133,34 +136,34 @@ class Console:
         pieces: list[str] = []
         for _ in range(len(self._queue)):
             item = self._queue.popleft()
-            if isinstance(item, Raw):
+            if isinstance(item, RawText):
                 pieces.append(item)
                 self._mid_line = not item.endswith("\n")
             elif isinstance(item, threading.Event):
                 item.set()
             elif item is None:
-                self._add(pieces, self._teller.settle(time.time(), everything=True))
+                self._add_lines(pieces, self._formatter.summaries(time.time(), everything=True))
             else:
-                self._add(pieces, self._teller.tell(item))
+                self._add_lines(pieces, self._formatter.format(item))
         return pieces
 
-    def _add(self, pieces: list[str], lines: Iterable[str]) -> None:
+    def _add_lines(self, pieces: list[str], lines: Iterable[str]) -> None:
         for line in lines:
             pieces.append(f"\n{line}\n" if self._mid_line else f"{line}\n")
             self._mid_line = False
 
     def _write(self, text: str) -> None:
-        if self._gone:
+        if self._stream_broken:
             return
         try:
             encoding = self._stream.encoding or "utf-8"
             self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             self._stream.flush()
         except (OSError, ValueError):
-            # Nobody reads any more (`dfhost start | head`): the app goes on, and Python's own last flush of
-            # the stream at exit must not complain either.
-            self._gone = True
+            # Nobody reads any more (`dfhost start | head`). The app goes on, and Python's own flush of the
+            # stream at exit must not complain either.
+            self._stream_broken = True
             with suppress(OSError, ValueError):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self._stream.fileno())
-                os.close(nowhere)
+                devnull = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(devnull, self._stream.fileno())
+                os.close(devnull)

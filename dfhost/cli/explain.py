@@ -1,4 +1,4 @@
-"""`dfhost explain ID`: what a running host says about an instance, told in words."""
+"""`dfhost explain ID`: asks a running host what an instance waits for, and prints the answer in words."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from dfhost.cli.style import count, duration
 from dfhost.errors import HostError
 
 _KINDS = {"subOrchestration": "sub-orchestration"}
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows of a local host
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach a local host
 _STATUS_URL = re.compile(r"(?P<host>https?://[^/]+)/.*?/instances/(?P<id>[^/?#]+)", re.IGNORECASE)
-_LISTED = 12  # waits of one kind told one by one
+_LISTED = 12  # more waits of one kind than that are counted
 
 
 def explain(options: argparse.Namespace) -> int:
-    """0 if the host could say; 1 if it is no dfhost; HostError if there is no host or no such instance."""
+    """0 if the host explains it; 1 if it cannot; HostError if there is no host or no such instance."""
     url, instance_id = options.url, options.id
-    if asked := _STATUS_URL.match(options.id):
-        url, instance_id = asked["host"], urllib.parse.unquote(asked["id"])
+    if status_url := _STATUS_URL.match(options.id):
+        url, instance_id = status_url["host"], urllib.parse.unquote(status_url["id"])
     elif options.id.lower().startswith(("http://", "https://")):
-        raise HostError(f"{options.id} is no status URL: those have /instances/ and an id in them.")
+        raise HostError(f"{options.id} is not a status URL. A status URL contains /instances/ID.")
     answer = _ask(url, instance_id)
     if options.json:
         print(json.dumps(answer, indent=2, ensure_ascii=False))
     elif "waitsFor" in answer:
-        print("\n".join(tell(answer, datetime.now(timezone.utc))))
+        print("\n".join(explanation_lines(answer, datetime.now(timezone.utc))))
     else:
         status = answer.get("runtimeStatus")
         print(
-            f"{instance_id} is {status}. The host at {url} does not say why: is it a dfhost?",
+            f"{instance_id} is {status}. The host at {url} does not explain why. Is it dfhost?",
             file=sys.stderr,
         )
         return 1
     return 0
 
 
-def tell(answer: dict[str, Any], now: datetime) -> list[str]:
+def explanation_lines(answer: dict[str, Any], now: datetime) -> list[str]:
     """The lines for a host's answer (its shape: `TaskHub.explain`)."""
-    # An entity's name in the hub is its id.
+    # An entity has its id for a name.
     names = dict.fromkeys((answer["name"], answer["instanceId"]))
     lines = [f"{' '.join(names)} is {answer['runtimeStatus']}."]
     if answer.get("sentence"):
@@ -59,47 +59,46 @@ def tell(answer: dict[str, Any], now: datetime) -> list[str]:
     for (what, state), group in waits.items():
         if len(group) > _LISTED:
             oldest = min(wait.get("since") or "" for wait in group)
-            lines.append(f"  {what}, {state}: {count(len(group))} of them{_since(oldest, now)} at most")
+            lines.append(f"  {what}, {state}: {count(len(group))} of them{_since(oldest, now, 'up to ')}")
             for wait in group:
-                lines += _because(wait, "    ", f"{wait.get('instanceId')}: ")
+                lines += _reason_lines(wait, "    ", f"{wait.get('instanceId')}: ")
         else:
             for wait in group:
-                lines += [f"  {what}{_state(wait, now)}", *_because(wait, "    ")]
+                lines += [f"  {what}{_state(wait, now)}", *_reason_lines(wait, "    ")]
     if answer.get("heldBack"):
-        lines += ["", "Held back, here as on Azure, until what is before it has ended"]
+        lines += ["", "Held back, as on Azure, until the action before it has ended:"]
         lines += [f"  {held['action']} behind {held['behind']}: {held['why']}" for held in answer["heldBack"]]
     return lines
 
 
-def _because(wait: dict[str, Any], indent: str, which: str = "") -> list[str]:
-    """What holds up a child or an entity that is waited for, and what holds up that."""
-    told = wait.get("explanation")
-    if not told:
+def _reason_lines(wait: dict[str, Any], indent: str, prefix: str = "") -> list[str]:
+    """What the child or entity in `wait` waits for itself, each level below the one that waits for it."""
+    explanation = wait.get("explanation")
+    if not explanation:
         return []
-    lines = [f"{indent}{which}{told['sentence']}"]
-    several = sum("instanceId" in below for below in told["waitsFor"]) > 1
-    for below in told["waitsFor"]:
-        lines += _because(below, f"{indent}  ", f"{below.get('instanceId')}: " if several else "")
+    lines = [f"{indent}{prefix}{explanation['sentence']}"]
+    several = sum("instanceId" in below for below in explanation["waitsFor"]) > 1
+    for below in explanation["waitsFor"]:
+        lines += _reason_lines(below, f"{indent}  ", f"{below.get('instanceId')}: " if several else "")
     return lines
 
 
 def _state(wait: dict[str, Any], now: datetime) -> str:
-    told = f" {wait['instanceId']}" if wait.get("instanceId") else ""
-    told += f", {wait.get('status') or wait['state']}" if wait.get("state") else ""
-    told += _since(wait.get("since"), now)
+    text = f" {wait['instanceId']}" if wait.get("instanceId") else ""
+    text += f", {wait.get('status') or wait['state']}" if wait.get("state") else ""
+    text += _since(wait.get("since"), now)
     if wait.get("due"):
         left = (_time(wait["due"]) - now).total_seconds()
-        told += f", due in {duration(left)}" if left > 0 else ", due now"
+        text += f", due in {duration(left)}" if left > 0 else ", due now"
     if wait.get("input") not in (None, ""):
-        text = (
-            wait["input"] if isinstance(wait["input"], str) else json.dumps(wait["input"], ensure_ascii=False)
-        )
-        told += f", input {text if len(text) <= 60 else text[:59] + '…'}"
-    return told
+        given = wait["input"]
+        shown = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+        text += f", input {shown if len(shown) <= 60 else shown[:59] + '…'}"
+    return text
 
 
-def _since(text: str | None, now: datetime) -> str:
-    return f", for {duration(max(0.0, (now - _time(text)).total_seconds()))}" if text else ""
+def _since(text: str | None, now: datetime, at_most: str = "") -> str:
+    return f", for {at_most}{duration(max(0.0, (now - _time(text)).total_seconds()))}" if text else ""
 
 
 def _time(text: str) -> datetime:
@@ -125,5 +124,5 @@ def _ask(url: str, instance_id: str) -> dict[str, Any]:
         reason = getattr(error, "reason", error)
         raise HostError(f"No host answers at {url} ({reason}). Start one with `dfhost start`.") from None
     if not isinstance(answer, dict):
-        raise HostError(f"What answers at {url} is no durable host.")
+        raise HostError(f"The server at {url} is not a durable host.")
     return answer

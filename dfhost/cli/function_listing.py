@@ -1,4 +1,4 @@
-"""The functions of an app as `func start` lists them: those with a URL first."""
+"""The list of an app's functions, as `func start` prints it: those with a URL first."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dfhost.app.functions import App, Function
 from dfhost.cli.style import Style
 
-_POLLED = {"http", "orchestration", "activity", "entity", "timer"}
+_RUN_BY_DFHOST = {"http", "orchestration", "activity", "entity", "timer"}
 
 
-def function_listing(app: App, url: str, route_prefix: str, place: str, style: Style) -> str:
-    """Text ready to print. `url`: http://localhost:7071; `place`: where the task hub is."""
-    lines = [f"Task hub in {place}", "", style("Functions:", "bold"), ""]
+def function_listing(app: App, url: str, route_prefix: str, task_hub_place: str, style: Style) -> str:
+    """Text ready to print. `url`: http://localhost:7071. `task_hub_place`: its file, or that it is in memory."""
+    lines = [f"Task hub in {task_hub_place}", "", style("Functions:", "bold"), ""]
     http = [_http(function, url, route_prefix, style) for function in app.http_functions]
     others = [_other(function, style) for function in app.functions if function.kind != "http"]
     lines += [*http, *([""] if http and others else []), *others]
@@ -41,7 +41,7 @@ def _other(function: Function, style: Style) -> str:
         line += f" ({function.trigger.get('schedule')})"
     if function.durable_name != function.name:
         line += f", called '{function.durable_name}'"
-    if function.kind not in _POLLED:
+    if function.kind not in _RUN_BY_DFHOST:
         line += ", not polled here"
     return line
 

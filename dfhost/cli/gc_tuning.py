@@ -1,8 +1,8 @@
-"""Python's garbage collector, set for a process that replays histories. The process is the command line's own.
+"""Python's garbage collector, tuned for a process that replays histories.
 
-The collector counts allocations, and a replay makes thousands of objects that reference counting frees by itself:
-with CPython's thresholds it looks through them, and through the loaded app, again and again. Measured on the
-SDK's own replays (`benchmarks/floor.py`): 20 to 30 % less time at 5 to 1,000 items.
+The collector counts allocations. A replay makes thousands of objects that reference counting frees by itself, so
+CPython's default thresholds make it scan them, and the loaded app, again and again. Measured on the SDK's own
+replays (`benchmarks/floor.py`): 20 to 30 % less time at 5 to 1,000 items.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import gc
 
 
 def pause() -> None:
-    """While everything is imported: what is made now stays."""
+    """Stop collecting during the imports: what they make stays."""
     gc.disable()
 
 
 def resume() -> None:
-    """What was imported is never looked at again; cycles are looked for after 50,000 new objects, not 700."""
+    """Exempt what was imported, and collect after 50,000 new objects instead of 700."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     gc.enable()

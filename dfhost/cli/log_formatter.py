@@ -1,11 +1,11 @@
-"""From what happens to lines worth reading: one a call, and under load one a second and function.
+"""Turns log events into lines: one for each start and end of a call, or one per second and function under load.
 
-Pure: events and times go in, lines come out. `Console` owns the clock, the thread and the terminal.
+Pure: events with their times go in, lines come out. `Console` owns the clock, the thread and the terminal.
 
-Folding: of each function the first `SHOWN` starts and ends in a second get a line of their own; what goes
-beyond is told once, when the second is over ("4,312 finished in 0.9 s"), and as long as a second brings
-more than that, all of the next is told so. Failures are told in full: the first of a kind with its traceback,
-two more with their text, the rest of a burst as a count with the latest text.
+Within one second, the first `LINES_PER_WINDOW` starts and ends of a function get a line of their own. The others
+are counted in a summary when the second is over ("4,312 finished in 0.9 s"). While the load lasts, every further
+second is one summary. Of each kind of failure the first has its traceback and the next two their text; the rest of
+a burst are counted, with the latest text.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dfhost.cli.failures import read_failure
+from dfhost.cli.instance_failure import read_failure
 from dfhost.cli.style import Style, count, duration
 
 WINDOW = 1.0  # seconds
-SHOWN = 10  # lines of a function and verb in a window
-FAILURES_SHOWN = 3  # of one kind in one burst
-BURST_ENDS = 10.0  # seconds without a failure of the kind
+LINES_PER_WINDOW = 10  # of one function and verb
+FAILURES_PER_BURST = 3  # of one kind, with a line of their own
+BURST_ENDS_AFTER = 10.0  # seconds without a failure of the kind
 
 
 # A start or an end: (time.time(), "started" or "finished", function, trigger, instance id, seconds). A plain
-# tuple, because two of them are made for each item of a fan-out: a class would cost the host 2 % of its time.
+# tuple, because a fan-out makes two of them for each item: a class would cost the host 2 % of its time.
 Call = tuple[float, str, str, str, "str | None", float]
 
 
 class FailedCall(NamedTuple):
-    """Begins as a `Call` does."""
+    """The first six fields are those of a `Call`."""
 
     at: float
     verb: str
@@ -43,43 +43,43 @@ class FailedCall(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A log record, a printed line (`verb` ""), or a note of the host's.
+    """A log record (`label`: its level), a printed line (""), or a note of the host's ("note").
 
-    `text` None: one more record of `source`, which has had enough lines for now.
+    `text` None: one more record of `logger` that is only counted.
     """
 
     at: float
-    verb: str
+    label: str
     text: str | None
-    source: str = ""
+    logger: str = ""
 
 
 LogEvent = Call | FailedCall | Message
 
 
 @dataclass(slots=True)
-class _Kind:
-    """Failures of one function and type, raised at one place."""
+class _FailureCounts:
+    """Failures of one function and exception type, raised at one place."""
 
-    last: float = 0.0
+    last_at: float = 0.0
     shown: int = 0
-    stack: str = ""
-    folded: int = 0
-    text: str = ""
+    shown_stack: str = ""
+    unshown: int = 0
+    last_error: str = ""
 
 
 @dataclass(slots=True)
-class _Tally:
-    """One function: what runs, and what the present window holds."""
+class _FunctionCounts:
+    """One function: its running calls, and the events of the present window."""
 
     trigger: str
-    opened: float
+    window_start: float
     running: int = 0
-    seen: dict[str, int] = field(default_factory=dict)  # verb -> events in this window
-    folded: dict[str, int] = field(default_factory=dict)  # verb -> those without a line
-    first: float = 0.0
-    last: float = 0.0
-    busy: bool = False
+    events: dict[str, int] = field(default_factory=dict)  # verb -> events in this window
+    unshown: dict[str, int] = field(default_factory=dict)  # verb -> those without a line of their own
+    first_unshown_at: float = 0.0
+    last_unshown_at: float = 0.0
+    busy: bool = False  # the window before had more events than lines
 
 
 _LOOKS = {
@@ -93,161 +93,165 @@ _LOOKS = {
     "debug": "dim",
     "info": "cyan",
 }
+_INDENT = " " * 24  # continuation lines stand below the text, right of time and label
 
 
 class LogFormatter:
-    """`fold=False`: every start and end gets its line; `calls=False`: none does, only failures and words."""
+    """`summarise=False`: every start and end gets its line. `calls=False`: only failures and messages do."""
 
-    def __init__(self, style: Style, *, fold: bool = True, calls: bool = True) -> None:
-        self._style = style
-        self._fold = fold
-        self._calls = calls
-        self._tallies: dict[str, _Tally] = {}
-        self._open: set[str] = set()  # functions with something folded
-        self._kinds: dict[tuple[str, str, str], _Kind] = {}
+    def __init__(self, style: Style, *, summarise: bool = True, calls: bool = True) -> None:
         self.name_width = 0
+        self._style = style
+        self._summarise = summarise
+        self._calls = calls
+        self._functions: dict[str, _FunctionCounts] = {}
+        self._to_summarise: set[str] = set()  # names of functions with unshown events
+        self._failures: dict[tuple[str, str, str], _FailureCounts] = {}
 
-    def tell(self, event: LogEvent) -> Sequence[str]:
-        """The lines of one event, which may be none."""
+    def format(self, event: LogEvent) -> Sequence[str]:
+        """The lines for one event, which may be none."""
         if isinstance(event, Message):
-            return self._said(event)
+            return self._format_message(event)
         failure = event if isinstance(event, FailedCall) else None
         at, verb, function, trigger, instance_id, seconds = event[:6]
-        tally = self._tallies.get(function)
-        if tally is None:
-            tally = self._tallies[function] = _Tally(trigger, at)
+        counts = self._functions.get(function)
+        if counts is None:
+            counts = self._functions[function] = _FunctionCounts(trigger, at)
         lines: Sequence[str] = ()
-        if at >= tally.opened + WINDOW:
-            lines = self._close(function, tally, at)
+        if at >= counts.window_start + WINDOW:
+            lines = self._close_window(function, counts, at)
         if verb == "started":
-            tally.running += 1
-        elif tally.running:
-            tally.running -= 1
+            counts.running += 1
+        elif counts.running:
+            counts.running -= 1
         if failure:
-            return [*lines, *self._failed(failure, tally)]
+            return [*lines, *self._format_failure(failure, counts)]
         if not self._calls:
             return lines
-        seen = tally.seen[verb] = tally.seen.get(verb, 0) + 1
-        if self._fold and (tally.busy or seen > SHOWN):
-            self._count(function, tally, verb, at)
+        number = counts.events[verb] = counts.events.get(verb, 0) + 1
+        if self._summarise and (counts.busy or number > LINES_PER_WINDOW):
+            self._count_unshown(function, counts, verb, at)
             return lines
         if verb == "finished" and trigger == "orchestration":
-            lines = [*lines, *self.settle(at, everything=True)]  # what led to its end stands above it
-        told = duration(seconds) if verb == "finished" else ""
-        return [*lines, self._line(at, verb, function, told, instance_id)]
+            # The calls that led to its end stand above it.
+            lines = [*lines, *self.summaries(at, everything=True)]
+        took = duration(seconds) if verb == "finished" else ""
+        return [*lines, self._call_line(at, verb, function, took, instance_id)]
 
-    def due(self) -> float | None:
-        """When `settle` next has something to say, None as long as nothing is folded."""
-        return min((self._tallies[name].opened + WINDOW for name in self._open), default=None)
+    def next_summary(self) -> float | None:
+        """The time at which `summaries` next has a line, None while there is nothing to summarise."""
+        return min((self._functions[name].window_start + WINDOW for name in self._to_summarise), default=None)
 
-    def settle(self, now: float, everything: bool = False) -> list[str]:
-        """The summaries whose second is over, or all."""
+    def summaries(self, now: float, everything: bool = False) -> list[str]:
+        """The summaries of the windows that are over, or of all."""
         lines: list[str] = []
-        for name in sorted(self._open):
-            tally = self._tallies[name]
-            if everything or now >= tally.opened + WINDOW:
-                lines += self._close(name, tally, now)
+        for name in sorted(self._to_summarise):
+            counts = self._functions[name]
+            if everything or now >= counts.window_start + WINDOW:
+                lines += self._close_window(name, counts, now)
         return lines
 
-    def running(self) -> dict[str, int]:
-        """Functions that are executing user code now, and how often; waiting orchestrations are not."""
-        tallies = list(self._tallies.items())  # asked from another thread than the one that tells
+    def running_calls(self) -> dict[str, int]:
+        """Function -> calls that execute user code now. An orchestration that only waits is not counted."""
+        functions = list(self._functions.items())  # a copy: another thread formats meanwhile
         return {
-            name: each.running for name, each in tallies if each.running and each.trigger != "orchestration"
+            name: counts.running
+            for name, counts in functions
+            if counts.running and counts.trigger != "orchestration"
         }
 
-    def _failed(self, event: FailedCall, tally: _Tally) -> list[str]:
-        kind = self._kinds.setdefault(_kind_of(event), _Kind())
-        if event.at > kind.last + BURST_ENDS:
-            kind.shown, kind.stack = 0, ""
-        kind.last = event.at
-        kind.text = event.error
-        if self._fold and kind.shown >= FAILURES_SHOWN:
-            kind.folded += 1
-            self._count(event.function, tally, "failed", event.at)
+    def _format_failure(self, event: FailedCall, counts: _FunctionCounts) -> list[str]:
+        failures = self._failures.setdefault(_failure_kind(event), _FailureCounts())
+        if event.at > failures.last_at + BURST_ENDS_AFTER:
+            failures.shown, failures.shown_stack = 0, ""
+        failures.last_at = event.at
+        failures.last_error = event.error
+        if self._summarise and failures.shown >= FAILURES_PER_BURST:
+            failures.unshown += 1
+            self._count_unshown(event.function, counts, "failed", event.at)
             return []
-        kind.shown += 1
-        took = duration(event.seconds)
-        lines = self.settle(event.at, everything=True) if event.trigger == "orchestration" else []
-        lines += [self._line(event.at, "failed", event.function, took, event.instance_id)]
+        failures.shown += 1
+        lines = self.summaries(event.at, everything=True) if event.trigger == "orchestration" else []
         lines += [
-            _INDENT + self._style(line, "red") for line in _words(event.function, event.error).splitlines()
+            self._call_line(event.at, "failed", event.function, duration(event.seconds), event.instance_id)
         ]
-        if event.stack != kind.stack:
+        error = _error_text(event.function, event.error)
+        lines += [_INDENT + self._style(line, "red") for line in error.splitlines()]
+        if event.stack != failures.shown_stack:
             lines += [_INDENT + line for line in event.stack.rstrip().splitlines()]
-            kind.stack = event.stack
+            failures.shown_stack = event.stack
         return lines
 
-    def _count(self, function: str, tally: _Tally, verb: str, at: float) -> None:
-        if not tally.folded:
-            tally.first = at
-        tally.last = at
-        tally.folded[verb] = tally.folded.get(verb, 0) + 1
-        self._open.add(function)
+    def _count_unshown(self, name: str, counts: _FunctionCounts, verb: str, at: float) -> None:
+        if not counts.unshown:
+            counts.first_unshown_at = at
+        counts.last_unshown_at = at
+        counts.unshown[verb] = counts.unshown.get(verb, 0) + 1
+        self._to_summarise.add(name)
 
-    def _close(self, name: str, tally: _Tally, now: float) -> list[str]:
-        """Tell what was folded and begin the next window."""
-        lines = [self._summary(name, tally)] if tally.folded else []
-        self._open.discard(name)
-        tally.busy = max(tally.seen.values(), default=0) > SHOWN
-        tally.opened = now
-        tally.seen.clear()
-        tally.folded.clear()
+    def _close_window(self, name: str, counts: _FunctionCounts, now: float) -> list[str]:
+        """The summary of the window, if it needs one; the next window begins at `now`."""
+        lines = [self._summary(name, counts)] if counts.unshown else []
+        self._to_summarise.discard(name)
+        counts.busy = max(counts.events.values(), default=0) > LINES_PER_WINDOW
+        counts.window_start = now
+        counts.events.clear()
+        counts.unshown.clear()
         return lines
 
-    def _summary(self, name: str, tally: _Tally) -> str:
-        more = "" if tally.busy else " more"  # than those that had their own line
-        ends = {verb: number for verb, number in tally.folded.items() if verb != "started"}
-        # Starts are worth a word only where no end says more.
-        told = ", ".join(f"{number:,}{more} {verb}" for verb, number in (ends or tally.folded).items())
-        if (took := tally.last - tally.first) >= 0.001:
-            told += f" in {duration(took)}"
-        if tally.running:
-            told += f", {count(tally.running)} running"
-        kinds = [kind for (function, _, _), kind in self._kinds.items() if function == name and kind.folded]
-        for kind in kinds:
-            times = f"{count(kind.folded, 'time')} " if len(kinds) > 1 else "the last: "
-            told += f"; {times}{_first_line(_words(name, kind.text))}"
-            kind.folded = 0
-        return self._line(tally.last, "failed" if "failed" in ends else "", name, told, None)
+    def _summary(self, name: str, counts: _FunctionCounts) -> str:
+        more = "" if counts.busy else " more"  # than those with a line of their own
+        ends = {verb: number for verb, number in counts.unshown.items() if verb != "started"}
+        # Starts are mentioned only where there are no ends.
+        text = ", ".join(f"{number:,}{more} {verb}" for verb, number in (ends or counts.unshown).items())
+        if (took := counts.last_unshown_at - counts.first_unshown_at) >= 0.001:
+            text += f" in {duration(took)}"
+        if counts.running:
+            text += f", {count(counts.running)} running"
+        kinds = [
+            each for (function, _, _), each in self._failures.items() if function == name and each.unshown
+        ]
+        for failures in kinds:
+            times = f"{count(failures.unshown, 'time')} " if len(kinds) > 1 else "the last: "
+            text += f"; {times}{_first_line(_error_text(name, failures.last_error))}"
+            failures.unshown = 0
+        return self._call_line(counts.last_unshown_at, "failed" if "failed" in ends else "", name, text, None)
 
-    def _said(self, event: Message) -> list[str]:
-        if event.text is None:
-            return self._one_more(event)
-        first, *rest = event.text.splitlines() or [""]
-        look = _LOOKS.get(event.verb)
+    def _format_message(self, message: Message) -> list[str]:
+        if message.text is None:
+            return self._count_record(message)
+        first, *rest = message.text.splitlines() or [""]
+        look = _LOOKS.get(message.label)
         if look in ("red", "yellow"):
             first = self._style(first, look)
-        return [self._head(event.at, event.verb) + first, *(_INDENT + line for line in rest)]
+        return [self._line_head(message.at, message.label) + first, *(_INDENT + line for line in rest)]
 
-    def _one_more(self, event: Message) -> list[str]:
-        name = f"{event.source}:"  # as its lines begin; no function has such a name
-        tally = self._tallies.setdefault(name, _Tally("log", event.at))
-        lines = self._close(name, tally, event.at) if event.at >= tally.opened + WINDOW else []
-        self._count(name, tally, f"at level {event.verb}", event.at)
+    def _count_record(self, record: Message) -> list[str]:
+        name = f"{record.logger}:"  # as its lines begin; no function has such a name
+        counts = self._functions.setdefault(name, _FunctionCounts("log", record.at))
+        over = record.at >= counts.window_start + WINDOW
+        lines = self._close_window(name, counts, record.at) if over else []
+        self._count_unshown(name, counts, f"at level {record.label}", record.at)
         return lines
 
-    def _line(self, at: float, verb: str, function: str, told: str, instance_id: str | None) -> str:
+    def _call_line(self, at: float, verb: str, function: str, text: str, instance_id: str | None) -> str:
         name = self._style(f"{function:<{self.name_width}}", "bold")
-        line = f"{self._head(at, verb)}{name}  {told:<8}  {self._style(instance_id or '', 'dim')}"
+        line = f"{self._line_head(at, verb)}{name}  {text:<8}  {self._style(instance_id or '', 'dim')}"
         return line.rstrip()
 
-    def _head(self, at: float, verb: str) -> str:
+    def _line_head(self, at: float, label: str) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(at)) + f".{int(at * 1000) % 1000:03d}"
-        shown = self._style(f"{verb:<8}", _LOOKS.get(verb, "dim")) if verb else " " * 8
-        return f"{self._style(clock, 'dim')}  {shown}  "
+        column = self._style(f"{label:<8}", _LOOKS.get(label, "dim")) if label else " " * 8
+        return f"{self._style(clock, 'dim')}  {column}  "
 
 
-_INDENT = " " * 24  # below the text, right of time and verb
+def _failure_kind(event: FailedCall) -> tuple[str, str, str]:
+    """Function, exception type and place. The texts may differ within a kind, as in "no item 17"."""
+    places = [line for line in event.stack.splitlines() if line.lstrip().startswith("File ")]
+    return event.function, event.error.split(":", 1)[0], places[-1] if places else ""
 
 
-def _kind_of(event: FailedCall) -> tuple[str, str, str]:
-    """Same function, same type, same place: the texts may differ, as in "no item 17"."""
-    place = [line for line in event.stack.splitlines() if line.lstrip().startswith("File ")]
-    return event.function, event.error.split(":", 1)[0], place[-1] if place else ""
-
-
-def _words(function: str, error: str) -> str:
+def _error_text(function: str, error: str) -> str:
     return str(read_failure(error).within(function))
 
 

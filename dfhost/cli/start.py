@@ -1,4 +1,4 @@
-"""`dfhost start`: serve an app until somebody says stop, and tell what happens meanwhile."""
+"""`dfhost start`: serve an app until it is told to stop, and show what happens meanwhile."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from dfhost.cli import gc_tuning
 from dfhost.cli.app_folder import database_file, open_folder, working_in
 from dfhost.cli.app_output import AppOutput, app_log_level
 from dfhost.cli.console import Console
-from dfhost.cli.database_failure import DatabaseFailure
-from dfhost.cli.signals import StopSignals
-from dfhost.settings import Settings, enter_environment
+from dfhost.cli.stopping import DatabaseFailure, StopSignals
+from dfhost.settings import Settings, set_environment_defaults
 
 DEFAULT_PORT = 7071
 
 
 def start(options: argparse.Namespace) -> int:
-    """0 after a clean stop. Raises HostError. Told to stop twice, the process ends here with 128 + signal."""
+    """0 after a clean stop. Raises HostError. A second signal ends the process here with 128 + its number."""
     root, settings = open_folder(options.folder)
     database = database_file(options, root, settings)
     port = options.port if options.port is not None else settings.port or DEFAULT_PORT
     address = options.address or settings.address or "127.0.0.1"
-    enter_environment({"WEBSITE_HOSTNAME": f"localhost:{port}"})
-    place = _place(database)
+    set_environment_defaults({"WEBSITE_HOSTNAME": f"localhost:{port}"})
+    task_hub_place = _task_hub_place(database)
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
-    said = AppOutput(console, app_log_level(settings.log_levels, options.verbose, options.quiet))
-    with console, said, working_in(root):
-        asyncio.run(_serve(root, settings, database, place, port, address, console))
+    app_output = AppOutput(console, app_log_level(settings.log_levels, options.verbose, options.quiet))
+    with console, app_output, working_in(root):
+        asyncio.run(_serve(root, settings, database, task_hub_place, port, address, console))
     return 0
 
 
@@ -38,28 +37,32 @@ async def _serve(
     root: Path,
     settings: Settings,
     database: Path | None,
-    place: str,
+    task_hub_place: str,
     port: int,
     address: str,
     console: Console,
 ) -> None:
-    stop = StopSignals()
-    broken = DatabaseFailure()
+    stop_signals = StopSignals()
+    database_failure = DatabaseFailure()
     gc_tuning.pause()
-    # By far the slowest imports: mistakes in the settings are told before them, and ctrl-C is heard.
+    # By far the slowest imports: mistakes in the settings are reported before them, and ctrl-C already works.
     from dfhost.cli.function_listing import function_listing
     from dfhost.host import Host
 
-    def ready(host: Host) -> None:
+    def on_ready(host: Host) -> None:
         gc_tuning.resume()
-        console.name_width(max((len(function.name) for function in host.app.functions), default=0))
-        console.write(function_listing(host.app, host.url, settings.route_prefix, place, console.style))
+        console.set_name_width(max((len(function.name) for function in host.app.functions), default=0))
+        console.write(
+            function_listing(host.app, host.url, settings.route_prefix, task_hub_place, console.style)
+        )
         for note in (*settings.notes, *host.notes):
             console.note(note)
         if console.verbose and settings.without_effect:
-            console.note(f"Without effect here (host.json): {', '.join(settings.without_effect)}.")
-        stop.serving()
-        console.say("", f"Ready on {host.url}. Ctrl-C stops the host.")
+            console.note(
+                f"These settings of host.json make no difference in dfhost: {', '.join(settings.without_effect)}."
+            )
+        stop_signals.host_is_ready()
+        console.print("", f"Ready on {host.url}. Ctrl-C stops the host.")
 
     async with Host(
         root,
@@ -68,19 +71,19 @@ async def _serve(
         port=port,
         address=address,
         log=console,
-        on_failure=broken.happened,
-        on_ready=ready,
+        on_failure=database_failure.report,
+        on_ready=on_ready,
     ) as host:
-        await broken.unless(stop.asked())
-        calls = await asyncio.to_thread(console.running)
+        await database_failure.watch(stop_signals.wait())
+        calls = await asyncio.to_thread(console.running_calls)
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
-            console.say("", f"Finishing what runs: {running}. Press ctrl-C again to leave at once.")
-        await broken.unless(host.drain())
-    console.settle()
-    console.say("", "Stopped." + (" What is not finished goes on at the next start." if database else ""))
+            console.print("", f"Waiting for running calls: {running}. Press ctrl-C again to stop at once.")
+        await database_failure.watch(host.drain())
+    console.flush_summaries()
+    console.print("", "Stopped." + (" Unfinished instances continue at the next start." if database else ""))
 
 
-def _place(database: Path | None) -> str:
+def _task_hub_place(database: Path | None) -> str:
     """Where the task hub is, for a reader in the present folder: relative where that is shorter."""
     if database is None:
         return "memory: nothing outlives this process"

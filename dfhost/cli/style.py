@@ -1,4 +1,4 @@
-"""How figures, durations and colours look at the terminal. Pure, but for asking whether it is one."""
+"""How numbers, durations and colours look at the terminal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _CODES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", 
 
 
 class Style:
-    """Colours, or none: `style("failed", "red")`."""
+    """Colours a text, or leaves it plain: `style("failed", "red")`."""
 
     def __init__(self, colour: bool) -> None:
         self.colour = colour
 
     @classmethod
     def of(cls, stream: TextIO) -> Style:
-        """Colour only on a terminal that has it, and unless NO_COLOR (https://no-color.org) is set."""
+        """Colour on a terminal that supports it, unless NO_COLOR (https://no-color.org) is set."""
         plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
         return cls(stream.isatty() and not plain)
 

@@ -1,1 +1,1 @@
-"""The pure heart: values in, values out. No clock, no SQL, no asyncio, no user code."""
+"""The engine core, free of side effects: values in, values out. No clock, no SQL, no asyncio, no user code."""

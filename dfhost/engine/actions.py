@@ -1,8 +1,10 @@
-"""What an orchestrator asks for: the SDK's action list as values.
+"""The SDK's action list: its numbers and spellings.
 
-The SDK's reply lists every action since the generation began, each time anew: ``{"actionType": 0,
-"functionName": "work", "input": "1"}``, compounds with their children in ``compoundActions``. This module
-knows the spelling; what the list *means* is `program.py`'s business.
+Every reply of the SDK lists all actions since the generation began: ``{"actionType": 0, "functionName": "work",
+"input": "1"}``, compounds with their children in ``compoundActions``.
+
+A new kind of action has its number and name here, what it starts in `ActionInterpreter._start`, and its event and
+work in `CommandRecorder.record_commands`.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ HTTP_ACTIVITY = "BuiltIn::HttpActivity"  # the extension's name for call_http, s
 
 Action = dict[str, Any]
 
-_WORDS = {
+#: The methods of the SDK's context that make them.
+_METHODS = {
     CALL_ACTIVITY: "call_activity",
     CALL_ACTIVITY_WITH_RETRY: "call_activity_with_retry",
     CALL_SUB_ORCHESTRATOR: "call_sub_orchestrator",
@@ -47,31 +50,31 @@ _WORDS = {
 
 
 def describe(action: Action) -> str:
-    """The action as the user wrote it, roughly: ``call_activity('work', "item-1")``, ``task_all(3 tasks)``."""
+    """The call that the user wrote, roughly: ``call_activity('work', "item-1")``, ``task_all(3 tasks)``."""
     kind = action["actionType"]
-    word = _WORDS.get(kind, f"action {kind}")
+    method = _METHODS.get(kind, f"action {kind}")
     if kind in COMPOUNDS:
         children = action["compoundActions"]
         if len(children) == 1:
             # A retried call and a long timer arrive wrapped in a task_all of one.
             return describe(children[0])
-        return f"{word}({len(children)} tasks)"
+        return f"{method}({len(children)} tasks)"
     if kind == CREATE_TIMER:
-        return f"{word}({action['fireAt']})"
+        return f"{method}({action['fireAt']})"
     if kind == WAIT_FOR_EVENT:
-        return f"{word}({action['externalEventName']!r})"
+        return f"{method}({action['externalEventName']!r})"
     if kind in (CALL_ENTITY, SIGNAL_ENTITY):
-        return f"{word}({action['instanceId']!r}, {action['operation']!r})"
+        return f"{method}({action['instanceId']!r}, {action['operation']!r})"
     if kind == CALL_HTTP:
         request = action["httpRequest"]
-        return f"{word}({request['method']!r}, {request['uri']!r})"
+        return f"{method}({request['method']!r}, {request['uri']!r})"
     if kind == CONTINUE_AS_NEW:
-        return f"{word}({brief(action.get('input'))})"
-    return f"{word}({action['functionName']!r}, {brief(action.get('input'))})"
+        return f"{method}({brief(action.get('input'))})"
+    return f"{method}({action['functionName']!r}, {brief(action.get('input'))})"
 
 
 def brief(text: str | None, limit: int = 40) -> str:
-    """The beginning of a payload, for people."""
+    """The beginning of a payload, for display."""
     if text is None:
         return "None"
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,8 +1,8 @@
 """Entities: the messages to and from them, and one batch of operations.
 
-Texts as the extension writes them (recorded): a request is a RequestMessage in the caller's EventSent and the
-entity's inbox, an answer a ResponseMessage under the request's id. An entity is persisted as the input of an
-eternal orchestration, so it shows in instance lists.
+The texts are the extension's (recorded). A request is a RequestMessage, in the caller's EventSent and in the
+entity's inbox; the response is a ResponseMessage, in an event named by the request's id. An entity is stored as
+the input of an eternal orchestration, so it appears in instance lists.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ class EntityId(NamedTuple):
 
 
 def is_entity_id(instance_id: str) -> bool:
-    """An instance may well be called ``@x``; an entity's id has a second @."""
+    """An instance may be called ``@x``; an entity's id has a second @."""
     return instance_id.startswith("@") and "@" in instance_id[1:]
 
 
 class MessageSorter:
-    """The marks by which an entity keeps one sender's messages in order: each names the one before it.
+    """Labels a sender's messages so that each entity can process them in order (DTFx's class of this name).
 
-    A mark is the time of sending; a second message of the same moment gets one tick more (recorded).
+    A label is the time of sending; a second message of the same moment gets one tick more (recorded).
     """
 
     def __init__(self) -> None:
         self._last: dict[str, str] = {}
 
-    def next(self, entity_id: str, at: str) -> tuple[str, str]:
-        """This message's mark and its predecessor's."""
-        before = self._last.get(entity_id)
-        if before is None or before.rstrip("Z") < at.rstrip("Z"):
-            mark = at
+    def label(self, entity_id: str, at: str) -> tuple[str, str]:
+        """The labels of a new message and of its predecessor."""
+        previous = self._last.get(entity_id)
+        if previous is None or previous.rstrip("Z") < at.rstrip("Z"):
+            label = at
         else:
-            seconds, _, fraction = before.rstrip("Z").partition(".")
-            mark = f"{seconds}.{int((fraction + '0000000')[:7]) + 1:07d}"
-        self._last[entity_id] = mark
-        return mark, before or "0001-01-01T00:00:00"
+            seconds, _, fraction = previous.rstrip("Z").partition(".")
+            label = f"{seconds}.{int((fraction + '0000000')[:7]) + 1:07d}"
+        self._last[entity_id] = label
+        return label, previous or "0001-01-01T00:00:00"
 
-    def recall(self, entity_id: str, request: str) -> None:
-        """`request` was sent in an earlier episode."""
+    def sent(self, entity_id: str, request: str) -> None:
+        """Note a request that the history records."""
         self._last[entity_id] = json.loads(request)["Timestamp"]
 
 
@@ -75,8 +75,8 @@ def entity_request(
 ) -> str:
     """One operation as a message. `input`: JSON text, which travels as a JSON string once more.
 
-    `caller`: instance and execution id of the orchestration that asks, `order` its marks (`PostMarks.next`); a
-    client's signal has neither.
+    `caller`: instance and execution id of the orchestration that sends it, `order` its labels
+    (`MessageSorter.label`). A client's signal has neither.
     """
     fields = [f'"$type":"{_TYPE.format("RequestMessage")}"', f'"op":{quote(operation)}']
     if signal:
@@ -86,9 +86,9 @@ def entity_request(
     fields.append(f'"id":"{request_id}"')
     if caller:
         fields += [f'"parent":{quote(caller[0])}', f'"parentExecution":{quote(caller[1])}']
-    mark, predecessor = order or (at, "0001-01-01T00:00:00")
+    label, predecessor = order or (at, "0001-01-01T00:00:00")
     fields += [
-        f'"Timestamp":"{mark}"',
+        f'"Timestamp":"{label}"',
         f'"Predecessor":"{predecessor}"',
         f'"requestTime":"{at.rstrip("Z")}+00:00"',
     ]
@@ -102,7 +102,7 @@ def response(result: str, is_error: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EntityResponse:
-    """What an orchestration that called an entity hears: an event named `request_id` with `text`."""
+    """The response to a call: the calling execution receives an event named `request_id` with `text`."""
 
     instance_id: str
     execution_id: str
@@ -112,7 +112,7 @@ class EntityResponse:
 
 @dataclass(frozen=True, slots=True)
 class EntityBatch:
-    """One run of an entity over the operations that had arrived."""
+    """Operations of one entity that are processed in one call of its function; `trigger` is the call's input."""
 
     entity: EntityId
     trigger: str
@@ -121,16 +121,19 @@ class EntityBatch:
 
 @dataclass(frozen=True, slots=True)
 class EntityBatchResult:
-    """`state` is the text to store (``null`` once destroyed); `failures` one line for each that raised."""
+    """`state` is the text to store (``null`` once destroyed), `failures` one line for each operation that raised.
+
+    A `state` of None means that the function itself failed: the stored state stays as it is.
+    """
 
     exists: bool
     state: str | None
-    answers: tuple[EntityResponse, ...]
+    responses: tuple[EntityResponse, ...]
     failures: tuple[str, ...] = ()
 
 
 def build_batch(entity_id: str, exists: bool, state: str | None, requests: Sequence[str]) -> EntityBatch:
-    """The entity trigger for these requests. `exists`, `state`: what the last batch has left, if there was one.
+    """The batch for these requests. `exists` and `state` are those after the last batch, if there was one.
 
     A destroyed entity comes with the state ``null`` and as not existing (recorded).
     """
@@ -149,37 +152,40 @@ def build_batch(entity_id: str, exists: bool, state: str | None, requests: Seque
     return EntityBatch(entity, trigger, parsed)
 
 
-def read_batch_reply(work: EntityBatch, text: str) -> EntityBatchResult:
+def read_batch_reply(batch: EntityBatch, text: str) -> EntityBatchResult:
     """Read the SDK's reply: one result an operation, in order. ValueError or KeyError if it is not one."""
     reply = json.loads(text)
     results = reply["results"]
-    answers, failed = [], []
-    for request, result in zip(work.requests, results, strict=True):
+    responses, failed = [], []
+    for request, result in zip(batch.requests, results, strict=True):
         if result["isError"]:
             failed.append(f"{request['op']}: {json.loads(result['result'])}")
         if not request.get("signal"):
-            answers.append(_answer(request, result["result"], result["isError"]))
-    return EntityBatchResult(bool(reply["entityExists"]), reply["entityState"], tuple(answers), tuple(failed))
+            responses.append(_response_to(request, result["result"], result["isError"]))
+    return EntityBatchResult(
+        bool(reply["entityExists"]), reply["entityState"], tuple(responses), tuple(failed)
+    )
 
 
-def fail_batch(work: EntityBatch, failure: Failure) -> EntityBatchResult:
-    """The entity function could not answer at all: every caller hears why, and the state stays as it was.
+def fail_batch(batch: EntityBatch, failure: Failure) -> EntityBatchResult:
+    """The entity function itself has failed: so does every operation, and the state stays as it was.
 
     The extension would run the batch again for ever, and everything behind it would wait.
     """
     text = json.dumps(clean(failure.text))
-    answers = tuple(_answer(r, text, True) for r in work.requests if not r.get("signal"))
-    return EntityBatchResult(False, None, answers, tuple(f"{r['op']}: {failure.text}" for r in work.requests))
+    responses = tuple(_response_to(r, text, True) for r in batch.requests if not r.get("signal"))
+    failed = tuple(f"{r['op']}: {failure.text}" for r in batch.requests)
+    return EntityBatchResult(False, None, responses, failed)
 
 
-def _answer(request: dict[str, Any], result: str, is_error: bool) -> EntityResponse:
+def _response_to(request: dict[str, Any], result: str, is_error: bool) -> EntityResponse:
     return EntityResponse(
         request["parent"], request["parentExecution"], request["id"], response(result, is_error)
     )
 
 
 def scheduler_state(exists: bool, state: str | None) -> str:
-    """What is stored as the entity's input, and shown as such in instance lists (recorded)."""
+    """The text that is stored as the entity's input, and shown as such in instance lists (recorded)."""
     head = '"exists":true,' if exists else ""
     tail = "" if state is None else f',"state":{quote(state)}'
     return f'{{{head}"sorter":{{}}{tail}}}'
@@ -190,12 +196,12 @@ ENTITY_EXISTS_STATUS = '{"entityExists":true}'
 
 
 def stored_exists(input: str | None) -> bool:
-    """Whether the entity said, after its last batch, that it exists."""
+    """Whether the entity existed after its last batch; `input` is a text of `scheduler_state`."""
     return input is not None and input.startswith('{"exists":true')
 
 
 def stored_state(input: str | None) -> str | None:
-    """The state's JSON text out of what `scheduler_state` made; None if the entity never stored any."""
+    """The entity's own state as JSON text, None if it never stored any; `input` as above."""
     if not input:
         return None
     state: str | None = json.loads(input).get("state")

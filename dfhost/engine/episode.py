@@ -1,16 +1,17 @@
-"""What one episode of an orchestration has brought about.
+"""The outcome of one episode of an orchestration.
 
-An `Episode` is a value: `Execution` makes it, the store commits it whole or not at all. It holds all that the commit
-has to write, ready as text. Knows neither of the two.
+An `Episode` is a value: `Execution` makes it, the store commits it as a whole or not at all. It holds all that the
+commit writes, ready as text, and knows neither of the two.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from dfhost.engine import failures
 from dfhost.engine import history as h
+from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
 
 if TYPE_CHECKING:
@@ -51,21 +52,13 @@ class EntityMessage:
     request: str
 
 
-class Parent(NamedTuple):
-    """The task of another execution that a sub-orchestration answers."""
-
-    instance_id: str
-    execution_id: str
-    task_id: int
-
-
 @dataclass(slots=True)
 class Episode:
-    """What is new in the execution `execution_id` of the instance, as of `at` (ISO text, UTC).
+    """All that is new in the execution `execution_id` of the instance, as of `at` (ISO text, UTC).
 
-    `status` is Running, Suspended, Completed, Failed or ContinuedAsNew. `custom_status` None means: leave it as it
-    is; "null" clears it. `output` replaces the instance's output if `sets_output`. `details` belongs to a failure.
-    `next` is the generation that follows; its history so far (`next.past`) replaces this one's.
+    `status` is Running, Suspended, Completed, Failed or ContinuedAsNew. A `custom_status` of None leaves the old one
+    as it is, "null" clears it. `output` replaces the instance's output if `sets_output`. `details` belong to a
+    failure. `next` is the generation that follows; its history so far (`next.past`) replaces this one's.
     """
 
     instance_id: str
@@ -86,9 +79,9 @@ class Episode:
     sets_output: bool = False
     details: str | None = None
     parent: Parent | None = None
-    #: An action that is listed but not started, and the one it waits for, in words.
+    #: A sentence about an action that has not started, and the one it waits for.
     held_back: str | None = None
-    #: What the user's code raised, with type and place: for people only.
+    #: The exception of the user's code with type and traceback, for the log.
     raised: failures.Failure | None = None
     next: Execution | None = None
 
@@ -110,7 +103,7 @@ class Episode:
 
 
 def child_refused(child: ScheduledChild, status: str, at: str) -> Event:
-    """The failure of a child whose id belongs to an instance that still runs, with the runtime status `status`."""
+    """The failure of a child whose id is that of a running instance; `status` is the latter's runtime status."""
     reason = (
         f"An Orchestration instance with the status {status} already exists: the id '{child.instance_id}' is taken. "
         "(On Azure the running instance would be replaced, and lost.)"

@@ -1,7 +1,7 @@
-"""How failures are worded, so that code which reads them works here and there.
+"""The texts of failures, the same as on Azure, so that code which reads them works in both places.
 
-Apps split ``str(exception)`` at its newline and parse the second half as the JSON of a .NET exception; so the
-texts have the extension's form down to the blanks (recorded). Nothing here decides *when* something fails.
+Apps split ``str(exception)`` at its newline and parse the second half as the JSON of a .NET exception. The texts
+have the extension's form down to the blanks (recorded). Nothing here decides *when* something fails.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ MARKER = "\n\n$OutOfProcData$:"  # between a raised failure's message and the st
 
 
 class Failure(NamedTuple):
-    """A Python exception in words.
+    """A Python exception as texts.
 
     `type_name` "ValueError"; `message` its `str()`; `text` "ValueError: bad", which is what the real worker
     reports; `stack` the formatted frames without header and footer, each line ended by a newline.
@@ -33,20 +33,19 @@ def clean(text: str) -> str:
 def activity_failed(name: str, failure: Failure) -> tuple[str, str]:
     """Reason and details of a TaskFailed.
 
-    Two blanks stand before the type's name, and whatever follows a line that begins with ``Stack:`` or the
-    state marker is lost: the extension cuts the text there when it takes the host's wrapping apart.
+    Two blanks stand before the type's name. The extension cuts the text at a line that begins with ``Stack:`` and
+    at the state marker, since it takes both for the host's own wrapping.
     """
-    line = clean(failure.text)
-    told = line.split("\nStack:", 1)[0]
-    if "$OutOfProcData$:" in told:
-        told = told.split("$OutOfProcData$:", 1)[0].rstrip("\n")
-    return f"Activity function '{name}' failed:  {told}", _exception_json(
-        f" {told}", line, clean(failure.stack)
-    )
+    text = clean(failure.text)
+    kept = text.split("\nStack:", 1)[0]
+    if "$OutOfProcData$:" in kept:
+        kept = kept.split("$OutOfProcData$:", 1)[0].rstrip("\n")
+    details = _exception_json(f" {kept}", text, clean(failure.stack))
+    return f"Activity function '{name}' failed:  {kept}", details
 
 
-def _exception_json(message: str, line: str, stack: str) -> str:
-    """One line: a System.Exception around the RpcException that carries Python's own words."""
+def _exception_json(message: str, text: str, stack: str) -> str:
+    """In one line, a System.Exception around the RpcException that carries Python's own text."""
     exception = {
         "$type": "System.Exception, System.Private.CoreLib",
         "ClassName": "System.Exception",
@@ -56,9 +55,9 @@ def _exception_json(message: str, line: str, stack: str) -> str:
             "$type": "Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException, Microsoft.Azure.WebJobs.Script",
             "IsUserException": False,
             "RemoteStackTrace": stack,
-            "RemoteMessage": line,
+            "RemoteMessage": text,
             "RemoteTypeName": None,
-            "Message": f"Result: Failure\nException: {line}\nStack: {stack}",
+            "Message": f"Result: Failure\nException: {text}\nStack: {stack}",
             "Data": {"$type": "System.Collections.ListDictionaryInternal, System.Private.CoreLib"},
             "InnerException": None,
             "HelpLink": None,
@@ -79,37 +78,33 @@ def _exception_json(message: str, line: str, stack: str) -> str:
 
 
 def activity_missing(name: str) -> tuple[str, str | None]:
-    """The activity was there when it was scheduled and is not any more."""
+    """Reason and details for an activity that the app had when it was scheduled and has no more."""
     return f"Activity function '{name}' failed: Activity function '{name}' does not exist.", None
 
 
 def orchestrator_failed(name: str, error: str) -> tuple[str, str]:
     """Reason and details of an orchestrator that raised `error`; the reason is the instance's output.
 
-    A message of blanks only is trimmed away (recorded).
+    The reason has no message if that consists of blanks (recorded).
     """
     error = clean(error)
-    reason = (
-        f"Orchestrator function '{name}' failed: {error}"
-        if error.strip()
-        else (f"Orchestrator function '{name}' failed: ")
-    )
-    return reason, f"Message: {error}, StackTrace:    at {name}"
+    message = error if error.strip() else ""
+    return f"Orchestrator function '{name}' failed: {message}", f"Message: {error}, StackTrace:    at {name}"
 
 
 def episode_failed(name: str, failure: Failure) -> tuple[str, str]:
-    """An orchestrator that failed outside its generator, so that there is no state to read its error from."""
-    line, stack = clean(failure.text), clean(failure.stack)
-    error = f"One or more errors occurred. (Result: Failure\nException: {line}\nStack: {stack})"
+    """Reason and details of an orchestrator that failed outside its generator: the SDK reports no error then."""
+    text, stack = clean(failure.text), clean(failure.stack)
+    error = f"One or more errors occurred. (Result: Failure\nException: {text}\nStack: {stack})"
     return f"Orchestrator function '{name}' failed: {error}", f"Message: {error}, StackTrace:    at {name}"
 
 
-def unknown_function(kind: str, name: str, known: list[str]) -> str:
-    """`kind`: orchestrator, activity, entity. The extension's sentence, the known names at its end."""
+def unknown_function(kind: str, name: str, registered: list[str]) -> str:
+    """The extension's sentence, with the registered names at its end. `kind`: orchestrator, activity or entity."""
     head = (
         f"The function '{name}' doesn't exist, is disabled, or is not an {kind} function. Additional info: "
     )
-    if not known:
+    if not registered:
         return head + f"No {kind} functions are currently registered!"
-    names = ", ".join(f"'{each}'" for each in known)
+    names = ", ".join(f"'{each}'" for each in registered)
     return head + f"The following are the known {kind} functions: {names}."

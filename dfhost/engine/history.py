@@ -1,8 +1,8 @@
-"""History events: their wire form, and the little of each that the engine reads.
+"""History events: their JSON, and the few fields that the engine reads.
 
 An event is kept as ready JSON text, since the SDK wants the whole history as one text at every replay: the
-engine joins texts and never parses them again. Foreign spellings (``TaskScheduledId``, ``IsPlayed``) live here
-and in `execution.py` only. Key order and null keys are those of the Durable Task extension 3.15, recorded.
+engine joins texts and does not parse them again. DTFx's spellings (``TaskScheduledId``, ``IsPlayed``) stay here
+and in `execution_info.py`. Key order and null keys are those of the Durable Task extension 3.15 (recorded).
 """
 
 from __future__ import annotations
@@ -35,19 +35,23 @@ GENERIC = 17
 SUSPENDED = 19
 RESUMED = 20
 
-#: What starts work, and so must be matched by the orchestrator's actions at every replay.
+#: These record that something was started, so the orchestrator's actions must ask for it at every replay.
 SCHEDULING = frozenset((TASK_SCHEDULED, SUB_ORCHESTRATION_CREATED, TIMER_CREATED, EVENT_SENT))
 FAILURES = frozenset((TASK_FAILED, SUB_ORCHESTRATION_FAILED))
+#: These end what was started.
+ENDING = FAILURES | {TASK_COMPLETED, SUB_ORCHESTRATION_COMPLETED, TIMER_FIRED}
+#: These are what an orchestrator's tasks can wait for.
+AWAITABLE = ENDING | {EVENT_RAISED}
 
-_SUCCEEDS = frozenset((TASK_COMPLETED, SUB_ORCHESTRATION_COMPLETED, TASK_FAILED, SUB_ORCHESTRATION_FAILED))
+_WITH_TASK_SCHEDULED_ID = FAILURES | {TASK_COMPLETED, SUB_ORCHESTRATION_COMPLETED}
 _PLAYED, _NOT_PLAYED = '"IsPlayed":true', '"IsPlayed":false'
 
 
 class Event(NamedTuple):
     """One history event.
 
-    `key` is what it is about: the id of the task for what schedules or ends one, the event's name for
-    EVENT_RAISED, else None. `name` is the function's name where the event has one. `text` is the JSON.
+    `key` is the task's id if the event schedules or ends a task, the event's name for EVENT_RAISED, else None.
+    `name` is the function's name where the event has one. `text` is the JSON.
     """
 
     kind: int
@@ -63,7 +67,7 @@ class Event(NamedTuple):
         return Event(self.kind, self.key, self.name, f"{head}{_PLAYED}{tail}") if head else self
 
 
-# DTFx writes these itself, after the replay, and never marks them (recorded).
+# DTFx adds these itself, after the replay, and never marks them (recorded).
 _NEVER_PLAYED = frozenset(
     (
         TASK_SCHEDULED,
@@ -77,12 +81,12 @@ _NEVER_PLAYED = frozenset(
 
 
 def timestamp(at: datetime) -> str:
-    """UTC with a fraction and Z, the form the SDK and .NET both write: ``2026-11-22T15:29:11.170000Z``."""
+    """UTC with a fraction and Z, as the SDK and .NET write it: ``2026-11-22T15:29:11.170000Z``."""
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def moment(text: str) -> datetime:
-    """The time that `text` names, read as UTC: up to seven digits of a second, of which six count."""
+    """The time in `text`, read as UTC; a seventh digit of the second is dropped."""
     whole, _, fraction = text.rstrip("Z").partition(".")
     return datetime.fromisoformat(whole).replace(
         microsecond=int((fraction + "000000")[:6]), tzinfo=timezone.utc
@@ -90,10 +94,10 @@ def moment(text: str) -> datetime:
 
 
 def parse(text: str) -> Event:
-    """The event that `text` holds; used when a history is read back from a file."""
+    """The event with this JSON; for histories that are loaded."""
     data = json.loads(text)
     kind = data["EventType"]
-    if kind in _SUCCEEDS:
+    if kind in _WITH_TASK_SCHEDULED_ID:
         key = data["TaskScheduledId"]
     elif kind == TIMER_FIRED:
         key = data["TimerId"]
@@ -114,7 +118,7 @@ def _tail(at: str, event_id: int = -1) -> str:
     return f'"EventId":{event_id},{_NOT_PLAYED},"Timestamp":"{at}"}}'
 
 
-# -- an episode's brackets -----------------------------------------------------------------------------------
+# -- the beginning and the end of an episode -----------------------------------------------------------------
 
 
 def orchestrator_started(at: str) -> Event:
@@ -125,23 +129,23 @@ def orchestrator_completed(at: str) -> Event:
     return Event(ORCHESTRATOR_COMPLETED, None, None, f'{{"EventType":13,{_tail(at)}')
 
 
-def generation(at: str, started: Event, carried: Sequence[Event]) -> list[Event]:
-    """The history that a continued generation begins with, before its first replay.
+def generation(at: str, started: Event, carried_over: Sequence[Event]) -> list[Event]:
+    """The history of a continued generation before its first replay.
 
-    Its closing event counts as played later on, unlike every other one of its kind (recorded).
+    Its OrchestratorCompleted counts as played later on, unlike every other (recorded).
     """
     completed = orchestrator_completed(at)
     closing = completed._replace(text=completed.text.replace(_NOT_PLAYED, _PLAYED))
-    return [orchestrator_started(at), started, *carried, closing]
+    return [orchestrator_started(at), started, *carried_over, closing]
 
 
 def unplayed(text: str) -> str:
-    """The event's text as its first replay sees it."""
+    """The text of the same event as its first replay sees it."""
     head, _, tail = text.rpartition(_PLAYED)
     return head + _NOT_PLAYED + tail if head else text
 
 
-# -- an execution's life -------------------------------------------------------------------------------------
+# -- an execution --------------------------------------------------------------------------------------------
 
 
 def execution_started(
@@ -201,16 +205,16 @@ def resumed(at: str, reason: str | None) -> Event:
 
 def reason(event: Event) -> str | None:
     """Why an instance was suspended or resumed."""
-    told: str | None = json.loads(event.text)["Reason"]
-    return told
+    reason: str | None = json.loads(event.text)["Reason"]
+    return reason
 
 
 def generic(at: str, data: str | None, event_id: int = -1) -> Event:
-    """What a rewind leaves in the place of a failure, and what wakes the instance afterwards."""
+    """A rewind leaves it in the place of a failure, and sends one to wake the instance up."""
     return Event(GENERIC, None, None, f'{{"Data":{nullable(data)},"EventType":17,{_tail(at, event_id)}')
 
 
-# -- work begins ---------------------------------------------------------------------------------------------
+# -- tasks begin ---------------------------------------------------------------------------------------------
 
 
 def task_scheduled(at: str, task_id: int, name: str, input: str | None = None) -> Event:
@@ -245,7 +249,7 @@ def event_sent(at: str, task_id: int, instance_id: str, name: str, input: str) -
     return Event(EVENT_SENT, task_id, name, text)
 
 
-# -- work ends -----------------------------------------------------------------------------------------------
+# -- tasks end -----------------------------------------------------------------------------------------------
 
 
 def task_completed(at: str, task_id: int, result: str | None) -> Event:

@@ -1,4 +1,4 @@
-"""The texts of outputs and custom statuses: compact JSON, in which NaN and the infinities are strings (recorded)."""
+"""Outputs and custom statuses as texts: compact JSON, in which NaN and the infinities are strings (recorded)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ CUSTOM_STATUS_LIMIT_KB = 16
 
 
 def compact(value: Any) -> str | None:
-    """JSON text without blanks; None for None, which the extension stores as nothing at all."""
+    """JSON text without blanks; None for None, which the extension stores as no text."""
     return None if value is None else json.dumps(value, separators=(",", ":"))
 
 
 def loads(text: str) -> Any:
-    """`json.loads`, but the numbers that JSON does not have become strings."""
+    """`json.loads`, but NaN and the infinities become strings."""
     return json.loads(text, parse_constant=str)
 
 
 def custom_status_problem(value: Any) -> str | None:
-    """The extension's sentence if the status is too large, counted in whole KB of UTF-16 (recorded)."""
-    if value is None or len(text := compact(value) or "") < 4096:  # an escape has at most six letters
+    """The extension's sentence if the status is too large; it counts whole KB of UTF-16 (recorded)."""
+    if value is None or len(text := compact(value) or "") < 4096:  # an escape has at most six characters
         return None
     characters = json.dumps(value, ensure_ascii=False, separators=(",", ":")) if "\\u" in text else text
     size = len(characters.encode("utf-16-le", "surrogatepass")) // 1024

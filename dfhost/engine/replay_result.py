@@ -1,8 +1,7 @@
-"""What one replay of an orchestrator through the SDK came to, as values.
+"""The result of one replay of an orchestrator through the SDK.
 
-`app/sdk.py` makes these; the engine reads them. `Awaited` and `OpenTask` tell what the SDK itself holds to be
-true about its tasks, so that the engine can hold a replay back until it is of use, and can notice when the
-SDK and the extension would give one id to two different tasks.
+`app/sdk.py` makes these values, the engine reads them. `AwaitedTasks` and `OpenTask` are the SDK's own view of its
+tasks. With it the replay gate can hold a replay back until it is of use, and a task-id conflict can be found.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from dfhost.engine.failures import Failure
 
 
 class AwaitedTasks(NamedTuple):
-    """What the generator is parked at.
+    """The tasks that the generator is parked at.
 
-    `keys`: task ids (a retried call by its first id) and event names. `all`: it goes on once all of them have
-    succeeded or one has failed; else any of them may be what it goes on with.
+    `keys`: task ids (of a retried call its first id) and event names. `all`: the generator goes on once all of them
+    have succeeded or one has failed; else any one of them may let it go on.
     """
 
     keys: frozenset[int | str]
@@ -27,10 +26,10 @@ class AwaitedTasks(NamedTuple):
 
 
 class OpenTask(NamedTuple):
-    """A task that the SDK numbers and waits for.
+    """A task that the SDK has given a number and waits for.
 
-    `role`: ``call`` for the action itself, ``timer`` or ``attempt`` for what a retry adds; `first_id` is then
-    the id of the retried call. `action` is the action's wire form for a ``call``.
+    `role`: ``call`` for an action itself, whose JSON is `action`; ``timer`` or ``attempt`` for those that a retry
+    adds, where `first_id` is the id of the retried call.
     """
 
     role: str
@@ -48,10 +47,10 @@ class OpenTasks(Protocol):
 
 @dataclass(slots=True)
 class ReplayResult:
-    """`error` is the text of what the orchestrator raised; `crash` a failure outside its generator.
+    """`error` is the text of the exception that the orchestrator raised, `crash` a failure outside its generator.
 
-    `raised` is either with its type and place, for people: in the history, as on Azure, is the text alone. None
-    where a task's failure went through the orchestrator as it was.
+    `raised` is either of them with type and traceback, for the log: the history has the text alone, as on Azure. It
+    is None where the failure of a task went through the orchestrator as it was.
     """
 
     actions: list[Action] = field(default_factory=list)

@@ -1,8 +1,8 @@
-"""Rewinding: a failed history without its failures.
+"""Rewinding: the history of a failed instance without its failures.
 
-What failed, what scheduled it and the failed end become GenericEvents of the same id and time, as the Azure
-Storage provider does it (recorded). A failed child keeps its Created event, since it is rewound itself and will
-answer again.
+Each failure, the event that scheduled the task and the failed ExecutionCompleted become GenericEvents of the same
+id and time, as in the Azure Storage provider (recorded). A failed child keeps its Created event, since it is
+rewound itself and will answer again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dfhost.engine import history as h
 
 
 def rewind_history(texts: list[str], rewinds: Callable[[str], bool]) -> tuple[list[str], list[str]]:
-    """The new history, and the ids of the children to rewind. `rewinds(child)`: whether it has failed, too."""
+    """The new history, and the ids of the children to rewind. `rewinds(child)`: whether that has failed, too."""
     events = [json.loads(text) for text in texts]
     failed = {e["TaskScheduledId"] for e in events if e["EventType"] in h.FAILURES}
     children: list[str] = []
@@ -24,14 +24,14 @@ def rewind_history(texts: list[str], rewinds: Callable[[str], bool]) -> tuple[li
                 children.append(event["InstanceId"])
                 failed.discard(event["EventId"])
 
-    def gone(event: dict[str, object]) -> bool:
+    def is_removed(event: dict[str, object]) -> bool:
         kind = event["EventType"]
         if kind in (h.TASK_SCHEDULED, h.SUB_ORCHESTRATION_CREATED):
             return event["EventId"] in failed
         return kind in h.FAILURES or kind == h.EXECUTION_COMPLETED
 
     return [
-        _generic(event) if gone(event) else text for event, text in zip(events, texts, strict=True)
+        _generic(event) if is_removed(event) else text for event, text in zip(events, texts, strict=True)
     ], children
 
 

@@ -1,16 +1,17 @@
-"""Finding values that the extension would hand to the wrong task.
+"""Task-id conflicts: the extension would deliver a result to the wrong task.
 
-The SDK numbers its tasks as user code yields them; the extension numbers what it starts. The two agree, but for
-retries behind a failed task_all, a compound yielded after its members, and one task listed twice: there Azure
-delivers a result under an id that means another task to the SDK, and nobody notices. Here the instance fails
-and says so.
+The SDK numbers its tasks as user code yields them; the extension numbers them as it starts them. The numbers agree
+but for retries behind a failed task_all, a compound yielded after its members, and one task listed twice. There
+Azure delivers a result under an id that means another task to the SDK, without a sign. Here the instance fails
+with a sentence that names the two tasks.
 """
 
 from __future__ import annotations
 
 from dfhost.engine import actions as act
-from dfhost.engine.interpreter import ActionInterpreter, SingleTask
+from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.replay_result import OpenTask, ReplayResult
+from dfhost.engine.tasks import SingleTask
 
 _ADVICE = (
     "On Azure the result of one would silently become the value of the other. Settle every task of a failed "
@@ -19,43 +20,44 @@ _ADVICE = (
 )
 
 
-def find_task_id_conflict(program: ActionInterpreter, reply: ReplayResult) -> str | None:
-    """A sentence that names two tasks of one id, or None. To be asked after every replay."""
-    if reply.open is None or reply.ended or program.is_suspended:
+def find_task_id_conflict(interpreter: ActionInterpreter, result: ReplayResult) -> str | None:
+    """A sentence that names two tasks of one id, or None. To be called after every replay."""
+    if result.open is None or result.ended or interpreter.is_suspended:
         return None
-    started = {key for key in program.open if isinstance(key, int)}
-    if not program.has_retried and reply.open.same_ids(started):
+    started = {key for key in interpreter.open if isinstance(key, int)}
+    if not interpreter.has_retried and result.open.same_ids(started):
         return None
     for task_id in sorted(started):
-        leaf = program.open[task_id]
-        known = reply.open.get(task_id)
-        if known is None:
-            return _told(task_id, _started(leaf, task_id), "no task of its own: it is listed more than once")
-        if not _same(leaf, task_id, known):
-            return _told(task_id, _started(leaf, task_id), _known(known, task_id, program))
+        task = interpreter.open[task_id]
+        sdk_task = result.open.get(task_id)
+        if sdk_task is None:
+            return _sentence(task_id, task, "no task of its own: it is listed more than once")
+        if not _is_same(task_id, task, sdk_task):
+            return _sentence(task_id, task, _describe_sdk_task(sdk_task, interpreter))
     return None
 
 
-def _same(leaf: SingleTask, task_id: int, known: OpenTask) -> bool:
-    if task_id == leaf.first_id:
-        return known.role == "call" and known.action == leaf.action
-    role = "timer" if leaf.retrying else "attempt"
-    return known.role == role and known.first_id == leaf.first_id
+def _is_same(task_id: int, task: SingleTask, sdk_task: OpenTask) -> bool:
+    if task_id == task.first_id:
+        return sdk_task.role == "call" and sdk_task.action == task.action
+    return sdk_task.role == _retry_role(task) and sdk_task.first_id == task.first_id
 
 
-def _started(leaf: SingleTask, task_id: int) -> str:
-    what = act.describe(leaf.action)
-    if task_id == leaf.first_id:
-        return what
-    return f"the retry {'timer' if leaf.retrying else 'attempt'} of {what}"
+def _retry_role(task: SingleTask) -> str:
+    return "timer" if task.awaits_retry_timer else "attempt"
 
 
-def _known(known: OpenTask, task_id: int, program: ActionInterpreter) -> str:
-    if known.action is not None:
-        return act.describe(known.action)
-    first = program.open.get(known.first_id)
-    return f"the retry {known.role} of {act.describe(first.action) if first else f'task {known.first_id}'}"
+def _describe_sdk_task(sdk_task: OpenTask, interpreter: ActionInterpreter) -> str:
+    if sdk_task.action is not None:
+        return act.describe(sdk_task.action)
+    first = interpreter.open.get(sdk_task.first_id)
+    return (
+        f"the retry {sdk_task.role} of {act.describe(first.action) if first else f'task {sdk_task.first_id}'}"
+    )
 
 
-def _told(task_id: int, started: str, known: str) -> str:
-    return f"task {task_id} is {started} for the Durable Task extension, but {known} for the Python SDK. {_ADVICE}"
+def _sentence(task_id: int, task: SingleTask, for_sdk: str) -> str:
+    started = act.describe(task.action)
+    if task_id != task.first_id:
+        started = f"the retry {_retry_role(task)} of {started}"
+    return f"task {task_id} is {started} for the Durable Task extension, but {for_sdk} for the Python SDK. {_ADVICE}"

@@ -1,4 +1,4 @@
-"""Orchestration versions: which instance a worker with this host.json would ever run."""
+"""Orchestration versions: whether a worker with this host.json would ever run an instance of one."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The doors of HTTP: the management API and the app's own routes."""
+"""The HTTP server: it serves the app's HTTP functions, `/admin`, the home page and the management API."""

@@ -1,4 +1,4 @@
-"""Cross-origin requests, for the web pages that `Host.CORS` of local.settings.json lets in (as Core Tools)."""
+"""CORS, as Core Tools does it: which web pages may call the app, by `Host.CORS` of local.settings.json."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from dfhost.app.http_messages import HttpReply
 
 
 class Cors:
-    """Cross-origin answers as Core Tools gives them for `Host.CORS` of local.settings.json."""
-
     def __init__(self, origins: Sequence[str], credentials: bool) -> None:
+        """`origins`: as in a request's Origin header, ``*`` for all. `credentials`: cookies may be sent along."""
         self._origins = {origin.rstrip("/").lower() for origin in origins}
         self._credentials = credentials
 
     def preflight(self, request: web.BaseRequest) -> HttpReply | None:
+        """The reply to a preflight request, None for any other request."""
         headers = request.headers
-        asked = headers.get("Access-Control-Request-Method")
-        if request.method != "OPTIONS" or asked is None or not self._allows(headers.get("Origin", "")):
+        method = headers.get("Access-Control-Request-Method")
+        if request.method != "OPTIONS" or method is None or not self._allows(headers.get("Origin", "")):
             return None
-        wanted = headers.get("Access-Control-Request-Headers")
+        names = headers.get("Access-Control-Request-Headers")
         return HttpReply(
             204,
-            [("Access-Control-Allow-Methods", asked)]
-            + ([("Access-Control-Allow-Headers", wanted)] if wanted else []),
+            [("Access-Control-Allow-Methods", method)]
+            + ([("Access-Control-Allow-Headers", names)] if names else []),
         )
 
     def allow(self, request: web.BaseRequest, headers: CIMultiDict[str]) -> None:
+        """Add to a response's `headers` what lets the page that sent the request read it."""
         origin = request.headers.get("Origin", "")
         if not self._allows(origin):
             return

@@ -1,7 +1,7 @@
-"""Route constraints: ``int``, ``length(2,5)``, ``regex(^a)`` and the others of ASP.NET Core. Pure.
+"""ASP.NET Core's route constraints: ``int``, ``length(2,5)``, ``regex(^a)`` and the others. Pure.
 
-Each becomes a function of the segment's text. The number and date formats are .NET's with the invariant
-culture, as far as they can occur in a path.
+Each is a function of a segment's text. Numbers and dates are read as .NET reads them with the invariant culture,
+as far as they can occur in a path.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ _GUID = re.compile(
 _NUMBER = re.compile(r"\s*[+-]?(?:[\d,]+(?:\.\d*)?|\.\d+)(?P<exponent>[eE][+-]?\d+)?\s*")
 _DATES = ("%Y-%m-%d", "%Y-%m", "%Y/%m/%d", "%m/%d/%Y", "%m-%d-%Y", "%d %b %Y", "%d %B %Y", "%B %d, %Y")
 _TIMES = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M:%S %p", "%I:%M %p", "%I:%M:%S%p", "%I:%M%p")
-_MOMENTS = (*_DATES, *_TIMES, *(f"{date}{gap}{time}" for date in _DATES for gap in "T " for time in _TIMES))
+_DATE_TIMES = (
+    *_DATES,
+    *_TIMES,
+    *(f"{date}{gap}{time}" for date in _DATES for gap in "T " for time in _TIMES),
+)
 
 
 def constraint(text: str) -> Constraint:
-    """``"range(1,9)"`` -> a check; ValueError, with the sentence, for what ASP.NET does not know."""
+    """``"range(1,9)"`` -> a check. Raises ValueError with a sentence for a constraint that ASP.NET does not have."""
     name, bracket, rest = text.partition("(")
     if bracket and not rest.endswith(")"):
         raise ValueError(f"the constraint '{text}' lacks a closing bracket")
@@ -33,8 +37,8 @@ def constraint(text: str) -> Constraint:
         return _PLAIN[name]
     make = _WITH_NUMBERS.get(name)
     if make is None and name not in _PLAIN:
-        known = ", ".join(sorted([*_PLAIN, *_WITH_NUMBERS, "regex"]))
-        raise ValueError(f"there is no constraint '{name}' (there are {known})")
+        names = ", ".join(sorted([*_PLAIN, *_WITH_NUMBERS, "regex"]))
+        raise ValueError(f"there is no constraint '{name}' (the constraints are {names})")
     try:
         numbers = [int(number) for number in (argument or "").split(",")]
         if make is None:
@@ -74,7 +78,7 @@ def _is_date(value: str) -> bool:
         datetime.fromisoformat(value.removesuffix("Z"))
         return not value.isdecimal()  # "20240102" is a date to Python only
     except ValueError:
-        return any(_parses(value, form) for form in _MOMENTS)
+        return any(_parses(value, form) for form in _DATE_TIMES)
 
 
 def _parses(value: str, form: str) -> bool:

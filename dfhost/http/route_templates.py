@@ -1,7 +1,7 @@
 """ASP.NET route templates: ``items/{id:int}/{file}.{ext?}``, ``{*rest}``. Pure.
 
-`parse` makes a `Template`, which answers with the route values of a path, or None. Read from dotnet/aspnetcore
-(RoutePatternParser, RouteParameterParser, RoutePatternMatcher).
+`parse` makes a `RouteTemplate`, and its `match` turns a path into route values. Sources in dotnet/aspnetcore:
+RoutePatternParser, RouteParameterParser, RoutePatternMatcher. `route_constraints` checks the values.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dfhost.http.route_constraints import Constraint, constraint
 
 
 class InvalidRouteTemplate(ValueError):
-    """The text says what is wrong with the template."""
+    """The Functions host would not start with this template; `str()` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class RouteTemplate:
     segments: tuple[Segment, ...]
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The route values for a decoded path without its leading slash, or None.
+        """The route values for a decoded path without its leading slash; None if it does not fit.
 
-        Absent optional parts have no value. A trailing slash does not count, an empty segment never matches.
+        An absent optional parameter has no value. A trailing slash is ignored; an empty segment never matches.
         """
         values: dict[str, str] = {}
         parts = path.split("/")
@@ -89,10 +89,10 @@ class RouteTemplate:
     @property
     def precedence(self) -> tuple[int, ...]:
         """ASP.NET Core's own order: literal, constrained or mixed, plain parameter, catch-all."""
-        return tuple(_digit(segment) for segment in self.segments)
+        return tuple(_segment_precedence(segment) for segment in self.segments)
 
 
-def _digit(segment: Segment) -> int:
+def _segment_precedence(segment: Segment) -> int:
     head = segment[0]
     if len(segment) > 1:
         return 2
@@ -102,7 +102,7 @@ def _digit(segment: Segment) -> int:
 
 
 def _match_mixed(segment: Segment, text: str, values: dict[str, str]) -> bool:
-    """``{file}.{ext?}`` and the like: from the right, each literal at its last possible place."""
+    """Match ``{file}.{ext?}`` and the like from the right, each literal at its last possible place."""
     last = segment[-1]
     if _match_parts(segment, text, values):
         return True
@@ -116,7 +116,7 @@ def _match_parts(parts: Segment, text: str, values: dict[str, str]) -> bool:
     folded = text.lower()
     found: dict[str, str] = {}
     pending: Parameter | None = None
-    end = len(text)  # text[end:] is spoken for
+    end = len(text)  # text[end:] is matched already
     for index in range(len(parts) - 1, -1, -1):
         part = parts[index]
         if isinstance(part, Parameter):
@@ -144,7 +144,7 @@ _MAX_SEGMENTS = 28  # RoutePrecedence refuses more
 
 
 def parse(template: str) -> RouteTemplate:
-    """A template without the route prefix; BadTemplate if the Functions host would not start with it."""
+    """Parse a whole template, route prefix included. Raises InvalidRouteTemplate."""
     text = template.removeprefix("~/").removeprefix("/")
     if "//" in text or text.startswith("/"):
         raise InvalidRouteTemplate("'/' must not appear twice in a row")
@@ -170,7 +170,7 @@ def _is_catch_all(segment: Segment) -> bool:
 
 
 def _split(text: str) -> list[str]:
-    """At slashes outside braces: a regex constraint may hold one."""
+    """Split at slashes outside braces; a regex constraint may contain one."""
     segments, depth, start = [], 0, 0
     for index, character in enumerate(text):
         depth += (character == "{") - (character == "}")

@@ -1,7 +1,6 @@
-"""One request of aiohttp's as an ASGI exchange, for the web app of `app.web`.
+"""One aiohttp request as an ASGI exchange, for the web app of `app.http_streaming`.
 
-The body is handed on as it arrives and the response as it is sent, one piece at a time in each direction, so
-that neither end runs ahead of the other.
+Body and response pass one piece at a time, so that neither end gets ahead of the other.
 """
 
 from __future__ import annotations
@@ -13,18 +12,18 @@ from typing import Any
 from aiohttp import web
 from multidict import CIMultiDict
 
-Prepare = Callable[[CIMultiDict[str]], None]
+AddHeaders = Callable[[web.BaseRequest, CIMultiDict[str]], None]
 
 
 class StreamedExchange:
-    """`scope`, `receive` and `send` of one request. All of it lives on the server's loop."""
+    """`scope`, `receive` and `send` of one request, all on the server's loop."""
 
     def __init__(
-        self, request: web.BaseRequest, raw_path: str, path: str, query: str, prepare: Prepare
+        self, request: web.BaseRequest, raw_path: str, path: str, query: str, add_headers: AddHeaders
     ) -> None:
-        """`prepare` may add headers to the response before it goes out."""
+        """`add_headers` completes the response's headers before they are sent."""
         self._request = request
-        self._prepare = prepare
+        self._add_headers = add_headers
         self._body_read = False
         self._ended = asyncio.Event()
         self.response: web.StreamResponse | None = None
@@ -32,7 +31,7 @@ class StreamedExchange:
         peer = request.transport.get_extra_info("peername") if request.transport else None
         self.scope: MutableMapping[str, Any] = {
             "type": "http",
-            # From 2.4 on, a client that has gone shows when something is sent to it, not by a message.
+            # From 2.4 on, `send` raises when the client has disconnected; no message announces it.
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": f"{request.version[0]}.{request.version[1]}",
             "method": request.method,
@@ -60,7 +59,7 @@ class StreamedExchange:
             for name, value in message.get("headers", ()):
                 if name.lower() not in (b"transfer-encoding", b"connection"):
                     headers.add(name.decode("latin-1"), value.decode("latin-1"))
-            self._prepare(headers)
+            self._add_headers(self._request, headers)
             self.response = web.StreamResponse(status=message["status"], headers=headers)
             await self.response.prepare(self._request)
         elif message["type"] == "http.response.body" and self.response is not None:
@@ -71,5 +70,5 @@ class StreamedExchange:
                 self.complete = True
 
     def end(self) -> None:
-        """Whoever still waits for the client hears that it is gone."""
+        """Let a pending `receive` return ``http.disconnect``."""
         self._ended.set()

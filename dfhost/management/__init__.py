@@ -1,1 +1,1 @@
-"""The management API: the HTTP routes of the Durable Task extension and the RPC twin that the SDK calls."""
+"""The management API: the HTTP API of the Durable Task extension, over the `TaskHub`. Free of any web framework."""

@@ -1,6 +1,6 @@
-"""entities/…: read one, list them, signal one.
+"""The handlers of ``entities/…``: read an entity's state, list entities, signal one.
 
-As `instances`, for the entity routes of the extension's HTTP API. Names are lower-cased at this door, as there.
+As in the extension, an entity's name is lower-cased here, and its key is not.
 """
 
 from __future__ import annotations
@@ -14,52 +14,55 @@ from dfhost.management.request import ManagementRequest
 from dfhost.management.responses import ManagementResponse, RequestRefused, json_response, message_response
 from dfhost.task_hub import TaskHub
 
-_EMPTY_KEY = "$"  # stands for the empty key when an entity is read
+_EMPTY_KEY = "$"  # stands for the empty key where an entity is read
 _FORBIDDEN = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 
 
-class EntityHandlers:
-    def __init__(self, hub: TaskHub) -> None:
-        self._hub = hub
+async def get_state(hub: TaskHub, request: ManagementRequest, name: str, key: str) -> ManagementResponse:
+    """The state as JSON. A deleted entity reads as null; one that never stored a state is 404 (recorded)."""
+    entity = hub.entity(name.lower(), "" if key == _EMPTY_KEY else key)
+    if entity is None or entity.state is None:
+        return ManagementResponse(404)
+    return json_response(200, json_text.embedded(entity.state))
 
-    def read(self, name: str, key: str) -> ManagementResponse:
-        """The state as JSON. A destroyed entity reads as null, one that never stored a state as 404 (recorded)."""
-        entity = self._hub.entity(name.lower(), "" if key == _EMPTY_KEY else key)
-        if entity is None or entity.state is None:
-            return ManagementResponse(404)
-        return json_response(200, json_text.embedded(entity.state))
 
-    def list(self, request: ManagementRequest, name: str | None) -> ManagementResponse:
-        query = request.query
-        wanted = name.lower() if name is not None else None
-        since, until = query.moment("lastOperationTimeFrom"), query.moment("lastOperationTimeTo")
-        show_state = query.flag("fetchState", False)
-        return page_response(
-            query,
-            request.headers,
-            rows=lambda limit, after: self._hub.entities(wanted, since, until, limit, after),
-            id_of=lambda entity: f"@{entity.name}@{entity.key}",
-            text_of=lambda entity: status_json.entity(entity, show_state=show_state),
-        )
+async def list_entities(
+    hub: TaskHub, request: ManagementRequest, name: str | None = None
+) -> ManagementResponse:
+    query = request.query
+    wanted = name.lower() if name is not None else None
+    since, until = query.date_time("lastOperationTimeFrom"), query.date_time("lastOperationTimeTo")
+    show_state = query.flag("fetchState", False)
+    return page_response(
+        query,
+        request.headers,
+        rows=lambda limit, after: hub.entities(wanted, since, until, limit, after),
+        id_of=lambda entity: f"@{entity.name}@{entity.key}",
+        text_of=lambda entity: status_json.entity(entity, show_state=show_state),
+    )
 
-    async def signal(self, request: ManagementRequest, name: str, key: str) -> ManagementResponse:
-        """POST: operation `op`, its input the JSON body, or the body as a string if it is not sent as JSON.
 
-        DELETE: the operation called "delete".
-        """
-        operation = "delete" if request.method == "DELETE" else request.query.text("op") or ""
-        operation_input = None
-        if request.body and request.media_type == "application/json":
-            try:
-                operation_input = request.json()
-            except InvalidJson as error:
-                raise RequestRefused(
-                    message_response(400, f"Could not parse JSON content: {error}")
-                ) from None
-        elif request.body:
-            operation_input = json_text.encode(request.text())
-        if _FORBIDDEN.search(key):
-            sentence = "Entity keys must not contain /, \\, #, ?, or control characters."
-            raise RequestRefused(message_response(400, sentence))
-        await self._hub.signal_entity(name.lower(), key, operation, operation_input)
-        return ManagementResponse(202)
+async def signal(
+    hub: TaskHub, request: ManagementRequest, name: str = "", key: str = ""
+) -> ManagementResponse:
+    """POST: operation `op`; its input is the JSON body, or the body as a string if it is not sent as JSON.
+
+    DELETE: the operation called "delete".
+    """
+    if not name:
+        sentence = "Invalid entity id: entity name must not be a null or empty string."
+        raise RequestRefused(message_response(400, f"{sentence} (Parameter 'entityName')"))
+    operation = "delete" if request.method == "DELETE" else request.query.text("op") or ""
+    operation_input = None
+    if request.body and request.media_type == "application/json":
+        try:
+            operation_input = request.json()
+        except InvalidJson as error:
+            raise RequestRefused(message_response(400, f"Could not parse JSON content: {error}")) from None
+    elif request.body:
+        operation_input = json_text.encode(request.text())
+    if _FORBIDDEN.search(key):
+        sentence = "Entity keys must not contain /, \\, #, ?, or control characters."
+        raise RequestRefused(message_response(400, sentence))
+    await hub.signal_entity(name.lower(), key, operation, operation_input)
+    return ManagementResponse(202)

@@ -1,7 +1,7 @@
 """showHistory: the history events as the extension shows them.
 
-A completion absorbs the event that scheduled it; ids and bookkeeping are left out; numbers become names.
-Pure: wire events in, shown events out (DurableClient.GetDurableOrchestrationStatusAsync in the extension).
+A completion replaces the event that scheduled it, ids are left out, and numbers become names. Pure: wire events
+in, JSON values out. Source: the extension's DurableClient.GetDurableOrchestrationStatusAsync.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from dfhost.engine import history
-from dfhost.management.json_text import value
-from dfhost.management.query import STATUSES
+from dfhost.management import json_text
+from dfhost.management.query import RUNTIME_STATUSES
 
 # DurableTask.Core's EventType, by number.
 _NAMES = (
@@ -38,8 +38,8 @@ _NAMES = (
     "ExecutionResumed",
     "ExecutionRewound",
 )
-_BRACKETS = frozenset((history.ORCHESTRATOR_STARTED, history.ORCHESTRATOR_COMPLETED))
-_SCHEDULED = frozenset((history.TASK_SCHEDULED, history.SUB_ORCHESTRATION_CREATED))
+_EPISODE_BOUNDS = frozenset((history.ORCHESTRATOR_STARTED, history.ORCHESTRATOR_COMPLETED))
+_SCHEDULING = frozenset((history.TASK_SCHEDULED, history.SUB_ORCHESTRATION_CREATED))
 _SCHEDULED_BY = {
     history.TASK_COMPLETED: history.TASK_SCHEDULED,
     history.TASK_FAILED: history.TASK_SCHEDULED,
@@ -49,53 +49,53 @@ _SCHEDULED_BY = {
 _WITH_RESULT = frozenset(
     (history.TASK_COMPLETED, history.SUB_ORCHESTRATION_COMPLETED, history.EXECUTION_COMPLETED)
 )
-_NEVER_SHOWN = frozenset(("EventId", "IsPlayed", "TaskScheduledId", "TimerId"))
-# Keys of one kind of event only.
+_ALWAYS_HIDDEN = frozenset(("EventId", "IsPlayed", "TaskScheduledId", "TimerId"))
+# By kind of event, where more is hidden.
 _HIDDEN = {
-    history.EXECUTION_STARTED: _NEVER_SHOWN
+    history.EXECUTION_STARTED: _ALWAYS_HIDDEN
     | {"Name", "OrchestrationInstance", "ParentInstance", "Version", "Tags"},
-    history.TASK_SCHEDULED: _NEVER_SHOWN | {"Version"},
-    history.SUB_ORCHESTRATION_CREATED: _NEVER_SHOWN | {"Version"},
+    history.TASK_SCHEDULED: _ALWAYS_HIDDEN | {"Version"},
+    history.SUB_ORCHESTRATION_CREATED: _ALWAYS_HIDDEN | {"Version"},
 }
 
 
 def history_json(events: Iterable[dict[str, Any]], *, inputs: bool, outputs: bool) -> list[dict[str, Any]]:
     """`events` in wire form (EventType an int) -> what showHistory lists, in the same order.
 
-    `inputs`: showInput; `outputs`: showHistoryOutput, which adds each Result as the value it stands for.
+    `inputs`: showInput. `outputs`: showHistoryOutput, which adds each Result, decoded.
     """
-    found: list[dict[str, Any] | None] = []
-    scheduled: dict[tuple[int, Any], int] = {}  # (kind, EventId) -> its place in `found`
+    shown: list[dict[str, Any] | None] = []
+    scheduled: dict[tuple[int, Any], int] = {}  # (kind, EventId) -> index in `shown`
     for event in events:
         kind = event["EventType"]
-        if kind in _BRACKETS:
+        if kind in _EPISODE_BOUNDS:
             continue
-        hidden = _HIDDEN.get(kind, _NEVER_SHOWN)
-        item = {name: each for name, each in event.items() if name not in hidden}
+        hidden = _HIDDEN.get(kind, _ALWAYS_HIDDEN)
+        item = {key: value for key, value in event.items() if key not in hidden}
         item["EventType"] = _NAMES[kind]
         if kind in _SCHEDULED_BY:
-            place = scheduled.pop((_SCHEDULED_BY[kind], event["TaskScheduledId"]), None)
-            origin = None if place is None else found[place]
-            if place is not None and origin is not None:
-                found[place] = None
-                # The extension takes this time through the server's local one, which is UTC (recorded).
-                item["ScheduledTime"] = origin["Timestamp"].removesuffix("Z") + "+00:00"
-                item["FunctionName"] = origin["Name"]
-                if "InstanceId" in origin:
-                    item["InstanceId"] = origin["InstanceId"]
-                item["Input"] = origin.get("Input")
-        elif kind in _SCHEDULED:
-            scheduled[kind, event["EventId"]] = len(found)
+            index = scheduled.pop((_SCHEDULED_BY[kind], event["TaskScheduledId"]), None)
+            scheduling = None if index is None else shown[index]
+            if index is not None and scheduling is not None:
+                shown[index] = None
+                # The extension writes this time with the offset of the server's zone, which is UTC (recorded).
+                item["ScheduledTime"] = scheduling["Timestamp"].removesuffix("Z") + "+00:00"
+                item["FunctionName"] = scheduling["Name"]
+                if "InstanceId" in scheduling:
+                    item["InstanceId"] = scheduling["InstanceId"]
+                item["Input"] = scheduling.get("Input")
+        elif kind in _SCHEDULING:
+            scheduled[kind, event["EventId"]] = len(shown)
         elif kind == history.EXECUTION_STARTED:
             item["FunctionName"] = event["Name"]
         elif kind == history.EXECUTION_COMPLETED:
-            item["OrchestrationStatus"] = STATUSES[event["OrchestrationStatus"]]
+            item["OrchestrationStatus"] = RUNTIME_STATUSES[event["OrchestrationStatus"]]
         if kind in _WITH_RESULT:
             if outputs:
-                item["Result"] = value(event.get("Result"))
+                item["Result"] = json_text.value(event.get("Result"))
             else:
                 item.pop("Result", None)
         if not inputs:
             item.pop("Input", None)
-        found.append(item)
-    return [item for item in found if item is not None]
+        shown.append(item)
+    return [item for item in shown if item is not None]

@@ -1,7 +1,7 @@
-"""JSON as text: check it, tidy it, embed it, without taking its numbers apart.
+"""JSON as text: checked, compacted and embedded without converting its numbers.
 
-What users post and what the store holds passes through as text, so that ``1.0``, ``1e300`` and ``2**70`` stay
-what they are. Knows nothing of requests; what to say of a text that is not JSON is `notjson`'s.
+What users post and what the store holds passes through as text, so that ``1.0``, ``1e300`` and ``2**70`` keep
+their digits. Knows nothing of requests; `json_errors` words the errors.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _STRING_OR_SPACE = re.compile(rf"{_STRING}|\s+")
 _STRING_OR_CONSTANT = re.compile(rf"{_STRING}|(NaN|-?Infinity)")
-_REWRITTEN = re.compile(r"[\\\x85\u2028\u2029\ud800-\udfff]")  # a string with one of these is written anew
-_LOOSE = re.compile(rf"\s|{_REWRITTEN.pattern}")  # what `compact` may have to touch
+_REENCODED = re.compile(r"[\\\x85\u2028\u2029\ud800-\udfff]")  # a string with one of these is encoded anew
+_COMPACTABLE = re.compile(rf"\s|{_REENCODED.pattern}")  # what `compact` may have to change
 
 
 def check(text: str) -> None:
-    """Do nothing if `text` is one JSON value (and blanks), else raise `NotJson`."""
+    """Raise `InvalidJson` unless `text` is one JSON value, with or without blanks around it."""
     try:
         _STRICT.decode(text)
     except json.JSONDecodeError as error:
         raise newtonsoft_error(error.msg, text, error.pos) from None
-    except _NoSuchNumber:
+    except _InvalidConstant:
         at = next(match.start(1) for match in _STRING_OR_CONSTANT.finditer(text) if match[1])
         raise newtonsoft_error("Expecting value", text, at) from None
     except RecursionError:
@@ -42,13 +42,13 @@ def compact(text: str) -> str:
 
     ' {"a" : 1.0, "b": "\\u00fc"} ' -> '{"a":1.0,"b":"ü"}'
     """
-    return _STRING_OR_SPACE.sub(_tidy, text) if _LOOSE.search(text) else text
+    return _STRING_OR_SPACE.sub(_compact_token, text) if _COMPACTABLE.search(text) else text
 
 
 def embedded(text: str | None) -> str:
-    """A stored text as the value it stands for, in JSON: JSON as it is, words as a string, blanks as "".
+    """A stored text as JSON: JSON as it is, any other text as a string.
 
-    None -> null, '{"a":1}' -> {"a":1}, '5' -> 5, 'enough' -> "enough"
+    None -> null, '{"a":1}' -> {"a":1}, '5' -> 5, 'enough' -> "enough", '  ' -> ""
     """
     if text is None:
         return "null"
@@ -69,40 +69,40 @@ def value(text: str | None) -> Any:
     text = text.strip()
     try:
         return json.loads(text, parse_constant=_refuse) if text else ""
-    except (ValueError, RecursionError):  # words; or a number of more digits than Python reads
+    except (ValueError, RecursionError):  # not JSON, or a number of more digits than Python reads
         return text
 
 
 def utf8(text: str) -> bytes:
-    """`text` as bytes; half a surrogate pair, which UTF-8 does not have, becomes U+FFFD."""
+    """`text` as bytes; half a surrogate pair, which UTF-8 cannot encode, becomes U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return _whole(text).encode()
+        return _without_surrogates(text).encode()
 
 
-class _NoSuchNumber(ValueError):
+class _InvalidConstant(ValueError):
     pass
 
 
 def _refuse(_name: str) -> NoReturn:
-    raise _NoSuchNumber  # NaN and Infinity, which Python reads unless told not to
+    raise _InvalidConstant  # NaN and Infinity, which Python reads by default
 
 
 # Only the grammar counts, so numbers are not converted.
 _STRICT = json.JSONDecoder(parse_constant=_refuse, parse_int=str, parse_float=str)
 
 
-def _tidy(match: re.Match[str]) -> str:
+def _compact_token(match: re.Match[str]) -> str:
     token = match[0]
     if token[0] != '"':
         return ""
-    if not _REWRITTEN.search(token):
+    if not _REENCODED.search(token):
         return token
-    written = encode(_whole(json.loads(token)))
+    encoded = encode(_without_surrogates(json.loads(token)))
     # Newtonsoft escapes these three, since JavaScript takes them for the end of a line.
-    return written.replace("\x85", "\\u0085").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return encoded.replace("\x85", "\\u0085").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _whole(text: str) -> str:
+def _without_surrogates(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

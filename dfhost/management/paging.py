@@ -1,4 +1,4 @@
-"""Lists in pages: `top`, and the token that leads to the next page, in header x-ms-continuation-token."""
+"""Lists in pages of `top` entries; the header x-ms-continuation-token leads to the next page."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dfhost.management.responses import (
 )
 
 _HEADER = "x-ms-continuation-token"
-_SEAL = "after "  # so that rubbish is told from a token
-_SIZE = 100
+_TOKEN_PREFIX = "after "  # distinguishes our tokens from any other text
+_DEFAULT_SIZE = 100
 
 Row = TypeVar("Row")
 
@@ -30,33 +30,34 @@ def page_response(
     id_of: Callable[[Row], str],
     text_of: Callable[[Row], str],
 ) -> ManagementResponse:
-    """The asked-for page of a list as its answer.
+    """One page of a list as a response.
 
-    `rows(limit, after)` yields what follows the id `after`. The token is empty on the last page; a token
-    that is none of ours finds nothing; a negative `top` is refused as the storage behind the extension does.
+    `rows(limit, after)` returns at most `limit` rows after the id `after`. The last page has an empty token, and
+    a foreign token finds nothing. A negative `top` is refused, as by the storage behind the extension.
     """
-    size = query.number("top", _SIZE)
+    size = query.number("top", _DEFAULT_SIZE)
     if size < 0:
-        words = "An error occurred while communicating with Azure Storage"
+        exception = "An error occurred while communicating with Azure Storage"
         kind = "DurableTask.AzureStorage.Storage.DurableTaskStorageException"
-        raise RequestRefused(failure_response(500, SOMETHING_WENT_WRONG, words, kind))
-    after = _opened(headers.get(_HEADER) or "")
+        raise RequestRefused(failure_response(500, SOMETHING_WENT_WRONG, exception, kind))
+    after = _last_id(headers.get(_HEADER) or "")
     found = rows(size + 1, after) if after is not None else ()
-    listed = found[:size]
-    last = id_of(listed[-1]) if listed else after or ""
-    token = _sealed(last) if len(found) > size else ""
-    return json_response(200, f"[{','.join(map(text_of, listed))}]", **{_HEADER: token})
+    page = found[:size]
+    last = id_of(page[-1]) if page else after or ""
+    token = _token(last) if len(found) > size else ""
+    return json_response(200, f"[{','.join(map(text_of, page))}]", **{_HEADER: token})
 
 
-def _sealed(after: str) -> str:
-    return base64.urlsafe_b64encode((_SEAL + after).encode()).decode()
+def _token(last_id: str) -> str:
+    return base64.urlsafe_b64encode((_TOKEN_PREFIX + last_id).encode()).decode()
 
 
-def _opened(token: str) -> str | None:
+def _last_id(token: str) -> str | None:
+    """The id in a token: "" for no token, None for one that is not ours."""
     try:
         text = base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError, ValueError):
         return None
     if not token:
         return ""
-    return text[len(_SEAL) :] if text.startswith(_SEAL) else None
+    return text[len(_TOKEN_PREFIX) :] if text.startswith(_TOKEN_PREFIX) else None

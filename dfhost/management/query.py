@@ -1,8 +1,7 @@
-"""What a request's URL says: the path's segments and the query's parameters, read as the extension reads them.
+"""A request's query parameters, read as the extension reads them. Pure.
 
-The extension is .NET: a path is decoded twice (by ASP.NET, then by `WebUtility.UrlDecode`, where ``+`` is a
-blank), parameter names ignore case, a repeated parameter is joined by commas, and a value that cannot be read
-(`bool.TryParse` and its like) counts as absent. Answers nothing itself.
+The extension is .NET: parameter names ignore case, and commas join the values of a repeated parameter. A value
+that `bool.TryParse` and its like cannot read counts as absent.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, quote_plus, unquote, unquote_plus
+from urllib.parse import unquote_plus
 
 # DurableTask.Core's OrchestrationStatus, by number.
-STATUSES = (
+RUNTIME_STATUSES = (
     "Running",
     "Completed",
     "ContinuedAsNew",
@@ -37,35 +36,7 @@ _DATES = (
 _MAIL_DATE = re.compile(r"[A-Za-z]{3}, \d{1,2} [A-Za-z]{3} \d{4} .+")
 
 
-def decoded_once(path: str) -> str:
-    """A raw path as ASP.NET hands it on: decoded but for ``%2F``."""
-    if "%" not in path:
-        return path
-    return unquote(path.replace("%2F", "%252F").replace("%2f", "%252f"))
-
-
-def segments(path: str) -> list[str]:
-    """The route's parts, fully decoded; none if the path is empty or has an empty part in its middle.
-
-    '/instances/a%2520b/raiseEvent/go/' -> ['instances', 'a b', 'raiseEvent', 'go']
-    """
-    once = decoded_once(path)
-    parts = (unquote_plus(once) if "%" in once or "+" in once else once).strip("/").split("/")
-    return parts if all(parts) else []
-
-
-def as_uri(path: str) -> str:
-    """The raw path as the extension repeats it in a Location header: only what must be encoded is."""
-    once = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", decoded_once(path))
-    return quote(once, safe="!$&'()*+,;=:@/~%")
-
-
-def url_encoded(text: str) -> str:
-    """`text` as .NET's `WebUtility.UrlEncode` writes it, which the extension's links use."""
-    return quote_plus(text, safe="!*()").replace("~", "%7E")
-
-
-def moment(text: str) -> datetime | None:
+def parse_date_time(text: str) -> datetime | None:
     """A date, with or without time and zone (UTC if none), in UTC; None if it cannot be read.
 
     '2024-05-06T07:08:09.1Z', '2024-05-06', '05/06/2024 07:08', 'Mon, 06 May 2024 07:08:09 GMT'
@@ -95,7 +66,7 @@ def moment(text: str) -> datetime | None:
 
 
 class Query:
-    """The parameters behind the ``?``."""
+    """The parameters behind the ``?``. Each reader takes a name and ignores its case."""
 
     __slots__ = ("_values",)
 
@@ -105,8 +76,8 @@ class Query:
             name, equals, text = pair.partition("=")
             if equals:
                 name, text = unquote_plus(name.strip()).lower(), unquote_plus(text.strip())
-                known = self._values.get(name)
-                self._values[name] = text if known is None else f"{known},{text}"
+                earlier = self._values.get(name)
+                self._values[name] = text if earlier is None else f"{earlier},{text}"
 
     def text(self, name: str) -> str | None:
         return self._values.get(name.lower()) if self._values else None
@@ -126,17 +97,17 @@ class Query:
         text = (self.text(name) or "").strip()
         return float(text) if _DECIMAL.fullmatch(text) else None
 
-    def moment(self, name: str) -> datetime | None:
-        return moment(self.text(name) or "")
+    def date_time(self, name: str) -> datetime | None:
+        return parse_date_time(self.text(name) or "")
 
     def statuses(self) -> list[str]:
-        """The runtime statuses asked for: by name, of which the case counts, or by number; others are ignored."""
+        """The values of `runtimeStatus`: names in their exact case, or numbers. Unknown names are left out."""
         found = []
         for text in (self.text("runtimeStatus") or "").split(","):
             name = text.strip()
-            if name in STATUSES:
+            if name in RUNTIME_STATUSES:
                 found.append(name)
             elif _INTEGER.fullmatch(name):
                 number = int(name) if len(name) < 12 else -1
-                found.append(STATUSES[number] if 0 <= number < len(STATUSES) else name)
+                found.append(RUNTIME_STATUSES[number] if 0 <= number < len(RUNTIME_STATUSES) else name)
         return found

@@ -1,17 +1,25 @@
-"""One request to the management API, taken apart only as far as its handler asks."""
+"""One request to the management API, decoded only as far as its handler needs it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from dfhost.management import json_text, query
+from dfhost.management import json_text
 from dfhost.management.query import Query
+from dfhost.management.responses import ManagementResponse
+from dfhost.management.urls import WEBHOOKS_PATH, location_path
+
+#: `ManagementApi.handle`: (method, raw path below the mount, raw query, headers that ignore case, body, origin).
+RequestHandler = Callable[
+    [str, str, str, Mapping[str, str], bytes, str], Coroutine[Any, Any, ManagementResponse]
+]
 
 
 @dataclass(frozen=True, slots=True)
 class ManagementRequest:
-    """`path` and `raw_query` are as sent, `headers` ignore case, `hub` and `connection` are what links shall name."""
+    """`path` and `raw_query` are as sent, `headers` ignore case. Links name `hub_name` and `connection`."""
 
     method: str
     path: str
@@ -20,20 +28,21 @@ class ManagementRequest:
     headers: Mapping[str, str]
     body: bytes
     origin: str
-    hub: str
+    hub_name: str
     connection: str
 
-    def url(self, base_path: str) -> str:
-        """The request's own URL, of which the extension's Location headers speak."""
-        path = query.as_uri(self.path.lstrip("/"))
-        return f"{self.origin}{base_path}/{path}" + (f"?{self.raw_query}" if self.raw_query else "")
+    @property
+    def url(self) -> str:
+        """The request's own URL, which the extension repeats in its Location headers."""
+        path = location_path(self.path.lstrip("/"))
+        return f"{self.origin}{WEBHOOKS_PATH}/{path}" + (f"?{self.raw_query}" if self.raw_query else "")
 
     @property
     def media_type(self) -> str:
         return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     def text(self) -> str:
-        """The body, read in its charset (UTF-8 if it names none that is known); bad bytes become U+FFFD."""
+        """The body, decoded by its charset (UTF-8 if that is absent or unknown); bad bytes become U+FFFD."""
         charset = "utf-8"
         for part in self.headers.get("Content-Type", "").split(";")[1:]:
             name, _, value = part.partition("=")
@@ -46,7 +55,7 @@ class ManagementRequest:
         return text.removeprefix("\ufeff")
 
     def json(self) -> str:
-        """The body as compact JSON. Raises `NotJson`."""
+        """The body as compact JSON. Raises `InvalidJson`."""
         text = self.text()
         json_text.check(text)
         return json_text.compact(text)

@@ -1,7 +1,7 @@
-"""Answers, and which refusal becomes which status and body: the one table of it.
+"""The responses of the management API, and the one table of which error becomes which response.
 
 The shapes are the Durable Task extension's: no body and no content type, a bare JSON value, ``{"Message"}``,
-or the four keys of an exception. Knows nothing of routes. No Python traceback ever leaves through here.
+or the four keys of an exception. Knows nothing of routes. A Python traceback never leaves the host.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from dfhost.management.json_errors import InvalidJson
 from dfhost.management.json_text import encode, utf8
 
 SOMETHING_WENT_WRONG = "Something went wrong while processing your request"
-ENDED = frozenset(("Completed", "Failed", "Terminated", "Canceled"))
+FINAL_STATUSES = frozenset(("Completed", "Failed", "Terminated", "Canceled"))
 
 _log = logging.getLogger("dfhost.management")
 
 
 @dataclass(frozen=True, slots=True)
 class ManagementResponse:
-    """An HTTP answer; without a body it has no content type."""
+    """An HTTP response; without a body it has no content type."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -32,15 +32,15 @@ class ManagementResponse:
 
 
 class RequestRefused(Exception):
-    """A request is refused, and the handler knows how: `answer`."""
+    """Raised by a handler that refuses a request with `response`."""
 
-    def __init__(self, answer: ManagementResponse) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
+    def __init__(self, response: ManagementResponse) -> None:
+        super().__init__(response.status)
+        self.response = response
 
 
 def json_response(status: int, text: str, **headers: str) -> ManagementResponse:
-    """`text`: JSON; header names with ``_`` for ``-``."""
+    """`text`: JSON. `headers`: with ``_`` for ``-`` in their names."""
     named = {"Content-Type": "application/json; charset=utf-8"}
     named.update((name.replace("_", "-"), value) for name, value in headers.items())
     return ManagementResponse(status, named, utf8(text))
@@ -51,11 +51,11 @@ def message_response(status: int, sentence: str) -> ManagementResponse:
 
 
 def failure_response(
-    status: int, sentence: str, exception: str, kind: str, stack: str | None = None
+    status: int, message: str, exception: str, kind: str, stack: str | None = None
 ) -> ManagementResponse:
-    """`exception`: its message; `kind`: its .NET type."""
+    """`exception`: the exception's own message; `kind`: its .NET type."""
     body = {
-        "Message": sentence,
+        "Message": message,
         "ExceptionMessage": exception,
         "ExceptionType": kind,
         "StackTrace": stack,
@@ -64,29 +64,29 @@ def failure_response(
 
 
 def sentence_in(body: bytes) -> str:
-    """What a refusal says, for people: the sentence in one of the shapes above, or the text that it is."""
+    """The sentence in the body of a refusal, whichever of the shapes above it has."""
     text = body.decode(errors="replace").strip()
     try:
-        told = json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
-    if not isinstance(told, dict):
-        return str(told)
-    return ": ".join(filter(None, (told.get("Message"), told.get("ExceptionMessage"))))
+    if not isinstance(value, dict):
+        return str(value)
+    return ": ".join(filter(None, (value.get("Message"), value.get("ExceptionMessage"))))
 
 
 def error_response(error: Exception) -> ManagementResponse:
-    """What `error` becomes at the door."""
-    return next(_REFUSALS[kind] for kind in type(error).__mro__ if kind in _REFUSALS)(error)
+    """The response to a request whose handler raised `error`."""
+    return next(_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _BY_ERROR)(error)
 
 
 def _wrong_state(error: WrongState) -> ManagementResponse:
-    if error.status in ENDED:
+    if error.status in FINAL_STATUSES:
         return ManagementResponse(410)
     return failure_response(500, SOMETHING_WENT_WRONG, str(error), "System.InvalidOperationException")
 
 
-def _not_json(error: InvalidJson) -> ManagementResponse:
+def _invalid_json(error: InvalidJson) -> ManagementResponse:
     stack = f"   at Newtonsoft.Json.JsonTextReader.{error.reader}\n   at dfhost"
     return failure_response(
         400, "Invalid JSON content", str(error), "Newtonsoft.Json.JsonReaderException", stack
@@ -105,13 +105,13 @@ def _unexpected(error: Exception) -> ManagementResponse:
     )
 
 
-_REFUSALS: dict[type, Callable[[Any], ManagementResponse]] = {
-    RequestRefused: lambda error: error.answer,
+_BY_ERROR: dict[type, Callable[[Any], ManagementResponse]] = {
+    RequestRefused: lambda error: error.response,
     InstanceNotFound: lambda error: ManagementResponse(404),
     InstanceExists: lambda error: message_response(409, str(error)),
     WrongState: _wrong_state,
     UnknownFunction: lambda error: message_response(400, str(error)),
-    InvalidJson: _not_json,
+    InvalidJson: _invalid_json,
     HostError: _host_error,
     Exception: _unexpected,
 }

@@ -1,7 +1,6 @@
-"""The extension's JSON shapes: an instance's status, its links, an entity in a list.
+"""The extension's JSON for an instance's status and for an entity in a list.
 
-Joined from texts that are ready: nothing that the store holds is parsed and written again. Key order is the
-extension's. Decides nothing: no codes, no routes.
+Built by joining texts: what the store holds is never parsed and written again. Keys are in the extension's order.
 """
 
 from __future__ import annotations
@@ -9,23 +8,11 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from dfhost.management.json_text import embedded, encode
-from dfhost.management.query import url_encoded
 from dfhost.task_hub import Entity, Instance
-
-#: Behind the instance's URL, in the order of the check-status payload; all take the query of `Links`.
-_LINKS = (
-    ("statusQueryGetUri", "?"),
-    ("sendEventPostUri", "/raiseEvent/{eventName}?"),
-    ("terminatePostUri", "/terminate?reason={text}&"),
-    ("purgeHistoryDeleteUri", "?"),
-    ("restartPostUri", "/restart?"),
-    ("suspendPostUri", "/suspend?reason={text}&"),
-    ("resumePostUri", "/resume?reason={text}&"),
-)
 
 
 def status(instance: Instance, *, show_input: bool = True, history: str | None = None) -> str:
-    """`history`: the JSON of historyEvents, left out if None."""
+    """`history`: the JSON of `historyEvents`; the key is left out if it is None."""
     return (
         f'{{"name":{encode(instance.name)},"instanceId":{encode(instance.instance_id)},'
         f'"runtimeStatus":"{instance.status}",'
@@ -35,17 +22,6 @@ def status(instance: Instance, *, show_input: bool = True, history: str | None =
         f'"lastUpdatedTime":"{_whole_seconds(instance.updated_at)}"'
         + (f',"historyEvents":{history}}}' if history is not None else "}")
     )
-
-
-def check_status(instance_id: str, origin: str, base_path: str, hub: str, connection: str) -> tuple[str, str]:
-    """The body of a start's answer and its Location.
-
-    Eight keys: unlike the SDK's own check-status response it has no rewindPostUri (recorded).
-    """
-    instance = f"{origin}{base_path}/instances/{url_encoded(instance_id)}"
-    query = f"taskHub={url_encoded(hub)}&connection={url_encoded(connection)}"
-    links = ",".join(f'"{name}":{encode(instance + middle + query)}' for name, middle in _LINKS)
-    return f'{{"id":{encode(instance_id)},{links}}}', f"{instance}?{query}"
 
 
 def entity(entity: Entity, *, show_state: bool) -> str:

@@ -1,11 +1,11 @@
-"""What an app's host.json and local.settings.json say, as values the host can use.
+"""An app's host.json and local.settings.json, read into a value that the host can use.
 
-`jsonc` reads the files, `hostjson` and `local` know their forms, `read` their meaning, `model` is the result.
-Nothing here writes a file; only `enter_environment` touches the process.
+`jsonc` reads the files; `host_json` and `local_settings` know their forms; `reader` knows what each key means and
+makes `model.Settings` of it. Nothing here writes a file, and only `set_environment_defaults` changes the process.
 """
 
-from dfhost.settings.local_settings import enter_environment
+from dfhost.settings.app_settings import set_environment_defaults
 from dfhost.settings.model import Settings
 from dfhost.settings.reader import read_settings
 
-__all__ = ["Settings", "enter_environment", "read_settings"]
+__all__ = ["Settings", "read_settings", "set_environment_defaults"]

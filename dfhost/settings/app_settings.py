@@ -1,17 +1,26 @@
-"""App settings inside a function's declaration: ``%Name%`` stands for the setting (environment variable) Name.
+"""App settings: environment variables, and what ``%Name%`` in a function's declaration stands for.
 
-Upper and lower case are the same in the names of app settings, whatever the system's environment thinks.
+The names of app settings are not case-sensitive, even where the system's environment is.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
+
+
+def set_environment_defaults(
+    settings: Mapping[str, str], environ: MutableMapping[str, str] = os.environ
+) -> None:
+    """Set the variables that the environment lacks; an empty variable counts as absent."""
+    for name, text in settings.items():
+        if not environ.get(name):
+            environ[name] = text
 
 
 def resolve_app_settings(text: str, settings: Mapping[str, str] = os.environ) -> str:
-    """`text` with each ``%Name%`` replaced; ValueError if there is no such setting."""
+    """`text` with each ``%Name%`` replaced by that setting; ValueError if there is no such setting."""
 
     def value(found: re.Match[str]) -> str:
         if found[1] in settings:

@@ -1,8 +1,8 @@
-"""JSON as people write it into settings files: with comments, and with a place for every complaint.
+"""Settings files: JSON with comments, in which every error has a line and a column.
 
-Azure reads host.json and local.settings.json with Newtonsoft.Json, which allows `//` and `/* */` comments
-and a comma after the last member; so does this reader, and nothing beyond that. Unlike `json` it remembers
-where each value stands, so that a wrong one can be shown. Knows nothing of what the files mean.
+Azure reads host.json and local.settings.json with Newtonsoft.Json, which allows `//` and `/* */` comments and a
+comma after the last member. This parser allows the same. Unlike `json` it keeps the place of every value, so that
+an error can name it. Knows nothing of what the files mean.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-Path = tuple[str, ...]
+from dfhost.errors import SettingsError
+
+KeyPath = tuple[str, ...]
 
 _SPACE = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _SCALAR = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?(?![\w.])|true\b|false\b|null\b")
 _STRINGS = json.JSONDecoder()
-_WORDS = {"true": True, "false": False, "null": None}
+_LITERALS = {"true": True, "false": False, "null": None}
 
 
 class JsonError(ValueError):
@@ -32,23 +35,42 @@ class JsonError(ValueError):
 
 @dataclass(frozen=True)
 class Document:
-    """`value`: what `json.loads` would give; `places`: path -> (line, column), list indexes as texts."""
+    """`value`: as from `json.loads`. `places`: key path -> (line, column); list indexes are strings."""
 
     value: Any
-    places: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    places: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
 
-    def place(self, path: Path) -> tuple[int, int]:
-        """Where the value at `path` begins, or the nearest value around it."""
+    def place(self, path: KeyPath) -> tuple[int, int]:
+        """Where the value at `path` begins, or else the nearest value around it."""
         while path not in self.places and path:
             path = path[:-1]
         return self.places.get(path, (1, 1))
 
-    def leaves(self) -> Iterator[tuple[Path, Any]]:
-        """Every value that has no members (empty objects and lists too) with its path, in the file's order.
+    def leaves(self) -> Iterator[tuple[KeyPath, Any]]:
+        """Every scalar, empty object and empty list with its path, in the file's order.
 
         {"a": {"b": 1, "c": [2]}, "d": {}} -> (("a", "b"), 1), (("a", "c", "0"), 2), (("d",), {})
         """
         yield from _leaves((), self.value)
+
+
+def read_document(file: Path) -> Document | None:
+    """The JSON of a settings file, None if there is no such file."""
+    try:
+        # Visual Studio and PowerShell write a byte order mark.
+        document = parse(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file} is not UTF-8 text.") from None
+    except JsonError as error:
+        where = f"{file}, line {error.line}, column {error.column}"
+        raise SettingsError(f"{where}: not valid JSON: {error}.") from None
+    if not isinstance(document.value, dict):
+        raise SettingsError(f"{file}, line 1: the file has to hold one JSON object in braces.")
+    return document
 
 
 def parse(text: str) -> Document:
@@ -60,7 +82,7 @@ def parse(text: str) -> Document:
         raise JsonError("this is nested too deeply", *parser.place()) from None
 
 
-def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
     if isinstance(value, dict) and value:
         for name, member in value.items():
             yield from _leaves((*path, name), member)
@@ -73,20 +95,20 @@ def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-        self.places: dict[Path, tuple[int, int]] = {}
+        self._text = text
+        self._offset = 0
+        self._places: dict[KeyPath, tuple[int, int]] = {}
 
     def document(self) -> Document:
         self._skip()
         value = self._value(())
         self._skip()
-        if self.at < len(self.text):
-            raise self._error("the file goes on after the end of its JSON")
-        return Document(value, self.places)
+        if self._offset < len(self._text):
+            raise self._error("there is more text after the end of the JSON")
+        return Document(value, self._places)
 
-    def _value(self, path: Path) -> Any:
-        self.places[path] = self.place()
+    def _value(self, path: KeyPath) -> Any:
+        self._places[path] = self.place()
         match self._peek():
             case "{":
                 return dict(self._members(path))
@@ -94,16 +116,16 @@ class _Parser:
                 return list(self._items(path))
             case '"':
                 return self._string()
-        if found := _SCALAR.match(self.text, self.at):
-            self.at = found.end()
+        if found := _SCALAR.match(self._text, self._offset):
+            self._offset = found.end()
             word = found[0]
-            if word in _WORDS:
-                return _WORDS[word]
+            if word in _LITERALS:
+                return _LITERALS[word]
             return float(word) if found[1] or found[2] else int(word)
         raise self._error("a value is missing" if self._peek() in ",]}" else "this is not a JSON value")
 
-    def _members(self, path: Path) -> Iterator[tuple[str, Any]]:
-        self._step("{")
+    def _members(self, path: KeyPath) -> Iterator[tuple[str, Any]]:
+        self._take("{")
         while self._peek() != "}":
             if self._peek() != '"':
                 raise self._error('a name in double quotes or "}" is expected')
@@ -111,56 +133,58 @@ class _Parser:
             self._skip()
             if self._peek() != ":":
                 raise self._error(f'a colon is expected after "{name}"')
-            self._step(":")
+            self._take(":")
             yield name, self._value((*path, name))
-            self._between("}")
-        self.at += 1
+            self._skip_separator("}")
+        self._offset += 1
 
-    def _items(self, path: Path) -> Iterator[Any]:
-        self._step("[")
+    def _items(self, path: KeyPath) -> Iterator[Any]:
+        self._take("[")
         index = 0
         while self._peek() != "]":
             yield self._value((*path, str(index)))
-            self._between("]")
+            self._skip_separator("]")
             index += 1
-        self.at += 1
+        self._offset += 1
 
-    def _between(self, end: str) -> None:
+    def _skip_separator(self, end: str) -> None:
         self._skip()
         if self._peek() == ",":
-            self._step(",")
+            self._take(",")
         elif self._peek() != end:
             raise self._error(f'a comma or "{end}" is missing before this')
 
     def _string(self) -> str:
         try:
-            value, self.at = _STRINGS.raw_decode(self.text, self.at)
+            value, self._offset = _STRINGS.raw_decode(self._text, self._offset)
         except json.JSONDecodeError as error:
-            self.at = error.pos
+            self._offset = error.pos
             reason = error.msg[:1].lower() + error.msg[1:]
             raise self._error(reason.removesuffix(" starting at").removesuffix(" at")) from None
         return str(value)
 
-    def _step(self, character: str) -> None:
-        assert self.text[self.at] == character
-        self.at += 1
+    def _take(self, character: str) -> None:
+        assert self._text[self._offset] == character
+        self._offset += 1
         self._skip()
 
     def _skip(self) -> None:
-        found = _SPACE.match(self.text, self.at)
+        found = _SPACE.match(self._text, self._offset)
         assert found is not None  # it matches the empty text too
-        self.at = found.end()
-        if self.text.startswith("/*", self.at):
+        self._offset = found.end()
+        if self._text.startswith("/*", self._offset):
             raise self._error("this comment has no end")
 
     def _peek(self) -> str:
-        if self.at >= len(self.text):
-            raise self._error("the file ends too early" if self.text.strip() else "the file is empty")
-        return self.text[self.at]
+        if self._offset >= len(self._text):
+            raise self._error("the file ends too early" if self._text.strip() else "the file is empty")
+        return self._text[self._offset]
 
     def place(self) -> tuple[int, int]:
-        """(line, column) of what is read next."""
-        return self.text.count("\n", 0, self.at) + 1, self.at - self.text.rfind("\n", 0, self.at)
+        """(line, column) of the next character."""
+        return self._text.count("\n", 0, self._offset) + 1, self._offset - self._text.rfind(
+            "\n", 0, self._offset
+        )
 
     def _error(self, reason: str) -> JsonError:
         return JsonError(reason, *self.place())

@@ -1,20 +1,18 @@
-"""local.settings.json: its form, and its way into the environment.
+"""local.settings.json, read as Core Tools reads it (AppSettingsFile, StartHostAction).
 
-As Core Tools reads it (AppSettingsFile, StartHostAction): `Values` and `ConnectionStrings` become environment
-variables unless the environment has them already, `Host` says where to listen. Where Core Tools warns and
-goes on without the file, this host stops: an app without its settings fails later and further away.
+`Values` and `ConnectionStrings` become environment variables, `Host` says where to listen. Where Core Tools warns
+and goes on without the file, dfhost stops: an app without its settings fails later, and less clearly.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dfhost.errors import SettingsError
-from dfhost.settings.jsonc import Document, JsonError, parse
+from dfhost.settings.jsonc import Document, read_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,56 +25,32 @@ class LocalSettings:
     notes: tuple[str, ...] = ()
 
 
-def read_local(file: Path) -> LocalSettings:
-    """What `file` says; nothing if it does not exist. SettingsError names file, line and column."""
+def read_local_settings(file: Path) -> LocalSettings:
+    """The settings in `file`; the defaults if it does not exist. SettingsError names file, line and column."""
     document = read_document(file)
-    return _Local(document, file).settings() if document else LocalSettings()
+    return _LocalSettingsReader(document, file).settings() if document else LocalSettings()
 
 
-def read_document(file: Path) -> Document | None:
-    """The JSON of a settings file, None if there is no such file."""
-    try:
-        # Visual Studio and PowerShell write a byte order mark.
-        document = parse(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{file} is not UTF-8 text.") from None
-    except JsonError as error:
-        where = f"{file}, line {error.line}, column {error.column}"
-        raise SettingsError(f"{where}: not valid JSON: {error}.") from None
-    if not isinstance(document.value, dict):
-        raise SettingsError(f"{file}, line 1: the file has to hold one JSON object in braces.")
-    return document
-
-
-def enter_environment(settings: Mapping[str, str], environ: MutableMapping[str, str] = os.environ) -> None:
-    """Set what the environment does not have yet; an empty variable counts as absent."""
-    for name, text in settings.items():
-        if not environ.get(name):
-            environ[name] = text
-
-
-class _Local:
+class _LocalSettingsReader:
     def __init__(self, document: Document, file: Path) -> None:
         self.document = document
         self.file = file
         self.notes: list[str] = []
 
     def settings(self) -> LocalSettings:
-        whole = self.document.value
+        document = self.document.value
         values = self._values()
-        encrypted = whole.get("IsEncrypted")
+        encrypted = document.get("IsEncrypted")
         if encrypted is True and values:
             raise SettingsError(
-                f"{self.file} is encrypted; only Core Tools can read it. Run `func settings decrypt` beside it."
+                f"{self.file} is encrypted, so only Core Tools can read it. Run `func settings decrypt` there."
             )
         if encrypted is not False and values:
             self.notes.append(f'{self.file.name} lacks "IsEncrypted": false; Core Tools would not read it.')
-        for name in whole.keys() - {"IsEncrypted", "Values", "ConnectionStrings", "Host", "$schema"}:
-            self.notes.append(f'{self.file.name}: "{name}" is no setting of this file (Values, Host, ...).')
+        for name in document.keys() - {"IsEncrypted", "Values", "ConnectionStrings", "Host", "$schema"}:
+            self.notes.append(
+                f'{self.file.name}: "{name}" is not a key of this file; those are Values, Host and ConnectionStrings.'
+            )
         host = self._object("Host")
         return LocalSettings(
             app_settings={**values, **self._connection_strings()},
@@ -93,7 +67,7 @@ class _Local:
         found = {}
         for name, value in self._object("Values").items():
             if value is None:
-                self.notes.append(f"{self.file.name}: {name} is null and left out.")
+                self.notes.append(f"{self.file.name}: {name} is null, so it is ignored.")
             elif name:
                 found[name] = self._text(("Values", name), value)
         return found
@@ -118,9 +92,9 @@ class _Local:
         return value
 
     def _text(self, path: tuple[str, ...], value: Any) -> str:
-        """As Newtonsoft makes a text of it: true becomes True, 5 becomes 5; objects and lists it refuses."""
+        """The string that Newtonsoft makes of it: true becomes True, 5 becomes 5. It refuses objects and lists."""
         if isinstance(value, (dict, list)):
-            raise self._wrong(path, "a text")
+            raise self._wrong(path, "a string")
         return "" if value is None else str(value)
 
     def _port(self, value: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""`Settings`: everything the host may be told, with the extension's defaults. A value, no behaviour.
+"""`Settings`: everything that can be configured, with the extension's defaults. A value without behaviour.
 
 Names and defaults are those of the extension (DurableTaskOptions, AzureStorageOptions) and of the Functions
 host (host.json reference, ScriptJobHostOptionsSetup).
@@ -19,11 +19,11 @@ def ten_per_cpu() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`Settings()` is what an empty host.json means."""
+    """`Settings()` is an empty host.json."""
 
     # -- the task hub ----------------------------------------------------------------------------------------
     hub: str = "TestHubName"
-    connection: str = "Storage"  # storageProvider.connectionName, seen in the management URLs
+    connection: str = "Storage"  # storageProvider.connectionName, part of the management URLs
     max_activities: int = field(default_factory=ten_per_cpu)
     max_orchestrators: int = field(default_factory=ten_per_cpu)
     max_entities: int = field(default_factory=ten_per_cpu)
@@ -42,7 +42,7 @@ class Settings:
     functions: frozenset[str] = frozenset()  # host.json "functions": only these are loaded; empty: all
 
     # -- this machine ----------------------------------------------------------------------------------------
-    app_settings: Mapping[str, str] = field(default_factory=dict)  # what `enter_environment` sets
+    app_settings: Mapping[str, str] = field(default_factory=dict)  # for `set_environment_defaults`
     port: int | None = None
     address: str | None = None
     cors: tuple[str, ...] = ()  # origins; ("*",) for all
@@ -50,5 +50,5 @@ class Settings:
     log_levels: Mapping[str, int] = field(default_factory=dict)  # lower-case category -> Python's level
 
     # -- for the console -------------------------------------------------------------------------------------
-    notes: tuple[str, ...] = ()  # sentences worth a line
+    notes: tuple[str, ...] = ()  # sentences to show at the start
     without_effect: tuple[str, ...] = ()  # keys of host.json that make no difference here

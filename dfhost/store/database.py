@@ -1,4 +1,4 @@
-"""Opening the database file: the lock, the schema and its versions, and what may be wrong with a file.
+"""Opening the database file: its lock, its schema and migrations, and a sentence for each way it can be unusable.
 
 Connections are configured here and nowhere else.
 """
@@ -14,17 +14,23 @@ from pathlib import Path
 
 from dfhost.errors import DatabaseError
 
-SCHEMA_VERSION = 1
-_APPLICATION_ID = 0x64666873  # "dfhs": tells our files from other people's databases
-#: From version n to n + 1, in order; empty while there is one version.
-_MIGRATIONS: dict[int, str] = {}
+SCHEMA_VERSION = 2
+_APPLICATION_ID = 0x64666873  # "dfhs": distinguishes our files from other people's databases
+#: From version n to n + 1.
+_MIGRATIONS = {
+    1: """
+        ALTER TABLE instances RENAME COLUMN awake TO needs_episode;
+        DROP INDEX instances_awake;
+        CREATE INDEX instances_needing_episodes ON instances (instance_id) WHERE needs_episode;
+    """,
+}
 #: How long another program, a sqlite3 shell for one, may hold the file.
 BUSY_SECONDS = 10.0
 _LOG_BYTES = 1024 * (4096 + 24)  # SQLite checkpoints after 1000 pages, each with a header
 
 
 class DatabaseLock:
-    """One host owns one file: an advisory lock on ``FILE.lock``, gone with the process however it ends."""
+    """One host owns one file: an advisory lock on ``FILE.lock``, which the kernel drops when the process ends."""
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(database.name + ".lock")
@@ -32,7 +38,7 @@ class DatabaseLock:
             pass
 
     def _take(self, database: Path) -> bool:
-        """False if the host before us has just removed the file that we have locked."""
+        """False if an ending host has just removed the file that this one has locked."""
         try:
             self._handle = open(self._path, "a+")
         except OSError as error:
@@ -69,7 +75,7 @@ if sys.platform == "win32":  # pragma: no cover
     import msvcrt
 
     def _lock(descriptor: int) -> None:
-        # Far behind the end: what is locked cannot even be read, and the owner's number shall be.
+        # Far behind the end: a locked byte cannot be read, and other hosts shall read the owner's process id.
         os.lseek(descriptor, 1 << 20, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
@@ -90,7 +96,7 @@ else:
 
 
 def connect(target: str, *, durable: bool) -> sqlite3.Connection:
-    """A connection in autocommit mode, for whichever thread uses it (the store sees to one at a time)."""
+    """A connection in autocommit mode, for any thread, but one at a time: the store's job."""
     connection = sqlite3.connect(
         target, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
     )
@@ -104,7 +110,7 @@ def connect(target: str, *, durable: bool) -> sqlite3.Connection:
 
 
 def check(database: Path) -> None:
-    """Make its folder. DatabaseError for a file that nobody needs to lock or to open to know better."""
+    """Make its folder. DatabaseError if the file is unusable at first sight, before it is locked or opened."""
     try:
         database.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -117,7 +123,7 @@ def check(database: Path) -> None:
 
 
 def open_database(database: Path) -> sqlite3.Connection:
-    """The writer's connection to a file that is there and up to date. DatabaseError with a sentence otherwise."""
+    """The writer's connection; the file exists and has the newest schema. DatabaseError if that cannot be."""
     try:
         with ExitStack() as undo:
             connection = undo.enter_context(closing(connect(str(database), durable=True)))
@@ -125,8 +131,10 @@ def open_database(database: Path) -> sqlite3.Connection:
             for (table,) in connection.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table'"
             ).fetchall():
-                connection.execute(f"SELECT 1 FROM {table} LIMIT 1")  # damage that can be seen for nothing
-            connection.execute("BEGIN IMMEDIATE")  # somebody else may be writing
+                connection.execute(
+                    f"SELECT 1 FROM {table} LIMIT 1"
+                )  # finds a damaged root page, costs nothing
+            connection.execute("BEGIN IMMEDIATE")  # another program may be writing
             _lengthen_log(database)
             connection.execute("ROLLBACK")
             undo.pop_all()
@@ -136,13 +144,13 @@ def open_database(database: Path) -> sqlite3.Connection:
 
 
 def _lengthen_log(database: Path) -> None:
-    """Give the write-ahead log the length at which SQLite begins it anew. Nobody may write to it meanwhile.
+    """Give the write-ahead log the length at which SQLite restarts it. Nobody may write to it meanwhile.
 
-    A commit that makes the file longer has its new length to sync, too: 600 us on ext4 instead of 200, and a young
-    database has only such commits. What follows the last valid frame does not count
+    A commit that makes the file longer has to sync its new length as well: 600 us on ext4 instead of 200. In a
+    new database every commit does. SQLite ignores what follows the last valid frame
     (sqlite.org/fileformat2.html, "The Write-Ahead Log").
     """
-    with suppress(OSError):  # commits are slower at first, nothing more
+    with suppress(OSError):  # then commits are slower at first, nothing else
         with open(f"{database}-wal", "r+b", buffering=0) as log:
             missing = _LOG_BYTES - log.seek(0, os.SEEK_END)
             if missing > 0:
@@ -151,7 +159,7 @@ def _lengthen_log(database: Path) -> None:
 
 
 def prepare(connection: sqlite3.Connection, label: str, journal: str = "MEMORY") -> None:
-    """Create or migrate the tables. What is not ours is refused before anything is written."""
+    """Create or migrate the tables. A file that is not ours is refused before anything is written."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
@@ -178,7 +186,7 @@ def prepare(connection: sqlite3.Connection, label: str, journal: str = "MEMORY")
 
 
 def explain_sqlite_error(error: sqlite3.Error, label: str) -> str:
-    """What SQLite's error means for the person at the terminal."""
+    """SQLite's error as a sentence for the person at the terminal."""
     text = str(error)
     if "not a database" in text or "malformed" in text:
         return (

@@ -1,11 +1,11 @@
-"""What the store holds of an instance, and what it tells its listener: values, and the listener's protocol."""
+"""What the store holds of an instance, and what it reports to its listener: values, and the listener's protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from dfhost.engine.episode import Parent
+from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
 from dfhost.errors import DatabaseError
 
@@ -43,20 +43,21 @@ class InstanceRow(NamedTuple):
 class InboxMessage(NamedTuple):
     """One entry of an inbox: a history event, or a request to an entity.
 
-    What ends a task names the execution it is for; the empty `execution_id` means whichever there is.
+    An event that ends a task names the execution it is for; the empty `execution_id` means any execution.
     """
 
     instance_id: str
     seq: int
     text: str
     execution_id: str = ""
-    #: The text's event, where the sender had it at hand, and the instance that begins with it; not stored here.
+    #: The parsed `text`, where the sender had it at hand; not stored.
     event: Event | None = None
-    born: InstanceRow | None = None
+    #: The instance that this message starts; not stored.
+    new_instance: InstanceRow | None = None
 
 
 class InstanceRemoved(NamedTuple):
-    """News of an instance that was ended or purged from outside."""
+    """A client has terminated or purged the instance."""
 
     instance_id: str
 
@@ -65,20 +66,20 @@ StoreEvent = InboxMessage | InstanceRemoved
 
 
 class StoreListener(Protocol):
-    """Hears in the store's loop, in the order of the writes."""
+    """Called in the store's loop, in the order of the writes."""
 
     def events_written(self, events: Sequence[StoreEvent]) -> None:
-        """These are written, but not on the disk yet: whatever follows from them is committed behind them."""
+        """These are written, but not on the disk yet: whatever follows from them is committed after them."""
 
     def commit_finished(self, committed: bool) -> None:
-        """All that was written so far is on the disk, or (False) never will be. Then the callers hear."""
+        """All that was written so far is on the disk, or (False) never will be. The callers are answered next."""
 
     def store_failed(self, error: DatabaseError) -> None:
-        """The file can no longer be written. Said once."""
+        """The file can no longer be written. Called once."""
 
 
 class NullListener:
-    """Listens to nothing."""
+    """Ignores everything."""
 
     def events_written(self, events: Sequence[StoreEvent]) -> None:
         pass

@@ -1,8 +1,9 @@
--- The task hub in one file. Payloads and events are JSON text: `sqlite3 hub.db 'select * from history'` tells the story.
+-- The task hub in one file. Payloads and events are JSON text, readable with the sqlite3 shell:
+--     sqlite3 hub.db 'select * from history'
 -- Times are UTC, ISO 8601 with six digits and a Z, so that they sort as text.
 
--- An orchestration instance, or an entity (its id starts with @). One row an id: a new start over an ended instance
--- replaces it. execution_id names the generation; awake = 1 while an episode is due that nothing in the inbox asks for.
+-- An orchestration instance, or an entity (its id is @name@key). One row per id: a new start replaces an ended instance.
+-- execution_id names the generation. needs_episode is 1 while an episode is due although no message asks for it.
 CREATE TABLE instances (
     instance_id      TEXT PRIMARY KEY,
     execution_id     TEXT NOT NULL,
@@ -14,14 +15,14 @@ CREATE TABLE instances (
     custom_status    TEXT,
     created_at       TEXT NOT NULL,
     updated_at       TEXT NOT NULL,
-    awake            INTEGER NOT NULL DEFAULT 0,
+    needs_episode    INTEGER NOT NULL DEFAULT 0,
     parent_id        TEXT,
     parent_execution TEXT,
     parent_task      INTEGER
 ) STRICT;
-CREATE INDEX instances_awake ON instances (instance_id) WHERE awake;
+CREATE INDEX instances_needing_episodes ON instances (instance_id) WHERE needs_episode;
 
--- What the newest generation of an instance has gone through, in order.
+-- The history events of an instance's newest generation, in order.
 CREATE TABLE history (
     instance_id TEXT NOT NULL,
     seq         INTEGER NOT NULL,
@@ -29,8 +30,8 @@ CREATE TABLE history (
     PRIMARY KEY (instance_id, seq)
 ) STRICT, WITHOUT ROWID;
 
--- What an instance has yet to hear: history events, or for an entity the requests for its operations.
--- What ends a task is for one generation alone, its execution_id; what comes from outside ('') is for any.
+-- Messages that an instance has not processed: history events, or for an entity the requests for its operations.
+-- An event that ends a task is for one generation, its execution_id; a client's message ('') is for any generation.
 CREATE TABLE inbox (
     instance_id  TEXT NOT NULL,
     seq          INTEGER NOT NULL,
@@ -39,7 +40,7 @@ CREATE TABLE inbox (
     PRIMARY KEY (instance_id, seq)
 ) STRICT, WITHOUT ROWID;
 
--- Activities that were scheduled and have no stored result. A row goes in the same transaction that stores the result.
+-- Activities that were scheduled and have no result. The transaction that stores the result deletes the row.
 CREATE TABLE activities (
     instance_id  TEXT NOT NULL,
     task_id      INTEGER NOT NULL,

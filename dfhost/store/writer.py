@@ -1,11 +1,11 @@
-"""Group commit: one thread writes, and everything that has piled up while it did goes into its next commit.
+"""Group commit: one thread writes, and everything that piles up during a commit goes into the next one.
 
-So an fsync is paid for a group, not for an item. An operation is a function of a cursor; it must check before
-it writes, since a refusal (any HostError) keeps the group going and only fails its own caller.
+So an fsync is paid per group, not per operation. An operation is a function of a cursor. It must check before it
+writes: a refusal (any HostError) fails its own caller alone, and what it wrote before would be committed.
 
-What a group has to tell is announced once it is written and before it is on the disk: whoever acts on it can make
-that true only through this same thread, behind it. And the commit waits a moment for what that may have stirred:
-mostly a result and the episode that it leads to then share one commit. Callers hear after it.
+A group's events reach the listener once they are written and before they are on the disk: whatever the listener
+does about them is written by this same thread, after them. The commit waits a moment for it: mostly a result and
+the episode that it leads to then share one commit. Callers are answered after the commit.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from dfhost.engine.entities import is_entity_id
 from dfhost.errors import DatabaseError, HostError
 from dfhost.store.database import explain_sqlite_error
 from dfhost.store.events import InboxMessage, NullListener, StoreEvent, StoreListener
+from dfhost.store.write_cursor import WriteCursor
 
 T = TypeVar("T")
-WriteOperation = Callable[[sqlite3.Cursor], T]
-#: Called in the loop with the operation's result, or None and the reason why nothing happened.
+WriteOperation = Callable[[WriteCursor], T]
+#: Called in the loop with the operation's result, or with None and the reason why nothing happened.
 Then = Callable[[Any, "HostError | None"], None]
 _Entry = tuple[WriteOperation[Any], Then]
 _Outcome = tuple[Any, "HostError | None"]
 
-# Seconds that a commit waits for what its news have stirred: a short replay and its way here take 1 to 2 ms, and what
-# is spared is 0.3 ms of CPU and an fsync of 0.3 to 20 ms. In vain, the caller of a start or an event waits as much
-# longer, and nobody else.
-_LINGER = 0.003
+# Seconds that a commit waits for the episodes that its events lead to. A short replay and its way here take 1 to
+# 2 ms; one commit less saves 0.3 ms of CPU and an fsync of 0.3 to 20 ms. If no episode comes, the client that started
+# an instance or raised an event waits this much longer, and nobody else.
+_LINGER_SECONDS = 0.003
 
 
 class Writer:
@@ -42,19 +43,19 @@ class Writer:
     def __init__(
         self, connection: sqlite3.Connection, label: str, guard: threading.Lock | None = None
     ) -> None:
-        """`guard` is held during a group where readers share the connection (in memory): no commit waits there."""
+        """`guard` is held during a group where readers share the connection (in memory); no commit lingers there."""
         self._connection = connection
+        self._cursor = WriteCursor(connection)
         self._label = label
         self._guard = guard or threading.Lock()
-        self._waits = guard is None
+        self._lingers = guard is None
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.listener: StoreListener = NullListener()
-        self._published: list[StoreEvent] = []
         self.commits = 0
         self._failure: DatabaseError | None = None
-        self._ending = False
+        self._stopping = False
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -67,92 +68,83 @@ class Writer:
             self._thread.join()
 
     def submit(self, operation: WriteOperation[T]) -> asyncio.Future[T]:
-        """Its result, once the commit behind it is on the disk. From the loop's thread."""
+        """The operation's result, once it is on the disk. From the loop's thread."""
         assert self._loop is not None
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put((operation, partial(_settle, future)))
+        self._queue.put((operation, partial(_resolve, future)))
         return future
 
     def post(self, operation: WriteOperation[Any], then: Then) -> None:
-        """Likewise, from any thread: `then` hears of the result."""
+        """Likewise, from any thread: `then` receives the result."""
         self._queue.put((operation, then))
 
-    def publish(self, *events: StoreEvent) -> None:
-        """The listener shall hear of these with the operation that is running; for operations."""
-        self._published += events
+    # -- in the writer's thread ------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._ending:
+        while not self._stopping:
             if group := self._gather():
                 outcomes, committed = self._commit(group)
-                self._in_loop(self._tell, group, outcomes, committed)
+                self._call_in_loop(self._answer, group, outcomes, committed)
                 del group, outcomes  # or they would live until the next commit
 
-    def _in_loop(self, tell: Callable[..., None], *values: Any) -> None:
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(tell, *values)
-        except RuntimeError:  # the loop is closed: nobody waits for answers any more
-            pass
-
     def _gather(self, timeout: float | None = None) -> list[_Entry]:
-        """All that is queued; the first is waited for, at most `timeout` seconds."""
+        """All that is queued; waits for the first entry, at most `timeout` seconds."""
         group: list[_Entry] = []
         try:
             entry = self._queue.get(timeout=timeout)
             while entry is not None:
                 group.append(entry)
                 entry = self._queue.get_nowait()
-            self._ending = True
+            self._stopping = True
         except Empty:
             pass
         return group
 
     def _commit(self, group: list[_Entry]) -> tuple[list[_Outcome], bool]:
-        """What became of each entry, and whether it is on the disk. `group` grows by what its news have stirred."""
-        if self._failure is not None:  # what was announced then is not there, so nothing may build on it
+        """Each entry's outcome, and whether it is on the disk. Entries that come while it lingers join `group`."""
+        if (
+            self._failure is not None
+        ):  # the listener has built on events that are not there: nothing may follow them
             return [(None, self._failure)] * len(group), False
         outcomes: list[_Outcome] = []
         with self._guard:
-            cursor = self._connection.cursor()
+            cursor = self._cursor
             try:
                 cursor.execute("BEGIN IMMEDIATE")
-                news = self._write(cursor, group, outcomes)
-                if self._waits and not self._ending and _may_lead_to_episodes(news):
-                    more = self._gather(timeout=_LINGER)
+                events = self._write(group, outcomes)
+                if self._lingers and not self._stopping and _may_lead_to_episodes(events):
+                    more = self._gather(timeout=_LINGER_SECONDS)
                     group += more
-                    self._write(cursor, more, outcomes)
+                    self._write(more, outcomes)
                 cursor.execute("COMMIT")
                 self.commits += 1
             except Exception as error:  # a defect of ours, too, must fail its callers, not leave them waiting
                 self._failure = self._explain(error)
                 if self._connection.in_transaction:
                     self._connection.rollback()
-                self._published.clear()
-                self._in_loop(self.listener.store_failed, self._failure)
+                cursor.take_events()
+                self._call_in_loop(self.listener.store_failed, self._failure)
                 return [(None, self._failure)] * len(group), False
-            finally:
-                cursor.close()
         return outcomes, True
 
-    def _write(
-        self, cursor: sqlite3.Cursor, group: list[_Entry], outcomes: list[_Outcome]
-    ) -> Sequence[StoreEvent]:
-        """Do what the group says and announce what there is to tell of it."""
+    def _write(self, group: list[_Entry], outcomes: list[_Outcome]) -> Sequence[StoreEvent]:
+        """Carry out the group's operations and hand their events to the listener."""
         for operation, _ in group:
             try:
-                outcomes.append((operation(cursor), None))
+                outcomes.append((operation(self._cursor), None))
             except HostError as refusal:
                 outcomes.append((None, refusal))
-        news, self._published = self._published, []
-        if news:
-            self._in_loop(self.listener.events_written, news)
-        return news
+        events = self._cursor.take_events()
+        if events:
+            self._call_in_loop(self.listener.events_written, events)
+        return events
 
-    def _tell(self, group: list[_Entry], outcomes: list[_Outcome], committed: bool) -> None:
-        self.listener.commit_finished(committed)
-        for (_, then), (value, error) in zip(group, outcomes, strict=True):
-            then(value, error)
+    def _call_in_loop(self, function: Callable[..., None], *values: Any) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(function, *values)
+        except RuntimeError:  # the loop is closed: nobody waits for answers any more
+            pass
 
     def _explain(self, error: Exception) -> DatabaseError:
         if isinstance(error, sqlite3.Error):
@@ -161,13 +153,30 @@ class Writer:
             f"dfhost failed while it wrote to {self._label}: {error!r}. Nothing was changed."
         )
 
+    # -- in the loop -----------------------------------------------------------------------------------------
+
+    def _answer(self, group: list[_Entry], outcomes: list[_Outcome], committed: bool) -> None:
+        self._call_safely(self.listener.commit_finished, committed)
+        for (_, then), outcome in zip(group, outcomes, strict=True):
+            self._call_safely(then, *outcome)
+
+    def _call_safely(self, function: Callable[..., None], *values: Any) -> None:
+        """Whoever raises must not keep the others from their answers."""
+        try:
+            function(*values)
+        except Exception as error:
+            assert self._loop is not None
+            self._loop.call_exception_handler(
+                {"message": "A callback of the store failed", "exception": error}
+            )
+
 
 def _may_lead_to_episodes(events: Sequence[StoreEvent]) -> bool:
     """An orchestration may go on at once; an entity goes on after the commit."""
     return any(isinstance(each, InboxMessage) and not is_entity_id(each.instance_id) for each in events)
 
 
-def _settle(future: asyncio.Future[Any], value: Any, error: HostError | None) -> None:
+def _resolve(future: asyncio.Future[Any], value: Any, error: HostError | None) -> None:
     if future.done():
         return
     if error is None:

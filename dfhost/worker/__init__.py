@@ -1,1 +1,1 @@
-"""Leases, runs, commits: the loops that drive episodes, activities, entities and timers."""
+"""What runs because of what the store holds: episodes, activities, entities and timers, each with a dispatcher."""

@@ -1,7 +1,7 @@
 """The activity behind `context.call_http`, as the extension's BuiltIn::HttpActivity does it.
 
-One request; any status is a result, a 202 included: from Python the extension does not poll (recorded). What
-cannot be sent at all is a failure in the words of .NET's HttpClient, which apps may have learned to read.
+It sends one request. Any status is a result, a 202 included: from Python the extension does not poll (recorded).
+A request that cannot be sent fails with the texts of .NET's HttpClient, which apps may have learned to read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class CallHttpError(Exception):
 
 async def call_http(request_text: str) -> str:
     """`{"method", "uri", "content", "headers", "tokenSource"?}` -> `{"statusCode", "headers", "content"}`."""
-    import aiohttp  # here, since an app without call_http need not wait for a client
+    import aiohttp  # here, since an app without call_http need not wait for the import
 
     request = json.loads(request_text)
     _check(request["uri"])
@@ -50,10 +50,10 @@ async def call_http(request_text: str) -> str:
         ) as session:
             async with session.request(
                 request["method"].upper(), request["uri"], data=data, headers=headers
-            ) as answer:
-                body = await answer.text(errors="replace")
+            ) as response:
+                body = await response.text(errors="replace")
                 return json.dumps(
-                    {"statusCode": answer.status, "headers": _headers(answer.headers), "content": body},
+                    {"statusCode": response.status, "headers": _headers(response.headers), "content": body},
                     separators=(",", ":"),
                     ensure_ascii=False,
                 )
@@ -84,16 +84,16 @@ def _refuse(sentence: str, kind: str = "System.InvalidOperationException") -> No
 
 
 def _headers(headers: Any) -> dict[str, str | list[str]]:
-    told: dict[str, str | list[str]] = {}
+    result: dict[str, str | list[str]] = {}
     for name in dict.fromkeys(headers):
         if name.lower() in _CONTENT_HEADERS:
             continue
         values = headers.getall(name)
-        # .NET parses this one into its products.
+        # .NET splits this header into its products.
         if name.lower() == "server" and len(values) == 1:
             values = values[0].split()
-        told[name] = values[0] if len(values) == 1 else list(values)
-    return told
+        result[name] = values[0] if len(values) == 1 else list(values)
+    return result
 
 
 def _transport_sentence(error: Exception, uri: str) -> str:

@@ -1,4 +1,4 @@
-"""The host's clock: now, as the text that events carry."""
+"""The host's clock: the current time as events have it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import datetime, timezone
 
 from dfhost.engine.history import timestamp
 
-_second = (-1, "")
+_cached_second = (-1, "")
 
 
 def now() -> str:
     """UTC, ``2026-11-22T15:29:11.170000Z``. Called for every activity, so the second is formatted once."""
-    global _second
+    global _cached_second
     whole, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    known, text = _second
-    if known != whole:
+    second, text = _cached_second
+    if second != whole:
         text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-        _second = (whole, text)
+        _cached_second = (whole, text)
     return f"{text}.{nanoseconds // 1000:06d}Z"
 
 

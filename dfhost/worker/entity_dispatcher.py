@@ -1,6 +1,6 @@
-"""Driving entities: strictly one batch at a time each, in the order the operations arrived.
+"""Running entities: one batch of operations at a time each, in the order in which they arrived.
 
-A batch becomes true by one commit: the new state, the requests gone, the callers answered.
+A batch is queued, run in a thread and committed: the new state, the requests removed, the responses sent.
 """
 
 from __future__ import annotations
@@ -24,34 +24,32 @@ from dfhost.store.events import InboxMessage
 from dfhost.store.store import Store
 from dfhost.worker.clock import now
 
-_KEPT = 1000  # idle entities whose state stays in memory
+KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped
 
 
 @dataclass(slots=True)
-class _Entity:
+class LoadedEntity:
+    """An entity in memory. Its `messages` are in its inbox and in no batch yet."""
+
     entity_id: str
-    input: str | None
-    last_seq: int = 0
-    letters: deque[InboxMessage] = field(default_factory=deque)
-    busy: bool = False
+    input: str | None  # as stored, see `entities.scheduler_state`
+    seen_seq: int = 0  # of the newest message
+    messages: deque[InboxMessage] = field(default_factory=deque)
+    busy: bool = False  # a batch is queued, runs or is being committed
 
 
 @dataclass(slots=True)
-class _Ran:
-    entity: _Entity
-    consumed: int
+class _FinishedBatch:
+    entity: LoadedEntity
+    consumed: int  # the number of its newest message
     result: en.EntityBatchResult
 
 
 class EntityDispatcher:
+    """`limit`: how many batches may run at once; `max_batch`: how many operations one batch may have."""
+
     def __init__(
-        self,
-        app: App,
-        store: Store,
-        threads: UserThreads,
-        log: HostLog,
-        limit: int,
-        max_batch: int,
+        self, app: App, store: Store, threads: UserThreads, log: HostLog, limit: int, *, max_batch: int
     ) -> None:
         self._app = app
         self._store = store
@@ -59,136 +57,138 @@ class EntityDispatcher:
         self._log = log
         self._limit = max(1, limit)
         self._max_batch = max(1, max_batch)
-        self._entities: OrderedDict[str, _Entity] = OrderedDict()
-        self._ready: deque[_Entity] = deque()
+        self._entities: OrderedDict[str, LoadedEntity] = OrderedDict()
+        self._queue: deque[LoadedEntity] = deque()
         self._running = 0
         self._draining = False
 
     def start(self) -> None:
-        self._ran: LoopQueue[_Ran] = LoopQueue(asyncio.get_running_loop(), self._commit)
+        self._finished: LoopQueue[_FinishedBatch] = LoopQueue(asyncio.get_running_loop(), self._commit)
 
     @property
     def idle(self) -> bool:
         return self._running == 0
 
     def drain(self) -> None:
+        """Start no more batches; what has arrived stays in the inbox for the next host."""
         self._draining = True
-        self._ready.clear()
+        self._queue.clear()
 
-    def receive(self, letters: Iterable[InboxMessage]) -> None:
-        for letter in letters:
-            entity = self._entities.get(letter.instance_id) or self._load(letter.instance_id)
+    def receive(self, messages: Iterable[InboxMessage]) -> None:
+        for message in messages:
+            entity = self._entities.get(message.instance_id) or self._load(message.instance_id)
             if entity is None:
                 continue
-            if letter.seq > entity.last_seq:
-                entity.letters.append(letter)
-                entity.last_seq = letter.seq
-            self._consider(entity)
+            if message.seq > entity.seen_seq:
+                entity.messages.append(message)
+                entity.seen_seq = message.seq
+            self._schedule(entity)
 
     def wake(self, entity_id: str) -> None:
+        """Load an entity that has something to do; for the start of the host."""
         if entity_id not in self._entities and (entity := self._load(entity_id)):
-            self._consider(entity)
+            self._schedule(entity)
+
+    def forget(self, entity_id: str) -> None:
+        """The entity was purged: drop it. If a batch of it runs, that will be discarded."""
+        self._entities.pop(entity_id, None)
 
     def waiting(self, entity_id: str) -> int:
         """How many operations are in no batch yet."""
         entity = self._entities.get(entity_id)
-        return len(entity.letters) if entity else 0
+        return len(entity.messages) if entity else 0
 
-    def forget(self, entity_id: str) -> None:
-        self._entities.pop(entity_id, None)
-
-    def _load(self, entity_id: str) -> _Entity | None:
-        stored = self._store.stored(entity_id)
+    def _load(self, entity_id: str) -> LoadedEntity | None:
+        stored = self._store.load_instance(entity_id)
         if stored is None:
             return None
-        entity = _Entity(entity_id, stored.row.input)
-        for letter in stored.inbox:
-            entity.letters.append(letter)
-            entity.last_seq = letter.seq
+        entity = LoadedEntity(entity_id, stored.row.input)
+        for message in stored.inbox:
+            entity.messages.append(message)
+            entity.seen_seq = message.seq
         self._entities[entity_id] = entity
-        if len(self._entities) > _KEPT:
+        if len(self._entities) > KEPT_ENTITIES:
             oldest = next(iter(self._entities.values()))
-            if not oldest.busy and not oldest.letters:
+            if not oldest.busy and not oldest.messages:
                 del self._entities[oldest.entity_id]
         return entity
 
-    def _consider(self, entity: _Entity) -> None:
-        if entity.busy or not entity.letters or self._draining:
+    # -- queueing --------------------------------------------------------------------------------------------
+
+    def _schedule(self, entity: LoadedEntity) -> None:
+        """Queue a batch if there are messages for one."""
+        if entity.busy or not entity.messages or self._draining:
             return
         entity.busy = True
         self._entities.move_to_end(entity.entity_id)
-        self._ready.append(entity)
-        self._pump()
+        self._queue.append(entity)
+        self._dispatch()
 
-    def _pump(self) -> None:
-        while self._ready and self._running < self._limit:
-            entity = self._ready.popleft()
+    def _dispatch(self) -> None:
+        while self._queue and self._running < self._limit:
+            entity = self._queue.popleft()
             self._running += 1
-            count = min(len(entity.letters), self._max_batch)
-            letters = [entity.letters.popleft() for _ in range(count)]
-            self._threads.post(partial(self._run, entity, letters))
+            count = min(len(entity.messages), self._max_batch)
+            messages = [entity.messages.popleft() for _ in range(count)]
+            self._threads.post(partial(self._run, entity, messages))
 
-    # -- a batch, in the user's threads ----------------------------------------------------------------------
+    # -- running, in the user's threads ----------------------------------------------------------------------
 
-    def _run(self, entity: _Entity, letters: list[InboxMessage]) -> None:
-        work = en.build_batch(
+    def _run(self, entity: LoadedEntity, messages: list[InboxMessage]) -> None:
+        batch = en.build_batch(
             entity.entity_id,
             en.stored_exists(entity.input),
             en.stored_state(entity.input),
-            [letter.text for letter in letters],
+            [message.text for message in messages],
         )
-        name = work.entity.name
+        name = batch.entity.name
         began = time.perf_counter()
         self._log.started(name, "entity", entity.entity_id)
         function = self._app.entities.get(name)
+        error, stack = "", ""
         try:
             if function is None:
                 raise LookupError(failures.unknown_function("entity", name, self._app.entities.names))
-            result = en.read_batch_reply(work, function.callable(work.trigger))
-        except BaseException as error:  # user code may raise anything, SystemExit included
-            failure = describe_exception(error)
-            result = en.fail_batch(work, failure)
-            self._log.failed(
-                name, "entity", entity.entity_id, time.perf_counter() - began, failure.text, failure.stack
-            )
-        else:
-            self._tell(name, entity.entity_id, time.perf_counter() - began, result)
-        self._ran.tell(_Ran(entity, letters[-1].seq, result))
-
-    def _tell(self, name: str, entity_id: str, seconds: float, result: en.EntityBatchResult) -> None:
+            result = en.read_batch_reply(batch, function.callable(batch.trigger))
+            error = "; ".join(result.failures)
+        except BaseException as raised:  # user code may raise anything, SystemExit included
+            failure = describe_exception(raised)
+            result = en.fail_batch(batch, failure)
+            error, stack = failure.text, failure.stack
+        seconds = time.perf_counter() - began
         if result.failures:
-            self._log.failed(name, "entity", entity_id, seconds, "; ".join(result.failures), "")
+            self._log.failed(name, "entity", entity.entity_id, seconds, error, stack)
         else:
-            self._log.finished(name, "entity", entity_id, seconds)
+            self._log.finished(name, "entity", entity.entity_id, seconds)
+        self._finished.put_if_open(_FinishedBatch(entity, messages[-1].seq, result))
 
-    # -- making it true --------------------------------------------------------------------------------------
+    # -- committing ------------------------------------------------------------------------------------------
 
-    def _commit(self, ran: list[_Ran]) -> None:
+    def _commit(self, batches: list[_FinishedBatch]) -> None:
         at = now()
-        for one in ran:
+        for batch in batches:
+            entity, result = batch.entity, batch.result
             self._running -= 1
-            if self._entities.get(one.entity.entity_id) is not one.entity:
-                continue  # purged meanwhile, and perhaps begun anew
-            result = one.result
+            if self._entities.get(entity.entity_id) is not entity:
+                continue  # it was purged meanwhile, and perhaps created again
             if result.state is not None:
                 input = en.scheduler_state(result.exists, result.state)
                 exists = result.exists
-            else:  # the function could not answer: the state stays as it was
-                input = one.entity.input or en.scheduler_state(False, None)
+            else:  # the function itself failed: the state stays as it was
+                input = entity.input or en.scheduler_state(False, None)
                 exists = en.stored_exists(input)
             self._store.commit_batch(
-                one.entity.entity_id,
+                entity.entity_id,
                 at=at,
                 input=input,
                 custom_status=en.ENTITY_EXISTS_STATUS if exists else "{}",
-                consumed=one.consumed,
-                answers=result.answers,
-                event=lambda answer: h.event_raised(at, answer.request_id, answer.text).text,
-            ).add_done_callback(partial(self._committed, one, input))
-        self._pump()
+                consumed=batch.consumed,
+                answers=result.responses,
+                event=lambda response: h.event_raised(at, response.request_id, response.text).text,
+            ).add_done_callback(partial(self._committed, entity, input))
+        self._dispatch()
 
-    def _committed(self, one: _Ran, input: str, done: asyncio.Future[None]) -> None:
-        entity = one.entity
+    def _committed(self, entity: LoadedEntity, input: str, done: asyncio.Future[None]) -> None:
         if self._entities.get(entity.entity_id) is not entity:
             return
         if done.exception() is not None:
@@ -196,4 +196,4 @@ class EntityDispatcher:
             return
         entity.input = input
         entity.busy = False
-        self._consider(entity)
+        self._schedule(entity)

@@ -1,7 +1,7 @@
-"""The episodes that run or wait for a thread: how many may, and what to do about code that does not come back.
+"""The limit on concurrent episodes, and what happens when an orchestrator's code does not return.
 
-An orchestrator is meant to yield after a moment. One that blocks, or loops for ever, must stop nobody else: its
-thread is given up and replaced, its place is free again as soon as its instance is terminated.
+An orchestrator should yield after a moment. One that blocks, or loops for ever, must not stop the others: a new
+thread replaces its own, and its place becomes free as soon as its instance is terminated.
 """
 
 from __future__ import annotations
@@ -13,60 +13,61 @@ from typing import Protocol
 from dfhost.app.threads import UserThreads
 from dfhost.host_log import HostLog
 
-_LOOK = 0.25  # seconds between two looks
-_LONG = 5.0  # seconds after which an episode is worth a word
+_CHECK_SECONDS = 0.25
+SLOW_SECONDS = 5.0  # an episode that takes longer is reported
 
 
-class Running(Protocol):
-    """An instance with an episode; `episode_at` is the time when it began, 0 while it waits for a thread."""
+class BusyInstance(Protocol):
+    """`episode_since` is the time when its episode began to run, 0 while that waits for a thread."""
 
     instance_id: str
     name: str
-    episode_at: float
+    episode_since: float
 
 
 class EpisodeLimiter:
-    """To be used on the loop; `limit` is host.json's."""
+    """To be used on the host loop; `limit` is host.json's."""
 
-    def __init__(self, pool: UserThreads, log: HostLog, limit: int) -> None:
-        self._pool = pool
+    def __init__(self, threads: UserThreads, log: HostLog, limit: int) -> None:
+        self._threads = threads
         self._log = log
         self._limit = max(1, limit)
-        self._episodes: dict[int, Running] = {}  # by id(), oldest first
-        self._waited: Running | None = None  # who waited longest at the last look
-        self._next_look: asyncio.TimerHandle | None = None
-        self._told: set[str] = set()
+        self._busy: dict[int, BusyInstance] = {}  # by id(), oldest first
+        self._waited_longest: BusyInstance | None = None  # for a thread, at the last check
+        self._next_check: asyncio.TimerHandle | None = None
+        self._reported: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._episodes)
+        return len(self._busy)
 
     @property
     def full(self) -> bool:
-        return len(self._episodes) >= self._limit
+        return len(self._busy) >= self._limit
 
-    def add(self, episode: Running) -> None:
-        self._episodes[id(episode)] = episode
-        if self._next_look is None:
-            self._next_look = asyncio.get_running_loop().call_later(_LOOK, self._look)
+    def add(self, instance: BusyInstance) -> None:
+        self._busy[id(instance)] = instance
+        if self._next_check is None:
+            self._next_check = asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check)
 
-    def remove(self, episode: Running) -> None:
-        """It is over, or nobody waits for it any more."""
-        self._episodes.pop(id(episode), None)
+    def remove(self, instance: BusyInstance) -> None:
+        """Its episode has ended, or its result is of no use any more."""
+        self._busy.pop(id(instance), None)
 
-    def _look(self) -> None:
-        self._next_look = None
-        if not self._episodes:
+    def _check(self) -> None:
+        self._next_check = None
+        if not self._busy:
             return
-        waiting = next((each for each in self._episodes.values() if not each.episode_at), None)
-        if waiting is not None and waiting is self._waited:  # nobody has come to an end meanwhile
-            self._pool.add_thread()
-        self._waited = waiting
-        for each in self._episodes.values():
-            if each.episode_at and time.time() - each.episode_at > _LONG and each.name not in self._told:
-                self._told.add(each.name)
+        waiting = next((each for each in self._busy.values() if not each.episode_since), None)
+        if waiting is not None and waiting is self._waited_longest:  # no thread became free meanwhile
+            self._threads.add_thread()
+        self._waited_longest = waiting
+        for each in self._busy.values():
+            is_slow = each.episode_since and time.time() - each.episode_since > SLOW_SECONDS
+            if is_slow and each.name not in self._reported:
+                self._reported.add(each.name)
                 self._log.note(
-                    f"{each.name}: its code has been running for {_LONG:.0f} s without a yield (instance "
+                    f"{each.name}: its code has been running for {SLOW_SECONDS:.0f} s without a yield (instance "
                     f"{each.instance_id}). An orchestrator must neither block nor loop for ever; such work belongs "
-                    "in an activity. Until it yields the instance hears of nothing, but it can be terminated."
+                    "in an activity. Until it yields the instance processes no event, but it can be terminated."
                 )
-        self._next_look = asyncio.get_running_loop().call_later(_LOOK, self._look)
+        self._next_check = asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check)

@@ -1,8 +1,8 @@
-"""Event names that are nearly right, told on the console.
+"""Hints on the console about event names that are nearly right.
 
-An event that nobody waits for is kept for a later wait, here as on Azure, so one whose name is misspelt looks
-as if it had never come; nor does the SDK give its task one that differs in case, which the extension counts as
-come (recorded). Knows names alone; the caller knows who waits for which.
+An event that nothing waits for is kept for a later wait, here as on Azure. So one with a typo in its name seems to
+have never come. The extension ignores case, but the SDK does not give an event to a task whose name differs in case
+(recorded). This module compares names; its caller knows which instance waits for which.
 """
 
 from __future__ import annotations
@@ -14,47 +14,51 @@ from itertools import islice
 
 from dfhost.host_log import HostLog
 
-_MOST = 50  # slips that are told of: no more than somebody would read
-_NEAR = 0.8
-_MANY = 20  # awaited names, and
-_LONG = 100  # characters of one, beyond which nobody mistypes them by hand
+_MOST_HINTS = 50  # nobody would read more
+_SIMILARITY = 0.8
+# Beyond these, names are made by programs, which make no typos.
+_MOST_AWAITED = 20
+_LONGEST_NAME = 100
 _DIGITS = re.compile(r"\d+")
 
 
 class EventNameHints:
-    """Tells of each slip once."""
+    """Gives each hint once."""
 
     def __init__(self, log: HostLog) -> None:
         self._log = log
-        self._told: set[tuple[str, str]] = set()
+        self._given: set[tuple[str, str]] = set()
 
-    def came(self, name: str, awaited: Iterable[str], waiting: str) -> None:
-        """An event `name` has come to the orchestrator and instance `waiting`, which waits for `awaited`."""
-        names = list(islice(awaited, _MANY + 1))
-        if not names or len(names) > _MANY or len(name) > _LONG or len(self._told) == _MOST:
+    def arrived(self, name: str, awaited: Iterable[str], receiver: str) -> None:
+        """An event `name` has come to `receiver` (orchestrator and instance), which waits for `awaited`."""
+        names = list(islice(awaited, _MOST_AWAITED + 1))
+        if not names or len(names) > _MOST_AWAITED or len(name) > _LONGEST_NAME:
+            return
+        if len(self._given) == _MOST_HINTS:
             return
         meant = nearest_event_name(name, names)
-        if meant is None or (name, meant) in self._told:
+        if meant is None or (name, meant) in self._given:
             return
-        self._told.add((name, meant))
-        same = name.lower() == meant.lower()
-        why = "the SDK tells capitals from small letters." if same else "another event, or misspelt?"
-        self._log.note(f"The event '{name}' has come to {waiting}, which waits for '{meant}': {why}")
+        self._given.add((name, meant))
+        differs_in_case = name.lower() == meant.lower()
+        why = (
+            "the SDK tells capitals from small letters." if differs_in_case else "another event, or misspelt?"
+        )
+        self._log.note(f"The event '{name}' has come to {receiver}, which waits for '{meant}': {why}")
 
 
 def nearest_event_name(name: str, awaited: Iterable[str]) -> str | None:
-    """Which of `awaited` is nearly called `name`, None if one is called so.
+    """The one of `awaited` that `name` may be a typo of; None if `name` is one of them.
 
-    Names that only their numbers tell apart (step1, step2) are no slips of each other.
+    Names that differ in their digits alone (step1, step2) are no typos.
     """
     names = list(awaited)
     if name in names:
         return None
-    known = {each.lower(): each for each in names}
-    if name.lower() in known:
-        return known[name.lower()]
-    plain = _DIGITS.sub("", name.lower())
-    near = get_close_matches(
-        name.lower(), [each for each in known if _DIGITS.sub("", each) != plain], 1, _NEAR
-    )
-    return known[near[0]] if near else None
+    by_lower_case = {each.lower(): each for each in names}
+    if name.lower() in by_lower_case:
+        return by_lower_case[name.lower()]
+    without_digits = _DIGITS.sub("", name.lower())
+    candidates = [each for each in by_lower_case if _DIGITS.sub("", each) != without_digits]
+    nearest = get_close_matches(name.lower(), candidates, 1, _SIMILARITY)
+    return by_lower_case[nearest[0]] if nearest else None

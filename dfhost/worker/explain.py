@@ -1,8 +1,8 @@
 """Why an instance is not done: what it waits for, since when, and what is held back behind what.
 
-Reads the store and the worker's memory; changes nothing. What is open is read from the history, so it can be
-told even while the instance's code runs; what the code itself waits for is asked of its program. The sentence
-that sums it up is made in `sentences.py`.
+Reads the store and the worker's memory; changes nothing. Open tasks come from the history, so they can be listed
+even while the instance's code runs. What the code itself waits for comes from its loaded execution. The summary in
+words is made in `explain_sentences.py`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.entities import is_entity_id
-from dfhost.engine.interpreter import SingleTask, TaskNode
+from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.store.events import InstanceRow
 from dfhost.store.store import Store
 from dfhost.worker import explain_sentences
 from dfhost.worker.clock import timestamp_of
 from dfhost.worker.explain_sentences import Entry
-from dfhost.worker.orchestration_dispatcher import LoadedInstance
+from dfhost.worker.instance_cache import LoadedInstance
 from dfhost.worker.worker import Worker
 
-# Children and entities that are explained with who waits for them: of the instance itself, then one of each of those.
+# Awaited children and entities are explained as well: so many of the instance, one of each of those, and so on.
 _FOLLOWED = 3
 _DEEPEST = 8
 
@@ -41,15 +41,15 @@ async def explain(
                    "explanation"?: the same of that child or entity, for the first few that are awaited}],
      "heldBack": [{"action", "behind", "why"}],
      "unclaimed": [{"name", "since"}],   events that have come and that nothing waits for
-     "sentence": what a person would say}
+     "sentence": a summary for people}
 
-    Times are ISO 8601 in UTC. `operation` is what an entity has yet to process.
+    Times are ISO 8601 in UTC. An `operation` is one that an entity has yet to process.
     """
-    runtime = None if is_entity_id(instance_id) else await worker.orchestrations.asked(instance_id)
-    row = store.row(instance_id)
+    instance = None if is_entity_id(instance_id) else await worker.orchestrations.inspect(instance_id)
+    row = store.instance(instance_id)
     if row is None:
         return None
-    told: dict[str, Any] = {
+    explanation: dict[str, Any] = {
         "instanceId": row.instance_id,
         "name": row.name,
         "runtimeStatus": row.status,
@@ -58,78 +58,77 @@ async def explain(
         "unclaimed": [],
     }
     if is_entity_id(instance_id):
-        told["waitsFor"] = _operations(instance_id, store, worker)
-        told["sentence"] = explain_sentences.of_entity(told["waitsFor"])
+        explanation["waitsFor"] = _operations(instance_id, store, worker)
+        explanation["sentence"] = explain_sentences.of_entity(explanation["waitsFor"])
     elif row.finished:
-        told["sentence"] = explain_sentences.of_end(row)
+        explanation["sentence"] = explain_sentences.of_end(row)
     else:
-        asked = None if runtime is None or runtime.busy else runtime
-        events = [h.parse(text) for text in store.history(instance_id)]
-        told["heldBack"] = _held_back(asked)
-        keys = _awaited(asked) if not told["heldBack"] else None
-        waiting, told["unclaimed"] = _events(asked, keys, events)
-        told["waitsFor"] = [*_open_tasks(row, events, asked, keys, store, worker), *waiting]
-        last = next((e for e in reversed(events) if e.kind == h.SUSPENDED), None)
-        told["sentence"] = explain_sentences.of_instance(
-            row, told, runtime, _timestamp(last.text) if last else ""
+        readable = None if instance is None or instance.busy else instance
+        history = [h.parse(text) for text in store.history(instance_id)]
+        explanation["heldBack"] = _held_back(readable)
+        awaited = _awaited_keys(readable) if not explanation["heldBack"] else None
+        event_waits, explanation["unclaimed"] = _external_events(readable, awaited, history)
+        tasks = _open_tasks(row, history, readable, awaited, store, worker)
+        explanation["waitsFor"] = [*tasks, *event_waits]
+        suspended = next((e for e in reversed(history) if e.kind == h.SUSPENDED), None)
+        explanation["sentence"] = explain_sentences.of_instance(
+            row, explanation, instance, _timestamp(suspended.text) if suspended else ""
         )
         if deepest:
-            others = [entry for entry in told["waitsFor"] if "instanceId" in entry and entry["awaited"]]
+            others = [each for each in explanation["waitsFor"] if "instanceId" in each and each["awaited"]]
             for entry in others[:followed]:
-                if below := await explain(entry["instanceId"], store, worker, 1, deepest - 1):
-                    entry["explanation"] = below
-    return told
+                if other := await explain(entry["instanceId"], store, worker, 1, deepest - 1):
+                    entry["explanation"] = other
+    return explanation
 
 
-# -- what is waited for --------------------------------------------------------------------------------------
-
-
-def _awaited(asked: LoadedInstance | None) -> Collection[int | str] | None:
-    """The ids of the tasks and the names of the events that the code waits for; None if it does not say."""
-    reply = asked.execution.reply if asked else None
-    return reply.awaited.keys if reply is not None and reply.awaited is not None else None
+def _awaited_keys(instance: LoadedInstance | None) -> Collection[int | str] | None:
+    """Task ids and names of events that the code waits for; None if that is unknown."""
+    result = instance.execution.result if instance else None
+    return result.awaited.keys if result is not None and result.awaited is not None else None
 
 
 def _open_tasks(
     row: InstanceRow,
-    events: list[h.Event],
-    asked: LoadedInstance | None,
-    keys: Collection[int | str] | None,
+    history: list[h.Event],
+    instance: LoadedInstance | None,
+    awaited: Collection[int | str] | None,
     store: Store,
     worker: Worker,
 ) -> Iterable[Entry]:
-    """From the history: what was scheduled and has not ended."""
-    ended = {e.key for e in events if e.kind in _ENDS}
-    answered = {e.key for e in events if e.kind == h.EVENT_RAISED}
-    inputs = {task_id: input for task_id, _, input, _ in store.work_of(row.instance_id)}
-    leaves = asked.execution.program.open if asked else {}
-    for event in events:
+    """What the history records as scheduled and not as ended."""
+    ended = {e.key for e in history if e.kind in h.ENDING}
+    raised = {e.key for e in history if e.kind == h.EVENT_RAISED}
+    inputs = {task_id: input for task_id, _, input, _ in store.activities_of(row.instance_id)}
+    open_tasks = instance.execution.interpreter.open if instance else {}
+    for event in history:
         if event.kind not in h.SCHEDULING or event.key in ended:
             continue
         data = json.loads(event.text)
-        leaf = leaves.get(event.key)
-        key = event.key if leaf is None else leaf.first_id
+        task = open_tasks.get(event.key)
+        key = event.key if task is None else task.first_id
         entry: Entry | None
         if event.kind == h.TASK_SCHEDULED:
             entry = _activity(row, event, inputs.get(event.key), worker)
         elif event.kind == h.SUB_ORCHESTRATION_CREATED:
-            child = store.row(data["InstanceId"])
+            child = store.instance(data["InstanceId"])
             entry = {"kind": "subOrchestration", "name": event.name, "state": "waiting"}
             entry |= {"instanceId": data["InstanceId"], "status": child.status if child else None}
         elif event.kind == h.TIMER_CREATED:
-            entry = _timer(data["FireAt"], leaf, asked is not None and asked.execution.reply is not None)
+            was_replayed = instance is not None and instance.execution.result is not None
+            entry = _timer(data["FireAt"], task, was_replayed)
         else:
             request = json.loads(data["Input"])
-            key = request["id"] if keys is not None and request["id"] in keys else event.key
+            key = request["id"] if awaited is not None and request["id"] in awaited else event.key
             entry = {"kind": "entity", "name": request["op"], "state": "waiting"}
             entry["instanceId"] = data["InstanceId"]
-            if request.get("signal") or request["id"] in answered:
+            if request.get("signal") or request["id"] in raised:
                 entry = None
         if entry is not None:
             entry.setdefault("since", data["Timestamp"])
-            entry["awaited"] = keys is None or key in keys
-            if leaf is not None and leaf.kind in act.WITH_RETRY:
-                entry["attempt"] = leaf.attempt
+            entry["awaited"] = awaited is None or key in awaited
+            if task is not None and task.kind in act.WITH_RETRY:
+                entry["attempt"] = task.attempt
             yield entry
 
 
@@ -143,63 +142,70 @@ def _activity(row: InstanceRow, event: h.Event, input: str | None, worker: Worke
     return entry
 
 
-def _timer(due: str, leaf: SingleTask | None, is_known: bool) -> Entry | None:
-    """None for one that was cancelled: it is still in the history, and nobody waits for it."""
-    if leaf is not None and leaf.retrying:
-        return {"kind": "retry", "name": leaf.action["functionName"], "state": "waiting", "due": due}
-    return None if leaf is None and is_known else {"kind": "timer", "state": "waiting", "due": due}
+def _timer(due: str, task: SingleTask | None, was_replayed: bool) -> Entry | None:
+    """None for one that was cancelled: it is in the history, but no open task of the replayed code waits for it."""
+    if task is not None and task.awaits_retry_timer:
+        return {"kind": "retry", "name": task.action["functionName"], "state": "waiting", "due": due}
+    return None if task is None and was_replayed else {"kind": "timer", "state": "waiting", "due": due}
 
 
-def _events(
-    asked: LoadedInstance | None, keys: Collection[int | str] | None, past: list[h.Event]
+def _external_events(
+    instance: LoadedInstance | None, awaited: Collection[int | str] | None, history: list[h.Event]
 ) -> tuple[list[Entry], list[Entry]]:
-    """The external events that are waited for, and those that have come unasked."""
-    if asked is None:
+    """The external events that are waited for, and those that have come and that nothing waits for."""
+    if instance is None:
         return [], []
-    program = asked.execution.program
-    waits = list(program.waits())
-    unclaimed = list(program.unclaimed())
-    # What has come since the last episode is not processed yet, but no longer waited for either.
-    for event in asked.arrived:
-        if event.kind != h.EVENT_RAISED or event.key in program.open:
+    interpreter = instance.execution.interpreter
+    waits = list(interpreter.event_waits())
+    unclaimed = list(interpreter.early_events())
+    # Events that have come since the last episode are not processed yet, but end a wait all the same.
+    for _, event in instance.messages:
+        if event.kind != h.EVENT_RAISED or event.key in interpreter.open:
             continue
-        claims = [leaf for leaf in waits if _name(leaf).lower() == event.key.lower()]
-        if claims:
-            waits.remove(claims[-1])
+        ended = [task for task in waits if _event_name(task).lower() == event.key.lower()]
+        if ended:
+            waits.remove(ended[-1])
         else:
             unclaimed.append(event)
-    told = [
+    entries = [
         {
             "kind": "event",
-            "name": _name(leaf),
+            "name": _event_name(task),
             "state": "waiting",
-            "since": _timestamp(leaf.since),
-            "awaited": keys is None or _name(leaf) in keys,
+            "since": _timestamp(task.waiting_since),
+            "awaited": awaited is None or _event_name(task) in awaited,
         }
-        for leaf in waits
+        for task in waits
     ]
-    for key in keys or ():
-        # The program, as the extension, has taken an event whose name differs in case; the SDK has not.
+    for name in awaited or ():
+        # For the extension, and so for the interpreter, an event whose name differs in case ends the wait; not so
+        # for the SDK.
         others = [
-            e for e in past if e.kind == h.EVENT_RAISED and e.key != key and e.key.lower() == str(key).lower()
+            e
+            for e in history
+            if e.kind == h.EVENT_RAISED and e.key != name and e.key.lower() == str(name).lower()
         ]
-        if others and not any(_name(leaf) == key for leaf in waits):
+        if others and not any(_event_name(task) == name for task in waits):
             since = _timestamp(others[0].text)
-            told.append({"kind": "event", "name": key, "state": "waiting", "since": since, "awaited": True})
+            entries.append(
+                {"kind": "event", "name": name, "state": "waiting", "since": since, "awaited": True}
+            )
             unclaimed.append(others[0])
-    return told, [{"name": event.name, "since": _timestamp(event.text)} for event in unclaimed]
+    return entries, [{"name": event.name, "since": _timestamp(event.text)} for event in unclaimed]
 
 
-def _name(wait: SingleTask) -> str:
-    return str(wait.action["externalEventName"])
+def _event_name(task: SingleTask) -> str:
+    return str(task.action["externalEventName"])
 
 
-def _held_back(asked: LoadedInstance | None) -> list[Entry]:
-    program = asked.execution.program if asked else None
-    if program is None or (awaited := program.awaited()) is None:
+def _held_back(instance: LoadedInstance | None) -> list[Entry]:
+    interpreter = instance.execution.interpreter if instance else None
+    if interpreter is None or (awaited := interpreter.awaited_task()) is None:
         return []
     behind, why = act.describe(awaited.action), _progress(awaited)
-    return [{"action": act.describe(action), "behind": behind, "why": why} for action in program.held_back()]
+    return [
+        {"action": act.describe(action), "behind": behind, "why": why} for action in interpreter.held_back()
+    ]
 
 
 def _progress(awaited: TaskNode) -> str:
@@ -209,7 +215,7 @@ def _progress(awaited: TaskNode) -> str:
 
 
 def _operations(entity_id: str, store: Store, worker: Worker) -> list[Entry]:
-    """What lies in the entity's inbox; the first of it may be in the batch that runs."""
+    """The operations in the entity's inbox; the first ones may be in the batch that runs."""
     requests = [json.loads(text) for text in store.history(entity_id)]
     running = len(requests) - worker.entities.waiting(entity_id)
     return [
@@ -222,9 +228,6 @@ def _operations(entity_id: str, store: Store, worker: Worker) -> list[Entry]:
         }
         for number, request in enumerate(requests)
     ]
-
-
-_ENDS = frozenset((h.TASK_COMPLETED, h.SUB_ORCHESTRATION_COMPLETED, h.TIMER_FIRED)) | h.FAILURES
 
 
 def _timestamp(event_text: str) -> str:

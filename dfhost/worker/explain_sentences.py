@@ -1,4 +1,4 @@
-"""What `explain` has found, in one or two sentences for a person in a hurry. Pure."""
+"""One or two sentences that sum up an explanation, see `explain.py`. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from dfhost.engine import actions as act
 from dfhost.store.events import InstanceRow
 from dfhost.worker.clock import timestamp_of
-from dfhost.worker.orchestration_dispatcher import LoadedInstance
+from dfhost.worker.instance_cache import LoadedInstance
 
 #: An entry of `waitsFor`, see `explain`.
 Entry = dict[str, Any]
@@ -20,7 +20,7 @@ def of_end(row: InstanceRow) -> str:
     ended = f"It ended at {row.updated_at}"
     if row.status == "Completed" or not row.output:
         return f"{ended}."
-    # What the worker could not run comes as "Result: Failure", with what was raised in a line of its own.
+    # A failure outside the generator begins with "Result: Failure"; the exception has a line of its own.
     _, _, raised = row.output.partition("\nException: ")
     reason = act.brief(" ".join((raised or row.output).partition("\n")[0].split()), BRIEF)
     return f"{ended}: {reason.rstrip('.')}."
@@ -28,45 +28,46 @@ def of_end(row: InstanceRow) -> str:
 
 def of_entity(operations: list[Entry]) -> str:
     if not operations:
-        return "The entity is at rest."
+        return "The entity is idle."
     first = operations[0]
     more = f", {len(operations) - 1} more wait behind it" if len(operations) > 1 else ""
     return f"The entity's operation {first['name']} has been {first['state']} since {first['since']}{more}."
 
 
 def of_instance(
-    row: InstanceRow, told: dict[str, Any], runtime: LoadedInstance | None, suspended_at: str
+    row: InstanceRow, explanation: dict[str, Any], instance: LoadedInstance | None, suspended_at: str
 ) -> str:
-    """`told`: what `explain` has found so far; `suspended_at`: the time of the last suspension, if there was one."""
-    if runtime is not None and runtime.busy:
-        if not runtime.episode_at:
-            return "Its next episode waits for its turn: as many as may run at once are running."
-        since = timestamp_of(runtime.episode_at)
+    """`explanation`: all but its sentence; `suspended_at`: the time of the last suspension, if there was one."""
+    if instance is not None and instance.busy:
+        if not instance.episode_since:
+            return "Its next episode is queued: as many episodes as may run at once are running."
+        since = timestamp_of(instance.episode_since)
         return f"Its code has been running since {since}: until it yields or returns, nothing else happens to it."
-    open_now = _list(told["waitsFor"])
+    open_now = _list(explanation["waitsFor"])
     if row.status == "Suspended":
         since = f" since {suspended_at}" if suspended_at else ""
         reason = f" ({act.brief(row.output, BRIEF)})" if row.output else ""
         return f"It is suspended{since}{reason}: resume it." + (f" Open: {open_now}." if open_now else "")
     if not open_now:
         return "It waits for nothing: its next episode is about to run."
-    reply = runtime.execution.reply if runtime else None
-    if reply is not None and reply.ended:
-        return f"Its code has ended; what it has left open must end first: {open_now}."
-    awaited = [entry for entry in told["waitsFor"] if entry["awaited"]]
-    left = [entry for entry in told["waitsFor"] if not entry["awaited"]]
+    result = instance.execution.result if instance else None
+    if result is not None and result.ended:
+        return f"Its code has ended; these are still open and must end first: {open_now}."
+    awaited = [entry for entry in explanation["waitsFor"] if entry["awaited"]]
+    left = [entry for entry in explanation["waitsFor"] if not entry["awaited"]]
     if not awaited:
         awaited, left = left, awaited
-    any_of = reply is not None and reply.awaited is not None and not reply.awaited.all
+    any_of = result is not None and result.awaited is not None and not result.awaited.all
     sentence = f"It waits for {'the first of ' if any_of and len(awaited) > 1 else ''}{_list(awaited)}."
     if left:
         sentence += f" Open besides: {_list(left)}."
-    if held := told["heldBack"]:
+    if held := explanation["heldBack"]:
         what = f"{held[0]['action']} is" if len(held) == 1 else f"{len(held)} actions are"
         sentence += f" {what} held back behind {held[0]['behind']}, here as on Azure: {held[0]['why']}."
-    if unclaimed := told["unclaimed"]:
-        names = ", ".join(dict.fromkeys(entry["name"] for entry in unclaimed))
-        sentence += f" Nothing waits for what has come as event {names}."
+    if unclaimed := explanation["unclaimed"]:
+        names = list(dict.fromkeys(entry["name"] for entry in unclaimed))
+        events = "event" if len(names) == 1 else "events"
+        sentence += f" It has received {events} {', '.join(names)}, which nothing waits for."
     return sentence
 
 
@@ -75,20 +76,20 @@ def _list(entries: list[Entry]) -> str:
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         groups.setdefault((entry["kind"], entry.get("name", "")), []).append(entry)
-    told = [_WORDS[kind](name, group) for (kind, name), group in groups.items()]
-    more = f" and {len(told) - 5} more" if len(told) > 5 else ""
-    return ", ".join(told[:5]) + more
+    phrases = [_PHRASES[kind](name, group) for (kind, name), group in groups.items()]
+    more = f" and {len(phrases) - 5} more" if len(phrases) > 5 else ""
+    return ", ".join(phrases[:5]) + more
 
 
-def _counted(word: str, plural: str, group: list[Entry]) -> str:
-    return word if len(group) == 1 else f"{len(group)} {plural}"
+def _counted(singular: str, plural: str, group: list[Entry]) -> str:
+    return singular if len(group) == 1 else f"{len(group)} {plural}"
 
 
 def _id_of_one(group: list[Entry]) -> str:
     return f" {group[0]['instanceId']}" if len(group) == 1 else ""
 
 
-def _tally(group: list[Entry], key: str) -> str:
+def _counts(group: list[Entry], key: str) -> str:
     """``running`` for one, ``2 running, 1 queued`` for several."""
     if len(group) == 1:
         return str(group[0][key])
@@ -100,9 +101,9 @@ def _first_due(group: list[Entry]) -> str:
     return str(min(entry["due"] for entry in group))
 
 
-_WORDS: dict[str, Callable[[str, list[Entry]], str]] = {
+_PHRASES: dict[str, Callable[[str, list[Entry]], str]] = {
     "activity": lambda name, group: (
-        f"{_counted('activity', 'activities', group)} {name} ({_tally(group, 'state')})"
+        f"{_counted('activity', 'activities', group)} {name} ({_counts(group, 'state')})"
     ),
     "retry": lambda name, group: (
         f"{_counted('another attempt', 'other attempts', group)} of {name} at {_first_due(group)}"
@@ -113,9 +114,9 @@ _WORDS: dict[str, Callable[[str, list[Entry]], str]] = {
     "event": lambda name, group: f"{_counted('event', 'events', group)} {name}",
     "subOrchestration": lambda name, group: (
         f"{_counted('sub-orchestration', 'sub-orchestrations', group)} {name}{_id_of_one(group)} "
-        f"({_tally(group, 'status')})"
+        f"({_counts(group, 'status')})"
     ),
     "entity": lambda name, group: (
-        f"{_counted('the answer', 'answers', group)} to {name} of {_tally(group, 'instanceId')}"
+        f"{_counted('the answer', 'answers', group)} to {name} of {_counts(group, 'instanceId')}"
     ),
 }

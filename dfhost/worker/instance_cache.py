@@ -1,48 +1,146 @@
-"""Which executions stay in memory while nothing happens to them.
+"""The orchestration instances in memory: loading them, and evicting those that have been idle for longest.
 
-Everything can be read back from the store, at the price of one replay. That is little for a short history, so of
-those the newest few are kept; a parent of ten thousand children would pay it for every child, so long histories
-go last, by their total size.
+Everything can be loaded again from the store, at the price of one replay. That is little for a short history, so of
+those the newest few are kept. A parent of ten thousand children would pay it for every child, so long histories are
+evicted last, by their total size.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import OrderedDict
+from dataclasses import dataclass, field
 
-KEPT_SHORT = 1000
-KEPT_EVENTS = 500_000  # in long histories, all together: about 250 MB
-_LONG = 200  # events
+from dfhost.engine import history as h
+from dfhost.engine.execution import Execution
+from dfhost.engine.execution_info import Parent
+from dfhost.engine.history import Event
+from dfhost.engine.replay_gate import ReplayNeed
+from dfhost.store.events import InboxMessage, InstanceRow
+from dfhost.store.store import Store
+from dfhost.worker.clock import now
+
+KEPT_SHORT = 1000  # idle instances with a short history
+KEPT_EVENTS = 500_000  # in long histories of idle instances, all together: about 250 MB
+LONG_HISTORY = 200  # events
+
+
+@dataclass(slots=True)
+class LoadedInstance:
+    """An instance in memory. Its `messages` are in its inbox and not processed yet."""
+
+    instance_id: str
+    execution_id: str
+    name: str
+    parent: Parent | None
+    execution: Execution
+    stored_events: int  # in its history
+    seen_seq: int  # of the newest message that came, whichever execution it was for
+    messages: list[tuple[str, Event]] = field(default_factory=list)  # with the execution they are for, or ""
+    accepted_seq: int = 0  # of the newest message that was for this execution
+    gated: int = 0  # how many of `messages` the replay gate has counted
+    replay_need: ReplayNeed = ReplayNeed.NONE
+    needs_episode: bool = False  # though there is no message: a new generation
+    busy: bool = False  # an episode is queued or runs
+    episode_since: float = 0.0  # time.time() when that began to run, 0 while it is queued
+    delayed_episode: asyncio.TimerHandle | None = None
+    started_at: float = 0.0  # time.perf_counter() of the instance's first episode
+    last_episode_seconds: float = 0.0
+    last_episode_at: float = 0.0  # time.perf_counter() of its commit
+
+    def receive(self, message: InboxMessage) -> None:
+        if message.seq <= self.seen_seq:  # it was loaded with the inbox
+            return
+        self.seen_seq = message.seq
+        if message.execution_id in ("", self.execution_id):
+            self.messages.append((message.execution_id, message.event or h.parse(message.text)))
+            self.accepted_seq = message.seq
+
+    def take_messages(self) -> tuple[list[Event], ReplayNeed]:
+        """For an episode: the events that have come, and what they ask for."""
+        events = [event for _, event in self.messages]
+        need = ReplayNeed.REPLAY if self.needs_episode else self.replay_need
+        self.messages, self.gated, self.replay_need = [], 0, ReplayNeed.NONE
+        return events, need
+
+    def cancel_delay(self) -> None:
+        if self.delayed_episode is not None:
+            self.delayed_episode.cancel()
+            self.delayed_episode = None
 
 
 class InstanceCache:
-    """Instance ids in the order in which they came to rest."""
+    """Instances by id. Idle ones stay until `evict` finds that there are too many."""
 
-    def __init__(self) -> None:
-        self._short: OrderedDict[str, None] = OrderedDict()
-        self._long: OrderedDict[str, int] = OrderedDict()
-        self._events = 0
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._instances: dict[str, LoadedInstance] = {}
+        # The idle ones, in the order in which they became so.
+        self._idle_short: OrderedDict[str, None] = OrderedDict()
+        self._idle_long: OrderedDict[str, int] = OrderedDict()  # with the length of the history
+        self._events_in_long = 0
 
-    def add(self, instance_id: str, events: int) -> None:
-        """`instance_id` rests, with so many events in its history."""
-        self.remove(instance_id)
-        if events < _LONG:
-            self._short[instance_id] = None
+    def __contains__(self, instance_id: str) -> bool:
+        return instance_id in self._instances
+
+    def holds(self, instance: LoadedInstance) -> bool:
+        """False once it has ended, or was purged or replaced."""
+        return self._instances.get(instance.instance_id) is instance
+
+    def get(self, instance_id: str) -> LoadedInstance | None:
+        """Load it if need be; None if it has ended or there is no such instance."""
+        return self._instances.get(instance_id) or self._load(instance_id)
+
+    def add_new(self, row: InstanceRow, seen_seq: int) -> LoadedInstance:
+        """An instance that was just created: there is nothing to load."""
+        instance = LoadedInstance(
+            row.instance_id, row.execution_id, row.name, row.parent, Execution(), 0, seen_seq
+        )
+        self._instances[row.instance_id] = instance
+        return instance
+
+    def _load(self, instance_id: str) -> LoadedInstance | None:
+        stored = self._store.load_instance(instance_id)
+        if stored is None or stored.row.finished:
+            return None
+        row = stored.row
+        execution = Execution(h.parse(text) for text in stored.history)
+        instance = LoadedInstance(
+            instance_id, row.execution_id, row.name, row.parent, execution, len(stored.history), 0
+        )
+        instance.needs_episode = stored.needs_episode
+        if stored.history:  # it was started by an earlier host, or was evicted
+            age = (h.moment(now()) - h.moment(row.created_at)).total_seconds()
+            instance.started_at = time.perf_counter() - max(0.0, age)
+        self._instances[instance_id] = instance
+        for message in stored.inbox:
+            instance.receive(message)
+        return instance
+
+    def remove(self, instance_id: str) -> LoadedInstance | None:
+        self.mark_active(instance_id)
+        return self._instances.pop(instance_id, None)
+
+    def mark_idle(self, instance: LoadedInstance) -> None:
+        """It has nothing to do, so it may be evicted."""
+        self.mark_active(instance.instance_id)
+        if instance.stored_events < LONG_HISTORY:
+            self._idle_short[instance.instance_id] = None
         else:
-            self._long[instance_id] = events
-            self._events += events
+            self._idle_long[instance.instance_id] = instance.stored_events
+            self._events_in_long += instance.stored_events
 
-    def surplus(self) -> list[str]:
-        """Who is to be forgotten, and is no longer known here."""
-        forgotten = []
-        while len(self._short) > KEPT_SHORT:
-            forgotten.append(self._short.popitem(last=False)[0])
-        while self._events > KEPT_EVENTS and len(self._long) > 1:
-            oldest, size = self._long.popitem(last=False)
-            self._events -= size
-            forgotten.append(oldest)
-        return forgotten
+    def mark_active(self, instance_id: str) -> None:
+        self._idle_short.pop(instance_id, None)
+        self._events_in_long -= self._idle_long.pop(instance_id, 0)
 
-    def remove(self, instance_id: str) -> None:
-        """It has something to do, or is gone."""
-        self._short.pop(instance_id, None)
-        self._events -= self._long.pop(instance_id, 0)
+    def evict(self) -> None:
+        """Drop the surplus of idle instances. Only when everything that they received is on the disk."""
+        while len(self._idle_short) > KEPT_SHORT:
+            oldest, _ = self._idle_short.popitem(last=False)
+            self._instances.pop(oldest, None)
+        while self._events_in_long > KEPT_EVENTS and len(self._idle_long) > 1:
+            oldest, events = self._idle_long.popitem(last=False)
+            self._events_in_long -= events
+            self._instances.pop(oldest, None)

@@ -1,24 +1,24 @@
-"""The worker: everything that runs user code because of what lies in the store.
+"""The worker: everything that runs user code because of what the store holds.
 
-Ties the four drivers together and sorts letters between them. Restart needs no special path: what was due is
-due. Knows nothing of HTTP.
+Its four dispatchers run orchestrations, activities, entities and timers, and have the same methods: `start`, then
+`add` or `receive` for new work, `forget` for an instance that is no more, `drain` and `idle` for the end of the host.
+The worker routes the store's events to them. Restart needs no special path: what was due is due. Knows no HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from dfhost.app.functions import App
 from dfhost.app.threads import UserThreads
 from dfhost.engine import failures
 from dfhost.engine.entities import is_entity_id
-from dfhost.engine.execution import EngineOptions
+from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
-from dfhost.store.store import ActivityResult, Store
+from dfhost.store.store import Store
 from dfhost.worker.activity_dispatcher import ActivityDispatcher
 from dfhost.worker.entity_dispatcher import EntityDispatcher
 from dfhost.worker.orchestration_dispatcher import OrchestrationDispatcher
@@ -26,7 +26,7 @@ from dfhost.worker.timer_dispatcher import TimerDispatcher
 
 
 class AppFunctionRegistry:
-    """What the app has, by kind."""
+    """The app's functions by kind."""
 
     def __init__(self, app: App) -> None:
         self._by_kind = {
@@ -35,7 +35,7 @@ class AppFunctionRegistry:
             "entity": app.entities,
         }
 
-    def refuse(self, kind: str, name: str) -> str | None:
+    def explain_missing(self, kind: str, name: str) -> str | None:
         functions = self._by_kind[kind]
         if name in functions:
             return None
@@ -43,12 +43,14 @@ class AppFunctionRegistry:
 
 
 class Worker:
+    """The store's listener (`StoreListener`)."""
+
     def __init__(
         self,
         app: App,
         store: Store,
         threads: UserThreads,
-        episodes: UserThreads,
+        replay_threads: UserThreads,
         log: HostLog,
         options: EngineOptions,
         *,
@@ -58,134 +60,110 @@ class Worker:
         max_entity_batch: int,
         on_store_failure: Callable[[DatabaseError], None],
     ) -> None:
-        """`threads` run activities and entities, `episodes` replays: an activity that blocks stalls no replay."""
-        self.store = store
-        self.known = AppFunctionRegistry(app)
+        """Replays have threads of their own, so that an activity that blocks stalls none."""
+        self.registry = AppFunctionRegistry(app)
         self.timers = TimerDispatcher(store)
-        self.activities = ActivityDispatcher(app, threads, log, max_activities, self._ended)
+        self.activities = ActivityDispatcher(app, store, threads, log, max_activities)
+        self.entities = EntityDispatcher(app, store, threads, log, max_entities, max_batch=max_entity_batch)
         self.orchestrations = OrchestrationDispatcher(
             app,
             store,
-            episodes,
+            replay_threads,
             log,
-            self.known,
-            options,
             max_orchestrators,
+            registry=self.registry,
+            options=options,
             activities=self.activities,
-            timers_added=self.timers.added,
+            timers=self.timers,
         )
-        self.entities = EntityDispatcher(app, store, threads, log, max_entities, max_entity_batch)
+        self._dispatchers = (self.timers, self.activities, self.entities, self.orchestrations)
+        self._store = store
         self._log = log
-        self._timer_task: asyncio.Task[None] | None = None
-        self._later: list[StoreEvent] = []
-        self._results: deque[ActivityResult] = deque()
-        self._storing = False
-        self._listening = False
         self._on_store_failure = on_store_failure
+        self._started = False
+        self._uncommitted: list[StoreEvent] = []
         store.listen(self)
 
     def start(self) -> None:
-        """Take up what the store holds: nothing that was committed waits for anything but its turn."""
-        for part in (self.activities, self.orchestrations, self.entities):
-            part.start()
-        self._listening = True
-        self._timer_task = asyncio.get_running_loop().create_task(self.timers.run())
-        unfinished, awake = self.store.unfinished_work(), self.store.awake()
-        if left := {work.instance_id for work in unfinished}.union(awake):
-            them = (
+        """Take up what the store holds: all that an earlier host has left runs on."""
+        for dispatcher in self._dispatchers:
+            dispatcher.start()
+        self._started = True
+        unfinished, needing_episodes = (
+            self._store.unfinished_activities(),
+            self._store.instances_needing_episodes(),
+        )
+        if count := len({item.instance_id for item in unfinished}.union(needing_episodes)):
+            subject = (
                 "1 instance goes on where it was"
-                if len(left) == 1
-                else f"{len(left):,} instances go on where they were"
+                if count == 1
+                else f"{count:,} instances go on where they were"
             )
-            self._log.note(f"{them} when the last host left.")
+            self._log.note(f"{subject} when the last host left.")
         self.activities.add(unfinished)
-        for instance_id in awake:
-            (self.entities if is_entity_id(instance_id) else self.orchestrations).wake(instance_id)
+        for instance_id in needing_episodes:
+            self._dispatcher_of(instance_id).wake(instance_id)
 
-    # -- the store's listener ----------------------------------------------------------------------------------
+    async def drain(self) -> None:
+        """Take nothing new and wait until the results of what runs have been passed to the store."""
+        for dispatcher in self._dispatchers:
+            dispatcher.drain()
+        while not all(dispatcher.idle for dispatcher in self._dispatchers):
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        await self.timers.stop()
+
+    # -- the store's listener --------------------------------------------------------------------------------
 
     def events_written(self, events: Sequence[StoreEvent]) -> None:
-        """Hand on at once what an execution in memory waits for: its replay runs while the disk is written.
+        """Pass on at once what instances in memory wait for: their replays run while the disk is written.
 
-        Only that: whoever must be read from the store, or sees what happened to others there, comes after the
-        commit. So does everything about an instance behind the first such news of it.
+        All else waits for the commit: what must be loaded from the store, and what follows from the end of an
+        instance. So do all events of an instance behind the first of its events that waits.
         """
-        if not self._listening:  # `start` looks for what the store holds by then
+        if not self._started:  # `start` takes up what the store holds by then
             return
-        later: set[str] = set()
+        waiting: set[str] = set()
         at_once: list[InboxMessage] = []
-        for one in events:
-            if isinstance(one, InboxMessage) and one.instance_id not in later and self._in_memory(one):
-                at_once.append(one)
+        for event in events:
+            if (
+                isinstance(event, InboxMessage)
+                and event.instance_id not in waiting
+                and (event.new_instance is not None or event.instance_id in self.orchestrations)
+            ):
+                at_once.append(event)
             else:
-                later.add(one.instance_id)
-                self._later.append(one)
+                waiting.add(event.instance_id)
+                self._uncommitted.append(event)
         self.orchestrations.receive(at_once)
 
-    def _in_memory(self, letter: InboxMessage) -> bool:
-        return letter.born is not None or letter.instance_id in self.orchestrations
-
     def commit_finished(self, committed: bool) -> None:
-        later, self._later = self._later, []
+        events, self._uncommitted = self._uncommitted, []
         if committed:
-            self._deliver(later)
-            self.orchestrations.settled()
+            self._route(events)
+            self.orchestrations.commit_finished()
 
     def store_failed(self, error: DatabaseError) -> None:
         self._on_store_failure(error)
 
-    def _deliver(self, news: Sequence[StoreEvent]) -> None:
-        """Hand what was committed to whom it is for, in order."""
-        to_entities: list[InboxMessage] = []
-        to_orchestrations: list[InboxMessage] = []
-        for letter in news:
-            if isinstance(letter, InstanceRemoved):
-                # What was written before belongs to the instance that is gone.
-                self._hand_over(to_entities, to_orchestrations)
-                self._forget(letter.instance_id)
-            elif is_entity_id(letter.instance_id):
-                to_entities.append(letter)
+    def _route(self, events: Sequence[StoreEvent]) -> None:
+        """Pass committed events to their dispatchers, in order."""
+        messages: list[InboxMessage] = []
+        for event in events:
+            if isinstance(event, InstanceRemoved):
+                # The messages before it belong to the instance that was removed, those behind it to a new one.
+                self._receive(messages)
+                messages = []
+                self._dispatcher_of(event.instance_id).forget(event.instance_id)
+                self.activities.forget(event.instance_id)
             else:
-                to_orchestrations.append(letter)
-        self._hand_over(to_entities, to_orchestrations)
+                messages.append(event)
+        self._receive(messages)
 
-    def _hand_over(self, to_entities: list[InboxMessage], to_orchestrations: list[InboxMessage]) -> None:
-        if to_entities:
-            self.entities.receive(to_entities)
-            to_entities.clear()
-        if to_orchestrations:
-            self.orchestrations.receive(to_orchestrations)
-            to_orchestrations.clear()
+    def _receive(self, messages: list[InboxMessage]) -> None:
+        self.entities.receive(each for each in messages if is_entity_id(each.instance_id))
+        self.orchestrations.receive(each for each in messages if not is_entity_id(each.instance_id))
 
-    def _forget(self, instance_id: str) -> None:
-        (self.entities if is_entity_id(instance_id) else self.orchestrations).forget(instance_id)
-        self.activities.forget(instance_id)
-
-    async def drain(self) -> None:
-        """Take nothing new and wait until what runs has been stored."""
-        for part in (self.activities, self.orchestrations, self.entities):
-            part.drain()
-        while not (
-            self.activities.idle and self.orchestrations.idle and self.entities.idle and not self._storing
-        ):
-            await asyncio.sleep(0.01)
-
-    async def stop(self) -> None:
-        if self._timer_task is not None:
-            self._timer_task.cancel()
-            await asyncio.gather(self._timer_task, return_exceptions=True)
-
-    def _ended(self, result: ActivityResult) -> None:
-        """An activity has a result: store it, and whatever else ends until then. From any thread."""
-        self._results.append(result)
-        if not self._storing:
-            self._storing = True
-            self.store.store_results(self._take_results)
-
-    def _take_results(self) -> list[ActivityResult]:
-        # First lower the flag: what is appended from now on asks for another turn.
-        self._storing = False
-        results: list[ActivityResult] = []
-        while self._results:
-            results.append(self._results.popleft())
-        return results
+    def _dispatcher_of(self, instance_id: str) -> EntityDispatcher | OrchestrationDispatcher:
+        return self.entities if is_entity_id(instance_id) else self.orchestrations

@@ -197,7 +197,7 @@ def test_outputs_are_logged_not_sent(tmp_path: Path) -> None:
     )
     sends = function_named(load_app(folder, log).activities, "sends")
     assert sends.call('"x"') == '"done"'
-    assert log.notes == ["sends: its queue output is not connected here; it would have got sent x."]
+    assert log.notes == ["sends: dfhost does not send its queue output: sent x"]
 
 
 def test_inputs_that_nothing_provides_fail_the_call(app: App) -> None:

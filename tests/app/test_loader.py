@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dfhost.app.loader import AppImportFailed, load_app
+from dfhost.app.loader import load_app
+from dfhost.app.script_import import AppImportFailed
 from dfhost.errors import AppError
 from tests.support.apps import APPS, HEAD, function_named, load_written_app, write_app
 
@@ -58,10 +59,14 @@ def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
 
 
 def test_functions_and_triggers_that_are_left_out_are_noted(tmp_path: Path) -> None:
-    assert load_app(APPS / "triggers").notes[0].startswith("Not polled here: on_queue (queueTrigger), ")
+    assert (
+        load_app(APPS / "triggers")
+        .notes[0]
+        .startswith("dfhost does not poll these triggers: on_queue (queueTrigger), ")
+    )
     assert load_app(APPS / "http").notes == [
-        "Outputs that are shown here, not sent: queued (queue).",
-        "Inputs that are not connected here, so that a call fails: stored (table).",
+        "dfhost shows these outputs instead of sending them: queued (queue).",
+        "dfhost cannot read these inputs, so calls of their functions fail: stored (table).",
     ]
     app = load_written_app(
         tmp_path,
@@ -75,8 +80,9 @@ def test_functions_and_triggers_that_are_left_out_are_noted(tmp_path: Path) -> N
         """,
     )
     assert app.notes == [
-        'Not polled here: on_order (queueTrigger). Run one by POST /admin/functions/NAME with {"input": …}.',
-        "The retry policies of these triggers are not applied here: hourly.",
+        "dfhost does not poll these triggers: on_order (queueTrigger). "
+        'Run one with POST /admin/functions/NAME and {"input": …}.',
+        "dfhost does not apply the retry policies of these functions: hourly.",
     ]
 
 
@@ -194,7 +200,7 @@ def test_a_library_that_is_not_there_and_where_it_belongs(tmp_path: Path) -> Non
 
 
 def test_an_app_setting_that_is_not_there_and_where_it_belongs(tmp_path: Path) -> None:
-    with pytest.raises(AppImportFailed, match=r"KeyError: 'NO_SUCH_SETTING'\. App settings are .* Values of"):
+    with pytest.raises(AppImportFailed, match=r"KeyError: 'NO_SUCH_SETTING'\. Set it as .* under Values in"):
         load_written_app(tmp_path, "import os\nos.environ['NO_SUCH_SETTING']")
 
 
@@ -219,7 +225,9 @@ def test_a_script_in_another_folder_is_pointed_to(tmp_path: Path) -> None:
     for folder in ("src", "apps/shop"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "function_app.py").touch()
-    with pytest.raises(AppError, match=r"no function_app\.py in .*, but in apps.shop, src: name the folder"):
+    with pytest.raises(
+        AppError, match=r"no function_app\.py in .*, but there is one in apps.shop, src\. Give"
+    ):
         load_app(tmp_path)
 
 
@@ -251,7 +259,7 @@ def test_not_exactly_one_app(tmp_path: Path, body: str, sentence: str) -> None:
         (
             "@app.activity_trigger(input_name='x', activity='Same')\ndef a(x): ...\n"
             "@app.activity_trigger(input_name='x')\ndef same(x): ...\n",
-            "The functions 'a' and 'same' both are the activity 'same'",
+            "The functions 'a' and 'same' are both the activity 'same'",
         ),
         ("@app.function_name('only')\ndef a(): ...\n", "Function only does not have a trigger"),
         ("@app.activity_trigger(input_name='x')\ndef _hidden(x): ...\n", "'_hidden' cannot be the name"),
@@ -272,7 +280,10 @@ ROUTE = "@app.route(route='r')\n"
         (ACTIVITY + "def f(y): ...", "no binding fills its parameter 'y' (its bindings are named: 'x')"),
         (ACTIVITY + "def f(x, n=1): ...", "no binding fills its parameter 'n'"),
         (ACTIVITY + "def f(x, **more): ...", "no binding fills its parameter 'more'"),
-        (ACTIVITY + "def f(): ...", "its activityTrigger binding fills a parameter 'x' it does not have"),
+        (
+            ACTIVITY + "def f(): ...",
+            "its activityTrigger binding fills a parameter 'x', which it does not have",
+        ),
         (ACTIVITY + "def f(x, context: str): ...", "'context', so it receives the invocation context"),
         (ACTIVITY + "def f(x: 'Nowhere'): ...", "its annotations cannot be evaluated (NameError:"),
         (

@@ -119,7 +119,7 @@ def events() -> Iterator[HostProcess]:
 def test_functions_whose_trigger_is_not_polled_can_be_run_by_hand(
     events: HostProcess, function: str, sent: str, instance: str, recorded: Any
 ) -> None:
-    events.line(f"note .*Not polled here: .*{function}")
+    events.line(f"note .*dfhost does not poll these triggers: .*{function}")
     assert events.client.request("POST", f"/admin/functions/{function}", {"input": sent}).status == 202
     assert events.client.output(instance) == recorded
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from dfhost.app.loader import load_app
-from dfhost.app.schedule import TimerTriggers, parse_schedule, time_zone
+from dfhost.app.schedule import parse_schedule, time_zone
 from dfhost.settings.app_settings import resolve_app_settings
+from dfhost.worker.timer_triggers import TimerTriggers
 from tests.support.app_server import user_threads
 from tests.support.apps import loaded_module, write_app
 from tests.support.recording_log import RecordingLog
@@ -74,7 +75,7 @@ def test_a_time_zone_moves_with_its_summer_time() -> None:
         ("0 0 0 L * *", "'L' is not an NCRONTAB field"),
         ("0 0 0 * * 7", "days of the week go from 0 (Sunday) to 6"),
         ("0 0 0 * Janvier *", None),  # the first three letters decide, as in NCRONTAB
-        ("0 0 0 * Foo *", "'Foo' is no name of a day or month"),
+        ("0 0 0 * Foo *", "'Foo' is not the name of a day or month"),
         ("0 0 0 ? * *", "'?' is not an NCRONTAB field"),
         ("00:00:00", "the interval is zero"),
     ],
@@ -248,10 +249,10 @@ async def test_a_bad_schedule_is_noted_and_the_others_run(
         await timers.stop()
     assert log.notes == [
         "WEBSITE_TIME_ZONE: 'Nowhere/Else' is not a time zone of the IANA database, such as Europe/Paris; "
-        "timers run by UTC.",
-        "bad: the schedule 'every day' cannot be read, so it never runs: "
+        "timers use UTC.",
+        "bad never runs, because its schedule 'every day' cannot be read: "
         "it has neither five or six fields nor the form hh:mm:ss.",
-        "unset: the schedule '%MISSING%' cannot be read, so it never runs: there is no app setting 'MISSING'.",
+        "unset never runs, because its schedule '%MISSING%' cannot be read: there is no app setting 'MISSING'.",
     ]
 
 
@@ -259,5 +260,5 @@ def test_an_app_without_timers_does_not_pay_for_croniter() -> None:
     import subprocess
     import sys
 
-    code = "import sys, dfhost.app.schedule; sys.exit('croniter' in sys.modules)"
+    code = "import sys, dfhost.worker.timer_triggers; sys.exit('croniter' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,8 +11,10 @@ from dateutil.parser import parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-import dfhost.app.sdk  # noqa: F401  makes the replacement
+from dfhost.app.sdk_patches import install_replay_caches
 from dfhost.engine.history import timestamp
+
+install_replay_caches()
 
 STAMPS = (
     "2026-11-22T15:29:11.170000Z",

@@ -90,7 +90,7 @@ def test_nothing_is_lost_between_many_threads() -> None:
 
     def talk(name: int) -> None:
         for number in range(200):
-            opened.say("info", f"{name}-{number}")
+            opened.print("info", f"{name}-{number}")
 
     with console(stream) as opened:
         threads = [threading.Thread(target=talk, args=(name,)) for name in range(8)]

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from dfhost.cli.conversation import status_urls
-from dfhost.cli.explain import tell
-from dfhost.cli.failures import InstanceFailure, read_failure
-from dfhost.cli.follow import phase, reported_progress
+from dfhost.cli.explain import explanation_lines
 from dfhost.cli.function_listing import function_listing, route_listing
+from dfhost.cli.instance_failure import InstanceFailure, read_failure
+from dfhost.cli.instance_follower import phase, reported_progress, status_urls
 from dfhost.cli.style import Style, count, duration
 from tests.support.apps import load_written_app
 
@@ -196,7 +195,7 @@ def test_an_explanation_is_printed_in_words() -> None:
         "state": "waiting",
     }
     child = {"kind": "subOrchestration", "name": "part", "state": "running", "input": {"items": ["x" * 100]}}
-    lines = tell(explanation(running, timer, child, sentence="It waits for three."), NOW)
+    lines = explanation_lines(explanation(running, timer, child, sentence="It waits for three."), NOW)
     assert lines[:3] == ["all i1 is Running.", "It waits for three.", ""]
     assert lines[3] == "  activity price, running, for 11.9 s"
     assert lines[4] == "  timer, waiting, for 30.0 s, due in 2 min"
@@ -209,7 +208,10 @@ def test_many_alike_are_counted() -> None:
         {"kind": "activity", "name": "price", "state": "queued", "since": f"2026-01-01T12:00:{n:02}Z"}
         for n in range(30)
     ]
-    assert tell(explanation(*waits), NOW)[-1] == "  activity price, queued: 30 of them, for 30.0 s at most"
+    assert (
+        explanation_lines(explanation(*waits), NOW)[-1]
+        == "  activity price, queued: 30 of them, for up to 30.0 s"
+    )
 
 
 def test_what_a_child_waits_for_is_printed_below_it() -> None:
@@ -225,16 +227,16 @@ def test_what_a_child_waits_for_is_printed_below_it() -> None:
         }
 
     deepest = child("c", "It waits for event go.")
-    assert tell(explanation(child("b", "It waits for part c.", deepest)), NOW)[2:] == [
+    assert explanation_lines(explanation(child("b", "It waits for part c.", deepest)), NOW)[2:] == [
         "  sub-orchestration part b, Running, for 10.0 s",
         "    It waits for part c.",
         "      It waits for event go.",
     ]
     two = child("b", "It waits for 2 parts.", deepest, {**child("d", ""), "explanation": None})
-    assert tell(explanation(two), NOW)[-1] == "      c: It waits for event go."
+    assert explanation_lines(explanation(two), NOW)[-1] == "      c: It waits for event go."
     crowd = [{**child(f"b{n}", ""), "explanation": None} for n in range(20)]
-    assert tell(explanation(deepest, *crowd), NOW)[2:] == [
-        "  sub-orchestration part, waiting: 21 of them, for 10.0 s at most",
+    assert explanation_lines(explanation(deepest, *crowd), NOW)[2:] == [
+        "  sub-orchestration part, waiting: 21 of them, for up to 10.0 s",
         "    c: It waits for event go.",
     ]
 
@@ -242,17 +244,18 @@ def test_what_a_child_waits_for_is_printed_below_it() -> None:
 def test_a_held_back_action_is_printed_with_its_reason() -> None:
     held = [{"action": "price 3", "behind": "WhenAny[price 2]", "why": "it was listed later"}]
     assert (
-        tell(explanation(heldBack=held), NOW)[-1] == "  price 3 behind WhenAny[price 2]: it was listed later"
+        explanation_lines(explanation(heldBack=held), NOW)[-1]
+        == "  price 3 behind WhenAny[price 2]: it was listed later"
     )
 
 
 def test_an_entity_is_named_once() -> None:
     entity = {**explanation(), "name": "@counter@x", "instanceId": "@counter@x"}
-    assert tell(entity, NOW) == ["@counter@x is Running."]
+    assert explanation_lines(entity, NOW) == ["@counter@x is Running."]
 
 
 def test_an_instance_that_waits_for_nothing_is_one_line() -> None:
-    assert tell(explanation(), NOW) == ["all i1 is Running."]
+    assert explanation_lines(explanation(), NOW) == ["all i1 is Running."]
 
 
 # -- the listing ---------------------------------------------------------------------------------------------

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import re
 
-from dfhost.cli.log_formatter import FAILURES_SHOWN, SHOWN, FailedCall, LogEvent, LogFormatter, Message
+from dfhost.cli.log_formatter import (
+    FAILURES_PER_BURST,
+    LINES_PER_WINDOW,
+    FailedCall,
+    LogEvent,
+    LogFormatter,
+    Message,
+)
 from dfhost.cli.style import Style
 
 STACK = '  File "/app/work.py", line 12, in price\n    raise ValueError(item)\n'
 
 
 class Scene:
-    """A formatter and a clock moved by hand; lines come without their time of day."""
+    """A formatter and a clock moved by hand. Lines come without their time of day."""
 
     def __init__(self, fold: bool = True, calls: bool = True) -> None:
-        self.formatter = LogFormatter(Style(colour=False), fold=fold, calls=calls)
+        self.formatter = LogFormatter(Style(colour=False), summarise=fold, calls=calls)
         self.now = 1000.0
 
     def _lines(self, event: LogEvent) -> list[str]:
-        return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in self.formatter.tell(event)]
+        return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in self.formatter.format(event)]
 
     def started(self, function: str = "price", trigger: str = "activity", id: str = "i1") -> list[str]:
         return self._lines((self.now, "started", function, trigger, id, 0.0))
@@ -32,7 +39,7 @@ class Scene:
         return self._lines(FailedCall(self.now, "failed", function, trigger, "i1", 0.25, error, stack))
 
     def due(self, everything: bool = False) -> list[str]:
-        lines = self.formatter.settle(self.now, everything)
+        lines = self.formatter.summaries(self.now, everything)
         return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in lines]
 
 
@@ -49,13 +56,13 @@ def test_a_burst_is_folded_into_one_line_when_its_second_is_over() -> None:
     for _ in range(1000):
         lines += scene.started() + scene.finished()
         scene.now += 0.0009
-    assert len(lines) == 2 * SHOWN
+    assert len(lines) == 2 * LINES_PER_WINDOW
     assert scene.due() == []
-    due = scene.formatter.due()
+    due = scene.formatter.next_summary()
     assert due is not None
     scene.now = due
-    assert scene.due() == [f"          price  {1000 - SHOWN} more finished in 890 ms"]
-    assert scene.formatter.due() is None
+    assert scene.due() == [f"          price  {1000 - LINES_PER_WINDOW} more finished in 890 ms"]
+    assert scene.formatter.next_summary() is None
 
 
 def test_under_lasting_load_a_second_is_one_line() -> None:
@@ -65,14 +72,14 @@ def test_under_lasting_load_a_second_is_one_line() -> None:
         lines += scene.started() + scene.finished()
         scene.now += 0.001
     lines += scene.due(everything=True)
-    assert len(lines) < 2 * SHOWN + 5
+    assert len(lines) < 2 * LINES_PER_WINDOW + 5
     assert [line for line in lines if re.search(r"^ +price  1,0\d\d finished in 1\.0 s$", line)]
     printed = sum(
         int(found[1].replace(",", ""))
         for line in lines
         if (found := re.search(r"([\d,]+)( more)? finished", line))
     )
-    assert printed + SHOWN == 3000
+    assert printed + LINES_PER_WINDOW == 3000
 
 
 def test_after_a_quiet_second_every_call_has_its_line_again() -> None:
@@ -99,14 +106,14 @@ def test_running_calls_are_printed_with_the_summary() -> None:
     for _ in range(50):
         scene.started()
     assert scene.due(everything=True) == ["          price  40 more started, 50 running"]
-    assert scene.formatter.running() == {"price": 50}
+    assert scene.formatter.running_calls() == {"price": 50}
 
 
 def test_waiting_orchestrations_do_not_run() -> None:
     scene = Scene()
     scene.started("all", "orchestration")
     scene.started("price", "activity")
-    assert scene.formatter.running() == {"price": 1}
+    assert scene.formatter.running_calls() == {"price": 1}
 
 
 def test_the_end_of_an_orchestration_is_printed_below_what_led_to_it() -> None:
@@ -130,8 +137,8 @@ def test_a_failure_is_printed_with_the_users_traceback() -> None:
 def test_the_same_traceback_is_printed_once_and_the_texts_of_the_first_few() -> None:
     scene = Scene()
     lines = [scene.failed(f"ValueError: no price for {n}") for n in range(100)]
-    assert [len(each) for each in lines[:FAILURES_SHOWN]] == [4, 2, 2]
-    assert not any(lines[FAILURES_SHOWN:])
+    assert [len(each) for each in lines[:FAILURES_PER_BURST]] == [4, 2, 2]
+    assert not any(lines[FAILURES_PER_BURST:])
     (summary,) = scene.due(everything=True)
     assert summary == "failed    price  97 more failed; the last: ValueError: no price for 99"
 
@@ -193,6 +200,6 @@ def test_a_text_of_several_lines_is_indented_below_its_first() -> None:
 
 def test_colour_is_only_around_the_words() -> None:
     formatter = LogFormatter(Style(colour=True))
-    (line,) = formatter.tell((1000.0, "finished", "price", "activity", "i1", 0.25))
+    (line,) = formatter.format((1000.0, "finished", "price", "activity", "i1", 0.25))
     assert "\x1b[32mfinished\x1b[0m" in line
     assert re.sub(r"\x1b\[\d+m", "", line).endswith("finished  price  250 ms    i1")

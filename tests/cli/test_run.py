@@ -178,7 +178,7 @@ def test_an_unfinished_instance_goes_on_with_the_same_database(app: Path, tmp_pa
     database = tmp_path / "kept.db"
     done = run(app, "POST", "/api/begin/approval", "--timeout", "0.5", "--db", database)
     assert done.returncode == 1
-    assert "It goes on when the app is next started on this database." in done.stderr
+    assert "It continues when the app is next started with this database." in done.stderr
     found = re.search(r"approval ([0-9a-f]{32}) is", done.stderr)
     assert found
     with HostProcess(app, "--db", database) as host:

@@ -174,7 +174,7 @@ def test_the_first_ctrl_c_lets_running_activities_finish(app: Path, tmp_path: Pa
         host.start_instance("/api/begin", {"orchestrator": "one_slow", "input": str(pipe)})
         with open(pipe, "w") as writer:  # opens once the activity reads
             host.signal()
-            host.line(r"Finishing what runs: slow \(1\)\. Press ctrl-C again")
+            host.line(r"Waiting for running calls: slow \(1\)\. Press ctrl-C again")
             writer.write("done")
         host.line(r"finished +slow")
         assert host.exit_code() == 0
@@ -192,7 +192,7 @@ def test_the_second_signal_stops_at_once_and_loses_nothing(
         id = host.start_instance("/api/begin", {"orchestrator": "one_slow", "input": str(pipe)})
         with open(pipe, "w"):
             host.signal(number)
-            host.line("Finishing what runs")
+            host.line("Waiting for running calls")
             host.signal(number)
             assert host.exit_code() == code
     with HostProcess(app, "--db", database) as host:

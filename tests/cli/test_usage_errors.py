@@ -182,7 +182,7 @@ def test_no_host_to_ask(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "http://localhost:7071/api/start"]) == 2
-    assert "http://localhost:7071/api/start is no status URL" in capfd.readouterr().err
+    assert "http://localhost:7071/api/start is not a status URL" in capfd.readouterr().err
 
 
 # -- the command itself --------------------------------------------------------------------------------------
@@ -191,16 +191,16 @@ def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str
     [
         ([], "required: COMMAND"),
         (["stop"], "invalid choice: 'stop'"),
-        (["start", "--port", "x"], "'x' is no port"),
-        (["start", "--port", "70000"], "'70000' is no port"),
+        (["start", "--port", "x"], "'x' is not a port"),
+        (["start", "--port", "70000"], "'70000' is not a port"),
         (["start", "--db", "x", "--memory"], "not allowed with"),
         (["run"], "required: METHOD, PATH"),
-        (["run", "/api/x", "POST"], "'/api/x' is no HTTP method; METHOD comes first"),
-        (["run", "FOO", "/api/x"], "'FOO' is no HTTP method; METHOD comes first"),
+        (["run", "/api/x", "POST"], "'/api/x' is not an HTTP method; METHOD comes first"),
+        (["run", "FOO", "/api/x"], "'FOO' is not an HTTP method; METHOD comes first"),
         (["run", "POST", "http://localhost:7071/api/x"], "is a whole URL"),
-        (["run", "POST", "/x", "--timeout", "soon"], "'soon' is no number of seconds"),
-        (["run", "POST", "/x", "--timeout", "-1"], "no number of seconds above 0"),
-        (["run", "POST", "/x", "--header", "nothing"], "written NAME:VALUE"),
+        (["run", "POST", "/x", "--timeout", "soon"], "'soon' is not a number of seconds"),
+        (["run", "POST", "/x", "--timeout", "-1"], "not a number of seconds above 0"),
+        (["run", "POST", "/x", "--header", "nothing"], "write NAME:VALUE"),
         (["explain"], "required: ID"),
         (["explain", "x", "--url", "localhost:7071"], "begins with http://"),
     ],

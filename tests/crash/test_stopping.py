@@ -36,7 +36,7 @@ def test_a_second_host_is_refused_and_a_stop_lets_what_runs_end_and_be_stored(hu
         assert refused.stderr.count("\n") == 1
 
         host.signal(signal.SIGTERM)
-        host.line("Finishing what runs: block")
+        host.line("Waiting for running calls: block")
         hub.release.touch()
         assert host.exit_code() == 0
     assert hub.stored().unfinished == {}

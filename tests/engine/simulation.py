@@ -15,8 +15,10 @@ from typing import Any
 from dfhost.app.sdk import Replayer
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
-from dfhost.engine.execution import EngineOptions, Execution, ReplayNeed
+from dfhost.engine.execution import Execution
 from dfhost.engine.history import Event
+from dfhost.engine.options import EngineOptions
+from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
 
 from .random_orchestrators import RETRY, Plan, PlannedTask, event_names, orchestrator
@@ -31,7 +33,7 @@ MAX_EPISODES = 300
 class EveryFunction:
     """The registry of an app that has every function."""
 
-    def refuse(self, kind: str, name: str) -> str | None:
+    def explain_missing(self, kind: str, name: str) -> str | None:
         return None
 
 
@@ -60,7 +62,7 @@ class SimulatedInstance:
         started = h.execution_started(
             h.timestamp(START), instance_id="i", execution_id="e", name="o", version=None, input=None
         )
-        self.advance([started], ReplayNeed.SDK)
+        self.run_episode([started], ReplayNeed.REPLAY)
 
     @property
     def now(self) -> str:
@@ -70,10 +72,10 @@ class SimulatedInstance:
     def finished(self) -> bool:
         return self.episode is not None and self.episode.finished
 
-    def advance(self, arrived: list[Event], need: ReplayNeed) -> None:
+    def run_episode(self, arrived: list[Event], need: ReplayNeed) -> None:
         self.episodes += 1
         assert self.episodes < MAX_EPISODES, "the instance does not end"
-        episode = self.execution.advance(
+        episode = self.execution.run_episode(
             arrived, self.now, self.replay, EveryFunction(), EngineOptions(), need
         )
         self.episode = episode
@@ -162,7 +164,7 @@ def in_any_order(plan: Plan, rng: random.Random, batches: bool) -> SimulatedInst
         rng.shuffle(waiting)
         count = rng.randint(1, len(waiting)) if batches else 1
         batch = waiting[: batch_size(waiting[:count])]
-        instance.advance([instance.arrive(arrival) for arrival in batch], ReplayNeed.SDK)
+        instance.run_episode([instance.arrive(arrival) for arrival in batch], ReplayNeed.REPLAY)
     return instance
 
 
@@ -176,7 +178,7 @@ def in_this_order(
         assert not instance.finished, f"ended before {batch} arrived"
         if restarts and rng.random() < 0.5:
             instance.reload()
-        instance.advance([instance.arrive(arrival) for arrival in batch], ReplayNeed.SDK)
+        instance.run_episode([instance.arrive(arrival) for arrival in batch], ReplayNeed.REPLAY)
     return instance
 
 
@@ -202,19 +204,19 @@ def batch_size(arrivals: list[Arrival]) -> int:
 
 
 def only_needed_replays(plan: Plan, order: list[Arrival]) -> SimulatedInstance:
-    """The same arrivals, each noted; an episode runs only when the execution says that it needs a replay."""
+    """The same arrivals, each seen by the replay gate; an episode runs only when that asks for one."""
     instance = SimulatedInstance(plan)
     instance.start()
     inbox: list[Event] = []
-    need = ReplayNeed.NOTHING
+    need = ReplayNeed.NONE
     for arrival in order:
         assert arrival in instance.open, (
             f"{arrival} should have been started, and {len(inbox)} arrivals were held back"
         )
         event = instance.arrive(arrival)
         inbox.append(event)
-        need = max(need, instance.execution.note(event))
-        if need > ReplayNeed.NOTHING:
-            instance.advance(inbox, need)
-            inbox, need = [], ReplayNeed.NOTHING
+        need = max(need, instance.execution.gate.arrive(event))
+        if need > ReplayNeed.NONE:
+            instance.run_episode(inbox, need)
+            inbox, need = [], ReplayNeed.NONE
     return instance

@@ -1,4 +1,4 @@
-"""The interpreter of the SDK's actions: task ids, order, held-back actions, and the need of a replay from the start.
+"""The interpreter of action lists: ids, order, what is held back, and when it must start over.
 
 Actions are written as an orchestrator writes them: `call`, `any_of`, `all_of`. Each test holds one recorded fact.
 """
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from dfhost.engine import history as h
-from dfhost.engine.interpreter import ActionInterpreter, NonDeterminismError
+from dfhost.engine.interpreter import ActionInterpreter
+from dfhost.engine.nondeterminism import NonDeterminismError
 
 AT = "2026-01-02T03:04:05.000000Z"
 
@@ -42,36 +43,36 @@ def all_of(*actions: dict[str, Any]) -> dict[str, Any]:
 
 
 class Run:
-    """An interpreter that has been started, and its commands: (id, name or "timer")."""
+    """An interpreter that has been started, and its new commands: (id, name or "timer")."""
 
     def __init__(self, *actions: dict[str, Any]) -> None:
         self.history: list[h.Event] = []
-        self.program = ActionInterpreter(list(actions))
+        self.interpreter = ActionInterpreter(list(actions))
         self.feed(h.orchestrator_started(AT), started())
 
     def feed(self, *events: h.Event) -> list[tuple[int, str]]:
         for event in events:
-            self.program.feed(event)
+            self.interpreter.apply(event)
             self.history.append(event)
         return self.take()
 
     def take(self) -> list[tuple[int, str]]:
-        decisions = self.program.take_decisions()
-        for decision in decisions:
-            self.history.append(recorded(decision))
-        self.new = [(d.id, d.name or "timer") for d in decisions]
+        commands = self.interpreter.take_commands()
+        for command in commands:
+            self.history.append(recorded(command))
+        self.new = [(c.id, c.name or "timer") for c in commands]
         return self.new
 
     def extend(self, *actions: dict[str, Any]) -> list[tuple[int, str]]:
         """The newest list has these as well."""
-        assert self.program.extend([*self.program.listed, *actions]), "it should simply go on"
+        assert self.interpreter.extend([*self.interpreter.actions, *actions]), "it should simply go on"
         return self.take()
 
 
-def recorded(decision: Any) -> h.Event:
-    if decision.kind == h.TIMER_CREATED:
-        return h.timer_created(AT, decision.id, decision.fire_at)
-    return h.task_scheduled(AT, decision.id, decision.name)
+def recorded(command: Any) -> h.Event:
+    if command.kind == h.TIMER_CREATED:
+        return h.timer_created(AT, command.id, command.fire_at)
+    return h.task_scheduled(AT, command.id, command.name)
 
 
 def started() -> h.Event:
@@ -116,7 +117,7 @@ def test_a_window_by_task_any_serialises() -> None:
     assert run.extend(any_of(call("m2"))) == [(2, "m2")]
     run.feed(done(1))
     assert run.extend(any_of(call("m3"))) == []
-    assert [a["actionType"] for a in run.program.held_back()] == [11]
+    assert [a["actionType"] for a in run.interpreter.held_back()] == [11]
     assert run.feed(done(2)) == [(3, "m3")]
 
 
@@ -126,9 +127,9 @@ def test_a_retry_takes_an_id_for_each_timer_and_attempt_and_one_timer_more_at_th
     assert run.feed(failed(0)) == [(1, "timer")]
     assert run.feed(fired(1)) == [(2, "x")]
     assert run.feed(failed(2)) == [(3, "timer")]
-    assert not run.program.at_rest
+    assert not run.interpreter.all_done
     run.feed(fired(3))
-    assert run.program.at_rest and not run.program.open
+    assert run.interpreter.all_done and not run.interpreter.open
 
 
 def test_retries_take_their_ids_in_the_order_of_the_failures() -> None:
@@ -142,70 +143,70 @@ def test_retries_take_their_ids_in_the_order_of_the_failures() -> None:
 def test_a_cancelled_timer_is_created_and_waited_for_no_longer() -> None:
     run = Run(timer(cancelled=True), call("next"))
     assert run.new == [(0, "timer"), (1, "next")]
-    assert list(run.program.open) == [1]
+    assert list(run.interpreter.open) == [1]
 
 
 def test_of_two_waits_of_one_name_the_last_is_served_first_whatever_the_case() -> None:
     run = Run(all_of(wait("E"), wait("E")))
     run.feed(raised("e"))
-    assert [leaf.done for leaf in run.program.nodes[0].children] == [False, True]  # type: ignore[union-attr]
+    assert [task.done for task in run.interpreter.tasks[0].children] == [False, True]  # type: ignore[union-attr]
 
 
 def test_an_early_event_is_kept_for_the_wait_that_comes() -> None:
     run = Run(call("a"))
     run.feed(raised("E"), done(0))
-    run.program = ActionInterpreter([call("a"), wait("E"), call("b")])
+    run.interpreter = ActionInterpreter([call("a"), wait("E"), call("b")])
     for event in run.history:
-        run.program.feed(event)
+        run.interpreter.apply(event)
     assert run.take() == [(1, "b")]
 
 
 def test_a_suspended_instance_starts_and_ends_nothing() -> None:
     run = Run(call("a"), call("b"))
     assert run.feed(h.suspended(AT, "hold"), done(0)) == []
-    assert list(run.program.open) == [0]
+    assert list(run.interpreter.open) == [0]
     assert run.feed(h.resumed(AT, "go")) == [(1, "b")]
 
 
 def test_events_raised_after_continue_as_new_are_carried_over() -> None:
     run = Run(wait("E"), {"actionType": 4, "input": '"next"'})
     run.feed(raised("lost-one"), raised("E"), raised("kept"))
-    assert run.program.continues and run.program.continued_as == '"next"'
-    assert [event.key for event in run.program.carried] == ["kept"]
+    assert run.interpreter.continues_as_new and run.interpreter.next_input == '"next"'
+    assert [event.key for event in run.interpreter.carried_over] == ["kept"]
 
 
 def test_an_open_entity_call_does_not_hold_the_instance() -> None:
     entity = {"actionType": 7, "instanceId": "@e@k", "operation": "get", "input": "null"}
     run = Run(any_of(call("a"), entity))
-    assert not run.program.can_complete
+    assert not run.interpreter.can_complete
     run.feed(done(0))
-    assert run.program.can_complete
+    assert run.interpreter.can_complete
 
 
 def test_a_new_action_among_ids_taken_since_needs_a_replay_from_the_start() -> None:
     """The extension would have started them earlier: with retried tasks a drain is not deterministic on Azure."""
     run = Run(any_of(call("a"), retried("x")))
     run.feed(done(0))
-    assert run.program.at_rest
+    assert run.interpreter.all_done
     run.feed(failed(1))  # its timer takes id 2, which the extension's next replay gives to the new call
-    listed = [*run.program.listed, call("next")]
-    assert not run.program.extend(listed)
+    listed = [*run.interpreter.actions, call("next")]
+    assert not run.interpreter.extend(listed)
     again = ActionInterpreter(listed)
     with pytest.raises(NonDeterminismError, match="scheduled a timer task with sequence number 2"):
         for event in run.history:
-            again.feed(event)
+            again.apply(event)
 
 
 def test_a_new_wait_after_events_of_its_name_needs_a_replay_from_the_start() -> None:
     run = Run(any_of(call("a"), call("b")))
     run.feed(done(0))
     run.feed(raised("E"))
-    assert not run.program.extend([*run.program.listed, wait("E")])
+    assert not run.interpreter.extend([*run.interpreter.actions, wait("E")])
 
 
 def test_a_changed_action_needs_a_replay_from_the_start() -> None:
     run = Run(any_of(call("a"), timer()))
-    assert not run.program.extend([any_of(call("a"), timer(cancelled=True)), call("b")])
+    assert not run.interpreter.extend([any_of(call("a"), timer(cancelled=True)), call("b")])
 
 
 @pytest.mark.parametrize(
@@ -228,20 +229,20 @@ def test_a_changed_action_needs_a_replay_from_the_start() -> None:
         ),
     ],
 )
-def test_a_history_that_does_not_match_the_actions_fails_with_dtfx_sentence(
+def test_a_history_that_the_list_does_not_ask_for_fails_in_dtfx_words(
     now: list[dict[str, Any]], complaint: str
 ) -> None:
     run = Run(call("work"))
     changed = ActionInterpreter(now)
-    with pytest.raises(NonDeterminismError) as raised:
+    with pytest.raises(NonDeterminismError) as failure:
         for event in run.history:
-            changed.feed(event)
-    assert complaint in str(raised.value)
+            changed.apply(event)
+    assert complaint in str(failure.value)
 
 
 def test_additional_actions_are_no_error() -> None:
     run = Run(call("work"))
     longer = ActionInterpreter([all_of(call("work"), call("more"))])
     for event in run.history:
-        longer.feed(event)
-    assert [d.id for d in longer.take_decisions()] == [1]
+        longer.apply(event)
+    assert [c.id for c in longer.take_commands()] == [1]

@@ -46,13 +46,13 @@ def test_every_call_of_a_batch_is_answered(tape: Path) -> None:
         entity_id = f"@{trigger['self']['name']}@{trigger['self']['key']}"
         requests = [request(one) for one in trigger["batch"]]
         batch = entities.build_batch(entity_id, trigger["exists"], trigger["state"], requests)
-        answers = entities.read_batch_reply(batch, json.dumps(reply)).answers
+        responses = entities.read_batch_reply(batch, json.dumps(reply)).responses
         expected = [
             (one["id"], result["result"], "Error" if result["isError"] else None)
             for one, result in zip(trigger["batch"], reply["results"], strict=True)
             if not one["isSignal"]
         ]
-        texts = [(answer.request_id, json.loads(answer.text)) for answer in answers]
+        texts = [(answer.request_id, json.loads(answer.text)) for answer in responses]
         assert [(id, text["result"], text.get("exceptionType")) for id, text in texts] == expected
 
 

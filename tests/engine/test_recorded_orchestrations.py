@@ -14,9 +14,10 @@ import pytest
 
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
-from dfhost.engine.execution import EngineOptions, Execution
+from dfhost.engine.execution import Execution
 from dfhost.engine.failures import Failure
 from dfhost.engine.history import Event
+from dfhost.engine.options import EngineOptions
 from dfhost.engine.replay_result import ReplayResult
 
 from .recorded_invocations import (
@@ -41,7 +42,7 @@ each_tape = pytest.mark.parametrize(
 class EveryFunction:
     """The registry of an app that has every function."""
 
-    def refuse(self, kind: str, name: str) -> str | None:
+    def explain_missing(self, kind: str, name: str) -> str | None:
         return None
 
 
@@ -79,7 +80,7 @@ def episode(
     """Run one episode: its result, and the trigger that the engine gave to the SDK."""
     sdk = Sdk(invocation.reply)
     arrived = [event(recorded, asked) for recorded in invocation.arrived]
-    made = execution.advance(arrived, invocation.at, sdk, EveryFunction(), EngineOptions())
+    made = execution.run_episode(arrived, invocation.at, sdk, EveryFunction(), EngineOptions())
     trigger: JsonObject = json.loads(sdk.trigger)
     return made, trigger
 

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from dfhost.management.responses import ManagementResponse
-from dfhost.management.urls import WEBHOOKS
+from dfhost.management.urls import WEBHOOKS_PATH
 from tests.support.app_server import app_server
 from tests.support.apps import APPS, loaded_module, write_app
 from tests.support.recording_log import RecordingLog
@@ -67,7 +67,7 @@ async def test_every_function_but_http_can_be_run(host: Host, name: str, given: 
 async def test_an_output_binding_is_noted(host: Host) -> None:
     await run_by_hand(host, "forwards", {"input": "order"})
     assert (await host[1].entry("note"))[1] == (
-        "forwards: its queue output is not connected here; it would have got order again."
+        "forwards: dfhost does not send its queue output: order again"
     )
 
 
@@ -94,10 +94,10 @@ async def test_a_failure_is_logged(host: Host, name: str, error: str) -> None:
         ("on_queue", b"\xff", 400, "It is not JSON"),
         ("on_queue", [1], 400, 'The body must be a JSON object such as {"input": "text"}.'),
         ("on_queue", {"inptu": ""}, 400, 'The body must be a JSON object such as {"input": "text"}.'),
-        ("on_grid", {"input": "no json"}, 400, "its trigger takes JSON, and the input is none"),
+        ("on_grid", {"input": "no json"}, 400, "its trigger takes JSON, which the input is not"),
         ("page", {"input": ""}, 400, "'page' is an HTTP function; call http://127.0.0.1:"),
         ("cell", {"input": ""}, 400, "/runtime/webhooks/durabletask/entities/cell/KEY?op=OPERATION"),
-        ("main", {"input": ""}, 400, "there is no task hub here"),
+        ("main", {"input": ""}, 400, "There is no task hub here"),
     ],
 )
 async def test_functions_that_cannot_be_run_by_hand(
@@ -200,7 +200,7 @@ async def test_the_page_at_the_root_links_what_a_browser_can_open(tmp_path: Path
         return ManagementResponse(200)
 
     async with (
-        app_server(app, mounts={WEBHOOKS: instances}) as (base, _, _),
+        app_server(app, mounts={WEBHOOKS_PATH: instances}) as (base, _, _),
         aiohttp.ClientSession() as session,
     ):
         async with session.get(base) as response:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfhost.http.function_routes import RouteTable, decode_path
 from dfhost.http.route_constraints import constraint
 from dfhost.http.route_templates import InvalidRouteTemplate, parse
-from dfhost.http.routes import RouteTable, decode_path
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ async def test_an_out_parameter(client: Client) -> None:
 async def test_other_outputs_are_noted(client: Client) -> None:
     assert (await client("GET", "/api/queued"))[2] == b"queued"
     entry = await client.log.entry("note")
-    assert entry[1] == "queued: its queue output is not connected here; it would have got order 7."
+    assert entry[1] == "queued: dfhost does not send its queue output: order 7"
 
 
 async def test_head_is_answered_without_a_body(client: Client) -> None:
@@ -295,8 +295,8 @@ async def test_a_scanner_does_not_fill_the_log(client: Client) -> None:
 async def test_functions_are_tried_in_order_of_name_and_that_is_noted(client: Client) -> None:
     assert (await client("GET", "/api/things/recent"))[2] == b"any"
     assert client.server.notes == [
-        "recent: /api/things/recent is never reached, get_any takes its requests with /api/things/{id}: "
-        "the Functions host tries functions in the order of their names."
+        "recent: /api/things/recent is never reached, because get_any takes its requests with /api/things/{id}. "
+        "The Functions host tries functions in the order of their names."
     ]
 
 
@@ -394,7 +394,7 @@ async def test_asgi_and_wsgi_apps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("route", "sentence"),
     [
-        ("admin/x", "what begins with 'admin' belongs to the host"),
+        ("admin/x", "routes that begin with 'admin' belong to the host"),
         ("/x", "Leave out its first slash"),
         ("{x:nonsense}", "there is no constraint 'nonsense'"),
     ],
@@ -479,7 +479,7 @@ async def test_stop_lets_running_calls_end_and_refuses_new_ones(tmp_path: Path) 
         client = Client(base, log, session)
         call = asyncio.create_task(client("GET", "/api/slow"))
         await log.entry("started", "slow")
-        stopping = asyncio.create_task(server.stop(grace=60))
+        stopping = asyncio.create_task(server.stop(grace_period=60))
         while (await client("GET", "/api/slow"))[0] != 503:  # until `stop` has run for the first time
             raise AssertionError("a new call was taken")
         loaded_module().gate.set()

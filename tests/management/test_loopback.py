@@ -15,11 +15,11 @@ from azure.durable_functions.models.utils import http_utils
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dfhost.app.sdk import close_client_session, stand_before_client_session
+from dfhost.app.sdk_patches import close_client_session, wrap_client_session
+from dfhost.http.loopback import LoopbackSession
 from dfhost.http.server import Server
-from dfhost.management.loopback import LoopbackSession
 from dfhost.management.responses import ManagementResponse
-from dfhost.management.urls import RPC
+from dfhost.management.urls import RPC_PATH
 from tests.support.app_server import user_threads
 from tests.support.apps import load_written_app
 from tests.support.recording_log import RecordingLog
@@ -50,9 +50,9 @@ class Twin:
     def serving(self) -> Iterator[Twin]:
         with user_threads() as threads:
             app = load_written_app(self._folder, "")
-            self.server = Server(app, threads, RecordingLog(), port=0, mounts={RPC: self.mount})
+            self.server = Server(app, threads, RecordingLog(), port=0, mounts={RPC_PATH: self.mount})
             self.run(self.server.start())
-            self.base = f"http://127.0.0.1:{self.server.port}{RPC}"
+            self.base = f"http://127.0.0.1:{self.server.port}{RPC_PATH}"
             try:
                 yield self
             finally:
@@ -62,11 +62,11 @@ class Twin:
 
     @contextmanager
     def over_loopback(self) -> Iterator[None]:
-        stand_aside = stand_before_client_session(self.front)
+        unwrap = wrap_client_session(self.front)
         try:
             yield
         finally:
-            stand_aside()
+            unwrap()
 
     def front(self, session: aiohttp.ClientSession) -> LoopbackSession:
         return LoopbackSession(session, self.base, self.mount, self.loop)
@@ -148,13 +148,13 @@ def test_a_plain_request_needs_no_server(twin: Twin) -> None:
     def front(session: aiohttp.ClientSession) -> LoopbackSession:
         return LoopbackSession(session, "http://127.0.0.1:9/durabletask/", twin.mount, twin.loop)
 
-    stand_aside = stand_before_client_session(front)
+    unwrap = wrap_client_session(front)
     try:
         asked, got = twin.requests_and_result(
             lambda: http_utils.post_async_request("http://127.0.0.1:9/durabletask/a?b=c", 1)
         )
     finally:
-        stand_aside()
+        unwrap()
     assert got == [202, {"id": "1"}]
     headers = dict.fromkeys(SEEN) | {"Content-Type": "application/json"}
     assert asked == [("POST", "a", "b=c", headers, b"1", "http://127.0.0.1:9")]
@@ -195,7 +195,7 @@ def test_a_cancelled_caller_disturbs_nothing(twin: Twin) -> None:
             ended.set()
             return ManagementResponse(200)
 
-        stand_aside = stand_before_client_session(
+        unwrap = wrap_client_session(
             lambda session: LoopbackSession(session, twin.base, slow, asyncio.get_running_loop())
         )
         try:
@@ -207,7 +207,7 @@ def test_a_cancelled_caller_disturbs_nothing(twin: Twin) -> None:
             go_on.set()
             await asyncio.wait_for(ended.wait(), 10)
         finally:
-            stand_aside()
+            unwrap()
 
     twin.run(scenario())
 
@@ -216,14 +216,12 @@ def test_an_exception_of_the_mount_reaches_the_caller(twin: Twin) -> None:
     async def broken(*_: Any) -> ManagementResponse:
         raise ArithmeticError("broken")
 
-    stand_aside = stand_before_client_session(
-        lambda session: LoopbackSession(session, twin.base, broken, twin.loop)
-    )
+    unwrap = wrap_client_session(lambda session: LoopbackSession(session, twin.base, broken, twin.loop))
     try:
         with pytest.raises(ArithmeticError, match="broken"):
             twin.run(http_utils.get_async_request(f"{twin.base}x"))
     finally:
-        stand_aside()
+        unwrap()
 
 
 def test_callers_that_wait_when_the_host_stops_get_an_error(twin: Twin) -> None:
@@ -240,7 +238,7 @@ def test_callers_that_wait_when_the_host_stops_get_an_error(twin: Twin) -> None:
             fronts.append(LoopbackSession(session, twin.base, never, asyncio.get_running_loop()))
             return fronts[-1]
 
-        stand_aside = stand_before_client_session(front)
+        unwrap = wrap_client_session(front)
         try:
             caller = asyncio.ensure_future(http_utils.post_async_request(f"{twin.base}x", 1))
             await entered.wait()
@@ -250,7 +248,7 @@ def test_callers_that_wait_when_the_host_stops_get_an_error(twin: Twin) -> None:
             with pytest.raises(aiohttp.ServerDisconnectedError):
                 await asyncio.wait_for(fronts[0].get(f"{twin.base}x").__aenter__(), 10)
         finally:
-            stand_aside()
+            unwrap()
 
     twin.run(scenario())
 
@@ -258,14 +256,12 @@ def test_callers_that_wait_when_the_host_stops_get_an_error(twin: Twin) -> None:
 def test_a_host_whose_loop_has_ended_counts_as_stopped(twin: Twin) -> None:
     home = asyncio.new_event_loop()
     home.close()
-    stand_aside = stand_before_client_session(
-        lambda session: LoopbackSession(session, twin.base, twin.mount, home)
-    )
+    unwrap = wrap_client_session(lambda session: LoopbackSession(session, twin.base, twin.mount, home))
     try:
         with pytest.raises(aiohttp.ServerDisconnectedError):
             twin.run(asyncio.wait_for(http_utils.get_async_request(twin.base), 10))
     finally:
-        stand_aside()
+        unwrap()
 
 
 async def test_an_ended_user_loop_is_an_error_for_its_callers() -> None:
@@ -287,15 +283,13 @@ def test_the_callers_context_variables_stay_with_the_caller(twin: Twin) -> None:
     async def mount(*_: Any) -> ManagementResponse:
         return ManagementResponse(200, {}, f'"{variable.get()}"'.encode())
 
-    stand_aside = stand_before_client_session(
-        lambda session: LoopbackSession(session, twin.base, mount, twin.loop)
-    )
+    unwrap = wrap_client_session(lambda session: LoopbackSession(session, twin.base, mount, twin.loop))
     token = variable.set("the user's")
     try:
         assert twin.run(http_utils.get_async_request(twin.base)) == [200, "the host's"]
     finally:
         variable.reset(token)
-        stand_aside()
+        unwrap()
 
 
 def test_hosts_of_one_process_stop_in_any_order(twin: Twin) -> None:
@@ -304,9 +298,7 @@ def test_hosts_of_one_process_stop_in_any_order(twin: Twin) -> None:
     twin.answer = ManagementResponse(200, {}, b"true")
 
     def stand(base: str) -> Callable[[], None]:
-        return stand_before_client_session(
-            lambda session: LoopbackSession(session, base, twin.mount, twin.loop)
-        )
+        return wrap_client_session(lambda session: LoopbackSession(session, base, twin.mount, twin.loop))
 
     def answered(base: str) -> bool:
         try:
@@ -336,8 +328,8 @@ def test_an_sdk_that_uses_more_of_the_session_keeps_it(
     else:
         monkeypatch.setattr(http_utils, "get_async_request", get_async_request)
     before = http_utils._get_session
-    stand_before_client_session(lambda session: session)()
-    stand_aside = stand_before_client_session(lambda session: pytest.fail("it was replaced"))
+    wrap_client_session(lambda session: session)()
+    unwrap = wrap_client_session(lambda session: pytest.fail("it was replaced"))
     assert http_utils._get_session is before
-    stand_aside()
+    unwrap()
     assert http_utils._get_session is before

@@ -4,7 +4,9 @@ from datetime import datetime, timezone
 
 import pytest
 
-from dfhost.management.query import Query, as_uri, moment, segments, url_encoded
+from dfhost.management.query import Query, parse_date_time
+from dfhost.management.routes import ROUTES, Handler, find_route
+from dfhost.management.urls import location_path, path_segments, url_encoded
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,7 @@ from dfhost.management.query import Query, as_uri, moment, segments, url_encoded
     ],
 )
 def test_a_path_is_decoded_twice(path: str, route: list[str]) -> None:
-    assert segments(path) == route
+    assert path_segments(path) == route
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,36 @@ def test_a_path_is_decoded_twice(path: str, route: list[str]) -> None:
     ],
 )
 def test_a_location_repeats_the_path_and_encodes_only_what_must_be(path: str, uri: str) -> None:
-    assert as_uri(path) == uri
+    assert location_path(path) == uri
+
+
+@pytest.mark.parametrize(("methods", "path", "handler"), ROUTES)
+def test_every_route_of_the_table_is_reached(methods: str, path: str, handler: Handler) -> None:
+    parameters = [segment for segment in path.split("/") if segment.startswith("{")]
+    for method in methods.split():
+        for sent in (path, path.upper(), path.lower()):
+            found = find_route(method, sent.split("/"))
+            assert found is not None
+            assert (found[0], [value.lower() for value in found[1]]) == (
+                handler,
+                [p.lower() for p in parameters],
+            )
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PATCH", "instances/a"),
+        ("GET", "instances/a/terminate"),
+        ("POST", "instances/a/raiseEvent"),
+        ("POST", "instances/a/nonsense"),
+        ("POST", "orchestrators"),
+        ("GET", "entities/a/b/c"),
+        ("HEAD", "makePrimary"),
+    ],
+)
+def test_what_is_not_in_the_table_has_no_route(method: str, path: str) -> None:
+    assert find_route(method, path.split("/")) is None
 
 
 def test_links_encode_ids_as_net_does() -> None:
@@ -119,4 +150,4 @@ def test_statuses_are_named_exactly_or_by_number(raw: str, statuses: list[str]) 
     ],
 )
 def test_dates_are_read_in_the_forms_that_net_reads(text: str, at: tuple[int, ...] | None) -> None:
-    assert moment(text) == (datetime(*at, tzinfo=timezone.utc) if at else None)  # type: ignore[misc, arg-type]
+    assert parse_date_time(text) == (datetime(*at, tzinfo=timezone.utc) if at else None)  # type: ignore[misc, arg-type]

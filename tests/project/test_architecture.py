@@ -37,11 +37,9 @@ LAYERS = {
 #: Packages from outside (and the parts of the standard library that matter): who may import them.
 ONLY_IN = {
     "sqlite3": "dfhost.store.*",
-    "aiohttp": (
-        "dfhost.http.* dfhost.management.loopback dfhost.worker.call_http dfhost.cli.conversation dfhost.cli.follow"
-    ),
-    "multidict": "dfhost.http.* dfhost.management.loopback",
-    "yarl": "dfhost.management.loopback",
+    "aiohttp": "dfhost.http.* dfhost.worker.call_http dfhost.cli.runner dfhost.cli.instance_follower",
+    "multidict": "dfhost.http.*",
+    "yarl": "dfhost.http.loopback",
     "azure": "dfhost.app.* fan_out fan_out.* function_app",
     "croniter": "dfhost.app.schedule",
     "tqdm": "dfhost.cli.progress",

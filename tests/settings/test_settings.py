@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dfhost.errors import SettingsError
-from dfhost.settings import Settings, enter_environment, read_settings
+from dfhost.settings import Settings, read_settings, set_environment_defaults
 
 
 def app(folder: Path, host: Any = None, local: Any = None) -> Path:
@@ -49,7 +49,7 @@ def test_an_empty_host_json_means_the_extensions_defaults(tmp_path: Path) -> Non
 def test_a_missing_host_json_is_like_an_empty_one_and_is_noted(tmp_path: Path) -> None:
     settings = read(tmp_path)
     assert settings.hub == "TestHubName"
-    assert [note for note in settings.notes if "No host.json" in note]
+    assert [note for note in settings.notes if "There is no host.json" in note]
 
 
 def test_the_durable_options_are_read(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_missing_setting_gives_the_hub_its_own_name_and_that_is_noted(
     settings = read(tmp_path, durable(hubName=written))
     assert settings.hub == hub
     [note] = settings.notes
-    assert written in note and f'"{hub}" here' in note and "no app setting" in note
+    assert written in note and f'uses the name "{hub}"' in note and "no app setting" in note
 
 
 def test_other_storage_providers_have_other_rules_for_the_hubs_name(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_the_environment_wins_over_local_settings_and_that_is_noted(tmp_path: Pa
     settings = read(tmp_path, {"version": "2.0"}, local, A="real", B="", C="same")
     assert settings.notes == ("Taken from the environment, not from local.settings.json: A.",)
     environ = {"A": "real", "B": ""}
-    enter_environment(settings.app_settings, environ)
+    set_environment_defaults(settings.app_settings, environ)
     assert environ == {"A": "real", "B": "local", "C": "same"}
 
 
@@ -237,7 +237,7 @@ def test_a_name_in_the_wrong_case_is_noted(tmp_path: Path) -> None:
         ("{\n  'version': '2.0'\n}", 2, 3, "double quotes"),
         ('{\n  "version" "2.0"\n}', 2, 13, "a colon"),
         ('{\n  "version": yes\n}', 2, 14, "not a JSON value"),
-        ('{"version": "2.0"}\n{', 2, 1, "goes on after the end"),
+        ('{"version": "2.0"}\n{', 2, 1, "more text after the end"),
         ('{"version": "2.0" /* never closed\n}', 1, 19, "no end"),
         ('{\n  "version": "2.0}', 2, 14, "unterminated string"),
         ("[" * 100_000, 1, 0, "nested too deeply"),
@@ -259,7 +259,7 @@ def test_broken_json_is_refused_with_line_and_column(
         ({"extensions": {}}, '"version" is missing'),
         ({"version": "3.0"}, "'3.0'; it has to be \"2.0\""),
         ({"version": "2.0", "extensions": "durableTask"}, "extensions has to be an object"),
-        (durable(hubName=5), "extensions.durableTask.hubName has to be a text, not 5"),
+        (durable(hubName=5), "extensions.durableTask.hubName has to be a string, not 5"),
         (durable(hubName={"name": "x"}), "extensions.durableTask.hubName has to be a single value"),
         (durable(hubName="my-hub"), '"my-hub"; it has to be 3 to 45 letters and digits'),
         (durable(hubName="7up"), "a letter first"),
@@ -306,10 +306,10 @@ def test_a_wrong_override_is_refused_by_its_name(tmp_path: Path) -> None:
     ("local", "said"),
     [
         ({"Values": ["A"]}, "Values has to be an object"),
-        ({"Values": {"A": {"B": 1}}}, "Values.A has to be a text"),
+        ({"Values": {"A": {"B": 1}}}, "Values.A has to be a string"),
         ({"Host": {"LocalHttpPort": "x"}}, "Host.LocalHttpPort has to be a port"),
         ({"Host": {"LocalHttpPort": 70000}}, "Host.LocalHttpPort has to be a port"),
-        ({"Host": {"CORS": ["*"]}}, "Host.CORS has to be a text"),
+        ({"Host": {"CORS": ["*"]}}, "Host.CORS has to be a string"),
         ({"ConnectionStrings": {"S": {"ConnectionString": []}}}, "ConnectionStrings.S.ConnectionString"),
     ],
 )

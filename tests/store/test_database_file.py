@@ -76,7 +76,7 @@ async def test_an_empty_file_is_filled(tmp_path: Path) -> None:
     (tmp_path / "hub.db").touch()
     store = Store(tmp_path / "hub.db")
     store.open()
-    assert store.row("x") is None
+    assert store.instance("x") is None
     store.close()
 
 

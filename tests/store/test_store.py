@@ -15,17 +15,19 @@ from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import (
     EntityMessage,
     Episode,
-    Parent,
     ScheduledActivity,
     ScheduledChild,
     ScheduledTimer,
     child_refused,
 )
 from dfhost.engine.execution import Execution
+from dfhost.engine.execution_info import Parent
 from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
 from dfhost.store import writer
 from dfhost.store.events import InboxMessage, InstanceRemoved, InstanceRow, NullListener, StoreEvent
-from dfhost.store.store import ActivityResult, ActivityWorkItem, EpisodeDiscarded, Store
+from dfhost.store.instances import EpisodeDiscarded
+from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
+from dfhost.store.store import Store
 
 AT = "2026-01-01T12:00:00.000000Z"
 LATER = "2026-01-01T13:00:00.000000Z"
@@ -54,14 +56,14 @@ class Listener(NullListener):
         self._failed(error)
 
 
-class Stored:
-    """An open store, and the news it has told, in order."""
+class OpenStore:
+    """An open store, and the events it has published, in order."""
 
     def __init__(self, path: Path | None) -> None:
         self.store = Store(path)
         self.store.open()
-        self.news: list[StoreEvent] = []
-        self.store.listen(Listener(self.news.extend))
+        self.events: list[StoreEvent] = []
+        self.store.listen(Listener(self.events.extend))
 
     # -- instances ---------------------------------------------------------------------------------------------
     async def start(self, instance_id: str = "x", execution_id: str = "e1", **more: Any) -> None:
@@ -79,9 +81,9 @@ class Stored:
 
     async def episode(self, instance_id: str = "x", execution_id: str = "e1", **more: Any) -> None:
         """Commit an episode that has consumed everything there was; raises what it was refused with."""
-        stored = self.store.stored(instance_id)
+        stored = self.store.load_instance(instance_id)
         base = len(stored.history) if stored else 0
-        consumed = max((letter.seq for letter in stored.inbox), default=0) if stored else 0
+        consumed = max((message.seq for message in stored.inbox), default=0) if stored else 0
         events = [h.orchestrator_started(AT).text]
         values: dict[str, Any] = {"at": AT, "status": "Running", "base": base, "texts": events} | more
         consumed = values.pop("consumed", consumed)
@@ -110,49 +112,48 @@ class Stored:
         """Everything submitted so far is committed."""
         await self.store.fire_timers("0", lambda timer: "")
 
-    async def end(self, instance_id: str = "x", tell: str | None = None) -> None:
-        await self.store.end_instance(
+    async def terminate(self, instance_id: str = "x", for_parent: str | None = None) -> None:
+        await self.store.terminate_instance(
             instance_id,
             at=LATER,
-            status="Terminated",
-            output="why",
+            reason="why",
             events=[TERMINATED],
-            allowed=lambda row: None,
-            tell_parent=lambda row: tell,
+            check=lambda row: None,
+            event_for_parent=lambda row: for_parent,
         )
 
     # -- what there is ---------------------------------------------------------------------------------------
     def inbox(self, instance_id: str = "x") -> list[str]:
-        stored = self.store.stored(instance_id)
-        return [letter.text for letter in stored.inbox] if stored else []
+        stored = self.store.load_instance(instance_id)
+        return [message.text for message in stored.inbox] if stored else []
 
     def past(self, instance_id: str = "x") -> list[str]:
-        stored = self.store.stored(instance_id)
+        stored = self.store.load_instance(instance_id)
         return stored.history if stored else []
 
     def row(self, instance_id: str = "x") -> InstanceRow:
-        row = self.store.row(instance_id)
+        row = self.store.instance(instance_id)
         assert row is not None
         return row
 
-    def told(self, kind: type[StoreEvent] = InboxMessage) -> list[str]:
-        """The texts of the letters that were announced, or the ids of those that are gone."""
+    def published(self, kind: type[StoreEvent] = InboxMessage) -> list[str]:
+        """The texts of the published messages, or the ids of the removed instances."""
         return [
             each.text if isinstance(each, InboxMessage) else each.instance_id
-            for each in self.news
+            for each in self.events
             if isinstance(each, kind)
         ]
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A commit waits for what its news have stirred as long as it takes, on this machine, too."""
-    monkeypatch.setattr(writer, "_LINGER", 30.0)
+def long_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit waits for the episodes that its events lead to as long as they take on this machine."""
+    monkeypatch.setattr(writer, "_LINGER_SECONDS", 30.0)
 
 
 @pytest.fixture(params=["file", "memory"])
-async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stored]:
-    stored = Stored(tmp_path / "hub.db" if request.param == "file" else None)
+async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenStore]:
+    stored = OpenStore(tmp_path / "hub.db" if request.param == "file" else None)
     yield stored
     stored.store.close()
 
@@ -177,28 +178,28 @@ def child(instance_id: str, task_id: int = 0, execution_id: str = "c1") -> Sched
 
 
 # -- starting ------------------------------------------------------------------------------------------------
-async def test_a_started_instance_is_pending_with_its_start_in_its_inbox(db: Stored) -> None:
+async def test_a_started_instance_is_pending_with_its_start_in_its_inbox(db: OpenStore) -> None:
     await db.start()
     assert (db.row().status, db.row().input) == ("Pending", '"in"')
     assert [h.parse(text).kind for text in db.inbox()] == [h.EXECUTION_STARTED]
-    assert db.store.awake() == ["x"]
-    (letter,) = db.news
-    assert isinstance(letter, InboxMessage) and letter.born == db.row()
+    assert db.store.instances_needing_episodes() == ["x"]
+    (message,) = db.events
+    assert isinstance(message, InboxMessage) and message.new_instance == db.row()
 
 
-async def test_the_id_of_a_running_instance_is_refused_and_nothing_changes(db: Stored) -> None:
+async def test_the_id_of_a_running_instance_is_refused_and_nothing_changes(db: OpenStore) -> None:
     await db.start()
     with pytest.raises(InstanceExists, match="status Pending already exists"):
         await db.start(execution_id="e2")
     assert db.row().execution_id == "e1"
-    assert len(db.news) == 1
+    assert len(db.events) == 1
 
 
-async def test_an_ended_instance_is_replaced_completely_by_the_next_generation(db: Stored) -> None:
+async def test_an_ended_instance_is_replaced_completely_by_the_next_generation(db: OpenStore) -> None:
     await db.start()
     start = db.inbox()[0]
     await db.episode(texts=["12", start], activities=[activity(0)])
-    await db.end()
+    await db.terminate()
     await db.start(execution_id="e2")
     assert db.past() == []
     assert '"Generation":1' in db.inbox()[0]
@@ -207,18 +208,18 @@ async def test_an_ended_instance_is_replaced_completely_by_the_next_generation(d
     assert '"Generation":2' in db.inbox()[0]
 
 
-async def test_any_state_may_be_replaced_if_host_json_says_so(db: Stored) -> None:
+async def test_any_state_may_be_replaced_if_host_json_says_so(db: OpenStore) -> None:
     await db.start()
     await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
     row = db.row()._replace(execution_id="e2", status="Pending")
     await db.store.start_instance(row, lambda generation: f"start {generation}", True)
     assert db.row().execution_id == "e2"
     assert (db.past(), db.inbox()) == ([], ["start 1"])
-    assert (db.store.unfinished_work(), db.store.next_due()) == ([], None)
+    assert (db.store.unfinished_activities(), db.store.next_due()) == ([], None)
 
 
 # -- episodes ------------------------------------------------------------------------------------------------
-async def test_an_episode_is_committed_as_a_whole(db: Stored) -> None:
+async def test_an_episode_is_committed_as_a_whole(db: OpenStore) -> None:
     await db.start()
     await db.episode(
         texts=["a", "b"],
@@ -231,34 +232,34 @@ async def test_an_episode_is_committed_as_a_whole(db: Stored) -> None:
     assert (db.row().status, db.row().custom_status) == ("Running", '"half"')
     assert db.past() == ["a", "b"]
     assert db.inbox() == [FIRED]
-    assert db.store.unfinished_work() == [work(0), work(1)]
+    assert db.store.unfinished_activities() == [work(0), work(1)]
     assert db.store.next_due() == LATER
     assert (db.row("c").status, db.row("c").parent) == ("Pending", ("x", "e1", 3))
     assert db.inbox("@counter@k") == ["request"]
     assert db.row("@counter@k").status == "Running"
-    assert db.told()[1:] == [FIRED, db.inbox("c")[0], "request"]
+    assert db.published()[1:] == [FIRED, db.inbox("c")[0], "request"]
 
 
-async def test_an_episode_consumes_the_messages_it_saw_and_no_more(db: Stored) -> None:
+async def test_an_episode_consumes_the_messages_it_saw_and_no_more(db: OpenStore) -> None:
     await db.start()
-    await db.store.deliver("x", "seen", lambda row: None)
-    seen = db.store.stored("x")
+    await db.store.post_event("x", "seen", lambda row: None)
+    seen = db.store.load_instance("x")
     assert seen is not None
-    await db.store.deliver("x", "later", lambda row: None)
+    await db.store.post_event("x", "later", lambda row: None)
     await db.episode(consumed=seen.inbox[-1].seq)
     assert db.inbox() == ["later"]
 
 
 @pytest.mark.parametrize("how", ["terminated", "purged", "replaced"])
-async def test_an_episode_of_a_removed_instance_is_discarded_as_a_whole(db: Stored, how: str) -> None:
+async def test_an_episode_of_a_removed_instance_is_discarded_whole(db: OpenStore, how: str) -> None:
     await db.start()
     if how == "purged":
         await db.store.purge("x", lambda row: None)
     else:
-        await db.end()
+        await db.terminate()
     if how == "replaced":
         await db.start(execution_id="e2")
-    before = (db.store.row("x"), db.past(), db.inbox())
+    before = (db.store.instance("x"), db.past(), db.inbox())
     with pytest.raises(EpisodeDiscarded):
         await db.episode(
             texts=["a"],
@@ -267,13 +268,13 @@ async def test_an_episode_of_a_removed_instance_is_discarded_as_a_whole(db: Stor
             children=[child("c")],
             entity_messages=[EntityMessage("@counter@k", "request")],
         )
-    assert (db.store.row("x"), db.past(), db.inbox()) == before
-    assert (db.store.unfinished_work(), db.store.next_due()) == ([], None)
-    assert db.store.row("c") is None and db.store.row("@counter@k") is None
-    assert "request" not in db.told()
+    assert (db.store.instance("x"), db.past(), db.inbox()) == before
+    assert (db.store.unfinished_activities(), db.store.next_due()) == ([], None)
+    assert db.store.instance("c") is None and db.store.instance("@counter@k") is None
+    assert "request" not in db.published()
 
 
-async def test_columns_that_an_episode_does_not_set_stay(db: Stored) -> None:
+async def test_columns_that_an_episode_does_not_set_stay(db: OpenStore) -> None:
     await db.start()
     await db.episode(custom_status='"half"', output="reason", sets_output=True)
     await db.episode()
@@ -282,39 +283,39 @@ async def test_columns_that_an_episode_does_not_set_stay(db: Stored) -> None:
     assert db.row().custom_status is None
 
 
-async def test_the_last_episode_leaves_nothing_open_and_sends_the_parent_the_result(db: Stored) -> None:
+async def test_the_last_episode_leaves_nothing_open_and_posts_to_the_parent(db: OpenStore) -> None:
     await db.start()
     await db.episode(children=[child("c", 0)])
     await db.episode("c", "c1", activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
-    await db.store.deliver("c", "too late", lambda row: None)
+    await db.store.post_event("c", "too late", lambda row: None)
     await db.episode(
         "c", "c1", status="Completed", output="1", sets_output=True, consumed=0, parent=Parent("x", "e1", 0)
     )
     assert (db.row("c").status, db.row("c").output) == ("Completed", "1")
-    assert (db.inbox("c"), db.store.unfinished_work(), db.store.next_due()) == ([], [], None)
+    assert (db.inbox("c"), db.store.unfinished_activities(), db.store.next_due()) == ([], [], None)
     assert db.inbox("x") == [h.sub_orchestration_completed(AT, 0, "1").text]
 
 
-async def test_a_replaced_parent_gets_no_result(db: Stored) -> None:
+async def test_a_parent_that_was_replaced_gets_no_event(db: OpenStore) -> None:
     await db.start()
     await db.episode(children=[child("c", 0)])
-    await db.end()
+    await db.terminate()
     await db.start(execution_id="e2")
     await db.episode("c", "c1", status="Completed", parent=Parent("x", "e1", 0))
     done = h.sub_orchestration_completed(AT, 0, None).text
     assert done not in db.inbox("x")
-    assert done not in db.told()
+    assert done not in db.published()
 
 
 async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_events(
-    db: Stored,
+    db: OpenStore,
 ) -> None:
     await db.start()
     await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
     await db.results(result(0))
-    seen = db.store.stored("x")
+    seen = db.store.load_instance("x")
     assert seen is not None
-    await db.store.deliver("x", "event", lambda row: None)
+    await db.store.post_event("x", "event", lambda row: None)
     started = h.execution_started(
         AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', generation=None
     )
@@ -324,11 +325,11 @@ async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_event
     assert db.past() == [event.text for event in following.past]
     assert db.inbox() == ["event"]
     assert db.store.next_due() is None
-    assert db.store.awake() == ["x"]
+    assert db.store.instances_needing_episodes() == ["x"]
 
 
 # -- children ------------------------------------------------------------------------------------------------
-async def test_a_child_whose_id_is_taken_is_refused_by_an_event_for_the_caller(db: Stored) -> None:
+async def test_a_child_whose_id_is_taken_is_refused_by_an_event_for_the_caller(db: OpenStore) -> None:
     await db.start()
     await db.start("c", "other")
     await db.episode(children=[child("c", 7)])
@@ -336,25 +337,25 @@ async def test_a_child_whose_id_is_taken_is_refused_by_an_event_for_the_caller(d
     assert db.row("c").execution_id == "other"
 
 
-async def test_a_child_replaces_an_ended_instance(db: Stored) -> None:
+async def test_a_child_replaces_an_ended_instance(db: OpenStore) -> None:
     await db.start()
     await db.start("c", "other")
-    await db.end("c")
+    await db.terminate("c")
     await db.episode(children=[child("c", 7)])
     assert (db.row("c").execution_id, db.row("c").status, db.past("c")) == ("c1", "Pending", [])
 
 
 # -- results -------------------------------------------------------------------------------------------------
-async def test_a_result_takes_the_activitys_place(db: Stored) -> None:
+async def test_a_result_takes_the_activitys_place(db: OpenStore) -> None:
     await db.start()
     await db.episode(activities=[activity(0), activity(1)])
     await db.results(result(1, "one"))
-    assert db.store.unfinished_work() == [work(0)]
+    assert db.store.unfinished_activities() == [work(0)]
     assert [h.parse(text).key for text in db.inbox()] == [1]
-    assert db.store.awake() == ["x"]
+    assert db.store.instances_needing_episodes() == ["x"]
 
 
-async def test_a_second_result_of_one_activity_is_dropped(db: Stored) -> None:
+async def test_a_second_result_of_one_activity_is_dropped(db: OpenStore) -> None:
     await db.start()
     await db.episode(activities=[activity(0)])
     await db.results(result(0, "first"), result(0, "second"))
@@ -362,34 +363,34 @@ async def test_a_second_result_of_one_activity_is_dropped(db: Stored) -> None:
     assert len(db.inbox()) == 1 and "first" in db.inbox()[0]
 
 
-async def test_results_of_an_older_execution_are_dropped(db: Stored) -> None:
+async def test_results_of_an_older_execution_are_dropped(db: OpenStore) -> None:
     await db.start()
     await db.episode(activities=[activity(0)])
-    await db.end()
+    await db.terminate()
     await db.start(execution_id="e2")
     await db.episode(execution_id="e2", activities=[activity(0)])
     await db.results(result(0, "old", "e1"))
     assert db.inbox() == []
-    assert db.store.unfinished_work() == [work(0, execution_id="e2")]
+    assert db.store.unfinished_activities() == [work(0, execution_id="e2")]
 
 
-async def test_unfinished_activities_come_in_the_order_of_their_scheduling(db: Stored) -> None:
+async def test_unfinished_activities_come_in_the_order_of_its_scheduling(db: OpenStore) -> None:
     for n, instance_id in enumerate(["b", "a"]):
         await db.start(instance_id)
         await db.episode(
             instance_id, at=f"2026-01-01T12:00:0{n}.000000Z", activities=[activity(1), activity(0)]
         )
-    assert [(each.instance_id, each.activity.task_id) for each in db.store.unfinished_work()] == [
+    assert [(each.instance_id, each.activity.task_id) for each in db.store.unfinished_activities()] == [
         ("b", 0),
         ("b", 1),
         ("a", 0),
         ("a", 1),
     ]
-    assert [row[0] for row in db.store.work_of("a")] == [0, 1]
+    assert [row[0] for row in db.store.activities_of("a")] == [0, 1]
 
 
 # -- timers --------------------------------------------------------------------------------------------------
-async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: Stored) -> None:
+async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: OpenStore) -> None:
     await db.start()
     moments = [f"2026-01-01T12:00:0{n}.000000Z" for n in range(5)]
     await db.episode(
@@ -400,66 +401,66 @@ async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: Stored)
     assert db.inbox() == ["fired 0", "fired 1", "fired 2"]
     assert db.store.next_due() == moments[3]
     await db.store.fire_timers(moments[4], lambda timer: f"fired {timer.timer_id}")
-    assert db.told()[1:] == [f"fired {n}" for n in range(5)]
+    assert db.published()[1:] == [f"fired {n}" for n in range(5)]
     assert db.store.next_due() is None
 
 
-async def test_timers_of_an_ended_instance_do_not_fire(db: Stored) -> None:
+async def test_timers_of_an_ended_instance_do_not_fire(db: OpenStore) -> None:
     await db.start()
     await db.episode(timers=[ScheduledTimer(0, "2026-01-01T12:00:01.000000Z")])
-    await db.end()
+    await db.terminate()
     await db.store.fire_timers(LATER, lambda timer: "fired")
-    assert "fired" not in db.told()
+    assert "fired" not in db.published()
 
 
 # -- from outside --------------------------------------------------------------------------------------------
-async def test_delivered_messages_are_in_the_inbox_in_order(db: Stored) -> None:
+async def test_posted_events_are_in_the_inbox_in_order(db: OpenStore) -> None:
     await db.start()
     for text in ("one", "two", "three"):
-        await db.store.deliver("x", text, lambda row: None)
+        await db.store.post_event("x", text, lambda row: None)
     assert db.inbox()[1:] == ["one", "two", "three"]
     assert db.store.history("x")[-3:] == ["one", "two", "three"]
 
 
-async def test_delivery_to_an_unknown_instance_or_in_a_wrong_status_is_refused(db: Stored) -> None:
+async def test_an_event_is_refused_where_there_is_no_instance_or_the_check_refuses(db: OpenStore) -> None:
     with pytest.raises(InstanceNotFound):
-        await db.store.deliver("nobody", "event", lambda row: None)
+        await db.store.post_event("nobody", "event", lambda row: None)
     await db.start()
 
     def refuses(row: InstanceRow) -> None:
         raise WrongState("no", row.status)
 
     with pytest.raises(WrongState):
-        await db.store.deliver("x", "event", refuses)
+        await db.store.post_event("x", "event", refuses)
     assert len(db.inbox()) == 1
 
 
-async def test_terminating_drops_open_work_and_sends_the_parent_a_failure(db: Stored) -> None:
+async def test_terminating_drops_what_is_open_and_posts_to_the_parent(db: OpenStore) -> None:
     await db.start()
     await db.episode(children=[child("c", 0)])
     await db.episode("c", "c1", activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
-    await db.store.deliver("c", "event", lambda row: None)
-    await db.end("c", tell="the child is no more")
+    await db.store.post_event("c", "event", lambda row: None)
+    await db.terminate("c", for_parent="the child is no more")
     assert (db.row("c").status, db.row("c").output, db.row("c").updated_at) == ("Terminated", "why", LATER)
     assert db.past("c")[-1] == TERMINATED
-    assert (db.inbox("c"), db.store.unfinished_work(), db.store.next_due()) == ([], [], None)
+    assert (db.inbox("c"), db.store.unfinished_activities(), db.store.next_due()) == ([], [], None)
     assert db.inbox("x") == ["the child is no more"]
-    assert db.told(InstanceRemoved) == ["c"]
+    assert db.published(InstanceRemoved) == ["c"]
 
 
 # -- rewinding -----------------------------------------------------------------------------------------------
-async def failed(db: Stored, instance_id: str, execution_id: str, events: Sequence[h.Event]) -> None:
+async def failed(db: OpenStore, instance_id: str, execution_id: str, events: Sequence[h.Event]) -> None:
     done = h.execution_completed(AT, 9, "Failed", "no")
     texts = [event.text for event in (*events, done)]
     await db.episode(instance_id, execution_id, texts=texts, status="Failed", output="no", sets_output=True)
 
 
-async def test_a_rewound_instance_runs_again_without_its_failures(db: Stored) -> None:
+async def test_a_rewound_instance_runs_again_without_its_failures(db: OpenStore) -> None:
     await db.start()
     good = [h.task_scheduled(AT, 0, "work"), h.task_completed(AT, 0, "1")]
     bad = [h.task_scheduled(AT, 1, "work"), h.task_failed(AT, 1, "no", None)]
     await failed(db, "x", "e1", [*good, *bad])
-    await db.store.rewind("x", at=LATER, wake="wake", allowed=lambda row: None)
+    await db.store.rewind("x", at=LATER, wake_event="wake", check=lambda row: None)
     assert (db.row().status, db.row().output) == ("Running", None)
     assert [h.parse(text).kind for text in db.past()] == [
         h.TASK_SCHEDULED,
@@ -469,10 +470,10 @@ async def test_a_rewound_instance_runs_again_without_its_failures(db: Stored) ->
         h.GENERIC,
     ]
     assert db.inbox() == ["wake"]
-    assert db.store.awake() == ["x"]
+    assert db.store.instances_needing_episodes() == ["x"]
 
 
-async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(db: Stored) -> None:
+async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(db: OpenStore) -> None:
     await db.start()
     created = [h.sub_orchestration_created(AT, n, "part", f"c{n}", None) for n in range(2)]
     await db.episode(texts=[e.text for e in created], children=[child("c0", 0), child("c1", 1)])
@@ -480,7 +481,7 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
     await db.episode("c1", "c1", status="Completed")
     ends = [h.sub_orchestration_failed(AT, 0, "no", None), h.sub_orchestration_completed(AT, 1, "1")]
     await failed(db, "x", "e1", ends)
-    await db.store.rewind("x", at=LATER, wake="wake", allowed=lambda row: None)
+    await db.store.rewind("x", at=LATER, wake_event="wake", check=lambda row: None)
     assert [db.row(each).status for each in ("x", "c0", "c1")] == ["Running", "Running", "Completed"]
     assert [db.inbox(each) for each in ("x", "c0", "c1")] == [[], ["wake"], []]
     assert [h.parse(text).kind for text in db.past()] == [
@@ -493,7 +494,7 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
 
 
 # -- purging -------------------------------------------------------------------------------------------------
-async def test_purging_leaves_nothing(db: Stored) -> None:
+async def test_purging_leaves_nothing(db: OpenStore) -> None:
     await db.start()
     await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER), ScheduledTimer(9, AT)])
     assert await db.store.purge("x", lambda row: None) == 1
@@ -501,41 +502,41 @@ async def test_purging_leaves_nothing(db: Stored) -> None:
     with db.store._reading() as reader:
         for table in ("instances", "history", "inbox", "activities", "timers"):
             assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
-    assert db.told(InstanceRemoved) == ["x"]
+    assert db.published(InstanceRemoved) == ["x"]
 
 
-async def test_purging_by_filter_removes_the_matching_instances(db: Stored) -> None:
+async def test_purging_by_filter_removes_the_matching_instances(db: OpenStore) -> None:
     for number, status in enumerate(["Completed", "Failed", "Running", "Completed"]):
         instance_id = f"i{number}"
         await db.start(instance_id, created_at=f"2026-01-01T12:00:0{number}.000000Z")
         await db.episode(instance_id, status=status)
     until = "2026-01-01T12:00:02.000000Z"
     assert await db.store.purge_where(None, until, ["Completed"]) == 1
-    assert [row.instance_id for row in db.store.rows()] == ["i1", "i2", "i3"]
+    assert [row.instance_id for row in db.store.instances()] == ["i1", "i2", "i3"]
     assert await db.store.purge_where(until, None, []) == 2
-    assert [row.instance_id for row in db.store.rows()] == ["i1"]
+    assert [row.instance_id for row in db.store.instances()] == ["i1"]
 
 
 # -- lists ---------------------------------------------------------------------------------------------------
-async def test_lists_are_ordered_filtered_and_paged(db: Stored) -> None:
+async def test_lists_are_ordered_filtered_and_paged(db: OpenStore) -> None:
     for instance_id in ("b", "a", "ab", "A", "a%", "a_", "aé"):
         await db.start(instance_id)
     await db.episode("b", status="Completed")
-    assert [row.instance_id for row in db.store.rows()] == ["A", "a", "a%", "a_", "ab", "aé", "b"]
-    assert [row.instance_id for row in db.store.rows(prefix="a")] == ["a", "a%", "a_", "ab", "aé"]
-    assert [row.instance_id for row in db.store.rows(prefix="a_")] == ["a_"]
-    assert [row.instance_id for row in db.store.rows(limit=2, after="a")] == ["a%", "a_"]
-    assert [row.instance_id for row in db.store.rows(statuses=["Completed", "Failed"])] == ["b"]
-    assert db.store.rows(created_from=LATER) == []
+    assert [row.instance_id for row in db.store.instances()] == ["A", "a", "a%", "a_", "ab", "aé", "b"]
+    assert [row.instance_id for row in db.store.instances(prefix="a")] == ["a", "a%", "a_", "ab", "aé"]
+    assert [row.instance_id for row in db.store.instances(prefix="a_")] == ["a_"]
+    assert [row.instance_id for row in db.store.instances(limit=2, after="a")] == ["a%", "a_"]
+    assert [row.instance_id for row in db.store.instances(statuses=["Completed", "Failed"])] == ["b"]
+    assert db.store.instances(created_from=LATER) == []
 
 
 # -- entities ------------------------------------------------------------------------------------------------
-async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Stored) -> None:
+async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: OpenStore) -> None:
     await db.start()
     await db.store.signal_entity("@counter@k", "one", AT)
     await db.store.signal_entity("@counter@k", "two", AT)
     assert (db.row("@counter@k").status, db.inbox("@counter@k")) == ("Running", ["one", "two"])
-    seen = db.store.stored("@counter@k")
+    seen = db.store.load_instance("@counter@k")
     assert seen is not None
     answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "gone", "r2", "to nobody")]
     await db.store.commit_batch(
@@ -552,7 +553,7 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Sto
     assert db.inbox("x")[1:] == ["to the one"]
 
 
-async def test_a_batch_of_a_purged_entity_is_discarded(db: Stored) -> None:
+async def test_a_batch_of_a_purged_entity_is_discarded(db: OpenStore) -> None:
     await db.store.signal_entity("@counter@k", "one", AT)
     await db.store.purge("@counter@k", lambda row: None)
     with pytest.raises(EpisodeDiscarded):
@@ -565,11 +566,11 @@ async def test_a_batch_of_a_purged_entity_is_discarded(db: Stored) -> None:
             answers=[],
             event=lambda answer: "",
         )
-    assert db.store.row("@counter@k") is None
+    assert db.store.instance("@counter@k") is None
 
 
 # -- groups --------------------------------------------------------------------------------------------------
-async def test_a_group_is_one_commit_in_which_each_operation_is_refused_alone(db: Stored) -> None:
+async def test_a_group_is_one_commit_in_which_each_operation_is_refused_alone(db: OpenStore) -> None:
     await db.start("taken")
     before = db.store.commits
     # Its own group is complete once this operation runs; what is posted meanwhile is the next group.
@@ -581,7 +582,7 @@ async def test_a_group_is_one_commit_in_which_each_operation_is_refused_alone(db
 
     db.store._writer.post(stand, lambda value, error: None)
     await asyncio.to_thread(entered.wait, 20)
-    requests = [db.start("a"), db.start("taken"), _deliver(db, "nobody"), db.start("b")]
+    requests = [db.start("a"), db.start("taken"), _post_event(db, "nobody"), db.start("b")]
     asked = [asyncio.ensure_future(each) for each in requests]
     while db.store._writer._queue.qsize() < len(asked):
         await asyncio.sleep(0)
@@ -589,19 +590,19 @@ async def test_a_group_is_one_commit_in_which_each_operation_is_refused_alone(db
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(each) for each in outcomes] == [type(None), InstanceExists, InstanceNotFound, type(None)]
     assert db.store.commits == before + 2
-    assert db.told(InboxMessage)[-2:] == [db.inbox("a")[0], db.inbox("b")[0]]
+    assert db.published(InboxMessage)[-2:] == [db.inbox("a")[0], db.inbox("b")[0]]
 
 
-async def _deliver(db: Stored, instance_id: str) -> None:
-    await db.store.deliver(instance_id, "event", lambda row: None)
+async def _post_event(db: OpenStore, instance_id: str) -> None:
+    await db.store.post_event(instance_id, "event", lambda row: None)
 
 
-async def test_store_events_come_in_order_then_the_commit_then_the_callbacks(
-    db: Stored,
+async def test_events_come_in_the_order_of_the_groups_then_the_commit_then_the_callers_are_answered(
+    db: OpenStore,
 ) -> None:
     order: list[str] = []
     listener = Listener(
-        lambda news: order.extend(f"news of {each.instance_id}" for each in news),
+        lambda events: order.extend(f"events of {each.instance_id}" for each in events),
         lambda committed: order.append("on the disk" if committed else "lost"),
     )
     db.store.listen(listener)
@@ -611,47 +612,51 @@ async def test_store_events_come_in_order_then_the_commit_then_the_callbacks(
         order.append(f"{instance_id} knows")
 
     await asyncio.gather(*(start(each) for each in "abc"))
-    assert [each for each in order if "news" in each] == ["news of a", "news of b", "news of c"]
+    assert [each for each in order if "events" in each] == ["events of a", "events of b", "events of c"]
     for each in "abc":
-        news, knows = order.index(f"news of {each}"), order.index(f"{each} knows")
-        assert "on the disk" in order[news:knows]
+        events, knows = order.index(f"events of {each}"), order.index(f"{each} knows")
+        assert "on the disk" in order[events:knows]
     assert "lost" not in order
 
 
-async def test_a_commit_waits_for_the_episodes_that_its_events_start(tmp_path: Path, patient: None) -> None:
-    db = Stored(tmp_path / "hub.db")
+async def test_a_commit_waits_for_the_episodes_that_its_events_lead_to(
+    tmp_path: Path, long_linger: None
+) -> None:
+    db = OpenStore(tmp_path / "hub.db")
     follow_ups: list[asyncio.Future[None]] = []
     db.store.listen(
-        Listener(lambda news: follow_ups.append(asyncio.ensure_future(db.episode(news[0].instance_id))))
+        Listener(lambda events: follow_ups.append(asyncio.ensure_future(db.episode(events[0].instance_id))))
     )
     before = db.store.commits
     await db.start("a")
     await asyncio.gather(*follow_ups)
     assert db.store.commits == before + 1
-    row = db.store.row("a")
+    row = db.store.instance("a")
     assert row and row.status == "Running"
     db.store.close()
 
 
-async def test_a_commit_does_not_wait_for_an_entity_that_waits_for_it(db: Stored, patient: None) -> None:
+async def test_a_commit_does_not_wait_for_an_entity_that_waits_for_it(
+    db: OpenStore, long_linger: None
+) -> None:
     await asyncio.wait_for(db.store.signal_entity("@counter@a", "{}", AT), 20)
 
 
-async def test_closing_the_store_writes_what_was_posted_before(tmp_path: Path, patient: None) -> None:
-    db = Stored(tmp_path / "hub.db")
+async def test_closing_the_store_writes_what_was_posted_before(tmp_path: Path, long_linger: None) -> None:
+    db = OpenStore(tmp_path / "hub.db")
     asked = [asyncio.ensure_future(db.start(each)) for each in "ab"]
     await asyncio.sleep(0)
     db.store.close()
     await asyncio.gather(*asked)
-    again = Stored(tmp_path / "hub.db")
-    assert set(again.store.awake()) == {"a", "b"}
+    again = OpenStore(tmp_path / "hub.db")
+    assert set(again.store.instances_needing_episodes()) == {"a", "b"}
     again.store.close()
 
 
-async def test_nothing_is_written_after_a_failed_commit(db: Stored) -> None:
+async def test_nothing_is_written_after_a_failed_commit(db: OpenStore) -> None:
     heard: list[object] = []
     db.store.listen(
-        Listener(lambda news: heard.append("news"), heard.append, lambda error: heard.append(str(error)))
+        Listener(lambda events: heard.append("events"), heard.append, lambda error: heard.append(str(error)))
     )
 
     def broken(row: InstanceRow) -> None:
@@ -659,25 +664,51 @@ async def test_nothing_is_written_after_a_failed_commit(db: Stored) -> None:
 
     await db.start("a")
     with pytest.raises(DatabaseError, match="Nothing was changed"):
-        await db.store.deliver("a", "event", broken)
+        await db.store.post_event("a", "event", broken)
     with pytest.raises(DatabaseError, match="ZeroDivisionError"):
         await db.start("b")
-    assert db.store.row("b") is None
-    assert heard == ["news", True, heard[2], False, False]
+    assert db.store.instance("b") is None
+    assert heard == ["events", True, heard[2], False, False]
     assert "ZeroDivisionError" in str(heard[2])
 
 
+async def test_a_listener_that_raises_keeps_no_caller_from_an_answer(db: OpenStore) -> None:
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda loop, context: reported.append(context["exception"])
+    )
+    mistake = ValueError("a mistake of the listener")
+
+    def fail(_: object) -> None:
+        raise mistake
+
+    db.store.listen(Listener(fail, fail))
+    await asyncio.wait_for(db.start(), 20)
+    assert db.row().status == "Pending"
+    assert reported == [mistake, mistake]
+
+
 async def test_everything_is_there_after_opening_the_file_again(tmp_path: Path) -> None:
-    db = Stored(tmp_path / "hub.db")
+    db = OpenStore(tmp_path / "hub.db")
     await db.start()
     await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER), ScheduledTimer(9, AT)])
     await db.start("y", "e9")
-    before = (db.store.stored("x"), db.store.stored("y"), db.store.unfinished_work(), db.store.next_due())
+    before = (
+        db.store.load_instance("x"),
+        db.store.load_instance("y"),
+        db.store.unfinished_activities(),
+        db.store.next_due(),
+    )
     db.store.close()
-    again = Stored(tmp_path / "hub.db")
+    again = OpenStore(tmp_path / "hub.db")
     store = again.store
-    assert (store.stored("x"), store.stored("y"), store.unfinished_work(), store.next_due()) == before
-    assert set(store.awake()) == {"x", "y"}
-    await store.deliver("x", "new", lambda row: None)
-    assert again.inbox("x") == [FIRED, "new"], "new letters come behind the old ones"
+    assert (
+        store.load_instance("x"),
+        store.load_instance("y"),
+        store.unfinished_activities(),
+        store.next_due(),
+    ) == before
+    assert set(store.instances_needing_episodes()) == {"x", "y"}
+    await store.post_event("x", "new", lambda row: None)
+    assert again.inbox("x") == [FIRED, "new"], "new messages come after the old ones"
     store.close()

@@ -14,7 +14,7 @@ from typing import Any
 from dfhost.app.loader import load_app
 from dfhost.app.threads import UserThreads
 from dfhost.http.server import Server
-from dfhost.management.urls import RPC, client_json
+from dfhost.management.urls import RPC_PATH, client_json
 from tests.support.recording_log import RecordingLog
 
 
@@ -28,12 +28,12 @@ async def app_server(folder: Path, **options: Any) -> AsyncIterator[tuple[str, R
         await server.start()
         base = f"http://127.0.0.1:{server.port}"
         app.connect(
-            lambda hub, connection: client_json(base, base + RPC, hub or "Hub", connection or "Storage")
+            lambda hub, connection: client_json(base, base + RPC_PATH, hub or "Hub", connection or "Storage")
         )
         try:
             yield base, log, server
         finally:
-            await server.stop(grace=5)
+            await server.stop(grace_period=5)
 
 
 @contextmanager

@@ -167,7 +167,7 @@ async def test_an_entity_and_its_queued_operations(gates: ModuleType) -> None:
         gates.open("gate")
         await host.output(instance)
         rest = await explained(host, "@counter@x", lambda shown: not shown["waitsFor"])
-        assert rest["sentence"] == "The entity is at rest."
+        assert rest["sentence"] == "The entity is idle."
 
 
 async def test_an_http_call() -> None:
@@ -215,7 +215,7 @@ async def test_code_that_has_returned_with_tasks_left_open() -> None:
         instance = await host.start("leaves_open")
         shown = await explained(host, instance, lambda shown: "has ended" in shown["sentence"])
         assert shown["sentence"] == (
-            f"Its code has ended; what it has left open must end first: a timer due at {only(shown, 'due')}."
+            f"Its code has ended; these are still open and must end first: a timer due at {only(shown, 'due')}."
         )
         assert only(shown, "awaited") is True
 
@@ -244,7 +244,7 @@ async def test_an_event_that_nothing_waits_for() -> None:
         shown = await explained(host, instance, lambda shown: shown["unclaimed"])
         assert [entry["name"] for entry in shown["unclaimed"]] == ["Aproval"]
         assert shown["sentence"] == (
-            "It waits for event Approval. Nothing waits for what has come as event Aproval."
+            "It waits for event Approval. It has received event Aproval, which nothing waits for."
         )
 
 
@@ -255,7 +255,7 @@ async def test_an_event_whose_name_differs_in_case() -> None:
         await host.send(instance, "raiseEvent/approval", 1)
         shown = await explained(host, instance, lambda shown: shown["unclaimed"] and shown["waitsFor"])
         assert shown["sentence"] == (
-            "It waits for event Approval. Nothing waits for what has come as event approval."
+            "It waits for event Approval. It has received event approval, which nothing waits for."
         )
         assert await host.log.entry("note") == (
             "note",
@@ -305,7 +305,7 @@ async def test_code_that_runs_and_code_that_waits_for_a_free_place(gates: Module
         shown = await host.explain(second)
         assert shown["runtimeStatus"] == "Pending"
         assert shown["sentence"] == (
-            "Its next episode waits for its turn: as many as may run at once are running."
+            "Its next episode is queued: as many episodes as may run at once are running."
         )
 
 

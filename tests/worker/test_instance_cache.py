@@ -18,7 +18,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two executions and two entities stay in memory; all others are evicted."""
     monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_SHORT", 2)
     monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_EVENTS", 0)
-    monkeypatch.setattr("dfhost.worker.entity_dispatcher._KEPT", 2)
+    monkeypatch.setattr("dfhost.worker.entity_dispatcher.KEPT_ENTITIES", 2)
 
 
 async def test_evicted_executions_go_on(forgetful: None) -> None:
@@ -37,7 +37,7 @@ async def test_evicted_executions_go_on(forgetful: None) -> None:
 
 
 async def test_an_evicted_long_history_goes_on(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfhost.worker.instance_cache._LONG", 5)
+    monkeypatch.setattr("dfhost.worker.instance_cache.LONG_HISTORY", 5)
     async with running_host() as host:
         ids = [await host.start("steps_and_event", 8) for _ in range(3)]
         for each in ids:

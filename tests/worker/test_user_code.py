@@ -46,7 +46,7 @@ async def test_whatever_an_orchestrator_raises_fails_its_instance_alone(how: str
 
 
 YIELDED_NONE = (
-    "TypeError: the orchestrator has yielded None, which is no task; to wait, yield context.create_timer(...)"
+    "TypeError: the orchestrator yielded None, which is not a task; to wait, yield context.create_timer(...)"
 )
 
 
@@ -54,8 +54,8 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
     async with running_host("fails") as host:
         for orchestrator in ("nothing", "nothing_later"):
             instance = await host.start(orchestrator)
-            assert "yielded None, which is no task" in await host.failure(instance)
-            assert "yielded None, which is no task" in (await host.explain(instance))["sentence"]
+            assert "yielded None, which is not a task" in await host.failure(instance)
+            assert "yielded None, which is not a task" in (await host.explain(instance))["sentence"]
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
         ("of_its_own", "ValueError: no luck", ["in of_its_own"]),
         (
             "a_set",
-            "TypeError: Object of type set is not JSON serializable (it is what the orchestrator has returned)",
+            "TypeError: Object of type set is not JSON serializable (the orchestrator returned it)",
             [],
         ),
         (
             "no_task",
             "AttributeError: 'int' object has no attribute '_is_scheduled' "
-            "(the orchestrator has yielded a value of type int, which is no task)",
+            "(the orchestrator yielded a value of type int, which is not a task)",
             [],
         ),
         ("nothing", YIELDED_NONE, []),
@@ -81,19 +81,19 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
         (
             "without_yield",
             "TypeError: Object of type AtomicTask is not JSON serializable "
-            "(the orchestrator has returned a task: is a `yield` missing before it?)",
+            "(the orchestrator returned a task: is a `yield` missing before it?)",
             [],
         ),
         (
             "as_a_coroutine",
             "TypeError: Object of type coroutine is not JSON serializable "
-            "(the orchestrator is an `async def`: it wants `def`, and `yield` where it awaits)",
+            "(the orchestrator is an `async def`: write `def`, and `yield` instead of `await`)",
             [],
         ),
         (
             "as_an_async_generator",
             "TypeError: Object of type async_generator is not JSON serializable "
-            "(the orchestrator is an `async def`: it wants `def`, and `yield` where it awaits)",
+            "(the orchestrator is an `async def`: write `def`, and `yield` instead of `await`)",
             [],
         ),
     ],
@@ -157,7 +157,7 @@ async def test_terminating_an_orchestrator_that_never_yields_frees_its_place(gat
 async def test_code_that_never_yields_is_noted_once(
     gates: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfhost.worker.episode_limiter._LONG", 0.01)
+    monkeypatch.setattr("dfhost.worker.episode_limiter.SLOW_SECONDS", 0.01)
     async with running_host() as host:
         for _ in range(2):
             await host.start("spins")

@@ -1,8 +1,8 @@
-"""Follow an instance by its `statusQueryGetUri` until it has ended, and say how far it is.
+"""Follows an instance by its `statusQueryGetUri` until it has ended, and shows its progress.
 
-Cheap at any size: the status is asked for without input; the history, which grows with the run, only so
-often that asking takes a small part of the time. What the app itself reports wins: a custom status such as
-`{"total": 500, "completed": 20}`, or the like at a `progressGetUri` that came with the status URLs.
+Cheap at any size. The status is read without its input. The history grows with the run, so it is read only so often
+that reading takes a small part of the time. Progress that the app reports itself comes first: a custom status such
+as `{"total": 500, "completed": 20}`, or the same at a `progressGetUri` beside the status URL.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from dfhost.host_log import HostLog
 
 ENDED = ("Completed", "Failed", "Terminated", "Canceled")
 
-_SLOWEST = 0.25  # seconds between two looks at the status
-_ASK_FROM = 0.3  # seconds: what ends sooner needs no progress
-_ASK_SHARE = 25  # asking how far it is may take one part in so many of the time
-_STILL = 5.0  # seconds without any change after which the host is asked why
+_LONGEST_PAUSE = 0.25  # seconds between two reads of the status
+_PROGRESS_AFTER = 0.3  # seconds: what ends sooner needs no progress
+_TIME_PER_READ = 25  # the pause after reading the progress, in multiples of what reading took
+_STALLED_AFTER = 5.0  # seconds without any change, after which the host is asked for the reason
 
 _SCHEDULED = ("TaskScheduled", "SubOrchestrationInstanceCreated")
 _DONE = ("TaskCompleted", "TaskFailed", "SubOrchestrationInstanceCompleted", "SubOrchestrationInstanceFailed")
@@ -32,11 +32,11 @@ _DONE_WORDS = ("completed", "done", "finished", "processed")
 
 
 class CountingLog:
-    """A journal that counts, and passes on what `journal` is to show: every call, or failures and notes only."""
+    """A HostLog that counts calls and passes them on to `log`: all, or without `calls` only failures and notes."""
 
     def __init__(self, log: HostLog, calls: bool) -> None:
-        self.activities = 0  # ended, well or not
-        self.running = 0  # calls of user code that have not ended; waiting orchestrations are none
+        self.activities = 0  # ended, with or without a failure
+        self.running = 0  # calls of user code that have not ended, without orchestrations: those may wait
         self.failed_instances: set[str | None] = set()  # orchestrations whose failure was passed on
         self.note = log.note
         self._log = log
@@ -61,8 +61,8 @@ class CountingLog:
             self.failed_instances.add(instance_id)
         self._log.failed(function, trigger, instance_id, seconds, error, stack)
 
-    def refused(self, request: str, status: int, why: str) -> None:
-        """Whoever made the one request there is sees the answer and says so."""
+    def refused(self, request: str, status: int, reason: str) -> None:
+        """Not passed on: the only client is `dfhost run`, which prints the response itself."""
 
     def _count(self, trigger: str, change: int) -> None:
         with self._lock:
@@ -71,7 +71,7 @@ class CountingLog:
 
 
 class InstanceFollower:
-    """`status` is the last one seen; `done` and `total` what is known of its tasks (None: nothing)."""
+    """`status` is the last one read; `done` and `total` count the instance's tasks (`total` None: unknown)."""
 
     def __init__(
         self,
@@ -89,49 +89,53 @@ class InstanceFollower:
         self._progress_url = progress_url
         self._log = log
         self._progress = progress
-        self._next_ask = time.monotonic() + _ASK_FROM
-        self._counted: tuple[int, int] | None = None  # done and the journal's activities when last counted
+        self._next_read = time.monotonic() + _PROGRESS_AFTER
+        self._history_counts: tuple[int, int] | None = (
+            None  # `done` and the log's activities at the last read
+        )
         self._phase = ""
-        self._stillness = _Stillness()
-        self._said = ""
+        self._stall = _StallTimer()
+        self._last_reason = ""
 
     async def ended(self) -> dict[str, Any]:
         """The status once the instance has ended, with its output. HostError if there is no such instance."""
         pause = 0.01
         while True:
-            self.status = await self._status(showInput="false")
+            self.status = await self._read_status(showInput="false")
             if self.status.get("runtimeStatus") in ENDED:
                 return self.status
-            await self._show()
-            await self._wonder()
+            await self._show_progress()
+            await self._explain_stall()
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _SLOWEST)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
 
-    async def why(self) -> str:
-        """What the instance waits for, in the host's words; "" if that is nothing, or it does not say."""
+    async def waiting_reason(self) -> str:
+        """What the instance waits for, in the host's words; "" if it waits for nothing or the host does not say."""
         try:
-            answer = await self._status(explain="true")
+            answer = await self._read_status(explain="true")
         except HostError:
             return ""
         return str(answer.get("sentence") or "") if answer.get("waitsFor") else ""
 
-    async def _show(self) -> None:
-        custom = self.status.get("customStatus")
-        if reported := reported_progress(custom):
+    async def _show_progress(self) -> None:
+        custom_status = self.status.get("customStatus")
+        if reported := reported_progress(custom_status):
             self.done, self.total = reported
-        elif time.monotonic() >= self._next_ask:
-            began = time.monotonic()
-            await (self._ask_app(self._progress_url) if self._progress_url else self._count())
-            took = time.monotonic() - began
-            self._next_ask = time.monotonic() + max(0.5, _ASK_SHARE * took)
-        elif self._counted and self.total:
-            # Until the history is next asked, the journal says how many activities have ended since.
-            done, activities = self._counted
+        elif time.monotonic() >= self._next_read:
+            start = time.monotonic()
+            await (
+                self._read_app_progress(self._progress_url) if self._progress_url else self._read_history()
+            )
+            took = time.monotonic() - start
+            self._next_read = time.monotonic() + max(0.5, _TIME_PER_READ * took)
+        elif self._history_counts and self.total:
+            # Until the history is read again, the log says how many activities have ended since.
+            done, activities = self._history_counts
             self.done = min(done + self._log.activities - activities, self.total)
-        self._progress.show(self.done, self.total, phase(custom) or self._phase)
+        self._progress.show(self.done, self.total, phase(custom_status) or self._phase)
 
-    async def _ask_app(self, url: str) -> None:
-        """What the app's own progress route says; if that is nothing of use, it is not asked again."""
+    async def _read_app_progress(self, url: str) -> None:
+        """Ask the app's own progress route. One that does not answer with an object is not asked again."""
         async with self._session.get(url) as response:
             body = await response.read()
         try:
@@ -145,51 +149,65 @@ class InstanceFollower:
         if reported := reported_progress(answer):
             self.done, self.total = reported
 
-    async def _count(self) -> None:
+    async def _read_history(self) -> None:
         activities = self._log.activities
-        whole = await self._status(showInput="false", showHistory="true")
-        kinds = [str(event.get("EventType")) for event in whole.get("historyEvents") or ()]
+        status = await self._read_status(showInput="false", showHistory="true")
+        kinds = [str(event.get("EventType")) for event in status.get("historyEvents") or ()]
         self.done = sum(kind in _DONE for kind in kinds)
         self.total = self.done + sum(kind in _SCHEDULED for kind in kinds) or None
-        children = any(kind.startswith("SubOrchestration") for kind in kinds)  # activities may be theirs
-        self._counted = None if children else (self.done, activities)
+        # The log's activities may belong to children, so with children they say nothing about this instance.
+        children = any(kind.startswith("SubOrchestration") for kind in kinds)
+        self._history_counts = None if children else (self.done, activities)
 
-    async def _wonder(self) -> None:
-        """When nothing moves and nothing runs: say what the instance waits for."""
+    async def _explain_stall(self) -> None:
+        """When nothing changes and nothing runs, log what the instance waits for."""
         state = (self.done, self._log.activities, self.status.get("lastUpdatedTime"))
-        if self._stillness.worth_asking(state, time.monotonic()) and not self._log.running:
-            sentence = await self.why()
-            if sentence and sentence != self._said:
-                self._said = sentence
-                self._log.note(sentence)
+        if self._stall.is_due(state, time.monotonic()) and not self._log.running:
+            reason = await self.waiting_reason()
+            if reason and reason != self._last_reason:
+                self._last_reason = reason
+                self._log.note(reason)
 
-    async def _status(self, **query: str) -> dict[str, Any]:
-        joint = "&" if "?" in self._url else "?"
-        url = self._url + joint + "&".join(f"{name}={value}" for name, value in query.items())
+    async def _read_status(self, **query: str) -> dict[str, Any]:
+        separator = "&" if "?" in self._url else "?"
+        url = self._url + separator + "&".join(f"{name}={value}" for name, value in query.items())
         async with self._session.get(url) as response:
             if response.status == 404:
-                raise HostError(f"The instance is gone: {self._url} answers 404.")
+                raise HostError(f"The instance no longer exists: {self._url} answers 404.")
             body = await response.json(content_type=None)
         if not isinstance(body, dict):
             raise HostError(f"{self._url} answers {response.status} without a status.")
         return body
 
 
-class _Stillness:
-    """Says when nothing has changed for so long that one wonders: after 5 s, 10 s, 20 s, ..."""
+class _StallTimer:
+    """Due when a state has not changed for 5 s, 10 s, 20 s, ..."""
 
     def __init__(self) -> None:
         self._state: object = None
         self._since = 0.0
-        self._patience = _STILL
+        self._patience = _STALLED_AFTER
 
-    def worth_asking(self, state: object, now: float) -> bool:
+    def is_due(self, state: object, now: float) -> bool:
         if state != self._state:
-            self._state, self._since, self._patience = state, now, _STILL
+            self._state, self._since, self._patience = state, now, _STALLED_AFTER
         if now - self._since < self._patience:
             return False
         self._patience *= 2
         return True
+
+
+def status_urls(answer: bytes) -> tuple[str, str | None] | None:
+    """`statusQueryGetUri` of a check-status response, and its `progressGetUri` if the app adds one; else None."""
+    try:
+        body = json.loads(answer)
+    except ValueError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    urls = (body.get("statusQueryGetUri"), body.get("progressGetUri"))
+    status, progress = (url if isinstance(url, str) else None for url in urls)
+    return (status, progress) if status else None
 
 
 def phase(reported: Any) -> str:

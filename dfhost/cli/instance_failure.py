@@ -1,8 +1,8 @@
-"""A failed instance's output, taken apart for a reader.
+"""Parses the output of a failed instance: which functions it passed through, the error text, the traceback.
 
-The extension nests failures as text: each level repeats what lies below it, with the serialised .NET exception
-of the activity (one line of JSON) in the middle. This undoes it; a text of another form is left alone.
-Forms recorded on extension 3.15, see `dfhost.engine.failures` for the ones made here.
+The extension nests failures as text. Each level repeats the level below it, with the activity's serialised .NET
+exception (one line of JSON) in the middle. A text of another form is returned as it is. The forms were recorded on
+extension 3.15; `dfhost.engine.failures` makes those of this host.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 
-# Compiled when the first failure is told, not at every start.
+# Compiled by `re` at the first failure, not at every start.
 _LEVEL = r"\s*(Orchestrator|Activity|Entity) function '([^']*)' failed:[ \t]*"
 _EXCEPTION = r' ?\n ?(?=\{"\$type":"System\.)'
 _REPEATED = r"(?s) \n Message: .*, StackTrace:.*"
@@ -22,14 +22,14 @@ _WORKER = (
 
 @dataclass(frozen=True, slots=True)
 class InstanceFailure:
-    """`path`: from the outermost function to the one that raised; `stack`: its traceback, "" if unknown."""
+    """`path`: from the outermost function to the one that raised. `stack`: its traceback, "" if unknown."""
 
     path: tuple[str, ...]
     text: str
     stack: str = ""
 
     def within(self, function: str) -> InstanceFailure:
-        """The same for a reader who knows that it is about `function`."""
+        """The same without `function` at the head of its path, for a line that already names it."""
         return replace(self, path=self.path[1:]) if self.path[:1] == (function,) else self
 
     def __str__(self) -> str:
@@ -38,10 +38,10 @@ class InstanceFailure:
 
 
 def read_failure(output: object) -> InstanceFailure:
-    """What an instance's `output` says.
+    """Parse the `output` of a failed instance.
 
     "Orchestrator function 'all' failed: Activity function 'one' failed:  ValueError: bad \\n {...}"
-    -> Failure(("all", "one"), "ValueError: bad", "  File ...")
+    -> InstanceFailure(("all", "one"), "ValueError: bad", "  File ...")
     """
     if not isinstance(output, str):
         return InstanceFailure(
@@ -64,7 +64,7 @@ def _without_exceptions(text: str) -> tuple[str, str]:
     while found := re.search(_EXCEPTION, text):
         try:
             exception, end = json.JSONDecoder().raw_decode(text, found.end())
-        except ValueError:  # cut off somewhere on its way
+        except ValueError:  # truncated
             exception, end = {}, len(text)
         inner = exception.get("InnerException") or {}
         stack = stack or str(inner.get("RemoteStackTrace") or "")

@@ -1,9 +1,8 @@
-"""Which function has this method and path, as the Functions host decides it. Pure.
+"""Which of the app's functions takes a method and path, as the Functions host decides it. Pure.
 
-Two things differ from ASP.NET Core, because the Functions host does not use its precedence: functions are
-tried in the order of their *names* and the first match wins (FunctionMetadataManager, WebJobsRouter;
-functions-host#9876), and a method that does not fit is no match at all, so 404 rather than 405.
-`RouteTable.shadowed` says which routes can therefore never be reached.
+The Functions host differs from ASP.NET Core in two points. It tries functions in the order of their *names*, and
+the first match wins (FunctionMetadataManager, WebJobsRouter; functions-host#9876). A method that does not fit is
+no match, so the response is 404 rather than 405. `route_templates` matches one path against one route.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[T]):
-    """One function's route: `template` as written, `methods` empty for all, `target` whatever it leads to."""
+    """One function's route. `template`: prefix included. `methods`: empty for all. `target`: the function."""
 
     name: str
     template: str
@@ -36,24 +35,24 @@ class Route(Generic[T]):
 
 
 class RouteTable(Generic[T]):
-    """Routes in the order in which they are tried: that of their names, whatever the order of `add`."""
+    """Routes in the order of their names, in which they are tried."""
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix.strip("/")
         self.routes: list[Route[T]] = []
-        self._search_known = lru_cache(maxsize=256)(self._search)
+        self._search_cached = lru_cache(maxsize=256)(self._search)
 
     def add(self, name: str, template: str, methods: Iterable[str], target: T) -> None:
-        """`template` without prefix. BadTemplate if the Functions host would refuse it."""
+        """`template`: without the prefix. Raises InvalidRouteTemplate if the Functions host would refuse it."""
         whole = f"{self.prefix}/{template}" if self.prefix else template
         route = Route(name, whole, frozenset(method.upper() for method in methods), parse(whole), target)
         self.routes.append(route)
         self.routes.sort(key=lambda each: each.name.lower())
-        self._search_known.cache_clear()
+        self._search_cached.cache_clear()
 
     def find(self, method: str, path: str) -> tuple[Route[T], Mapping[str, str]] | None:
-        """The first route by name that fits, and its values. `path`: decoded, with its leading slash."""
-        return self._search_known(method, path)
+        """The first route by name that fits, and its route values. `path`: decoded, with its leading slash."""
+        return self._search_cached(method, path)
 
     def _search(self, method: str, path: str) -> tuple[Route[T], Mapping[str, str]] | None:
         tail = path[1:]
@@ -63,7 +62,7 @@ class RouteTable(Generic[T]):
         return None
 
     def why_not(self, method: str, path: str) -> str | None:
-        """Why `find` has nothing for this, in words; None where the app was hardly meant (/favicon.ico)."""
+        """Why `find` returns None, in words; None if the request was hardly meant for the app (/favicon.ico)."""
         tail = path[1:]
         others = sorted(
             {each for route in self.routes if route.parsed.match(tail) is not None for each in route.methods}
@@ -71,23 +70,23 @@ class RouteTable(Generic[T]):
         if others:
             return f"this route takes {' and '.join(others)} only"
         if self.prefix and not tail.lower().startswith(f"{self.prefix.lower()}/"):
-            meant = self.find(method, f"/{self.prefix}{path}")
-            return f"did you mean /{meant[0].template}?" if meant else None
-        own = len(self.prefix)  # what all routes share tells none from another
-        likely = {
-            _filled(route.template, tail)[own:].lower(): route.template for route in reversed(self.routes)
+            found = self.find(method, f"/{self.prefix}{path}")
+            return f"did you mean /{found[0].template}?" if found else None
+        skip = len(self.prefix)  # all routes share the prefix, so it says nothing about similarity
+        templates = {
+            _filled(route.template, tail)[skip:].lower(): route.template for route in reversed(self.routes)
         }
-        near = get_close_matches(tail[own:].lower(), likely, 1, 0.75)
-        return f"did you mean /{likely[near[0]]}?" if near else "no function has this route"
+        similar = get_close_matches(tail[skip:].lower(), templates, 1, 0.75)
+        return f"did you mean /{templates[similar[0]]}?" if similar else "no function has this route"
 
     def shadowed(self) -> list[tuple[Route[T], Route[T]]]:
-        """Pairs (shadowed, by): the first never gets a request that ASP.NET Core would have given it."""
+        """Pairs (shadowed, by): the first gets no request, though ASP.NET Core would prefer it to the second."""
         pairs = []
         for index, later in enumerate(self.routes):
             sample = _sample(later.parsed)
             for earlier in self.routes[:index]:
-                meet = not earlier.methods or not later.methods or earlier.methods & later.methods
-                if meet and sample is not None and earlier.parsed.match(sample) is not None:
+                overlap = not earlier.methods or not later.methods or earlier.methods & later.methods
+                if overlap and sample is not None and earlier.parsed.match(sample) is not None:
                     if later.parsed.precedence <= earlier.parsed.precedence:
                         pairs.append((later, earlier))
                         break
@@ -95,16 +94,16 @@ class RouteTable(Generic[T]):
 
 
 def _filled(template: str, path: str) -> str:
-    """The template with what the path has in the places of its parameters."""
-    parts, given = template.split("/"), path.split("/")
-    for index, value in enumerate(given[: len(parts)]):
+    """The template with the path's segments in place of its parameters."""
+    parts, values = template.split("/"), path.split("/")
+    for index, value in enumerate(values[: len(parts)]):
         if "{" in parts[index]:
             parts[index] = value
     return "/".join(parts)
 
 
 def _sample(template: RouteTemplate) -> str | None:
-    """A path that the template matches, or None where its constraints do not let us guess one."""
+    """A path that the template matches; None if its constraints allow none of the guesses."""
     for filler in ("x", "1", "2000-01-01", "true", "00000000-0000-0000-0000-000000000000"):
         path = "/".join(
             "".join(part if isinstance(part, str) else filler for part in segment)
@@ -117,9 +116,9 @@ def _sample(template: RouteTemplate) -> str | None:
 
 # -- paths ---------------------------------------------------------------------------------------------------
 def decode_path(raw: str) -> str:
-    """The path as routing sees it: percent-decoded once, but for an encoded slash, dot segments resolved.
+    """The path as routing sees it: percent-decoded once except for an encoded slash, dot segments resolved.
 
-    ``/a%20b%2Fc/../d`` -> ``/a b%2Fc`` becomes ``/d``. Bytes that are not UTF-8 stay as they were (Kestrel).
+    ``/a%20b%2Fc/x/../d`` -> ``/a b%2Fc/d``. Bytes that are not UTF-8 stay encoded (Kestrel).
     """
     if "%" in raw:
         raw = "".join(

@@ -1,0 +1,107 @@
+"""Imports an app's script as the real Python worker does.
+
+A process holds one app at a time: importing another removes what the one before it added to `sys.path` and
+`sys.modules`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from dfhost.app.exceptions import describe_exception, user_traceback
+from dfhost.app.load_hints import import_hint, missing_script_sentence
+from dfhost.errors import AppError
+
+_SCRIPT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*\.py")
+
+_added_paths: list[str] = []
+_added_modules: list[str] = []
+
+
+class AppImportFailed(AppError):
+    """The app's code raised during its import; `traceback` is the user's part, ready to print."""
+
+    def __init__(self, sentence: str, traceback: str) -> None:
+        super().__init__(sentence)
+        self.traceback = traceback
+
+
+def import_script(root: Path, script: str) -> ModuleType:
+    """Import the file `script` of the folder `root`.
+
+    AppError if there is no such file, AppImportFailed if the user's code raises.
+    """
+    path = root / script
+    if not _SCRIPT.fullmatch(script):
+        raise AppError(f"PYTHON_SCRIPT_FILE_NAME must be the name of a Python file, not '{script}'.")
+    if not path.is_file():
+        raise AppError(missing_script_sentence(root, script))
+    _remove_last_app()
+    # The order of the real worker (its DependencyManager): packages that a deployment put beside the app come
+    # first, the app's own folder comes last. So a user's file named like a library fails here if it does there.
+    packages = root / ".python_packages" / "lib" / "site-packages"
+    if packages.is_dir():
+        _add_path(str(packages), 0)
+    _add_path(str(root), len(sys.path))
+    _move_checkout_last(root)
+
+    before = set(sys.modules)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None  # it is a .py file
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # user code may raise anything, SyntaxError and SystemExit included
+        text = "".join(traceback.format_exception(type(error), error, user_traceback(error)))
+        sentence = f"{path} cannot be imported: {describe_exception(error).text}{import_hint(error, root)}"
+        raise AppImportFailed(sentence, text) from None
+    finally:
+        _added_modules.append(path.stem)
+        _added_modules.extend(
+            name for name in set(sys.modules) - before if _is_users(root, sys.modules[name])
+        )
+    return module
+
+
+def _remove_last_app() -> None:
+    for path in _added_paths:
+        if path in sys.path:
+            sys.path.remove(path)
+    for name in _added_modules:
+        sys.modules.pop(name, None)
+    _added_paths.clear()
+    _added_modules.clear()
+    importlib.invalidate_caches()
+
+
+def _add_path(path: str, at: int) -> None:
+    if path not in sys.path:
+        sys.path.insert(at, path)
+        _added_paths.append(path)
+
+
+def _move_checkout_last(root: Path) -> None:
+    """Keep the checkout of an editable install of dfhost, which is on the path, from hiding the app's modules.
+
+    It matters in spawned child processes (`ProcessPoolExecutor`), which import the app's modules again by name.
+    """
+    checkout = Path(__file__).parents[2]
+    entry = str(checkout)
+    if entry in sys.path and checkout != root and (checkout / "pyproject.toml").is_file():
+        sys.path[:] = [*(path for path in sys.path if path != entry), entry]
+
+
+def _is_users(root: Path, module: ModuleType) -> bool:
+    """Whether the module is the user's own: a file below `root` that is neither an installed package nor dfhost."""
+    file = getattr(module, "__file__", None) or ""
+    below_root = file.startswith(str(root) + os.sep) and f"{os.sep}site-packages{os.sep}" not in file
+    return below_root and module.__name__.partition(".")[0] != "dfhost"

@@ -1,0 +1,151 @@
+"""Commands become history events and work: activities, timers, children, requests to entities.
+
+`CommandRecorder` fills in the `Episode`; a command that could never be carried out is refused with a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from json.encoder import encode_basestring_ascii as quote
+
+from dfhost.engine import actions as act
+from dfhost.engine import history as h
+from dfhost.engine import versions
+from dfhost.engine.entities import MessageSorter, entity_request
+from dfhost.engine.episode import EntityMessage, Episode, ScheduledActivity, ScheduledChild, ScheduledTimer
+from dfhost.engine.execution_info import ExecutionInfo
+from dfhost.engine.failures import clean
+from dfhost.engine.interpreter import ActionInterpreter
+from dfhost.engine.options import EngineOptions, FunctionRegistry
+from dfhost.engine.tasks import Command
+
+
+class CommandRefused(Exception):
+    """The command can never be carried out; `str()` says why."""
+
+
+class CommandRecorder:
+    """For one episode. `sorter` keeps the order of the execution's messages to entities."""
+
+    def __init__(
+        self,
+        episode: Episode,
+        info: ExecutionInfo,
+        sorter: MessageSorter,
+        registry: FunctionRegistry,
+        options: EngineOptions,
+    ) -> None:
+        self._episode = episode
+        self._info = info
+        self._sorter = sorter
+        self._registry = registry
+        self._options = options
+
+    def record_commands(self, interpreter: ActionInterpreter) -> None:
+        """Record what the interpreter has issued. Raises CommandRefused."""
+        for command in interpreter.take_commands():
+            if command.kind == h.TASK_SCHEDULED:
+                self._record_activity(command)
+            elif command.kind == h.TIMER_CREATED:
+                self._record_timer(command)
+            elif command.kind == h.SUB_ORCHESTRATION_CREATED:
+                self._record_child(command)
+            else:
+                request_id = self._record_entity_request(command)
+                if command.task.kind == act.CALL_ENTITY:
+                    interpreter.entity_call_sent(command.id, request_id)
+
+    def _record_activity(self, command: Command) -> None:
+        action = command.task.action
+        if command.task.kind == act.CALL_HTTP:
+            name, input = act.HTTP_ACTIVITY, json.dumps(action["httpRequest"])
+        else:
+            name, input = action["functionName"], action.get("input") or "null"
+            self._require_function("activity", name)
+        stored = f"[{quote(input)}]" if self._options.store_inputs else None
+        episode = self._episode
+        episode.events.append(h.task_scheduled(episode.at, command.id, name, stored))
+        episode.activities.append(ScheduledActivity(command.id, name, input))
+
+    def _record_timer(self, command: Command) -> None:
+        assert command.fire_at is not None
+        self._episode.events.append(h.timer_created(self._episode.at, command.id, command.fire_at))
+        if not command.task.action.get("isCanceled"):
+            self._episode.timers.append(ScheduledTimer(command.id, command.fire_at))
+
+    def _record_child(self, command: Command) -> None:
+        info, options, at = self._info, self._options, self._episode.at
+        action = command.task.action
+        name = action["functionName"]
+        wanted = action.get("instanceId")
+        child_id = wanted if wanted and wanted.strip() else f"{info.execution_id}:{command.id}"
+        self._require_function("orchestrator", name)
+        parent_id = info.parent.instance_id if info.parent else ""
+        if child_id.startswith("@") or child_id.lower() in (info.instance_id.lower(), parent_id.lower()):
+            raise CommandRefused(
+                f"{act.describe(action)} asks for the instance id '{child_id}', which can never start: an id "
+                "must not begin with @ nor be that of the caller or its parent."
+            )
+        _require_storable(child_id)
+        version = action.get("version") or options.default_version
+        refusal = versions.refusal(name, version, options.default_version, options.version_match)
+        if refusal is not None:
+            raise CommandRefused(refusal)
+        input = action.get("input")
+        encoded = None if input is None else quote(input)
+        execution_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:{command.id}").hex
+        started = h.execution_started(
+            at,
+            instance_id=child_id,
+            execution_id=execution_id,
+            name=name,
+            version=version,
+            input=encoded,
+            parent=h.parent_instance(
+                instance_id=info.instance_id,
+                execution_id=info.execution_id,
+                name=info.name,
+                task_id=command.id,
+                version=info.version,
+            ),
+            generation=None,
+        )
+        stored = encoded if options.store_inputs else None
+        self._episode.events.append(
+            h.sub_orchestration_created(at, command.id, name, child_id, action.get("version"), stored)
+        )
+        self._episode.children.append(
+            ScheduledChild(command.id, child_id, execution_id, name, version, encoded, started)
+        )
+
+    def _record_entity_request(self, command: Command) -> str:
+        """A call or a signal; returns the request's id."""
+        info, at, action = self._info, self._episode.at, command.task.action
+        entity_id = action["instanceId"]
+        self._require_function("entity", entity_id[1:].partition("@")[0])
+        _require_storable(entity_id)
+        request_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:{command.id}"))
+        request = entity_request(
+            operation=action["operation"],
+            input=action.get("input"),
+            request_id=request_id,
+            at=at,
+            signal=command.task.kind == act.SIGNAL_ENTITY,
+            caller=(info.instance_id, info.execution_id),
+            order=self._sorter.label(entity_id, at),
+        )
+        self._episode.events.append(h.event_sent(at, command.id, entity_id, "op", request))
+        self._episode.entity_messages.append(EntityMessage(entity_id, request))
+        return request_id
+
+    def _require_function(self, kind: str, name: str) -> None:
+        if missing := self._registry.explain_missing(kind, name):
+            raise CommandRefused(missing)
+
+
+def _require_storable(instance_id: str) -> None:
+    """No database can hold half of a surrogate pair."""
+    cleaned = clean(instance_id)
+    if cleaned != instance_id:
+        raise CommandRefused(f"The instance id '{cleaned}' has half of a surrogate pair in it.")

@@ -1,0 +1,30 @@
+"""What an episode depends on besides its events: settings of host.json, and the functions of the app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """The settings of host.json that show in an episode.
+
+    The timer durations are the Azure Storage provider's; the SDK splits longer timers into chunks by them.
+    """
+
+    store_inputs: bool = False
+    default_version: str | None = None
+    version_match: str = "CurrentOrOlder"
+    async_request_sleep_ms: int = 30000
+    max_actions: int = 100_000
+    max_short_timer: str = "6.00:00:00"
+    long_timer_interval: str = "3.00:00:00"
+
+
+class FunctionRegistry(Protocol):
+    """The app's functions; a call of any other fails the instance at once, with the names there are."""
+
+    def explain_missing(self, kind: str, name: str) -> str | None:
+        """None if there is such an activity, orchestrator or entity, else a sentence."""
+        ...

@@ -1,0 +1,82 @@
+"""The decision whether an arrival is worth a replay.
+
+Replays are what costs: each one processes the whole history. The SDK has said what its generator is parked at, so
+arrivals can lie in the inbox until that is complete, and retries go on without the user's code. The worker asks the
+gate at every arrival. When to run a replay that is worth it, is up to the worker (`OrchestrationDispatcher._delay`).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from dfhost.engine import actions as act
+from dfhost.engine import history as h
+from dfhost.engine.history import Event
+from dfhost.engine.interpreter import ActionInterpreter
+from dfhost.engine.replay_result import ReplayResult
+
+
+class ReplayNeed(IntEnum):
+    """What an arrival asks for."""
+
+    NONE = 0  # it can lie in the inbox: nothing waits for it, or not for it alone
+    ENGINE = 1  # an episode without a replay: a retry, or the end of the last open task
+    REPLAY = 2  # an episode with a replay: the user's code may go on
+
+
+class ReplayGate:
+    """Knows what must arrive before the newest replay's result can change."""
+
+    def __init__(self) -> None:
+        self._interpreter = ActionInterpreter()
+        self._result: ReplayResult | None = None
+        self._missing: set[int | str] = set()  # task ids (of a retried call the first) and event names
+
+    def reset(self, interpreter: ActionInterpreter, result: ReplayResult) -> None:
+        """`result` is the newest replay's; `interpreter` has worked off its actions."""
+        self._interpreter, self._result = interpreter, result
+        if result.ended:
+            self._missing = {key for key, _ in interpreter.blocking_tasks()}
+        else:
+            self._missing = set(result.awaited.keys) if result.awaited else set()
+
+    def arrive(self, event: Event) -> ReplayNeed:
+        """Count one arrival, once, before the episode that will process it. In case of doubt: REPLAY."""
+        result, interpreter = self._result, self._interpreter
+        if result is None or event.kind not in h.AWAITABLE:
+            return ReplayNeed.REPLAY
+        task = interpreter.open.get(event.key)
+        has_retries = task is not None and task.kind in act.WITH_RETRY
+        if result.ended:
+            self._missing.discard(event.key)
+            may_complete = not self._missing or not interpreter.all_done
+            return ReplayNeed.ENGINE if has_retries or may_complete else ReplayNeed.NONE
+        if result.awaited is None or interpreter.is_suspended or not interpreter.all_started:
+            return ReplayNeed.REPLAY
+        failed = event.kind in h.FAILURES
+        if task is None:
+            key: int | str = event.key
+            if event.kind != h.EVENT_RAISED:
+                return ReplayNeed.NONE  # the end of a task that was cancelled or is no longer open
+        elif has_retries and (failed or (task.awaits_retry_timer and not task.is_last_attempt)):
+            return ReplayNeed.ENGINE  # first comes the retry's timer, or its next attempt
+        else:
+            key = task.first_id
+        if key not in self._missing:
+            return ReplayNeed.NONE
+        self._missing.discard(key)
+        complete = not self._missing or not result.awaited.all
+        out_of_retries = task is not None and task.awaits_retry_timer
+        return ReplayNeed.REPLAY if failed or complete or out_of_retries else ReplayNeed.NONE
+
+    def may_gather_more(self, arrived: int) -> bool:
+        """Whether a replay could process more messages if it waited, given that `arrived` have come.
+
+        False before the first replay, where the code waits for all of a set, and where all open tasks have ended.
+        """
+        if self._result is None:
+            return False
+        awaited = self._result.awaited
+        if awaited is not None and awaited.all and len(awaited.keys) > 1:
+            return False
+        return arrived < sum(1 for _ in self._interpreter.blocking_tasks())

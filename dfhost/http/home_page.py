@@ -1,0 +1,56 @@
+"""The page at ``/``: what the app has. A browser gets links; whatever it cannot open stands as a command or name."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+from dfhost.app.functions import App, Function
+from dfhost.app.http_messages import HttpReply
+from dfhost.http.function_routes import Route, RouteTable
+from dfhost.management.urls import WEBHOOKS_PATH
+
+
+def home_page(app: App, routes: RouteTable[Function], origin: str) -> HttpReply:
+    """`origin`: scheme and host as the browser used them."""
+    sections = {
+        "HTTP": [_http_entry(route, origin) for route in _declared(app, routes)],
+        "Orchestrators": _escaped(app.orchestrators.names),
+        "Activities": _escaped(app.activities.names),
+        "Entities": _escaped(app.entities.names),
+        "Timers": _escaped(f"{each.name} ({each.trigger.get('schedule')})" for each in app.timers),
+        "Other triggers, not polled": _escaped(f"{each.name} ({each.kind})" for each in app.others),
+    }
+    lists = "".join(
+        f"<h2>{title}</h2><ul><li>{'<li>'.join(entries)}</ul>"
+        for title, entries in sections.items()
+        if entries
+    )
+    page = (
+        "<!doctype html><meta charset=utf-8><title>dfhost</title>"
+        f"<h1>{html.escape(app.root.name)}</h1>"
+        "<p>This function app runs on dfhost, the local durable host for Python.</p>"
+        f'{lists}<p><a href="{WEBHOOKS_PATH}/instances">Instances</a> · '
+        '<a href="/admin/host/status">Status</a></p>\n'
+    )
+    return HttpReply(200, [("Content-Type", "text/html; charset=utf-8")], page.encode())
+
+
+def _declared(app: App, routes: RouteTable[Function]) -> list[Route[Function]]:
+    """The routes in the order in which the app declares its functions."""
+    by_name = {route.name: route for route in routes.routes}
+    return [by_name[function.name] for function in app.http_functions]
+
+
+def _http_entry(route: Route[Function], origin: str) -> str:
+    url, methods = f"/{route.template}", sorted(route.methods)
+    address, name = html.escape(origin + url), html.escape(route.name)
+    if methods and "GET" not in methods:
+        return f"<code>curl -X {methods[0]} '{address}'</code> {name}"
+    if "{" in url:
+        return f"<code>{address}</code> {name}"
+    return f'<code><a href="{html.escape(url)}">{address}</a></code> {name}'
+
+
+def _escaped(names: Iterable[str]) -> list[str]:
+    return [html.escape(name) for name in names]

@@ -1,0 +1,99 @@
+"""Committing an episode: all that it has brought about, or nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from dfhost.engine import history as h
+from dfhost.engine.episode import Episode, ScheduledChild, child_refused
+from dfhost.store import statements as sql
+from dfhost.store.entities import post_request
+from dfhost.store.events import FINISHED, InstanceRow
+from dfhost.store.instances import EpisodeDiscarded, post_to_execution
+from dfhost.store.write_cursor import WriteCursor
+
+
+def commit(cursor: WriteCursor, episode: Episode, consumed: int) -> None:
+    """EpisodeDiscarded before anything is written. `consumed`: the number of the last message it has processed."""
+    instance_id, execution_id, at = episode.instance_id, episode.execution_id, episode.at
+    _update_instance(cursor, episode)
+    if episode.next is None:
+        sql.insert_history(cursor, instance_id, episode.base, episode.texts)
+    else:
+        _begin_generation(cursor, episode)
+    if consumed:
+        cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (instance_id, consumed))
+    if episode.finished:
+        sql.delete_open_tasks(cursor, instance_id)
+        cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
+    cursor.executemany(
+        "INSERT INTO activities VALUES (?, ?, ?, ?, ?, ?)",
+        [(instance_id, a.task_id, execution_id, a.name, a.input, at) for a in episode.activities],
+    )
+    cursor.executemany(
+        "INSERT INTO timers VALUES (?, ?, ?, ?)",
+        [(t.fire_at, instance_id, t.timer_id, execution_id) for t in episode.timers if t.fire_at > at],
+    )
+    for timer in episode.timers:
+        if timer.fire_at <= at:
+            fired = h.timer_fired(at, timer.timer_id, timer.fire_at)
+            cursor.post(instance_id, fired.text, execution_id)
+    for child in episode.children:
+        _start_child(cursor, episode, child)
+    for message in episode.entity_messages:
+        post_request(cursor, message.entity_id, message.request, at)
+    if episode.finished and episode.parent is not None:
+        parent = episode.parent
+        post_to_execution(cursor, parent.instance_id, parent.execution_id, episode.result_for_parent().text)
+
+
+def _update_instance(cursor: sqlite3.Cursor, episode: Episode) -> None:
+    following = episode.next
+    changes = ["status = ?", "updated_at = ?", "needs_episode = ?"]
+    values: list[object] = [
+        "Running" if following is not None else episode.status, episode.at, int(following is not None)
+    ]  # fmt: skip
+    if episode.sets_output:
+        changes.append("output = ?")
+        values.append(episode.output)
+    if episode.custom_status is not None:
+        changes.append("custom_status = ?")
+        values.append(None if episode.custom_status == "null" else episode.custom_status)
+    if following is not None:
+        changes += ["execution_id = ?", "input = ?", "created_at = ?"]
+        values += [following.execution_id, following.input, episode.at]
+    cursor.execute(
+        f"UPDATE instances SET {', '.join(changes)} "
+        f"WHERE instance_id = ? AND execution_id = ? AND status NOT IN {sql.FINISHED_SQL}",
+        (*values, episode.instance_id, episode.execution_id),
+    )
+    if cursor.rowcount == 0:
+        raise EpisodeDiscarded
+
+
+def _begin_generation(cursor: sqlite3.Cursor, episode: Episode) -> None:
+    """Nothing is left of the old generation but the messages that are for any execution."""
+    assert episode.next is not None
+    instance_id = episode.instance_id
+    cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
+    sql.delete_open_tasks(cursor, instance_id)
+    cursor.execute(
+        "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ?", (instance_id, episode.execution_id)
+    )
+    sql.insert_history(cursor, instance_id, 0, [event.text for event in episode.next.past])
+
+
+def _start_child(cursor: WriteCursor, episode: Episode, child: ScheduledChild) -> None:
+    status = sql.select_status(cursor, child.instance_id)
+    if status is not None:
+        if status not in FINISHED:
+            refusal = child_refused(child, status, episode.at)
+            cursor.post(episode.instance_id, refusal.text, episode.execution_id)
+            return
+        sql.delete_instance(cursor, child.instance_id)
+    row = InstanceRow(
+        child.instance_id, child.execution_id, child.name, child.version, "Pending", child.input, None, None,
+        episode.at, episode.at, episode.instance_id, episode.execution_id, child.task_id,
+    )  # fmt: skip
+    sql.insert_instance(cursor, row)
+    cursor.post(child.instance_id, child.started.text, event=child.started, new_instance=row)

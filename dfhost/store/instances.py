@@ -1,0 +1,113 @@
+"""The life of an instance as a client drives it: started, sent an event, terminated, rewound."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from dfhost.engine.rewind import rewind_history
+from dfhost.errors import InstanceExists, InstanceNotFound, WrongState
+from dfhost.store import statements as sql
+from dfhost.store.events import FINISHED, InstanceRemoved, InstanceRow
+from dfhost.store.write_cursor import WriteCursor
+
+#: Raises the HostError by which an operation is refused on this instance.
+Check = Callable[[InstanceRow], None]
+
+
+class EpisodeDiscarded(WrongState):
+    """The instance was terminated, replaced or purged while the episode ran."""
+
+    def __init__(self) -> None:
+        super().__init__("The instance has ended or was replaced meanwhile.", "")
+
+
+def start(
+    cursor: WriteCursor, row: InstanceRow, started: Callable[[int], str], replaces_running: bool
+) -> None:
+    status = sql.select_status(cursor, row.instance_id)
+    generation = 0
+    if status is not None:
+        if status not in FINISHED and not replaces_running:
+            raise InstanceExists(status)
+        generation = 1 + _generation(cursor, row.instance_id)
+        sql.delete_instance(cursor, row.instance_id)
+    sql.insert_instance(cursor, row)
+    cursor.post(row.instance_id, started(generation), new_instance=row)
+
+
+def post_event(cursor: WriteCursor, instance_id: str, event: str, check: Check) -> None:
+    existing_instance(cursor, instance_id, check)
+    cursor.post(instance_id, event)
+
+
+def terminate(
+    cursor: WriteCursor,
+    instance_id: str,
+    at: str,
+    reason: str | None,
+    events: Sequence[str],
+    event_for_parent: Callable[[InstanceRow], str | None],
+    check: Check,
+) -> None:
+    row = existing_instance(cursor, instance_id, check)
+    cursor.publish(InstanceRemoved(instance_id))
+    cursor.execute("SELECT coalesce(max(seq) + 1, 0) FROM history WHERE instance_id = ?", (instance_id,))
+    sql.insert_history(cursor, instance_id, cursor.fetchone()[0], events)
+    sql.delete_open_tasks(cursor, instance_id)
+    cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
+    cursor.execute(
+        "UPDATE instances SET status = 'Terminated', output = ?, updated_at = ?, needs_episode = 0 "
+        "WHERE instance_id = ?",
+        (reason, at, instance_id),
+    )
+    text = event_for_parent(row)
+    if text is not None and row.parent is not None:
+        post_to_execution(cursor, row.parent.instance_id, row.parent.execution_id, text)
+
+
+def rewind(cursor: WriteCursor, instance_id: str, at: str, wake_event: str, check: Check) -> None:
+    _rewind(cursor, existing_instance(cursor, instance_id, check).instance_id, at, wake_event)
+
+
+def _rewind(cursor: WriteCursor, instance_id: str, at: str, wake_event: str) -> None:
+    past = list(sql.select_events(cursor, "history", instance_id))
+    events, children = rewind_history(past, lambda child: sql.select_status(cursor, child) == "Failed")
+    cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
+    sql.insert_history(cursor, instance_id, 0, events)
+    cursor.execute(
+        "UPDATE instances SET status = 'Running', output = NULL, updated_at = ? WHERE instance_id = ?",
+        (at, instance_id),
+    )
+    for child in children:
+        _rewind(cursor, child, at, wake_event)
+    if not children:  # a parent goes on when its rewound child has ended
+        cursor.post(instance_id, wake_event)
+
+
+def existing_instance(cursor: sqlite3.Cursor, instance_id: str, check: Check) -> InstanceRow:
+    """InstanceNotFound, or what `check` raises."""
+    row = sql.select_instance(cursor, instance_id)
+    if row is None:
+        raise InstanceNotFound(instance_id)
+    check(row)
+    return row
+
+
+def post_to_execution(cursor: WriteCursor, instance_id: str, execution_id: str, text: str) -> None:
+    """Post the event that ends a task, if the execution that waits for it still runs."""
+    found = cursor.execute(
+        f"SELECT 1 FROM instances WHERE instance_id = ? AND execution_id = ? AND status NOT IN {sql.FINISHED_SQL}",
+        (instance_id, execution_id),
+    ).fetchone()
+    if found:
+        cursor.post(instance_id, text, execution_id)
+
+
+def _generation(cursor: sqlite3.Cursor, instance_id: str) -> int:
+    """The Generation in its ExecutionStarted, the second event of its history."""
+    cursor.execute(
+        "SELECT event ->> '$.Generation' FROM history WHERE instance_id = ? AND seq = 1", (instance_id,)
+    )
+    values = cursor.fetchone()
+    return int(values[0] or 0) if values else 0

@@ -1,0 +1,66 @@
+"""Activities that have no result yet and timers that have not fired."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from dfhost.engine.episode import ScheduledActivity
+from dfhost.engine.history import Event
+from dfhost.store.write_cursor import WriteCursor
+
+
+class ActivityWorkItem(NamedTuple):
+    """An activity to run."""
+
+    instance_id: str
+    execution_id: str
+    activity: ScheduledActivity
+
+
+class ActivityResult(NamedTuple):
+    """`event` is the activity's TaskCompleted or TaskFailed."""
+
+    work: ActivityWorkItem
+    event: Event
+
+
+class DueTimer(NamedTuple):
+    """A timer that fires now; `fire_at` is an ISO text."""
+
+    instance_id: str
+    timer_id: int
+    fire_at: str
+    execution_id: str
+
+
+def unfinished_activities(reader: sqlite3.Connection) -> list[ActivityWorkItem]:
+    found = reader.execute(
+        "SELECT instance_id, execution_id, task_id, name, input FROM activities "
+        "ORDER BY created_at, instance_id, task_id"
+    )
+    return [ActivityWorkItem(i, e, ScheduledActivity(t, n, x)) for i, e, t, n, x in found]
+
+
+def store_results(cursor: WriteCursor, results: Sequence[ActivityResult]) -> None:
+    wanted = []
+    for work, event in results:
+        cursor.execute(
+            "DELETE FROM activities WHERE instance_id = ? AND task_id = ? AND execution_id = ?",
+            (work.instance_id, work.activity.task_id, work.execution_id),
+        )
+        if cursor.rowcount:
+            wanted.append((work.instance_id, work.execution_id, event))
+    cursor.post_to_executions(wanted)
+
+
+def fire_timers(cursor: WriteCursor, now: str, fired: Callable[[DueTimer], str]) -> None:
+    found = cursor.execute(
+        "SELECT instance_id, timer_id, fire_at, execution_id FROM timers WHERE fire_at <= ? ORDER BY fire_at",
+        (now,),
+    )
+    due = [DueTimer(*values) for values in found.fetchall()]
+    cursor.execute("DELETE FROM timers WHERE fire_at <= ?", (now,))
+    for timer in due:
+        cursor.post(timer.instance_id, fired(timer), timer.execution_id)

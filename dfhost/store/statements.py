@@ -1,0 +1,92 @@
+"""SQL on the rows of one instance that several operations share."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from dfhost.store.events import FINISHED, InstanceRow
+
+FINISHED_SQL = str(FINISHED)  # ('Completed', 'Failed', ...): Python quotes as SQL does
+INSTANCE_COLUMNS = (
+    "instance_id, execution_id, name, version, status, input, output, custom_status, created_at, updated_at, "
+    "parent_id, parent_execution, parent_task"
+)
+_Source = sqlite3.Connection | sqlite3.Cursor
+
+
+def select_instance(source: _Source, instance_id: str) -> InstanceRow | None:
+    found = source.execute(f"SELECT {INSTANCE_COLUMNS} FROM instances WHERE instance_id = ?", (instance_id,))
+    values = found.fetchone()
+    return InstanceRow(*values) if values else None
+
+
+def select_status(cursor: sqlite3.Cursor, instance_id: str) -> str | None:
+    cursor.execute("SELECT status FROM instances WHERE instance_id = ?", (instance_id,))
+    values = cursor.fetchone()
+    return values[0] if values else None
+
+
+def insert_instance(cursor: sqlite3.Cursor, row: InstanceRow) -> None:
+    cursor.execute(
+        f"INSERT INTO instances ({INSTANCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
+    )
+
+
+def delete_instance(cursor: sqlite3.Cursor, instance_id: str) -> None:
+    """Nothing is left of it in any table."""
+    for table in ("instances", "history", "inbox", "activities", "timers"):
+        cursor.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
+
+
+def delete_open_tasks(cursor: sqlite3.Cursor, instance_id: str) -> None:
+    """Its activities get no result and its timers do not fire."""
+    cursor.execute("DELETE FROM activities WHERE instance_id = ?", (instance_id,))
+    cursor.execute("DELETE FROM timers WHERE instance_id = ?", (instance_id,))
+
+
+def select_events(source: _Source, table: str, instance_id: str) -> Iterator[str]:
+    """The texts in its `history` or `inbox`, in order."""
+    found = source.execute(f"SELECT event FROM {table} WHERE instance_id = ? ORDER BY seq", (instance_id,))
+    return (values[0] for values in found.fetchall())
+
+
+def insert_history(cursor: sqlite3.Cursor, instance_id: str, base: int, events: Sequence[str]) -> None:
+    """`base`: how many events the history has before these."""
+    cursor.executemany(
+        "INSERT INTO history VALUES (?, ?, ?)",
+        [(instance_id, base + n, text) for n, text in enumerate(events)],
+    )
+
+
+class Where:
+    """Conditions on `instances`, all of which must hold: `sql` with its `values`. Bounds are inclusive ISO texts."""
+
+    def __init__(
+        self,
+        statuses: Sequence[str] = (),
+        created_from: str | None = None,
+        created_to: str | None = None,
+        updated_from: str | None = None,
+        updated_to: str | None = None,
+    ) -> None:
+        self._conditions: list[str] = []
+        self.values: list[object] = []
+        if statuses:
+            self.add(f"status IN ({', '.join('?' * len(statuses))})", *statuses)
+        for condition, bound in (
+            ("created_at >= ?", created_from),
+            ("created_at <= ?", created_to),
+            ("updated_at >= ?", updated_from),
+            ("updated_at <= ?", updated_to),
+        ):
+            if bound is not None:
+                self.add(condition, bound)
+
+    def add(self, condition: str, *values: object) -> None:
+        self._conditions.append(condition)
+        self.values += values
+
+    @property
+    def sql(self) -> str:
+        return " AND ".join(self._conditions) or "1"

@@ -1,0 +1,114 @@
+"""Runs an app's timer functions on their schedules.
+
+Each function has a task that sleeps until its next occurrence. As in the Functions host, a timer never overlaps
+itself: occurrences during a run are skipped. Unlike there, nothing is kept across restarts, so an occurrence that
+was missed while the host was down is not made up for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone, tzinfo
+
+from dfhost.app.functions import App, Function
+from dfhost.app.invoke import invoke_function
+from dfhost.app.schedule import Schedule, parse_schedule, time_zone
+from dfhost.app.threads import UserThreads
+from dfhost.app.trigger_data import timer_data
+from dfhost.host_log import HostLog
+from dfhost.settings.app_settings import resolve_app_settings
+
+_PAST_DUE_AFTER = timedelta(seconds=30)  # means a machine that slept, not an event loop that was busy
+
+
+def _utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class _TimerTrigger:
+    function: Function
+    schedule: Schedule
+    run_on_startup: bool
+
+
+class TimerTriggers:
+    """Runs the timer functions between `start` and `stop`, on the user threads. Tests pass `now` and `sleep`."""
+
+    def __init__(
+        self,
+        app: App,
+        threads: UserThreads,
+        log: HostLog,
+        now: Callable[[], datetime] = _utc_now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        timeout: float | None = None,
+    ) -> None:
+        self._threads = threads
+        self._log = log
+        self._now = now
+        self._sleep = sleep
+        self._timeout = timeout
+        self._tasks: list[asyncio.Task[None]] = []
+        zone = self._read_zone() if app.timers else timezone.utc
+        self._timers = [timer for function in app.timers if (timer := self._read_trigger(function, zone))]
+
+    def start(self) -> None:
+        """Call this on the host loop."""
+        self._tasks = [asyncio.create_task(self._run_timer(timer)) for timer in self._timers]
+
+    async def stop(self) -> None:
+        """Start no more runs. One that is running ends in its thread, and its result is dropped."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def _read_trigger(self, function: Function, zone: tzinfo) -> _TimerTrigger | None:
+        text = str(function.trigger.get("schedule", ""))
+        try:
+            schedule = parse_schedule(resolve_app_settings(text), zone)
+        except ValueError as error:
+            self._log.note(
+                f"{function.name} never runs, because its schedule '{text}' cannot be read: {error}."
+            )
+            return None
+        return _TimerTrigger(function, schedule, function.trigger.get("runOnStartup") is True)
+
+    def _read_zone(self) -> tzinfo:
+        try:
+            return time_zone(os.environ.get("WEBSITE_TIME_ZONE", ""))
+        except ValueError as error:
+            self._log.note(f"WEBSITE_TIME_ZONE: {error}; timers use UTC.")
+            return timezone.utc
+
+    async def _run_timer(self, timer: _TimerTrigger) -> None:
+        try:
+            await self._run_occurrences(timer)
+        except (
+            ValueError
+        ) as error:  # croniter looks only so far ahead: even 29 February has a last occurrence
+            self._log.note(f"{timer.function.name} will not run again: {error}.")
+
+    async def _run_occurrences(self, timer: _TimerTrigger) -> None:
+        last: datetime | None = None
+        if timer.run_on_startup:
+            last = self._now()
+            await self._invoke(timer, None, timer.schedule(last))
+        while True:
+            due = timer.schedule(self._now())
+            # A sleep may end early and the clock may be set meanwhile, so only the clock decides.
+            while (left := (due - self._now()).total_seconds()) > 0:
+                await self._sleep(left)
+            past_due = self._now() - due > _PAST_DUE_AFTER
+            await self._invoke(timer, last, timer.schedule(due), past_due)
+            last = due
+
+    async def _invoke(
+        self, timer: _TimerTrigger, last: datetime | None, following: datetime, past_due: bool = False
+    ) -> None:
+        data = timer_data(last, following, past_due)
+        await invoke_function(timer.function, data, self._threads, self._log, timeout=self._timeout)
