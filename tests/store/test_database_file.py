@@ -1,4 +1,4 @@
-"""The database file at the door: taken as it is, or refused with a sentence and left unharmed."""
+"""Opening the database file: it is taken as it is, or refused with a sentence and left unchanged."""
 
 from __future__ import annotations
 

@@ -538,7 +538,7 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Ope
     assert (db.row("@counter@k").status, db.inbox("@counter@k")) == ("Running", ["one", "two"])
     seen = db.store.load_instance("@counter@k")
     assert seen is not None
-    answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "gone", "r2", "to nobody")]
+    answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "ended", "r2", "to nobody")]
     await db.store.commit_batch(
         "@counter@k",
         at=LATER,
@@ -654,9 +654,13 @@ async def test_closing_the_store_writes_what_was_posted_before(tmp_path: Path, l
 
 
 async def test_nothing_is_written_after_a_failed_commit(db: OpenStore) -> None:
-    heard: list[object] = []
+    notified: list[object] = []
     db.store.listen(
-        Listener(lambda events: heard.append("events"), heard.append, lambda error: heard.append(str(error)))
+        Listener(
+            lambda events: notified.append("events"),
+            notified.append,
+            lambda error: notified.append(str(error)),
+        )
     )
 
     def broken(row: InstanceRow) -> None:
@@ -668,8 +672,8 @@ async def test_nothing_is_written_after_a_failed_commit(db: OpenStore) -> None:
     with pytest.raises(DatabaseError, match="ZeroDivisionError"):
         await db.start("b")
     assert db.store.instance("b") is None
-    assert heard == ["events", True, heard[2], False, False]
-    assert "ZeroDivisionError" in str(heard[2])
+    assert notified == ["events", True, notified[2], False, False]
+    assert "ZeroDivisionError" in str(notified[2])
 
 
 async def test_a_listener_that_raises_keeps_no_caller_from_an_answer(db: OpenStore) -> None:
