@@ -33,7 +33,7 @@ def fails(context: df.DurableOrchestrationContext) -> Generator[Any, Any, None]:
 
 
 @app.activity_trigger(input_name="value")
-def echo(value: Any) -> Any:
+def echo(value: object) -> object:
     return value
 
 
