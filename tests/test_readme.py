@@ -31,22 +31,53 @@ from dfhost.cli.start import DEFAULT_PORT
 from fan_out import fan_out_map
 
 ROOT = Path(__file__).parents[1]
-PAGES = [page for page in ("README.md", "dfhost/README.md", "docs/map.md") if (ROOT / page).exists()]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "dfhost/README.md",
+    "docs/README.md",
+    "docs/dfhost.md",
+    "docs/glossary.md",
+    "docs/map.md",
+    "docs/performance.md",
+]
 SHOWN_URL = "http://localhost:7071"
 
 NOT_RUN = {
     "pip install": "needs the network, and an environment of its own",
-    "azd": "needs Azure",
-    "func": "needs Core Tools and Azurite",
+    ".venv/bin/pre-commit install": "sets up the hooks of git",
+    ".venv/bin/pytest": "the suite that runs this",
 }
+PIP = "pip install --quiet --disable-pip-version-check"
+LINT = [
+    "ruff format --check .",
+    "ruff check .",
+    "mypy",
+    "lint-imports --no-logo --no-cache",
+    "python scripts/check_version.py",
+    "python scripts/doctor.py",
+]
 # What a target runs, once the environment is there. Where there is a reason, this is as far as the test goes.
 RECIPES = {
+    "make install": ([], ""),
     "make run": (["dfhost run POST /api/start-fanout"], ""),
     "make start": (["dfhost start"], ""),
-    "make test": (["pytest"], "the suite that runs this"),
-    "make check": (
-        ["ruff format --check .", "ruff check .", "mypy", "python scripts/doctor.py", "pytest"],
+    "make test": (["pytest -m 'not long'"], "the suite that runs this"),
+    "make test-all": (
+        ["coverage erase", "coverage run -m pytest", "coverage combine --quiet", "coverage report"],
         "the suite that runs this",
+    ),
+    "make lint": (LINT, "takes half a minute; make check begins with it"),
+    "make check": ([*LINT, "pytest -m 'not long'"], "the suite that runs this"),
+    "make package": (
+        [
+            f"python -c 'import build, twine' 2>&- || {PIP} -e '.[package]'",
+            "rm -rf dist",
+            "python -m build",
+            "twine check --strict dist/*",
+            "python scripts/check_wheel.py dist/*.whl",
+        ],
+        "needs the network, and an environment of its own",
     ),
     "make e2e": (['BASE_URL="" FUNCTIONS_KEY="" pytest tests/e2e'], "part of the suite that runs this"),
     f"make e2e BASE_URL={SHOWN_URL}": (
@@ -55,7 +86,7 @@ RECIPES = {
     ),
     "make bench": (
         [
-            "python -c 'import matplotlib' 2>&- || pip install --quiet --disable-pip-version-check -e '.[bench]'",
+            f"python -c 'import matplotlib' 2>&- || {PIP} -e '.[bench]'",
             "python -m benchmarks.bench",
         ],
         "takes minutes",
@@ -118,7 +149,11 @@ def mentions(page: str) -> list[str]:
     """The commands within sentences and tables."""
     prose = re.sub(r"^```.*?^```", "", text(page), flags=re.M | re.S)
     spans = re.findall(r"`([^`]+)`", prose)
-    return [span for span in spans if re.match(r"(make|dfhost|pip|azd|func|sqlite3|curl|pytest) \S", span)]
+    return [
+        span
+        for span in spans
+        if re.match(r"(make|dfhost|pip|azd|func|sqlite3|curl|pytest|\.venv/bin/\S+) \S", span)
+    ]
 
 
 def plain(command: str) -> str:
@@ -242,14 +277,14 @@ def test_a_make_target_and_what_it_runs(
 ) -> None:
     recipe, not_further = RECIPES[plain(command)]
     installing = expanded(["install"])
-    assert [line for line in expanded(shlex.split(command)[1:]) if line not in installing] == recipe
+    assert [line for line in expanded(plain(command).split()[1:]) if line not in installing] == recipe
     for line in recipe:
         for word in shlex.split(line):
             if re.fullmatch(r"benchmarks\.\w+", word):
                 assert importlib.util.find_spec(word), word
-            elif "/" in word and not re.search(r"^/|=|>", word):
+            elif "/" in word and not re.search(r"^/|=|>|^dist/", word):
                 assert (ROOT / word).exists(), word
-    if not_further:
+    if not_further or not recipe:
         return
     words = shlex.split(recipe[0])[1:]
     if words == ["start"]:
@@ -378,11 +413,17 @@ def test_what_is_not_run_is_on_a_page() -> None:
 
 
 # -- what else they say --------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("page", ["README.md", "dfhost/README.md", "CHANGELOG.md", "benchmarks/README.md"])
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md", "benchmarks/README.md"])
 def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", text(page)):
         if "://" not in target:
             assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
+
+
+def test_the_readme_is_short_and_the_index_has_every_page() -> None:
+    assert len(text("README.md").splitlines()) <= 130
+    listed = set(re.findall(r"\]\((\w[\w-]*\.md)\)", text("docs/README.md")))
+    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
 
 
 def test_nothing_is_left_to_be_filled_in() -> None:
@@ -391,7 +432,9 @@ def test_nothing_is_left_to_be_filled_in() -> None:
 
 
 def test_the_line_of_python_is_a_call_that_fan_out_map_takes() -> None:
-    for block in re.findall(r"^```python\n(.*?)^```", text("README.md"), re.M | re.S):
+    blocks = re.findall(r"^```python\n(.*?)^```", text("README.md"), re.M | re.S)
+    assert blocks
+    for block in blocks:
         for node in ast.walk(ast.parse(f"def orchestrator(context):\n {block}")):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id == "fan_out_map"
@@ -400,8 +443,8 @@ def test_the_line_of_python_is_a_call_that_fan_out_map_takes() -> None:
 
 
 def table(header: str) -> dict[str, list[str]]:
-    """The rows under the table's `header`: the first cell, and the others."""
-    lines = text("README.md").split(f"\n{header}\n", 1)[1].splitlines()[1:]
+    """The rows of docs/dfhost.md under the table's `header`: the first cell, and the others."""
+    lines = text("docs/dfhost.md").split(f"\n{header}\n", 1)[1].splitlines()[1:]
     rows = [re.split(r"(?<!\\)\|", line.strip("| ")) for line in lines[: lines.index("")]]
     return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
 
@@ -457,11 +500,9 @@ PROVED_BY = {
 def test_every_difference_is_told_and_each_that_is_told_is_tested() -> None:
     rows = list(table("| | the extension | dfhost |"))
     proved = {row: [start for start in PROVED_BY if row.startswith(start)] for row in rows}
-    assert [row for row, starts in proved.items() if len(starts) != 1] == [], (
-        "the README's, with no test named"
-    )
+    assert [row for row, starts in proved.items() if len(starts) != 1] == [], "the page's, with no test named"
     assert {start for starts in proved.values() for start in starts} == set(PROVED_BY), (
-        "the README has it no more"
+        "the page has it no more"
     )
     scenarios = " ".join(scenarios for scenarios, _ in PROVED_BY.values()).split()
     assert sorted(scenarios) == sorted(DIFFERENCES), "each in one row"
@@ -494,7 +535,7 @@ def test_the_triggers_that_are_named_are_there_and_are_run_by_a_test() -> None:
 
 
 def test_the_versions_that_are_named() -> None:
-    sdk = re.search(r"all of `azure-functions-durable` ([\d.]+)", text("README.md"))
+    sdk = re.search(r"all of `azure-functions-durable` ([\d.]+)", text("docs/dfhost.md"))
     assert sdk and version("azure-functions-durable").startswith(sdk[1] + ".")
     python = re.search(r"Python (3\.\d+) or newer", text("README.md"))
     project = text("pyproject.toml")
