@@ -75,7 +75,6 @@ class Host:
             store = Store(self._database)
             store.open()
             stack.callback(store.close)
-            store.on_failure(self._on_failure)
             self._worker = Worker(
                 self.app,
                 store,
@@ -87,6 +86,7 @@ class Host:
                 max_orchestrators=settings.max_orchestrators,
                 max_entities=settings.max_entities,
                 max_entity_batch=settings.entity_batch_size,
+                on_store_failure=self._on_failure,
             )
             self.hub = TaskHub(settings.hub, self.app, store, self._worker, settings)
             management = ManagementApi(self.hub, connection=settings.connection)

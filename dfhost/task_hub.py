@@ -21,7 +21,8 @@ from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, is_entity_id, stored_state
 from dfhost.errors import UnknownFunction, WrongState
 from dfhost.settings import Settings
-from dfhost.store.store import InstanceRow, Store
+from dfhost.store.events import InstanceRow
+from dfhost.store.store import Store
 from dfhost.worker.clock import now
 from dfhost.worker.explain import explain
 from dfhost.worker.worker import Worker
@@ -196,7 +197,7 @@ class TaskHub:
             tell_parent=lambda row: (
                 None
                 if row.parent is None
-                else h.sub_orchestration_failed(at, row.parent[2], reason, None).text
+                else h.sub_orchestration_failed(at, row.parent.task_id, reason, None).text
             ),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,46 @@ import pytest
 
 from dfhost.engine import history as h
 from dfhost.engine.entities import EntityResponse
-from dfhost.engine.execution import EntityMessage, ScheduledActivity, ScheduledChild, ScheduledTimer
+from dfhost.engine.episode import (
+    EntityMessage,
+    Episode,
+    Parent,
+    ScheduledActivity,
+    ScheduledChild,
+    ScheduledTimer,
+    child_refused,
+)
+from dfhost.engine.execution import Execution
 from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
 from dfhost.store import writer
-from dfhost.store.store import (
-    ActivityResult,
-    ActivityWorkItem,
-    EpisodeDiscarded,
-    EpisodeRecord,
-    InboxMessage,
-    InstanceRemoved,
-    InstanceRow,
-    Store,
-    StoreEvent,
-)
+from dfhost.store.events import InboxMessage, InstanceRemoved, InstanceRow, NullListener, StoreEvent
+from dfhost.store.store import ActivityResult, ActivityWorkItem, EpisodeDiscarded, Store
 
 AT = "2026-01-01T12:00:00.000000Z"
 LATER = "2026-01-01T13:00:00.000000Z"
 TERMINATED = h.execution_terminated(AT, "why").text
+FIRED = h.timer_fired(AT, 9, AT).text  # what is left of a timer that was due when it was made
+
+
+class Listener(NullListener):
+    """Calls `written` with each group of events, `finished` after each commit, `failed` with a failure."""
+
+    def __init__(
+        self,
+        written: Callable[[Sequence[StoreEvent]], object] = lambda events: None,
+        finished: Callable[[bool], object] = lambda committed: None,
+        failed: Callable[[DatabaseError], object] = lambda error: None,
+    ) -> None:
+        self._written, self._finished, self._failed = written, finished, failed
+
+    def events_written(self, events: Sequence[StoreEvent]) -> None:
+        self._written(events)
+
+    def commit_finished(self, committed: bool) -> None:
+        self._finished(committed)
+
+    def store_failed(self, error: DatabaseError) -> None:
+        self._failed(error)
 
 
 class Stored:
@@ -39,7 +61,7 @@ class Stored:
         self.store = Store(path)
         self.store.open()
         self.news: list[StoreEvent] = []
-        self.store.subscribe(self.news.extend)
+        self.store.listen(Listener(self.news.extend))
 
     # -- instances ---------------------------------------------------------------------------------------------
     async def start(self, instance_id: str = "x", execution_id: str = "e1", **more: Any) -> None:
@@ -61,14 +83,15 @@ class Stored:
         base = len(stored.history) if stored else 0
         consumed = max((letter.seq for letter in stored.inbox), default=0) if stored else 0
         events = [h.orchestrator_started(AT).text]
-        values = {"at": AT, "status": "Running", "base": base, "events": events, "consumed": consumed}
-        record = EpisodeRecord(instance_id, execution_id, **(values | more))
+        values = {"at": AT, "status": "Running", "base": base, "texts": events} | more
+        consumed = values.pop("consumed", consumed)
+        episode = Episode(instance_id, execution_id, **values)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def then(_: None, error: HostError | None) -> None:
             done.set_exception(error) if error else done.set_result(None)
 
-        self.store.commit_episode(record, then)
+        self.store.commit_episode(episode, consumed, then)
         await done
 
     async def results(self, *results: ActivityResult) -> None:
@@ -174,12 +197,12 @@ async def test_a_living_id_is_refused_and_nothing_changes(db: Stored) -> None:
 async def test_an_ended_instance_is_replaced_without_a_rest_by_the_next_generation(db: Stored) -> None:
     await db.start()
     start = db.inbox()[0]
-    await db.episode(events=["12", start], activities=[activity(0)])
+    await db.episode(texts=["12", start], activities=[activity(0)])
     await db.end()
     await db.start(execution_id="e2")
     assert db.past() == []
     assert '"Generation":1' in db.inbox()[0]
-    await db.episode(execution_id="e2", events=["12", db.inbox()[0]], status="Completed")
+    await db.episode(execution_id="e2", texts=["12", db.inbox()[0]], status="Completed")
     await db.start(execution_id="e3")
     assert '"Generation":2' in db.inbox()[0]
 
@@ -198,23 +221,22 @@ async def test_any_state_may_be_replaced_if_host_json_says_so(db: Stored) -> Non
 async def test_all_of_an_episode_happens_at_once(db: Stored) -> None:
     await db.start()
     await db.episode(
-        events=["a", "b"],
+        texts=["a", "b"],
         custom_status='"half"',
         activities=[activity(0), activity(1)],
-        timers=[ScheduledTimer(2, LATER)],
-        fired=["fired"],
+        timers=[ScheduledTimer(2, LATER), ScheduledTimer(9, AT)],
         children=[child("c", 3)],
-        operations=[EntityMessage("@counter@k", "request")],
+        entity_messages=[EntityMessage("@counter@k", "request")],
     )
     assert (db.row().status, db.row().custom_status) == ("Running", '"half"')
     assert db.past() == ["a", "b"]
-    assert db.inbox() == ["fired"]
+    assert db.inbox() == [FIRED]
     assert db.store.unfinished_work() == [work(0), work(1)]
     assert db.store.next_due() == LATER
     assert (db.row("c").status, db.row("c").parent) == ("Pending", ("x", "e1", 3))
     assert db.inbox("@counter@k") == ["request"]
     assert db.row("@counter@k").status == "Running"
-    assert db.told()[1:] == ["fired", db.inbox("c")[0], "request"]
+    assert db.told()[1:] == [FIRED, db.inbox("c")[0], "request"]
 
 
 async def test_an_episode_consumes_what_it_saw_and_no_more(db: Stored) -> None:
@@ -239,11 +261,11 @@ async def test_an_episode_of_what_is_gone_is_lost_whole(db: Stored, how: str) ->
     before = (db.store.row("x"), db.past(), db.inbox())
     with pytest.raises(EpisodeDiscarded):
         await db.episode(
-            events=["a"],
+            texts=["a"],
             activities=[activity(0)],
             timers=[ScheduledTimer(1, LATER)],
             children=[child("c")],
-            operations=[EntityMessage("@counter@k", "request")],
+            entity_messages=[EntityMessage("@counter@k", "request")],
         )
     assert (db.store.row("x"), db.past(), db.inbox()) == before
     assert (db.store.unfinished_work(), db.store.next_due()) == ([], None)
@@ -253,7 +275,7 @@ async def test_an_episode_of_what_is_gone_is_lost_whole(db: Stored, how: str) ->
 
 async def test_what_an_episode_says_nothing_of_stays(db: Stored) -> None:
     await db.start()
-    await db.episode(custom_status='"half"', output="reason", keeps_output=False)
+    await db.episode(custom_status='"half"', output="reason", sets_output=True)
     await db.episode()
     assert (db.row().custom_status, db.row().output) == ('"half"', "reason")
     await db.episode(custom_status="null")
@@ -266,11 +288,11 @@ async def test_the_last_episode_leaves_nothing_open_and_tells_the_parent(db: Sto
     await db.episode("c", "c1", activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
     await db.store.deliver("c", "too late", lambda row: None)
     await db.episode(
-        "c", "c1", status="Completed", output="1", keeps_output=False, consumed=0, news=[("x", "e1", "done")]
+        "c", "c1", status="Completed", output="1", sets_output=True, consumed=0, parent=Parent("x", "e1", 0)
     )
     assert (db.row("c").status, db.row("c").output) == ("Completed", "1")
     assert (db.inbox("c"), db.store.unfinished_work(), db.store.next_due()) == ([], [], None)
-    assert db.inbox("x") == ["done"]
+    assert db.inbox("x") == [h.sub_orchestration_completed(AT, 0, "1").text]
 
 
 async def test_a_parent_that_is_another_by_now_is_not_told(db: Stored) -> None:
@@ -278,9 +300,10 @@ async def test_a_parent_that_is_another_by_now_is_not_told(db: Stored) -> None:
     await db.episode(children=[child("c", 0)])
     await db.end()
     await db.start(execution_id="e2")
-    await db.episode("c", "c1", status="Completed", news=[("x", "e1", "done")])
-    assert "done" not in db.inbox("x")
-    assert "done" not in db.told()
+    await db.episode("c", "c1", status="Completed", parent=Parent("x", "e1", 0))
+    done = h.sub_orchestration_completed(AT, 0, None).text
+    assert done not in db.inbox("x")
+    assert done not in db.told()
 
 
 async def test_a_new_generation_forgets_the_old_ones_work_and_keeps_what_comes_from_outside(
@@ -292,16 +315,13 @@ async def test_a_new_generation_forgets_the_old_ones_work_and_keeps_what_comes_f
     seen = db.store.stored("x")
     assert seen is not None
     await db.store.deliver("x", "event", lambda row: None)
-    await db.episode(
-        base=0,
-        events=["n1", "n2"],
-        awake=True,
-        next_execution="e2",
-        next_input='"next"',
-        consumed=seen.inbox[-1].seq,
+    started = h.execution_started(
+        AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', generation=None
     )
+    following = Execution(h.generation(AT, started, ()))
+    await db.episode(status="ContinuedAsNew", next=following, consumed=seen.inbox[-1].seq)
     assert (db.row().execution_id, db.row().input, db.row().created_at) == ("e2", '"next"', AT)
-    assert db.past() == ["n1", "n2"]
+    assert db.past() == [event.text for event in following.past]
     assert db.inbox() == ["event"]
     assert db.store.next_due() is None
     assert db.store.awake() == ["x"]
@@ -311,8 +331,8 @@ async def test_a_new_generation_forgets_the_old_ones_work_and_keeps_what_comes_f
 async def test_a_child_whose_id_lives_is_refused_by_an_event_for_the_caller(db: Stored) -> None:
     await db.start()
     await db.start("c", "other")
-    await db.episode(children=[child("c", 7)], refusal=lambda child, status: f"{child.task_id} {status}")
-    assert db.inbox() == ["7 Pending"]
+    await db.episode(children=[child("c", 7)])
+    assert db.inbox() == [child_refused(child("c", 7), "Pending", AT).text]
     assert db.row("c").execution_id == "other"
 
 
@@ -372,7 +392,9 @@ async def test_unfinished_work_comes_in_the_order_of_its_scheduling(db: Stored) 
 async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: Stored) -> None:
     await db.start()
     moments = [f"2026-01-01T12:00:0{n}.000000Z" for n in range(5)]
-    await db.episode(timers=[ScheduledTimer(n, moments[n]) for n in (3, 1, 4, 0, 2)])
+    await db.episode(
+        at="2026-01-01T11:59:59.000000Z", timers=[ScheduledTimer(n, moments[n]) for n in (3, 1, 4, 0, 2)]
+    )
     assert db.store.next_due() == moments[0]
     await db.store.fire_timers(moments[2], lambda timer: f"fired {timer.timer_id}")
     assert db.inbox() == ["fired 0", "fired 1", "fired 2"]
@@ -384,7 +406,7 @@ async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: Stored)
 
 async def test_timers_of_what_has_ended_do_not_fire(db: Stored) -> None:
     await db.start()
-    await db.episode(timers=[ScheduledTimer(0, AT)])
+    await db.episode(timers=[ScheduledTimer(0, "2026-01-01T12:00:01.000000Z")])
     await db.end()
     await db.store.fire_timers(LATER, lambda timer: "fired")
     assert "fired" not in db.told()
@@ -429,9 +451,7 @@ async def test_ending_drops_what_is_open_and_tells_the_parent(db: Stored) -> Non
 async def failed(db: Stored, instance_id: str, execution_id: str, events: Sequence[h.Event]) -> None:
     done = h.execution_completed(AT, 9, "Failed", "no")
     texts = [event.text for event in (*events, done)]
-    await db.episode(
-        instance_id, execution_id, events=texts, status="Failed", output="no", keeps_output=False
-    )
+    await db.episode(instance_id, execution_id, texts=texts, status="Failed", output="no", sets_output=True)
 
 
 async def test_a_rewound_instance_runs_again_without_its_failures(db: Stored) -> None:
@@ -455,7 +475,7 @@ async def test_a_rewound_instance_runs_again_without_its_failures(db: Stored) ->
 async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(db: Stored) -> None:
     await db.start()
     created = [h.sub_orchestration_created(AT, n, "part", f"c{n}", None) for n in range(2)]
-    await db.episode(events=[e.text for e in created], children=[child("c0", 0), child("c1", 1)])
+    await db.episode(texts=[e.text for e in created], children=[child("c0", 0), child("c1", 1)])
     await failed(db, "c0", "c1", [h.task_scheduled(AT, 0, "work"), h.task_failed(AT, 0, "no", None)])
     await db.episode("c1", "c1", status="Completed")
     ends = [h.sub_orchestration_failed(AT, 0, "no", None), h.sub_orchestration_completed(AT, 1, "1")]
@@ -475,7 +495,7 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
 # -- purging -------------------------------------------------------------------------------------------------
 async def test_purging_leaves_nothing(db: Stored) -> None:
     await db.start()
-    await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER)], fired=["fired"])
+    await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER), ScheduledTimer(9, AT)])
     assert await db.store.purge("x", lambda row: None) == 1
     assert await db.store.purge("x", lambda row: None) == 0
     with db.store._reading() as reader:
@@ -575,10 +595,11 @@ async def test_news_come_in_the_order_of_the_groups_then_the_commit_then_their_s
     db: Stored,
 ) -> None:
     order: list[str] = []
-    db.store.subscribe(
+    listener = Listener(
         lambda news: order.extend(f"news of {each.instance_id}" for each in news),
         lambda committed: order.append("on the disk" if committed else "lost"),
     )
+    db.store.listen(listener)
 
     async def start(instance_id: str) -> None:
         await db.start(instance_id)
@@ -595,7 +616,9 @@ async def test_news_come_in_the_order_of_the_groups_then_the_commit_then_their_s
 async def test_a_commit_waits_for_what_its_news_have_stirred(tmp_path: Path, patient: None) -> None:
     db = Stored(tmp_path / "hub.db")
     follow_ups: list[asyncio.Future[None]] = []
-    db.store.subscribe(lambda news: follow_ups.append(asyncio.ensure_future(db.episode(news[0].instance_id))))
+    db.store.listen(
+        Listener(lambda news: follow_ups.append(asyncio.ensure_future(db.episode(news[0].instance_id))))
+    )
     before = db.store.commits
     await db.start("a")
     await asyncio.gather(*follow_ups)
@@ -621,8 +644,9 @@ async def test_a_store_that_is_closed_writes_what_it_was_asked_to(tmp_path: Path
 
 async def test_nothing_is_written_on_top_of_what_could_not_be(db: Stored) -> None:
     heard: list[object] = []
-    db.store.subscribe(lambda news: heard.append("news"), heard.append)
-    db.store.on_failure(lambda error: heard.append(str(error)))
+    db.store.listen(
+        Listener(lambda news: heard.append("news"), heard.append, lambda error: heard.append(str(error)))
+    )
 
     def broken(row: InstanceRow) -> None:
         raise ZeroDivisionError
@@ -640,7 +664,7 @@ async def test_nothing_is_written_on_top_of_what_could_not_be(db: Stored) -> Non
 async def test_everything_is_there_after_opening_the_file_again(tmp_path: Path) -> None:
     db = Stored(tmp_path / "hub.db")
     await db.start()
-    await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER)], fired=["fired"])
+    await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER), ScheduledTimer(9, AT)])
     await db.start("y", "e9")
     before = (db.store.stored("x"), db.store.stored("y"), db.store.unfinished_work(), db.store.next_due())
     db.store.close()
@@ -649,5 +673,5 @@ async def test_everything_is_there_after_opening_the_file_again(tmp_path: Path) 
     assert (store.stored("x"), store.stored("y"), store.unfinished_work(), store.next_due()) == before
     assert set(store.awake()) == {"x", "y"}
     await store.deliver("x", "new", lambda row: None)
-    assert again.inbox("x") == ["fired", "new"], "new letters come behind the old ones"
+    assert again.inbox("x") == [FIRED, "new"], "new letters come behind the old ones"
     store.close()

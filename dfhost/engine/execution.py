@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from json.encoder import encode_basestring_ascii as quote
 from typing import Protocol
@@ -20,6 +20,14 @@ from dfhost.engine import actions as act
 from dfhost.engine import failures, payloads, versions
 from dfhost.engine import history as h
 from dfhost.engine.entities import MessageSorter, entity_request
+from dfhost.engine.episode import (
+    EntityMessage,
+    Episode,
+    Parent,
+    ScheduledActivity,
+    ScheduledChild,
+    ScheduledTimer,
+)
 from dfhost.engine.history import Event
 from dfhost.engine.interpreter import ActionInterpreter, Command, NonDeterminismError, SingleTask
 from dfhost.engine.replay_result import ReplayResult
@@ -52,68 +60,6 @@ class EngineOptions:
     long_timer_interval: str = "3.00:00:00"
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledActivity:
-    task_id: int
-    name: str
-    input: str
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduledTimer:
-    timer_id: int
-    fire_at: str
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduledChild:
-    """A child to start: `started` is its first event, ready for its inbox."""
-
-    task_id: int
-    instance_id: str
-    execution_id: str
-    name: str
-    version: str | None
-    input: str | None
-    started: Event
-
-
-@dataclass(frozen=True, slots=True)
-class EntityMessage:
-    """A request to an entity, as the extension's RequestMessage."""
-
-    entity_id: str
-    request: str
-
-
-@dataclass(slots=True)
-class Episode:
-    """What is new. `status` is Running, Suspended, Completed, Failed or ContinuedAsNew.
-
-    `output` None means: leave it; `custom_status` likewise ("null" clears it). `details` belongs to a failure.
-    `next` is the following generation, whose history so far (`next.first`) replaces this one's.
-    """
-
-    events: list[Event]
-    status: str
-    #: The events' texts as they are to be stored.
-    texts: list[str] = field(default_factory=list)
-    activities: list[ScheduledActivity] = field(default_factory=list)
-    timers: list[ScheduledTimer] = field(default_factory=list)
-    children: list[ScheduledChild] = field(default_factory=list)
-    operations: list[EntityMessage] = field(default_factory=list)
-    custom_status: str | None = None
-    output: str | None = None
-    details: str | None = None
-    held_back: str | None = None
-    raised: failures.Failure | None = None
-    next: Execution | None = None
-
-    @property
-    def finished(self) -> bool:
-        return self.status in ("Completed", "Failed")
-
-
 class ReplayNeed(IntEnum):
     """How much an arrival stirs an execution."""
 
@@ -131,7 +77,7 @@ class Execution:
         self.program = ActionInterpreter()
         self.reply: ReplayResult | None = None
         self.instance_id = self.execution_id = self.name = ""
-        self.parent_id: str | None = None
+        self.parent: Parent | None = None
         self.version: str | None = None
         self.input: str | None = None
         self._parent_json = "null"
@@ -221,7 +167,7 @@ class Execution:
     ) -> Episode:
         program = self.program
         status = "Suspended" if program.is_suspended else "Running"
-        episode = Episode(events=list(fresh), status=status)
+        episode = self._episode(at, status, list(fresh))
         # A continued generation's first replay leaves the old status alone unless it sets one (recorded).
         episode.custom_status = payloads.compact(reply.custom_status) or ("null" if fresh else None)
         for decision in program.take_decisions():
@@ -240,6 +186,9 @@ class Execution:
             waiting = program.awaited()
             assert waiting is not None
             episode.held_back = f"{act.describe(held[0])} waits for {act.describe(waiting.action)}"
+        reasons = [event for event in fresh if event.kind in (h.SUSPENDED, h.RESUMED)]
+        if reasons and not episode.finished:
+            episode.output, episode.sets_output = h.reason(reasons[-1]), True
         if episode.events:
             episode.events.append(h.orchestrator_completed(at))
         episode.texts = self._add(episode.events)
@@ -250,6 +199,7 @@ class Execution:
         if reply.error is not None:
             episode.status = "Failed"
             episode.output, episode.details = failures.orchestrator_failed(self.name, reply.error)
+            episode.sets_output = True
             episode.raised = reply.raised
         elif program.continues:
             episode.status = "ContinuedAsNew"
@@ -257,7 +207,7 @@ class Execution:
             return
         else:
             episode.status = "Completed"
-            episode.output = payloads.compact(reply.output)
+            episode.output, episode.sets_output = payloads.compact(reply.output), True
         episode.events.append(h.execution_completed(at, program.next_id, episode.status, episode.output))
 
     def _fail(
@@ -266,14 +216,15 @@ class Execution:
         reason, details = verdict
         done = h.execution_completed(at, self.program.next_id, "Failed", reason)
         events = [*fresh, *self._undone_timers(at), done, h.orchestrator_completed(at)]
-        texts = self._add(events)
+        episode = self._episode(at, "Failed", events)
+        episode.texts = self._add(events)
+        episode.output, episode.sets_output, episode.details = reason, True, details
+        episode.custom_status = custom_status
+        return episode
+
+    def _episode(self, at: str, status: str, events: list[Event]) -> Episode:
         return Episode(
-            events=events,
-            status="Failed",
-            texts=texts,
-            output=reason,
-            details=details,
-            custom_status=custom_status,
+            self.instance_id, self.execution_id, at, status, events, base=len(self.past), parent=self.parent
         )
 
     def _undone_timers(self, at: str) -> list[Event]:
@@ -333,7 +284,7 @@ class Execution:
             return refusal
         if child_id.startswith("@") or child_id.lower() in (
             self.instance_id.lower(),
-            (self.parent_id or "").lower(),
+            (self.parent.instance_id if self.parent else "").lower(),
         ):
             return (
                 f"{act.describe(action)} asks for the instance id '{child_id}', which can never start: an id "
@@ -396,7 +347,7 @@ class Execution:
         if not signal:
             self.program.name_call(decision.id, request_id)
         episode.events.append(h.event_sent(at, decision.id, entity_id, "op", request))
-        episode.operations.append(EntityMessage(entity_id, request))
+        episode.entity_messages.append(EntityMessage(entity_id, request))
         return None
 
     # -- continuing as new -----------------------------------------------------------------------------------
@@ -475,10 +426,11 @@ class Execution:
         return self._trigger(texts, bool(fresh and self._texts), options)
 
     def _trigger(self, texts: Sequence[str], is_replaying: bool, options: EngineOptions) -> str:
+        parent_id = self.parent.instance_id if self.parent else None
         return (
             f'{{"history":[{",".join(texts)}],"input":{self.input or "null"},'
             f'"instanceId":{quote(self.instance_id)},"isReplaying":{"true" if is_replaying else "false"},'
-            f'"parentInstanceId":{h.nullable(self.parent_id)},"upperSchemaVersion":1,"upperSchemaVersionNew":3,'
+            f'"parentInstanceId":{h.nullable(parent_id)},"upperSchemaVersion":1,"upperSchemaVersionNew":3,'
             f'"longRunningTimerIntervalDuration":"{options.long_timer_interval}",'
             f'"maximumShortTimerDuration":"{options.max_short_timer}",'
             f'"defaultHttpAsyncRequestSleepTimeMillseconds":{options.async_request_sleep_ms}}}'
@@ -527,7 +479,10 @@ class Execution:
         self.version = data["Version"]
         self.input = data["Input"]
         parent = data["ParentInstance"]
-        self.parent_id = parent["OrchestrationInstance"]["InstanceId"] if parent else None
+        self.parent = None
+        if parent:
+            caller = parent["OrchestrationInstance"]
+            self.parent = Parent(caller["InstanceId"], caller["ExecutionId"], parent["TaskScheduleId"])
         self._parent_json = json.dumps(parent, separators=(",", ":"))
 
 

@@ -15,75 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from dfhost.engine.entities import EntityResponse, is_entity_id
-from dfhost.engine.execution import EntityMessage, ScheduledActivity, ScheduledChild, ScheduledTimer
+from dfhost.engine import history as h
+from dfhost.engine.entities import EntityResponse
+from dfhost.engine.episode import Episode, ScheduledActivity, ScheduledChild, child_refused
 from dfhost.engine.history import Event
 from dfhost.engine.rewind import rewind_history
-from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
+from dfhost.errors import HostError, InstanceExists, InstanceNotFound, WrongState
 from dfhost.store import database as db
+from dfhost.store.events import FINISHED, InboxMessage, InstanceRemoved, InstanceRow, StoreListener
 from dfhost.store.writer import Writer
 
 T = TypeVar("T")
 
-FINISHED = ("Completed", "Failed", "Terminated", "Canceled")
 _FINISHED = "('Completed', 'Failed', 'Terminated', 'Canceled')"
 _COLUMNS = (
     "instance_id, execution_id, name, version, status, input, output, custom_status, created_at, updated_at, "
     "parent_id, parent_execution, parent_task"
 )
-
-
-class InstanceRow(NamedTuple):
-    """An instance as stored; times are ISO texts."""
-
-    instance_id: str
-    execution_id: str
-    name: str
-    version: str | None
-    status: str
-    input: str | None
-    output: str | None
-    custom_status: str | None
-    created_at: str
-    updated_at: str
-    parent_id: str | None = None
-    parent_execution: str | None = None
-    parent_task: int | None = None
-
-    @property
-    def finished(self) -> bool:
-        return self.status in FINISHED
-
-    @property
-    def parent(self) -> tuple[str, str, int] | None:
-        """Instance id, execution id and task id of the caller."""
-        if self.parent_id is None or self.parent_execution is None or self.parent_task is None:
-            return None
-        return self.parent_id, self.parent_execution, self.parent_task
-
-
-class InboxMessage(NamedTuple):
-    """One entry of an inbox: a history event, or a request to an entity.
-
-    What ends a task names the execution it is for; the empty `execution_id` means whichever there is.
-    """
-
-    instance_id: str
-    seq: int
-    text: str
-    execution_id: str = ""
-    #: The text's event, where the sender had it at hand, and the instance that begins with it; not stored here.
-    event: Event | None = None
-    born: InstanceRow | None = None
-
-
-class InstanceRemoved(NamedTuple):
-    """News of an instance that was ended or purged from outside."""
-
-    instance_id: str
-
-
-StoreEvent = InboxMessage | InstanceRemoved
 
 
 class ActivityWorkItem(NamedTuple):
@@ -118,37 +66,6 @@ class StoredInstance:
     awake: bool
 
 
-@dataclass(slots=True)
-class EpisodeRecord:
-    """An episode to make true: everything in it happens in one transaction, or nothing.
-
-    `base` is the number of history events before it, `consumed` the newest inbox entry it has processed, `news`
-    what it tells others: (instance id, execution id, event) for a parent, and so on.
-    """
-
-    instance_id: str
-    execution_id: str
-    at: str
-    status: str
-    base: int
-    events: list[str]
-    consumed: int
-    awake: bool = False
-    output: str | None = None
-    keeps_output: bool = True
-    custom_status: str | None = None
-    activities: Sequence[ScheduledActivity] = ()
-    timers: Sequence[ScheduledTimer] = ()
-    fired: Sequence[str] = ()
-    children: Sequence[ScheduledChild] = ()
-    #: The event for a child that was refused, since an instance of its id lives (its status).
-    refusal: Callable[[ScheduledChild, str], str] = lambda child, status: ""
-    operations: Sequence[EntityMessage] = ()
-    news: Sequence[tuple[str, str, str]] = ()
-    next_execution: str | None = None
-    next_input: str | None = None
-
-
 class EpisodeDiscarded(WrongState):
     """The instance was terminated, replaced or purged while the episode ran: forget it."""
 
@@ -161,7 +78,6 @@ class Store:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._outbox: list[StoreEvent] = []
         self._lock: db.DatabaseLock | None = None
         self._guard: threading.Lock | None = None
 
@@ -181,8 +97,6 @@ class Store:
                 self._reader.execute("PRAGMA query_only = ON")
             self._connection = connection
             self._writer = Writer(connection, str(self.path or "memory"), self._guard)
-            self._writer.collect = self._outgoing
-            self._writer.stirring = _stirring
             self._seq = connection.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()[0]
             self._writer.start()
             undo.pop_all()
@@ -195,25 +109,9 @@ class Store:
         if self._lock:
             self._lock.release()
 
-    def on_failure(self, tell: Callable[[DatabaseError], None]) -> None:
-        """`tell` hears, once, that the file can no longer be written."""
-        self._writer.on_failure = tell
-
-    def subscribe(
-        self,
-        deliver: Callable[[Sequence[StoreEvent]], None],
-        settled: Callable[[bool], None] = lambda committed: None,
-    ) -> None:
-        """`deliver` gets every letter, in the loop and in the order in which they are written.
-
-        That is before they are on the disk: then `settled` hears True, or False if they never will be; and then
-        those who wrote them hear.
-        """
-        self._writer.announce, self._writer.settled = deliver, settled
-
-    def _outgoing(self, written: bool) -> list[StoreEvent]:
-        news, self._outbox = self._outbox, []
-        return news if written else []
+    def listen(self, listener: StoreListener) -> None:
+        """From now on `listener` hears of what is written."""
+        self._writer.listener = listener
 
     @property
     def commits(self) -> int:
@@ -385,7 +283,7 @@ class Store:
             if row is None:
                 raise InstanceNotFound(instance_id)
             allowed(row)
-            self._outbox.append(InstanceRemoved(instance_id))
+            self._writer.publish(InstanceRemoved(instance_id))
             base = _history_length(cursor, instance_id)
             _append(cursor, instance_id, base, events)
             _drop_work(cursor, instance_id)
@@ -396,7 +294,7 @@ class Store:
             )
             news = tell_parent(row)
             if news is not None and row.parent is not None:
-                self._tell(cursor, *row.parent[:2], news)
+                self._tell(cursor, row.parent.instance_id, row.parent.execution_id, news)
 
         return self._writer.submit(operation)
 
@@ -441,7 +339,7 @@ class Store:
                 return 0
             allowed(row)
             _forget(cursor, instance_id)
-            self._outbox.append(InstanceRemoved(instance_id))
+            self._writer.publish(InstanceRemoved(instance_id))
             return 1
 
         return self._writer.submit(operation)
@@ -457,71 +355,82 @@ class Store:
             gone = [found[0] for found in cursor.execute(sql, values).fetchall()]
             for instance_id in gone:
                 _forget(cursor, instance_id)
-            self._outbox += map(InstanceRemoved, gone)
+            self._writer.publish(*map(InstanceRemoved, gone))
             return len(gone)
 
         return self._writer.submit(operation)
 
     # -- orchestrations --------------------------------------------------------------------------------------
 
-    def commit_episode(self, episode: EpisodeRecord, then: Callable[[None, HostError | None], None]) -> None:
-        """The episode is history, its work is scheduled, what it consumed is gone. EpisodeLost: nothing happened.
+    def commit_episode(
+        self, episode: Episode, consumed: int, then: Callable[[None, HostError | None], None]
+    ) -> None:
+        """The episode is history, its work is scheduled, the inbox is empty up to `consumed`.
 
-        From any thread; `then` is called in the loop.
+        EpisodeDiscarded: nothing happened. From any thread; `then` is called in the loop.
         """
 
         def operation(cursor: sqlite3.Cursor) -> None:
-            instance_id = episode.instance_id
+            instance_id, execution_id, at = episode.instance_id, episode.execution_id, episode.at
             self._update_instance(cursor, episode)
-            if episode.next_execution is not None:
+            if episode.next is not None:
                 cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
                 _drop_work(cursor, instance_id)
                 cursor.execute(
                     "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ?",
-                    (instance_id, episode.execution_id),
+                    (instance_id, execution_id),
                 )
-            _append(cursor, instance_id, episode.base, episode.events)
-            if episode.consumed:
+                _append(cursor, instance_id, 0, [event.text for event in episode.next.past])
+            else:
+                _append(cursor, instance_id, episode.base, episode.texts)
+            if consumed:
                 cursor.execute(
-                    "DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (instance_id, episode.consumed)
+                    "DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (instance_id, consumed)
                 )
-            if episode.status in FINISHED:
+            if episode.finished:
                 _drop_work(cursor, instance_id)
                 cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
             cursor.executemany(
                 "INSERT INTO activities VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (instance_id, a.task_id, episode.execution_id, a.name, a.input, episode.at)
-                    for a in episode.activities
-                ],
+                [(instance_id, a.task_id, execution_id, a.name, a.input, at) for a in episode.activities],
             )
             cursor.executemany(
                 "INSERT INTO timers VALUES (?, ?, ?, ?)",
-                [(t.fire_at, instance_id, t.timer_id, episode.execution_id) for t in episode.timers],
+                [
+                    (t.fire_at, instance_id, t.timer_id, execution_id)
+                    for t in episode.timers
+                    if t.fire_at > at
+                ],
             )
-            for text in episode.fired:
-                self._post(cursor, instance_id, text, episode.execution_id)
+            for timer in episode.timers:
+                if timer.fire_at <= at:
+                    fired = h.timer_fired(at, timer.timer_id, timer.fire_at)
+                    self._post(cursor, instance_id, fired.text, execution_id)
             for child in episode.children:
                 self._start_child(cursor, episode, child)
-            for operation in episode.operations:
-                self._address_entity(cursor, operation.entity_id, operation.request, episode.at)
-            for other, execution_id, text in episode.news:
-                self._tell(cursor, other, execution_id, text)
+            for message in episode.entity_messages:
+                self._address_entity(cursor, message.entity_id, message.request, at)
+            if episode.finished and episode.parent is not None:
+                parent_id, parent_execution, _ = episode.parent
+                self._tell(cursor, parent_id, parent_execution, episode.result_for_parent().text)
 
         self._writer.post(operation, then)
 
-    def _update_instance(self, cursor: sqlite3.Cursor, episode: EpisodeRecord) -> None:
+    def _update_instance(self, cursor: sqlite3.Cursor, episode: Episode) -> None:
+        following = episode.next
         changes = ["status = ?", "updated_at = ?", "awake = ?"]
-        values: list[object] = [episode.status, episode.at, int(episode.awake)]
-        if not episode.keeps_output:
+        values: list[object] = [
+            "Running" if following is not None else episode.status, episode.at, int(following is not None)
+        ]  # fmt: skip
+        if episode.sets_output:
             changes.append("output = ?")
             values.append(episode.output)
         if episode.custom_status is not None:
             changes.append("custom_status = ?")
             values.append(None if episode.custom_status == "null" else episode.custom_status)
-        if episode.next_execution is not None:
+        if following is not None:
             changes += ["execution_id = ?", "input = ?", "created_at = ?"]
-            values += [episode.next_execution, episode.next_input, episode.at]
+            values += [following.execution_id, following.input, episode.at]
         cursor.execute(
             f"UPDATE instances SET {', '.join(changes)} "
             f"WHERE instance_id = ? AND execution_id = ? AND status NOT IN {_FINISHED}",
@@ -530,12 +439,12 @@ class Store:
         if cursor.rowcount == 0:
             raise EpisodeDiscarded
 
-    def _start_child(self, cursor: sqlite3.Cursor, episode: EpisodeRecord, child: ScheduledChild) -> None:
+    def _start_child(self, cursor: sqlite3.Cursor, episode: Episode, child: ScheduledChild) -> None:
         status = _status(cursor, child.instance_id)
         if status is not None:
             if status not in FINISHED:
-                refusal = episode.refusal(child, status)
-                self._post(cursor, episode.instance_id, refusal, episode.execution_id)
+                refusal = child_refused(child, status, episode.at)
+                self._post(cursor, episode.instance_id, refusal.text, episode.execution_id)
                 return
             _forget(cursor, child.instance_id)
         row = InstanceRow(
@@ -564,7 +473,7 @@ class Store:
                         InboxMessage(work.instance_id, self._seq, event.text, work.execution_id, event)
                     )
             cursor.executemany("INSERT INTO inbox VALUES (?, ?, ?, ?)", [letter[:4] for letter in letters])
-            self._outbox += letters
+            self._writer.publish(*letters)
 
         self._writer.post(operation, lambda _, error: None)
 
@@ -637,7 +546,7 @@ class Store:
         self._seq += 1
         letter = InboxMessage(instance_id, self._seq, text, execution_id, event, born)
         cursor.execute("INSERT INTO inbox VALUES (?, ?, ?, ?)", letter[:4])
-        self._outbox.append(letter)
+        self._writer.publish(letter)
 
     def _tell(self, cursor: sqlite3.Cursor, instance_id: str, execution_id: str, text: str) -> None:
         """Post to an execution, if it still is the one that asked."""
@@ -647,11 +556,6 @@ class Store:
         ).fetchone()
         if found:
             self._post(cursor, instance_id, text, execution_id)
-
-
-def _stirring(news: Sequence[StoreEvent]) -> bool:
-    """An orchestration may go on at once; an entity goes on after the commit."""
-    return any(isinstance(one, InboxMessage) and not is_entity_id(one.instance_id) for one in news)
 
 
 def _row(cursor: sqlite3.Cursor, instance_id: str) -> InstanceRow | None:

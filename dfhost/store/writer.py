@@ -18,8 +18,10 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from dfhost.engine.entities import is_entity_id
 from dfhost.errors import DatabaseError, HostError
 from dfhost.store.database import explain_sqlite_error
+from dfhost.store.events import InboxMessage, NullListener, StoreEvent, StoreListener
 
 T = TypeVar("T")
 WriteOperation = Callable[[sqlite3.Cursor], T]
@@ -48,16 +50,8 @@ class Writer:
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
-        #: Asked in the writer's thread, when a group is written, for what to announce of it; () if it must not.
-        self.collect: Callable[[bool], Sequence[Any]] = lambda written: ()
-        #: Told in the loop, in the order in which the groups are written, before they are committed.
-        self.announce: Callable[[Sequence[Any]], None] = lambda news: None
-        #: May something come of these news soon? Then the commit waits for it.
-        self.stirring: Callable[[Sequence[Any]], bool] = lambda news: False
-        #: Told in the loop that what was announced last is on the disk (True), or never will be; then the callers.
-        self.settled: Callable[[bool], None] = lambda committed: None
-        #: Told once, in the loop's thread, when the file can no longer be written.
-        self.on_failure: Callable[[DatabaseError], None] = lambda error: None
+        self.listener: StoreListener = NullListener()
+        self._published: list[StoreEvent] = []
         self.commits = 0
         self._failure: DatabaseError | None = None
         self._ending = False
@@ -82,6 +76,10 @@ class Writer:
     def post(self, operation: WriteOperation[Any], then: Then) -> None:
         """Likewise, from any thread: `then` hears of the result."""
         self._queue.put((operation, then))
+
+    def publish(self, *events: StoreEvent) -> None:
+        """The listener shall hear of these with the operation that is running; for operations."""
+        self._published += events
 
     def _run(self) -> None:
         while not self._ending:
@@ -120,7 +118,7 @@ class Writer:
             try:
                 cursor.execute("BEGIN IMMEDIATE")
                 news = self._write(cursor, group, outcomes)
-                if self._waits and not self._ending and self.stirring(news):
+                if self._waits and not self._ending and _may_lead_to_episodes(news):
                     more = self._gather(timeout=_LINGER)
                     group += more
                     self._write(cursor, more, outcomes)
@@ -130,27 +128,29 @@ class Writer:
                 self._failure = self._explain(error)
                 if self._connection.in_transaction:
                     self._connection.rollback()
-                self.collect(False)
-                self._in_loop(self.on_failure, self._failure)
+                self._published.clear()
+                self._in_loop(self.listener.store_failed, self._failure)
                 return [(None, self._failure)] * len(group), False
             finally:
                 cursor.close()
         return outcomes, True
 
-    def _write(self, cursor: sqlite3.Cursor, group: list[_Entry], outcomes: list[_Outcome]) -> Sequence[Any]:
+    def _write(
+        self, cursor: sqlite3.Cursor, group: list[_Entry], outcomes: list[_Outcome]
+    ) -> Sequence[StoreEvent]:
         """Do what the group says and announce what there is to tell of it."""
         for operation, _ in group:
             try:
                 outcomes.append((operation(cursor), None))
             except HostError as refusal:
                 outcomes.append((None, refusal))
-        news = self.collect(True)
+        news, self._published = self._published, []
         if news:
-            self._in_loop(self.announce, news)
+            self._in_loop(self.listener.events_written, news)
         return news
 
     def _tell(self, group: list[_Entry], outcomes: list[_Outcome], committed: bool) -> None:
-        self.settled(committed)
+        self.listener.commit_finished(committed)
         for (_, then), (value, error) in zip(group, outcomes, strict=True):
             then(value, error)
 
@@ -160,6 +160,11 @@ class Writer:
         return DatabaseError(
             f"dfhost failed while it wrote to {self._label}: {error!r}. Nothing was changed."
         )
+
+
+def _may_lead_to_episodes(events: Sequence[StoreEvent]) -> bool:
+    """An orchestration may go on at once; an entity goes on after the commit."""
+    return any(isinstance(each, InboxMessage) and not is_entity_id(each.instance_id) for each in events)
 
 
 def _settle(future: asyncio.Future[Any], value: Any, error: HostError | None) -> None:

@@ -20,7 +20,8 @@ from dfhost.engine import entities as en
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.host_log import HostLog
-from dfhost.store.store import InboxMessage, Store
+from dfhost.store.events import InboxMessage
+from dfhost.store.store import Store
 from dfhost.worker.clock import now
 
 _KEPT = 1000  # idle entities whose state stays in memory

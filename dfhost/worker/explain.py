@@ -15,7 +15,8 @@ from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.entities import is_entity_id
 from dfhost.engine.interpreter import SingleTask, TaskNode
-from dfhost.store.store import InstanceRow, Store
+from dfhost.store.events import InstanceRow
+from dfhost.store.store import Store
 from dfhost.worker import explain_sentences
 from dfhost.worker.clock import timestamp_of
 from dfhost.worker.explain_sentences import Entry

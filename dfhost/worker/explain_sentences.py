@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dfhost.engine import actions as act
-from dfhost.store.store import InstanceRow
+from dfhost.store.events import InstanceRow
 from dfhost.worker.clock import timestamp_of
 from dfhost.worker.orchestration_dispatcher import LoadedInstance
 

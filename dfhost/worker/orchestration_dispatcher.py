@@ -20,27 +20,14 @@ from dfhost.app.sdk import Replayer
 from dfhost.app.threads import UserThreads
 from dfhost.engine import failures
 from dfhost.engine import history as h
-from dfhost.engine.execution import (
-    EngineOptions,
-    Episode,
-    Execution,
-    FunctionRegistry,
-    Replay,
-    ReplayNeed,
-    ScheduledChild,
-)
+from dfhost.engine.episode import Episode, Parent
+from dfhost.engine.execution import EngineOptions, Execution, FunctionRegistry, Replay, ReplayNeed
 from dfhost.engine.history import Event
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog
-from dfhost.store.store import (
-    ActivityWorkItem,
-    EpisodeDiscarded,
-    EpisodeRecord,
-    InboxMessage,
-    InstanceRow,
-    Store,
-)
+from dfhost.store.events import InboxMessage, InstanceRow
+from dfhost.store.store import ActivityWorkItem, EpisodeDiscarded, Store
 from dfhost.worker.clock import now
 from dfhost.worker.episode_limiter import EpisodeLimiter
 from dfhost.worker.event_name_hints import EventNameHints
@@ -54,7 +41,7 @@ class LoadedInstance:
     instance_id: str
     execution_id: str
     name: str
-    parent: tuple[str, str, int] | None
+    parent: Parent | None
     execution: Execution
     base: int  # history events that are stored
     last_seq: int  # the newest letter that was seen
@@ -73,15 +60,6 @@ class LoadedInstance:
     @property
     def arrived(self) -> list[Event]:
         return [event for _, event in self.letters]
-
-
-@dataclass(slots=True)
-class _Advanced:
-    runtime: LoadedInstance
-    episode: Episode
-    at: str
-    arrived: int
-    seconds: float
 
 
 class ActivityQueue(Protocol):
@@ -317,10 +295,12 @@ class OrchestrationDispatcher:
             done = h.execution_completed(at, execution.program.next_id, "Failed", reason)
             events = [h.orchestrator_started(at), *arrived, done]
             texts = [event.played().text for event in events]
-            episode = Episode(events, "Failed", texts, output=reason, details=details)
-        one = _Advanced(runtime, episode, at, consumed, time.perf_counter() - began)
-        record = self._record(one)
-        self._store.commit_episode(record, partial(self._committed, one, record))
+            episode = Episode(
+                runtime.instance_id, runtime.execution_id, at, "Failed", events, len(execution.past), texts,
+                output=reason, sets_output=True, details=details, parent=runtime.parent,
+            )  # fmt: skip
+        seconds = time.perf_counter() - began
+        self._store.commit_episode(episode, consumed, partial(self._committed, runtime, episode, seconds))
 
     def _replay_of(self, arrived: list[Event], execution: Execution) -> Replay:
         name = execution.name or next((e.name or "" for e in arrived if e.kind == h.EXECUTION_STARTED), "")
@@ -328,53 +308,9 @@ class OrchestrationDispatcher:
 
     # -- making it true --------------------------------------------------------------------------------------
 
-    def _record(self, one: _Advanced) -> EpisodeRecord:
-        runtime, episode, at = one.runtime, one.episode, one.at
-        record = EpisodeRecord(
-            runtime.instance_id,
-            runtime.execution_id,
-            at,
-            "Running" if episode.status == "ContinuedAsNew" else episode.status,
-            runtime.base,
-            episode.texts,
-            one.arrived,
-            custom_status=episode.custom_status,
-            children=episode.children,
-            operations=episode.operations,
-        )
-        if episode.finished:
-            record.output, record.keeps_output = episode.output, False
-            record.news = self._news(runtime, episode, at)
-            return record
-        if episode.next is not None:
-            following = episode.next
-            record.next_execution, record.next_input = following.execution_id, following.input
-            record.base, record.events = 0, [event.text for event in following.past]
-            record.awake = True
-        reasons = [event for event in episode.events if event.kind in (h.SUSPENDED, h.RESUMED)]
-        if reasons:
-            record.output, record.keeps_output = h.reason(reasons[-1]), False
-        record.activities = episode.activities
-        record.fired = [
-            h.timer_fired(at, t.timer_id, t.fire_at).text for t in episode.timers if t.fire_at <= at
-        ]
-        record.timers = [t for t in episode.timers if t.fire_at > at]
-        record.refusal = lambda child, status: _refused(child, status, at)
-        return record
-
-    @staticmethod
-    def _news(runtime: LoadedInstance, episode: Episode, at: str) -> list[tuple[str, str, str]]:
-        if runtime.parent is None:
-            return []
-        parent_id, parent_execution, task_id = runtime.parent
-        if episode.status == "Completed":
-            event = h.sub_orchestration_completed(at, task_id, episode.output)
-        else:
-            event = h.sub_orchestration_failed(at, task_id, episode.output, episode.details)
-        return [(parent_id, parent_execution, event.text)]
-
-    def _committed(self, one: _Advanced, record: EpisodeRecord, _: None, error: HostError | None) -> None:
-        runtime, episode = one.runtime, one.episode
+    def _committed(
+        self, runtime: LoadedInstance, episode: Episode, seconds: float, _: None, error: HostError | None
+    ) -> None:
         self._under_way.remove(runtime)
         self._pump()
         if self._runtimes.get(runtime.instance_id) is not runtime:
@@ -387,7 +323,7 @@ class OrchestrationDispatcher:
             if isinstance(error, EpisodeDiscarded):
                 self.forget(runtime.instance_id)
             return
-        runtime.replay_cost = one.seconds
+        runtime.replay_cost = seconds
         runtime.replayed_at = time.perf_counter()
         if episode.held_back and runtime.name not in self._told:
             self._told.add(runtime.name)
@@ -395,14 +331,14 @@ class OrchestrationDispatcher:
                 f"{runtime.name}: {episode.held_back}, so it has not started. Azure does the same: a list of "
                 "actions is worked off in turn. For a bounded fan-out use lanes, see the README on sliding windows."
             )
-        runtime.base = len(record.events) if episode.next is not None else runtime.base + len(record.events)
+        runtime.base = episode.history_length
         runtime.awake = False
         self._activities.add(
             ActivityWorkItem(runtime.instance_id, runtime.execution_id, activity)
-            for activity in record.activities
+            for activity in episode.activities
         )
-        if record.timers:
-            self._timers_added(timer.fire_at for timer in record.timers)
+        if episode.timers:
+            self._timers_added(timer.fire_at for timer in episode.timers if timer.fire_at > episode.at)
         if episode.finished:
             self._tell_end(runtime, episode)
             self.forget(runtime.instance_id)
@@ -437,14 +373,6 @@ class OrchestrationDispatcher:
         for future in self._waiters.pop(instance_id, ()):
             if not future.done():
                 future.set_result(None)
-
-
-def _refused(child: ScheduledChild, status: str, at: str) -> str:
-    reason = (
-        f"An Orchestration instance with the status {status} already exists: the id '{child.instance_id}' is taken. "
-        "(On Azure the running instance would be replaced, and lost.)"
-    )
-    return h.sub_orchestration_failed(at, child.task_id, reason, None).text
 
 
 def _nobody(trigger: str) -> ReplayResult:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dfhost.app.functions import App
 from dfhost.app.threads import UserThreads
 from dfhost.engine import failures
 from dfhost.engine.entities import is_entity_id
 from dfhost.engine.execution import EngineOptions
+from dfhost.errors import DatabaseError
 from dfhost.host_log import HostLog
-from dfhost.store.store import ActivityResult, InboxMessage, InstanceRemoved, Store, StoreEvent
+from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
+from dfhost.store.store import ActivityResult, Store
 from dfhost.worker.activity_dispatcher import ActivityDispatcher
 from dfhost.worker.entity_dispatcher import EntityDispatcher
 from dfhost.worker.orchestration_dispatcher import OrchestrationDispatcher
@@ -54,6 +56,7 @@ class Worker:
         max_orchestrators: int,
         max_entities: int,
         max_entity_batch: int,
+        on_store_failure: Callable[[DatabaseError], None],
     ) -> None:
         """`threads` run activities and entities, `episodes` replays: an activity that blocks stalls no replay."""
         self.store = store
@@ -77,12 +80,15 @@ class Worker:
         self._later: list[StoreEvent] = []
         self._results: deque[ActivityResult] = deque()
         self._storing = False
+        self._listening = False
+        self._on_store_failure = on_store_failure
+        store.listen(self)
 
     def start(self) -> None:
         """Take up what the store holds: nothing that was committed waits for anything but its turn."""
         for part in (self.activities, self.orchestrations, self.entities):
             part.start()
-        self.store.subscribe(self._announced, self._settled)
+        self._listening = True
         self._timer_task = asyncio.get_running_loop().create_task(self.timers.run())
         unfinished, awake = self.store.unfinished_work(), self.store.awake()
         if left := {work.instance_id for work in unfinished}.union(awake):
@@ -96,15 +102,19 @@ class Worker:
         for instance_id in awake:
             (self.entities if is_entity_id(instance_id) else self.orchestrations).wake(instance_id)
 
-    def _announced(self, news: Sequence[StoreEvent]) -> None:
+    # -- the store's listener ----------------------------------------------------------------------------------
+
+    def events_written(self, events: Sequence[StoreEvent]) -> None:
         """Hand on at once what an execution in memory waits for: its replay runs while the disk is written.
 
         Only that: whoever must be read from the store, or sees what happened to others there, comes after the
         commit. So does everything about an instance behind the first such news of it.
         """
+        if not self._listening:  # `start` looks for what the store holds by then
+            return
         later: set[str] = set()
         at_once: list[InboxMessage] = []
-        for one in news:
+        for one in events:
             if isinstance(one, InboxMessage) and one.instance_id not in later and self._in_memory(one):
                 at_once.append(one)
             else:
@@ -115,11 +125,14 @@ class Worker:
     def _in_memory(self, letter: InboxMessage) -> bool:
         return letter.born is not None or letter.instance_id in self.orchestrations
 
-    def _settled(self, committed: bool) -> None:
+    def commit_finished(self, committed: bool) -> None:
         later, self._later = self._later, []
         if committed:
             self._deliver(later)
             self.orchestrations.settled()
+
+    def store_failed(self, error: DatabaseError) -> None:
+        self._on_store_failure(error)
 
     def _deliver(self, news: Sequence[StoreEvent]) -> None:
         """Hand what was committed to whom it is for, in order."""

@@ -1,0 +1,118 @@
+"""What one episode of an orchestration has brought about.
+
+An `Episode` is a value: `Execution` makes it, the store commits it whole or not at all. It holds all that the commit
+has to write, ready as text. Knows neither of the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from dfhost.engine import failures
+from dfhost.engine import history as h
+from dfhost.engine.history import Event
+
+if TYPE_CHECKING:
+    from dfhost.engine.execution import Execution
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledActivity:
+    task_id: int
+    name: str
+    input: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledTimer:
+    timer_id: int
+    fire_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledChild:
+    """A sub-orchestration to start: `started` is its first event, ready for its inbox."""
+
+    task_id: int
+    instance_id: str
+    execution_id: str
+    name: str
+    version: str | None
+    input: str | None
+    started: Event
+
+
+@dataclass(frozen=True, slots=True)
+class EntityMessage:
+    """A request to an entity, as the extension's RequestMessage."""
+
+    entity_id: str
+    request: str
+
+
+class Parent(NamedTuple):
+    """The task of another execution that a sub-orchestration answers."""
+
+    instance_id: str
+    execution_id: str
+    task_id: int
+
+
+@dataclass(slots=True)
+class Episode:
+    """What is new in the execution `execution_id` of the instance, as of `at` (ISO text, UTC).
+
+    `status` is Running, Suspended, Completed, Failed or ContinuedAsNew. `custom_status` None means: leave it as it
+    is; "null" clears it. `output` replaces the instance's output if `sets_output`. `details` belongs to a failure.
+    `next` is the generation that follows; its history so far (`next.past`) replaces this one's.
+    """
+
+    instance_id: str
+    execution_id: str
+    at: str
+    status: str
+    events: list[Event] = field(default_factory=list)
+    #: How many events the history holds before `events`.
+    base: int = 0
+    #: The events' texts as they are stored.
+    texts: list[str] = field(default_factory=list)
+    activities: list[ScheduledActivity] = field(default_factory=list)
+    timers: list[ScheduledTimer] = field(default_factory=list)
+    children: list[ScheduledChild] = field(default_factory=list)
+    entity_messages: list[EntityMessage] = field(default_factory=list)
+    custom_status: str | None = None
+    output: str | None = None
+    sets_output: bool = False
+    details: str | None = None
+    parent: Parent | None = None
+    #: An action that is listed but not started, and the one it waits for, in words.
+    held_back: str | None = None
+    #: What the user's code raised, with type and place: for people only.
+    raised: failures.Failure | None = None
+    next: Execution | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.status in ("Completed", "Failed")
+
+    @property
+    def history_length(self) -> int:
+        """How many events the history holds once this is committed."""
+        return len(self.next.past) if self.next is not None else self.base + len(self.texts)
+
+    def result_for_parent(self) -> Event:
+        """The event by which the parent learns of this end; only for one that is `finished` and has a parent."""
+        assert self.parent is not None
+        if self.status == "Completed":
+            return h.sub_orchestration_completed(self.at, self.parent.task_id, self.output)
+        return h.sub_orchestration_failed(self.at, self.parent.task_id, self.output, self.details)
+
+
+def child_refused(child: ScheduledChild, status: str, at: str) -> Event:
+    """The failure of a child whose id belongs to an instance that still runs, with the runtime status `status`."""
+    reason = (
+        f"An Orchestration instance with the status {status} already exists: the id '{child.instance_id}' is taken. "
+        "(On Azure the running instance would be replaced, and lost.)"
+    )
+    return h.sub_orchestration_failed(at, child.task_id, reason, None)
