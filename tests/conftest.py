@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-import gates as _gates
 import pytest
+
+from tests.support import gates as _gates
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from .hosts import dfhost
+from tests.support.host_process import HostProcess
+
 from .scenarios import SCENARIOS, Scenario
 from .scene import Host, Scene
+
+APP = Path(__file__).parent / "app"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,6 +51,14 @@ def on_dfhost(pytestconfig: pytest.Config) -> bool:
     return not base_url(pytestconfig)
 
 
+@contextmanager
+def dfhost_url() -> Iterator[str]:
+    """The URL of a dfhost that serves the conformance app from a database that is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+        with HostProcess(APP, "--db", Path(folder) / "hub.db") as host:
+            yield host.url.replace("localhost", "127.0.0.1")
+
+
 @pytest.fixture(scope="session")
 def played(request: pytest.FixtureRequest) -> Iterator[dict[str, Played]]:
     """By scenario name, of those that the session's tests ask for."""
@@ -55,7 +68,7 @@ def played(request: pytest.FixtureRequest) -> Iterator[dict[str, Played]]:
         if isinstance(scenario, Scenario):
             wanted.add(scenario.name)
     foreign = base_url(request.config)
-    with nullcontext(foreign) if foreign else dfhost() as base:
+    with nullcontext(foreign) if foreign else dfhost_url() as base:
         # Another host may be far slower; a wait that ends well is no worse for a long deadline.
         jobs = int(os.environ.get("CONFORMANCE_JOBS", "8" if foreign else "24"))
         deadline = float(os.environ.get("CONFORMANCE_DEADLINE", "90" if foreign else "45"))

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.apps import ROOT
+from tests.support.host_process import HostProcess
+
 DEADLINE = float(os.environ.get("E2E_DEADLINE", "600"))
 ENDED = ("Completed", "Failed", "Terminated", "Canceled")
 
@@ -94,21 +92,5 @@ def app() -> Iterator[App]:
     if url := os.environ.get("BASE_URL"):
         yield App(url, os.environ.get("FUNCTIONS_KEY", ""))
         return
-    command = [sys.executable, "-m", "dfhost", "start", str(ROOT), "--memory", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout
-    said = []
-    try:
-        for line in process.stdout:
-            said.append(line)
-            if ready := re.search(r"Ready on (http://localhost:\d+)\.", line):
-                break
-        else:
-            raise AssertionError("dfhost did not start:\n" + "".join(said))
-        drain = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
-        yield App(ready[1], "")
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-    drain.wait()
+    with HostProcess(ROOT, "--memory") as host:
+        yield App(host.url, "")

@@ -1,6 +1,6 @@
-"""What is killed: every activity leaves its mark in a file, which outlives the process.
+"""The app whose host is killed: every activity writes its marks to a file that outlives the process.
 
-MARKS is that file, LIFE the number of the process; where RELEASE names a file, what blocks waits until it is there.
+MARKS is that file, HOST_NUMBER the number of the host; activities that block end once the file RELEASE exists.
 """
 
 import os
@@ -18,13 +18,13 @@ Context = df.DurableOrchestrationContext
 Orchestrator = Generator[Any, Any, Any]
 
 _marks = os.open(os.environ["MARKS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-_life = os.environ["LIFE"]
+_host = os.environ["HOST_NUMBER"]
 _release = Path(os.environ.get("RELEASE", os.devnull))
 
 
 def mark(what: str, key: str) -> None:
     """One line, in one write: nothing is lost or torn when the process is killed."""
-    os.write(_marks, f"{_life} {what} {key}\n".encode())
+    os.write(_marks, f"{_host} {what} {key}\n".encode())
 
 
 # -- activities ----------------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ def block(key: str) -> str:
 
 @app.activity_trigger(input_name="key")
 def flaky(key: str) -> str:
-    """Works at the third attempt."""
+    """Succeeds at the third attempt."""
     attempts = Path(os.environ["MARKS"] + f".{key.replace('/', '.')}")
     with attempts.open("a") as file:
         file.write(".")
@@ -138,7 +138,7 @@ def hears(context: Context) -> Orchestrator:
     return (yield context.wait_for_external_event("go"))
 
 
-# -- orchestrators that wait until the test has seen it -------------------------------------------------------------
+# -- orchestrators that wait for the test -------------------------------------------------------------------------
 @app.orchestration_trigger(context_name="context")
 def blocks(context: Context) -> Orchestrator:
     """Two activities that end, and one that blocks; then an event, which may come early."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
-import gates
+
+from tests.support import gates
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 Context = df.DurableOrchestrationContext

@@ -1,0 +1,381 @@
+"""Loading an app: what the real worker takes, what it refuses, and how that is told."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from dfhost.app.loader import AppImportFailed, load_app
+from dfhost.errors import AppError
+from tests.support.apps import APPS, HEAD, load_written_app, write_app
+
+# azure-functions tells of its strict mode once a process; here that would be an error in whatever comes first.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
+
+
+def refusal(folder: Path, body: str, head: str = HEAD) -> str:
+    with pytest.raises(AppError) as caught:
+        load_app(write_app(folder, body, head))
+    return str(caught.value)
+
+
+# -- what loads ----------------------------------------------------------------------------------------------
+def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
+    app = load_written_app(
+        tmp_path,
+        """
+        @app.route(route="start")
+        def http_start(req: func.HttpRequest) -> func.HttpResponse: ...
+
+        @app.orchestration_trigger(context_name="context")
+        def parent(context): yield
+
+        @app.activity_trigger(input_name="x")
+        async def work(x: str) -> str: ...
+
+        @app.entity_trigger(context_name="context")
+        def counter(context): ...
+
+        @app.timer_trigger(schedule="0 0 * * * *", arg_name="tick")
+        def hourly(tick: func.TimerRequest) -> None: ...
+
+        @app.queue_trigger(arg_name="msg", queue_name="q", connection="Storage")
+        def on_order(msg: func.QueueMessage) -> None: ...
+        """,
+    )
+    assert [(each.name, each.kind) for each in app.functions] == [
+        ("http_start", "http"),
+        ("parent", "orchestration"),
+        ("work", "activity"),
+        ("counter", "entity"),
+        ("hourly", "timer"),
+        ("on_order", "queueTrigger"),
+    ]
+    assert [each.name for each in app.http_functions] == ["http_start"]
+    assert [each.name for each in app.timers] == ["hourly"]
+    assert [each.name for each in app.others] == ["on_order"]
+    assert app.get("WORK") is app.activities.get("work") and app.activities.get("work").is_async
+    assert app.http_functions[0].trigger["route"] == "start"
+
+
+def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+    assert load_app(APPS / "triggers").notes[0].startswith("Not polled here: on_queue (queueTrigger), ")
+    assert load_app(APPS / "http").notes == [
+        "Outputs that are shown here, not sent: queued (queue).",
+        "Inputs that are not connected here, so that a call fails: stored (table).",
+    ]
+    app = load_written_app(
+        tmp_path,
+        """
+        @app.queue_trigger(arg_name="msg", queue_name="q", connection="Storage")
+        def on_order(msg: func.QueueMessage) -> None: ...
+
+        @app.timer_trigger(schedule="0 0 * * * *", arg_name="tick")
+        @app.retry(strategy="fixed_delay", max_retry_count="3", delay_interval="00:00:05")
+        def hourly(tick: func.TimerRequest) -> None: ...
+        """,
+    )
+    assert app.notes == [
+        'Not polled here: on_order (queueTrigger). Run one by POST /admin/functions/NAME with {"input": …}.',
+        "The retry policies of these triggers are not applied here: hourly.",
+    ]
+
+
+def test_durable_names_are_overridden_and_compared_without_case(tmp_path: Path) -> None:
+    app = load_written_app(
+        tmp_path,
+        """
+        @app.activity_trigger(input_name="x", activity="Greet")
+        def hello(x): ...
+
+        @app.function_name("Renamed")
+        @app.activity_trigger(input_name="x")
+        def other(x): ...
+
+        @app.orchestration_trigger(context_name="context", orchestration="Main")
+        def run(context): yield
+
+        @app.entity_trigger(context_name="context", entity_name="Cell")
+        def entity(context): ...
+        """,
+    )
+    assert app.activities.names == ["Greet", "Renamed"]
+    assert app.activities.get("gREET").name == "hello"
+    assert app.activities.get("hello") is None and "hello" not in app.activities
+    assert app.orchestrators.get("main").name == "run"
+    assert app.entities.get("CELL").name == "entity"
+
+
+def test_blueprints_and_plain_function_apps_load(tmp_path: Path) -> None:
+    (tmp_path / "parts.py").write_text(
+        "import azure.durable_functions as df\nbp = df.Blueprint()\n"
+        "@bp.activity_trigger(input_name='x')\ndef part(x): return x\n"
+    )
+    body = "from parts import bp\napp = func.FunctionApp()\napp.register_functions(bp)\n"
+    app = load_app(write_app(tmp_path, body, "import azure.functions as func\n"))
+    assert app.activities.names == ["part"]
+
+
+def test_a_second_app_in_the_same_process_sees_its_own_modules(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        folder = write_app(tmp_path / name, "from shared_name import work\n")
+        (folder / "shared_name.py").write_text(
+            "import function_app\n"
+            "@function_app.app.activity_trigger(input_name='x')\n"
+            f"def work(x): return {name!r}\n"
+        )
+        assert load_app(folder).activities.get("work").call("null") == f'"{name}"'
+        assert sys.path.count(str(folder)) == 1
+    assert str(tmp_path / "one") not in sys.path
+
+
+def test_the_same_app_can_be_loaded_again(tmp_path: Path) -> None:
+    folder = write_app(tmp_path, "@app.activity_trigger(input_name='x')\ndef work(x): ...\n")
+    for _ in range(2):
+        assert load_app(folder).activities.names == ["work"]
+
+
+def test_packages_beside_the_app_win(tmp_path: Path) -> None:
+    site = tmp_path / ".python_packages" / "lib" / "site-packages"
+    site.mkdir(parents=True)
+    (site / "beside_the_app.py").write_text("name = 'package'\n")
+    (tmp_path / "beside_the_app.py").write_text("name = 'own file'\n")
+    body = """
+        from beside_the_app import name
+        @app.activity_trigger(input_name="x")
+        def which(x): return name
+        """
+    assert load_written_app(tmp_path, body).activities.get("which").call("null") == '"package"'
+
+
+def test_another_script_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_app(tmp_path, "@app.activity_trigger(input_name='x')\ndef work(x): ...\n")
+    (tmp_path / "function_app.py").rename(tmp_path / "main.py")
+    monkeypatch.setenv("PYTHON_SCRIPT_FILE_NAME", "main.py")
+    assert load_app(tmp_path).activities.names == ["work"]
+    monkeypatch.setenv("PYTHON_SCRIPT_FILE_NAME", "../main.py")
+    with pytest.raises(AppError, match="PYTHON_SCRIPT_FILE_NAME"):
+        load_app(tmp_path)
+
+
+def test_functions_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_app(
+        tmp_path,
+        "".join(f"@app.activity_trigger(input_name='x')\ndef {n}(x): ...\n" for n in ("one", "two", "three")),
+    )
+    monkeypatch.setenv("AzureWebJobs.one.Disabled", "true")
+    monkeypatch.setenv("AzureWebJobs_two_Disabled", "false")
+    app = load_app(folder)
+    assert (app.activities.names, app.disabled) == (["two", "three"], ["one"])
+    assert load_app(folder, only=["THREE"]).activities.names == ["three"]
+
+
+# -- what does not -------------------------------------------------------------------------------------------
+def test_no_folder_no_script_an_older_model(tmp_path: Path) -> None:
+    with pytest.raises(AppError, match="There is no folder"):
+        load_app(tmp_path / "nowhere")
+    with pytest.raises(AppError, match=r"There is no function_app\.py in .*Start dfhost in the folder"):
+        load_app(tmp_path)
+    (tmp_path / "Hello").mkdir()
+    (tmp_path / "Hello" / "function.json").write_text("{}")
+    with pytest.raises(
+        AppError, match=r"an app of the Python v1 programming model .*dfhost runs v2 apps only"
+    ):
+        load_app(tmp_path)
+
+
+def test_a_library_that_is_not_there_and_where_it_belongs(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("no-such-library")
+    with pytest.raises(AppImportFailed) as caught:
+        load_written_app(tmp_path, "import no_such_library")
+    assert f"{sys.executable} -m pip install -r {tmp_path / 'requirements.txt'}" in str(caught.value)
+    with pytest.raises(AppImportFailed) as caught:
+        load_written_app(tmp_path, "{}['no_such_key']")
+    assert str(caught.value).endswith("KeyError: 'no_such_key'")
+
+
+def test_an_app_setting_that_is_not_there_and_where_it_belongs(tmp_path: Path) -> None:
+    with pytest.raises(AppImportFailed, match=r"KeyError: 'NO_SUCH_SETTING'\. App settings are .* Values of"):
+        load_written_app(tmp_path, "import os\nos.environ['NO_SUCH_SETTING']")
+
+
+def test_decorators_of_two_blueprints_on_one_function(tmp_path: Path) -> None:
+    body = """
+        bp = df.Blueprint()
+
+        @bp.activity_trigger(input_name="item")
+        def work(item: str) -> str: ...
+
+        @bp.durable_client_input(client_name="client")
+        @app.route()
+        async def begin(req: func.HttpRequest, client) -> None: ...
+
+        app.register_functions(bp)
+    """
+    with pytest.raises(AppError, match=r"The binding 'client' went to 'work' instead of 'begin': all decor"):
+        load_written_app(tmp_path, body)
+
+
+def test_a_script_in_another_folder_is_pointed_to(tmp_path: Path) -> None:
+    for folder in ("src", "apps/shop"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "function_app.py").touch()
+    with pytest.raises(AppError, match=r"no function_app\.py in .*, but in apps.shop, src: name the folder"):
+        load_app(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("x = 1", "function_app.py has no function app at its top level, e.g. app = df.DFApp()."),
+        ("bp = df.Blueprint()", "'bp' is a blueprint; register it with an app."),
+        (
+            "a = df.DFApp()\nb = func.FunctionApp()",
+            "more than one function app at its top level: 'a' and 'b'",
+        ),
+        ("a = b = df.DFApp()", "more than one function app at its top level: 'a' and 'b'"),
+    ],
+)
+def test_not_exactly_one_app(tmp_path: Path, body: str, sentence: str) -> None:
+    imports = "import azure.durable_functions as df\nimport azure.functions as func\n"
+    assert sentence in refusal(tmp_path, body, imports)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (
+            "@app.activity_trigger(input_name='x')\ndef a(x): ...\n"
+            "@app.function_name('a')\n@app.activity_trigger(input_name='x')\ndef b(x): ...\n",
+            "Two functions are called 'a'.",
+        ),
+        (
+            "@app.activity_trigger(input_name='x', activity='Same')\ndef a(x): ...\n"
+            "@app.activity_trigger(input_name='x')\ndef same(x): ...\n",
+            "The functions 'a' and 'same' both are the activity 'same'",
+        ),
+        ("@app.function_name('only')\ndef a(): ...\n", "Function only does not have a trigger"),
+        ("@app.activity_trigger(input_name='x')\ndef _hidden(x): ...\n", "'_hidden' cannot be the name"),
+        ("@app.activity_trigger(input_name='x')\ndef host(x): ...\n", "'host' cannot be the name"),
+    ],
+)
+def test_names_and_triggers(tmp_path: Path, body: str, sentence: str) -> None:
+    assert sentence in refusal(tmp_path, body)
+
+
+ACTIVITY = "@app.activity_trigger(input_name='x')\n"
+ROUTE = "@app.route(route='r')\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (ACTIVITY + "def f(y): ...", "no binding fills its parameter 'y' (its bindings are named: 'x')"),
+        (ACTIVITY + "def f(x, n=1): ...", "no binding fills its parameter 'n'"),
+        (ACTIVITY + "def f(x, **more): ...", "no binding fills its parameter 'more'"),
+        (ACTIVITY + "def f(): ...", "its activityTrigger binding fills a parameter 'x' it does not have"),
+        (ACTIVITY + "def f(x, context: str): ...", "'context', so it receives the invocation context"),
+        (ACTIVITY + "def f(x: 'Nowhere'): ...", "its annotations cannot be evaluated (NameError:"),
+        (
+            ACTIVITY + "def f(x: str | None): ...",
+            "annotated as 'str | None', which the Functions worker refuses",
+        ),
+        pytest.param(
+            ACTIVITY + "def f(x: tuple[str, int]): ...",
+            "'tuple[str, int]', which the Functions worker refuses on a binding from Python 3.11 on: write tuple,",
+            marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 takes it for a class"),
+        ),
+        (
+            ACTIVITY + "def f(x: func.Out[str]): ...",
+            "its activityTrigger binding is an input, not a func.Out",
+        ),
+        (ROUTE + "def f(req: dict) -> str: ...", "'dict', which does not match its httpTrigger binding"),
+        (ROUTE + "def f(req) -> dict: ...", "its return value is annotated as 'dict', which does not match"),
+        (ROUTE + "def f(req) -> None: ...", "which does not match its http binding"),
+        (ROUTE + "def f(req) -> str | None: ...", "'str | None', which the Functions worker refuses"),
+        (
+            "@app.queue_output(arg_name='out', queue_name='q', connection='c')\n"
+            + ROUTE
+            + "def f(req, out: str): ...",
+            "queue binding is an output and must be annotated as func.Out[…]",
+        ),
+        (
+            "@app.orchestration_trigger(context_name='ctx')\ndef f(ctx): yield",
+            'context_name must be "context", not "ctx"',
+        ),
+        (
+            "@app.entity_trigger(context_name='ctx')\ndef f(ctx): ...",
+            'context_name must be "context", not "ctx"',
+        ),
+    ],
+)
+def test_signatures_that_the_real_worker_refuses(tmp_path: Path, body: str, sentence: str) -> None:
+    said = refusal(tmp_path, body)
+    assert said.startswith("Function 'f' cannot be loaded: ")
+    assert sentence in said
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ACTIVITY + "def f(x: dict) -> list[str] | None: ...",  # only explicit $return bindings are strict
+        ACTIVITY + "def f(x: 'typing.Dict[str, int]'): ...",
+        ACTIVITY + "def f(x, context): ...",
+        ACTIVITY + "def f(x, context: func.Context): ...",
+        "@app.activity_trigger(input_name='context')\ndef f(context: str): ...",
+        ROUTE + "async def f(req: func.HttpRequest) -> func.HttpResponse: ...",
+        ROUTE + "def f(req): ...",
+        ROUTE
+        + "@app.durable_client_input(client_name='c')\nasync def f(req, c: df.DurableOrchestrationClient): ...",
+        "@app.event_hub_message_trigger(arg_name='e', event_hub_name='h', connection='c', cardinality='many')\n"
+        "def f(e: typing.List[func.EventHubEvent]): ...",
+        "@app.queue_trigger(arg_name='m', queue_name='q', connection='c')\ndef f(m: str): ...",
+        "@app.generic_trigger(arg_name='g', type='somethingTrigger')\ndef f(g): ...",
+    ],
+)
+def test_signatures_that_it_takes(tmp_path: Path, body: str) -> None:
+    assert load_written_app(tmp_path, "import typing\n" + body).get("f") is not None
+
+
+# -- the app's own mistakes ----------------------------------------------------------------------------------
+def broken(folder: Path, source: str) -> AppImportFailed:
+    with pytest.raises(AppImportFailed) as caught:
+        load_app(write_app(folder, source, ""))
+    assert "dfhost/app" not in caught.value.traceback
+    assert "importlib" not in caught.value.traceback
+    return caught.value
+
+
+def test_a_broken_import_shows_the_users_own_traceback(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("value = 1\nimport no_such_module\n")
+    error = broken(tmp_path, "import os\nimport helper\n")
+    assert error.traceback == (
+        "Traceback (most recent call last):\n"
+        f'  File "{tmp_path}/function_app.py", line 2, in <module>\n'
+        "    import helper\n"
+        f'  File "{tmp_path}/helper.py", line 2, in <module>\n'
+        "    import no_such_module\n"
+        "ModuleNotFoundError: No module named 'no_such_module'\n"
+    )
+    assert str(error) == (
+        f"{tmp_path}/function_app.py cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"
+    )
+
+
+def test_a_syntax_error_shows_its_line(tmp_path: Path) -> None:
+    traceback = broken(tmp_path, "x = 1\ndef f(:\n").traceback
+    assert f'File "{tmp_path}/function_app.py", line 2' in traceback
+    assert "SyntaxError" in traceback
+
+
+def test_an_app_that_exits_does_not_take_the_host_along(tmp_path: Path) -> None:
+    assert "SystemExit: 3" in broken(tmp_path, "import sys\nsys.exit(3)\n").traceback
+
+
+def test_after_a_failed_import_the_corrected_app_loads(tmp_path: Path) -> None:
+    broken(tmp_path, "import no_such_module\n")
+    assert load_written_app(
+        tmp_path, "@app.activity_trigger(input_name='x')\ndef f(x): ...\n"
+    ).activities.names == ["f"]

@@ -1,0 +1,265 @@
+"""When timers are due, and that they run then: no test here waits for a clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfhost.app.loader import load_app
+from dfhost.app.schedule import TimerTriggers, parse_schedule, time_zone
+from dfhost.settings.app_settings import resolve_app_settings
+from tests.support.app_server import user_threads
+from tests.support.apps import write_app
+from tests.support.recording_log import RecordingLog
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
+
+
+def occurrences(expression: str, after: str, count: int, zone: str = "") -> list[str]:
+    schedule, now = parse_schedule(expression, time_zone(zone)), at(after)
+    found = []
+    for _ in range(count):
+        now = schedule(now)
+        found.append(now.strftime("%Y-%m-%d %H:%M:%S"))
+    return found
+
+
+# 2026-01-01 is a Thursday.
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("*/20 * * * * *", ["2026-01-01 00:00:20", "2026-01-01 00:00:40", "2026-01-01 00:01:00"]),
+        ("0 */5 * * * *", ["2026-01-01 00:05:00", "2026-01-01 00:10:00"]),
+        ("*/5 * * * *", ["2026-01-01 00:05:00", "2026-01-01 00:10:00"]),
+        ("30 5/15 * * * *", ["2026-01-01 00:05:30", "2026-01-01 00:20:30", "2026-01-01 00:35:30"]),
+        ("0 30 9 * * 1-5", ["2026-01-01 09:30:00", "2026-01-02 09:30:00", "2026-01-05 09:30:00"]),
+        ("0 30 9 * Jan Mon", ["2026-01-05 09:30:00", "2026-01-12 09:30:00"]),
+        ("0 30 9 * january monday-TUE", ["2026-01-05 09:30:00", "2026-01-06 09:30:00"]),
+        ("0 0 0 * * 0", ["2026-01-04 00:00:00"]),
+        ("0 0 0 13 * FRI", ["2026-02-13 00:00:00", "2026-03-13 00:00:00", "2026-11-13 00:00:00"]),
+        ("0 0 0 29 2 *", ["2028-02-29 00:00:00"]),
+        ("0 0 9-11,14 * * *", ["2026-01-01 09:00:00", "2026-01-01 10:00:00", "2026-01-01 11:00:00"]),
+        ("01:30:00", ["2026-01-01 01:30:00", "2026-01-01 03:00:00"]),
+        ("00:00:10", ["2026-01-01 00:00:10"]),
+        ("1.00:00:00", ["2026-01-02 00:00:00"]),
+        ("24:00:00", ["2026-01-25 00:00:00"]),
+    ],
+)
+def test_next_occurrences(expression: str, expected: list[str]) -> None:
+    assert occurrences(expression, "2026-01-01", len(expected)) == expected
+
+
+def test_a_time_zone_moves_with_its_summer_time() -> None:
+    nine = occurrences("0 0 9 * * *", "2026-03-27", 3, "Europe/Paris")
+    assert nine == ["2026-03-27 08:00:00", "2026-03-28 08:00:00", "2026-03-29 07:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        ("", "neither five or six fields"),
+        ("@daily", "neither five or six fields"),
+        ("* * * *", "neither five or six fields"),
+        ("* * * * * * *", "neither five or six fields"),
+        ("0 0 25 * * *", "out of range"),
+        ("0 61 * * * *", "out of range"),
+        ("0 0 0 31 2 *", "failed to find next date"),
+        ("0 0 0 L * *", "'L' is not an NCRONTAB field"),
+        ("0 0 0 * * 7", "days of the week go from 0 (Sunday) to 6"),
+        ("0 0 0 * Janvier *", None),  # the first three letters decide, as in NCRONTAB
+        ("0 0 0 * Foo *", "'Foo' is no name of a day or month"),
+        ("0 0 0 ? * *", "'?' is not an NCRONTAB field"),
+        ("00:00:00", "the interval is zero"),
+    ],
+)
+def test_what_is_no_schedule(expression: str, problem: str | None) -> None:
+    if problem is None:
+        assert parse_schedule(expression)
+        return
+    with pytest.raises(ValueError) as caught:
+        parse_schedule(expression)
+    assert problem in str(caught.value)
+
+
+def test_settings_and_zones() -> None:
+    assert resolve_app_settings("%Every% * * * *", {"Every": "0 0"}) == "0 0 * * * *"
+    assert resolve_app_settings("%every%", {"EVERY": "x"}) == "x"
+    with pytest.raises(ValueError, match="there is no app setting 'Nope'"):
+        resolve_app_settings("%Nope%", {})
+    assert time_zone("") is timezone.utc
+    for name in ("Eastern Standard Time", "../etc/passwd", "Nowhere/Else"):
+        with pytest.raises(ValueError, match="not a time zone of the IANA database"):
+            time_zone(name)
+
+
+# -- running ---------------------------------------------------------------------------------------------------
+class Clock:
+    """A wall clock that stands still until it is moved; a sleep ends once it was moved by that much."""
+
+    def __init__(self, start: str) -> None:
+        self.time = at(start)
+        self.sleeping = asyncio.Event()
+        self._elapsed = 0.0
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._elapsed + seconds, woken))
+        self.sleeping.set()
+        await woken
+
+    async def move(self, minutes: float) -> None:
+        """Once somebody sleeps: on by so much."""
+        await self.sleeping.wait()
+        self.sleeping.clear()
+        self._elapsed += minutes * 60
+        self.time += timedelta(minutes=minutes)
+        due = [sleeper for sleeper in self._sleepers if sleeper[0] <= self._elapsed]
+        self._sleepers = [sleeper for sleeper in self._sleepers if sleeper not in due]
+        for _, woken in due:
+            woken.set_result(None)
+
+
+BODY = """
+import json
+ran = []
+
+@app.timer_trigger(schedule="{schedule}", arg_name="tick", run_on_startup={at_start})
+def tick(tick: func.TimerRequest) -> None:
+    ran.append((tick.past_due, tick.schedule_status.get("Last"), tick.schedule_status.get("Next")))
+"""
+
+
+async def run_timers(
+    folder: Path, schedule: str, script: Callable[[Clock, RecordingLog], Any], at_start: bool = False
+) -> tuple[list[Any], RecordingLog]:
+    log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
+    app = load_app(write_app(folder, BODY.format(schedule=schedule, at_start=at_start)), log)
+    with user_threads() as threads:
+        timers = TimerTriggers(app, threads, log, clock.now, clock.sleep)
+        timers.start()
+        try:
+            await script(clock, log)
+        finally:
+            await timers.stop()
+    import function_app
+
+    return function_app.ran, log
+
+
+async def test_a_timer_runs_when_it_is_due_and_not_before(tmp_path: Path) -> None:
+    async def script(clock: Clock, log: RecordingLog) -> None:
+        await clock.move(minutes=59)
+        assert log.entries == []
+        clock.sleeping.set()
+        await clock.move(minutes=1)
+        await log.entry("finished", "tick", "timer")
+        await clock.move(minutes=60)
+        await log.entry("finished", "tick", "timer", count=2)
+
+    ran, _ = await run_timers(tmp_path, "0 0 * * * *", script)
+    assert ran == [
+        (False, "0001-01-01T00:00:00+00:00", "2026-01-01T02:00:00+00:00"),
+        (False, "2026-01-01T01:00:00+00:00", "2026-01-01T03:00:00+00:00"),
+    ]
+
+
+async def test_an_early_wake_up_is_no_occurrence(tmp_path: Path) -> None:
+    async def script(clock: Clock, log: RecordingLog) -> None:
+        await clock.sleeping.wait()
+        clock.time -= timedelta(minutes=10)  # somebody sets the wall clock back …
+        await clock.move(minutes=60)  # … so the sleep ends ten minutes early
+        await clock.sleeping.wait()
+        assert log.entries == []
+        await clock.move(minutes=10)
+        await log.entry("finished", "tick", "timer")
+
+    ran, _ = await run_timers(tmp_path, "0 0 * * * *", script)
+    assert len(ran) == 1
+
+
+async def test_a_machine_that_slept_is_told_so(tmp_path: Path) -> None:
+    async def script(clock: Clock, log: RecordingLog) -> None:
+        await clock.move(minutes=330)
+        await log.entry("finished", "tick", "timer")
+        await clock.move(minutes=30)
+        await log.entry("finished", "tick", "timer", count=2)
+
+    ran, _ = await run_timers(tmp_path, "0 0 * * * *", script)
+    assert [past_due for past_due, _, _ in ran] == [True, False]
+
+
+async def test_run_on_startup(tmp_path: Path) -> None:
+    async def script(clock: Clock, log: RecordingLog) -> None:
+        await log.entry("finished", "tick", "timer")
+
+    ran, _ = await run_timers(tmp_path, "0 0 * * * *", script, at_start=True)
+    assert ran == [(False, "0001-01-01T00:00:00+00:00", "2026-01-01T01:00:00+00:00")]
+
+
+async def test_a_timer_that_fails_runs_again(tmp_path: Path) -> None:
+    folder = write_app(
+        tmp_path,
+        """
+        @app.timer_trigger(schedule="00:01:00", arg_name="t")
+        async def fails(t) -> None: raise ValueError("tick")
+        """,
+    )
+    log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
+    with user_threads() as threads:
+        timers = TimerTriggers(load_app(folder, log), threads, log, clock.now, clock.sleep)
+        timers.start()
+        for count in (1, 2):
+            await clock.move(minutes=1)
+            assert (await log.entry("failed", "fails", count=count))[3] == "ValueError: tick"
+        await timers.stop()
+
+
+async def test_a_bad_schedule_is_told_and_the_others_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBSITE_TIME_ZONE", "Nowhere/Else")
+    monkeypatch.setenv("EVERY", "00:01:00")
+    folder = write_app(
+        tmp_path,
+        """
+        @app.timer_trigger(schedule="every day", arg_name="t")
+        def bad(t) -> None: ...
+        @app.timer_trigger(schedule="%MISSING%", arg_name="t")
+        def unset(t) -> None: ...
+        @app.timer_trigger(schedule="%EVERY%", arg_name="t")
+        def good(t) -> None: ...
+        """,
+    )
+    log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
+    with user_threads() as threads:
+        timers = TimerTriggers(load_app(folder, log), threads, log, clock.now, clock.sleep)
+        timers.start()
+        await clock.move(minutes=1)
+        await log.entry("finished", "good", "timer")
+        await timers.stop()
+    assert log.notes == [
+        "WEBSITE_TIME_ZONE: 'Nowhere/Else' is not a time zone of the IANA database, such as Europe/Paris; "
+        "timers run by UTC.",
+        "bad: the schedule 'every day' cannot be read, so it never runs: "
+        "it has neither five or six fields nor the form hh:mm:ss.",
+        "unset: the schedule '%MISSING%' cannot be read, so it never runs: there is no app setting 'MISSING'.",
+    ]
+
+
+def test_an_app_without_timers_does_not_pay_for_croniter() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, dfhost.app.schedule; sys.exit('croniter' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,293 @@
+"""The command line's small words: durations, failures taken apart, progress reports, explanations."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfhost.cli.conversation import status_urls
+from dfhost.cli.explain import tell
+from dfhost.cli.failures import InstanceFailure, read_failure
+from dfhost.cli.follow import phase, reported_progress
+from dfhost.cli.function_listing import function_listing, route_listing
+from dfhost.cli.style import Style, count, duration
+from tests.support.apps import load_written_app
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "<1 ms"),
+        (0.0004, "<1 ms"),
+        (0.001, "1 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1.0 s"),
+        (2.04, "2.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min"),
+        (125, "2 min 5 s"),
+        (3599.9, "1 h"),
+        (7500, "2 h 5 min"),
+        (90000, "1 d 1 h"),
+    ],
+)
+def test_durations_have_two_figures_that_matter(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_counts() -> None:
+    assert [count(4312), count(1, "task"), count(2000, "task")] == ["4,312", "1 task", "2,000 tasks"]
+
+
+def test_colour_needs_a_terminal_and_no_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert Style.of(Terminal()).colour
+    assert not Style.of(io.StringIO()).colour
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not Style.of(Terminal()).colour
+
+
+# -- failures ------------------------------------------------------------------------------------------------
+def exception(text: str, stack: str = "  File x") -> str:
+    """What the extension puts after an activity's failure: a .NET exception on one line."""
+    inner = {"$type": "Microsoft...RpcException", "RemoteStackTrace": stack, "RemoteMessage": text}
+    outer = {"$type": "System.Exception, System.Private.CoreLib", "InnerException": inner}
+    return json.dumps(outer, separators=(",", ":"))
+
+
+BAD = "Activity function 'one' failed:  ValueError: bad \n " + exception("ValueError: bad")
+
+
+@pytest.mark.parametrize(
+    ("output", "failure"),
+    [
+        (
+            f"Orchestrator function 'all' failed: {BAD}",
+            InstanceFailure(("all", "one"), "ValueError: bad", "  File x"),
+        ),
+        (
+            f"Orchestrator function 'all' failed: Orchestrator function 'part' failed: {BAD} \n "
+            f"Message: {BAD}, StackTrace:    at part",
+            InstanceFailure(("all", "part", "one"), "ValueError: bad", "  File x"),
+        ),
+        ("Orchestrator function 'all' failed: it fails", InstanceFailure(("all",), "it fails")),
+        (
+            "Orchestrator function 'a' failed: Orchestrator function 'b' failed: 'deep' \n "
+            "Message: 'deep', StackTrace:    at b",
+            InstanceFailure(("a", "b"), "'deep'"),
+        ),
+        ("Orchestrator function 'a' failed: child only \n None", InstanceFailure(("a",), "child only")),
+        (
+            "Orchestrator function 'a' failed: One or more errors occurred. (Result: Failure\n"
+            "Exception: TypeError: no\nStack:   File y)",
+            InstanceFailure(("a",), "TypeError: no", "   File y"),
+        ),
+        (
+            f"Orchestrator function 'a' failed: 1 of 2 failed: {BAD} (see above)",
+            InstanceFailure(
+                ("a",),
+                "1 of 2 failed: Activity function 'one' failed:  ValueError: bad (see above)",
+                "  File x",
+            ),
+        ),
+        (
+            f"Orchestrator function 'all' failed: {BAD[:-30]}",
+            InstanceFailure(("all", "one"), "ValueError: bad"),
+        ),
+        ("two\nlines", InstanceFailure((), "two\nlines")),
+        ({"reason": 5}, InstanceFailure((), '{"reason": 5}')),
+        (None, InstanceFailure((), "no reason given")),
+    ],
+)
+def test_a_failed_output_is_taken_apart(output: Any, failure: InstanceFailure) -> None:
+    assert read_failure(output) == failure
+
+
+def test_a_failure_reads_as_a_path_and_a_text() -> None:
+    failure = InstanceFailure(("all", "part", "one"), "ValueError: bad")
+    assert str(failure) == "all > part > one: ValueError: bad"
+    assert str(failure.within("all")) == "part > one: ValueError: bad"
+    assert str(failure.within("other")) == str(failure)
+
+
+# -- progress ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("custom_status", "progress"),
+    [
+        ({"total": 5, "completed": 2}, (2, 5)),
+        ({"Total": 5, "Done": 2, "failed": 1}, (2, 5)),
+        ({"total": 5, "succeeded": 2, "failed": 1}, (3, 5)),
+        ({"total": 5, "succeeded": 9}, (5, 5)),
+        ({"total": 0, "completed": 0}, None),
+        ({"total": "5", "completed": 2}, None),
+        ({"total": True, "completed": 1}, None),
+        ({"total": 5}, None),
+        ("half way", None),
+        (None, None),
+    ],
+)
+def test_progress_that_an_orchestrator_reports_is_understood(custom_status: Any, progress: Any) -> None:
+    assert reported_progress(custom_status) == progress
+
+
+@pytest.mark.parametrize(
+    ("reported", "words"),
+    [
+        ("half way", "half way"),
+        ({"phase": "running"}, "running"),
+        ({"phase": 5}, ""),
+        (None, ""),
+        ("x" * 99, "x" * 60),
+    ],
+)
+def test_a_phase_is_shown_in_words(reported: Any, words: str) -> None:
+    assert phase(reported) == words
+
+
+@pytest.mark.parametrize(
+    ("answer", "urls"),
+    [
+        (b'{"id": "1", "statusQueryGetUri": "http://x/1"}', ("http://x/1", None)),
+        (
+            b'{"statusQueryGetUri": "http://x/1", "progressGetUri": "http://x/p"}',
+            ("http://x/1", "http://x/p"),
+        ),
+        (b'{"progressGetUri": "http://x/p"}', None),
+        (b'{"statusQueryGetUri": 5}', None),
+        (b'["statusQueryGetUri"]', None),
+        (b"hello", None),
+        (b"\xff", None),
+        (b"", None),
+    ],
+)
+def test_a_check_status_answer_is_known_by_its_status_url(answer: bytes, urls: Any) -> None:
+    assert status_urls(answer) == urls
+
+
+# -- explain -------------------------------------------------------------------------------------------------
+NOW = datetime(2026, 1, 1, 12, 0, 30, tzinfo=timezone.utc)
+
+
+def explanation(*waits: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"instanceId": "i1", "name": "all", "runtimeStatus": "Running", "waitsFor": list(waits), **more}
+
+
+def test_an_explanation_is_told_in_words() -> None:
+    running = {
+        "kind": "activity",
+        "name": "price",
+        "since": "2026-01-01T12:00:18.1234567Z",
+        "state": "running",
+    }
+    timer = {
+        "kind": "timer",
+        "since": "2026-01-01T12:00:00Z",
+        "due": "2026-01-01T12:02:30+00:00",
+        "state": "waiting",
+    }
+    child = {"kind": "subOrchestration", "name": "part", "state": "running", "input": {"items": ["x" * 100]}}
+    lines = tell(explanation(running, timer, child, sentence="It waits for three."), NOW)
+    assert lines[:3] == ["all i1 is Running.", "It waits for three.", ""]
+    assert lines[3] == "  activity price, running, for 11.9 s"
+    assert lines[4] == "  timer, waiting, for 30.0 s, due in 2 min"
+    assert lines[5].startswith('  sub-orchestration part, running, input {"items": ["xxx')
+    assert lines[5].endswith("…")
+
+
+def test_many_alike_are_counted() -> None:
+    waits = [
+        {"kind": "activity", "name": "price", "state": "queued", "since": f"2026-01-01T12:00:{n:02}Z"}
+        for n in range(30)
+    ]
+    assert tell(explanation(*waits), NOW)[-1] == "  activity price, queued: 30 of them, for 30.0 s at most"
+
+
+def test_what_holds_up_a_child_is_told_below_it() -> None:
+    def child(id: str, sentence: str, *waits: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "kind": "subOrchestration",
+            "name": "part",
+            "state": "waiting",
+            "status": "Running",
+            "instanceId": id,
+            "since": "2026-01-01T12:00:20Z",
+            "explanation": explanation(*waits, sentence=sentence),
+        }
+
+    deepest = child("c", "It waits for event go.")
+    assert tell(explanation(child("b", "It waits for part c.", deepest)), NOW)[2:] == [
+        "  sub-orchestration part b, Running, for 10.0 s",
+        "    It waits for part c.",
+        "      It waits for event go.",
+    ]
+    two = child("b", "It waits for 2 parts.", deepest, {**child("d", ""), "explanation": None})
+    assert tell(explanation(two), NOW)[-1] == "      c: It waits for event go."
+    crowd = [{**child(f"b{n}", ""), "explanation": None} for n in range(20)]
+    assert tell(explanation(deepest, *crowd), NOW)[2:] == [
+        "  sub-orchestration part, waiting: 21 of them, for 10.0 s at most",
+        "    c: It waits for event go.",
+    ]
+
+
+def test_what_is_held_back_is_told_with_its_reason() -> None:
+    held = [{"action": "price 3", "behind": "WhenAny[price 2]", "why": "it was listed later"}]
+    assert (
+        tell(explanation(heldBack=held), NOW)[-1] == "  price 3 behind WhenAny[price 2]: it was listed later"
+    )
+
+
+def test_an_entity_is_named_once() -> None:
+    entity = {**explanation(), "name": "@counter@x", "instanceId": "@counter@x"}
+    assert tell(entity, NOW) == ["@counter@x is Running."]
+
+
+def test_an_instance_that_waits_for_nothing_is_one_line() -> None:
+    assert tell(explanation(), NOW) == ["all i1 is Running."]
+
+
+# -- the listing ---------------------------------------------------------------------------------------------
+APP = """
+    @app.route(route="items/{id:int?}", methods=["GET", "POST"])
+    def items(req: func.HttpRequest) -> str: ...
+
+    @app.route()
+    def plain(req: func.HttpRequest) -> str: ...
+
+    @app.timer_trigger(arg_name="t", schedule="0 0 3 * * *")
+    def nightly(t: func.TimerRequest) -> None: ...
+
+    @app.queue_trigger(arg_name="m", queue_name="q", connection="C")
+    def on_order(m: func.QueueMessage) -> None: ...
+
+    @app.activity_trigger(input_name="x", activity="price")
+    def work(x: int) -> int: ...
+"""
+
+
+def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
+    app = load_written_app(tmp_path, APP)
+    text = function_listing(app, "http://localhost:7071", "api", "memory", Style(colour=False))
+    functions = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    assert functions == [
+        "items: [GET,POST] http://localhost:7071/api/items/{id:int?}",
+        "plain: http://localhost:7071/api/plain",
+        "nightly: timerTrigger (0 0 3 * * *)",
+        "on_order: queueTrigger, not polled here",
+        "work: activityTrigger, called 'price'",
+    ]
+    assert text.splitlines()[0] == "Task hub in memory"
+
+
+def test_a_listing_without_a_route_prefix(tmp_path: Path) -> None:
+    app = load_written_app(tmp_path, APP)
+    assert list(route_listing(app, "")) == ["GET, POST /items/{id:int?}", "any method /plain"]

@@ -1,0 +1,266 @@
+"""`dfhost run`, as a process: the output on stdout, everything else on stderr, and an exit code to rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess, clean_environment, dfhost_command, run_dfhost
+from tests.support.waiting import DEADLINE
+
+APP = """
+    import logging, os, subprocess
+
+    print("printed at import")
+
+    @app.route(route="begin/{orchestrator}", methods=["POST"])
+    @app.durable_client_input(client_name="client")
+    async def begin(req: func.HttpRequest, client) -> func.HttpResponse:
+        wanted = req.get_json() if req.get_body() else None
+        id = await client.start_new(req.route_params["orchestrator"], client_input=wanted)
+        return client.create_check_status_response(req, id)
+
+    @app.route(route="echo/{status:int}")
+    def echo(req: func.HttpRequest) -> func.HttpResponse:
+        seen = {"body": req.get_body().decode(), "query": dict(req.params)}
+        seen["headers"] = {name: text for name, text in req.headers.items() if name in ("x-one", "content-type")}
+        return func.HttpResponse(json.dumps(seen), status_code=int(req.route_params["status"]))
+
+    @app.orchestration_trigger(context_name="context")
+    def fan(context):
+        parts = [context.call_activity("work", n) for n in range(context.get_input() or 3)]
+        return (yield context.task_all(parts))
+
+    @app.orchestration_trigger(context_name="context")
+    def many(context):
+        return (yield context.task_all([context.call_activity("quick", "x" * 100) for _ in range(3000)]))
+
+    @app.activity_trigger(input_name="text")
+    def quick(text: str) -> str:
+        return text
+
+    @app.orchestration_trigger(context_name="context")
+    def badly(context):
+        return (yield context.call_sub_orchestrator("worse"))
+
+    @app.orchestration_trigger(context_name="context")
+    def worse(context):
+        return (yield context.call_activity("fail", 1))
+
+    @app.orchestration_trigger(context_name="context")
+    def raises(context):
+        yield context.call_activity("work", 1)
+        raise KeyError("missing")
+
+    @app.orchestration_trigger(context_name="context")
+    def approval(context):
+        return (yield context.wait_for_external_event("Approval"))
+
+    @app.orchestration_trigger(context_name="context")
+    def one_slow(context):
+        context.set_custom_status({"total": 8, "completed": 5})
+        return (yield context.call_activity("slow", context.get_input()))
+
+    @app.activity_trigger(input_name="n")
+    def work(n: int) -> str:
+        print("printed by an activity")
+        logging.info("logged by an activity")
+        os.write(1, b"written to descriptor 1\\n")
+        subprocess.run(["echo", "printed by a child"])
+        return f"item {n} \\N{SNOWMAN}"
+
+    @app.activity_trigger(input_name="n")
+    def fail(n: int) -> int:
+        raise ValueError(f"no item {n}")
+
+    @app.activity_trigger(input_name="file")
+    def slow(file: str) -> str:
+        with open(file) as pipe:
+            return pipe.read()
+
+    @app.activity_trigger(input_name="instance")
+    @app.durable_client_input(client_name="client")
+    async def end(instance: str, client) -> None:
+        await client.terminate(instance, "enough")
+
+    @app.orchestration_trigger(context_name="context")
+    def ends_itself(context):
+        yield context.call_activity("end", context.instance_id)
+        yield context.wait_for_external_event("Never")
+"""
+HEAD = (
+    "import json\nimport azure.durable_functions as df\nimport azure.functions as func\n\napp = df.DFApp()\n"
+)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_app(tmp_path_factory.mktemp("app"), APP, head=HEAD)
+    (folder / "host.json").write_text('{"version": "2.0"}')
+    return folder
+
+
+def run(app: Path, *arguments: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    return run_dfhost("run", *arguments, "--app", app, **more)
+
+
+def test_the_output_alone_is_on_stdout(app: Path) -> None:
+    done = run(app, "POST", "/api/begin/fan", "--data", "2")
+    assert done.returncode == 0
+    assert done.stdout == '[\n  "item 0 \N{SNOWMAN}",\n  "item 1 \N{SNOWMAN}"\n]\n'
+    for said in ("printed at import", "printed by an activity", "info      logged by an activity"):
+        assert said in done.stderr
+    assert done.stderr.count("written to descriptor 1") == done.stderr.count("printed by a child") == 2
+    assert re.search(r"fan [0-9a-f]{32} completed after .*; 2 activities ran$", done.stderr, re.MULTILINE)
+    assert "\x1b" not in done.stderr
+    assert not (app / ".dfhost").exists()
+
+
+def test_quiet_prints_nothing_about_success(app: Path) -> None:
+    done = run(app, "POST", "api/begin/fan", "--quiet")
+    assert json.loads(done.stdout) == [f"item {n} \N{SNOWMAN}" for n in range(3)]
+    assert "completed" not in done.stderr
+    assert "logged by an activity" not in done.stderr
+    assert "printed by an activity" in done.stderr
+
+
+def test_verbose_prints_every_call(app: Path) -> None:
+    done = run(app, "POST", "/api/begin/fan", "--verbose")
+    assert len(re.findall(r"  finished  work", done.stderr)) == 3
+    assert len(json.loads(done.stdout)) == 3
+
+
+def test_a_failure_is_printed_once_in_words_with_the_users_traceback(app: Path) -> None:
+    done = run(app, "POST", "/api/begin/badly")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("raise ValueError") == 1
+    assert "worse > fail: ValueError: no item 1" in done.stderr
+    assert "$type" not in done.stderr
+    assert re.search(r"error +badly [0-9a-f]{32} failed after .*; 1 activity ran$", done.stderr, re.MULTILINE)
+
+
+def test_an_orchestrators_own_failure(app: Path) -> None:
+    done = run(app, "POST", "/api/begin/raises", "--quiet")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "'missing'" in done.stderr
+
+
+def test_an_unknown_orchestrator(app: Path) -> None:
+    done = run(app, "POST", "/api/begin/nobody")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "'fan'" in done.stderr  # what there is
+
+
+def test_a_terminated_run_is_no_success(app: Path) -> None:
+    done = run(app, "POST", "/api/begin/ends_itself")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.search(r"ends_itself \S+ terminated after", done.stderr)
+    assert "enough" in done.stderr
+
+
+def test_a_timeout_names_what_the_instance_waits_for(app: Path) -> None:
+    done = run(app, "POST", "/api/begin/approval", "--timeout", "0.5")
+    assert (done.returncode, done.stdout) == (1, "")
+    (said,) = [line for line in done.stderr.splitlines() if "Gave up" in line]
+    assert re.search(r"Gave up after \S+ m?s: approval [0-9a-f]{32} is Running", said)
+    assert "Approval" in said
+
+
+def test_an_unfinished_instance_goes_on_with_the_same_database(app: Path, tmp_path: Path) -> None:
+    database = tmp_path / "kept.db"
+    done = run(app, "POST", "/api/begin/approval", "--timeout", "0.5", "--db", database)
+    assert done.returncode == 1
+    assert "It goes on when the app is next started on this database." in done.stderr
+    found = re.search(r"approval ([0-9a-f]{32}) is", done.stderr)
+    assert found
+    with HostProcess(app, "--db", database) as host:
+        path = f"/runtime/webhooks/durabletask/instances/{found[1]}"
+        host.client.request("POST", f"{path}/raiseEvent/Approval", True)
+        host.line(rf"finished +approval .*{found[1]}")
+
+
+def test_a_response_that_starts_nothing_is_printed_as_it_is(app: Path) -> None:
+    headers = ["--header", "X-One: a:b", "-H", "Content-Type: text/plain"]
+    done = run(app, "PUT", "/api/echo/200?a=b%20c", "--data", "not json", *headers)
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {
+        "body": "not json",
+        "query": {"a": "b c"},
+        "headers": {"x-one": "a:b", "content-type": "text/plain"},
+    }
+
+
+def test_a_response_that_is_no_success_is_printed_too(app: Path) -> None:
+    done = run(app, "GET", "/api/echo/404")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["body"] == ""
+    assert "HTTP 404 Not Found" in done.stderr
+
+
+@pytest.mark.parametrize("from_file", [True, False])
+def test_the_body_may_come_from_a_file_or_stdin(app: Path, tmp_path: Path, from_file: bool) -> None:
+    (tmp_path / "body.json").write_text('{"a": 1}')
+    data = f"@{tmp_path / 'body.json'}" if from_file else "@-"
+    done = run(app, "POST", "/api/echo/201", "--data", data, input=b'{"a": 1}')
+    assert done.returncode == 0
+    seen = json.loads(done.stdout)
+    assert seen["body"] == '{"a": 1}'
+    assert seen["headers"]["content-type"] == "application/json"
+
+
+def test_a_closed_stdout_is_no_traceback(app: Path) -> None:
+    with subprocess.Popen(
+        dfhost_command("run", "POST", "/api/begin/fan", "--data", "3", "--app", app, "--quiet"),
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        process.stdout.close()
+        _, errors = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0
+        assert b"Traceback" not in errors
+
+
+def test_on_a_terminal_there_is_a_bar(app: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        dfhost_command("run", "POST", "/api/begin/one_slow", "--data", json.dumps(str(pipe)), "--app", app),
+        env=clean_environment(TERM="xterm", COLUMNS="100", LINES="30"),
+        stdout=subprocess.PIPE,
+        stderr=follower,
+    ) as process:
+        os.close(follower)
+        shown = ""
+        with open(pipe, "w") as writer:
+            while "5/8" not in shown:
+                shown += os.read(leader, 10_000).decode()
+            writer.write("done")
+        assert process.stdout
+        assert json.loads(process.stdout.read()) == "done"
+        assert process.wait(DEADLINE) == 0
+    while "completed" not in shown:
+        shown += os.read(leader, 10_000).decode()
+    os.close(leader)
+    assert "\x1b[" in shown
+
+
+def test_a_disk_that_is_full_ends_the_run_with_a_sentence(app: Path, tmp_path: Path) -> None:
+    # A limit on the size of files stands in for a full disk.
+    limit = ["sh", "-c", 'ulimit -f 300 && exec "$@"', "sh"]
+    arguments = ("run", "POST", "/api/begin/many", "--app", app, "--db", tmp_path / "x.db", "--timeout", "50")
+    done = run_dfhost(*arguments, prefix=limit)
+    assert (done.returncode, done.stdout) == (2, "")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("dfhost: ") and str(tmp_path / "x.db") in last
+    assert "Traceback" not in done.stderr

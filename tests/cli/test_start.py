@@ -1,0 +1,266 @@
+"""`dfhost start`, as a process: the lines it prints, how it stops, and the task hub it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess, clean_environment, dfhost_command, run_dfhost
+from tests.support.http_client import HttpClient
+from tests.support.waiting import DEADLINE
+
+APP = '''
+    import logging, os, threading, warnings
+
+    @app.route(methods=["POST"])
+    @app.durable_client_input(client_name="client")
+    async def begin(req: func.HttpRequest, client) -> func.HttpResponse:
+        wanted = req.get_json()
+        id = await client.start_new(wanted["orchestrator"], client_input=wanted.get("input"))
+        return client.create_check_status_response(req, id)
+
+    @app.route(methods=["GET"])
+    def hello(req: func.HttpRequest) -> str:
+        print("hello")
+        return "hello"
+
+    @app.route(methods=["GET"])
+    def talk(req: func.HttpRequest) -> str:
+        print("a printed line")
+        os.write(1, b"a line from below\\n")
+        logging.info("a logged line")
+        logging.getLogger("shop").debug("a debug line")
+        return os.environ["GREETING"]
+
+    @app.orchestration_trigger(context_name="context")
+    def fan(context):
+        number = context.get_input()
+        return (yield context.task_all([context.call_activity("work", n) for n in range(number)]))
+
+    @app.orchestration_trigger(context_name="context")
+    def fan_badly(context):
+        number = context.get_input()
+        return (yield context.task_all([context.call_activity("fail", n) for n in range(number)]))
+
+    @app.orchestration_trigger(context_name="context")
+    def one_slow(context):
+        return (yield context.call_activity("slow", context.get_input()))
+
+    @app.orchestration_trigger(context_name="context")
+    def approval(context):
+        return (yield context.wait_for_external_event("Approval"))
+
+    @app.activity_trigger(input_name="n")
+    def work(n: int) -> int:
+        return n
+
+    @app.orchestration_trigger(context_name="context")
+    def burst(context):
+        return (yield context.task_all([context.call_activity("quick", n) for n in range(500)]))
+
+    @app.activity_trigger(input_name="n")
+    def quick(n: int) -> int:
+        return n
+
+    @app.activity_trigger(input_name="n")
+    def fail(n: int) -> int:
+        raise ValueError(f"no item {n}")
+
+    @app.activity_trigger(input_name="file")
+    def slow(file: str) -> str:
+        """Ends when `file` appears: a named pipe, whose opening waits for a writer."""
+        with open(file) as pipe:
+            return pipe.read()
+
+    @app.queue_trigger(arg_name="message", queue_name="q", connection="C")
+    def on_order(message: func.QueueMessage) -> None: ...
+'''
+
+
+def make_app(folder: Path) -> Path:
+    write_app(folder, APP)
+    host = {"hubName": "Shop", "maxConcurentActivityFunctions": 1}
+    (folder / "host.json").write_text(json.dumps({"version": "2.0", "extensions": {"durableTask": host}}))
+    local = {"IsEncrypted": False, "Values": {"GREETING": "hello from settings"}}
+    (folder / "local.settings.json").write_text(json.dumps(local))
+    return folder
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    return make_app(tmp_path / "app")
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
+    """One host for the tests that only read what it prints."""
+    with HostProcess(make_app(tmp_path_factory.mktemp("listen")), "--memory", GREETING="") as started:
+        yield started
+
+
+# -- what it prints ------------------------------------------------------------------------------------------
+def test_it_lists_the_functions_and_the_settings_it_ignores(host: HostProcess) -> None:
+    text = host.text
+    assert f"    begin: [POST] {host.url}/api/begin\n" in text
+    assert "    fan: orchestrationTrigger\n" in text
+    assert "    on_order: queueTrigger, not polled here\n" in text
+    assert text.index("begin:") < text.index("talk:") < text.index("fan:")
+    assert "did you mean extensions.durableTask.maxConcurrentActivityFunctions?" in text
+    assert "\x1b" not in text
+
+
+def test_each_call_is_printed_with_its_instance(host: HostProcess) -> None:
+    id = host.start_instance("/api/begin", {"orchestrator": "fan", "input": 2})
+    host.line(rf"finished +fan +\S+ m?s +{id}")
+    calls = [line.split()[1:3] for line in host.lines if id in line]
+    assert calls.count(["started", "work"]) == calls.count(["finished", "work"]) == 2
+    assert calls[0] == ["started", "fan"]
+    assert calls[-1] == ["finished", "fan"]
+
+
+def test_a_burst_of_calls_is_folded_into_counts(host: HostProcess) -> None:
+    id = host.start_instance("/api/begin", {"orchestrator": "burst"})
+    host.line(rf"finished +burst .*{id}")
+    lines = [line for line in host.lines if " quick " in line]
+    assert len(lines) < 40
+    folded = sum(int(found[1]) for line in lines if (found := re.search(r"(\d+) (more )?finished", line)))
+    assert folded + sum("  finished  quick" in line for line in lines) == 500
+
+
+def test_failures_come_with_the_users_traceback_and_are_counted(host: HostProcess) -> None:
+    id = host.start_instance("/api/begin", {"orchestrator": "fan_badly", "input": 50})
+    host.line(rf"failed +fan_badly .*{id}")
+    host.line(r"^ +fail: ValueError: no item \d+$")
+    text = host.text
+    assert text.count("raise ValueError") == 1
+    assert 'function_app.py", line' in text
+    assert text.count("  failed    fail ") == 4  # three, and the rest in one
+    host.line(r"failed    fail +47 more failed.*; the last: ValueError: no item \d+$")
+
+
+def test_output_of_user_code_is_printed_and_it_sees_its_settings(host: HostProcess) -> None:
+    assert host.client.request("GET", "/api/talk").plain == (200, "hello from settings")
+    host.line(r"^\S+ +a printed line$")
+    host.line(r"info +a logged line$")
+    host.line(r"^a line from below$")
+    assert not any("a debug line" in line for line in host.lines)
+
+
+def test_a_request_that_finds_no_function_is_printed(host: HostProcess) -> None:
+    assert host.client.request("GET", "/api/tolk").status == 404
+    host.line(r"note +GET /api/tolk was answered 404: did you mean /api/talk\?$")
+
+
+def test_verbose_prints_more_and_the_environment_wins(app: Path) -> None:
+    with HostProcess(app, "--memory", "--verbose", GREETING="from outside") as host:
+        assert host.client.request("GET", "/api/talk").plain == (200, "from outside")
+        host.line(r"debug +shop: a debug line")
+        host.line(r"Taken from the environment, not from local\.settings\.json: GREETING")
+
+
+# -- how it ends ---------------------------------------------------------------------------------------------
+def test_the_first_ctrl_c_lets_running_activities_finish(app: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with HostProcess(app, "--memory") as host:
+        host.start_instance("/api/begin", {"orchestrator": "one_slow", "input": str(pipe)})
+        with open(pipe, "w") as writer:  # opens once the activity reads
+            host.signal()
+            host.line(r"Finishing what runs: slow \(1\)\. Press ctrl-C again")
+            writer.write("done")
+        host.line(r"finished +slow")
+        assert host.exit_code() == 0
+        assert "Stopped." in host.lines[-1]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_second_signal_stops_at_once_and_loses_nothing(
+    app: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    database = tmp_path / "hub.db"
+    with HostProcess(app, "--db", database) as host:
+        id = host.start_instance("/api/begin", {"orchestrator": "one_slow", "input": str(pipe)})
+        with open(pipe, "w"):
+            host.signal(number)
+            host.line("Finishing what runs")
+            host.signal(number)
+            assert host.exit_code() == code
+    with HostProcess(app, "--db", database) as host:
+        with open(pipe, "w") as writer:
+            writer.write("at last")
+        host.line(rf"finished +one_slow .*{id}")
+        text = host.text
+        goes_on = r"note +1 instance goes on where it was when the last host left\.$"
+        assert re.search(rf"Ready on .*\n.*{goes_on}(.*\n)*.*started +slow", text, re.MULTILINE), text
+        assert host.client.output(id) == "at last"
+
+
+def test_the_task_hub_lies_beside_the_app_and_goes_on(app: Path) -> None:
+    with HostProcess(app) as host:
+        id = host.start_instance("/api/begin", {"orchestrator": "approval"})
+        host.line(rf"started +approval .*{id}")
+        host.signal(signal.SIGTERM)
+        assert host.exit_code() == 0
+    assert (app / ".dfhost" / "Shop.db").is_file()
+    assert (app / ".dfhost" / ".gitignore").read_text() == "*\n"
+    with HostProcess(app) as host:
+        host.client.send(id, "raiseEvent/Approval", {"by": "me"})
+        host.line(rf"finished +approval .*{id}")
+        assert host.client.output(id) == {"by": "me"}
+
+
+def test_two_hosts_on_one_database_are_refused(app: Path) -> None:
+    with HostProcess(app):
+        done = run_dfhost("start", app, "--port", "0")
+        assert done.returncode == 2
+        assert "Shop.db is in use by another host" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_explain_says_what_an_instance_waits_for(app: Path) -> None:
+    with HostProcess(app, "--memory", "--quiet") as host:
+        id = host.start_instance("/api/begin", {"orchestrator": "approval"})
+        status = f"/runtime/webhooks/durabletask/instances/{id}"
+        host.client.until(id, lambda status: status["runtimeStatus"] == "Running")
+        done = run_dfhost("explain", id, "--url", host.url)
+        assert done.returncode == 0
+        assert done.stdout.splitlines()[0] == f"approval {id} is Running."
+        assert "event Approval" in done.stdout
+        pasted = run_dfhost("explain", f"{host.url}{status}?taskHub=x&connection=Storage")
+        assert pasted.stdout.splitlines()[0] == f"approval {id} is Running."
+        answer = json.loads(run_dfhost("explain", id, "--url", host.url, "--json").stdout)
+        assert answer["instanceId"] == id
+        assert answer["waitsFor"][0]["kind"] == "event"
+        missing = run_dfhost("explain", "nobody", "--url", host.url)
+        assert missing.returncode == 2
+        assert "has no instance 'nobody'" in missing.stderr
+        assert not any("started" in line for line in host.lines)  # --quiet
+
+
+def test_a_pipe_that_is_closed_does_not_end_the_host(app: Path) -> None:
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        dfhost_command("start", app, "--memory", "--port", "0"),
+        env=clean_environment(),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+    ) as process:
+        os.close(writing)
+        with os.fdopen(reading) as lines:
+            url = next(found[1] for line in lines if (found := re.search(r"Ready on (http\S+)\.", line)))
+        for _ in range(3):
+            assert HttpClient(url).request("GET", "/api/hello").status == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0
+        assert errors == b""

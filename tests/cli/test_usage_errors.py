@@ -1,0 +1,250 @@
+"""Mistakes at the door: one clear sentence on stderr, exit code 2, and never a traceback of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dfhost.cli import main
+from tests.support.apps import write_app
+from tests.support.host_process import clean_environment, dfhost_command, run_dfhost
+
+HELLO = """
+    @app.route(methods=["GET"])
+    def hello(req: func.HttpRequest) -> str:
+        return "hello"
+"""
+
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(capfd: pytest.CaptureFixture[str]) -> Iterator[Refused]:
+    """Run a command in this process, which is quicker; the one line on stderr with which it was refused."""
+    environ = dict(os.environ)
+
+    def sentence(*arguments: str | Path) -> str:
+        code = main([str(argument) for argument in arguments])
+        printed = capfd.readouterr()
+        return one_sentence(code, printed.out, printed.err)
+
+    yield sentence
+    os.environ.clear()
+    os.environ.update(environ)
+
+
+def one_sentence(code: int, out: str, err: str) -> str:
+    assert (code, out) == (2, ""), err
+    assert err.count("\n") == 1, err
+    assert err.startswith("dfhost: ")
+    return err
+
+
+# -- the app -------------------------------------------------------------------------------------------------
+def test_a_folder_without_a_function_app(tmp_path: Path) -> None:
+    done = run_dfhost("start", tmp_path)
+    said = one_sentence(done.returncode, done.stdout, done.stderr)
+    assert f"There is no function_app.py in {tmp_path}" in said
+    assert list(tmp_path.iterdir()) == []  # nothing was left behind
+
+
+def test_a_folder_that_does_not_exist(tmp_path: Path, refused: Refused) -> None:
+    assert f"There is no folder {tmp_path / 'nowhere'}" in refused("start", tmp_path / "nowhere")
+
+
+def test_a_file_without_an_app(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, "", head="x = 1\n")
+    assert "has no function app" in refused("run", "GET", "/api/x", "--app", tmp_path)
+
+
+def test_two_functions_of_one_name(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, HELLO + HELLO)
+    assert "Two functions are called 'hello'" in refused("start", tmp_path)
+
+
+def shows_the_users_traceback(script: Path, err: str) -> bool:
+    *traceback, last = err.splitlines()
+    assert last.startswith(f"dfhost: {script} cannot be imported")
+    assert not any(os.sep + "dfhost" + os.sep in line for line in traceback)
+    return any('function_app.py", line 2' in line for line in traceback)
+
+
+def test_a_broken_import_shows_the_users_own_traceback(tmp_path: Path) -> None:
+    write_app(tmp_path, "", head="\nimport nowhere_to_be_found\n")
+    done = run_dfhost("start", tmp_path)
+    assert done.returncode == 2
+    assert shows_the_users_traceback(tmp_path / "function_app.py", done.stderr)
+    assert "No module named 'nowhere_to_be_found'" in done.stderr
+
+
+@pytest.mark.usefixtures("refused")  # for the environment
+@pytest.mark.parametrize("code", ["x = (\n", "raise SystemExit(0)\n"])
+def test_so_does_every_other_way_to_fail(
+    tmp_path: Path, code: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_app(tmp_path, "", head=f"\n{code}")
+    assert main(["start", str(tmp_path)]) == 2
+    assert shows_the_users_traceback(tmp_path / "function_app.py", capfd.readouterr().err)
+
+
+def test_another_language(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, HELLO)
+    os.environ["FUNCTIONS_WORKER_RUNTIME"] = "node"
+    assert 'FUNCTIONS_WORKER_RUNTIME is "node"' in refused("start", tmp_path)
+
+
+# -- settings ------------------------------------------------------------------------------------------------
+def test_a_broken_host_json(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, HELLO)
+    (tmp_path / "host.json").write_text('{\n  "version": "2.0",\n  "extensions": }\n')
+    assert f"{tmp_path / 'host.json'}, line 3, column 17" in refused("start", tmp_path)
+
+
+def test_broken_local_settings(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, HELLO)
+    (tmp_path / "local.settings.json").write_text('{\n  "Values": {"A": [1]}\n}')
+    assert f"{tmp_path / 'local.settings.json'}, line 2" in refused(
+        "run", "GET", "/api/hello", "--app", tmp_path
+    )
+
+
+# -- port and database ---------------------------------------------------------------------------------------
+def test_a_port_in_use(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, HELLO)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"Port {port} is in use" in refused("start", tmp_path, "--memory", "--port", port)
+
+
+def test_the_port_of_local_settings_is_used_unless_one_is_given(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, HELLO)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        host = {"IsEncrypted": False, "Host": {"LocalHttpPort": port}}
+        (tmp_path / "local.settings.json").write_text(json.dumps(host))
+        assert f"Port {port} is in use" in refused("start", tmp_path, "--memory")
+
+
+def test_a_database_that_is_none(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, HELLO)
+    (tmp_path / "text.db").write_text("this is no database, whatever its name says " * 50)
+    assert "text.db is not a database" in refused(
+        "start", tmp_path, "--db", tmp_path / "text.db", "--port", "0"
+    )
+
+
+def test_a_database_in_a_folder_that_does_not_exist(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, HELLO)
+    assert f"There is no folder {tmp_path / 'nowhere'}" in refused(
+        "start", tmp_path, "--db", tmp_path / "nowhere" / "x.db"
+    )
+
+
+# -- run -----------------------------------------------------------------------------------------------------
+def test_a_route_that_does_not_exist_lists_those_that_do(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, HELLO)
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    said = refused("run", "POST", "/api/hello", "--app", tmp_path, "--quiet")
+    assert "no route for POST /api/hello" in said
+    assert "GET /api/hello" in said
+
+
+@pytest.mark.parametrize("data", ["{", "", "@/nowhere/x.json", "'quoted'"])
+def test_a_body_that_is_no_json(capfd: pytest.CaptureFixture[str], data: str) -> None:
+    assert main(["run", "POST", "/api/x", "--data", data]) == 2
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("dfhost: --data ")
+    assert printed.err.count("\n") == 1
+
+
+# -- explain -------------------------------------------------------------------------------------------------
+def test_no_host_to_ask(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    assert main(["explain", "x", "--url", f"http://localhost:{port}"]) == 2
+    assert f"No host answers at http://localhost:{port}" in capfd.readouterr().err
+
+
+def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "http://localhost:7071/api/start"]) == 2
+    assert "http://localhost:7071/api/start is no status URL" in capfd.readouterr().err
+
+
+# -- the command itself --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "required: COMMAND"),
+        (["stop"], "invalid choice: 'stop'"),
+        (["start", "--port", "x"], "'x' is no port"),
+        (["start", "--port", "70000"], "'70000' is no port"),
+        (["start", "--db", "x", "--memory"], "not allowed with"),
+        (["run"], "required: METHOD, PATH"),
+        (["run", "/api/x", "POST"], "'/api/x' is no HTTP method; METHOD comes first"),
+        (["run", "FOO", "/api/x"], "'FOO' is no HTTP method; METHOD comes first"),
+        (["run", "POST", "http://localhost:7071/api/x"], "is a whole URL"),
+        (["run", "POST", "/x", "--timeout", "soon"], "'soon' is no number of seconds"),
+        (["run", "POST", "/x", "--timeout", "-1"], "no number of seconds above 0"),
+        (["run", "POST", "/x", "--header", "nothing"], "written NAME:VALUE"),
+        (["explain"], "required: ID"),
+        (["explain", "x", "--url", "localhost:7071"], "begins with http://"),
+    ],
+)
+def test_a_wrong_argument(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["start", "--prot", "8000"], ["run", "POST", "/x", "--bogus"], ["explain", "x", "--bogus"]]
+)
+def test_an_unknown_option_shows_those_of_its_command(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith(f"usage: dfhost {arguments[0]} ")
+
+
+@pytest.mark.parametrize("name", ["start", "run", "explain"])
+def test_help_has_two_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([name, "--help"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out.count(f"\n  dfhost {name} ") == 2
+
+
+def test_the_module_and_the_command_are_the_same() -> None:
+    script = shutil.which("dfhost", path=str(Path(sys.executable).parent))
+    outputs = [
+        subprocess.run(
+            [*each, "--version"], env=clean_environment(), capture_output=True, text=True, check=True
+        ).stdout
+        for each in ([script or ""], dfhost_command())
+    ]
+    assert outputs[0] == outputs[1]
+    assert outputs[0].startswith("dfhost ")
+
+
+def test_asking_for_help_loads_nothing_heavy() -> None:
+    code = "import sys, dfhost.cli; print(*{'aiohttp', 'azure', 'tqdm', 'asyncio', 'sqlite3'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

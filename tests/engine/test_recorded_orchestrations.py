@@ -1,0 +1,229 @@
+"""The engine against the wire: same triggers, same events under the same ids, without running user code.
+
+For each recorded invocation the engine is given the recorded past, what arrived, and the recorded reply.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfhost.engine import history as h
+from dfhost.engine.execution import EngineOptions, Episode, Execution
+from dfhost.engine.failures import Failure
+from dfhost.engine.history import Event
+from dfhost.engine.replay_result import ReplayResult
+
+from .recorded_invocations import (
+    Invocation,
+    JsonObject,
+    aside,
+    in_order,
+    invocations,
+    of_orchestration,
+    read,
+    tapes,
+)
+
+ORCHESTRATIONS = [path for path in tapes() if of_orchestration(read(path))]
+COMPACT: Any = {"separators": (",", ":")}
+NOTHING: Mapping[str, str] = {}
+each_tape = pytest.mark.parametrize(
+    "tape", ORCHESTRATIONS, ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+
+
+class Everything:
+    """An app that has every function."""
+
+    def refuse(self, kind: str, name: str) -> str | None:
+        return None
+
+
+class Sdk:
+    """Answers what was recorded, and keeps what it was asked."""
+
+    def __init__(self, reply: JsonObject) -> None:
+        self.trigger = ""
+        if "crash" in reply:
+            kind, _, message = reply["crash"].partition(": ")
+            self.reply = ReplayResult(crash=Failure(kind, message, reply["crash"], ""))
+            return
+        self.reply = ReplayResult(
+            actions=reply["actions"][0] if reply["actions"] else [],
+            is_done=reply["isDone"] and "error" not in reply,
+            output=reply.get("output"),
+            custom_status=reply.get("customStatus"),
+            error=reply.get("error"),
+        )
+
+    def __call__(self, trigger: str) -> ReplayResult:
+        self.trigger = trigger
+        return self.reply
+
+
+def event(recorded: JsonObject, asked: Mapping[str, str] = NOTHING) -> Event:
+    """`asked`: the recorded ids of entity requests -> the engine's own."""
+    name = recorded.get("Name")
+    return h.parse(json.dumps(recorded | ({"Name": asked[name]} if name in asked else {}), **COMPACT))
+
+
+def episode(
+    execution: Execution, invocation: Invocation, asked: Mapping[str, str] = NOTHING
+) -> tuple[Episode, JsonObject]:
+    """Run it: what the engine makes of it, and the trigger that it handed over."""
+    sdk = Sdk(invocation.reply)
+    arrived = [event(recorded, asked) for recorded in invocation.arrived]
+    made = execution.advance(arrived, invocation.at, sdk, Everything(), EngineOptions())
+    trigger: JsonObject = json.loads(sdk.trigger)
+    return made, trigger
+
+
+def added(made: Episode, invocation: Invocation) -> list[JsonObject]:
+    """The events of an episode behind those that had arrived."""
+    arrived = len(invocation.history) - len(invocation.past)
+    return [json.loads(one.text) for one in made.events[arrived:]]
+
+
+@each_tape
+def test_the_trigger_is_the_recorded_one(tape: Path) -> None:
+    """From the recorded past: every key, value and order, down to what counts as played."""
+    for invocation in invocations(tape):
+        execution = Execution([event(recorded) for recorded in invocation.past])
+        _, trigger = episode(execution, invocation)
+        assert in_order(trigger) == in_order(invocation.trigger)
+
+
+@each_tape
+def test_an_episode_adds_the_recorded_events(tape: Path) -> None:
+    """Same kinds, ids, names and fields in the same order; times and GUIDs aside."""
+    for invocation in invocations(tape):
+        if invocation.came_of_it is None:
+            continue
+        execution = Execution([event(recorded) for recorded in invocation.past])
+        made, _ = episode(execution, invocation)
+        assert in_order(aside(added(made, invocation))) == in_order(aside(invocation.came_of_it))
+
+
+@each_tape
+def test_going_on_is_the_same_as_starting_over(tape: Path) -> None:
+    """One execution taken through all invocations, on its own events: triggers as recorded, times and GUIDs aside.
+
+    Into the next generation too. Where a rewind has changed the past, the execution is built again from it.
+    """
+    execution = Execution()
+    asked: dict[str, str] = {}
+    taken = invocations(tape)
+    for n, invocation in enumerate(taken):
+        made, trigger = episode(execution, invocation, asked)
+        assert in_order(aside(trigger)) == in_order(aside(invocation.trigger))
+        if n + 1 == len(taken):
+            break
+        if invocation.following is None:
+            assert made.status == "ContinuedAsNew" and made.next is not None
+            execution, asked = made.next, {}
+        elif invocation.came_of_it is None:
+            execution, asked = Execution([event(recorded) for recorded in taken[n + 1].past]), {}
+        else:
+            asked |= dict(
+                zip(requests(invocation.came_of_it), requests(added(made, invocation)), strict=True)
+            )
+
+
+def requests(events: list[JsonObject]) -> list[str]:
+    """The ids under which entities were asked: each side draws its own, and answers come under them."""
+    return [json.loads(e["Input"])["id"] for e in events if e["EventType"] == h.EVENT_SENT]
+
+
+@each_tape
+def test_timers_fire_when_the_extension_has_them_fire(tape: Path) -> None:
+    for invocation in invocations(tape):
+        if invocation.came_of_it is None:
+            continue
+        execution = Execution([event(recorded) for recorded in invocation.past])
+        made, _ = episode(execution, invocation)
+        assert fire_times(added(made, invocation)) == fire_times(invocation.came_of_it)
+
+
+def fire_times(events: list[JsonObject]) -> dict[int, Any]:
+    """Task id -> when, to the microsecond (.NET has one more digit)."""
+    return {e["EventId"]: h.moment(e["FireAt"]) for e in events if e["EventType"] == h.TIMER_CREATED}
+
+
+@pytest.mark.parametrize("name", ["basics/nondeterministic", "corners/nondeterministic_name"])
+def test_other_code_fails_in_the_extensions_words(name: str) -> None:
+    (tape,) = [path for path in ORCHESTRATIONS if f"{path.parent.name}/{path.stem}" == name]
+    last = invocations(tape)[-1]
+    made, _ = episode(Execution([event(recorded) for recorded in last.past]), last)
+    assert made.status == "Failed"
+    assert made.output is not None and made.output.startswith(
+        "Non-Deterministic workflow detected: A previous execution of this orchestration scheduled an activity "
+        "task with sequence number 0 named 'echo', but the current orchestration replay instead scheduled an "
+        "activity task named '"
+    )
+
+
+# -- events by themselves ----------------------------------------------------------------------------------------
+def rebuilt(e: JsonObject) -> Event:
+    """The event made by the engine's own constructor from the fields that matter."""
+    at = e["Timestamp"]
+    kind = e["EventType"]
+    if kind == h.EXECUTION_STARTED:
+        parent = e["ParentInstance"]
+        return h.execution_started(
+            at,
+            instance_id=e["OrchestrationInstance"]["InstanceId"],
+            execution_id=e["OrchestrationInstance"]["ExecutionId"],
+            name=e["Name"],
+            version=e["Version"],
+            input=e["Input"],
+            parent=h.parent_instance(
+                instance_id=parent["OrchestrationInstance"]["InstanceId"],
+                execution_id=parent["OrchestrationInstance"]["ExecutionId"],
+                name=parent["Name"],
+                task_id=parent["TaskScheduleId"],
+                version=parent["Version"],
+            )
+            if parent
+            else "null",
+            generation=e["Generation"],
+        )
+    made = {
+        h.EXECUTION_TERMINATED: lambda: h.execution_terminated(at, e["Input"]),
+        h.TASK_SCHEDULED: lambda: h.task_scheduled(at, e["EventId"], e["Name"], e["Input"]),
+        h.TASK_COMPLETED: lambda: h.task_completed(at, e["TaskScheduledId"], e["Result"]),
+        h.TASK_FAILED: lambda: h.task_failed(at, e["TaskScheduledId"], e["Reason"], e["Details"]),
+        h.SUB_ORCHESTRATION_CREATED: lambda: h.sub_orchestration_created(
+            at, e["EventId"], e["Name"], e["InstanceId"], e["Version"], e["Input"]
+        ),
+        h.SUB_ORCHESTRATION_COMPLETED: lambda: h.sub_orchestration_completed(
+            at, e["TaskScheduledId"], e["Result"]
+        ),
+        h.SUB_ORCHESTRATION_FAILED: lambda: h.sub_orchestration_failed(
+            at, e["TaskScheduledId"], e["Reason"], e["Details"]
+        ),
+        h.TIMER_CREATED: lambda: h.timer_created(at, e["EventId"], e["FireAt"]),
+        h.TIMER_FIRED: lambda: h.timer_fired(at, e["TimerId"], e["FireAt"]),
+        h.ORCHESTRATOR_STARTED: lambda: h.orchestrator_started(at),
+        h.ORCHESTRATOR_COMPLETED: lambda: h.orchestrator_completed(at),
+        h.EVENT_SENT: lambda: h.event_sent(at, e["EventId"], e["InstanceId"], e["Name"], e["Input"]),
+        h.EVENT_RAISED: lambda: h.event_raised(at, e["Name"], e["Input"]),
+        h.GENERIC: lambda: h.generic(at, e["Data"], e["EventId"]),
+        h.SUSPENDED: lambda: h.suspended(at, e["Reason"]),
+        h.RESUMED: lambda: h.resumed(at, e["Reason"]),
+    }
+    return made[kind]()
+
+
+@each_tape
+def test_each_event_has_the_recorded_form(tape: Path) -> None:
+    """Every kind of event the extension put into a history, key by key."""
+    for invocation in invocations(tape):
+        for recorded in invocation.history:
+            ours = rebuilt(recorded)
+            assert in_order(json.loads(ours.text) | {"IsPlayed": recorded["IsPlayed"]}) == in_order(recorded)
+            assert h.parse(ours.text) == ours

@@ -1,0 +1,60 @@
+"""SIGKILL in the middle of a map: the right output all the same, and nothing that was stored runs again."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.fan_out.map_host import MapHost
+
+COUNT = 2000
+ROUNDS = 3
+BOUND = 40
+
+
+@pytest.mark.long
+def test_a_map_survives_being_killed_and_runs_no_item_again_whose_result_was_stored(tmp_path: Path):
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    database = tmp_path / "hub.db"
+    runs_when_stored: Counter[int] = Counter()
+    with MapHost(tmp_path, "--db", database) as host:
+        given = [{"value": n, "seconds": 0.002} for n in range(COUNT)]
+        run = host.start_map({"items": given, "max_concurrency": BOUND, "results": "values"})["id"]
+        kill(host, run, COUNT // 10)
+    for _ in range(ROUNDS - 1):
+        with MapHost(tmp_path, "--db", database) as host:
+            done = stored(host, run)
+            starts = host.marks(run).starts
+            for index in done - runs_when_stored.keys():
+                runs_when_stored[index] = starts[index]
+            left = COUNT - len(starts)
+            kill(host, run, len(starts) + chance.randrange(left // 4, left // 2))
+    with MapHost(tmp_path, "--db", database) as host:
+        output = host.ended(run)["output"]
+        starts = host.marks(run).starts
+    assert output["results"] == list(range(COUNT))
+    assert (output["succeeded"], output["reason"]) == (COUNT, None)
+    assert runs_when_stored, "it was killed before anything was stored"
+    assert {index: starts[index] for index in runs_when_stored} == runs_when_stored
+    # Twice ran what was in flight at a kill, and what had only just ended.
+    assert sum(starts.values()) <= COUNT + ROUNDS * 2 * BOUND
+
+
+def kill(host: MapHost, run: str, after: int) -> None:
+    host.until(lambda: len(host.marks(run).starts), lambda started: started >= after)
+    host.host.signal(signal.SIGKILL)
+    host.host.exit_code()
+
+
+def stored(host: MapHost, run: str) -> set[int]:
+    """The indexes of the items whose batch has ended."""
+    url = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}&top=1000"
+    parts = host.call("GET", url)[1]
+    batches = [part for part in parts if part["name"] == "map_batch" and part["runtimeStatus"] == "Completed"]
+    return {value for batch in batches for value in batch["output"]["values"] if value is not None}

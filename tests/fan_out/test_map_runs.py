@@ -1,0 +1,512 @@
+"""Maps on a running host, through HTTP: what callers and developers are promised."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.fan_out.map_host import MapHost
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MapHost]:
+    folder = tmp_path_factory.mktemp("map")
+    (folder / "inbox").mkdir()
+    (folder / "inbox" / "three.csv").write_text("id,value\n1,a\n2,b\n3,c\n")
+    (folder / "inbox" / "bad.csv").write_text("id,value\n1\n")
+    with MapHost(folder, "--memory", FAN_OUT_SOURCES=str(folder / "inbox")) as running:
+        yield running
+
+
+def items(count: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"value": number, **more} for number in range(count)]
+
+
+def statuses(outcome: dict[str, Any]) -> list[str]:
+    return [entry["status"] for entry in outcome["results"]]
+
+
+def adds_up(outcome: dict[str, Any]) -> bool:
+    counted = {status: statuses(outcome).count(status) for status in ("succeeded", "failed", "not_started")}
+    return all(outcome[status] == number for status, number in counted.items()) and sum(
+        counted.values()
+    ) == outcome["total"] == len(outcome["results"])
+
+
+# -- for the caller ----------------------------------------------------------------------------------------
+
+
+def test_a_map_is_started_followed_and_ends_with_every_result_in_order(host):
+    started = host.start_map({"items": ["a", "b", {"c": 1}], "activity": "process_item"})
+    assert started["progressGetUri"] == f"{host.host.url}/api/maps/{started['id']}"
+    assert {"id", "statusQueryGetUri", "terminatePostUri", "sendEventPostUri"} <= set(started)
+    shown = host.ended(started["id"])
+    assert shown["runtimeStatus"] == "Completed"
+    assert shown["output"] == {
+        "total": 3,
+        "succeeded": 3,
+        "failed": 0,
+        "not_started": 0,
+        "reason": None,
+        "results": [
+            {"item": "a", "status": "succeeded", "result": "Processed a", "attempts": 1},
+            {"item": "b", "status": "succeeded", "result": "Processed b", "attempts": 1},
+            {"item": {"c": 1}, "status": "succeeded", "result": "Processed {'c': 1}", "attempts": 1},
+        ],
+    }
+    assert shown["customStatus"]["phase"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("count", "options"),
+    [
+        (0, {}),
+        (1, {"max_concurrency": 1}),
+        (60, {"max_concurrency": 7}),
+        (60, {"max_concurrency": 6, "items_per_batch": 3}),
+        (60, {"max_concurrency": 4, "items_per_batch": 1}),
+        (90, {"max_concurrency": 30}),
+        (400, {"max_concurrency": 10}),
+        (250, {"max_concurrency": 0}),
+        (250, {"max_concurrency": 0, "items_per_batch": 40}),
+    ],
+)
+def test_each_item_runs_once_never_more_at_once_than_allowed_results_in_order(host, count, options):
+    run = host.start_map({"items": items(count, seconds=0.005), **options, "results": "values"})["id"]
+    output = host.ended(run)["output"]
+    assert output["results"] == list(range(count))
+    assert output["succeeded"] == output["total"] == count
+    marks = host.marks(run)
+    assert marks.starts == {index: 1 for index in range(count)}
+    assert marks.most_in_flight <= (options["max_concurrency"] if options.get("max_concurrency") else count)
+
+
+def test_all_slots_are_used(host, tmp_path):
+    gate = tmp_path / "gate"
+    run = host.start_map({"items": items(30, gate=str(gate)), "max_concurrency": 9})["id"]
+    host.until(lambda: host.progress(run), lambda shown: shown.get("in_flight") == 9)
+    host.until(lambda: len(host.marks(run).starts), lambda started: started == 9)
+    gate.touch()
+    assert host.ended(run)["output"]["succeeded"] == 30
+    assert host.marks(run).most_in_flight == 9
+
+
+def test_items_that_fail_are_tried_as_often_as_the_policy_says_and_no_more(host):
+    given = [{"value": n, "fails": -1 if n % 10 == 0 else 1 if n % 10 in (1, 2) else 0} for n in range(100)]
+    body = {
+        "items": given,
+        "max_concurrency": 10,
+        "retry": {"max_attempts": 3, "first_interval_seconds": 0.01},
+        "tolerated_failure_percentage": 10,
+    }
+    run = host.start_map(body)["id"]
+    shown = host.ended(run)
+    outcome = shown["output"]
+    assert shown["runtimeStatus"] == "Completed"
+    assert adds_up(outcome) and outcome["failed"] == 10 and outcome["reason"] is None
+    tries = host.marks(run).starts
+    for index, entry in enumerate(outcome["results"]):
+        expected = 3 if index % 10 == 0 else 2 if index % 10 in (1, 2) else 1
+        assert entry["attempts"] == tries[index] == expected
+        if index % 10 == 0:
+            assert entry["error"] == f"ValueError: item {index} fails"
+        else:
+            assert entry["result"] == index
+    shown = host.progress(run)
+    assert shown["first_failures"][0] == {"index": 0, "error": "ValueError: item 0 fails"}
+
+
+def test_retries_of_a_wave_are_counted_as_well(host):
+    given = [{"value": n, "fails": n % 3} for n in range(30)]
+    body = {"items": given, "max_concurrency": 0, "retry": {"max_attempts": 2, "first_interval_seconds": 0}}
+    run = host.start_map({**body, "tolerated_failure_percentage": 50})["id"]
+    outcome = host.ended(run)["output"]
+    assert statuses(outcome) == ["succeeded", "succeeded", "failed"] * 10
+    assert host.marks(run).starts == {n: 2 if n % 3 else 1 for n in range(30)}
+
+
+def test_a_part_that_has_used_up_its_share_of_failures_still_tries_as_often_as_the_policy_says(host):
+    # Fewer failures than tolerated, but more than the share of a lane or a section: nothing may be cut short.
+    given = [{"value": n, "fails": -1 if n % 20 == 0 else n % 3} for n in range(240)]
+    body = {
+        "items": given,
+        "max_concurrency": 30,
+        "retry": {"max_attempts": 3, "first_interval_seconds": 0.05},
+    }
+    run = host.start_map({**body, "tolerated_failure_count": 12})["id"]
+    shown = host.ended(run)
+    assert shown["runtimeStatus"] == "Completed", shown["output"]
+    outcome = shown["output"]
+    assert (outcome["succeeded"], outcome["failed"]) == (228, 12)
+    tries = host.marks(run).starts
+    for index, entry in enumerate(outcome["results"]):
+        assert entry["attempts"] == tries[index] == (3 if index % 20 == 0 else index % 3 + 1)
+
+
+def test_more_failures_than_tolerated_end_the_run_as_failed_with_nothing_lost(host):
+    given = [{"value": n, "fails": -1 if n % 2 else 0, "seconds": 0.01} for n in range(300)]
+    run = host.start_map({"items": given, "max_concurrency": 8, "tolerated_failure_count": 5})["id"]
+    shown = host.ended(run)
+    assert shown["runtimeStatus"] == "Failed"
+    assert shown["customStatus"]["phase"] == "failed"
+    assert shown["customStatus"]["reason"] == "failures"
+    summary = json.loads(shown["output"][shown["output"].index("{") :])
+    assert summary["failed"] == shown["customStatus"]["failed"]
+    status, outcome = host.call("GET", f"/api/maps/{run}/outcome")
+    assert status == 200 and adds_up(outcome)
+    # Eight are in flight when the sixth fails, and each of their lanes hears of it before its next item or after.
+    assert 6 <= outcome["failed"] <= 6 + 2 * 8
+    assert outcome["not_started"] > 200
+    marks = host.marks(run)
+    assert sorted(marks.starts) == [i for i, s in enumerate(statuses(outcome)) if s != "not_started"]
+    shown = host.progress(run)
+    assert shown["phase"] == "failed" and shown["failed"] == outcome["failed"]
+
+
+def test_a_run_out_of_time_starts_nothing_more(host):
+    body = {"items": items(2000, seconds=0.05), "max_concurrency": 5, "timeout_seconds": 0.5}
+    run = host.start_map(body)["id"]
+    shown = host.ended(run)
+    assert shown["runtimeStatus"] == "Failed" and '"reason": "timeout"' in shown["output"]
+    outcome = host.call("GET", f"/api/maps/{run}/outcome")[1]
+    assert adds_up(outcome) and outcome["not_started"] > 1000 and outcome["failed"] == 0
+    assert len(host.marks(run).starts) == outcome["succeeded"]
+
+
+@pytest.mark.parametrize("size", [40, 2000])
+def test_a_cancelled_run_ends_with_what_is_done(host, tmp_path, size):
+    gate = tmp_path / "gate"
+    run = host.start_map({"items": items(size, gate=str(gate)), "max_concurrency": 10})["id"]
+    host.until(lambda: len(host.marks(run).starts), lambda started: started == 10)
+    status, answer = host.call("POST", f"/api/maps/{run}/cancel")
+    assert status == 202 and answer["phase"] == "cancelling"
+    host.until(lambda: host.progress(run)["phase"], lambda phase: phase == "cancelling")
+    gate.touch()
+    shown = host.ended(run)
+    assert shown["runtimeStatus"] == "Completed"
+    outcome = shown["output"]
+    assert adds_up(outcome) and outcome["reason"] == "cancelled"
+    # A lane that had not heard yet when the gate opened may have started one more.
+    assert 10 <= outcome["succeeded"] <= 20
+    assert len(host.marks(run).starts) == outcome["succeeded"]
+    assert host.progress(run)["phase"] == "cancelled"
+    assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 409
+
+
+@pytest.mark.parametrize("retry", [None, {"max_attempts": 2, "first_interval_seconds": 3600}])
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [(120, {"max_concurrency": 8}), (700, {"max_concurrency": 10}), (2000, {"max_concurrency": 60})],
+)
+def test_every_part_hears_of_a_cancellation_however_far_the_map_has_come(
+    host, tmp_path, size, options, retry
+):
+    gate = tmp_path / "gate"
+    free = size // 2
+    given = [{"value": n} | ({"gate": str(gate)} if n >= free else {}) for n in range(size)]
+    run = host.start_map({"items": given, **options, **({"retry": retry} if retry else {})})["id"]
+    host.until(
+        lambda: host.marks(run).ended,
+        lambda ended: len(ended) >= free and any(index >= free for index in host.marks(run).starts),
+    )
+    assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 202
+    # All that runs now waits for the gate, so nobody hears of it by ending something.
+    host.until(lambda: unaware(host, run), lambda parts: not parts)
+    before = host.marks(run).starts
+    gate.touch()
+    outcome = host.ended(run)["output"]
+    assert outcome["reason"] == "cancelled" and adds_up(outcome)
+    assert host.marks(run).starts == before
+
+
+def unaware(host: MapHost, run: str) -> list[str]:
+    """The parts under way that could still start something and have not heard that they should stop."""
+    url = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}:&top=1000"
+    found = []
+    for part in host.call("GET", url)[1]:
+        given = json.loads(part["input"])
+        wave = part["name"] == "map_batch" and given["slots"] >= len(given["items"])
+        if part["runtimeStatus"] == "Running" and not wave:
+            path = f"/runtime/webhooks/durabletask/instances/{part['instanceId']}?showHistory=true"
+            history = host.call("GET", path)[1]["historyEvents"]
+            if not any(event.get("Name") == "map-stop" for event in history):
+                found.append(part["instanceId"])
+    return found
+
+
+def test_a_cancelled_run_lists_what_was_waiting_for_its_next_try_as_failed(host):
+    given = [{"value": n, "fails": -1} for n in range(4)]
+    retry = {"max_attempts": 2, "first_interval_seconds": 3600}
+    run = host.start_map({"items": given, "max_concurrency": 4, "retry": retry})["id"]
+    host.until(lambda: len(host.marks(run).starts), lambda started: started == 4)
+    assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 202
+    shown = host.ended(run)
+    assert shown["runtimeStatus"] == "Completed"
+    outcome = shown["output"]
+    assert outcome["reason"] == "cancelled" and outcome["failed"] == 4
+    assert [entry["attempts"] for entry in outcome["results"]] == [1] * 4
+
+
+def test_progress_shows_no_key_and_no_management_url(host, tmp_path):
+    gate = tmp_path / "gate"
+    run = host.start_map({"items": items(4, gate=str(gate))})["id"]
+    shown = host.until(lambda: host.progress(run), lambda shown: shown.get("in_flight") == 4)
+    assert shown["phase"] == "running" and shown["total"] == shown["remaining"] == 4
+    text = json.dumps(shown)
+    assert "webhooks" not in text and "code=" not in text
+    gate.touch()
+    host.ended(run)
+    shown = host.until(lambda: host.progress(run), lambda shown: shown["phase"] != "running")
+    assert (shown["phase"], shown["succeeded"], shown["in_flight"], shown["percent"]) == (
+        "completed",
+        4,
+        0,
+        100,
+    )
+
+
+@pytest.mark.parametrize("path", ["", "/outcome"])
+def test_what_is_no_map_is_not_found(host, path):
+    other = host.call("POST", "/api/start-fanout")[1]["id"]
+    for run in ("nobody", other):
+        status, answer = host.call("GET", f"/api/maps/{run}{path}")
+        assert status == 404 and run in answer["error"]
+    for verb in ("cancel", "redrive"):
+        assert host.call("POST", f"/api/maps/{other}/{verb}")[0] == 404
+
+
+# -- one run a key -----------------------------------------------------------------------------------------
+
+
+def test_requests_that_race_with_one_key_get_one_run(host):
+    body = {"activity": "work", "items": items(3)}
+
+    def post(number: int) -> tuple[int, Any]:
+        # Half of them say the key in the header, half in the body.
+        if number % 2:
+            return host.call("POST", "/api/start-map", body, {"Idempotency-Key": "raced"})
+        return host.call("POST", "/api/start-map", {**body, "key": "raced"})
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(post, range(12)))
+    assert {status for status, _ in answers} == {202}
+    (run,) = {answer["id"] for _, answer in answers}
+    assert host.ended(run)["output"]["succeeded"] == 3
+    assert host.marks(run).starts == {0: 1, 1: 1, 2: 1}
+    assert post(1)[1]["id"] == run  # after it ended well, too
+    status, answer = host.call("POST", "/api/start-map", {**body, "items": [], "key": "raced"})
+    assert status == 409 and answer["field"] == "key"
+    everything = host.call("GET", "/runtime/webhooks/durabletask/instances")[1]
+    losers = [one for one in everything if (one["output"] or {}) == {"duplicate_of": run}]
+    for loser in losers:
+        assert not host.marks(loser["instanceId"]).events
+        assert host.progress(loser["instanceId"])["duplicate_of"] == run
+
+
+def test_a_run_that_ended_badly_gives_its_key_free(host):
+    body = {"items": items(1, fails=-1), "key": "failing"}
+    first = host.start_map(body)["id"]
+    assert host.ended(first)["runtimeStatus"] == "Failed"
+    second = host.start_map({**body, "tolerated_failure_count": 1})["id"]
+    assert second != first
+    assert host.ended(second)["runtimeStatus"] == "Completed"
+    assert host.start_map({**body, "tolerated_failure_count": 1})["id"] == second
+
+
+def test_two_keys_in_one_request_must_agree(host):
+    body = {"activity": "work", "items": [], "key": "a"}
+    status, answer = host.call("POST", "/api/start-map", body, {"Idempotency-Key": "b"})
+    assert status == 400 and answer["field"] == "key"
+
+
+# -- redrive -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("results", ["full", "values"])
+def test_a_redrive_runs_only_what_did_not_succeed_and_merges(host, results):
+    # The third try of each failing item succeeds: two are made by the first run, and tries count by map and index.
+    given = [{"value": n, "fails": -1 if n in (3, 4) else 0} for n in range(10)]
+    body = {"items": given, "results": results, "tolerated_failure_count": 1, "max_concurrency": 1}
+    old = host.start_map(body)["id"]
+    assert host.ended(old)["runtimeStatus"] == "Failed"
+    status, started = host.call("POST", f"/api/maps/{old}/redrive", {"tolerated_failure_count": 2})
+    assert status == 202
+    new = started["id"]
+    shown = host.ended(new)
+    assert shown["runtimeStatus"] == "Completed"
+    outcome = shown["output"]
+    assert [outcome[key] for key in ("total", "succeeded", "failed", "not_started")] == [10, 8, 2, 0]
+    assert outcome["redrive_of"] == old
+    values = [None if n in (3, 4) else n for n in range(10)]
+    if results == "values":
+        assert outcome["results"] == values
+        assert [entry["index"] for entry in outcome["unfinished"]] == [3, 4]
+    else:
+        assert [entry.get("result") for entry in outcome["results"]] == values
+    ran_before = set(host.marks(old).starts)
+    assert set(host.marks(new).starts) == (set(range(10)) - ran_before) | {3, 4}
+    assert host.progress(old)["redriven_by"] == new
+    assert host.progress(new)["redrive_of"] == old
+    status, answer = host.call("POST", f"/api/maps/{old}/redrive")
+    assert status == 409 and new in answer["error"]  # the newer one can be redriven
+
+
+def test_what_cannot_be_redriven(host, tmp_path):
+    gate = tmp_path / "gate"
+    run = host.start_map({"items": items(2, gate=str(gate))})["id"]
+    host.until(lambda: host.progress(run), lambda shown: shown["phase"] == "running")
+    status, answer = host.call("POST", f"/api/maps/{run}/redrive")
+    assert status == 409 and "still running" in answer["error"]
+    assert host.call("GET", f"/api/maps/{run}/outcome")[0] == 409
+    gate.touch()
+    host.ended(run)
+    host.until(lambda: host.progress(run), lambda shown: shown["phase"] == "completed")
+    status, answer = host.call("POST", f"/api/maps/{run}/redrive")
+    assert status == 409 and "succeeded" in answer["error"]
+    status, answer = host.call("POST", f"/api/maps/{run}/redrive", {"activity": "work"})
+    assert status == 400 and answer["field"] == "activity"
+
+
+def test_a_terminated_map_says_so(host, tmp_path):
+    gate = tmp_path / "gate"
+    run = host.start_map({"items": items(2, gate=str(gate))})["id"]
+    host.until(lambda: host.progress(run), lambda shown: shown["phase"] == "running")
+    host.call("POST", f"/runtime/webhooks/durabletask/instances/{run}/terminate?reason=enough")
+    host.until(lambda: host.progress(run), lambda shown: shown["phase"] == "terminated")
+    gate.touch()
+    for method, path in (("POST", "redrive"), ("GET", "outcome"), ("POST", "cancel")):
+        assert host.call(method, f"/api/maps/{run}/{path}")[0] == 409
+
+
+# -- sources and refusals ----------------------------------------------------------------------------------
+
+
+def test_items_found_at_run_time(host):
+    run = host.start_map({"source": "orders", "count": 3, "activity": "process_item"})["id"]
+    assert [e["result"] for e in host.ended(run)["output"]["results"]] == [
+        "Processed order-1",
+        "Processed order-2",
+        "Processed order-3",
+    ]
+    run = host.start_map({"source": "lines", "path": "three.csv", "results": "values"})["id"]
+    assert host.ended(run)["output"]["results"] == ["a", "b", "c"]
+
+
+def test_a_source_that_cannot_be_read_fails_the_map_with_a_sentence(host):
+    run = host.start_map({"source": "lines", "path": "bad.csv"})["id"]
+    shown = host.ended(run)
+    assert shown["runtimeStatus"] == "Failed" and "Line 2 has 1 columns" in shown["output"]
+    assert host.progress(run)["phase"] == "failed"
+    assert host.call("GET", f"/api/maps/{run}/outcome")[0] == 409
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"items": [1], "activity": "nobody"}, 400, "activity"),
+        ({"items": [1], "activity": "work", "max_concurrency": -1}, 400, "max_concurrency"),
+        ({"source": "lines", "path": "/etc/passwd", "format": "csv", "activity": "work"}, 400, "path"),
+        ({"source": "orders", "count": 100_001, "activity": "work"}, 413, "count"),
+        ({"items": [0] * 100_001, "activity": "work"}, 413, "items"),
+        ({"items": [1], "activity": "work", "colour": "red"}, 400, "colour"),
+    ],
+)
+def test_a_bad_request_names_the_field_and_starts_nothing(host, body, status, field):
+    before = len(host.call("GET", "/runtime/webhooks/durabletask/instances")[1])
+    answered, answer = host.call("POST", "/api/start-map", body)
+    assert (answered, answer["field"]) == (status, field)
+    assert len(host.call("GET", "/runtime/webhooks/durabletask/instances")[1]) == before
+
+
+# -- for the developer -------------------------------------------------------------------------------------
+
+
+def test_an_orchestrator_of_ones_own_maps_as_often_as_it_likes(host):
+    given = {"activity": "work", "items": items(3), "maps": 2, "options": {"max_concurrency": 2}}
+    run = host.start("mapping", given)
+    first, second = host.ended(run)["output"]
+    assert first["succeeded"] == second["succeeded"] == 3
+    assert host.marks(run).starts == host.marks(f"{run}:map-2").starts == {0: 1, 1: 1, 2: 1}
+    assert host.progress(run)["succeeded"] == 3
+
+
+def test_an_activity_that_is_not_decorated_gets_the_bare_item(host):
+    run = host.start("mapping", {"activity": "undecorated", "items": ["x", None, {"item": 1}]})
+    (outcome,) = host.ended(run)["output"]
+    assert [entry["result"] for entry in outcome["results"]] == [
+        ["got", "x"],
+        ["got", None],
+        ["got", {"item": 1}],
+    ]
+
+
+def test_options_as_the_sdk_has_them(host):
+    given = {"activity": "work", "items": items(4, fails=1), "retry": [0.01, 2], "timeout": 3600}
+    (outcome,) = host.ended(host.start("mapping", given))["output"]
+    assert outcome["succeeded"] == 4 and [entry["attempts"] for entry in outcome["results"]] == [2] * 4
+
+
+def test_failures_are_part_of_the_outcome_and_not_raised(host):
+    (outcome,) = host.ended(host.start("mapping", {"activity": "work", "items": items(3, fails=-1)}))[
+        "output"
+    ]
+    assert outcome["reason"] == "failures" and outcome["failed"] == 3
+
+
+def test_options_that_make_no_sense_are_an_error_with_a_sentence(host):
+    given = {"activity": "work", "items": [1], "options": {"max_concurrency": -1}}
+    shown = host.ended(host.start("mapping", given))
+    assert shown["runtimeStatus"] == "Failed" and "max_concurrency must be 0" in shown["output"]
+
+
+def test_a_map_inside_a_map(host):
+    run = host.start("nested", {"lists": [["a", "b"], [], ["c"]]})
+    assert host.ended(run)["output"] == [["got", 2], ["got", 0], ["got", 1]]
+
+
+def test_settle_puts_every_result_and_failure_in_its_place(host):
+    outcomes, after = host.ended(host.start("settling", None))["output"]
+    assert outcomes == [
+        {"status": "failed", "error": "ValueError: item 0 fails"},
+        {"status": "succeeded", "result": ["got", 1]},
+        {"status": "succeeded", "result": 1},
+        {"status": "failed", "error": "ValueError: item 2 fails"},
+        {"status": "failed", "error": "the child failed"},
+    ]
+    assert after == ["got", "after"]
+
+
+def test_each_item_is_logged_once_and_the_map_its_start_tenths_and_end(host):
+    run = host.start_map({"items": items(40, fails=0), "max_concurrency": 4})["id"]
+    host.ended(run)
+    mine = host.until(
+        lambda: [line for line in host.log() if run in line],
+        lambda lines: any('"percent": 100' in line for line in lines),
+    )
+
+    def logged(what: str) -> list[dict[str, Any]]:
+        return [json.loads(found[1]) for line in mine if (found := re.search(what + r" (\{.*\})", line))]
+
+    lines = logged("map item")
+    assert sorted(line["index"] for line in lines) == list(range(40))
+    assert all(line["outcome"] == "succeeded" and line["duration_ms"] >= 0 for line in lines)
+    assert len(logged("map started")) == len(logged("map ended")) == 1
+    assert logged("map ended")[0]["succeeded"] == 40
+    percents = [line["percent"] for line in logged("map progress")]
+    assert percents == sorted(set(percents)) and percents[-1] == 100 and len(percents) >= 5
+
+
+def test_no_history_grows_long(host):
+    run = host.start_map({"items": items(1500), "max_concurrency": 40, "results": "values"})["id"]
+    host.ended(run)
+    url = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}&top=1000"
+    parts = [one["instanceId"] for one in host.call("GET", url)[1]]
+    assert len(parts) > 10
+    for part in parts:
+        history = host.call("GET", f"/runtime/webhooks/durabletask/instances/{part}?showHistory=true")[1]
+        assert len(history["historyEvents"]) < 1500

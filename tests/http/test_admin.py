@@ -1,0 +1,218 @@
+"""`/admin` and the page at `/`: what runs here, and running a function by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from dfhost.management.responses import ManagementResponse
+from dfhost.management.urls import WEBHOOKS
+from tests.support.app_server import app_server
+from tests.support.apps import APPS, write_app
+from tests.support.recording_log import RecordingLog
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
+
+Host = tuple[str, RecordingLog, aiohttp.ClientSession]
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[Host]:
+    async with app_server(APPS / "triggers") as (base, log, _), aiohttp.ClientSession() as session:
+        yield base, log, session
+
+
+async def run_by_hand(host: Host, name: str, body: Any) -> tuple[int, Any]:
+    base, _, session = host
+    data = body if isinstance(body, bytes) else json.dumps(body)
+    async with session.post(f"{base}/admin/functions/{name}", data=data) as response:
+        text = await response.text()
+        return response.status, json.loads(text) if text else None
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "seen"),
+    [
+        ("on_queue", "order 7", ["order 7", 1, True]),
+        ("on_queue", {"id": 7}, ['{"id": 7}', 1, True]),
+        ("on_queue_text", "é", ["é", "on_queue_text"]),
+        ("on_blob", "content", ["in/dfhost.txt", 7, "content"]),
+        ("on_bus", "hello", ["hello", 1, {}]),
+        ("on_bus_many", ["a", {"b": 1}], ["a", '{"b": 1}']),
+        ("on_bus_many", "alone", ["alone"]),
+        ("on_event", "e", ["e", 0]),
+        ("on_events", ["a", "b"], ["a", "b"]),
+        ("on_kafka", "k", ["k", "t"]),
+        ("on_kafkas", ["a", "b"], [["a", 0], ["b", 1]]),
+        ("on_grid", {"id": "1", "data": {"x": 1}}, ["1", {"x": 1}]),
+        ("on_docs", [{"id": "1"}, {"id": "2"}], [{"id": "1"}, {"id": "2"}]),
+        ("on_something", "whatever", "whatever"),
+        ("on_time", "ignored", False),
+        ("act", "text", "text"),
+        ("act", {"a": [1]}, {"a": [1]}),
+        ("act", "[1, 2]", [1, 2]),
+        ("ACT", None, ""),
+    ],
+)
+async def test_every_function_but_http_can_be_run(host: Host, name: str, given: Any, seen: Any) -> None:
+    assert await run_by_hand(host, name, {"input": given}) == (202, None)
+    await host[1].entry("finished", name.lower())
+    import function_app
+
+    assert function_app.SEEN[name.lower()] == seen
+
+
+async def test_an_output_binding_is_told(host: Host) -> None:
+    await run_by_hand(host, "forwards", {"input": "order"})
+    assert (await host[1].entry("note"))[1] == (
+        "forwards: its queue output is not connected here; it would have got order again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("poison", "ValueError: bad"),
+        (
+            "returns",
+            "NoReturnBinding: function 'returns' without a $return binding returned a non-None value",
+        ),
+    ],
+)
+async def test_a_failure_is_told(host: Host, name: str, error: str) -> None:
+    assert (await run_by_hand(host, name, {"input": "bad"}))[0] == 202
+    assert (await host[1].entry("failed", name, "queueTrigger"))[3] == error
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status", "sentence"),
+    [
+        ("nobody", {"input": ""}, 404, None),
+        ("on_queue", b"", 400, 'The body must be a JSON object such as {"input": "text"}. It is not JSON: '),
+        ("on_queue", b"\xff", 400, "It is not JSON"),
+        ("on_queue", [1], 400, 'The body must be a JSON object such as {"input": "text"}.'),
+        ("on_queue", {"inptu": ""}, 400, 'The body must be a JSON object such as {"input": "text"}.'),
+        ("on_grid", {"input": "no json"}, 400, "its trigger takes JSON, and the input is none"),
+        ("page", {"input": ""}, 400, "'page' is an HTTP function; call http://127.0.0.1:"),
+        ("cell", {"input": ""}, 400, "/runtime/webhooks/durabletask/entities/cell/KEY?op=OPERATION"),
+        ("main", {"input": ""}, 400, "there is no task hub here"),
+    ],
+)
+async def test_what_cannot_be_run(
+    host: Host, name: str, body: Any, status: int, sentence: str | None
+) -> None:
+    found, answer = await run_by_hand(host, name, body)
+    assert found == status
+    assert (answer is None) if sentence is None else (sentence in answer["Message"])
+    assert host[1].entries == []
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [("text", b'"text"'), ('{"a": 1}', b'{"a": 1}'), ({"a": 1}, b'{"a": 1}'), (None, b""), ("", b"")],
+)
+async def test_an_orchestrator_is_started_through_the_management_api(given: Any, sent: bytes) -> None:
+    seen: list[Any] = []
+
+    async def mount(
+        method: str, path: str, query: str, headers: Any, body: bytes, origin: str
+    ) -> ManagementResponse:
+        seen.append((method, path, body, headers["Content-Type"]))
+        return ManagementResponse(202, {}, b'{"id": "1"}')
+
+    mounts = {"/runtime/webhooks/durabletask": mount}
+    async with (
+        app_server(APPS / "triggers", mounts=mounts) as (base, log, _),
+        aiohttp.ClientSession() as session,
+    ):
+        assert await run_by_hand((base, log, session), "main", {"input": given}) == (202, {"id": "1"})
+    assert seen == [("POST", "orchestrators/Main", sent, "application/json")]
+
+
+async def test_status_and_ping(host: Host) -> None:
+    base, _, session = host
+    async with session.get(f"{base}/admin/host/status") as response:
+        status = await response.json()
+    assert response.status == 200
+    assert (status["state"], status["id"], status["errors"]) == ("Running", "triggers", [])
+    assert status["processUptime"] >= 0 and status["version"]
+    for method in ("GET", "POST"):
+        async with session.request(method, f"{base}/admin/host/ping") as response:
+            assert (response.status, await response.read()) == (200, b"")
+
+
+async def test_the_list_of_functions(host: Host) -> None:
+    base, _, session = host
+    async with session.get(f"{base}/admin/functions") as response:
+        functions = {each["name"]: each for each in await response.json()}
+    assert list(functions)[:2] == ["on_queue", "on_queue_text"] and len(functions) == 20
+    assert functions["page"]["invoke_url_template"] == f"{base}/api/page/{{id}}"
+    assert functions["on_queue"]["invoke_url_template"] is None
+    assert functions["forwards"]["config"]["bindings"][0]["type"] == "queueTrigger"
+    async with session.get(functions["page"]["href"]) as response:
+        assert await response.json() == functions["page"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/admin/"),
+        ("GET", "/admin/nothing"),
+        ("GET", "/admin/functions/nobody"),
+        ("PUT", "/admin/functions/act"),
+        ("POST", "/admin/host/status"),
+        ("GET", "/admin/host/status/x"),
+    ],
+)
+async def test_other_admin_paths_are_not_there(host: Host, method: str, path: str) -> None:
+    base, _, session = host
+    async with session.request(method, base + path) as response:
+        assert (response.status, await response.read()) == (404, b"")
+
+
+async def test_the_page_at_the_root_lists_the_functions(host: Host) -> None:
+    base, _, session = host
+    async with session.get(base) as response:
+        page = await response.text()
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert f"<code>{base}/api/page/{{id}}</code> page" in page and "on_queue (queueTrigger)" in page
+
+
+async def test_the_page_at_the_root_links_what_a_browser_can_open(tmp_path: Path) -> None:
+    app = write_app(
+        tmp_path / "app",
+        """
+        @app.route(methods=["GET"])
+        def look(req: func.HttpRequest) -> str:
+            return "seen"
+
+        @app.route(methods=["POST"])
+        def start(req: func.HttpRequest) -> str: ...
+
+        @app.orchestration_trigger(context_name="context")
+        def fan(context): ...
+        """,
+    )
+
+    async def instances(*_: Any) -> ManagementResponse:
+        return ManagementResponse(200)
+
+    async with (
+        app_server(app, mounts={WEBHOOKS: instances}) as (base, _, _),
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.get(base) as response:
+            page = await response.text()
+        assert f"<code>curl -X POST '{base}/api/start'</code> start" in page
+        assert "<h2>Orchestrators</h2><ul><li>fan</ul>" in page
+        links = re.findall(r'href="([^"]+)"', page)
+        assert "/api/look" in links
+        for link in links:
+            async with session.get(base + link) as response:
+                assert response.status == 200, link

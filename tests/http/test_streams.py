@@ -1,0 +1,200 @@
+"""Streamed requests and responses, as azurefunctions-extensions-http-fastapi brings them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.apps import ROOT, write_app
+
+# Only looked for: importing it would change how every app in this process is loaded.
+try:
+    distribution("azurefunctions-extensions-http-fastapi")
+except PackageNotFoundError:
+    pytest.skip("azurefunctions-extensions-http-fastapi is not installed", allow_module_level=True)
+
+APP = """
+import asyncio, json, threading
+from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
+
+heard = asyncio.Event()
+
+@app.route(route="count", methods=["GET"])
+async def count(req: Request) -> StreamingResponse:
+    async def numbers():
+        for n in range(3):
+            yield f"{n} "
+            await heard.wait()
+    return StreamingResponse(numbers(), media_type="text/event-stream", headers={"x-a": "1"})
+
+@app.route(route="heard", methods=["POST"])
+async def hear(req: Request) -> Response:
+    heard.set()
+    return Response(status_code=204)
+
+@app.route(route="upload/{name}", methods=["POST"])
+async def upload(req: Request) -> JSONResponse:
+    pieces, size = 0, 0
+    async for piece in req.stream():
+        pieces, size = pieces + 1, size + len(piece)
+    return JSONResponse({"name": req.path_params["name"], "q": req.query_params["q"], "size": size,
+                         "several": pieces > 1, "url": str(req.url)}, status_code=201)
+
+@app.route(route="plain")
+def plain(req: Request, context: func.Context) -> dict:
+    return {"thread": threading.current_thread().name, "function": context.function_name}
+
+@app.route(route="raises")
+async def raises(req: Request) -> Response:
+    raise ValueError("no")
+
+@app.route(route="breaks")
+async def breaks(req: Request) -> StreamingResponse:
+    async def numbers():
+        yield b"begun"
+        raise ValueError("in the middle")
+    return StreamingResponse(numbers())
+
+@app.route(route="client")
+@app.durable_client_input(client_name="client")
+async def client(req: Request, client) -> Response:
+    return Response(json.dumps(client.create_http_management_payload("an-id")))
+"""
+
+
+SERVE = (sys.executable, "-m", "tests.support.app_server")
+
+
+class Host:
+    def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
+        self.base, self.session = base, session
+        self.log: list[list[Any]] = []
+
+    def __call__(self, method: str, path: str, **options: Any) -> Any:
+        return self.session.request(method, self.base + path, **options)
+
+
+@asynccontextmanager
+async def host_of(folder: Path) -> AsyncIterator[Host]:
+    """In a process of its own: the extension marks the process that has imported it."""
+    process = await asyncio.create_subprocess_exec(
+        *SERVE,
+        str(folder),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    port = int(await process.stdout.readline())
+    async with aiohttp.ClientSession() as session:
+        host = Host(f"http://127.0.0.1:{port}", session)
+        try:
+            yield host
+        finally:
+            output, _ = await process.communicate()
+            host.log = json.loads(output)
+
+
+async def test_streams_both_ways(tmp_path: Path) -> None:
+    async with host_of(write_app(tmp_path, APP)) as host:
+        # A response arrives piece by piece: the second piece is only made once the first was heard.
+        async with host("GET", "/api/count") as response:
+            assert (response.status, response.headers["x-a"]) == (200, "1")
+            assert response.headers["Content-Type"].startswith("text/event-stream")
+            assert await response.content.readexactly(2) == b"0 "
+            async with host("POST", "/api/heard") as told:
+                assert told.status == 204
+            assert await response.content.read() == b"1 2 "
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(20):
+                yield b"x" * 100_000
+
+        async with host("POST", "/api/upload/a%20b?q=1", data=pieces()) as response:
+            assert response.status == 201
+            assert await response.json() == {
+                "name": "a b",
+                "q": "1",
+                "size": 2_000_000,
+                "several": True,
+                "url": f"{host.base}/api/upload/a b?q=1",
+            }
+
+        async with host("GET", "/api/plain") as response:
+            seen = await response.json()
+            assert seen["thread"].startswith("user-") and seen["thread"] != "user-loop"
+            assert seen["function"] == "plain"
+        async with host("GET", "/api/client") as response:
+            assert (
+                "/instances/an-id?taskHub=Hub"
+                in (await response.json(content_type=None))["statusQueryGetUri"]
+            )
+        async with host("GET", "/api/raises") as response:
+            assert (response.status, await response.read()) == (500, b"")
+        async with host("GET", "/api/nowhere") as response:
+            assert (response.status, await response.read()) == (404, b"")
+        with pytest.raises(aiohttp.ClientPayloadError):
+            async with host("GET", "/api/breaks") as response:
+                await response.read()
+
+    failures = {entry[1]: entry[3:] for entry in host.log if entry[0] == "failed"}
+    assert failures["raises"][0] == "ValueError: no"
+    assert failures["breaks"][0] == "ValueError: in the middle"
+    assert 'function_app.py", line' in failures["raises"][1]
+
+
+async def test_a_client_that_leaves_ends_the_stream(tmp_path: Path) -> None:
+    folder = write_app(
+        tmp_path,
+        """
+        import asyncio
+        from azurefunctions.extensions.http.fastapi import Request, Response, StreamingResponse
+        left = asyncio.Event()
+
+        @app.route(route="endless")
+        async def endless(req: Request) -> StreamingResponse:
+            async def pieces():
+                try:
+                    while True:
+                        yield b"x" * 65536
+                finally:
+                    left.set()
+            return StreamingResponse(pieces())
+
+        @app.route(route="left")
+        async def has_left(req: Request) -> Response:
+            await left.wait()
+            return Response("left")
+        """,
+    )
+    async with host_of(folder) as host:
+        async with host("GET", "/api/endless") as response:
+            await response.content.readexactly(10)
+            response.close()
+        async with host("GET", "/api/left") as response:
+            assert await response.text() == "left"
+
+
+async def test_plain_requests_do_not_mix_with_the_extension(tmp_path: Path) -> None:
+    folder = write_app(
+        tmp_path,
+        """
+        from azurefunctions.extensions.http.fastapi import Request
+        @app.route(route="old")
+        def old(req: func.HttpRequest) -> str: ...
+        """,
+    )
+    process = await asyncio.create_subprocess_exec(
+        *SERVE, str(folder), cwd=ROOT, stderr=asyncio.subprocess.PIPE
+    )
+    _, error = await process.communicate()
+    assert b"annotated as 'HttpRequest', which does not match its httpTrigger binding" in error

@@ -1,0 +1,339 @@
+"""The SDK's clients without the wire must be told what they are told over it, and the mount asked the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from azure.durable_functions.models.utils import http_utils
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from dfhost.app.sdk import close_client_session, stand_before_client_session
+from dfhost.http.server import Server
+from dfhost.management.loopback import LoopbackSession
+from dfhost.management.responses import ManagementResponse
+from dfhost.management.urls import RPC
+from tests.support.app_server import user_threads
+from tests.support.apps import load_written_app
+from tests.support.recording_log import RecordingLog
+
+Asked = tuple[str, str, str, dict[str, str | None], bytes, str]
+SEEN = ("Content-Type", "traceparent", "tracestate", "X-Azure-Functions-InvocationId")
+
+
+class Twin:
+    """A server with one mount, which answers with `answer` and remembers what it was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: list[Asked] = []
+        self.answer = ManagementResponse(200)
+        self.loop = asyncio.new_event_loop()
+        self._folder = folder
+
+    async def mount(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, origin: str
+    ) -> ManagementResponse:
+        self.asked.append((method, path, query, {name: headers.get(name) for name in SEEN}, body, origin))
+        return self.answer
+
+    def run(self, awaitable: Awaitable[Any]) -> Any:
+        return self.loop.run_until_complete(awaitable)
+
+    @contextmanager
+    def serving(self) -> Iterator[Twin]:
+        with user_threads() as threads:
+            app = load_written_app(self._folder, "")
+            self.server = Server(app, threads, RecordingLog(), port=0, mounts={RPC: self.mount})
+            self.run(self.server.start())
+            self.base = f"http://127.0.0.1:{self.server.port}{RPC}"
+            try:
+                yield self
+            finally:
+                self.run(close_client_session())
+                self.run(self.server.stop())
+                self.loop.close()
+
+    @contextmanager
+    def without_wire(self) -> Iterator[None]:
+        stand_aside = stand_before_client_session(self.front)
+        try:
+            yield
+        finally:
+            stand_aside()
+
+    def front(self, session: aiohttp.ClientSession) -> LoopbackSession:
+        return LoopbackSession(session, self.base, self.mount, self.loop)
+
+    def told(self, ask: Callable[[], Awaitable[Any]]) -> tuple[list[Asked], Any]:
+        """What the mount was asked, and what the caller got: a value, or an exception as text."""
+        self.asked.clear()
+        try:
+            got = self.run(ask())
+        except Exception as error:
+            got = repr(error)
+        return list(self.asked), got
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
+    with Twin(tmp_path_factory.mktemp("app")).serving() as twin:
+        yield twin
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+ANSWERS = st.builds(
+    ManagementResponse,
+    st.sampled_from((200, 202, 400, 404, 409, 410, 500)),
+    st.sampled_from(({}, {"Content-Type": "application/json; charset=utf-8"}, {"Location": "/elsewhere"})),
+    st.sampled_from((b"", b" \r\n", b"null", b'{"id": "\xc3\xa9"}', b"not json", b'"\xff"', b"[1, 2]\n")),
+)
+PLACES = st.lists(st.text(max_size=12) | st.sampled_from((".", "..", "%2F", "%zz", "a+b", "é", "instances")))
+TRACES = st.none() | st.text("0123456789abcdef-", max_size=55)
+
+
+@settings(max_examples=300, deadline=None, print_blob=True)
+@given(
+    verb=st.sampled_from(("post", "get", "delete")),
+    places=PLACES,
+    query=st.none() | st.text(max_size=20),
+    data=JSON,
+    trace=TRACES,
+    invocation=TRACES,
+    answer=ANSWERS,
+)
+@example("post", ["orchestrators", "a b", "#?&"], None, None, None, None, ManagementResponse(202, {}, b"{}"))
+@example("post", ["instances", "\ud800"], None, {"a": float("nan")}, None, None, ManagementResponse(202))
+@example("get", ["..", "..", "api"], "taskHub=x&taskHub=y", None, None, None, ManagementResponse(200))
+@example("delete", ["instances", "x" * 2_000], None, None, None, "1", ManagementResponse(404))
+@example("get", ["instances", "x" * 20_000], None, None, None, None, ManagementResponse(200))
+def test_both_ways_say_the_same(
+    twin: Twin,
+    verb: str,
+    places: list[str],
+    query: str | None,
+    data: Any,
+    trace: str | None,
+    invocation: str | None,
+    answer: ManagementResponse,
+) -> None:
+    twin.answer = answer
+    url = twin.base + "/".join(places) + ("" if query is None else f"?{query}")
+
+    def ask() -> Awaitable[Any]:
+        if verb == "post":
+            return http_utils.post_async_request(url, data, trace, trace, invocation)
+        return getattr(http_utils, f"{verb}_async_request")(url, invocation)
+
+    over_the_wire = twin.told(ask)
+    with twin.without_wire():
+        assert twin.told(ask) == over_the_wire
+
+
+def test_a_plain_request_needs_no_server(twin: Twin) -> None:
+    """Or the test above would compare the wire with the wire."""
+    twin.answer = ManagementResponse(202, {}, b'{"id": "1"}')
+
+    def front(session: aiohttp.ClientSession) -> LoopbackSession:
+        return LoopbackSession(session, "http://127.0.0.1:9/durabletask/", twin.mount, twin.loop)
+
+    stand_aside = stand_before_client_session(front)
+    try:
+        asked, got = twin.told(
+            lambda: http_utils.post_async_request("http://127.0.0.1:9/durabletask/a?b=c", 1)
+        )
+    finally:
+        stand_aside()
+    assert got == [202, {"id": "1"}]
+    headers = dict.fromkeys(SEEN) | {"Content-Type": "application/json"}
+    assert asked == [("POST", "a", "b=c", headers, b"1", "http://127.0.0.1:9")]
+    assert twin.told(lambda: http_utils.get_async_request("http://127.0.0.1:9/durabletask/a"))[0] == []
+
+
+def test_a_second_event_loop_is_refused_as_by_aiohttp(twin: Twin) -> None:
+    def from_two_loops() -> str:
+        twin.run(http_utils.get_async_request(twin.base))
+        with pytest.raises(RuntimeError) as refused:
+            asyncio.run(http_utils.get_async_request(twin.base))
+        twin.run(close_client_session())
+        return str(refused.value)
+
+    over_the_wire = from_two_loops()
+    with twin.without_wire():
+        assert from_two_loops() == over_the_wire
+
+
+def test_a_session_that_was_closed_is_replaced(twin: Twin) -> None:
+    twin.answer = ManagementResponse(200, {}, b"[]")
+    with twin.without_wire():
+        for _ in range(2):
+            assert twin.run(http_utils.get_async_request(twin.base)) == [200, []]
+            twin.run(close_client_session())
+
+
+def test_who_no_longer_waits_stops_nothing(twin: Twin) -> None:
+    async def scenario() -> None:
+        entered, go_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def slow(*_: Any) -> ManagementResponse:
+            entered.set()
+            await go_on.wait()
+            ended.set()
+            return ManagementResponse(200)
+
+        stand_aside = stand_before_client_session(
+            lambda session: LoopbackSession(session, twin.base, slow, asyncio.get_running_loop())
+        )
+        try:
+            caller = asyncio.ensure_future(http_utils.post_async_request(f"{twin.base}x", 1))
+            await entered.wait()
+            caller.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await caller
+            go_on.set()
+            await asyncio.wait_for(ended.wait(), 10)
+        finally:
+            stand_aside()
+
+    twin.run(scenario())
+
+
+def test_what_the_mount_raises_reaches_the_caller(twin: Twin) -> None:
+    async def broken(*_: Any) -> ManagementResponse:
+        raise ArithmeticError("broken")
+
+    stand_aside = stand_before_client_session(
+        lambda session: LoopbackSession(session, twin.base, broken, twin.loop)
+    )
+    try:
+        with pytest.raises(ArithmeticError, match="broken"):
+            twin.run(http_utils.get_async_request(f"{twin.base}x"))
+    finally:
+        stand_aside()
+
+
+def test_who_waits_when_the_host_leaves_hears_that_it_has_gone(twin: Twin) -> None:
+    async def scenario() -> None:
+        entered = asyncio.Event()
+        fronts: list[LoopbackSession] = []
+
+        async def never(*_: Any) -> ManagementResponse:
+            entered.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        def front(session: aiohttp.ClientSession) -> LoopbackSession:
+            fronts.append(LoopbackSession(session, twin.base, never, asyncio.get_running_loop()))
+            return fronts[-1]
+
+        stand_aside = stand_before_client_session(front)
+        try:
+            caller = asyncio.ensure_future(http_utils.post_async_request(f"{twin.base}x", 1))
+            await entered.wait()
+            fronts[0].close()
+            with pytest.raises(aiohttp.ServerDisconnectedError):
+                await asyncio.wait_for(caller, 10)
+            with pytest.raises(aiohttp.ServerDisconnectedError):
+                await asyncio.wait_for(fronts[0].get(f"{twin.base}x").__aenter__(), 10)
+        finally:
+            stand_aside()
+
+    twin.run(scenario())
+
+
+def test_a_host_whose_loop_has_ended_is_as_one_that_has_gone(twin: Twin) -> None:
+    home = asyncio.new_event_loop()
+    home.close()
+    stand_aside = stand_before_client_session(
+        lambda session: LoopbackSession(session, twin.base, twin.mount, home)
+    )
+    try:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            twin.run(asyncio.wait_for(http_utils.get_async_request(twin.base), 10))
+    finally:
+        stand_aside()
+
+
+async def test_a_users_loop_that_was_ended_is_an_error_for_who_would_use_it() -> None:
+    with user_threads() as threads:
+
+        async def leave() -> None:
+            threads.loop.stop()
+
+        await threads.run_async(leave)
+        threads._loop_thread.join(10)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="closed"):
+                await asyncio.wait_for(threads.run_async(leave), 10)
+
+
+def test_the_callers_context_variables_stay_with_the_caller(twin: Twin) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="the host's")
+
+    async def tell(*_: Any) -> ManagementResponse:
+        return ManagementResponse(200, {}, f'"{variable.get()}"'.encode())
+
+    stand_aside = stand_before_client_session(
+        lambda session: LoopbackSession(session, twin.base, tell, twin.loop)
+    )
+    token = variable.set("the user's")
+    try:
+        assert twin.run(http_utils.get_async_request(twin.base)) == [200, "the host's"]
+    finally:
+        variable.reset(token)
+        stand_aside()
+
+
+def test_hosts_of_one_process_leave_in_any_order(twin: Twin) -> None:
+    before = http_utils._get_session
+    bases = [f"http://127.0.0.1:9/{name}/" for name in ("first", "second")]
+    twin.answer = ManagementResponse(200, {}, b"true")
+
+    def stand(base: str) -> Callable[[], None]:
+        return stand_before_client_session(
+            lambda session: LoopbackSession(session, base, twin.mount, twin.loop)
+        )
+
+    def answered(base: str) -> bool:
+        try:
+            return bool(twin.run(http_utils.get_async_request(base)) == [200, True])
+        except aiohttp.ClientConnectorError:
+            return False
+
+    leave_first, leave_second = map(stand, bases)
+    assert [answered(base) for base in bases] == [True, True]
+    leave_first()
+    assert [answered(base) for base in bases] == [False, True]
+    leave_second()
+    assert [answered(base) for base in bases] == [False, False]
+    http_utils._get_session = before
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_an_sdk_that_wants_more_than_that_keeps_its_session(
+    monkeypatch: pytest.MonkeyPatch, missing: bool
+) -> None:
+    async def get_async_request(url: str) -> Any:
+        async with (await http_utils._get_session()).get(url) as response:
+            return response.headers
+
+    if missing:
+        monkeypatch.delattr(http_utils, "delete_async_request")
+    else:
+        monkeypatch.setattr(http_utils, "get_async_request", get_async_request)
+    before = http_utils._get_session
+    stand_before_client_session(lambda session: session)()
+    stand_aside = stand_before_client_session(lambda session: pytest.fail("it was replaced"))
+    assert http_utils._get_session is before
+    stand_aside()
+    assert http_utils._get_session is before

@@ -1,0 +1,48 @@
+"""The benchmark runs, and what it measures comes out right. No time is asserted."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.apps import ROOT
+
+
+@pytest.mark.long
+def test_every_case_runs_and_is_in_the_tables(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bench", "--smoke", "--out", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    # Every output is compared with what it must be by the benchmark itself, which stops at a wrong one.
+    assert run.returncode == 0, run.stderr
+    lines = (tmp_path / "results.md").read_text().splitlines()
+    rows = {line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")}
+    fan_out = {"floor", "dfhost", "**dfhost, x floor**"}
+    cases = {
+        "chain of activities",
+        "task_any over what is left",
+        "settled fan-out, 1 % fails",
+        "retried fan-out, 20 % fail once",
+        "timers, due at once",
+        "entities x 100 signals",
+    }
+    figures = {"`dfhost start` to its first answer", "memory per waiting instance", "20"}
+    assert fan_out | cases | figures <= rows
+
+
+def test_a_host_that_does_not_answer_is_one_sentence() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bench", "--smoke", "--url", "http://127.0.0.1:9"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith("benchmark stopped: ")
+    assert "Traceback" not in run.stderr

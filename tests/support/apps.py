@@ -1,0 +1,31 @@
+"""The apps under test: those in tests/apps, and those that a test writes on the spot."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+from dfhost.app.functions import App
+from dfhost.app.loader import load_app
+
+ROOT = Path(__file__).parents[2]
+APPS = ROOT / "tests" / "apps"
+
+HEAD = """
+import azure.durable_functions as df
+import azure.functions as func
+
+app = df.DFApp()
+"""
+
+
+def write_app(folder: Path, body: str, head: str = HEAD) -> Path:
+    """A folder with a function_app.py made of the usual imports, an `app`, and `body`."""
+    folder.mkdir(exist_ok=True)
+    (folder / "function_app.py").write_text(head + textwrap.dedent(body))
+    return folder
+
+
+def load_written_app(folder: Path, body: str) -> App:
+    """Write the app and load it as the host does."""
+    return load_app(write_app(folder, body))

@@ -1,0 +1,145 @@
+"""`python -m dfhost` as a real process: run to its end, or started, watched, signalled and killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+from tests.support.http_client import HttpClient
+from tests.support.waiting import DEADLINE
+
+
+def dfhost_command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "dfhost", *map(str, arguments)]
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """This process's environment without what would change what dfhost prints, and with `more`."""
+    kept = {name: text for name, text in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    return {**kept, "PYTHONUNBUFFERED": "", **more}
+
+
+def run_dfhost(
+    *arguments: str | Path,
+    cwd: Path | None = None,
+    input: bytes = b"",
+    prefix: Sequence[str] = (),
+    **environ: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end, behind the words of `prefix`."""
+    done = subprocess.run(
+        [*prefix, *dfhost_command(*arguments)],
+        cwd=cwd,
+        input=input,
+        env=clean_environment(**environ),
+        capture_output=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+class HostProcess:
+    """`dfhost start` on a free port, as a context manager. Killed at the end if it still runs.
+
+    Inside the block it serves at `url`; `lines` holds what it has printed so far on stdout and stderr.
+    """
+
+    def __init__(self, *arguments: str | Path, **environ: str) -> None:
+        self.lines: list[str] = []
+        self._more = threading.Condition()
+        self._ended = False
+        self._process = subprocess.Popen(
+            dfhost_command("start", *arguments, "--port", "0"),
+            env=clean_environment(**environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> HostProcess:
+        try:
+            self.line(r"Ready on ")
+        except AssertionError:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @cached_property
+    def url(self) -> str:
+        return self.line(r"Ready on (http://localhost:\d+)\.")[1]
+
+    @cached_property
+    def client(self) -> HttpClient:
+        return HttpClient(self.url)
+
+    @property
+    def text(self) -> str:
+        """What it has printed so far."""
+        return "\n".join(self.lines)
+
+    def line(self, pattern: str) -> re.Match[str]:
+        """The first line in which `pattern` is found, as soon as it is printed."""
+        seen = 0
+        with self._more:
+            while True:
+                for text in self.lines[seen:]:
+                    if found := re.search(pattern, text):
+                        return found
+                seen = len(self.lines)
+                if self._ended or not self._more.wait(DEADLINE):
+                    raise AssertionError(f"no line has {pattern!r}:\n{self.text}")
+
+    def signal(self, number: signal.Signals = signal.SIGINT) -> None:
+        self._process.send_signal(number)
+
+    def exit_code(self) -> int:
+        """Wait until the process has ended and all its output is in `lines`."""
+        code = self._process.wait(DEADLINE)
+        self._reader.join(DEADLINE)
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL; the process is gone when this returns."""
+        self.signal(signal.SIGKILL)
+        self.exit_code()
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self.exit_code()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def start_instance(self, path: str, body: object = None) -> str:
+        """POST to a starter of the app; the instance's id."""
+        response = self.client.request("POST", path, body)
+        assert response.status == 202, response
+        return str(response.body["id"])
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for text in self._process.stdout:
+            self._add(text.rstrip("\n"))
+        self._ended = True
+        self._add()
+
+    def _add(self, *lines: str) -> None:
+        with self._more:
+            self.lines.extend(lines)
+            self._more.notify_all()

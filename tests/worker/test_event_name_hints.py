@@ -1,0 +1,57 @@
+"""A misspelt event name is told of on the console; an event that only comes early is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from dfhost.worker.event_name_hints import nearest_event_name
+from tests.support.running_host import running_host
+
+
+@pytest.mark.parametrize(
+    ("name", "awaited", "meant"),
+    [
+        ("Aproval", ["Approval"], "Approval"),
+        ("aproval", ["Payment", "Approval"], "Approval"),
+        ("approval", ["Payment", "Approval"], "Approval"),
+        ("Approval", ["Approval", "Approvals"], None),
+        ("Payment", ["Approval"], None),
+        ("step2", ["step1"], None),
+        ("step10", ["step1", "stop1"], None),
+        ("Approval", [], None),
+    ],
+)
+def test_which_name_was_meant(name: str, awaited: list[str], meant: str | None) -> None:
+    assert nearest_event_name(name, awaited) == meant
+
+
+async def test_a_misspelt_event_is_told_of_once_and_waits_on() -> None:
+    async with running_host() as host:
+        instance = await host.start("waits", ["Approval", "Payment"])
+        await host.until_waiting(instance, "event")
+        for name in ("Payment", "Aproval", "Aproval"):
+            await host.send(instance, f"raiseEvent/{name}", name)
+        await host.send(instance, "raiseEvent/Approval", "yes")
+        assert await host.output(instance) == ["yes", "Payment"]
+        notes = [entry[1] for entry in host.log.entries if entry[0] == "note"]
+        assert notes == [
+            f"The event 'Aproval' has come to waits {instance}, which waits for 'Approval': "
+            "another event, or misspelt?"
+        ]
+
+
+async def test_a_request_that_the_management_api_refuses_is_told_of_with_its_reason() -> None:
+    async with running_host() as host:
+        instance = await host.start("waits", ["go"])
+        await host.until_waiting(instance, "event")
+        for _ in range(2):
+            status, _ = await host.request("POST", f"instances/{instance}/raiseEvent/go")
+            assert status == 400
+        assert [entry for entry in host.log.entries if entry[0] == "refused"] == [
+            (
+                "refused",
+                f"POST /runtime/webhooks/durabletask/instances/{instance}/raiseEvent/go",
+                400,
+                "Invalid JSON content: Error reading JToken from JsonReader. Path '', line 0, position 0.",
+            )
+        ]

@@ -1,0 +1,134 @@
+"""What becomes true in one and the same commit: ended and started again, begun and terminated, and the like.
+
+The writer is held up for a moment, so that everything which comes meanwhile goes into its next commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tests.support.running_host import RunningHost, running_host
+from tests.support.waiting import eventually
+
+
+class Group:
+    """One commit: what is submitted while the block runs, in that order."""
+
+    def __init__(self, host: RunningHost) -> None:
+        self._writer = host.host.hub._store._writer
+        self._entered, self._leave = threading.Event(), threading.Event()
+        self._asked: list[asyncio.Task[Any]] = []
+
+    async def begin(self) -> None:
+        def stand(cursor: object) -> None:
+            self._entered.set()
+            self._leave.wait(20)
+
+        self._writer.post(stand, lambda value, error: None)
+        await asyncio.to_thread(self._entered.wait, 20)
+
+    async def add(self, request: Coroutine[Any, Any, Any]) -> None:
+        """A client's request, which is answered after the commit."""
+        before = self._writer._queue.qsize()
+        self._asked.append(asyncio.ensure_future(request))
+        await self.has(before + 1)
+
+    async def has(self, count: int) -> None:
+        """Until so many operations are in the group: some come from the host itself."""
+
+        async def size() -> int:
+            return int(self._writer._queue.qsize())
+
+        await eventually(size, lambda size: size >= count)
+
+    async def commit(self) -> None:
+        self._leave.set()
+        await asyncio.gather(*self._asked)
+
+
+@asynccontextmanager
+async def one_commit(host: RunningHost) -> AsyncIterator[Group]:
+    group = Group(host)
+    await group.begin()
+    try:
+        yield group
+    finally:
+        await group.commit()
+
+
+async def test_ended_and_started_again(gates: ModuleType, tmp_path: Path) -> None:
+    async with running_host(database=tmp_path / "hub.db") as host:
+        await host.start("ends", "old", "x")
+        await gates.arrivals("ending")
+        async with one_commit(host) as group:
+            gates.open("ending")
+            await group.has(1)  # the old one's last episode
+            gates.close("ending")
+            await group.add(host.start("ends", "new", "x"))
+        await gates.arrivals("ending", 2)
+        await host.send("x", "raiseEvent/whatever", 1)  # news, while its first episode runs
+        gates.open("ending")
+        assert await host.output("x") == "new"
+        assert gates.arrived("ending") == ["old", "new"], "one episode of an instance at a time"
+        assert host.log.notes == []
+        await host.fence()
+
+
+async def test_begun_and_terminated(gates: ModuleType, tmp_path: Path) -> None:
+    async with running_host(database=tmp_path / "hub.db") as host:
+        await host.start("pauses", "in", "x")
+        await gates.arrivals("episode")
+        async with one_commit(host) as group:
+            gates.open("episode")
+            await group.has(1)  # the episode that schedules the activity
+            await group.add(host.send("x", "terminate"))
+        assert (await host.status("x"))["runtimeStatus"] == "Terminated"
+        await host.fence()
+        assert gates.arrived("work") == [], "the activity of what has ended is not begun"
+        assert host.log.notes == []
+
+
+async def test_continued_and_terminated_and_started_again(gates: ModuleType, tmp_path: Path) -> None:
+    async with running_host(database=tmp_path / "hub.db") as host:
+        await host.start("rolls_on", 1, "x")
+        await gates.arrivals("rolling")
+        async with one_commit(host) as group:
+            gates.open("rolling")
+            await group.has(1)  # continues as new
+            await group.add(host.send("x", "terminate"))
+            await group.add(host.start("rolls_on", 5, "x"))
+        assert await host.output("x") == 5
+        assert host.log.notes == []
+        assert gates.arrived("rolling") == [1, 5]
+
+
+async def test_a_child_begun_and_terminated_and_its_parent_told(gates: ModuleType, tmp_path: Path) -> None:
+    async with running_host(database=tmp_path / "hub.db") as host:
+        parent = await host.start("parent_in_pause", "child")
+        await gates.arrivals("parent")
+        async with one_commit(host) as group:
+            gates.open("parent")
+            await group.has(1)  # the episode that starts the child
+            await group.add(host.send("child", "terminate", reason="before it began"))
+        assert await host.output(parent) == "failed: before it began \n None"
+        assert (await host.status("child"))["runtimeStatus"] == "Terminated"
+
+
+async def test_started_and_told_and_suspended(tmp_path: Path) -> None:
+    async with running_host(database=tmp_path / "hub.db") as host:
+        async with one_commit(host) as group:
+            await group.add(host.start("waits", ["a", "b"], "x"))
+            await group.add(host.send("x", "raiseEvent/b", 2))
+            await group.add(host.send("x", "suspend"))
+            await group.add(host.send("x", "raiseEvent/a", 1))
+            await group.add(host.send_refused("y", "raiseEvent/a", 404))
+        told = await host.until("x", lambda told: told["runtimeStatus"] == "Suspended")
+        assert told["output"] is None
+        await host.send("x", "resume")
+        assert await host.output("x") == [1, 2]

@@ -1,0 +1,142 @@
+"""What rests on the disk goes on when it is wanted; what stops with the host goes on with the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from dfhost.engine.execution import Execution
+from tests.support.running_host import running_host
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two executions and two entities stay in memory, all others only on the disk."""
+    monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_SHORT", 2)
+    monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_EVENTS", 0)
+    monkeypatch.setattr("dfhost.worker.entity_dispatcher._KEPT", 2)
+
+
+async def test_executions_that_were_put_aside_go_on(forgetful: None) -> None:
+    async with running_host() as host:
+        ids = [await host.start("waits", ["a", "b"]) for _ in range(12)]
+        for each in ids:
+            await host.until(each, lambda told: told["runtimeStatus"] == "Running")
+        gc.collect()
+        kept = [each for each in gc.get_objects() if isinstance(each, Execution)]
+        assert len(kept) < 8
+        for number, each in reversed(list(enumerate(ids))):
+            await host.send(each, "raiseEvent/a", number)
+        for number, each in enumerate(ids):
+            await host.send(each, "raiseEvent/b", -number)
+        assert [await host.output(each) for each in ids] == [[n, -n] for n in range(12)]
+
+
+async def test_a_long_history_that_was_put_aside_goes_on(
+    forgetful: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfhost.worker.instance_cache._LONG", 5)
+    async with running_host() as host:
+        ids = [await host.start("steps_and_event", 8) for _ in range(3)]
+        for each in ids:
+            await host.until_waiting(each, "event")
+        for number, each in enumerate(ids):
+            await host.send(each, "raiseEvent/go", number)
+        assert [await host.output(each) for each in ids] == [[*range(8), n] for n in range(3)]
+
+
+async def test_a_parent_that_was_put_aside_hears_of_its_child(forgetful: None) -> None:
+    async with running_host() as host:
+        ids = [
+            await host.start("parent", {"child": "waits", "id": f"child-{n}", "input": ["go"]})
+            for n in range(5)
+        ]
+        for each in ids:
+            await host.until_waiting(each, "subOrchestration")
+        for number in range(5):
+            await host.send(f"child-{number}", "raiseEvent/go", number)
+        assert [await host.output(each) for each in ids] == [[n] for n in range(5)]
+
+
+async def test_entities_that_were_put_aside_keep_their_state(forgetful: None) -> None:
+    async with running_host() as host:
+        for amount in (1, 10, 100):
+            for key in "abcde":
+                await host.signal("counter", key, "add", amount)
+        asked = {"entity": "counter", "operation": "get"}
+        assert [await host.run("calls_entity", {**asked, "key": key}) for key in "abcde"] == [111] * 5
+
+
+async def test_suspended_and_put_aside(forgetful: None) -> None:
+    async with running_host() as host:
+        ids = [await host.start("waits", ["a"]) for _ in range(4)]
+        for each in ids:
+            await host.send(each, "suspend", reason="lunch")
+        for each in ids:
+            await host.until(each, lambda told: told["runtimeStatus"] == "Suspended")
+            await host.send(each, "raiseEvent/a", 1)
+        for each in ids:
+            assert (await host.status(each))["output"] == "lunch"
+            await host.send(each, "resume")
+        assert [await host.output(each) for each in ids] == [[1]] * 4
+
+
+# -- from host to host ---------------------------------------------------------------------------------------
+async def test_a_drained_host_has_stored_what_ran_and_begun_nothing_new(
+    gates: ModuleType, tmp_path: Path
+) -> None:
+    file = tmp_path / "hub.db"
+    async with running_host(database=file, max_activities=2) as host:
+        instance = await host.start("fan", {"activity": "stop", "inputs": ["work"] * 5})
+        await gates.arrivals("work", 2)
+        draining = asyncio.ensure_future(host.host.drain())
+        late = await host.start("fan", {"activity": "echo", "inputs": [1]})
+        assert not draining.done()
+        gates.open("work")
+        await draining
+        assert len(gates.arrived("work")) == 2
+    async with running_host(database=file) as host:
+        assert await host.output(instance) == ["work"] * 5
+        assert len(gates.arrived("work")) == 5, "those that had ended were not run again"
+        assert await host.output(late) == [1]
+
+
+async def test_work_of_an_older_host_is_taken_up_without_a_word(gates: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "hub.db"
+    async with running_host(database=file) as host:
+        event = await host.start("waits", ["go"])
+        timer = await host.start("sleeps", 0.2)
+        child = await host.start("parent", {"child": "sleeps", "id": "child", "input": 0.2})
+        retry = await host.start("retries", {"milliseconds": 200, "attempts": 2, "text": "no"})
+        await host.until_waiting(event, "event")
+    async with running_host(database=file) as host:
+        assert await host.output(timer) == "woke"
+        assert await host.output(child) == "woke"
+        assert (await host.output(retry)).startswith(
+            "failed: Activity function 'fail' failed:  ValueError: no"
+        )
+        await host.send(event, "raiseEvent/go", "still there")
+        assert await host.output(event) == ["still there"]
+
+
+async def test_an_activity_that_is_no_more_fails_its_call(gates: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "hub.db"
+    async with running_host(database=file, max_activities=1) as host:
+        await host.start("fan", {"activity": "stop", "inputs": ["work"]})
+        await gates.arrivals("work")
+        queued = await host.start("steps", [["fail", "x"], ["echo", 1]])
+        await host.until_waiting(queued, "activity")
+        draining = asyncio.ensure_future(host.host.drain())
+        await asyncio.sleep(0)
+        gates.open("work")
+        await draining
+    functions = frozenset(("fan", "steps", "echo", "stop"))
+    async with running_host(database=file, functions=functions) as host:
+        assert await host.output(queued) == [
+            "Exception: Activity function 'fail' failed: Activity function 'fail' does not exist.",
+            1,
+        ]

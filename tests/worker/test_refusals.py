@@ -1,0 +1,203 @@
+"""Where dfhost differs from Azure on purpose: what would wait for ever, or be silently wrong, fails and says why."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.support.running_host import running_host
+
+ACTIVITIES = "'echo', 'stop', 'stop_async', 'fail', "
+
+
+# -- what can never start ------------------------------------------------------------------------------------
+async def test_an_unknown_orchestrator() -> None:
+    async with running_host() as host:
+        output = await host.failure(await host.start("nobody"))
+        assert output.startswith(
+            "Orchestrator function 'nobody' failed: The function 'nobody' doesn't exist, is disabled, or is not an "
+            "orchestrator function. Additional info: The following are the known orchestrator functions: 'fan', "
+        )
+
+
+@pytest.mark.parametrize(
+    ("orchestrator", "input", "kind", "known"),
+    [
+        ("fan", {"activity": "nobody", "inputs": [1]}, "activity", "'echo', 'stop', "),
+        ("parent", {"child": "nobody"}, "orchestrator", "'fan', 'steps', "),
+        ("calls_entity", {"entity": "nobody", "key": "x", "operation": "get"}, "entity", "'counter'."),
+    ],
+)
+async def test_an_unknown_name_fails_at_once_and_lists_those_there_are(
+    orchestrator: str, input: Any, kind: str, known: str
+) -> None:
+    async with running_host() as host:
+        output = await host.failure(await host.start(orchestrator, input))
+        assert output.startswith(
+            f"Orchestrator function '{orchestrator}' failed: The function 'nobody' doesn't exist, is disabled, or is "
+            f"not an {kind} function. Additional info: The following are the known {kind} functions: {known}"
+        )
+        assert output.endswith("'.")
+
+
+async def test_names_are_compared_without_case() -> None:
+    async with running_host() as host:
+        assert await host.run("FAN", {"activity": "ECHO", "inputs": [1]}) == [1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "version", "runs"),
+    [
+        ({}, "1.0", False),
+        ({}, None, True),
+        ({"default_version": "1.10"}, "1.9", True),
+        ({"default_version": "1.10"}, "1.11", False),
+        ({"default_version": "1.10", "version_match": "Strict"}, "1.9", False),
+        ({"default_version": "1.10", "version_match": "Strict"}, "1.10", True),
+        ({"version_match": "None"}, "7", True),
+    ],
+)
+@pytest.mark.parametrize("by", ["client", "parent"])
+async def test_a_version_that_never_matches(
+    settings: dict[str, Any], version: str | None, runs: bool, by: str
+) -> None:
+    async with running_host(**settings) as host:
+        if by == "client":
+            instance = await host.start("waits", [], **({"version": version} if version else {}))
+        else:
+            instance = await host.start("parent", {"child": "waits", "input": [], "version": version})
+        if runs:
+            assert await host.output(instance) == []
+            return
+        output = await host.failure(instance)
+        assert f"was started with version '{version}', but host.json has " in output
+        assert "defaultVersion" in output
+        assert "on Azure the instance would wait for ever" in output
+
+
+@pytest.mark.parametrize("wanted", ["@counter@x", "the-parent", "THE-PARENT"])
+async def test_a_childs_id_that_can_never_start(wanted: str) -> None:
+    async with running_host() as host:
+        await host.start("parent", {"child": "waits", "input": [], "id": wanted}, "the-parent")
+        output = await host.failure("the-parent")
+        assert f"asks for the instance id '{wanted}', which can never start" in output
+
+
+@pytest.mark.parametrize(
+    ("orchestrator", "input"),
+    [
+        ("parent", {"child": "waits", "input": [], "id": "half \ud800"}),
+        ("calls_entity", {"entity": "counter", "key": "half \ud800", "operation": "get"}),
+    ],
+)
+async def test_an_id_that_cannot_be_stored(orchestrator: str, input: Any) -> None:
+    async with running_host() as host:
+        output = await host.failure(await host.start(orchestrator, input))
+        assert output.endswith("half ?' has half of a surrogate pair in it.")
+        assert await host.run("waits", []) == [], "the others go on"
+
+
+async def test_whatever_text_there_is_passes_through_everything() -> None:
+    async with running_host() as host:
+        text = 'half \ud800, nul \0, line \u2028, emoji \U0001f600, quote " and \\'
+        assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [text]
+        instance = await host.start("waits", ["go"])
+        whole = text.replace("half \ud800, ", "")
+        await host.send(instance, "raiseEvent/go", {whole: whole})
+        assert await host.output(instance) == [{whole: whole}]
+        said = await host.run("steps", [["fail", text]])
+        assert "half ?, nul \0" in said[0]
+
+
+# -- values that would be mixed up ---------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("orchestrator", "first", "second"),
+    [
+        (
+            "mixes_retries",
+            r"the retry (timer|attempt) of call_activity_with_retry\('fail', \"retried\"\)",  # whichever is first
+            r"call_activity\('echo', \"next\"\)",
+        ),
+        ("mixes_compounds", r"call_activity\('echo', \"a\"\)", r"call_activity\('echo', \"b\"\)"),
+        (
+            "mixes_twice",
+            r"call_activity\('echo', \"once\"\)",
+            "no task of its own: it is listed more than once",
+        ),
+    ],
+)
+async def test_a_mix_up_fails_names_both_tasks_and_says_what_to_write(
+    orchestrator: str, first: str, second: str
+) -> None:
+    async with running_host() as host:
+        output = await host.failure(await host.start(orchestrator))
+        sentence = f"is {first} for the Durable Task extension, but {second} for the Python SDK."
+        assert re.search(sentence, output), output
+        assert "Settle every task of a failed task_all (try: yield task, for each)" in output
+
+
+async def test_what_it_says_to_write_works() -> None:
+    async with running_host() as host:
+        assert await host.run("settles") == "next"
+
+
+# -- code that changed ---------------------------------------------------------------------------------------
+async def test_other_code_than_before_fails_and_the_history_can_still_be_read(gates: Any) -> None:
+    async with running_host() as host:
+        instance = await host.start("changes")
+        await host.until_waiting(instance, "event")
+        gates.open("changed")
+        await host.send(instance, "raiseEvent/go", 1)
+        output = await host.failure(instance)
+        assert output == (
+            "Non-Deterministic workflow detected: A previous execution of this orchestration scheduled an activity "
+            "task with sequence number 0 named 'echo', but the current orchestration replay instead scheduled an "
+            "activity task named 'fail' with this sequence number.  Was a change made to the orchestrator code after "
+            "this instance had already started running?"
+        )
+        kinds = [event["EventType"] for event in await host.history(instance)]
+        assert kinds[0] == "ExecutionStarted" and kinds[-1] == "ExecutionCompleted"
+
+
+# -- the true cause ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("orchestrator", "cause"),
+    [
+        ("boasts", "The UTF-16 size of the JSON-serialized payload must not exceed 16 KB."),
+        ("quotes", "before\nStack: in the message itself"),
+        ("rebuilds", "cannot deserialize custom object: module 'nowhere' is not loaded"),
+    ],
+)
+async def test_a_failure_is_told_by_its_cause(orchestrator: str, cause: str) -> None:
+    async with running_host() as host:
+        output = await host.failure(await host.start(orchestrator))
+        assert output.startswith(f"Orchestrator function '{orchestrator}' failed: ")
+        assert cause in output
+        assert "Non-Deterministic" not in output
+
+
+async def test_an_answer_that_cannot_be_serialised_fails_that_operation_alone() -> None:
+    async with running_host() as host:
+        asked = {"entity": "counter", "key": "x"}
+        assert await host.run("calls_entity", {**asked, "operation": "add", "input": 5}) == 5
+        said = await host.run("calls_entity", {**asked, "operation": "unspeakable"})
+        assert said.startswith("failed: ") and "object" in said
+        assert await host.run("calls_entity", {**asked, "operation": "add", "input": 1}) == 6
+
+
+# -- timers --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("seconds", [0.0, 0.013, 0.05])
+async def test_a_timer_is_never_early_and_tells_when_it_fired(seconds: float) -> None:
+    async with running_host() as host:
+        instance = await host.start("sleeps", seconds)
+        assert await host.output(instance) == "woke"
+        history = await host.history(instance)
+        fired = next(event for event in history if event["EventType"] == "TimerFired")
+        assert fired["Timestamp"] >= fired["FireAt"]
+
+
+async def test_a_timer_in_the_past_fires_at_once() -> None:
+    async with running_host() as host:
+        assert await host.run("sleeps", -3600) == "woke"

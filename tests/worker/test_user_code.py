@@ -1,0 +1,181 @@
+"""User code that misbehaves: the host stays, the instance says what happened, the others go on."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+from tests.support.running_host import running_host
+
+WORDS = {
+    "exit": "SystemExit: 3",
+    "interrupt": "KeyboardInterrupt: ",
+    "close": "GeneratorExit: ",
+    "stop": "StopIteration: done",
+    "base": "BaseException: of its own",
+}
+
+
+@pytest.mark.parametrize("activity", ["leave", "leave_async"])
+@pytest.mark.parametrize("how", WORDS)
+async def test_whatever_an_activity_raises_is_a_failure_of_its_call(activity: str, how: str) -> None:
+    said = (
+        "RuntimeError: coroutine raised StopIteration"
+        if (activity, how) == ("leave_async", "stop")
+        else WORDS[how]
+    )
+    async with running_host() as host:
+        assert await host.run("steps", [[activity, how], ["echo", "after"]]) == [
+            f"Exception: Activity function '{activity}' failed:  {said}",
+            "after",
+        ]
+        assert [entry[3] for entry in host.log.entries if entry[:2] == ("failed", activity)] == [said]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("how", WORDS)
+async def test_whatever_an_orchestrator_raises_fails_its_instance_alone(how: str, after: bool) -> None:
+    async with running_host() as host:
+        output = await host.failure(await host.start("leaves", {"how": how, "after": after}))
+        assert output.startswith("Orchestrator function 'leaves' failed: ")
+        assert ("generator raised StopIteration" if how == "stop" else WORDS[how]) in output
+        assert "dfhost" not in output, "no traceback of ours"
+        assert await host.run("fan", {"activity": "echo", "inputs": [1, 2]}) == [1, 2]
+
+
+YIELDED_NONE = (
+    "TypeError: the orchestrator has yielded None, which is no task; to wait, yield context.create_timer(...)"
+)
+
+
+async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
+    async with running_host("fails") as host:
+        for orchestrator in ("nothing", "nothing_later"):
+            instance = await host.start(orchestrator)
+            assert "yielded None, which is no task" in await host.failure(instance)
+            assert "yielded None, which is no task" in (await host.explain(instance))["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("orchestrator", "told", "where"),
+    [
+        ("in_a_helper", "KeyError: 'missing'", ["in in_a_helper", "in helper"]),
+        ("without_a_word", "AssertionError: ", ["in without_a_word"]),
+        ("before_it_yields", "KeyError: 'missing'", ["in before_it_yields", "in helper"]),
+        ("of_its_own", "ValueError: no luck", ["in of_its_own"]),
+        (
+            "a_set",
+            "TypeError: Object of type set is not JSON serializable (it is what the orchestrator has returned)",
+            [],
+        ),
+        (
+            "no_task",
+            "AttributeError: 'int' object has no attribute '_is_scheduled' "
+            "(the orchestrator has yielded a value of type int, which is no task)",
+            [],
+        ),
+        ("nothing", YIELDED_NONE, []),
+        ("nothing_later", YIELDED_NONE, []),
+        (
+            "without_yield",
+            "TypeError: Object of type AtomicTask is not JSON serializable "
+            "(the orchestrator has returned a task: is a `yield` missing before it?)",
+            [],
+        ),
+        (
+            "as_a_coroutine",
+            "TypeError: Object of type coroutine is not JSON serializable "
+            "(the orchestrator is an `async def`: it wants `def`, and `yield` where it awaits)",
+            [],
+        ),
+        (
+            "as_an_async_generator",
+            "TypeError: Object of type async_generator is not JSON serializable "
+            "(the orchestrator is an `async def`: it wants `def`, and `yield` where it awaits)",
+            [],
+        ),
+    ],
+)
+async def test_the_journal_says_what_an_orchestrator_has_raised_and_where(
+    orchestrator: str, told: str, where: list[str]
+) -> None:
+    async with running_host("fails") as host:
+        await host.failure(await host.start(orchestrator))
+        *_, error, stack = await host.log.entry("failed", orchestrator)
+        assert error == told
+        frames = [line for line in stack.splitlines() if line.lstrip().startswith("File ")]
+        places = [frame.rpartition(", ")[2] for frame in frames]
+        assert places[len(places) - len(where) :] == where
+        assert bool(places) == bool(where)
+
+
+async def test_an_activity_that_failed_is_told_of_as_that() -> None:
+    async with running_host("fails") as host:
+        output = await host.failure(await host.start("of_its_activity"))
+        *_, error, stack = await host.log.entry("failed", "of_its_activity")
+        assert (error, stack) == (output, "")
+
+
+async def test_an_entity_that_wants_to_go_fails_its_operation_and_goes_on() -> None:
+    async with running_host() as host:
+        asked = {"entity": "counter", "key": "x", "operation": "leave"}
+        assert "an entity that wants to go" in await host.run("calls_entity", asked)
+        asked = {"entity": "counter", "key": "x", "operation": "add", "input": 5}
+        assert await host.run("calls_entity", asked) == 5
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_orchestrators_that_never_yield_stop_nobody_and_can_be_terminated(
+    gates: ModuleType, count: int
+) -> None:
+    async with running_host(max_orchestrators=6) as host:
+        spinning = [await host.start("spins") for _ in range(count)]
+        await gates.arrivals("spins", count)
+        assert await host.run("fan", {"activity": "echo", "inputs": [1, 2]}) == [1, 2]
+        for each in spinning:
+            assert (await host.status(each))["runtimeStatus"] == "Running"
+            await host.send(each, "terminate", reason="enough")
+            told = await host.status(each)
+            assert (told["runtimeStatus"], told["output"]) == ("Terminated", "enough")
+        gates.open("spin")
+        assert await host.run("fan", {"activity": "echo", "inputs": [3]}) == [3]
+        assert [(await host.status(each))["output"] for each in spinning] == ["enough"] * count
+
+
+async def test_the_place_of_what_never_yields_is_free_once_it_is_terminated(gates: ModuleType) -> None:
+    async with running_host(max_orchestrators=1) as host:
+        spinning = await host.start("spins")
+        await gates.arrivals("spins")
+        waiting = await host.start("waits", [])
+        assert (await host.status(waiting))["runtimeStatus"] == "Pending"
+        await host.send(spinning, "terminate")
+        assert await host.output(waiting) == []
+
+
+async def test_code_that_never_yields_is_told_of_once(
+    gates: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfhost.worker.episode_limiter._LONG", 0.01)
+    async with running_host() as host:
+        for _ in range(2):
+            await host.start("spins")
+        await host.log.entry("note")
+        assert await host.run("fan", {"activity": "echo", "inputs": [1]}) == [1]
+        (note,) = [note for note in host.log.notes if note.startswith("spins: ")]
+        assert "its code has been running for " in note
+        assert "must neither block nor loop for ever; such work belongs in an activity" in note
+
+
+async def test_an_orchestrator_that_asks_for_ever_more_ends_at_the_limit() -> None:
+    async with running_host(max_actions=15) as host:
+        output = await host.failure(await host.start("steps", [["echo", n] for n in range(30)]))
+        assert output == (
+            "Orchestrator function 'steps' failed: More than 15 actions were started (maxOrchestrationActions)."
+        )
+
+
+async def test_a_big_result_passes() -> None:
+    async with running_host() as host:
+        text = "x" * 900_000
+        assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [text]
