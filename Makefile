@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRA ?= dev
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: run start test test-all check lint install package bench bench-peers e2e clean
+.PHONY: run start test test-all check lint e2e crash install package bench bench-peers clean
 
 run: install          ## run the recipe end to end: five items out, five results in
 	$(BIN)/dfhost run POST /api/start-fanout
@@ -35,6 +35,9 @@ lint: install         ## format, style, types, imports, version, deployment file
 e2e: install          ## the black-box suite; BASE_URL=… (and FUNCTIONS_KEY=…) for another host than dfhost
 	BASE_URL="$(BASE_URL)" FUNCTIONS_KEY="$(FUNCTIONS_KEY)" $(BIN)/pytest tests/e2e
 
+crash: install        ## kill the host at random moments, ROUNDS times (500); CRASH_SEED=… repeats a run
+	CRASH_ROUNDS="$(or $(ROUNDS),500)" $(BIN)/pytest tests/crash --timeout=7200
+
 install: $(VENV)/.installed  ## the virtual environment, once
 
 $(VENV)/.installed: pyproject.toml requirements.txt
@@ -50,7 +53,7 @@ package: install      ## build the wheel, check it, and run an app with it in an
 	$(BIN)/python scripts/check_wheel.py dist/*.whl
 
 clean:                ## forget the environment and every local run
-	rm -rf .venv .dfhost dist
+	rm -rf .venv .venv-3.* .dfhost dist
 
 bench: install        ## measure speed beside the SDK's own floor (under 5 minutes)
 	@$(BIN)/python -c 'import matplotlib' 2>&- || $(PIP) -e '.[bench]'

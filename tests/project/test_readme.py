@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -37,6 +38,7 @@ PAGES = [
     "docs/README.md",
     "docs/dfhost.md",
     "docs/glossary.md",
+    "docs/management-api.md",
     "docs/map.md",
     "docs/performance.md",
 ]
@@ -78,6 +80,7 @@ RECIPES = {
         ],
         "needs the network, and an environment of its own",
     ),
+    "make crash": (['CRASH_ROUNDS="500" pytest tests/crash --timeout=7200'], "takes many minutes"),
     "make e2e": (['BASE_URL="" FUNCTIONS_KEY="" pytest tests/e2e'], "part of the suite that runs this"),
     f"make e2e BASE_URL={SHOWN_URL}": (
         [f'BASE_URL="{SHOWN_URL}" FUNCTIONS_KEY="" pytest tests/e2e'],
@@ -99,7 +102,8 @@ YOUR_APP = """
     @app.durable_client_input(client_name="client")
     async def start(req: func.HttpRequest, client) -> func.HttpResponse:
         given = req.get_json()
-        id = await client.start_new("waits" if given == "wait" else "repeats", client_input=given)
+        name = "bounded" if isinstance(given, list) else "waits" if given == "wait" else "repeats"
+        id = await client.start_new(name, client_input=given)
         return client.create_check_status_response(req, id)
 
     @app.orchestration_trigger(context_name="context")
@@ -109,6 +113,10 @@ YOUR_APP = """
     @app.activity_trigger(input_name="given")
     def repeat(given: dict) -> dict:
         return given
+
+    @app.activity_trigger(input_name="item")
+    def process_item(item: str) -> str:
+        return item.upper()
 
     @app.orchestration_trigger(context_name="context")
     def waits(context):
@@ -134,6 +142,12 @@ def prompts(page: str) -> list[tuple[str, list[str]]]:
                 assert found, f"{page}: a command without a $: {line}"
                 found[-1][1].append(line)
     return [(command, "\n".join(shown).rstrip().splitlines()) for command, shown in found]
+
+
+def python_blocks(page: str) -> list[str]:
+    blocks = re.findall(r"^```python\n(.*?)^```", text(page), re.M | re.S)
+    assert blocks
+    return list(blocks)
 
 
 def unfinished(command: str) -> bool:
@@ -221,7 +235,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
 
 @pytest.fixture(scope="module")
 def your_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_app(tmp_path_factory.mktemp("made") / "your-app", YOUR_APP)
+    (lanes,) = python_blocks("docs/dfhost.md")
+    folder = write_app(tmp_path_factory.mktemp("made") / "your-app", f"{dedent(YOUR_APP)}\n{lanes}")
     (folder / "host.json").write_text(
         '{"version": "2.0", "extensions": {"durableTask": {"hubName": "Yours"}}}'
     )
@@ -432,14 +447,19 @@ def test_nothing_is_left_to_be_filled_in() -> None:
 
 
 def test_the_line_of_python_is_a_call_that_fan_out_map_takes() -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", text("README.md"), re.M | re.S)
-    assert blocks
-    for block in blocks:
+    for block in python_blocks("README.md"):
         for node in ast.walk(ast.parse(f"def orchestrator(context):\n {block}")):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id == "fan_out_map"
                 keywords = {keyword.arg: None for keyword in node.keywords if keyword.arg}
                 inspect.signature(fan_out_map).bind(*node.args, **keywords)
+
+
+def test_the_lanes_run_as_they_stand_on_the_page(your_app: Path) -> None:
+    items = ["a", "b", "c", "d", "e", "f", "g"]
+    done = run_dfhost("run", "POST", "/api/your-starter", "--data", json.dumps(items), cwd=your_app)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [["A", "F"], ["B", "G"], ["C"], ["D"], ["E"]]
 
 
 def table(header: str) -> dict[str, list[str]]:
