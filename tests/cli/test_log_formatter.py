@@ -1,4 +1,4 @@
-"""What the console tells: one line a call, bursts folded, failures never lost. No clock, no thread."""
+"""What the console prints: one line a call, bursts folded into counts, failures never lost. No clock, no thread."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ STACK = '  File "/app/work.py", line 12, in price\n    raise ValueError(item)\n'
 
 
 class Scene:
-    """A teller and a clock moved by hand; `tell` returns lines without their time of day."""
+    """A formatter and a clock moved by hand; lines come without their time of day."""
 
     def __init__(self, fold: bool = True, calls: bool = True) -> None:
-        self.teller = LogFormatter(Style(colour=False), fold=fold, calls=calls)
+        self.formatter = LogFormatter(Style(colour=False), fold=fold, calls=calls)
         self.now = 1000.0
 
     def _lines(self, event: LogEvent) -> list[str]:
-        return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in self.teller.tell(event)]
+        return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in self.formatter.tell(event)]
 
     def started(self, function: str = "price", trigger: str = "activity", id: str = "i1") -> list[str]:
         return self._lines((self.now, "started", function, trigger, id, 0.0))
@@ -31,8 +31,8 @@ class Scene:
     ) -> list[str]:
         return self._lines(FailedCall(self.now, "failed", function, trigger, "i1", 0.25, error, stack))
 
-    def settled(self, everything: bool = False) -> list[str]:
-        lines = self.teller.settle(self.now, everything)
+    def due(self, everything: bool = False) -> list[str]:
+        lines = self.formatter.settle(self.now, everything)
         return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in lines]
 
 
@@ -40,7 +40,7 @@ def test_a_call_has_a_line_for_its_start_and_one_for_its_end() -> None:
     scene = Scene()
     assert scene.started() == ["started   price            i1"]
     assert scene.finished() == ["finished  price  250 ms    i1"]
-    assert scene.settled(everything=True) == []
+    assert scene.due(everything=True) == []
 
 
 def test_a_burst_is_folded_into_one_line_when_its_second_is_over() -> None:
@@ -50,12 +50,12 @@ def test_a_burst_is_folded_into_one_line_when_its_second_is_over() -> None:
         lines += scene.started() + scene.finished()
         scene.now += 0.0009
     assert len(lines) == 2 * SHOWN
-    assert scene.settled() == []
-    due = scene.teller.due()
+    assert scene.due() == []
+    due = scene.formatter.due()
     assert due is not None
     scene.now = due
-    assert scene.settled() == [f"          price  {1000 - SHOWN} more finished in 890 ms"]
-    assert scene.teller.due() is None
+    assert scene.due() == [f"          price  {1000 - SHOWN} more finished in 890 ms"]
+    assert scene.formatter.due() is None
 
 
 def test_under_lasting_load_a_second_is_one_line() -> None:
@@ -64,15 +64,15 @@ def test_under_lasting_load_a_second_is_one_line() -> None:
     for _ in range(3000):
         lines += scene.started() + scene.finished()
         scene.now += 0.001
-    lines += scene.settled(everything=True)
+    lines += scene.due(everything=True)
     assert len(lines) < 2 * SHOWN + 5
     assert [line for line in lines if re.search(r"^ +price  1,0\d\d finished in 1\.0 s$", line)]
-    told = sum(
+    printed = sum(
         int(found[1].replace(",", ""))
         for line in lines
         if (found := re.search(r"([\d,]+)( more)? finished", line))
     )
-    assert told + SHOWN == 3000
+    assert printed + SHOWN == 3000
 
 
 def test_after_a_quiet_second_every_call_has_its_line_again() -> None:
@@ -80,9 +80,9 @@ def test_after_a_quiet_second_every_call_has_its_line_again() -> None:
     for _ in range(100):
         scene.finished()
     scene.now += 1.5
-    assert len(scene.settled()) == 1
+    assert len(scene.due()) == 1
     scene.now += 1.5
-    scene.finished()  # the last of the busy time is told when its second is over
+    scene.finished()  # the last of the busy time is printed when its second is over
     scene.now += 1.5
     assert scene.finished()[-1].startswith("finished  price")
 
@@ -94,22 +94,22 @@ def test_functions_are_folded_each_by_itself() -> None:
     assert len(scene.finished("calm")) == 1
 
 
-def test_what_still_runs_is_told_with_the_summary() -> None:
+def test_running_calls_are_printed_with_the_summary() -> None:
     scene = Scene()
     for _ in range(50):
         scene.started()
-    assert scene.settled(everything=True) == ["          price  40 more started, 50 running"]
-    assert scene.teller.running() == {"price": 50}
+    assert scene.due(everything=True) == ["          price  40 more started, 50 running"]
+    assert scene.formatter.running() == {"price": 50}
 
 
 def test_waiting_orchestrations_do_not_run() -> None:
     scene = Scene()
     scene.started("all", "orchestration")
     scene.started("price", "activity")
-    assert scene.teller.running() == {"price": 1}
+    assert scene.formatter.running() == {"price": 1}
 
 
-def test_the_end_of_an_orchestration_stands_below_what_led_to_it() -> None:
+def test_the_end_of_an_orchestration_is_printed_below_what_led_to_it() -> None:
     scene = Scene()
     for _ in range(100):
         scene.finished()
@@ -117,7 +117,7 @@ def test_the_end_of_an_orchestration_stands_below_what_led_to_it() -> None:
     assert lines == ["          price  90 more finished", "finished  all  250 ms    i1"]
 
 
-def test_a_failure_is_told_with_the_users_traceback() -> None:
+def test_a_failure_is_printed_with_the_users_traceback() -> None:
     scene = Scene()
     assert scene.failed("ValueError: no price for 1") == [
         "failed    price  250 ms    i1",
@@ -127,12 +127,12 @@ def test_a_failure_is_told_with_the_users_traceback() -> None:
     ]
 
 
-def test_the_same_traceback_is_told_once_and_the_texts_of_the_first_few() -> None:
+def test_the_same_traceback_is_printed_once_and_the_texts_of_the_first_few() -> None:
     scene = Scene()
     lines = [scene.failed(f"ValueError: no price for {n}") for n in range(100)]
     assert [len(each) for each in lines[:FAILURES_SHOWN]] == [4, 2, 2]
     assert not any(lines[FAILURES_SHOWN:])
-    (summary,) = scene.settled(everything=True)
+    (summary,) = scene.due(everything=True)
     assert summary == "failed    price  97 more failed; the last: ValueError: no price for 99"
 
 
@@ -147,17 +147,17 @@ def test_other_failures_are_not_lost_in_the_burst_of_one() -> None:
     assert scene.failed("ValueError: 1", function="cost")
 
 
-def test_kinds_of_folded_failures_are_told_apart() -> None:
+def test_kinds_of_folded_failures_are_counted_apart() -> None:
     scene = Scene()
     for n in range(10):
         scene.failed(f"ValueError: {n}")
         scene.failed(f"KeyError: {n}")
         scene.finished()
-    (summary,) = scene.settled(everything=True)
+    (summary,) = scene.due(everything=True)
     assert summary == "failed    price  14 more failed; 7 times ValueError: 9; 7 times KeyError: 9"
 
 
-def test_a_failure_is_told_in_full_again_after_the_burst() -> None:
+def test_a_failure_is_printed_in_full_again_after_the_burst() -> None:
     scene = Scene()
     for _ in range(100):
         scene.failed("ValueError: 1")
@@ -165,7 +165,7 @@ def test_a_failure_is_told_in_full_again_after_the_burst() -> None:
     assert len(scene.failed("ValueError: 1")[-4:]) == 4
 
 
-def test_an_orchestrations_failure_is_told_in_words() -> None:
+def test_an_orchestrations_failure_is_printed_in_words() -> None:
     scene = Scene()
     exception = '{"$type":"System.Exception, System.Private.CoreLib","InnerException":null}'
     error = f"Orchestrator function 'all' failed: Activity function 'price' failed:  ValueError: no \n {exception}"
@@ -173,14 +173,14 @@ def test_an_orchestrations_failure_is_told_in_words() -> None:
     assert lines == ["failed    all  250 ms    i1", "                        price: ValueError: no"]
 
 
-def test_quiet_tells_failures_and_words_only() -> None:
+def test_quiet_prints_failures_and_messages_only() -> None:
     scene = Scene(calls=False)
     assert scene.started() + scene.finished() == []
     assert scene.failed("ValueError: 1")
     assert scene._lines(Message(scene.now, "note", "careful")) == ["note      careful"]
 
 
-def test_verbose_tells_every_call() -> None:
+def test_verbose_formats_every_call() -> None:
     scene = Scene(fold=False)
     assert sum(len(scene.started()) + len(scene.finished()) for _ in range(500)) == 1000
     assert all(scene.failed("ValueError: 1") for _ in range(50))
@@ -192,7 +192,7 @@ def test_a_text_of_several_lines_is_indented_below_its_first() -> None:
 
 
 def test_colour_is_only_around_the_words() -> None:
-    teller = LogFormatter(Style(colour=True))
-    (line,) = teller.tell((1000.0, "finished", "price", "activity", "i1", 0.25))
+    formatter = LogFormatter(Style(colour=True))
+    (line,) = formatter.tell((1000.0, "finished", "price", "activity", "i1", 0.25))
     assert "\x1b[32mfinished\x1b[0m" in line
     assert re.sub(r"\x1b\[\d+m", "", line).endswith("finished  price  250 ms    i1")

@@ -1,4 +1,4 @@
-"""Mistakes at the door: one clear sentence on stderr, exit code 2, and never a traceback of ours."""
+"""Wrong calls, apps and settings: one sentence on stderr, exit code 2, and never a traceback of dfhost."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_broken_import_shows_the_users_own_traceback(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("refused")  # for the environment
 @pytest.mark.parametrize("code", ["x = (\n", "raise SystemExit(0)\n"])
-def test_so_does_every_other_way_to_fail(
+def test_every_other_failed_import_shows_it_too(
     tmp_path: Path, code: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     write_app(tmp_path, "", head=f"\n{code}")
@@ -138,7 +138,7 @@ def test_the_port_of_local_settings_is_used_unless_one_is_given(tmp_path: Path, 
         assert f"Port {port} is in use" in refused("start", tmp_path, "--memory")
 
 
-def test_a_database_that_is_none(tmp_path: Path, refused: Refused) -> None:
+def test_a_file_that_is_no_database(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, HELLO)
     (tmp_path / "text.db").write_text("this is no database, whatever its name says " * 50)
     assert "text.db is not a database" in refused(

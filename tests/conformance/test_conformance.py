@@ -52,7 +52,7 @@ def test_answers_as_recorded(scenario: Scenario, played: dict[str, Played], on_d
 
 
 @pytest.mark.parametrize("name", sorted(DIFFERENCES))
-def test_each_difference_is_one(name: str) -> None:
+def test_each_listed_difference_is_one(name: str) -> None:
     """A difference that expects what was recorded would be no difference."""
     before = recorded(SCENARIOS[name])
     assert DIFFERENCES[name].instead_of(recorded(SCENARIOS[name])) != before

@@ -159,7 +159,7 @@ def test_azd_maps_every_parameter_with_the_same_default() -> None:
             assert value == default, name
         elif match := re.fullmatch(r"\$\{(\w+)=(.*)\}", value):
             assert match[2] == (str(default).lower() if isinstance(default, bool) else str(default)), name
-            assert f"`{match[1]}`" in text("docs/deploy.md"), f"docs/deploy.md does not tell of {match[1]}"
+            assert f"`{match[1]}`" in text("docs/deploy.md"), f"docs/deploy.md does not name {match[1]}"
         else:
             assert re.fullmatch(r"\$\{\w+\}", value) and default in (None, ""), name
 
@@ -266,7 +266,7 @@ def test_app_settings_override_only_what_the_scale_controller_may_miss() -> None
     assert "type" not in host_json()["extensions"]["durableTask"].get("storageProvider", {})
 
 
-def test_the_scheduler_is_addressed_by_the_setting_that_the_host_is_told_of() -> None:
+def test_the_scheduler_is_addressed_by_the_setting_in_host_json() -> None:
     name = bicep("app.bicep")["variables"]["schedulerSettingName"]["value"]
     prefix = "AzureFunctionsJobHost__extensions__durableTask__storageProvider__"
     settings = app_settings()
@@ -463,7 +463,7 @@ def test_the_cost_model_prints_what_the_page_says() -> None:
     assert printed.getvalue() == blocks[2]
 
 
-def test_the_pages_tell_of_every_limit_that_host_json_sets() -> None:
+def test_the_pages_name_every_limit_that_host_json_sets() -> None:
     limits = {name for name in host_json()["extensions"]["durableTask"] if name.startswith("max")}
     assert limits
     for name in limits - {"maxConcurrentEntityFunctions"}:  # this app has no entity

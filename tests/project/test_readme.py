@@ -279,7 +279,7 @@ def of_kind(wanted: str) -> pytest.MarkDecorator:
     )
 
 
-def test_every_command_is_run_or_is_said_not_to_be() -> None:
+def test_every_command_is_run_or_listed_with_the_reason_why_not() -> None:
     assert len(prompts("README.md")) >= 10
     assert [f"{page}: {command}" for page, command, _ in ALL if not kind(command)] == []
 
@@ -417,11 +417,11 @@ def test_the_file_can_be_read_while_the_host_runs(
     with closing(sqlite3.connect(f"file:{hub}?mode=ro", uri=True)) as database:
         assert len(database.execute(shlex.split(command)[2]).fetchall()) > 5
         tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
-    told = re.search(r"explains the tables: (.*)\.", text("dfhost/README.md"))
-    assert told and set(re.findall(r"`(\w+)`", told[1])) <= tables
+    named = re.search(r"explains the tables: (.*)\.", text("dfhost/README.md"))
+    assert named and set(re.findall(r"`(\w+)`", named[1])) <= tables
 
 
-def test_what_is_not_run_is_on_a_page() -> None:
+def test_every_command_listed_as_not_run_is_on_a_page() -> None:
     unused = {prefix for prefix in NOT_RUN if not any(plain(c).startswith(prefix) for _, c, _ in ALL)}
     assert unused == set(), "list it no more"
     assert {plain(c) for _, c, _ in ALL if kind(c) == "make"} == set(RECIPES), "list it no more"
@@ -473,7 +473,7 @@ def table(header: str) -> dict[str, list[str]]:
 PROVED_BY = {
     "values mixed up": (
         "same_task_in_all failed_all_with_retry",
-        "test_a_mix_up_fails_names_both_tasks_and_says_what_to_write",
+        "test_a_task_id_conflict_fails_names_both_tasks_and_says_what_to_write",
     ),
     "unknown activity, child or entity": (
         "unknown_activity sub_unknown entity_unknown",
@@ -481,43 +481,46 @@ PROVED_BY = {
     ),
     "code that changed": (
         "nondeterministic nd_changed_name",
-        "test_other_code_than_before_fails_and_the_history_can_still_be_read",
+        "test_changed_code_fails_and_the_history_can_still_be_read",
     ),
     "a result that cannot be read": (
         "status_size orchestrator_failures_in_child",
-        "test_a_failure_is_told_by_its_cause",
+        "test_a_failure_is_described_by_its_cause",
     ),
-    "timers": ("", "test_a_timer_is_never_early_and_tells_when_it_fired"),
+    "timers": ("", "test_a_timer_is_never_early_and_says_when_it_fired"),
     "an entity reply": (
         "entity_bad_state",
         "test_an_answer_that_cannot_be_serialised_fails_that_operation_alone",
     ),
     "JSON bodies": (
         "http_start_bodies",
-        "test_what_only_newtonsoft_reads_is_not_json test_events_arrive_as_they_were_sent",
+        "test_json_that_only_newtonsoft_reads_is_refused test_events_arrive_as_they_were_sent",
     ),
     "a child that is given the id": (
         "sub_existing_running",
-        "test_a_child_whose_id_lives_is_refused_as_a_failure_of_its_call",
+        "test_a_child_whose_id_is_taken_is_refused_as_a_failure_of_its_call",
     ),
-    "two starts of one id": ("", "test_an_id_that_lives_is_refused_and_one_that_has_ended_is_replaced"),
-    "`hubName": ("", "test_a_setting_that_is_not_here_lends_the_hub_its_own_name_and_that_is_said"),
+    "two starts of one id": (
+        "",
+        "test_the_id_of_a_running_instance_is_refused_and_that_of_an_ended_one_reused",
+    ),
+    "`hubName": ("", "test_a_missing_setting_gives_the_hub_its_own_name_and_that_is_noted"),
     "an instance that waits": (
         "",
         "test_a_waiting_instance_says_what_it_waits_for test_explain_says_what_an_instance_waits_for "
-        "test_what_holds_up_a_child_of_a_child",
+        "test_what_a_child_of_a_child_waits_for",
     ),
     "an event whose name is misspelt": (
         "",
-        "test_a_misspelt_event_is_told_of_once_and_waits_on "
-        "test_a_request_that_the_management_api_refuses_is_told_of_with_its_reason "
-        "test_an_event_whose_name_differs_in_case_which_the_sdk_does_not_take",
+        "test_a_misspelt_event_name_is_noted_once_and_the_event_kept "
+        "test_a_request_that_the_management_api_refuses_is_logged_with_its_reason "
+        "test_an_event_whose_name_differs_in_case",
     ),
     "an orchestrator that yields None": ("", "test_an_orchestrator_that_yields_none_fails_and_says_so"),
 }
 
 
-def test_every_difference_is_told_and_each_that_is_told_is_tested() -> None:
+def test_every_difference_is_documented_and_every_documented_one_is_tested() -> None:
     rows = list(table("| | the extension | dfhost |"))
     proved = {row: [start for start in PROVED_BY if row.startswith(start)] for row in rows}
     assert [row for row, starts in proved.items() if len(starts) != 1] == [], "the page's, with no test named"
@@ -548,7 +551,7 @@ def test_the_triggers_that_are_named_are_there_and_are_run_by_a_test() -> None:
         assert {f"{squeezed}trigger", f"{squeezed.rstrip('s')}trigger"} & loaded, name
     assert {
         "test_every_function_but_http_can_be_run",
-        "test_an_output_binding_is_told",
+        "test_an_output_binding_is_noted",
         "test_a_timer_runs_when_it_is_due_and_not_before",
     } <= defined_tests()
     assert "POST /admin/functions/{name}" in rows[others][0]

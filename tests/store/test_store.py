@@ -83,7 +83,7 @@ class Stored:
         base = len(stored.history) if stored else 0
         consumed = max((letter.seq for letter in stored.inbox), default=0) if stored else 0
         events = [h.orchestrator_started(AT).text]
-        values = {"at": AT, "status": "Running", "base": base, "texts": events} | more
+        values: dict[str, Any] = {"at": AT, "status": "Running", "base": base, "texts": events} | more
         consumed = values.pop("consumed", consumed)
         episode = Episode(instance_id, execution_id, **values)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -186,7 +186,7 @@ async def test_a_started_instance_is_pending_with_its_start_in_its_inbox(db: Sto
     assert isinstance(letter, InboxMessage) and letter.born == db.row()
 
 
-async def test_a_living_id_is_refused_and_nothing_changes(db: Stored) -> None:
+async def test_the_id_of_a_running_instance_is_refused_and_nothing_changes(db: Stored) -> None:
     await db.start()
     with pytest.raises(InstanceExists, match="status Pending already exists"):
         await db.start(execution_id="e2")
@@ -194,7 +194,7 @@ async def test_a_living_id_is_refused_and_nothing_changes(db: Stored) -> None:
     assert len(db.news) == 1
 
 
-async def test_an_ended_instance_is_replaced_without_a_rest_by_the_next_generation(db: Stored) -> None:
+async def test_an_ended_instance_is_replaced_completely_by_the_next_generation(db: Stored) -> None:
     await db.start()
     start = db.inbox()[0]
     await db.episode(texts=["12", start], activities=[activity(0)])
@@ -218,7 +218,7 @@ async def test_any_state_may_be_replaced_if_host_json_says_so(db: Stored) -> Non
 
 
 # -- episodes ------------------------------------------------------------------------------------------------
-async def test_all_of_an_episode_happens_at_once(db: Stored) -> None:
+async def test_an_episode_is_committed_as_a_whole(db: Stored) -> None:
     await db.start()
     await db.episode(
         texts=["a", "b"],
@@ -239,7 +239,7 @@ async def test_all_of_an_episode_happens_at_once(db: Stored) -> None:
     assert db.told()[1:] == [FIRED, db.inbox("c")[0], "request"]
 
 
-async def test_an_episode_consumes_what_it_saw_and_no_more(db: Stored) -> None:
+async def test_an_episode_consumes_the_messages_it_saw_and_no_more(db: Stored) -> None:
     await db.start()
     await db.store.deliver("x", "seen", lambda row: None)
     seen = db.store.stored("x")
@@ -250,7 +250,7 @@ async def test_an_episode_consumes_what_it_saw_and_no_more(db: Stored) -> None:
 
 
 @pytest.mark.parametrize("how", ["terminated", "purged", "replaced"])
-async def test_an_episode_of_what_is_gone_is_lost_whole(db: Stored, how: str) -> None:
+async def test_an_episode_of_a_removed_instance_is_discarded_as_a_whole(db: Stored, how: str) -> None:
     await db.start()
     if how == "purged":
         await db.store.purge("x", lambda row: None)
@@ -273,7 +273,7 @@ async def test_an_episode_of_what_is_gone_is_lost_whole(db: Stored, how: str) ->
     assert "request" not in db.told()
 
 
-async def test_what_an_episode_says_nothing_of_stays(db: Stored) -> None:
+async def test_columns_that_an_episode_does_not_set_stay(db: Stored) -> None:
     await db.start()
     await db.episode(custom_status='"half"', output="reason", sets_output=True)
     await db.episode()
@@ -282,7 +282,7 @@ async def test_what_an_episode_says_nothing_of_stays(db: Stored) -> None:
     assert db.row().custom_status is None
 
 
-async def test_the_last_episode_leaves_nothing_open_and_tells_the_parent(db: Stored) -> None:
+async def test_the_last_episode_leaves_nothing_open_and_sends_the_parent_the_result(db: Stored) -> None:
     await db.start()
     await db.episode(children=[child("c", 0)])
     await db.episode("c", "c1", activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
@@ -295,7 +295,7 @@ async def test_the_last_episode_leaves_nothing_open_and_tells_the_parent(db: Sto
     assert db.inbox("x") == [h.sub_orchestration_completed(AT, 0, "1").text]
 
 
-async def test_a_parent_that_is_another_by_now_is_not_told(db: Stored) -> None:
+async def test_a_replaced_parent_gets_no_result(db: Stored) -> None:
     await db.start()
     await db.episode(children=[child("c", 0)])
     await db.end()
@@ -306,7 +306,7 @@ async def test_a_parent_that_is_another_by_now_is_not_told(db: Stored) -> None:
     assert done not in db.told()
 
 
-async def test_a_new_generation_forgets_the_old_ones_work_and_keeps_what_comes_from_outside(
+async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_events(
     db: Stored,
 ) -> None:
     await db.start()
@@ -328,7 +328,7 @@ async def test_a_new_generation_forgets_the_old_ones_work_and_keeps_what_comes_f
 
 
 # -- children ------------------------------------------------------------------------------------------------
-async def test_a_child_whose_id_lives_is_refused_by_an_event_for_the_caller(db: Stored) -> None:
+async def test_a_child_whose_id_is_taken_is_refused_by_an_event_for_the_caller(db: Stored) -> None:
     await db.start()
     await db.start("c", "other")
     await db.episode(children=[child("c", 7)])
@@ -336,7 +336,7 @@ async def test_a_child_whose_id_lives_is_refused_by_an_event_for_the_caller(db: 
     assert db.row("c").execution_id == "other"
 
 
-async def test_a_child_replaces_what_has_ended(db: Stored) -> None:
+async def test_a_child_replaces_an_ended_instance(db: Stored) -> None:
     await db.start()
     await db.start("c", "other")
     await db.end("c")
@@ -373,7 +373,7 @@ async def test_results_of_an_older_execution_are_dropped(db: Stored) -> None:
     assert db.store.unfinished_work() == [work(0, execution_id="e2")]
 
 
-async def test_unfinished_work_comes_in_the_order_of_its_scheduling(db: Stored) -> None:
+async def test_unfinished_activities_come_in_the_order_of_their_scheduling(db: Stored) -> None:
     for n, instance_id in enumerate(["b", "a"]):
         await db.start(instance_id)
         await db.episode(
@@ -404,7 +404,7 @@ async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: Stored)
     assert db.store.next_due() is None
 
 
-async def test_timers_of_what_has_ended_do_not_fire(db: Stored) -> None:
+async def test_timers_of_an_ended_instance_do_not_fire(db: Stored) -> None:
     await db.start()
     await db.episode(timers=[ScheduledTimer(0, "2026-01-01T12:00:01.000000Z")])
     await db.end()
@@ -413,7 +413,7 @@ async def test_timers_of_what_has_ended_do_not_fire(db: Stored) -> None:
 
 
 # -- from outside --------------------------------------------------------------------------------------------
-async def test_what_is_delivered_lies_in_the_inbox_in_order(db: Stored) -> None:
+async def test_delivered_messages_are_in_the_inbox_in_order(db: Stored) -> None:
     await db.start()
     for text in ("one", "two", "three"):
         await db.store.deliver("x", text, lambda row: None)
@@ -421,7 +421,7 @@ async def test_what_is_delivered_lies_in_the_inbox_in_order(db: Stored) -> None:
     assert db.store.history("x")[-3:] == ["one", "two", "three"]
 
 
-async def test_delivery_is_refused_by_who_is_not_there_and_by_what_is_not_allowed(db: Stored) -> None:
+async def test_delivery_to_an_unknown_instance_or_in_a_wrong_status_is_refused(db: Stored) -> None:
     with pytest.raises(InstanceNotFound):
         await db.store.deliver("nobody", "event", lambda row: None)
     await db.start()
@@ -434,7 +434,7 @@ async def test_delivery_is_refused_by_who_is_not_there_and_by_what_is_not_allowe
     assert len(db.inbox()) == 1
 
 
-async def test_ending_drops_what_is_open_and_tells_the_parent(db: Stored) -> None:
+async def test_terminating_drops_open_work_and_sends_the_parent_a_failure(db: Stored) -> None:
     await db.start()
     await db.episode(children=[child("c", 0)])
     await db.episode("c", "c1", activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
@@ -504,7 +504,7 @@ async def test_purging_leaves_nothing(db: Stored) -> None:
     assert db.told(InstanceRemoved) == ["x"]
 
 
-async def test_purging_by_filter_takes_what_it_says(db: Stored) -> None:
+async def test_purging_by_filter_removes_the_matching_instances(db: Stored) -> None:
     for number, status in enumerate(["Completed", "Failed", "Running", "Completed"]):
         instance_id = f"i{number}"
         await db.start(instance_id, created_at=f"2026-01-01T12:00:0{number}.000000Z")
@@ -552,7 +552,7 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Sto
     assert db.inbox("x")[1:] == ["to the one"]
 
 
-async def test_a_batch_of_a_purged_entity_is_lost(db: Stored) -> None:
+async def test_a_batch_of_a_purged_entity_is_discarded(db: Stored) -> None:
     await db.store.signal_entity("@counter@k", "one", AT)
     await db.store.purge("@counter@k", lambda row: None)
     with pytest.raises(EpisodeDiscarded):
@@ -569,7 +569,7 @@ async def test_a_batch_of_a_purged_entity_is_lost(db: Stored) -> None:
 
 
 # -- groups --------------------------------------------------------------------------------------------------
-async def test_a_group_is_one_commit_and_its_refusals_are_their_own(db: Stored) -> None:
+async def test_a_group_is_one_commit_in_which_each_operation_is_refused_alone(db: Stored) -> None:
     await db.start("taken")
     before, leave = db.store.commits, threading.Event()
     # Until the group is complete.
@@ -591,7 +591,7 @@ async def _deliver(db: Stored, instance_id: str) -> None:
     await db.store.deliver(instance_id, "event", lambda row: None)
 
 
-async def test_news_come_in_the_order_of_the_groups_then_the_commit_then_their_senders_hear(
+async def test_store_events_come_in_order_then_the_commit_then_the_callbacks(
     db: Stored,
 ) -> None:
     order: list[str] = []
@@ -613,7 +613,7 @@ async def test_news_come_in_the_order_of_the_groups_then_the_commit_then_their_s
     assert "lost" not in order
 
 
-async def test_a_commit_waits_for_what_its_news_have_stirred(tmp_path: Path, patient: None) -> None:
+async def test_a_commit_waits_for_the_episodes_that_its_events_start(tmp_path: Path, patient: None) -> None:
     db = Stored(tmp_path / "hub.db")
     follow_ups: list[asyncio.Future[None]] = []
     db.store.listen(
@@ -623,15 +623,16 @@ async def test_a_commit_waits_for_what_its_news_have_stirred(tmp_path: Path, pat
     await db.start("a")
     await asyncio.gather(*follow_ups)
     assert db.store.commits == before + 1
-    assert db.store.row("a").status == "Running"
+    row = db.store.row("a")
+    assert row and row.status == "Running"
     db.store.close()
 
 
-async def test_a_commit_does_not_wait_for_an_entity_which_waits_for_it(db: Stored, patient: None) -> None:
+async def test_a_commit_does_not_wait_for_an_entity_that_waits_for_it(db: Stored, patient: None) -> None:
     await asyncio.wait_for(db.store.signal_entity("@counter@a", "{}", AT), 20)
 
 
-async def test_a_store_that_is_closed_writes_what_it_was_asked_to(tmp_path: Path, patient: None) -> None:
+async def test_closing_the_store_writes_what_was_posted_before(tmp_path: Path, patient: None) -> None:
     db = Stored(tmp_path / "hub.db")
     asked = [asyncio.ensure_future(db.start(each)) for each in "ab"]
     await asyncio.sleep(0)
@@ -642,7 +643,7 @@ async def test_a_store_that_is_closed_writes_what_it_was_asked_to(tmp_path: Path
     again.store.close()
 
 
-async def test_nothing_is_written_on_top_of_what_could_not_be(db: Stored) -> None:
+async def test_nothing_is_written_after_a_failed_commit(db: Stored) -> None:
     heard: list[object] = []
     db.store.listen(
         Listener(lambda news: heard.append("news"), heard.append, lambda error: heard.append(str(error)))
