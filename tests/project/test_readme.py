@@ -574,22 +574,6 @@ def test_the_parts_that_are_named_are_there() -> None:
         assert (ROOT / "dfhost" / part).exists(), part
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_files_that_are_named_are_there_and_have_the_names_beside_them(page: str) -> None:
-    """ "`file.py` (`name`)" and "`name` (`file.py`)": the page says that the file defines the name."""
-    file = r"`((?:[\w.-]+/)+[\w-]+\.(?:py|sql)|(?:dfhost|fan_out|tests)(?:/[\w-]+)+/?)`"
-    said = re.findall(rf"{file}(?: \(`([\w.]+)`)?", text(page))
-    said += [(path, name) for name, path in re.findall(rf"`([A-Za-z_][\w.]*)` \({file}", text(page))]
-    for path, name in said:
-        found = [folder / path for folder in (ROOT, (ROOT / page).parent) if (folder / path).exists()]
-        assert found, f"{page}: {path}"
-        for part in name.split("."):
-            defines = rf"^\s*(?:(?:async )?def|class) {part}\b|^{part}\b.*="
-            assert not part or re.search(defines, found[0].read_text("utf-8"), re.M), (
-                f"{page}: {name} in {path}"
-            )
-
-
 def table_of_parts() -> list[str]:
     rows = re.findall(r"^\| (`[^|]*) \|", text("dfhost/README.md"), re.M)
     return [name for row in rows for name in re.findall(r"`([\w/.]+)`", row)]
