@@ -25,6 +25,7 @@ import pytest
 
 from dfhost.app.loader import load_app
 from dfhost.cli.start import DEFAULT_PORT
+from dfhost.management.routes import ANY_METHOD, ROUTES
 from fan_out import fan_out_map
 from tests.conformance.differences import DIFFERENCES
 from tests.support.apps import APPS, ROOT, write_app
@@ -557,6 +558,12 @@ def test_the_triggers_that_are_named_are_there_and_are_run_by_a_test() -> None:
     assert "POST /admin/functions/{name}" in rows[others][0]
 
 
+def test_every_route_of_the_management_api_is_in_its_table() -> None:
+    rows = re.findall(r"^\| ([A-Za-z ]+) \| `(\S+)` \|", text("docs/management-api.md"), re.M)
+    named = [(methods.replace("any", ANY_METHOD), path) for methods, path in rows]
+    assert named == [(methods, path) for methods, path, _ in ROUTES]
+
+
 def test_the_versions_that_are_named() -> None:
     sdk = re.search(r"all of `azure-functions-durable` ([\d.]+)", text("docs/dfhost.md"))
     assert sdk and version("azure-functions-durable").startswith(sdk[1] + ".")
@@ -572,6 +579,22 @@ def test_the_parts_that_are_named_are_there() -> None:
     assert len(parts) >= 8
     for part in parts:
         assert (ROOT / "dfhost" / part).exists(), part
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_that_are_named_are_there_and_have_the_names_beside_them(page: str) -> None:
+    """ "`file.py` (`name`)" and "`name` (`file.py`)": the page says that the file defines the name."""
+    file = r"`((?:[\w.-]+/)+[\w-]+\.(?:py|sql)|(?:dfhost|fan_out|tests)(?:/[\w-]+)+/?)`"
+    said = re.findall(rf"{file}(?: \(`([\w.]+)`)?", text(page))
+    said += [(path, name) for name, path in re.findall(rf"`([A-Za-z_][\w.]*)` \({file}", text(page))]
+    for path, name in said:
+        found = [folder / path for folder in (ROOT, (ROOT / page).parent) if (folder / path).exists()]
+        assert found, f"{page}: {path}"
+        for part in name.split("."):
+            defines = rf"^\s*(?:(?:async )?def|class) {part}\b|^{part}\b.*="
+            assert not part or re.search(defines, found[0].read_text("utf-8"), re.M), (
+                f"{page}: {name} in {path}"
+            )
 
 
 def table_of_parts() -> list[str]:
