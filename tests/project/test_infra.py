@@ -348,7 +348,7 @@ def workflow(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load(text(f".github/workflows/{name}.yml")))
 
 
-WORKFLOWS = ["ci", "deploy"]
+WORKFLOWS = ["ci", "deploy", "release"]
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -366,9 +366,15 @@ def test_a_workflow_may_read_only_and_runs_what_is_pinned(name: str) -> None:
         assert job["timeout-minutes"] <= 60
 
 
-def test_only_the_deployment_may_ask_for_a_login() -> None:
-    assert all("permissions" not in job for job in workflow("ci")["jobs"].values())
-    assert workflow("deploy")["jobs"]["deploy"]["permissions"] == {"contents": "read", "id-token": "write"}
+def test_only_the_deployment_and_the_publication_may_ask_for_a_login() -> None:
+    jobs = {(name, job): body for name in WORKFLOWS for job, body in workflow(name)["jobs"].items()}
+    assert {key: body["permissions"] for key, body in jobs.items() if "permissions" in body} == {
+        ("deploy", "deploy"): {"contents": "read", "id-token": "write"},
+        ("release", "publish"): {"id-token": "write"},
+    }
+    assert "run" not in str(workflow("release")["jobs"]["publish"]["steps"]), (
+        "the login is for the upload alone"
+    )
 
 
 def test_ci_runs_the_commands_of_the_readme_everywhere() -> None:
@@ -379,6 +385,9 @@ def test_ci_runs_the_commands_of_the_readme_everywhere() -> None:
     }
     commands = [step["run"].split()[:2] for step in job["steps"] if "run" in step]
     assert commands == [["make", "lint"], ["make", "test"]]
+    once = [step["run"].split() for step in workflow("ci")["jobs"]["whole"]["steps"] if "run" in step]
+    assert once == [["make", "test-all", "package", "PYTHON=python"]]
+    assert all(target in text(".ci/run") for target in ("lint", "test-all", "package"))
     lowest = re.search(r'requires-python = ">=([\d.]+)"', text("pyproject.toml"))
     assert lowest and lowest[1] == job["strategy"]["matrix"]["python"][0]
 
@@ -388,7 +397,14 @@ def test_deploy_documents_every_variable_it_reads() -> None:
         assert f"`{variable}`" in text("docs/deploy.md"), variable
 
 
-SHELL_USERS = [".github/workflows/ci.yml", ".github/workflows/deploy.yml", ".devcontainer/post-create.sh"]
+SHELL_USERS = [
+    ".github/workflows/ci.yml",
+    ".github/workflows/deploy.yml",
+    ".github/workflows/release.yml",
+    ".devcontainer/post-create.sh",
+    ".ci/run",
+    ".pre-commit-config.yaml",
+]
 PAGES = ["docs/deploy.md", "docs/func-start.md", "docs/scaling.md"]
 
 
