@@ -96,7 +96,7 @@ class OrchestrationDispatcher:
                 self.forget(message.instance_id)
                 instance: LoadedInstance | None = self._instances.add_new(message.born, message.seq - 1)
             else:
-                instance = self._instances.get(message.instance_id)
+                instance = receivers.get(message.instance_id) or self._instances.get(message.instance_id)
             if instance is not None:
                 receivers[message.instance_id] = instance
                 instance.receive(message)
