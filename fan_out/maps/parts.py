@@ -1,16 +1,14 @@
-"""What a part of a map is given and what it gives back, and the two ledgers of whoever hands parts out.
+"""What a part of a map is given (`Part`) and what it gives back (`Tally`), both as JSON. Pure.
 
-A map is a tree of orchestrations: stages of sections of batches of items (tree.py). Every one of them gets a
-`Part` and returns a `Tally` as JSON. Positions count from 0 within the part; `index` is the item's place in
-the whole map. Pure.
+A part is a section, a lane or a batch: see plan.py. Positions count from 0 within the part; an `index` is an
+item's place in the whole map.
 """
 
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from azure.durable_functions.models.utils.df_serialization import df_dumps
@@ -24,7 +22,7 @@ class Job:
     activity    the activity's name; `envelope`: it wants `{"item", "index", "map_id"}`, not the bare item
     attempts    how often an item is tried at most; `pause`: seconds between two tries
     bound       items in flight over the whole map, 0 for no bound
-    batch       items in a batch if the caller wants a say in it, else None
+    batch       items that start together, if the caller wants a say in it, else None
     deadline    ISO time after which no item is started, or None
     total       items in the whole map
     """
@@ -44,30 +42,40 @@ class Job:
 class Part:
     """Some of the items, and what may be done with them.
 
-    at          the index of the first item, or the index of each (a redrive's items do not follow each other)
-    slots       items this part may have in flight; 0 for no bound
-    patience    failures after which it stops and returns what is left; None: any number
+    at          the index of each item
+    slots       items this part may have in flight
+    patience    the failure budget: more failures, and it returns what is left. None: any number
     final       whether more failures than that are too many for the whole map, and not just for this part
-    plan        what the part is told about how to work: see pace.py
     """
 
     job: Job
     items: list[Any]
-    at: int | list[int]
+    at: list[int]
     slots: int
     patience: int | None
     final: bool
-    plan: dict[str, Any]
 
-    def index(self, position: int) -> int:
-        return self.at + position if isinstance(self.at, int) else self.at[position]
+    def child(self, positions: Sequence[int], slots: int, failures: int, siblings: int) -> Part:
+        """The part for some of the items. What is left of the budget after `failures` is shared by `siblings`."""
+        left = share = None
+        if self.patience is not None:
+            left = max(0, self.patience - failures)
+            share = left // siblings
+        return replace(
+            self,
+            items=[self.items[position] for position in positions],
+            at=[self.at[position] for position in positions],
+            slots=slots,
+            patience=share,
+            final=self.final and share == left,
+        )
 
-    def slice(
-        self, start: int, count: int, slots: int, patience: int | None, final: bool, plan: dict[str, Any]
-    ) -> Part:
-        stop = start + count
-        at = self.at + start if isinstance(self.at, int) else self.at[start:stop]
-        return Part(self.job, self.items[start:stop], at, slots, patience, final, plan)
+    def given(self, position: int) -> Any:
+        """What the activity gets for an item."""
+        item = self.items[position]
+        if not self.job.envelope:
+            return item
+        return {"item": item, "index": self.at[position], "map_id": self.job.map_id}
 
     def to_input(self) -> dict[str, Any]:
         return {**vars(self), "job": asdict(self.job)}
@@ -85,11 +93,8 @@ class Tally:
     failed      `[position, error, attempts]` of each item that failed for good
     tries       `[position, attempts]` of each item that succeeded after more than one
     undone      `[start, stop)` ranges never started, in order
-    stop        why there are such: "failures", "timeout", "told" (by the part above); or "slow", "full", which
-                only mean that they should be handed out anew; None if there are none
+    stop        what ended the part before its time: "failures", "timeout" or "told"
     cut         how many of `failed` would have been tried again if nothing had stopped the part
-    seconds     from the part's first turn to its last
-    way         how a section has found its items to be worked off best: "waves" or "lanes"
     told        `[succeeded, failed]` already reported to the map's ledger
     """
 
@@ -99,8 +104,6 @@ class Tally:
     undone: list[tuple[int, int]] = field(default_factory=list)
     stop: str | None = None
     cut: int = 0
-    seconds: float = 0.0
-    way: str | None = None
     told: tuple[int, int] = (0, 0)
 
     @property
@@ -111,12 +114,25 @@ class Tally:
     def succeeded(self) -> int:
         return len(self.values) - len(self.failed) - self.not_started
 
-    def absorb(self, start: int, part: Tally) -> None:
-        """Take over what `part` did with the items from `start` on; what it left undone is not taken."""
-        self.values[start : start + len(part.values)] = part.values
-        self.failed += [(start + position, error, tries) for position, error, tries in part.failed]
-        self.tries += [(start + position, tries) for position, tries in part.tries]
-        self.cut += part.cut
+    def absorb(self, positions: Sequence[int], child: Tally) -> list[int]:
+        """Take over what a child did with the items at `positions`; which of them it has not started."""
+        for position, value in zip(positions, child.values, strict=True):
+            self.values[position] = value
+        self.failed += [(positions[place], error, tries) for place, error, tries in child.failed]
+        self.tries += [(positions[place], tries) for place, tries in child.tries]
+        self.cut += child.cut
+        return [positions[place] for start, stop in child.undone for place in range(start, stop)]
+
+    def exceeds(self, patience: int | None) -> bool:
+        return patience is not None and len(self.failed) > patience
+
+    def ended(
+        self, stop: str | None, undone: list[tuple[int, int]], patience: int | None, told: tuple[int, int]
+    ) -> Tally:
+        """`stop`: what kept the part from doing all it was given; too many failures count even if nothing did."""
+        self.stop = stop or ("failures" if self.exceeds(patience) else None)
+        self.undone, self.told = undone, told
+        return self
 
     def to_output(self) -> dict[str, Any]:
         """As plain JSON values. An orchestration cannot return objects of one's own class (the extension
@@ -130,7 +146,7 @@ class Tally:
 
     @classmethod
     def of(cls, output: dict[str, Any]) -> Tally:
-        return cls(**output)
+        return cls(**{each.name: output[each.name] for each in fields(cls)})
 
     @classmethod
     def lost(cls, count: int, error: str) -> Tally:
@@ -138,33 +154,12 @@ class Tally:
         return cls([None] * count, failed=[(position, error, 0) for position in range(count)])
 
 
-class Supply:
-    """The positions that are still to be handed out, as ranges in order."""
-
-    def __init__(self, count: int) -> None:
-        self._ranges: deque[tuple[int, int]] = deque([(0, count)] if count else [])
-        self.left = count
-
-    def take(self, most: int) -> tuple[int, int]:
-        """`(start, count)` of the next at most `most` positions that follow each other."""
-        start, stop = self._ranges.popleft()
-        count = min(most, stop - start)
-        if start + count < stop:
-            self._ranges.appendleft((start + count, stop))
-        self.left -= count
-        return start, count
-
-    def put_back(self, ranges: list[tuple[int, int]]) -> None:
-        """What a part left undone is next again."""
-        self._ranges.extendleft((start, stop) for start, stop in reversed(ranges))
-        self.left += sum(stop - start for start, stop in ranges)
-
-    def rest(self) -> Iterator[tuple[int, int]]:
-        """The ranges left, in order of position, those that touch joined."""
-        joined: list[tuple[int, int]] = []
-        for start, stop in sorted(self._ranges):
-            if joined and joined[-1][1] == start:
-                joined[-1] = (joined[-1][0], stop)
-            else:
-                joined.append((start, stop))
-        return iter(joined)
+def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
+    """`[0, 1, 2, 7]` → `[(0, 3), (7, 8)]`."""
+    found: list[tuple[int, int]] = []
+    for position in sorted(positions):
+        if found and found[-1][1] == position:
+            found[-1] = (found[-1][0], position + 1)
+        else:
+            found.append((position, position + 1))
+    return found

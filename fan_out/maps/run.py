@@ -14,9 +14,8 @@ import azure.durable_functions as df
 from fan_out.maps.items import gets_envelope
 from fan_out.maps.ledger import ledger_id
 from fan_out.maps.outcome import outcome_of, summary
-from fan_out.maps.pace import Stages
 from fan_out.maps.parts import Job, Part, Tally
-from fan_out.maps.tree import roll
+from fan_out.maps.tree import hand_out
 
 CANCEL = "map-cancel"
 BATCH = 250  # items of a batch at most: the history of one with more would be a long one
@@ -164,18 +163,17 @@ def run_map(
     part = Part(
         job,
         items,
-        indexes if indexes is not None else 0,
-        job.bound,
+        indexes if indexes is not None else list(range(len(items))),
+        job.bound or len(items),
         terms.tolerated(len(items) if whole is None else whole),
         True,
-        {},
     )
-    tally: Tally = yield from roll(context, part, Stages(job, len(items)), CANCEL, prefix)
+    tally: Tally = yield from hand_out(context, part, CANCEL, prefix)
     outcome = outcome_of(items, tally)
     closing = {
         "at": context.current_utc_datetime.isoformat(),
         **summary(outcome),
-        "failures": [[part.index(position), error] for position, error, _ in sorted(tally.failed)[:10]],
+        "failures": [[part.at[position], error] for position, error, _ in sorted(tally.failed)[:10]],
     }
     context.signal_entity(ledger, "close", closing)
     if not context.is_replaying:
