@@ -109,7 +109,7 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
     job = part.job
     tally = Tally([None] * len(part.items))
     reporter = Reporter(context, job)
-    stop_event = context.wait_for_external_event(STOP)
+    stop_event, listening = context.wait_for_external_event(STOP), False
     fresh = 0  # the next position never tried
     again: list[tuple[datetime, int, int, str]] = []  # due, position, tries so far, the last error
     now = context.current_utc_datetime
@@ -139,7 +139,9 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
         again = [entry for entry in again if entry[1] not in tries]
         waiting = {context.call_activity(job.activity, part.given(position)): position for position in tries}
         if len(waiting) > 1 and job.total > TURNS:
-            yield from settled(context, list(waiting))
+            first = not listening and fresh < len(part.items)  # of several waves
+            listening = listening or first
+            yield from settled(context, list(waiting), stop_event if first else None)
         while waiting:
             done = [task for task in waiting if task.is_completed]
             if not done:
