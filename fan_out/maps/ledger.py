@@ -12,14 +12,13 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import azure.durable_functions as df
 
 from fan_out.blueprint import bp
-from fan_out.maps.parts import Job, Tally
+from fan_out.maps.parts import Job
 
 FAILURES = 10  # how many of the first failures are kept
 _SECONDS = 1.0  # between two reports of one part
@@ -47,18 +46,12 @@ class Reporter:
         self.in_flight = 0
         self.told = (0, 0)
 
-    def add(self, indexes: Sequence[int], tally: Tally) -> None:
-        """What a child has done with the items of `indexes`, less what it reported itself."""
-        self._new[0] += tally.succeeded - tally.told[0]
-        self._new[1] += len(tally.failed) - tally.told[1]
-        self.told = (self.told[0] + tally.told[0], self.told[1] + tally.told[1])
-        self._failures += [(indexes[position], error) for position, error, _ in tally.failed]
-
-    def add_item(self, failure: tuple[int, str] | None) -> None:
-        """One item has ended; `failure` is its index and error."""
-        self._new[1 if failure else 0] += 1
-        if failure:
-            self._failures.append(failure)
+    def add(self, succeeded: int, failures: list[tuple[int, str]], told: tuple[int, int] = (0, 0)) -> None:
+        """Items have ended; `failures` are index and error. `told`: what has been reported of them already."""
+        self._new[0] += succeeded - told[0]
+        self._new[1] += len(failures) - told[1]
+        self._failures += failures
+        self.told = (self.told[0] + told[0], self.told[1] + told[1])
 
     def tell(self) -> None:
         """Signal what is new, if a second has gone by or a tenth of the map; at once if work begins or ends."""

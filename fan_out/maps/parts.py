@@ -1,73 +1,56 @@
-"""What a part of a map is given (`Part`) and what it gives back (`Tally`), both as JSON. Pure.
+"""What a part of a map is given (`Part`) and gives back (`Tally`), both as JSON. Pure.
 
-A part is a section, a lane or a batch: see plan.py. Positions count from 0 within the part; an `index` is an
-item's place in the whole map.
+Positions count from 0 within the part; an `index` is an item's place in the whole map.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from azure.durable_functions.models.utils.df_serialization import df_dumps
 
+from fan_out.maps.plan import Share
+
 
 @dataclass(frozen=True)
 class Job:
-    """What is the same for every part of a map.
-
-    map_id      whose map it is; goes to activities that want it
-    activity    the activity's name; `envelope`: it wants `{"item", "index", "map_id"}`, not the bare item
-    attempts    how often an item is tried at most; `pause`: seconds between two tries
-    bound       items in flight over the whole map, 0 for no bound
-    batch       items that start together, if the caller wants a say in it, else None
-    deadline    ISO time after which no item is started, or None
-    total       items in the whole map
-    """
+    """What is the same for every part of a map."""
 
     map_id: str
     activity: str
-    envelope: bool
-    attempts: int
-    pause: float
-    bound: int
-    batch: int | None
-    deadline: str | None
-    total: int
+    envelope: bool  # whether the activity gets `{"item", "index", "map_id"}`, not the bare item
+    attempts: int  # tries of an item at most
+    pause: float  # seconds between two tries
+    batch: int | None  # items that start together, if the caller wants a say in it
+    deadline: str | None  # ISO time after which no item is started
+    total: int  # items in the whole map
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some of the items, and what may be done with them.
-
-    at          the index of each item
-    slots       items this part may have in flight
-    patience    the failure budget: more failures, and it returns what is left. None: any number
-    final       whether more failures than that are too many for the whole map, and not just for this part
-    """
+    """Some of the items, and what may be done with them."""
 
     job: Job
     items: list[Any]
-    at: list[int]
-    slots: int
-    patience: int | None
-    final: bool
+    at: list[int]  # the index of each
+    slots: int  # items in flight
+    patience: int | None  # the failure budget: with more failures it returns what is left. None: any number
+    final: bool  # whether more failures than that are too many for the whole map, and not just for this part
 
-    def child(self, positions: Sequence[int], slots: int, failures: int, siblings: int) -> Part:
-        """The part for some of the items. What is left of the budget after `failures` is shared by `siblings`."""
-        left = share = None
-        if self.patience is not None:
-            left = max(0, self.patience - failures)
-            share = left // siblings
+    def child(self, share: Share, failures: int, siblings: int) -> Part:
+        """The part for one of `siblings` shares, which divide what `failures` have left of the budget."""
+        left = None if self.patience is None else max(0, self.patience - failures)
+        patience = None if left is None else left // siblings
         return replace(
             self,
-            items=[self.items[position] for position in positions],
-            at=[self.at[position] for position in positions],
-            slots=slots,
-            patience=share,
-            final=self.final and share == left,
+            items=[self.items[position] for position in share.positions],
+            at=[self.at[position] for position in share.positions],
+            slots=share.slots,
+            patience=patience,
+            final=self.final and patience == left,
         )
 
     def given(self, position: int) -> Any:
@@ -78,7 +61,7 @@ class Part:
         return {"item": item, "index": self.at[position], "map_id": self.job.map_id}
 
     def to_input(self) -> dict[str, Any]:
-        return {**vars(self), "job": asdict(self.job)}
+        return {**vars(self), "job": vars(self.job)}
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Part:
@@ -87,24 +70,17 @@ class Part:
 
 @dataclass
 class Tally:
-    """What became of a part's items.
+    """What became of a part's items."""
 
-    values      one a position: the activity's result, None where there is none
-    failed      `[position, error, attempts]` of each item that failed for good
-    tries       `[position, attempts]` of each item that succeeded after more than one
-    undone      `[start, stop)` ranges never started, in order
-    stop        what ended the part before its time: "failures", "timeout" or "told"
-    cut         how many of `failed` would have been tried again if nothing had stopped the part
-    told        `[succeeded, failed]` already reported to the map's ledger
-    """
-
-    values: list[Any]
-    failed: list[tuple[int, str, int]] = field(default_factory=list)
-    tries: list[tuple[int, int]] = field(default_factory=list)
-    undone: list[tuple[int, int]] = field(default_factory=list)
-    stop: str | None = None
-    cut: int = 0
-    told: tuple[int, int] = (0, 0)
+    values: list[Any]  # one a position: the activity's result, None where there is none
+    failed: list[tuple[int, str, int]] = field(default_factory=list)  # position, error, attempts
+    tries: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # position, attempts of what took more than one
+    undone: list[tuple[int, int]] = field(default_factory=list)  # ranges never started, in order
+    stop: str | None = None  # what ended the part before its time: "failures", "timeout" or "told"
+    cut: int = 0  # how many of `failed` would have been tried again if nothing had stopped the part
+    told: tuple[int, int] = (0, 0)  # succeeded and failed, as already reported to the map's ledger
 
     @property
     def not_started(self) -> int:
@@ -113,6 +89,9 @@ class Tally:
     @property
     def succeeded(self) -> int:
         return len(self.values) - len(self.failed) - self.not_started
+
+    def too_many(self, patience: int | None) -> str | None:
+        return "failures" if patience is not None and len(self.failed) > patience else None
 
     def absorb(self, positions: Sequence[int], child: Tally) -> list[int]:
         """Take over what a child did with the items at `positions`; which of them it has not started."""
@@ -123,26 +102,14 @@ class Tally:
         self.cut += child.cut
         return [positions[place] for start, stop in child.undone for place in range(start, stop)]
 
-    def exceeds(self, patience: int | None) -> bool:
-        return patience is not None and len(self.failed) > patience
-
-    def ended(
-        self, stop: str | None, undone: list[tuple[int, int]], patience: int | None, told: tuple[int, int]
-    ) -> Tally:
-        """`stop`: what kept the part from doing all it was given; too many failures count even if nothing did."""
-        self.stop = stop or ("failures" if self.exceeds(patience) else None)
-        self.undone, self.told = undone, told
-        return self
-
     def to_output(self) -> dict[str, Any]:
-        """As plain JSON values. An orchestration cannot return objects of one's own class (the extension
-        refuses what `json` alone cannot write), an activity can: they travel as the SDK writes them."""
-        output = vars(self)
+        """As plain JSON. The extension refuses objects of one's own class in an orchestration's output, which an
+        activity may return: they travel as the SDK writes them."""
         try:
             json.dumps(self.values)
         except TypeError:
-            output = {**output, "values": json.loads(df_dumps(self.values))}
-        return output
+            return {**vars(self), "values": json.loads(df_dumps(self.values))}
+        return vars(self)
 
     @classmethod
     def of(cls, output: dict[str, Any]) -> Tally:
@@ -157,9 +124,7 @@ class Tally:
 def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
     """`[0, 1, 2, 7]` → `[(0, 3), (7, 8)]`."""
     found: list[tuple[int, int]] = []
-    for position in sorted(positions):
-        if found and found[-1][1] == position:
-            found[-1] = (found[-1][0], position + 1)
-        else:
-            found.append((position, position + 1))
+    for position in positions:
+        start = found.pop()[0] if found and found[-1][1] == position else position
+        found.append((start, position + 1))
     return found

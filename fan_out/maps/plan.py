@@ -49,7 +49,7 @@ def lanes_of(count: int, slots: int, width: int | None) -> list[int]:
         return [count]
     if width or slots <= FEW:
         return [width or 1] * max(1, slots // (width or 1))
-    lanes = max(LANES, ceil(slots / WIDEST))
+    lanes = max(LANES // 2, min(LANES, slots // TURNS), ceil(slots / WIDEST))
     return [slots // lanes + (lane < slots % lanes) for lane in range(lanes)]
 
 

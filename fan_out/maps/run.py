@@ -15,6 +15,7 @@ from fan_out.maps.items import gets_envelope
 from fan_out.maps.ledger import ledger_id
 from fan_out.maps.outcome import outcome_of, summary
 from fan_out.maps.parts import Job, Part, Tally
+from fan_out.maps.plan import lanes_of
 from fan_out.maps.tree import hand_out
 
 CANCEL = "map-cancel"
@@ -139,8 +140,6 @@ def run_map(
         envelope=gets_envelope(terms.activity),
         attempts=terms.max_attempts,
         pause=terms.retry_seconds,
-        # Where there is a slot for each item, nothing has to be held back.
-        bound=terms.max_concurrency if terms.max_concurrency < len(items) else 0,
         batch=terms.items_per_batch,
         deadline=deadline,
         total=len(items),
@@ -163,12 +162,13 @@ def run_map(
     part = Part(
         job,
         items,
-        indexes if indexes is not None else list(range(len(items))),
-        job.bound or len(items),
-        terms.tolerated(len(items) if whole is None else whole),
-        True,
+        at=indexes if indexes is not None else list(range(len(items))),
+        slots=min(terms.max_concurrency or len(items), len(items)),
+        patience=terms.tolerated(len(items) if whole is None else whole),
+        final=True,
     )
-    tally: Tally = yield from hand_out(context, part, CANCEL, prefix)
+    lanes = lanes_of(len(items), part.slots, job.batch)
+    tally: Tally = yield from hand_out(context, part, lanes, CANCEL, prefix)
     outcome = outcome_of(items, tally)
     closing = {
         "at": context.current_utc_datetime.isoformat(),
