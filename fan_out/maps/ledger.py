@@ -18,7 +18,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from fan_out.blueprint import bp
-from fan_out.maps.parts import Job
+from fan_out.maps.parts import Part
 
 FAILURES = 10  # how many of the first failures are kept
 _SECONDS = 1.0  # between two reports of one part
@@ -36,9 +36,9 @@ def ledger_id(map_id: str) -> df.EntityId:
 class Reporter:
     """One part's way to the ledger: gathers, and signals when it is worth it. Set `in_flight` where it changes."""
 
-    def __init__(self, context: df.DurableOrchestrationContext, job: Job) -> None:
+    def __init__(self, context: df.DurableOrchestrationContext, part: Part) -> None:
         self._context = context
-        self._job = job
+        self._part = part
         self._at = context.current_utc_datetime
         self._new = [0, 0]
         self._failures: list[tuple[int, str]] = []
@@ -60,7 +60,7 @@ class Reporter:
         late = (now - self._at).total_seconds() >= _SECONDS
         changed = self.in_flight != self._shown
         turned = changed and 0 in (self.in_flight, self._shown)
-        if not (turned or (new and new * 10 >= self._job.total) or (late and (new or changed))):
+        if not (turned or (new and new * 10 >= self._part.total) or (late and (new or changed))):
             return
         report: dict[str, Any] = {
             "by": self._context.instance_id,
@@ -71,7 +71,7 @@ class Reporter:
         }
         if changed:
             report["in_flight"] = self._shown = self.in_flight
-        self._context.signal_entity(ledger_id(self._job.map_id), "report", report)
+        self._context.signal_entity(ledger_id(self._part.map_id), "report", report)
         self.told = (self.told[0] + self._new[0], self.told[1] + self._new[1])
         self._new, self._failures, self._at = [0, 0], [], now
 

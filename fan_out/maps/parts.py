@@ -6,7 +6,7 @@ Positions count from 0 within the part; an `index` is an item's place in the who
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -16,8 +16,8 @@ from fan_out.maps.plan import Share
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is the same for every part of a map."""
+class Part:
+    """Some of the items, and what may be done with them. The first eight are the same for every part of a map."""
 
     map_id: str
     activity: str
@@ -27,24 +27,17 @@ class Job:
     batch: int | None  # items that start together, if the caller wants a say in it
     deadline: str | None  # ISO time after which no item is started
     total: int  # items in the whole map
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some of the items, and what may be done with them."""
-
-    job: Job
     items: list[Any]
     at: list[int]  # the index of each
     slots: int  # items in flight
     patience: int | None  # the failure budget: with more failures it returns what is left. None: any number
     final: bool  # whether more failures than that are too many for the whole map, and not just for this part
 
-    def child(self, share: Share, failures: int, siblings: int) -> Part:
-        """The part for one of `siblings` shares, which divide what `failures` have left of the budget."""
+    def child(self, share: Share, failures: int, siblings: int) -> dict[str, Any]:
+        """The input of one of `siblings` shares, which divide what `failures` have left of the budget."""
         left = None if self.patience is None else max(0, self.patience - failures)
         patience = None if left is None else left // siblings
-        return replace(
+        part = replace(
             self,
             items=[self.items[position] for position in share.positions],
             at=[self.at[position] for position in share.positions],
@@ -52,20 +45,12 @@ class Part:
             patience=patience,
             final=self.final and patience == left,
         )
+        return vars(part)
 
     def given(self, position: int) -> Any:
         """What the activity gets for an item."""
         item = self.items[position]
-        if not self.job.envelope:
-            return item
-        return {"item": item, "index": self.at[position], "map_id": self.job.map_id}
-
-    def to_input(self) -> dict[str, Any]:
-        return {**vars(self), "job": vars(self.job)}
-
-    @classmethod
-    def of(cls, given: dict[str, Any]) -> Part:
-        return cls(**{**given, "job": Job(**given["job"])})
+        return {"item": item, "index": self.at[position], "map_id": self.map_id} if self.envelope else item
 
 
 @dataclass
@@ -77,18 +62,14 @@ class Tally:
     tries: list[tuple[int, int]] = field(
         default_factory=list
     )  # position, attempts of what took more than one
-    undone: list[tuple[int, int]] = field(default_factory=list)  # ranges never started, in order
+    undone: list[int] = field(default_factory=list)  # positions never started, in order
     stop: str | None = None  # what ended the part before its time: "failures", "timeout" or "told"
     cut: int = 0  # how many of `failed` would have been tried again if nothing had stopped the part
     told: tuple[int, int] = (0, 0)  # succeeded and failed, as already reported to the map's ledger
 
     @property
-    def not_started(self) -> int:
-        return sum(stop - start for start, stop in self.undone)
-
-    @property
     def succeeded(self) -> int:
-        return len(self.values) - len(self.failed) - self.not_started
+        return len(self.values) - len(self.failed) - len(self.undone)
 
     def too_many(self, patience: int | None) -> str | None:
         return "failures" if patience is not None and len(self.failed) > patience else None
@@ -100,7 +81,7 @@ class Tally:
         self.failed += [(positions[place], error, tries) for place, error, tries in child.failed]
         self.tries += [(positions[place], tries) for place, tries in child.tries]
         self.cut += child.cut
-        return [positions[place] for start, stop in child.undone for place in range(start, stop)]
+        return [positions[place] for place in child.undone]
 
     def to_output(self) -> dict[str, Any]:
         """As plain JSON. The extension refuses objects of one's own class in an orchestration's output, which an
@@ -119,12 +100,3 @@ class Tally:
     def lost(cls, count: int, error: str) -> Tally:
         """Of a part that ended without a word, because somebody terminated it."""
         return cls([None] * count, failed=[(position, error, 0) for position in range(count)])
-
-
-def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
-    """`[0, 1, 2, 7]` → `[(0, 3), (7, 8)]`."""
-    found: list[tuple[int, int]] = []
-    for position in positions:
-        start = found.pop()[0] if found and found[-1][1] == position else position
-        found.append((start, position + 1))
-    return found

@@ -14,7 +14,7 @@ import azure.durable_functions as df
 from fan_out.maps.items import gets_envelope
 from fan_out.maps.ledger import ledger_id
 from fan_out.maps.outcome import outcome_of, summary
-from fan_out.maps.parts import Job, Part, Tally
+from fan_out.maps.parts import Part, Tally
 from fan_out.maps.plan import lanes_of
 from fan_out.maps.tree import hand_out
 
@@ -134,7 +134,7 @@ def run_map(
     deadline = None
     if terms.timeout_seconds is not None:
         deadline = (now + timedelta(seconds=terms.timeout_seconds)).isoformat()
-    job = Job(
+    part = Part(
         map_id=map_id,
         activity=terms.activity,
         envelope=gets_envelope(terms.activity),
@@ -143,6 +143,11 @@ def run_map(
         batch=terms.items_per_batch,
         deadline=deadline,
         total=len(items),
+        items=items,
+        at=indexes if indexes is not None else list(range(len(items))),
+        slots=min(terms.max_concurrency or len(items), len(items)),
+        patience=terms.tolerated(len(items) if whole is None else whole),
+        final=True,
     )
     # The ids of the parts are never used twice, whatever ran under this instance's id before: the extension
     # replaces an instance that is running if a child is given its id.
@@ -159,15 +164,7 @@ def run_map(
     context.signal_entity(ledger, "open", opening)
     if not context.is_replaying:
         _log.info("map started %s", json.dumps(opening))
-    part = Part(
-        job,
-        items,
-        at=indexes if indexes is not None else list(range(len(items))),
-        slots=min(terms.max_concurrency or len(items), len(items)),
-        patience=terms.tolerated(len(items) if whole is None else whole),
-        final=True,
-    )
-    lanes = lanes_of(len(items), part.slots, job.batch)
+    lanes = lanes_of(len(items), part.slots, part.batch)
     tally: Tally = yield from hand_out(context, part, lanes, CANCEL, prefix)
     outcome = outcome_of(items, tally)
     closing = {

@@ -23,7 +23,7 @@ import azure.durable_functions as df
 
 from fan_out.blueprint import bp
 from fan_out.maps.ledger import Reporter
-from fan_out.maps.parts import Part, Tally, ranges
+from fan_out.maps.parts import Part, Tally
 from fan_out.maps.plan import lanes_of, next_shares
 from fan_out.maps.settle import error_text, failed, settled
 
@@ -32,15 +32,15 @@ STOP = "map-stop"
 
 @bp.orchestration_trigger(context_name="context")
 def map_section(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any]]:
-    part = Part.of(context.get_input() or {})
-    lanes = lanes_of(len(part.items), part.slots, part.job.batch)
+    part = Part(**(context.get_input() or {}))
+    lanes = lanes_of(len(part.items), part.slots, part.batch)
     tally: Tally = yield from hand_out(context, part, lanes, STOP, context.instance_id)
     return tally.to_output()
 
 
 @bp.orchestration_trigger(context_name="context")
 def map_lane(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any]]:
-    part = Part.of(context.get_input() or {})
+    part = Part(**(context.get_input() or {}))
     tally: Tally = yield from hand_out(context, part, [part.slots], STOP, context.instance_id, is_lane=True)
     return tally.to_output()
 
@@ -56,7 +56,7 @@ def hand_out(
     """Hand out the part's items round by round, as the planner says, until all are done or something stops it: the
     event, the deadline, too many failures. What was handed out always ends first."""
     tally = Tally([None] * len(part.items))
-    reporter = Reporter(context, part.job)
+    reporter = Reporter(context, part)
     left = list(range(len(part.items)))
     handed_out = 0
     heard = told = False
@@ -66,7 +66,7 @@ def hand_out(
         left = left[sum(len(share.positions) for share in shares) :]
         running = {}
         for share in shares:
-            given = part.child(share, len(tally.failed), len(shares)).to_input()
+            given = part.child(share, len(tally.failed), len(shares))
             instance = f"{prefix}:{handed_out}"
             running[context.call_sub_orchestrator(f"map_{share.kind}", given, instance)] = (instance, share)
             handed_out += 1
@@ -92,7 +92,7 @@ def hand_out(
         left.sort()
     reporter.in_flight = 0
     reporter.tell()
-    tally.undone, tally.told = ranges(left), reporter.told
+    tally.undone, tally.told = left, reporter.told
     tally.stop = stop if left or tally.cut else tally.too_many(part.patience)
     return tally
 
@@ -103,10 +103,9 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
 
     Retried here and not by `call_activity_with_retry`: so the number of tries is known, and stopping stops them.
     """
-    part = Part.of(context.get_input() or {})
-    job = part.job
+    part = Part(**(context.get_input() or {}))
     tally = Tally([None] * len(part.items))
-    reporter = Reporter(context, job)
+    reporter = Reporter(context, part)
     stop_event = context.wait_for_external_event(STOP)
     todo, attempt = list(range(len(part.items))), 1
     errors: dict[int, str] = {}  # of the items that failed and may be tried again
@@ -119,9 +118,9 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
             break
         if not todo:
             todo, attempt = sorted(errors), attempt + 1
-            until = context.current_utc_datetime + timedelta(seconds=job.pause)
-            if job.deadline:
-                until = min(until, datetime.fromisoformat(job.deadline))
+            until = context.current_utc_datetime + timedelta(seconds=part.pause)
+            if part.deadline:
+                until = min(until, datetime.fromisoformat(part.deadline))
             timer: Any = context.create_timer(until)
             stop_event = context.wait_for_external_event(STOP)
             yield context.task_any([timer, stop_event])
@@ -129,7 +128,7 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
                 timer.cancel()
             continue
         wave, todo = todo[: part.slots], todo[part.slots :]
-        tasks = [context.call_activity(job.activity, part.given(position)) for position in wave]
+        tasks = [context.call_activity(part.activity, part.given(position)) for position in wave]
         # The SDK delivers an event only to a wait that was yielded: beside the first wave, if there is another.
         yield from settled(context, tasks, stop_event if wave[0] == 0 and todo else None)
         for position, task in zip(wave, tasks, strict=True):
@@ -138,7 +137,7 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
                 tally.values[position] = task.result
                 tally.tries += [(position, attempt)] if attempt > 1 else []
                 reporter.add(1, [])
-            elif attempt < job.attempts:
+            elif attempt < part.attempts:
                 errors[position] = error_text(task.result)
             else:
                 error = error_text(task.result)
@@ -147,7 +146,7 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
         reporter.tell()
     tally.failed += [(position, error, attempt - (position in todo)) for position, error in errors.items()]
     tally.cut = len(errors)
-    tally.undone, tally.told = ranges(undone), reporter.told
+    tally.undone, tally.told = undone, reporter.told
     tally.stop = stop if undone or errors else tally.too_many(part.patience)
     return tally.to_output()
 
@@ -179,7 +178,7 @@ async def _tell(client: df.DurableOrchestrationClient, instance: str) -> bool:
 def _why_stop(context: df.DurableOrchestrationContext, part: Part, tally: Tally, heard: bool) -> str | None:
     if heard:
         return "told"
-    if part.job.deadline and context.current_utc_datetime >= datetime.fromisoformat(part.job.deadline):
+    if part.deadline and context.current_utc_datetime >= datetime.fromisoformat(part.deadline):
         return "timeout"
     return tally.too_many(part.patience)
 
