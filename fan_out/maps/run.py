@@ -11,6 +11,7 @@ from typing import Any
 
 import azure.durable_functions as df
 
+from fan_out.maps.earlier import refuse_earlier
 from fan_out.maps.items import gets_envelope
 from fan_out.maps.ledger import ledger_id
 from fan_out.maps.outcome import outcome_of, summary
@@ -164,6 +165,7 @@ def run_map(
     context.signal_entity(ledger, "open", opening)
     if not context.is_replaying:
         _log.info("map started %s", json.dumps(opening))
+    yield from refuse_earlier(context, ledger, prefix)
     lanes = lanes_of(len(items), part.slots, part.batch)
     tally: Tally = yield from hand_out(context, part, lanes, CANCEL, prefix)
     outcome = outcome_of(items, tally)

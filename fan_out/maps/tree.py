@@ -67,7 +67,7 @@ def hand_out(
         running = {}
         for share in shares:
             given = part.child(share, len(tally.failed), len(shares))
-            instance = f"{prefix}:{handed_out}"
+            instance = f"{prefix}.{handed_out}"
             running[context.call_sub_orchestrator(f"map_{share.kind}", given, instance)] = (instance, share)
             handed_out += 1
         stop_event = context.wait_for_external_event(event)
