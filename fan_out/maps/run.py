@@ -89,8 +89,8 @@ def fan_out_map(
                         with `@map_activity(envelope=True)` gets `{"item", "index", "map_id"}`
     items               JSON values
     max_concurrency     items in flight at any moment over the whole map; 0: as many as there are
-    items_per_batch     run them in batches of so many that start together, the next when all have ended.
-                        By default the map finds out by itself whether that is worth it (see pace.py)
+    items_per_batch     run them in batches of so many that start together, the next when all have ended; by
+                        default as plan.py says. 1 for slow items that differ much
     retry               the SDK's RetryOptions: tries of each item, and the pause between them
     tolerated_failure_count, tolerated_failure_percentage
                         how many items may fail for good before no more is started; if both are given, the
