@@ -202,12 +202,12 @@ async def redrive_map(req: func.HttpRequest, client: df.DurableOrchestrationClie
     map_id = req.route_params["id"]
     try:
         changes = body_object(req, TERMS)
-        ledger = await _ledger(client, map_id)
+        ledger, status = await _ledger(client, map_id), await client.get_status(map_id)
+        # A map that has only just begun has no ledger yet.
+        if _is_map(status, ledger) and _runtime(status) not in (*_ENDED, ""):
+            raise BadRequest(f"Map {map_id!r} is still running.", status=409)
         if ledger is None or "terms" not in ledger:
             raise BadRequest(f"There is no map {map_id!r} that could be redriven.", status=404)
-        status = await client.get_status(map_id)
-        if _runtime(status) not in (*_ENDED, ""):
-            raise BadRequest(f"Map {map_id!r} is still running.", status=409)
         ended = _summary(status)
         if ended is None:
             raise BadRequest(f"Map {map_id!r} was ended from outside: what it did is not known.", status=409)
