@@ -28,10 +28,11 @@ from fan_out.maps.plan import lanes_of, next_shares
 from fan_out.maps.settle import error_text, failed, settled
 
 STOP = "map-stop"
+Context = df.DurableOrchestrationContext
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_section(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any]]:
+def map_section(context: Context) -> Generator[Any, Any, dict[str, Any]]:
     part = Part(**(context.get_input() or {}))
     lanes = lanes_of(len(part.items), part.slots, part.batch)
     tally: Tally = yield from hand_out(context, part, lanes, STOP, context.instance_id)
@@ -39,19 +40,14 @@ def map_section(context: df.DurableOrchestrationContext) -> Generator[Any, Any, 
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_lane(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any]]:
+def map_lane(context: Context) -> Generator[Any, Any, dict[str, Any]]:
     part = Part(**(context.get_input() or {}))
     tally: Tally = yield from hand_out(context, part, [part.slots], STOP, context.instance_id, is_lane=True)
     return tally.to_output()
 
 
 def hand_out(
-    context: df.DurableOrchestrationContext,
-    part: Part,
-    lanes: list[int],
-    event: str,
-    prefix: str,
-    is_lane: bool = False,
+    context: Context, part: Part, lanes: list[int], event: str, prefix: str, is_lane: bool = False
 ) -> Generator[Any, Any, Tally]:
     """Hand out the part's items round by round, as the planner says, until all are done or something stops it: the
     event, the deadline, too many failures. What was handed out always ends first."""
@@ -74,21 +70,21 @@ def hand_out(
         while running:
             reporter.in_flight = 0 if is_lane else sum(share.in_flight for _, share in running.values())
             reporter.tell()
-            yield context.task_any([*running] if heard else [*running, stop_event])
+            if not any(task.is_completed for task in running):
+                yield context.task_any([*running] if heard else [*running, stop_event])
             heard = heard or stop_event.is_completed
             for task in [task for task in running if task.is_completed]:
-                _, share = running.pop(task)
-                lost = failed(task)
-                count = len(share.positions)
-                done = Tally.lost(count, error_text(task.result)) if lost else Tally.of(task.result)
-                left += tally.absorb(share.positions, done)
-                failures = [(part.at[share.positions[place]], error) for place, error, _ in done.failed]
+                positions = running.pop(task)[1].positions
+                lost = Tally.lost(len(positions), error_text(task.result)) if failed(task) else None
+                done = lost or Tally.of(task.result)
+                left += tally.absorb(positions, done)
+                failures = [(part.at[positions[place]], error) for place, error, _ in done.failed]
                 reporter.add(done.succeeded, failures, done.told)
             stop = _why_stop(context, part, tally, heard)
             if stop and _ends_the_map(part, stop) and running and not told:
                 told = True
-                tell = context.call_activity(map_tell, [instance for instance, _ in running.values()])
-                yield from settled(context, [tell])
+                instances = [instance for instance, _ in running.values()]
+                yield from settled(context, [context.call_activity(map_tell, instances)])
         left.sort()
     reporter.in_flight = 0
     reporter.tell()
@@ -98,7 +94,7 @@ def hand_out(
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any]]:
+def map_batch(context: Context) -> Generator[Any, Any, dict[str, Any]]:
     """Run the items, as many at once as there are slots; then, after a pause, those that failed, and so on.
 
     Retried here and not by `call_activity_with_retry`: so the number of tries is known, and stopping stops them.
@@ -175,7 +171,7 @@ async def _tell(client: df.DurableOrchestrationClient, instance: str) -> bool:
     return False
 
 
-def _why_stop(context: df.DurableOrchestrationContext, part: Part, tally: Tally, heard: bool) -> str | None:
+def _why_stop(context: Context, part: Part, tally: Tally, heard: bool) -> str | None:
     if heard:
         return "told"
     if part.deadline and context.current_utc_datetime >= datetime.fromisoformat(part.deadline):
