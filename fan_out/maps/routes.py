@@ -285,9 +285,10 @@ def _phase(status: Any, ledger: dict[str, Any] | None) -> str:
     runtime = _runtime(status)
     if runtime in (*_ENDED, "Suspended", "") and runtime != "Completed":
         return runtime.lower() or "purged"
-    if ledger:
-        return "cancelling" if "cancelled_at" in ledger else "running"
     custom = status.custom_status if isinstance(status.custom_status, dict) else {}
+    # The ledger may hear of the end a little later than the caller.
+    if ledger and not ("cancelled_at" in ledger and custom.get("phase") == "cancelled"):
+        return "cancelling" if "cancelled_at" in ledger else "running"
     return str(custom.get("phase", "starting"))
 
 
