@@ -98,6 +98,8 @@ def open_database(database: Path) -> sqlite3.Connection:
                     f"sqlite3 {database} 'UPDATE log SET present = 1'"
                 )
             checkpoint(connection)
+            if connection.execute("PRAGMA auto_vacuum").fetchone() == (1,):  # a purge was interrupted
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("BEGIN IMMEDIATE")  # another program may be writing
             _lengthen_log(database)
             connection.execute("ROLLBACK")

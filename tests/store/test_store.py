@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from dfhost.errors import (
     OperationFailed,
     WrongState,
 )
-from dfhost.store import writer
+from dfhost.store import purging, writer
 from dfhost.store.events import InboxMessage, InstanceRemoved, InstanceRow, NullListener, StoreEvent
 from dfhost.store.instances import EpisodeDiscarded
 from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
@@ -540,6 +541,54 @@ async def test_purging_by_filter_takes_what_it_says(db: OpenStore) -> None:
     assert [row.instance_id for row in db.store.instances()] == ["i1", "i2", "i3"]
     assert await db.store.purge_where(until, None, []) == 2
     assert [row.instance_id for row in db.store.instances()] == ["i1"]
+
+
+@pytest.fixture
+def single_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A portion of a purge is one instance."""
+    monkeypatch.setattr(purging, "PORTION_SECONDS", -1.0)
+
+
+async def test_others_are_written_during_a_purge_and_what_is_started_meanwhile_stays(
+    db: OpenStore, single_portions: None
+) -> None:
+    for number in range(50):
+        await db.start(f"i{number:02}")
+        await db.episode(f"i{number:02}", status="Completed")
+    purge = asyncio.ensure_future(db.store.purge_where(None, None, []))
+    await eventually(lambda: db.store.instance("i00") is None)
+    await db.start("i49", "e2")
+    await db.start("new")
+    assert not purge.done()
+    assert await purge == 49
+    assert [row.instance_id for row in db.store.instances()] == ["i49", "new"]
+    assert db.row("i49").execution_id == "e2"
+    assert db.published(InstanceRemoved) == [f"i{number:02}" for number in range(49)]
+
+
+@pytest.mark.parametrize("how", ["by filter", "one by one"])
+async def test_a_purge_gives_the_space_back(tmp_path: Path, how: str) -> None:
+    db = OpenStore(tmp_path / "hub.db")
+    for number in range(30):
+        await db.start(f"i{number}", input="x" * 1_000_000)
+        await db.episode(f"i{number}", status="Completed")
+    await db.start("stays", input="y" * 1_000_000)
+
+    def size() -> int:
+        return sum(path.stat().st_size for path in tmp_path.iterdir())
+
+    assert size() > 30_000_000
+    if how == "by filter":
+        assert await db.store.purge_where(None, None, ["Completed"]) == 30
+    else:
+        for number in range(30):
+            await db.store.purge(f"i{number}", lambda row: None)
+    await eventually(lambda: size() < 8_000_000)
+    assert db.row("stays").input == "y" * 1_000_000
+    db.store.close()
+    assert size() < 3_000_000
+    with closing(sqlite3.connect(tmp_path / "hub.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 # -- lists ---------------------------------------------------------------------------------------------------
