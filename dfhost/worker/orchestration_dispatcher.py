@@ -102,7 +102,7 @@ class OrchestrationDispatcher:
                     message.new_instance, message.seq - 1
                 )
             else:
-                instance = self._instances.get(message.instance_id)
+                instance = receivers.get(message.instance_id) or self._instances.get(message.instance_id)
             if instance is not None:
                 receivers[message.instance_id] = instance
                 self._instances.pass_on(instance, message)

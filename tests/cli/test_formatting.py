@@ -1,4 +1,4 @@
-"""The command line's small words: durations, failures taken apart, progress reports, explanations."""
+"""How the command line prints durations, failures, progress, explanations and the list of functions."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_phase_is_shown_in_words(reported: Any, words: str) -> None:
         (b"", None),
     ],
 )
-def test_a_check_status_answer_is_known_by_its_status_url(answer: bytes, urls: Any) -> None:
+def test_a_check_status_response_is_recognised_by_its_status_url(answer: bytes, urls: Any) -> None:
     assert status_urls(answer) == urls
 
 
@@ -181,7 +181,7 @@ def explanation(*waits: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"instanceId": "i1", "name": "all", "runtimeStatus": "Running", "waitsFor": list(waits), **more}
 
 
-def test_an_explanation_is_told_in_words() -> None:
+def test_an_explanation_is_printed_in_words() -> None:
     running = {
         "kind": "activity",
         "name": "price",
@@ -214,7 +214,7 @@ def test_many_alike_are_counted() -> None:
     )
 
 
-def test_what_holds_up_a_child_is_told_below_it() -> None:
+def test_what_a_child_waits_for_is_printed_below_it() -> None:
     def child(id: str, sentence: str, *waits: dict[str, Any]) -> dict[str, Any]:
         return {
             "kind": "subOrchestration",
@@ -241,7 +241,7 @@ def test_what_holds_up_a_child_is_told_below_it() -> None:
     ]
 
 
-def test_what_is_held_back_is_told_with_its_reason() -> None:
+def test_a_held_back_action_is_printed_with_its_reason() -> None:
     held = [{"action": "price 3", "behind": "WhenAny[price 2]", "why": "it was listed later"}]
     assert (
         explanation_lines(explanation(heldBack=held), NOW)[-1]

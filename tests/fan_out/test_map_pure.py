@@ -62,7 +62,7 @@ class Clock:
                 slots_taken = min(asked.slots, taken) if asked.kind == "batch" else asked.slots
                 child = Child(asked.kind, taken, slots_taken, asked.plan)
                 end, done = self.child(child, first + start, taken, now + self.cost)
-                heapq.heappush(running, (end, parts, child, done, start))  # type: ignore[arg-type]
+                heapq.heappush(running, (end, parts, child, done, start))  # type: ignore[misc]
                 used += child.slots
                 parts += 1
             if not running:

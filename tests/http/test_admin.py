@@ -14,10 +14,8 @@ import pytest
 from dfhost.management.responses import ManagementResponse
 from dfhost.management.urls import WEBHOOKS_PATH
 from tests.support.app_server import app_server
-from tests.support.apps import APPS, write_app
+from tests.support.apps import APPS, loaded_module, write_app
 from tests.support.recording_log import RecordingLog
-
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
 
 Host = tuple[str, RecordingLog, aiohttp.ClientSession]
 
@@ -63,12 +61,10 @@ async def run_by_hand(host: Host, name: str, body: Any) -> tuple[int, Any]:
 async def test_every_function_but_http_can_be_run(host: Host, name: str, given: Any, seen: Any) -> None:
     assert await run_by_hand(host, name, {"input": given}) == (202, None)
     await host[1].entry("finished", name.lower())
-    import function_app
-
-    assert function_app.SEEN[name.lower()] == seen
+    assert loaded_module().SEEN[name.lower()] == seen
 
 
-async def test_an_output_binding_is_told(host: Host) -> None:
+async def test_an_output_binding_is_noted(host: Host) -> None:
     await run_by_hand(host, "forwards", {"input": "order"})
     assert (await host[1].entry("note"))[1] == (
         "forwards: dfhost does not send its queue output: order again"
@@ -85,7 +81,7 @@ async def test_an_output_binding_is_told(host: Host) -> None:
         ),
     ],
 )
-async def test_a_failure_is_told(host: Host, name: str, error: str) -> None:
+async def test_a_failure_is_logged(host: Host, name: str, error: str) -> None:
     assert (await run_by_hand(host, name, {"input": "bad"}))[0] == 202
     assert (await host[1].entry("failed", name, "queueTrigger"))[3] == error
 
@@ -104,7 +100,7 @@ async def test_a_failure_is_told(host: Host, name: str, error: str) -> None:
         ("main", {"input": ""}, 400, "There is no task hub here"),
     ],
 )
-async def test_what_cannot_be_run(
+async def test_functions_that_cannot_be_run_by_hand(
     host: Host, name: str, body: Any, status: int, sentence: str | None
 ) -> None:
     found, answer = await run_by_hand(host, name, body)

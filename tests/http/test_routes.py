@@ -172,10 +172,16 @@ def table(prefix: str, *routes: tuple[str, str, str]) -> RouteTable[str]:
     return made
 
 
+def target(routes: RouteTable[str], method: str, path: str) -> str:
+    found = routes.find(method, path)
+    assert found
+    return found[0].target
+
+
 def test_the_name_decides_between_two_that_fit() -> None:
     # functions-host#9876: by name, ignoring case, whatever the order of declaration and however specific.
     routes = table("api", ("zebra", "items/recent", "GET"), ("Alpha", "items/{id}", "GET"))
-    assert routes.find("GET", "/api/items/recent")[0].target == "Alpha"
+    assert target(routes, "GET", "/api/items/recent") == "Alpha"
     assert [(a.name, b.name) for a, b in routes.shadowed()] == [("zebra", "Alpha")]
 
 
@@ -183,21 +189,21 @@ def test_a_more_specific_route_with_the_smaller_name_shadows_nothing() -> None:
     routes = table(
         "api", ("a", "items/recent", "GET"), ("b", "items/{id}", "GET"), ("c", "items/{id:int}/x", "")
     )
-    assert routes.find("GET", "/API/items/recent")[0].target == "a"
-    assert routes.find("GET", "/api/items/7")[0].target == "b"
+    assert target(routes, "GET", "/API/items/recent") == "a"
+    assert target(routes, "GET", "/api/items/7") == "b"
     assert routes.shadowed() == []
 
 
 def test_methods_are_part_of_the_route() -> None:
     routes = table("", ("a", "x", "get"), ("b", "x", "POST PUT"), ("c", "y", ""))
-    assert routes.find("GET", "/x")[0].target == "a"
-    assert routes.find("PUT", "/x")[0].target == "b"
+    assert target(routes, "GET", "/x") == "a"
+    assert target(routes, "PUT", "/x") == "b"
     assert routes.find("DELETE", "/x") is None and routes.find("HEAD", "/x") is None
-    assert routes.find("OPTIONS", "/y")[0].target == "c"
+    assert target(routes, "OPTIONS", "/y") == "c"
     assert routes.shadowed() == []
 
 
-def test_equal_routes_are_told() -> None:
+def test_equal_routes_are_reported() -> None:
     routes = table("", ("a", "x/{n:int}", ""), ("b", "x/{m:int}", "GET"), ("c", "{*all}", ""))
     assert [(a.name, b.name) for a, b in routes.shadowed()] == [("b", "a")]
 

@@ -1,4 +1,4 @@
-"""JSON bodies as text: what is JSON, what is said of what is not, and that numbers stay exact."""
+"""JSON bodies as text: what is accepted, the sentence for what is not, and that numbers stay exact."""
 
 import json
 
@@ -52,7 +52,7 @@ def complaint(text: str) -> str:
         ('["\\u12x4"]', "Bad JSON escape sequence: \\u. Path '[0]', line 1, position 2."),
     ],
 )
-def test_what_is_not_json_is_refused_in_the_extensions_words(text: str, words: str) -> None:
+def test_text_that_is_not_json_is_refused_with_the_extensions_sentence(text: str, words: str) -> None:
     assert complaint(text) == words
 
 
@@ -60,7 +60,7 @@ def test_what_is_not_json_is_refused_in_the_extensions_words(text: str, words: s
     "text",
     ["NaN", "[Infinity]", '{"NaN": -Infinity}', "{'a':1}", "/*c*/1", "1 2", "[1,]", "007", "0x10", '"\n"'],
 )
-def test_what_only_newtonsoft_reads_is_not_json(text: str) -> None:
+def test_json_that_only_newtonsoft_reads_is_refused(text: str) -> None:
     assert "line" in complaint(text)
 
 
@@ -109,5 +109,5 @@ def test_compacting_changes_the_text_alone(value: object, indent: int | str | No
         ("true", "true"),
     ],
 )
-def test_a_stored_text_is_shown_as_what_it_stands_for(stored: str | None, shown: str) -> None:
+def test_a_stored_text_is_shown_as_the_value_it_stands_for(stored: str | None, shown: str) -> None:
     assert embedded(stored) == shown

@@ -99,7 +99,7 @@ class OpenStore:
         base = len(stored.history) if stored else 0
         consumed = max((message.seq for message in stored.inbox), default=0) if stored else 0
         events = [h.orchestrator_started(AT).text]
-        values = {"at": AT, "status": "Running", "base": base, "texts": events} | more
+        values: dict[str, Any] = {"at": AT, "status": "Running", "base": base, "texts": events} | more
         consumed = values.pop("consumed", consumed)
         episode = Episode(instance_id, execution_id, **values)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -211,7 +211,7 @@ async def test_a_started_instance_is_pending_with_its_start_in_its_inbox(db: Ope
     assert isinstance(message, InboxMessage) and message.new_instance == db.row()
 
 
-async def test_a_living_id_is_refused_and_nothing_changes(db: OpenStore) -> None:
+async def test_the_id_of_a_running_instance_is_refused_and_nothing_changes(db: OpenStore) -> None:
     await db.start()
     with pytest.raises(InstanceExists, match="status Pending already exists"):
         await db.start(execution_id="e2")
@@ -219,7 +219,7 @@ async def test_a_living_id_is_refused_and_nothing_changes(db: OpenStore) -> None
     assert len(db.events) == 1
 
 
-async def test_an_ended_instance_is_replaced_without_a_rest_by_the_next_generation(db: OpenStore) -> None:
+async def test_an_ended_instance_is_replaced_completely_by_the_next_generation(db: OpenStore) -> None:
     await db.start()
     start = db.inbox()[0]
     await db.episode(texts=["12", start], activities=[activity(0)])
@@ -243,7 +243,7 @@ async def test_any_state_may_be_replaced_if_host_json_says_so(db: OpenStore) -> 
 
 
 # -- episodes ------------------------------------------------------------------------------------------------
-async def test_all_of_an_episode_happens_at_once(db: OpenStore) -> None:
+async def test_an_episode_is_committed_as_a_whole(db: OpenStore) -> None:
     await db.start()
     await db.episode(
         texts=["a", "b"],
@@ -264,7 +264,7 @@ async def test_all_of_an_episode_happens_at_once(db: OpenStore) -> None:
     assert db.published()[1:] == [FIRED, db.inbox("c")[0], "request"]
 
 
-async def test_an_episode_consumes_what_it_saw_and_no_more(db: OpenStore) -> None:
+async def test_an_episode_consumes_the_messages_it_saw_and_no_more(db: OpenStore) -> None:
     await db.start()
     await db.store.post_event("x", "seen", lambda row: None)
     seen = db.store.load_instance("x")
@@ -298,7 +298,7 @@ async def test_an_episode_of_a_removed_instance_is_discarded_whole(db: OpenStore
     assert "request" not in db.published()
 
 
-async def test_what_an_episode_says_nothing_of_stays(db: OpenStore) -> None:
+async def test_columns_that_an_episode_does_not_set_stay(db: OpenStore) -> None:
     await db.start()
     await db.episode(custom_status='"half"', output="reason", sets_output=True)
     await db.episode()
@@ -331,7 +331,7 @@ async def test_a_parent_that_was_replaced_gets_no_event(db: OpenStore) -> None:
     assert done not in db.published()
 
 
-async def test_a_new_generation_forgets_the_old_ones_work_and_keeps_what_comes_from_outside(
+async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_events(
     db: OpenStore,
 ) -> None:
     await db.start()
@@ -353,7 +353,7 @@ async def test_a_new_generation_forgets_the_old_ones_work_and_keeps_what_comes_f
 
 
 # -- children ------------------------------------------------------------------------------------------------
-async def test_a_child_whose_id_lives_is_refused_by_an_event_for_the_caller(db: OpenStore) -> None:
+async def test_a_child_whose_id_is_taken_is_refused_by_an_event_for_the_caller(db: OpenStore) -> None:
     await db.start()
     await db.start("c", "other")
     await db.episode(children=[child("c", 7)])
@@ -361,7 +361,7 @@ async def test_a_child_whose_id_lives_is_refused_by_an_event_for_the_caller(db: 
     assert db.row("c").execution_id == "other"
 
 
-async def test_a_child_replaces_what_has_ended(db: OpenStore) -> None:
+async def test_a_child_replaces_an_ended_instance(db: OpenStore) -> None:
     await db.start()
     await db.start("c", "other")
     await db.terminate("c")
@@ -429,7 +429,7 @@ async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: OpenSto
     assert db.store.next_due() is None
 
 
-async def test_timers_of_what_has_ended_do_not_fire(db: OpenStore) -> None:
+async def test_timers_of_an_ended_instance_do_not_fire(db: OpenStore) -> None:
     await db.start()
     await db.episode(timers=[ScheduledTimer(0, "2026-01-01T12:00:01.000000Z")])
     await db.terminate()
@@ -531,7 +531,7 @@ async def test_purging_leaves_nothing(db: OpenStore) -> None:
     assert db.published(InstanceRemoved) == ["x", "@counter@k"]
 
 
-async def test_purging_by_filter_takes_what_it_says(db: OpenStore) -> None:
+async def test_purging_by_filter_removes_the_matching_instances(db: OpenStore) -> None:
     for number, status in enumerate(["Completed", "Failed", "Running", "Completed"]):
         instance_id = f"i{number}"
         await db.start(instance_id, created_at=f"2026-01-01T12:00:0{number}.000000Z")
@@ -611,7 +611,7 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Ope
     await db.store.signal_entity("@counter@k", "two", AT)
     assert (db.row("@counter@k").status, db.inbox("@counter@k")) == ("Running", ["one", "two"])
     seen = db.store.entity_requests("@counter@k")
-    answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "gone", "r2", "to nobody")]
+    answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "ended", "r2", "to nobody")]
     await db.store.commit_batch(
         "@counter@k",
         at=LATER,
@@ -687,13 +687,18 @@ async def test_a_message_that_is_set_aside_is_kept_for_people(db: OpenStore) -> 
 
 
 # -- groups --------------------------------------------------------------------------------------------------
-async def test_a_group_is_one_commit_and_its_refusals_are_their_own(db: OpenStore) -> None:
+async def test_a_group_is_one_commit_in_which_each_operation_is_refused_alone(db: OpenStore) -> None:
     await db.start("taken")
-    before, leave = db.store.commits, threading.Event()
-    # Until the group is complete.
-    db.store._writer.post(lambda cursor: leave.wait(20), lambda value, error: None)
-    while db.store._writer._queue.qsize():
-        await asyncio.sleep(0)
+    before = db.store.commits
+    # Its own group is complete once this operation runs; what is posted meanwhile is the next group.
+    entered, leave = threading.Event(), threading.Event()
+
+    def stand(cursor: object) -> None:
+        entered.set()
+        leave.wait(20)
+
+    db.store._writer.post(stand, lambda value, error: None)
+    await asyncio.to_thread(entered.wait, 20)
     requests = [db.start("a"), db.start("taken"), _post_event(db, "nobody"), db.start("b")]
     asked = [asyncio.ensure_future(each) for each in requests]
     while db.store._writer._queue.qsize() < len(asked):
@@ -743,17 +748,18 @@ async def test_a_commit_waits_for_the_episodes_that_its_events_lead_to(
     await db.start("a")
     await asyncio.gather(*follow_ups)
     assert db.store.commits == before + 1
-    assert db.store.instance("a").status == "Running"
+    row = db.store.instance("a")
+    assert row and row.status == "Running"
     db.store.close()
 
 
-async def test_a_commit_does_not_wait_for_an_entity_which_waits_for_it(
+async def test_a_commit_does_not_wait_for_an_entity_that_waits_for_it(
     db: OpenStore, long_linger: None
 ) -> None:
     await asyncio.wait_for(db.store.signal_entity("@counter@a", "{}", AT), 20)
 
 
-async def test_a_store_that_is_closed_writes_what_it_was_asked_to(tmp_path: Path, long_linger: None) -> None:
+async def test_closing_the_store_writes_what_was_posted_before(tmp_path: Path, long_linger: None) -> None:
     db = OpenStore(tmp_path / "hub.db")
     asked = [asyncio.ensure_future(db.start(each)) for each in "ab"]
     await asyncio.sleep(0)
@@ -771,10 +777,15 @@ async def test_an_operation_that_fails_is_left_out_of_its_group_and_only_its_cal
     db.store.listen(Listener(db.events.extend, failed_operation=failures.append))
     await db.start("x")
     half = db.row("x")._replace(instance_id="half")
-    before, leave = db.store.commits, threading.Event()
-    db.store._writer.post(lambda cursor: leave.wait(20), lambda value, error: None)
-    while db.store._writer._queue.qsize():
-        await asyncio.sleep(0)
+    before = db.store.commits
+    entered, leave = threading.Event(), threading.Event()
+
+    def stand(cursor: object) -> None:
+        entered.set()
+        leave.wait(20)
+
+    db.store._writer.post(stand, lambda value, error: None)
+    await asyncio.to_thread(entered.wait, 20)
 
     def broken(row: InstanceRow) -> None:
         raise ZeroDivisionError
@@ -820,10 +831,14 @@ async def test_a_result_that_cannot_be_stored_fails_its_activity_and_no_other(db
     assert db.store.unfinished_activities() == []
 
 
-async def test_nothing_is_written_on_top_of_what_could_not_be(db: OpenStore) -> None:
-    heard: list[object] = []
+async def test_nothing_is_written_after_a_failed_commit(db: OpenStore) -> None:
+    notified: list[object] = []
     db.store.listen(
-        Listener(lambda events: heard.append("events"), heard.append, lambda error: heard.append(str(error)))
+        Listener(
+            lambda events: notified.append("events"),
+            notified.append,
+            lambda error: notified.append(str(error)),
+        )
     )
 
     def full(row: InstanceRow) -> None:
@@ -835,8 +850,8 @@ async def test_nothing_is_written_on_top_of_what_could_not_be(db: OpenStore) -> 
     with pytest.raises(DatabaseError, match="is full"):
         await db.start("b")
     assert db.store.instance("b") is None
-    assert heard == ["events", True, heard[2], False, False]
-    assert "is full" in str(heard[2])
+    assert notified == ["events", True, notified[2], False, False]
+    assert "is full" in str(notified[2])
 
 
 async def test_a_listener_that_raises_keeps_no_caller_from_an_answer(db: OpenStore) -> None:

@@ -171,7 +171,7 @@ async def links(scene: Scene) -> Any:
     scene.name(by_http["body"]["id"])
     bare = await scene.call("POST", f"{scene.hooks}/orchestrators/plain")
     scene.name(bare["body"]["id"])
-    payload = await scene.told("payload", id="ID")
+    payload = await scene.sdk("payload", id="ID")
     return {"sdk": by_sdk, "http": by_http, "http_bare": bare, "payload": payload}
 
 
