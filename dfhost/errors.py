@@ -23,6 +23,14 @@ class DatabaseError(HostError):
     """The database cannot be used: locked by another host, of a newer version, not SQLite, read-only, disk full."""
 
 
+class DatabaseLost(DatabaseError):
+    """The database file was deleted, replaced, overwritten or made read-only while the host was running."""
+
+
+class OperationFailed(HostError):
+    """A defect or unreadable data has failed one operation of the store: it changed nothing, the others go on."""
+
+
 class PortInUse(HostError):
     """Another process listens on the port."""
 

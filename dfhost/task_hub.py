@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from dfhost.engine import history as h
-from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, is_entity_id, stored_state
+from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
 from dfhost.errors import UnknownFunction, WrongState
 from dfhost.settings import Settings
 from dfhost.store.events import FINISHED, InstanceRow
@@ -90,8 +90,6 @@ class TaskHub:
 
         Events that have arrived but are not processed yet come last.
         """
-        if is_entity_id(instance_id):
-            return []
         return [json.loads(text) for text in self._store.history(instance_id)]
 
     def instances(self, where: InstanceFilter, limit: int, after: str = "") -> list[Instance]:
@@ -107,7 +105,7 @@ class TaskHub:
         return [_instance(row) for row in rows]
 
     def entity(self, name: str, key: str) -> Entity | None:
-        row = self._store.instance(str(EntityId(name, key)))
+        row = self._store.entity(str(EntityId(name, key)))
         return None if row is None else _entity(row)
 
     def entities(
@@ -119,7 +117,7 @@ class TaskHub:
         after: str = "",
     ) -> list[Entity]:
         """Ordered by instance id (``@name@key``); `after` is such an id."""
-        rows = self._store.instances(
+        rows = self._store.entities(
             after=after,
             limit=limit,
             prefix="@" if name is None else str(EntityId(name, "")),
@@ -244,7 +242,7 @@ class TaskHub:
         """1 if it was purged, 0 if there was none. WrongState if it has not ended; entities can always be purged."""
 
         def check(row: InstanceRow) -> None:
-            if not row.finished and not is_entity_id(instance_id):
+            if not row.finished and not row.is_entity:
                 raise WrongState(
                     "Only orchestrations in a terminal state can be purged, but the orchestration with instance ID "
                     f"{instance_id} has status {row.status}",

@@ -4,7 +4,7 @@ This module owns the arguments and the sentences about mistakes in them. Each co
 imported only when it runs, so that `dfhost --help` is fast.
 
 Exit codes: 0 done; 1 the run did not complete, or the host could not answer; 2 a mistake that a person has to
-correct first; 130 interrupted.
+correct first; 3 the database file was deleted or replaced while the host was running; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dfhost.errors import HostError
+from dfhost.errors import DatabaseLost, HostError
 
 _START = """\
 Serve the function app in a folder, as `func start` does, until ctrl-C. All state is kept in one SQLite file:
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # When the app cannot be imported, its own traceback says more than our sentence.
         sys.stderr.write(getattr(error, "traceback", ""))
         print(f"dfhost: {error}", file=sys.stderr)
-        return 2
+        return 3 if isinstance(error, DatabaseLost) else 2
 
 
 class _VersionAction(argparse.Action):

@@ -56,7 +56,7 @@ def database_file(options: argparse.Namespace, root: Path, settings: Settings) -
         return existing_parent(options.db)
     folder = root / ".dfhost"
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         if not (ignore := folder / ".gitignore").exists():
             ignore.write_text("*\n", encoding="utf-8")
     except OSError as error:

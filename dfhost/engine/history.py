@@ -110,6 +110,37 @@ def parse(text: str) -> Event:
     return Event(kind, key, data.get("Name"), text)
 
 
+_TEXT = (str, type(None))
+#: The fields of the events that can be in an inbox, with the types that are read of them.
+_MESSAGE_FIELDS: dict[int, dict[str, tuple[type, ...]]] = {
+    EXECUTION_STARTED: {"Name": (str,), "Input": _TEXT},
+    TASK_COMPLETED: {"TaskScheduledId": (int,), "Result": _TEXT},
+    TASK_FAILED: {"TaskScheduledId": (int,), "Reason": _TEXT, "Details": _TEXT},
+    SUB_ORCHESTRATION_COMPLETED: {"TaskScheduledId": (int,), "Result": _TEXT},
+    SUB_ORCHESTRATION_FAILED: {"TaskScheduledId": (int,), "Reason": _TEXT, "Details": _TEXT},
+    TIMER_FIRED: {"TimerId": (int,), "FireAt": (str,)},
+    EVENT_RAISED: {"Name": (str,), "Input": _TEXT},
+    SUSPENDED: {"Reason": _TEXT},
+    RESUMED: {"Reason": _TEXT},
+    GENERIC: {"Data": _TEXT},
+}
+
+
+def parse_message(text: str) -> Event:
+    """The event that a stored inbox message holds. ValueError if it is none that an inbox can have."""
+    data = json.loads(text)
+    if not isinstance(data, dict):
+        raise ValueError("it is no JSON object")
+    fields = _MESSAGE_FIELDS.get(data.get("EventType", -1))
+    if fields is None:
+        raise ValueError(f"its EventType is {data.get('EventType')!r}")
+    for name, types in ({"EventId": (int,), "IsPlayed": (bool,), "Timestamp": (str,)} | fields).items():
+        if name not in data or not isinstance(data[name], types):
+            raise ValueError(f"its {name} is {data.get(name)!r}")
+    moment(data["Timestamp"])
+    return parse(text)
+
+
 def nullable(text: str | None) -> str:
     return "null" if text is None else quote(text)
 

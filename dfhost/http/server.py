@@ -18,6 +18,7 @@ from typing import Any
 from aiohttp import web
 from multidict import CIMultiDict
 
+from dfhost import forked_children
 from dfhost.app.functions import App
 from dfhost.app.http_messages import HttpReply
 from dfhost.app.threads import UserThreads
@@ -86,12 +87,16 @@ class Server:
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self.host, self.port).start()
+            site = web.TCPSite(self._runner, self.host, self.port)
+            await site.start()
         except OSError as error:
             await self._runner.cleanup()
             self._runner = None
             raise _cannot_listen(self.host, self.port, error) from None
         self.port = self._runner.addresses[0][1]
+        self._sockets = [each.fileno() for each in site._server.sockets]  # type: ignore[union-attr]
+        for descriptor in self._sockets:
+            forked_children.close_in_children(descriptor)
 
     def refuse(self) -> None:
         """Respond to new calls of the app's functions with 503; management and running calls go on."""
@@ -103,6 +108,8 @@ class Server:
         # Running functions still need the RPC twin, so the listener closes after them.
         await self._functions.finish(grace_period)
         if self._runner is not None:
+            for descriptor in self._sockets:
+                forked_children.forget(descriptor)
             await self._runner.cleanup()
             self._runner = None
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
-from dfhost.engine.entities import is_entity_id
 from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.store.events import InstanceRow
 from dfhost.store.store import Store
@@ -45,7 +44,7 @@ async def explain(
 
     Times are ISO 8601 in UTC. An `operation` is one that an entity has yet to process.
     """
-    instance = None if is_entity_id(instance_id) else await worker.orchestrations.inspect(instance_id)
+    instance = await worker.orchestrations.inspect(instance_id)
     row = store.instance(instance_id)
     if row is None:
         return None
@@ -57,7 +56,7 @@ async def explain(
         "heldBack": [],
         "unclaimed": [],
     }
-    if is_entity_id(instance_id):
+    if row.is_entity:
         explanation["waitsFor"] = _operations(instance_id, store, worker)
         explanation["sentence"] = explain_sentences.of_entity(explanation["waitsFor"])
     elif row.finished:
@@ -216,7 +215,7 @@ def _progress(awaited: TaskNode) -> str:
 
 def _operations(entity_id: str, store: Store, worker: Worker) -> list[Entry]:
     """The operations in the entity's inbox; the first ones may be in the batch that runs."""
-    requests = [json.loads(text) for text in store.history(entity_id)]
+    requests = [json.loads(message.text) for message in store.entity_requests(entity_id)]
     running = len(requests) - worker.entities.waiting(entity_id)
     return [
         {

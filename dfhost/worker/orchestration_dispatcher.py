@@ -25,7 +25,7 @@ from dfhost.engine.history import Event
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
-from dfhost.errors import HostError
+from dfhost.errors import HostError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage
 from dfhost.store.instances import EpisodeDiscarded
@@ -37,6 +37,7 @@ from dfhost.worker.completion_waiters import CompletionWaiters
 from dfhost.worker.episode_limiter import EpisodeLimiter
 from dfhost.worker.event_name_hints import EventNameHints
 from dfhost.worker.instance_cache import InstanceCache, LoadedInstance
+from dfhost.worker.poison_messages import PoisonMessages
 from dfhost.worker.timer_dispatcher import TimerDispatcher
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
@@ -51,6 +52,7 @@ class OrchestrationDispatcher:
         store: Store,
         threads: UserThreads,
         log: HostLog,
+        poison: PoisonMessages,
         limit: int,
         *,
         registry: FunctionRegistry,
@@ -66,7 +68,7 @@ class OrchestrationDispatcher:
         self._activities = activities
         self._timers = timers
         self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
-        self._instances = InstanceCache(store)
+        self._instances = InstanceCache(store, poison)
         self._queue: deque[LoadedInstance] = deque()
         self._running = EpisodeLimiter(threads, log, limit)
         self._event_name_hints = EventNameHints(log)
@@ -103,7 +105,7 @@ class OrchestrationDispatcher:
                 instance = receivers.get(message.instance_id) or self._instances.get(message.instance_id)
             if instance is not None:
                 receivers[message.instance_id] = instance
-                instance.receive(message)
+                self._instances.pass_on(instance, message)
         for instance in receivers.values():
             self._schedule(instance)
 
@@ -214,10 +216,13 @@ class OrchestrationDispatcher:
                 self._log_end(instance, episode)
             return
         if error is not None:
-            # Either the instance was ended from outside, or the file cannot be written and the host stops.
-            if isinstance(error, EpisodeDiscarded):
+            if isinstance(error, EpisodeDiscarded):  # the instance was ended from outside
                 self.forget(instance.instance_id)
-            return
+            elif isinstance(error, OperationFailed) and episode.status != "Failed":
+                self._running.add(instance)
+                episode = _failed_episode(instance, [], episode.at, str(error))
+                self._store.commit_episode(episode, 0, partial(self._committed, instance, episode, seconds))
+            return  # otherwise the file cannot be written, and the host stops
         instance.last_episode_seconds = seconds
         instance.last_episode_at = time.perf_counter()
         instance.stored_events = episode.history_length
