@@ -266,7 +266,8 @@ def measure() -> Generator[dict[str, Any], dict[str, Any], None]:
 if __name__ == "__main__":
     if "--inside" in sys.argv:
         from dfhost.app.sdk_patches import install_replay_caches
-        from dfhost.worker.clock import now as _now
+        from dfhost.clock import Clock
 
         install_replay_caches()
+        _now = Clock().now
     serve(measure)

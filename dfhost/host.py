@@ -14,6 +14,7 @@ from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError
 from dfhost.host_log import HostLog
@@ -52,6 +53,7 @@ class Host:
         log: HostLog,
         on_failure: Callable[[DatabaseError], None] | None = None,
         on_ready: Callable[[Host], None] = lambda host: None,
+        clock: Clock | None = None,
     ) -> None:
         self._root = root
         self._settings = settings
@@ -61,6 +63,7 @@ class Host:
         self._log = log
         self._on_failure = on_failure or (lambda error: log.note(str(error)))
         self._on_ready = on_ready
+        self._clock = clock or Clock()
         self._loopbacks: list[LoopbackSession] = []
 
     async def __aenter__(self) -> Host:
@@ -81,6 +84,7 @@ class Host:
                 threads,
                 replay_threads,
                 self._log,
+                self._clock,
                 _engine_options(settings),
                 max_activities=settings.max_activities,
                 max_orchestrators=settings.max_orchestrators,
@@ -88,7 +92,7 @@ class Host:
                 max_entity_batch=settings.entity_batch_size,
                 on_store_failure=self._on_failure,
             )
-            self.hub = TaskHub(settings.hub, store, self._worker, settings)
+            self.hub = TaskHub(settings.hub, store, self._worker, settings, self._clock)
             management = ManagementApi(self.hub, connection=settings.connection)
             self._server = Server(
                 self.app,
@@ -125,7 +129,9 @@ class Host:
             self._on_ready(self)
             self._worker.start()
             stack.push_async_callback(self._worker.stop)
-            self._timers = TimerTriggers(self.app, threads, self._log, timeout=settings.function_timeout)
+            self._timers = TimerTriggers(
+                self.app, threads, self._log, self._clock, timeout=settings.function_timeout
+            )
             self._timers.start()
             stack.push_async_callback(self._timers.stop)
             self._stack = stack.pop_all()

@@ -15,13 +15,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from dfhost.clock import Clock
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
 from dfhost.errors import UnknownFunction, WrongState
 from dfhost.settings import Settings
 from dfhost.store.events import FINISHED, InstanceRow
 from dfhost.store.store import Store
-from dfhost.worker.clock import now
 from dfhost.worker.explain import explain
 from dfhost.worker.worker import Worker
 
@@ -74,11 +74,12 @@ class Entity:
 class TaskHub:
     """Every method raises nothing but `HostError`s; its docstring names them."""
 
-    def __init__(self, name: str, store: Store, worker: Worker, settings: Settings) -> None:
+    def __init__(self, name: str, store: Store, worker: Worker, settings: Settings, clock: Clock) -> None:
         self.name = name
         self._store = store
         self._worker = worker
         self._settings = settings
+        self._clock = clock
 
     # -- reading ---------------------------------------------------------------------------------------------
     def instance(self, instance_id: str) -> Instance | None:
@@ -142,7 +143,7 @@ class TaskHub:
         instance_id = instance_id or uuid.uuid4().hex
         execution_id = str(uuid.uuid4())  # with dashes, unlike a child's (recorded)
         version = version or self._settings.default_version
-        at = now()
+        at = self._clock.now()
         started = partial(
             h.execution_started,
             at,
@@ -172,11 +173,13 @@ class TaskHub:
 
     async def raise_event(self, instance_id: str, name: str, data: str) -> None:
         """InstanceNotFound; WrongState if it has ended. `data`: JSON text."""
-        await self._store.post_event(instance_id, h.event_raised(now(), name, data).text, _check_running)
+        await self._store.post_event(
+            instance_id, h.event_raised(self._clock.now(), name, data).text, _check_running
+        )
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended. Its children go on, as on the extension."""
-        at = now()
+        at = self._clock.now()
         await self._store.terminate_instance(
             instance_id,
             at=at,
@@ -207,7 +210,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._store.post_event(instance_id, h.suspended(now(), reason).text, check)
+        await self._store.post_event(instance_id, h.suspended(self._clock.now(), reason).text, check)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is not suspended."""
@@ -221,7 +224,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._store.post_event(instance_id, h.resumed(now(), reason).text, check)
+        await self._store.post_event(instance_id, h.resumed(self._clock.now(), reason).text, check)
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState unless it has failed."""
@@ -234,7 +237,7 @@ class TaskHub:
                     row.status,
                 )
 
-        at = now()
+        at = self._clock.now()
         wake = h.generic(at, reason).text
         await self._store.rewind(instance_id, at=at, wake_event=wake, check=check)
 
@@ -259,7 +262,7 @@ class TaskHub:
         """Send one operation, without a response. UnknownFunction if no entity function has this name."""
         if missing := self._worker.registry.explain_missing("entity", name):
             raise UnknownFunction(missing)
-        at = now()
+        at = self._clock.now()
         request = entity_request(
             operation=operation, input=input, request_id=str(uuid.uuid4()), at=at, signal=True
         )

@@ -20,6 +20,8 @@ from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.tasks import Command
 
+_TIME_LENGTH = len("2026-11-22T15:29:11.170000Z")  # times are compared as texts
+
 
 class CommandRefused(Exception):
     """The command can never be carried out; `str()` says why."""
@@ -70,9 +72,9 @@ class CommandRecorder:
 
     def _record_timer(self, command: Command) -> None:
         assert command.fire_at is not None
-        self._episode.events.append(h.timer_created(self._episode.at, command.id, command.fire_at))
-        if not command.task.action.get("isCanceled"):
-            self._episode.timers.append(ScheduledTimer(command.id, command.fire_at))
+        fire_at = command.fire_at.zfill(_TIME_LENGTH)  # the SDK writes the year 999 with three digits
+        self._episode.events.append(h.timer_created(self._episode.at, command.id, fire_at))
+        self._episode.timers.append(ScheduledTimer(command.id, fire_at))
 
     def _record_child(self, command: Command) -> None:
         info, options, at = self._info, self._options, self._episode.at

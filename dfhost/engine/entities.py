@@ -216,8 +216,11 @@ def stored_exists(input: str | None) -> bool:
 
 
 def stored_state(input: str | None) -> str | None:
-    """The entity's own state as JSON text, None if it never stored any; `input` as above."""
+    """The entity's own state as JSON text, None if it never stored any. ValueError if `input` is no such text."""
     if not input:
         return None
-    state: str | None = json.loads(input).get("state")
+    scheduler = json.loads(input)
+    state = scheduler.get("state") if isinstance(scheduler, dict) else 0
+    if state is not None and not isinstance(state, str):
+        raise ValueError("it is no scheduler state")
     return state

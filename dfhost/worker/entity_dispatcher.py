@@ -17,6 +17,7 @@ from dfhost.app.exceptions import describe_exception
 from dfhost.app.functions import App
 from dfhost.app.loop_queue import LoopQueue
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine import entities as en
 from dfhost.engine import failures
 from dfhost.engine import history as h
@@ -24,7 +25,6 @@ from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage
 from dfhost.store.store import Store
-from dfhost.worker.clock import now
 from dfhost.worker.poison_messages import PoisonMessages
 
 KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped
@@ -57,6 +57,7 @@ class EntityDispatcher:
         store: Store,
         threads: UserThreads,
         log: HostLog,
+        clock: Clock,
         poison: PoisonMessages,
         limit: int,
         *,
@@ -66,10 +67,12 @@ class EntityDispatcher:
         self._store = store
         self._threads = threads
         self._log = log
+        self._clock = clock
         self._poison = poison
         self._limit = max(1, limit)
         self._max_batch = max(1, max_batch)
         self._entities: OrderedDict[str, LoadedEntity] = OrderedDict()
+        self._unreadable: set[str] = set()  # entities whose state cannot be read
         self._queue: deque[LoadedEntity] = deque()
         self._running = 0
         self._draining = False
@@ -88,7 +91,7 @@ class EntityDispatcher:
 
     def receive(self, messages: Iterable[InboxMessage]) -> None:
         for message in messages:
-            entity = self._entities.get(message.instance_id) or self._load(message.instance_id)
+            entity = self._loaded(message.instance_id)
             if entity is None:
                 continue
             if message.seq > entity.seen_seq:
@@ -98,7 +101,7 @@ class EntityDispatcher:
 
     def wake(self, entity_id: str) -> None:
         """Load an entity that has something to do; for the start of the host."""
-        if entity_id not in self._entities and (entity := self._load(entity_id)):
+        if entity_id not in self._entities and (entity := self._loaded(entity_id)):
             self._schedule(entity)
 
     def forget(self, entity_id: str) -> None:
@@ -110,9 +113,24 @@ class EntityDispatcher:
         entity = self._entities.get(entity_id)
         return len(entity.messages) if entity else 0
 
+    def _loaded(self, entity_id: str) -> LoadedEntity | None:
+        """None if there is no such entity, or if it cannot be read."""
+        try:
+            return self._entities.get(entity_id) or self._load(entity_id)
+        except Exception as error:  # one entity must not keep the others from their messages
+            self._poison.report_defect(entity_id, error)
+            return None
+
     def _load(self, entity_id: str) -> LoadedEntity | None:
         stored = self._store.load_entity(entity_id)
         if stored is None:
+            return None
+        try:
+            en.stored_state(stored.state)
+        except Exception as error:
+            if entity_id not in self._unreadable:
+                self._unreadable.add(entity_id)
+                self._poison.report_state(entity_id, error)
             return None
         entity = LoadedEntity(entity_id, stored.state)
         for message in stored.requests:
@@ -190,7 +208,7 @@ class EntityDispatcher:
     # -- committing ------------------------------------------------------------------------------------------
 
     def _commit(self, batches: list[_FinishedBatch]) -> None:
-        at = now()
+        at = self._clock.now()
         for batch in batches:
             entity, result = batch.entity, batch.result
             self._running -= 1

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from dfhost.clock import Clock
 from dfhost.engine import history as h
 from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
@@ -19,7 +20,6 @@ from dfhost.engine.history import Event
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.store.events import InboxMessage, InstanceRow
 from dfhost.store.store import Store
-from dfhost.worker.clock import now
 from dfhost.worker.poison_messages import PoisonMessages
 
 KEPT_SHORT = 1000  # idle instances with a short history
@@ -75,8 +75,9 @@ class LoadedInstance:
 class InstanceCache:
     """Instances by id. Idle ones stay until `evict` finds that there are too many."""
 
-    def __init__(self, store: Store, poison: PoisonMessages) -> None:
+    def __init__(self, store: Store, clock: Clock, poison: PoisonMessages) -> None:
         self._store = store
+        self._clock = clock
         self._poison = poison
         self._unreadable: set[str] = set()  # instances whose history cannot be read
         self._instances: dict[str, LoadedInstance] = {}
@@ -121,7 +122,7 @@ class InstanceCache:
         )
         instance.needs_episode = stored.needs_episode
         if stored.history:  # it was started by an earlier host, or was evicted
-            age = (h.moment(now()) - h.moment(row.created_at)).total_seconds()
+            age = (self._clock.moment() - h.moment(row.created_at)).total_seconds()
             instance.started_at = time.perf_counter() - max(0.0, age)
         self._instances[instance_id] = instance
         for message in stored.inbox:

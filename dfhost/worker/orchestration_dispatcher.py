@@ -17,6 +17,7 @@ from functools import partial
 from dfhost.app.functions import App
 from dfhost.app.sdk import Replayer
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
@@ -32,7 +33,6 @@ from dfhost.store.instances import EpisodeDiscarded
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.worker.activity_dispatcher import ActivityDispatcher
-from dfhost.worker.clock import now
 from dfhost.worker.completion_waiters import CompletionWaiters
 from dfhost.worker.episode_limiter import EpisodeLimiter
 from dfhost.worker.event_name_hints import EventNameHints
@@ -52,6 +52,7 @@ class OrchestrationDispatcher:
         store: Store,
         threads: UserThreads,
         log: HostLog,
+        clock: Clock,
         poison: PoisonMessages,
         limit: int,
         *,
@@ -63,12 +64,14 @@ class OrchestrationDispatcher:
         self._store = store
         self._threads = threads
         self._log = log
+        self._clock = clock
+        self._poison = poison
         self._registry = registry
         self._options = options
         self._activities = activities
         self._timers = timers
         self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
-        self._instances = InstanceCache(store, poison)
+        self._instances = InstanceCache(store, clock, poison)
         self._queue: deque[LoadedInstance] = deque()
         self._running = EpisodeLimiter(threads, log, limit)
         self._event_name_hints = EventNameHints(log)
@@ -102,7 +105,7 @@ class OrchestrationDispatcher:
                     message.new_instance, message.seq - 1
                 )
             else:
-                instance = receivers.get(message.instance_id) or self._instances.get(message.instance_id)
+                instance = receivers.get(message.instance_id) or self._load(message.instance_id)
             if instance is not None:
                 receivers[message.instance_id] = instance
                 self._instances.pass_on(instance, message)
@@ -111,8 +114,15 @@ class OrchestrationDispatcher:
 
     def wake(self, instance_id: str) -> None:
         """Load an instance that has something to do; for the start of the host."""
-        if instance_id not in self._instances and (instance := self._instances.get(instance_id)):
+        if instance_id not in self._instances and (instance := self._load(instance_id)):
             self._schedule(instance)
+
+    def _load(self, instance_id: str) -> LoadedInstance | None:
+        try:
+            return self._instances.get(instance_id)
+        except Exception as error:  # one instance must not keep the others from their messages
+            self._poison.report_defect(instance_id, error)
+            return None
 
     def forget(self, instance_id: str) -> None:
         """The instance has ended or was purged: drop it. If an episode of it runs, that will be discarded."""
@@ -133,6 +143,13 @@ class OrchestrationDispatcher:
         """Queue an episode, now or after a delay, if the messages ask for one."""
         if instance.busy or self._draining:
             return
+        try:
+            self._take_up(instance)
+        except Exception as error:  # as above; what has come is still in its inbox
+            self.forget(instance.instance_id)
+            self._poison.report_defect(instance.instance_id, error)
+
+    def _take_up(self, instance: LoadedInstance) -> None:
         execution = instance.execution
         for _, event in instance.messages[instance.gated :]:
             instance.replay_need = max(instance.replay_need, execution.gate.arrive(event))
@@ -186,7 +203,7 @@ class OrchestrationDispatcher:
 
     def _run(self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, consumed: int) -> None:
         """`consumed`: the number of the newest message among `events`."""
-        at = now()
+        at = self._clock.now()
         began, instance.episode_since = time.perf_counter(), time.time()
         try:
             episode = instance.execution.run_episode(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from dfhost.app.functions import App
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine import failures
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError, OperationFailed
@@ -52,6 +53,7 @@ class Worker:
         threads: UserThreads,
         replay_threads: UserThreads,
         log: HostLog,
+        clock: Clock,
         options: EngineOptions,
         *,
         max_activities: int,
@@ -62,17 +64,18 @@ class Worker:
     ) -> None:
         """Replays have threads of their own, so that an activity that blocks stalls none."""
         self.registry = AppFunctionRegistry(app)
-        poison = PoisonMessages(store, log)
-        self.timers = TimerDispatcher(store)
-        self.activities = ActivityDispatcher(app, store, threads, log, max_activities)
+        poison = PoisonMessages(store, log, clock)
+        self.timers = TimerDispatcher(store, clock)
+        self.activities = ActivityDispatcher(app, store, threads, log, clock, max_activities)
         self.entities = EntityDispatcher(
-            app, store, threads, log, poison, max_entities, max_batch=max_entity_batch
+            app, store, threads, log, clock, poison, max_entities, max_batch=max_entity_batch
         )
         self.orchestrations = OrchestrationDispatcher(
             app,
             store,
             replay_threads,
             log,
+            clock,
             poison,
             max_orchestrators,
             registry=self.registry,
