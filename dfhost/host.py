@@ -15,7 +15,7 @@ from dfhost.app.loader import load_app
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.engine.options import EngineOptions
-from dfhost.errors import DatabaseError
+from dfhost.errors import HostError, UserLoopEnded
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.http.loopback import LoopbackSession
@@ -28,13 +28,16 @@ from dfhost.task_hub import TaskHub
 from dfhost.worker.timer_triggers import TimerTriggers
 from dfhost.worker.worker import Worker
 
+_SESSION_CLOSES_WITHIN = 1.0  # seconds
+
 
 class Host:
     """A function app, running. Use as ``async with Host(…) as host``; raises HostErrors on the way in.
 
-    `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` is called when the database
-    can no longer be written while the host runs: nothing goes on then, so stop it. `on_ready` is called when the host
-    takes requests and has not yet run anything, not even what an earlier host has left.
+    `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` is called, from any thread,
+    when the host cannot go on and should be stopped: the database can no longer be written, or the app has ended the
+    event loop of its async functions. `on_ready` is called when the host takes requests and has not yet run
+    anything, not even what an earlier host has left.
     """
 
     app: App
@@ -50,7 +53,7 @@ class Host:
         port: int = 7071,
         address: str = "127.0.0.1",
         log: HostLog,
-        on_failure: Callable[[DatabaseError], None] | None = None,
+        on_failure: Callable[[HostError], None] | None = None,
         on_ready: Callable[[Host], None] = lambda host: None,
     ) -> None:
         self._root = root
@@ -66,8 +69,10 @@ class Host:
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
             settings = self._settings
-            self.app = load_app(self._root, self._log, settings.functions)
-            threads, replay_threads = UserThreads(), UserThreads(_replay_thread_count(settings))
+            threads = UserThreads(on_loop_ended=self._on_failure)
+            replay_threads = UserThreads(_replay_thread_count(settings))
+            with threads.loop_for_import():
+                self.app = load_app(self._root, self._log, settings.functions)
             for pool in (threads, replay_threads):
                 pool.start()
                 stack.callback(pool.stop)
@@ -161,8 +166,9 @@ class Host:
 
 
 async def _close_session(threads: UserThreads) -> None:
-    with suppress(RuntimeError):  # the app's own code has closed the loop
-        await threads.run_async(close_client_session)
+    # The app's own code may have ended the loop, or an async function may block it.
+    with suppress(UserLoopEnded, asyncio.TimeoutError):
+        await asyncio.wait_for(threads.run_async(close_client_session), _SESSION_CLOSES_WITHIN)
 
 
 def _replay_thread_count(settings: Settings) -> int:

@@ -17,6 +17,7 @@ from dfhost.app.functions import Function, InvocationResult
 from dfhost.app.invocation import Invocation
 from dfhost.app.threads import UserThreads
 from dfhost.engine.failures import Failure
+from dfhost.errors import UserLoopEnded
 from dfhost.host_log import HostLog
 
 
@@ -55,6 +56,8 @@ async def invoke_function(
         outcome = await (asyncio.wait_for(outcome_future, timeout) if timeout else outcome_future)
     except asyncio.TimeoutError:
         outcome = _timed_out(function, timeout or 0)
+    except UserLoopEnded as error:
+        outcome = describe_exception(error)
     seconds = time.perf_counter() - start
     if isinstance(outcome, Failure):
         log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack)

@@ -23,7 +23,7 @@ from dfhost.cli.instance_failure import read_failure
 from dfhost.cli.instance_follower import CountingLog, InstanceFollower, status_urls
 from dfhost.cli.progress import progress
 from dfhost.cli.run_request import RunRequest
-from dfhost.cli.stopping import DatabaseFailure, exit_at_once, handle_signals
+from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
 from dfhost.cli.style import count, duration
 from dfhost.errors import HostError
 from dfhost.host import Host
@@ -45,9 +45,9 @@ async def run_request(
     """Start the app, call it, follow what it starts. `timeout` in seconds counts from the call."""
     handle_signals(exit_at_once, signal.SIGINT)
     log = CountingLog(console, calls=console.verbose)
-    database_failure = DatabaseFailure()
+    failure = FatalFailure()
     async with Host(
-        root, settings=settings, database=database, port=0, log=log, on_failure=database_failure.report
+        root, settings=settings, database=database, port=0, log=log, on_failure=failure.report
     ) as host:
         gc_tuning.resume()
         console.set_name_width(max((len(function.name) for function in host.app.functions), default=0))
@@ -57,7 +57,7 @@ async def run_request(
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
             runner = _Runner(request, host, settings, console, log, session, quiet)
             running = asyncio.ensure_future(runner.run())
-            await database_failure.watch(running, timeout)
+            await failure.watch(running, timeout)
             if not running.done():
                 running.cancel()
                 return await runner.give_up(durable=database is not None)

@@ -12,7 +12,7 @@ from dfhost.cli import gc_tuning
 from dfhost.cli.app_folder import database_file, open_folder, working_in
 from dfhost.cli.app_output import AppOutput, app_log_level
 from dfhost.cli.console import Console
-from dfhost.cli.stopping import DatabaseFailure, StopSignals
+from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.settings import Settings, set_environment_defaults
 
 DEFAULT_PORT = 7071
@@ -43,7 +43,7 @@ async def _serve(
     console: Console,
 ) -> None:
     stop_signals = StopSignals()
-    database_failure = DatabaseFailure()
+    failure = FatalFailure()
     gc_tuning.pause()
     # By far the slowest imports: mistakes in the settings are reported before them, and ctrl-C already works.
     from dfhost.cli.function_listing import function_listing
@@ -71,14 +71,14 @@ async def _serve(
         port=port,
         address=address,
         log=console,
-        on_failure=database_failure.report,
+        on_failure=failure.report,
         on_ready=on_ready,
     ) as host:
-        await database_failure.watch(stop_signals.wait())
+        await failure.watch(stop_signals.wait())
         calls = await asyncio.to_thread(console.running_calls)
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.print("", f"Waiting for running calls: {running}. Press ctrl-C again to stop at once.")
-        await database_failure.watch(host.drain())
+        await failure.watch(host.drain())
     console.flush_summaries()
     console.print("", "Stopped." + (" Unfinished instances continue at the next start." if database else ""))
 

@@ -163,6 +163,8 @@ class ActivityDispatcher:
             try:
                 result = await function.call_async(activity.input)
             except BaseException as error:  # as above
+                if self._threads.loop.is_closed():
+                    raise  # the app has ended the loop: the activity runs again at the next start
                 self._failed(item, function, error, began)
             else:
                 self._succeeded(item, result, began)
