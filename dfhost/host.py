@@ -12,6 +12,7 @@ from typing import Any
 
 from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
+from dfhost.app.running_calls import RunningCalls, interrupted_sentence
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.engine.options import EngineOptions
@@ -69,8 +70,9 @@ class Host:
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
             settings = self._settings
-            threads = UserThreads(on_loop_ended=self._on_failure)
-            replay_threads = UserThreads(_replay_thread_count(settings))
+            self._calls = RunningCalls(self._database and Path(f"{self._database}.running"))
+            threads = UserThreads(on_loop_ended=self._on_failure, calls=self._calls)
+            replay_threads = UserThreads(_replay_thread_count(settings), calls=self._calls)
             with threads.loop_for_import():
                 self.app = load_app(self._root, self._log, settings.functions)
             for pool in (threads, replay_threads):
@@ -80,6 +82,8 @@ class Host:
             store = Store(self._database)
             store.open()
             stack.callback(store.close)
+            self._calls.open()  # under the lock of the database
+            stack.callback(self._calls.close)
             self._worker = Worker(
                 self.app,
                 store,
@@ -149,6 +153,15 @@ class Host:
     def notes(self) -> list[str]:
         """Warnings about the app: triggers that do not run here, routes that no request can reach."""
         return [*self.app.notes, *self._server.notes]
+
+    @property
+    def last_death(self) -> str:
+        """Which calls ran when the last host died, as a sentence; "" if it stopped."""
+        return interrupted_sentence(self._calls.interrupted, self.app.name_of)
+
+    def forget_running_calls(self) -> None:
+        """Call this before the process is ended on a person's wish, so that no call is blamed for it."""
+        self._calls.forget()
 
     async def drain(self) -> None:
         """Take no new work and wait until the results of what runs are stored."""

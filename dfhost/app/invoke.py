@@ -40,16 +40,22 @@ async def invoke_function(
 
     # Described on the user's thread, because a future cannot carry every exception.
     def call() -> InvocationResult | Failure:
+        entry = threads.calls.begin(function.kind, function.name, None)
         try:
             return function.invoke(data, metadata, invocation)
         except BaseException as error:
             return describe_exception(error)
+        finally:
+            threads.calls.end(entry)
 
     async def call_async() -> InvocationResult | Failure:
+        entry = threads.calls.begin(function.kind, function.name, None)
         try:
             return await function.invoke_async(data, metadata, invocation)
         except BaseException as error:
             return describe_exception(error)
+        finally:
+            threads.calls.end(entry)
 
     outcome_future = threads.run_async(call_async) if function.is_async else threads.run(call)
     try:

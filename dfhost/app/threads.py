@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from dfhost.app.exceptions import describe_exception, place_of_call, place_of_error
 from dfhost.app.loop_queue import LoopQueue, callback_queue
+from dfhost.app.running_calls import RunningCalls
 from dfhost.errors import UserLoopEnded
 
 T = TypeVar("T")
@@ -40,10 +41,18 @@ class UserThreads:
     """
 
     def __init__(
-        self, size: int | None = None, on_loop_ended: Callable[[UserLoopEnded], None] | None = None
+        self,
+        size: int | None = None,
+        *,
+        on_loop_ended: Callable[[UserLoopEnded], None] | None = None,
+        calls: RunningCalls | None = None,
     ) -> None:
-        """`on_loop_ended` is called, in the loop's thread, if the app's own code ends the user loop."""
+        """`on_loop_ended` is called, in the loop's thread, if the app's own code ends the user loop.
+
+        `calls`: where everybody who runs user code here enters the call.
+        """
         self.size = size or default_pool_size()
+        self.calls = calls or RunningCalls()
         self._on_loop_ended = on_loop_ended
         self._stopping = False
         self._awaited: set[asyncio.Future[Any]] = set()  # the results of `run_async` that have not come

@@ -24,7 +24,8 @@ class RawText(str):
     """Text that is written as it is: listings, prompts, unfinished lines."""
 
 
-# A threading.Event is set when its turn comes. None: write the summaries of all calls without a line of their own.
+# A threading.Event is set when what stands before it is written. None: write the summaries of all calls that got no
+# line of their own.
 _QueueItem = LogEvent | RawText | threading.Event | None
 
 
@@ -47,6 +48,7 @@ class Console:
         self._queue: deque[_QueueItem] = deque()
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._flushed: list[threading.Event] = []  # to be set after the next write
         self._thread = threading.Thread(target=self._run, name="console", daemon=True)
 
     def __enter__(self) -> Console:
@@ -100,11 +102,15 @@ class Console:
         self._put(None)
 
     def running_calls(self) -> dict[str, int]:
-        """Function -> calls that execute user code now. Waits until the thread has read the queue so far."""
-        caught_up = threading.Event()
-        self._put(caught_up)
-        caught_up.wait(1.0)
+        """Function -> calls that execute user code now, once all that was put so far is written."""
+        self.flush()
         return self._formatter.running_calls()
+
+    def flush(self, timeout: float = 1.0) -> None:
+        """Wait until all that was put so far is written, at most `timeout` seconds."""
+        written = threading.Event()
+        self._put(written)
+        written.wait(timeout)
 
     def set_name_width(self, width: int) -> None:
         """How wide the column of function names is."""
@@ -128,6 +134,8 @@ class Console:
             if pieces:
                 with self.write_context():
                     self._write("".join(pieces))
+            while self._flushed:
+                self._flushed.pop().set()
             if stopping:
                 return
             self._stop.wait(_PAUSE)
@@ -140,7 +148,7 @@ class Console:
                 pieces.append(item)
                 self._mid_line = not item.endswith("\n")
             elif isinstance(item, threading.Event):
-                item.set()
+                self._flushed.append(item)
             elif item is None:
                 self._add_lines(pieces, self._formatter.summaries(time.time(), everything=True))
             else:

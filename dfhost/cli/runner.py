@@ -46,8 +46,20 @@ async def run_request(
     handle_signals(exit_at_once, signal.SIGINT)
     log = CountingLog(console, calls=console.verbose)
     failure = FatalFailure()
+
+    def on_ready(host: Host) -> None:
+        if host.last_death:
+            console.note(host.last_death)
+            console.flush()  # it may happen again at once
+
     async with Host(
-        root, settings=settings, database=database, port=0, log=log, on_failure=failure.report
+        root,
+        settings=settings,
+        database=database,
+        port=0,
+        log=log,
+        on_failure=failure.report,
+        on_ready=on_ready,
     ) as host:
         gc_tuning.resume()
         console.set_name_width(max((len(function.name) for function in host.app.functions), default=0))

@@ -55,14 +55,18 @@ async def _serve(
         console.write(
             function_listing(host.app, host.url, settings.route_prefix, task_hub_place, console.style)
         )
+        if host.last_death:
+            console.note(host.last_death)
         for note in (*settings.notes, *host.notes):
             console.note(note)
         if console.verbose and settings.without_effect:
             console.note(
                 f"These settings of host.json make no difference in dfhost: {', '.join(settings.without_effect)}."
             )
-        stop_signals.host_is_ready()
+        stop_signals.host_is_ready(host.forget_running_calls)
         console.print("", f"Ready on {host.url}. Ctrl-C stops the host.")
+        if host.last_death:
+            console.flush()  # it may happen again at once
 
     async with Host(
         root,

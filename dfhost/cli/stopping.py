@@ -46,10 +46,15 @@ class StopSignals:
         self._loop = asyncio.get_running_loop()
         self._requested = asyncio.Event()
         self._can_drain = False
+        self._before_exit: Callable[[], None] = lambda: None
         handle_signals(self._on_signal, signal.SIGINT, signal.SIGTERM)
 
-    def host_is_ready(self) -> None:
-        """From now on the first signal asks the host to stop. Handlers that the app has installed are replaced."""
+    def host_is_ready(self, before_exit: Callable[[], None]) -> None:
+        """From now on the first signal asks the host to stop. Handlers that the app has installed are replaced.
+
+        `before_exit` is called in the signal handler when the second signal ends the process.
+        """
+        self._before_exit = before_exit
         self._can_drain = True
         handle_signals(self._on_signal, signal.SIGINT, signal.SIGTERM)
 
@@ -59,6 +64,7 @@ class StopSignals:
 
     def _on_signal(self, number: int, _: object) -> None:
         if not self._can_drain:
+            self._before_exit()
             exit_at_once(number)
         self._can_drain = False
         self._loop.call_soon_threadsafe(self._requested.set)
