@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
 from dfhost.cli.log_formatter import FailedCall, LogEvent, LogFormatter, Message
-from dfhost.cli.style import Style
+from dfhost.cli.style import Style, printable
 
 _PAUSE = 0.05  # seconds between two writes: a burst becomes few writes, and nobody sees the delay
 
@@ -80,13 +80,11 @@ class Console:
         self.note(f"{request} was answered {status}: {reason}")
 
     def note(self, sentence: str) -> None:
-        # It may quote what a client sent, which must not control the terminal.
-        printable = "".join(each if each.isprintable() else repr(each)[1:-1] for each in sentence)
-        self._put(Message(time.time(), "note", printable))
+        self._put(Message(time.time(), "note", printable(sentence)))
 
     # -- for the command line --------------------------------------------------------------------------------
     def print(self, label: str, text: str) -> None:
-        """A log record (`label`: its level) or a printed line (""), shown with the time."""
+        """A log record (`label`: its level) or a printed line (""), shown with the time. The text stays as it is."""
         self._put(Message(time.time(), label, text))
 
     def count_record(self, level: str, logger: str) -> None:

@@ -14,8 +14,7 @@ from dfhost.cli.app_output import AppOutput, app_log_level
 from dfhost.cli.console import Console
 from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.settings import Settings, set_environment_defaults
-
-DEFAULT_PORT = 7071
+from dfhost.settings.model import DEFAULT_PORT
 
 
 def start(options: argparse.Namespace) -> int:
