@@ -15,6 +15,10 @@ class AppError(HostError):
     """The function app cannot be loaded: no function_app.py, no app in it, two functions with one name."""
 
 
+class UserLoopEnded(HostError):
+    """The app's own code has ended the event loop of its async functions while the host runs."""
+
+
 class SettingsError(HostError):
     """host.json or local.settings.json cannot be used; the sentence names file and line."""
 

@@ -289,6 +289,16 @@ class App:
         """The function of any kind with this indexed name, in any case."""
         return self._by_name.get(name.lower())
 
+    def name_of(self, kind: str, durable_name: str) -> str:
+        """The indexed name of the function of this kind that has the durable name; else the durable name itself."""
+        functions = {
+            "activity": self.activities,
+            "orchestration": self.orchestrators,
+            "entity": self.entities,
+        }
+        found = functions[kind].get(durable_name) if kind in functions else None
+        return found.name if found else durable_name
+
     def connect(self, client_json: Callable[[str | None, str | None], str]) -> None:
         """Give every durable client its JSON; `client_json(task_hub, connection)` builds it.
 

@@ -17,6 +17,7 @@ from dfhost.app.functions import Function, InvocationResult
 from dfhost.app.invocation import Invocation
 from dfhost.app.threads import UserThreads
 from dfhost.engine.failures import Failure
+from dfhost.errors import UserLoopEnded
 from dfhost.host_log import HostLog
 
 
@@ -39,22 +40,30 @@ async def invoke_function(
 
     # Described on the user's thread, because a future cannot carry every exception.
     def call() -> InvocationResult | Failure:
+        entry = threads.calls.begin(function.kind, function.name, None)
         try:
             return function.invoke(data, metadata, invocation)
         except BaseException as error:
             return describe_exception(error)
+        finally:
+            threads.calls.end(entry)
 
     async def call_async() -> InvocationResult | Failure:
+        entry = threads.calls.begin(function.kind, function.name, None)
         try:
             return await function.invoke_async(data, metadata, invocation)
         except BaseException as error:
             return describe_exception(error)
+        finally:
+            threads.calls.end(entry)
 
     outcome_future = threads.run_async(call_async) if function.is_async else threads.run(call)
     try:
         outcome = await (asyncio.wait_for(outcome_future, timeout) if timeout else outcome_future)
     except asyncio.TimeoutError:
         outcome = _timed_out(function, timeout or 0)
+    except UserLoopEnded as error:
+        outcome = describe_exception(error)
     seconds = time.perf_counter() - start
     if isinstance(outcome, Failure):
         log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack)

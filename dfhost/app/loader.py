@@ -142,6 +142,16 @@ def _retries(indexed: Any) -> bool:
     return bool(indexed.get_settings_dict("retry_policy"))
 
 
+def _is_awaited_in_vain(function: Function) -> bool:
+    """Whether the SDK's wrapper, which gives a function its durable client, awaits what a plain def returns."""
+    has_client = any(each["type"] == "durableClient" for each in function.bindings)
+    return (
+        has_client
+        and function.is_async
+        and not inspect.iscoroutinefunction(inspect.unwrap(function.callable))
+    )
+
+
 def _notes(functions: list[Function], retried: list[str]) -> list[str]:
     """What dfhost does not do for this app, in one sentence for each kind."""
     not_polled = [f"{each.name} ({each.kind})" for each in functions if each.kind not in KINDS.values()]
@@ -162,6 +172,11 @@ def _notes(functions: list[Function], retried: list[str]) -> list[str]:
         notes.append(f"dfhost shows these outputs instead of sending them: {', '.join(sent)}.")
     if read:
         notes.append(f"dfhost cannot read these inputs, so calls of their functions fail: {', '.join(read)}.")
+    if plain := [each.name for each in functions if _is_awaited_in_vain(each)]:
+        notes.append(
+            "Every call of a plain def with a durable client fails, because the SDK awaits its result. "
+            f"Make these functions async def: {', '.join(plain)}."
+        )
     if retried:
         notes.append(f"dfhost does not apply the retry policies of these functions: {', '.join(retried)}.")
     return notes

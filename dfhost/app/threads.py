@@ -11,13 +11,16 @@ import asyncio
 import contextvars
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from dfhost.app.exceptions import describe_exception, place_of_call, place_of_error
 from dfhost.app.loop_queue import LoopQueue, callback_queue
+from dfhost.app.running_calls import RunningCalls
+from dfhost.errors import UserLoopEnded
 
 T = TypeVar("T")
 
@@ -37,8 +40,23 @@ class UserThreads:
     They are daemons so that the process can end at once, even while an activity runs.
     """
 
-    def __init__(self, size: int | None = None) -> None:
+    def __init__(
+        self,
+        size: int | None = None,
+        *,
+        on_loop_ended: Callable[[UserLoopEnded], None] | None = None,
+        calls: RunningCalls | None = None,
+    ) -> None:
+        """`on_loop_ended` is called, in the loop's thread, if the app's own code ends the user loop.
+
+        `calls`: where everybody who runs user code here enters the call.
+        """
         self.size = size or default_pool_size()
+        self.calls = calls or RunningCalls()
+        self._on_loop_ended = on_loop_ended
+        self._stopping = False
+        self._awaited: set[asyncio.Future[Any]] = set()  # the results of `run_async` that have not come
+        self._stop_caller = ""
         self.loop = asyncio.new_event_loop()
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -64,18 +82,35 @@ class UserThreads:
 
     def stop(self) -> None:
         """End each pool thread after its present call, and the loop at once. Returns without waiting."""
+        self._stopping = True
         for _ in self._threads:
             self._queue.put(None)
-        with suppress(RuntimeError):  # the app's own code has stopped the loop
+        with suppress(RuntimeError):  # the app's own code has ended the loop
             self.loop.call_soon_threadsafe(self.loop.stop)
+
+    @contextmanager
+    def loop_for_import(self) -> Iterator[None]:
+        """Make the user loop the running loop of this thread: tasks that the app creates while it is imported.
+
+        They belong there as in the real worker, which imports an app on the loop of its async functions.
+        """
+        host_loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(self.loop)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(host_loop)
 
     def post(self, work: Callable[[], None]) -> None:
         """Run `work` in the pool. It must not raise; from any thread."""
         self._queue.put(work)
 
     def spawn(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a coroutine as a task of the user loop. It must not raise; from any thread."""
-        self._spawned.put(make)
+        """Run a coroutine as a task of the user loop. It must not raise; from any thread.
+
+        Nothing happens once the loop has ended.
+        """
+        self._spawned.put_if_open(make)
 
     async def run(self, function: Callable[[], T]) -> T:
         """Run `function()` in the pool and return its result. Awaited on the host loop."""
@@ -94,7 +129,10 @@ class UserThreads:
         return await result
 
     async def run_async(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Run `await function()` on the user loop and return its result. Awaited on the host loop."""
+        """Run `await function()` on the user loop and return its result. Awaited on the host loop.
+
+        UserLoopEnded if the app's own code ends the loop.
+        """
         result: asyncio.Future[T]
         result, call_on_host_loop = self._host_future()
 
@@ -106,8 +144,14 @@ class UserThreads:
             else:
                 call_on_host_loop(partial(_succeed, result, value))
 
-        self.spawn(work)
-        return await result
+        self._awaited.add(result)
+        try:
+            self.spawn(work)
+            if self.loop.is_closed():
+                raise UserLoopEnded("The event loop of the app's async functions has ended.")
+            return await result
+        finally:
+            self._awaited.discard(result)
 
     def _host_future(self) -> tuple[asyncio.Future[Any], Callable[[Callable[[], None]], None]]:
         """A future of the running host loop, and a function that has a callback run there, from any thread."""
@@ -129,10 +173,39 @@ class UserThreads:
 
     def _serve_loop(self) -> None:
         asyncio.set_event_loop(self.loop)
+        stop = self.loop.stop
+
+        def stop_recorded() -> None:
+            if not self._stopping:
+                self._stop_caller = place_of_call()
+            stop()
+
+        self.loop.stop = stop_recorded  # type: ignore[method-assign]
+        cause = ""
         try:
             self.loop.run_forever()
+        except BaseException as error:  # asyncio lets SystemExit and KeyboardInterrupt of a task end the loop
+            cause = f"a task raised {describe_exception(error).text.rstrip(': ')}{place_of_error(error)}"
         finally:
             self.loop.close()
+        if not self._stopping:
+            self._loop_ended(cause or f"its stop() was called{self._stop_caller}")
+
+    def _loop_ended(self, cause: str) -> None:
+        error = UserLoopEnded(
+            f"The app has ended the event loop in which all its async functions run: {cause}. "
+            "No async function can run any more, so the host stops. On Azure the worker process would end. "
+            "Let the app's tasks return instead. Unfinished instances continue at the next start."
+        )
+
+        def fail_awaited() -> None:
+            for result in list(self._awaited):
+                _fail(result, error)
+
+        if self._host_calls is not None:
+            self._host_calls.put_if_open(fail_awaited)
+        if self._on_loop_ended is not None:
+            self._on_loop_ended(error)
 
 
 def _succeed(result: asyncio.Future[Any], value: Any) -> None:

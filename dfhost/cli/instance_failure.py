@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 
 # Compiled by `re` at the first failure, not at every start.
 _LEVEL = r"\s*(Orchestrator|Activity|Entity) function '([^']*)' failed:[ \t]*"
-_EXCEPTION = r' ?\n ?(?=\{"\$type":"System\.)'
+_EXCEPTION = r' ?(?:\n|\\n) ?(?=\{"\$type":")'  # an app that puts repr(error) into its message writes \\n
+# The orchestrator's state, which the worker adds for its host.
+_STATE = r"(?s)\n\n\$OutOfProcData\$:\{.*?(?=\nStack:|$)"
 _REPEATED = r"(?s) \n Message: .*, StackTrace:.*"
 _WORKER = (
     r"(?s)One or more errors occurred\. \(Result: Failure\nException: (?P<text>.*?)\nStack:(?P<stack>.*)\)?"
@@ -48,7 +50,7 @@ def read_failure(output: object) -> InstanceFailure:
             (), json.dumps(output, ensure_ascii=False) if output is not None else "no reason given"
         )
     text, stack = _without_exceptions(output)
-    text = re.sub(_REPEATED, "", text).removesuffix(" \n None")
+    text = re.sub(_STATE, "", re.sub(_REPEATED, "", text)).removesuffix(" \n None")
     path = []
     while level := re.match(_LEVEL, text):
         path.append(level[2])
@@ -64,7 +66,7 @@ def _without_exceptions(text: str) -> tuple[str, str]:
     while found := re.search(_EXCEPTION, text):
         try:
             exception, end = json.JSONDecoder().raw_decode(text, found.end())
-        except ValueError:  # truncated
+        except ValueError:  # truncated, or escaped once more
             exception, end = {}, len(text)
         inner = exception.get("InnerException") or {}
         stack = stack or str(inner.get("RemoteStackTrace") or "")

@@ -10,6 +10,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+DEFAULT_PORT = 7071  # of Core Tools
+
 
 def ten_per_cpu() -> int:
     """The extension's default for each of its three limits: ten times the CPUs this process may use."""

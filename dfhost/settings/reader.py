@@ -62,6 +62,20 @@ _WITHOUT_EFFECT = (
 )
 
 
+# App settings that the Functions host or its Python worker reads, and why they have no effect here.
+_APP_SETTINGS_WITHOUT_EFFECT = {
+    "FUNCTIONS_WORKER_PROCESS_COUNT": "the app runs in one process",
+    "FUNCTIONS_WORKER_DYNAMIC_CONCURRENCY_ENABLED": "the app runs in one process",
+    "WEBSITE_MAX_DYNAMIC_APPLICATION_SCALE_OUT": "one host runs the app",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": "no telemetry is sent",
+    "APPINSIGHTS_INSTRUMENTATIONKEY": "no telemetry is sent",
+    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "no telemetry is sent",
+    "PYTHON_ENABLE_OPENTELEMETRY": "no telemetry is sent",
+    "PYTHON_ENABLE_WORKER_EXTENSIONS": "worker extensions are not called",
+    "AzureWebJobsSecretStorageType": "no keys are needed",
+}
+
+
 def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of the app in `folder`. SettingsError names file, line and key.
 
@@ -75,6 +89,13 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
     if shadowed:
         notes.append(f"Taken from the environment, not from local.settings.json: {', '.join(shadowed)}.")
     settings = {**local.app_settings, **{name: text for name, text in environ.items() if text}}
+    unused = [
+        f"{name} ({reason})"
+        for name, reason in _APP_SETTINGS_WITHOUT_EFFECT.items()
+        if settings.get(name, "").lower() not in ("", "0", "1", "false")
+    ]
+    if unused:
+        notes.append(f"These app settings have no effect in dfhost: {', '.join(unused)}.")
     by_lower_case = {name.lower(): text for name, text in settings.items()}
 
     host = HostJson(_host_json(folder / "host.json", notes), folder / "host.json", settings)

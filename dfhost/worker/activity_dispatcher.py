@@ -49,7 +49,8 @@ class ActivityDispatcher:
         self._async_queue: deque[ActivityWorkItem] = deque()
         self._busy_threads = 0  # with plain activities
         self._busy_coroutines = 0
-        self._running: dict[tuple[str, int], float] = {}  # (instance, task id) -> since when
+        # (instance, task id) -> since when, and its entry among the running calls
+        self._running: dict[tuple[str, int], tuple[float, int]] = {}
         self._next_thread: asyncio.TimerHandle | None = None
         self._ended_count = self._ended_count_before = 0
         self._results: deque[ActivityResult] = deque()  # not stored yet
@@ -90,8 +91,8 @@ class ActivityDispatcher:
 
     def state(self, instance_id: str, task_id: int) -> tuple[str, float | None]:
         """("running", since when as a timestamp) or ("queued", None)."""
-        since = self._running.get((instance_id, task_id))
-        return ("queued", None) if since is None else ("running", since)
+        running = self._running.get((instance_id, task_id))
+        return ("queued", None) if running is None else ("running", running[0])
 
     # -- threads and coroutines ------------------------------------------------------------------------------
 
@@ -166,6 +167,8 @@ class ActivityDispatcher:
             try:
                 result = await function.call_async(activity.input)
             except BaseException as error:  # as above
+                if self._threads.loop.is_closed():
+                    raise  # the app has ended the loop: the activity runs again at the next start
                 self._failed(item, function, error, began)
             else:
                 self._succeeded(item, result, began)
@@ -178,7 +181,8 @@ class ActivityDispatcher:
             self._released.put_if_open(False)
 
     def _begin(self, item: ActivityWorkItem) -> float:
-        self._running[item.instance_id, item.activity.task_id] = self._clock.time()
+        entry = self._threads.calls.begin("activity", item.activity.name, item.instance_id)
+        self._running[item.instance_id, item.activity.task_id] = self._clock.time(), entry
         self._log.started(item.activity.name, "activity", item.instance_id)
         return time.perf_counter()
 
@@ -201,7 +205,8 @@ class ActivityDispatcher:
 
     def _end(self, item: ActivityWorkItem, event: h.Event) -> None:
         """Have the result stored, together with those that come until the writer takes them."""
-        self._running.pop((item.instance_id, item.activity.task_id), None)
+        _, entry = self._running.pop((item.instance_id, item.activity.task_id))
+        self._threads.calls.end(entry)
         self._ended_count += 1  # a hint: two threads may count as one
         self._results.append(ActivityResult(item, event))
         if not self._storing:

@@ -205,6 +205,7 @@ class OrchestrationDispatcher:
         """`consumed`: the number of the newest message among `events`."""
         at = self._clock.now()
         began, instance.episode_since = time.perf_counter(), time.time()
+        entry = self._threads.calls.begin("orchestration", instance.name, instance.instance_id)
         try:
             episode = instance.execution.run_episode(
                 events, at, self._replay_of(instance), self._registry, self._options, need
@@ -214,6 +215,7 @@ class OrchestrationDispatcher:
                 f"dfhost failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
+        self._threads.calls.end(entry)
         seconds = time.perf_counter() - began
         self._store.commit_episode(episode, consumed, partial(self._committed, instance, episode, seconds))
 

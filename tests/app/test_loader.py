@@ -20,6 +20,24 @@ def refusal(folder: Path, body: str, head: str = HEAD) -> str:
 
 
 # -- what loads ----------------------------------------------------------------------------------------------
+def test_a_plain_def_with_a_durable_client_is_noted(tmp_path: Path) -> None:
+    body = """
+        @app.route()
+        @app.durable_client_input(client_name="client")
+        def plain(req: func.HttpRequest, client): return "x"
+
+        @app.route()
+        @app.durable_client_input(client_name="client")
+        async def right(req: func.HttpRequest, client): return "x"
+
+        @app.route()
+        @app.generic_input_binding(arg_name="client", type="durableClient")
+        def by_hand(req: func.HttpRequest, client: str): return client
+    """
+    [note] = load_written_app(tmp_path, body).notes
+    assert note.endswith("Make these functions async def: plain.")
+
+
 def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
     app = load_written_app(
         tmp_path,

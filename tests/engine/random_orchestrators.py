@@ -81,7 +81,7 @@ def orchestrator(plan: Plan) -> Any:
         if task.kind == CHILD:
             return context.call_sub_orchestrator("child", task.name, f"child-{task.name}")
         if task.kind in (TIMER, CANCELLED_TIMER):
-            timer = context.create_timer(context.current_utc_datetime + timedelta(seconds=5))
+            timer: Any = context.create_timer(context.current_utc_datetime + timedelta(seconds=5))
             if task.kind == CANCELLED_TIMER:
                 timer.cancel()
             return timer
