@@ -89,7 +89,7 @@ class Host:
                 on_store_failure=self._on_failure,
             )
             self.hub = TaskHub(settings.hub, store, self._worker, settings)
-            management = ManagementApi(self.hub, connection=settings.connection)
+            management = ManagementApi(self.hub, connection=settings.connection, note=self._log.note)
             self._server = Server(
                 self.app,
                 threads,

@@ -45,6 +45,7 @@ class Instance:
     custom_status: str | None
     created_at: datetime
     updated_at: datetime
+    parent_id: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -135,11 +136,18 @@ class TaskHub:
 
     # -- writing ---------------------------------------------------------------------------------------------
     async def start(
-        self, orchestrator: str, input: str | None, instance_id: str | None = None, version: str | None = None
+        self,
+        orchestrator: str,
+        input: str | None,
+        instance_id: str | None = None,
+        version: str | None = None,
+        *,
+        source_id: str | None = None,
     ) -> str:
         """Create an instance; returns its id (32 hex digits unless given). InstanceExists if that one has not ended.
 
-        An unknown orchestrator is accepted and fails then, as on the extension.
+        An unknown orchestrator is accepted and fails then, as on the extension. `source_id`: the instance that is
+        restarted.
         """
         instance_id = instance_id or uuid.uuid4().hex
         execution_id = str(uuid.uuid4())  # with dashes, unlike a child's (recorded)
@@ -153,6 +161,7 @@ class TaskHub:
             name=orchestrator,
             version=version,
             input=input,
+            source_id=source_id,
         )
         row = InstanceRow(
             instance_id, execution_id, orchestrator, version, "Pending", input, None, None, at, at
@@ -281,7 +290,7 @@ def _instance(row: InstanceRow) -> Instance:
     created, updated = h.moment(row.created_at), h.moment(row.updated_at)
     return Instance(
         row.instance_id, row.execution_id, row.name, row.version, row.status, row.input, row.output,
-        row.custom_status, created, updated,
+        row.custom_status, created, updated, row.parent_id,
     )  # fmt: skip
 
 

@@ -120,7 +120,7 @@ class Execution:
     def _replay(self, new: list[Event], replay: Replay, options: EngineOptions) -> ReplayResult:
         info = self.info
         if info.input is not None and not info.input.strip():
-            message = f"Exception while executing function: {info.name}"
+            message = f"Exception while executing function: Functions.{info.name}"
             return ReplayResult(crash=failures.Failure("", message, message, ""))
         texts = [*self._texts, *(event.text for event in new)]
         if not new:  # a generation's first invocation: nothing has been played yet
@@ -242,6 +242,7 @@ class Execution:
             input=None if input is None else quote(input),
             parent=info.parent_json,
             generation=None,
+            source_id=info.source_id,
         )
         return Execution(event.played() for event in h.generation(at, started, self.interpreter.carried_over))
 

@@ -26,6 +26,7 @@ from dfhost.management.responses import (
 from dfhost.management.urls import check_status_json
 from dfhost.task_hub import Instance, InstanceFilter, TaskHub
 
+_FORM = "application/x-www-form-urlencoded"
 _LONG_HISTORY = 1000  # events; to format more would block the host's loop for milliseconds
 
 
@@ -33,9 +34,16 @@ _LONG_HISTORY = 1000  # events; to format more would block the host's loop for m
 async def start(
     hub: TaskHub, request: ManagementRequest, name: str, instance_id: str | None = None
 ) -> ManagementResponse:
-    """The body is the input, exactly as posted. No body means no input; any content type will do."""
+    """The body is the input, exactly as posted. No body means no input; any content type but a form's will do."""
     text = None
-    if request.body:
+    if request.body and request.media_type == _FORM:
+        # The Functions host reads a form itself, and nothing of it is left for the extension (recorded).
+        text = ""
+        request.warn(
+            f"The input of {name} was sent as {_FORM}, which is what curl -d does. On Azure the body of such a "
+            "start is lost, and the orchestration fails; so it does here. Add -H 'Content-Type: application/json'."
+        )
+    elif request.body:
         text = request.text()
         if text.strip():
             _check_input(text)
@@ -64,7 +72,7 @@ async def restart(hub: TaskHub, request: ManagementRequest, instance_id: str) ->
     same_id = None if request.query.flag("restartWithNewInstanceId", True) else source.instance_id
     text = json_text.compact(json_text.embedded(source.input))
     try:
-        started = await hub.start(source.name, text, same_id, source.version)
+        started = await hub.start(source.name, text, same_id, source.version, source_id=source.instance_id)
     except InstanceExists as error:
         message = "A non-terminal instance with this instance ID already exists."
         kind = "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException"

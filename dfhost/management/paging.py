@@ -32,8 +32,8 @@ def page_response(
 ) -> ManagementResponse:
     """One page of a list as a response.
 
-    `rows(limit, after)` returns at most `limit` rows after the id `after`. The last page has an empty token, and
-    a foreign token finds nothing. A negative `top` is refused, as by the storage behind the extension.
+    `rows(limit, after)` returns at most `limit` rows after the id `after`. The last page has no token, and a
+    foreign token finds nothing. A negative `top` is refused, as by the storage behind the extension.
     """
     size = query.number("top", _DEFAULT_SIZE)
     if size < 0:
@@ -43,9 +43,10 @@ def page_response(
     after = _last_id(headers.get(_HEADER) or "")
     found = rows(size + 1, after) if after is not None else ()
     page = found[:size]
-    last = id_of(page[-1]) if page else after or ""
-    token = _token(last) if len(found) > size else ""
-    return json_response(200, f"[{','.join(map(text_of, page))}]", **{_HEADER: token})
+    more = {}
+    if len(found) > size:
+        more[_HEADER] = _token(id_of(page[-1]) if page else after or "")
+    return json_response(200, f"[{','.join(map(text_of, page))}]", **more)
 
 
 def _token(last_id: str) -> str:

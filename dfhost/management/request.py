@@ -19,7 +19,10 @@ RequestHandler = Callable[
 
 @dataclass(frozen=True, slots=True)
 class ManagementRequest:
-    """`path` and `raw_query` are as sent, `headers` ignore case. Links name `hub_name` and `connection`."""
+    """`path` and `raw_query` are as sent, `headers` ignore case. Links name `hub_name` and `connection`.
+
+    `warn` prints a sentence on the console, and the same sentence once.
+    """
 
     method: str
     path: str
@@ -30,6 +33,7 @@ class ManagementRequest:
     origin: str
     hub_name: str
     connection: str
+    warn: Callable[[str], None]
 
     @property
     def url(self) -> str:
