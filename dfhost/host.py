@@ -175,6 +175,7 @@ def _engine_options(settings: Settings) -> EngineOptions:
         store_inputs=settings.store_inputs,
         default_version=settings.default_version,
         version_match=settings.version_match,
+        version_failure=settings.version_failure,
         async_request_sleep_ms=int(settings.http_poll_seconds * 1000),
         max_actions=settings.max_actions,
     )
