@@ -17,13 +17,15 @@ from typing import Any
 
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, is_entity_id, stored_state
-from dfhost.errors import UnknownFunction, WrongState
+from dfhost.errors import IdTooLong, UnknownFunction, WrongState
 from dfhost.settings import Settings
 from dfhost.store.events import FINISHED, InstanceRow
 from dfhost.store.store import Store
 from dfhost.worker.clock import now
 from dfhost.worker.explain import explain
 from dfhost.worker.worker import Worker
+
+_MAX_ID_LENGTH = 1024  # characters: what Azure Storage takes as a key
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +148,13 @@ class TaskHub:
     ) -> str:
         """Create an instance; returns its id (32 hex digits unless given). InstanceExists if that one has not ended.
 
-        An unknown orchestrator is accepted and fails then, as on the extension. `source_id`: the instance that is
-        restarted.
+        An unknown orchestrator is accepted and fails then; UnknownFunction for one that is disabled, IdTooLong: all
+        as on the extension. `source_id`: the instance that is restarted.
         """
+        if disabled := self._worker.registry.explain_disabled_orchestrator(orchestrator):
+            raise UnknownFunction(disabled)
+        if instance_id is not None and len(instance_id) > _MAX_ID_LENGTH:
+            raise IdTooLong(len(instance_id), _MAX_ID_LENGTH)
         instance_id = instance_id or uuid.uuid4().hex
         execution_id = str(uuid.uuid4())  # with dashes, unlike a child's (recorded)
         version = version or self._settings.default_version

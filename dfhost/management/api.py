@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
+from dfhost.errors import IdTooLong
 from dfhost.management.query import Query
 from dfhost.management.request import ManagementRequest, RequestHandler
 from dfhost.management.responses import (
@@ -69,6 +70,8 @@ class ManagementApi:
             )
             return await handler(self._hub, request, *values)
         except Exception as error:
+            if isinstance(error, IdTooLong):  # its response does not say why
+                self._warn(str(error))
             return error_response(error)
 
     def _warn(self, sentence: str) -> None:

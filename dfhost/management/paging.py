@@ -9,11 +9,10 @@ from typing import TypeVar
 
 from dfhost.management.query import Query
 from dfhost.management.responses import (
-    SOMETHING_WENT_WRONG,
     ManagementResponse,
     RequestRefused,
-    failure_response,
     json_response,
+    storage_failure,
 )
 
 _HEADER = "x-ms-continuation-token"
@@ -37,9 +36,7 @@ def page_response(
     """
     size = query.number("top", _DEFAULT_SIZE)
     if size < 0:
-        exception = "An error occurred while communicating with Azure Storage"
-        kind = "DurableTask.AzureStorage.Storage.DurableTaskStorageException"
-        raise RequestRefused(failure_response(500, SOMETHING_WENT_WRONG, exception, kind))
+        raise RequestRefused(storage_failure())
     after = _last_id(headers.get(_HEADER) or "")
     found = rows(size + 1, after) if after is not None else ()
     page = found[:size]
@@ -59,6 +56,6 @@ def _last_id(token: str) -> str | None:
         text = base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError, ValueError):
         return None
-    if not token:
+    if not token or text == "null":  # the extension's tokens are JSON
         return ""
     return text[len(_TOKEN_PREFIX) :] if text.startswith(_TOKEN_PREFIX) else None
