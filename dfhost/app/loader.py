@@ -44,7 +44,7 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
     indexed = _indexed_functions(app)
 
     functions: list[Function] = []
-    disabled: list[str] = []
+    disabled: list[Function] = []
     wanted = {name.lower() for name in only}
     for each in indexed:
         try:
@@ -52,7 +52,7 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
         except AppError as error:
             raise AppError(f"{error}{misplaced_binding_hint(indexed)}") from None
         if (wanted and function.name.lower() not in wanted) or _is_disabled(function.name):
-            disabled.append(function.name)
+            disabled.append(function)
         else:
             functions.append(function)
     _check_unique(functions)

@@ -189,7 +189,7 @@ def test_functions_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("AzureWebJobs.one.Disabled", "true")
     monkeypatch.setenv("AzureWebJobs_two_Disabled", "false")
     app = load_app(folder)
-    assert (app.activities.names, app.disabled) == (["two", "three"], ["one"])
+    assert (app.activities.names, [each.name for each in app.disabled]) == (["two", "three"], ["one"])
     assert load_app(folder, only=["THREE"]).activities.names == ["three"]
 
 

@@ -24,8 +24,8 @@ from textwrap import dedent
 import pytest
 
 from dfhost.app.loader import load_app
-from dfhost.cli.start import DEFAULT_PORT
 from dfhost.management.routes import ANY_METHOD, ROUTES
+from dfhost.settings.model import DEFAULT_PORT
 from fan_out import fan_out_map
 from tests.conformance.differences import DIFFERENCES
 from tests.support.apps import APPS, ROOT, write_app
