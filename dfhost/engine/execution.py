@@ -20,7 +20,7 @@ from dfhost.engine import failures, payloads, versions
 from dfhost.engine import history as h
 from dfhost.engine.command_recorder import CommandRecorder, CommandRefused
 from dfhost.engine.entities import MessageSorter
-from dfhost.engine.episode import Episode
+from dfhost.engine.episode import Episode, NextGeneration
 from dfhost.engine.execution_info import ExecutionInfo
 from dfhost.engine.history import Event
 from dfhost.engine.interpreter import ActionInterpreter
@@ -230,20 +230,23 @@ class Execution:
             info.instance_id, info.execution_id, at, status, events, base=len(self.past), parent=info.parent
         )
 
-    def _next_generation(self, at: str) -> Execution:
+    def _next_generation(self, at: str) -> NextGeneration:
         """Same instance id, new history: external events that came too late for this one are carried over."""
-        info, input = self.info, self.interpreter.next_input
+        info, next_input = self.info, self.interpreter.next_input
+        execution_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:next").hex
+        input = None if next_input is None else quote(next_input)
         started = h.execution_started(
             at,
             instance_id=info.instance_id,
-            execution_id=uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:next").hex,
+            execution_id=execution_id,
             name=info.name,
             version=info.version,
-            input=None if input is None else quote(input),
+            input=input,
             parent=info.parent_json,
             generation=None,
         )
-        return Execution(event.played() for event in h.generation(at, started, self.interpreter.carried_over))
+        history = h.generation(at, started, self.interpreter.carried_over)
+        return NextGeneration(execution_id, input, [event.played() for event in history])
 
     # -- the history -----------------------------------------------------------------------------------------
 

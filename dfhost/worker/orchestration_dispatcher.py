@@ -20,7 +20,7 @@ from dfhost.app.threads import UserThreads
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
-from dfhost.engine.execution import Replay
+from dfhost.engine.execution import Execution, Replay
 from dfhost.engine.history import Event
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayNeed
@@ -233,7 +233,7 @@ class OrchestrationDispatcher:
             self._log_end(instance, episode)
             self.forget(instance.instance_id)
         elif episode.next is not None:
-            instance.execution = episode.next
+            instance.execution = Execution(episode.next.history)
             instance.execution_id = episode.next.execution_id
             # Messages for the old generation are no longer in the store either.
             instance.messages = [message for message in instance.messages if not message[0]]

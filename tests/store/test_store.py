@@ -17,12 +17,12 @@ from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import (
     EntityMessage,
     Episode,
+    NextGeneration,
     ScheduledActivity,
     ScheduledChild,
     ScheduledTimer,
     child_refused,
 )
-from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
 from dfhost.errors import (
     DatabaseError,
@@ -343,10 +343,10 @@ async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_event
     started = h.execution_started(
         AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', generation=None
     )
-    following = Execution(h.generation(AT, started, ()))
+    following = NextGeneration("e2", '"next"', h.generation(AT, started, ()))
     await db.episode(status="ContinuedAsNew", next=following, consumed=seen.inbox[-1].seq)
     assert (db.row().execution_id, db.row().input, db.row().created_at) == ("e2", '"next"', AT)
-    assert db.past() == [event.text for event in following.past]
+    assert db.past() == [event.text for event in following.history]
     assert db.inbox() == ["event"]
     assert db.store.next_due() is None
     assert db.store.instances_needing_episodes() == ["x"]
