@@ -19,6 +19,7 @@ import azure.functions as func
 
 from dfhost.app.functions import KINDS, App, Function
 from dfhost.app.load_hints import misplaced_binding_hint
+from dfhost.app.retry_policy import RetryPolicy, read_retry_policy
 from dfhost.app.script_import import import_script
 from dfhost.app.signature import read_signature
 from dfhost.errors import AppError
@@ -56,9 +57,7 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
         else:
             functions.append(function)
     _check_unique(functions)
-    running = {function.name for function in functions}
-    retried = [name for each in indexed if (name := each.get_function_name()) in running and _retries(each)]
-    return App(root, functions, disabled, _notes(functions, retried))
+    return App(root, functions, disabled, _notes(functions))
 
 
 def _find_app(module: ModuleType, script: str) -> Any:
@@ -116,7 +115,15 @@ def _function(indexed: Any, root: Path, log: HostLog | None) -> Function:
         directory=str(root),
         is_async=inspect.iscoroutinefunction(user_function),
         log=log,
+        retry=_retry_policy(name, indexed),
     )
+
+
+def _retry_policy(name: str, indexed: Any) -> RetryPolicy | None:
+    try:
+        return read_retry_policy(indexed.get_settings_dict("retry_policy") or {})
+    except ValueError as error:
+        raise AppError(f"Function '{name}' cannot be loaded: its retry policy: {error}.") from None
 
 
 def _check_unique(functions: list[Function]) -> None:
@@ -138,10 +145,6 @@ def _is_disabled(name: str) -> bool:
     return any(os.environ.get(key, "").strip().lower() in ("true", "1") for key in keys)
 
 
-def _retries(indexed: Any) -> bool:
-    return bool(indexed.get_settings_dict("retry_policy"))
-
-
 def _is_awaited_in_vain(function: Function) -> bool:
     """Whether the SDK's wrapper, which gives a function its durable client, awaits what a plain def returns."""
     has_client = any(each["type"] == "durableClient" for each in function.bindings)
@@ -152,7 +155,7 @@ def _is_awaited_in_vain(function: Function) -> bool:
     )
 
 
-def _notes(functions: list[Function], retried: list[str]) -> list[str]:
+def _notes(functions: list[Function]) -> list[str]:
     """What dfhost does not do for this app, in one sentence for each kind."""
     not_polled = [f"{each.name} ({each.kind})" for each in functions if each.kind not in KINDS.values()]
     sent: list[str] = []
@@ -177,6 +180,4 @@ def _notes(functions: list[Function], retried: list[str]) -> list[str]:
             "Every call of a plain def with a durable client fails, because the SDK awaits its result. "
             f"Make these functions async def: {', '.join(plain)}."
         )
-    if retried:
-        notes.append(f"dfhost does not apply the retry policies of these functions: {', '.join(retried)}.")
     return notes
