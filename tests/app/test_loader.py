@@ -84,7 +84,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     )
     assert app.notes == [
         "dfhost does not poll these triggers: on_order (queueTrigger). "
-        'Run one with POST /admin/functions/NAME and {"input": …}.',
+        'Run one with POST /admin/functions/NAME and {"input": "…"}.',
         "dfhost does not apply the retry policies of these functions: hourly.",
     ]
 
