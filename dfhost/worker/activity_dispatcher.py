@@ -47,8 +47,7 @@ class ActivityDispatcher:
         self._async_queue: deque[ActivityWorkItem] = deque()
         self._busy_threads = 0  # with plain activities
         self._busy_coroutines = 0
-        # (instance, task id) -> since when, and its entry among the running calls
-        self._running: dict[tuple[str, int], tuple[float, int]] = {}
+        self._running: dict[tuple[str, int], float] = {}  # (instance, task id) -> since when
         self._next_thread: asyncio.TimerHandle | None = None
         self._ended_count = self._ended_count_before = 0
         self._results: deque[ActivityResult] = deque()  # not stored yet
@@ -89,8 +88,8 @@ class ActivityDispatcher:
 
     def state(self, instance_id: str, task_id: int) -> tuple[str, float | None]:
         """("running", since when as a timestamp) or ("queued", None)."""
-        running = self._running.get((instance_id, task_id))
-        return ("queued", None) if running is None else ("running", running[0])
+        since = self._running.get((instance_id, task_id))
+        return ("queued", None) if since is None else ("running", since)
 
     # -- threads and coroutines ------------------------------------------------------------------------------
 
@@ -134,7 +133,9 @@ class ActivityDispatcher:
                     item = self._plain_queue.popleft()
                 except IndexError:
                     break
+                entry = self._threads.calls.begin("activity", item.activity.name, item.instance_id)
                 self._run(item)
+                self._threads.calls.end(entry)
         finally:
             self._released.put_if_open(True)
 
@@ -160,6 +161,7 @@ class ActivityDispatcher:
 
     async def _run_async(self, item: ActivityWorkItem) -> None:
         activity = item.activity
+        entry = self._threads.calls.begin("activity", activity.name, item.instance_id)
         began = self._begin(item)
         try:
             if activity.name == HTTP_ACTIVITY:
@@ -191,11 +193,11 @@ class ActivityDispatcher:
             self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "")
             self._end(item, h.task_failed(now(), activity.task_id, failure.reason, failure.details))
         finally:
+            self._threads.calls.end(entry)
             self._released.put_if_open(False)
 
     def _begin(self, item: ActivityWorkItem) -> float:
-        entry = self._threads.calls.begin("activity", item.activity.name, item.instance_id)
-        self._running[item.instance_id, item.activity.task_id] = time.time(), entry
+        self._running[item.instance_id, item.activity.task_id] = time.time()
         return self._begin_again(item)
 
     def _begin_again(self, item: ActivityWorkItem) -> float:
@@ -225,8 +227,7 @@ class ActivityDispatcher:
 
     def _end(self, item: ActivityWorkItem, event: h.Event) -> None:
         """Have the result stored, together with those that come until the writer takes them."""
-        _, entry = self._running.pop((item.instance_id, item.activity.task_id))
-        self._threads.calls.end(entry)
+        self._running.pop((item.instance_id, item.activity.task_id), None)
         self._ended_count += 1  # a hint: two threads may count as one
         self._results.append(ActivityResult(item, event))
         if not self._storing:
