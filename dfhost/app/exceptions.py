@@ -11,6 +11,7 @@ from pathlib import Path
 from traceback import StackSummary, extract_stack, extract_tb
 from types import TracebackType
 
+from dfhost.app.credentials import hide_credentials
 from dfhost.engine.failures import Failure
 
 _OURS = str(Path(__file__).resolve().parent.parent)
@@ -18,7 +19,13 @@ _ASYNCIO = str(Path(asyncio.__file__).parent)
 
 
 def describe_exception(error: BaseException) -> Failure:
-    """The failure that `error` is. Never raises, even if the exception's own `__str__` does."""
+    """The failure that `error` is, without credentials. Never raises, even if its own `__str__` does."""
+    type_name, *texts = raw_description(error)
+    return Failure(type_name, *map(hide_credentials, texts))
+
+
+def raw_description(error: BaseException) -> Failure:
+    """Likewise, as the worker sends it to its host, which hides credentials then."""
     type_name = type(error).__name__
     try:
         message = str(error)

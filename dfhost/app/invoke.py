@@ -31,10 +31,33 @@ async def invoke_function(
     invocation: Invocation | None = None,
     timeout: float | None = None,
 ) -> InvocationResult | Failure:
-    """The result of the call, or its failure. Never raises what user code raised.
+    """The result of the call, or its failure after the retries of the function's policy. Never raises that.
 
-    After `timeout` seconds the call counts as failed; its thread goes on, since Python cannot stop it.
+    After `timeout` seconds an attempt counts as failed; its thread goes on, since Python cannot stop it.
     """
+    delays, retry_count = function.retry_delays(), 0
+    while True:
+        outcome = await _attempt(function, data, threads, log, metadata, invocation, timeout)
+        if not isinstance(outcome, Failure) or (delay := next(delays, None)) is None:
+            return outcome
+        await asyncio.sleep(delay)
+        retry_count += 1
+        if function.signature.wants_context:
+            trace = invocation.trace_context if invocation else None
+            invocation = function.new_invocation(
+                retry_count, trace.trace_parent if trace else "", trace.trace_state if trace else ""
+            )
+
+
+async def _attempt(
+    function: Function,
+    data: Datum,
+    threads: UserThreads,
+    log: HostLog,
+    metadata: Mapping[str, Datum] | None,
+    invocation: Invocation | None,
+    timeout: float | None,
+) -> InvocationResult | Failure:
     log.started(function.name, function.kind, None)
     start = time.perf_counter()
 

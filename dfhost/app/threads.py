@@ -25,10 +25,14 @@ from dfhost.errors import UserLoopEnded
 T = TypeVar("T")
 
 
-def default_pool_size() -> int:
-    """`PYTHON_THREADPOOL_THREAD_COUNT`, else `min(32, cpus + 4)`: the real worker's rule since Python 3.9."""
+#: What the Functions host sets for its Python worker (DefaultWorkerProcessFactory): as good as no limit.
+THREAD_COUNT_DEFAULT = "1000"
+
+
+def pool_size() -> int:
+    """`PYTHON_THREADPOOL_THREAD_COUNT`; a value that the real worker cannot use leaves it Python's own default."""
     try:
-        wanted = int(os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT", ""))
+        wanted = int(os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT") or THREAD_COUNT_DEFAULT)
     except ValueError:
         wanted = 0
     return wanted if wanted > 0 else min(32, (os.cpu_count() or 1) + 4)
@@ -37,7 +41,8 @@ def default_pool_size() -> int:
 class UserThreads:
     """A pool of daemon threads for plain functions, and one event loop for coroutine functions.
 
-    They are daemons so that the process can end at once, even while an activity runs.
+    The pool grows when a call finds no free thread, up to `size`. The threads are daemons so that the process can
+    end at once, even while an activity runs.
     """
 
     def __init__(
@@ -51,7 +56,7 @@ class UserThreads:
 
         `calls`: where everybody who runs user code here enters the call.
         """
-        self.size = size or default_pool_size()
+        self.size = size or pool_size()
         self.calls = calls or RunningCalls()
         self._on_loop_ended = on_loop_ended
         self._stopping = False
@@ -64,29 +69,41 @@ class UserThreads:
             self.loop, self._create_tasks
         )
         self._host_calls: LoopQueue[Callable[[], None]] | None = None
-        self._threads = [self._thread(n) for n in range(self.size)]
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._unfinished = 0  # calls in the pool that run or wait for a thread
         self._loop_thread = threading.Thread(target=self._serve_loop, name="user-loop", daemon=True)
 
-    def _thread(self, number: int) -> threading.Thread:
-        return threading.Thread(target=self._work, name=f"user-{number}", daemon=True)
-
     def start(self) -> None:
-        for thread in (*self._threads, self._loop_thread):
-            thread.start()
+        self._loop_thread.start()
 
     def add_thread(self) -> None:
-        """Add a thread to the pool, for one whose call may never end."""
-        self._threads.append(self._thread(self.size))
-        self.size += 1
-        self._threads[-1].start()
+        """Make room for one more thread, for one whose call may never end."""
+        with self._lock:
+            self.size += 1
+            self._grow()
 
     def stop(self) -> None:
         """End each pool thread after its present call, and the loop at once. Returns without waiting."""
-        self._stopping = True
-        for _ in self._threads:
-            self._queue.put(None)
+        with self._lock:
+            self._stopping = True
+            for _ in self._threads:
+                self._queue.put(None)
         with suppress(RuntimeError):  # the app's own code has ended the loop
             self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def _grow(self) -> None:
+        """Start a thread if a call would have to wait for one. Under the lock."""
+        if len(self._threads) < min(self._unfinished, self.size) and not self._stopping:
+            name = f"ThreadPoolExecutor-0_{len(self._threads)}"  # as in the real worker
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads: those that there are go on
+                if not self._threads:
+                    raise
+            else:
+                self._threads.append(thread)
 
     @contextmanager
     def loop_for_import(self) -> Iterator[None]:
@@ -104,6 +121,9 @@ class UserThreads:
     def post(self, work: Callable[[], None]) -> None:
         """Run `work` in the pool. It must not raise; from any thread."""
         self._queue.put(work)
+        with self._lock:
+            self._unfinished += 1
+            self._grow()
 
     def spawn(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a coroutine as a task of the user loop. It must not raise; from any thread.
@@ -170,6 +190,8 @@ class UserThreads:
         while (work := self._queue.get()) is not None:
             contextvars.Context().run(work)
             del work  # else what it refers to would live until the next call
+            with self._lock:
+                self._unfinished -= 1
 
     def _serve_loop(self) -> None:
         asyncio.set_event_loop(self.loop)

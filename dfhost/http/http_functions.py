@@ -147,7 +147,7 @@ class HttpFunctions:
 def _invocation(function: Function, headers: Mapping[str, str]) -> Invocation | None:
     if not function.signature.wants_context:
         return None
-    return function.new_invocation(headers.get("traceparent", ""), headers.get("tracestate", ""))
+    return function.new_invocation(0, headers.get("traceparent", ""), headers.get("tracestate", ""))
 
 
 def _routes(app: App, prefix: str) -> RouteTable[Function]:

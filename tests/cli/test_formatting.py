@@ -131,7 +131,7 @@ BAD = "Activity function 'one' failed: ValueError: bad \n " + exception("ValueEr
         (
             f"Orchestrator function 'a' failed: {RuntimeError(BAD)!r}",
             InstanceFailure(
-                ("a",), "RuntimeError('Activity function \\'one\\' failed:  ValueError: bad')", "  File x"
+                ("a",), "RuntimeError('Activity function \\'one\\' failed: ValueError: bad')", "  File x"
             ),
         ),
         ("two\nlines", InstanceFailure((), "two\nlines")),

@@ -68,7 +68,7 @@ async def test_the_request_as_the_worker_builds_it(client: Client) -> None:
     assert seen["headers"]["content-type"] == "text/plain"
     assert all(name == name.lower() for name in seen["headers"])
     assert seen["body"].encode("latin-1") == b"\x00\xff"
-    assert seen["thread"].startswith("user-")
+    assert seen["thread"].startswith("ThreadPoolExecutor-0_")
 
 
 async def test_absent_optional_parts_are_left_out(client: Client) -> None:
