@@ -43,6 +43,15 @@ class InstanceExists(HostError):
         self.status = status
 
 
+class IdTooLong(HostError):
+    """An instance id is longer than the storage behind the extension takes."""
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__(
+            f"The instance id has {length:,} characters. Azure Storage takes at most {limit:,}; use a shorter one."
+        )
+
+
 class WrongState(HostError):
     """The operation does not fit the instance's state (`status`: its runtime status).
 

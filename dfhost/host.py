@@ -92,7 +92,7 @@ class Host:
                 on_store_failure=self._on_failure,
             )
             self.hub = TaskHub(settings.hub, store, self._worker, settings)
-            management = ManagementApi(self.hub, connection=settings.connection)
+            management = ManagementApi(self.hub, connection=settings.connection, note=self._log.note)
             self._server = Server(
                 self.app,
                 threads,
@@ -182,6 +182,7 @@ def _engine_options(settings: Settings) -> EngineOptions:
         store_inputs=settings.store_inputs,
         default_version=settings.default_version,
         version_match=settings.version_match,
+        version_failure=settings.version_failure,
         async_request_sleep_ms=int(settings.http_poll_seconds * 1000),
         max_actions=settings.max_actions,
     )

@@ -261,15 +261,15 @@ class Functions:
 class App:
     """The loaded function app.
 
-    `functions` are those that run, in order. `disabled`: the names of those that settings disable. `notes`: sentences
-    for a person at the start (triggers that are not polled, bindings that are not supported).
+    `functions` are those that run, in order. `disabled`: those that settings disable. `notes`: sentences for a
+    person at the start (triggers that are not polled, bindings that are not supported).
     """
 
     def __init__(
         self,
         root: Path,
         functions: Iterable[Function],
-        disabled: Iterable[str] = (),
+        disabled: Iterable[Function] = (),
         notes: Iterable[str] = (),
     ) -> None:
         self.root = root

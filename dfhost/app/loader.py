@@ -28,6 +28,11 @@ from dfhost.host_log import HostLog
 _NAME = re.compile(r"[a-z][a-z0-9_\-]{0,127}", re.IGNORECASE)
 
 
+def script_name() -> str:
+    """The file in the app's folder that has the app."""
+    return os.environ.get("PYTHON_SCRIPT_FILE_NAME") or "function_app.py"
+
+
 def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ()) -> App:
     """The function app in the folder `root`.
 
@@ -39,12 +44,12 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
     the app from running on Azure.
     """
     root = root.resolve()
-    script = os.environ.get("PYTHON_SCRIPT_FILE_NAME") or "function_app.py"
+    script = script_name()
     app = _find_app(import_script(root, script), script)
     indexed = _indexed_functions(app)
 
     functions: list[Function] = []
-    disabled: list[str] = []
+    disabled: list[Function] = []
     wanted = {name.lower() for name in only}
     for each in indexed:
         try:
@@ -52,7 +57,7 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
         except AppError as error:
             raise AppError(f"{error}{misplaced_binding_hint(indexed)}") from None
         if (wanted and function.name.lower() not in wanted) or _is_disabled(function.name):
-            disabled.append(function.name)
+            disabled.append(function)
         else:
             functions.append(function)
     _check_unique(functions)
@@ -156,7 +161,7 @@ def _notes(functions: list[Function], retried: list[str]) -> list[str]:
     if not_polled:
         notes.append(
             f"dfhost does not poll these triggers: {', '.join(not_polled)}. "
-            'Run one with POST /admin/functions/NAME and {"input": …}.'
+            'Run one with POST /admin/functions/NAME and {"input": "…"}.'
         )
     if sent:
         notes.append(f"dfhost shows these outputs instead of sending them: {', '.join(sent)}.")

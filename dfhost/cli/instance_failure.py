@@ -1,8 +1,8 @@
 """Parses the output of a failed instance: which functions it passed through, the error text, the traceback.
 
 The extension nests failures as text. Each level repeats the level below it, with the activity's serialised .NET
-exception (one line of JSON) in the middle. A text of another form is returned as it is. The forms were recorded on
-extension 3.15; `dfhost.engine.failures` makes those of this host.
+exception (one line of JSON) in the middle. A text of another form is returned as it is. `dfhost.engine.failures`
+makes these texts here. Extensions until 3.15 put two blanks behind ``failed:``, newer ones put one; both are read.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class InstanceFailure:
 def read_failure(output: object) -> InstanceFailure:
     """Parse the `output` of a failed instance.
 
-    "Orchestrator function 'all' failed: Activity function 'one' failed:  ValueError: bad \\n {...}"
+    "Orchestrator function 'all' failed: Activity function 'one' failed: ValueError: bad \\n {...}"
     -> InstanceFailure(("all", "one"), "ValueError: bad", "  File ...")
     """
     if not isinstance(output, str):

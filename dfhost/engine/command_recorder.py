@@ -102,9 +102,8 @@ class CommandRecorder:
             )
         _require_storable(child_id)
         version = action.get("version") or options.default_version
-        refusal = versions.refusal(name, version, options.default_version, options.version_match)
-        if refusal is not None:
-            raise CommandRefused(refusal)
+        if options.version_failure != "Fail" and not versions.fits(version, options):
+            raise CommandRefused(versions.never_runs(name, version, options))
         input = action.get("input")
         encoded = None if input is None else quote(input)
         execution_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:{command.id}").hex

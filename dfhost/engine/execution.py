@@ -76,16 +76,15 @@ class Execution:
         arrival this is the first episode of a generation that continues another: its history is there already.
         """
         new = [h.orchestrator_started(at), *arrived] if arrived else []
-        refusal = None
+        version_fits = True
         for event in new:
             if event.kind == h.EXECUTION_STARTED:
                 self.info = ExecutionInfo.read(event)
-                refusal = versions.refusal(
-                    self.info.name, self.info.version, options.default_version, options.version_match
-                )
-        refusal = registry.explain_missing("orchestrator", self.info.name) or refusal
-        if refusal is not None:
-            return self._fail(new, at, self._orchestrator_failed(refusal))
+                version_fits = versions.fits(self.info.version, options)
+        if missing := registry.explain_missing("orchestrator", self.info.name):
+            return self._fail(new, at, self._orchestrator_failed(missing))
+        if not version_fits:
+            return self._fail(new, at, self._version_refused(options))
         if need < ReplayNeed.REPLAY and self.result is not None:
             self._apply(new)
         else:
@@ -120,7 +119,7 @@ class Execution:
     def _replay(self, new: list[Event], replay: Replay, options: EngineOptions) -> ReplayResult:
         info = self.info
         if info.input is not None and not info.input.strip():
-            message = f"Exception while executing function: {info.name}"
+            message = f"Exception while executing function: Functions.{info.name}"
             return ReplayResult(crash=failures.Failure("", message, message, ""))
         texts = [*self._texts, *(event.text for event in new)]
         if not new:  # a generation's first invocation: nothing has been played yet
@@ -221,6 +220,11 @@ class Execution:
             if command.fire_at is not None
         ]
 
+    def _version_refused(self, options: EngineOptions) -> ReasonAndDetails:
+        if options.version_failure == "Fail":
+            return versions.MISMATCH, None
+        return self._orchestrator_failed(versions.never_runs(self.info.name, self.info.version, options))
+
     def _orchestrator_failed(self, error: str) -> ReasonAndDetails:
         return failures.orchestrator_failed(self.info.name, error)
 
@@ -242,6 +246,7 @@ class Execution:
             input=None if input is None else quote(input),
             parent=info.parent_json,
             generation=None,
+            source_id=info.source_id,
         )
         return Execution(event.played() for event in h.generation(at, started, self.interpreter.carried_over))
 

@@ -77,7 +77,10 @@ class RequestRouter:
         # /admin is the host's, whatever routes the app has (WebJobsRouter).
         if path.lower().startswith(_ADMIN):
             body = await read_body(request)
-            return await self._admin.handle(request.method, path[len(_ADMIN) :], body, origin(request))
+            content_type = request.headers.get("Content-Type", "")
+            return await self._admin.handle(
+                request.method, path[len(_ADMIN) :], content_type, body, origin(request)
+            )
         routes = self._functions.routes
         found = routes.find(request.method, path)
         if found is not None:

@@ -62,7 +62,7 @@ def error_text(error: object) -> str:
 
     It raises a plain Exception whose text is the extension's reason, a space, a newline, a space, and the .NET
     exception as one line of JSON (or `Message: …, StackTrace: …` for a sub-orchestration). The reason of a
-    failed activity starts `Activity function 'x' failed:  `.
+    failed activity starts `Activity function 'x' failed: `, with two blanks at its end until extension 3.15.
     """
     reason, _, details = str(error).rpartition(" \n ")
     if not reason or not _machine_text(details):

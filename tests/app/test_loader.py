@@ -84,7 +84,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     )
     assert app.notes == [
         "dfhost does not poll these triggers: on_order (queueTrigger). "
-        'Run one with POST /admin/functions/NAME and {"input": …}.',
+        'Run one with POST /admin/functions/NAME and {"input": "…"}.',
         "dfhost does not apply the retry policies of these functions: hourly.",
     ]
 
@@ -174,7 +174,7 @@ def test_functions_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("AzureWebJobs.one.Disabled", "true")
     monkeypatch.setenv("AzureWebJobs_two_Disabled", "false")
     app = load_app(folder)
-    assert (app.activities.names, app.disabled) == (["two", "three"], ["one"])
+    assert (app.activities.names, [each.name for each in app.disabled]) == (["two", "three"], ["one"])
     assert load_app(folder, only=["THREE"]).activities.names == ["three"]
 
 

@@ -64,7 +64,7 @@ def exception(text: str, stack: str = "  File x") -> str:
     return json.dumps(outer, separators=(",", ":"))
 
 
-BAD = "Activity function 'one' failed:  ValueError: bad \n " + exception("ValueError: bad")
+BAD = "Activity function 'one' failed: ValueError: bad \n " + exception("ValueError: bad")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ BAD = "Activity function 'one' failed:  ValueError: bad \n " + exception("ValueE
             f"Orchestrator function 'a' failed: 1 of 2 failed: {BAD} (see above)",
             InstanceFailure(
                 ("a",),
-                "1 of 2 failed: Activity function 'one' failed:  ValueError: bad (see above)",
+                "1 of 2 failed: Activity function 'one' failed: ValueError: bad (see above)",
                 "  File x",
             ),
         ),
@@ -106,6 +106,11 @@ BAD = "Activity function 'one' failed:  ValueError: bad \n " + exception("ValueE
         ("two\nlines", InstanceFailure((), "two\nlines")),
         ({"reason": 5}, InstanceFailure((), '{"reason": 5}')),
         (None, InstanceFailure((), "no reason given")),
+        # As the extension wrote it until 3.15: two blanks.
+        (
+            f"Orchestrator function 'all' failed: {BAD}".replace("failed: Value", "failed:  Value"),
+            InstanceFailure(("all", "one"), "ValueError: bad", "  File x"),
+        ),
     ],
 )
 def test_a_failed_output_is_taken_apart(output: Any, failure: InstanceFailure) -> None:

@@ -27,12 +27,13 @@ def recorded(scenario: Scenario) -> Any:
     return json.loads((RECORDINGS / scenario.recording).read_text(encoding="utf-8"))
 
 
-def mismatches(scenario: Scenario, played: Played, expected: Any) -> list[str]:
+def mismatches(scenario: Scenario, played: Played, expected: Any, on_dfhost: bool) -> list[str]:
     matcher = Matcher(
         base=played.base,
         names=played.names,
         exact_times=scenario.set == "basics",
         interleaved=scenario.interleaved,
+        keyed=not on_dfhost,
     )
     return matcher.differences(expected, played.answer)
 
@@ -47,7 +48,7 @@ def test_answers_as_recorded(scenario: Scenario, played: dict[str, Played], on_d
     if on_dfhost and (difference := DIFFERENCES.get(scenario.name)):
         expected = difference.instead_of(expected)
         note = f" (differs by design: {difference.reason})"
-    wrong = mismatches(scenario, what, expected)
+    wrong = mismatches(scenario, what, expected, on_dfhost)
     assert not wrong, f"{scenario.name}{note}\n" + "\n".join(wrong)
 
 

@@ -329,16 +329,17 @@ def test_terms_that_make_no_sense_are_refused(terms):
     ("raised", "text"),
     [
         (
-            'Activity function \'work\' failed:  ValueError: no \n {"$type":"System.Exception"}',
+            'Activity function \'work\' failed: ValueError: no \n {"$type":"System.Exception"}',
             "ValueError: no",
         ),
+        ("Activity function 'work' failed:  ValueError: no \n {}", "ValueError: no"),  # extensions until 3.15
         ("Orchestrator function 'child' failed: boom \n Message: boom, StackTrace:    at X", "boom"),
         (
-            "Orchestrator function 'c' failed: Activity function 'a' failed:  KeyError: 'x' \n {\"a\":1}",
-            "Activity function 'a' failed:  KeyError: 'x'",
+            "Orchestrator function 'c' failed: Activity function 'a' failed: KeyError: 'x' \n {\"a\":1}",
+            "Activity function 'a' failed: KeyError: 'x'",
         ),
         ("stopped by hand \n None", "stopped by hand"),
-        ('Activity function \'a\' failed:  ValueError: one\ntwo \n {"$type":"x"}', "ValueError: one\ntwo"),
+        ('Activity function \'a\' failed: ValueError: one\ntwo \n {"$type":"x"}', "ValueError: one\ntwo"),
         ("it's \n not details", "it's \n not details"),
         ("the entity says no", "the entity says no"),
         ("", "Exception"),

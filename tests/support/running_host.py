@@ -39,6 +39,14 @@ class RunningHost:
             text = await response.text()
             return response.status, json.loads(text) if text else None
 
+    async def send_as(self, content_type: str, method: str, path: str, body: bytes) -> int:
+        """The status of the response to a body that is sent as it is."""
+        headers = {"Content-Type": content_type}
+        async with self._session.request(
+            method, f"{self._base}/{path}", data=body, headers=headers
+        ) as response:
+            return response.status
+
     async def start(
         self, orchestrator: str, input: Any = None, instance_id: str | None = None, **query: str
     ) -> str:

@@ -117,7 +117,7 @@ async def test_work_of_an_older_host_is_taken_up_without_a_word(gates: ModuleTyp
         assert await host.output(timer) == "woke"
         assert await host.output(child) == "woke"
         assert (await host.output(retry)).startswith(
-            "failed: Activity function 'fail' failed:  ValueError: no"
+            "failed: Activity function 'fail' failed: ValueError: no"
         )
         await host.send(event, "raiseEvent/go", "still there")
         assert await host.output(event) == ["still there"]
