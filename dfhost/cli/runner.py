@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 
+from dfhost.app.http_urls import decode_path
 from dfhost.cli import gc_tuning
 from dfhost.cli.console import Console
 from dfhost.cli.function_listing import route_listing
@@ -27,7 +28,6 @@ from dfhost.cli.stopping import DatabaseFailure, exit_at_once, handle_signals
 from dfhost.cli.style import count, duration
 from dfhost.errors import HostError
 from dfhost.host import Host
-from dfhost.http.function_routes import decode_path
 from dfhost.settings import Settings
 
 RunOutcome = tuple[int, bytes]  # the exit code, and what goes to stdout

@@ -12,6 +12,7 @@ import hashlib
 import re
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -72,10 +73,14 @@ def request_of(ask: str, host: str, run: str) -> Request:
 
 @dataclass
 class Front:
-    """The host under test, at `port`. `run`: the prefix of this run's instance ids."""
+    """The host under test, at `port`.
+
+    `run`: the prefix of this run's instance ids. `background`: calls that no exchange waits for.
+    """
 
     port: int
     run: str = field(default_factory=lambda: "r" + secrets.token_hex(3))
+    background: list[threading.Thread] = field(default_factory=list)
 
     @property
     def host(self) -> str:

@@ -340,7 +340,7 @@ def test_what_makes_no_difference_is_kept_apart_from_what_might(tmp_path: Path) 
         "customHandler": {"description": {}},
         "extensions": {
             "queues": {"batchSize": 1},
-            "http": {"customHeaders": {"X-A": "1"}},
+            "http": {"customHeadders": {"X-A": "1"}},
             "durableTask": {
                 "tracing": {"traceInputsAndOutputs": True},
                 "storageProvider": {"partitionCount": 8},
@@ -358,7 +358,7 @@ def test_what_makes_no_difference_is_kept_apart_from_what_might(tmp_path: Path) 
         "extensions.durableTask.storageProvider.partitionCount",
     }
     (note,) = settings.notes
-    assert "extensions.http.customHeaders.X-A" in note
+    assert "extensions.http.customHeadders.X-A" in note
     assert "did you mean extensions.durableTask.maxConcurrentActivityFunctions?" in note
     assert "partitionCount" not in note
 
