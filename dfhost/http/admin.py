@@ -122,9 +122,9 @@ class Admin:
         if function is None:
             return _NOT_FOUND
         if function.kind == "http":
-            return _refusal(
-                f"'{function.name}' is an HTTP function; call {origin}{self._urls[function.name]}."
-            )
+            url = self._urls.get(function.name)
+            how = f"call {origin}{url}" if url else "but no request can reach it"
+            return _refusal(f"'{function.name}' is an HTTP function; {how}.")
         if function.kind == "orchestration":
             return await self._start(function, text, origin)
         if function.kind == "entity":

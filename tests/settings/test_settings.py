@@ -354,7 +354,7 @@ def test_ignored_settings_that_matter_are_kept_apart_from_those_that_do_not(tmp_
         "customHandler": {"description": {}},
         "extensions": {
             "queues": {"batchSize": 1},
-            "http": {"customHeaders": {"X-A": "1"}},
+            "http": {"customHeadders": {"X-A": "1"}},
             "durableTask": {
                 "tracing": {"traceInputsAndOutputs": True},
                 "storageProvider": {"partitionCount": 8},
@@ -372,7 +372,7 @@ def test_ignored_settings_that_matter_are_kept_apart_from_those_that_do_not(tmp_
         "extensions.durableTask.storageProvider.partitionCount",
     }
     (note,) = settings.notes
-    assert "extensions.http.customHeaders.X-A" in note
+    assert "extensions.http.customHeadders.X-A" in note
     assert "did you mean extensions.durableTask.maxConcurrentActivityFunctions?" in note
     assert "partitionCount" not in note
 
