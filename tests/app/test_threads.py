@@ -37,7 +37,12 @@ async def test_a_thread_can_be_added_while_all_are_busy() -> None:
     threads.start()
     try:
         blocked, release = threading.Event(), threading.Event()
-        first = asyncio.ensure_future(threads.run(lambda: (blocked.set(), release.wait())))
+
+        def block() -> None:
+            blocked.set()
+            release.wait()
+
+        first = asyncio.ensure_future(threads.run(block))
         await asyncio.to_thread(blocked.wait)
         second = asyncio.ensure_future(threads.run(threading.get_ident))
         await asyncio.sleep(0)

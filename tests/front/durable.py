@@ -199,7 +199,7 @@ def events(front: Front, exchanges: Exchanges) -> Steps:
             answer = yield request_of(ask, front.host, front.run)
             accepted = answer["status"].endswith("202 Accepted")
             if accepted and (state := STATES.get(ask.rpartition("/")[2].partition("?")[0])):
-                until(lambda: status_of(front, instance_id), lambda status, state=state: status == state)
+                until(lambda: status_of(front, instance_id), state.__eq__)
 
 
 STATES = {"suspend": "Suspended", "resume": "Running"}
