@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
+from dfhost.errors import UserLoopEnded
 from dfhost.http.loopback import LoopbackSession
 from dfhost.http.server import Server
 from dfhost.management.responses import ManagementResponse
@@ -273,7 +274,7 @@ async def test_an_ended_user_loop_is_an_error_for_its_callers() -> None:
         await threads.run_async(leave)
         threads._loop_thread.join(10)
         for _ in range(2):
-            with pytest.raises(RuntimeError, match="closed"):
+            with pytest.raises(UserLoopEnded):
                 await asyncio.wait_for(threads.run_async(leave), 10)
 
 

@@ -485,7 +485,7 @@ PROVED_BY = {
         "test_changed_code_fails_and_the_history_can_still_be_read",
     ),
     "a result that cannot be read": (
-        "status_size orchestrator_failures_in_child",
+        "status_size bad_output class_output_caught",
         "test_a_failure_is_described_by_its_cause",
     ),
     "timers": ("", "test_a_timer_is_never_early_and_says_when_it_fired"),
