@@ -19,6 +19,7 @@ ROUNDS = 3
 BOUND = 40
 
 
+@pytest.mark.long
 def test_a_map_survives_being_killed_and_runs_no_item_again_whose_result_was_stored(tmp_path: Path):
     seed = random.randrange(10**6)
     print(f"seed {seed}")
@@ -68,6 +69,7 @@ SMALL = 60
 AT_ONCE = 4
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_map_killed_before_any_of_its_commits_loses_and_repeats_nothing_that_was_stored(tmp_path: Path):
     database, armed = tmp_path / "hub.db", tmp_path / "armed"
