@@ -125,7 +125,8 @@ async def test_an_id_that_cannot_be_stored(orchestrator: str, input: Any) -> Non
 async def test_whatever_text_there_is_passes_through_everything() -> None:
     async with running_host() as host:
         text = 'half \ud800, nul \0, line \u2028, emoji \U0001f600, quote " and \\'
-        assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [text]
+        shown = text.replace("\ud800", "\ufffd")  # half a pair is no text, so a status cannot show it
+        assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [shown]
         instance = await host.start("waits", ["go"])
         whole = text.replace("half \ud800, ", "")
         await host.send(instance, "raiseEvent/go", {whole: whole})
