@@ -25,7 +25,7 @@ from dfhost.app.threads import UserThreads
 from dfhost.errors import HostError, PortInUse
 from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules
-from dfhost.http.connections import Listener, Request
+from dfhost.http.connections import Listener, Request, first_line
 from dfhost.http.cors import Cors
 from dfhost.http.http_functions import HttpFunctions
 from dfhost.http.messages import MAX_BODY, BodyTooLarge, web_response
@@ -131,7 +131,7 @@ class Server:
         try:
             reply = await self._reply(request)
         except RequestPayloadError as error:
-            self._count_malformed(str(error))
+            self._count_malformed(first_line(str(error)))
             reply = _closing(400)
         except BodyTooLarge:
             self._router.log_refusal(request, 500, f"its body has more than {MAX_BODY:,} bytes")
