@@ -63,6 +63,7 @@ class RequestRouter:
         self._logged_refusals: set[tuple[str, int, str]] = set()
 
     async def respond(self, request: web.BaseRequest) -> HttpReply | web.StreamResponse:
+        """The response to any request, whichever part of the host gives it."""
         if self._access and (sentence := self._access.refusal(request)):
             self.log_refusal(request, 403, sentence)
             return forbidden(sentence)

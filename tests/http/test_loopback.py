@@ -190,7 +190,7 @@ def test_a_cancelled_caller_disturbs_nothing(twin: Twin) -> None:
     async def scenario() -> None:
         entered, go_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-        async def slow(*_: Any) -> ManagementResponse:
+        async def slow(*request: Any) -> ManagementResponse:
             entered.set()
             await go_on.wait()
             ended.set()
@@ -295,9 +295,9 @@ def test_the_callers_context_variables_stay_with_the_caller(twin: Twin) -> None:
 
 
 def test_as_many_requests_at_a_time_as_the_session_has_connections(twin: Twin) -> None:
-    running = most = 0
+    running, most = 0, 0
 
-    async def slow(*_: Any) -> ManagementResponse:
+    async def slow(*request: Any) -> ManagementResponse:
         nonlocal running, most
         running += 1
         most = max(most, running)

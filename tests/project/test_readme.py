@@ -484,7 +484,7 @@ PROVED_BY = {
         "nondeterministic nd_changed_name",
         "test_changed_code_fails_and_the_history_can_still_be_read",
     ),
-    "a result that cannot be read": (
+    "an output that cannot be serialised": (
         "status_size bad_output class_output_caught",
         "test_a_failure_is_described_by_its_cause",
     ),
