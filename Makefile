@@ -1,8 +1,11 @@
 # The commands of this repository. `make run` and `make test` set up whatever they need in .venv.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+EXTRA ?= dev
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: run start test check lint install bench bench-peers e2e clean
+.PHONY: run start test test-all check lint e2e crash install package bench bench-peers clean
 
 run: install          ## run the recipe end to end: five items out, five results in
 	$(BIN)/dfhost run POST /api/start-fanout
@@ -10,32 +13,50 @@ run: install          ## run the recipe end to end: five items out, five results
 start: install        ## serve the app on http://localhost:7071 until ctrl-C
 	$(BIN)/dfhost start
 
-test: install         ## every test
-	$(BIN)/pytest
+test: install         ## the tests to run at every change: all but those marked `long`
+	$(BIN)/pytest -m 'not long'
 
-check: lint test      ## what a change must pass: format, lint, types, tests
+test-all: install     ## every test, and the coverage floor (pyproject.toml: fail_under)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
-lint: install
+check: lint test      ## what every change must pass; CI runs test-all and package as well
+
+lint: install         ## format, style, types, imports, version, deployment files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python scripts/check_version.py
 	$(BIN)/python scripts/doctor.py
 
 e2e: install          ## the black-box suite; BASE_URL=… (and FUNCTIONS_KEY=…) for another host than dfhost
 	BASE_URL="$(BASE_URL)" FUNCTIONS_KEY="$(FUNCTIONS_KEY)" $(BIN)/pytest tests/e2e
 
-install: .venv/.installed  ## the virtual environment, once
+crash: install        ## kill the host at random moments, ROUNDS times (500); CRASH_SEED=… repeats a run
+	CRASH_ROUNDS="$(or $(ROUNDS),500)" $(BIN)/pytest tests/crash --timeout=7200
 
-.venv/.installed: pyproject.toml requirements.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[dev]'
+install: $(VENV)/.installed  ## the virtual environment, once
+
+$(VENV)/.installed: pyproject.toml requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -r requirements.txt -e '.[$(EXTRA)]'
 	@touch $@
 
+package: install      ## build the wheel, check it, and run an app with it in an empty environment
+	@$(BIN)/python -c 'import build, twine' 2>&- || $(PIP) -e '.[package]'
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python scripts/check_wheel.py dist/*.whl
+
 clean:                ## forget the environment and every local run
-	rm -rf .venv .dfhost
+	rm -rf .venv .venv-3.* .dfhost dist
 
 bench: install        ## measure speed beside the SDK's own floor (under 5 minutes)
-	@$(BIN)/python -c 'import matplotlib' 2>&- || $(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@$(BIN)/python -c 'import matplotlib' 2>&- || $(PIP) -e '.[bench]'
 	$(BIN)/python -m benchmarks.bench
 
 bench-peers: install  ## measure other tools beside it, in an environment of their own

@@ -15,6 +15,10 @@ class AppError(HostError):
     """The function app cannot be loaded: no function_app.py, no app in it, two functions with one name."""
 
 
+class UserLoopEnded(HostError):
+    """The app's own code has ended the event loop of its async functions while the host runs."""
+
+
 class SettingsError(HostError):
     """host.json or local.settings.json cannot be used; the sentence names file and line."""
 
@@ -49,6 +53,15 @@ class InstanceExists(HostError):
     def __init__(self, status: str) -> None:
         super().__init__(f"An Orchestration instance with the status {status} already exists.")
         self.status = status
+
+
+class IdTooLong(HostError):
+    """An instance id is longer than the storage behind the extension takes."""
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__(
+            f"The instance id has {length:,} characters. Azure Storage takes at most {limit:,}; use a shorter one."
+        )
 
 
 class WrongState(HostError):

@@ -18,12 +18,14 @@ from typing import Any
 from dfhost.clock import Clock
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
-from dfhost.errors import UnknownFunction, WrongState
+from dfhost.errors import IdTooLong, UnknownFunction, WrongState
 from dfhost.settings import Settings
 from dfhost.store.events import FINISHED, InstanceRow
 from dfhost.store.store import Store
 from dfhost.worker.explain import explain
 from dfhost.worker.worker import Worker
+
+_MAX_ID_LENGTH = 1024  # characters: what Azure Storage takes as a key
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Instance:
     custom_status: str | None
     created_at: datetime
     updated_at: datetime
+    parent_id: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -134,12 +137,23 @@ class TaskHub:
 
     # -- writing ---------------------------------------------------------------------------------------------
     async def start(
-        self, orchestrator: str, input: str | None, instance_id: str | None = None, version: str | None = None
+        self,
+        orchestrator: str,
+        input: str | None,
+        instance_id: str | None = None,
+        version: str | None = None,
+        *,
+        source_id: str | None = None,
     ) -> str:
         """Create an instance; returns its id (32 hex digits unless given). InstanceExists if that one has not ended.
 
-        An unknown orchestrator is accepted and fails then, as on the extension.
+        An unknown orchestrator is accepted and fails then; UnknownFunction for one that is disabled, IdTooLong: all
+        as on the extension. `source_id`: the instance that is restarted.
         """
+        if disabled := self._worker.registry.explain_disabled_orchestrator(orchestrator):
+            raise UnknownFunction(disabled)
+        if instance_id is not None and len(instance_id) > _MAX_ID_LENGTH:
+            raise IdTooLong(len(instance_id), _MAX_ID_LENGTH)
         instance_id = instance_id or uuid.uuid4().hex
         execution_id = str(uuid.uuid4())  # with dashes, unlike a child's (recorded)
         version = version or self._settings.default_version
@@ -152,6 +166,7 @@ class TaskHub:
             name=orchestrator,
             version=version,
             input=input,
+            source_id=source_id,
         )
         row = InstanceRow(
             instance_id, execution_id, orchestrator, version, "Pending", input, None, None, at, at
@@ -282,7 +297,7 @@ def _instance(row: InstanceRow) -> Instance:
     created, updated = h.moment(row.created_at), h.moment(row.updated_at)
     return Instance(
         row.instance_id, row.execution_id, row.name, row.version, row.status, row.input, row.output,
-        row.custom_status, created, updated,
+        row.custom_status, created, updated, row.parent_id,
     )  # fmt: skip
 
 

@@ -6,19 +6,18 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
+from hypothesis import settings
 
 from tests.support import gates as _gates
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    # The SDK warns of its own calls into azure.functions, and of every late completion: no app can help it.
-    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:azure.functions")
-    config.addinivalue_line("filterwarnings", "ignore:Potential duplicate Task completion")
+# Speed is measured in benchmarks; on a busy machine any example may take long.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture
 def gates() -> Iterator[ModuleType]:
-    """`gates`, shared with the app under test; afterwards nobody stands at any of them."""
+    """The module `gates`, which the app under test imports too; every gate is open and forgotten afterwards."""
     _gates.reset()
     yield _gates
     _gates.reset()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dfhost.app.load_hints import missing_script_sentence
+from dfhost.app.threads import THREAD_COUNT_DEFAULT
 from dfhost.errors import AppError, DatabaseError
 from dfhost.settings import Settings, read_settings, set_environment_defaults
 
@@ -25,6 +26,7 @@ def open_folder(folder: Path) -> tuple[Path, Settings]:
     set_environment_defaults(settings.app_settings)
     # What Core Tools and the platform set for every function app.
     set_environment_defaults({"FUNCTIONS_WORKER_RUNTIME": "python", "AzureWebJobsScriptRoot": str(root)})
+    set_environment_defaults({"PYTHON_THREADPOOL_THREAD_COUNT": THREAD_COUNT_DEFAULT})
     os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
     if (runtime := os.environ["FUNCTIONS_WORKER_RUNTIME"]).lower() != "python":
         raise AppError(f'FUNCTIONS_WORKER_RUNTIME is "{runtime}": dfhost runs Python apps only.')

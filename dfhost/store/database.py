@@ -65,10 +65,13 @@ def create_if_missing(database: Path) -> None:
     new = database.with_name(database.name + ".new")
     try:
         new.unlink(missing_ok=True)
-        os.close(os.open(new, os.O_CREAT | os.O_RDWR, 0o600))
-        with closing(connect(str(new), durable=True)) as connection:
+        descriptor = os.open(new, os.O_CREAT | os.O_RDWR, 0o600)
+        with closing(connect(str(new), durable=False)) as connection:
+            connection.execute("PRAGMA journal_mode = MEMORY")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # not later, except by a VACUUM
             _create_schema(connection)
+        os.fsync(descriptor)
+        os.close(descriptor)
         new.replace(database)
     except OSError as error:
         raise DatabaseError(f"{database} cannot be created: {error.strerror}.") from None
@@ -98,6 +101,8 @@ def open_database(database: Path) -> sqlite3.Connection:
                     f"sqlite3 {database} 'UPDATE log SET present = 1'"
                 )
             checkpoint(connection)
+            if connection.execute("PRAGMA auto_vacuum").fetchone() == (1,):  # a purge was interrupted
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("BEGIN IMMEDIATE")  # another program may be writing
             _lengthen_log(database)
             connection.execute("ROLLBACK")
@@ -109,9 +114,13 @@ def open_database(database: Path) -> sqlite3.Connection:
 
 def checkpoint(connection: sqlite3.Connection) -> None:
     """Write the log's pages to the file, which then says that it needs a log, and the log that it is there."""
+    connection.execute(
+        "PRAGMA synchronous = NORMAL"
+    )  # the checkpoint syncs, and a log that is there is enough
     connection.execute("UPDATE log SET present = 0")
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
     connection.execute("UPDATE log SET present = 1")
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _lengthen_log(database: Path) -> None:

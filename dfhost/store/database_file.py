@@ -54,13 +54,14 @@ class PathLock:
         try:
             _lock(self._descriptor)
         except OSError:
-            owner = os.pread(self._descriptor, 20, 0).decode(errors="replace") if os.name == "posix" else ""
+            owner = _read(self._descriptor, 20).decode(errors="replace")
             os.close(self._descriptor)
             raise _in_use(database, f" (process {owner})" if owner else "") from None
         if not _is_at(self._descriptor, self._path):
             os.close(self._descriptor)
             return False
-        os.truncate(self._descriptor, 0)
+        os.ftruncate(self._descriptor, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
         os.write(self._descriptor, str(os.getpid()).encode())
         forked_children.close_in_children(self._descriptor)
         return True
@@ -88,7 +89,7 @@ class DatabaseFile:
                 _lock(self._descriptor)
             except BlockingIOError:
                 os.close(self._descriptor)
-                raise _in_use(path, ", perhaps under another name,") from None
+                raise _in_use(path, " (perhaps under another name)") from None
             except OSError:  # a file system without locks
                 pass
         forked_children.close_in_children(self._descriptor)
@@ -97,7 +98,8 @@ class DatabaseFile:
         """From now on this file, as SQLite has opened it, is the one that `check` expects."""
         self._identity = _identity(os.stat(self._path))
         self._log_identity = _identity(os.stat(self._log_path))
-        self._header = self._read_header()
+        self._header = _read(self._descriptor, _HEADER_BYTES)
+        self._least_bytes = _least_bytes(self._header)
 
     def check(self) -> int:
         """The length of the write-ahead log in bytes. DatabaseLost if the file is not what it was."""
@@ -109,15 +111,12 @@ class DatabaseFile:
             raise self._lost(self._path, "replaced by another file")
         if not file.st_mode & 0o222:
             raise self._lost(self._path, "made read-only")
-        header = self._read_header()
-        if any(header[field] != self._header[field] for field in _FIXED_FIELDS):
-            raise self._lost(self._path, "overwritten")
-        if (
-            header[24:28] == header[92:96]
-        ):  # else the number of pages does not count (sqlite.org/fileformat2.html)
-            page_bytes = int.from_bytes(header[16:18], "big")
-            if file.st_size < page_bytes * int.from_bytes(header[28:32], "big"):
-                raise self._lost(self._path, "truncated")
+        if (header := _read(self._descriptor, _HEADER_BYTES)) != self._header:  # a checkpoint was here
+            if any(header[field] != self._header[field] for field in _FIXED_FIELDS):
+                raise self._lost(self._path, "overwritten")
+            self._header, self._least_bytes = header, _least_bytes(header)
+        if file.st_size < self._least_bytes:
+            raise self._lost(self._path, "truncated")
         try:
             log = os.stat(self._log_path)
         except OSError:
@@ -130,9 +129,6 @@ class DatabaseFile:
         """After SQLite has closed it."""
         forked_children.forget(self._descriptor)
         os.close(self._descriptor)
-
-    def _read_header(self) -> bytes:
-        return os.pread(self._descriptor, _HEADER_BYTES, 0)
 
     def _lost(self, path: Path, what: str) -> DatabaseLost:
         return DatabaseLost(
@@ -149,6 +145,21 @@ def has_log(database: Path) -> bool:
     except OSError:
         return False
     return magic in (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+
+
+def _read(descriptor: int, length: int) -> bytes:
+    """From the beginning of the file."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, length, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, length)
+
+
+def _least_bytes(header: bytes) -> int:
+    """How long the file must be. See sqlite.org/fileformat2.html, "In-header database size"."""
+    if header[24:28] != header[92:96]:  # the number of pages is not valid
+        return 0
+    return int.from_bytes(header[16:18], "big") * int.from_bytes(header[28:32], "big")
 
 
 def _identity(file: os.stat_result) -> tuple[int, int]:

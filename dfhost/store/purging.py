@@ -15,7 +15,7 @@ from dfhost.store.events import InstanceRemoved
 from dfhost.store.instances import Check
 from dfhost.store.write_cursor import WriteCursor
 
-PORTION_SECONDS = 0.02  # without the commit, which takes about as long again
+PORTION_SECONDS = 0.01  # without the commit, which takes longer
 #: Free pages (of 4 KB) that are left in the file, for the next instances.
 _KEPT_PAGES = 256
 

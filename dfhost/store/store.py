@@ -136,7 +136,7 @@ class Store(StoreReader):
 
         purged, has_free_space = await self._writer.submit(operation)
         if has_free_space:
-            self._writer.post(purging.give_space_back, lambda _, error: None)
+            await self._writer.submit(purging.give_space_back)  # its commit does it
             await self._writer.submit(purging.keep_free_pages)
         return purged
 

@@ -61,6 +61,7 @@ class Writer:
         self._lingers = guard is None
         self._file = file
         self._checkpoint_at = LOG_BYTES
+        self._log_bytes = 0
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -98,22 +99,27 @@ class Writer:
 
     def _run(self) -> None:
         while not self._stopping:
+            was_idle = True
             if group := self._gather(_IDLE_CHECK_SECONDS if self._file else None):
                 outcomes, committed = self._commit(group)
                 self._call_in_loop(self._answer, group, outcomes, committed)
+                was_idle = False
                 del group, outcomes  # or they would live until the next commit
             if self._file is not None and self._failure is None:
                 try:
-                    self._look_after(self._file)
+                    self._look_after(self._file, was_idle)
                 except Exception as error:
                     self._fail(error)
 
-    def _look_after(self, file: DatabaseFile) -> None:
+    def _look_after(self, file: DatabaseFile, was_idle: bool) -> None:
         """While no caller waits: look whether the file is still there, and keep its log short."""
-        if file.check() > self._checkpoint_at or self._cursor.wants_checkpoint:
+        if was_idle:
+            self._log_bytes = file.check()
+        if self._log_bytes > self._checkpoint_at or self._cursor.wants_checkpoint:
             self._cursor.wants_checkpoint = False
+            file.check()
             checkpoint(self._connection)
-            length = file.check()
+            self._log_bytes = length = file.check()
             # A program that is reading keeps the log from being emptied; the next attempt comes later then.
             self._checkpoint_at = LOG_BYTES if length <= LOG_BYTES else length + LOG_BYTES
 
@@ -149,7 +155,7 @@ class Writer:
                 cursor.execute("COMMIT")
                 self.commits += 1
                 if self._file is not None:  # nothing in a lost file may be acknowledged
-                    self._file.check()
+                    self._log_bytes = self._file.check()
             except Exception as error:
                 failure = self._fail(error)
                 return [(None, failure)] * len(group), False

@@ -182,6 +182,7 @@ class EntityDispatcher:
         self._log.started(name, "entity", entity.entity_id)
         function = self._app.entities.get(name)
         error, stack = "", ""
+        entry = self._threads.calls.begin("entity", name, entity.entity_id)
         try:
             if function is None:
                 raise LookupError(failures.unknown_function("entity", name, self._app.entities.names))
@@ -191,6 +192,7 @@ class EntityDispatcher:
             failure = describe_exception(raised)
             result = en.fail_batch(batch, failure)
             error, stack = failure.text, failure.stack
+        self._threads.calls.end(entry)
         seconds = time.perf_counter() - began
         if result.failures:
             self._log.failed(name, "entity", entity.entity_id, seconds, error, stack)

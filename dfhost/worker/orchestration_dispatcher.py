@@ -21,7 +21,7 @@ from dfhost.clock import Clock
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
-from dfhost.engine.execution import Replay
+from dfhost.engine.execution import Execution, Replay
 from dfhost.engine.history import Event
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayNeed
@@ -107,7 +107,7 @@ class OrchestrationDispatcher:
                     message.new_instance, message.seq - 1
                 )
             else:
-                instance = self._load(message.instance_id)
+                instance = receivers.get(message.instance_id) or self._load(message.instance_id)
             if instance is not None:
                 receivers[message.instance_id] = instance
                 self._instances.pass_on(instance, message)
@@ -207,6 +207,7 @@ class OrchestrationDispatcher:
         """`consumed`: the number of the newest message among `events`."""
         at = self._clock.now()
         began, instance.episode_since = time.perf_counter(), time.time()
+        entry = self._threads.calls.begin("orchestration", instance.name, instance.instance_id)
         try:
             episode = instance.execution.run_episode(
                 events, at, self._replay_of(instance), self._registry, self._options, need
@@ -216,6 +217,7 @@ class OrchestrationDispatcher:
                 f"dfhost failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
+        self._threads.calls.end(entry)
         seconds = time.perf_counter() - began
         self._store.commit_episode(episode, consumed, partial(self._committed, instance, episode, seconds))
 
@@ -253,7 +255,7 @@ class OrchestrationDispatcher:
             self._log_end(instance, episode)
             self.forget(instance.instance_id)
         elif episode.next is not None:
-            instance.execution = episode.next
+            instance.execution = Execution(episode.next.history)
             instance.execution_id = episode.next.execution_id
             # Messages for the old generation are no longer in the store either.
             instance.messages = [message for message in instance.messages if not message[0]]

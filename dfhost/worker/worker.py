@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from dfhost.app.functions import App
+from dfhost.app.functions import App, Functions
 from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
 from dfhost.engine import failures
@@ -35,12 +35,24 @@ class AppFunctionRegistry:
             "orchestrator": app.orchestrators,
             "entity": app.entities,
         }
+        self._disabled_orchestrators = Functions(
+            function for function in app.disabled if function.kind == "orchestration"
+        )
 
     def explain_missing(self, kind: str, name: str) -> str | None:
         functions = self._by_kind[kind]
         if name in functions:
             return None
         return failures.unknown_function(kind, name, functions.names)
+
+    def explain_disabled_orchestrator(self, name: str) -> str | None:
+        """None unless the app has such an orchestrator and a setting disables it, else a sentence."""
+        disabled = self._disabled_orchestrators
+        if name not in disabled:
+            return None
+        # The extension lists a disabled one among the known ones (recorded).
+        names = [*self._by_kind["orchestrator"].names, *disabled.names]
+        return failures.unknown_function("orchestrator", name, names)
 
 
 class Worker:

@@ -1,4 +1,4 @@
-"""Calling functions: activities as the worker calls them, what failures say, what a call is given."""
+"""Calling functions: activities as the worker calls them, the text of failures, the data of an invocation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from typing import Any
 import pytest
 
 from dfhost.app.exceptions import describe_exception
-from dfhost.app.functions import App, Function, NotConnected, stored_result
+from dfhost.app.functions import App, NotConnected, stored_result
 from dfhost.app.loader import load_app
 from dfhost.errors import AppError
 from dfhost.management.urls import client_json
-from tests.support.apps import load_written_app, write_app
+from tests.support.apps import function_named, load_written_app, write_app
 from tests.support.recording_log import RecordingLog
-
-# azure-functions tells of its strict mode once a process; here that would be an error in whatever comes first.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
 
 
 @pytest.fixture
@@ -61,7 +58,7 @@ def app(tmp_path: Path) -> App:
         def fail(value: str): exec(value)
 
         @app.activity_trigger(input_name="value")
-        def told(value, context: func.Context):
+        def context_seen(value, context: func.Context):
             found = []
             def inner(): found.append(getattr(context.thread_local_storage, "invocation_id", None))
             inner()
@@ -108,7 +105,7 @@ def test_none_is_no_result_at_all(app: App) -> None:
 
 
 def test_an_input_that_is_no_json_arrives_as_it_is(app: App) -> None:
-    echo = app.activities.get("echo")
+    echo = function_named(app.activities, "echo")
     assert echo.call("not json") == '"not json"'
 
 
@@ -153,10 +150,10 @@ def test_coroutine_functions_are_awaited(app: App) -> None:
 
 # -- what a call is given ------------------------------------------------------------------------------------
 def test_the_invocation_context(app: App) -> None:
-    first = json.loads(call(app, "told", 1) or "")
+    first = json.loads(call(app, "context_seen", 1) or "")
     name, invocation, here, elsewhere, retries = first
-    assert (name, here, elsewhere, retries) == ("told", invocation, None, 0)
-    assert json.loads(call(app, "told", 1) or "")[1] != invocation
+    assert (name, here, elsewhere, retries) == ("context_seen", invocation, None, 0)
+    assert json.loads(call(app, "context_seen", 1) or "")[1] != invocation
 
 
 def test_a_durable_client_speaks_for_the_connected_hub(app: App) -> None:
@@ -186,7 +183,7 @@ def test_a_clients_task_hub_may_be_a_setting(tmp_path: Path, monkeypatch: pytest
     assert named == [("MyHub", "Other")]
 
 
-def test_outputs_are_told_not_sent(tmp_path: Path) -> None:
+def test_outputs_are_logged_not_sent(tmp_path: Path) -> None:
     log = RecordingLog()
     folder = write_app(
         tmp_path,
@@ -198,7 +195,7 @@ def test_outputs_are_told_not_sent(tmp_path: Path) -> None:
             return "done"
         """,
     )
-    sends = load_app(folder, log).activities.get("sends")
+    sends = function_named(load_app(folder, log).activities, "sends")
     assert sends.call('"x"') == '"done"'
     assert log.notes == ["sends: dfhost does not send its queue output: sent x"]
 
@@ -231,14 +228,14 @@ def failing(app: App, source: str) -> Any:
         ("raise ValueError('two\\nlines')", "ValueError: two\nlines"),
     ],
 )
-def test_failures_say_what_the_worker_would_say(app: App, source: str, text: str) -> None:
+def test_failures_are_described_as_the_worker_describes_them(app: App, source: str, text: str) -> None:
     failure = failing(app, source)
     assert failure.text == text
     assert failure.type_name == source.split("raise ")[-1].split("(")[0].split(" ")[0].strip()
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="ExceptionGroup came with Python 3.11")
-def test_an_exception_group_is_told_in_one_line(app: App) -> None:
+def test_an_exception_group_is_described_in_one_line(app: App) -> None:
     failure = failing(app, "raise ExceptionGroup('several', [ValueError('a'), KeyError('b')])")
     assert failure.text == "ExceptionGroup: several (2 sub-exceptions)"
 
@@ -259,7 +256,7 @@ def test_the_stack_begins_in_the_users_code(app: App) -> None:
         ("threading.current_thread", "(<function current_thread at "),
     ],
 )
-def test_results_that_are_no_json_fail_like_the_workers(app: App, expression: str, shown: str) -> None:
+def test_results_that_are_no_json_fail_as_in_the_worker(app: App, expression: str, shown: str) -> None:
     with pytest.raises(ValueError, match="activity trigger output must be json serializable") as caught:
         call(app, "evaluate", expression)
     assert shown in describe_exception(caught.value).text
@@ -300,10 +297,11 @@ def test_client_json_has_the_extensions_shape() -> None:
 
 
 def test_many_threads_may_call_one_function(app: App) -> None:
-    told: Function = app.activities.get("told")  # type: ignore[assignment]
+    context_seen = function_named(app.activities, "context_seen")
     results: list[list[Any]] = []
     threads = [
-        threading.Thread(target=lambda: results.append(json.loads(told.call("1") or ""))) for _ in range(16)
+        threading.Thread(target=lambda: results.append(json.loads(context_seen.call("1") or "")))
+        for _ in range(16)
     ]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""Loading an app: what the real worker takes, what it refuses, and how that is told."""
+"""Loading an app: what the real worker takes, what it refuses, and the sentence for it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import pytest
 from dfhost.app.loader import load_app
 from dfhost.app.script_import import AppImportFailed
 from dfhost.errors import AppError
-from tests.support.apps import APPS, HEAD, load_written_app, write_app
-
-# azure-functions tells of its strict mode once a process; here that would be an error in whatever comes first.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:azure.functions")
+from tests.support.apps import APPS, HEAD, function_named, load_written_app, write_app
 
 
 def refusal(folder: Path, body: str, head: str = HEAD) -> str:
@@ -23,6 +20,24 @@ def refusal(folder: Path, body: str, head: str = HEAD) -> str:
 
 
 # -- what loads ----------------------------------------------------------------------------------------------
+def test_a_plain_def_with_a_durable_client_is_noted(tmp_path: Path) -> None:
+    body = """
+        @app.route()
+        @app.durable_client_input(client_name="client")
+        def plain(req: func.HttpRequest, client): return "x"
+
+        @app.route()
+        @app.durable_client_input(client_name="client")
+        async def right(req: func.HttpRequest, client): return "x"
+
+        @app.route()
+        @app.generic_input_binding(arg_name="client", type="durableClient")
+        def by_hand(req: func.HttpRequest, client: str): return client
+    """
+    [note] = load_written_app(tmp_path, body).notes
+    assert note.endswith("Make these functions async def: plain.")
+
+
 def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
     app = load_written_app(
         tmp_path,
@@ -57,11 +72,11 @@ def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
     assert [each.name for each in app.http_functions] == ["http_start"]
     assert [each.name for each in app.timers] == ["hourly"]
     assert [each.name for each in app.others] == ["on_order"]
-    assert app.get("WORK") is app.activities.get("work") and app.activities.get("work").is_async
+    assert app.get("WORK") is app.activities.get("work") and function_named(app.activities, "work").is_async
     assert app.http_functions[0].trigger["route"] == "start"
 
 
-def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+def test_functions_and_triggers_that_are_left_out_are_noted(tmp_path: Path) -> None:
     assert (
         load_app(APPS / "triggers")
         .notes[0]
@@ -78,14 +93,12 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
         def on_order(msg: func.QueueMessage) -> None: ...
 
         @app.timer_trigger(schedule="0 0 * * * *", arg_name="tick")
-        @app.retry(strategy="fixed_delay", max_retry_count="3", delay_interval="00:00:05")
         def hourly(tick: func.TimerRequest) -> None: ...
         """,
     )
     assert app.notes == [
         "dfhost does not poll these triggers: on_order (queueTrigger). "
-        'Run one with POST /admin/functions/NAME and {"input": …}.',
-        "dfhost does not apply the retry policies of these functions: hourly.",
+        'Run one with POST /admin/functions/NAME and {"input": "…"}.',
     ]
 
 
@@ -108,10 +121,10 @@ def test_durable_names_are_overridden_and_compared_without_case(tmp_path: Path) 
         """,
     )
     assert app.activities.names == ["Greet", "Renamed"]
-    assert app.activities.get("gREET").name == "hello"
+    assert function_named(app.activities, "gREET").name == "hello"
     assert app.activities.get("hello") is None and "hello" not in app.activities
-    assert app.orchestrators.get("main").name == "run"
-    assert app.entities.get("CELL").name == "entity"
+    assert function_named(app.orchestrators, "main").name == "run"
+    assert function_named(app.entities, "CELL").name == "entity"
 
 
 def test_blueprints_and_plain_function_apps_load(tmp_path: Path) -> None:
@@ -132,7 +145,7 @@ def test_a_second_app_in_the_same_process_sees_its_own_modules(tmp_path: Path) -
             "@function_app.app.activity_trigger(input_name='x')\n"
             f"def work(x): return {name!r}\n"
         )
-        assert load_app(folder).activities.get("work").call("null") == f'"{name}"'
+        assert function_named(load_app(folder).activities, "work").call("null") == f'"{name}"'
         assert sys.path.count(str(folder)) == 1
     assert str(tmp_path / "one") not in sys.path
 
@@ -153,7 +166,7 @@ def test_packages_beside_the_app_win(tmp_path: Path) -> None:
         @app.activity_trigger(input_name="x")
         def which(x): return name
         """
-    assert load_written_app(tmp_path, body).activities.get("which").call("null") == '"package"'
+    assert function_named(load_written_app(tmp_path, body).activities, "which").call("null") == '"package"'
 
 
 def test_another_script_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +187,7 @@ def test_functions_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("AzureWebJobs.one.Disabled", "true")
     monkeypatch.setenv("AzureWebJobs_two_Disabled", "false")
     app = load_app(folder)
-    assert (app.activities.names, app.disabled) == (["two", "three"], ["one"])
+    assert (app.activities.names, [each.name for each in app.disabled]) == (["two", "three"], ["one"])
     assert load_app(folder, only=["THREE"]).activities.names == ["three"]
 
 
@@ -381,7 +394,7 @@ def test_a_syntax_error_shows_its_line(tmp_path: Path) -> None:
     assert "SyntaxError" in traceback
 
 
-def test_an_app_that_exits_does_not_take_the_host_along(tmp_path: Path) -> None:
+def test_an_app_that_exits_does_not_end_the_host(tmp_path: Path) -> None:
     assert "SystemExit: 3" in broken(tmp_path, "import sys\nsys.exit(3)\n").traceback
 
 

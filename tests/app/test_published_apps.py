@@ -148,7 +148,7 @@ def test_a_singleton_monitor_runs_until_its_own_event_url_is_posted_to(events: H
     assert events.client.output("the-monitor") == {"stopped_by": {"by": "me"}, "at_least_one_round": True}
 
     tidied = events.client.request("DELETE", "/tidy").body
-    assert tidied["gone"] >= 1
+    assert tidied["purged"] >= 1
     assert "the-monitor" not in tidied["left"]
 
 

@@ -1,4 +1,4 @@
-"""When timers are due, and that they run then: no test here waits for a clock."""
+"""When timer triggers are due, and that they run then. No test here waits for a real clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dfhost.clock import Clock as RealClock
 from dfhost.settings.app_settings import resolve_app_settings
 from dfhost.worker.timer_triggers import TimerTriggers
 from tests.support.app_server import user_threads
-from tests.support.apps import write_app
+from tests.support.apps import loaded_module, write_app
 from tests.support.recording_log import RecordingLog
 
 
@@ -81,9 +81,9 @@ def test_a_time_zone_moves_with_its_summer_time() -> None:
         ("00:00:00", "the interval is zero"),
     ],
 )
-def test_what_is_no_schedule(expression: str, problem: str | None) -> None:
+def test_an_invalid_schedule(expression: str, problem: str | None) -> None:
     if problem is None:
-        assert parse_schedule(expression)
+        assert callable(parse_schedule(expression))
         return
     with pytest.raises(ValueError) as caught:
         parse_schedule(expression)
@@ -121,7 +121,7 @@ class Clock(RealClock):
                 await self._moved.wait()
 
     async def move(self, minutes: float) -> None:
-        """Once somebody sleeps: on by so much."""
+        """Wait until the code sleeps, then advance the clock."""
         await self.sleeping.wait()
         self.sleeping.clear()
         self.moment_now += timedelta(minutes=minutes)
@@ -151,9 +151,7 @@ async def run_timers(
             await script(clock, log)
         finally:
             await timers.stop()
-    import function_app
-
-    return function_app.ran, log
+    return loaded_module().ran, log
 
 
 async def test_a_timer_runs_when_it_is_due_and_not_before(tmp_path: Path) -> None:
@@ -173,7 +171,7 @@ async def test_a_timer_runs_when_it_is_due_and_not_before(tmp_path: Path) -> Non
     ]
 
 
-async def test_a_machine_that_slept_is_told_so(tmp_path: Path) -> None:
+async def test_an_occurrence_missed_during_sleep_is_past_due(tmp_path: Path) -> None:
     async def script(clock: Clock, log: RecordingLog) -> None:
         await clock.move(minutes=330)
         await log.entry("finished", "tick", "timer")
@@ -210,7 +208,7 @@ async def test_a_timer_that_fails_runs_again(tmp_path: Path) -> None:
         await timers.stop()
 
 
-async def test_a_bad_schedule_is_told_and_the_others_run(
+async def test_a_bad_schedule_is_noted_and_the_others_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WEBSITE_TIME_ZONE", "Nowhere/Else")

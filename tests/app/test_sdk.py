@@ -1,4 +1,4 @@
-"""The seam to the SDK: what dfhost puts under it changes no answer."""
+"""What dfhost replaces inside the SDK for speed: the results are the SDK's own."""
 
 import sys
 import time
@@ -25,7 +25,7 @@ STAMPS = (
 )
 
 
-def _read(stamp: str):
+def _read(stamp: str) -> datetime:
     event = HistoryEvent(
         EventType=HistoryEventType.ORCHESTRATOR_STARTED, EventId=-1, IsPlayed=False, Timestamp=stamp
     )
@@ -35,7 +35,9 @@ def _read(stamp: str):
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the process cannot change its time zone")
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
 @pytest.mark.parametrize("stamp", STAMPS)
-def test_a_remembered_timestamp_is_the_one_that_the_sdk_reads(stamp, zone, monkeypatch):
+def test_a_cached_timestamp_is_the_one_that_the_sdk_reads(
+    stamp: str, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
@@ -51,22 +53,22 @@ def test_a_remembered_timestamp_is_the_one_that_the_sdk_reads(stamp, zone, monke
 
 # From a year that is none of the month's days: of "0031-02-01" dateutil makes nothing, with or without dfhost.
 @given(st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 31)))
-def test_any_moment_of_the_hosts_is_read_as_the_sdk_alone_would(moment):
+def test_any_moment_of_the_hosts_is_read_as_the_sdk_alone_would(moment: datetime) -> None:
     stamp = timestamp(moment.replace(tzinfo=timezone.utc))
     assert _read(stamp) == parse(stamp)
     assert _read(stamp).tzinfo == parse(stamp).tzinfo
 
 
-def test_the_sdk_still_reads_with_the_function_that_is_spared():
+def test_the_sdk_still_uses_the_function_that_dfhost_replaces() -> None:
     module = sys.modules[HistoryEvent.__module__]
-    assert module.dt_parse is not parse, "dfhost's figures rest on it"
+    assert module.dt_parse is not parse, "dfhost's speed depends on it"
     first, second = (
         type(next(iter(TaskOrchestrationExecutor().event_to_SetTaskValuePayload.values()))) for _ in "ab"
     )
     assert first is second
 
 
-def test_what_is_no_timestamp_is_refused_every_time():
+def test_text_that_is_no_timestamp_is_refused_every_time() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="Unknown string format"):
             _read("tomorrow-ish?")

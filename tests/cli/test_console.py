@@ -43,7 +43,7 @@ def lines(stream: io.StringIO) -> list[str]:
     return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in stream.getvalue().splitlines()]
 
 
-def test_what_is_said_before_the_end_is_written() -> None:
+def test_lines_written_before_the_end_are_printed() -> None:
     stream = io.StringIO()
     with console(stream) as opened:
         opened.write("Functions:\n")
@@ -52,8 +52,8 @@ def test_what_is_said_before_the_end_is_written() -> None:
     assert lines(stream) == ["Functions:", "started   price            i1", "note      careful"]
 
 
-class Heard(io.StringIO):
-    """A stream that tells when something was written."""
+class SignallingStream(io.StringIO):
+    """A stream whose event `written` is set by every write."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Heard(io.StringIO):
 
 
 def test_a_line_does_not_wait_for_the_next() -> None:
-    stream = Heard()
+    stream = SignallingStream()
     with console(stream) as opened:
         for name in ("first", "second"):
             opened.note(name)
@@ -75,8 +75,8 @@ def test_a_line_does_not_wait_for_the_next() -> None:
             stream.written.clear()
 
 
-def test_a_folded_burst_is_told_without_anything_further_happening() -> None:
-    stream = Heard()
+def test_a_folded_burst_is_printed_without_a_further_event() -> None:
+    stream = SignallingStream()
     with console(stream) as opened:
         for _ in range(100):
             opened.finished("price", "activity", "i1", 0.001)
@@ -98,14 +98,14 @@ def test_nothing_is_lost_between_many_threads() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    told = [line.split()[-1] for line in lines(stream)]
-    assert sorted(told) == sorted(f"{name}-{number}" for name in range(8) for number in range(200))
+    printed = [line.split()[-1] for line in lines(stream)]
+    assert sorted(printed) == sorted(f"{name}-{number}" for name in range(8) for number in range(200))
     for name in range(8):
-        own = [int(word.split("-")[1]) for word in told if word.startswith(f"{name}-")]
+        own = [int(word.split("-")[1]) for word in printed if word.startswith(f"{name}-")]
         assert own == sorted(own)
 
 
-def test_a_reader_who_has_gone_stops_nobody() -> None:
+def test_a_closed_pipe_stops_no_writer() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as stream, Console(stream, style=Style(colour=False)) as opened:
@@ -124,7 +124,7 @@ def test_characters_the_stream_does_not_have_are_escaped() -> None:
 
 
 # -- user code -----------------------------------------------------------------------------------------------
-def test_log_records_are_told_with_level_and_logger() -> None:
+def test_log_records_are_printed_with_level_and_logger() -> None:
     stream = io.StringIO()
     with console(stream, logging.INFO):
         logging.info("items: %d", 5)
@@ -133,19 +133,19 @@ def test_log_records_are_told_with_level_and_logger() -> None:
     assert lines(stream) == ["info      items: 5", "warning   shop.orders: late"]
 
 
-def test_a_records_exception_is_told() -> None:
+def test_a_records_exception_is_printed() -> None:
     stream = io.StringIO()
     with console(stream, logging.INFO):
         try:
             raise KeyError("x")
         except KeyError:
             logging.exception("lookup failed")
-    told = lines(stream)
-    assert told[0] == "error     lookup failed"
-    assert told[-1].strip() == "KeyError: 'x'"
+    printed = lines(stream)
+    assert printed[0] == "error     lookup failed"
+    assert printed[-1].strip() == "KeyError: 'x'"
 
 
-def test_a_record_that_cannot_be_formatted_is_told_and_harms_nobody() -> None:
+def test_a_record_that_cannot_be_formatted_is_printed_unformatted() -> None:
     stream = io.StringIO()
     with console(stream, logging.INFO):
         record = logging.LogRecord("shop", logging.INFO, __file__, 1, "%d", ("x",), None)
@@ -160,12 +160,12 @@ def test_a_flood_of_records_is_folded_and_the_odd_one_is_not() -> None:
             logging.getLogger("shop").info("item %d", number)
         logging.getLogger("shop").info("another format")
         logging.getLogger("shop").warning("item %d", 500)
-    told = lines(stream)
-    assert told[:2] == ["info      shop: item 0", "info      shop: item 1"]
-    assert "info      shop: another format" in told
-    assert "warning   shop: item 500" in told
-    assert re.fullmatch(r" +shop: +490 more at level info( in \d+ ms)?", told[-1])
-    assert len(told) == 13
+    printed = lines(stream)
+    assert printed[:2] == ["info      shop: item 0", "info      shop: item 1"]
+    assert "info      shop: another format" in printed
+    assert "warning   shop: item 500" in printed
+    assert re.fullmatch(r" +shop: +490 more at level info( in \d+ ms)?", printed[-1])
+    assert len(printed) == 13
 
 
 def test_printed_lines_stay_whole_and_in_order_with_the_log() -> None:
@@ -208,7 +208,7 @@ def test_two_threads_do_not_tear_each_others_lines() -> None:
 
 
 def test_a_flushed_prompt_appears_before_its_line_ends() -> None:
-    stream = Heard()
+    stream = SignallingStream()
     with console(stream, logging.INFO) as opened:
         print("(Pdb) ", end="", flush=True)
         assert stream.written.wait(10)
@@ -245,7 +245,7 @@ def test_the_streams_and_the_root_logger_are_given_back() -> None:
         ({"host.aggregator": 10, "function.price": 10}, logging.INFO),
     ],
 )
-def test_the_level_of_user_logs_is_host_jsons(levels: dict[str, int], level: int) -> None:
+def test_the_level_of_user_logs_comes_from_host_json(levels: dict[str, int], level: int) -> None:
     assert app_log_level(levels) == level
     assert app_log_level(levels, verbose=True) == logging.DEBUG
     assert app_log_level(levels, quiet=True) >= logging.WARNING

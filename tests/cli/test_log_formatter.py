@@ -1,4 +1,4 @@
-"""What the console tells: one line a call, bursts folded, failures never lost. No clock, no thread."""
+"""What the console prints: one line a call, bursts folded into counts, failures never lost. No clock, no thread."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Scene:
     ) -> list[str]:
         return self._lines(FailedCall(self.now, "failed", function, trigger, "i1", 0.25, error, stack))
 
-    def settled(self, everything: bool = False) -> list[str]:
+    def due(self, everything: bool = False) -> list[str]:
         lines = self.formatter.summaries(self.now, everything)
         return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in lines]
 
@@ -47,7 +47,7 @@ def test_a_call_has_a_line_for_its_start_and_one_for_its_end() -> None:
     scene = Scene()
     assert scene.started() == ["started   price            i1"]
     assert scene.finished() == ["finished  price  250 ms    i1"]
-    assert scene.settled(everything=True) == []
+    assert scene.due(everything=True) == []
 
 
 def test_a_burst_is_folded_into_one_line_when_its_second_is_over() -> None:
@@ -57,11 +57,11 @@ def test_a_burst_is_folded_into_one_line_when_its_second_is_over() -> None:
         lines += scene.started() + scene.finished()
         scene.now += 0.0009
     assert len(lines) == 2 * LINES_PER_WINDOW
-    assert scene.settled() == []
+    assert scene.due() == []
     due = scene.formatter.next_summary()
     assert due is not None
     scene.now = due
-    assert scene.settled() == [f"          price  {1000 - LINES_PER_WINDOW} more finished in 890 ms"]
+    assert scene.due() == [f"          price  {1000 - LINES_PER_WINDOW} more finished in 890 ms"]
     assert scene.formatter.next_summary() is None
 
 
@@ -71,15 +71,15 @@ def test_under_lasting_load_a_second_is_one_line() -> None:
     for _ in range(3000):
         lines += scene.started() + scene.finished()
         scene.now += 0.001
-    lines += scene.settled(everything=True)
+    lines += scene.due(everything=True)
     assert len(lines) < 2 * LINES_PER_WINDOW + 5
     assert [line for line in lines if re.search(r"^ +price  1,0\d\d finished in 1\.0 s$", line)]
-    told = sum(
+    printed = sum(
         int(found[1].replace(",", ""))
         for line in lines
         if (found := re.search(r"([\d,]+)( more)? finished", line))
     )
-    assert told + LINES_PER_WINDOW == 3000
+    assert printed + LINES_PER_WINDOW == 3000
 
 
 def test_after_a_quiet_second_every_call_has_its_line_again() -> None:
@@ -87,9 +87,9 @@ def test_after_a_quiet_second_every_call_has_its_line_again() -> None:
     for _ in range(100):
         scene.finished()
     scene.now += 1.5
-    assert len(scene.settled()) == 1
+    assert len(scene.due()) == 1
     scene.now += 1.5
-    scene.finished()  # the last of the busy time is told when its second is over
+    scene.finished()  # the last of the busy time is printed when its second is over
     scene.now += 1.5
     assert scene.finished()[-1].startswith("finished  price")
 
@@ -101,11 +101,11 @@ def test_functions_are_folded_each_by_itself() -> None:
     assert len(scene.finished("calm")) == 1
 
 
-def test_what_still_runs_is_told_with_the_summary() -> None:
+def test_running_calls_are_printed_with_the_summary() -> None:
     scene = Scene()
     for _ in range(50):
         scene.started()
-    assert scene.settled(everything=True) == ["          price  40 more started, 50 running"]
+    assert scene.due(everything=True) == ["          price  40 more started, 50 running"]
     assert scene.formatter.running_calls() == {"price": 50}
 
 
@@ -116,7 +116,7 @@ def test_waiting_orchestrations_do_not_run() -> None:
     assert scene.formatter.running_calls() == {"price": 1}
 
 
-def test_the_end_of_an_orchestration_stands_below_what_led_to_it() -> None:
+def test_the_end_of_an_orchestration_is_printed_below_what_led_to_it() -> None:
     scene = Scene()
     for _ in range(100):
         scene.finished()
@@ -124,7 +124,7 @@ def test_the_end_of_an_orchestration_stands_below_what_led_to_it() -> None:
     assert lines == ["          price  90 more finished", "finished  all  250 ms    i1"]
 
 
-def test_a_failure_is_told_with_the_users_traceback() -> None:
+def test_a_failure_is_printed_with_the_users_traceback() -> None:
     scene = Scene()
     assert scene.failed("ValueError: no price for 1") == [
         "failed    price  250 ms    i1",
@@ -134,12 +134,12 @@ def test_a_failure_is_told_with_the_users_traceback() -> None:
     ]
 
 
-def test_the_same_traceback_is_told_once_and_the_texts_of_the_first_few() -> None:
+def test_the_same_traceback_is_printed_once_and_the_texts_of_the_first_few() -> None:
     scene = Scene()
     lines = [scene.failed(f"ValueError: no price for {n}") for n in range(100)]
     assert [len(each) for each in lines[:FAILURES_PER_BURST]] == [4, 2, 2]
     assert not any(lines[FAILURES_PER_BURST:])
-    (summary,) = scene.settled(everything=True)
+    (summary,) = scene.due(everything=True)
     assert summary == "failed    price  97 more failed; the last: ValueError: no price for 99"
 
 
@@ -154,17 +154,17 @@ def test_other_failures_are_not_lost_in_the_burst_of_one() -> None:
     assert scene.failed("ValueError: 1", function="cost")
 
 
-def test_kinds_of_folded_failures_are_told_apart() -> None:
+def test_kinds_of_folded_failures_are_counted_apart() -> None:
     scene = Scene()
     for n in range(10):
         scene.failed(f"ValueError: {n}")
         scene.failed(f"KeyError: {n}")
         scene.finished()
-    (summary,) = scene.settled(everything=True)
+    (summary,) = scene.due(everything=True)
     assert summary == "failed    price  14 more failed; 7 times ValueError: 9; 7 times KeyError: 9"
 
 
-def test_a_failure_is_told_in_full_again_after_the_burst() -> None:
+def test_a_failure_is_printed_in_full_again_after_the_burst() -> None:
     scene = Scene()
     for _ in range(100):
         scene.failed("ValueError: 1")
@@ -172,22 +172,24 @@ def test_a_failure_is_told_in_full_again_after_the_burst() -> None:
     assert len(scene.failed("ValueError: 1")[-4:]) == 4
 
 
-def test_an_orchestrations_failure_is_told_in_words() -> None:
+def test_an_orchestrations_failure_is_printed_in_words() -> None:
     scene = Scene()
     exception = '{"$type":"System.Exception, System.Private.CoreLib","InnerException":null}'
-    error = f"Orchestrator function 'all' failed: Activity function 'price' failed:  ValueError: no \n {exception}"
+    error = (
+        f"Orchestrator function 'all' failed: Activity function 'price' failed: ValueError: no \n {exception}"
+    )
     lines = scene.failed(error, function="all", stack="", trigger="orchestration")
     assert lines == ["failed    all  250 ms    i1", "                        price: ValueError: no"]
 
 
-def test_quiet_tells_failures_and_words_only() -> None:
+def test_quiet_prints_failures_and_messages_only() -> None:
     scene = Scene(calls=False)
     assert scene.started() + scene.finished() == []
     assert scene.failed("ValueError: 1")
     assert scene._lines(Message(scene.now, "note", "careful")) == ["note      careful"]
 
 
-def test_verbose_tells_every_call() -> None:
+def test_verbose_formats_every_call() -> None:
     scene = Scene(fold=False)
     assert sum(len(scene.started()) + len(scene.finished()) for _ in range(500)) == 1000
     assert all(scene.failed("ValueError: 1") for _ in range(50))

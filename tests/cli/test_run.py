@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import Dfhost
 from tests.support.apps import write_app
 from tests.support.host_process import HostProcess, clean_environment, dfhost_command, run_dfhost
 from tests.support.waiting import DEADLINE
@@ -112,6 +113,12 @@ def run(app: Path, *arguments: str | Path, **more: Any) -> subprocess.CompletedP
     return run_dfhost("run", *arguments, "--app", app, **more)
 
 
+@pytest.fixture
+def run_here(app: Path, dfhost_here: Dfhost) -> Dfhost:
+    """`run` without a process of its own."""
+    return lambda *arguments: dfhost_here("run", *arguments, "--app", app)
+
+
 def test_the_output_alone_is_on_stdout(app: Path) -> None:
     done = run(app, "POST", "/api/begin/fan", "--data", "2")
     assert done.returncode == 0
@@ -124,16 +131,16 @@ def test_the_output_alone_is_on_stdout(app: Path) -> None:
     assert not (app / ".dfhost").exists()
 
 
-def test_quiet_prints_nothing_about_success(app: Path) -> None:
-    done = run(app, "POST", "api/begin/fan", "--quiet")
+def test_quiet_prints_nothing_about_success(run_here: Dfhost) -> None:
+    done = run_here("POST", "api/begin/fan", "--quiet")
     assert json.loads(done.stdout) == [f"item {n} \N{SNOWMAN}" for n in range(3)]
     assert "completed" not in done.stderr
     assert "logged by an activity" not in done.stderr
     assert "printed by an activity" in done.stderr
 
 
-def test_verbose_prints_every_call(app: Path) -> None:
-    done = run(app, "POST", "/api/begin/fan", "--verbose")
+def test_verbose_prints_every_call(run_here: Dfhost) -> None:
+    done = run_here("POST", "/api/begin/fan", "--verbose")
     assert len(re.findall(r"  finished  work", done.stderr)) == 3
     assert len(json.loads(done.stdout)) == 3
 
@@ -147,27 +154,27 @@ def test_a_failure_is_printed_once_in_words_with_the_users_traceback(app: Path) 
     assert re.search(r"error +badly [0-9a-f]{32} failed after .*; 1 activity ran$", done.stderr, re.MULTILINE)
 
 
-def test_an_orchestrators_own_failure(app: Path) -> None:
-    done = run(app, "POST", "/api/begin/raises", "--quiet")
+def test_an_orchestrators_own_failure(run_here: Dfhost) -> None:
+    done = run_here("POST", "/api/begin/raises", "--quiet")
     assert (done.returncode, done.stdout) == (1, "")
     assert "'missing'" in done.stderr
 
 
-def test_an_unknown_orchestrator(app: Path) -> None:
-    done = run(app, "POST", "/api/begin/nobody")
+def test_an_unknown_orchestrator(run_here: Dfhost) -> None:
+    done = run_here("POST", "/api/begin/nobody")
     assert (done.returncode, done.stdout) == (1, "")
     assert "'fan'" in done.stderr  # what there is
 
 
-def test_a_terminated_run_is_no_success(app: Path) -> None:
-    done = run(app, "POST", "/api/begin/ends_itself")
+def test_a_terminated_run_is_no_success(run_here: Dfhost) -> None:
+    done = run_here("POST", "/api/begin/ends_itself")
     assert (done.returncode, done.stdout) == (1, "")
     assert re.search(r"ends_itself \S+ terminated after", done.stderr)
     assert "enough" in done.stderr
 
 
-def test_a_timeout_names_what_the_instance_waits_for(app: Path) -> None:
-    done = run(app, "POST", "/api/begin/approval", "--timeout", "0.5")
+def test_a_timeout_names_what_the_instance_waits_for(run_here: Dfhost) -> None:
+    done = run_here("POST", "/api/begin/approval", "--timeout", "0.5")
     assert (done.returncode, done.stdout) == (1, "")
     (said,) = [line for line in done.stderr.splitlines() if "Gave up" in line]
     assert re.search(r"Gave up after \S+ m?s: approval [0-9a-f]{32} is Running", said)
@@ -187,9 +194,9 @@ def test_an_unfinished_instance_goes_on_with_the_same_database(app: Path, tmp_pa
         host.line(rf"finished +approval .*{found[1]}")
 
 
-def test_a_response_that_starts_nothing_is_printed_as_it_is(app: Path) -> None:
+def test_a_response_that_starts_nothing_is_printed_as_it_is(run_here: Dfhost) -> None:
     headers = ["--header", "X-One: a:b", "-H", "Content-Type: text/plain"]
-    done = run(app, "PUT", "/api/echo/200?a=b%20c", "--data", "not json", *headers)
+    done = run_here("PUT", "/api/echo/200?a=b%20c", "--data", "not json", *headers)
     assert done.returncode == 0
     assert json.loads(done.stdout) == {
         "body": "not json",
@@ -198,18 +205,23 @@ def test_a_response_that_starts_nothing_is_printed_as_it_is(app: Path) -> None:
     }
 
 
-def test_a_response_that_is_no_success_is_printed_too(app: Path) -> None:
-    done = run(app, "GET", "/api/echo/404")
+def test_a_response_that_is_no_success_is_printed_too(run_here: Dfhost) -> None:
+    done = run_here("GET", "/api/echo/404")
     assert done.returncode == 1
     assert json.loads(done.stdout)["body"] == ""
     assert "HTTP 404 Not Found" in done.stderr
 
 
 @pytest.mark.parametrize("from_file", [True, False])
-def test_the_body_may_come_from_a_file_or_stdin(app: Path, tmp_path: Path, from_file: bool) -> None:
-    (tmp_path / "body.json").write_text('{"a": 1}')
-    data = f"@{tmp_path / 'body.json'}" if from_file else "@-"
-    done = run(app, "POST", "/api/echo/201", "--data", data, input=b'{"a": 1}')
+def test_the_body_may_come_from_a_file_or_stdin(
+    app: Path, run_here: Dfhost, tmp_path: Path, from_file: bool
+) -> None:
+    request = ("POST", "/api/echo/201", "--data")
+    if from_file:
+        (tmp_path / "body.json").write_text('{"a": 1}')
+        done = run_here(*request, f"@{tmp_path / 'body.json'}")
+    else:
+        done = run(app, *request, "@-", input=b'{"a": 1}')
     assert done.returncode == 0
     seen = json.loads(done.stdout)
     assert seen["body"] == '{"a": 1}'

@@ -1,4 +1,4 @@
-"""Mistakes at the door: one clear sentence on stderr, exit code 2, and never a traceback of ours."""
+"""Wrong calls, apps and settings: one sentence on stderr, exit code 2, and never a traceback of dfhost."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dfhost.cli import main
+from tests.cli.conftest import Dfhost
 from tests.support.apps import write_app
 from tests.support.host_process import clean_environment, dfhost_command, run_dfhost
 
@@ -28,18 +29,14 @@ Refused = Callable[..., str]
 
 
 @pytest.fixture
-def refused(capfd: pytest.CaptureFixture[str]) -> Iterator[Refused]:
-    """Run a command in this process, which is quicker; the one line on stderr with which it was refused."""
-    environ = dict(os.environ)
+def refused(dfhost_here: Dfhost) -> Refused:
+    """Run a command; the one line on stderr with which it was refused."""
 
-    def sentence(*arguments: str | Path) -> str:
-        code = main([str(argument) for argument in arguments])
-        printed = capfd.readouterr()
-        return one_sentence(code, printed.out, printed.err)
+    def sentence(*arguments: str | Path | int) -> str:
+        done = dfhost_here(*arguments)
+        return one_sentence(done.returncode, done.stdout, done.stderr)
 
-    yield sentence
-    os.environ.clear()
-    os.environ.update(environ)
+    return sentence
 
 
 def one_sentence(code: int, out: str, err: str) -> str:
@@ -86,14 +83,12 @@ def test_a_broken_import_shows_the_users_own_traceback(tmp_path: Path) -> None:
     assert "No module named 'nowhere_to_be_found'" in done.stderr
 
 
-@pytest.mark.usefixtures("refused")  # for the environment
 @pytest.mark.parametrize("code", ["x = (\n", "raise SystemExit(0)\n"])
-def test_so_does_every_other_way_to_fail(
-    tmp_path: Path, code: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_every_other_failed_import_shows_it_too(tmp_path: Path, code: str, dfhost_here: Dfhost) -> None:
     write_app(tmp_path, "", head=f"\n{code}")
-    assert main(["start", str(tmp_path)]) == 2
-    assert shows_the_users_traceback(tmp_path / "function_app.py", capfd.readouterr().err)
+    done = dfhost_here("start", tmp_path)
+    assert done.returncode == 2
+    assert shows_the_users_traceback(tmp_path / "function_app.py", done.stderr)
 
 
 def test_another_language(tmp_path: Path, refused: Refused) -> None:
@@ -138,7 +133,7 @@ def test_the_port_of_local_settings_is_used_unless_one_is_given(tmp_path: Path, 
         assert f"Port {port} is in use" in refused("start", tmp_path, "--memory")
 
 
-def test_a_database_that_is_none(tmp_path: Path, refused: Refused) -> None:
+def test_a_file_that_is_no_database(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, HELLO)
     (tmp_path / "text.db").write_text("this is no database, whatever its name says " * 50)
     assert "text.db is not a database" in refused(
@@ -178,6 +173,18 @@ def test_no_host_to_ask(capfd: pytest.CaptureFixture[str]) -> None:
         port = unused.getsockname()[1]
     assert main(["explain", "x", "--url", f"http://localhost:{port}"]) == 2
     assert f"No host answers at http://localhost:{port}" in capfd.readouterr().err
+
+
+def test_explain_asks_the_port_that_the_folder_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # and never listens
+        port = unused.getsockname()[1]
+        (tmp_path / "local.settings.json").write_text(json.dumps({"Host": {"LocalHttpPort": port}}))
+        monkeypatch.chdir(tmp_path)
+        assert main(["explain", "x"]) == 2
+    assert f"No host answers at http://localhost:{port} " in capfd.readouterr().err
 
 
 def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str]) -> None:
@@ -246,5 +253,10 @@ def test_the_module_and_the_command_are_the_same() -> None:
 
 def test_asking_for_help_loads_nothing_heavy() -> None:
     code = "import sys, dfhost.cli; print(*{'aiohttp', 'azure', 'tqdm', 'asyncio', 'sqlite3'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    environ = {
+        name: text for name, text in os.environ.items() if "COVERAGE" not in name
+    }  # it uses sqlite3 itself
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == ""

@@ -1,4 +1,4 @@
-"""Which host is tested, and its answers: every scenario that a test asks for is played once, many at a time."""
+"""Chooses the host under test and plays, once and many at a time, every scenario that the session's tests need."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @dataclass
 class Played:
-    """What a scenario came to: its answer, or the error that ended it; and its ids as the recording calls them."""
+    """A scenario's answer, or the error that ended it; `names`: its ids as the recording calls them."""
 
     base: str
     answer: Any = None
@@ -41,7 +41,7 @@ class Played:
 
 
 def base_url(config: pytest.Config) -> str:
-    """The foreign host under test, "" for dfhost."""
+    """The URL of another host to test, "" for dfhost."""
     given = config.getoption("--base-url", default="") or os.environ.get("CONFORMANCE_URL", "")
     return str(given).rstrip("/")
 
@@ -61,7 +61,7 @@ def dfhost_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def played(request: pytest.FixtureRequest) -> Iterator[dict[str, Played]]:
-    """By scenario name, of those that the session's tests ask for."""
+    """The scenarios that the session's tests need, by name."""
     wanted = set()
     for item in request.session.items:
         scenario = item.callspec.params.get("scenario") if hasattr(item, "callspec") else None
@@ -69,7 +69,7 @@ def played(request: pytest.FixtureRequest) -> Iterator[dict[str, Played]]:
             wanted.add(scenario.name)
     foreign = base_url(request.config)
     with nullcontext(foreign) if foreign else dfhost_url() as base:
-        # Another host may be far slower; a wait that ends well is no worse for a long deadline.
+        # Another host may be far slower; a long deadline does not slow down a wait that succeeds.
         jobs = int(os.environ.get("CONFORMANCE_JOBS", "8" if foreign else "24"))
         deadline = float(os.environ.get("CONFORMANCE_DEADLINE", "90" if foreign else "45"))
         scenarios = [scenario for scenario in SCENARIOS.values() if scenario.name in wanted]
@@ -77,7 +77,7 @@ def played(request: pytest.FixtureRequest) -> Iterator[dict[str, Played]]:
 
 
 async def play_all(base: str, scenarios: Iterable[Scenario], jobs: int, deadline: float) -> dict[str, Played]:
-    """All that stand each other, `jobs` at a time; then those that want to be alone."""
+    """The scenarios that do not disturb each other, `jobs` at a time; then the others one by one."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(
         connector=connector, timeout=aiohttp.ClientTimeout(total=deadline)

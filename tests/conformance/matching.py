@@ -1,11 +1,11 @@
-"""Does an answer match a recording? Says where it does not.
+"""Compares an answer with a recording and says where they differ.
 
 A recording is JSON in which what differs from run to run is a placeholder: ``GUID``, ``TIME``, ``STACK``,
 ``BASE``, ... (`recordings/README.md` lists them). Here each placeholder stands for what may be in its place and
-nothing else is let through: types, numbers, texts and keys must be the same. Only the order of completions
+nothing else may differ: types, numbers, texts and keys must be the same. Only the order of completions
 that arrive one after the other is free, since parallel work ends in any order.
 
-Knows nothing of HTTP and of hosts.
+This module knows neither HTTP nor hosts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COMMON = {
     "taskHub=HUB": r"taskHub=\w+",
     "connection=CONN": r"connection=\w+",
 }
-# The first set tells times with a fraction from times without, and UTC by Z from UTC by offset.
+# The first set distinguishes times with a fraction from times without, and UTC by Z from UTC by offset.
 # .NET leaves out the fraction of a whole second.
 EXACT_TIMES = {
     "TIME.fZ": DATE_TIME + r"(?:\.\d{1,7})?Z",
@@ -41,7 +41,9 @@ EXACT_TIMES = {
 }
 ANY_TIME = {"TIME": DATE_TIME + r"(?:\.\d+)?(?:Z|\+00:00)?"}
 
-# Completions: what ends by itself, so in any order.
+KEY = re.compile(r"&code=[\w.~%=-]+")
+
+# Completions of parallel work, which come in any order.
 COMPLETIONS = frozenset(
     {"TaskCompleted", "TaskFailed", "SubOrchestrationInstanceCompleted", "SubOrchestrationInstanceFailed"}
 )
@@ -55,13 +57,15 @@ class Matcher:
 
     `names`: what the scenario used -> what it is called in the recording (instance ids, keys).
     `base`: the host's URL. `exact_times`: as the first set has them. `interleaved`: parallel branches of
-    several steps each, so all history events may come in any order.
+    several steps each, so all history events may come in any order. `keyed`: the host's links carry a key
+    (``&code=…``), which no recording has.
     """
 
     base: str
     names: Mapping[str, str] = field(default_factory=dict)
     exact_times: bool = False
     interleaved: bool = False
+    keyed: bool = False
 
     def differences(self, recorded: Any, actual: Any) -> list[str]:
         """Where they differ, one line each; empty if they match."""
@@ -70,13 +74,13 @@ class Matcher:
     # -- values ------------------------------------------------------------------------------------------------
     def _differ(self, recorded: Any, actual: Any, path: str) -> Iterator[str]:
         if isinstance(recorded, str) and isinstance(actual, str):
-            yield from self._differ_text(recorded, actual, path)
+            yield from self._differ_text(recorded, KEY.sub("", actual) if self.keyed else actual, path)
         elif recorded == "T" and path.endswith((".start", ".end")) and isinstance(actual, float):
             return
         elif recorded == "HEADERS" and path.endswith(".headers") and isinstance(actual, dict):
             return
         elif type(recorded) is not type(actual):
-            yield told(path, recorded, actual)
+            yield difference(path, recorded, actual)
         elif isinstance(recorded, dict):
             yield from self._differ_objects(recorded, actual, path)
         elif isinstance(recorded, list):
@@ -85,7 +89,7 @@ class Matcher:
             else:
                 yield from self._differ_lists(recorded, actual, path)
         elif recorded != actual:
-            yield told(path, recorded, actual)
+            yield difference(path, recorded, actual)
 
     def _differ_objects(
         self, recorded: Mapping[str, Any], actual: Mapping[str, Any], path: str
@@ -101,7 +105,7 @@ class Matcher:
 
     def _differ_lists(self, recorded: list[Any], actual: list[Any], path: str) -> Iterator[str]:
         if len(recorded) != len(actual):
-            yield told(path, recorded, actual)
+            yield difference(path, recorded, actual)
             return
         for n, (ours, theirs) in enumerate(zip(recorded, actual, strict=True)):
             yield from self._differ(ours, theirs, f"{path}[{n}]")
@@ -115,19 +119,19 @@ class Matcher:
             try:
                 theirs, ends = DECODER.raw_decode(actual, begins)
             except ValueError:
-                yield told(path, recorded, actual)
+                yield difference(path, recorded, actual)
                 return
             yield from self._differ_text(recorded[:at], actual[:begins], path)
             yield from self._differ(ours, theirs, f"{path}<{ours['$type'].split(',')[0]}>")
             if keys_in_order(ours) != keys_in_order(theirs):
-                yield told(f"{path} keys", keys_in_order(ours), keys_in_order(theirs))
+                yield difference(f"{path} keys", keys_in_order(ours), keys_in_order(theirs))
             yield from self._differ_text(recorded[after:], actual[ends:], path)
         elif path.endswith(".__module__") and recorded == "function_app":
-            return  # a class of the app: the module is the app's own affair
+            return  # a class of the app: the module may be any
         elif path.endswith(".StackTrace") and "STACK" in recorded:
             return  # .NET frames in the recording
         elif not self._pattern(recorded)(actual):
-            yield told(path, recorded, actual)
+            yield difference(path, recorded, actual)
 
     def _pattern(self, recorded: str) -> Callable[[str], Any]:
         if not self._token.search(recorded):
@@ -160,7 +164,7 @@ class Matcher:
     def _differ_histories(self, recorded: list[Any], actual: list[Any], path: str) -> Iterator[str]:
         ours, theirs = runs(recorded, self.interleaved), runs(actual, self.interleaved)
         if [len(run) for run in ours] != [len(run) for run in theirs]:
-            yield told(path, [kinds(run) for run in ours], [kinds(run) for run in theirs])
+            yield difference(path, [kinds(run) for run in ours], [kinds(run) for run in theirs])
             return
         for n, (some, others) in enumerate(zip(ours, theirs, strict=True)):
             if len(some) == 1:
@@ -169,7 +173,7 @@ class Matcher:
                 yield from self._differ_sets(some, others, f"{path}[run {n}]")
 
     def _differ_sets(self, recorded: list[Any], actual: list[Any], path: str) -> Iterator[str]:
-        """Pair them off in whatever order; by augmenting paths, since one event may match several."""
+        """Pair them in any order; by augmenting paths, since one event may match several."""
         fits = [
             [n for n, other in enumerate(actual) if not any(self._differ(event, other, f"{path}.event"))]
             for event in recorded
@@ -190,7 +194,7 @@ class Matcher:
         if len(missing) == 1:
             yield from self._differ(missing[0], extra[0], f"{path}.event")
         elif missing:
-            yield told(path, missing, extra)
+            yield difference(path, missing, extra)
 
 
 DECODER = json.JSONDecoder()
@@ -218,11 +222,11 @@ def kinds(events: list[Any]) -> str:
 
 
 def keys_in_order(value: Any) -> Any:
-    """The skeleton of an object: its keys in order, nested."""
+    """The keys of an object in order, nested, without the values."""
     return [(key, keys_in_order(v)) for key, v in value.items()] if isinstance(value, dict) else None
 
 
-def told(path: str, recorded: Any, actual: Any) -> str:
+def difference(path: str, recorded: Any, actual: Any) -> str:
     return f"{path or 'answer'}:\n    recorded {shown(recorded)}\n    got      {shown(actual)}"
 
 

@@ -1,4 +1,4 @@
-"""One scenario's view of a host: start, look, poke, wait. Through HTTP alone, so any host will do.
+"""One scenario's view of a host: start, read, send, wait. Through HTTP alone, so any host will do.
 
 Waiting is for a condition, with a deadline that is only reached if something is wrong.
 """
@@ -29,7 +29,7 @@ NO_BODY = object()
 
 
 def new_token() -> str:
-    """Unlike any other, and as long as those of the recordings (ids are tried at their longest)."""
+    """A unique text of the same length as in the recordings, since the longest ids are tried."""
     return f"t{secrets.token_hex(6)}e"
 
 
@@ -38,7 +38,7 @@ def in_path(text: str) -> str:
 
 
 def short(answer: Answer) -> Answer:
-    """A status answer's telling fields; anything else as it is."""
+    """The fields of a status answer that scenarios compare; any other answer as it is."""
     body = answer["body"]
     if not isinstance(body, dict) or "runtimeStatus" not in body:
         return answer
@@ -82,6 +82,7 @@ class Host:
     session: aiohttp.ClientSession
     deadline: float  # seconds after which a wait has failed
     query: str = ""  # what its links carry: task hub, connection, perhaps a key
+    key: str = ""  # "?code=…" if they carry a key
 
     @property
     def hooks(self) -> str:
@@ -101,11 +102,13 @@ class Host:
             }
 
     async def prepare(self) -> None:
-        """Learn what its links carry, and see that it runs orchestrations at all."""
+        """Read the query of its links, and check that it runs orchestrations."""
         started = await self.call("POST", "/api/start/plain")
         assert started["status"] == 202, f"{self.base} does not serve the conformance app: {started}"
         link = started["body"]["statusQueryGetUri"]
         self.query = link.split("?", 1)[1]
+        if key := re.search(r"\bcode=[^&]+", self.query):
+            self.key = f"?{key[0]}"
         end = time.monotonic() + self.deadline
         while (await self.call("GET", link))["status"] != 200:
             assert time.monotonic() < end, "the first orchestration did not complete"
@@ -123,7 +126,7 @@ def parsed(text: str) -> Any:
 
 @dataclass
 class Scene:
-    """What a scenario does goes through here; `names` collects its ids as the recording calls them."""
+    """What a scenario may do with the host; `names` maps its ids to what the recording calls them."""
 
     host: Host
     token: str = field(default_factory=new_token)
@@ -144,7 +147,7 @@ class Scene:
     async def start(
         self, orchestrator: str, payload: Any = NO_BODY, *, id: str | None = None, **query: str
     ) -> tuple[Answer, str]:
-        """Through the app's own starter, so through the SDK's client: the answer, the instance id."""
+        """Start through the app's starter, hence the SDK's client: the answer and the instance id."""
         pairs = ({"id": id} if id is not None else {}) | query
         text = "&".join(f"{key}={in_path(value)}" for key, value in pairs.items())
         answer = await self.call("POST", f"/api/start/{orchestrator}{'?' + text if text else ''}", payload)
@@ -154,16 +157,16 @@ class Scene:
         return answer, self.name(answer["body"]["id"])
 
     async def begin(self, orchestrator: str, payload: Any = NO_BODY, *, id: str | None = None) -> str:
-        """Start it; the id."""
+        """The id of a new instance."""
         return (await self.start(orchestrator, payload, id=id))[1]
 
     async def begin_waiting(self, orchestrator: str, payload: Any = NO_BODY, *, id: str | None = None) -> str:
-        """Start it and see it Running."""
+        """The id of a new instance, once it is Running."""
         instance_id = await self.begin(orchestrator, payload, id=id)
         await self.until(instance_id, is_("Running"))
         return instance_id
 
-    # -- looking -----------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------------------
     def url(self, instance_id: str, verb: str = "", extra: str = "") -> str:
         path = f"{self.hooks}/instances/{in_path(instance_id)}{'/' + verb if verb else ''}"
         return f"{path}?{self.host.query}{extra}"
@@ -205,16 +208,16 @@ class Scene:
         return await self.get(instance_id, WITH_HISTORY)
 
     async def ended(self, instance_id: str, patience: float | None = None) -> Answer:
-        """The same; without the history beside it, if the host cannot tell that."""
+        """The same; both statuses, if the host fails to show the history."""
         plain = await self.until(instance_id, patience=patience)
         full = await self.get(instance_id, WITH_HISTORY)
         return full if full["status"] in (200, 202) else {"plain": plain, "with_history": full}
 
     async def outcome(self, instance_id: str, patience: float | None = None) -> Answer:
-        """Its end, short."""
+        """The compared fields of its last status."""
         return short(await self.until(instance_id, patience=patience))
 
-    # -- poking ------------------------------------------------------------------------------------------------
+    # -- sending -----------------------------------------------------------------------------------------------
     async def post(
         self, instance_id: str, verb: str, extra: str = "", body: Any = NO_BODY, **kw: Any
     ) -> Answer:
@@ -224,7 +227,7 @@ class Scene:
         return await self.post(instance_id, "raiseEvent/" + in_path(name), body=data)
 
     async def suspend(self, instance_id: str, reason: str) -> Answer:
-        """Suspended, and seen to be."""
+        """Suspend it and wait until its status says so."""
         answer = await self.post(instance_id, "suspend", f"&reason={in_path(reason)}")
         await self.until(instance_id, is_("Suspended"))
         return answer
@@ -233,7 +236,7 @@ class Scene:
         return await self.post(instance_id, "resume", f"&reason={in_path(reason)}")
 
     async def tidy(self, *instance_ids: str) -> None:
-        """Terminate what is not needed any more."""
+        """Terminate instances that are not needed any more."""
         for instance_id in instance_ids:
             await self.post(instance_id, "terminate", "&reason=tidy")
 
@@ -242,12 +245,12 @@ class Scene:
 
     # -- the SDK's client --------------------------------------------------------------------------------------
     async def client(self, call: str, payload: Any = NO_BODY, **query: str) -> Answer:
-        """One call of it, made by the app: the whole answer."""
+        """One call of the SDK's client, made by the app: the whole answer."""
         text = "&".join(f"{key}={in_path(value)}" for key, value in query.items())
         return await self.call("POST", f"/api/client/{call}?{text}", payload)
 
-    async def told(self, call: str, payload: Any = NO_BODY, **query: str) -> Any:
-        """The same: what it returned or raised."""
+    async def sdk(self, call: str, payload: Any = NO_BODY, **query: str) -> Any:
+        """The same; only what the SDK returned or raised."""
         return (await self.client(call, payload, **query))["body"]
 
     # -- entities ----------------------------------------------------------------------------------------------
@@ -257,7 +260,7 @@ class Scene:
     async def entity(self, key: str, name: str = "cell") -> Answer:
         return await self.call("GET", self.entity_url(name, key))
 
-    async def entity_known(self, key: str, name: str = "cell") -> Answer:
+    async def entity_exists(self, key: str, name: str = "cell") -> Answer:
         """Its state, once there is any."""
         end = time.monotonic() + self.host.deadline
         while (answer := await self.entity(key, name))["status"] != 200:

@@ -71,7 +71,7 @@ def without_its_log(file: Path) -> None:
     file.with_name(file.name + "-wal").unlink()
 
 
-HARM = {
+HARM: dict[Callable[[Path], None], str] = {
     deleted: "hub.db was deleted",
     replaced: "hub.db was replaced by another file",
     overwritten: "hub.db was overwritten",

@@ -42,7 +42,7 @@ ORCHESTRATORS: dict[str, tuple[Any, Callable[[str], Any]]] = {
 
 
 class KilledHub:
-    """One task hub and its hosts; and what clients were told by them, all of which must be true."""
+    """One task hub and its hosts; and what they acknowledged, which must be true for ever."""
 
     def __init__(self, folder: Path, seed: str, kills: int) -> None:
         self.hub = HubOnDisk(folder)
@@ -63,7 +63,7 @@ class KilledHub:
                 pause = self.random.random() * 0.004  # and somewhere between two marks
                 with ThreadPoolExecutor(1) as clients:
                     requests = clients.submit(self.start_and_signal, host.client)
-                    until(self.hub.mark_count, lambda count, enough=enough: count >= enough, pause=0.002)
+                    until(self.hub.mark_count, enough.__le__, pause=0.002)
                     time.sleep(pause)
                     host.kill()
                     requests.result()

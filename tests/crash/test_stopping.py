@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,11 +72,13 @@ def _call(*command: str | Path) -> int:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    (tmp_path / "disk").mkdir()
-    disk = SmallDisk(tmp_path / "disk")
+def disk() -> Iterator[SmallDisk]:
+    # Not in pytest's folder, which later runs clean up: a run that is killed leaves the disk mounted.
+    folder = Path(tempfile.mkdtemp(prefix="small-disk-"))
+    disk = SmallDisk(folder)
     yield disk
     disk.close()
+    shutil.rmtree(folder)
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux can limit another process")

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import App
+
 # -- the recipe and the two examples --------------------------------------------------------------------------
 
 
-def test_the_recipe_fans_out_and_in_again(app):
+def test_the_recipe_fans_out_and_in_again(app: App) -> None:
     links = app.start("/api/start-fanout")
     assert {"id", "statusQueryGetUri", "sendEventPostUri", "terminatePostUri"} <= set(links)
     shown = app.end(links)
@@ -25,7 +27,7 @@ def test_the_recipe_fans_out_and_in_again(app):
 
 
 @pytest.mark.parametrize("items", [["a"], ["b", "a", "b"], ["ä ö", ""], []])
-def test_the_recipe_takes_other_items(app, items):
+def test_the_recipe_takes_other_items(app: App, items: list[str]) -> None:
     shown = app.run("/api/start-fanout", {"items": items})
     assert shown["output"] == [f"Processed {item}" for item in items]
 
@@ -33,12 +35,12 @@ def test_the_recipe_takes_other_items(app, items):
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b'"x"', {"items": "a"}, {"items": [1]}, {"items": None}, {"other": 1}]
 )
-def test_the_recipe_refuses_what_it_does_not_understand(app, body):
+def test_the_recipe_refuses_what_it_does_not_understand(app: App, body: Any) -> None:
     status, answer = app.call("POST", "/api/start-fanout", body)
     assert status == 400 and answer["error"].endswith(".")
 
 
-def test_customers_are_processed_in_parallel_and_come_back_in_order(app):
+def test_customers_are_processed_in_parallel_and_come_back_in_order(app: App) -> None:
     customers = [f"customer {number}" for number in range(20)]
     shown = app.run("/api/process-customers", {"customers": customers})
     assert shown["output"] == [f"Processed {customer}" for customer in customers]
@@ -46,19 +48,19 @@ def test_customers_are_processed_in_parallel_and_come_back_in_order(app):
     assert seconds(shown) < 15
 
 
-def test_the_customers_of_the_article(app):
+def test_the_customers_of_the_article(app: App) -> None:
     shown = app.run("/api/process-customers")
     assert shown["output"] == [f"Processed cust{number}" for number in range(1, 6)]
     assert app.call("POST", "/api/process-customers", {"customers": [1]})[0] == 400
 
 
-def test_an_order_goes_through_all_its_steps(app):
+def test_an_order_goes_through_all_its_steps(app: App) -> None:
     output = app.run("/api/process-order/order-7")["output"]
     assert output["order_id"] == output["details"]["order_id"] == "order-7"
     assert all(output[step] for step in ("notification", "inventory", "shipping", "completion"))
 
 
-def test_an_order_fails_visibly(app):
+def test_an_order_fails_visibly(app: App) -> None:
     shown = app.run("/api/process-order/order-8-out-of-stock")
     assert shown["runtimeStatus"] == "Failed"
     assert "update_inventory" in shown["output"] and "out of stock" in shown["output"]
@@ -67,7 +69,7 @@ def test_an_order_fails_visibly(app):
 # -- the map ----------------------------------------------------------------------------------------------------
 
 
-def test_a_map_gives_every_result_in_order(app):
+def test_a_map_gives_every_result_in_order(app: App) -> None:
     items = [f"i{number}" for number in range(60)]
     links = app.start("/api/start-map", {"items": items, "activity": "process_item", "max_concurrency": 10})
     assert links["progressGetUri"].endswith(f"/api/maps/{links['id']}")
@@ -83,14 +85,14 @@ def test_a_map_gives_every_result_in_order(app):
     "options",
     [{"max_concurrency": 0}, {"max_concurrency": 1}, {"max_concurrency": 6, "items_per_batch": 3}, {}],
 )
-def test_a_map_is_cut_up_in_any_way_without_losing_anything(app, options):
+def test_a_map_is_cut_up_in_any_way_without_losing_anything(app: App, options: dict[str, Any]) -> None:
     body = {"source": "orders", "count": 45, "activity": "process_item", "results": "values", **options}
     output = app.run("/api/start-map", body)["output"]
     assert output["results"] == [f"Processed order-{number}" for number in range(1, 46)]
     assert output["unfinished"] == [] and output["reason"] is None
 
 
-def test_failures_are_listed_and_flaky_items_are_tried_again(app):
+def test_failures_are_listed_and_flaky_items_are_tried_again(app: App) -> None:
     # The downstream of this activity refuses one key in three the first time; statements that do not exist fail.
     items = ["account-01.csv"] * 40
     items[3] = items[30] = "no-such.csv"
@@ -115,7 +117,7 @@ def test_failures_are_listed_and_flaky_items_are_tried_again(app):
     assert min(tries) == 1 and max(tries) >= 2
 
 
-def test_too_many_failures_end_the_run_and_a_redrive_goes_on(app):
+def test_too_many_failures_end_the_run_and_a_redrive_goes_on(app: App) -> None:
     body = {
         "items": ["no-such.csv"] * 5 + ["account-01.csv"] * 25,
         "activity": "reconcile_statement",
@@ -145,7 +147,7 @@ def test_too_many_failures_end_the_run_and_a_redrive_goes_on(app):
     assert app.progress(old)["redriven_by"] == new["id"]
 
 
-def test_a_cancelled_map_ends_with_what_is_done(app):
+def test_a_cancelled_map_ends_with_what_is_done(app: App) -> None:
     body = {
         "items": ["account-01.csv"] * 500,
         "activity": "reconcile_statement",
@@ -163,7 +165,7 @@ def test_a_cancelled_map_ends_with_what_is_done(app):
     assert app.call("POST", f"/api/maps/{links['id']}/cancel")[0] == 409
 
 
-def test_a_map_that_is_out_of_time_says_so(app):
+def test_a_map_that_is_out_of_time_says_so(app: App) -> None:
     body = {
         "items": ["account-01.csv"] * 500,
         "activity": "reconcile_statement",
@@ -179,7 +181,7 @@ def test_a_map_that_is_out_of_time_says_so(app):
     assert adds_up(outcome) and outcome["not_started"] > 0
 
 
-def test_one_key_is_one_run(app):
+def test_one_key_is_one_run(app: App) -> None:
     key = f"key {uuid.uuid4()}"
     body = {"items": ["a", "b"], "activity": "process_item"}
     with ThreadPoolExecutor(4) as pool:
@@ -192,7 +194,7 @@ def test_one_key_is_one_run(app):
     assert app.call("POST", "/api/start-map", {**body, "items": ["c"], "key": key})[0] == 409
 
 
-def test_progress_hands_out_no_keys(app):
+def test_progress_hands_out_no_keys(app: App) -> None:
     links = app.start("/api/start-map", {"items": ["a"], "activity": "process_item"})
     app.end(links)
     text = json.dumps(app.progress(links))
@@ -219,12 +221,12 @@ def test_progress_hands_out_no_keys(app):
         ({"items": [], "activity": "process_item", "itmes": 1}, 400, "itmes"),
     ],
 )
-def test_a_bad_request_names_the_field(app, body, status, field):
+def test_a_bad_request_names_the_field(app: App, body: Any, status: int, field: str) -> None:
     answered, answer = app.call("POST", "/api/start-map", body)
     assert (answered, answer["field"]) == (status, field)
 
 
-def test_the_worked_example_reconciles_a_folder(app):
+def test_the_worked_example_reconciles_a_folder(app: App) -> None:
     links = app.start("/api/reconcile")
     output = app.end(links)["output"]
     assert (output["statements"], output["agree"], len(output["differ"])) == (12, 5, 6)

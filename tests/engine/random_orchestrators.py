@@ -1,8 +1,8 @@
-"""Random orchestrators, as values: drawn by hypothesis, run by the SDK.
+"""Random orchestrators: drawn by hypothesis as plans, which are plain values, and run by the SDK.
 
-A program is a tuple of steps, a step a compound over leaves (or one leaf by itself); every leaf has a name of
-its own and a fixed end. After each step every leaf is awaited by itself with its failure caught, which is the
-pattern that stays right on the real service whatever the order of ends.
+A plan is a tuple of steps; a step is a compound task over single tasks, or those tasks one after the other. Every
+task has a name of its own and a fixed end. After each step every task is yielded by itself with its failure caught:
+this pattern gives the same result on the real service in whatever order the tasks end.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ CANCELLED_TIMER = "cancelled timer"
 
 
 @dataclass(frozen=True)
-class Leaf:
-    """One task. `fails`: its end is a failure; for a retried one, how many attempts fail (of three)."""
+class PlannedTask:
+    """`fails`: its end is a failure; for a retried activity, how many of its three attempts fail."""
 
     kind: str
     name: str
@@ -30,85 +30,83 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Step:
-    """`how`: one (each leaf by itself, in turn), all, any, nested (task_all of two task_alls)."""
+    """`how`: one (each task by itself, in turn), all, any, nested (task_all of two task_alls)."""
 
     how: str
-    leaves: tuple[Leaf, ...]
+    tasks: tuple[PlannedTask, ...]
 
 
-Program = tuple[Step, ...]
+Plan = tuple[Step, ...]
 Steps = Generator[Any, Any, Any]
 
 
-def programs(*, races: bool, retries: bool) -> st.SearchStrategy[Program]:
+def plans(*, races: bool, retries: bool) -> st.SearchStrategy[Plan]:
     """`races`: with task_any, whose winner depends on the order. `retries`: with retried activities."""
     kinds = [ACTIVITY, CHILD, TIMER, CANCELLED_TIMER, EVENT] + ([RETRY] if retries else [])
     hows = ["one", "all", "nested"] + (["any"] if races else [])
-    leaf = st.tuples(st.sampled_from(kinds), st.integers(0, 3))
-    step = st.tuples(st.sampled_from(hows), st.lists(leaf, min_size=1, max_size=4))
+    task = st.tuples(st.sampled_from(kinds), st.integers(0, 3))
+    step = st.tuples(st.sampled_from(hows), st.lists(task, min_size=1, max_size=4))
     return st.lists(step, min_size=1, max_size=4).map(named)
 
 
-def named(drawn: list[tuple[str, list[tuple[str, int]]]]) -> Program:
-    def leaf(how: str, name: str, kind: str, fails: int) -> Leaf:
+def named(drawn: list[tuple[str, list[tuple[str, int]]]]) -> Plan:
+    def task(how: str, name: str, kind: str, fails: int) -> PlannedTask:
         if kind == RETRY and how == "any":
             kind = ACTIVITY  # task_any over retried tasks is not right on the real service
         if how == "nested":
             # A task_all that fails inside another one makes the SDK raise at its next end, whoever the host.
-            return Leaf(kind, name, min(fails, 2) if kind == RETRY else 0)
+            return PlannedTask(kind, name, min(fails, 2) if kind == RETRY else 0)
         if kind == RETRY:
-            return Leaf(kind, name, fails)
-        return Leaf(kind, name, fails % 2 if kind in (ACTIVITY, CHILD) else 0)
+            return PlannedTask(kind, name, fails)
+        return PlannedTask(kind, name, fails % 2 if kind in (ACTIVITY, CHILD) else 0)
 
     return tuple(
-        Step(how, tuple(leaf(how, f"{n}.{m}", *each) for m, each in enumerate(leaves)))
-        for n, (how, leaves) in enumerate(drawn)
+        Step(how, tuple(task(how, f"{n}.{m}", *each) for m, each in enumerate(tasks)))
+        for n, (how, tasks) in enumerate(drawn)
     )
 
 
-def event_names(program: Program) -> list[str]:
-    return [leaf.name for step in program for leaf in step.leaves if leaf.kind == EVENT]
+def event_names(plan: Plan) -> list[str]:
+    return [task.name for step in plan for task in step.tasks if task.kind == EVENT]
 
 
-def orchestrator(program: Program) -> Any:
-    """The program as a handle of the SDK. Its output is what every leaf came to, in the program's order."""
+def orchestrator(plan: Plan) -> Any:
+    """The plan as a handle of the SDK. Its output: the result or failure of every task, in the plan's order."""
 
-    def task(context: df.DurableOrchestrationContext, leaf: Leaf) -> Any:
-        if leaf.kind == ACTIVITY:
-            return context.call_activity("work", leaf.name)
-        if leaf.kind == RETRY:
-            return context.call_activity_with_retry("work", df.RetryOptions(1000, 3), leaf.name)
-        if leaf.kind == CHILD:
-            return context.call_sub_orchestrator("child", leaf.name, f"child-{leaf.name}")
-        if leaf.kind in (TIMER, CANCELLED_TIMER):
-            timer = context.create_timer(context.current_utc_datetime + timedelta(seconds=5))
-            if leaf.kind == CANCELLED_TIMER:
+    def start(context: df.DurableOrchestrationContext, task: PlannedTask) -> Any:
+        if task.kind == ACTIVITY:
+            return context.call_activity("work", task.name)
+        if task.kind == RETRY:
+            return context.call_activity_with_retry("work", df.RetryOptions(1000, 3), task.name)
+        if task.kind == CHILD:
+            return context.call_sub_orchestrator("child", task.name, f"child-{task.name}")
+        if task.kind in (TIMER, CANCELLED_TIMER):
+            timer: Any = context.create_timer(context.current_utc_datetime + timedelta(seconds=5))
+            if task.kind == CANCELLED_TIMER:
                 timer.cancel()
             return timer
-        return context.wait_for_external_event(leaf.name)
+        return context.wait_for_external_event(task.name)
+
+    def compound(context: df.DurableOrchestrationContext, how: str, tasks: list[Any]) -> Any:
+        if how == "nested":
+            half = len(tasks) // 2
+            tasks = [context.task_all(part) for part in (tasks[:half], tasks[half:]) if part]
+        return context.task_any(tasks) if how == "any" else context.task_all(tasks)
 
     def run(context: df.DurableOrchestrationContext) -> Steps:
         seen = []
-        for step in program:
-            tasks = [task(context, leaf) for leaf in step.leaves]
+        for step in plan:
+            tasks = [start(context, task) for task in step.tasks]
             if step.how != "one":
-                half = len(tasks) // 2
-                compound = {
-                    "all": lambda tasks=tasks: context.task_all(tasks),
-                    "any": lambda tasks=tasks: context.task_any(tasks),
-                    "nested": lambda tasks=tasks, half=half: context.task_all(
-                        [context.task_all(part) for part in (tasks[:half], tasks[half:]) if part]
-                    ),
-                }[step.how]()
                 try:
-                    yield compound
+                    yield compound(context, step.how, tasks)
                 except Exception:
                     seen.append("one of them failed")
                 if step.how == "any":
                     seen.append(f"first: {next(n for n, t in enumerate(tasks) if t.is_completed)}")
-            for one in tasks:
+            for task in tasks:
                 try:
-                    seen.append((yield one))
+                    seen.append((yield task))
                 except Exception as error:
                     seen.append(f"failed: {str(error).splitlines()[0]}")
         return seen

@@ -1,6 +1,6 @@
-"""Recorded invocations, taken apart: what was past, what arrived, what came of it.
+"""Recorded invocations of orchestrators: the past events, the new ones, the SDK's reply and the events added.
 
-Knows the recordings and nothing of the engine.
+This module knows the recordings and nothing of the engine.
 """
 
 from __future__ import annotations

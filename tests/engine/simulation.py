@@ -1,6 +1,6 @@
-"""A simulation of one instance: its tasks end in a given order and in given batches.
+"""A simulated host around one execution: what it starts ends in an order and in batches that the caller chooses.
 
-No threads, no clock, no store: episodes are run one after the other, each a second later.
+No threads, no clock and no store: episodes run one after the other, each a second later than the one before.
 """
 
 from __future__ import annotations
@@ -21,54 +21,52 @@ from dfhost.engine.options import EngineOptions
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
 
-from .random_orchestrators import RETRY, Leaf, Program, event_names, orchestrator
+from .random_orchestrators import RETRY, Plan, PlannedTask, event_names, orchestrator
 
-BEGINNING = datetime(2026, 11, 22, 15, 0, tzinfo=timezone.utc)
-# What may arrive: ("activity", task id), ("timer", id), ("child", id), ("event", name), ("pause", 1 or 2).
-Work = tuple[str, Any]
-PAUSE: Work = ("pause", 1)
-MOST_EPISODES = 300
+START = datetime(2026, 11, 22, 15, 0, tzinfo=timezone.utc)
+# (kind, its key): ("activity", task id), ("timer", id), ("child", id), ("event", name), ("pause", 1 or 2).
+Arrival = tuple[str, Any]
+SUSPENSION: Arrival = ("pause", 1)
+MAX_EPISODES = 300
 
 
-class Everything:
-    """An app that has every function."""
+class EveryFunction:
+    """The registry of an app that has every function."""
 
     def explain_missing(self, kind: str, name: str) -> str | None:
         return None
 
 
 @dataclass
-class Simulation:
-    """One instance from its start to its end."""
+class SimulatedInstance:
+    """`open`: what was started and has not ended yet, with the event that ends it."""
 
-    program: Program
-    order: list[Work] = field(default_factory=list)  # in which everything arrived
-    actions: list[Any] = field(default_factory=list)  # the newest list, timers without their times
+    plan: Plan
+    order: list[Arrival] = field(default_factory=list)  # in which everything arrived
+    actions: list[Any] = field(default_factory=list)  # the SDK's newest list, timers without their times
     stored: list[str] = field(default_factory=list)  # the history's texts
     episode: Episode | None = None
 
     def __post_init__(self) -> None:
-        self.replayer = Replayer(orchestrator(self.program))
+        self.replayer = Replayer(orchestrator(self.plan))
         self.execution = Execution()
-        self.open: dict[Work, Callable[[str], Event]] = {}
+        self.open: dict[Arrival, Callable[[str], Event]] = {}
         self.episodes = 0
         self.attempts: dict[str, int] = {}
-        self.leaves: dict[str, Leaf] = {leaf.name: leaf for step in self.program for leaf in step.leaves}
-        for name in event_names(self.program):
-            self.open["event", name] = lambda at, name=name: h.event_raised(at, name, json.dumps(f"<{name}>"))
+        self.tasks: dict[str, PlannedTask] = {task.name: task for step in self.plan for task in step.tasks}
+        for name in event_names(self.plan):
+            self.open["event", name] = self.event(name)
+        self.open[SUSPENSION] = self.suspended
 
-        self.open[PAUSE] = self.suspended
-
-    # -- running -----------------------------------------------------------------------------------------------
     def start(self) -> None:
         started = h.execution_started(
-            h.timestamp(BEGINNING), instance_id="i", execution_id="e", name="o", version=None, input=None
+            h.timestamp(START), instance_id="i", execution_id="e", name="o", version=None, input=None
         )
         self.run_episode([started], ReplayNeed.REPLAY)
 
     @property
     def now(self) -> str:
-        return h.timestamp(BEGINNING + timedelta(seconds=self.episodes))
+        return h.timestamp(START + timedelta(seconds=self.episodes))
 
     @property
     def finished(self) -> bool:
@@ -76,9 +74,9 @@ class Simulation:
 
     def run_episode(self, arrived: list[Event], need: ReplayNeed) -> None:
         self.episodes += 1
-        assert self.episodes < MOST_EPISODES, "it does not end"
+        assert self.episodes < MAX_EPISODES, "the instance does not end"
         episode = self.execution.run_episode(
-            arrived, self.now, self.replay, Everything(), EngineOptions(), need
+            arrived, self.now, self.replay, EveryFunction(), EngineOptions(), need
         )
         self.episode = episode
         self.stored += [event.text for event in episode.events]
@@ -87,47 +85,51 @@ class Simulation:
                 activity.task_id, json.loads(activity.input)
             )
         for timer in episode.timers:
-            self.open["timer", timer.timer_id] = lambda at, timer=timer: h.timer_fired(
-                at, timer.timer_id, timer.fire_at
-            )
+            self.open["timer", timer.timer_id] = self.timer_end(timer.timer_id, timer.fire_at)
         for child in episode.children:
             self.open["child", child.task_id] = self.child_end(
                 child.task_id, child.instance_id.removeprefix("child-")
             )
 
     def replay(self, trigger: str) -> ReplayResult:
-        reply = self.replayer(trigger)
-        assert reply.crash is None, reply.crash
-        self.actions = timeless(reply.actions)
-        return reply
+        result = self.replayer(trigger)
+        assert result.crash is None, result.crash
+        self.actions = timeless(result.actions)
+        return result
 
     def activity_end(self, task_id: int, name: str) -> Callable[[str], Event]:
         attempt = self.attempts[name] = self.attempts.get(name, 0) + 1
-        leaf = self.leaves[name]
-        fails = attempt <= leaf.fails if leaf.kind == RETRY else bool(leaf.fails)
+        task = self.tasks[name]
+        fails = attempt <= task.fails if task.kind == RETRY else bool(task.fails)
         if fails:
             return lambda at: h.task_failed(at, task_id, f"{name} went wrong", "details")
         return lambda at: h.task_completed(at, task_id, json.dumps(f"<{name}>"))
 
+    def event(self, name: str) -> Callable[[str], Event]:
+        return lambda at: h.event_raised(at, name, json.dumps(f"<{name}>"))
+
+    def timer_end(self, timer_id: int, fire_at: str) -> Callable[[str], Event]:
+        return lambda at: h.timer_fired(at, timer_id, fire_at)
+
     def suspended(self, at: str) -> Event:
-        """The instance is suspended once, and some time later resumed."""
+        """The instance is suspended once, and resumed some time later."""
         self.open["pause", 2] = lambda at: h.resumed(at, "on")
         return h.suspended(at, "hold")
 
     def child_end(self, task_id: int, name: str) -> Callable[[str], Event]:
-        if self.leaves[name].fails:
+        if self.tasks[name].fails:
             return lambda at: h.sub_orchestration_failed(at, task_id, f"{name} went wrong", "details")
         return lambda at: h.sub_orchestration_completed(at, task_id, json.dumps(f"<{name}>"))
 
-    def arrive(self, work: Work) -> Event:
-        self.order.append(work)
-        return self.open.pop(work)(self.now)
+    def arrive(self, arrival: Arrival) -> Event:
+        self.order.append(arrival)
+        return self.open.pop(arrival)(self.now)
 
     def reload(self) -> None:
-        """Forget the execution and build it again from the stored texts, as a host that restarts does."""
+        """Build the execution again from the stored texts, as a restarted host does."""
         self.execution = Execution([h.parse(text) for text in self.stored])
 
-    # -- the outcome ------------------------------------------------------------------------------------------
+    # -- results ------------------------------------------------------------------------------------------------
     @property
     def ids(self) -> list[tuple[int, int, str]]:
         """(kind, task id, function) of everything that was started, by id."""
@@ -151,69 +153,70 @@ def timeless(action: Any) -> Any:
     return [timeless(one) for one in action] if isinstance(action, list) else action
 
 
-# -- ways to run it -----------------------------------------------------------------------------------------------
-def in_any_order(program: Program, rng: random.Random, batches: bool) -> Simulation:
+# -- ways to run it ----------------------------------------------------------------------------------------------
+def in_any_order(plan: Plan, rng: random.Random, batches: bool) -> SimulatedInstance:
     """What is open ends in a random order; with `batches` several at a time."""
-    simulation = Simulation(program)
-    simulation.start()
-    while not simulation.finished:
-        assert simulation.open, f"nothing is open, and it is {simulation.outcome}"
-        waiting = list(simulation.open)
+    instance = SimulatedInstance(plan)
+    instance.start()
+    while not instance.finished:
+        assert instance.open, f"nothing is open, and the instance is {instance.outcome}"
+        waiting = list(instance.open)
         rng.shuffle(waiting)
         count = rng.randint(1, len(waiting)) if batches else 1
-        batch = waiting[: together(waiting[:count])]
-        simulation.run_episode([simulation.arrive(work) for work in batch], ReplayNeed.REPLAY)
-    return simulation
+        batch = waiting[: batch_size(waiting[:count])]
+        instance.run_episode([instance.arrive(arrival) for arrival in batch], ReplayNeed.REPLAY)
+    return instance
 
 
 def in_this_order(
-    program: Program, order: list[Work], rng: random.Random, *, cuts: bool = False
-) -> Simulation:
-    """The same arrivals in the same order, in random batches of what is open; with `cuts` reloaded at times."""
-    simulation = Simulation(program)
-    simulation.start()
-    rest = iter(batches_of(order, simulation, rng))
-    for batch in rest:
-        assert not simulation.finished, f"ended before {batch} arrived"
-        if cuts and rng.random() < 0.5:
-            simulation.reload()
-        simulation.run_episode([simulation.arrive(work) for work in batch], ReplayNeed.REPLAY)
-    return simulation
+    plan: Plan, order: list[Arrival], rng: random.Random, *, restarts: bool = False
+) -> SimulatedInstance:
+    """The same arrivals in the same order, in random batches of what is open; with `restarts` reloaded at times."""
+    instance = SimulatedInstance(plan)
+    instance.start()
+    for batch in batches_of(order, instance, rng):
+        assert not instance.finished, f"ended before {batch} arrived"
+        if restarts and rng.random() < 0.5:
+            instance.reload()
+        instance.run_episode([instance.arrive(arrival) for arrival in batch], ReplayNeed.REPLAY)
+    return instance
 
 
-def batches_of(order: list[Work], simulation: Simulation, rng: random.Random) -> Iterator[list[Work]]:
-    """Only what is open can arrive together."""
+def batches_of(
+    order: list[Arrival], instance: SimulatedInstance, rng: random.Random
+) -> Iterator[list[Arrival]]:
+    """Only what is open can arrive in one batch."""
     at = 0
     while at < len(order):
         count = 0
         wanted = rng.randint(1, 5)
-        while at + count < len(order) and count < wanted and order[at + count] in simulation.open:
+        while at + count < len(order) and count < wanted and order[at + count] in instance.open:
             count += 1
-        assert count, f"{order[at]} should have been started, open: {sorted(map(str, simulation.open))}"
-        count = together(order[at : at + count])
+        assert count, f"{order[at]} should have been started, open: {sorted(map(str, instance.open))}"
+        count = batch_size(order[at : at + count])
         yield order[at : at + count]
         at += count
 
 
-def together(works: list[Work]) -> int:
-    """How many of these may be one batch: what a suspension comes with in one batch starts nothing any more."""
-    return works.index(PAUSE) or 1 if PAUSE in works else len(works)
+def batch_size(arrivals: list[Arrival]) -> int:
+    """How many of these may form one batch: whatever arrives in the batch of a suspension starts nothing."""
+    return arrivals.index(SUSPENSION) or 1 if SUSPENSION in arrivals else len(arrivals)
 
 
-def held_back(program: Program, order: list[Work]) -> Simulation:
-    """The same arrivals, each seen by the replay gate; an episode is run only when that asks for one."""
-    simulation = Simulation(program)
-    simulation.start()
+def only_needed_replays(plan: Plan, order: list[Arrival]) -> SimulatedInstance:
+    """The same arrivals, each seen by the replay gate; an episode runs only when that asks for one."""
+    instance = SimulatedInstance(plan)
+    instance.start()
     inbox: list[Event] = []
     need = ReplayNeed.NONE
-    for work in order:
-        assert work in simulation.open, (
-            f"{work} should have been started, and {len(inbox)} arrivals were held back"
+    for arrival in order:
+        assert arrival in instance.open, (
+            f"{arrival} should have been started, and {len(inbox)} arrivals were held back"
         )
-        event = simulation.arrive(work)
+        event = instance.arrive(arrival)
         inbox.append(event)
-        need = max(need, simulation.execution.gate.arrive(event))
+        need = max(need, instance.execution.gate.arrive(event))
         if need > ReplayNeed.NONE:
-            simulation.run_episode(inbox, need)
+            instance.run_episode(inbox, need)
             inbox, need = [], ReplayNeed.NONE
-    return simulation
+    return instance

@@ -1,6 +1,6 @@
 """The interpreter of action lists: ids, order, what is held back, and when it must start over.
 
-Written in the words of an orchestrator: `calls`, `any_of`, `all_of`. Each test says which recorded fact it holds.
+Actions are written as an orchestrator writes them: `call`, `any_of`, `all_of`. Each test holds one recorded fact.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def test_an_early_event_is_kept_for_the_wait_that_comes() -> None:
     assert run.take() == [(1, "b")]
 
 
-def test_while_suspended_nothing_starts_and_nothing_ends() -> None:
+def test_a_suspended_instance_starts_and_ends_nothing() -> None:
     run = Run(call("a"), call("b"))
     assert run.feed(h.suspended(AT, "hold"), done(0)) == []
     assert list(run.interpreter.open) == [0]
@@ -183,7 +183,7 @@ def test_an_open_entity_call_does_not_hold_the_instance() -> None:
     assert run.interpreter.can_complete
 
 
-def test_new_entries_among_ids_taken_since_cannot_simply_go_on() -> None:
+def test_a_new_action_among_ids_taken_since_needs_a_replay_from_the_start() -> None:
     """The extension would have started them earlier: with retried tasks a drain is not deterministic on Azure."""
     run = Run(any_of(call("a"), retried("x")))
     run.feed(done(0))
@@ -197,14 +197,14 @@ def test_new_entries_among_ids_taken_since_cannot_simply_go_on() -> None:
             again.apply(event)
 
 
-def test_a_new_wait_after_events_of_its_name_cannot_simply_go_on() -> None:
+def test_a_new_wait_after_events_of_its_name_needs_a_replay_from_the_start() -> None:
     run = Run(any_of(call("a"), call("b")))
     run.feed(done(0))
     run.feed(raised("E"))
     assert not run.interpreter.extend([*run.interpreter.actions, wait("E")])
 
 
-def test_an_entry_that_changed_cannot_simply_go_on() -> None:
+def test_a_changed_action_needs_a_replay_from_the_start() -> None:
     run = Run(any_of(call("a"), timer()))
     assert not run.interpreter.extend([any_of(call("a"), timer(cancelled=True)), call("b")])
 
@@ -240,7 +240,7 @@ def test_a_history_that_the_list_does_not_ask_for_fails_in_dtfx_words(
     assert complaint in str(failure.value)
 
 
-def test_more_actions_than_before_are_no_complaint() -> None:
+def test_additional_actions_are_no_error() -> None:
     run = Run(call("work"))
     longer = ActionInterpreter([all_of(call("work"), call("more"))])
     for event in run.history:

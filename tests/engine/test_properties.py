@@ -1,6 +1,6 @@
-"""Properties of the engine core: order, batching, reloading and held-back replays do not change the outcome.
+"""Properties of the engine: order, batches, restarts and skipped replays do not change ids, actions and results.
 
-The programs are random and run through the real SDK; a failing one is shrunk and printed with the line that
+The orchestrators are random and run through the real SDK; a failing one is shrunk and printed with the line that
 reproduces it (and the seed: ``pytest --hypothesis-seed=N``).
 """
 
@@ -9,82 +9,74 @@ from __future__ import annotations
 import os
 import random
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .random_orchestrators import Program, programs
-from .simulation import held_back, in_any_order, in_this_order
+from .random_orchestrators import Plan, plans
+from .simulation import in_any_order, in_this_order, only_needed_replays
 
-# More of them when looking for trouble: PROPERTY_EXAMPLES=1000 pytest tests/properties
+# More of them when looking for trouble: PROPERTY_EXAMPLES=1000 pytest tests/engine/test_properties.py
 bounded = settings(
     max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "12")),
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-# The SDK warns of what arrives before it is waited for, and of itself.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Potential duplicate Task completion"),
-    pytest.mark.filterwarnings("ignore:azure.functions df_:DeprecationWarning"),
-]
 orders = st.randoms(use_true_random=False)
 
 
 @bounded
-@given(programs(races=False, retries=False), orders, orders)
+@given(plans(races=False, retries=False), orders, orders)
 def test_any_order_gives_the_same_ids_actions_and_result(
-    program: Program, one: random.Random, other: random.Random
+    plan: Plan, one: random.Random, other: random.Random
 ) -> None:
-    first = in_any_order(program, one, batches=False)
-    second = in_any_order(program, other, batches=True)
+    first = in_any_order(plan, one, batches=False)
+    second = in_any_order(plan, other, batches=True)
     assert second.outcome == first.outcome
     assert second.actions == first.actions
     assert second.ids == first.ids
 
 
 @bounded
-@given(programs(races=False, retries=True), orders, orders)
+@given(plans(races=False, retries=True), orders, orders)
 def test_retries_in_any_order_give_the_same_actions_and_result(
-    program: Program, one: random.Random, other: random.Random
+    plan: Plan, one: random.Random, other: random.Random
 ) -> None:
-    """Their timers and attempts take ids as they come, so the ids may differ; how many there are may not."""
-    first = in_any_order(program, one, batches=False)
-    second = in_any_order(program, other, batches=True)
+    """Retry timers and attempts take ids in the order of the failures: the ids may differ, their number may not."""
+    first = in_any_order(plan, one, batches=False)
+    second = in_any_order(plan, other, batches=True)
     assert second.outcome == first.outcome
     assert second.actions == first.actions
     assert len(second.ids) == len(first.ids)
 
 
 @bounded
-@given(programs(races=True, retries=True), orders, orders)
+@given(plans(races=True, retries=True), orders, orders)
 def test_any_batching_of_one_order_gives_the_same(
-    program: Program, one: random.Random, other: random.Random
+    plan: Plan, one: random.Random, other: random.Random
 ) -> None:
-    first = in_any_order(program, one, batches=False)
-    second = in_this_order(program, first.order, other)
+    first = in_any_order(plan, one, batches=False)
+    second = in_this_order(plan, first.order, other)
     assert second.outcome == first.outcome
     assert second.actions == first.actions
     assert second.ids == first.ids
 
 
 @bounded
-@given(programs(races=True, retries=True), orders, orders)
-def test_a_history_cut_anywhere_and_continued_gives_the_same(
-    program: Program, one: random.Random, other: random.Random
-) -> None:
-    first = in_any_order(program, one, batches=True)
-    second = in_this_order(program, first.order, other, cuts=True)
+@given(plans(races=True, retries=True), orders, orders)
+def test_restarts_at_any_moment_give_the_same(plan: Plan, one: random.Random, other: random.Random) -> None:
+    first = in_any_order(plan, one, batches=True)
+    second = in_this_order(plan, first.order, other, restarts=True)
     assert second.outcome == first.outcome
     assert second.actions == first.actions
     assert second.ids == first.ids
 
 
 @bounded
-@given(programs(races=True, retries=True), orders)
-def test_replays_that_are_held_back_are_not_missed(program: Program, one: random.Random) -> None:
-    first = in_any_order(program, one, batches=False)
-    second = held_back(program, first.order)
+@given(plans(races=True, retries=True), orders)
+def test_skipped_replays_change_nothing(plan: Plan, one: random.Random) -> None:
+    first = in_any_order(plan, one, batches=False)
+    second = only_needed_replays(plan, first.order)
     assert second.outcome == first.outcome
     assert second.actions == first.actions
     assert second.ids == first.ids

@@ -1,4 +1,4 @@
-"""Entities against the wire: the batches handed to the SDK, and the answers that callers got."""
+"""Entities against recordings of the wire: the batches handed to the SDK, and the answers that callers got."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def test_every_call_of_a_batch_is_answered(tape: Path) -> None:
             for one, result in zip(trigger["batch"], reply["results"], strict=True)
             if not one["isSignal"]
         ]
-        told = [(answer.request_id, json.loads(answer.text)) for answer in responses]
-        assert [(id, text["result"], text.get("exceptionType")) for id, text in told] == expected
+        texts = [(answer.request_id, json.loads(answer.text)) for answer in responses]
+        assert [(id, text["result"], text.get("exceptionType")) for id, text in texts] == expected
 
 
 def test_an_answer_has_the_recorded_form() -> None:

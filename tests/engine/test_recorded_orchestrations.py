@@ -1,6 +1,6 @@
-"""The engine against the wire: same triggers, same events under the same ids, without running user code.
+"""The engine against recordings of the wire: the same triggers, and the same events under the same ids.
 
-For each recorded invocation the engine is given the recorded past, what arrived, and the recorded reply.
+For each recorded invocation the engine gets the recorded past, the new events and the SDK's reply; no user code runs.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ each_tape = pytest.mark.parametrize(
 )
 
 
-class Everything:
-    """An app that has every function."""
+class EveryFunction:
+    """The registry of an app that has every function."""
 
     def explain_missing(self, kind: str, name: str) -> str | None:
         return None
 
 
 class Sdk:
-    """Answers what was recorded, and keeps what it was asked."""
+    """Answers with the recorded reply, and keeps the trigger it was given."""
 
     def __init__(self, reply: JsonObject) -> None:
         self.trigger = ""
@@ -70,23 +70,23 @@ class Sdk:
 
 def event(recorded: JsonObject, asked: Mapping[str, str] = NOTHING) -> Event:
     """`asked`: the recorded ids of entity requests -> the engine's own."""
-    name = recorded.get("Name")
+    name = str(recorded.get("Name"))
     return h.parse(json.dumps(recorded | ({"Name": asked[name]} if name in asked else {}), **COMPACT))
 
 
 def episode(
     execution: Execution, invocation: Invocation, asked: Mapping[str, str] = NOTHING
 ) -> tuple[Episode, JsonObject]:
-    """Run it: what the engine makes of it, and the trigger that it handed over."""
+    """Run one episode: its result, and the trigger that the engine gave to the SDK."""
     sdk = Sdk(invocation.reply)
     arrived = [event(recorded, asked) for recorded in invocation.arrived]
-    made = execution.run_episode(arrived, invocation.at, sdk, Everything(), EngineOptions())
+    made = execution.run_episode(arrived, invocation.at, sdk, EveryFunction(), EngineOptions())
     trigger: JsonObject = json.loads(sdk.trigger)
     return made, trigger
 
 
 def added(made: Episode, invocation: Invocation) -> list[JsonObject]:
-    """The events of an episode behind those that had arrived."""
+    """The events that an episode added after those that had arrived."""
     arrived = len(invocation.history) - len(invocation.past)
     return [json.loads(one.text) for one in made.events[arrived:]]
 
@@ -112,7 +112,7 @@ def test_an_episode_adds_the_recorded_events(tape: Path) -> None:
 
 
 @each_tape
-def test_going_on_is_the_same_as_starting_over(tape: Path) -> None:
+def test_an_incremental_replay_equals_one_from_the_start(tape: Path) -> None:
     """One execution taken through all invocations, on its own events: triggers as recorded, times and GUIDs aside.
 
     Into the next generation too. Where a rewind has changed the past, the execution is built again from it.
@@ -127,7 +127,7 @@ def test_going_on_is_the_same_as_starting_over(tape: Path) -> None:
             break
         if invocation.following is None:
             assert made.status == "ContinuedAsNew" and made.next is not None
-            execution, asked = made.next, {}
+            execution, asked = Execution(made.next.history), {}
         elif invocation.came_of_it is None:
             execution, asked = Execution([event(recorded) for recorded in taken[n + 1].past]), {}
         else:
@@ -137,12 +137,12 @@ def test_going_on_is_the_same_as_starting_over(tape: Path) -> None:
 
 
 def requests(events: list[JsonObject]) -> list[str]:
-    """The ids under which entities were asked: each side draws its own, and answers come under them."""
+    """The ids of the requests to entities: each side draws its own, and the answers carry them."""
     return [json.loads(e["Input"])["id"] for e in events if e["EventType"] == h.EVENT_SENT]
 
 
 @each_tape
-def test_timers_fire_when_the_extension_has_them_fire(tape: Path) -> None:
+def test_timers_fire_at_the_recorded_times(tape: Path) -> None:
     for invocation in invocations(tape):
         if invocation.came_of_it is None:
             continue
@@ -157,7 +157,7 @@ def fire_times(events: list[JsonObject]) -> dict[int, Any]:
 
 
 @pytest.mark.parametrize("name", ["basics/nondeterministic", "corners/nondeterministic_name"])
-def test_other_code_fails_in_the_extensions_words(name: str) -> None:
+def test_changed_code_fails_with_the_extensions_sentence(name: str) -> None:
     (tape,) = [path for path in ORCHESTRATIONS if f"{path.parent.name}/{path.stem}" == name]
     last = invocations(tape)[-1]
     made, _ = episode(Execution([event(recorded) for recorded in last.past]), last)

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.apps import ROOT, write_app
 
-# Only looked for: importing it would change how every app in this process is loaded.
+# Not imported here: that would change how every app in this process is loaded.
 try:
     distribution("azurefunctions-extensions-http-fastapi")
 except PackageNotFoundError:
@@ -26,19 +26,19 @@ APP = """
 import asyncio, json, threading
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
 
-heard = asyncio.Event()
+acknowledged = asyncio.Event()
 
 @app.route(route="count", methods=["GET"])
 async def count(req: Request) -> StreamingResponse:
     async def numbers():
         for n in range(3):
             yield f"{n} "
-            await heard.wait()
+            await acknowledged.wait()
     return StreamingResponse(numbers(), media_type="text/event-stream", headers={"x-a": "1"})
 
-@app.route(route="heard", methods=["POST"])
-async def hear(req: Request) -> Response:
-    heard.set()
+@app.route(route="acknowledge", methods=["POST"])
+async def acknowledge(req: Request) -> Response:
+    acknowledged.set()
     return Response(status_code=204)
 
 @app.route(route="upload/{name}", methods=["POST"])
@@ -60,7 +60,7 @@ async def raises(req: Request) -> Response:
 @app.route(route="breaks")
 async def breaks(req: Request) -> StreamingResponse:
     async def numbers():
-        yield b"begun"
+        yield b"started"
         raise ValueError("in the middle")
     return StreamingResponse(numbers())
 
@@ -85,7 +85,7 @@ class Host:
 
 @asynccontextmanager
 async def host_of(folder: Path) -> AsyncIterator[Host]:
-    """In a process of its own: the extension marks the process that has imported it."""
+    """A process of its own, because the extension changes every app of the process that imports it."""
     process = await asyncio.create_subprocess_exec(
         *SERVE,
         str(folder),
@@ -106,13 +106,13 @@ async def host_of(folder: Path) -> AsyncIterator[Host]:
 
 async def test_streams_both_ways(tmp_path: Path) -> None:
     async with host_of(write_app(tmp_path, APP)) as host:
-        # A response arrives piece by piece: the second piece is only made once the first was heard.
+        # A response arrives piece by piece: the second piece is only made once the client has the first.
         async with host("GET", "/api/count") as response:
             assert (response.status, response.headers["x-a"]) == (200, "1")
             assert response.headers["Content-Type"].startswith("text/event-stream")
             assert await response.content.readexactly(2) == b"0 "
-            async with host("POST", "/api/heard") as told:
-                assert told.status == 204
+            async with host("POST", "/api/acknowledge") as reply:
+                assert reply.status == 204
             assert await response.content.read() == b"1 2 "
 
         async def pieces() -> AsyncIterator[bytes]:
@@ -131,7 +131,7 @@ async def test_streams_both_ways(tmp_path: Path) -> None:
 
         async with host("GET", "/api/plain") as response:
             seen = await response.json()
-            assert seen["thread"].startswith("user-") and seen["thread"] != "user-loop"
+            assert seen["thread"].startswith("ThreadPoolExecutor-0_")
             assert seen["function"] == "plain"
         async with host("GET", "/api/client") as response:
             assert (

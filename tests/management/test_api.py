@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -112,7 +113,7 @@ def test_the_body_is_the_input(api: Api, body: bytes, shown: Any) -> None:
     assert api("GET", f"/instances/{api.new('waits', body=body)}").body["input"] == shown
 
 
-@pytest.mark.parametrize("type", [None, "text/plain", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("type", [None, "text/plain", "multipart/form-data; boundary=x"])
 def test_the_content_type_of_a_start_does_not_count(api: Api, type: str | None) -> None:
     started = api("POST", "/orchestrators/waits", b'{"a":1}', type)
 
@@ -141,7 +142,7 @@ def test_an_input_that_ends_too_soon_is_the_extensions_500(api: Api) -> None:
     assert answer.body["ExceptionType"] == "Newtonsoft.Json.JsonSerializationException"
 
 
-def test_an_id_that_lives_is_refused_and_one_that_has_ended_is_replaced(api: Api) -> None:
+def test_the_id_of_a_running_instance_is_refused_and_that_of_an_ended_one_reused(api: Api) -> None:
     api.new("waits", "taken", b"1")
     api.reaches("taken", "Running")
 
@@ -174,7 +175,7 @@ ODD_IDS = [
 
 
 @pytest.mark.parametrize("instance_id", ODD_IDS)
-def test_any_id_without_a_slash_goes_all_the_way(api: Api, instance_id: str) -> None:
+def test_any_id_without_a_slash_works_throughout(api: Api, instance_id: str) -> None:
     started = api("POST", f"/orchestrators/waits/{quote(instance_id, safe='')}")
 
     assert started.body["id"] == instance_id
@@ -221,7 +222,7 @@ def test_a_failure_is_waited_for_and_is_no_error_of_the_request(api: Api) -> Non
         "timeout=-1&pollingInterval=-2",
     ],
 )
-def test_what_is_not_waited_for_or_takes_too_long_answers_with_links(api: Api, query: str) -> None:
+def test_a_start_that_is_not_waited_for_or_takes_too_long_answers_with_links(api: Api, query: str) -> None:
     answer = api("POST", f"/orchestrators/waits?{query}")
 
     assert answer.status == 202
@@ -332,17 +333,17 @@ def test_pages_lead_through_the_whole_list(api: Api) -> None:
     ids = [api.new("returns", f"page-{n}") for n in range(5)]
     for each in ids:
         api.reaches(each, "Completed")
-    seen, token, rounds = [], "", 0
+    seen, token, rounds = [], None, 0
     while rounds == 0 or token:
-        answer = api("GET", "/instances?instanceIdPrefix=page-&top=2", x_ms_continuation_token=token)
+        answer = api("GET", "/instances?instanceIdPrefix=page-&top=2", x_ms_continuation_token=token or "")
         seen += [instance["instanceId"] for instance in answer.body]
-        token, rounds = answer.headers["x-ms-continuation-token"], rounds + 1
+        token, rounds = answer.headers.get("x-ms-continuation-token"), rounds + 1
 
     assert (seen, rounds) == (ids, 3)
     empty = api("GET", "/instances?instanceIdPrefix=page-&top=0")
     assert empty.body == [] and empty.headers["x-ms-continuation-token"]
     rubbish = api("GET", "/instances?instanceIdPrefix=page-", x_ms_continuation_token="rubbish")
-    assert (rubbish.plain, rubbish.headers["x-ms-continuation-token"]) == ((200, []), "")
+    assert (rubbish.plain, "x-ms-continuation-token" in rubbish.headers) == ((200, []), False)
     assert api("GET", "/instances?top=-1").status == 500
 
 
@@ -390,7 +391,7 @@ def test_events_arrive_as_they_were_sent(api: Api, body: bytes, output: Any) -> 
     assert api.reaches(waits, "Completed")["output"] == output
 
 
-def test_events_must_be_json_and_say_so(api: Api) -> None:
+def test_events_that_are_not_json_are_refused(api: Api) -> None:
     waits = api.new("waits")
     wrong = (400, {"Message": "Only application/json request content is supported"})
 
@@ -401,10 +402,10 @@ def test_events_must_be_json_and_say_so(api: Api) -> None:
         assert (answer.status, answer.body["Message"]) == (400, "Invalid JSON content")
     assert api.event(waits, b'"v"', "APPLICATION/JSON; charset=utf-8").status == 202
     api.reaches(waits, "Completed")
-    assert api.event(waits, b"{oops", "text/plain").plain == (410, None)  # gone comes before a bad body
+    assert api.event(waits, b"{oops", "text/plain").plain == (410, None)  # the 410 comes before the bad body
 
 
-def test_what_has_ended_takes_no_orders(api: Api) -> None:
+def test_an_ended_instance_refuses_every_verb(api: Api) -> None:
     done = api.new("returns")
     api.reaches(done, "Completed")
 
@@ -416,7 +417,7 @@ def test_what_has_ended_takes_no_orders(api: Api) -> None:
     )
 
 
-def test_suspending_twice_and_resuming_what_runs_are_errors(api: Api) -> None:
+def test_suspending_twice_and_resuming_a_running_instance_are_errors(api: Api) -> None:
     waits = api.new("waits")
     api.reaches(waits, "Running")
 
@@ -459,7 +460,7 @@ def test_a_failed_instance_can_be_rewound(api: Api) -> None:
     assert api("POST", f"/instances/{failed}/rewind?reason=again").plain == (202, None)
 
 
-def test_restarting_takes_name_and_input_along(api: Api) -> None:
+def test_a_restart_keeps_name_and_input(api: Api) -> None:
     api.new("waits", "first", b' {"n": 1.0} ')
     api.reaches("first", "Running")
 
@@ -480,7 +481,7 @@ def test_restarting_takes_name_and_input_along(api: Api) -> None:
 
 
 # -- purging ------------------------------------------------------------------------------------------------------
-def test_only_what_has_ended_is_purged_by_id(api: Api) -> None:
+def test_only_an_ended_instance_is_purged_by_id(api: Api) -> None:
     waits = api.new("waits")
     api.reaches(waits, "Running")
 
@@ -496,7 +497,7 @@ def test_only_what_has_ended_is_purged_by_id(api: Api) -> None:
     assert api("DELETE", f"/instances/{waits}").plain == (404, None)
 
 
-def test_purging_by_filter_wants_a_date_and_finds_what_has_ended() -> None:
+def test_purging_by_filter_needs_a_date_and_finds_ended_instances() -> None:
     with HostProcess(APPS / "api", "--memory") as host:
         api = Api(host.url)
         done, failed, live = api.new("returns"), api.new("fails"), api.new("waits")
@@ -544,7 +545,7 @@ def test_a_signal_carries_json_or_text(api: Api, body: bytes, type: str | None, 
     assert read.headers["Content-Type"] == JSON
 
 
-def test_what_is_wrong_with_a_signal_is_said(api: Api) -> None:
+def test_a_wrong_signal_is_refused_with_the_reason(api: Api) -> None:
     known = "Additional info: The following are the known entity functions: 'cell'."
     unknown = f"The function 'nobody' doesn't exist, is disabled, or is not an entity function. {known}"
     bad = "Unexpected end while parsing unquoted property name. Path '', line 1, position 5."
@@ -574,7 +575,7 @@ def test_entities_are_listed_in_pages() -> None:
                 f'"{{\\"k\\": \\"{key}\\"}}"'.encode(),
                 "application/json",
             )
-            until(lambda key=key: api("GET", f"/entities/cell/{key}"), lambda answer: answer.status == 200)
+            until(partial(api, "GET", f"/entities/cell/{key}"), lambda answer: answer.status == 200)
 
         first = api("GET", "/entities?top=2")
         token = first.headers["x-ms-continuation-token"]
@@ -586,7 +587,7 @@ def test_entities_are_listed_in_pages() -> None:
             ({"name": "cell", "key": "b"}, None),
         ]
         assert [(e["entityId"]["key"], e["state"]) for e in rest.body] == [("c", {"k": "c"})]
-        assert rest.headers["x-ms-continuation-token"] == ""
+        assert "x-ms-continuation-token" not in rest.headers
         assert api("GET", "/entities/nobody").body == []
         assert api("GET", "/entities?lastOperationTimeFrom=2999-01-01").body == []
         assert len(api("GET", "/entities?lastOperationTimeTo=2999-01-01").body) == 3
@@ -597,15 +598,15 @@ def test_entities_are_listed_in_pages() -> None:
 
 
 def test_a_destroyed_entity_reads_as_null(api: Api) -> None:
-    api("POST", "/entities/cell/gone?op=set", b'"1"', "application/json")
-    until(lambda: api("GET", "/entities/cell/gone").body, lambda state: state == 1)
+    api("POST", "/entities/cell/destroyed?op=set", b'"1"', "application/json")
+    until(lambda: api("GET", "/entities/cell/destroyed").body, lambda state: state == 1)
 
-    assert api("DELETE", "/entities/cell/gone").plain == (202, None)
-    until(lambda: api("GET", "/entities/cell/gone").plain, lambda plain: plain == (200, None))
+    assert api("DELETE", "/entities/cell/destroyed").plain == (202, None)
+    until(lambda: api("GET", "/entities/cell/destroyed").plain, lambda plain: plain == (200, None))
 
 
 # -- routes -------------------------------------------------------------------------------------------------------
-def test_what_has_no_route_is_404_without_a_body(api: Api) -> None:
+def test_an_unknown_route_is_a_404_without_a_body(api: Api) -> None:
     waits = api.new("waits")
     for method, path in [
         *((method, f"/instances/{waits}") for method in ("HEAD", "OPTIONS", "PUT", "PATCH", "POST")),
@@ -655,7 +656,7 @@ def test_another_task_hub_is_empty_and_another_connection_unknown(api: Api) -> N
 async def test_a_defect_is_a_500_of_the_extensions_shape_and_a_line_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    management = ManagementApi(None, connection="Storage")  # type: ignore[arg-type]
+    management = ManagementApi(None, connection="Storage", note=print)  # type: ignore[arg-type]
 
     with caplog.at_level(logging.ERROR):
         answer = await management.handle("GET", "/instances/a", "", {}, b"", "http://localhost")

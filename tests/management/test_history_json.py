@@ -24,7 +24,7 @@ def scrubbed(value: Any) -> Any:
 
 
 def in_any_order(events: list[dict[str, Any]]) -> list[str]:
-    """The recordings sort what ended side by side; the end itself is written after the last replay."""
+    """The recordings sort events of parallel work; the last event is written after the last replay."""
     ended = [event for event in events if event["EventType"] != "ExecutionCompleted"]
     return sorted(json.dumps(event, sort_keys=True) for event in ended)
 

@@ -41,7 +41,7 @@ def test_a_path_is_decoded_twice(path: str, route: list[str]) -> None:
         ("instances/a%2Fb", "instances/a%2Fb"),
     ],
 )
-def test_a_location_repeats_the_path_with_only_the_needful_encoded(path: str, uri: str) -> None:
+def test_a_location_repeats_the_path_and_encodes_only_what_must_be(path: str, uri: str) -> None:
     assert location_path(path) == uri
 
 

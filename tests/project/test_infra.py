@@ -159,7 +159,7 @@ def test_azd_maps_every_parameter_with_the_same_default() -> None:
             assert value == default, name
         elif match := re.fullmatch(r"\$\{(\w+)=(.*)\}", value):
             assert match[2] == (str(default).lower() if isinstance(default, bool) else str(default)), name
-            assert f"`{match[1]}`" in text("docs/deploy.md"), f"docs/deploy.md does not tell of {match[1]}"
+            assert f"`{match[1]}`" in text("docs/deploy.md"), f"docs/deploy.md does not name {match[1]}"
         else:
             assert re.fullmatch(r"\$\{\w+\}", value) and default in (None, ""), name
 
@@ -266,7 +266,7 @@ def test_app_settings_override_only_what_the_scale_controller_may_miss() -> None
     assert "type" not in host_json()["extensions"]["durableTask"].get("storageProvider", {})
 
 
-def test_the_scheduler_is_addressed_by_the_setting_that_the_host_is_told_of() -> None:
+def test_the_scheduler_is_addressed_by_the_setting_in_host_json() -> None:
     name = bicep("app.bicep")["variables"]["schedulerSettingName"]["value"]
     prefix = "AzureFunctionsJobHost__extensions__durableTask__storageProvider__"
     settings = app_settings()
@@ -348,7 +348,7 @@ def workflow(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load(text(f".github/workflows/{name}.yml")))
 
 
-WORKFLOWS = ["ci", "deploy"]
+WORKFLOWS = ["ci", "deploy", "release"]
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -366,9 +366,15 @@ def test_a_workflow_may_read_only_and_runs_what_is_pinned(name: str) -> None:
         assert job["timeout-minutes"] <= 60
 
 
-def test_only_the_deployment_may_ask_for_a_login() -> None:
-    assert all("permissions" not in job for job in workflow("ci")["jobs"].values())
-    assert workflow("deploy")["jobs"]["deploy"]["permissions"] == {"contents": "read", "id-token": "write"}
+def test_only_the_deployment_and_the_publication_may_ask_for_a_login() -> None:
+    jobs = {(name, job): body for name in WORKFLOWS for job, body in workflow(name)["jobs"].items()}
+    assert {key: body["permissions"] for key, body in jobs.items() if "permissions" in body} == {
+        ("deploy", "deploy"): {"contents": "read", "id-token": "write"},
+        ("release", "publish"): {"id-token": "write"},
+    }
+    assert "run" not in str(workflow("release")["jobs"]["publish"]["steps"]), (
+        "the login is for the upload alone"
+    )
 
 
 def test_ci_runs_the_commands_of_the_readme_everywhere() -> None:
@@ -379,6 +385,9 @@ def test_ci_runs_the_commands_of_the_readme_everywhere() -> None:
     }
     commands = [step["run"].split()[:2] for step in job["steps"] if "run" in step]
     assert commands == [["make", "lint"], ["make", "test"]]
+    once = [step["run"].split() for step in workflow("ci")["jobs"]["whole"]["steps"] if "run" in step]
+    assert once == [["make", "test-all", "package", "PYTHON=python"]]
+    assert all(target in text(".ci/run") for target in ("lint", "test-all", "package"))
     lowest = re.search(r'requires-python = ">=([\d.]+)"', text("pyproject.toml"))
     assert lowest and lowest[1] == job["strategy"]["matrix"]["python"][0]
 
@@ -388,7 +397,14 @@ def test_deploy_documents_every_variable_it_reads() -> None:
         assert f"`{variable}`" in text("docs/deploy.md"), variable
 
 
-SHELL_USERS = [".github/workflows/ci.yml", ".github/workflows/deploy.yml", ".devcontainer/post-create.sh"]
+SHELL_USERS = [
+    ".github/workflows/ci.yml",
+    ".github/workflows/deploy.yml",
+    ".github/workflows/release.yml",
+    ".devcontainer/post-create.sh",
+    ".ci/run",
+    ".pre-commit-config.yaml",
+]
 PAGES = ["docs/deploy.md", "docs/func-start.md", "docs/scaling.md"]
 
 
@@ -447,7 +463,7 @@ def test_the_cost_model_prints_what_the_page_says() -> None:
     assert printed.getvalue() == blocks[2]
 
 
-def test_the_pages_tell_of_every_limit_that_host_json_sets() -> None:
+def test_the_pages_name_every_limit_that_host_json_sets() -> None:
     limits = {name for name in host_json()["extensions"]["durableTask"] if name.startswith("max")}
     assert limits
     for name in limits - {"maxConcurrentEntityFunctions"}:  # this app has no entity

@@ -19,34 +19,69 @@ from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from dfhost.app.loader import load_app
-from dfhost.cli.start import DEFAULT_PORT
+from dfhost.management.routes import ANY_METHOD, ROUTES
+from dfhost.settings.model import DEFAULT_PORT
 from fan_out import fan_out_map
 from tests.conformance.differences import DIFFERENCES
 from tests.support.apps import APPS, ROOT, write_app
 from tests.support.host_process import HostProcess, clean_environment, run_dfhost
 from tests.support.waiting import DEADLINE, until
 
-PAGES = [page for page in ("README.md", "dfhost/README.md", "docs/map.md") if (ROOT / page).exists()]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "dfhost/README.md",
+    "docs/README.md",
+    "docs/dfhost.md",
+    "docs/glossary.md",
+    "docs/management-api.md",
+    "docs/map.md",
+    "docs/performance.md",
+]
 SHOWN_URL = "http://localhost:7071"
 
 NOT_RUN = {
     "pip install": "needs the network, and an environment of its own",
-    "azd": "needs Azure",
-    "func": "needs Core Tools and Azurite",
+    ".venv/bin/pre-commit install": "sets up the hooks of git",
+    ".venv/bin/pytest": "the suite that runs this",
 }
+PIP = "pip install --quiet --disable-pip-version-check"
+LINT = [
+    "ruff format --check .",
+    "ruff check .",
+    "mypy",
+    "lint-imports --no-logo --no-cache",
+    "python scripts/check_version.py",
+    "python scripts/doctor.py",
+]
 # What a target runs, once the environment is there. Where there is a reason, this is as far as the test goes.
 RECIPES = {
+    "make install": ([], ""),
     "make run": (["dfhost run POST /api/start-fanout"], ""),
     "make start": (["dfhost start"], ""),
-    "make test": (["pytest"], "the suite that runs this"),
-    "make check": (
-        ["ruff format --check .", "ruff check .", "mypy", "python scripts/doctor.py", "pytest"],
+    "make test": (["pytest -m 'not long'"], "the suite that runs this"),
+    "make test-all": (
+        ["coverage erase", "coverage run -m pytest", "coverage combine --quiet", "coverage report"],
         "the suite that runs this",
     ),
+    "make lint": (LINT, "takes half a minute; make check begins with it"),
+    "make check": ([*LINT, "pytest -m 'not long'"], "the suite that runs this"),
+    "make package": (
+        [
+            f"python -c 'import build, twine' 2>&- || {PIP} -e '.[package]'",
+            "rm -rf dist",
+            "python -m build",
+            "twine check --strict dist/*",
+            "python scripts/check_wheel.py dist/*.whl",
+        ],
+        "needs the network, and an environment of its own",
+    ),
+    "make crash": (['CRASH_ROUNDS="500" pytest tests/crash --timeout=7200'], "takes many minutes"),
     "make e2e": (['BASE_URL="" FUNCTIONS_KEY="" pytest tests/e2e'], "part of the suite that runs this"),
     f"make e2e BASE_URL={SHOWN_URL}": (
         [f'BASE_URL="{SHOWN_URL}" FUNCTIONS_KEY="" pytest tests/e2e'],
@@ -54,7 +89,7 @@ RECIPES = {
     ),
     "make bench": (
         [
-            "python -c 'import matplotlib' 2>&- || pip install --quiet --disable-pip-version-check -e '.[bench]'",
+            f"python -c 'import matplotlib' 2>&- || {PIP} -e '.[bench]'",
             "python -m benchmarks.bench",
         ],
         "takes minutes",
@@ -68,7 +103,8 @@ YOUR_APP = """
     @app.durable_client_input(client_name="client")
     async def start(req: func.HttpRequest, client) -> func.HttpResponse:
         given = req.get_json()
-        id = await client.start_new("waits" if given == "wait" else "repeats", client_input=given)
+        name = "bounded" if isinstance(given, list) else "waits" if given == "wait" else "repeats"
+        id = await client.start_new(name, client_input=given)
         return client.create_check_status_response(req, id)
 
     @app.orchestration_trigger(context_name="context")
@@ -78,6 +114,10 @@ YOUR_APP = """
     @app.activity_trigger(input_name="given")
     def repeat(given: dict) -> dict:
         return given
+
+    @app.activity_trigger(input_name="item")
+    def process_item(item: str) -> str:
+        return item.upper()
 
     @app.orchestration_trigger(context_name="context")
     def waits(context):
@@ -105,6 +145,12 @@ def prompts(page: str) -> list[tuple[str, list[str]]]:
     return [(command, "\n".join(shown).rstrip().splitlines()) for command, shown in found]
 
 
+def python_blocks(page: str) -> list[str]:
+    blocks = re.findall(r"^```python\n(.*?)^```", text(page), re.M | re.S)
+    assert blocks
+    return list(blocks)
+
+
 def unfinished(command: str) -> bool:
     try:
         shlex.split(command, comments=True)
@@ -117,7 +163,11 @@ def mentions(page: str) -> list[str]:
     """The commands within sentences and tables."""
     prose = re.sub(r"^```.*?^```", "", text(page), flags=re.M | re.S)
     spans = re.findall(r"`([^`]+)`", prose)
-    return [span for span in spans if re.match(r"(make|dfhost|pip|azd|func|sqlite3|curl|pytest) \S", span)]
+    return [
+        span
+        for span in spans
+        if re.match(r"(make|dfhost|pip|azd|func|sqlite3|curl|pytest|\.venv/bin/\S+) \S", span)
+    ]
 
 
 def plain(command: str) -> str:
@@ -186,7 +236,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
 
 @pytest.fixture(scope="module")
 def your_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_app(tmp_path_factory.mktemp("made") / "your-app", YOUR_APP)
+    (lanes,) = python_blocks("docs/dfhost.md")
+    folder = write_app(tmp_path_factory.mktemp("made") / "your-app", f"{dedent(YOUR_APP)}\n{lanes}")
     (folder / "host.json").write_text(
         '{"version": "2.0", "extensions": {"durableTask": {"hubName": "Yours"}}}'
     )
@@ -229,7 +280,7 @@ def of_kind(wanted: str) -> pytest.MarkDecorator:
     )
 
 
-def test_every_command_is_run_or_is_said_not_to_be() -> None:
+def test_every_command_is_run_or_listed_with_the_reason_why_not() -> None:
     assert len(prompts("README.md")) >= 10
     assert [f"{page}: {command}" for page, command, _ in ALL if not kind(command)] == []
 
@@ -241,14 +292,14 @@ def test_a_make_target_and_what_it_runs(
 ) -> None:
     recipe, not_further = RECIPES[plain(command)]
     installing = expanded(["install"])
-    assert [line for line in expanded(shlex.split(command)[1:]) if line not in installing] == recipe
+    assert [line for line in expanded(plain(command).split()[1:]) if line not in installing] == recipe
     for line in recipe:
         for word in shlex.split(line):
             if re.fullmatch(r"benchmarks\.\w+", word):
                 assert importlib.util.find_spec(word), word
-            elif "/" in word and not re.search(r"^/|=|>", word):
+            elif "/" in word and not re.search(r"^/|=|>|^dist/", word):
                 assert (ROOT / word).exists(), word
-    if not_further:
+    if not_further or not recipe:
         return
     words = shlex.split(recipe[0])[1:]
     if words == ["start"]:
@@ -367,22 +418,28 @@ def test_the_file_can_be_read_while_the_host_runs(
     with closing(sqlite3.connect(f"file:{hub}?mode=ro", uri=True)) as database:
         assert len(database.execute(shlex.split(command)[2]).fetchall()) > 5
         tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
-    told = re.search(r"explains the tables: (.*)\.", text("dfhost/README.md"))
-    assert told and set(re.findall(r"`(\w+)`", told[1])) <= tables
+    named = re.search(r"explains the tables: (.*)\.", text("dfhost/README.md"))
+    assert named and set(re.findall(r"`(\w+)`", named[1])) <= tables
 
 
-def test_what_is_not_run_is_on_a_page() -> None:
+def test_every_command_listed_as_not_run_is_on_a_page() -> None:
     unused = {prefix for prefix in NOT_RUN if not any(plain(c).startswith(prefix) for _, c, _ in ALL)}
     assert unused == set(), "list it no more"
     assert {plain(c) for _, c, _ in ALL if kind(c) == "make"} == set(RECIPES), "list it no more"
 
 
 # -- what else they say --------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("page", ["README.md", "dfhost/README.md", "CHANGELOG.md", "benchmarks/README.md"])
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md", "benchmarks/README.md"])
 def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", text(page)):
         if "://" not in target:
             assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
+
+
+def test_the_readme_is_short_and_the_index_has_every_page() -> None:
+    assert len(text("README.md").splitlines()) <= 130
+    listed = set(re.findall(r"\]\((\w[\w-]*\.md)\)", text("docs/README.md")))
+    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
 
 
 def test_nothing_is_left_to_be_filled_in() -> None:
@@ -391,7 +448,7 @@ def test_nothing_is_left_to_be_filled_in() -> None:
 
 
 def test_the_line_of_python_is_a_call_that_fan_out_map_takes() -> None:
-    for block in re.findall(r"^```python\n(.*?)^```", text("README.md"), re.M | re.S):
+    for block in python_blocks("README.md"):
         for node in ast.walk(ast.parse(f"def orchestrator(context):\n {block}")):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id == "fan_out_map"
@@ -399,9 +456,16 @@ def test_the_line_of_python_is_a_call_that_fan_out_map_takes() -> None:
                 inspect.signature(fan_out_map).bind(*node.args, **keywords)
 
 
+def test_the_lanes_run_as_they_stand_on_the_page(your_app: Path) -> None:
+    items = ["a", "b", "c", "d", "e", "f", "g"]
+    done = run_dfhost("run", "POST", "/api/your-starter", "--data", json.dumps(items), cwd=your_app)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [["A", "F"], ["B", "G"], ["C"], ["D"], ["E"]]
+
+
 def table(header: str) -> dict[str, list[str]]:
-    """The rows under the table's `header`: the first cell, and the others."""
-    lines = text("README.md").split(f"\n{header}\n", 1)[1].splitlines()[1:]
+    """The rows of docs/dfhost.md under the table's `header`: the first cell, and the others."""
+    lines = text("docs/dfhost.md").split(f"\n{header}\n", 1)[1].splitlines()[1:]
     rows = [re.split(r"(?<!\\)\|", line.strip("| ")) for line in lines[: lines.index("")]]
     return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
 
@@ -410,7 +474,7 @@ def table(header: str) -> dict[str, list[str]]:
 PROVED_BY = {
     "values mixed up": (
         "same_task_in_all failed_all_with_retry",
-        "test_a_mix_up_fails_names_both_tasks_and_says_what_to_write",
+        "test_a_task_id_conflict_fails_names_both_tasks_and_says_what_to_write",
     ),
     "unknown activity, child or entity": (
         "unknown_activity sub_unknown entity_unknown",
@@ -418,50 +482,51 @@ PROVED_BY = {
     ),
     "code that changed": (
         "nondeterministic nd_changed_name",
-        "test_other_code_than_before_fails_and_the_history_can_still_be_read",
+        "test_changed_code_fails_and_the_history_can_still_be_read",
     ),
-    "a result that cannot be read": (
-        "status_size orchestrator_failures_in_child",
-        "test_a_failure_is_told_by_its_cause",
+    "an output that cannot be serialised": (
+        "status_size bad_output class_output_caught",
+        "test_a_failure_is_described_by_its_cause",
     ),
-    "timers": ("", "test_a_timer_is_never_early_and_tells_when_it_fired"),
+    "timers": ("", "test_a_timer_is_never_early_and_says_when_it_fired"),
     "an entity reply": (
         "entity_bad_state",
         "test_an_answer_that_cannot_be_serialised_fails_that_operation_alone",
     ),
     "JSON bodies": (
         "http_start_bodies",
-        "test_what_only_newtonsoft_reads_is_not_json test_events_arrive_as_they_were_sent",
+        "test_json_that_only_newtonsoft_reads_is_refused test_events_arrive_as_they_were_sent",
     ),
     "a child that is given the id": (
         "sub_existing_running",
-        "test_a_child_whose_id_lives_is_refused_as_a_failure_of_its_call",
+        "test_a_child_whose_id_is_taken_is_refused_as_a_failure_of_its_call",
     ),
-    "two starts of one id": ("", "test_an_id_that_lives_is_refused_and_one_that_has_ended_is_replaced"),
-    "`hubName": ("", "test_a_setting_that_is_not_here_lends_the_hub_its_own_name_and_that_is_said"),
+    "two starts of one id": (
+        "",
+        "test_the_id_of_a_running_instance_is_refused_and_that_of_an_ended_one_reused",
+    ),
+    "`hubName": ("", "test_a_missing_setting_gives_the_hub_its_own_name_and_that_is_noted"),
     "an instance that waits": (
         "",
         "test_a_waiting_instance_says_what_it_waits_for test_explain_says_what_an_instance_waits_for "
-        "test_what_holds_up_a_child_of_a_child",
+        "test_what_a_child_of_a_child_waits_for",
     ),
     "an event whose name is misspelt": (
         "",
-        "test_a_misspelt_event_is_told_of_once_and_waits_on "
-        "test_a_request_that_the_management_api_refuses_is_told_of_with_its_reason "
-        "test_an_event_whose_name_differs_in_case_which_the_sdk_does_not_take",
+        "test_a_misspelt_event_name_is_noted_once_and_the_event_kept "
+        "test_a_request_that_the_management_api_refuses_is_logged_with_its_reason "
+        "test_an_event_whose_name_differs_in_case",
     ),
     "an orchestrator that yields None": ("", "test_an_orchestrator_that_yields_none_fails_and_says_so"),
 }
 
 
-def test_every_difference_is_told_and_each_that_is_told_is_tested() -> None:
+def test_every_difference_is_documented_and_every_documented_one_is_tested() -> None:
     rows = list(table("| | the extension | dfhost |"))
     proved = {row: [start for start in PROVED_BY if row.startswith(start)] for row in rows}
-    assert [row for row, starts in proved.items() if len(starts) != 1] == [], (
-        "the README's, with no test named"
-    )
+    assert [row for row, starts in proved.items() if len(starts) != 1] == [], "the page's, with no test named"
     assert {start for starts in proved.values() for start in starts} == set(PROVED_BY), (
-        "the README has it no more"
+        "the page has it no more"
     )
     scenarios = " ".join(scenarios for scenarios, _ in PROVED_BY.values()).split()
     assert sorted(scenarios) == sorted(DIFFERENCES), "each in one row"
@@ -487,14 +552,20 @@ def test_the_triggers_that_are_named_are_there_and_are_run_by_a_test() -> None:
         assert {f"{squeezed}trigger", f"{squeezed.rstrip('s')}trigger"} & loaded, name
     assert {
         "test_every_function_but_http_can_be_run",
-        "test_an_output_binding_is_told",
+        "test_an_output_binding_is_noted",
         "test_a_timer_runs_when_it_is_due_and_not_before",
     } <= defined_tests()
     assert "POST /admin/functions/{name}" in rows[others][0]
 
 
+def test_every_route_of_the_management_api_is_in_its_table() -> None:
+    rows = re.findall(r"^\| ([A-Za-z ]+) \| `(\S+)` \|", text("docs/management-api.md"), re.M)
+    named = [(methods.replace("any", ANY_METHOD), path) for methods, path in rows]
+    assert named == [(methods, path) for methods, path, _ in ROUTES]
+
+
 def test_the_versions_that_are_named() -> None:
-    sdk = re.search(r"all of `azure-functions-durable` ([\d.]+)", text("README.md"))
+    sdk = re.search(r"all of `azure-functions-durable` ([\d.]+)", text("docs/dfhost.md"))
     assert sdk and version("azure-functions-durable").startswith(sdk[1] + ".")
     python = re.search(r"Python (3\.\d+) or newer", text("README.md"))
     project = text("pyproject.toml")
@@ -508,6 +579,22 @@ def test_the_parts_that_are_named_are_there() -> None:
     assert len(parts) >= 8
     for part in parts:
         assert (ROOT / "dfhost" / part).exists(), part
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_that_are_named_are_there_and_have_the_names_beside_them(page: str) -> None:
+    """ "`file.py` (`name`)" and "`name` (`file.py`)": the page says that the file defines the name."""
+    file = r"`((?:[\w.-]+/)+[\w-]+\.(?:py|sql)|(?:dfhost|fan_out|tests)(?:/[\w-]+)+/?)`"
+    said = re.findall(rf"{file}(?: \(`([\w.]+)`)?", text(page))
+    said += [(path, name) for name, path in re.findall(rf"`([A-Za-z_][\w.]*)` \({file}", text(page))]
+    for path, name in said:
+        found = [folder / path for folder in (ROOT, (ROOT / page).parent) if (folder / path).exists()]
+        assert found, f"{page}: {path}"
+        for part in name.split("."):
+            defines = rf"^\s*(?:(?:async )?def|class) {part}\b|^{part}\b.*="
+            assert not part or re.search(defines, found[0].read_text("utf-8"), re.M), (
+                f"{page}: {name} in {path}"
+            )
 
 
 def table_of_parts() -> list[str]:

@@ -125,7 +125,7 @@ def test_says_that_nobody_listens() -> None:
     assert "Traceback" not in run.stderr
 
 
-def test_does_not_wait_for_an_answer_that_waiting_cannot_mend() -> None:
+def test_does_not_wait_after_a_400() -> None:
     with serving(FreshHost(not_yet=(400,))) as host:
         run = smoke(host.url)
     assert run.returncode == 1
@@ -189,7 +189,7 @@ def test_an_address_given_by_hand_is_never_sent_the_deployed_key(tmp_path: Path)
     assert run.returncode == 0, run.stderr
 
 
-def test_without_an_address_it_was_called_wrongly() -> None:
+def test_a_call_without_an_address_is_a_usage_error() -> None:
     run = smoke()
     assert run.returncode == 2
     assert "no address" in run.stderr

@@ -1,4 +1,4 @@
-"""host.json and local.settings.json: what is read, what wins over what, and the sentences about mistakes."""
+"""host.json and local.settings.json: which values are read, which take precedence, and the sentences for mistakes."""
 
 from __future__ import annotations
 
@@ -37,6 +37,18 @@ def durable(**options: Any) -> dict[str, Any]:
 
 
 # -- what is read --------------------------------------------------------------------------------------------
+def test_app_settings_without_effect_are_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    values = {"FUNCTIONS_WORKER_PROCESS_COUNT": "3", "PYTHON_ENABLE_WORKER_EXTENSIONS": "0", "MINE": "1"}
+    local = {"IsEncrypted": False, "Values": values}
+    (tmp_path / "local.settings.json").write_text(json.dumps(local))
+    notes = read_settings(tmp_path, {"APPLICATIONINSIGHTS_CONNECTION_STRING": "x"}).notes
+    assert notes == (
+        "These app settings have no effect in dfhost: FUNCTIONS_WORKER_PROCESS_COUNT (the app runs in one process), "
+        "APPLICATIONINSIGHTS_CONNECTION_STRING (no telemetry is sent).",
+    )
+
+
 def test_an_empty_host_json_means_the_extensions_defaults(tmp_path: Path) -> None:
     settings = read(tmp_path, {"version": "2.0"})
     assert settings == Settings()
@@ -46,7 +58,7 @@ def test_an_empty_host_json_means_the_extensions_defaults(tmp_path: Path) -> Non
     assert settings.function_timeout == 1800
 
 
-def test_a_missing_host_json_is_like_an_empty_one_and_is_told(tmp_path: Path) -> None:
+def test_a_missing_host_json_is_like_an_empty_one_and_is_noted(tmp_path: Path) -> None:
     settings = read(tmp_path)
     assert settings.hub == "TestHubName"
     assert [note for note in settings.notes if "There is no host.json" in note]
@@ -147,7 +159,7 @@ def test_a_hub_name_may_come_from_an_app_setting(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "hub"), [("%TASKHUB_NAME%", "TASKHUBNAME"), ("shop%STAGE%", "shopSTAGE"), ("%1%", "t1Hub")]
 )
-def test_a_setting_that_is_not_here_lends_the_hub_its_own_name_and_that_is_said(
+def test_a_missing_setting_gives_the_hub_its_own_name_and_that_is_noted(
     tmp_path: Path, written: str, hub: str
 ) -> None:
     settings = read(tmp_path, durable(hubName=written))
@@ -181,7 +193,7 @@ def test_local_settings_say_where_to_listen(tmp_path: Path) -> None:
     assert settings.cors == ("http://a.example", "http://b.example")
 
 
-def test_values_become_texts_as_core_tools_makes_them(tmp_path: Path) -> None:
+def test_values_become_strings_as_in_core_tools(tmp_path: Path) -> None:
     values = {"A": "x", "B": 5, "C": True, "D": None, "E": ""}
     local = {
         "IsEncrypted": False,
@@ -200,7 +212,7 @@ def test_values_become_texts_as_core_tools_makes_them(tmp_path: Path) -> None:
     assert any("D is null" in note for note in settings.notes)
 
 
-def test_the_environment_wins_over_local_settings_and_it_is_told(tmp_path: Path) -> None:
+def test_the_environment_wins_over_local_settings_and_that_is_noted(tmp_path: Path) -> None:
     local = {"IsEncrypted": False, "Values": {"A": "local", "B": "local", "C": "same"}}
     settings = read(tmp_path, {"version": "2.0"}, local, A="real", B="", C="same")
     assert settings.notes == ("Taken from the environment, not from local.settings.json: A.",)
@@ -209,19 +221,19 @@ def test_the_environment_wins_over_local_settings_and_it_is_told(tmp_path: Path)
     assert environ == {"A": "real", "B": "local", "C": "same"}
 
 
-def test_an_encrypted_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_an_encrypted_file_is_refused_with_advice(tmp_path: Path) -> None:
     text = refusal(tmp_path, {"version": "2.0"}, {"IsEncrypted": True, "Values": {"A": "c2VjcmV0"}})
     assert "local.settings.json is encrypted" in text
     assert "func settings decrypt" in text
 
 
-def test_a_file_that_core_tools_would_take_for_encrypted_is_read_and_told(tmp_path: Path) -> None:
+def test_a_file_that_core_tools_takes_for_encrypted_is_read_and_noted(tmp_path: Path) -> None:
     settings = read(tmp_path, {"version": "2.0"}, {"Values": {"A": "x"}})
     assert settings.app_settings == {"A": "x"}
     assert any('lacks "IsEncrypted": false' in note for note in settings.notes)
 
 
-def test_a_name_in_the_wrong_case_is_told(tmp_path: Path) -> None:
+def test_a_name_in_the_wrong_case_is_noted(tmp_path: Path) -> None:
     settings = read(tmp_path, {"version": "2.0"}, {"IsEncrypted": False, "values": {"A": "x"}})
     assert any('"values"' in note for note in settings.notes)
 
@@ -243,7 +255,7 @@ def test_a_name_in_the_wrong_case_is_told(tmp_path: Path) -> None:
         ("[" * 100_000, 1, 0, "nested too deeply"),
     ],
 )
-def test_broken_json_is_told_with_line_and_column(
+def test_broken_json_is_refused_with_line_and_column(
     tmp_path: Path, name: str, text: str, line: int, column: int, reason: str
 ) -> None:
     files = {"host.json": '{"version": "2.0"}', name: text}
@@ -285,7 +297,7 @@ def test_broken_json_is_told_with_line_and_column(
         ({"version": "2.0", "logging": {"logLevel": "Debug"}}, "logging.logLevel has to be an object"),
     ],
 )
-def test_a_wrong_value_is_told_with_file_line_and_key(tmp_path: Path, host: Any, said: str) -> None:
+def test_a_wrong_value_is_refused_with_file_line_and_key(tmp_path: Path, host: Any, said: str) -> None:
     sentence = refusal(tmp_path, json.dumps(host, indent=1))
     assert str(tmp_path / "host.json") + ", line " in sentence
     assert said in sentence
@@ -297,7 +309,7 @@ def test_the_line_is_that_of_the_value(tmp_path: Path) -> None:
     assert "host.json, line 4: extensions.durableTask.hubName" in sentence
 
 
-def test_a_wrong_override_is_told_by_its_name(tmp_path: Path) -> None:
+def test_a_wrong_override_is_refused_by_its_name(tmp_path: Path) -> None:
     name = "AzureFunctionsJobHost__extensions__durableTask__maxOrchestrationActions"
     assert f"app setting {name}" in refusal(tmp_path, {"version": "2.0"}, **{name: "many"})
 
@@ -313,26 +325,28 @@ def test_a_wrong_override_is_told_by_its_name(tmp_path: Path) -> None:
         ({"ConnectionStrings": {"S": {"ConnectionString": []}}}, "ConnectionStrings.S.ConnectionString"),
     ],
 )
-def test_wrong_local_settings_are_told_with_file_line_and_key(tmp_path: Path, local: Any, said: str) -> None:
+def test_wrong_local_settings_are_refused_with_file_line_and_key(
+    tmp_path: Path, local: Any, said: str
+) -> None:
     sentence = refusal(tmp_path, {"version": "2.0"}, local)
     assert str(tmp_path / "local.settings.json") + ", line " in sentence
     assert said in sentence
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     app(tmp_path, {"version": "2.0"})
     (tmp_path / "host.json").chmod(0)
     assert "cannot be read: Permission denied" in refusal(tmp_path)
 
 
-def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "host.json").write_bytes(b"\xff\xfe{\x00")
     assert "host.json is not UTF-8 text" in refusal(tmp_path)
 
 
 # -- what is not honoured ------------------------------------------------------------------------------------
-def test_what_makes_no_difference_is_kept_apart_from_what_might(tmp_path: Path) -> None:
+def test_ignored_settings_that_matter_are_kept_apart_from_those_that_do_not(tmp_path: Path) -> None:
     host = {
         "version": "2.0",
         "logging": {"applicationInsights": {"samplingSettings": {"isEnabled": True}}},
@@ -340,7 +354,7 @@ def test_what_makes_no_difference_is_kept_apart_from_what_might(tmp_path: Path) 
         "customHandler": {"description": {}},
         "extensions": {
             "queues": {"batchSize": 1},
-            "http": {"customHeaders": {"X-A": "1"}},
+            "http": {"customHeadders": {"X-A": "1"}},
             "durableTask": {
                 "tracing": {"traceInputsAndOutputs": True},
                 "storageProvider": {"partitionCount": 8},
@@ -358,11 +372,25 @@ def test_what_makes_no_difference_is_kept_apart_from_what_might(tmp_path: Path) 
         "extensions.durableTask.storageProvider.partitionCount",
     }
     (note,) = settings.notes
-    assert "extensions.http.customHeaders.X-A" in note
+    assert "extensions.http.customHeadders.X-A" in note
     assert "did you mean extensions.durableTask.maxConcurrentActivityFunctions?" in note
     assert "partitionCount" not in note
 
 
-def test_another_storage_provider_is_told(tmp_path: Path) -> None:
+def test_another_storage_provider_is_noted(tmp_path: Path) -> None:
     settings = read(tmp_path, durable(storageProvider={"type": "netherite"}))
     assert any("netherite" in note and "SQLite" in note for note in settings.notes)
+
+
+# -- extensions.http -----------------------------------------------------------------------------------------
+def test_limits_and_headers_of_the_front(tmp_path: Path) -> None:
+    def http(**values: Any) -> Any:
+        return {"version": "2.0", "extensions": {"http": values}}
+
+    settings = read(tmp_path, http(maxOutstandingRequests=2, maxConcurrentRequests="-1"))
+    assert (settings.max_outstanding_requests, settings.max_concurrent_requests) == (2, None)
+    settings = read(tmp_path, http(customHeaders={"X-A": "1", "Referrer.Policy": "no"}))
+    assert settings.custom_headers == (("X-A", "1"), ("Referrer.Policy", "no"))
+    assert settings.max_outstanding_requests is None
+    sentence = refusal(tmp_path, http(customHeaders={"X-A": "grün"}))
+    assert "has to be ASCII text without control characters" in sentence

@@ -1,4 +1,4 @@
-"""The database file at the door: taken as it is, or refused with a sentence and left unharmed."""
+"""Opening the database file: it is taken as it is, or refused with a sentence and left unchanged."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def refused(file: Path) -> str:
     return str(said.value)
 
 
-async def test_opened_twice(file: Path) -> None:
+async def test_a_file_opened_twice(file: Path) -> None:
     first = Store(file)
     first.open()
     assert f"is in use by another host (process {os.getpid()})" in refused(file)
@@ -45,14 +45,14 @@ async def test_opened_twice(file: Path) -> None:
     second.close()
 
 
-async def test_of_a_newer_dfhost(file: Path) -> None:
+async def test_a_file_of_a_newer_dfhost(file: Path) -> None:
     _execute(file, "PRAGMA user_version = 99")
     said = refused(file)
     assert "was written by a newer dfhost (schema 99" in said
     assert "upgrade dfhost" in said
 
 
-async def test_of_somebody_else(tmp_path: Path) -> None:
+async def test_a_file_of_another_program(tmp_path: Path) -> None:
     _execute(tmp_path / "shop.db", "CREATE TABLE invoices (id INTEGER)")
     assert "is a database of something else" in refused(tmp_path / "shop.db")
 
@@ -60,13 +60,13 @@ async def test_of_somebody_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"no database at all " * 100, b"short", b"\0" * 5000, b"SQLite format 3\0"]
 )
-async def test_no_database_at_all(tmp_path: Path, content: bytes) -> None:
+async def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "hub.db").write_bytes(content)
     assert "is not a database" in refused(tmp_path / "hub.db")
 
 
 @pytest.mark.parametrize("intact", [100, 4096])
-async def test_damaged(file: Path, intact: int) -> None:
+async def test_a_damaged_file(file: Path, intact: int) -> None:
     content = file.read_bytes()
     file.write_bytes(content[:intact] + b"\x55" * (len(content) - intact))
     assert "it is damaged" in refused(file)
@@ -199,7 +199,7 @@ async def test_a_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_held_by_another_program(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_locked_by_another_program(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dfhost.store.database.BUSY_SECONDS", 0.01)
     shell = sqlite3.connect(file, isolation_level=None)
     shell.execute("BEGIN IMMEDIATE")
@@ -244,7 +244,7 @@ def refused_as_other_users_are(file: Path) -> str:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are others elsewhere")
-async def test_read_only(file: Path, tmp_path: Path) -> None:
+async def test_a_read_only_file(file: Path, tmp_path: Path) -> None:
     file.chmod(0o444)
     said = refused_as_other_users_are(file)
     assert f"DatabaseError: {file} is read-only: make the file and its folder writable" in said

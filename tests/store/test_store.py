@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import (
     EntityMessage,
     Episode,
+    NextGeneration,
     ScheduledActivity,
     ScheduledChild,
     ScheduledTimer,
     child_refused,
 )
-from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
 from dfhost.errors import (
     DatabaseError,
@@ -31,7 +32,7 @@ from dfhost.errors import (
     OperationFailed,
     WrongState,
 )
-from dfhost.store import writer
+from dfhost.store import purging, writer
 from dfhost.store.events import InboxMessage, InstanceRemoved, InstanceRow, NullListener, StoreEvent
 from dfhost.store.instances import EpisodeDiscarded
 from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
@@ -98,7 +99,7 @@ class OpenStore:
         base = len(stored.history) if stored else 0
         consumed = max((message.seq for message in stored.inbox), default=0) if stored else 0
         events = [h.orchestrator_started(AT).text]
-        values = {"at": AT, "status": "Running", "base": base, "texts": events} | more
+        values: dict[str, Any] = {"at": AT, "status": "Running", "base": base, "texts": events} | more
         consumed = values.pop("consumed", consumed)
         episode = Episode(instance_id, execution_id, **values)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -210,7 +211,7 @@ async def test_a_started_instance_is_pending_with_its_start_in_its_inbox(db: Ope
     assert isinstance(message, InboxMessage) and message.new_instance == db.row()
 
 
-async def test_a_living_id_is_refused_and_nothing_changes(db: OpenStore) -> None:
+async def test_the_id_of_a_running_instance_is_refused_and_nothing_changes(db: OpenStore) -> None:
     await db.start()
     with pytest.raises(InstanceExists, match="status Pending already exists"):
         await db.start(execution_id="e2")
@@ -218,7 +219,7 @@ async def test_a_living_id_is_refused_and_nothing_changes(db: OpenStore) -> None
     assert len(db.events) == 1
 
 
-async def test_an_ended_instance_is_replaced_without_a_rest_by_the_next_generation(db: OpenStore) -> None:
+async def test_an_ended_instance_is_replaced_completely_by_the_next_generation(db: OpenStore) -> None:
     await db.start()
     start = db.inbox()[0]
     await db.episode(texts=["12", start], activities=[activity(0)])
@@ -242,7 +243,7 @@ async def test_any_state_may_be_replaced_if_host_json_says_so(db: OpenStore) -> 
 
 
 # -- episodes ------------------------------------------------------------------------------------------------
-async def test_all_of_an_episode_happens_at_once(db: OpenStore) -> None:
+async def test_an_episode_is_committed_as_a_whole(db: OpenStore) -> None:
     await db.start()
     await db.episode(
         texts=["a", "b"],
@@ -263,7 +264,7 @@ async def test_all_of_an_episode_happens_at_once(db: OpenStore) -> None:
     assert db.published()[1:] == [FIRED, db.inbox("c")[0], "request"]
 
 
-async def test_an_episode_consumes_what_it_saw_and_no_more(db: OpenStore) -> None:
+async def test_an_episode_consumes_the_messages_it_saw_and_no_more(db: OpenStore) -> None:
     await db.start()
     await db.store.post_event("x", "seen", lambda row: None)
     seen = db.store.load_instance("x")
@@ -297,7 +298,7 @@ async def test_an_episode_of_a_removed_instance_is_discarded_whole(db: OpenStore
     assert "request" not in db.published()
 
 
-async def test_what_an_episode_says_nothing_of_stays(db: OpenStore) -> None:
+async def test_columns_that_an_episode_does_not_set_stay(db: OpenStore) -> None:
     await db.start()
     await db.episode(custom_status='"half"', output="reason", sets_output=True)
     await db.episode()
@@ -330,7 +331,7 @@ async def test_a_parent_that_was_replaced_gets_no_event(db: OpenStore) -> None:
     assert done not in db.published()
 
 
-async def test_a_new_generation_forgets_the_old_ones_work_and_keeps_what_comes_from_outside(
+async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_events(
     db: OpenStore,
 ) -> None:
     await db.start()
@@ -342,17 +343,17 @@ async def test_a_new_generation_forgets_the_old_ones_work_and_keeps_what_comes_f
     started = h.execution_started(
         AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', generation=None
     )
-    following = Execution(h.generation(AT, started, ()))
+    following = NextGeneration("e2", '"next"', h.generation(AT, started, ()))
     await db.episode(status="ContinuedAsNew", next=following, consumed=seen.inbox[-1].seq)
     assert (db.row().execution_id, db.row().input, db.row().created_at) == ("e2", '"next"', AT)
-    assert db.past() == [event.text for event in following.past]
+    assert db.past() == [event.text for event in following.history]
     assert db.inbox() == ["event"]
     assert db.store.next_due() is None
     assert db.store.instances_needing_episodes() == ["x"]
 
 
 # -- children ------------------------------------------------------------------------------------------------
-async def test_a_child_whose_id_lives_is_refused_by_an_event_for_the_caller(db: OpenStore) -> None:
+async def test_a_child_whose_id_is_taken_is_refused_by_an_event_for_the_caller(db: OpenStore) -> None:
     await db.start()
     await db.start("c", "other")
     await db.episode(children=[child("c", 7)])
@@ -360,7 +361,7 @@ async def test_a_child_whose_id_lives_is_refused_by_an_event_for_the_caller(db: 
     assert db.row("c").execution_id == "other"
 
 
-async def test_a_child_replaces_what_has_ended(db: OpenStore) -> None:
+async def test_a_child_replaces_an_ended_instance(db: OpenStore) -> None:
     await db.start()
     await db.start("c", "other")
     await db.terminate("c")
@@ -428,7 +429,7 @@ async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: OpenSto
     assert db.store.next_due() is None
 
 
-async def test_timers_of_what_has_ended_do_not_fire(db: OpenStore) -> None:
+async def test_timers_of_an_ended_instance_do_not_fire(db: OpenStore) -> None:
     await db.start()
     await db.episode(timers=[ScheduledTimer(0, "2026-01-01T12:00:01.000000Z")])
     await db.terminate()
@@ -530,7 +531,7 @@ async def test_purging_leaves_nothing(db: OpenStore) -> None:
     assert db.published(InstanceRemoved) == ["x", "@counter@k"]
 
 
-async def test_purging_by_filter_takes_what_it_says(db: OpenStore) -> None:
+async def test_purging_by_filter_removes_the_matching_instances(db: OpenStore) -> None:
     for number, status in enumerate(["Completed", "Failed", "Running", "Completed"]):
         instance_id = f"i{number}"
         await db.start(instance_id, created_at=f"2026-01-01T12:00:0{number}.000000Z")
@@ -540,6 +541,54 @@ async def test_purging_by_filter_takes_what_it_says(db: OpenStore) -> None:
     assert [row.instance_id for row in db.store.instances()] == ["i1", "i2", "i3"]
     assert await db.store.purge_where(until, None, []) == 2
     assert [row.instance_id for row in db.store.instances()] == ["i1"]
+
+
+@pytest.fixture
+def single_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A portion of a purge is one instance."""
+    monkeypatch.setattr(purging, "PORTION_SECONDS", -1.0)
+
+
+async def test_others_are_written_during_a_purge_and_what_is_started_meanwhile_stays(
+    db: OpenStore, single_portions: None
+) -> None:
+    for number in range(50):
+        await db.start(f"i{number:02}")
+        await db.episode(f"i{number:02}", status="Completed")
+    purge = asyncio.ensure_future(db.store.purge_where(None, None, []))
+    await eventually(lambda: db.store.instance("i00") is None)
+    await db.start("i49", "e2")
+    await db.start("new")
+    assert not purge.done()
+    assert await purge == 49
+    assert [row.instance_id for row in db.store.instances()] == ["i49", "new"]
+    assert db.row("i49").execution_id == "e2"
+    assert db.published(InstanceRemoved) == [f"i{number:02}" for number in range(49)]
+
+
+@pytest.mark.parametrize("how", ["by filter", "one by one"])
+async def test_a_purge_gives_the_space_back(tmp_path: Path, how: str) -> None:
+    db = OpenStore(tmp_path / "hub.db")
+    for number in range(30):
+        await db.start(f"i{number}", input="x" * 1_000_000)
+        await db.episode(f"i{number}", status="Completed")
+    await db.start("stays", input="y" * 1_000_000)
+
+    def size() -> int:
+        return sum(path.stat().st_size for path in tmp_path.iterdir())
+
+    assert size() > 30_000_000
+    if how == "by filter":
+        assert await db.store.purge_where(None, None, ["Completed"]) == 30
+    else:
+        for number in range(30):
+            await db.store.purge(f"i{number}", lambda row: None)
+    await eventually(lambda: size() < 8_000_000)
+    assert db.row("stays").input == "y" * 1_000_000
+    db.store.close()
+    assert size() < 3_000_000
+    with closing(sqlite3.connect(tmp_path / "hub.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 # -- lists ---------------------------------------------------------------------------------------------------
@@ -562,7 +611,7 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Ope
     await db.store.signal_entity("@counter@k", "two", AT)
     assert (db.row("@counter@k").status, db.inbox("@counter@k")) == ("Running", ["one", "two"])
     seen = db.store.entity_requests("@counter@k")
-    answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "gone", "r2", "to nobody")]
+    answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "ended", "r2", "to nobody")]
     await db.store.commit_batch(
         "@counter@k",
         at=LATER,
@@ -638,13 +687,18 @@ async def test_a_message_that_is_set_aside_is_kept_for_people(db: OpenStore) -> 
 
 
 # -- groups --------------------------------------------------------------------------------------------------
-async def test_a_group_is_one_commit_and_its_refusals_are_their_own(db: OpenStore) -> None:
+async def test_a_group_is_one_commit_in_which_each_operation_is_refused_alone(db: OpenStore) -> None:
     await db.start("taken")
-    before, leave = db.store.commits, threading.Event()
-    # Until the group is complete.
-    db.store._writer.post(lambda cursor: leave.wait(20), lambda value, error: None)
-    while db.store._writer._queue.qsize():
-        await asyncio.sleep(0)
+    before = db.store.commits
+    # Its own group is complete once this operation runs; what is posted meanwhile is the next group.
+    entered, leave = threading.Event(), threading.Event()
+
+    def stand(cursor: object) -> None:
+        entered.set()
+        leave.wait(20)
+
+    db.store._writer.post(stand, lambda value, error: None)
+    await asyncio.to_thread(entered.wait, 20)
     requests = [db.start("a"), db.start("taken"), _post_event(db, "nobody"), db.start("b")]
     asked = [asyncio.ensure_future(each) for each in requests]
     while db.store._writer._queue.qsize() < len(asked):
@@ -694,17 +748,18 @@ async def test_a_commit_waits_for_the_episodes_that_its_events_lead_to(
     await db.start("a")
     await asyncio.gather(*follow_ups)
     assert db.store.commits == before + 1
-    assert db.store.instance("a").status == "Running"
+    row = db.store.instance("a")
+    assert row and row.status == "Running"
     db.store.close()
 
 
-async def test_a_commit_does_not_wait_for_an_entity_which_waits_for_it(
+async def test_a_commit_does_not_wait_for_an_entity_that_waits_for_it(
     db: OpenStore, long_linger: None
 ) -> None:
     await asyncio.wait_for(db.store.signal_entity("@counter@a", "{}", AT), 20)
 
 
-async def test_a_store_that_is_closed_writes_what_it_was_asked_to(tmp_path: Path, long_linger: None) -> None:
+async def test_closing_the_store_writes_what_was_posted_before(tmp_path: Path, long_linger: None) -> None:
     db = OpenStore(tmp_path / "hub.db")
     asked = [asyncio.ensure_future(db.start(each)) for each in "ab"]
     await asyncio.sleep(0)
@@ -722,10 +777,15 @@ async def test_an_operation_that_fails_is_left_out_of_its_group_and_only_its_cal
     db.store.listen(Listener(db.events.extend, failed_operation=failures.append))
     await db.start("x")
     half = db.row("x")._replace(instance_id="half")
-    before, leave = db.store.commits, threading.Event()
-    db.store._writer.post(lambda cursor: leave.wait(20), lambda value, error: None)
-    while db.store._writer._queue.qsize():
-        await asyncio.sleep(0)
+    before = db.store.commits
+    entered, leave = threading.Event(), threading.Event()
+
+    def stand(cursor: object) -> None:
+        entered.set()
+        leave.wait(20)
+
+    db.store._writer.post(stand, lambda value, error: None)
+    await asyncio.to_thread(entered.wait, 20)
 
     def broken(row: InstanceRow) -> None:
         raise ZeroDivisionError
@@ -771,10 +831,14 @@ async def test_a_result_that_cannot_be_stored_fails_its_activity_and_no_other(db
     assert db.store.unfinished_activities() == []
 
 
-async def test_nothing_is_written_on_top_of_what_could_not_be(db: OpenStore) -> None:
-    heard: list[object] = []
+async def test_nothing_is_written_after_a_failed_commit(db: OpenStore) -> None:
+    notified: list[object] = []
     db.store.listen(
-        Listener(lambda events: heard.append("events"), heard.append, lambda error: heard.append(str(error)))
+        Listener(
+            lambda events: notified.append("events"),
+            notified.append,
+            lambda error: notified.append(str(error)),
+        )
     )
 
     def full(row: InstanceRow) -> None:
@@ -786,8 +850,8 @@ async def test_nothing_is_written_on_top_of_what_could_not_be(db: OpenStore) -> 
     with pytest.raises(DatabaseError, match="is full"):
         await db.start("b")
     assert db.store.instance("b") is None
-    assert heard == ["events", True, heard[2], False, False]
-    assert "is full" in str(heard[2])
+    assert notified == ["events", True, notified[2], False, False]
+    assert "is full" in str(notified[2])
 
 
 async def test_a_listener_that_raises_keeps_no_caller_from_an_answer(db: OpenStore) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from pathlib import Path
+from types import ModuleType
 
-from dfhost.app.functions import App
+from dfhost.app.functions import App, Function, Functions
 from dfhost.app.loader import load_app
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +28,17 @@ def write_app(folder: Path, body: str, head: str = HEAD) -> Path:
     return folder
 
 
+def loaded_module() -> ModuleType:
+    """The function_app.py that was last loaded in this process."""
+    return sys.modules["function_app"]
+
+
 def load_written_app(folder: Path, body: str) -> App:
     """Write the app and load it as the host does."""
     return load_app(write_app(folder, body))
+
+
+def function_named(functions: Functions, name: str) -> Function:
+    function = functions.get(name)
+    assert function, name
+    return function

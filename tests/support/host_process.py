@@ -119,7 +119,7 @@ class HostProcess:
         return code
 
     def kill(self) -> None:
-        """SIGKILL; the process is gone when this returns."""
+        """SIGKILL; the process has ended when this returns."""
         self.signal(signal.SIGKILL)
         self.exit_code()
 

@@ -40,6 +40,14 @@ class RunningHost:
             text = await response.text()
             return response.status, json.loads(text) if text else None
 
+    async def send_as(self, content_type: str, method: str, path: str, body: bytes) -> int:
+        """The status of the response to a body that is sent as it is."""
+        headers = {"Content-Type": content_type}
+        async with self._session.request(
+            method, f"{self._base}/{path}", data=body, headers=headers
+        ) as response:
+            return response.status
+
     async def start(
         self, orchestrator: str, input: Any = None, instance_id: str | None = None, **query: str
     ) -> str:
@@ -65,11 +73,19 @@ class RunningHost:
         """The instance's status, once it satisfies `holds`."""
         return await eventually(lambda: self.status(instance_id), holds)
 
+    async def until_custom_status(self, instance_id: str, value: Any) -> None:
+        await self.until(instance_id, lambda status: status["customStatus"] == value)
+
+    async def until_explained(
+        self, instance_id: str, holds: Callable[[dict[str, Any]], object]
+    ) -> dict[str, Any]:
+        """The instance's explanation, once it satisfies `holds`."""
+        return await eventually(lambda: self.explain(instance_id), holds)
+
     async def until_waiting(self, instance_id: str, kind: str) -> None:
         """Until the instance waits for something of this kind, say an event."""
-        await eventually(
-            lambda: self.explain(instance_id),
-            lambda explained: any(entry["kind"] == kind for entry in explained["waitsFor"]),
+        await self.until_explained(
+            instance_id, lambda explained: any(entry["kind"] == kind for entry in explained["waitsFor"])
         )
 
     async def ended(self, instance_id: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A misspelt event name is told of on the console; an event that only comes early is not."""
+"""A misspelt event name is noted on the console; an event that only comes early is not."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.support.running_host import running_host
         ("Approval", [], None),
     ],
 )
-def test_which_name_was_meant(name: str, awaited: list[str], meant: str | None) -> None:
+def test_the_name_that_was_meant(name: str, awaited: list[str], meant: str | None) -> None:
     assert nearest_event_name(name, awaited) == meant
 
 
-async def test_a_misspelt_event_is_told_of_once_and_waits_on() -> None:
+async def test_a_misspelt_event_name_is_noted_once_and_the_event_kept() -> None:
     async with running_host() as host:
         instance = await host.start("waits", ["Approval", "Payment"])
         await host.until_waiting(instance, "event")
@@ -40,7 +40,7 @@ async def test_a_misspelt_event_is_told_of_once_and_waits_on() -> None:
         ]
 
 
-async def test_a_request_that_the_management_api_refuses_is_told_of_with_its_reason() -> None:
+async def test_a_request_that_the_management_api_refuses_is_logged_with_its_reason() -> None:
     async with running_host() as host:
         instance = await host.start("waits", ["go"])
         await host.until_waiting(instance, "event")

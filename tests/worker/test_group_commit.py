@@ -1,6 +1,6 @@
-"""What becomes true in one and the same commit: ended and started again, begun and terminated, and the like.
+"""Several operations on one instance in the same commit: an end and a new start, a schedule and a terminate, …
 
-The writer is held up for a moment, so that everything which comes meanwhile goes into its next commit.
+The test holds up the writer for a moment, so that every operation posted meanwhile goes into its next commit.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Group:
         await self.has(before + 1)
 
     async def has(self, count: int) -> None:
-        """Until so many operations are in the group: some come from the host itself."""
+        """Wait until `count` operations are in the group; some come from the host itself."""
 
         async def size() -> int:
             return int(self._writer._queue.qsize())
@@ -62,7 +62,7 @@ async def one_commit(host: RunningHost) -> AsyncIterator[Group]:
         await group.commit()
 
 
-async def test_ended_and_started_again(gates: ModuleType, tmp_path: Path) -> None:
+async def test_an_end_and_a_new_start(gates: ModuleType, tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         await host.start("ends", "old", "x")
         await gates.arrivals("ending")
@@ -72,7 +72,7 @@ async def test_ended_and_started_again(gates: ModuleType, tmp_path: Path) -> Non
             gates.close("ending")
             await group.add(host.start("ends", "new", "x"))
         await gates.arrivals("ending", 2)
-        await host.send("x", "raiseEvent/whatever", 1)  # news, while its first episode runs
+        await host.send("x", "raiseEvent/whatever", 1)  # while its first episode runs
         gates.open("ending")
         assert await host.output("x") == "new"
         assert gates.arrived("ending") == ["old", "new"], "one episode of an instance at a time"
@@ -80,7 +80,7 @@ async def test_ended_and_started_again(gates: ModuleType, tmp_path: Path) -> Non
         await host.fence()
 
 
-async def test_begun_and_terminated(gates: ModuleType, tmp_path: Path) -> None:
+async def test_a_scheduled_activity_and_a_terminate(gates: ModuleType, tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         await host.start("pauses", "in", "x")
         await gates.arrivals("episode")
@@ -90,11 +90,11 @@ async def test_begun_and_terminated(gates: ModuleType, tmp_path: Path) -> None:
             await group.add(host.send("x", "terminate"))
         assert (await host.status("x"))["runtimeStatus"] == "Terminated"
         await host.fence()
-        assert gates.arrived("work") == [], "the activity of what has ended is not begun"
+        assert gates.arrived("work") == [], "the activity of an ended instance is not started"
         assert host.log.notes == []
 
 
-async def test_continued_and_terminated_and_started_again(gates: ModuleType, tmp_path: Path) -> None:
+async def test_a_continue_as_new_a_terminate_and_a_new_start(gates: ModuleType, tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         await host.start("rolls_on", 1, "x")
         await gates.arrivals("rolling")
@@ -108,7 +108,7 @@ async def test_continued_and_terminated_and_started_again(gates: ModuleType, tmp
         assert gates.arrived("rolling") == [1, 5]
 
 
-async def test_a_child_begun_and_terminated_and_its_parent_told(gates: ModuleType, tmp_path: Path) -> None:
+async def test_a_child_started_and_terminated(gates: ModuleType, tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         parent = await host.start("parent_in_pause", "child")
         await gates.arrivals("parent")
@@ -120,7 +120,7 @@ async def test_a_child_begun_and_terminated_and_its_parent_told(gates: ModuleTyp
         assert (await host.status("child"))["runtimeStatus"] == "Terminated"
 
 
-async def test_started_and_told_and_suspended(tmp_path: Path) -> None:
+async def test_a_start_its_events_and_a_suspend(tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         async with one_commit(host) as group:
             await group.add(host.start("waits", ["a", "b"], "x"))
@@ -128,7 +128,7 @@ async def test_started_and_told_and_suspended(tmp_path: Path) -> None:
             await group.add(host.send("x", "suspend"))
             await group.add(host.send("x", "raiseEvent/a", 1))
             await group.add(host.send_refused("y", "raiseEvent/a", 404))
-        told = await host.until("x", lambda told: told["runtimeStatus"] == "Suspended")
-        assert told["output"] is None
+        status = await host.until("x", lambda status: status["runtimeStatus"] == "Suspended")
+        assert status["output"] is None
         await host.send("x", "resume")
         assert await host.output("x") == [1, 2]

@@ -1,4 +1,4 @@
-"""What rests on the disk goes on when it is wanted; what stops with the host goes on with the next one."""
+"""Evicted instances go on when a message arrives; unfinished work goes on under the next host."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tests.support.running_host import running_host
 
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two executions and two entities stay in memory, all others only on the disk."""
+    """Two executions and two entities stay in memory; all others are evicted."""
     monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_SHORT", 2)
     monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_IN_LONG", 0)
     monkeypatch.setattr("dfhost.worker.entity_dispatcher.KEPT_ENTITIES", 2)
 
 
-async def test_executions_that_were_put_aside_go_on(forgetful: None) -> None:
+async def test_evicted_executions_go_on(forgetful: None) -> None:
     async with running_host() as host:
         ids = [await host.start("waits", ["a", "b"]) for _ in range(12)]
         for each in ids:
-            await host.until(each, lambda told: told["runtimeStatus"] == "Running")
+            await host.until(each, lambda status: status["runtimeStatus"] == "Running")
         gc.collect()
         executions = [each for each in gc.get_objects() if isinstance(each, Execution)]
         kept = [each for each in executions if each.info.instance_id in ids]
@@ -37,9 +37,7 @@ async def test_executions_that_were_put_aside_go_on(forgetful: None) -> None:
         assert [await host.output(each) for each in ids] == [[n, -n] for n in range(12)]
 
 
-async def test_a_long_history_that_was_put_aside_goes_on(
-    forgetful: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_evicted_long_history_goes_on(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dfhost.worker.instance_cache.LONG_HISTORY", 5)
     async with running_host() as host:
         ids = [await host.start("steps_and_event", 8) for _ in range(3)]
@@ -50,7 +48,7 @@ async def test_a_long_history_that_was_put_aside_goes_on(
         assert [await host.output(each) for each in ids] == [[*range(8), n] for n in range(3)]
 
 
-async def test_a_parent_that_was_put_aside_hears_of_its_child(forgetful: None) -> None:
+async def test_an_evicted_parent_gets_the_result_of_its_child(forgetful: None) -> None:
     async with running_host() as host:
         ids = [
             await host.start("parent", {"child": "waits", "id": f"child-{n}", "input": ["go"]})
@@ -63,7 +61,7 @@ async def test_a_parent_that_was_put_aside_hears_of_its_child(forgetful: None) -
         assert [await host.output(each) for each in ids] == [[n] for n in range(5)]
 
 
-async def test_entities_that_were_put_aside_keep_their_state(forgetful: None) -> None:
+async def test_evicted_entities_keep_their_state(forgetful: None) -> None:
     async with running_host() as host:
         for amount in (1, 10, 100):
             for key in "abcde":
@@ -72,13 +70,13 @@ async def test_entities_that_were_put_aside_keep_their_state(forgetful: None) ->
         assert [await host.run("calls_entity", {**asked, "key": key}) for key in "abcde"] == [111] * 5
 
 
-async def test_suspended_and_put_aside(forgetful: None) -> None:
+async def test_a_suspended_instance_that_was_evicted(forgetful: None) -> None:
     async with running_host() as host:
         ids = [await host.start("waits", ["a"]) for _ in range(4)]
         for each in ids:
             await host.send(each, "suspend", reason="lunch")
         for each in ids:
-            await host.until(each, lambda told: told["runtimeStatus"] == "Suspended")
+            await host.until(each, lambda status: status["runtimeStatus"] == "Suspended")
             await host.send(each, "raiseEvent/a", 1)
         for each in ids:
             assert (await host.status(each))["output"] == "lunch"
@@ -87,7 +85,7 @@ async def test_suspended_and_put_aside(forgetful: None) -> None:
 
 
 # -- from host to host ---------------------------------------------------------------------------------------
-async def test_a_drained_host_has_stored_what_ran_and_begun_nothing_new(
+async def test_a_drained_host_has_stored_running_work_and_started_nothing_new(
     gates: ModuleType, tmp_path: Path
 ) -> None:
     file = tmp_path / "hub.db"
@@ -106,7 +104,7 @@ async def test_a_drained_host_has_stored_what_ran_and_begun_nothing_new(
         assert await host.output(late) == [1]
 
 
-async def test_work_of_an_older_host_is_taken_up_without_a_word(gates: ModuleType, tmp_path: Path) -> None:
+async def test_work_of_an_older_host_is_taken_up_without_a_note(gates: ModuleType, tmp_path: Path) -> None:
     file = tmp_path / "hub.db"
     async with running_host(database=file) as host:
         event = await host.start("waits", ["go"])
@@ -118,13 +116,13 @@ async def test_work_of_an_older_host_is_taken_up_without_a_word(gates: ModuleTyp
         assert await host.output(timer) == "woke"
         assert await host.output(child) == "woke"
         assert (await host.output(retry)).startswith(
-            "failed: Activity function 'fail' failed:  ValueError: no"
+            "failed: Activity function 'fail' failed: ValueError: no"
         )
         await host.send(event, "raiseEvent/go", "still there")
         assert await host.output(event) == ["still there"]
 
 
-async def test_an_activity_that_is_no_more_fails_its_call(gates: ModuleType, tmp_path: Path) -> None:
+async def test_an_activity_that_no_longer_exists_fails_its_call(gates: ModuleType, tmp_path: Path) -> None:
     file = tmp_path / "hub.db"
     async with running_host(database=file, max_activities=1) as host:
         await host.start("fan", {"activity": "stop", "inputs": ["work"]})

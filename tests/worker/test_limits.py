@@ -1,4 +1,4 @@
-"""How much runs at once, and that what blocks does not stop the rest: a whole host, told by gates."""
+"""How much runs at once, and that blocked code does not stop the rest: a whole host, observed at gates."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ async def test_blocked_threads_stall_neither_clients_nor_replays(
         assert await host.run("waits", []) == []
         assert await host.run("sleeps", 0.01) == "woke"
         await host.send(blocked, "raiseEvent/go", "now")
-        await host.until(blocked, lambda told: told["runtimeStatus"] == "Running")
+        await host.until(blocked, lambda status: status["runtimeStatus"] == "Running")
         gates.open("work")
         assert await host.output(blocked) == ["now", "after"]
 
 
-async def test_what_comes_later_does_not_queue_behind_what_blocks(gates: ModuleType) -> None:
+async def test_later_work_does_not_queue_behind_blocked_activities(gates: ModuleType) -> None:
     async with running_host(max_activities=4) as host:
         blocked = [await host.start("fan", {"activity": "stop", "inputs": [n]}) for n in ("a", "b", "c")]
         await gates.arrivals("c")
@@ -107,23 +107,23 @@ async def test_never_more_entities_than_host_json_allows(gates: ModuleType) -> N
     async with running_host(max_entities=2) as host:
         keys = ["a", "b", "c", "d"]
         for key in keys:
-            await host.signal("counter", key, "stop", "door")
-        await gates.arrivals("door", 2)
+            await host.signal("counter", key, "stop", "gate")
+        await gates.arrivals("gate", 2)
         await fence(host)
-        assert len(gates.arrived("door")) == 2
-        gates.open("door")
+        assert len(gates.arrived("gate")) == 2
+        gates.open("gate")
         asked = {"entity": "counter", "operation": "get"}
         assert [await host.run("calls_entity", {**asked, "key": key}) for key in keys] == [1, 1, 1, 1]
-        assert gates.most("door") == 2
+        assert gates.most("gate") == 2
 
 
 async def test_one_entity_does_one_thing_at_a_time_in_batches_of_bounded_size(gates: ModuleType) -> None:
     async with running_host(entity_batch_size=2) as host:
-        await host.signal("counter", "x", "stop", "door")
-        await gates.arrivals("door")
+        await host.signal("counter", "x", "stop", "gate")
+        await gates.arrivals("gate")
         for number in (10, 20, 30, 40):
             await host.signal("counter", "x", "add", number)
-        gates.open("door")
+        gates.open("gate")
         asked = {"entity": "counter", "key": "x", "operation": "get"}
         assert await host.run("calls_entity", asked) == 101
         batches = [entry for entry in host.log.entries if entry[:3] == ("started", "counter", "entity")]

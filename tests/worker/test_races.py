@@ -1,4 +1,4 @@
-"""What comes at an awkward moment: during an episode, during an activity, for something that is gone already."""
+"""Messages at an awkward moment: during an episode, during an activity, or for an instance that was removed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 
 
 async def activity_ended(host: RunningHost, count: int = 1) -> None:
-    """So many calls of the activity `stop` have ended, and their results have reached the store, or nobody."""
+    """Wait until `count` calls of the activity `stop` have ended and their results are stored or dropped."""
     await host.log.entry("finished", "stop", count=count)
     await host.fence()
 
@@ -22,7 +22,7 @@ def kinds(history: list[dict[str, Any]]) -> list[str]:
 
 
 # -- during an episode ---------------------------------------------------------------------------------------
-async def test_what_arrives_during_an_episode_is_in_the_next(gates: ModuleType) -> None:
+async def test_events_that_arrive_during_an_episode_are_in_the_next(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("pauses", "in")
         await gates.arrivals("episode")
@@ -39,7 +39,9 @@ async def test_what_arrives_during_an_episode_is_in_the_next(gates: ModuleType) 
         assert gates.most("episode") == 1, "one episode of an instance at a time"
 
 
-async def test_a_timer_that_fires_while_its_generation_ends_is_not_the_next_ones(gates: ModuleType) -> None:
+async def test_a_timer_that_fires_while_its_generation_ends_is_not_for_the_next_one(
+    gates: ModuleType,
+) -> None:
     async with running_host() as host:
         instance = await host.start("renews")
         await host.send(instance, "raiseEvent/go", 1)
@@ -52,7 +54,7 @@ async def test_a_timer_that_fires_while_its_generation_ends_is_not_the_next_ones
         assert await host.output(instance) == "event"
 
 
-async def test_terminated_during_an_episode_nothing_of_it_happens(gates: ModuleType) -> None:
+async def test_an_episode_of_a_terminated_instance_is_discarded(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("pauses")
         await gates.arrivals("episode")
@@ -60,12 +62,12 @@ async def test_terminated_during_an_episode_nothing_of_it_happens(gates: ModuleT
         assert (await host.status(instance))["runtimeStatus"] == "Terminated"
         gates.open("episode")
         await host.fence()
-        told = await host.status(instance)
-        assert (told["runtimeStatus"], told["output"]) == ("Terminated", "enough")
+        status = await host.status(instance)
+        assert (status["runtimeStatus"], status["output"]) == ("Terminated", "enough")
         assert gates.arrived("work") == []
 
 
-async def test_replaced_during_an_episode_only_the_new_one_goes_on(gates: ModuleType) -> None:
+async def test_an_episode_of_a_replaced_instance_is_discarded(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.start("pauses", "old", "x")
         await gates.arrivals("episode")
@@ -78,7 +80,7 @@ async def test_replaced_during_an_episode_only_the_new_one_goes_on(gates: Module
         assert len(gates.arrived("work")) == 1
 
 
-async def test_purged_during_an_episode_nothing_is_left(gates: ModuleType) -> None:
+async def test_an_episode_of_a_purged_instance_is_discarded(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("pauses")
         await gates.arrivals("episode")
@@ -91,7 +93,7 @@ async def test_purged_during_an_episode_nothing_is_left(gates: ModuleType) -> No
 
 
 # -- during an activity --------------------------------------------------------------------------------------
-async def test_terminated_during_an_activity_its_result_leaves_no_trace(gates: ModuleType) -> None:
+async def test_a_result_for_a_terminated_instance_is_dropped(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("fan", {"activity": "stop", "inputs": ["work"]})
         await gates.arrivals("work")
@@ -103,7 +105,7 @@ async def test_terminated_during_an_activity_its_result_leaves_no_trace(gates: M
         assert await host.history(instance) == before
 
 
-async def test_the_result_of_an_old_instance_is_nothing_to_the_new_one_of_its_id(gates: ModuleType) -> None:
+async def test_a_result_for_a_replaced_instance_is_dropped(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.start("steps", [["stop", "old"]], "x")
         await gates.arrivals("old")
@@ -117,12 +119,12 @@ async def test_the_result_of_an_old_instance_is_nothing_to_the_new_one_of_its_id
         assert await host.output("x") == ["new"]
 
 
-async def test_queued_activities_of_what_was_terminated_are_not_begun(gates: ModuleType) -> None:
+async def test_queued_activities_of_a_terminated_instance_are_not_started(gates: ModuleType) -> None:
     async with running_host(max_activities=1) as host:
         first = await host.start("fan", {"activity": "stop", "inputs": ["first"]})
         await gates.arrivals("first")
         queued = await host.start("fan", {"activity": "stop", "inputs": ["queued"] * 3})
-        await host.until(queued, lambda told: told["runtimeStatus"] == "Running")
+        await host.until(queued, lambda status: status["runtimeStatus"] == "Running")
         await host.send(queued, "terminate")
         gates.open("first", "queued")
         assert await host.output(first) == ["first"]
@@ -130,7 +132,7 @@ async def test_queued_activities_of_what_was_terminated_are_not_begun(gates: Mod
         assert gates.arrived("queued") == []
 
 
-async def test_purged_during_an_activity_the_id_is_free_again(gates: ModuleType) -> None:
+async def test_the_id_of_an_instance_purged_during_an_activity_is_free_again(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.start("fan", {"activity": "stop", "inputs": ["old"]}, "x")
         await gates.arrivals("old")
@@ -143,17 +145,17 @@ async def test_purged_during_an_activity_the_id_is_free_again(gates: ModuleType)
         assert await host.output("x") == [1, 2]
 
 
-async def test_an_entity_purged_during_its_operation_begins_anew(gates: ModuleType) -> None:
+async def test_an_entity_purged_during_its_operation_starts_anew(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.signal("counter", "x", "add", 100)
-        await host.signal("counter", "x", "stop", "door")
-        await gates.arrivals("door")
+        await host.signal("counter", "x", "stop", "gate")
+        await gates.arrivals("gate")
         status, _ = await host.request("DELETE", "instances", createdTimeFrom="2020-01-01T00:00:00Z")
         assert status == 200
         asked = {"entity": "counter", "key": "x", "operation": "add"}
         assert await host.run("calls_entity", {**asked, "input": 5}) == 5
         finished = [entry for entry in host.log.entries if entry[:2] == ("finished", "counter")]
-        gates.open("door")
+        gates.open("gate")
         await host.log.entry("finished", "counter", count=len(finished) + 1)
         await host.fence()
         assert await host.request("GET", "entities/counter/x") == (200, 5)
@@ -161,7 +163,7 @@ async def test_an_entity_purged_during_its_operation_begins_anew(gates: ModuleTy
 
 
 # -- one id, several instances -------------------------------------------------------------------------------
-async def test_an_ended_instance_is_replaced_and_a_living_one_is_not(gates: ModuleType) -> None:
+async def test_an_ended_instance_is_replaced_and_a_running_one_is_not(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.start("fan", {"activity": "echo", "inputs": [1]}, "x")
         await host.output("x")
@@ -174,7 +176,7 @@ async def test_an_ended_instance_is_replaced_and_a_living_one_is_not(gates: Modu
         assert "TaskCompleted" not in kinds(await host.history("x"))
 
 
-async def test_any_state_overridable_replaces_a_living_instance(gates: ModuleType) -> None:
+async def test_any_state_overridable_replaces_a_running_instance(gates: ModuleType) -> None:
     async with running_host(any_state_overridable=True) as host:
         await host.start("steps", [["stop", "old"]], "x")
         await gates.arrivals("old")
@@ -186,7 +188,7 @@ async def test_any_state_overridable_replaces_a_living_instance(gates: ModuleTyp
         assert await host.output("x") == ["new"]
 
 
-async def test_a_child_whose_id_lives_is_refused_as_a_failure_of_its_call(gates: ModuleType) -> None:
+async def test_a_child_whose_id_is_taken_is_refused_as_a_failure_of_its_call(gates: ModuleType) -> None:
     async with running_host() as host:
         await host.start("waits", ["go"], "taken")
         said = await host.run("parent", {"child": "fan", "id": "taken"})
@@ -202,7 +204,7 @@ async def test_a_child_whose_id_lives_is_refused_as_a_failure_of_its_call(gates:
 async def test_a_terminated_parent_leaves_its_child_running(gates: ModuleType) -> None:
     async with running_host() as host:
         parent = await host.start("parent", {"child": "waits", "id": "child", "input": ["go"]})
-        await eventually(lambda: host.request("GET", "instances/child"), lambda told: told[0] == 202)
+        await eventually(lambda: host.request("GET", "instances/child"), lambda response: response[0] == 202)
         await host.send(parent, "terminate")
         await host.send("child", "raiseEvent/go", "alone")
         assert await host.output("child") == ["alone"]
@@ -212,23 +214,23 @@ async def test_a_terminated_parent_leaves_its_child_running(gates: ModuleType) -
 async def test_a_terminated_child_fails_its_call(gates: ModuleType) -> None:
     async with running_host() as host:
         parent = await host.start("parent", {"child": "waits", "id": "child", "input": ["go"]})
-        await eventually(lambda: host.request("GET", "instances/child"), lambda told: told[0] == 202)
+        await eventually(lambda: host.request("GET", "instances/child"), lambda response: response[0] == 202)
         await host.send("child", "terminate", reason="no more")
         assert await host.output(parent) == "failed: no more \n None"
 
 
-async def test_a_child_that_outlives_its_parents_instance_tells_no_other(gates: ModuleType) -> None:
+async def test_a_child_of_a_replaced_parent_sends_its_result_to_nobody(gates: ModuleType) -> None:
     async with running_host() as host:
         asked = {"child": "waits", "id": "child", "input": ["go"]}
         await host.start("parent", asked, "x")
-        await eventually(lambda: host.request("GET", "instances/child"), lambda told: told[0] == 202)
+        await eventually(lambda: host.request("GET", "instances/child"), lambda response: response[0] == 202)
         await host.send("x", "terminate")
-        await host.start("waits", ["news"], "x")
+        await host.start("waits", ["update"], "x")
         await host.send("child", "raiseEvent/go", "old")
         await host.output("child")
         await host.fence()
         assert "SubOrchestrationInstanceCompleted" not in kinds(await host.history("x"))
-        await host.send("x", "raiseEvent/news", "new")
+        await host.send("x", "raiseEvent/update", "new")
         assert await host.output("x") == ["new"]
 
 
@@ -248,13 +250,11 @@ async def test_many_events_at_once_all_arrive() -> None:
         assert sorted(await host.output(instance)) == list(range(60))
 
 
-async def test_an_event_for_what_is_held_back_is_kept_and_the_console_says_so_once(gates: ModuleType) -> None:
+async def test_an_event_for_a_held_back_wait_is_kept_and_noted_once(gates: ModuleType) -> None:
     async with running_host() as host:
         instances = [await host.start("window_and_event") for _ in range(3)]
         for instance in instances:
-            await eventually(
-                lambda instance=instance: host.explain(instance), lambda told: bool(told["heldBack"])
-            )
+            await host.until_explained(instance, lambda explained: explained["heldBack"])
             await host.send(instance, "raiseEvent/go", "early")
         gates.open("slow")
         for instance in instances:
@@ -264,7 +264,7 @@ async def test_an_event_for_what_is_held_back_is_kept_and_the_console_says_so_on
         assert "waits for" in notes[0] and "Azure does the same" in notes[0]
 
 
-async def test_a_sliding_window_serialises_and_is_told_once(gates: ModuleType) -> None:
+async def test_a_sliding_window_serialises_and_is_noted_once(gates: ModuleType) -> None:
     async with running_host() as host:
         window = await host.start("window", ["a", "b", "c", "d"])
         await gates.arrivals("b")
@@ -279,12 +279,12 @@ async def test_a_sliding_window_serialises_and_is_told_once(gates: ModuleType) -
 
 
 # -- suspended -----------------------------------------------------------------------------------------------
-async def test_while_suspended_nothing_new_starts_and_nothing_is_lost(gates: ModuleType) -> None:
+async def test_a_suspended_instance_starts_nothing_and_loses_nothing(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("steps", [["stop", "first"], ["stop", "second"]])
         await gates.arrivals("first")
         await host.send(instance, "suspend", reason="lunch")
-        await host.until(instance, lambda told: told["runtimeStatus"] == "Suspended")
+        await host.until(instance, lambda status: status["runtimeStatus"] == "Suspended")
         gates.open("first")
         await activity_ended(host)
         assert gates.arrived("second") == []
@@ -295,22 +295,22 @@ async def test_while_suspended_nothing_new_starts_and_nothing_is_lost(gates: Mod
         assert await host.output(instance) == ["first", "second"]
 
 
-async def test_terminated_while_suspended(gates: ModuleType) -> None:
+async def test_terminating_a_suspended_instance(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("waits", ["go"])
         await host.send(instance, "suspend")
-        await host.until(instance, lambda told: told["runtimeStatus"] == "Suspended")
+        await host.until(instance, lambda status: status["runtimeStatus"] == "Suspended")
         await host.send(instance, "terminate", reason="enough")
-        told = await host.status(instance)
-        assert (told["runtimeStatus"], told["output"]) == ("Terminated", "enough")
+        status = await host.status(instance)
+        assert (status["runtimeStatus"], status["output"]) == ("Terminated", "enough")
 
 
 # -- generations ---------------------------------------------------------------------------------------------
-async def test_generations_follow_each_other_and_forget(gates: ModuleType) -> None:
+async def test_generations_follow_each_other_and_drop_their_history(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("rolls", {"at": 1, "until": 30})
         for number in range(1, 30):
-            await host.until(instance, lambda told, number=number: told["customStatus"] == number)
+            await host.until_custom_status(instance, number)
             await host.send(instance, "raiseEvent/next", number)
         assert await host.output(instance) == 30
         assert kinds(await host.history(instance)) == ["ExecutionStarted", "ExecutionCompleted"]
@@ -318,7 +318,7 @@ async def test_generations_follow_each_other_and_forget(gates: ModuleType) -> No
 
 # -- again and again -----------------------------------------------------------------------------------------
 async def test_one_id_started_again_and_again_by_many(gates: ModuleType) -> None:
-    """As people keep a singleton going: whoever comes starts it, unless it runs."""
+    """As apps keep a singleton alive: every caller starts it unless it runs."""
     async with running_host() as host:
         accepted = 0
 

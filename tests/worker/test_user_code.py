@@ -1,8 +1,9 @@
-"""User code that misbehaves: the host stays, the instance says what happened, the others go on."""
+"""User code that misbehaves: the host stays up, the instance says what happened, the other instances go on."""
 
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ async def test_whatever_an_activity_raises_is_a_failure_of_its_call(activity: st
     )
     async with running_host() as host:
         assert await host.run("steps", [[activity, how], ["echo", "after"]]) == [
-            f"Exception: Activity function '{activity}' failed:  {said}",
+            f"Exception: Activity function '{activity}' failed: {said}",
             "after",
         ]
         assert [entry[3] for entry in host.log.entries if entry[:2] == ("failed", activity)] == [said]
@@ -58,7 +59,7 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("orchestrator", "told", "where"),
+    ("orchestrator", "logged", "where"),
     [
         ("in_a_helper", "KeyError: 'missing'", ["in in_a_helper", "in helper"]),
         ("without_a_word", "AssertionError: ", ["in without_a_word"]),
@@ -97,36 +98,36 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
         ),
     ],
 )
-async def test_the_journal_says_what_an_orchestrator_has_raised_and_where(
-    orchestrator: str, told: str, where: list[str]
+async def test_the_log_says_what_an_orchestrator_raised_and_where(
+    orchestrator: str, logged: str, where: list[str]
 ) -> None:
     async with running_host("fails") as host:
         await host.failure(await host.start(orchestrator))
         *_, error, stack = await host.log.entry("failed", orchestrator)
-        assert error == told
+        assert error == logged
         frames = [line for line in stack.splitlines() if line.lstrip().startswith("File ")]
         places = [frame.rpartition(", ")[2] for frame in frames]
         assert places[len(places) - len(where) :] == where
         assert bool(places) == bool(where)
 
 
-async def test_an_activity_that_failed_is_told_of_as_that() -> None:
+async def test_a_failed_activity_is_logged_as_the_cause() -> None:
     async with running_host("fails") as host:
         output = await host.failure(await host.start("of_its_activity"))
         *_, error, stack = await host.log.entry("failed", "of_its_activity")
         assert (error, stack) == (output, "")
 
 
-async def test_an_entity_that_wants_to_go_fails_its_operation_and_goes_on() -> None:
+async def test_an_entity_that_raises_system_exit_fails_its_operation_and_goes_on() -> None:
     async with running_host() as host:
-        asked = {"entity": "counter", "key": "x", "operation": "leave"}
+        asked: dict[str, Any] = {"entity": "counter", "key": "x", "operation": "leave"}
         assert "an entity that wants to go" in await host.run("calls_entity", asked)
         asked = {"entity": "counter", "key": "x", "operation": "add", "input": 5}
         assert await host.run("calls_entity", asked) == 5
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_orchestrators_that_never_yield_stop_nobody_and_can_be_terminated(
+async def test_orchestrators_that_never_yield_block_nobody_and_can_be_terminated(
     gates: ModuleType, count: int
 ) -> None:
     async with running_host(max_orchestrators=6) as host:
@@ -136,14 +137,14 @@ async def test_orchestrators_that_never_yield_stop_nobody_and_can_be_terminated(
         for each in spinning:
             assert (await host.status(each))["runtimeStatus"] == "Running"
             await host.send(each, "terminate", reason="enough")
-            told = await host.status(each)
-            assert (told["runtimeStatus"], told["output"]) == ("Terminated", "enough")
+            status = await host.status(each)
+            assert (status["runtimeStatus"], status["output"]) == ("Terminated", "enough")
         gates.open("spin")
         assert await host.run("fan", {"activity": "echo", "inputs": [3]}) == [3]
         assert [(await host.status(each))["output"] for each in spinning] == ["enough"] * count
 
 
-async def test_the_place_of_what_never_yields_is_free_once_it_is_terminated(gates: ModuleType) -> None:
+async def test_terminating_an_orchestrator_that_never_yields_frees_its_place(gates: ModuleType) -> None:
     async with running_host(max_orchestrators=1) as host:
         spinning = await host.start("spins")
         await gates.arrivals("spins")
@@ -153,7 +154,7 @@ async def test_the_place_of_what_never_yields_is_free_once_it_is_terminated(gate
         assert await host.output(waiting) == []
 
 
-async def test_code_that_never_yields_is_told_of_once(
+async def test_code_that_never_yields_is_noted_once(
     gates: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dfhost.worker.episode_limiter.SLOW_SECONDS", 0.01)
@@ -167,7 +168,7 @@ async def test_code_that_never_yields_is_told_of_once(
         assert "must neither block nor loop for ever; such work belongs in an activity" in note
 
 
-async def test_an_orchestrator_that_asks_for_ever_more_ends_at_the_limit() -> None:
+async def test_an_orchestrator_that_starts_too_many_actions_fails_at_the_limit() -> None:
     async with running_host(max_actions=15) as host:
         output = await host.failure(await host.start("steps", [["echo", n] for n in range(30)]))
         assert output == (

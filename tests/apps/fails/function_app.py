@@ -1,4 +1,4 @@
-"""Orchestrators that fail, each in another way: what is a person told of it?"""
+"""Orchestrators that fail, each in another way; the tests check what the log says of them."""
 
 import azure.durable_functions as df
 

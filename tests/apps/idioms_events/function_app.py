@@ -99,7 +99,7 @@ async def watch(req: func.HttpRequest, client: df.DurableOrchestrationClient) ->
 
 @bp.orchestration_trigger(context_name="context")
 def monitor(context: df.DurableOrchestrationContext):
-    """Eternal, until told to stop: a timer and an event race in every generation."""
+    """Eternal, until an event stops it: a timer and an event race in every generation."""
     state = context.get_input()
     stop = context.wait_for_external_event("Stop")
     pause = context.create_timer(context.current_utc_datetime + timedelta(milliseconds=20))
@@ -129,13 +129,13 @@ def fetch_page(context: df.DurableOrchestrationContext):
 @bp.durable_client_input(client_name="client")
 async def tidy(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> str:
     done = [df.OrchestrationRuntimeStatus.Completed, df.OrchestrationRuntimeStatus.Failed]
-    gone = await client.purge_instance_history_by(
+    purged = await client.purge_instance_history_by(
         created_time_from=datetime(2000, 1, 1),
         created_time_to=datetime.now(timezone.utc) + timedelta(days=1),
         runtime_status=done,
     )
     left = [status.instance_id for status in await client.get_status_all()]
-    return json.dumps({"gone": gone.instances_deleted, "left": left})
+    return json.dumps({"purged": purged.instances_deleted, "left": left})
 
 
 app.register_functions(bp)

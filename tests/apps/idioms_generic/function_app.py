@@ -18,7 +18,7 @@ async def start(req: func.HttpRequest, starter: str) -> func.HttpResponse:
 def _greet_all(context: df.DurableOrchestrationContext):
     names = context.get_input()
     greetings = yield context.task_all([context.call_activity("greet", name) for name in names])
-    counted = yield context.call_entity(df.EntityId("tally", "all"), "add", len(names))
+    counted = yield context.call_entity(df.EntityId("total", "all"), "add", len(names))
     return greetings, counted
 
 
@@ -50,7 +50,7 @@ def _tally(context: df.DurableEntityContext) -> None:
     context.set_result(total)
 
 
-@app.function_name("tally")
+@app.function_name("total")
 @app.generic_trigger(arg_name="context", type="entityTrigger")
-def tally(context) -> str:
+def total(context) -> str:
     return df.Entity.create(_tally)(context)

@@ -1,4 +1,4 @@
-"""What the worker is tried on. Its functions stop at the gates that a test opens (`gates.py`)."""
+"""The app of the worker's tests. Its functions stop at the gates that a test opens (`tests/support/gates.py`)."""
 
 import asyncio
 import threading

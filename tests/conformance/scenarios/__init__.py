@@ -1,4 +1,4 @@
-"""The scenarios: what each does with a host, and which recording its answers are to match.
+"""The scenarios: what each sends to a host, and the recording that its answers must match.
 
 A scenario is a coroutine over a `Scene` that returns its answers; most only start an orchestrator and look
 at its end, and are a line in a table. `SCENARIOS` holds them all, by the recording's name.
@@ -17,7 +17,7 @@ Play = Callable[[Scene], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Scenario:
-    """`recording`: where it lies under recordings/. `interleaved`: its events come in any order.
+    """`recording`: its file under recordings/. `interleaved`: its events come in any order.
 
     `alone`: it changes what others see (purges by filter), so it runs when the others are done.
     """

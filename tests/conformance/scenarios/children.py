@@ -1,4 +1,4 @@
-"""Sub-orchestrations, and what befalls a child or its parent."""
+"""Sub-orchestrations, and what happens to a child or its parent."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def purge_parent(scene: Scene) -> Any:
 
 @corner
 async def sub_unknown(scene: Scene) -> Any:
-    """The extension's parent waits for ever: its state is what it is after a while."""
+    """The extension's parent waits for ever: compared is its state after a while."""
     instance_id = await scene.begin("sub_unknown")
     state = await scene.until(instance_id, extra="&showHistory=true", patience=4)
     await scene.tidy(instance_id)
@@ -96,7 +96,7 @@ async def sub_existing_running(scene: Scene) -> Any:
 
 
 async def kid_replaced(scene: Scene, parent: str, kid: str) -> bool:
-    """Once it is decided: the kid is another one now, or the parent has gone on without it."""
+    """Once the kid has been replaced or the parent has gone on without it."""
     while True:
         if (await scene.get(kid))["body"]["input"] == '"two"':
             return True

@@ -24,7 +24,7 @@ async def any_all_fail(scene: Scene) -> Any:
 
 # -- the step after a failed task_all ----------------------------------------------------------------------------
 def after_failure(kind: str) -> Any:
-    """One branch has failed; whether the next step waits for the other, told by the host's own history."""
+    """One branch has failed; whether the next step waits for the other, read from the host's own history."""
 
     async def play(scene: Scene) -> Any:
         instance_id = await scene.begin("fail_fast_then_more", kind)
@@ -61,7 +61,7 @@ def after_failure(kind: str) -> Any:
 
 
 def without_status(answer: dict[str, Any]) -> dict[str, Any]:
-    """The custom status is ours, to see that user code went on; the recorded app set none."""
+    """Without the custom status, which this app sets to show that user code went on; the recorded app set none."""
     assert answer.pop("customStatus") == "went on"
     return answer | {"customStatus": None}
 

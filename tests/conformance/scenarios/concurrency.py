@@ -1,4 +1,4 @@
-"""How much runs at once in each shape, told by the activities' own begin and end.
+"""How much runs at once in each shape, measured by the activities themselves.
 
 Activities that are to run at the same time meet before they work, so a busy machine changes nothing; the
 work after the meeting is long enough for one too many to be seen.
@@ -15,7 +15,7 @@ WORK = 0.3  # seconds
 
 
 def overlap(marks: list[dict[str, Any]]) -> int:
-    """The most that ran at the same moment."""
+    """The greatest number that ran at one moment."""
     edges = sorted([(mark["start"], 1) for mark in marks] + [(mark["end"], -1) for mark in marks])
     most = now = 0
     for _, step in edges:
@@ -25,7 +25,7 @@ def overlap(marks: list[dict[str, Any]]) -> int:
 
 
 def longest_chain(marks: list[dict[str, Any]]) -> int:
-    """The most that ran strictly one after the other."""
+    """The longest sequence that ran strictly one after the other."""
     length, last_end = 0, 0.0
     for mark in sorted(marks, key=lambda mark: mark["end"]):
         if mark["start"] >= last_end:

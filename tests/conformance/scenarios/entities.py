@@ -20,7 +20,7 @@ async def entity_client(scene: Scene) -> Any:
     who = {"entity": "counter", "key": scene.token}
     before = await scene.client("entity", **who)
     signal = await scene.client("signal", 4, operation="add", **who)
-    await scene.entity_known(scene.token, "counter")
+    await scene.entity_exists(scene.token, "counter")
     after = await scene.client("entity", **who)
     await scene.client("signal", operation="delete", **who)
     deleted = await read_until(scene, who, lambda state: state["state"] != 4)
@@ -65,7 +65,7 @@ script(
 )
 script("entity_only_read", "f", *calls(("get",), ("who",)))
 script("entity_name_case", "i", *calls(("set", 3), ("who",)), entity="CELL")
-STATES = (
+STATES: tuple[Any, ...] = (
     *("text", "", 0, 1.5, True, False, None, [], [1], {}, {"a": 1}, "7"),
     *("2024-05-06T07:08:09.1200000Z", "ü"),
 )
@@ -91,9 +91,9 @@ async def entity_signal_no_input(scene: Scene) -> Any:
 
     async def one(label: str, operation: str, *payload: Any) -> Any:
         key = scene.token + label
-        signal = await scene.told("signal", *payload, entity="cell", key=key, operation=operation)
-        await scene.entity_known(key)
-        read = await scene.told("entity", entity="cell", key=key)
+        signal = await scene.sdk("signal", *payload, entity="cell", key=key, operation=operation)
+        await scene.entity_exists(key)
+        read = await scene.sdk("entity", entity="cell", key=key)
         got = await scene.outcome(await scene.begin("entity_script", {"key": key, "steps": calls(("get",))}))
         del got["input"]
         return label, {"signal": signal, "read": read, "then_get": got}
@@ -113,8 +113,8 @@ async def entity_as_instance(scene: Scene) -> Any:
     """The instance behind an entity, in the instances API."""
     key = f"{scene.token}inst"
     instance_id = f"@cell@{key}"
-    await scene.told("signal", {"v": 1}, entity="cell", key=key, operation="set")
-    await scene.entity_known(key)
+    await scene.sdk("signal", {"v": 1}, entity="cell", key=key, operation="set")
+    await scene.entity_exists(key)
     prefix = in_path(f"@cell@{scene.token}")
     return {
         "get": await scene.get(instance_id),
@@ -130,9 +130,9 @@ async def entity_as_instance(scene: Scene) -> Any:
 async def entity_lists(scene: Scene) -> Any:
     keys = [f"{scene.token}l{n}" for n in range(3)]
     for n, key in enumerate(keys, 1):
-        await scene.told("signal", {"n": n}, entity="cell", key=key, operation="set")
+        await scene.sdk("signal", {"n": n}, entity="cell", key=key, operation="set")
     for key in keys:
-        await scene.entity_known(key)
+        await scene.entity_exists(key)
     url, query = f"{scene.hooks}/entities", scene.host.query
 
     async def listed(path: str, extra: str = "") -> Answer:

@@ -20,7 +20,7 @@ async def event_approved(scene: Scene) -> Any:
 
 @basic
 async def event_case_insensitive(scene: Scene) -> Any:
-    """Of another case: it arrives, and is not what is waited for."""
+    """A name in another case: the event arrives, and the wait does not get it."""
     started, instance_id = await first(scene, "event_or_timeout")
     await scene.until_event(instance_id, "TimerCreated")
     raised = await scene.event(instance_id, "approval", "lower")
@@ -55,8 +55,8 @@ async def events_carried_over(scene: Scene) -> Any:
     final = await scene.until(instance_id)
     body = final["body"]
     output = sorted(body["output"], key=str) if isinstance(body["output"], list) else body["output"]
-    told = {"status": final["status"], "output": output, "runtimeStatus": body["runtimeStatus"]}
-    return {"start": started, "final": told}
+    slim = {"status": final["status"], "output": output, "runtimeStatus": body["runtimeStatus"]}
+    return {"start": started, "final": slim}
 
 
 @corner
@@ -115,7 +115,7 @@ async def event_names(scene: Scene) -> Any:
     async def one(name: str, by_sdk: bool) -> Any:
         instance_id = await scene.begin_waiting("wait_for", name)
         if by_sdk:
-            raised = await scene.told("raise", {"n": name}, id=instance_id, event=name)
+            raised = await scene.sdk("raise", {"n": name}, id=instance_id, event=name)
         else:
             raised = await scene.event(instance_id, name, {"n": name})
         now = short(await caught_up(scene, instance_id))
@@ -130,7 +130,7 @@ async def event_names(scene: Scene) -> Any:
 
 
 async def caught_up(scene: Scene, instance_id: str) -> Answer:
-    """Its status once all that was raised has been processed: what is sent later has been."""
+    """Its status once an event sent later has been processed, hence every earlier one."""
     await scene.post(instance_id, "suspend")
     await scene.until(instance_id, is_("Suspended", "Completed"))
     await scene.post(instance_id, "resume")
@@ -144,7 +144,7 @@ def nameless(raised: Answer) -> Answer:
 
 
 # -- types -------------------------------------------------------------------------------------------------------
-TYPED = (
+TYPED: tuple[Any, ...] = (
     *("text", "", "7", "null", '{"a": 1}', 0, 1, -1.5, 1.0, 1e300, 2**53 + 1, 2**70, True, False),
     *([], [1, None, "x"], {}, {"a": {"b": [1]}}, "ünï ☃ \U0001f600", "2024-05-06T07:08:09.1200000Z"),
     *({"when": "2024-05-06T07:08:09Z"}, {"$type": "System.String", "v": 1}),

@@ -1,4 +1,4 @@
-"""How failures are worded, and what stays unknown."""
+"""The texts of failures, and calls of functions that do not exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import basic, corner, ends, first, settles
 
 for name in ("activity_fails", "bad_result", "raises_at_once", "raises_later"):
     ends(name)
-# The extension's instance waits for ever: its state is what it is after a while.
+# The extension's instance waits for ever: compared is its state after a while.
 ends("unknown_activity", patience=4)
 for name in ("bad_output", "raises_after_catch", "plain_function"):
     settles(name)

@@ -46,22 +46,22 @@ async def roll_types(scene: Scene) -> Any:
     async def one(value: Any) -> Any:
         return json.dumps(value), await scene.outcome(await scene.begin("roll_types", {"roll": value}))
 
-    values = (None, 0, "", "text", "7", True, [], [1], {"a": 1}, "ü")
+    values: tuple[Any, ...] = (None, 0, "", "text", "7", True, [], [1], {"a": 1}, "ü")
     return dict(await asyncio.gather(*(one(value) for value in values)))
 
 
 @corner
 async def roll_with_open_timer(scene: Scene) -> Any:
-    """The next generation begins when the open timer has fired; the host's own times tell."""
+    """The next generation starts when the open timer has fired, by the host's own times."""
     instance_id = await scene.begin("roll_open", "timer")
     rolling = await scene.until_event(instance_id, "TaskCompleted")
     final = await scene.ended(instance_id)
-    took = begun(final["body"]) - begun(rolling["body"])
+    took = started_at(final["body"]) - started_at(rolling["body"])
     # Four seconds; the extension fires up to one too early.
     return {"after_1s": short(rolling), "waited_for_it": took > 2.4, "final": final}
 
 
-def begun(body: dict[str, Any]) -> float:
+def started_at(body: dict[str, Any]) -> float:
     """When the generation began, in seconds."""
     started = body["historyEvents"][0]
     assert started["EventType"] == "ExecutionStarted"

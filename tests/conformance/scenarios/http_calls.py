@@ -1,4 +1,4 @@
-"""`call_http` against the app's own small web."""
+"""`call_http` against the app's own small web server."""
 
 from __future__ import annotations
 

@@ -58,20 +58,20 @@ async def by_http(scene: Scene, instance_id: str) -> Answer:
     answer = await scene.get(instance_id)
     if answer["status"] != 404:
         answer = await scene.until(instance_id, is_("Running"))
-    told = {"get": slim(answer), "raise": slim(await scene.event(instance_id, "go", "v"))}
+    answers = {"get": slim(answer), "raise": slim(await scene.event(instance_id, "go", "v"))}
     if answer["status"] == 202:
-        told["after_raise"] = slim(await scene.until(instance_id))
-    return told
+        answers["after_raise"] = slim(await scene.until(instance_id))
+    return answers
 
 
 async def by_client(scene: Scene, instance_id: str) -> Answer:
-    status = await scene.told("status", id=instance_id)
+    status = await scene.sdk("status", id=instance_id)
     found = status["returned"]
     return {
         "status": {key: found.get(key) for key in ("found", "instanceId", "runtimeStatus")},
-        "suspend": await scene.told("suspend", id=instance_id, reason="a reason"),
-        "raise": await scene.told("raise", 1, id=instance_id, event="other"),
-        "terminate": await scene.told("terminate", id=instance_id, reason="a reason"),
+        "suspend": await scene.sdk("suspend", id=instance_id, reason="a reason"),
+        "raise": await scene.sdk("raise", 1, id=instance_id, event="other"),
+        "terminate": await scene.sdk("terminate", id=instance_id, reason="a reason"),
     }
 
 
@@ -81,12 +81,12 @@ async def ids_by_sdk(scene: Scene) -> Any:
     scene.names[other] = "TOK"
 
     async def one(label: str, instance_id: str) -> Any:
-        started, _ = await scene.start("wait_for", id=instance_id, told="1")
+        started, _ = await scene.start("wait_for", id=instance_id, report="1")
         answer: Answer = {"start": slim(started), "http_ops": await by_http(scene, instance_id)}
         missing = answer["http_ops"]["get"]["status"] == 404
         if missing and started["status"] == 202:
             await scene.until(started["body"]["id"], is_("Running"))
-        again, _ = await scene.start("wait_for", id=instance_id, told="1")
+        again, _ = await scene.start("wait_for", id=instance_id, report="1")
         answer["start_again"] = {"status": again["status"]}
         if not missing:
             await scene.until(instance_id, is_("Running"))

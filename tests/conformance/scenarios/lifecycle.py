@@ -93,7 +93,7 @@ async def reasons(scene: Scene) -> Any:
     answer["suspended"] = short(await scene.until(last, is_("Suspended")))
     answer["resume_none"] = await scene.post(last, "resume")
     answer["resumed"] = short(await scene.until(last, is_("Running")))
-    answer["sdk_terminate"] = await scene.told("terminate", id=last, reason="sdk é & +")
+    answer["sdk_terminate"] = await scene.sdk("terminate", id=last, reason="sdk é & +")
     answer["final"] = await scene.ended(last)
     return answer
 
@@ -109,14 +109,14 @@ async def rewind(scene: Scene) -> Any:
 
 @corner
 async def rewind_refused(scene: Scene) -> Any:
-    """What has not failed."""
+    """Instances that have not failed."""
     done = await scene.begin("plain")
     await scene.until(done)
     live = await scene.begin_waiting("wait_for")
     answer = {}
     for label, instance_id in (("completed", done), ("running", live), ("unknown", "nobody")):
         answer[label] = await scene.post(instance_id, "rewind", "&reason=x")
-        answer[f"sdk_{label}"] = await scene.told("rewind", id=instance_id, reason="a reason")
+        answer[f"sdk_{label}"] = await scene.sdk("rewind", id=instance_id, reason="a reason")
     await scene.suspend(live, "s")
     answer["suspended"] = await scene.post(live, "rewind")
     await scene.tidy(live)
@@ -152,11 +152,11 @@ async def restarts(scene: Scene) -> Any:
             scene.name(reply["body"]["id"])
         return reply
 
-    answer = {"unknown": await again("nobody"), "sdk_unknown": await scene.told("restart", id="nobody")}
+    answer = {"unknown": await again("nobody"), "sdk_unknown": await scene.sdk("restart", id="nobody")}
     live = await scene.begin_waiting("wait_for", "go")
     answer["running_same"] = await again(live, "&restartWithNewInstanceId=false")
     answer["running_new"] = await again(live)
-    answer["sdk_running_same"] = await scene.told("restart", id=live, same="1")
+    answer["sdk_running_same"] = await scene.sdk("restart", id=live, same="1")
     await scene.tidy(live, answer["running_new"]["body"]["id"])
 
     failed = await scene.begin("fails", {"in": 1})
@@ -213,7 +213,7 @@ async def terminate_then_start_again(scene: Scene) -> Any:
     started, _ = await scene.start("wait_for", "go", id=taken)
     await scene.until(taken, is_("Running"))
     await scene.open_gate(taken)
-    # The result has come to nothing if what was sent after it has arrived and it has not.
+    # The result was dropped if an event sent after it has arrived and the result has not.
     follower = await scene.begin("plain")
     await scene.until(follower)
     live = await scene.get(taken, "&showHistory=true")

@@ -17,7 +17,7 @@ settles("timer_order")
 
 
 def held_up(kind: str, threshold: float) -> None:
-    """`waited`: the next step came more than `threshold` seconds later."""
+    """`waited`: the next step started more than `threshold` seconds later."""
 
     async def play(scene: Scene) -> Any:
         end = short(await scene.until(await scene.begin("timer_kind", kind)))

@@ -50,7 +50,7 @@ async def activity_bad_inputs(scene: Scene) -> Any:
 
 @corner
 async def status_size(scene: Scene) -> Any:
-    """Sixteen whole kilobytes pass; the status itself is told by its length."""
+    """Sixteen whole kilobytes pass; of the status itself only the length is compared."""
 
     async def one(size: int) -> Any:
         end = await scene.ended(await scene.begin("status_big", size))

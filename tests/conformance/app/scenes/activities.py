@@ -33,9 +33,9 @@ async def pace(value: dict[str, Any]) -> None:
 @activity
 async def mark(value: dict) -> dict:
     """Say when it ran, in seconds of the process's clock."""
-    begun = time.time()
+    started = time.time()
     await pace(value)
-    return {"tag": value["tag"], "start": begun, "end": time.time()}
+    return {"tag": value["tag"], "start": started, "end": time.time()}
 
 
 @activity

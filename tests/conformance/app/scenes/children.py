@@ -59,7 +59,7 @@ def child_facts(context: Context) -> object:
 
 @orchestrator
 def sub_inputs(context: Context) -> Steps:
-    """A child for each kind of input, told back with its facts."""
+    """A child for each kind of input, returned with its facts."""
     facts = []
     for given in [None, 0, 1, "", "text", "7", True, [], [1], {}, {"a": None}, "ü"]:
         facts.append((yield context.call_sub_orchestrator("child_facts", given)))

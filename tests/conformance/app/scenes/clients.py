@@ -10,9 +10,7 @@ from .blueprint import bp, open_gate
 
 
 def reply(value: Any, status: int = 200) -> func.HttpResponse:
-    # Spelled out, since hosts do not agree on what to add to the worker's own.
-    headers = {"Content-Type": "application/json; charset=utf-8"}
-    return func.HttpResponse(json.dumps(value), status_code=status, headers=headers)
+    return func.HttpResponse(json.dumps(value), status_code=status, mimetype="application/json")
 
 
 def failure(error: Exception) -> func.HttpResponse:
@@ -26,14 +24,14 @@ def payload(req: func.HttpRequest) -> Any:
 @bp.route(route="start/{name}", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 async def start(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
-    """Start an orchestrator. With ?told=1 the SDK's exception is told, without it is left to the host."""
+    """Start an orchestrator. With ?report=1 the response shows the SDK's exception; without, the host sees it."""
     p = req.params
     try:
         instance_id = await client.start_new(
             req.route_params["name"], p.get("id"), payload(req), p.get("version")
         )
     except Exception as error:
-        if "told" in p:
+        if "report" in p:
             return failure(error)
         raise
     return client.create_check_status_response(req, instance_id)

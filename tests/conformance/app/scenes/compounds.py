@@ -9,7 +9,7 @@ from .fan_out import Context, Steps
 
 
 def marks(context: Context, *works: float, parties: int = 0) -> list[Any]:
-    """Activities tagged "0", "1", ...; with `parties` their work begins when so many of the instance have begun."""
+    """Activities tagged "0", "1", ...; with `parties` their work starts when so many of the instance have started."""
     meeting = {"meet": context.instance_id, "parties": parties} if parties else {}
     return [
         context.call_activity("mark", {"tag": str(n), "work": work, **meeting})

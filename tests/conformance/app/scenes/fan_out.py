@@ -98,13 +98,13 @@ def windows(context: Context) -> Steps:
 def sliding(context: Context) -> Steps:
     """At most two under way, the next one listed when one has ended."""
     waiting = [f"s{n}" for n in range(5)]
-    under_way: list[Any] = []
+    running: list[Any] = []
     done = []
-    while waiting or under_way:
-        while waiting and len(under_way) < 2:
-            under_way.append(context.call_activity("process_item", waiting.pop(0)))
-        winner = yield context.task_any(under_way)
-        under_way.remove(winner)
+    while waiting or running:
+        while waiting and len(running) < 2:
+            running.append(context.call_activity("process_item", waiting.pop(0)))
+        winner = yield context.task_any(running)
+        running.remove(winner)
         done.append(winner.result)
     return sorted(done)
 
@@ -156,13 +156,13 @@ def one_by_one(context: Context) -> Steps:
 def window_any(context: Context) -> Steps:
     spec = context.get_input()
     waiting = list(spec["items"])
-    under_way: list[Any] = []
+    running: list[Any] = []
     done = []
-    while waiting or under_way:
-        while waiting and len(under_way) < spec["width"]:
-            under_way.append(context.call_activity("mark", waiting.pop(0)))
-        winner = yield context.task_any(under_way)
-        under_way.remove(winner)
+    while waiting or running:
+        while waiting and len(running) < spec["width"]:
+            running.append(context.call_activity("mark", waiting.pop(0)))
+        winner = yield context.task_any(running)
+        running.remove(winner)
         done.append(winner.result)
     return done
 
