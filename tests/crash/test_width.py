@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
+from dfhost.engine import history as h
 from tests.support.apps import write_app
 from tests.support.host_process import HostProcess
 from tests.support.waiting import until
@@ -33,6 +36,16 @@ def test_killed_between_two_portions_it_schedules_the_rest_and_ends_right(tmp_pa
     with HostProcess(folder, "--db", database) as host:
         assert host.client.output("wide") == WIDTH * (WIDTH - 1)
     assert scheduled(database) == WIDTH
+    assert max(portions(database)) == 10_000
+
+
+def portions(database: Path) -> Iterator[int]:
+    """How many activities each episode has scheduled."""
+    with closing(sqlite3.connect(database)) as connection:
+        found = connection.execute("SELECT event ->> '$.EventType' FROM history ORDER BY seq")
+        kinds = [kind for (kind,) in found]
+    ends = [0, *(place for place, kind in enumerate(kinds) if kind == h.ORCHESTRATOR_COMPLETED)]
+    return (kinds[begin:end].count(h.TASK_SCHEDULED) for begin, end in pairwise(ends))
 
 
 def scheduled(database: Path) -> int:
