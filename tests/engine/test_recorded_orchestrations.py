@@ -45,6 +45,9 @@ class Everything:
     def explain_missing(self, kind: str, name: str) -> str | None:
         return None
 
+    def explain_disabled(self, kind: str, name: str) -> str | None:
+        return None
+
 
 class Sdk:
     """Answers what was recorded, and keeps what it was asked."""
