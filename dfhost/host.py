@@ -170,7 +170,7 @@ class Host:
     @property
     def last_death(self) -> str:
         """Which calls ran when the last host died, as a sentence; "" if it stopped."""
-        return interrupted_sentence(self._calls.interrupted, self.app.name_of)
+        return interrupted_sentence(self._calls.interrupted)
 
     def forget_running_calls(self) -> None:
         """Call this before the process is ended on a person's wish, so that no call is blamed for it."""

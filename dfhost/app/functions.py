@@ -291,6 +291,7 @@ class App:
         self.notes = list(notes)
         of_kind = self._of_kind
         self.activities = Functions(of_kind("activity"))
+        self.disabled_activities = Functions(each for each in self.disabled if each.kind == "activity")
         self.orchestrators = Functions(of_kind("orchestration"))
         self.entities = Functions(of_kind("entity"))
         self.http_functions = of_kind("http")
@@ -301,16 +302,6 @@ class App:
     def get(self, name: str) -> Function | None:
         """The function of any kind with this indexed name, in any case."""
         return self._by_name.get(name.lower())
-
-    def name_of(self, kind: str, durable_name: str) -> str:
-        """The indexed name of the function of this kind that has the durable name; else the durable name itself."""
-        functions = {
-            "activity": self.activities,
-            "orchestration": self.orchestrators,
-            "entity": self.entities,
-        }
-        found = functions[kind].get(durable_name) if kind in functions else None
-        return found.name if found else durable_name
 
     def connect(self, client_json: Callable[[str | None, str | None], str]) -> None:
         """Give every durable client its JSON; `client_json(task_hub, connection)` builds it.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dfhost.cli import gc_tuning
 from dfhost.cli.app_folder import database_file, open_folder, working_in
-from dfhost.cli.app_output import AppOutput, app_log_level
+from dfhost.cli.app_output import AppLogLevels, AppOutput
 from dfhost.cli.console import Console
 from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.settings import Settings, set_environment_defaults
@@ -26,7 +26,7 @@ def start(options: argparse.Namespace) -> int:
     set_environment_defaults({"WEBSITE_HOSTNAME": f"localhost:{port}"})
     task_hub_place = _task_hub_place(database)
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
-    app_output = AppOutput(console, app_log_level(settings.log_levels, options.verbose, options.quiet))
+    app_output = AppOutput(console, AppLogLevels(settings.log_levels, options.verbose, options.quiet))
     with console, app_output, working_in(root):
         asyncio.run(
             _serve(root, settings, database, task_hub_place, port, address, options.allow_host, console)

@@ -81,8 +81,9 @@ class Execution:
             if event.kind == h.EXECUTION_STARTED:
                 self.info = ExecutionInfo.read(event)
                 version_fits = versions.fits(self.info.version, options)
-        if missing := registry.explain_missing("orchestrator", self.info.name):
-            return self._fail(new, at, self._orchestrator_failed(missing))
+        for explain in (registry.explain_missing, registry.explain_disabled):
+            if sentence := explain("orchestrator", self.info.name):
+                return self._fail(new, at, self._orchestrator_failed(sentence))
         if not version_fits:
             return self._fail(new, at, self._version_refused(options))
         if need < ReplayNeed.REPLAY and self.result is not None:

@@ -24,8 +24,12 @@ class EngineOptions:
 
 
 class FunctionRegistry(Protocol):
-    """The app's functions; a call of any other fails the instance at once, with the names there are."""
+    """The app's functions. A call of any other fails the instance at once, a call of a disabled one only itself."""
 
     def explain_missing(self, kind: str, name: str) -> str | None:
-        """None if there is such an activity, orchestrator or entity, else a sentence."""
+        """None if the app has such an activity, orchestrator or entity, disabled or not; else a sentence."""
+        ...
+
+    def explain_disabled(self, kind: str, name: str) -> str | None:
+        """A sentence if the app has such a function and a setting disables it, else None."""
         ...

@@ -61,6 +61,7 @@ class OrchestrationDispatcher:
         activities: ActivityDispatcher,
         timers: TimerDispatcher,
     ) -> None:
+        self._app = app
         self._store = store
         self._threads = threads
         self._log = log
@@ -205,7 +206,9 @@ class OrchestrationDispatcher:
         """`consumed`: the number of the newest message among `events`."""
         at = self._clock.now()
         began, instance.episode_since = time.perf_counter(), time.time()
-        entry = self._threads.calls.begin("orchestration", instance.name, instance.instance_id)
+        function = self._app.orchestrators.get(instance.name)
+        name = function.name if function else instance.name
+        entry = self._threads.calls.begin("orchestration", name, instance.instance_id)
         try:
             episode = instance.execution.run_episode(
                 events, at, self._replay_of(instance), self._registry, self._options, need
@@ -302,7 +305,7 @@ class OrchestrationDispatcher:
         execution = instance.execution
         if instance.busy or instance.needs_episode or execution.result is not None or not execution.past:
             return instance
-        if self._registry.explain_missing("orchestrator", instance.name) is None:
+        if instance.name in self._app.orchestrators:
             instance.busy = True
             await asyncio.wait({asyncio.ensure_future(self._replay_history(instance))}, timeout=1.0)
         return instance

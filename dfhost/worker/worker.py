@@ -30,29 +30,31 @@ class AppFunctionRegistry:
     """The app's functions by kind."""
 
     def __init__(self, app: App) -> None:
-        self._by_kind = {
+        self._enabled = {
             "activity": app.activities,
             "orchestrator": app.orchestrators,
             "entity": app.entities,
         }
-        self._disabled_orchestrators = Functions(
-            function for function in app.disabled if function.kind == "orchestration"
-        )
+        self._disabled = {
+            kind: Functions(each for each in app.disabled if each.kind == indexed_kind)
+            for kind, indexed_kind in (
+                ("activity", "activity"),
+                ("orchestrator", "orchestration"),
+                ("entity", "entity"),
+            )
+        }
 
     def explain_missing(self, kind: str, name: str) -> str | None:
-        functions = self._by_kind[kind]
-        if name in functions:
+        if name in self._enabled[kind] or name in self._disabled[kind]:
             return None
-        return failures.unknown_function(kind, name, functions.names)
+        return failures.unknown_function(kind, name, self._enabled[kind].names)
 
-    def explain_disabled_orchestrator(self, name: str) -> str | None:
-        """None unless the app has such an orchestrator and a setting disables it, else a sentence."""
-        disabled = self._disabled_orchestrators
-        if name not in disabled:
+    def explain_disabled(self, kind: str, name: str) -> str | None:
+        if name not in self._disabled[kind]:
             return None
         # The extension lists a disabled one among the known ones (recorded).
-        names = [*self._by_kind["orchestrator"].names, *disabled.names]
-        return failures.unknown_function("orchestrator", name, names)
+        names = [*self._enabled[kind].names, *self._disabled[kind].names]
+        return failures.unknown_function(kind, name, names)
 
 
 class Worker:

@@ -183,6 +183,52 @@ def test_verbose_prints_more_and_the_environment_wins(app: Path) -> None:
         host.line(r"Taken from the environment, not from local\.settings\.json: GREETING")
 
 
+def test_log_levels_of_functions_are_host_jsons(tmp_path: Path) -> None:
+    body = """
+        import logging
+
+        def log(name):
+            for level in ("debug", "info", "error"):
+                getattr(logging, level)(f"{name} logs {level}")
+
+        @app.route(methods=["GET"])
+        def quiet(req: func.HttpRequest) -> str:
+            log("quiet")
+            print("quiet prints")
+            return ""
+
+        @app.route(methods=["GET"])
+        async def loud(req: func.HttpRequest) -> str:
+            log("loud")
+            return ""
+
+        @app.orchestration_trigger(context_name="context")
+        def flow(context):
+            log("flow")
+            yield context.call_activity("renamed", None)
+
+        @app.activity_trigger(input_name="x", activity="renamed")
+        def work(x):
+            log("work")
+    """
+    app = write_app(tmp_path / "app", body)
+    levels = {"Function.quiet": "Error", "Function.loud.User": "Debug", "Function.work": "None"}
+    (app / "host.json").write_text(json.dumps({"version": "2.0", "logging": {"logLevel": levels}}))
+    with HostProcess(app, "--memory") as host:
+        for name in ("quiet", "loud"):
+            assert host.client.request("GET", f"/api/{name}").status == 200
+        host.client.output(host.client.start("flow"))
+        host.signal()
+        assert host.exit_code() == 0
+        logged = re.findall(r"(\w+) logs (\w+)", host.text)
+        assert set(logged) == {
+            ("quiet", "error"),
+            *(("loud", level) for level in ("debug", "info", "error")),
+            *(("flow", level) for level in ("info", "error")),
+        }
+        assert "quiet prints" in host.text
+
+
 # -- how it ends ---------------------------------------------------------------------------------------------
 def test_the_first_ctrl_c_lets_running_activities_finish(app: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
