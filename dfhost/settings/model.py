@@ -41,6 +41,7 @@ class Settings:
     # -- the function app ------------------------------------------------------------------------------------
     route_prefix: str = "api"  # without slashes at its ends; "" for none
     function_timeout: float | None = 1800.0  # seconds; None: no limit
+    has_extensions: bool = True  # host.json names an extension bundle, or the app installs extensions itself
     functions: frozenset[str] = frozenset()  # host.json "functions": only these are loaded; empty: all
 
     # -- this machine ----------------------------------------------------------------------------------------
