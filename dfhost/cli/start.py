@@ -23,7 +23,9 @@ def start(options: argparse.Namespace) -> int:
     database = database_file(options, root, settings)
     port = options.port if options.port is not None else settings.port or DEFAULT_PORT
     address = options.address or settings.address or "127.0.0.1"
-    set_environment_defaults({"WEBSITE_HOSTNAME": f"localhost:{port}"})
+    set_environment_defaults(
+        {"WEBSITE_HOSTNAME": f"localhost:{port}", "ASPNETCORE_URLS": f"http://localhost:{port}"}
+    )
     task_hub_place = _task_hub_place(database)
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
     app_output = AppOutput(console, AppLogLevels(settings.log_levels, options.verbose, options.quiet))

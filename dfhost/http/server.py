@@ -120,8 +120,8 @@ class Server:
             forked_children.close_in_children(descriptor)
 
     def refuse(self) -> None:
-        """Respond to new calls of the app's functions with 503; management and running calls go on."""
-        self._functions.refuse()
+        """Respond to what would start something new with 503; status queries and running calls go on."""
+        self._router.refuse()
 
     async def stop(self, grace_period: float = 5.0) -> None:
         """Refuse new calls, wait for running ones for at most `grace_period` seconds, then close the listener."""

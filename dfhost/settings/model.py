@@ -44,6 +44,7 @@ class Settings:
     max_outstanding_requests: int | None = None  # None: no limit
     max_concurrent_requests: int | None = None
     function_timeout: float | None = 1800.0  # seconds; None: no limit
+    has_extensions: bool = True  # host.json names an extension bundle, or the app installs extensions itself
     functions: frozenset[str] = frozenset()  # host.json "functions": only these are loaded; empty: all
 
     # -- this machine ----------------------------------------------------------------------------------------
