@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,8 @@ class Host:
     `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` is called, from any thread,
     when the host cannot go on and should be stopped: the database can no longer be written, or the app has ended the
     event loop of its async functions. `on_ready` is called when the host takes requests and has not yet run
-    anything, not even what an earlier host has left.
+    anything, not even what an earlier host has left. `host_names`: names that requests may use besides localhost,
+    `address` and the app setting WEBSITE_HOSTNAME.
     """
 
     app: App
@@ -54,6 +55,7 @@ class Host:
         database: Path | None,
         port: int = 7071,
         address: str = "127.0.0.1",
+        host_names: Sequence[str] = (),
         log: HostLog,
         on_failure: Callable[[HostError], None] | None = None,
         on_ready: Callable[[Host], None] = lambda host: None,
@@ -63,6 +65,7 @@ class Host:
         self._database = database
         self._port = port
         self._address = address
+        self._host_names = host_names
         self._log = log
         self._on_failure = on_failure or (lambda error: log.note(str(error)))
         self._on_ready = on_ready
@@ -112,6 +115,10 @@ class Host:
                 cors=settings.cors,
                 cors_credentials=settings.cors_credentials,
                 timeout=settings.function_timeout,
+                host_names=(*self._host_names, os.environ.get("WEBSITE_HOSTNAME", "")),
+                custom_headers=settings.custom_headers,
+                max_outstanding_requests=settings.max_outstanding_requests,
+                max_concurrent_requests=settings.max_concurrent_requests,
             )
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()

@@ -112,7 +112,16 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--port", "-p", type=_port, help="default: Host.LocalHttpPort of local.settings.json, or 7071"
     )
-    start.add_argument("--address", help="the IP address to listen on (default: 127.0.0.1)")
+    start.add_argument(
+        "--address", help="the IP address to listen on (default: 127.0.0.1; 0.0.0.0: every network)"
+    )
+    start.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a further name by which clients reach this host, as of a tunnel or a container; may be repeated",
+    )
     _add_database(start, "default: .dfhost/HUB.db in the folder")
     _add_verbosity(start, quiet="show failures, warnings and what the app prints, but no calls")
 

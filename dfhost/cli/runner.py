@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from dfhost.app.http_urls import decode_path
 from dfhost.cli import gc_tuning
 from dfhost.cli.console import Console
 from dfhost.cli.function_listing import route_listing
@@ -26,7 +27,6 @@ from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
 from dfhost.cli.style import count, duration, printable, printable_json, printable_lines
 from dfhost.errors import HostError
 from dfhost.host import Host
-from dfhost.http.function_routes import decode_path
 from dfhost.settings import Settings
 
 RunOutcome = tuple[int, bytes]  # the exit code, and what goes to stdout

@@ -30,7 +30,9 @@ def start(options: argparse.Namespace) -> int:
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
     app_output = AppOutput(console, AppLogLevels(settings.log_levels, options.verbose, options.quiet))
     with console, app_output, working_in(root):
-        asyncio.run(_serve(root, settings, database, task_hub_place, port, address, console))
+        asyncio.run(
+            _serve(root, settings, database, task_hub_place, port, address, options.allow_host, console)
+        )
     return 0
 
 
@@ -41,6 +43,7 @@ async def _serve(
     task_hub_place: str,
     port: int,
     address: str,
+    host_names: list[str],
     console: Console,
 ) -> None:
     stop_signals = StopSignals()
@@ -58,6 +61,12 @@ async def _serve(
         )
         for note in (*settings.notes, *host.notes):
             console.note(note)
+        if address in ("0.0.0.0", "::"):
+            console.note(
+                f"Listening at {address}: everybody who reaches this machine may call the app and its management "
+                "API, and no keys are asked for. Requests may use its IP addresses and its own name; allow other "
+                "names with --allow-host."
+            )
         if console.verbose and settings.without_effect:
             console.note(
                 f"These settings of host.json make no difference in dfhost: {', '.join(settings.without_effect)}."
@@ -74,6 +83,7 @@ async def _serve(
         database=database,
         port=port,
         address=address,
+        host_names=host_names,
         log=console,
         on_failure=failure.report,
         on_ready=on_ready,

@@ -45,7 +45,9 @@ class CommandRecorder:
     def record_commands(self, interpreter: ActionInterpreter) -> None:
         """Record what the interpreter has issued. Raises CommandRefused."""
         for command in interpreter.take_commands():
-            if command.kind == h.TASK_SCHEDULED:
+            if command.task.kind == act.CALL_HTTP:
+                self._record_http_call(command, interpreter)
+            elif command.kind == h.TASK_SCHEDULED:
                 self._record_activity(command)
             elif command.kind == h.TIMER_CREATED:
                 self._record_timer(command)
@@ -58,11 +60,22 @@ class CommandRecorder:
 
     def _record_activity(self, command: Command) -> None:
         action = command.task.action
-        if command.task.kind == act.CALL_HTTP:
-            name, input = act.HTTP_ACTIVITY, json.dumps(action["httpRequest"])
-        else:
-            name, input = action["functionName"], action.get("input") or "null"
-            self._require_function("activity", name)
+        name = action["functionName"]
+        self._require_function("activity", name)
+        self._schedule(command, name, action.get("input") or "null")
+
+    def _record_http_call(self, command: Command, interpreter: ActionInterpreter) -> None:
+        action = command.task.action
+        request = action["httpRequest"]
+        if not act.is_uri(str(request["uri"])):
+            # The extension cannot even read the orchestrator's reply, so no `except` sees this.
+            path = f"{act.path_to(action, interpreter.actions)}.httpRequest.uri"
+            raise CommandRefused(
+                f"Error converting value {json.dumps(request['uri'])} to type 'System.Uri'. Path '{path}'."
+            )
+        self._schedule(command, act.HTTP_ACTIVITY, json.dumps(request))
+
+    def _schedule(self, command: Command, name: str, input: str) -> None:
         stored = f"[{quote(input)}]" if self._options.store_inputs else None
         episode = self._episode
         episode.events.append(h.task_scheduled(episode.at, command.id, name, stored))

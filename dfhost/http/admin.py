@@ -40,7 +40,9 @@ class Admin:
         """`management` starts orchestrators, as it does for any client."""
         self._app = app
         self._disabled = {function.name for function in app.disabled}
-        functions = sorted((*app.functions, *app.disabled), key=lambda function: function.name.upper())
+        functions = sorted(
+            (*app.functions, *app.disabled, *app.excluded), key=lambda function: function.name.upper()
+        )
         self._functions = {function.name.lower(): function for function in functions}
         self._urls = {route.name: f"/{route.template}" for route in routes.routes}
         self._threads = threads
@@ -122,9 +124,9 @@ class Admin:
         if function is None:
             return _NOT_FOUND
         if function.kind == "http":
-            return _refusal(
-                f"'{function.name}' is an HTTP function; call {origin}{self._urls[function.name]}."
-            )
+            url = self._urls.get(function.name)
+            how = f"call {origin}{url}" if url else "but no request can reach it"
+            return _refusal(f"'{function.name}' is an HTTP function; {how}.")
         if function.kind == "orchestration":
             return await self._start(function, text, origin)
         if function.kind == "entity":

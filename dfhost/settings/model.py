@@ -40,6 +40,9 @@ class Settings:
 
     # -- the function app ------------------------------------------------------------------------------------
     route_prefix: str = "api"  # without slashes at its ends; "" for none
+    custom_headers: tuple[tuple[str, str], ...] = ()  # of every response that does not have them
+    max_outstanding_requests: int | None = None  # None: no limit
+    max_concurrent_requests: int | None = None
     function_timeout: float | None = 1800.0  # seconds; None: no limit
     has_extensions: bool = True  # host.json names an extension bundle, or the app installs extensions itself
     functions: frozenset[str] = frozenset()  # host.json "functions": only these are loaded; empty: all

@@ -46,8 +46,6 @@ _WITHOUT_EFFECT = (
     "watchFiles",
     "extensions.http.dynamicThrottlesEnabled",
     "extensions.http.hsts",
-    "extensions.http.maxConcurrentRequests",
-    "extensions.http.maxOutstandingRequests",
     f"{DURABLE}.appLeaseOptions",
     f"{DURABLE}.entityMessageReorderWindowInMinutes",
     f"{DURABLE}.extendedSessionIdleTimeoutInSeconds",
@@ -137,6 +135,9 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
         version_match=host.choice(f"{DURABLE}.versionMatchStrategy", ("CurrentOrOlder", "Strict", "None")),
         version_failure=host.choice(f"{DURABLE}.versionFailureStrategy", ("Reject", "Fail")),
         route_prefix=host.string("extensions.http.routePrefix", "api").strip("/"),
+        custom_headers=_custom_headers(host),
+        max_outstanding_requests=_limit(host, "extensions.http.maxOutstandingRequests"),
+        max_concurrent_requests=_limit(host, "extensions.http.maxConcurrentRequests"),
         function_timeout=timeout.total_seconds() if timeout else None,
         functions=frozenset(str(name) for name in host.section("functions").values()),
         app_settings=local.app_settings,
@@ -261,6 +262,23 @@ def _log_levels(host: HostJson) -> dict[str, int]:
         )
         levels[category.lower()] = LOG_LEVELS[level.lower()]
     return levels
+
+
+def _custom_headers(host: HostJson) -> tuple[tuple[str, str], ...]:
+    section = "extensions.http.customHeaders"
+    headers = host.section(section)
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+\-.^_`|~\w]+", name, re.ASCII):
+            raise host.invalid(f"{section}.{name}", "is not the name of a header")
+        if not isinstance(value, str) or not re.fullmatch(r"[\t -~]*", value):
+            raise host.invalid(f"{section}.{name}", "has to be ASCII text without control characters")
+    return tuple(headers.items())
+
+
+def _limit(host: HostJson, key: str) -> int | None:
+    """A number of requests; -1, and nothing, mean no limit."""
+    number = host.integer(key, -1, minimum=-1)
+    return None if number == -1 else number
 
 
 def _unread_keys(host: HostJson) -> tuple[list[str], list[str]]:

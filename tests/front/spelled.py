@@ -204,7 +204,9 @@ def six_at_once(front: Front) -> Answer:
 def while_two_run(front: Front) -> Request:
     """Two calls that together take three seconds are accepted when this returns."""
     for _ in range(2):
-        threading.Thread(target=front.get, args=["/api/sleep?s=1.5"]).start()
+        front.background.append(threading.Thread(target=front.get, args=["/api/sleep?s=1.5"]))
+        front.background[-1].start()
+    time.sleep(0.3)  # as recorded: nothing but the console shows that a call has begun
     return request("GET", "/api/empty", front.host)
 
 
@@ -264,6 +266,12 @@ SPELLED: dict[str, dict[str, Spelling | Sequence[Spelling]]] = {
         "PUT /api/echo*": asked(
             "PUT", "/api/echo", [("Content-Type", "multipart/form-data; boundary=bb")], MULTIPART
         ),
+    },
+    "admin_get": {"GET /admin/HOST/STATUS": asked("GET", "/admin/HOST/STATUS")},
+    "admin_invoke": {
+        "POST /admin/functions/say | Transfer-Encoding: chunked*": bare(
+            b"POST /admin/functions/say HTTP/1.1\r\nHOST" + CHUNKED + b'\r\nd\r\n{"input":"x"}\r\n0\r\n\r\n'
+        )
     },
     "tuned": {
         "GET /api/empty": [asked("GET", "/api/empty"), with_host("example.com"), with_host("localhost")],

@@ -229,7 +229,7 @@ async def test_the_page_at_the_root_lists_the_functions(host: Host) -> None:
     base, _, session = host
     async with session.get(base) as response:
         page = await response.text()
-    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert response.headers["Content-Type"] == "text/html"
     assert f"<code>{base}/api/page/{{id}}</code> page" in page and "on_queue (queueTrigger)" in page
 
 

@@ -288,6 +288,29 @@ def test_the_callers_context_variables_stay_with_the_caller(twin: Twin) -> None:
         unwrap()
 
 
+def test_as_many_requests_at_a_time_as_the_session_has_connections(twin: Twin) -> None:
+    running = most = 0
+
+    async def slow(*_: Any) -> ManagementResponse:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(100):  # everybody who may come in has come in by then
+            await asyncio.sleep(0)
+        running -= 1
+        return ManagementResponse(200)
+
+    async def ask_all() -> None:
+        await asyncio.gather(*(http_utils.get_async_request(twin.base) for _ in range(70)))
+
+    unwrap = wrap_client_session(lambda session: LoopbackSession(session, twin.base, slow, twin.loop))
+    try:
+        twin.run(ask_all())
+    finally:
+        unwrap()
+    assert most == 30
+
+
 def test_hosts_of_one_process_leave_in_any_order(twin: Twin) -> None:
     before = http_utils._get_session
     bases = [f"http://127.0.0.1:9/{name}/" for name in ("first", "second")]

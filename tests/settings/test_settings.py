@@ -416,7 +416,7 @@ def test_what_makes_no_difference_is_kept_apart_from_what_might(tmp_path: Path) 
         "customHandler": {"description": {}},
         "extensions": {
             "queues": {"batchSize": 1},
-            "http": {"customHeaders": {"X-A": "1"}},
+            "http": {"customHeadders": {"X-A": "1"}},
             "durableTask": {
                 "tracing": {"traceInputsAndOutputs": True},
                 "storageProvider": {"partitionCount": 8},
@@ -432,7 +432,7 @@ def test_what_makes_no_difference_is_kept_apart_from_what_might(tmp_path: Path) 
         "extensions.durableTask.storageProvider.partitionCount",
     }
     (note,) = settings.notes
-    assert "extensions.http.customHeaders.X-A" in note
+    assert "extensions.http.customHeadders.X-A" in note
     assert "did you mean extensions.durableTask.maxConcurrentActivityFunctions?" in note
     assert "partitionCount" not in note
 
@@ -440,3 +440,17 @@ def test_what_makes_no_difference_is_kept_apart_from_what_might(tmp_path: Path) 
 def test_another_storage_provider_is_told(tmp_path: Path) -> None:
     settings = read(tmp_path, durable(storageProvider={"type": "netherite"}))
     assert any("netherite" in note and "SQLite" in note for note in settings.notes)
+
+
+# -- extensions.http -----------------------------------------------------------------------------------------
+def test_limits_and_headers_of_the_front(tmp_path: Path) -> None:
+    def http(**values: Any) -> Any:
+        return {"version": "2.0", "extensions": {"http": values}}
+
+    settings = read(tmp_path, http(maxOutstandingRequests=2, maxConcurrentRequests="-1"))
+    assert (settings.max_outstanding_requests, settings.max_concurrent_requests) == (2, None)
+    settings = read(tmp_path, http(customHeaders={"X-A": "1", "Referrer.Policy": "no"}))
+    assert settings.custom_headers == (("X-A", "1"), ("Referrer.Policy", "no"))
+    assert settings.max_outstanding_requests is None
+    sentence = refusal(tmp_path, http(customHeaders={"X-A": "grün"}))
+    assert "has to be ASCII text without control characters" in sentence
