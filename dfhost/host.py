@@ -40,8 +40,8 @@ class Host:
     `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` is called, from any thread,
     when the host cannot go on and should be stopped: the database can no longer be written, or the app has ended the
     event loop of its async functions. `on_ready` is called when the host takes requests and has not yet run
-    anything, not even what an earlier host has left.
-    `host_names`: names that requests may use besides localhost, `address` and the app setting WEBSITE_HOSTNAME.
+    anything, not even what an earlier host has left. `host_names`: names that requests may use besides localhost,
+    `address` and the app setting WEBSITE_HOSTNAME.
     """
 
     app: App

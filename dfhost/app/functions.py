@@ -274,8 +274,9 @@ class Functions:
 class App:
     """The loaded function app.
 
-    `functions` are those that run, in order. `disabled`: those that settings disable. `notes`: sentences for a
-    person at the start (triggers that are not polled, bindings that are not supported).
+    `functions` are those that run, in order. `disabled`: those that settings disable. `excluded`: those that
+    `functions` of host.json leaves out, as if they did not exist. `notes`: sentences for a person at the start
+    (triggers that are not polled, bindings that are not supported).
     """
 
     def __init__(
@@ -283,11 +284,13 @@ class App:
         root: Path,
         functions: Iterable[Function],
         disabled: Iterable[Function] = (),
+        excluded: Iterable[Function] = (),
         notes: Iterable[str] = (),
     ) -> None:
         self.root = root
         self.functions = list(functions)
         self.disabled = list(disabled)
+        self.excluded = list(excluded)
         self.notes = list(notes)
         of_kind = self._of_kind
         self.activities = Functions(of_kind("activity"))

@@ -55,6 +55,7 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
 
     functions: list[Function] = []
     disabled: list[Function] = []
+    excluded: list[Function] = []
     wanted = {name.lower() for name in only}
     for each in indexed:
         try:
@@ -63,8 +64,10 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
             raise  # on Azure only this function is missing
         except AppError as error:
             raise AppError(f"{error}{misplaced_binding_hint(indexed)}{_ALL_LOST}") from None
-        if (wanted and function.name.lower() not in wanted) or _is_disabled(function.name):
+        if _is_disabled(function.name):
             disabled.append(function)
+        elif wanted and function.name.lower() not in wanted:
+            excluded.append(function)
         else:
             functions.append(function)
     _check_unique(functions)
@@ -72,7 +75,7 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
         f"The app's {name} is never imported, because {file} comes first, as on Azure. Rename {name}."
         for name, file in hidden_files(root)
     ]
-    return App(root, functions, disabled, [*_notes(functions), *hidden])
+    return App(root, functions, disabled, excluded, [*_notes(functions), *hidden])
 
 
 class _BadName(AppError):

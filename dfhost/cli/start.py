@@ -59,8 +59,6 @@ async def _serve(
         console.write(
             function_listing(host.app, host.url, settings.route_prefix, task_hub_place, console.style)
         )
-        if host.last_death:
-            console.note(host.last_death)
         for note in (*settings.notes, *host.notes):
             console.note(note)
         if address in ("0.0.0.0", "::"):
@@ -76,6 +74,7 @@ async def _serve(
         stop_signals.host_is_ready(host.forget_running_calls)
         console.print("", f"Ready on {host.url}. Ctrl-C stops the host.")
         if host.last_death:
+            console.note(host.last_death)
             console.flush()  # it may happen again at once
 
     async with Host(

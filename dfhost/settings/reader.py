@@ -107,7 +107,9 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
             f"{storage}.type",
             f"Storage provider type ({provider}) was not found. Available storage providers: AzureStorage.",
         )
-    _check_host_runs(host, by_lower_case)
+    _check_host_runs(host)
+    if on_storage:
+        _check_connection(host, by_lower_case)
     if not on_storage:
         notes.append(f"storageProvider.type is {provider}, but dfhost always keeps the task hub in SQLite.")
     found = Settings(
@@ -152,7 +154,7 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
     return replace(found, notes=tuple(notes), without_effect=tuple(without_effect))
 
 
-def _check_host_runs(host: HostJson, app_settings: Mapping[str, str]) -> None:
+def _check_host_runs(host: HostJson) -> None:
     """Refuse what stops a real host, in its own words, or what makes every durable client fail there."""
     if host.boolean(f"{DURABLE}.extendedSessionsEnabled", False):
         raise host.refused(
@@ -166,6 +168,10 @@ def _check_host_runs(host: HostJson, app_settings: Mapping[str, str]) -> None:
             "localRpcEndpointEnabled is false, so every call of a durable client fails on a real host "
             "(InvalidUrlClientError: Noneorchestrators/…). Remove the setting.",
         )
+
+
+def _check_connection(host: HostJson, app_settings: Mapping[str, str]) -> None:
+    """Refuse a connection to Azure Storage that a real host would not find."""
     for key in ("connectionName", "connectionStringName"):
         key = f"{DURABLE}.storageProvider.{key}"
         name = host.string(key, "")

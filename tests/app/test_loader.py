@@ -188,7 +188,9 @@ def test_functions_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("AzureWebJobs_two_Disabled", "false")
     app = load_app(folder)
     assert (app.activities.names, [each.name for each in app.disabled]) == (["two", "three"], ["one"])
-    assert load_app(folder, only=["THREE"]).activities.names == ["three"]
+    app = load_app(folder, only=["THREE"])
+    assert app.activities.names == ["three"]
+    assert [[each.name for each in group] for group in (app.disabled, app.excluded)] == [["one"], ["two"]]
 
 
 # -- what does not -------------------------------------------------------------------------------------------
