@@ -63,7 +63,7 @@ class RequestRouter:
         self._logged_refusals: set[tuple[str, int, str]] = set()
 
     async def respond(self, request: web.BaseRequest) -> HttpReply | web.StreamResponse:
-        """The reply, or a streamed response that is already sent. Raises BodyTooLarge and what a broken body raises."""
+        """The reply, or a streamed response that is already sent. Raises what `read_body` raises."""
         if self._access and (sentence := self._access.refusal(request)):
             self.log_refusal(request, 403, sentence)
             return forbidden(sentence)

@@ -84,7 +84,129 @@ def these(instead: Instead, *asks: str) -> dict[str, Instead]:
     return dict.fromkeys(asks, instead)
 
 
+# -- the management API --------------------------------------------------------------------------------------
+_START = "POST /runtime/webhooks/durabletask/orchestrators/quick/RUNs{} *"
+
+STRICT_JSON = Cause(
+    "A body is JSON, or it is refused with the place of the mistake. Newtonsoft reads more: single quotes, NaN, "
+    "comments, what follows a value. One such input makes every list of its task hub a 500 there.",
+    {
+        "durable_start": {
+            **{
+                _START.format(number): "400"
+                for number in (10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 23, 29, 30, 33, 34)
+            },
+            **{
+                f"status after {body!r}": "404"
+                for body in (
+                    *("{'a':1}", "{a:1}", "[1,]", "01", "1.", "NaN", "Infinity", "undefined", "/*c*/1"),
+                    *("//c\n1", '"a\nb"', "0x10", "\0", "1\0"),
+                )
+            },
+        },
+        "durable_events": {
+            f"{what} {body!r}": code
+            for body in ("NaN", "[1,]", "1 2", "{'a':1}")
+            for what, code in (("event", "400"), ("status after event", "202"))
+        },
+        "durable_ids": {"status of .": "200"},  # the list
+        "admin_invoke": {
+            f"POST /admin/functions/{name} | Content-Type: application/json || {{}}x": "400"
+            for name in ("say", "tick")
+        },
+    },
+)
+
+
+def _completed(recorded: Answer, seen: Answer) -> bool:
+    nested = "[" * 64 + "]" * 64
+    failed = re.compile(r'"runtimeStatus":"Failed","input":1,"customStatus":null,"output":".*","createdTime"')
+    completed = (
+        '"runtimeStatus":"Completed","input":1,"customStatus":{"at":"waiting"},'
+        f'"output":{nested},"createdTime"'
+    )
+    return seen == {**recorded, "body": failed.sub(lambda _: completed, recorded["body"])}
+
+
+NESTED_64 = Cause(
+    "An event that may be sent may be received: nested 64 deep it is accepted, and kills the instance there.",
+    {"durable_events": {"status after event of depth 64": _completed}},
+)
+
+# -- /admin --------------------------------------------------------------------------------------------------
+OWN_HOST = Cause(
+    "Version and extension bundle are the host's own; the list of functions has links of the scheme that was asked "
+    "with, not https.",
+    {
+        "admin_get": {
+            f"GET /admin/{path}": "200"
+            for path in ("host/status*", "HOST/STATUS", "functions", "functions/", "Functions")
+        }
+    },
+)
+NO_KEYS_NO_FILES = Cause(
+    "There are no keys, no files, no processes and no bundle to show.",
+    {
+        "admin_get": {
+            f"GET /admin/{path}": "404"
+            for path in (
+                *("functions/say/keys", "host/keys", "host/functionkeys", "host/systemkeys*", "host/config"),
+                *(
+                    "host/extensionBundle/*",
+                    "host/drain/status",
+                    "host/processes",
+                    "instance/info",
+                    "instance/http-health",
+                    "vfs*",
+                ),
+            )
+        }
+    },
+)
+SAYS_WHY = Cause(
+    "A refusal says why, in a sentence.",
+    {
+        "admin_invoke": {
+            **{
+                f"POST /admin/functions/{name} | Content-Type: application/json{body}": "400"
+                for name in ("say", "tick")
+                for body in (
+                    *("", ' || {"input":{"a":1}}', ' || "x"', " || [1]", " || null", " || 1", " || x"),
+                    ' || {"input":',
+                )
+            },
+            **{
+                f"POST /admin/functions/{name} | Content-Type: application/json": "400"
+                for name in ("SAY", "quick", "counter", "m_get", "m_post", "echo", "unknown", "r_str")
+            },
+            'POST /admin/functions/say || {"input":"x"}': "415",
+            "POST /admin/functions/say | Content-Type: text/plain*": "415",
+            "POST /admin/functions/say | Content-Type: application/json; charset=utf-16*": "400",
+            "POST /admin/functions/say | Content-Type: application/xml*": "400",
+        }
+    },
+)
+RUN_BY_HAND = Cause(
+    "Run by hand, an HTTP or entity function is answered with the request that does it, and an orchestrator with the "
+    "links of its instance. There it is a 202 of which nothing comes.",
+    {
+        "admin_invoke": {
+            **{
+                f"POST /admin/functions/{name} | Content-Type: application/json || {{*": "400"
+                for name in ("counter", "m_get", "m_post", "echo", "r_str")
+            },
+            "POST /admin/functions/quick | Content-Type: application/json || {*": "202",
+        }
+    },
+)
+
 CAUSES = (
+    STRICT_JSON,
+    NESTED_64,
+    OWN_HOST,
+    NO_KEYS_NO_FILES,
+    SAYS_WHY,
+    RUN_BY_HAND,
     Cause(
         "The page at / shows what the app has.",
         {
@@ -198,7 +320,16 @@ CAUSES = (
     ),
     Cause(
         "Another web page may not act unless CORS allows it.",
-        {"tuned": these("403", "GET /api/empty | Origin: *", "OPTIONS /api/empty | Origin: *")},
+        {
+            "tuned": these("403", "GET /api/empty | Origin: *", "OPTIONS /api/empty | Origin: *"),
+            "durable_status": these(
+                "403",
+                *(
+                    f"{method} /runtime/webhooks/durabletask/instances/RUNq | Origin: *"
+                    for method in ("GET", "OPTIONS")
+                ),
+            ),
+        },
     ),
     Cause(
         "/admin describes dfhost and this machine: version, folder, no extension bundle.",

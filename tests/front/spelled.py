@@ -267,6 +267,12 @@ SPELLED: dict[str, dict[str, Spelling | Sequence[Spelling]]] = {
             "PUT", "/api/echo", [("Content-Type", "multipart/form-data; boundary=bb")], MULTIPART
         ),
     },
+    "admin_get": {"GET /admin/HOST/STATUS": asked("GET", "/admin/HOST/STATUS")},
+    "admin_invoke": {
+        "POST /admin/functions/say | Transfer-Encoding: chunked*": bare(
+            b"POST /admin/functions/say HTTP/1.1\r\nHOST" + CHUNKED + b'\r\nd\r\n{"input":"x"}\r\n0\r\n\r\n'
+        )
+    },
     "tuned": {
         "GET /api/empty": [asked("GET", "/api/empty"), with_host("example.com"), with_host("localhost")],
         "GET /api/empty | X-Forwarded-Proto: https": [

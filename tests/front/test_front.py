@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.front.differences import CAUSES, fits, is_as_listed, listed
+from tests.front.durable import SCRIPTS, Script
 from tests.front.exchanges import Answer, Front, comparable, request_of, same
 from tests.front.spelled import Spellings
 from tests.support.host_process import HostProcess
@@ -86,6 +87,9 @@ def test_answers_as_recorded(name: str, front_of: Callable[[str], Front]) -> Non
 
 def played(told: Any, front: Front) -> Iterator[tuple[str, Answer, Answer]]:
     """Each exchange of a recording: its ask, the recorded answer, the answer of the host behind `front`."""
+    if script := SCRIPTS.get(told["scenario"]):
+        yield from scripted(script, told["exchanges"], front)
+        return
     spellings = Spellings(told["scenario"])
     exchanges = iter(told["exchanges"])
     for exchange in exchanges:
@@ -102,6 +106,16 @@ def played(told: Any, front: Front) -> Iterator[tuple[str, Answer, Answer]]:
             yield exchange["ask"], exchange["answer"], answer
     for thread in front.background:
         thread.join()
+
+
+def scripted(script: Script, exchanges: Any, front: Front) -> Iterator[tuple[str, Answer, Answer]]:
+    steps = script(front, exchanges)
+    asked = next(steps)
+    for number, exchange in enumerate(exchanges, start=1):
+        seen = asked if isinstance(asked, dict) else front.exchange(asked)[0]
+        yield exchange["ask"], exchange["answer"], seen
+        if number < len(exchanges):
+            asked = steps.send(seen)
 
 
 def test_each_listed_difference_is_recorded() -> None:

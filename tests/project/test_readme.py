@@ -420,8 +420,8 @@ PROVED_BY = {
         "nondeterministic nd_changed_name",
         "test_other_code_than_before_fails_and_the_history_can_still_be_read",
     ),
-    "a result that cannot be read": (
-        "status_size orchestrator_failures_in_child",
+    "an output that cannot be serialised": (
+        "status_size bad_output class_output_caught",
         "test_a_failure_is_told_by_its_cause",
     ),
     "timers": ("", "test_a_timer_is_never_early_and_tells_when_it_fired"),

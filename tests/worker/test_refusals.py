@@ -100,6 +100,19 @@ async def test_a_status_names_the_version_and_the_parent() -> None:
         assert "version" not in await host.status(await host.start("waits", []))
 
 
+@pytest.mark.parametrize("new_id", ["true", "false"])
+async def test_a_restarted_instance_keeps_the_id_that_it_was_restarted_from(new_id: str) -> None:
+    async with running_host() as host:
+        source = await host.start("waits", [], "first")
+        await host.output(source)
+        path = f"instances/{source}/restart"
+        status, links = await host.request("POST", path, restartWithNewInstanceId=new_id)
+        assert status == 202
+        await host.output(links["id"])
+        tags = [event["Tags"] for event in host.host.hub.history(links["id"]) if event["EventType"] == 0]
+        assert tags == [{"sourceInstanceId": source}]
+
+
 @pytest.mark.parametrize("wanted", ["@counter@x", "the-parent", "THE-PARENT"])
 async def test_a_childs_id_that_can_never_start(wanted: str) -> None:
     async with running_host() as host:
@@ -125,7 +138,8 @@ async def test_an_id_that_cannot_be_stored(orchestrator: str, input: Any) -> Non
 async def test_whatever_text_there_is_passes_through_everything() -> None:
     async with running_host() as host:
         text = 'half \ud800, nul \0, line \u2028, emoji \U0001f600, quote " and \\'
-        assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [text]
+        shown = text.replace("\ud800", "\ufffd")  # half a pair is no text, so a status cannot show it
+        assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [shown]
         instance = await host.start("waits", ["go"])
         whole = text.replace("half \ud800, ", "")
         await host.send(instance, "raiseEvent/go", {whole: whole})
