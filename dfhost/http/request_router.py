@@ -76,7 +76,7 @@ class RequestRouter:
         self._functions.refuse()
 
     async def respond(self, request: web.BaseRequest) -> HttpReply | web.StreamResponse:
-        """The response to any request, whichever part of the host gives it."""
+        """The reply, or a streamed response that is already sent. Raises what `read_body` raises."""
         if self._access and (sentence := self._access.refusal(request)):
             self.log_refusal(request, 403, sentence)
             return forbidden(sentence)

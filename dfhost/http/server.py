@@ -99,7 +99,7 @@ class Server:
             self._handle,
             self._count_malformed,
             access_log=None,
-            lingering_time=2.0,  # seconds for which the rest of a refused body is read
+            lingering_time=1.0,  # seconds for which the rest of a refused body is read
             auto_decompress=False,  # the function gets the bytes as they were sent
             # Kestrel takes 32 KB of headers; aiohttp's 8 KB a field would refuse tokens that pass on Azure.
             max_line_size=16_384,
