@@ -2,7 +2,7 @@
 
     section   hands its items out to lanes, all at once; one with too many items to sections, in turn
     lane      hands its share out to batches, in turn
-    batch     runs items: so many at once, then the next so many
+    batch     runs items in waves: so many at once, then the next so many
 
 What an orchestration costs decides the shape. 1,000 trivial items on the Functions host with Azurite take 8 to
 10 s in four lanes of 25, 20 s in four of 125, 54 s in two of 250, 51 s and more in 40 batches at once, and
@@ -19,11 +19,10 @@ LANES = 4
 # Up to so many slots each is a lane of its own, so that a slow item holds up nobody else: 200 items at 10 took
 # 7.0 s, batches of 5 in two lanes 9 to 12 s. Ten lanes at once took 10 to 76 s for 1,000 items, so not more.
 FEW = 10
-# Items at once in a batch: 125 took 20 s, 250 took 54 s.
+# Items of a batch, at once or in waves: 125 took 20 s, 250 took 54 s.
 WIDEST = 125
 # Turns of an orchestration: children one after another, or waves of a batch. Each replays all before it: on dfhost a
-# chain of 10 costs 2.6 ms an activity, one of 100 costs 7.3 ms. A batch has no fewer items either: it costs as much
-# as five to ten of them.
+# chain of 10 costs 2.6 ms an activity, one of 100 costs 7.3 ms.
 TURNS = 25
 
 
@@ -74,7 +73,8 @@ def next_shares(left: list[int], lanes: list[int]) -> list[Share]:
 
 
 def batch_size(slots: int) -> int:
-    return slots * ceil(TURNS / slots)
+    """The items of a batch: several waves of its slots, so that a map has few orchestrations."""
+    return slots * max(1, min(TURNS, WIDEST // slots))
 
 
 def deal(positions: list[int], lanes: list[int]) -> list[tuple[int, list[int]]]:
