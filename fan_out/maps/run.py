@@ -13,9 +13,9 @@ import azure.durable_functions as df
 
 from fan_out.maps.earlier import refuse_earlier
 from fan_out.maps.items import gets_envelope
-from fan_out.maps.ledger import ledger_id
+from fan_out.maps.ledger import FAILURES, ledger_id
 from fan_out.maps.outcome import outcome_of, summary
-from fan_out.maps.parts import Part, Tally
+from fan_out.maps.parts import Part, Results
 from fan_out.maps.plan import lanes_of
 from fan_out.maps.tree import hand_out
 
@@ -57,16 +57,13 @@ class Terms:
         if self.timeout_seconds is not None and self.timeout_seconds <= 0:
             raise ValueError("timeout must be more than nothing.")
 
-    def tolerated(self, total: int) -> int | None:
-        """How many of `total` items may fail; None if all may. Of a count and a percentage the smaller number
-        counts; one that is 0 was not given."""
-        limits = []
-        if self.tolerated_failure_count:
-            limits.append(self.tolerated_failure_count)
-        if self.tolerated_failure_percentage:
-            limits.append(int(total * self.tolerated_failure_percentage / 100))
-        tolerated = min(limits, default=0)
-        return tolerated if tolerated < total else None
+    def tolerated(self, total: int) -> int:
+        """How many of `total` items may fail. Of a count and a percentage the smaller number counts; one that is 0
+        was not given."""
+        count = self.tolerated_failure_count or total
+        percentage = int(total * (self.tolerated_failure_percentage or 100) / 100)
+        given = self.tolerated_failure_count or self.tolerated_failure_percentage
+        return min(count, percentage, total) if given else 0
 
 
 def fan_out_map(
@@ -141,14 +138,15 @@ def run_map(
         envelope=gets_envelope(terms.activity),
         attempts=terms.max_attempts,
         pause=terms.retry_seconds,
-        batch=terms.items_per_batch,
         deadline=deadline,
         total=len(items),
         items=items,
-        at=indexes if indexes is not None else list(range(len(items))),
-        slots=min(terms.max_concurrency or len(items), len(items)),
-        patience=terms.tolerated(len(items) if whole is None else whole),
-        final=True,
+        indexes=indexes if indexes is not None else list(range(len(items))),
+        lanes=lanes_of(
+            len(items), min(terms.max_concurrency or len(items), len(items)), terms.items_per_batch
+        ),
+        failure_budget=terms.tolerated(len(items) if whole is None else whole),
+        whole_budget=True,
     )
     # The ids of the parts are never used twice, whatever ran under this instance's id before: the extension
     # replaces an instance that is running if a child is given its id.
@@ -166,18 +164,28 @@ def run_map(
     if not context.is_replaying:
         _log.info("map started %s", json.dumps(opening))
     yield from refuse_earlier(context, ledger, prefix)
-    lanes = lanes_of(len(items), part.slots, part.batch)
-    tally: Tally = yield from hand_out(context, part, lanes, CANCEL, prefix)
-    outcome = outcome_of(items, tally)
+    results, stop = yield from hand_out(context, part, CANCEL, prefix)
+    outcome = outcome_of(items, results, _reason(part, results, stop))
+    failures = [
+        (index, each.error) for index, each in zip(part.indexes, results, strict=True) if each and each.error
+    ]
     closing = {
         "at": context.current_utc_datetime.isoformat(),
         **summary(outcome),
-        "failures": [[part.at[position], error] for position, error, _ in sorted(tally.failed)[:10]],
+        "failures": failures[:FAILURES],
     }
     context.signal_entity(ledger, "close", closing)
     if not context.is_replaying:
         _log.info("map ended %s", json.dumps({"map_id": map_id, **closing}))
     return outcome
+
+
+def _reason(part: Part, results: Results, stop: str | None) -> str | None:
+    """What ended the map before its time: `stop`, unless it came too late to keep an item from being tried."""
+    failures = [each for each in results if each and each.error is not None]
+    if None in results or any(0 < each.attempts < part.attempts for each in failures):
+        return stop
+    return "failures" if len(failures) > part.failure_budget else None
 
 
 def _next_id(context: df.DurableOrchestrationContext) -> str:

@@ -230,7 +230,7 @@ def unaware(host: MapHost, run: str) -> list[str]:
     found = []
     for part in host.call("GET", url)[1]:
         given = json.loads(part["input"])
-        wave = part["name"] == "map_batch" and given["slots"] >= len(given["items"])
+        wave = part["name"] == "map_batch" and sum(given["lanes"]) >= len(given["items"])
         if part["runtimeStatus"] == "Running" and not wave:
             path = f"/runtime/webhooks/durabletask/instances/{part['instanceId']}?showHistory=true"
             history = host.call("GET", path)[1]["historyEvents"]
