@@ -28,8 +28,9 @@ _log = logging.getLogger("fan_out.map")
 
 def ledger_id(map_id: str) -> df.EntityId:
     # Some characters of a key mean something else in the URLs that a client uses than in an orchestrator.
-    key = map_id if re.fullmatch(r"[\w.:~-]{1,200}", map_id, re.ASCII) else _digest(map_id)
-    return df.EntityId("map_ledger", key)
+    if not re.fullmatch(r"[\w.:~-]{1,200}", map_id, re.ASCII):
+        map_id = hashlib.sha256(map_id.encode("utf-8", "surrogatepass")).hexdigest()
+    return df.EntityId("map_ledger", map_id)
 
 
 class Reporter:
@@ -78,18 +79,8 @@ def map_ledger(context: df.DurableEntityContext) -> None:
     before = state.get("tenths", 0)
     state = entered(state, context.operation_name or "", entry)
     if state.get("tenths", 0) > before:
-        _log.info(
-            "map progress %s",
-            json.dumps(
-                {
-                    "map_id": state["map_id"],
-                    "percent": _percent(state),
-                    "succeeded": state["succeeded"],
-                    "failed": state["failed"],
-                    "total": state["total"],
-                }
-            ),
-        )
+        shown = {key: state[key] for key in ("map_id", "succeeded", "failed", "total")}
+        _log.info("map progress %s", json.dumps({**shown, "percent": _percent(state)}))
     context.set_state(state)
 
 
@@ -104,15 +95,8 @@ def entered(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dic
     """
     if operation == "open":
         links = {key: state[key] for key in ("redriven_by", "cancelled_at") if key in state}
-        fresh: dict[str, Any] = {
-            "succeeded": 0,
-            "failed": 0,
-            "in_flight": {},
-            "failures": [],
-            "marks": [],
-            "tenths": 0,
-        }
-        return fresh | links | entry | {"started_at": entry["at"]}
+        counts = {"succeeded": 0, "failed": 0, "in_flight": {}, "failures": [], "marks": [], "tenths": 0}
+        return counts | links | entry | {"started_at": entry["at"]}
     if operation == "note":
         return {**state, **entry}
     if "total" not in state:
@@ -188,7 +172,3 @@ def _plus(now: datetime, seconds: float) -> str | None:
         return datetime.fromtimestamp(now.timestamp() + seconds, now.tzinfo).isoformat(timespec="seconds")
     except (OverflowError, ValueError):
         return None  # beyond the calendar
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,11 +1,11 @@
-"""What a map has come to, as a plain dict: the shape that callers and orchestrators get. Pure.
+"""The outcome of a map, as a plain dict: what callers and orchestrators get. Pure.
 
     {"total": 3, "succeeded": 1, "failed": 1, "not_started": 1, "reason": "timeout",
      "results": [{"item": "a", "status": "succeeded", "result": "A", "attempts": 1},
                  {"item": "b", "status": "failed", "error": "ValueError: no", "attempts": 3},
                  {"item": "c", "status": "not_started"}]}
 
-`results` has one entry an item, in the order of the items. `reason` says what ended the map before its time:
+`results` has one entry an item, in the order of the items. `reason` is what ended the map before its time:
 "failures" (more than tolerated), "timeout", "cancelled"; null when nothing did.
 """
 

@@ -1,4 +1,4 @@
-"""What a part of a map is given (`Part`) and what it returns (`Results`), both as JSON. Pure.
+"""The input of a part of a map (`Part`) and its output (`Results`), both JSON. Pure; leaves the sharing to plan.py.
 
 Positions count from 0 within the part; an `index` is an item's place in the whole map.
 """
@@ -15,14 +15,14 @@ from fan_out.maps.plan import Share
 
 
 class ItemResult(NamedTuple):
-    """What became of an item that was started. As JSON it is a list of the three."""
+    """What became of an item that was started. Between the parts it travels as a list of the three."""
 
     attempts: int  # 0: not known
     value: Any
     error: str | None = None
 
 
-Results = list[ItemResult | None]  # one entry an item of the part, in order; None: it was not started
+Results = list[Any]  # one entry an item of the part, in order; None: it was not started
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Part:
 
 
 def as_json(results: Results) -> Any:
-    """Plain JSON. The extension refuses objects of one's own class in an orchestration's output, which an activity
-    may return: they travel as the SDK writes them."""
+    """Plain JSON, with objects of an activity's own class as the SDK writes them: the extension refuses the objects
+    in the output of an orchestration."""
     try:
         json.dumps(results)
     except TypeError:

@@ -66,8 +66,8 @@ def next_shares(left: list[int], lanes: list[int]) -> list[Share]:
 
 
 def batch_size(slots: int) -> int:
-    """The items of a batch: up to 100 in waves. With one wave of 25 a map of 1,000 has 45 orchestrations, with four it
-    has 17; with five it has 13, and replays more than that saves on dfhost."""
+    """The items of a batch: up to 100, in waves. With one wave of 25, a map of 1,000 has 45 orchestrations; with four
+    it has 17. With five it has 13, and on dfhost replays more than that saves."""
     return slots * max(1, min(TURNS, 100 // slots))
 
 

@@ -24,7 +24,7 @@ import azure.durable_functions as df
 from fan_out.blueprint import bp
 from fan_out.bodies import BadRequest
 
-PATIENCE = 60.0  # seconds a request waits for the claim; a host that takes longer is overloaded
+CLAIM_SECONDS = 60.0  # seconds a request waits for the claim; a host that takes longer is overloaded
 _ALIVE = ("Running", "Pending", "Suspended", "ContinuedAsNew")
 
 
@@ -70,7 +70,7 @@ async def started_once(
             return _same(holder, body), True
         over = holder["run"]
     mine = await start({"key": key, "body": body, "over": over})
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + CLAIM_SECONDS
     pause = 0.01
     while time.monotonic() < end:
         holder = await _holder(client, register)

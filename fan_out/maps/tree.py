@@ -71,8 +71,9 @@ def hand_out(
                     results[position] = result
                     if result is None:
                         left.append(position)
-                    elif result.error is not None:
-                        failures += 1
+                    else:
+                        _, _, error = result
+                        failures += error is not None
             stop = _why_stop(context, part, failures, stopped)
             if stop and running and not passed_on and (stop != "failures" or part.whole_budget):
                 passed_on = True
@@ -157,7 +158,8 @@ def _results_of(task: Any, count: int) -> Results:
     """What a child returned; if it has failed, because somebody terminated it, so have all of its items."""
     if failed(task):
         return [ItemResult(0, None, error_text(task.result))] * count
-    return [entry and ItemResult(*entry) for entry in task.result]
+    returned: Results = task.result
+    return returned
 
 
 def _why_stop(context: Context, part: Part, failures: int, stopped: bool) -> str | None:

@@ -14,7 +14,7 @@ from fan_out.maps import ledger, outcome
 from fan_out.maps.parts import ItemResult, Part, as_json
 from fan_out.maps.plan import TURNS, WIDEST, Share, lanes_of, next_shares
 from fan_out.maps.register import claimed
-from fan_out.maps.run import Terms
+from fan_out.maps.run import Options
 from fan_out.maps.settle import error_text
 
 # -- the planner: a clock and no orchestrator ---------------------------------------------------------------------
@@ -285,7 +285,7 @@ def test_a_redrive_fills_the_gaps(compact):
 
 
 @pytest.mark.parametrize(
-    ("terms", "total", "tolerated"),
+    ("options", "total", "tolerated"),
     [
         ({}, 10, 0),
         ({"tolerated_failure_count": 3}, 10, 3),
@@ -297,12 +297,12 @@ def test_a_redrive_fills_the_gaps(compact):
         ({}, 0, 0),
     ],
 )
-def test_tolerated_failures(terms, total, tolerated):
-    assert Terms("work", **terms).tolerated(total) == tolerated
+def test_tolerated_failures(options, total, tolerated):
+    assert Options("work", **options).tolerated(total) == tolerated
 
 
 @pytest.mark.parametrize(
-    "terms",
+    "options",
     [
         {"max_concurrency": -1},
         {"items_per_batch": 0},
@@ -314,9 +314,9 @@ def test_tolerated_failures(terms, total, tolerated):
         {"timeout_seconds": 0},
     ],
 )
-def test_terms_that_make_no_sense_are_refused(terms):
+def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(ValueError, match=r"\.$"):
-        Terms("work", **terms)
+        Options("work", **options)
 
 
 # -- what the extension says of a failure -------------------------------------------------------------------------
