@@ -22,7 +22,7 @@ class ItemResult(NamedTuple):
     error: str | None = None
 
 
-Results = list[Any]  # one entry an item of the part, in order; None: it was not started
+Results = list[Any]  # one such entry an item of the part, in order; None: it was not started
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,14 @@ class Part:
         return (
             {"item": item, "index": self.indexes[position], "map_id": self.map_id} if self.envelope else item
         )
+
+
+def merge(results: Results, positions: list[int], child: Results) -> tuple[list[int], int]:
+    """Put a child's results in their places. Gives the positions that it has not started, and how many failed."""
+    for position, result in zip(positions, child, strict=True):
+        results[position] = result
+    left = [position for position, result in zip(positions, child, strict=True) if result is None]
+    return left, sum(result is not None and result[2] is not None for result in child)
 
 
 def as_json(results: Results) -> Any:

@@ -1,6 +1,7 @@
 """The body of `POST /api/start-map`, field by field: a `MapRequest`, or a BadRequest that names the field.
 
-Pure, but for the readers' look at what may be read.
+Owns the fields and their limits; leaves those of a source to its reader. Pure, but for the readers' look at what may
+be read.
 """
 
 from __future__ import annotations
@@ -19,15 +20,6 @@ MOST_CONCURRENCY = 10_000
 LONGEST = 365 * 24 * 3600.0
 LONGEST_PAUSE = 24 * 3600.0
 LONGEST_KEY = 255
-OPTIONS = (
-    "max_concurrency",
-    "items_per_batch",
-    "retry",
-    "tolerated_failure_count",
-    "tolerated_failure_percentage",
-    "timeout_seconds",
-    "results",
-)
 # Least, most, a note, and whether null is the same as absent.
 _NUMBERS: dict[str, tuple[float, float, str, bool]] = {
     "max_concurrency": (0, MOST_CONCURRENCY, "0 means no bound", False),
@@ -36,6 +28,7 @@ _NUMBERS: dict[str, tuple[float, float, str, bool]] = {
     "tolerated_failure_percentage": (0.0, 100.0, "", False),
     "timeout_seconds": (0.0, LONGEST, "", True),
 }
+OPTIONS = (*_NUMBERS, "retry", "results")  # what may be changed at a redrive
 FIELDS = ("items", "source", "activity", *OPTIONS, "key")
 
 

@@ -21,7 +21,7 @@ import azure.durable_functions as df
 
 from fan_out.blueprint import bp
 from fan_out.maps.ledger import Reporter
-from fan_out.maps.parts import ItemResult, Part, Results, as_json
+from fan_out.maps.parts import ItemResult, Part, Results, as_json, merge
 from fan_out.maps.plan import next_shares
 from fan_out.maps.settle import error_text, failed, settled
 
@@ -67,13 +67,10 @@ def hand_out(
             stopped = stopped or stop_event.is_completed
             for task in [task for task in running if task.is_completed]:
                 positions = running.pop(task)[1].positions
-                for position, result in zip(positions, _results_of(task, len(positions)), strict=True):
-                    results[position] = result
-                    if result is None:
-                        left.append(position)
-                    else:
-                        _, _, error = result
-                        failures += error is not None
+                returned = _results_of(task, len(positions))
+                not_started, failed_there = merge(results, positions, returned)
+                left += not_started
+                failures += failed_there
             stop = _why_stop(context, part, failures, stopped)
             if stop and running and not passed_on and (stop != "failures" or part.whole_budget):
                 passed_on = True

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fan_out.maps import ledger, outcome
-from fan_out.maps.parts import ItemResult, Part, as_json
+from fan_out.maps.parts import ItemResult, Part, as_json, merge
 from fan_out.maps.plan import TURNS, WIDEST, Share, lanes_of, next_shares
 from fan_out.maps.register import claimed
 from fan_out.maps.run import Options
@@ -113,7 +113,7 @@ def test_one_lane_is_never_handed_a_heap_of_slow_items():
 
 @pytest.mark.parametrize("bound", [8, 16, 50, 64])
 def test_a_large_map_of_uneven_items_keeps_its_slots_busy_one_by_one(bound):
-    # Wider waves wait for their slowest: for uneven items the caller says one at a time.
+    # Wider waves wait for their slowest: for uneven items the caller asks for one at a time.
     seconds = uneven(60 * bound, bound)
     clock = Clock(seconds, bound, 1)
     assert clock.run() <= 1.7 * sum(seconds) / bound
@@ -209,6 +209,12 @@ def test_a_part_of_a_part_knows_its_places_in_the_map():
 def test_the_failure_budget_is_shared(budget, failures, siblings, share, whole):
     child = part(failure_budget=budget).child(Share("lane", [1], [1]), failures, siblings)
     assert (child["failure_budget"], child["whole_budget"]) == (share, whole)
+
+
+def test_what_a_child_did_is_put_in_its_places_and_what_it_left_comes_back():
+    results: list[Any] = [None] * 6
+    assert merge(results, [2, 3, 4, 5], [[1, "C", None], [2, None, "no"], None, [2, "F", None]]) == ([4], 1)
+    assert results == [None, None, [1, "C", None], [2, None, "no"], None, [2, "F", None]]
 
 
 class Celsius:
@@ -319,7 +325,7 @@ def test_options_that_make_no_sense_are_refused(options):
         Options("work", **options)
 
 
-# -- what the extension says of a failure -------------------------------------------------------------------------
+# -- the extension's text of a failure -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -387,10 +393,10 @@ def test_the_rate_is_that_of_late():
     assert ledger.progress(state, BEGIN + timedelta(seconds=295))["rate_per_second"] == pytest.approx(2.0)
 
 
-def test_parts_that_are_done_are_in_flight_no_more():
+def test_batches_that_have_ended_are_in_flight_no_more():
     state = opened()
-    for part, number in (("p", 3), ("q", 2), ("p", 0)):
-        state = ledger.entered(state, "report", {**report(1, 0), "by": part, "in_flight": number})
+    for batch, number in (("p", 3), ("q", 2), ("p", 0)):
+        state = ledger.entered(state, "report", {**report(1, 0), "by": batch, "in_flight": number})
     assert ledger.progress(state, BEGIN)["in_flight"] == 2
 
 

@@ -44,19 +44,19 @@ def test_the_time_of_a_map_is_up_during_a_pause_too(host, bound):
     assert host.call("GET", f"/api/maps/{run}/outcome")[1]["failed"] == 6
 
 
-def test_a_batch_of_several_waves_starts_none_after_it_has_heard(host, tmp_path):
+def test_a_batch_of_several_waves_starts_none_after_the_stop_event(host, tmp_path):
     gate = tmp_path / "gate"
     run = host.start_map({"items": [{"gate": str(gate)}] * 200, "max_concurrency": 20})["id"]
     host.until(lambda: len(host.marks(run).starts), lambda started: started == 20)
     assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 202
     url = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}:&top=1000"
 
-    def hears(part: dict) -> bool:
+    def has_stop_event(part: dict) -> bool:
         path = f"/runtime/webhooks/durabletask/instances/{part['instanceId']}?showHistory=true"
         return any(event.get("Name") == "map-stop" for event in host.call("GET", path)[1]["historyEvents"])
 
     batches = [part for part in host.call("GET", url)[1] if part["name"] == "map_batch"]
-    host.until(lambda: [part for part in batches if not hears(part)], lambda unaware: not unaware)
+    host.until(lambda: [part for part in batches if not has_stop_event(part)], lambda without: not without)
     gate.touch()
     outcome = host.ended(run)["output"]
     assert (outcome["reason"], outcome["succeeded"], outcome["not_started"]) == ("cancelled", 20, 180)
