@@ -66,9 +66,9 @@ def hand_out(
                 yield context.task_any([*running] if stopped else [*running, stop_event])
             stopped = stopped or stop_event.is_completed
             for task in [task for task in running if task.is_completed]:
-                positions = running.pop(task)[1].positions
-                returned = _results_of(task, len(positions))
-                not_started, failed_there = merge(results, positions, returned)
+                _, share = running.pop(task)
+                returned = _results_of(task, len(share.positions))
+                not_started, failed_there = merge(results, share.positions, returned)
                 left += not_started
                 failures += failed_there
             stop = _why_stop(context, part, failures, stopped)
@@ -113,7 +113,7 @@ def map_batch(context: Context) -> Generator[Any, Any, Any]:
                 else:
                     failures += error is not None
                     reporter.add(part.indexes[position], error)
-        if stop or not again:
+        if not again or stop or _why_stop(context, part, 0, stop_event.is_completed):
             break
         to_try = again
         reporter.report(in_flight=0)
@@ -132,15 +132,13 @@ def map_batch(context: Context) -> Generator[Any, Any, Any]:
 @bp.activity_trigger(input_name="instances")
 @bp.durable_client_input(client_name="client")
 async def map_stop_children(instances: list, client: df.DurableOrchestrationClient) -> None:
-    """Raise the stop event for each of `instances`, but for those that have ended."""
+    """Raise the stop event for each of `instances`, but for those that have ended.
+
+    A child that was only just scheduled may not exist yet for the client: so it is tried for some seconds.
+    """
 
     async def stop(instance: str) -> None:
-        for pause in (
-            0.2,
-            1.0,
-            3.0,
-            0,
-        ):  # a child that was only just scheduled may not exist yet for the client
+        for pause in (0.2, 1.0, 3.0, 0):
             try:
                 return await client.raise_event(instance, STOP)
             except Exception as error:
