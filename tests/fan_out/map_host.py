@@ -1,4 +1,4 @@
-"""A host with the map's test app, and what is asked of it. The marks say when which item ran."""
+"""A host with the map's test app, and its HTTP calls. `Marks` are the times at which each item ran."""
 
 from __future__ import annotations
 
