@@ -47,6 +47,7 @@ class Execution:
         self.result: ReplayResult | None = None  # the newest replay's
         self.gate = ReplayGate()
         self._texts: list[str] = []  # of `past`
+        self.text_length = 0  # of all of them
         self._sorter = MessageSorter()
         self._append(past)
         started = next((event for event in self.past if event.kind == h.EXECUTION_STARTED), None)
@@ -144,6 +145,7 @@ class Execution:
         except NonDeterminismError as error:
             return str(error), None
         conflict = find_task_id_conflict(self.interpreter, result)
+        result.open = None  # the SDK's tasks, with all their inputs and results, are of no more use
         return self._orchestrator_failed(conflict) if conflict else None
 
     def _apply(self, events: list[Event]) -> None:
@@ -269,4 +271,5 @@ class Execution:
             self.past.append(event)
             texts.append(event.text)
         self._texts += texts
+        self.text_length += sum(map(len, texts))
         return texts

@@ -28,6 +28,9 @@ from dfhost.store.store import Store
 from dfhost.worker.poison_messages import PoisonMessages
 
 KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped
+KEPT_STATE = (
+    64_000  # characters; an entity with a longer state is read from the store for each of its batches
+)
 
 
 @dataclass(slots=True)
@@ -254,3 +257,5 @@ class EntityDispatcher:
             return
         entity.busy = False
         self._schedule(entity)
+        if not entity.busy and not entity.messages and len(entity.state or "") > KEPT_STATE:
+            del self._entities[entity.entity_id]

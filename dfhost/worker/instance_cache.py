@@ -2,7 +2,8 @@
 
 Everything can be loaded again from the store, at the price of one replay. That is little for a short history, so of
 those the newest few are kept. A parent of ten thousand children would pay it for every child, so long histories are
-evicted last, by their total size.
+evicted last. What an instance weighs is the length of its history's texts: a payload of 1 MB weighs as much as
+thousands of events.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from dfhost.store.events import InboxMessage, InstanceRow
 from dfhost.store.store import Store
 from dfhost.worker.poison_messages import PoisonMessages
 
-KEPT_SHORT = 1000  # idle instances with a short history
-KEPT_EVENTS = 500_000  # in long histories of idle instances, all together: about 250 MB
 LONG_HISTORY = 200  # events
+KEPT_SHORT = 1000  # idle instances with a short history
+KEPT_IN_SHORT = 16_000_000  # characters in their histories; with what is built from them about 50 MB
+KEPT_IN_LONG = 150_000_000  # characters in the long histories of idle instances
 
 
 @dataclass(slots=True)
@@ -72,6 +74,29 @@ class LoadedInstance:
             self.delayed_episode = None
 
 
+class _IdleInstances:
+    """Ids of idle instances in the order in which they became so, with the length of their histories."""
+
+    def __init__(self) -> None:
+        self._lengths: OrderedDict[str, int] = OrderedDict()
+        self.text_length = 0  # of all of them
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def add(self, instance_id: str, text_length: int) -> None:
+        self._lengths[instance_id] = text_length
+        self.text_length += text_length
+
+    def remove(self, instance_id: str) -> None:
+        self.text_length -= self._lengths.pop(instance_id, 0)
+
+    def pop_oldest(self) -> str:
+        instance_id, text_length = self._lengths.popitem(last=False)
+        self.text_length -= text_length
+        return instance_id
+
+
 class InstanceCache:
     """Instances by id. Idle ones stay until `evict` finds that there are too many."""
 
@@ -81,10 +106,8 @@ class InstanceCache:
         self._poison = poison
         self._unreadable: set[str] = set()  # instances whose history cannot be read
         self._instances: dict[str, LoadedInstance] = {}
-        # The idle ones, in the order in which they became so.
-        self._idle_short: OrderedDict[str, None] = OrderedDict()
-        self._idle_long: OrderedDict[str, int] = OrderedDict()  # with the length of the history
-        self._events_in_long = 0
+        self._idle_short = _IdleInstances()
+        self._idle_long = _IdleInstances()
 
     def __contains__(self, instance_id: str) -> bool:
         return instance_id in self._instances
@@ -142,22 +165,16 @@ class InstanceCache:
     def mark_idle(self, instance: LoadedInstance) -> None:
         """It has nothing to do, so it may be evicted."""
         self.mark_active(instance.instance_id)
-        if instance.stored_events < LONG_HISTORY:
-            self._idle_short[instance.instance_id] = None
-        else:
-            self._idle_long[instance.instance_id] = instance.stored_events
-            self._events_in_long += instance.stored_events
+        idle = self._idle_short if instance.stored_events < LONG_HISTORY else self._idle_long
+        idle.add(instance.instance_id, instance.execution.text_length)
 
     def mark_active(self, instance_id: str) -> None:
-        self._idle_short.pop(instance_id, None)
-        self._events_in_long -= self._idle_long.pop(instance_id, 0)
+        self._idle_short.remove(instance_id)
+        self._idle_long.remove(instance_id)
 
     def evict(self) -> None:
         """Drop the surplus of idle instances. Only when everything that they received is on the disk."""
-        while len(self._idle_short) > KEPT_SHORT:
-            oldest, _ = self._idle_short.popitem(last=False)
-            self._instances.pop(oldest, None)
-        while self._events_in_long > KEPT_EVENTS and len(self._idle_long) > 1:
-            oldest, events = self._idle_long.popitem(last=False)
-            self._events_in_long -= events
-            self._instances.pop(oldest, None)
+        while len(self._idle_short) > KEPT_SHORT or self._idle_short.text_length > KEPT_IN_SHORT:
+            self._instances.pop(self._idle_short.pop_oldest(), None)
+        while self._idle_long.text_length > KEPT_IN_LONG and len(self._idle_long) > 1:
+            self._instances.pop(self._idle_long.pop_oldest(), None)

@@ -36,6 +36,7 @@ from dfhost.worker.activity_dispatcher import ActivityDispatcher
 from dfhost.worker.completion_waiters import CompletionWaiters
 from dfhost.worker.episode_limiter import EpisodeLimiter
 from dfhost.worker.event_name_hints import EventNameHints
+from dfhost.worker.garbage import GarbageByVolume
 from dfhost.worker.instance_cache import InstanceCache, LoadedInstance
 from dfhost.worker.poison_messages import PoisonMessages
 from dfhost.worker.timer_dispatcher import TimerDispatcher
@@ -75,6 +76,7 @@ class OrchestrationDispatcher:
         self._instances = InstanceCache(store, clock, poison)
         self._queue: deque[LoadedInstance] = deque()
         self._running = EpisodeLimiter(threads, log, limit)
+        self._garbage = GarbageByVolume()
         self._event_name_hints = EventNameHints(log)
         self._reported_held_back: set[str] = set()  # names of orchestrators
         self._draining = False
@@ -232,6 +234,7 @@ class OrchestrationDispatcher:
     ) -> None:
         self._running.remove(instance)
         self._dispatch()
+        self._garbage.add(instance.execution.text_length, instance.stored_events)
         if not self._instances.holds(instance):
             # It was terminated, purged or replaced: before the episode, or after it in the same commit.
             if error is None and episode.finished:

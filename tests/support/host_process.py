@@ -92,6 +92,10 @@ class HostProcess:
         return HttpClient(self.url)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def text(self) -> str:
         """What it has printed so far."""
         return "\n".join(self.lines)

@@ -18,7 +18,7 @@ from tests.support.running_host import running_host
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two executions and two entities stay in memory; all others are evicted."""
     monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_SHORT", 2)
-    monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_EVENTS", 0)
+    monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_IN_LONG", 0)
     monkeypatch.setattr("dfhost.worker.entity_dispatcher.KEPT_ENTITIES", 2)
 
 

@@ -1,0 +1,51 @@
+"""Giving memory back after large payloads.
+
+The SDK's objects of one replay refer to each other, so only Python's collector frees them, and with them every text
+of the history. The collector counts objects, not bytes: a hundred replays with payloads of 1 MB are far below its
+threshold, and a gigabyte. And glibc keeps what is freed, spread over the arenas of all threads, until it is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import suppress
+
+_ORDINARY_EVENT = 1000  # characters: many small events are many objects, which the collector sees by itself
+_COLLECT_AFTER = 16_000_000  # characters
+_QUIET_SECONDS = 1.0
+_WORTHWHILE = 500_000  # characters that are collected at once when nothing more comes
+
+
+class GarbageByVolume:
+    """To be used on the host loop."""
+
+    def __init__(self) -> None:
+        self._characters = 0  # since the last collection
+        self._young_collections = 0
+        self._quiet: asyncio.TimerHandle | None = None
+
+    def add(self, characters: int, events: int) -> None:
+        """A history of that size was replayed, and what was built from it may be garbage now."""
+        self._characters += max(0, characters - events * _ORDINARY_EVENT)
+        if self._characters < _WORTHWHILE:
+            return
+        if self._quiet is not None:
+            self._quiet.cancel()
+        self._quiet = asyncio.get_running_loop().call_later(_QUIET_SECONDS, self._collect, 2)
+        if self._characters > _COLLECT_AFTER:
+            self._young_collections += 1
+            self._collect(1 if self._young_collections % 8 else 2)
+
+    def _collect(self, generation: int) -> None:
+        self._characters = 0
+        gc.collect(generation)
+        _trim()
+
+
+def _trim() -> None:
+    """Return freed memory to the system. Only glibc needs it, and has it."""
+    import ctypes  # here, since most hosts never see a large payload
+
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

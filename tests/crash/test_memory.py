@@ -1,0 +1,57 @@
+"""Resident memory follows what is under way, not what has been done: a real process, and payloads of 1 MB."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess
+from tests.support.waiting import until
+
+APP = """
+@app.orchestration_trigger(context_name="context")
+def thrice(context: df.DurableOrchestrationContext):
+    calls = [context.call_activity("echo", context.get_input()) for _ in range(3)]
+    return len((yield context.task_all(calls)))
+
+@app.orchestration_trigger(context_name="context")
+def waits(context: df.DurableOrchestrationContext):
+    return (yield context.wait_for_external_event("go"))
+
+@app.activity_trigger(input_name="x")
+def echo(x: str) -> str:
+    return x
+
+@app.entity_trigger(context_name="context")
+def keeps(context):
+    context.set_state(context.get_input())
+"""
+MEGABYTE = "x" * 1_000_000
+COUNT = 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("kind", ["thrice", "waits", "keeps"])
+def test_a_hundred_payloads_leave_less_than_two_hundred_megabytes(tmp_path: Path, kind: str) -> None:
+    folder = write_app(tmp_path / "app", APP)
+    with HostProcess(folder, "--db", tmp_path / "hub.db") as host:
+        client = host.client
+        for number in range(COUNT):
+            if kind == "keeps":
+                assert client.manage("POST", f"entities/keeps/{number}?op=set", f'"{MEGABYTE}"').status == 202
+            else:
+                client.start(kind, MEGABYTE, instance_id=str(number))
+        for number in range(COUNT):
+            if kind == "thrice":
+                assert client.output(str(number)) == 3
+            elif kind == "waits":
+                client.until(str(number), lambda told: told["runtimeStatus"] == "Running")
+        until(lambda: resident_megabytes(host), lambda megabytes: megabytes < 200, pause=0.1)
+
+
+def resident_megabytes(host: HostProcess) -> int:
+    status = Path(f"/proc/{host.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) // 1024
