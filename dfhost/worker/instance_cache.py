@@ -2,7 +2,8 @@
 
 Everything can be loaded again from the store, at the price of one replay. That is little for a short history, so of
 those the newest few are kept. A parent of ten thousand children would pay it for every child, so long histories are
-evicted last, by their total size.
+evicted last, by their total size. Of some of those a generator is kept as well (`engine/execution.py`); it is lost
+first, since its instance can go on without it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from dfhost.worker.clock import now
 KEPT_SHORT = 1000  # idle instances with a short history
 KEPT_EVENTS = 500_000  # in long histories of idle instances, all together: about 250 MB
 LONG_HISTORY = 200  # events
+KEPT_GENERATOR_EVENTS = 250_000  # that the generators of idle instances have processed: about 100 MB
 
 
 @dataclass(slots=True)
@@ -80,6 +82,10 @@ class InstanceCache:
         self._idle_short: OrderedDict[str, None] = OrderedDict()
         self._idle_long: OrderedDict[str, int] = OrderedDict()  # with the length of the history
         self._events_in_long = 0
+        self._idle_generators: OrderedDict[str, int] = (
+            OrderedDict()
+        )  # with the events that they have processed
+        self._events_in_generators = 0
 
     def __contains__(self, instance_id: str) -> bool:
         return instance_id in self._instances
@@ -130,17 +136,22 @@ class InstanceCache:
         else:
             self._idle_long[instance.instance_id] = instance.stored_events
             self._events_in_long += instance.stored_events
+        if events := instance.execution.generator_events:
+            self._idle_generators[instance.instance_id] = events
+            self._events_in_generators += events
 
     def mark_active(self, instance_id: str) -> None:
         self._idle_short.pop(instance_id, None)
         self._events_in_long -= self._idle_long.pop(instance_id, 0)
+        self._events_in_generators -= self._idle_generators.pop(instance_id, 0)
 
     def evict(self) -> None:
         """Drop the surplus of idle instances. Only when everything that they received is on the disk."""
         while len(self._idle_short) > KEPT_SHORT:
-            oldest, _ = self._idle_short.popitem(last=False)
-            self._instances.pop(oldest, None)
+            self.remove(next(iter(self._idle_short)))
         while self._events_in_long > KEPT_EVENTS and len(self._idle_long) > 1:
-            oldest, events = self._idle_long.popitem(last=False)
-            self._events_in_long -= events
-            self._instances.pop(oldest, None)
+            self.remove(next(iter(self._idle_long)))
+        while self._events_in_generators > KEPT_GENERATOR_EVENTS:
+            oldest, events = self._idle_generators.popitem(last=False)
+            self._events_in_generators -= events
+            self._instances[oldest].execution.drop_generator()
