@@ -16,6 +16,9 @@ from typing import Any
 _CATCH_CLOSING = frozenset(("BaseException", "GeneratorExit"))
 
 
+_TRY: tuple[type[ast.Try], ...] = (ast.Try, getattr(ast, "TryStar", ast.Try))
+
+
 def closing_runs_code(generator: Any) -> bool:
     """True in case of doubt: of code without source text, for instance."""
     while generator is not None:
@@ -42,7 +45,7 @@ def _lines_with_cleanup(file: str) -> list[tuple[int, int]] | None:
 
 
 def _reacts(node: ast.AST) -> bool:
-    if isinstance(node, ast.Try):
+    if isinstance(node, _TRY):
         return bool(node.finalbody) or any(_catches_closing(handler.type) for handler in node.handlers)
     return isinstance(node, (ast.With, ast.AsyncWith))
 
