@@ -34,8 +34,17 @@ CASES = (
     Case(
         "chain",
         "chain of activities",
-        {"full": (10, 100), "quick": (10, 50), "smoke": (3,)},
+        {"full": (100, 1_000, 10_000), "quick": (10, 100), "smoke": (3,)},
         processed,
+    ),
+    *(
+        Case(
+            f"loop_of_{what.replace(' ', '_')}",
+            f"loop of {what}",
+            {"full": (1_000,), "quick": (100,), "smoke": (3,)},
+            lambda n: n,
+        )
+        for what in ("timers", "events", "entity calls", "children")
     ),
     Case(
         "drain",

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from dfhost.app.load_hints import missing_script_sentence, packages_folder
@@ -15,7 +16,7 @@ from dfhost.errors import AppError, DatabaseError
 from dfhost.settings import Settings, read_settings, set_environment_defaults
 
 
-def open_folder(folder: Path) -> tuple[Path, Settings]:
+def open_folder(folder: Path, *, replay_always: bool = False) -> tuple[Path, Settings]:
     """The app's folder and its settings. The process's environment is the app's from here on.
 
     AppError if there is no such folder or no app in it, SettingsError for a mistake in its settings files.
@@ -23,7 +24,7 @@ def open_folder(folder: Path) -> tuple[Path, Settings]:
     root = folder.resolve()
     if not root.is_dir():
         raise AppError(f"There is no folder {root}.")
-    settings = read_settings(root)
+    settings = replace(read_settings(root), replay_always=replay_always)
     set_environment_defaults(settings.app_settings)
     set_environment_defaults(_environment(root))
     os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"

@@ -22,7 +22,7 @@ from dfhost.cli.run_request import read_request
 def run(options: argparse.Namespace) -> int:
     """0 for Completed, or for a 2xx response that starts nothing; 1 otherwise. Raises HostError."""
     request = read_request(options)
-    root, settings = open_folder(options.app)
+    root, settings = open_folder(options.app, replay_always=options.replay == "always")
     database = existing_parent(options.db) if options.db else None
     with _reserved_stdout() as stdout:
         console = Console(sys.stderr, verbose=options.verbose, calls=options.verbose)

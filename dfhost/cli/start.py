@@ -19,7 +19,7 @@ from dfhost.settings.model import DEFAULT_PORT
 
 def start(options: argparse.Namespace) -> int:
     """0 after a clean stop. Raises HostError. A second signal ends the process here with 128 + its number."""
-    root, settings = open_folder(options.folder)
+    root, settings = open_folder(options.folder, replay_always=options.replay == "always")
     database = database_file(options, root, settings)
     port = options.port if options.port is not None else settings.port or DEFAULT_PORT
     address = options.address or settings.address or "127.0.0.1"

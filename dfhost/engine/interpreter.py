@@ -7,7 +7,7 @@ the moment the failure or the firing is processed. (OutOfProcOrchestrationShim, 
 RetryInterceptor of the extension; recorded: windows serialise, failed compounds hold back what follows.)
 
 `ActionInterpreter` does the same, but goes on from where it stood when the list has merely grown. When going on
-could differ from starting over, `extend` returns False and the caller starts over with a new interpreter.
+could differ from starting over, `extend` or `append` returns False and the caller starts over with a new interpreter.
 
 No clock, no user code: the time comes from the history's own ORCHESTRATOR_STARTED events.
 """
@@ -59,20 +59,24 @@ class ActionInterpreter:
         """Take the newest list. False if the old one cannot simply be continued: start over then.
 
         That is so when an earlier entry has changed (a timer was cancelled, the code is not deterministic), or
-        when the new entries would have started earlier than now, among events that took ids since.
+        when `append` says so.
         """
         count = len(self.actions)
-        if len(actions) < count or actions[:count] != self.actions:
-            return False
-        added = actions[count:]
+        return actions[:count] == self.actions and self.append(actions[count:])
+
+    def append(self, added: list[Action]) -> bool:
+        """Take what is new in the newest list. False if the old one cannot simply be continued: start over then.
+
+        That is so when the new entries would have started earlier than now, among events that took ids since.
+        """
         if not added:
             return True
         if self._id_at_end is not None and (
             self._id_at_end != self.next_id
-            or (self._event_since_end and any(_waits_for_event(action) for action in added))
+            or (self._event_since_end and any(_takes_events(action) for action in added))
         ):
             return False
-        self.actions = actions
+        self.actions += added
         self.tasks += [task_node(action) for action in added]
         if self._execution_started:
             self._advance()
@@ -315,7 +319,8 @@ class ActionInterpreter:
             self.entity_call_sent(event.key, json.loads(json.loads(event.text)["Input"])["id"])
 
 
-def _waits_for_event(action: Action) -> bool:
+def _takes_events(action: Action) -> bool:
+    """It waits for an external event, or carries over those that come after it."""
     if action["actionType"] in act.COMPOUNDS:
-        return any(_waits_for_event(child) for child in action["compoundActions"])
-    return bool(action["actionType"] == act.WAIT_FOR_EVENT)
+        return any(_takes_events(child) for child in action["compoundActions"])
+    return action["actionType"] in (act.WAIT_FOR_EVENT, act.CONTINUE_AS_NEW)

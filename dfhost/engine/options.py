@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """The settings of host.json that show in an episode.
+    """The settings that show in an episode.
 
     The timer durations are the Azure Storage provider's; the SDK splits longer timers into chunks by them.
     """
@@ -21,6 +21,9 @@ class EngineOptions:
     max_actions: int = 100_000
     max_short_timer: str = "6.00:00:00"
     long_timer_interval: str = "3.00:00:00"
+    #: From so many history events on, a generator is kept between episodes; None: all episodes replay. See
+    #: `execution.py`.
+    live_from: int | None = 100
 
 
 class FunctionRegistry(Protocol):

@@ -49,6 +49,7 @@ class Settings:
 
     # -- this machine ----------------------------------------------------------------------------------------
     app_settings: Mapping[str, str] = field(default_factory=dict)  # for `set_environment_defaults`
+    replay_always: bool = False  # in every episode, whatever it costs
     port: int | None = None
     address: str | None = None
     cors: tuple[str, ...] = ()  # origins; ("*",) for all

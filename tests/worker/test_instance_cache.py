@@ -49,6 +49,23 @@ async def test_an_evicted_long_history_goes_on(forgetful: None, monkeypatch: pyt
         assert [await host.output(each) for each in ids] == [[*range(8), n] for n in range(3)]
 
 
+async def test_a_generator_that_is_evicted_is_missed_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_GENERATOR_EVENTS", 150)
+    async with running_host() as host:
+        ids = [await host.start("steps_and_event", 30) for _ in range(3)]
+        for each in ids:
+            await host.until_waiting(each, "event")
+        gc.collect()
+        executions = [
+            each for each in gc.get_objects() if isinstance(each, Execution) and len(each.past) > 100
+        ]
+        assert len(executions) == 3
+        assert 0 < sum(bool(each.generator_events) for each in executions) < 3
+        for number, each in enumerate(ids):
+            await host.send(each, "raiseEvent/go", number)
+        assert [await host.output(each) for each in ids] == [[*range(30), n] for n in range(3)]
+
+
 async def test_an_evicted_parent_gets_the_result_of_its_child(forgetful: None) -> None:
     async with running_host() as host:
         ids = [
