@@ -206,7 +206,7 @@ class Execution:
     def _take_actions(self, result: ReplayResult) -> None:
         interpreter, actions = self.interpreter, result.actions
         if result.known_actions is not None:
-            if not result.changed_actions and interpreter.append(actions):
+            if interpreter.cancel_timers(result.changed_actions) and interpreter.append(actions):
                 return
             actions = [*interpreter.actions, *actions]
             for place, action in result.changed_actions.items():

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from dfhost.engine import actions as act
@@ -54,6 +54,8 @@ class ActionInterpreter:
         self._orchestrator_started = ""  # the newest event of this kind, whose time is "now" for the code
         self._id_at_end: int | None = None  # `next_id` when the cursor came to the end of the list
         self._event_since_end = False
+        self._id_after_start = 0  # `next_id` when the task at the cursor had been started
+        self._event_since_start = False  # an external event has come since
 
     def extend(self, actions: list[Action]) -> bool:
         """Take the newest list. False if the old one cannot simply be continued: start over then.
@@ -63,6 +65,31 @@ class ActionInterpreter:
         """
         count = len(self.actions)
         return actions[:count] == self.actions and self.append(actions[count:])
+
+    def cancel_timers(self, changed: Mapping[int, Action]) -> bool:
+        """Take earlier actions in which timers have been cancelled, by their places. False: start over.
+
+        A cancelled timer is done as soon as it is started. So what comes after it would have started earlier than
+        now; that is the same only if no id was taken since, and no external event came.
+        """
+        if not changed:
+            return True
+        if list(changed) != [self.cursor] or not self._awaited_started:
+            return False
+        if self._id_after_start != self.next_id or self._event_since_start:
+            return False
+        self.actions[self.cursor] = changed[self.cursor]
+        self._cancel_timers(self.tasks[self.cursor], changed[self.cursor])
+        return True
+
+    def _cancel_timers(self, task: TaskNode, action: Action) -> None:
+        was, task.action = task.action, action
+        if isinstance(task, CompoundTask):
+            for child, new in zip(task.children, action["compoundActions"], strict=True):
+                self._cancel_timers(child, new)
+        elif action != was:
+            self.open.pop(task.first_id, None)
+            self._finish(task)
 
     def append(self, added: list[Action]) -> bool:
         """Take what is new in the newest list. False if the old one cannot simply be continued: start over then.
@@ -180,6 +207,7 @@ class ActionInterpreter:
                 self._awaited_started = True
                 self._id_at_end = None
                 self._start(awaited)
+                self._id_after_start, self._event_since_start = self.next_id, False
             if not awaited.done:
                 break
             self.cursor += 1
@@ -286,6 +314,7 @@ class ActionInterpreter:
         if entity_call is not None:
             self._finish(entity_call)
             return
+        self._event_since_start = True
         if self.continues_as_new:
             self.carried_over.append(event)
             return

@@ -53,7 +53,7 @@ yields = st.tuples(
     st.sampled_from(("one", "all", "any")), st.lists(numbers, min_size=1, max_size=3).map(tuple)
 )
 others = st.tuples(
-    st.sampled_from(("made", "cancel", "signal", "status", "uuid", "call and yield", "histories")),
+    st.sampled_from(("made", "cancel", "signal", "status", "uuid", "call and yield", "timeout", "histories")),
     st.tuples(numbers, numbers),
 )
 programs = st.tuples(
@@ -124,6 +124,13 @@ def orchestrator(program: Program, traces: Traces) -> Any:
                     see(value if what == "one" and task not in compounds else [t.result for t in chosen])
                 except Exception as error:
                     see(error)
+            elif what == "timeout":
+                call = start(context, CALLS[numbers[0] % len(CALLS)], numbers[1])
+                timer: Any = context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+                see((yield context.task_any([call, timer])) is timer)
+                if not timer.is_completed:
+                    timer.cancel()
+                tasks.append(call)
             elif what == "cancel":
                 for task in tasks:
                     if isinstance(task, TimerTask) and not task.is_completed:
