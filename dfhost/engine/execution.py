@@ -7,8 +7,8 @@ or drops the execution and builds it again from what is stored.
 A replay costs as much as the history is long, so the generator of a long one is kept, and an episode gives it only
 what is new. It is a cache: whenever it is missing, the history is replayed. Code that is not deterministic must fail
 here as on Azure, which replays in every episode. So the history is also replayed in full each time it has doubled
-since the last replay, and when the code has ended, before that is committed. A replay whose actions differ from those
-so far decides.
+since the last replay, and when the code has ended, before that is committed. If the replay and the generator differ,
+the replay decides.
 
 What the actions mean is decided in `interpreter.py`, what they leave in the history in `command_recorder.py`,
 whether an arrival is worth an episode in `replay_gate.py`.

@@ -218,7 +218,7 @@ class ActionInterpreter:
         self._advancing = False
 
     def _start(self, task: TaskNode) -> None:
-        """Every kind of action has its branch here."""
+        """What each kind of action does when it starts; one without a branch ends at once, as on the extension."""
         if isinstance(task, CompoundTask):
             for child in task.children:
                 self._start(child)

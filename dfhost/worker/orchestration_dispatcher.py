@@ -280,7 +280,7 @@ class OrchestrationDispatcher:
             self._reported_held_back.add(instance.name)
             self._log.note(
                 f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: a list of "
-                "actions is worked off in turn. For a bounded fan-out use lanes, see the README on sliding windows."
+                "actions is processed in order. For a bounded fan-out use lanes (docs/dfhost.md shows how)."
             )
 
     def _log_end(self, instance: LoadedInstance, episode: Episode) -> None:

@@ -1,8 +1,9 @@
 """The worker: everything that runs user code because of what the store holds.
 
-Its four dispatchers run orchestrations, activities, entities and timers, and have the same methods: `start`, then
-`add` or `receive` for new work, `forget` for an instance that is no more, `drain` and `idle` for the end of the host.
-The worker routes the store's events to them. Restart needs no special path: what was due is due. Knows no HTTP.
+Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
+`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` and
+`idle` for the end of the host. The worker routes the store's events to them. A restart needs no special path: what
+was due is due. Knows no HTTP.
 """
 
 from __future__ import annotations
