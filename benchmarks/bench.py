@@ -16,6 +16,7 @@ from benchmarks import figures, report
 from benchmarks.cases import CASES, EFFORT, FAN_OUT, Case, Effort, Measured, measure, measure_at_once
 from benchmarks.client import Connection, RunFailed
 from benchmarks.host import Host, scratch, serving
+from benchmarks.map_costs import measure_maps
 from benchmarks.report import Results
 from benchmarks.worker import Worker
 
@@ -121,6 +122,8 @@ def _own(options: argparse.Namespace, work: Path, floor: Worker, inside: Worker)
         results.mapped = figures.mapping(work, MAPS[profile], floor)
         if not results.mapped:
             results.left_out.append(f"the map: the app of this repository has no POST {figures.MAP_ROUTE}")
+        else:
+            results.map_costs = measure_maps(work, 20 if smoke else 1_000, 1 if smoke else 5)
     results.machine = report.machine(work, next(work.glob("*.db"), None))
     return results
 

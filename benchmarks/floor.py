@@ -191,7 +191,7 @@ def _settled(app: dict[str, Replay], case: str, input: Any) -> str:
 
     def complete(i: int) -> None:
         if (i + 1) % 100 == 0:
-            history.task_failed(i, f"Activity function 'fail_hundredth' failed:  item {i + 1} fails")
+            history.task_failed(i, f"Activity function 'fail_hundredth' failed: item {i + 1} fails")
         else:
             history.task_completed(i, i + 1)
 
@@ -211,9 +211,7 @@ def _retried(app: dict[str, Replay], case: str, input: Any) -> str:
     def complete() -> None:
         for i in range(count):
             if i in failing:
-                history.task_failed(
-                    i, f"Activity function 'fail_fifth_once' failed:  item {i + 1} fails once"
-                )
+                history.task_failed(i, f"Activity function 'fail_fifth_once' failed: item {i + 1} fails once")
             else:
                 history.task_completed(i, i + 1)
         for order in range(len(failing)):
@@ -319,7 +317,8 @@ def measure() -> Generator[dict[str, Any], dict[str, Any], None]:
 if __name__ == "__main__":
     if "--inside" in sys.argv:
         from dfhost.app.sdk_patches import install_replay_caches
-        from dfhost.worker.clock import now as _now
+        from dfhost.clock import Clock
 
         install_replay_caches()
+        _now = Clock().now
     serve(measure)

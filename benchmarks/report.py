@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.cases import Measured
 from benchmarks.figures import Figure, Mapped
 from benchmarks.host import ROOT
+from benchmarks.map_costs import MapCost
 from dfhost.store.database import connect
 
 REACH = {"5": 3.0, "100": 1.5, "1,000": 1.4, "10,000": 1.5, "200 x 5": 1.5}
@@ -31,6 +32,7 @@ class Results:
     fan_out: list[Measured] = field(default_factory=list)
     cases: list[Measured] = field(default_factory=list)
     mapped: list[Mapped] = field(default_factory=list)
+    map_costs: list[MapCost] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     peers: dict[str, Any] | None = None
@@ -66,6 +68,11 @@ def markdown(results: Results, plot: str | None) -> str:
         ]
     if results.mapped:
         parts += ["## The map", _mapped(results.mapped)]
+    if results.map_costs:
+        parts += [
+            "What it costs a host, in turn with the flat fan-out of the same items; sleepers beside their ideal:",
+            _map_costs(results.map_costs),
+        ]
     if results.figures:
         parts += [
             "## Figures",
@@ -153,6 +160,24 @@ def _mapped(mapped: list[Mapped]) -> str:
             "status query, 99th percentile",
         ],
         rows,
+    )
+
+
+def _map_costs(measured: list[MapCost]) -> str:
+    rows = [
+        [
+            cost.what,
+            _time(cost.seconds),
+            f"{cost.seconds / cost.beside:.2f} x {_time(cost.beside)}",
+            *(
+                f"{getattr(cost.costs, each):,}"
+                for each in ("orchestrations", "messages", "replayed", "longest")
+            ),
+        ]
+        for cost in measured
+    ]
+    return _table(
+        ["items", "time", "beside", "orchestrations", "messages", "replayed events", "longest history"], rows
     )
 
 

@@ -15,12 +15,24 @@ class AppError(HostError):
     """The function app cannot be loaded: no function_app.py, no app in it, two functions with one name."""
 
 
+class UserLoopEnded(HostError):
+    """The app's own code has ended the event loop of its async functions while the host runs."""
+
+
 class SettingsError(HostError):
     """host.json or local.settings.json cannot be used; the sentence names file and line."""
 
 
 class DatabaseError(HostError):
     """The database cannot be used: locked by another host, of a newer version, not SQLite, read-only, disk full."""
+
+
+class DatabaseLost(DatabaseError):
+    """The database file was deleted, replaced, overwritten or made read-only while the host was running."""
+
+
+class OperationFailed(HostError):
+    """A defect or unreadable data has failed one operation of the store: it changed nothing, the others go on."""
 
 
 class PortInUse(HostError):
@@ -41,6 +53,15 @@ class InstanceExists(HostError):
     def __init__(self, status: str) -> None:
         super().__init__(f"An Orchestration instance with the status {status} already exists.")
         self.status = status
+
+
+class IdTooLong(HostError):
+    """An instance id is longer than the storage behind the extension takes."""
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__(
+            f"The instance id has {length:,} characters. Azure Storage takes at most {limit:,}; use a shorter one."
+        )
 
 
 class WrongState(HostError):

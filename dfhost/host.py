@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +12,12 @@ from typing import Any
 
 from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
+from dfhost.app.running_calls import RunningCalls, interrupted_sentence
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine.options import EngineOptions
-from dfhost.errors import DatabaseError
+from dfhost.errors import HostError, UserLoopEnded
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.http.loopback import LoopbackSession
@@ -28,13 +30,17 @@ from dfhost.task_hub import TaskHub
 from dfhost.worker.timer_triggers import TimerTriggers
 from dfhost.worker.worker import Worker
 
+_SESSION_CLOSES_WITHIN = 1.0  # seconds
+
 
 class Host:
     """A function app, running. Use as ``async with Host(…) as host``; raises HostErrors on the way in.
 
-    `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` is called when the database
-    can no longer be written while the host runs: nothing goes on then, so stop it. `on_ready` is called when the host
-    takes requests and has not yet run anything, not even what an earlier host has left.
+    `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` is called, from any thread,
+    when the host cannot go on and should be stopped: the database can no longer be written, or the app has ended the
+    event loop of its async functions. `on_ready` is called when the host takes requests and has not yet run
+    anything, not even what an earlier host has left.
+    `host_names`: names that requests may use besides localhost, `address` and the app setting WEBSITE_HOSTNAME.
     """
 
     app: App
@@ -49,25 +55,32 @@ class Host:
         database: Path | None,
         port: int = 7071,
         address: str = "127.0.0.1",
+        host_names: Sequence[str] = (),
         log: HostLog,
-        on_failure: Callable[[DatabaseError], None] | None = None,
+        on_failure: Callable[[HostError], None] | None = None,
         on_ready: Callable[[Host], None] = lambda host: None,
+        clock: Clock | None = None,
     ) -> None:
         self._root = root
         self._settings = settings
         self._database = database
         self._port = port
         self._address = address
+        self._host_names = host_names
         self._log = log
         self._on_failure = on_failure or (lambda error: log.note(str(error)))
         self._on_ready = on_ready
+        self._clock = clock or Clock()
         self._loopbacks: list[LoopbackSession] = []
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
             settings = self._settings
-            self.app = load_app(self._root, self._log, settings.functions)
-            threads, replay_threads = UserThreads(), UserThreads(_replay_thread_count(settings))
+            self._calls = RunningCalls(self._database and Path(f"{self._database}.running"))
+            threads = UserThreads(on_loop_ended=self._on_failure, calls=self._calls)
+            replay_threads = UserThreads(_replay_thread_count(settings), calls=self._calls)
+            with threads.loop_for_import():
+                self.app = load_app(self._root, self._log, settings.functions)
             for pool in (threads, replay_threads):
                 pool.start()
                 stack.callback(pool.stop)
@@ -75,12 +88,15 @@ class Host:
             store = Store(self._database)
             store.open()
             stack.callback(store.close)
+            self._calls.open()  # under the lock of the database
+            stack.callback(self._calls.close)
             self._worker = Worker(
                 self.app,
                 store,
                 threads,
                 replay_threads,
                 self._log,
+                self._clock,
                 _engine_options(settings),
                 max_activities=settings.max_activities,
                 max_orchestrators=settings.max_orchestrators,
@@ -88,8 +104,8 @@ class Host:
                 max_entity_batch=settings.entity_batch_size,
                 on_store_failure=self._on_failure,
             )
-            self.hub = TaskHub(settings.hub, store, self._worker, settings)
-            management = ManagementApi(self.hub, connection=settings.connection)
+            self.hub = TaskHub(settings.hub, store, self._worker, settings, self._clock)
+            management = ManagementApi(self.hub, connection=settings.connection, note=self._log.note)
             self._server = Server(
                 self.app,
                 threads,
@@ -101,6 +117,10 @@ class Host:
                 cors=settings.cors,
                 cors_credentials=settings.cors_credentials,
                 timeout=settings.function_timeout,
+                host_names=(*self._host_names, os.environ.get("WEBSITE_HOSTNAME", "")),
+                custom_headers=settings.custom_headers,
+                max_outstanding_requests=settings.max_outstanding_requests,
+                max_concurrent_requests=settings.max_concurrent_requests,
             )
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()
@@ -125,7 +145,9 @@ class Host:
             self._on_ready(self)
             self._worker.start()
             stack.push_async_callback(self._worker.stop)
-            self._timers = TimerTriggers(self.app, threads, self._log, timeout=settings.function_timeout)
+            self._timers = TimerTriggers(
+                self.app, threads, self._log, self._clock, timeout=settings.function_timeout
+            )
             self._timers.start()
             stack.push_async_callback(self._timers.stop)
             self._stack = stack.pop_all()
@@ -145,6 +167,15 @@ class Host:
         """Warnings about the app: triggers that do not run here, routes that no request can reach."""
         return [*self.app.notes, *self._server.notes]
 
+    @property
+    def last_death(self) -> str:
+        """Which calls ran when the last host died, as a sentence; "" if it stopped."""
+        return interrupted_sentence(self._calls.interrupted, self.app.name_of)
+
+    def forget_running_calls(self) -> None:
+        """Call this before the process is ended on a person's wish, so that no call is blamed for it."""
+        self._calls.forget()
+
     async def drain(self) -> None:
         """Take no new work and wait until the results of what runs are stored."""
         self._server.refuse()
@@ -161,8 +192,9 @@ class Host:
 
 
 async def _close_session(threads: UserThreads) -> None:
-    with suppress(RuntimeError):  # the app's own code has closed the loop
-        await threads.run_async(close_client_session)
+    # The app's own code may have ended the loop, or an async function may block it.
+    with suppress(UserLoopEnded, asyncio.TimeoutError):
+        await asyncio.wait_for(threads.run_async(close_client_session), _SESSION_CLOSES_WITHIN)
 
 
 def _replay_thread_count(settings: Settings) -> int:
@@ -175,6 +207,7 @@ def _engine_options(settings: Settings) -> EngineOptions:
         store_inputs=settings.store_inputs,
         default_version=settings.default_version,
         version_match=settings.version_match,
+        version_failure=settings.version_failure,
         async_request_sleep_ms=int(settings.http_poll_seconds * 1000),
         max_actions=settings.max_actions,
         live_from=None if settings.replay_always else EngineOptions().live_from,

@@ -15,15 +15,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from dfhost.clock import Clock
 from dfhost.engine import history as h
-from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, is_entity_id, stored_state
-from dfhost.errors import UnknownFunction, WrongState
+from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
+from dfhost.errors import IdTooLong, UnknownFunction, WrongState
 from dfhost.settings import Settings
 from dfhost.store.events import FINISHED, InstanceRow
 from dfhost.store.store import Store
-from dfhost.worker.clock import now
 from dfhost.worker.explain import explain
 from dfhost.worker.worker import Worker
+
+_MAX_ID_LENGTH = 1024  # characters: what Azure Storage takes as a key
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Instance:
     custom_status: str | None
     created_at: datetime
     updated_at: datetime
+    parent_id: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -74,11 +77,12 @@ class Entity:
 class TaskHub:
     """Every method raises nothing but `HostError`s; its docstring names them."""
 
-    def __init__(self, name: str, store: Store, worker: Worker, settings: Settings) -> None:
+    def __init__(self, name: str, store: Store, worker: Worker, settings: Settings, clock: Clock) -> None:
         self.name = name
         self._store = store
         self._worker = worker
         self._settings = settings
+        self._clock = clock
 
     # -- reading ---------------------------------------------------------------------------------------------
     def instance(self, instance_id: str) -> Instance | None:
@@ -90,8 +94,6 @@ class TaskHub:
 
         Events that have arrived but are not processed yet come last.
         """
-        if is_entity_id(instance_id):
-            return []
         return [json.loads(text) for text in self._store.history(instance_id)]
 
     def instances(self, where: InstanceFilter, limit: int, after: str = "") -> list[Instance]:
@@ -107,7 +109,7 @@ class TaskHub:
         return [_instance(row) for row in rows]
 
     def entity(self, name: str, key: str) -> Entity | None:
-        row = self._store.instance(str(EntityId(name, key)))
+        row = self._store.entity(str(EntityId(name, key)))
         return None if row is None else _entity(row)
 
     def entities(
@@ -119,7 +121,7 @@ class TaskHub:
         after: str = "",
     ) -> list[Entity]:
         """Ordered by instance id (``@name@key``); `after` is such an id."""
-        rows = self._store.instances(
+        rows = self._store.entities(
             after=after,
             limit=limit,
             prefix="@" if name is None else str(EntityId(name, "")),
@@ -135,16 +137,27 @@ class TaskHub:
 
     # -- writing ---------------------------------------------------------------------------------------------
     async def start(
-        self, orchestrator: str, input: str | None, instance_id: str | None = None, version: str | None = None
+        self,
+        orchestrator: str,
+        input: str | None,
+        instance_id: str | None = None,
+        version: str | None = None,
+        *,
+        source_id: str | None = None,
     ) -> str:
         """Create an instance; returns its id (32 hex digits unless given). InstanceExists if that one has not ended.
 
-        An unknown orchestrator is accepted and fails then, as on the extension.
+        An unknown orchestrator is accepted and fails then; UnknownFunction for one that is disabled, IdTooLong: all
+        as on the extension. `source_id`: the instance that is restarted.
         """
+        if disabled := self._worker.registry.explain_disabled_orchestrator(orchestrator):
+            raise UnknownFunction(disabled)
+        if instance_id is not None and len(instance_id) > _MAX_ID_LENGTH:
+            raise IdTooLong(len(instance_id), _MAX_ID_LENGTH)
         instance_id = instance_id or uuid.uuid4().hex
         execution_id = str(uuid.uuid4())  # with dashes, unlike a child's (recorded)
         version = version or self._settings.default_version
-        at = now()
+        at = self._clock.now()
         started = partial(
             h.execution_started,
             at,
@@ -153,6 +166,7 @@ class TaskHub:
             name=orchestrator,
             version=version,
             input=input,
+            source_id=source_id,
         )
         row = InstanceRow(
             instance_id, execution_id, orchestrator, version, "Pending", input, None, None, at, at
@@ -174,11 +188,13 @@ class TaskHub:
 
     async def raise_event(self, instance_id: str, name: str, data: str) -> None:
         """InstanceNotFound; WrongState if it has ended. `data`: JSON text."""
-        await self._store.post_event(instance_id, h.event_raised(now(), name, data).text, _check_running)
+        await self._store.post_event(
+            instance_id, h.event_raised(self._clock.now(), name, data).text, _check_running
+        )
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended. Its children go on, as on the extension."""
-        at = now()
+        at = self._clock.now()
         await self._store.terminate_instance(
             instance_id,
             at=at,
@@ -209,7 +225,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._store.post_event(instance_id, h.suspended(now(), reason).text, check)
+        await self._store.post_event(instance_id, h.suspended(self._clock.now(), reason).text, check)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is not suspended."""
@@ -223,7 +239,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._store.post_event(instance_id, h.resumed(now(), reason).text, check)
+        await self._store.post_event(instance_id, h.resumed(self._clock.now(), reason).text, check)
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState unless it has failed."""
@@ -236,7 +252,7 @@ class TaskHub:
                     row.status,
                 )
 
-        at = now()
+        at = self._clock.now()
         wake = h.generic(at, reason).text
         await self._store.rewind(instance_id, at=at, wake_event=wake, check=check)
 
@@ -244,7 +260,7 @@ class TaskHub:
         """1 if it was purged, 0 if there was none. WrongState if it has not ended; entities can always be purged."""
 
         def check(row: InstanceRow) -> None:
-            if not row.finished and not is_entity_id(instance_id):
+            if not row.finished and not row.is_entity:
                 raise WrongState(
                     "Only orchestrations in a terminal state can be purged, but the orchestration with instance ID "
                     f"{instance_id} has status {row.status}",
@@ -261,7 +277,7 @@ class TaskHub:
         """Send one operation, without a response. UnknownFunction if no entity function has this name."""
         if missing := self._worker.registry.explain_missing("entity", name):
             raise UnknownFunction(missing)
-        at = now()
+        at = self._clock.now()
         request = entity_request(
             operation=operation, input=input, request_id=str(uuid.uuid4()), at=at, signal=True
         )
@@ -281,7 +297,7 @@ def _instance(row: InstanceRow) -> Instance:
     created, updated = h.moment(row.created_at), h.moment(row.updated_at)
     return Instance(
         row.instance_id, row.execution_id, row.name, row.version, row.status, row.input, row.output,
-        row.custom_status, created, updated,
+        row.custom_status, created, updated, row.parent_id,
     )  # fmt: skip
 
 

@@ -6,17 +6,26 @@ frames of dfhost.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from traceback import StackSummary, extract_tb
+from traceback import StackSummary, extract_stack, extract_tb
 from types import TracebackType
 
+from dfhost.app.credentials import hide_credentials
 from dfhost.engine.failures import Failure
 
 _OURS = str(Path(__file__).resolve().parent.parent)
+_ASYNCIO = str(Path(asyncio.__file__).parent)
 
 
 def describe_exception(error: BaseException) -> Failure:
-    """The failure that `error` is. Never raises, even if the exception's own `__str__` does."""
+    """The failure that `error` is, without credentials. Never raises, even if its own `__str__` does."""
+    type_name, *texts = raw_description(error)
+    return Failure(type_name, *map(hide_credentials, texts))
+
+
+def raw_description(error: BaseException) -> Failure:
+    """Likewise, as the worker sends it to its host, which hides credentials then."""
     type_name = type(error).__name__
     try:
         message = str(error)
@@ -40,6 +49,23 @@ def user_traceback(error: BaseException) -> TracebackType | None:
     while traceback is not None and _is_ours(traceback):
         traceback = traceback.tb_next
     return traceback
+
+
+def place_of_error(error: BaseException) -> str:
+    """ " (function_app.py, line 85, in later)": the user's line that raised `error`; "" if there is none."""
+    return _place(extract_tb(error.__traceback__))
+
+
+def place_of_call() -> str:
+    """Likewise for the user's line that leads to the present call."""
+    return _place(extract_stack())
+
+
+def _place(stack: StackSummary) -> str:
+    for frame in reversed(stack):
+        if not frame.filename.startswith((_OURS, _ASYNCIO, "<frozen")):
+            return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
+    return ""
 
 
 def _stack(error: BaseException) -> StackSummary:

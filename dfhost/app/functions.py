@@ -24,7 +24,8 @@ from typing import Any
 from azure.functions.meta import Datum
 
 from dfhost.app.bindings import RETURN, Binding
-from dfhost.app.invocation import Invocation, Out, new_invocation, thread_local
+from dfhost.app.invocation import Invocation, Out, RetryContext, new_invocation, thread_local
+from dfhost.app.retry_policy import RetryPolicy
 from dfhost.app.signature import Signature
 from dfhost.errors import AppError, HostError
 from dfhost.host_log import HostLog
@@ -67,6 +68,7 @@ class Function:
     bindings      the other bindings, likewise
     callable      the user's function; for orchestrators and entities the SDK's handle around it
     is_async      it must be awaited, on the user loop
+    retry         its retry policy; whoever calls the function applies it
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Function:
         directory: str = "",
         is_async: bool = False,
         log: HostLog | None = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
         self.name = name
         self.callable = callable
@@ -87,6 +90,7 @@ class Function:
         self.signature = signature
         self.directory = directory
         self.is_async = is_async
+        self.retry = retry
         self.kind = KINDS.get(trigger["type"], str(trigger["type"]))
         self.durable_name = str(trigger.get(_DURABLE_NAME_KEYS.get(self.kind, ""), None) or name)
         self.parameter = str(trigger["name"])
@@ -115,19 +119,21 @@ class Function:
         return f"<{self.kind} function {self.name}>"
 
     # -- activities ------------------------------------------------------------------------------------------
-    def call(self, input_text: str) -> str | None:
-        """Run a plain activity, on any thread but the host loop's."""
+    def call(self, input_text: str, retry_count: int = 0) -> str | None:
+        """Run a plain activity, on any thread but the host loop's. `retry_count`: of its retry policy, so far."""
         if self._only_input:
             return self._encode_result(self.callable(**{self.parameter: self._decode_input(input_text)}))
-        return self._activity_result(self.invoke(Datum(input_text, "string")))
+        invocation = self.new_invocation(retry_count) if self.signature.wants_context else None
+        return self._activity_result(self.invoke(Datum(input_text, "string"), None, invocation))
 
-    async def call_async(self, input_text: str) -> str | None:
+    async def call_async(self, input_text: str, retry_count: int = 0) -> str | None:
         """Run an `async def` activity, on the user loop."""
         if self._only_input:
             return self._encode_result(
                 await self.callable(**{self.parameter: self._decode_input(input_text)})
             )
-        return self._activity_result(await self.invoke_async(Datum(input_text, "string")))
+        invocation = self.new_invocation(retry_count) if self.signature.wants_context else None
+        return self._activity_result(await self.invoke_async(Datum(input_text, "string"), None, invocation))
 
     def _decode_input(self, input_text: str) -> Any:
         """The activity's input.
@@ -184,8 +190,15 @@ class Function:
             thread_local.invocation_id = invocation.invocation_id
         return self._result(await self.callable(**arguments), arguments)
 
-    def new_invocation(self, trace_parent: str = "", trace_state: str = "") -> Invocation:
-        return new_invocation(self.name, self.directory, trace_parent, trace_state)
+    def new_invocation(
+        self, retry_count: int = 0, trace_parent: str = "", trace_state: str = ""
+    ) -> Invocation:
+        retry = RetryContext(retry_count, self.retry.max_retry_count if self.retry else 0)
+        return new_invocation(self.name, self.directory, retry, trace_parent, trace_state)
+
+    def retry_delays(self) -> Iterator[float]:
+        """The seconds to wait before each retry of one call; none without a retry policy."""
+        return self.retry.delays() if self.retry else iter(())
 
     def log_outputs(self, result: InvocationResult) -> None:
         """Log the values of output bindings other than http: dfhost has no service to send them to."""
@@ -261,15 +274,15 @@ class Functions:
 class App:
     """The loaded function app.
 
-    `functions` are those that run, in order. `disabled`: the names of those that settings disable. `notes`: sentences
-    for a person at the start (triggers that are not polled, bindings that are not supported).
+    `functions` are those that run, in order. `disabled`: those that settings disable. `notes`: sentences for a
+    person at the start (triggers that are not polled, bindings that are not supported).
     """
 
     def __init__(
         self,
         root: Path,
         functions: Iterable[Function],
-        disabled: Iterable[str] = (),
+        disabled: Iterable[Function] = (),
         notes: Iterable[str] = (),
     ) -> None:
         self.root = root
@@ -288,6 +301,16 @@ class App:
     def get(self, name: str) -> Function | None:
         """The function of any kind with this indexed name, in any case."""
         return self._by_name.get(name.lower())
+
+    def name_of(self, kind: str, durable_name: str) -> str:
+        """The indexed name of the function of this kind that has the durable name; else the durable name itself."""
+        functions = {
+            "activity": self.activities,
+            "orchestration": self.orchestrators,
+            "entity": self.entities,
+        }
+        found = functions[kind].get(durable_name) if kind in functions else None
+        return found.name if found else durable_name
 
     def connect(self, client_json: Callable[[str | None, str | None], str]) -> None:
         """Give every durable client its JSON; `client_json(task_hub, connection)` builds it.

@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from http.cookies import SimpleCookie
+from math import isfinite
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from azure.functions.meta import Datum
 
 from dfhost.app.functions import Function, InvocationResult
+from dfhost.app.http_urls import query_values
 
 _TEXT = "text/plain; charset=utf-8"
-_JSON = "application/json; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +42,23 @@ def request_datum(
 ) -> Datum:
     """The request as the worker gets it. `query`: the raw query string without its question mark.
 
-    Header names are in lower case, names of query parameters as first written. Values of a repeated name are joined
-    by commas, empty query values are dropped.
+    Header names are in lower case. Values of a repeated name are joined by commas, and empty ones are left out.
     """
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        name = name.lower()
+        joined[name] = ",".join(filter(None, (joined[name], value))) if name in joined else value
     return Datum(
         {
             "method": Datum(method, "string"),
             "url": Datum(url, "string"),
-            "headers": _strings(_joined((name.lower(), value) for name, value in headers)),
-            "query": _strings(_query(query)),
+            "headers": _strings(joined),
+            "query": _strings(query_values(query)),
             "params": _strings(route_params),
             "body": Datum(body, "bytes"),
         },
         "http",
     )
-
-
-def _query(query: str) -> dict[str, str]:
-    if not query:
-        return {}
-    pairs = parse_qsl(query, keep_blank_values=True)
-    first_spelling: dict[str, str] = {}
-    joined = _joined((first_spelling.setdefault(name.lower(), name), value) for name, value in pairs)
-    return {name: value for name, value in joined.items() if value}
-
-
-def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    joined: dict[str, str] = {}
-    for name, value in pairs:
-        joined[name] = f"{joined[name]},{value}" if name in joined else value
-    return joined
 
 
 def _strings(values: Mapping[str, str]) -> dict[str, Datum]:
@@ -96,7 +85,9 @@ def _reply(datum: Datum | None) -> HttpReply:
 
 
 def _response_reply(response: Mapping[str, Any]) -> HttpReply:
-    headers = [(name, datum.value) for name, datum in response["headers"].items()]
+    # Of names that differ in case, the host keeps the first.
+    first = {name.lower(): (name, datum.value) for name, datum in reversed(response["headers"].items())}
+    headers = list(reversed(first.values()))
     for cookie in response.get("cookies") or ():
         headers.extend(("Set-Cookie", text) for text in _set_cookies(cookie))
     try:
@@ -107,13 +98,11 @@ def _response_reply(response: Mapping[str, Any]) -> HttpReply:
 
 
 def _set_cookies(cookie: SimpleCookie) -> Iterable[str]:
-    """One header value for each cookie, as ASP.NET Core writes it: escaped, and always with a path."""
+    """One header value for each cookie, as ASP.NET Core writes it: escaped, always with domain and path."""
     for name, morsel in cookie.items():
         parts = [f"{quote(name, safe='')}={quote(morsel.value, safe='')}"]
-        for key in ("expires", "max-age", "domain"):
-            if morsel[key]:
-                parts.append(f"{key}={morsel[key]}")
-        parts.append(f"path={morsel['path'] or '/'}")
+        parts += [f"{key}={morsel[key]}" for key in ("expires", "max-age") if morsel[key]]
+        parts += [f"domain={morsel['domain']}", f"path={morsel['path']}"]
         if morsel["secure"]:
             parts.append("secure")
         if morsel["samesite"]:
@@ -123,14 +112,13 @@ def _set_cookies(cookie: SimpleCookie) -> Iterable[str]:
         yield "; ".join(parts)
 
 
+# -- a returned text -----------------------------------------------------------------------------------------
 def _text_reply(text: str) -> HttpReply:
-    """For a returned `str`, which the host reads as JSON if it can, and sends as text otherwise."""
+    """For a returned `str`, which the host reads as JSON if it can: then it sends the value as .NET prints it."""
     try:
         value = json.loads(text) if text.strip() else None
-    except ValueError:
-        return HttpReply(200, [("content-type", _TEXT)], text.encode())
-    if value is None:
-        return HttpReply(204, [])
+    except (ValueError, RecursionError):
+        return _value_reply(200, text)
     if isinstance(value, dict) and (reply := _object_reply(value)):
         return reply
     return _value_reply(200, value)
@@ -154,9 +142,42 @@ def _object_reply(value: Mapping[str, object]) -> HttpReply | None:
 
 
 def _value_reply(status: int, value: object) -> HttpReply:
-    if value is None:
-        return HttpReply(204 if status == 200 else status, [])
-    if isinstance(value, str):
-        return HttpReply(status, [("content-type", _TEXT)], value.encode())
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    return HttpReply(status, [("content-type", _JSON)], body)
+    return HttpReply(status, [("content-type", _TEXT)], _printed(value).encode())
+
+
+def _printed(value: object) -> str:
+    """A JSON value as .NET prints it: objects and lists indented, a string as it is, null as nothing.
+
+    {"a": 1} -> '{\\n  "a": 1\\n}', True -> 'True', 1.0 -> '1'
+    """
+    if value is None or isinstance(value, (str, bool)):
+        return str(value if value is not None else "")
+    if isinstance(value, float):
+        return _number(value).removesuffix(".0")
+    return _indented(value, "\n")
+
+
+def _indented(value: object, line_break: str) -> str:
+    if isinstance(value, dict) and value:
+        inner = line_break + "  "
+        pairs = (f"{_quoted(key)}: {_indented(each, inner)}" for key, each in value.items())
+        return "{" + ",".join(inner + pair for pair in pairs) + line_break + "}"
+    if isinstance(value, list) and value:
+        inner = line_break + "  "
+        return "[" + ",".join(inner + _indented(each, inner) for each in value) + line_break + "]"
+    if isinstance(value, float):
+        return _number(value) if isfinite(value) else f'"{_number(value)}"'
+    return _quoted(value)
+
+
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _number(value: float) -> str:
+    """As Newtonsoft writes it: 1.0 -> 1.0, 1e15 -> 1E+15, 1e-05 -> 1E-05, Infinity and NaN by name."""
+    if not isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if 1e15 <= abs(value) < 1e16:  # Python writes these out
+        mantissa, _, exponent = f"{Decimal(repr(value)).normalize():E}".partition("E")
+        return f"{mantissa}E{exponent}"
+    return repr(value).replace("e", "E")

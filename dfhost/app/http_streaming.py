@@ -19,6 +19,7 @@ from dfhost.app.functions import Function, InvocationResult
 from dfhost.app.invocation import Invocation
 from dfhost.app.threads import UserThreads
 from dfhost.engine.failures import Failure
+from dfhost.errors import UserLoopEnded
 from dfhost.host_log import HostLog
 
 Scope = MutableMapping[str, Any]
@@ -58,7 +59,7 @@ class StreamingWebApp:
     ) -> None:
         """Answer one request. Called on the host loop; calls `receive` and `send` on the user loop.
 
-        Raises only ConnectionResetError, when `send` fails because the client has disconnected.
+        Raises only ConnectionResetError: the client has disconnected, or the app has ended the user loop.
         """
         scope[_CALL_KEY] = (function, values, invocation)
 
@@ -72,7 +73,11 @@ class StreamingWebApp:
                 self._log.failed(function.name, function.kind, None, 0.0, failure.text, failure.stack)
             return None
 
-        if error := await self._threads.run_async(serve):
+        try:
+            error: Exception | None = await self._threads.run_async(serve)
+        except UserLoopEnded as ended:
+            error = ended
+        if error:
             raise ConnectionResetError(str(error))
 
     async def _serve(self, request: Any) -> Any:
@@ -81,7 +86,11 @@ class StreamingWebApp:
         self._base.RequestTrackerMeta.get_synchronizer().sync_route_params(request, dict(values))
         self._log.started(function.name, function.kind, None)
         start = time.perf_counter()
-        outcome = await self._outcome(function, request, invocation)
+        entry = self._threads.calls.begin(function.kind, function.name, None)
+        try:
+            outcome = await self._outcome(function, request, invocation)
+        finally:
+            self._threads.calls.end(entry)
         seconds = time.perf_counter() - start
         if isinstance(outcome, Failure):
             self._log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack)

@@ -43,7 +43,6 @@ class TraceContext:
 class RetryContext:
     retry_count: int = 0
     max_retry_count: int = 0
-    exception: Any = None
 
 
 class Out:
@@ -59,9 +58,11 @@ class Out:
         return self._value
 
 
-def new_invocation(name: str, directory: str, trace_parent: str = "", trace_state: str = "") -> Invocation:
+def new_invocation(
+    name: str, directory: str, retry: RetryContext, trace_parent: str = "", trace_state: str = ""
+) -> Invocation:
     """A new invocation. With W3C headers of a caller it is a span of the caller's trace."""
     caller = _TRACE_PARENT.fullmatch(trace_parent)
     trace, flags = (caller[1], caller[2]) if caller else (uuid.uuid4().hex, "00")
     context = TraceContext(f"00-{trace}-{uuid.uuid4().hex[:16]}-{flags}", trace_state if caller else "")
-    return Invocation(name, directory, str(uuid.uuid4()), context, RetryContext(), thread_local)
+    return Invocation(name, directory, str(uuid.uuid4()), context, retry, thread_local)

@@ -19,6 +19,7 @@ import azure.functions as func
 
 from dfhost.app.functions import KINDS, App, Function
 from dfhost.app.load_hints import misplaced_binding_hint
+from dfhost.app.retry_policy import RetryPolicy, read_retry_policy
 from dfhost.app.script_import import import_script
 from dfhost.app.signature import read_signature
 from dfhost.errors import AppError
@@ -26,6 +27,11 @@ from dfhost.host_log import HostLog
 
 # What the Functions host accepts (Utility.ValidateName, case-insensitive), and what it reserves.
 _NAME = re.compile(r"[a-z][a-z0-9_\-]{0,127}", re.IGNORECASE)
+
+
+def script_name() -> str:
+    """The file in the app's folder that has the app."""
+    return os.environ.get("PYTHON_SCRIPT_FILE_NAME") or "function_app.py"
 
 
 def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ()) -> App:
@@ -39,12 +45,12 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
     the app from running on Azure.
     """
     root = root.resolve()
-    script = os.environ.get("PYTHON_SCRIPT_FILE_NAME") or "function_app.py"
+    script = script_name()
     app = _find_app(import_script(root, script), script)
     indexed = _indexed_functions(app)
 
     functions: list[Function] = []
-    disabled: list[str] = []
+    disabled: list[Function] = []
     wanted = {name.lower() for name in only}
     for each in indexed:
         try:
@@ -52,13 +58,11 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
         except AppError as error:
             raise AppError(f"{error}{misplaced_binding_hint(indexed)}") from None
         if (wanted and function.name.lower() not in wanted) or _is_disabled(function.name):
-            disabled.append(function.name)
+            disabled.append(function)
         else:
             functions.append(function)
     _check_unique(functions)
-    running = {function.name for function in functions}
-    retried = [name for each in indexed if (name := each.get_function_name()) in running and _retries(each)]
-    return App(root, functions, disabled, _notes(functions, retried))
+    return App(root, functions, disabled, _notes(functions))
 
 
 def _find_app(module: ModuleType, script: str) -> Any:
@@ -116,7 +120,15 @@ def _function(indexed: Any, root: Path, log: HostLog | None) -> Function:
         directory=str(root),
         is_async=inspect.iscoroutinefunction(user_function),
         log=log,
+        retry=_retry_policy(name, indexed),
     )
+
+
+def _retry_policy(name: str, indexed: Any) -> RetryPolicy | None:
+    try:
+        return read_retry_policy(indexed.get_settings_dict("retry_policy") or {})
+    except ValueError as error:
+        raise AppError(f"Function '{name}' cannot be loaded: its retry policy: {error}.") from None
 
 
 def _check_unique(functions: list[Function]) -> None:
@@ -138,11 +150,17 @@ def _is_disabled(name: str) -> bool:
     return any(os.environ.get(key, "").strip().lower() in ("true", "1") for key in keys)
 
 
-def _retries(indexed: Any) -> bool:
-    return bool(indexed.get_settings_dict("retry_policy"))
+def _is_awaited_in_vain(function: Function) -> bool:
+    """Whether the SDK's wrapper, which gives a function its durable client, awaits what a plain def returns."""
+    has_client = any(each["type"] == "durableClient" for each in function.bindings)
+    return (
+        has_client
+        and function.is_async
+        and not inspect.iscoroutinefunction(inspect.unwrap(function.callable))
+    )
 
 
-def _notes(functions: list[Function], retried: list[str]) -> list[str]:
+def _notes(functions: list[Function]) -> list[str]:
     """What dfhost does not do for this app, in one sentence for each kind."""
     not_polled = [f"{each.name} ({each.kind})" for each in functions if each.kind not in KINDS.values()]
     sent: list[str] = []
@@ -156,12 +174,15 @@ def _notes(functions: list[Function], retried: list[str]) -> list[str]:
     if not_polled:
         notes.append(
             f"dfhost does not poll these triggers: {', '.join(not_polled)}. "
-            'Run one with POST /admin/functions/NAME and {"input": …}.'
+            'Run one with POST /admin/functions/NAME and {"input": "…"}.'
         )
     if sent:
         notes.append(f"dfhost shows these outputs instead of sending them: {', '.join(sent)}.")
     if read:
         notes.append(f"dfhost cannot read these inputs, so calls of their functions fail: {', '.join(read)}.")
-    if retried:
-        notes.append(f"dfhost does not apply the retry policies of these functions: {', '.join(retried)}.")
+    if plain := [each.name for each in functions if _is_awaited_in_vain(each)]:
+        notes.append(
+            "Every call of a plain def with a durable client fails, because the SDK awaits its result. "
+            f"Make these functions async def: {', '.join(plain)}."
+        )
     return notes

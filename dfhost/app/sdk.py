@@ -26,7 +26,8 @@ from azure.durable_functions import Orchestrator
 from azure.durable_functions.models.actions.NoOpAction import NoOpAction
 from azure.durable_functions.models.Task import AtomicTask, RetryAbleTask, TaskBase, WhenAllTask, WhenAnyTask
 
-from dfhost.app.exceptions import describe_exception
+from dfhost.app.credentials import hide_credentials
+from dfhost.app.exceptions import describe_exception, raw_description
 from dfhost.app.live_orchestrator import (
     LiveExecutor,
     LiveOrchestrator,
@@ -162,7 +163,7 @@ def _result_of(run: Callable[[], str], observation: _ReplayObservation) -> Repla
     try:
         text = run()
     except BaseException as error:  # user code may raise anything, SystemExit included
-        result = _result_of_exception(describe_exception(error))
+        result = _result_of_exception(raw_description(error))
         result.raised = _clearer_failure(error, result, observation)
     else:
         result = _result_of_text(text)
@@ -259,12 +260,12 @@ def _result_of_exception(failure: Failure) -> ReplayResult:
             return ReplayResult(
                 actions=state["actions"][0] if state["actions"] else [],
                 custom_status=state.get("customStatus"),
-                error=state["error"],
+                error=hide_credentials(state["error"]),
             )
         except (ValueError, TypeError, KeyError):
             head, marker, more = head.rpartition(MARKER)
             tail = more + MARKER + tail
-    return ReplayResult(crash=failure)
+    return ReplayResult(crash=Failure(failure.type_name, *map(hide_credentials, failure[1:])))
 
 
 def _awaited_tasks(task: Any) -> AwaitedTasks | None:

@@ -11,21 +11,28 @@ import asyncio
 import contextvars
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from dfhost.app.exceptions import describe_exception, place_of_call, place_of_error
 from dfhost.app.loop_queue import LoopQueue, callback_queue
+from dfhost.app.running_calls import RunningCalls
+from dfhost.errors import UserLoopEnded
 
 T = TypeVar("T")
 
 
-def default_pool_size() -> int:
-    """`PYTHON_THREADPOOL_THREAD_COUNT`, else `min(32, cpus + 4)`: the real worker's rule since Python 3.9."""
+#: What the Functions host sets for its Python worker (DefaultWorkerProcessFactory): as good as no limit.
+THREAD_COUNT_DEFAULT = "1000"
+
+
+def pool_size() -> int:
+    """`PYTHON_THREADPOOL_THREAD_COUNT`; a value that the real worker cannot use leaves it Python's own default."""
     try:
-        wanted = int(os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT", ""))
+        wanted = int(os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT") or THREAD_COUNT_DEFAULT)
     except ValueError:
         wanted = 0
     return wanted if wanted > 0 else min(32, (os.cpu_count() or 1) + 4)
@@ -34,11 +41,27 @@ def default_pool_size() -> int:
 class UserThreads:
     """A pool of daemon threads for plain functions, and one event loop for coroutine functions.
 
-    They are daemons so that the process can end at once, even while an activity runs.
+    The pool grows when a call finds no free thread, up to `size`. The threads are daemons so that the process can
+    end at once, even while an activity runs.
     """
 
-    def __init__(self, size: int | None = None) -> None:
-        self.size = size or default_pool_size()
+    def __init__(
+        self,
+        size: int | None = None,
+        *,
+        on_loop_ended: Callable[[UserLoopEnded], None] | None = None,
+        calls: RunningCalls | None = None,
+    ) -> None:
+        """`on_loop_ended` is called, in the loop's thread, if the app's own code ends the user loop.
+
+        `calls`: where everybody who runs user code here enters the call.
+        """
+        self.size = size or pool_size()
+        self.calls = calls or RunningCalls()
+        self._on_loop_ended = on_loop_ended
+        self._stopping = False
+        self._awaited: set[asyncio.Future[Any]] = set()  # the results of `run_async` that have not come
+        self._stop_caller = ""
         self.loop = asyncio.new_event_loop()
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -46,36 +69,68 @@ class UserThreads:
             self.loop, self._create_tasks
         )
         self._host_calls: LoopQueue[Callable[[], None]] | None = None
-        self._threads = [self._thread(n) for n in range(self.size)]
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._unfinished = 0  # calls in the pool that run or wait for a thread
         self._loop_thread = threading.Thread(target=self._serve_loop, name="user-loop", daemon=True)
 
-    def _thread(self, number: int) -> threading.Thread:
-        return threading.Thread(target=self._work, name=f"user-{number}", daemon=True)
-
     def start(self) -> None:
-        for thread in (*self._threads, self._loop_thread):
-            thread.start()
+        self._loop_thread.start()
 
     def add_thread(self) -> None:
-        """Add a thread to the pool, for one whose call may never end."""
-        self._threads.append(self._thread(self.size))
-        self.size += 1
-        self._threads[-1].start()
+        """Make room for one more thread, for one whose call may never end."""
+        with self._lock:
+            self.size += 1
+            self._grow()
 
     def stop(self) -> None:
         """End each pool thread after its present call, and the loop at once. Returns without waiting."""
-        for _ in self._threads:
-            self._queue.put(None)
-        with suppress(RuntimeError):  # the app's own code has stopped the loop
+        with self._lock:
+            self._stopping = True
+            for _ in self._threads:
+                self._queue.put(None)
+        with suppress(RuntimeError):  # the app's own code has ended the loop
             self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def _grow(self) -> None:
+        """Start a thread if a call would have to wait for one. Under the lock."""
+        if len(self._threads) < min(self._unfinished, self.size) and not self._stopping:
+            name = f"ThreadPoolExecutor-0_{len(self._threads)}"  # as in the real worker
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads: those that there are go on
+                if not self._threads:
+                    raise
+            else:
+                self._threads.append(thread)
+
+    @contextmanager
+    def loop_for_import(self) -> Iterator[None]:
+        """Make the user loop the running loop of this thread: tasks that the app creates while it is imported.
+
+        They belong there as in the real worker, which imports an app on the loop of its async functions.
+        """
+        host_loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(self.loop)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(host_loop)
 
     def post(self, work: Callable[[], None]) -> None:
         """Run `work` in the pool. It must not raise; from any thread."""
         self._queue.put(work)
+        with self._lock:
+            self._unfinished += 1
+            self._grow()
 
     def spawn(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a coroutine as a task of the user loop. It must not raise; from any thread."""
-        self._spawned.put(make)
+        """Run a coroutine as a task of the user loop. It must not raise; from any thread.
+
+        Nothing happens once the loop has ended.
+        """
+        self._spawned.put_if_open(make)
 
     async def run(self, function: Callable[[], T]) -> T:
         """Run `function()` in the pool and return its result. Awaited on the host loop."""
@@ -94,7 +149,10 @@ class UserThreads:
         return await result
 
     async def run_async(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Run `await function()` on the user loop and return its result. Awaited on the host loop."""
+        """Run `await function()` on the user loop and return its result. Awaited on the host loop.
+
+        UserLoopEnded if the app's own code ends the loop.
+        """
         result: asyncio.Future[T]
         result, call_on_host_loop = self._host_future()
 
@@ -106,8 +164,14 @@ class UserThreads:
             else:
                 call_on_host_loop(partial(_succeed, result, value))
 
-        self.spawn(work)
-        return await result
+        self._awaited.add(result)
+        try:
+            self.spawn(work)
+            if self.loop.is_closed():
+                raise UserLoopEnded("The event loop of the app's async functions has ended.")
+            return await result
+        finally:
+            self._awaited.discard(result)
 
     def _host_future(self) -> tuple[asyncio.Future[Any], Callable[[Callable[[], None]], None]]:
         """A future of the running host loop, and a function that has a callback run there, from any thread."""
@@ -126,13 +190,44 @@ class UserThreads:
         while (work := self._queue.get()) is not None:
             contextvars.Context().run(work)
             del work  # else what it refers to would live until the next call
+            with self._lock:
+                self._unfinished -= 1
 
     def _serve_loop(self) -> None:
         asyncio.set_event_loop(self.loop)
+        stop = self.loop.stop
+
+        def stop_recorded() -> None:
+            if not self._stopping:
+                self._stop_caller = place_of_call()
+            stop()
+
+        self.loop.stop = stop_recorded  # type: ignore[method-assign]
+        cause = ""
         try:
             self.loop.run_forever()
+        except BaseException as error:  # asyncio lets SystemExit and KeyboardInterrupt of a task end the loop
+            cause = f"a task raised {describe_exception(error).text.rstrip(': ')}{place_of_error(error)}"
         finally:
             self.loop.close()
+        if not self._stopping:
+            self._loop_ended(cause or f"its stop() was called{self._stop_caller}")
+
+    def _loop_ended(self, cause: str) -> None:
+        error = UserLoopEnded(
+            f"The app has ended the event loop in which all its async functions run: {cause}. "
+            "No async function can run any more, so the host stops. On Azure the worker process would end. "
+            "Let the app's tasks return instead. Unfinished instances continue at the next start."
+        )
+
+        def fail_awaited() -> None:
+            for result in list(self._awaited):
+                _fail(result, error)
+
+        if self._host_calls is not None:
+            self._host_calls.put_if_open(fail_awaited)
+        if self._on_loop_ended is not None:
+            self._on_loop_ended(error)
 
 
 def _succeed(result: asyncio.Future[Any], value: Any) -> None:

@@ -4,7 +4,7 @@ This module owns the arguments and the sentences about mistakes in them. Each co
 imported only when it runs, so that `dfhost --help` is fast.
 
 Exit codes: 0 done; 1 the run did not complete, or the host could not answer; 2 a mistake that a person has to
-correct first; 130 interrupted.
+correct first; 3 the database file was deleted or replaced while the host was running; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dfhost.errors import HostError
+from dfhost.cli.style import printable_lines
+from dfhost.errors import DatabaseLost, HostError
 
 _START = """\
 Serve the function app in a folder, as `func start` does, until ctrl-C. All state is kept in one SQLite file:
@@ -67,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HostError as error:
         # When the app cannot be imported, its own traceback says more than our sentence.
         sys.stderr.write(getattr(error, "traceback", ""))
-        print(f"dfhost: {error}", file=sys.stderr)
-        return 2
+        print(f"dfhost: {printable_lines(str(error))}", file=sys.stderr)
+        return 3 if isinstance(error, DatabaseLost) else 2
 
 
 class _VersionAction(argparse.Action):
@@ -111,7 +112,16 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--port", "-p", type=_port, help="default: Host.LocalHttpPort of local.settings.json, or 7071"
     )
-    start.add_argument("--address", help="the IP address to listen on (default: 127.0.0.1)")
+    start.add_argument(
+        "--address", help="the IP address to listen on (default: 127.0.0.1; 0.0.0.0: every network)"
+    )
+    start.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a further name by which clients reach this host, as of a tunnel or a container; may be repeated",
+    )
     _add_database(start, "default: .dfhost/HUB.db in the folder")
     _add_replay(start)
     _add_verbosity(start, quiet="show failures, warnings and what the app prints, but no calls")
@@ -140,7 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     explain = _add_command(commands, "explain", "explain what an instance waits for", _EXPLAIN)
     explain.add_argument("id", metavar="ID", help="the instance's id, or its status URL")
     explain.add_argument(
-        "--url", type=_url, default="http://localhost:7071", help="the running host (default: %(default)s)"
+        "--url",
+        type=_url,
+        help="the running host (default: on localhost, at Host.LocalHttpPort of local.settings.json here, or 7071)",
     )
     explain.add_argument("--json", action="store_true", help="print the host's answer as JSON")
     return parser

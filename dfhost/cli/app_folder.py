@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dfhost.app.load_hints import missing_script_sentence
+from dfhost.app.threads import THREAD_COUNT_DEFAULT
 from dfhost.errors import AppError, DatabaseError
 from dfhost.settings import Settings, read_settings, set_environment_defaults
 
@@ -26,6 +27,7 @@ def open_folder(folder: Path, *, replay_always: bool = False) -> tuple[Path, Set
     set_environment_defaults(settings.app_settings)
     # What Core Tools and the platform set for every function app.
     set_environment_defaults({"FUNCTIONS_WORKER_RUNTIME": "python", "AzureWebJobsScriptRoot": str(root)})
+    set_environment_defaults({"PYTHON_THREADPOOL_THREAD_COUNT": THREAD_COUNT_DEFAULT})
     os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
     if (runtime := os.environ["FUNCTIONS_WORKER_RUNTIME"]).lower() != "python":
         raise AppError(f'FUNCTIONS_WORKER_RUNTIME is "{runtime}": dfhost runs Python apps only.')
@@ -57,7 +59,7 @@ def database_file(options: argparse.Namespace, root: Path, settings: Settings) -
         return existing_parent(options.db)
     folder = root / ".dfhost"
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         if not (ignore := folder / ".gitignore").exists():
             ignore.write_text("*\n", encoding="utf-8")
     except OSError as error:

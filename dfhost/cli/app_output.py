@@ -16,12 +16,16 @@ from typing import Any, TextIO
 
 from dfhost.cli.console import Console
 from dfhost.cli.log_formatter import LINES_PER_WINDOW, WINDOW
+from dfhost.cli.style import printable_lines
 
 # On the Functions host a user's record has the category Function.<name>.User, and the longest rule that is a
 # prefix of it wins. Which function logged is not known here, so only the rules for all functions apply.
 _CATEGORY = "function.user"
 
 _REMEMBERED_KINDS = 1000
+
+# The app answers for its own records. These may quote what clients send.
+_NOT_OF_THE_APP = ("dfhost", "aiohttp", "asyncio")
 
 
 def app_log_level(levels: Mapping[str, int], verbose: bool = False, quiet: bool = False) -> int:
@@ -90,6 +94,8 @@ class _ConsoleHandler(logging.Handler):
         except Exception as error:
             # logging.info("%d", "x"): the real worker drops it, but its author wants to know.
             text = f"{record.name}: {record.msg!r} cannot be formatted: {error}"
+        if record.name.partition(".")[0] in _NOT_OF_THE_APP:
+            text = printable_lines(text)
         self._console.print(record.levelname.lower(), text.removeprefix("root: "))
 
     def _gets_a_line(self, record: logging.LogRecord) -> bool:

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
 from dfhost.cli.log_formatter import FailedCall, LogEvent, LogFormatter, Message
-from dfhost.cli.style import Style
+from dfhost.cli.style import Style, printable
 
 _PAUSE = 0.05  # seconds between two writes: a burst becomes few writes, and nobody sees the delay
 
@@ -24,7 +24,8 @@ class RawText(str):
     """Text that is written as it is: listings, prompts, unfinished lines."""
 
 
-# A threading.Event is set when its turn comes. None: write the summaries of all calls without a line of their own.
+# A threading.Event is set when what stands before it is written. None: write the summaries of all calls that got no
+# line of their own.
 _QueueItem = LogEvent | RawText | threading.Event | None
 
 
@@ -47,6 +48,7 @@ class Console:
         self._queue: deque[_QueueItem] = deque()
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._flushed: list[threading.Event] = []  # to be set after the next write
         self._thread = threading.Thread(target=self._run, name="console", daemon=True)
 
     def __enter__(self) -> Console:
@@ -78,13 +80,11 @@ class Console:
         self.note(f"{request} was answered {status}: {reason}")
 
     def note(self, sentence: str) -> None:
-        # It may quote what a client sent, which must not control the terminal.
-        printable = "".join(each if each.isprintable() else repr(each)[1:-1] for each in sentence)
-        self._put(Message(time.time(), "note", printable))
+        self._put(Message(time.time(), "note", printable(sentence)))
 
     # -- for the command line --------------------------------------------------------------------------------
     def print(self, label: str, text: str) -> None:
-        """A log record (`label`: its level) or a printed line (""), shown with the time."""
+        """A log record (`label`: its level) or a printed line (""), shown with the time. The text stays as it is."""
         self._put(Message(time.time(), label, text))
 
     def count_record(self, level: str, logger: str) -> None:
@@ -100,11 +100,15 @@ class Console:
         self._put(None)
 
     def running_calls(self) -> dict[str, int]:
-        """Function -> calls that execute user code now. Waits until the thread has read the queue so far."""
-        caught_up = threading.Event()
-        self._put(caught_up)
-        caught_up.wait(1.0)
+        """Function -> calls that execute user code now, once all that was put so far is written."""
+        self.flush()
         return self._formatter.running_calls()
+
+    def flush(self, timeout: float = 1.0) -> None:
+        """Wait until all that was put so far is written, at most `timeout` seconds."""
+        written = threading.Event()
+        self._put(written)
+        written.wait(timeout)
 
     def set_name_width(self, width: int) -> None:
         """How wide the column of function names is."""
@@ -128,6 +132,8 @@ class Console:
             if pieces:
                 with self.write_context():
                     self._write("".join(pieces))
+            while self._flushed:
+                self._flushed.pop().set()
             if stopping:
                 return
             self._stop.wait(_PAUSE)
@@ -140,7 +146,7 @@ class Console:
                 pieces.append(item)
                 self._mid_line = not item.endswith("\n")
             elif isinstance(item, threading.Event):
-                item.set()
+                self._flushed.append(item)
             elif item is None:
                 self._add_lines(pieces, self._formatter.summaries(time.time(), everything=True))
             else:

@@ -10,10 +10,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
-from dfhost.cli.style import count, duration
+from dfhost.cli.style import count, duration, printable, printable_json
 from dfhost.errors import HostError
+from dfhost.settings.local_settings import read_local_settings
+from dfhost.settings.model import DEFAULT_PORT
 
 _KINDS = {"subOrchestration": "sub-orchestration"}
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach a local host
@@ -23,24 +26,32 @@ _LISTED = 12  # more waits of one kind than that are counted
 
 def explain(options: argparse.Namespace) -> int:
     """0 if the host explains it; 1 if it cannot; HostError if there is no host or no such instance."""
-    url, instance_id = options.url, options.id
+    instance_id = options.id
     if status_url := _STATUS_URL.match(options.id):
         url, instance_id = status_url["host"], urllib.parse.unquote(status_url["id"])
     elif options.id.lower().startswith(("http://", "https://")):
         raise HostError(f"{options.id} is not a status URL. A status URL contains /instances/ID.")
+    else:
+        url = options.url or _default_url()
     answer = _ask(url, instance_id)
     if options.json:
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        print(printable_json(answer))
     elif "waitsFor" in answer:
-        print("\n".join(explanation_lines(answer, datetime.now(timezone.utc))))
+        print("\n".join(map(printable, explanation_lines(answer, datetime.now(timezone.utc)))))
     else:
         status = answer.get("runtimeStatus")
         print(
-            f"{instance_id} is {status}. The host at {url} does not explain why. Is it dfhost?",
+            f"{printable(f'{instance_id} is {status}')}. The host at {url} does not explain why. Is it dfhost?",
             file=sys.stderr,
         )
         return 1
     return 0
+
+
+def _default_url() -> str:
+    """Where `dfhost start` listens if it is started in this folder."""
+    port = read_local_settings(Path("local.settings.json")).port
+    return f"http://localhost:{port or DEFAULT_PORT}"
 
 
 def explanation_lines(answer: dict[str, Any], now: datetime) -> list[str]:

@@ -18,7 +18,7 @@ def function_listing(app: App, url: str, route_prefix: str, task_hub_place: str,
     lines += [*http, *([""] if http and others else []), *others]
     if not http and not others:
         lines.append("    none: no function is registered with the app")
-    lines += ["", *(f"Function {name} is disabled." for name in app.disabled), ""]
+    lines += ["", *(f"Function {each.name} is disabled." for each in app.disabled), ""]
     return "\n".join(lines)
 
 

@@ -1,8 +1,8 @@
 """Parses the output of a failed instance: which functions it passed through, the error text, the traceback.
 
 The extension nests failures as text. Each level repeats the level below it, with the activity's serialised .NET
-exception (one line of JSON) in the middle. A text of another form is returned as it is. The forms were recorded on
-extension 3.15; `dfhost.engine.failures` makes those of this host.
+exception (one line of JSON) in the middle. A text of another form is returned as it is. `dfhost.engine.failures`
+makes these texts here. Extensions until 3.15 put two blanks behind ``failed:``, newer ones put one; both are read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 
 # Compiled by `re` at the first failure, not at every start.
 _LEVEL = r"\s*(Orchestrator|Activity|Entity) function '([^']*)' failed:[ \t]*"
-_EXCEPTION = r' ?\n ?(?=\{"\$type":"System\.)'
+_EXCEPTION = r' ?(?:\n|\\n) ?(?=\{"\$type":")'  # an app that puts repr(error) into its message writes \\n
+# The orchestrator's state, which the worker adds for its host.
+_STATE = r"(?s)\n\n\$OutOfProcData\$:\{.*?(?=\nStack:|$)"
 _REPEATED = r"(?s) \n Message: .*, StackTrace:.*"
 _WORKER = (
     r"(?s)One or more errors occurred\. \(Result: Failure\nException: (?P<text>.*?)\nStack:(?P<stack>.*)\)?"
@@ -40,7 +42,7 @@ class InstanceFailure:
 def read_failure(output: object) -> InstanceFailure:
     """Parse the `output` of a failed instance.
 
-    "Orchestrator function 'all' failed: Activity function 'one' failed:  ValueError: bad \\n {...}"
+    "Orchestrator function 'all' failed: Activity function 'one' failed: ValueError: bad \\n {...}"
     -> InstanceFailure(("all", "one"), "ValueError: bad", "  File ...")
     """
     if not isinstance(output, str):
@@ -48,7 +50,7 @@ def read_failure(output: object) -> InstanceFailure:
             (), json.dumps(output, ensure_ascii=False) if output is not None else "no reason given"
         )
     text, stack = _without_exceptions(output)
-    text = re.sub(_REPEATED, "", text).removesuffix(" \n None")
+    text = re.sub(_STATE, "", re.sub(_REPEATED, "", text)).removesuffix(" \n None")
     path = []
     while level := re.match(_LEVEL, text):
         path.append(level[2])
@@ -64,7 +66,7 @@ def _without_exceptions(text: str) -> tuple[str, str]:
     while found := re.search(_EXCEPTION, text):
         try:
             exception, end = json.JSONDecoder().raw_decode(text, found.end())
-        except ValueError:  # truncated
+        except ValueError:  # truncated, or escaped once more
             exception, end = {}, len(text)
         inner = exception.get("InnerException") or {}
         stack = stack or str(inner.get("RemoteStackTrace") or "")

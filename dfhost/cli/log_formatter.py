@@ -1,6 +1,7 @@
 """Turns log events into lines: one for each start and end of a call, or one per second and function under load.
 
 Pure: events with their times go in, lines come out. `Console` owns the clock, the thread and the terminal.
+Names, ids and failures come out without control characters; what the app logs and prints stays as it is.
 
 Within one second, the first `LINES_PER_WINDOW` starts and ends of a function get a line of their own. The others
 are counted in a summary when the second is over ("4,312 finished in 0.9 s"). While the load lasts, every further
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dfhost.cli.instance_failure import read_failure
-from dfhost.cli.style import Style, count, duration
+from dfhost.cli.style import Style, count, duration, printable, printable_lines
 
 WINDOW = 1.0  # seconds
 LINES_PER_WINDOW = 10  # of one function and verb
@@ -175,10 +176,11 @@ class LogFormatter:
         lines += [
             self._call_line(event.at, "failed", event.function, duration(event.seconds), event.instance_id)
         ]
-        error = _error_text(event.function, event.error)
+        error = printable_lines(_error_text(event.function, event.error))
         lines += [_INDENT + self._style(line, "red") for line in error.splitlines()]
         if event.stack != failures.shown_stack:
-            lines += [_INDENT + line for line in event.stack.rstrip().splitlines()]
+            stack = printable_lines(event.stack.rstrip())
+            lines += [_INDENT + line for line in stack.splitlines()]
             failures.shown_stack = event.stack
         return lines
 
@@ -235,8 +237,9 @@ class LogFormatter:
         return lines
 
     def _call_line(self, at: float, verb: str, function: str, text: str, instance_id: str | None) -> str:
-        name = self._style(f"{function:<{self.name_width}}", "bold")
-        line = f"{self._line_head(at, verb)}{name}  {text:<8}  {self._style(instance_id or '', 'dim')}"
+        name = self._style(f"{printable(function):<{self.name_width}}", "bold")
+        instance = self._style(printable(instance_id or ""), "dim")
+        line = f"{self._line_head(at, verb)}{name}  {text:<8}  {instance}"
         return line.rstrip()
 
     def _line_head(self, at: float, label: str) -> str:
@@ -256,5 +259,5 @@ def _error_text(function: str, error: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    first = text.strip().split("\n", 1)[0]
+    first = printable(text.strip().split("\n", 1)[0])
     return first if len(first) <= 80 else first[:79] + "…"

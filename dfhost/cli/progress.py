@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
 from dfhost.cli.console import Console
-from dfhost.cli.style import count, duration
+from dfhost.cli.style import count, duration, printable
 
 _FIRST_LINE = 2.0  # seconds; each further line comes after twice the time, but at least every half minute
 _LONGEST_PAUSE = 30.0
@@ -50,9 +50,8 @@ class _ProgressLines:
         self._shown = (done, total, phase)
         self._next_line = now + min(_LONGEST_PAUSE, now - self._start_time)
         text = count(done, "task") if total is None else f"{count(done)} of {count(total, 'task')}"
-        self._console.print(
-            "", f"{text} done after {duration(now - self._start_time)}" + (f", {phase}" if phase else "")
-        )
+        after = duration(now - self._start_time)
+        self._console.print("", f"{text} done after {after}" + (f", {printable(phase)}" if phase else ""))
 
     def close(self) -> None:
         pass
@@ -74,7 +73,7 @@ class _ProgressBar:
             self._open()
         self._bar.total = total
         self._bar.n = done
-        self._bar.set_postfix_str(phase, refresh=False)
+        self._bar.set_postfix_str(printable(phase), refresh=False)
         self._bar.refresh()
 
     def close(self) -> None:

@@ -7,7 +7,6 @@ list them.
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from dfhost.app.http_urls import decode_path
 from dfhost.cli import gc_tuning
 from dfhost.cli.console import Console
 from dfhost.cli.function_listing import route_listing
@@ -23,11 +23,10 @@ from dfhost.cli.instance_failure import read_failure
 from dfhost.cli.instance_follower import CountingLog, InstanceFollower, status_urls
 from dfhost.cli.progress import progress
 from dfhost.cli.run_request import RunRequest
-from dfhost.cli.stopping import DatabaseFailure, exit_at_once, handle_signals
-from dfhost.cli.style import count, duration
+from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
+from dfhost.cli.style import count, duration, printable, printable_json, printable_lines
 from dfhost.errors import HostError
 from dfhost.host import Host
-from dfhost.http.function_routes import decode_path
 from dfhost.settings import Settings
 
 RunOutcome = tuple[int, bytes]  # the exit code, and what goes to stdout
@@ -45,9 +44,21 @@ async def run_request(
     """Start the app, call it, follow what it starts. `timeout` in seconds counts from the call."""
     handle_signals(exit_at_once, signal.SIGINT)
     log = CountingLog(console, calls=console.verbose)
-    database_failure = DatabaseFailure()
+    failure = FatalFailure()
+
+    def on_ready(host: Host) -> None:
+        if host.last_death:
+            console.note(host.last_death)
+            console.flush()  # it may happen again at once
+
     async with Host(
-        root, settings=settings, database=database, port=0, log=log, on_failure=database_failure.report
+        root,
+        settings=settings,
+        database=database,
+        port=0,
+        log=log,
+        on_failure=failure.report,
+        on_ready=on_ready,
     ) as host:
         gc_tuning.resume()
         console.set_name_width(max((len(function.name) for function in host.app.functions), default=0))
@@ -57,7 +68,7 @@ async def run_request(
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
             runner = _Runner(request, host, settings, console, log, session, quiet)
             running = asyncio.ensure_future(runner.run())
-            await database_failure.watch(running, timeout)
+            await failure.watch(running, timeout)
             if not running.done():
                 running.cancel()
                 return await runner.give_up(durable=database is not None)
@@ -132,17 +143,15 @@ class _Runner:
             line += f"; {'1 activity' if activities == 1 else f'{count(activities)} activities'} ran"
         if state == "Completed":
             if not self._quiet:
-                self._console.print("", line)
-            # A lone surrogate is written as the escape that it was in the host's JSON.
-            text = json.dumps(output, indent=2, ensure_ascii=False) + "\n"
-            return 0, text.encode(errors="backslashreplace")
+                self._console.print("", printable(line))
+            return 0, f"{printable_json(output)}\n".encode()
         if state != "Failed":
             line += f"\n{output or 'no reason given'}"
         elif status.get("instanceId") not in self._log.failed_instances:
             # A failure in the log is already on the console, in full.
             failure = read_failure(output).within(str(status.get("name")))
             line += f"\n{failure}\n{failure.stack}"
-        self._console.print("error", line.rstrip())
+        self._console.print("error", printable_lines(line.rstrip()))
         return 1, b""
 
     def _plain_outcome(self, response: aiohttp.ClientResponse, answer: bytes) -> RunOutcome:
@@ -150,7 +159,8 @@ class _Runner:
         good = 200 <= response.status < 300
         if not (good and self._quiet):
             hint = ", and no orchestration to follow" if good else ""
-            self._console.print("" if good else "warning", f"HTTP {response.status} {response.reason}{hint}")
+            reason = printable(response.reason or "")
+            self._console.print("" if good else "warning", f"HTTP {response.status} {reason}{hint}")
         return int(not good), answer if not answer or answer.endswith(b"\n") else answer + b"\n"
 
     def _has_route(self) -> bool:

@@ -12,10 +12,9 @@ from dfhost.cli import gc_tuning
 from dfhost.cli.app_folder import database_file, open_folder, working_in
 from dfhost.cli.app_output import AppOutput, app_log_level
 from dfhost.cli.console import Console
-from dfhost.cli.stopping import DatabaseFailure, StopSignals
+from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.settings import Settings, set_environment_defaults
-
-DEFAULT_PORT = 7071
+from dfhost.settings.model import DEFAULT_PORT
 
 
 def start(options: argparse.Namespace) -> int:
@@ -29,7 +28,9 @@ def start(options: argparse.Namespace) -> int:
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
     app_output = AppOutput(console, app_log_level(settings.log_levels, options.verbose, options.quiet))
     with console, app_output, working_in(root):
-        asyncio.run(_serve(root, settings, database, task_hub_place, port, address, console))
+        asyncio.run(
+            _serve(root, settings, database, task_hub_place, port, address, options.allow_host, console)
+        )
     return 0
 
 
@@ -40,10 +41,11 @@ async def _serve(
     task_hub_place: str,
     port: int,
     address: str,
+    host_names: list[str],
     console: Console,
 ) -> None:
     stop_signals = StopSignals()
-    database_failure = DatabaseFailure()
+    failure = FatalFailure()
     gc_tuning.pause()
     # By far the slowest imports: mistakes in the settings are reported before them, and ctrl-C already works.
     from dfhost.cli.function_listing import function_listing
@@ -55,14 +57,24 @@ async def _serve(
         console.write(
             function_listing(host.app, host.url, settings.route_prefix, task_hub_place, console.style)
         )
+        if host.last_death:
+            console.note(host.last_death)
         for note in (*settings.notes, *host.notes):
             console.note(note)
+        if address in ("0.0.0.0", "::"):
+            console.note(
+                f"Listening at {address}: everybody who reaches this machine may call the app and its management "
+                "API, and no keys are asked for. Requests may use its IP addresses and its own name; allow other "
+                "names with --allow-host."
+            )
         if console.verbose and settings.without_effect:
             console.note(
                 f"These settings of host.json make no difference in dfhost: {', '.join(settings.without_effect)}."
             )
-        stop_signals.host_is_ready()
+        stop_signals.host_is_ready(host.forget_running_calls)
         console.print("", f"Ready on {host.url}. Ctrl-C stops the host.")
+        if host.last_death:
+            console.flush()  # it may happen again at once
 
     async with Host(
         root,
@@ -70,15 +82,16 @@ async def _serve(
         database=database,
         port=port,
         address=address,
+        host_names=host_names,
         log=console,
-        on_failure=database_failure.report,
+        on_failure=failure.report,
         on_ready=on_ready,
     ) as host:
-        await database_failure.watch(stop_signals.wait())
+        await failure.watch(stop_signals.wait())
         calls = await asyncio.to_thread(console.running_calls)
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.print("", f"Waiting for running calls: {running}. Press ctrl-C again to stop at once.")
-        await database_failure.watch(host.drain())
+        await failure.watch(host.drain())
     console.flush_summaries()
     console.print("", "Stopped." + (" Unfinished instances continue at the next start." if database else ""))
 

@@ -1,4 +1,4 @@
-"""What ends `start` and `run` early: ctrl-C, SIGTERM, and a database that fails.
+"""What ends `start` and `run` early: ctrl-C, SIGTERM, and a failure after which the host cannot go on.
 
 Ending at once is safe: whatever was acknowledged is already in the database. Signal handlers neither lock nor
 print through Python's streams, because they may interrupt a thread that is doing just that.
@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from dfhost.errors import DatabaseError
+from dfhost.errors import HostError
 
 SignalHandler = Callable[[int, "FrameType | None"], None]
 
@@ -46,10 +46,17 @@ class StopSignals:
         self._loop = asyncio.get_running_loop()
         self._requested = asyncio.Event()
         self._can_drain = False
+        self._before_exit: Callable[[], None] = lambda: None
         handle_signals(self._on_signal, signal.SIGINT, signal.SIGTERM)
 
-    def host_is_ready(self) -> None:
+    def host_is_ready(self, before_exit: Callable[[], None]) -> None:
+        """From now on the first signal asks the host to stop. Handlers that the app has installed are replaced.
+
+        `before_exit` is called in the signal handler when the second signal ends the process.
+        """
+        self._before_exit = before_exit
         self._can_drain = True
+        handle_signals(self._on_signal, signal.SIGINT, signal.SIGTERM)
 
     async def wait(self) -> None:
         """Return once somebody has asked the host to stop."""
@@ -57,26 +64,28 @@ class StopSignals:
 
     def _on_signal(self, number: int, _: object) -> None:
         if not self._can_drain:
+            self._before_exit()
             exit_at_once(number)
         self._can_drain = False
         self._loop.call_soon_threadsafe(self._requested.set)
 
 
-class DatabaseFailure:
-    """A database that fails while the host runs (disk full, file removed): the host can do nothing but stop."""
+class FatalFailure:
+    """What leaves a running host nothing to do but stop: a database that fails, an app that ends its event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._error: asyncio.Future[DatabaseError] = self._loop.create_future()
+        self._error: asyncio.Future[HostError] = self._loop.create_future()
 
-    def report(self, error: DatabaseError) -> None:
+    def report(self, error: HostError) -> None:
         """Call this from any thread, as often as it happens; the first error counts."""
-        self._loop.call_soon_threadsafe(self._set_error, error)
+        with suppress(RuntimeError):  # the process ends already
+            self._loop.call_soon_threadsafe(self._set_error, error)
 
     async def watch(self, work: Awaitable[Any], timeout: float | None = None) -> None:
         """Wait until `work` has ended, with or without an error, for at most `timeout` seconds.
 
-        Raises DatabaseError as soon as the database fails.
+        Raises the failure as soon as it is reported.
         """
         task = asyncio.ensure_future(work)
         await asyncio.wait({task, self._error}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -84,6 +93,6 @@ class DatabaseFailure:
             task.cancel()
             raise self._error.result()
 
-    def _set_error(self, error: DatabaseError) -> None:
+    def _set_error(self, error: HostError) -> None:
         if not self._error.done():
             self._error.set_result(error)

@@ -1,9 +1,15 @@
-"""How numbers, durations and colours look at the terminal."""
+"""How numbers, durations, colours and other people's texts look at the terminal."""
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TextIO
+import re
+from typing import Any, TextIO
+
+# What steers a terminal or makes a line look like another one: C0 and C1 controls, line and paragraph separators,
+# marks and overrides of the writing direction, halves of surrogate pairs.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 
@@ -43,3 +49,26 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str = "") -> str:
     """4312 -> "4,312"; 1, "task" -> "1 task"; 2, "task" -> "2 tasks"."""
     return f"{number:,}" + (f" {noun}{'' if number == 1 else 's'}" if noun else "")
+
+
+def printable(text: str) -> str:
+    """`text` with control characters as escapes: "a\\x1b[2J", "two\\nlines". For texts that clients choose."""
+    if text.isprintable():
+        return text
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def printable_lines(text: str) -> str:
+    """Likewise, but lines stay lines and tabs stay tabs."""
+    if text.isprintable():
+        return text
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def printable_json(value: Any) -> str:
+    """Indented JSON in which control characters stand as its own escapes: the value stays the same."""
+
+    def escape(found: re.Match[str]) -> str:
+        return found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}"
+
+    return _CONTROLS.sub(escape, json.dumps(value, indent=2, ensure_ascii=False))

@@ -9,7 +9,9 @@ work in `CommandRecorder.record_commands`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 # The numbers of the SDK's ActionType.
 CALL_ACTIVITY = 0
@@ -71,6 +73,27 @@ def describe(action: Action) -> str:
     if kind == CONTINUE_AS_NEW:
         return f"{method}({brief(action.get('input'))})"
     return f"{method}({action['functionName']!r}, {brief(action.get('input'))})"
+
+
+def is_uri(text: str) -> bool:
+    """Whether .NET's Uri, absolute or relative, can be made of `text`; the extension reads a call_http with it."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises ValueError for one that is no port
+    except ValueError:
+        return False
+    return parts.scheme.lower() not in ("http", "https", "ftp") or bool(parts.hostname)
+
+
+def path_to(wanted: Action, actions: Sequence[Action], path: str = "actions[0]") -> str:
+    """Where `wanted` stands in the SDK's reply, as Newtonsoft writes it: ``actions[0][2].compoundActions[0]``."""
+    for index, action in enumerate(actions):
+        here = f"{path}[{index}]"
+        if action is wanted:
+            return here
+        if found := path_to(wanted, action.get("compoundActions", ()), f"{here}.compoundActions"):
+            return found
+    return ""
 
 
 def brief(text: str | None, limit: int = 40) -> str:

@@ -20,6 +20,8 @@ from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.tasks import Command
 
+_TIME_LENGTH = len("2026-11-22T15:29:11.170000Z")  # times are compared as texts
+
 
 class CommandRefused(Exception):
     """The command can never be carried out; `str()` says why."""
@@ -45,7 +47,9 @@ class CommandRecorder:
     def record_commands(self, interpreter: ActionInterpreter) -> None:
         """Record what the interpreter has issued. Raises CommandRefused."""
         for command in interpreter.take_commands():
-            if command.kind == h.TASK_SCHEDULED:
+            if command.task.kind == act.CALL_HTTP:
+                self._record_http_call(command, interpreter)
+            elif command.kind == h.TASK_SCHEDULED:
                 self._record_activity(command)
             elif command.kind == h.TIMER_CREATED:
                 self._record_timer(command)
@@ -58,11 +62,22 @@ class CommandRecorder:
 
     def _record_activity(self, command: Command) -> None:
         action = command.task.action
-        if command.task.kind == act.CALL_HTTP:
-            name, input = act.HTTP_ACTIVITY, json.dumps(action["httpRequest"])
-        else:
-            name, input = action["functionName"], action.get("input") or "null"
-            self._require_function("activity", name)
+        name = action["functionName"]
+        self._require_function("activity", name)
+        self._schedule(command, name, action.get("input") or "null")
+
+    def _record_http_call(self, command: Command, interpreter: ActionInterpreter) -> None:
+        action = command.task.action
+        request = action["httpRequest"]
+        if not act.is_uri(str(request["uri"])):
+            # The extension cannot even read the orchestrator's reply, so no `except` sees this.
+            path = f"{act.path_to(action, interpreter.actions)}.httpRequest.uri"
+            raise CommandRefused(
+                f"Error converting value {json.dumps(request['uri'])} to type 'System.Uri'. Path '{path}'."
+            )
+        self._schedule(command, act.HTTP_ACTIVITY, json.dumps(request))
+
+    def _schedule(self, command: Command, name: str, input: str) -> None:
         stored = f"[{quote(input)}]" if self._options.store_inputs else None
         episode = self._episode
         episode.events.append(h.task_scheduled(episode.at, command.id, name, stored))
@@ -70,9 +85,9 @@ class CommandRecorder:
 
     def _record_timer(self, command: Command) -> None:
         assert command.fire_at is not None
-        self._episode.events.append(h.timer_created(self._episode.at, command.id, command.fire_at))
-        if not command.task.action.get("isCanceled"):
-            self._episode.timers.append(ScheduledTimer(command.id, command.fire_at))
+        fire_at = command.fire_at.zfill(_TIME_LENGTH)  # the SDK writes the year 999 with three digits
+        self._episode.events.append(h.timer_created(self._episode.at, command.id, fire_at))
+        self._episode.timers.append(ScheduledTimer(command.id, fire_at))
 
     def _record_child(self, command: Command) -> None:
         info, options, at = self._info, self._options, self._episode.at
@@ -89,9 +104,8 @@ class CommandRecorder:
             )
         _require_storable(child_id)
         version = action.get("version") or options.default_version
-        refusal = versions.refusal(name, version, options.default_version, options.version_match)
-        if refusal is not None:
-            raise CommandRefused(refusal)
+        if options.version_failure != "Fail" and not versions.fits(version, options):
+            raise CommandRefused(versions.never_runs(name, version, options))
         input = action.get("input")
         encoded = None if input is None else quote(input)
         execution_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:{command.id}").hex

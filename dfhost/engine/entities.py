@@ -132,24 +132,39 @@ class EntityBatchResult:
     failures: tuple[str, ...] = ()
 
 
-def build_batch(entity_id: str, exists: bool, state: str | None, requests: Sequence[str]) -> EntityBatch:
+def read_request(text: str) -> dict[str, Any]:
+    """The RequestMessage that `text` holds. ValueError if it is none."""
+    request = json.loads(text)
+    if not isinstance(request, dict):
+        raise ValueError("it is no JSON object")
+    fields: dict[str, tuple[type, ...]] = {"op": (str,), "id": (str,), "input": (str, type(None))}
+    if not request.get("signal"):
+        fields |= {"parent": (str,), "parentExecution": (str,)}
+    for name, types in fields.items():
+        if not isinstance(request.get(name), types):
+            raise ValueError(f"its '{name}' is {request.get(name)!r}")
+    return request
+
+
+def build_batch(
+    entity_id: str, exists: bool, state: str | None, requests: Sequence[dict[str, Any]]
+) -> EntityBatch:
     """The batch for these requests. `exists` and `state` are those after the last batch, if there was one.
 
     A destroyed entity comes with the state ``null`` and as not existing (recorded).
     """
     entity = EntityId.parse(entity_id)
-    parsed = tuple(json.loads(request) for request in requests)
     operations = ",".join(
         f'{{"name":{quote(r["op"])},"input":{"null" if r.get("input") is None else quote(r["input"])},'
         f'"isSignal":{"true" if r.get("signal") else "false"},"id":{quote(r["id"])}}}'
-        for r in parsed
+        for r in requests
     )
     trigger = (
         f'{{"self":{{"name":{quote(entity.name)},"key":{quote(entity.key)}}},'
         f'"exists":{"true" if exists else "false"},'
         f'"state":{"null" if state is None else quote(state)},"batch":[{operations}]}}'
     )
-    return EntityBatch(entity, trigger, parsed)
+    return EntityBatch(entity, trigger, tuple(requests))
 
 
 def read_batch_reply(batch: EntityBatch, text: str) -> EntityBatchResult:
@@ -201,8 +216,11 @@ def stored_exists(input: str | None) -> bool:
 
 
 def stored_state(input: str | None) -> str | None:
-    """The entity's own state as JSON text, None if it never stored any; `input` as above."""
+    """The entity's own state as JSON text, None if it never stored any. ValueError if `input` is no such text."""
     if not input:
         return None
-    state: str | None = json.loads(input).get("state")
+    scheduler = json.loads(input)
+    state = scheduler.get("state") if isinstance(scheduler, dict) else 0
+    if state is not None and not isinstance(state, str):
+        raise ValueError("it is no scheduler state")
     return state

@@ -7,15 +7,11 @@ commit writes, ready as text, and knows neither of the two.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
-
-if TYPE_CHECKING:
-    from dfhost.engine.execution import Execution
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +48,22 @@ class EntityMessage:
     request: str
 
 
+@dataclass(frozen=True, slots=True)
+class NextGeneration:
+    """What continue-as-new begins: `input` is the text of a JSON string, `history` what its first replay sees."""
+
+    execution_id: str
+    input: str | None
+    history: list[Event]
+
+
 @dataclass(slots=True)
 class Episode:
     """All that is new in the execution `execution_id` of the instance, as of `at` (ISO text, UTC).
 
     `status` is Running, Suspended, Completed, Failed or ContinuedAsNew. A `custom_status` of None leaves the old one
     as it is, "null" clears it. `output` replaces the instance's output if `sets_output`. `details` belong to a
-    failure. `next` is the generation that follows; its history so far (`next.past`) replaces this one's.
+    failure. The history of `next`, the generation that follows, replaces this one's.
     """
 
     instance_id: str
@@ -83,7 +88,7 @@ class Episode:
     held_back: str | None = None
     #: The exception of the user's code with type and traceback, for the log.
     raised: failures.Failure | None = None
-    next: Execution | None = None
+    next: NextGeneration | None = None
 
     @property
     def finished(self) -> bool:
@@ -92,7 +97,7 @@ class Episode:
     @property
     def history_length(self) -> int:
         """How many events the history holds once this is committed."""
-        return len(self.next.past) if self.next is not None else self.base + len(self.texts)
+        return len(self.next.history) if self.next is not None else self.base + len(self.texts)
 
     def result_for_parent(self) -> Event:
         """The event by which the parent learns of this end; only for one that is `finished` and has a parent."""

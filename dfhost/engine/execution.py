@@ -26,7 +26,7 @@ from dfhost.engine import failures, payloads, versions
 from dfhost.engine import history as h
 from dfhost.engine.command_recorder import CommandRecorder, CommandRefused
 from dfhost.engine.entities import MessageSorter
-from dfhost.engine.episode import Episode
+from dfhost.engine.episode import Episode, NextGeneration
 from dfhost.engine.execution_info import ExecutionInfo
 from dfhost.engine.history import Event
 from dfhost.engine.interpreter import ActionInterpreter
@@ -87,16 +87,15 @@ class Execution:
         arrival this is the first episode of a generation that continues another: its history is there already.
         """
         new = [h.orchestrator_started(at), *arrived] if arrived else []
-        refusal = None
+        version_fits = True
         for event in new:
             if event.kind == h.EXECUTION_STARTED:
                 self.info = ExecutionInfo.read(event)
-                refusal = versions.refusal(
-                    self.info.name, self.info.version, options.default_version, options.version_match
-                )
-        refusal = registry.explain_missing("orchestrator", self.info.name) or refusal
-        if refusal is not None:
-            return self._fail(new, at, self._orchestrator_failed(refusal))
+                version_fits = versions.fits(self.info.version, options)
+        if missing := registry.explain_missing("orchestrator", self.info.name):
+            return self._fail(new, at, self._orchestrator_failed(missing))
+        if not version_fits:
+            return self._fail(new, at, self._version_refused(options))
         if need < ReplayNeed.REPLAY and self.result is not None:
             self._apply(new)
         else:
@@ -141,7 +140,7 @@ class Execution:
     def _replay(self, new: list[Event], replay: Replay, options: EngineOptions) -> ReplayResult:
         info = self.info
         if info.input is not None and not info.input.strip():
-            message = f"Exception while executing function: {info.name}"
+            message = f"Exception while executing function: Functions.{info.name}"
             return ReplayResult(crash=failures.Failure("", message, message, ""))
         arrived = [event.text for event in new]
         result = self._go_on(arrived, replay, options)
@@ -289,6 +288,11 @@ class Execution:
             if command.fire_at is not None
         ]
 
+    def _version_refused(self, options: EngineOptions) -> ReasonAndDetails:
+        if options.version_failure == "Fail":
+            return versions.MISMATCH, None
+        return self._orchestrator_failed(versions.never_runs(self.info.name, self.info.version, options))
+
     def _orchestrator_failed(self, error: str) -> ReasonAndDetails:
         return failures.orchestrator_failed(self.info.name, error)
 
@@ -298,20 +302,24 @@ class Execution:
             info.instance_id, info.execution_id, at, status, events, base=len(self.past), parent=info.parent
         )
 
-    def _next_generation(self, at: str) -> Execution:
+    def _next_generation(self, at: str) -> NextGeneration:
         """Same instance id, new history: external events that came too late for this one are carried over."""
-        info, input = self.info, self.interpreter.next_input
+        info, next_input = self.info, self.interpreter.next_input
+        execution_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:next").hex
+        input = None if next_input is None else quote(next_input)
         started = h.execution_started(
             at,
             instance_id=info.instance_id,
-            execution_id=uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:next").hex,
+            execution_id=execution_id,
             name=info.name,
             version=info.version,
-            input=None if input is None else quote(input),
+            input=input,
             parent=info.parent_json,
             generation=None,
+            source_id=info.source_id,
         )
-        return Execution(event.played() for event in h.generation(at, started, self.interpreter.carried_over))
+        history = h.generation(at, started, self.interpreter.carried_over)
+        return NextGeneration(execution_id, input, [event.played() for event in history])
 
     # -- the history -----------------------------------------------------------------------------------------
 

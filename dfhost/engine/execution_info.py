@@ -30,6 +30,7 @@ class ExecutionInfo(NamedTuple):
     input: str | None = None
     parent: Parent | None = None
     parent_json: str = "null"
+    source_id: str | None = None  # the instance that was restarted as this one
 
     @classmethod
     def read(cls, started: Event) -> ExecutionInfo:
@@ -47,6 +48,7 @@ class ExecutionInfo(NamedTuple):
             data["Input"],
             parent,
             json.dumps(caller, separators=(",", ":")),
+            (data["Tags"] or {}).get(h.SOURCE_TAG),
         )
 
     def trigger(self, history: Sequence[str], is_replaying: bool, options: EngineOptions) -> str:
@@ -55,6 +57,7 @@ class ExecutionInfo(NamedTuple):
             f'{{"history":[{",".join(history)}],"input":{self.input or "null"},'
             f'"instanceId":{quote(self.instance_id)},"isReplaying":{"true" if is_replaying else "false"},'
             f'"parentInstanceId":{h.nullable(self.parent.instance_id if self.parent else None)},'
+            f'"sourceInstanceId":{h.nullable(self.source_id)},'
             '"upperSchemaVersion":1,"upperSchemaVersionNew":3,'
             f'"longRunningTimerIntervalDuration":"{options.long_timer_interval}",'
             f'"maximumShortTimerDuration":"{options.max_short_timer}",'

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-MARKER = "\n\n$OutOfProcData$:"  # between a raised failure's message and the state, see the SDK's executor
+_STATE = "$OutOfProcData$:"
+MARKER = f"\n\n{_STATE}"  # between a raised failure's message and the state, see the SDK's executor
 
 
 class Failure(NamedTuple):
@@ -33,15 +34,13 @@ def clean(text: str) -> str:
 def activity_failed(name: str, failure: Failure) -> tuple[str, str]:
     """Reason and details of a TaskFailed.
 
-    Two blanks stand before the type's name. The extension cuts the text at a line that begins with ``Stack:`` and
-    at the state marker, since it takes both for the host's own wrapping.
+    The extension cuts the text at the state marker, which it takes for an orchestrator's own.
     """
     text = clean(failure.text)
-    kept = text.split("\nStack:", 1)[0]
-    if "$OutOfProcData$:" in kept:
-        kept = kept.split("$OutOfProcData$:", 1)[0].rstrip("\n")
-    details = _exception_json(f" {kept}", text, clean(failure.stack))
-    return f"Activity function '{name}' failed:  {kept}", details
+    kept, marker, _ = text.partition(_STATE)
+    if marker:
+        kept = kept.rstrip("\n")
+    return f"Activity function '{name}' failed: {kept}", _exception_json(kept, text, clean(failure.stack))
 
 
 def _exception_json(message: str, text: str, stack: str) -> str:

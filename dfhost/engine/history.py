@@ -2,7 +2,7 @@
 
 An event is kept as ready JSON text, since the SDK wants the whole history as one text at every replay: the
 engine joins texts and does not parse them again. DTFx's spellings (``TaskScheduledId``, ``IsPlayed``) stay here
-and in `execution_info.py`. Key order and null keys are those of the Durable Task extension 3.15 (recorded).
+and in `execution_info.py`. Key order and null keys are those of the Durable Task extension (recorded).
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ ENDING = FAILURES | {TASK_COMPLETED, SUB_ORCHESTRATION_COMPLETED, TIMER_FIRED}
 #: These are what an orchestrator's tasks can wait for.
 AWAITABLE = ENDING | {EVENT_RAISED}
 
+SOURCE_TAG = "sourceInstanceId"
 _WITH_TASK_SCHEDULED_ID = FAILURES | {TASK_COMPLETED, SUB_ORCHESTRATION_COMPLETED}
 _PLAYED, _NOT_PLAYED = '"IsPlayed":true', '"IsPlayed":false'
 
@@ -110,6 +111,37 @@ def parse(text: str) -> Event:
     return Event(kind, key, data.get("Name"), text)
 
 
+_TEXT = (str, type(None))
+#: The fields of the events that can be in an inbox, with the types that are read of them.
+_MESSAGE_FIELDS: dict[int, dict[str, tuple[type, ...]]] = {
+    EXECUTION_STARTED: {"Name": (str,), "Input": _TEXT},
+    TASK_COMPLETED: {"TaskScheduledId": (int,), "Result": _TEXT},
+    TASK_FAILED: {"TaskScheduledId": (int,), "Reason": _TEXT, "Details": _TEXT},
+    SUB_ORCHESTRATION_COMPLETED: {"TaskScheduledId": (int,), "Result": _TEXT},
+    SUB_ORCHESTRATION_FAILED: {"TaskScheduledId": (int,), "Reason": _TEXT, "Details": _TEXT},
+    TIMER_FIRED: {"TimerId": (int,), "FireAt": (str,)},
+    EVENT_RAISED: {"Name": (str,), "Input": _TEXT},
+    SUSPENDED: {"Reason": _TEXT},
+    RESUMED: {"Reason": _TEXT},
+    GENERIC: {"Data": _TEXT},
+}
+
+
+def parse_message(text: str) -> Event:
+    """The event that a stored inbox message holds. ValueError if it is none that an inbox can have."""
+    data = json.loads(text)
+    if not isinstance(data, dict):
+        raise ValueError("it is no JSON object")
+    fields = _MESSAGE_FIELDS.get(data.get("EventType", -1))
+    if fields is None:
+        raise ValueError(f"its EventType is {data.get('EventType')!r}")
+    for name, types in ({"EventId": (int,), "IsPlayed": (bool,), "Timestamp": (str,)} | fields).items():
+        if name not in data or not isinstance(data[name], types):
+            raise ValueError(f"its {name} is {data.get(name)!r}")
+    moment(data["Timestamp"])
+    return parse(text)
+
+
 def nullable(text: str | None) -> str:
     return "null" if text is None else quote(text)
 
@@ -158,12 +190,17 @@ def execution_started(
     input: str | None,
     parent: str = "null",
     generation: int | None = 0,
+    source_id: str | None = None,
 ) -> Event:
-    """`parent`: the JSON of ParentInstance (`parent_instance`); `generation`: 0 for a client's start, else None."""
+    """`parent`: the JSON of ParentInstance (`parent_instance`); `generation`: 0 for a client's start, else None.
+
+    `source_id`: the instance that a client restarted as this one. It is kept among the tags.
+    """
+    tags = "null" if source_id is None else f'{{"{SOURCE_TAG}":{quote(source_id)}}}'
     text = (
         f'{{"OrchestrationInstance":{{"InstanceId":{quote(instance_id)},"ExecutionId":{quote(execution_id)}}},'
         f'"EventType":0,"ParentInstance":{parent},"Name":{quote(name)},"Version":{nullable(version)},'
-        f'"Input":{nullable(input)},"Tags":null,"Correlation":null,"ParentTraceContext":null,'
+        f'"Input":{nullable(input)},"Tags":{tags},"Correlation":null,"ParentTraceContext":null,'
         f'"ScheduledStartTime":null,"Generation":{"null" if generation is None else generation},'
         f'"GenerateNewTrace":false,{_tail(at)}'
     )

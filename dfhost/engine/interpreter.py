@@ -229,7 +229,7 @@ class ActionInterpreter:
         elif kind == act.CREATE_TIMER:
             task.first_id = self._issue(h.TIMER_CREATED, task, task.action["fireAt"])
             if task.action.get("isCanceled"):
-                # Created and cancelled on the spot: its firing will find nothing open.
+                # It holds nothing up and nothing open, but it fires: only the SDK may still wait for it (recorded).
                 self._finish(task)
             else:
                 self.open[task.first_id] = task

@@ -16,6 +16,7 @@ class EngineOptions:
     store_inputs: bool = False
     default_version: str | None = None
     version_match: str = "CurrentOrOlder"
+    version_failure: str = "Reject"
     async_request_sleep_ms: int = 30000
     max_actions: int = 100_000
     max_short_timer: str = "6.00:00:00"

@@ -54,10 +54,8 @@ class ReplayGate:
         if result.awaited is None or interpreter.is_suspended or not interpreter.all_started:
             return ReplayNeed.REPLAY
         failed = event.kind in h.FAILURES
-        if task is None:
+        if task is None:  # an external event, a cancelled timer, or the end of a task that is no longer open
             key: int | str = event.key
-            if event.kind != h.EVENT_RAISED:
-                return ReplayNeed.NONE  # the end of a task that was cancelled or is no longer open
         elif has_retries and (failed or (task.awaits_retry_timer and not task.is_last_attempt)):
             return ReplayNeed.ENGINE  # first comes the retry's timer, or its next attempt
         else:

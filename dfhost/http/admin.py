@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from typing import Any
 
 from dfhost.app.functions import App, Function
 from dfhost.app.http_messages import HttpReply
 from dfhost.app.invoke import invoke_function
+from dfhost.app.loader import script_name
 from dfhost.app.threads import UserThreads
 from dfhost.app.trigger_data import trigger_data
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
+from dfhost.management.json_text import encode
 from dfhost.management.request import RequestHandler
 from dfhost.management.urls import WEBHOOKS_PATH
 
 _NOT_FOUND = HttpReply(404, [])
+_JSON_OR_XML = re.compile(r"^\s*(application|text)/([\w.-]+\+)?(json|xml)\s*(;|$)", re.IGNORECASE)
 
 
 class Admin:
@@ -35,6 +39,9 @@ class Admin:
     ) -> None:
         """`management` starts orchestrators, as it does for any client."""
         self._app = app
+        self._disabled = {function.name for function in app.disabled}
+        functions = sorted((*app.functions, *app.disabled), key=lambda function: function.name.upper())
+        self._functions = {function.name.lower(): function for function in functions}
         self._urls = {route.name: f"/{route.template}" for route in routes.routes}
         self._threads = threads
         self._log = log
@@ -42,19 +49,21 @@ class Admin:
         self._started = time.monotonic()
         self._calls: set[asyncio.Task[Any]] = set()
 
-    async def handle(self, method: str, path: str, body: bytes, origin: str) -> HttpReply:
+    async def handle(self, method: str, path: str, content_type: str, body: bytes, origin: str) -> HttpReply:
         """`path`: decoded, what follows ``/admin/``; its case does not count."""
         match method, *path.lower().rstrip("/").split("/"):
             case "GET", "host", "status":
                 return _json(200, self._status())
             case "GET" | "POST", "host", "ping":
-                return HttpReply(200, [])
+                return HttpReply(200, [("Cache-Control", "no-store,no-cache"), ("Pragma", "no-cache")])
             case "GET", "functions":
-                return _json(200, [self._described(function, origin) for function in self._app.functions])
-            case "GET", "functions", name if function := self._app.get(name):
+                return _json(200, [self._described(each, origin) for each in self._functions.values()])
+            case "GET", "functions", name if function := self._functions.get(name):
                 return _json(200, self._described(function, origin))
-            case "POST", "functions", name if function := self._app.get(name):
-                return await self._run(function, body, origin)
+            case "GET", "functions", name, "status" if name in self._functions:
+                return _json(200, {})
+            case "POST", "functions", name:
+                return await self._run(name, content_type, body, origin)
         return _NOT_FOUND
 
     def _status(self) -> dict[str, Any]:
@@ -64,32 +73,58 @@ class Admin:
             "state": "Running",
             "version": version,
             "versionDetails": f"dfhost {version}",
+            "platformVersion": "",
+            "instanceId": "",
+            "computerName": "",
             "processUptime": round((time.monotonic() - self._started) * 1000),
-            "errors": [],
+            "functionAppContentEditingState": "Unknown",
         }
 
     def _described(self, function: Function, origin: str) -> dict[str, Any]:
+        """With the keys of the real host. Nothing is served under its links to files, and so here."""
         url = self._urls.get(function.name)
+        name, root, script = function.name, self._app.root, script_name()
         return {
-            "name": function.name,
-            "href": f"{origin}/admin/functions/{function.name}",
+            "name": name,
+            "script_root_path_href": None,
+            "script_href": f"{origin}/admin/vfs{root}/{script}",
+            "config_href": None,
+            "test_data_href": f"{origin}/admin/vfs{root}/testdata/{name}.dat",
+            "href": f"{origin}/admin/functions/{name}",
             "invoke_url_template": origin + url if url else None,
             "language": "python",
-            "config": {"bindings": [dict(function.trigger), *map(dict, function.bindings)]},
-            "isDisabled": False,
+            "config": {
+                "name": name,
+                "entryPoint": name,
+                "scriptFile": script,
+                "language": "python",
+                "functionDirectory": str(root),
+                "bindings": [dict(function.trigger), *map(dict, function.bindings)],
+            },
+            "files": None,
+            "test_data": "",
+            "isDisabled": name in self._disabled,
+            "isDirect": False,
+            "isProxy": False,
         }
 
     # -- running by hand -------------------------------------------------------------------------------------
-    async def _run(self, function: Function, body: bytes, origin: str) -> HttpReply:
+    async def _run(self, name: str, content_type: str, body: bytes, origin: str) -> HttpReply:
         """202 once the call has started. The console shows how it ends, as with Core Tools."""
+        if not _JSON_OR_XML.search(content_type):
+            sentence = "Send the body as JSON, with the header Content-Type: application/json."
+            return _json(415, {"Message": sentence})
         try:
             text = _input_text(body)
         except ValueError as error:
             return _refusal(str(error))
+        function = self._app.get(name)
+        if function is None:
+            return _NOT_FOUND
         if function.kind == "http":
-            return _refusal(
-                f"'{function.name}' is an HTTP function; call {origin}{self._urls[function.name]}."
-            )
+            url = self._urls.get(function.name)
+            how = f"call {origin}{url}" if url else "but no request can reach it"
+            return _refusal(f"'{function.name}' is an HTTP function; {how}.")
         if function.kind == "orchestration":
             return await self._start(function, text, origin)
         if function.kind == "entity":
@@ -132,26 +167,29 @@ def _version() -> str:
 
 
 def _input_text(body: bytes) -> str:
-    """The text in ``{"input": …}``: a string as it is, any other value as its JSON.
+    """The text in ``{"input": …}``: a string, or a number or Boolean as text. Other keys are ignored.
 
     Raises ValueError with a sentence.
     """
     expected = 'The body must be a JSON object such as {"input": "text"}.'
     try:
-        value = json.loads(body)
+        value = json.loads(body.decode())
     except ValueError as error:  # UnicodeDecodeError is one
         raise ValueError(f"{expected} It is not JSON: {error}.") from None
-    if not isinstance(value, dict) or set(map(str.lower, value)) - {"input"}:
+    if not isinstance(value, dict):
         raise ValueError(expected)
-    given = next(iter(value.values()), None)
+    given = next((given for key, given in value.items() if key.lower() == "input"), None)
+    if isinstance(given, dict | list):
+        as_text = json.dumps({"input": json.dumps(given, ensure_ascii=False)}, ensure_ascii=False)
+        raise ValueError(f"The input must be a string. Send its JSON as one: {as_text}.")
     if given is None:
         return ""
-    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    return given if isinstance(given, str) else json.dumps(given)
 
 
 def _json(status: int, value: Any) -> HttpReply:
     headers = [("Content-Type", "application/json; charset=utf-8")]
-    return HttpReply(status, headers, json.dumps(value, ensure_ascii=False).encode())
+    return HttpReply(status, headers, encode(value).encode())
 
 
 def _refusal(sentence: str) -> HttpReply:

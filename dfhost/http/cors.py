@@ -20,7 +20,7 @@ class Cors:
         """The reply to a preflight request, None for any other request."""
         headers = request.headers
         method = headers.get("Access-Control-Request-Method")
-        if request.method != "OPTIONS" or method is None or not self._allows(headers.get("Origin", "")):
+        if request.method != "OPTIONS" or method is None or not self.allows(headers.get("Origin", "")):
             return None
         names = headers.get("Access-Control-Request-Headers")
         return HttpReply(
@@ -32,7 +32,7 @@ class Cors:
     def allow(self, request: web.BaseRequest, headers: CIMultiDict[str]) -> None:
         """Add to a response's `headers` what lets the page that sent the request read it."""
         origin = request.headers.get("Origin", "")
-        if not self._allows(origin):
+        if not self.allows(origin):
             return
         any_origin = "*" in self._origins and not self._credentials
         headers["Access-Control-Allow-Origin"] = "*" if any_origin else origin
@@ -41,5 +41,6 @@ class Cors:
         if self._credentials:
             headers["Access-Control-Allow-Credentials"] = "true"
 
-    def _allows(self, origin: str) -> bool:
+    def allows(self, origin: str) -> bool:
+        """Whether the pages of `origin` may call the app."""
         return bool(origin) and ("*" in self._origins or origin.rstrip("/").lower() in self._origins)

@@ -7,13 +7,11 @@ no match, so the response is 404 rather than 405. `route_templates` matches one 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Generic, TypeVar
-from urllib.parse import unquote_to_bytes
 
 from dfhost.http.route_templates import RouteTemplate, parse
 
@@ -22,16 +20,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[T]):
-    """One function's route. `template`: prefix included. `methods`: empty for all. `target`: the function."""
+    """One function's route. `template`: prefix included. `methods`: None for all. `target`: the function."""
 
     name: str
     template: str
-    methods: frozenset[str]
+    methods: frozenset[str] | None
     parsed: RouteTemplate
     target: T
 
     def takes(self, method: str) -> bool:
-        return not self.methods or method in self.methods
+        return self.methods is None or method in self.methods
 
 
 class RouteTable(Generic[T]):
@@ -42,10 +40,14 @@ class RouteTable(Generic[T]):
         self.routes: list[Route[T]] = []
         self._search_cached = lru_cache(maxsize=256)(self._search)
 
-    def add(self, name: str, template: str, methods: Iterable[str], target: T) -> None:
-        """`template`: without the prefix. Raises InvalidRouteTemplate if the Functions host would refuse it."""
+    def add(self, name: str, template: str, methods: Iterable[str] | None, target: T) -> None:
+        """`template`: without the prefix. `methods`: None for all; an empty list takes none.
+
+        Raises InvalidRouteTemplate if the Functions host would refuse the template.
+        """
         whole = f"{self.prefix}/{template}" if self.prefix else template
-        route = Route(name, whole, frozenset(method.upper() for method in methods), parse(whole), target)
+        taken = None if methods is None else frozenset(method.upper() for method in methods)
+        route = Route(name, whole, taken, parse(whole), target)
         self.routes.append(route)
         self.routes.sort(key=lambda each: each.name.lower())
         self._search_cached.cache_clear()
@@ -65,7 +67,12 @@ class RouteTable(Generic[T]):
         """Why `find` returns None, in words; None if the request was hardly meant for the app (/favicon.ico)."""
         tail = path[1:]
         others = sorted(
-            {each for route in self.routes if route.parsed.match(tail) is not None for each in route.methods}
+            {
+                each
+                for route in self.routes
+                if route.parsed.match(tail) is not None
+                for each in route.methods or ()
+            }
         )
         if others:
             return f"this route takes {' and '.join(others)} only"
@@ -85,7 +92,7 @@ class RouteTable(Generic[T]):
         for index, later in enumerate(self.routes):
             sample = _sample(later.parsed)
             for earlier in self.routes[:index]:
-                overlap = not earlier.methods or not later.methods or earlier.methods & later.methods
+                overlap = earlier.methods is None or later.methods is None or earlier.methods & later.methods
                 if overlap and sample is not None and earlier.parsed.match(sample) is not None:
                     if later.parsed.precedence <= earlier.parsed.precedence:
                         pairs.append((later, earlier))
@@ -112,37 +119,3 @@ def _sample(template: RouteTemplate) -> str | None:
         if template.match(path) is not None:
             return path
     return None
-
-
-# -- paths ---------------------------------------------------------------------------------------------------
-def decode_path(raw: str) -> str:
-    """The path as routing sees it: percent-decoded once except for an encoded slash, dot segments resolved.
-
-    ``/a%20b%2Fc/x/../d`` -> ``/a b%2Fc/d``. Bytes that are not UTF-8 stay encoded (Kestrel).
-    """
-    if "%" in raw:
-        raw = "".join(
-            piece if piece in ("%2F", "%2f") else _unquoted(piece) for piece in re.split("(%2[Ff])", raw)
-        )
-    return _without_dots(raw) if "/." in raw else raw
-
-
-def _unquoted(text: str) -> str:
-    try:
-        return unquote_to_bytes(text).decode()
-    except UnicodeDecodeError:
-        return text
-
-
-def _without_dots(path: str) -> str:
-    kept: list[str] = []
-    segments: Sequence[str] = path.split("/")[1:]
-    for index, segment in enumerate(segments):
-        if segment == ".." and kept:
-            kept.pop()
-        elif segment not in (".", ".."):
-            kept.append(segment)
-            continue
-        if index == len(segments) - 1:
-            kept.append("")
-    return "/" + "/".join(kept)

@@ -33,17 +33,17 @@ def home_page(app: App, routes: RouteTable[Function], origin: str) -> HttpReply:
         f'{lists}<p><a href="{WEBHOOKS_PATH}/instances">Instances</a> · '
         '<a href="/admin/host/status">Status</a></p>\n'
     )
-    return HttpReply(200, [("Content-Type", "text/html; charset=utf-8")], page.encode())
+    return HttpReply(200, [("Content-Type", "text/html")], page.encode())
 
 
 def _declared(app: App, routes: RouteTable[Function]) -> list[Route[Function]]:
     """The routes in the order in which the app declares its functions."""
     by_name = {route.name: route for route in routes.routes}
-    return [by_name[function.name] for function in app.http_functions]
+    return [by_name[function.name] for function in app.http_functions if function.name in by_name]
 
 
 def _http_entry(route: Route[Function], origin: str) -> str:
-    url, methods = f"/{route.template}", sorted(route.methods)
+    url, methods = f"/{route.template}", sorted(route.methods or ())
     address, name = html.escape(origin + url), html.escape(route.name)
     if methods and "GET" not in methods:
         return f"<code>curl -X {methods[0]} '{address}'</code> {name}"

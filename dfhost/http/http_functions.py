@@ -16,18 +16,20 @@ from dfhost.app.bindings import http_streaming_enabled
 from dfhost.app.functions import App, Function, InvocationResult
 from dfhost.app.http_messages import HttpReply, http_reply, request_datum
 from dfhost.app.http_streaming import StreamingWebApp, run_on_loop
+from dfhost.app.http_urls import canonical_url
 from dfhost.app.invocation import Invocation
 from dfhost.app.invoke import invoke_function
 from dfhost.app.threads import UserThreads
 from dfhost.engine.failures import Failure
 from dfhost.errors import AppError
 from dfhost.host_log import HostLog
-from dfhost.http.function_routes import RouteTable, decode_path
+from dfhost.http.function_routes import RouteTable
 from dfhost.http.messages import origin, raw_target, read_body, send_continue
 from dfhost.http.route_templates import InvalidRouteTemplate
 from dfhost.http.streams import AddHeaders, StreamedExchange
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110: token
+_HEADER_VALUE = re.compile(r"[\t -~]*")  # what Kestrel sends
 
 
 class HttpFunctions:
@@ -45,7 +47,7 @@ class HttpFunctions:
 
         Raises AppError for a route that no request can match.
         """
-        self.routes = _routes(app, route_prefix)
+        self.routes, self.notes = _routes(app, route_prefix)
         self._threads = threads
         self._log = log
         self._timeout = timeout
@@ -70,35 +72,41 @@ class HttpFunctions:
                 pass
 
     async def call(
-        self, function: Function, values: Mapping[str, str], request: web.BaseRequest
+        self, function: Function, path: str, values: Mapping[str, str], request: web.BaseRequest
     ) -> HttpReply | web.StreamResponse:
         """The function's reply, an empty 500 if it failed, or a streamed response that is already sent.
 
-        `values`: the route's parameters. Raises ConnectionError if a streamed response broke off.
+        `path`: decoded. `values`: the route's parameters. Raises ConnectionError if a streamed response broke off.
         """
         if self._refusing:
             return HttpReply(503, [("Retry-After", "5")])
         self._running += 1
         try:
-            return await (self._stream if self._web_app else self._invoke)(function, values, request)
+            return await (self._stream if self._web_app else self._invoke)(function, path, values, request)
         finally:
             self._running -= 1
             if not self._running:
                 self._idle.set()
 
     async def _invoke(
-        self, function: Function, values: Mapping[str, str], request: web.BaseRequest
+        self, function: Function, path: str, values: Mapping[str, str], request: web.BaseRequest
     ) -> HttpReply:
         body = await read_body(request)
         headers = request.headers
+        if "Host" not in headers:
+            return self._failed(
+                request, "without a Host header the real host cannot tell the function its URL"
+            )
         if body and "Content-Length" not in headers and function.name not in self._noted_chunks:
             self._noted_chunks.add(function.name)
             self._log.note(
                 f"{function.name}: a request came without Content-Length (in chunks); on Azure the Functions "
                 "host hands Python an empty body then."
             )
-        path, query = raw_target(request)
-        url = f"{origin(request)}{path}" + (f"?{query}" if query else "")
+        query = raw_target(request)[1]
+        url = canonical_url(origin(request), path, query)
+        if request.raw_path.endswith("?") and not query:
+            url += "?"
         data = request_datum(request.method, url, headers.items(), query, values, body)
         outcome = await invoke_function(
             function,
@@ -108,23 +116,45 @@ class HttpFunctions:
             invocation=_invocation(function, headers),
             timeout=self._timeout,
         )
-        return HttpReply(500, []) if isinstance(outcome, Failure) else self._checked(function, outcome)
+        if isinstance(outcome, Failure):
+            return HttpReply(500, [])
+        return self._checked(function, outcome, request)
 
-    def _checked(self, function: Function, result: InvocationResult) -> HttpReply:
-        reply = http_reply(function, result)
+    def _checked(self, function: Function, result: InvocationResult, request: web.BaseRequest) -> HttpReply:
+        """The function's reply if a client can be sent it, else an empty 500 as from Kestrel."""
+        try:
+            reply = http_reply(function, result)
+        except UnicodeEncodeError:
+            return self._failed(
+                request, f"{function.name} returned text that is not Unicode: half a surrogate pair"
+            )
+        if not 200 <= reply.status <= 999:
+            sentence = f"{function.name} returned the status {reply.status}, which cannot end a response; "
+            return self._failed(request, sentence + "use one from 200 to 599")
         for name, value in reply.headers:
-            if not _HEADER_NAME.fullmatch(name) or re.search(r"[\r\n\0]", value):
-                self._log.note(f"{function.name}: the response header {name!r}: {value!r} cannot be sent.")
-                return HttpReply(500, [])
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                sentence = f"{function.name} returned the header {name!r}: {value!r}, which cannot be sent. "
+                sentence += "A header holds ASCII without control characters; quote or encode the rest"
+                if name.lower() == "location":
+                    sentence += ". An instance that the function has started runs all the same"
+                return self._failed(request, sentence)
+            if name.lower() == "content-length" and value.strip() != str(len(reply.body)):
+                sentence = f"{function.name} returned the header Content-Length: {value} for a body of "
+                sentence += f"{len(reply.body)} bytes; leave that header out"
+                return self._failed(request, sentence, closes=value.isdecimal())
         return reply
 
+    def _failed(self, request: web.BaseRequest, why: str, *, closes: bool = False) -> HttpReply:
+        self._log.refused(f"{request.method} {request.raw_path[:100]}", 500, why)
+        return HttpReply(500, [("Connection", "close")] if closes else [])
+
     async def _stream(
-        self, function: Function, values: Mapping[str, str], request: web.BaseRequest
+        self, function: Function, path: str, values: Mapping[str, str], request: web.BaseRequest
     ) -> HttpReply | web.StreamResponse:
         assert self._web_app is not None
         loop = asyncio.get_running_loop()
-        path, query = raw_target(request)
-        exchange = StreamedExchange(request, path, decode_path(path), query, self._add_headers)
+        raw_path, query = raw_target(request)
+        exchange = StreamedExchange(request, raw_path, path, query, self._add_headers)
         await send_continue(request)
         try:
             await self._web_app.call(
@@ -138,7 +168,7 @@ class HttpFunctions:
         finally:
             exchange.end()
         if exchange.response is None:
-            return HttpReply(500, [])
+            return self._failed(request, f"{function.name} ended without a response")
         if not exchange.complete:
             raise ConnectionResetError  # the client must see that the response is incomplete
         return exchange.response
@@ -147,21 +177,33 @@ class HttpFunctions:
 def _invocation(function: Function, headers: Mapping[str, str]) -> Invocation | None:
     if not function.signature.wants_context:
         return None
-    return function.new_invocation(headers.get("traceparent", ""), headers.get("tracestate", ""))
+    return function.new_invocation(0, headers.get("traceparent", ""), headers.get("tracestate", ""))
 
 
-def _routes(app: App, prefix: str) -> RouteTable[Function]:
+def _routes(app: App, prefix: str) -> tuple[RouteTable[Function], list[str]]:
+    """The routes that can be reached, and a sentence about each that a real host would not load."""
     table: RouteTable[Function] = RouteTable(prefix)
+    notes = []
     for function in app.http_functions:
         template = str(function.trigger.get("route") or function.name)
         subject = f"Function '{function.name}' has the route '{template}'"
-        if template.strip("/").lower().startswith("admin"):
+        start = template.strip("/").lower()
+        if start.startswith("admin"):
             raise AppError(f"{subject}, but routes that begin with 'admin' belong to the host.")
+        if start.startswith("runtime"):
+            notes.append(
+                f"{subject}, but routes that begin with 'runtime' belong to the host: neither here nor on Azure "
+                "is it ever reached. Choose another route."
+            )
+            continue
+        methods = function.trigger.get("methods")
+        if methods is not None and not methods:
+            notes.append(f"{function.name} is never reached, because its list of methods is empty.")
         try:
-            table.add(function.name, template, function.trigger.get("methods") or (), function)
+            table.add(function.name, template, methods, function)
         except InvalidRouteTemplate as error:
             hint = ""
             if template.startswith("/") and table.prefix:
                 hint = ' Leave out its first slash, or set extensions.http.routePrefix to "" in host.json.'
             raise AppError(f"{subject}, which no request can match: {error}.{hint}") from None
-    return table
+    return table, notes

@@ -7,6 +7,23 @@ from multidict import CIMultiDict
 
 from dfhost.app.http_messages import HttpReply
 
+MAX_BODY = 104_857_600  # bytes; FunctionsHostingConfig's default for the body of a request
+
+# ASP.NET Core's phrases where Python has others, or has another in each version.
+_REASONS = {
+    413: "Payload Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    418: "I'm a teapot",
+    419: "Authentication Timeout",
+    422: "Unprocessable Entity",
+    499: "Client Closed Request",
+}
+
+
+class BodyTooLarge(Exception):
+    """The request's body has more than `MAX_BODY` bytes."""
+
 
 def raw_target(request: web.BaseRequest) -> tuple[str, str]:
     """Raw path and raw query, even where a client sends a whole URL as the request target."""
@@ -23,23 +40,47 @@ def origin(request: web.BaseRequest) -> str:
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
+    """The whole body. Raises BodyTooLarge, and what aiohttp raises for a broken one."""
     if not request.body_exists:
         return b""
+    length = request.content_length
+    if length is not None and length > MAX_BODY:
+        raise BodyTooLarge
     await send_continue(request)
-    return await request.read()
+    if length is not None:
+        return await request.read()
+    body = bytearray()
+    while chunk := await request.content.readany():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise BodyTooLarge
+    return bytes(body)
 
 
 async def send_continue(request: web.BaseRequest) -> None:
-    """Answer ``Expect: 100-continue``: curl waits a second for it before it sends a large body."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
+    """Answer ``Expect: 100-continue``, unless the body is there already.
+
+    curl waits a second for it before it sends a large body.
+    """
+    if request.headers.get("Expect", "").lower() == "100-continue" and not request.content.total_bytes:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
 
 
 def web_response(reply: HttpReply) -> web.Response:
     headers: CIMultiDict[str] = CIMultiDict()
+    closes = False
     for name, value in reply.headers:
-        # The body decides its length, and the server decides about framing and connection.
-        if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-            headers.add(name, value)
-    return web.Response(status=reply.status, headers=headers, body=reply.body)
+        match name.lower():
+            case "content-length" | "transfer-encoding":
+                continue  # the body decides its length, and the server how it is framed
+            case "connection":
+                closes = value.lower() != "keep-alive"
+                value = "Upgrade" if value.lower() == "upgrade" else value
+        headers.add(name, value)
+    status = reply.status
+    body = b"" if status == 205 else reply.body
+    response = web.Response(status=status, reason=_REASONS.get(status), headers=headers, body=body)
+    if closes:
+        response.force_close()
+    return response

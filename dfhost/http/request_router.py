@@ -5,27 +5,30 @@
     a route of one of the app's HTTP functions     `http_functions`
     /                                              `home_page`, unless a function has that route
 
-Any other request is a 404 without a body, as on Azure; the log says why.
+Any other request is a 404 without a body, as on Azure; the log says why. `access` comes before everything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from aiohttp import web
 
 from dfhost.app.functions import App
 from dfhost.app.http_messages import HttpReply
+from dfhost.app.http_urls import decode_path, resolved_path
 from dfhost.app.threads import UserThreads
 from dfhost.host_log import HostLog
+from dfhost.http.access import AccessRules, forbidden
 from dfhost.http.admin import Admin
-from dfhost.http.function_routes import decode_path
 from dfhost.http.home_page import home_page
 from dfhost.http.http_functions import HttpFunctions
 from dfhost.http.messages import origin, raw_target, read_body
+from dfhost.http.throttle import TOO_MANY_REQUESTS, Throttle
 from dfhost.management.request import RequestHandler
 from dfhost.management.responses import sentence_in
-from dfhost.management.urls import WEBHOOKS_PATH
+from dfhost.management.urls import RPC_PATH, WEBHOOKS_PATH
 
 _ADMIN = "/admin/"
 _MAX_REFUSALS = 50  # requests to log; nobody reads more
@@ -39,50 +42,81 @@ class RequestRouter:
         threads: UserThreads,
         log: HostLog,
         mounts: Mapping[str, RequestHandler],
+        *,
+        access: AccessRules | None,
+        throttle: Throttle | None,
     ) -> None:
-        """`mounts`: handlers by path prefix; they come before everything else, and case does not count."""
+        """`mounts`: handlers by path prefix; they come before everything else, and case does not count.
+
+        `access` None serves everybody; `throttle` None sets no limits.
+        """
         self._app = app
         self._functions = functions
         self._log = log
-        self._mounts = [(f"{prefix.rstrip('/').lower()}/", handler) for prefix, handler in mounts.items()]
+        self._mounts = [
+            (f"{prefix.rstrip('/').lower()}/", handler, prefix != RPC_PATH)
+            for prefix, handler in mounts.items()
+        ]
         self._admin = Admin(app, functions.routes, threads, log, mounts.get(WEBHOOKS_PATH))
+        self._access = access
+        self._throttle = throttle
         self._logged_refusals: set[tuple[str, int, str]] = set()
 
     async def respond(self, request: web.BaseRequest) -> HttpReply | web.StreamResponse:
+        """The response to any request, whichever part of the host gives it."""
+        if self._access and (sentence := self._access.refusal(request)):
+            self.log_refusal(request, 403, sentence)
+            return forbidden(sentence)
         raw_path, query = raw_target(request)
+        raw_path = resolved_path(raw_path)
         lower = raw_path.lower()
-        for prefix, handler in self._mounts:
+        for prefix, handler, is_public in self._mounts:
             if lower.startswith(prefix) or lower == prefix[:-1]:
-                return await self._mounted(handler, request, raw_path, raw_path[len(prefix) :], query)
+                responding = self._mounted(handler, request, raw_path[len(prefix) :], query)
+                return await (self._throttled(responding) if is_public else responding)
         path = decode_path(raw_path)
         # /admin is the host's, whatever routes the app has (WebJobsRouter).
         if path.lower().startswith(_ADMIN):
             body = await read_body(request)
-            return await self._admin.handle(request.method, path[len(_ADMIN) :], body, origin(request))
+            content_type = request.headers.get("Content-Type", "")
+            return await self._admin.handle(
+                request.method, path[len(_ADMIN) :], content_type, body, origin(request)
+            )
         routes = self._functions.routes
         found = routes.find(request.method, path)
         if found is not None:
             route, values = found
-            return await self._functions.call(route.target, values, request)
-        if path == "/" and request.method in ("GET", "HEAD"):
+            return await self._throttled(self._functions.call(route.target, path, values, request))
+        if path == "/":
             return home_page(self._app, routes, origin(request))
-        self._log_refusal(request, raw_path, 404, routes.why_not(request.method, path))
+        self.log_refusal(request, 404, routes.why_not(request.method, path))
         return HttpReply(404, [])
 
+    async def _throttled(
+        self, responding: Coroutine[Any, Any, HttpReply | web.StreamResponse]
+    ) -> HttpReply | web.StreamResponse:
+        """The SDK's own requests are not throttled, as the real host serves them on a port of their own."""
+        if self._throttle is None:
+            return await responding
+        if self._throttle.is_full:
+            responding.close()
+            return TOO_MANY_REQUESTS
+        return await self._throttle.run(responding)
+
     async def _mounted(
-        self, handler: RequestHandler, request: web.BaseRequest, raw_path: str, tail: str, query: str
+        self, handler: RequestHandler, request: web.BaseRequest, tail: str, query: str
     ) -> HttpReply:
         body = await read_body(request)
         response = await handler(request.method, tail, query, request.headers, body, origin(request))
-        if response.status == 400:
-            self._log_refusal(request, raw_path, 400, sentence_in(response.body))
+        if response.status in (400, 500):
+            self.log_refusal(request, response.status, sentence_in(response.body))
         return HttpReply(response.status, list(response.headers.items()), response.body)
 
-    def _log_refusal(self, request: web.BaseRequest, raw_path: str, status: int, why: str | None) -> None:
+    def log_refusal(self, request: web.BaseRequest, status: int, why: str | None) -> None:
         """Log each refusal once. `why` is None where nothing helpful can be said."""
         if not why or len(self._logged_refusals) == _MAX_REFUSALS:
             return
-        refusal = (f"{request.method} {raw_path[:100]}", status, why)
+        refusal = (f"{request.method} {raw_target(request)[0][:100]}", status, why)
         if refusal not in self._logged_refusals:
             self._logged_refusals.add(refusal)
             self._log.refused(*refusal)

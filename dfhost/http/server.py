@@ -1,6 +1,7 @@
 """The HTTP server: one aiohttp listener on one port, from start to stop.
 
-Frames each request: CORS before and after `request_router`, and a 500 if a part of the host has a defect.
+Frames each request: CORS before and after `request_router`, headers that every response has, and a 500 if a part of
+the host has a defect. `connections` answers what is no HTTP.
 
 The SDK's RPC twin is mounted on this same port, while the real extension opens a port of its own. One port is one
 less to collide with; and the twin offers no more than the public API, which needs no key here.
@@ -12,21 +13,25 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
 from multidict import CIMultiDict
 
+from dfhost import forked_children
 from dfhost.app.functions import App
 from dfhost.app.http_messages import HttpReply
 from dfhost.app.threads import UserThreads
 from dfhost.errors import HostError, PortInUse
 from dfhost.host_log import HostLog
+from dfhost.http.access import AccessRules
+from dfhost.http.connections import Listener, Request, first_line
 from dfhost.http.cors import Cors
 from dfhost.http.http_functions import HttpFunctions
-from dfhost.http.messages import web_response
+from dfhost.http.messages import MAX_BODY, BodyTooLarge, web_response
 from dfhost.http.request_router import RequestRouter
+from dfhost.http.throttle import TOO_MANY_REQUESTS, Throttle
 from dfhost.management.request import RequestHandler
 
 _log = logging.getLogger("dfhost.http")
@@ -36,7 +41,8 @@ class Server:
     """Serves `app` on `host`:`port`. Port 0 takes any free one, which `port` holds after `start`.
 
     `mounts`: handlers by path prefix. `cors`: origins, ``("*",)`` for all. `timeout`: of one HTTP function, in
-    seconds. Raises AppError, at construction already, for a route that no request can match.
+    seconds. `host_names`: those that requests may name besides `host`; None serves requests to any name and from
+    any web page. Raises AppError, at construction already, for a route that no request can match.
     """
 
     def __init__(
@@ -52,21 +58,36 @@ class Server:
         cors: Sequence[str] = (),
         cors_credentials: bool = False,
         timeout: float | None = None,
+        host_names: Iterable[str] | None = None,
+        custom_headers: Sequence[tuple[str, str]] = (),
+        max_outstanding_requests: int | None = None,
+        max_concurrent_requests: int | None = None,
     ) -> None:
         self.host = host
         self.port = port
+        self._log = log
+        self._custom_headers = custom_headers
+        self._malformed = 0
         self._cors = Cors(cors, cors_credentials) if cors else None
         self._functions = HttpFunctions(
             app, threads, log, route_prefix=route_prefix, timeout=timeout, add_headers=self._add_headers
         )
         self.routes = self._functions.routes
-        self._router = RequestRouter(app, self._functions, threads, log, mounts or {})
+        access = None
+        if host_names is not None:
+            access = AccessRules(host, host_names, self._cors.allows if self._cors else lambda origin: False)
+        throttle = None
+        if max_outstanding_requests is not None or max_concurrent_requests is not None:
+            throttle = Throttle(max_outstanding_requests, max_concurrent_requests)
+        self._router = RequestRouter(
+            app, self._functions, threads, log, mounts or {}, access=access, throttle=throttle
+        )
         self._runner: web.ServerRunner | None = None
 
     @property
     def notes(self) -> list[str]:
         """Sentences about routes that no request can reach."""
-        return [
+        return self._functions.notes + [
             f"{shadowed.name}: /{shadowed.template} is never reached, because {first.name} takes its requests "
             f"with /{first.template}. The Functions host tries functions in the order of their names."
             for shadowed, first in self.routes.shadowed()
@@ -74,10 +95,11 @@ class Server:
 
     async def start(self) -> None:
         """Listen. Raises PortInUse, or HostError for an address that cannot be had."""
-        server = web.Server(
+        server = Listener(
             self._handle,
-            request_factory=_unlimited_request,
+            self._count_malformed,
             access_log=None,
+            lingering_time=2.0,  # seconds for which the rest of a refused body is read
             auto_decompress=False,  # the function gets the bytes as they were sent
             # Kestrel takes 32 KB of headers; aiohttp's 8 KB a field would refuse tokens that pass on Azure.
             max_line_size=16_384,
@@ -86,12 +108,16 @@ class Server:
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self.host, self.port).start()
+            site = web.TCPSite(self._runner, self.host, self.port)
+            await site.start()
         except OSError as error:
             await self._runner.cleanup()
             self._runner = None
             raise _cannot_listen(self.host, self.port, error) from None
         self.port = self._runner.addresses[0][1]
+        self._sockets = [each.fileno() for each in site._server.sockets]  # type: ignore[union-attr]
+        for descriptor in self._sockets:
+            forked_children.close_in_children(descriptor)
 
     def refuse(self) -> None:
         """Respond to new calls of the app's functions with 503; management and running calls go on."""
@@ -103,34 +129,58 @@ class Server:
         # Running functions still need the RPC twin, so the listener closes after them.
         await self._functions.finish(grace_period)
         if self._runner is not None:
+            for descriptor in self._sockets:
+                forked_children.forget(descriptor)
             await self._runner.cleanup()
             self._runner = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            preflight = self._cors.preflight(request) if self._cors else None
-            reply = preflight or await self._router.respond(request)
-            if isinstance(reply, web.StreamResponse):
-                return reply
+            reply = await self._reply(request)
+        except RequestPayloadError as error:
+            self._count_malformed(first_line(str(error)))
+            reply = _closing(400)
+        except BodyTooLarge:
+            self._router.log_refusal(request, 500, f"its body has more than {MAX_BODY:,} bytes")
+            reply = _closing(500)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:  # a defect of the host: the log gets the traceback, the client does not
             _log.exception("%s %s", request.method, request.path)
             reply = HttpReply(500, [])
+        if isinstance(reply, web.StreamResponse):
+            return reply
         response = web_response(reply)
-        self._add_headers(request, response.headers)
+        if reply is TOO_MANY_REQUESTS:
+            response.headers["Server"] = "dfhost"
+        else:
+            self._add_headers(request, response.headers)
         return response
+
+    async def _reply(self, request: web.BaseRequest) -> HttpReply | web.StreamResponse:
+        if isinstance(request, Request) and (status := request.problem()):
+            self._count_malformed(f"answered {status}")
+            return _closing(status)
+        preflight = self._cors.preflight(request) if self._cors else None
+        return preflight or await self._router.respond(request)
+
+    def _count_malformed(self, problem: str) -> None:
+        """Log the 1st, 10th, 100th … malformed request: a scanner sends thousands."""
+        self._malformed += 1
+        if str(self._malformed).strip("0") == "1":
+            count = "A request was" if self._malformed == 1 else f"{self._malformed} requests so far were"
+            self._log.note(f"{count} malformed and refused ({problem}).")
 
     def _add_headers(self, request: web.BaseRequest, headers: CIMultiDict[str]) -> None:
         headers.setdefault("Server", "dfhost")
+        for name, value in self._custom_headers:
+            headers.setdefault(name, value)
         if self._cors:
             self._cors.allow(request, headers)
 
 
-def _unlimited_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
-    """A request without limit on its body; aiohttp's default is 1 MB."""
-    loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=0)
+def _closing(status: int) -> HttpReply:
+    return HttpReply(status, [("Connection", "close")])
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> HostError:

@@ -7,8 +7,9 @@ any web framework: `http/` mounts it. A path without a route is 404 without a bo
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from dfhost.errors import IdTooLong
 from dfhost.management.query import Query
 from dfhost.management.request import ManagementRequest, RequestHandler
 from dfhost.management.responses import (
@@ -25,13 +26,16 @@ from dfhost.task_hub import TaskHub
 
 _NOT_FOUND = ManagementResponse(404)
 _METHODS = frozenset(ANY_METHOD.split())
+_MAX_WARNINGS = 50  # sentences; nobody reads more
 
 
 class ManagementApi:
-    def __init__(self, hub: TaskHub, *, connection: str) -> None:
-        """`connection`: the name of the storage connection in links."""
+    def __init__(self, hub: TaskHub, *, connection: str, note: Callable[[str], None]) -> None:
+        """`connection`: the name of the storage connection in links. `note`: prints a sentence on the console."""
         self._hub = hub
         self._connection = connection
+        self._note = note
+        self._warnings: set[str] = set()
 
     @property
     def mounts(self) -> dict[str, RequestHandler]:
@@ -62,11 +66,18 @@ class ManagementApi:
                 return _NOT_FOUND
             handler, values = found
             request = ManagementRequest(
-                method, path, raw_query, query, headers, body, origin, hub_name, connection
+                method, path, raw_query, query, headers, body, origin, hub_name, connection, self._warn
             )
             return await handler(self._hub, request, *values)
         except Exception as error:
+            if isinstance(error, IdTooLong):  # its response does not say why
+                self._warn(str(error))
             return error_response(error)
+
+    def _warn(self, sentence: str) -> None:
+        if sentence not in self._warnings and len(self._warnings) < _MAX_WARNINGS:
+            self._warnings.add(sentence)
+            self._note(sentence)
 
     def _has_connection(self, name: str) -> bool:
         """Whether `name` is the app's own connection, or one that its settings hold."""
@@ -80,7 +91,7 @@ class ManagementApi:
         """Another task hub is empty here: its lists have no entries, and its instances are not found."""
         kind = segments[0].lower()
         if method == "GET" and kind in ("instances", "entities") and len(segments) == 1:
-            return json_response(200, "[]", x_ms_continuation_token="")
+            return json_response(200, "[]")
         if method == "POST" and kind in ("orchestrators", "entities"):
             return message_response(
                 404, f"This host runs the task hub '{self._hub.name}' only; there is no '{hub_name}' here."

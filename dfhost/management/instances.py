@@ -11,11 +11,11 @@ import asyncio
 
 from dfhost.errors import InstanceExists, InstanceNotFound, WrongState
 from dfhost.management import history_json, json_text, status_json
+from dfhost.management.filters import list_filter, purge_filter
 from dfhost.management.json_errors import InvalidJson
 from dfhost.management.paging import page_response
 from dfhost.management.request import ManagementRequest
 from dfhost.management.responses import (
-    FINAL_STATUSES,
     SOMETHING_WENT_WRONG,
     ManagementResponse,
     RequestRefused,
@@ -24,8 +24,9 @@ from dfhost.management.responses import (
     message_response,
 )
 from dfhost.management.urls import check_status_json
-from dfhost.task_hub import Instance, InstanceFilter, TaskHub
+from dfhost.task_hub import Instance, TaskHub
 
+_FORM = "application/x-www-form-urlencoded"
 _LONG_HISTORY = 1000  # events; to format more would block the host's loop for milliseconds
 
 
@@ -33,19 +34,26 @@ _LONG_HISTORY = 1000  # events; to format more would block the host's loop for m
 async def start(
     hub: TaskHub, request: ManagementRequest, name: str, instance_id: str | None = None
 ) -> ManagementResponse:
-    """The body is the input, exactly as posted. No body means no input; any content type will do."""
+    """The body is the input, exactly as posted. No body means no input; any content type but a form's will do."""
     text = None
-    if request.body:
+    if request.body and request.media_type == _FORM:
+        # The Functions host reads a form itself, and nothing of it is left for the extension (recorded).
+        text = ""
+        request.warn(
+            f"The input of {name} was sent as {_FORM}, which is what curl -d does. On Azure the body of such a "
+            "start is lost, and the orchestration fails; so it does here. Add -H 'Content-Type: application/json'."
+        )
+    elif request.body:
         text = request.text()
         if text.strip():
-            _check_input(text)
+            text = _checked_input(text)
     started = await hub.start(name, text, instance_id, request.query.text("version"))
     return await _check_status_response(hub, request, started)
 
 
-def _check_input(text: str) -> None:
+def _checked_input(text: str) -> str:
     try:
-        json_text.check(text)
+        return json_text.checked(text)
     except InvalidJson as error:
         if error.cut_short is None:
             raise
@@ -64,7 +72,7 @@ async def restart(hub: TaskHub, request: ManagementRequest, instance_id: str) ->
     same_id = None if request.query.flag("restartWithNewInstanceId", True) else source.instance_id
     text = json_text.compact(json_text.embedded(source.input))
     try:
-        started = await hub.start(source.name, text, same_id, source.version)
+        started = await hub.start(source.name, text, same_id, source.version, source_id=source.instance_id)
     except InstanceExists as error:
         message = "A non-terminal instance with this instance ID already exists."
         kind = "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException"
@@ -131,16 +139,10 @@ async def _history_text(hub: TaskHub, instance_id: str, inputs: bool, outputs: b
 
 
 async def list_instances(hub: TaskHub, request: ManagementRequest) -> ManagementResponse:
-    query = request.query
-    where = InstanceFilter(
-        created_from=query.date_time("createdTimeFrom"),
-        created_to=query.date_time("createdTimeTo"),
-        statuses=query.statuses(),
-        prefix=query.text("instanceIdPrefix") or "",
-    )
-    show_input = query.flag("showInput", True)
+    where = list_filter(request)
+    show_input = request.query.flag("showInput", True)
     return page_response(
-        query,
+        request.query,
         request.headers,
         rows=lambda limit, after: hub.instances(where, limit, after),
         id_of=lambda instance: instance.instance_id,
@@ -201,16 +203,9 @@ async def purge(hub: TaskHub, request: ManagementRequest, instance_id: str) -> M
 
 
 async def purge_many(hub: TaskHub, request: ManagementRequest) -> ManagementResponse:
-    """Purge what the filter matches: running instances and entities, too, unless it names a final status."""
-    query = request.query
-    created_from = query.date_time("createdTimeFrom")
-    if created_from is None:
+    where = purge_filter(request)
+    if where is None:
         raise _refused(400, "Please provide value for 'createdTimeFrom' parameter.")
-    where = InstanceFilter(
-        created_from=created_from,
-        created_to=query.date_time("createdTimeTo"),
-        statuses=[status for status in query.statuses() if status in FINAL_STATUSES],
-    )
     deleted = await hub.purge_where(where)
     return _deleted(deleted) if deleted else ManagementResponse(404)
 

@@ -9,11 +9,10 @@ from typing import TypeVar
 
 from dfhost.management.query import Query
 from dfhost.management.responses import (
-    SOMETHING_WENT_WRONG,
     ManagementResponse,
     RequestRefused,
-    failure_response,
     json_response,
+    storage_failure,
 )
 
 _HEADER = "x-ms-continuation-token"
@@ -32,20 +31,19 @@ def page_response(
 ) -> ManagementResponse:
     """One page of a list as a response.
 
-    `rows(limit, after)` returns at most `limit` rows after the id `after`. The last page has an empty token, and
-    a foreign token finds nothing. A negative `top` is refused, as by the storage behind the extension.
+    `rows(limit, after)` returns at most `limit` rows after the id `after`. The last page has no token, and a
+    foreign token finds nothing. A negative `top` is refused, as by the storage behind the extension.
     """
     size = query.number("top", _DEFAULT_SIZE)
     if size < 0:
-        exception = "An error occurred while communicating with Azure Storage"
-        kind = "DurableTask.AzureStorage.Storage.DurableTaskStorageException"
-        raise RequestRefused(failure_response(500, SOMETHING_WENT_WRONG, exception, kind))
+        raise RequestRefused(storage_failure())
     after = _last_id(headers.get(_HEADER) or "")
     found = rows(size + 1, after) if after is not None else ()
     page = found[:size]
-    last = id_of(page[-1]) if page else after or ""
-    token = _token(last) if len(found) > size else ""
-    return json_response(200, f"[{','.join(map(text_of, page))}]", **{_HEADER: token})
+    more = {}
+    if len(found) > size:
+        more[_HEADER] = _token(id_of(page[-1]) if page else after or "")
+    return json_response(200, f"[{','.join(map(text_of, page))}]", **more)
 
 
 def _token(last_id: str) -> str:
@@ -58,6 +56,6 @@ def _last_id(token: str) -> str | None:
         text = base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError, ValueError):
         return None
-    if not token:
+    if not token or text == "null":  # the extension's tokens are JSON
         return ""
     return text[len(_TOKEN_PREFIX) :] if text.startswith(_TOKEN_PREFIX) else None

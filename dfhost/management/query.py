@@ -103,11 +103,21 @@ class Query:
     def statuses(self) -> list[str]:
         """The values of `runtimeStatus`: names in their exact case, or numbers. Unknown names are left out."""
         found = []
-        for text in (self.text("runtimeStatus") or "").split(","):
-            name = text.strip()
+        for name in self._status_names():
             if name in RUNTIME_STATUSES:
                 found.append(name)
             elif _INTEGER.fullmatch(name):
                 number = int(name) if len(name) < 12 else -1
                 found.append(RUNTIME_STATUSES[number] if 0 <= number < len(RUNTIME_STATUSES) else name)
         return found
+
+    def unknown_statuses(self) -> list[str]:
+        """The values of `runtimeStatus` that `statuses` leaves out."""
+        return [
+            name
+            for name in self._status_names()
+            if name and name not in RUNTIME_STATUSES and not _INTEGER.fullmatch(name)
+        ]
+
+    def _status_names(self) -> list[str]:
+        return [name.strip() for name in (self.text("runtimeStatus") or "").split(",")]

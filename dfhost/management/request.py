@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dfhost.management import json_text
+from dfhost.management import charsets, json_text
 from dfhost.management.query import Query
 from dfhost.management.responses import ManagementResponse
 from dfhost.management.urls import WEBHOOKS_PATH, location_path
@@ -19,7 +19,10 @@ RequestHandler = Callable[
 
 @dataclass(frozen=True, slots=True)
 class ManagementRequest:
-    """`path` and `raw_query` are as sent, `headers` ignore case. Links name `hub_name` and `connection`."""
+    """`path` and `raw_query` are as sent, `headers` ignore case. Links name `hub_name` and `connection`.
+
+    `warn` prints a sentence on the console, and the same sentence once.
+    """
 
     method: str
     path: str
@@ -30,6 +33,7 @@ class ManagementRequest:
     origin: str
     hub_name: str
     connection: str
+    warn: Callable[[str], None]
 
     @property
     def url(self) -> str:
@@ -42,20 +46,9 @@ class ManagementRequest:
         return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     def text(self) -> str:
-        """The body, decoded by its charset (UTF-8 if that is absent or unknown); bad bytes become U+FFFD."""
-        charset = "utf-8"
-        for part in self.headers.get("Content-Type", "").split(";")[1:]:
-            name, _, value = part.partition("=")
-            if name.strip().lower() == "charset":
-                charset = value.strip(" \"'")
-        try:
-            text = self.body.decode(charset, "replace")
-        except LookupError:
-            text = self.body.decode("utf-8", "replace")
-        return text.removeprefix("\ufeff")
+        """The body, decoded by its charset. Raises `UnknownCharset`."""
+        return charsets.decode(self.body, self.headers.get("Content-Type", ""))
 
     def json(self) -> str:
-        """The body as compact JSON. Raises `InvalidJson`."""
-        text = self.text()
-        json_text.check(text)
-        return json_text.compact(text)
+        """The body as compact JSON. Raises `InvalidJson` and `UnknownCharset`."""
+        return json_text.compact(json_text.checked(self.text()))

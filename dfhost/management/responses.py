@@ -12,7 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dfhost.errors import HostError, InstanceExists, InstanceNotFound, UnknownFunction, WrongState
+from dfhost.errors import (
+    HostError,
+    IdTooLong,
+    InstanceExists,
+    InstanceNotFound,
+    UnknownFunction,
+    WrongState,
+)
+from dfhost.management.charsets import UnknownCharset
 from dfhost.management.json_errors import InvalidJson
 from dfhost.management.json_text import encode, utf8
 
@@ -63,6 +71,13 @@ def failure_response(
     return json_response(status, encode(body))
 
 
+def storage_failure() -> ManagementResponse:
+    """The response to what the storage behind the extension refuses."""
+    sentence = "An error occurred while communicating with Azure Storage"
+    kind = "DurableTask.AzureStorage.Storage.DurableTaskStorageException"
+    return failure_response(500, SOMETHING_WENT_WRONG, sentence, kind)
+
+
 def sentence_in(body: bytes) -> str:
     """The sentence in the body of a refusal, whichever of the shapes above it has."""
     text = body.decode(errors="replace").strip()
@@ -93,6 +108,10 @@ def _invalid_json(error: InvalidJson) -> ManagementResponse:
     )
 
 
+def _unknown_charset(error: UnknownCharset) -> ManagementResponse:
+    return failure_response(500, SOMETHING_WENT_WRONG, str(error), error.kind)
+
+
 def _host_error(error: HostError) -> ManagementResponse:
     return failure_response(500, SOMETHING_WENT_WRONG, str(error), f"dfhost.{type(error).__name__}")
 
@@ -109,9 +128,11 @@ _BY_ERROR: dict[type, Callable[[Any], ManagementResponse]] = {
     RequestRefused: lambda error: error.response,
     InstanceNotFound: lambda error: ManagementResponse(404),
     InstanceExists: lambda error: message_response(409, str(error)),
+    IdTooLong: lambda error: storage_failure(),
     WrongState: _wrong_state,
     UnknownFunction: lambda error: message_response(400, str(error)),
     InvalidJson: _invalid_json,
+    UnknownCharset: _unknown_charset,
     HostError: _host_error,
     Exception: _unexpected,
 }

@@ -12,7 +12,7 @@ from dfhost.task_hub import Entity, Instance
 
 
 def status(instance: Instance, *, show_input: bool = True, history: str | None = None) -> str:
-    """`history`: the JSON of `historyEvents`; the key is left out if it is None."""
+    """`history`: the JSON of `historyEvents`. That key, version and parentInstanceId are left out if None."""
     return (
         f'{{"name":{encode(instance.name)},"instanceId":{encode(instance.instance_id)},'
         f'"runtimeStatus":"{instance.status}",'
@@ -20,6 +20,8 @@ def status(instance: Instance, *, show_input: bool = True, history: str | None =
         f'"customStatus":{embedded(instance.custom_status)},"output":{embedded(instance.output)},'
         f'"createdTime":"{_whole_seconds(instance.created_at)}",'
         f'"lastUpdatedTime":"{_whole_seconds(instance.updated_at)}"'
+        + (f',"version":{encode(instance.version)}' if instance.version else "")
+        + (f',"parentInstanceId":{encode(instance.parent_id)}' if instance.parent_id else "")
         + (f',"historyEvents":{history}}}' if history is not None else "}")
     )
 

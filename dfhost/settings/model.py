@@ -10,6 +10,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+DEFAULT_PORT = 7071  # of Core Tools
+
 
 def ten_per_cpu() -> int:
     """The extension's default for each of its three limits: ten times the CPUs this process may use."""
@@ -38,6 +40,9 @@ class Settings:
 
     # -- the function app ------------------------------------------------------------------------------------
     route_prefix: str = "api"  # without slashes at its ends; "" for none
+    custom_headers: tuple[tuple[str, str], ...] = ()  # of every response that does not have them
+    max_outstanding_requests: int | None = None  # None: no limit
+    max_concurrent_requests: int | None = None
     function_timeout: float | None = 1800.0  # seconds; None: no limit
     functions: frozenset[str] = frozenset()  # host.json "functions": only these are loaded; empty: all
 

@@ -47,8 +47,6 @@ _WITHOUT_EFFECT = (
     "watchFiles",
     "extensions.http.dynamicThrottlesEnabled",
     "extensions.http.hsts",
-    "extensions.http.maxConcurrentRequests",
-    "extensions.http.maxOutstandingRequests",
     f"{DURABLE}.appLeaseOptions",
     f"{DURABLE}.entityMessageReorderWindowInMinutes",
     f"{DURABLE}.extendedSessionIdleTimeoutInSeconds",
@@ -60,6 +58,20 @@ _WITHOUT_EFFECT = (
     f"{DURABLE}.useAppLease",
     f"{DURABLE}.useGracefulShutdown",
 )
+
+
+# App settings that the Functions host or its Python worker reads, and why they have no effect here.
+_APP_SETTINGS_WITHOUT_EFFECT = {
+    "FUNCTIONS_WORKER_PROCESS_COUNT": "the app runs in one process",
+    "FUNCTIONS_WORKER_DYNAMIC_CONCURRENCY_ENABLED": "the app runs in one process",
+    "WEBSITE_MAX_DYNAMIC_APPLICATION_SCALE_OUT": "one host runs the app",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": "no telemetry is sent",
+    "APPINSIGHTS_INSTRUMENTATIONKEY": "no telemetry is sent",
+    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "no telemetry is sent",
+    "PYTHON_ENABLE_OPENTELEMETRY": "no telemetry is sent",
+    "PYTHON_ENABLE_WORKER_EXTENSIONS": "worker extensions are not called",
+    "AzureWebJobsSecretStorageType": "no keys are needed",
+}
 
 
 def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -75,6 +87,13 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
     if shadowed:
         notes.append(f"Taken from the environment, not from local.settings.json: {', '.join(shadowed)}.")
     settings = {**local.app_settings, **{name: text for name, text in environ.items() if text}}
+    unused = [
+        f"{name} ({reason})"
+        for name, reason in _APP_SETTINGS_WITHOUT_EFFECT.items()
+        if settings.get(name, "").lower() not in ("", "0", "1", "false")
+    ]
+    if unused:
+        notes.append(f"These app settings have no effect in dfhost: {', '.join(unused)}.")
     by_lower_case = {name.lower(): text for name, text in settings.items()}
 
     host = HostJson(_host_json(folder / "host.json", notes), folder / "host.json", settings)
@@ -108,6 +127,9 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
         version_match=host.choice(f"{DURABLE}.versionMatchStrategy", ("CurrentOrOlder", "Strict", "None")),
         version_failure=host.choice(f"{DURABLE}.versionFailureStrategy", ("Reject", "Fail")),
         route_prefix=host.string("extensions.http.routePrefix", "api").strip("/"),
+        custom_headers=_custom_headers(host),
+        max_outstanding_requests=_limit(host, "extensions.http.maxOutstandingRequests"),
+        max_concurrent_requests=_limit(host, "extensions.http.maxConcurrentRequests"),
         function_timeout=timeout.total_seconds() if timeout else None,
         functions=frozenset(str(name) for name in host.section("functions").values()),
         app_settings=local.app_settings,
@@ -184,6 +206,23 @@ def _log_levels(host: HostJson) -> dict[str, int]:
         )
         levels[category.lower()] = LOG_LEVELS[level.lower()]
     return levels
+
+
+def _custom_headers(host: HostJson) -> tuple[tuple[str, str], ...]:
+    section = "extensions.http.customHeaders"
+    headers = host.section(section)
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+\-.^_`|~\w]+", name, re.ASCII):
+            raise host.invalid(f"{section}.{name}", "is not the name of a header")
+        if not isinstance(value, str) or not re.fullmatch(r"[\t -~]*", value):
+            raise host.invalid(f"{section}.{name}", "has to be ASCII text without control characters")
+    return tuple(headers.items())
+
+
+def _limit(host: HostJson, key: str) -> int | None:
+    """A number of requests; -1, and nothing, mean no limit."""
+    number = host.integer(key, -1, minimum=-1)
+    return None if number == -1 else number
 
 
 def _unread_keys(host: HostJson) -> tuple[list[str], list[str]]:

@@ -80,7 +80,7 @@ def _begin_generation(cursor: sqlite3.Cursor, episode: Episode) -> None:
     cursor.execute(
         "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ?", (instance_id, episode.execution_id)
     )
-    sql.insert_history(cursor, instance_id, 0, [event.text for event in episode.next.past])
+    sql.insert_history(cursor, instance_id, 0, [event.text for event in episode.next.history])
 
 
 def _start_child(cursor: WriteCursor, episode: Episode, child: ScheduledChild) -> None:

@@ -7,13 +7,13 @@ from typing import NamedTuple, Protocol
 
 from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
-from dfhost.errors import DatabaseError
+from dfhost.errors import DatabaseError, OperationFailed
 
 FINISHED = ("Completed", "Failed", "Terminated", "Canceled")
 
 
 class InstanceRow(NamedTuple):
-    """An instance as stored; times are ISO texts."""
+    """An instance as stored, or an entity as instance lists show it; times are ISO texts."""
 
     instance_id: str
     execution_id: str
@@ -39,6 +39,11 @@ class InstanceRow(NamedTuple):
             return None
         return Parent(self.parent_id, self.parent_execution, self.parent_task)
 
+    @property
+    def is_entity(self) -> bool:
+        """Its id alone does not tell: an orchestration may be called ``@name@key`` as well."""
+        return not self.execution_id
+
 
 class InboxMessage(NamedTuple):
     """One entry of an inbox: a history event, or a request to an entity.
@@ -54,12 +59,14 @@ class InboxMessage(NamedTuple):
     event: Event | None = None
     #: The instance that this message starts; not stored.
     new_instance: InstanceRow | None = None
+    to_entity: bool = False
 
 
 class InstanceRemoved(NamedTuple):
     """A client has terminated or purged the instance."""
 
     instance_id: str
+    is_entity: bool = False
 
 
 StoreEvent = InboxMessage | InstanceRemoved
@@ -74,6 +81,9 @@ class StoreListener(Protocol):
     def commit_finished(self, committed: bool) -> None:
         """All that was written so far is on the disk, or (False) never will be. The callers are answered next."""
 
+    def operation_failed(self, error: OperationFailed) -> None:
+        """One operation has failed unexpectedly; its caller gets the same error."""
+
     def store_failed(self, error: DatabaseError) -> None:
         """The file can no longer be written. Called once."""
 
@@ -85,6 +95,9 @@ class NullListener:
         pass
 
     def commit_finished(self, committed: bool) -> None:
+        pass
+
+    def operation_failed(self, error: OperationFailed) -> None:
         pass
 
     def store_failed(self, error: DatabaseError) -> None:

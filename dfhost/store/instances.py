@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from dfhost.engine.entities import is_entity_id
 from dfhost.engine.rewind import rewind_history
 from dfhost.errors import InstanceExists, InstanceNotFound, WrongState
 from dfhost.store import statements as sql
-from dfhost.store.events import FINISHED, InstanceRemoved, InstanceRow
+from dfhost.store.events import FINISHED, InboxMessage, InstanceRemoved, InstanceRow
 from dfhost.store.write_cursor import WriteCursor
 
 #: Raises the HostError by which an operation is refused on this instance.
@@ -27,6 +28,8 @@ def start(
 ) -> None:
     status = sql.select_status(cursor, row.instance_id)
     generation = 0
+    if status is None and is_entity_id(row.instance_id) and sql.select_entity(cursor, row.instance_id):
+        raise InstanceExists("Running")  # an entity shows as an instance of this id
     if status is not None:
         if status not in FINISHED and not replaces_running:
             raise InstanceExists(status)
@@ -37,8 +40,8 @@ def start(
 
 
 def post_event(cursor: WriteCursor, instance_id: str, event: str, check: Check) -> None:
-    existing_instance(cursor, instance_id, check)
-    cursor.post(instance_id, event)
+    if not existing_instance(cursor, instance_id, check).is_entity:  # that takes nothing but requests
+        cursor.post(instance_id, event)
 
 
 def terminate(
@@ -51,6 +54,8 @@ def terminate(
     check: Check,
 ) -> None:
     row = existing_instance(cursor, instance_id, check)
+    if row.is_entity:  # nor can it be terminated: the extension ignores that, too
+        return
     cursor.publish(InstanceRemoved(instance_id))
     cursor.execute("SELECT coalesce(max(seq) + 1, 0) FROM history WHERE instance_id = ?", (instance_id,))
     sql.insert_history(cursor, instance_id, cursor.fetchone()[0], events)
@@ -85,6 +90,19 @@ def _rewind(cursor: WriteCursor, instance_id: str, at: str, wake_event: str) -> 
         cursor.post(instance_id, wake_event)
 
 
+def set_aside(cursor: WriteCursor, message: InboxMessage, reason: str, at: str) -> None:
+    instance_id, seq = message.instance_id, message.seq
+    if message.to_entity:
+        cursor.execute("DELETE FROM entity_requests WHERE entity_id = ? AND seq = ?", (instance_id, seq))
+    else:
+        cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq = ?", (instance_id, seq))
+    if cursor.rowcount:  # it may have been purged with its instance
+        cursor.execute(
+            "INSERT INTO poison_messages VALUES (?, ?, ?, ?, ?)",
+            (instance_id, message.text, message.execution_id, reason, at),
+        )
+
+
 def existing_instance(cursor: sqlite3.Cursor, instance_id: str, check: Check) -> InstanceRow:
     """InstanceNotFound, or what `check` raises."""
     row = sql.select_instance(cursor, instance_id)
@@ -107,7 +125,8 @@ def post_to_execution(cursor: WriteCursor, instance_id: str, execution_id: str, 
 def _generation(cursor: sqlite3.Cursor, instance_id: str) -> int:
     """The Generation in its ExecutionStarted, the second event of its history."""
     cursor.execute(
-        "SELECT event ->> '$.Generation' FROM history WHERE instance_id = ? AND seq = 1", (instance_id,)
+        "SELECT iif(json_valid(event), event ->> '$.Generation', 0) FROM history WHERE instance_id = ? AND seq = 1",
+        (instance_id,),
     )
     values = cursor.fetchone()
     return int(values[0] or 0) if values else 0

@@ -7,11 +7,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
+from dfhost.errors import DatabaseError
 from dfhost.store import open_tasks
 from dfhost.store import statements as sql
 from dfhost.store.events import InboxMessage, InstanceRow
 from dfhost.store.open_tasks import ActivityWorkItem
+from dfhost.store.sqlite_errors import explain_sqlite_error
 
 
 @dataclass(slots=True)
@@ -27,9 +31,17 @@ class StoredInstance:
     needs_episode: bool
 
 
+class StoredEntity(NamedTuple):
+    """`state`: see `engine.entities.scheduler_state`; None before the first batch."""
+
+    state: str | None
+    requests: list[InboxMessage]
+
+
 class StoreReader:
     """`guard` is held while reading where the writer uses the same connection (in memory)."""
 
+    path: Path | None
     _reader: sqlite3.Connection
     _guard: threading.Lock | None = None
 
@@ -46,24 +58,60 @@ class StoreReader:
         statuses: Sequence[str] = (),
         created_from: str | None = None,
         created_to: str | None = None,
+    ) -> list[InstanceRow]:
+        """Instances and entities, ordered by id; bounds are inclusive. An instance hides an entity of its id."""
+        where = sql.Where(statuses, created_from, created_to).page(after, prefix)
+        with self._reading() as reader:
+            found = reader.execute(
+                f"SELECT {sql.INSTANCE_COLUMNS} FROM instances WHERE {where.sql} "
+                f"UNION ALL SELECT {sql.INSTANCE_COLUMNS} FROM {sql.ENTITIES} WHERE {where.sql} "
+                "AND instance_id NOT IN (SELECT instance_id FROM instances) ORDER BY instance_id LIMIT ?",
+                (*where.values, *where.values, limit),
+            )
+            return [InstanceRow(*values) for values in found]
+
+    def entity(self, entity_id: str) -> InstanceRow | None:
+        with self._reading() as reader:
+            return sql.select_entity(reader, entity_id)
+
+    def entities(
+        self,
+        *,
+        after: str = "",
+        limit: int = -1,
+        prefix: str = "",
         updated_from: str | None = None,
         updated_to: str | None = None,
         custom_status: str | None = None,
     ) -> list[InstanceRow]:
         """Ordered by id; bounds are inclusive."""
-        where = sql.Where(statuses, created_from, created_to, updated_from, updated_to)
-        where.add("instance_id > ?", after)
+        where = sql.Where(updated_from=updated_from, updated_to=updated_to).page(after, prefix)
         if custom_status is not None:
             where.add("custom_status = ?", custom_status)
-        if prefix:  # a range, so that the index is used; substr, since LIKE ignores case
-            where.add("instance_id >= ? AND substr(instance_id, 1, ?) = ?", prefix, len(prefix), prefix)
-            where.add("instance_id < ?", prefix + "\U0010ffff")
         with self._reading() as reader:
             found = reader.execute(
-                f"SELECT {sql.INSTANCE_COLUMNS} FROM instances WHERE {where.sql} ORDER BY instance_id LIMIT ?",
+                f"SELECT {sql.INSTANCE_COLUMNS} FROM {sql.ENTITIES} WHERE {where.sql} ORDER BY instance_id LIMIT ?",
                 (*where.values, limit),
             )
             return [InstanceRow(*values) for values in found]
+
+    def entity_requests(self, entity_id: str) -> list[InboxMessage]:
+        """Those that the entity has not processed."""
+        with self._reading() as reader:
+            return _entity_requests(reader, entity_id)
+
+    def load_entity(self, entity_id: str) -> StoredEntity | None:
+        with self._snapshot() as reader:
+            found = reader.execute("SELECT state FROM entities WHERE entity_id = ?", (entity_id,)).fetchone()
+            return StoredEntity(found[0], _entity_requests(reader, entity_id)) if found else None
+
+    def entities_with_requests(self) -> list[str]:
+        """The ids of entities that have something to do, longest waiting first."""
+        with self._reading() as reader:
+            found = reader.execute(
+                "SELECT entity_id FROM entity_requests GROUP BY entity_id ORDER BY min(seq)"
+            )
+            return [values[0] for values in found]
 
     def history(self, instance_id: str) -> list[str]:
         """The events so far, then those in the inbox."""
@@ -91,7 +139,7 @@ class StoreReader:
             return StoredInstance(InstanceRow(*row), history, messages, bool(needs_episode))
 
     def instances_needing_episodes(self) -> list[str]:
-        """The ids of instances and entities that have something to do, longest waiting first."""
+        """The ids of instances that have something to do, longest waiting first."""
         with self._reading() as reader:
             found = reader.execute(
                 "SELECT instance_id, min(seq) AS first FROM inbox GROUP BY instance_id "
@@ -120,11 +168,14 @@ class StoreReader:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        if self._guard is None:
-            yield self._reader
-        else:
-            with self._guard:
+        try:
+            if self._guard is None:
                 yield self._reader
+            else:
+                with self._guard:
+                    yield self._reader
+        except sqlite3.Error as error:
+            raise DatabaseError(explain_sqlite_error(error, str(self.path or "memory"))) from error
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -135,3 +186,10 @@ class StoreReader:
                 yield reader
             finally:
                 reader.execute("COMMIT")
+
+
+def _entity_requests(reader: sqlite3.Connection, entity_id: str) -> list[InboxMessage]:
+    found = reader.execute(
+        "SELECT seq, request FROM entity_requests WHERE entity_id = ? ORDER BY seq", (entity_id,)
+    )
+    return [InboxMessage(entity_id, seq, text, to_entity=True) for seq, text in found]

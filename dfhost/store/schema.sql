@@ -2,23 +2,23 @@
 --     sqlite3 hub.db 'select * from history'
 -- Times are UTC, ISO 8601 with six digits and a Z, so that they sort as text.
 
--- An orchestration instance, or an entity (its id is @name@key). One row per id: a new start replaces an ended instance.
--- execution_id names the generation. needs_episode is 1 while an episode is due although no message asks for it.
+-- An orchestration instance. One row per id: a new start replaces an ended instance.
+-- Large columns come last: a filter then reads no payloads. execution_id names the generation. needs_episode is 1 while an episode is due although no message asks for it.
 CREATE TABLE instances (
     instance_id      TEXT PRIMARY KEY,
     execution_id     TEXT NOT NULL,
     name             TEXT NOT NULL,
     version          TEXT,
     status           TEXT NOT NULL,
-    input            TEXT,
-    output           TEXT,
-    custom_status    TEXT,
     created_at       TEXT NOT NULL,
     updated_at       TEXT NOT NULL,
     needs_episode    INTEGER NOT NULL DEFAULT 0,
     parent_id        TEXT,
     parent_execution TEXT,
-    parent_task      INTEGER
+    parent_task      INTEGER,
+    custom_status    TEXT,
+    input            TEXT,
+    output           TEXT
 ) STRICT;
 CREATE INDEX instances_needing_episodes ON instances (instance_id) WHERE needs_episode;
 
@@ -30,7 +30,7 @@ CREATE TABLE history (
     PRIMARY KEY (instance_id, seq)
 ) STRICT, WITHOUT ROWID;
 
--- Messages that an instance has not processed: history events, or for an entity the requests for its operations.
+-- Messages that an instance has not processed: history events.
 -- An event that ends a task is for one generation, its execution_id; a client's message ('') is for any generation.
 CREATE TABLE inbox (
     instance_id  TEXT NOT NULL,
@@ -60,3 +60,34 @@ CREATE TABLE timers (
     PRIMARY KEY (fire_at, instance_id, timer_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX timers_of_instance ON timers (instance_id);
+
+-- Entities, by their id @name@key. state and custom_status are what instance lists show as an entity's input and custom
+-- status; updated_at is the time of its newest batch of operations.
+CREATE TABLE entities (
+    entity_id     TEXT PRIMARY KEY,
+    state         TEXT,
+    custom_status TEXT,
+    updated_at    TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Operations that an entity has not processed, as the extension's RequestMessages.
+CREATE TABLE entity_requests (
+    entity_id TEXT NOT NULL,
+    seq       INTEGER NOT NULL,
+    request   TEXT NOT NULL,
+    PRIMARY KEY (entity_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Messages to instances and entities that could not be read or processed. They were set aside so that others go on.
+CREATE TABLE poison_messages (
+    instance_id  TEXT NOT NULL,
+    message      TEXT NOT NULL,
+    execution_id TEXT NOT NULL,
+    reason       TEXT NOT NULL,
+    set_aside_at TEXT NOT NULL
+) STRICT;
+
+-- Whether the write-ahead log is present. As long as a host runs, the file itself says 0 and its log says 1: reading 0
+-- means that the log is missing, and with it the newest events.
+CREATE TABLE log (present INTEGER NOT NULL) STRICT;
+INSERT INTO log VALUES (1);

@@ -12,11 +12,26 @@ INSTANCE_COLUMNS = (
     "instance_id, execution_id, name, version, status, input, output, custom_status, created_at, updated_at, "
     "parent_id, parent_execution, parent_task"
 )
+#: The entities in those columns: lists of instances contain them, too, as on Azure.
+ENTITIES = (
+    "(SELECT entity_id AS instance_id, '' AS execution_id, entity_id AS name, NULL AS version, 'Running' AS status, "
+    "state AS input, NULL AS output, custom_status, updated_at AS created_at, updated_at, NULL AS parent_id, "
+    "NULL AS parent_execution, NULL AS parent_task FROM entities)"
+)
 _Source = sqlite3.Connection | sqlite3.Cursor
 
 
 def select_instance(source: _Source, instance_id: str) -> InstanceRow | None:
-    found = source.execute(f"SELECT {INSTANCE_COLUMNS} FROM instances WHERE instance_id = ?", (instance_id,))
+    """The orchestration instance or, if there is none, the entity of this id."""
+    return _select(source, "instances", instance_id) or select_entity(source, instance_id)
+
+
+def select_entity(source: _Source, entity_id: str) -> InstanceRow | None:
+    return _select(source, ENTITIES, entity_id)
+
+
+def _select(source: _Source, table: str, instance_id: str) -> InstanceRow | None:
+    found = source.execute(f"SELECT {INSTANCE_COLUMNS} FROM {table} WHERE instance_id = ?", (instance_id,))
     values = found.fetchone()
     return InstanceRow(*values) if values else None
 
@@ -37,6 +52,12 @@ def delete_instance(cursor: sqlite3.Cursor, instance_id: str) -> None:
     """Nothing is left of it in any table."""
     for table in ("instances", "history", "inbox", "activities", "timers"):
         cursor.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
+
+
+def delete_entity(cursor: sqlite3.Cursor, entity_id: str) -> bool:
+    """False if there is none."""
+    cursor.execute("DELETE FROM entity_requests WHERE entity_id = ?", (entity_id,))
+    return cursor.execute("DELETE FROM entities WHERE entity_id = ?", (entity_id,)).rowcount > 0
 
 
 def delete_open_tasks(cursor: sqlite3.Cursor, instance_id: str) -> None:
@@ -86,6 +107,14 @@ class Where:
     def add(self, condition: str, *values: object) -> None:
         self._conditions.append(condition)
         self.values += values
+
+    def page(self, after: str, prefix: str) -> Where:
+        """Those whose id is greater than `after` and begins with `prefix`."""
+        self.add("instance_id > ?", after)
+        if prefix:  # a range, so that the index is used; substr, since LIKE ignores case
+            self.add("instance_id >= ? AND substr(instance_id, 1, ?) = ?", prefix, len(prefix), prefix)
+            self.add("instance_id < ?", prefix + "\U0010ffff")
+        return self
 
     @property
     def sql(self) -> str:

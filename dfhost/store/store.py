@@ -7,22 +7,28 @@ commit (`StoreReader`). The SQL is in the modules beside this one, by verb. Know
 from __future__ import annotations
 
 import asyncio
+import os
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
+from dfhost.engine import history as h
 from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import Episode
-from dfhost.errors import HostError
+from dfhost.errors import HostError, OperationFailed
 from dfhost.store import database as db
 from dfhost.store import entities, episodes, instances, open_tasks, purging
-from dfhost.store.events import InstanceRow, StoreListener
+from dfhost.store.database_file import DatabaseFile, PathLock, check_usable
+from dfhost.store.events import InboxMessage, InstanceRow, StoreListener
 from dfhost.store.instances import Check
 from dfhost.store.open_tasks import ActivityResult, DueTimer
 from dfhost.store.reader import StoreReader
 from dfhost.store.statements import Where
+from dfhost.store.write_cursor import WriteCursor
 from dfhost.store.writer import Writer
 
 
@@ -31,34 +37,43 @@ class Store(StoreReader):
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._lock: db.DatabaseLock | None = None
+        self._path_lock: PathLock | None = None
+        self._file: DatabaseFile | None = None
 
     def open(self) -> None:
         """DatabaseError if the file cannot be used. Must be called in the loop that will use the store."""
         with ExitStack() as undo:
             if self.path is None:
-                connection = undo.enter_context(closing(db.connect(":memory:", durable=False)))
-                db.prepare(connection, "memory")
+                connection = undo.enter_context(closing(db.open_memory()))
                 self._reader, self._guard = connection, threading.Lock()
             else:
-                db.check(self.path)
-                self._lock = db.DatabaseLock(self.path)
-                undo.callback(self._lock.release)
-                connection = undo.enter_context(closing(db.open_database(self.path)))
-                self._reader = undo.enter_context(closing(db.connect(str(self.path), durable=True)))
+                path = Path(os.path.realpath(self.path))  # its log and its lock are beside the file itself
+                check_usable(path)
+                self._path_lock = PathLock(path)
+                undo.callback(self._path_lock.release)
+                db.create_if_missing(path)
+                self._file = DatabaseFile(path)
+                undo.callback(self._file.close)
+                connection = undo.enter_context(closing(db.open_database(path)))
+                self._reader = undo.enter_context(closing(db.connect(str(path), durable=True)))
                 self._reader.execute("PRAGMA query_only = ON")
+                self._file.remember()
             self._connection = connection
-            self._writer = Writer(connection, str(self.path or "memory"), self._guard)
+            self._writer = Writer(connection, str(self.path or "memory"), self._guard, self._file)
             self._writer.start()
             undo.pop_all()
 
     def close(self) -> None:
         self._writer.stop()
-        if self._reader is not self._connection:
-            self._reader.close()
-        self._connection.close()
-        if self._lock:
-            self._lock.release()
+        if self._writer.file_is_lost:  # SQLite would write the log to a file that is another's by now
+            _keep_open(self._reader, self._connection)
+        else:
+            if self._reader is not self._connection:
+                self._reader.close()
+            self._connection.close()
+        if self._file is not None and self._path_lock is not None:
+            self._file.close()
+            self._path_lock.release()
 
     def listen(self, listener: StoreListener) -> None:
         """From now on `listener` receives what is written."""
@@ -113,20 +128,57 @@ class Store(StoreReader):
             lambda cursor: instances.rewind(cursor, instance_id, at, wake_event, check)
         )
 
-    def purge(self, instance_id: str, check: Check) -> asyncio.Future[int]:
+    async def purge(self, instance_id: str, check: Check) -> int:
         """Nothing is left of the instance; 1, or 0 if there was none. Raises what `check` raises."""
-        return self._writer.submit(lambda cursor: purging.purge(cursor, instance_id, check))
 
-    def purge_where(
+        def operation(cursor: WriteCursor) -> tuple[int, bool]:
+            return purging.purge(cursor, instance_id, check), purging.has_free_space(cursor)
+
+        purged, has_free_space = await self._writer.submit(operation)
+        if has_free_space:
+            await self._writer.submit(purging.give_space_back)  # its commit does it
+            await self._writer.submit(purging.keep_free_pages)
+        return purged
+
+    async def purge_where(
         self, created_from: str | None, created_to: str | None, statuses: Sequence[str]
-    ) -> asyncio.Future[int]:
-        """Nothing is left of the instances that match; how many there were."""
+    ) -> int:
+        """Nothing is left of the instances that match; how many there were.
+
+        Not one transaction, but one per portion: others are written in between. An instance that is started
+        meanwhile stays.
+        """
         where = Where(statuses, created_from, created_to)
-        return self._writer.submit(lambda cursor: purging.purge_where(cursor, where))
+        targets = await asyncio.to_thread(self._find_targets, where)
+        purged = end = 0
+        try:
+            while end < len(targets):
+                portion = await self._writer.submit(
+                    partial(purging.purge_portion, targets=targets, start=end)
+                )
+                end, purged = portion.end, purged + portion.purged
+        finally:
+            if end:
+                await self._writer.submit(purging.keep_free_pages)
+        return purged
+
+    def _find_targets(self, where: Where) -> list[purging.Target]:
+        """With a connection of its own, since this may take long and others read meanwhile."""
+        if self._guard is not None:
+            with self._reading() as reader:
+                return purging.find(reader, where)
+        with closing(db.connect(str(self.path), durable=True)) as reader:
+            return purging.find(reader, where)
 
     def signal_entity(self, entity_id: str, request: str, at: str) -> asyncio.Future[None]:
         """The request is in the entity's inbox; a new entity has a row."""
         return self._writer.submit(lambda cursor: entities.post_request(cursor, entity_id, request, at))
+
+    def set_aside(self, message: InboxMessage, reason: str, at: str) -> None:
+        """The message is no longer in an inbox but in `poison_messages`. From any thread."""
+        self._writer.post(
+            lambda cursor: instances.set_aside(cursor, message, reason, at), lambda _, error: None
+        )
 
     # -- what the worker has done ----------------------------------------------------------------------------
 
@@ -142,9 +194,33 @@ class Store(StoreReader):
     def store_results(self, take: Callable[[], list[ActivityResult]]) -> None:
         """Each result is in its orchestration's inbox, unless no execution waits for it. From any thread.
 
-        `take` is called when the transaction begins, so that results of the meantime are stored with it.
+        `take` is called when the transaction begins, so that results of the meantime are stored with it. A result
+        that cannot be stored becomes the failure of its activity.
         """
-        self._writer.post(lambda cursor: open_tasks.store_results(cursor, take()), lambda _, error: None)
+        taken: list[ActivityResult] = []
+
+        def operation(cursor: WriteCursor) -> None:
+            taken.extend(take())  # the writer may repeat the operation: nothing that was taken is lost
+            open_tasks.store_results(cursor, taken)
+
+        def then(_: None, error: HostError | None) -> None:
+            if isinstance(error, OperationFailed):
+                for each in taken:
+                    self._store_result_or_failure(each)
+
+        self._writer.post(operation, then)
+
+    def _store_result_or_failure(self, result: ActivityResult) -> None:
+        def then(_: None, error: HostError | None) -> None:
+            if isinstance(error, OperationFailed):
+                at = h.timestamp(datetime.now(timezone.utc))
+                event = h.task_failed(at, result.work.activity.task_id, str(error), None)
+                self._writer.post(
+                    lambda cursor: open_tasks.store_results(cursor, [result._replace(event=event)]),
+                    lambda _, error: None,
+                )
+
+        self._writer.post(lambda cursor: open_tasks.store_results(cursor, [result]), then)
 
     def fire_timers(self, now: str, fired: Callable[[DueTimer], str]) -> asyncio.Future[None]:
         """Every timer that is due has its event, made by `fired`, in its orchestration's inbox."""
@@ -155,7 +231,7 @@ class Store(StoreReader):
         entity_id: str,
         *,
         at: str,
-        input: str,
+        state: str,
         custom_status: str,
         consumed: int,
         answers: Sequence[EntityResponse],
@@ -170,10 +246,15 @@ class Store(StoreReader):
                 entities.commit_batch,
                 entity_id=entity_id,
                 at=at,
-                input=input,
+                state=state,
                 custom_status=custom_status,
                 consumed=consumed,
                 answers=answers,
                 event=event,
             )
         )
+
+
+def _keep_open(*connections: sqlite3.Connection) -> None:
+    """Until the process ends, without SQLite's work at closing: frames of daemon threads are never cleared."""
+    threading.Thread(target=lambda _: threading.Event().wait(), args=(connections,), daemon=True).start()

@@ -15,7 +15,10 @@ class WriteCursor(sqlite3.Cursor):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self._events: list[StoreEvent] = []
-        self._last_seq: int = self.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()[0]
+        self.wants_checkpoint = False
+        self._last_seq: int = self.execute(
+            "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM inbox UNION ALL SELECT seq FROM entity_requests)"
+        ).fetchone()[0]
 
     def post(
         self,
@@ -39,6 +42,12 @@ class WriteCursor(sqlite3.Cursor):
             messages.append(InboxMessage(instance_id, self._last_seq, event.text, execution_id, event))
         self.executemany("INSERT INTO inbox VALUES (?, ?, ?, ?)", [message[:4] for message in messages])
         self._events += messages
+
+    def post_request(self, entity_id: str, request: str) -> None:
+        """The last of the entity's requests is `request`."""
+        self._last_seq += 1
+        self.execute("INSERT INTO entity_requests VALUES (?, ?, ?)", (entity_id, self._last_seq, request))
+        self._events.append(InboxMessage(entity_id, self._last_seq, request, to_entity=True))
 
     def publish(self, *events: StoreEvent) -> None:
         """The listener receives these with the messages of the same group, in order."""

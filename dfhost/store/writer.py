@@ -2,6 +2,7 @@
 
 So an fsync is paid per group, not per operation. An operation is a function of a cursor. It must check before it
 writes: a refusal (any HostError) fails its own caller alone, and what it wrote before would be committed.
+If an operation fails in any other way, its group is rolled back and repeated, and only that operation left out.
 
 A group's events reach the listener once they are written and before they are on the disk: whatever the listener
 does about them is written by this same thread, after them. The commit waits a moment for it: mostly a result and
@@ -18,10 +19,11 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from dfhost.engine.entities import is_entity_id
-from dfhost.errors import DatabaseError, HostError
-from dfhost.store.database import explain_sqlite_error
+from dfhost.errors import DatabaseError, DatabaseLost, HostError, OperationFailed
+from dfhost.store.database import LOG_BYTES, checkpoint
+from dfhost.store.database_file import DatabaseFile
 from dfhost.store.events import InboxMessage, NullListener, StoreEvent, StoreListener
+from dfhost.store.sqlite_errors import explain_sqlite_error, is_file_error
 from dfhost.store.write_cursor import WriteCursor
 
 T = TypeVar("T")
@@ -35,20 +37,31 @@ _Outcome = tuple[Any, "HostError | None"]
 # 2 ms; one commit less saves 0.3 ms of CPU and an fsync of 0.3 to 20 ms. If no episode comes, the client that started
 # an instance or raised an event waits this much longer, and nobody else.
 _LINGER_SECONDS = 0.003
+# Seconds after which a writer that has nothing to do looks whether its file is still there.
+_IDLE_CHECK_SECONDS = 1.0
 
 
 class Writer:
     """Owns the writing connection from `start` to `stop`."""
 
     def __init__(
-        self, connection: sqlite3.Connection, label: str, guard: threading.Lock | None = None
+        self,
+        connection: sqlite3.Connection,
+        label: str,
+        guard: threading.Lock | None = None,
+        file: DatabaseFile | None = None,
     ) -> None:
-        """`guard` is held during a group where readers share the connection (in memory); no commit lingers there."""
+        """`file` is checked at every commit, and now and then while there are none.
+
+        `guard` is held during a group where readers share the connection (in memory); no commit lingers there."""
         self._connection = connection
         self._cursor = WriteCursor(connection)
         self._label = label
         self._guard = guard or threading.Lock()
         self._lingers = guard is None
+        self._file = file
+        self._checkpoint_at = LOG_BYTES
+        self._log_bytes = 0
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -67,6 +80,10 @@ class Writer:
             self._queue.put(None)
             self._thread.join()
 
+    @property
+    def file_is_lost(self) -> bool:
+        return isinstance(self._failure, DatabaseLost)
+
     def submit(self, operation: WriteOperation[T]) -> asyncio.Future[T]:
         """The operation's result, once it is on the disk. From the loop's thread."""
         assert self._loop is not None
@@ -82,10 +99,29 @@ class Writer:
 
     def _run(self) -> None:
         while not self._stopping:
-            if group := self._gather():
+            was_idle = True
+            if group := self._gather(_IDLE_CHECK_SECONDS if self._file else None):
                 outcomes, committed = self._commit(group)
                 self._call_in_loop(self._answer, group, outcomes, committed)
+                was_idle = False
                 del group, outcomes  # or they would live until the next commit
+            if self._file is not None and self._failure is None:
+                try:
+                    self._look_after(self._file, was_idle)
+                except Exception as error:
+                    self._fail(error)
+
+    def _look_after(self, file: DatabaseFile, was_idle: bool) -> None:
+        """While no caller waits: look whether the file is still there, and keep its log short."""
+        if was_idle:
+            self._log_bytes = file.check()
+        if self._log_bytes > self._checkpoint_at or self._cursor.wants_checkpoint:
+            self._cursor.wants_checkpoint = False
+            file.check()
+            checkpoint(self._connection)
+            self._log_bytes = length = file.check()
+            # A program that is reading keeps the log from being emptied; the next attempt comes later then.
+            self._checkpoint_at = LOG_BYTES if length <= LOG_BYTES else length + LOG_BYTES
 
     def _gather(self, timeout: float | None = None) -> list[_Entry]:
         """All that is queued; waits for the first entry, at most `timeout` seconds."""
@@ -118,26 +154,66 @@ class Writer:
                     self._write(more, outcomes)
                 cursor.execute("COMMIT")
                 self.commits += 1
-            except Exception as error:  # a defect of ours, too, must fail its callers, not leave them waiting
-                self._failure = self._explain(error)
-                if self._connection.in_transaction:
-                    self._connection.rollback()
-                cursor.take_events()
-                self._call_in_loop(self.listener.store_failed, self._failure)
-                return [(None, self._failure)] * len(group), False
+                if self._file is not None:  # nothing in a lost file may be acknowledged
+                    self._log_bytes = self._file.check()
+            except Exception as error:
+                failure = self._fail(error)
+                return [(None, failure)] * len(group), False
         return outcomes, True
+
+    def _fail(self, error: Exception) -> DatabaseError:
+        """Nothing is written from now on."""
+        try:
+            if self._file is not None:  # the true cause, if SQLite was the first to notice
+                self._file.check()
+        except DatabaseLost as lost:
+            error = lost
+        self._failure = error if isinstance(error, DatabaseError) else self._explain(error)
+        if self._connection.in_transaction:
+            self._connection.rollback()
+        self._cursor.take_events()
+        self._call_in_loop(self.listener.store_failed, self._failure)
+        return self._failure
 
     def _write(self, group: list[_Entry], outcomes: list[_Outcome]) -> Sequence[StoreEvent]:
         """Carry out the group's operations and hand their events to the listener."""
-        for operation, _ in group:
-            try:
-                outcomes.append((operation(self._cursor), None))
-            except HostError as refusal:
-                outcomes.append((None, refusal))
-        events = self._cursor.take_events()
+        cursor = self._cursor
+        cursor.execute("SAVEPOINT operations")
+        try:
+            done = [_carry_out(cursor, operation) for operation, _ in group]
+        except Exception as error:
+            if is_file_error(error):
+                raise
+            cursor.execute("ROLLBACK TO operations")
+            cursor.take_events()
+            done = [self._carry_out_alone(operation) for operation, _ in group]
+        cursor.execute("RELEASE operations")
+        outcomes += done
+        events = cursor.take_events()
         if events:
             self._call_in_loop(self.listener.events_written, events)
         return events
+
+    def _carry_out_alone(self, operation: WriteOperation[Any]) -> _Outcome:
+        """Whatever the operation raises, the others of its group go on as if it had not been asked for."""
+        cursor = self._cursor
+        before = cursor.take_events()
+        cursor.execute("SAVEPOINT operation")
+        try:
+            outcome = _carry_out(cursor, operation)
+        except Exception as error:
+            if is_file_error(error):
+                raise
+            cursor.execute("ROLLBACK TO operation")
+            cursor.take_events()
+            failure = OperationFailed(
+                f"dfhost failed while it wrote to {self._label}: {error!r}. Nothing was changed."
+            )
+            self._call_in_loop(self.listener.operation_failed, failure)
+            outcome = None, failure
+        cursor.execute("RELEASE operation")
+        cursor.publish(*before, *cursor.take_events())
+        return outcome
 
     def _call_in_loop(self, function: Callable[..., None], *values: Any) -> None:
         assert self._loop is not None
@@ -149,9 +225,7 @@ class Writer:
     def _explain(self, error: Exception) -> DatabaseError:
         if isinstance(error, sqlite3.Error):
             return DatabaseError(explain_sqlite_error(error, self._label))
-        return DatabaseError(
-            f"dfhost failed while it wrote to {self._label}: {error!r}. Nothing was changed."
-        )
+        return DatabaseError(f"dfhost failed while it wrote to {self._label}: {error!r}.")
 
     # -- in the loop -----------------------------------------------------------------------------------------
 
@@ -171,9 +245,16 @@ class Writer:
             )
 
 
+def _carry_out(cursor: WriteCursor, operation: WriteOperation[Any]) -> _Outcome:
+    try:
+        return operation(cursor), None
+    except HostError as refusal:
+        return None, refusal
+
+
 def _may_lead_to_episodes(events: Sequence[StoreEvent]) -> bool:
     """An orchestration may go on at once; an entity goes on after the commit."""
-    return any(isinstance(each, InboxMessage) and not is_entity_id(each.instance_id) for each in events)
+    return any(isinstance(each, InboxMessage) and not each.to_entity for each in events)
 
 
 def _resolve(future: asyncio.Future[Any], value: Any, error: HostError | None) -> None:

@@ -17,14 +17,15 @@ from dfhost.app.exceptions import describe_exception
 from dfhost.app.functions import App, Function
 from dfhost.app.loop_queue import LoopQueue
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
+from dfhost.engine.failures import Failure
 from dfhost.host_log import HostLog
 from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.worker.call_http import CallHttpError, call_http
-from dfhost.worker.clock import now
 
 # One thread has done five trivial activities before five threads have woken up, and a thread that blocks is soon
 # joined by others: 1 at first, 2 after a millisecond, 4 after two … (200 fan-outs of 5: 12 % less time).
@@ -36,11 +37,14 @@ _TIME_SLICE = 0.02  # seconds that a thread goes on taking activities before it 
 class ActivityDispatcher:
     """`limit`: how many activities may run at once."""
 
-    def __init__(self, app: App, store: Store, threads: UserThreads, log: HostLog, limit: int) -> None:
+    def __init__(
+        self, app: App, store: Store, threads: UserThreads, log: HostLog, clock: Clock, limit: int
+    ) -> None:
         self._app = app
         self._store = store
         self._threads = threads
         self._log = log
+        self._clock = clock
         self._limit = max(1, limit)
         self._plain_queue: deque[ActivityWorkItem] = deque()
         self._async_queue: deque[ActivityWorkItem] = deque()
@@ -132,7 +136,9 @@ class ActivityDispatcher:
                     item = self._plain_queue.popleft()
                 except IndexError:
                     break
+                entry = self._threads.calls.begin("activity", item.activity.name, item.instance_id)
                 self._run(item)
+                self._threads.calls.end(entry)
         finally:
             self._released.put_if_open(True)
 
@@ -141,15 +147,24 @@ class ActivityDispatcher:
         function = self._app.activities.get(activity.name)
         assert function is not None
         began = self._begin(item)
-        try:
-            result = function.call(activity.input)
-        except BaseException as error:  # user code may raise anything, SystemExit included
-            self._failed(item, function, error, began)
-        else:
-            self._succeeded(item, result, began)
+        delays, retry_count = function.retry_delays(), 0
+        while True:
+            try:
+                result = function.call(activity.input, retry_count)
+            except BaseException as error:  # user code may raise anything, SystemExit included
+                if (delay := next(delays, None)) is None:
+                    self._failed(item, function, error, began)
+                    return
+                self._log_failure(item, began, error)
+            else:
+                self._succeeded(item, result, began)
+                return
+            time.sleep(delay)
+            began, retry_count = self._begin_again(item), retry_count + 1
 
     async def _run_async(self, item: ActivityWorkItem) -> None:
         activity = item.activity
+        entry = self._threads.calls.begin("activity", activity.name, item.instance_id)
         began = self._begin(item)
         try:
             if activity.name == HTTP_ACTIVITY:
@@ -158,39 +173,60 @@ class ActivityDispatcher:
             function = self._app.activities.get(activity.name)
             if function is None:
                 reason, details = failures.activity_missing(activity.name)
-                self._end(item, h.task_failed(now(), activity.task_id, reason, details))
+                self._end(item, h.task_failed(self._clock.now(), activity.task_id, reason, details))
                 return
-            try:
-                result = await function.call_async(activity.input)
-            except BaseException as error:  # as above
-                self._failed(item, function, error, began)
-            else:
-                self._succeeded(item, result, began)
+            delays, retry_count = function.retry_delays(), 0
+            while True:
+                try:
+                    result = await function.call_async(activity.input, retry_count)
+                except BaseException as error:  # as above
+                    if self._threads.loop.is_closed():
+                        raise  # the app has ended the loop: the activity runs again at the next start
+                    if (delay := next(delays, None)) is None:
+                        self._failed(item, function, error, began)
+                        return
+                    self._log_failure(item, began, error)
+                else:
+                    self._succeeded(item, result, began)
+                    return
+                await asyncio.sleep(delay)
+                began, retry_count = self._begin_again(item), retry_count + 1
         except CallHttpError as failure:
-            self._log_failure(item, began, failure.reason, "")
-            self._end(item, h.task_failed(now(), activity.task_id, failure.reason, failure.details))
+            seconds = time.perf_counter() - began
+            self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "")
+            self._end(
+                item, h.task_failed(self._clock.now(), activity.task_id, failure.reason, failure.details)
+            )
         finally:
+            self._threads.calls.end(entry)
             self._released.put_if_open(False)
 
     def _begin(self, item: ActivityWorkItem) -> float:
-        self._running[item.instance_id, item.activity.task_id] = time.time()
+        self._running[item.instance_id, item.activity.task_id] = self._clock.time()
+        return self._begin_again(item)
+
+    def _begin_again(self, item: ActivityWorkItem) -> float:
+        """The start of each attempt that the function's retry policy allows."""
         self._log.started(item.activity.name, "activity", item.instance_id)
         return time.perf_counter()
 
     def _succeeded(self, item: ActivityWorkItem, result: str | None, began: float) -> None:
         activity = item.activity
         self._log.finished(activity.name, "activity", item.instance_id, time.perf_counter() - began)
-        self._end(item, h.task_completed(now(), activity.task_id, result))
+        self._end(item, h.task_completed(self._clock.now(), activity.task_id, result))
 
     def _failed(self, item: ActivityWorkItem, function: Function, error: BaseException, began: float) -> None:
-        failure = describe_exception(error)
-        self._log_failure(item, began, failure.text, failure.stack)
+        failure = self._log_failure(item, began, error)
         reason, details = failures.activity_failed(item.activity.name, failure)
-        self._end(item, h.task_failed(now(), item.activity.task_id, reason, details))
+        self._end(item, h.task_failed(self._clock.now(), item.activity.task_id, reason, details))
 
-    def _log_failure(self, item: ActivityWorkItem, began: float, error: str, stack: str) -> None:
+    def _log_failure(self, item: ActivityWorkItem, began: float, error: BaseException) -> Failure:
+        failure = describe_exception(error)
         seconds = time.perf_counter() - began
-        self._log.failed(item.activity.name, "activity", item.instance_id, seconds, error, stack)
+        self._log.failed(
+            item.activity.name, "activity", item.instance_id, seconds, failure.text, failure.stack
+        )
+        return failure
 
     # -- storing results, from any thread --------------------------------------------------------------------
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,7 +43,7 @@ async def call_http(request_text: str) -> str:
     data = None if content is None else str(content).encode()
     names = {name.lower() for name in headers}
     if data is not None and "content-type" not in names:
-        headers["Content-Type"] = "text/plain; charset=utf-8"
+        headers["Content-Type"] = "text/plain"
     if "user-agent" not in names:
         headers["User-Agent"] = "dfhost"
     try:
@@ -65,7 +68,9 @@ async def call_http(request_text: str) -> str:
         ) from None
     except (aiohttp.ClientError, ValueError) as error:
         sentence = _transport_sentence(error, request["uri"])
-        raise CallHttpError(sentence, _exception("System.Net.Http.HttpRequestException", sentence)) from None
+        fields = {"HttpRequestError": _http_request_error(error), "StatusCode": None}
+        details = _exception("System.Net.Http.HttpRequestException", sentence, fields)
+        raise CallHttpError(sentence, details) from None
 
 
 def _check(uri: str) -> None:
@@ -106,10 +111,24 @@ def _transport_sentence(error: Exception, uri: str) -> str:
     return f"{strerror or error} ({parts.hostname}:{port})"
 
 
-def _exception(kind: str, message: str) -> str:
+def _http_request_error(error: Exception) -> int:
+    """.NET's HttpRequestError: what the request failed at."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientSSLError):
+        return 3  # SecureConnectionError
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return 1 if isinstance(error.os_error, socket.gaierror) else 2  # NameResolutionError, ConnectionError
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return 10  # ResponseEnded
+    return 0  # Unknown
+
+
+def _exception(kind: str, message: str, fields: Mapping[str, object] = MappingProxyType({})) -> str:
     return json.dumps(
         {
             "$type": f"{kind}, System.Net.Http",
+            **fields,
             "Message": message,
             "Data": {"$type": "System.Collections.ListDictionaryInternal, System.Private.CoreLib"},
             "InnerException": None,

@@ -11,18 +11,21 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from dfhost.app.exceptions import describe_exception
 from dfhost.app.functions import App
 from dfhost.app.loop_queue import LoopQueue
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine import entities as en
 from dfhost.engine import failures
 from dfhost.engine import history as h
+from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage
 from dfhost.store.store import Store
-from dfhost.worker.clock import now
+from dfhost.worker.poison_messages import PoisonMessages
 
 KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped
 
@@ -32,7 +35,7 @@ class LoadedEntity:
     """An entity in memory. Its `messages` are in its inbox and in no batch yet."""
 
     entity_id: str
-    input: str | None  # as stored, see `entities.scheduler_state`
+    state: str | None  # as stored, see `entities.scheduler_state`
     seen_seq: int = 0  # of the newest message
     messages: deque[InboxMessage] = field(default_factory=deque)
     busy: bool = False  # a batch is queued, runs or is being committed
@@ -41,7 +44,7 @@ class LoadedEntity:
 @dataclass(slots=True)
 class _FinishedBatch:
     entity: LoadedEntity
-    consumed: int  # the number of its newest message
+    messages: list[InboxMessage]
     result: en.EntityBatchResult
 
 
@@ -49,15 +52,27 @@ class EntityDispatcher:
     """`limit`: how many batches may run at once; `max_batch`: how many operations one batch may have."""
 
     def __init__(
-        self, app: App, store: Store, threads: UserThreads, log: HostLog, limit: int, *, max_batch: int
+        self,
+        app: App,
+        store: Store,
+        threads: UserThreads,
+        log: HostLog,
+        clock: Clock,
+        poison: PoisonMessages,
+        limit: int,
+        *,
+        max_batch: int,
     ) -> None:
         self._app = app
         self._store = store
         self._threads = threads
         self._log = log
+        self._clock = clock
+        self._poison = poison
         self._limit = max(1, limit)
         self._max_batch = max(1, max_batch)
         self._entities: OrderedDict[str, LoadedEntity] = OrderedDict()
+        self._unreadable: set[str] = set()  # entities whose state cannot be read
         self._queue: deque[LoadedEntity] = deque()
         self._running = 0
         self._draining = False
@@ -76,7 +91,7 @@ class EntityDispatcher:
 
     def receive(self, messages: Iterable[InboxMessage]) -> None:
         for message in messages:
-            entity = self._entities.get(message.instance_id) or self._load(message.instance_id)
+            entity = self._loaded(message.instance_id)
             if entity is None:
                 continue
             if message.seq > entity.seen_seq:
@@ -86,7 +101,7 @@ class EntityDispatcher:
 
     def wake(self, entity_id: str) -> None:
         """Load an entity that has something to do; for the start of the host."""
-        if entity_id not in self._entities and (entity := self._load(entity_id)):
+        if entity_id not in self._entities and (entity := self._loaded(entity_id)):
             self._schedule(entity)
 
     def forget(self, entity_id: str) -> None:
@@ -98,12 +113,27 @@ class EntityDispatcher:
         entity = self._entities.get(entity_id)
         return len(entity.messages) if entity else 0
 
+    def _loaded(self, entity_id: str) -> LoadedEntity | None:
+        """None if there is no such entity, or if it cannot be read."""
+        try:
+            return self._entities.get(entity_id) or self._load(entity_id)
+        except Exception as error:  # one entity must not keep the others from their messages
+            self._poison.report_defect(entity_id, error)
+            return None
+
     def _load(self, entity_id: str) -> LoadedEntity | None:
-        stored = self._store.load_instance(entity_id)
+        stored = self._store.load_entity(entity_id)
         if stored is None:
             return None
-        entity = LoadedEntity(entity_id, stored.row.input)
-        for message in stored.inbox:
+        try:
+            en.stored_state(stored.state)
+        except Exception as error:
+            if entity_id not in self._unreadable:
+                self._unreadable.add(entity_id)
+                self._poison.report_state(entity_id, error)
+            return None
+        entity = LoadedEntity(entity_id, stored.state)
+        for message in stored.requests:
             entity.messages.append(message)
             entity.seen_seq = message.seq
         self._entities[entity_id] = entity
@@ -135,17 +165,21 @@ class EntityDispatcher:
     # -- running, in the user's threads ----------------------------------------------------------------------
 
     def _run(self, entity: LoadedEntity, messages: list[InboxMessage]) -> None:
+        requests = self._read(messages)
+        if not requests:
+            self._finished.put_if_open(
+                _FinishedBatch(entity, messages, en.EntityBatchResult(False, None, ()))
+            )
+            return
         batch = en.build_batch(
-            entity.entity_id,
-            en.stored_exists(entity.input),
-            en.stored_state(entity.input),
-            [message.text for message in messages],
+            entity.entity_id, en.stored_exists(entity.state), en.stored_state(entity.state), requests
         )
         name = batch.entity.name
         began = time.perf_counter()
         self._log.started(name, "entity", entity.entity_id)
         function = self._app.entities.get(name)
         error, stack = "", ""
+        entry = self._threads.calls.begin("entity", name, entity.entity_id)
         try:
             if function is None:
                 raise LookupError(failures.unknown_function("entity", name, self._app.entities.names))
@@ -155,45 +189,61 @@ class EntityDispatcher:
             failure = describe_exception(raised)
             result = en.fail_batch(batch, failure)
             error, stack = failure.text, failure.stack
+        self._threads.calls.end(entry)
         seconds = time.perf_counter() - began
         if result.failures:
             self._log.failed(name, "entity", entity.entity_id, seconds, error, stack)
         else:
             self._log.finished(name, "entity", entity.entity_id, seconds)
-        self._finished.put_if_open(_FinishedBatch(entity, messages[-1].seq, result))
+        self._finished.put_if_open(_FinishedBatch(entity, messages, result))
+
+    def _read(self, messages: list[InboxMessage]) -> list[dict[str, Any]]:
+        """The requests that can be read; the others are set aside."""
+        requests = []
+        for message in messages:
+            try:
+                requests.append(en.read_request(message.text))
+            except ValueError as error:
+                self._poison.set_aside(message, error)
+        return requests
 
     # -- committing ------------------------------------------------------------------------------------------
 
     def _commit(self, batches: list[_FinishedBatch]) -> None:
-        at = now()
+        at = self._clock.now()
         for batch in batches:
             entity, result = batch.entity, batch.result
             self._running -= 1
             if self._entities.get(entity.entity_id) is not entity:
                 continue  # it was purged meanwhile, and perhaps created again
             if result.state is not None:
-                input = en.scheduler_state(result.exists, result.state)
+                state = en.scheduler_state(result.exists, result.state)
                 exists = result.exists
             else:  # the function itself failed: the state stays as it was
-                input = entity.input or en.scheduler_state(False, None)
-                exists = en.stored_exists(input)
+                state = entity.state or en.scheduler_state(False, None)
+                exists = en.stored_exists(state)
             self._store.commit_batch(
                 entity.entity_id,
                 at=at,
-                input=input,
+                state=state,
                 custom_status=en.ENTITY_EXISTS_STATUS if exists else "{}",
-                consumed=batch.consumed,
+                consumed=batch.messages[-1].seq,
                 answers=result.responses,
                 event=lambda response: h.event_raised(at, response.request_id, response.text).text,
-            ).add_done_callback(partial(self._committed, entity, input))
+            ).add_done_callback(partial(self._committed, batch, state))
         self._dispatch()
 
-    def _committed(self, entity: LoadedEntity, input: str, done: asyncio.Future[None]) -> None:
+    def _committed(self, batch: _FinishedBatch, state: str, done: asyncio.Future[None]) -> None:
+        entity, error = batch.entity, done.exception()
         if self._entities.get(entity.entity_id) is not entity:
             return
-        if done.exception() is not None:
+        if error is None:
+            entity.state = state
+        elif isinstance(error, OperationFailed):
+            for message in batch.messages:
+                self._poison.set_aside(message, error)
+        else:  # it was purged, or the store has failed
             del self._entities[entity.entity_id]
             return
-        entity.input = input
         entity.busy = False
         self._schedule(entity)

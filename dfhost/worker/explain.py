@@ -11,14 +11,13 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from dfhost.clock import timestamp_of
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
-from dfhost.engine.entities import is_entity_id
 from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.store.events import InstanceRow
 from dfhost.store.store import Store
 from dfhost.worker import explain_sentences
-from dfhost.worker.clock import timestamp_of
 from dfhost.worker.explain_sentences import Entry
 from dfhost.worker.instance_cache import LoadedInstance
 from dfhost.worker.worker import Worker
@@ -45,7 +44,7 @@ async def explain(
 
     Times are ISO 8601 in UTC. An `operation` is one that an entity has yet to process.
     """
-    instance = None if is_entity_id(instance_id) else await worker.orchestrations.inspect(instance_id)
+    instance = await worker.orchestrations.inspect(instance_id)
     row = store.instance(instance_id)
     if row is None:
         return None
@@ -57,7 +56,7 @@ async def explain(
         "heldBack": [],
         "unclaimed": [],
     }
-    if is_entity_id(instance_id):
+    if row.is_entity:
         explanation["waitsFor"] = _operations(instance_id, store, worker)
         explanation["sentence"] = explain_sentences.of_entity(explanation["waitsFor"])
     elif row.finished:
@@ -115,8 +114,10 @@ def _open_tasks(
             entry = {"kind": "subOrchestration", "name": event.name, "state": "waiting"}
             entry |= {"instanceId": data["InstanceId"], "status": child.status if child else None}
         elif event.kind == h.TIMER_CREATED:
-            was_replayed = instance is not None and instance.execution.result is not None
-            entry = _timer(data["FireAt"], task, was_replayed)
+            is_cancelled = instance is not None and instance.execution.result is not None and task is None
+            if is_cancelled and not (awaited and event.key in awaited):
+                continue
+            entry = _timer(data["FireAt"], task)
         else:
             request = json.loads(data["Input"])
             key = request["id"] if awaited is not None and request["id"] in awaited else event.key
@@ -142,11 +143,11 @@ def _activity(row: InstanceRow, event: h.Event, input: str | None, worker: Worke
     return entry
 
 
-def _timer(due: str, task: SingleTask | None, was_replayed: bool) -> Entry | None:
-    """None for one that was cancelled: it is in the history, but no open task of the replayed code waits for it."""
+def _timer(due: str, task: SingleTask | None) -> Entry:
+    """The user's own, or that of a retry."""
     if task is not None and task.awaits_retry_timer:
         return {"kind": "retry", "name": task.action["functionName"], "state": "waiting", "due": due}
-    return None if task is None and was_replayed else {"kind": "timer", "state": "waiting", "due": due}
+    return {"kind": "timer", "state": "waiting", "due": due}
 
 
 def _external_events(
@@ -216,7 +217,7 @@ def _progress(awaited: TaskNode) -> str:
 
 def _operations(entity_id: str, store: Store, worker: Worker) -> list[Entry]:
     """The operations in the entity's inbox; the first ones may be in the batch that runs."""
-    requests = [json.loads(text) for text in store.history(entity_id)]
+    requests = [json.loads(message.text) for message in store.entity_requests(entity_id)]
     running = len(requests) - worker.entities.waiting(entity_id)
     return [
         {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dfhost.clock import timestamp_of
 from dfhost.engine import actions as act
 from dfhost.store.events import InstanceRow
-from dfhost.worker.clock import timestamp_of
 from dfhost.worker.instance_cache import LoadedInstance
 
 #: An entry of `waitsFor`, see `explain`.

@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from dfhost.clock import Clock
 from dfhost.engine import history as h
 from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
@@ -20,7 +21,7 @@ from dfhost.engine.history import Event
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.store.events import InboxMessage, InstanceRow
 from dfhost.store.store import Store
-from dfhost.worker.clock import now
+from dfhost.worker.poison_messages import PoisonMessages
 
 KEPT_SHORT = 1000  # idle instances with a short history
 KEPT_EVENTS = 500_000  # in long histories of idle instances, all together: about 250 MB
@@ -52,11 +53,12 @@ class LoadedInstance:
     last_episode_at: float = 0.0  # time.perf_counter() of its commit
 
     def receive(self, message: InboxMessage) -> None:
+        """Raises if the message cannot be read; it is then as if it had not come."""
         if message.seq <= self.seen_seq:  # it was loaded with the inbox
             return
         self.seen_seq = message.seq
         if message.execution_id in ("", self.execution_id):
-            self.messages.append((message.execution_id, message.event or h.parse(message.text)))
+            self.messages.append((message.execution_id, message.event or h.parse_message(message.text)))
             self.accepted_seq = message.seq
 
     def take_messages(self) -> tuple[list[Event], ReplayNeed]:
@@ -75,8 +77,11 @@ class LoadedInstance:
 class InstanceCache:
     """Instances by id. Idle ones stay until `evict` finds that there are too many."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock, poison: PoisonMessages) -> None:
         self._store = store
+        self._clock = clock
+        self._poison = poison
+        self._unreadable: set[str] = set()  # instances whose history cannot be read
         self._instances: dict[str, LoadedInstance] = {}
         # The idle ones, in the order in which they became so.
         self._idle_short: OrderedDict[str, None] = OrderedDict()
@@ -95,7 +100,7 @@ class InstanceCache:
         return self._instances.get(instance.instance_id) is instance
 
     def get(self, instance_id: str) -> LoadedInstance | None:
-        """Load it if need be; None if it has ended or there is no such instance."""
+        """Load it if need be; None if it has ended, cannot be read or does not exist."""
         return self._instances.get(instance_id) or self._load(instance_id)
 
     def add_new(self, row: InstanceRow, seen_seq: int) -> LoadedInstance:
@@ -111,18 +116,30 @@ class InstanceCache:
         if stored is None or stored.row.finished:
             return None
         row = stored.row
-        execution = Execution(h.parse(text) for text in stored.history)
+        try:
+            execution = Execution(h.parse(text) for text in stored.history)
+        except Exception as error:
+            if instance_id not in self._unreadable:
+                self._unreadable.add(instance_id)
+                self._poison.report_history(instance_id, error)
+            return None
         instance = LoadedInstance(
             instance_id, row.execution_id, row.name, row.parent, execution, len(stored.history), 0
         )
         instance.needs_episode = stored.needs_episode
         if stored.history:  # it was started by an earlier host, or was evicted
-            age = (h.moment(now()) - h.moment(row.created_at)).total_seconds()
+            age = (self._clock.moment() - h.moment(row.created_at)).total_seconds()
             instance.started_at = time.perf_counter() - max(0.0, age)
         self._instances[instance_id] = instance
         for message in stored.inbox:
-            instance.receive(message)
+            self.pass_on(instance, message)
         return instance
+
+    def pass_on(self, instance: LoadedInstance, message: InboxMessage) -> None:
+        try:
+            instance.receive(message)
+        except Exception as error:
+            self._poison.set_aside(message, error)
 
     def remove(self, instance_id: str) -> LoadedInstance | None:
         self.mark_active(instance_id)

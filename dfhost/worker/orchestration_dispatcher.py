@@ -17,26 +17,27 @@ from functools import partial
 from dfhost.app.functions import App
 from dfhost.app.sdk import Replayer
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
-from dfhost.engine.execution import Replay
+from dfhost.engine.execution import Execution, Replay
 from dfhost.engine.history import Event
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
-from dfhost.errors import HostError
+from dfhost.errors import HostError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage
 from dfhost.store.instances import EpisodeDiscarded
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.worker.activity_dispatcher import ActivityDispatcher
-from dfhost.worker.clock import now
 from dfhost.worker.completion_waiters import CompletionWaiters
 from dfhost.worker.episode_limiter import EpisodeLimiter
 from dfhost.worker.event_name_hints import EventNameHints
 from dfhost.worker.instance_cache import InstanceCache, LoadedInstance
+from dfhost.worker.poison_messages import PoisonMessages
 from dfhost.worker.timer_dispatcher import TimerDispatcher
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
@@ -51,6 +52,8 @@ class OrchestrationDispatcher:
         store: Store,
         threads: UserThreads,
         log: HostLog,
+        clock: Clock,
+        poison: PoisonMessages,
         limit: int,
         *,
         registry: FunctionRegistry,
@@ -61,12 +64,14 @@ class OrchestrationDispatcher:
         self._store = store
         self._threads = threads
         self._log = log
+        self._clock = clock
+        self._poison = poison
         self._registry = registry
         self._options = options
         self._activities = activities
         self._timers = timers
         self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
-        self._instances = InstanceCache(store)
+        self._instances = InstanceCache(store, clock, poison)
         self._queue: deque[LoadedInstance] = deque()
         self._running = EpisodeLimiter(threads, log, limit)
         self._event_name_hints = EventNameHints(log)
@@ -100,17 +105,24 @@ class OrchestrationDispatcher:
                     message.new_instance, message.seq - 1
                 )
             else:
-                instance = self._instances.get(message.instance_id)
+                instance = receivers.get(message.instance_id) or self._load(message.instance_id)
             if instance is not None:
                 receivers[message.instance_id] = instance
-                instance.receive(message)
+                self._instances.pass_on(instance, message)
         for instance in receivers.values():
             self._schedule(instance)
 
     def wake(self, instance_id: str) -> None:
         """Load an instance that has something to do; for the start of the host."""
-        if instance_id not in self._instances and (instance := self._instances.get(instance_id)):
+        if instance_id not in self._instances and (instance := self._load(instance_id)):
             self._schedule(instance)
+
+    def _load(self, instance_id: str) -> LoadedInstance | None:
+        try:
+            return self._instances.get(instance_id)
+        except Exception as error:  # one instance must not keep the others from their messages
+            self._poison.report_defect(instance_id, error)
+            return None
 
     def forget(self, instance_id: str) -> None:
         """The instance has ended or was purged: drop it. If an episode of it runs, that will be discarded."""
@@ -131,6 +143,13 @@ class OrchestrationDispatcher:
         """Queue an episode, now or after a delay, if the messages ask for one."""
         if instance.busy or self._draining:
             return
+        try:
+            self._take_up(instance)
+        except Exception as error:  # as above; what has come is still in its inbox
+            self.forget(instance.instance_id)
+            self._poison.report_defect(instance.instance_id, error)
+
+    def _take_up(self, instance: LoadedInstance) -> None:
         execution = instance.execution
         for _, event in instance.messages[instance.gated :]:
             instance.replay_need = max(instance.replay_need, execution.gate.arrive(event))
@@ -184,8 +203,9 @@ class OrchestrationDispatcher:
 
     def _run(self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, consumed: int) -> None:
         """`consumed`: the number of the newest message among `events`."""
-        at = now()
+        at = self._clock.now()
         began, instance.episode_since = time.perf_counter(), time.time()
+        entry = self._threads.calls.begin("orchestration", instance.name, instance.instance_id)
         try:
             episode = instance.execution.run_episode(
                 events, at, self._replay_of(instance), self._registry, self._options, need
@@ -195,6 +215,7 @@ class OrchestrationDispatcher:
                 f"dfhost failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
+        self._threads.calls.end(entry)
         seconds = time.perf_counter() - began
         self._store.commit_episode(episode, consumed, partial(self._committed, instance, episode, seconds))
 
@@ -214,10 +235,13 @@ class OrchestrationDispatcher:
                 self._log_end(instance, episode)
             return
         if error is not None:
-            # Either the instance was ended from outside, or the file cannot be written and the host stops.
-            if isinstance(error, EpisodeDiscarded):
+            if isinstance(error, EpisodeDiscarded):  # the instance was ended from outside
                 self.forget(instance.instance_id)
-            return
+            elif isinstance(error, OperationFailed) and episode.status != "Failed":
+                self._running.add(instance)
+                episode = _failed_episode(instance, [], episode.at, str(error))
+                self._store.commit_episode(episode, 0, partial(self._committed, instance, episode, seconds))
+            return  # otherwise the file cannot be written, and the host stops
         instance.last_episode_seconds = seconds
         instance.last_episode_at = time.perf_counter()
         instance.stored_events = episode.history_length
@@ -228,7 +252,7 @@ class OrchestrationDispatcher:
             self._log_end(instance, episode)
             self.forget(instance.instance_id)
         elif episode.next is not None:
-            instance.execution = episode.next
+            instance.execution = Execution(episode.next.history)
             instance.execution_id = episode.next.execution_id
             # Messages for the old generation are no longer in the store either.
             instance.messages = [message for message in instance.messages if not message[0]]

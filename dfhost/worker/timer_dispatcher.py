@@ -8,18 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from dfhost.clock import Clock
 from dfhost.engine import history as h
 from dfhost.store.open_tasks import DueTimer
 from dfhost.store.store import Store
-from dfhost.worker.clock import now
-
-# The wall clock may be set while we sleep; an hour bounds the error.
-_LONGEST_SLEEP = 3600.0
 
 
 class TimerDispatcher:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._wake_up = asyncio.Event()
         self._next_due: str | None = None
         self._task: asyncio.Task[None] | None = None
@@ -52,19 +50,20 @@ class TimerDispatcher:
         while not self._draining:
             self._wake_up.clear()
             self._next_due = self._store.next_due()
-            at = now()
-            if self._next_due is not None and self._next_due <= at:
-                await self._store.fire_timers(at, _fired)
-                continue
-            seconds = _LONGEST_SLEEP
-            if self._next_due is not None:
-                # The event loop's clock may be a little ahead of the wall clock, hence the millisecond.
-                seconds = min(seconds, (h.moment(self._next_due) - h.moment(at)).total_seconds() + 0.001)
-            try:
-                await asyncio.wait_for(self._wake_up.wait(), seconds)
-            except asyncio.TimeoutError:
-                pass
+            if self._next_due is None:
+                await self._wake_up.wait()
+            elif self._next_due <= (at := self._clock.now()):
+                await self._store.fire_timers(at, self._fired)
+            else:
+                await self._clock.sleep_until(self._seconds(self._next_due), self._wake_up)
 
+    def _seconds(self, due: str) -> float:
+        try:
+            return h.moment(due).timestamp()
+        except (
+            ValueError
+        ):  # no time, but it has its place among the texts: it must not keep others from firing
+            return self._clock.time() + 1
 
-def _fired(timer: DueTimer) -> str:
-    return h.timer_fired(now(), timer.timer_id, timer.fire_at).text
+    def _fired(self, timer: DueTimer) -> str:
+        return h.timer_fired(self._clock.now(), timer.timer_id, timer.fire_at).text

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 
@@ -18,14 +17,11 @@ from dfhost.app.invoke import invoke_function
 from dfhost.app.schedule import Schedule, parse_schedule, time_zone
 from dfhost.app.threads import UserThreads
 from dfhost.app.trigger_data import timer_data
+from dfhost.clock import Clock
 from dfhost.host_log import HostLog
 from dfhost.settings.app_settings import resolve_app_settings
 
 _PAST_DUE_AFTER = timedelta(seconds=30)  # means a machine that slept, not an event loop that was busy
-
-
-def _utc_now() -> datetime:
-    return datetime.now(timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +32,19 @@ class _TimerTrigger:
 
 
 class TimerTriggers:
-    """Runs the timer functions between `start` and `stop`, on the user threads. Tests pass `now` and `sleep`."""
+    """Runs the timer functions between `start` and `stop`, on the user threads."""
 
     def __init__(
         self,
         app: App,
         threads: UserThreads,
         log: HostLog,
-        now: Callable[[], datetime] = _utc_now,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock,
         timeout: float | None = None,
     ) -> None:
         self._threads = threads
         self._log = log
-        self._now = now
-        self._sleep = sleep
+        self._clock = clock
         self._timeout = timeout
         self._tasks: list[asyncio.Task[None]] = []
         zone = self._read_zone() if app.timers else timezone.utc
@@ -96,14 +90,12 @@ class TimerTriggers:
     async def _run_occurrences(self, timer: _TimerTrigger) -> None:
         last: datetime | None = None
         if timer.run_on_startup:
-            last = self._now()
+            last = self._clock.moment()
             await self._invoke(timer, None, timer.schedule(last))
         while True:
-            due = timer.schedule(self._now())
-            # A sleep may end early and the clock may be set meanwhile, so only the clock decides.
-            while (left := (due - self._now()).total_seconds()) > 0:
-                await self._sleep(left)
-            past_due = self._now() - due > _PAST_DUE_AFTER
+            due = timer.schedule(self._clock.moment())
+            await self._clock.sleep_until(due.timestamp())
+            past_due = self._clock.moment() - due > _PAST_DUE_AFTER
             await self._invoke(timer, last, timer.schedule(due), past_due)
             last = due
 

@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from dfhost.app.functions import App
+from dfhost.app.functions import App, Functions
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.engine import failures
-from dfhost.engine.entities import is_entity_id
 from dfhost.engine.options import EngineOptions
-from dfhost.errors import DatabaseError
+from dfhost.errors import DatabaseError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
 from dfhost.store.store import Store
 from dfhost.worker.activity_dispatcher import ActivityDispatcher
 from dfhost.worker.entity_dispatcher import EntityDispatcher
 from dfhost.worker.orchestration_dispatcher import OrchestrationDispatcher
+from dfhost.worker.poison_messages import PoisonMessages
 from dfhost.worker.timer_dispatcher import TimerDispatcher
 
 
@@ -34,12 +35,24 @@ class AppFunctionRegistry:
             "orchestrator": app.orchestrators,
             "entity": app.entities,
         }
+        self._disabled_orchestrators = Functions(
+            function for function in app.disabled if function.kind == "orchestration"
+        )
 
     def explain_missing(self, kind: str, name: str) -> str | None:
         functions = self._by_kind[kind]
         if name in functions:
             return None
         return failures.unknown_function(kind, name, functions.names)
+
+    def explain_disabled_orchestrator(self, name: str) -> str | None:
+        """None unless the app has such an orchestrator and a setting disables it, else a sentence."""
+        disabled = self._disabled_orchestrators
+        if name not in disabled:
+            return None
+        # The extension lists a disabled one among the known ones (recorded).
+        names = [*self._by_kind["orchestrator"].names, *disabled.names]
+        return failures.unknown_function("orchestrator", name, names)
 
 
 class Worker:
@@ -52,6 +65,7 @@ class Worker:
         threads: UserThreads,
         replay_threads: UserThreads,
         log: HostLog,
+        clock: Clock,
         options: EngineOptions,
         *,
         max_activities: int,
@@ -62,14 +76,19 @@ class Worker:
     ) -> None:
         """Replays have threads of their own, so that an activity that blocks stalls none."""
         self.registry = AppFunctionRegistry(app)
-        self.timers = TimerDispatcher(store)
-        self.activities = ActivityDispatcher(app, store, threads, log, max_activities)
-        self.entities = EntityDispatcher(app, store, threads, log, max_entities, max_batch=max_entity_batch)
+        poison = PoisonMessages(store, log, clock)
+        self.timers = TimerDispatcher(store, clock)
+        self.activities = ActivityDispatcher(app, store, threads, log, clock, max_activities)
+        self.entities = EntityDispatcher(
+            app, store, threads, log, clock, poison, max_entities, max_batch=max_entity_batch
+        )
         self.orchestrations = OrchestrationDispatcher(
             app,
             store,
             replay_threads,
             log,
+            clock,
+            poison,
             max_orchestrators,
             registry=self.registry,
             options=options,
@@ -82,6 +101,7 @@ class Worker:
         self._on_store_failure = on_store_failure
         self._started = False
         self._uncommitted: list[StoreEvent] = []
+        self._waiting: set[str] = set()  # the instances of `_uncommitted`
         store.listen(self)
 
     def start(self) -> None:
@@ -89,11 +109,9 @@ class Worker:
         for dispatcher in self._dispatchers:
             dispatcher.start()
         self._started = True
-        unfinished, needing_episodes = (
-            self._store.unfinished_activities(),
-            self._store.instances_needing_episodes(),
-        )
-        if count := len({item.instance_id for item in unfinished}.union(needing_episodes)):
+        unfinished = self._store.unfinished_activities()
+        instances, entities = self._store.instances_needing_episodes(), self._store.entities_with_requests()
+        if count := len({*(item.instance_id for item in unfinished), *instances, *entities}):
             subject = (
                 "1 instance goes on where it was"
                 if count == 1
@@ -101,8 +119,10 @@ class Worker:
             )
             self._log.note(f"{subject} when the last host left.")
         self.activities.add(unfinished)
-        for instance_id in needing_episodes:
-            self._dispatcher_of(instance_id).wake(instance_id)
+        for instance_id in instances:
+            self.orchestrations.wake(instance_id)
+        for entity_id in entities:
+            self.entities.wake(entity_id)
 
     async def drain(self) -> None:
         """Take nothing new and wait until the results of what runs have been passed to the store."""
@@ -124,25 +144,29 @@ class Worker:
         """
         if not self._started:  # `start` takes up what the store holds by then
             return
-        waiting: set[str] = set()
         at_once: list[InboxMessage] = []
         for event in events:
             if (
                 isinstance(event, InboxMessage)
-                and event.instance_id not in waiting
+                and not event.to_entity
+                and event.instance_id not in self._waiting
                 and (event.new_instance is not None or event.instance_id in self.orchestrations)
             ):
                 at_once.append(event)
             else:
-                waiting.add(event.instance_id)
+                self._waiting.add(event.instance_id)
                 self._uncommitted.append(event)
         self.orchestrations.receive(at_once)
 
     def commit_finished(self, committed: bool) -> None:
         events, self._uncommitted = self._uncommitted, []
+        self._waiting.clear()
         if committed:
             self._route(events)
             self.orchestrations.commit_finished()
+
+    def operation_failed(self, error: OperationFailed) -> None:
+        self._log.note(str(error))
 
     def store_failed(self, error: DatabaseError) -> None:
         self._on_store_failure(error)
@@ -155,15 +179,15 @@ class Worker:
                 # The messages before it belong to the instance that was removed, those behind it to a new one.
                 self._receive(messages)
                 messages = []
-                self._dispatcher_of(event.instance_id).forget(event.instance_id)
-                self.activities.forget(event.instance_id)
+                if event.is_entity:
+                    self.entities.forget(event.instance_id)
+                else:
+                    self.orchestrations.forget(event.instance_id)
+                    self.activities.forget(event.instance_id)
             else:
                 messages.append(event)
         self._receive(messages)
 
     def _receive(self, messages: list[InboxMessage]) -> None:
-        self.entities.receive(each for each in messages if is_entity_id(each.instance_id))
-        self.orchestrations.receive(each for each in messages if not is_entity_id(each.instance_id))
-
-    def _dispatcher_of(self, instance_id: str) -> EntityDispatcher | OrchestrationDispatcher:
-        return self.entities if is_entity_id(instance_id) else self.orchestrations
+        self.entities.receive(each for each in messages if each.to_entity)
+        self.orchestrations.receive(each for each in messages if not each.to_entity)

@@ -19,7 +19,7 @@ import inspect
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 
@@ -45,27 +45,20 @@ def map_activity(activity: Any = None, *, envelope: bool = False) -> Any:
     _activities.add(activity.__name__)
     parameter = next(iter(inspect.signature(activity).parameters))
 
-    def argument(given: Any) -> Any:
-        return given if envelope or not _is_envelope(given) else given["item"]
+    def argument(given: Any) -> dict[str, Any]:
+        return {parameter: given if envelope or not _is_envelope(given) else given["item"]}
 
-    if inspect.iscoroutinefunction(activity):
-
-        @functools.wraps(activity)
-        async def waiting(**arguments: Any) -> Any:
-            given = arguments[parameter]
-            with _logged(given):
-                result: Awaitable[Any] = activity(**{parameter: argument(given)})
-                return await result
-
-        return waiting
+    @functools.wraps(activity)
+    async def waiting(**arguments: Any) -> Any:
+        with _logged(arguments[parameter]):
+            return await activity(**argument(arguments[parameter]))
 
     @functools.wraps(activity)
     def plain(**arguments: Any) -> Any:
-        given = arguments[parameter]
-        with _logged(given):
-            return activity(**{parameter: argument(given)})
+        with _logged(arguments[parameter]):
+            return activity(**argument(arguments[parameter]))
 
-    return plain
+    return waiting if inspect.iscoroutinefunction(activity) else plain
 
 
 def map_activities() -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from fan_out.blueprint import bp
-from fan_out.maps.parts import Job, Part, Tally
+from fan_out.maps.parts import Part
 
 FAILURES = 10  # how many of the first failures are kept
 _SECONDS = 1.0  # between two reports of one part
@@ -34,38 +34,33 @@ def ledger_id(map_id: str) -> df.EntityId:
 
 
 class Reporter:
-    """One part's way to the ledger: gathers, and signals when it is worth it."""
+    """One part's way to the ledger: gathers, and signals when it is worth it. Set `in_flight` where it changes."""
 
-    def __init__(self, context: df.DurableOrchestrationContext, job: Job) -> None:
+    def __init__(self, context: df.DurableOrchestrationContext, part: Part) -> None:
         self._context = context
-        self._job = job
+        self._part = part
         self._at = context.current_utc_datetime
-        self._in_flight = 0
         self._new = [0, 0]
         self._failures: list[tuple[int, str]] = []
+        self._shown = 0
+        self.in_flight = 0
         self.told = (0, 0)
 
-    def add(self, part: Part, start: int, tally: Tally) -> None:
-        """What a batch that was handed out from `start` on has done, less what it reported itself."""
-        self._new[0] += tally.succeeded - tally.told[0]
-        self._new[1] += len(tally.failed) - tally.told[1]
-        self._failures += [(part.index(start + position), error) for position, error, _ in tally.failed]
+    def add(self, succeeded: int, failures: list[tuple[int, str]], told: tuple[int, int] = (0, 0)) -> None:
+        """Items have ended; `failures` are index and error. `told`: what has been reported of them already."""
+        self._new[0] += succeeded - told[0]
+        self._new[1] += len(failures) - told[1]
+        self._failures += failures
+        self.told = (self.told[0] + told[0], self.told[1] + told[1])
 
-    def add_item(self, failure: tuple[int, str] | None) -> None:
-        """One item has ended; `failure` is its index and error."""
-        self._new[1 if failure else 0] += 1
-        if failure:
-            self._failures.append(failure)
-
-    def tell(self, in_flight: int | None) -> None:
-        """Signal, if it is time or the number in flight has changed. None: somebody else tells that number."""
+    def tell(self) -> None:
+        """Signal what is new, if a second has gone by or a tenth of the map; at once if work begins or ends."""
         now = self._context.current_utc_datetime
         new = sum(self._new)
-        changed = in_flight is not None and in_flight != self._in_flight
-        ended = changed and not in_flight
         late = (now - self._at).total_seconds() >= _SECONDS
-        started = changed and not self._in_flight
-        if not (started or ended or (new and (late or new * 10 >= self._job.total)) or (changed and late)):
+        changed = self.in_flight != self._shown
+        turned = changed and 0 in (self.in_flight, self._shown)
+        if not (turned or (new and new * 10 >= self._part.total) or (late and (new or changed))):
             return
         report: dict[str, Any] = {
             "by": self._context.instance_id,
@@ -74,9 +69,9 @@ class Reporter:
             "failed": self._new[1],
             "failures": self._failures[:FAILURES],
         }
-        if in_flight is not None:
-            report["in_flight"] = self._in_flight = in_flight
-        self._context.signal_entity(ledger_id(self._job.map_id), "report", report)
+        if changed:
+            report["in_flight"] = self._shown = self.in_flight
+        self._context.signal_entity(ledger_id(self._part.map_id), "report", report)
         self.told = (self.told[0] + self._new[0], self.told[1] + self._new[1])
         self._new, self._failures, self._at = [0, 0], [], now
 
@@ -135,7 +130,8 @@ def entered(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dic
     state = dict(state)
     state["succeeded"] += entry["succeeded"]
     state["failed"] += entry["failed"]
-    state["failures"] = sorted(state["failures"] + entry["failures"])[:FAILURES]
+    failures = {tuple(failure) for failure in state["failures"] + entry["failures"]}
+    state["failures"] = sorted(failures)[:FAILURES]
     if "in_flight" in entry:
         in_flight = {**state["in_flight"], entry["by"]: entry["in_flight"]}
         state["in_flight"] = {part: number for part, number in in_flight.items() if number}

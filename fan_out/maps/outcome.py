@@ -29,14 +29,13 @@ def outcome_of(items: list[Any], tally: Tally) -> dict[str, Any]:
         results[position] = {"item": items[position], "status": "failed", "error": error}
         if attempts:
             results[position]["attempts"] = attempts
-    for start, stop in tally.undone:
-        for position in range(start, stop):
-            results[position] = {"item": items[position], "status": "not_started"}
+    for position in tally.undone:
+        results[position] = {"item": items[position], "status": "not_started"}
     return {
         "total": len(items),
         "succeeded": tally.succeeded,
         "failed": len(tally.failed),
-        "not_started": tally.not_started,
+        "not_started": len(tally.undone),
         "reason": REASONS.get(tally.stop, tally.stop) if tally.stop else None,
         "results": results,
     }

@@ -5,7 +5,7 @@
     {"source": "lines", "path": "events.json"}           a JSON array's elements, or one JSON value a line
 
 `lines` reads only what lies under a place named in the app setting FAN_OUT_SOURCES: folders and URL prefixes,
-separated by `;`. Nothing is permitted by default.
+separated by `;`. Nothing is permitted by default. Reading a URL takes a minute at most.
 """
 
 from __future__ import annotations
@@ -13,15 +13,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import re
+import stat
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
+from http.client import HTTPException
+from queue import Empty, SimpleQueue
 from typing import IO, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from fan_out.bodies import BadRequest, kind
 
@@ -69,13 +75,16 @@ def _check_lines(body: dict[str, Any]) -> dict[str, Any]:
         raise BadRequest("Source 'lines' needs either 'path' or 'url'.", "path")
     field = named[0]
     location = body[field]
-    if not isinstance(location, str) or not location:
+    if not isinstance(location, str):
         raise BadRequest(f"{field!r} must be a string, not {kind(location)}.", field)
+    if not location:
+        raise BadRequest(f"{field!r} is empty.", field)
+    if field == "url" and (wrong := _unclear(location)):
+        raise BadRequest(f"'url' {wrong}.", field)
     format = body.get("format") or _FORMATS.get(os.path.splitext(urlsplit_path(location))[1].lower())
     if format not in ("csv", "json"):
         raise BadRequest("'format' must be 'csv' or 'json'; the name's ending does not tell.", "format")
-    check = permitted_url if field == "url" else permitted_path
-    if check(location) is None:
+    if (permitted_url if field == "url" else permitted_path)(location) is None:
         raise BadRequest(f"{field!r} is not under any of the places that {SETTING} permits.", field)
     return {field: location, "format": format}
 
@@ -116,16 +125,16 @@ def json_items(text: str) -> list[Any]:
     if text.lstrip().startswith("["):
         try:
             whole = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             whole = None  # lines that are arrays
         if isinstance(whole, list):
             return whole
     items = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 items.append(json.loads(line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"Line {number} is not JSON: {error}.") from None
     return items
 
@@ -137,27 +146,25 @@ def permitted_path(path: str) -> str | None:
     """The real path, if it lies in a permitted folder; a relative one is looked for in each of them."""
     if "\0" in path or "://" in path:
         return None
-    for folder in _permitted():
-        if "://" in folder:
-            continue
-        root = os.path.realpath(folder)
-        real = os.path.realpath(os.path.join(root, path))
-        if os.path.commonpath([root, real]) == root and real != root:
-            return real
+    for root in [os.path.realpath(place) for place in _permitted() if "://" not in place]:
+        try:
+            real = os.path.realpath(os.path.join(root, path))
+            if os.path.commonpath([root, real]) == root and real != root:
+                return real
+        except ValueError:  # a name that no file can have
+            pass
     return None
 
 
 def permitted_url(url: str) -> str | None:
     """The URL itself, if a permitted prefix covers it: same scheme, host and port, and a path below."""
-    asked = _parts(url)
-    if asked is None:
+    if _unclear(url):
         return None
-    for prefix in _permitted():
-        given = _parts(prefix)
-        if given is None or _origin(given) != _origin(asked):
-            continue
+    asked = urlsplit(url)
+    for prefix in [place for place in _permitted() if not _unclear(place)]:
+        given = urlsplit(prefix)
         below = given.path if given.path.endswith("/") else given.path + "/"
-        if (asked.path or "/").startswith(below):
+        if _origin(given) == _origin(asked) and (asked.path or "/").startswith(below):
             return url
     return None
 
@@ -171,20 +178,29 @@ def _permitted() -> list[str]:
     return [place.strip() for place in os.environ.get(SETTING, "").split(";") if place.strip()]
 
 
-def _parts(url: str) -> SplitResult | None:
-    """The URL's parts, or None where servers and parsers may disagree about what it names."""
+def _unclear(url: str) -> str | None:
+    """What is wrong with a URL that servers and parsers may read differently; None if all agree about it."""
+    if not url.isascii():
+        return "has characters that must be percent-encoded, as UTF-8: only ASCII is sent"
     if re.search(r"[\s\\\x00-\x1f\x7f]", url):
-        return None
+        return "has blanks, backslashes or control characters"
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.fragment:
-        return None
-    if re.search(r"%(2e|2f|5c|25)", parts.path, re.IGNORECASE) or re.search(r"(^|/)\.\.?(/|$)", parts.path):
-        return None
-    return parts
+        return "is none: its host or port cannot be read"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "must begin with http:// or https:// and a host"
+    if "@" in parts.netloc or parts.fragment:
+        return "must have no user and no fragment"
+    try:
+        unquote_to_bytes(parts.path).decode()
+    except UnicodeDecodeError:
+        return "has a path that is not UTF-8"
+    # Some servers take what follows a `;` off a segment, so that `..;x` climbs like `..`.
+    if re.search(r"%(2e|2f|5c|25|3b)|(^|/)\.\.?(;[^/]*)?(/|$)", parts.path, re.IGNORECASE):
+        return "has a path with '.' or '..', or with an encoded '.', '/', '\\', ';' or '%'"
+    return None
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int]:
@@ -196,30 +212,53 @@ def _load(path: str) -> bytes:
     real = permitted_path(path)
     if real is None:
         raise PermissionError(f"{path} is not under any of the places that {SETTING} permits.")
-    with open(real, "rb") as file:
-        return _limited(file)
+    try:
+        # Opening a pipe would wait for its writer.
+        with open(real, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(f"{path} is not a file.")
+            return _limited(file.read)
+    except OSError as error:
+        raise OSError(f"{path} cannot be read: {error.strerror}." if error.strerror else str(error)) from None
 
 
 def _fetch(url: str) -> bytes:
     if permitted_url(url) is None:
         raise PermissionError(f"The URL is not under any of the places that {SETTING} permits.")
     shown = urlsplit_path(url)  # a query may hold a signature
-    opener = urllib.request.build_opener(_NoRedirect)
+    answers: SimpleQueue[bytes | str] = SimpleQueue()
+
+    def fetch() -> None:
+        try:
+            with urllib.request.build_opener(_NoRedirect).open(url, timeout=_SECONDS) as answer:
+                answers.put(_limited(answer.read1, time.monotonic() + _SECONDS))
+        except urllib.error.HTTPError as error:
+            error.close()
+            answers.put(f"{shown} answered {error.code} {error.reason}.")
+        except urllib.error.URLError as error:
+            answers.put(f"{shown} cannot be read: {error.reason}.")
+        except (OSError, ValueError, HTTPException) as error:
+            answers.put(f"{shown} cannot be read: {error}.")
+
+    # A time-out of a socket begins anew with every byte, so a slow server is left to a thread of its own.
+    threading.Thread(target=fetch, daemon=True).start()
     try:
-        with opener.open(url, timeout=_SECONDS) as answer:
-            return _limited(answer)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise OSError(f"{shown} answered {error.code} {error.reason}.") from None
-    except urllib.error.URLError as error:
-        raise OSError(f"{shown} cannot be read: {error.reason}.") from None
+        answer = answers.get(timeout=_SECONDS)
+    except Empty:
+        answer = f"{shown} was not read to its end in {_SECONDS} seconds."
+    if isinstance(answer, str):
+        raise OSError(answer)
+    return answer
 
 
-def _limited(file: IO[bytes]) -> bytes:
-    data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise ValueError(f"The file is larger than {MOST_BYTES // 1024 // 1024} MB.")
-    return data
+def _limited(read: Callable[[int], bytes], until: float = math.inf) -> bytes:
+    data = bytearray()
+    while len(data) <= MOST_BYTES and time.monotonic() < until:
+        more = read(min(1 << 20, MOST_BYTES + 1 - len(data)))
+        if not more:
+            return bytes(data)
+        data += more
+    raise ValueError(f"the file is larger than {MOST_BYTES // 1024 // 1024} MB")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +28,14 @@ TERMS = (
     "timeout_seconds",
     "results",
 )
+# Least, most, a note, and whether null is the same as absent.
+_NUMBERS: dict[str, tuple[float, float, str, bool]] = {
+    "max_concurrency": (0, MOST_CONCURRENCY, "0 means no bound", False),
+    "items_per_batch": (1, BATCH, "", True),
+    "tolerated_failure_count": (0, MOST_ITEMS, "", False),
+    "tolerated_failure_percentage": (0.0, 100.0, "", False),
+    "timeout_seconds": (0.0, LONGEST, "", True),
+}
 FIELDS = ("items", "source", "activity", *TERMS, "key")
 
 
@@ -68,27 +75,19 @@ def parsed(body: dict[str, Any]) -> MapRequest:
 def parsed_terms(body: dict[str, Any], defaults: dict[str, Any]) -> tuple[Terms, str | None]:
     """The fields that say how to run; what is absent is as in `defaults`, else as `Terms` has it."""
     given: dict[str, Any] = dict(defaults)
-    if "max_concurrency" in body:
-        given["max_concurrency"] = _whole(body, "max_concurrency", 0, MOST_CONCURRENCY, "0 means no bound")
-    if body.get("items_per_batch") is not None:
-        batch = given["items_per_batch"] = _whole(body, "items_per_batch", 1, BATCH)
-        bound = given.get("max_concurrency", Terms.max_concurrency)
-        if bound and batch > bound:
-            raise BadRequest(
-                f"'items_per_batch' must not be above max_concurrency ({bound}): a batch runs all at once.",
-                "items_per_batch",
-            )
+    for field, (least, most, note, may_be_null) in _NUMBERS.items():
+        if field in body and not (may_be_null and body[field] is None):
+            given[field] = _number(body, field, least, most, note)
+    batch, bound = given.get("items_per_batch"), given.get("max_concurrency", Terms.max_concurrency)
+    if body.get("items_per_batch") is not None and bound and batch > bound:
+        raise BadRequest(
+            f"'items_per_batch' must not be above max_concurrency ({bound}): a batch runs all at once.",
+            "items_per_batch",
+        )
+    if body.get("timeout_seconds") == 0:
+        raise BadRequest("'timeout_seconds' must be more than 0.", "timeout_seconds")
     if body.get("retry") is not None:
         given |= _retry(body["retry"])
-    if "tolerated_failure_count" in body:
-        given["tolerated_failure_count"] = _whole(body, "tolerated_failure_count", 0, MOST_ITEMS)
-    if "tolerated_failure_percentage" in body:
-        given["tolerated_failure_percentage"] = _number(body, "tolerated_failure_percentage", 0, 100)
-    if body.get("timeout_seconds") is not None:
-        seconds = _number(body, "timeout_seconds", 0, LONGEST)
-        if not seconds:
-            raise BadRequest("'timeout_seconds' must be more than 0.", "timeout_seconds")
-        given["timeout_seconds"] = seconds
     results = body.get("results")
     if results not in (None, "full", "values"):
         raise BadRequest("'results' must be 'full' or 'values'.", "results")
@@ -139,11 +138,8 @@ def _items(body: dict[str, Any]) -> tuple[list[Any] | None, dict[str, Any] | Non
 
 def _retry(retry: Any) -> dict[str, Any]:
     if not isinstance(retry, dict):
-        raise BadRequest(
-            '\'retry\' must be an object like {"max_attempts": 3, "first_interval_seconds": 1}, '
-            f"not {kind(retry)}.",
-            "retry",
-        )
+        example = '{"max_attempts": 3, "first_interval_seconds": 1}'
+        raise BadRequest(f"'retry' must be an object like {example}, not {kind(retry)}.", "retry")
     for field in retry:
         if field not in ("max_attempts", "first_interval_seconds"):
             raise BadRequest(
@@ -152,25 +148,21 @@ def _retry(retry: Any) -> dict[str, Any]:
             )
     if "max_attempts" not in retry:
         raise BadRequest(f"'retry' needs max_attempts, from 1 to {ATTEMPTS}.", "retry.max_attempts")
-    given: dict[str, Any] = {"max_attempts": _whole(retry, "max_attempts", 1, ATTEMPTS, within="retry.")}
+    given = {"max_attempts": _number(retry, "max_attempts", 1, ATTEMPTS, within="retry.")}
     if "first_interval_seconds" in retry:
-        given["retry_seconds"] = _number(retry, "first_interval_seconds", 0, LONGEST_PAUSE, within="retry.")
+        given["retry_seconds"] = _number(retry, "first_interval_seconds", 0.0, LONGEST_PAUSE, within="retry.")
     return given
 
 
-def _whole(body: dict[str, Any], field: str, least: int, most: int, note: str = "", within: str = "") -> int:
-    value = body[field]
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        wanted = f"{within + field!r} must be a whole number from {least} to {most:,}"
-        raise BadRequest(f"{wanted}{f' ({note})' if note else ''}.", within + field)
-    return value
-
-
-def _number(body: dict[str, Any], field: str, least: float, most: float, within: str = "") -> float:
-    value = body[field]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        wanted = f"{within + field!r} must be a number from {least:g} to {most:,.0f}"
-        raise BadRequest(f"{wanted}.", within + field)
-    if not math.isfinite(value):
-        raise BadRequest(f"{within + field!r} must be a number.", within + field)
+def _number(
+    body: dict[str, Any], field: str, least: float, most: float, note: str = "", within: str = ""
+) -> Any:
+    """The field's value, a whole number if `least` is one. NaN is between no two numbers."""
+    value, whole = body[field], isinstance(least, int)
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        wanted = f"a {'whole ' if whole else ''}number from {least:g} to {most:,.0f}"
+        raise BadRequest(
+            f"{within + field!r} must be {wanted}{f' ({note})' if note else ''}.", within + field
+        )
     return value

@@ -202,12 +202,12 @@ async def redrive_map(req: func.HttpRequest, client: df.DurableOrchestrationClie
     map_id = req.route_params["id"]
     try:
         changes = body_object(req, TERMS)
-        ledger = await _ledger(client, map_id)
+        ledger, status = await _ledger(client, map_id), await client.get_status(map_id)
+        # A map that has only just begun has no ledger yet.
+        if _is_map(status, ledger) and _runtime(status) not in (*_ENDED, ""):
+            raise BadRequest(f"Map {map_id!r} is still running.", status=409)
         if ledger is None or "terms" not in ledger:
             raise BadRequest(f"There is no map {map_id!r} that could be redriven.", status=404)
-        status = await client.get_status(map_id)
-        if _runtime(status) not in (*_ENDED, ""):
-            raise BadRequest(f"Map {map_id!r} is still running.", status=409)
         ended = _summary(status)
         if ended is None:
             raise BadRequest(f"Map {map_id!r} was ended from outside: what it did is not known.", status=409)
@@ -285,9 +285,10 @@ def _phase(status: Any, ledger: dict[str, Any] | None) -> str:
     runtime = _runtime(status)
     if runtime in (*_ENDED, "Suspended", "") and runtime != "Completed":
         return runtime.lower() or "purged"
-    if ledger:
-        return "cancelling" if "cancelled_at" in ledger else "running"
     custom = status.custom_status if isinstance(status.custom_status, dict) else {}
+    # The ledger may hear of the end a little later than the caller.
+    if ledger and not ("cancelled_at" in ledger and custom.get("phase") == "cancelled"):
+        return "cancelling" if "cancelled_at" in ledger else "running"
     return str(custom.get("phase", "starting"))
 
 

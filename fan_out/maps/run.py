@@ -11,12 +11,13 @@ from typing import Any
 
 import azure.durable_functions as df
 
+from fan_out.maps.earlier import refuse_earlier
 from fan_out.maps.items import gets_envelope
 from fan_out.maps.ledger import ledger_id
 from fan_out.maps.outcome import outcome_of, summary
-from fan_out.maps.pace import Stages
-from fan_out.maps.parts import Job, Part, Tally
-from fan_out.maps.tree import roll
+from fan_out.maps.parts import Part, Tally
+from fan_out.maps.plan import lanes_of
+from fan_out.maps.tree import hand_out
 
 CANCEL = "map-cancel"
 BATCH = 250  # items of a batch at most: the history of one with more would be a long one
@@ -88,8 +89,8 @@ def fan_out_map(
                         with `@map_activity(envelope=True)` gets `{"item", "index", "map_id"}`
     items               JSON values
     max_concurrency     items in flight at any moment over the whole map; 0: as many as there are
-    items_per_batch     run them in batches of so many that start together, the next when all have ended.
-                        By default the map finds out by itself whether that is worth it (see pace.py)
+    items_per_batch     run them in batches of so many that start together, the next when all have ended; by
+                        default as plan.py says. 1 for slow items that differ much
     retry               the SDK's RetryOptions: tries of each item, and the pause between them
     tolerated_failure_count, tolerated_failure_percentage
                         how many items may fail for good before no more is started; if both are given, the
@@ -134,17 +135,20 @@ def run_map(
     deadline = None
     if terms.timeout_seconds is not None:
         deadline = (now + timedelta(seconds=terms.timeout_seconds)).isoformat()
-    job = Job(
+    part = Part(
         map_id=map_id,
         activity=terms.activity,
         envelope=gets_envelope(terms.activity),
         attempts=terms.max_attempts,
         pause=terms.retry_seconds,
-        # Where there is a slot for each item, nothing has to be held back.
-        bound=terms.max_concurrency if terms.max_concurrency < len(items) else 0,
         batch=terms.items_per_batch,
         deadline=deadline,
         total=len(items),
+        items=items,
+        at=indexes if indexes is not None else list(range(len(items))),
+        slots=min(terms.max_concurrency or len(items), len(items)),
+        patience=terms.tolerated(len(items) if whole is None else whole),
+        final=True,
     )
     # The ids of the parts are never used twice, whatever ran under this instance's id before: the extension
     # replaces an instance that is running if a child is given its id.
@@ -161,21 +165,14 @@ def run_map(
     context.signal_entity(ledger, "open", opening)
     if not context.is_replaying:
         _log.info("map started %s", json.dumps(opening))
-    part = Part(
-        job,
-        items,
-        indexes if indexes is not None else 0,
-        job.bound,
-        terms.tolerated(len(items) if whole is None else whole),
-        True,
-        {},
-    )
-    tally: Tally = yield from roll(context, part, Stages(job, len(items)), CANCEL, prefix)
+    yield from refuse_earlier(context, ledger, prefix)
+    lanes = lanes_of(len(items), part.slots, part.batch)
+    tally: Tally = yield from hand_out(context, part, lanes, CANCEL, prefix)
     outcome = outcome_of(items, tally)
     closing = {
         "at": context.current_utc_datetime.isoformat(),
         **summary(outcome),
-        "failures": [[part.index(position), error] for position, error, _ in sorted(tally.failed)[:10]],
+        "failures": [[part.at[position], error] for position, error, _ in sorted(tally.failed)[:10]],
     }
     context.signal_entity(ledger, "close", closing)
     if not context.is_replaying:

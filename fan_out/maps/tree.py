@@ -1,25 +1,21 @@
-"""The orchestrations a map is made of: stages hand out sections, sections hand out batches, batches run items.
+"""The orchestrations that a map is made of. A section hands out lanes, a lane batches, a batch runs items.
 
-    map_stage → map_section → map_batch → the activity
+    map_section → map_lane → map_batch → the activity
 
-Each returns what became of its items, and what it has not started goes back to whoever handed it out. The one
-loop behind stages, sections and the map itself is `roll`. What is handed out when is pace.py's.
+Each returns what became of its items, those that it has not started among them. Which items go to whom is
+plan.py's. Facts of the durable extension that this stands on:
 
-Facts of the durable extension this stands on:
-- A list of actions is worked off in turn, each `task_any` awaited, and a `task_any` holds only what was not
-  listed before. A new part would therefore have to end before the next one could start. So it is listed
-  beside a timer that is already cancelled: that `task_any` is over at once.
-- A timer cancelled when it is created never fires, or fires and finds nobody.
-- Terminating an instance does not reach its children. So whoever stops tells its children by an event, which
-  only a client can raise: the activity `map_tell`.
-- An orchestration is replayed from its first event at each turn. So all of them are short.
+- A list of actions is worked off in turn, and a `task_any` holds only what was not listed before. So each round of
+  children has an event wait of its own beside it; of several waits for one event, the newest gets it.
+- After a failed task the extension starts nothing before its siblings have ended. So all are waited for.
+- Terminating an instance does not reach its children. So whoever stops tells them by an event, which only a
+  client can raise: the activity `map_tell`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,180 +23,127 @@ import azure.durable_functions as df
 
 from fan_out.blueprint import bp
 from fan_out.maps.ledger import Reporter
-from fan_out.maps.pace import Batches, Child, Pace, Sections, Waves
-from fan_out.maps.parts import Part, Supply, Tally
+from fan_out.maps.parts import Part, Tally
+from fan_out.maps.plan import lanes_of, next_shares
 from fan_out.maps.settle import error_text, failed, settled
 
 STOP = "map-stop"
-# The wave of a map of so few items is looked at as each of them ends, to show its progress; any other only when all
-# of them have ended, which costs a host that is clever about it one turn instead of one an item.
-WATCHED = 25
-STOPS = ("told", "timeout", "failures")  # what ends a part for good; anything else only means: hand out anew
-Steps = Generator[Any, Any, Tally]
+Context = df.DurableOrchestrationContext
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_stage(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any]]:
-    part = Part.of(context.get_input() or {})
-    pace = Sections(part.job, len(part.items))
-    tally: Tally = yield from roll(context, part, pace, STOP, context.instance_id)
+def map_section(context: Context) -> Generator[Any, Any, dict[str, Any]]:
+    part = Part(**(context.get_input() or {}))
+    lanes = lanes_of(len(part.items), part.slots, part.batch)
+    tally: Tally = yield from hand_out(context, part, lanes, STOP, context.instance_id)
     return tally.to_output()
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_section(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any]]:
-    part = Part.of(context.get_input() or {})
-    slots = part.slots or len(part.items)
-    pace: Pace
-    if "width" in part.plan:
-        pace = Waves(slots, part.plan["width"])
-    else:
-        pace = Batches(slots, part.job.bound, part.plan["way"])
-    tally: Tally = yield from roll(context, part, pace, STOP, context.instance_id)
+def map_lane(context: Context) -> Generator[Any, Any, dict[str, Any]]:
+    part = Part(**(context.get_input() or {}))
+    tally: Tally = yield from hand_out(context, part, [part.slots], STOP, context.instance_id, is_lane=True)
     return tally.to_output()
 
 
-def roll(context: df.DurableOrchestrationContext, part: Part, pace: Pace, event: str, prefix: str) -> Steps:
-    """Hand out the part's items as `pace` says, never more than `part.slots` at once, until all are done or
-    something stops it: the event, the deadline, too many failures. What was handed out always ends first."""
-    began = context.current_utc_datetime
-    halt = context.wait_for_external_event(event)
-    supply = Supply(len(part.items))
+def hand_out(
+    context: Context, part: Part, lanes: list[int], event: str, prefix: str, is_lane: bool = False
+) -> Generator[Any, Any, Tally]:
+    """Hand out the part's items round by round, as the planner says, until all are done or something stops it: the
+    event, the deadline, too many failures. What was handed out always ends first."""
     tally = Tally([None] * len(part.items))
-    reporter = Reporter(context, part.job)
-    running: dict[Any, tuple[str, int, Child]] = {}
+    reporter = Reporter(context, part)
+    left = list(range(len(part.items)))
     handed_out = 0
-    told = False
-    while True:
-        for task in [task for task in running if task.is_completed]:
-            _, start, child = running.pop(task)
-            done = Tally.lost(child.count, error_text(task.result)) if failed(task) else Tally.of(task.result)
-            tally.absorb(start, done)
-            supply.put_back([(start + first, start + last) for first, last in done.undone])
-            pace.learn(child, done)
-            if child.kind == "batch":
-                reporter.add(part, start, done)
-        if tally.stop not in STOPS:
-            tally.stop = _why_stop(context, part, tally, halt.is_completed) or pace.stop
-        if tally.stop in STOPS and _for_all(part, tally) and running and not told:
-            told = True
-            tell = context.call_activity(map_tell, [identity for identity, _, _ in running.values()])
-            yield from settled(context, [tell])
-            continue
-        new = []
-        free = part.slots - sum(child.slots for _, _, child in running.values())
-        while supply.left and not tally.stop:
-            next_child = pace.child(free if part.slots else supply.left, supply.left)
-            if next_child is None:
-                break
-            start, count = supply.take(next_child.count)
-            child = replace(next_child, count=count)
-            if child.kind == "batch":
-                child = replace(child, slots=min(child.slots, count))
-            identity = f"{prefix}:{handed_out}"
-            patience = None
-            if part.patience is not None:
-                patience = max(0, part.patience - len(tally.failed)) // pace.at_once
-            final = part.final and pace.at_once == 1
-            given = part.slice(start, count, child.slots, patience, final, child.plan)
-            task = context.call_sub_orchestrator(f"map_{child.kind}", given.to_input(), identity)
-            running[task] = (identity, start, child)
-            new.append(task)
+    heard = told = False
+    stop: str | None = None
+    while left and not (stop := _why_stop(context, part, tally, heard)):
+        shares = next_shares(left, lanes)
+        left = left[sum(len(share.positions) for share in shares) :]
+        running = {}
+        for share in shares:
+            given = part.child(share, len(tally.failed), len(shares))
+            instance = f"{prefix}.{handed_out}"
+            running[context.call_sub_orchestrator(f"map_{share.kind}", given, instance)] = (instance, share)
             handed_out += 1
-            free -= child.slots
-        reporter.tell(sum(child.slots for _, _, child in running.values() if child.kind == "batch"))
-        if not running:
-            assert tally.stop or not supply.left, "the pace hands out nothing"
-            break
-        if not supply.left and not part.slots and part.job.attempts == 1:
-            # Without a bound all of it is in flight by now, so there is nothing to be told, and nothing to stop.
-            yield from settled(context, list(running))
-            continue
-        waits = list(running)
-        if not halt.is_completed:
-            waits.append(halt)
-        # A wave that was handed out alone, each item to be tried once: nothing can be done before it ends.
-        alone = len(running) == 1 and child.kind == "batch" and child.slots > 1 and part.job.attempts == 1
-        if new and handed_out > len(new) and not alone:
-            # Not the first time, so the event is listed already, and parts may be: without this, whatever comes
-            # next would have to wait for one of the new parts to end.
-            spacer: Any = context.create_timer(context.current_utc_datetime)
-            spacer.cancel()
-            waits.append(spacer)
-        yield context.task_any(waits)
-    tally.undone = list(supply.rest())
-    if not tally.undone and not tally.cut:
-        tally.stop = "failures" if _too_many(part, tally) else None
-    tally.seconds = (context.current_utc_datetime - began).total_seconds()
-    tally.way = pace.way
+        stop_event = context.wait_for_external_event(event)
+        while running:
+            reporter.in_flight = 0 if is_lane else sum(share.in_flight for _, share in running.values())
+            reporter.tell()
+            if not any(task.is_completed for task in running):
+                yield context.task_any([*running] if heard else [*running, stop_event])
+            heard = heard or stop_event.is_completed
+            for task in [task for task in running if task.is_completed]:
+                positions = running.pop(task)[1].positions
+                lost = Tally.lost(len(positions), error_text(task.result)) if failed(task) else None
+                done = lost or Tally.of(task.result)
+                left += tally.absorb(positions, done)
+                failures = [(part.at[positions[place]], error) for place, error, _ in done.failed]
+                reporter.add(done.succeeded, failures, done.told)
+            stop = _why_stop(context, part, tally, heard)
+            if stop and _ends_the_map(part, stop) and running and not told:
+                told = True
+                instances = [instance for instance, _ in running.values()]
+                yield from settled(context, [context.call_activity(map_tell, instances)])
+        left.sort()
+    reporter.in_flight = 0
+    reporter.tell()
+    tally.undone, tally.told = left, reporter.told
+    tally.stop = stop if left or tally.cut else tally.too_many(part.patience)
     return tally
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any]]:
-    """A lane (one slot: the items in turn) or a wave (a slot for each), every item tried as often as it may.
+def map_batch(context: Context) -> Generator[Any, Any, dict[str, Any]]:
+    """Run the items, as many at once as there are slots; then, after a pause, those that failed, and so on.
 
-    Retried here and not by `call_activity_with_retry`: that way the number of tries is known, an item's pause
-    does not keep the others waiting, and stopping stops the tries, too.
+    Retried here and not by `call_activity_with_retry`: so the number of tries is known, and stopping stops them.
     """
-    part = Part.of(context.get_input() or {})
-    job = part.job
-    began = context.current_utc_datetime
-    halt = context.wait_for_external_event(STOP)
+    part = Part(**(context.get_input() or {}))
     tally = Tally([None] * len(part.items))
-    reporter = Reporter(context, job)
-    fresh = 0  # the next position never tried
-    again: list[tuple[datetime, int, int, str]] = []  # when, position, tries so far, the last error
+    reporter = Reporter(context, part)
+    stop_event = context.wait_for_external_event(STOP)
+    todo, attempt = list(range(len(part.items))), 1
+    errors: dict[int, str] = {}  # of the items that failed and may be tried again
+    undone: list[int] = []
     while True:
-        now = context.current_utc_datetime
-        tally.stop = _why_stop(context, part, tally, halt.is_completed)
-        if (tally.stop and _for_all(part, tally)) or not (
-            again or (fresh < len(part.items) and not tally.stop)
-        ):
+        stop = _why_stop(context, part, tally, stop_event.is_completed)
+        if stop and attempt == 1:
+            undone, todo = undone + todo, []
+        if not (todo or errors) or (stop and _ends_the_map(part, stop)):
             break
-        ready = [(position, tries) for due, position, tries, _ in again if due <= now][: part.slots]
-        more = 0 if tally.stop else min(part.slots - len(ready), len(part.items) - fresh)
-        ready += [(position, 0) for position in range(fresh, fresh + more)]
-        if not ready:
-            timer: Any = context.create_timer(min(again)[0])
-            yield context.task_any([timer, halt])
-            if timer.is_completed:
-                # It may fire up to a second early, and says all the same that the pause is over.
-                first = min(again)
-                again[again.index(first)] = (context.current_utc_datetime, *first[1:])
-            else:
+        if not todo:
+            todo, attempt = sorted(errors), attempt + 1
+            until = context.current_utc_datetime + timedelta(seconds=part.pause)
+            if part.deadline:
+                until = min(until, datetime.fromisoformat(part.deadline))
+            timer: Any = context.create_timer(until)
+            stop_event = context.wait_for_external_event(STOP)
+            yield context.task_any([timer, stop_event])
+            if not timer.is_completed:
                 timer.cancel()
             continue
-        fresh += more
-        again = [entry for entry in again if (entry[1], entry[2]) not in ready]
-        tasks = [context.call_activity(job.activity, _given(part, position)) for position, _ in ready]
-        waiting = dict(zip(tasks, ready, strict=True))
-        if len(tasks) > 1 and job.total > WATCHED:
-            yield from settled(context, tasks)
-        while True:
-            for task in [task for task in waiting if task.is_completed]:
-                position, tries = waiting.pop(task)
-                if not failed(task):
-                    tally.values[position] = task.result
-                    reporter.add_item(None)
-                    if tries:
-                        tally.tries.append((position, tries + 1))
-                elif tries + 1 < job.attempts:
-                    due = context.current_utc_datetime + timedelta(seconds=job.pause)
-                    again.append((due, position, tries + 1, error_text(task.result)))
-                else:
-                    error = error_text(task.result)
-                    tally.failed.append((position, error, tries + 1))
-                    reporter.add_item((part.index(position), error))
-            reporter.tell(None)
-            if not waiting:
-                break
-            yield context.task_any([*waiting] if halt.is_completed else [*waiting, halt])
-    tally.failed += [(position, error, tries) for _, position, tries, error in again]
-    tally.cut = len(again)
-    tally.undone = [(fresh, len(part.items))] if fresh < len(part.items) else []
-    tally.seconds = (context.current_utc_datetime - began).total_seconds()
-    tally.told = reporter.told
+        wave, todo = todo[: part.slots], todo[part.slots :]
+        tasks = [context.call_activity(part.activity, part.given(position)) for position in wave]
+        # The SDK delivers an event only to a wait that was yielded: beside the first wave, if there is another.
+        yield from settled(context, tasks, stop_event if wave[0] == 0 and todo else None)
+        for position, task in zip(wave, tasks, strict=True):
+            errors.pop(position, None)
+            if not failed(task):
+                tally.values[position] = task.result
+                tally.tries += [(position, attempt)] if attempt > 1 else []
+                reporter.add(1, [])
+            elif attempt < part.attempts:
+                errors[position] = error_text(task.result)
+            else:
+                error = error_text(task.result)
+                tally.failed.append((position, error, attempt))
+                reporter.add(0, [(part.at[position], error)])
+        reporter.tell()
+    tally.failed += [(position, error, attempt - (position in todo)) for position, error in errors.items()]
+    tally.cut = len(errors)
+    tally.undone, tally.told = undone, reporter.told
+    tally.stop = stop if undone or errors else tally.too_many(part.patience)
     return tally.to_output()
 
 
@@ -208,43 +151,35 @@ def map_batch(context: df.DurableOrchestrationContext) -> Generator[Any, Any, di
 @bp.durable_client_input(client_name="client")
 async def map_tell(instances: list, client: df.DurableOrchestrationClient) -> int:
     """Raise the stop event for each of `instances`; how many heard it. One that has ended need not hear."""
-    heard = await asyncio.gather(*(_tell(client, instance) for instance in instances))
-    return sum(heard)
+    return sum(await asyncio.gather(*(_tell(client, instance) for instance in instances)))
 
 
 async def _tell(client: df.DurableOrchestrationClient, instance: str) -> bool:
-    # A child that was only just scheduled may not exist yet for the client.
-    for pause in (0.2, 1.0, 3.0, 0.0):
+    for pause in (
+        0.0,
+        0.2,
+        1.0,
+        3.0,
+    ):  # a child that was only just scheduled may not exist yet for the client
+        await asyncio.sleep(pause)
         try:
             await client.raise_event(instance, STOP)
             return True
         except Exception as error:
             if "No instance" not in str(error):
-                return False
-        await asyncio.sleep(pause)
+                break
     return False
 
 
-def _why_stop(context: df.DurableOrchestrationContext, part: Part, tally: Tally, told: bool) -> str | None:
-    if told:
+def _why_stop(context: Context, part: Part, tally: Tally, heard: bool) -> str | None:
+    if heard:
         return "told"
-    if part.job.deadline and context.current_utc_datetime >= datetime.fromisoformat(part.job.deadline):
+    if part.deadline and context.current_utc_datetime >= datetime.fromisoformat(part.deadline):
         return "timeout"
-    return "failures" if _too_many(part, tally) else None
+    return tally.too_many(part.patience)
 
 
-def _too_many(part: Part, tally: Tally) -> bool:
-    return part.patience is not None and len(tally.failed) > part.patience
-
-
-def _for_all(part: Part, tally: Tally) -> bool:
-    """Whether what stops this part stops the whole map. A part that has only used up its share of the tolerated
-    failures starts nothing fresh, but what it has begun is still tried as often as it may be."""
-    return tally.stop != "failures" or part.final
-
-
-def _given(part: Part, position: int) -> Any:
-    item = part.items[position]
-    if not part.job.envelope:
-        return item
-    return {"item": item, "index": part.index(position), "map_id": part.job.map_id}
+def _ends_the_map(part: Part, stop: str) -> bool:
+    """A part that has only used up its share of the failure budget starts nothing fresh, but what it has begun is
+    still tried as often as it may be. Whatever else stops it stops the whole map, tries included."""
+    return stop != "failures" or part.final

@@ -20,6 +20,24 @@ def refusal(folder: Path, body: str, head: str = HEAD) -> str:
 
 
 # -- what loads ----------------------------------------------------------------------------------------------
+def test_a_plain_def_with_a_durable_client_is_noted(tmp_path: Path) -> None:
+    body = """
+        @app.route()
+        @app.durable_client_input(client_name="client")
+        def plain(req: func.HttpRequest, client): return "x"
+
+        @app.route()
+        @app.durable_client_input(client_name="client")
+        async def right(req: func.HttpRequest, client): return "x"
+
+        @app.route()
+        @app.generic_input_binding(arg_name="client", type="durableClient")
+        def by_hand(req: func.HttpRequest, client: str): return client
+    """
+    [note] = load_written_app(tmp_path, body).notes
+    assert note.endswith("Make these functions async def: plain.")
+
+
 def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
     app = load_written_app(
         tmp_path,
@@ -75,14 +93,12 @@ def test_functions_and_triggers_that_are_left_out_are_noted(tmp_path: Path) -> N
         def on_order(msg: func.QueueMessage) -> None: ...
 
         @app.timer_trigger(schedule="0 0 * * * *", arg_name="tick")
-        @app.retry(strategy="fixed_delay", max_retry_count="3", delay_interval="00:00:05")
         def hourly(tick: func.TimerRequest) -> None: ...
         """,
     )
     assert app.notes == [
         "dfhost does not poll these triggers: on_order (queueTrigger). "
-        'Run one with POST /admin/functions/NAME and {"input": …}.',
-        "dfhost does not apply the retry policies of these functions: hourly.",
+        'Run one with POST /admin/functions/NAME and {"input": "…"}.',
     ]
 
 
@@ -171,7 +187,7 @@ def test_functions_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("AzureWebJobs.one.Disabled", "true")
     monkeypatch.setenv("AzureWebJobs_two_Disabled", "false")
     app = load_app(folder)
-    assert (app.activities.names, app.disabled) == (["two", "three"], ["one"])
+    assert (app.activities.names, [each.name for each in app.disabled]) == (["two", "three"], ["one"])
     assert load_app(folder, only=["THREE"]).activities.names == ["three"]
 
 

@@ -14,7 +14,7 @@ from dfhost.cli.explain import explanation_lines
 from dfhost.cli.function_listing import function_listing, route_listing
 from dfhost.cli.instance_failure import InstanceFailure, read_failure
 from dfhost.cli.instance_follower import phase, reported_progress, status_urls
-from dfhost.cli.style import Style, count, duration
+from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
 from tests.support.apps import load_written_app
 
 
@@ -56,6 +56,21 @@ def test_colour_needs_a_terminal_and_no_no_color(monkeypatch: pytest.MonkeyPatch
     assert not Style.of(Terminal()).colour
 
 
+def test_control_characters_are_escaped_and_other_alphabets_are_not() -> None:
+    assert printable("naïve 订单 👩‍👩‍👧 a\u00a0b") == "naïve 订单 👩‍👩‍👧 a\u00a0b"
+    assert printable("a\r\nb\x1b[2J\x00\x07\x9b\x7f") == r"a\r\nb\x1b[2J\x00\x07\x9b\x7f"
+    assert printable("user\u202egnp.exe\u2028\ud800") == r"user\u202egnp.exe\u2028\ud800"
+    assert printable_lines("one\n\ttwo\r\x1b") == "one\n\ttwo\\r\\x1b"
+
+
+def test_json_keeps_its_value_without_control_characters() -> None:
+    value = {"a\u202e": ["\x1b[2J\x9b\n", "ä\ud800"]}
+    text = printable_json(value)
+    assert json.loads(text) == value
+    assert [each for each in text if not each.isprintable()] == ["\n"] * text.count("\n")
+    assert "ä" in text
+
+
 # -- failures ------------------------------------------------------------------------------------------------
 def exception(text: str, stack: str = "  File x") -> str:
     """What the extension puts after an activity's failure: a .NET exception on one line."""
@@ -64,7 +79,7 @@ def exception(text: str, stack: str = "  File x") -> str:
     return json.dumps(outer, separators=(",", ":"))
 
 
-BAD = "Activity function 'one' failed:  ValueError: bad \n " + exception("ValueError: bad")
+BAD = "Activity function 'one' failed: ValueError: bad \n " + exception("ValueError: bad")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +110,7 @@ BAD = "Activity function 'one' failed:  ValueError: bad \n " + exception("ValueE
             f"Orchestrator function 'a' failed: 1 of 2 failed: {BAD} (see above)",
             InstanceFailure(
                 ("a",),
-                "1 of 2 failed: Activity function 'one' failed:  ValueError: bad (see above)",
+                "1 of 2 failed: Activity function 'one' failed: ValueError: bad (see above)",
                 "  File x",
             ),
         ),
@@ -103,9 +118,30 @@ BAD = "Activity function 'one' failed:  ValueError: bad \n " + exception("ValueE
             f"Orchestrator function 'all' failed: {BAD[:-30]}",
             InstanceFailure(("all", "one"), "ValueError: bad"),
         ),
+        (
+            "Orchestrator function 'a' failed: One or more errors occurred. (Result: Failure\n"
+            'Exception: Exception: no JSON\n\n$OutOfProcData$:{"isDone":false,"error":"x"}\nStack:   File y)',
+            InstanceFailure(("a",), "Exception: no JSON", "   File y"),
+        ),
+        (
+            "Orchestrator function 'a' failed: Activity function 'off' failed: Activity function 'off' is disabled. "
+            '\n {"$type":"Microsoft.Azure.WebJobs.Extensions.DurableTask.FunctionFailedException, X","Message":"m"}',
+            InstanceFailure(("a", "off"), "Activity function 'off' is disabled."),
+        ),
+        (
+            f"Orchestrator function 'a' failed: {RuntimeError(BAD)!r}",
+            InstanceFailure(
+                ("a",), "RuntimeError('Activity function \\'one\\' failed: ValueError: bad')", "  File x"
+            ),
+        ),
         ("two\nlines", InstanceFailure((), "two\nlines")),
         ({"reason": 5}, InstanceFailure((), '{"reason": 5}')),
         (None, InstanceFailure((), "no reason given")),
+        # As the extension wrote it until 3.15: two blanks.
+        (
+            f"Orchestrator function 'all' failed: {BAD}".replace("failed: Value", "failed:  Value"),
+            InstanceFailure(("all", "one"), "ValueError: bad", "  File x"),
+        ),
     ],
 )
 def test_a_failed_output_is_taken_apart(output: Any, failure: InstanceFailure) -> None:

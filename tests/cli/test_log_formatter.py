@@ -175,7 +175,9 @@ def test_a_failure_is_printed_in_full_again_after_the_burst() -> None:
 def test_an_orchestrations_failure_is_printed_in_words() -> None:
     scene = Scene()
     exception = '{"$type":"System.Exception, System.Private.CoreLib","InnerException":null}'
-    error = f"Orchestrator function 'all' failed: Activity function 'price' failed:  ValueError: no \n {exception}"
+    error = (
+        f"Orchestrator function 'all' failed: Activity function 'price' failed: ValueError: no \n {exception}"
+    )
     lines = scene.failed(error, function="all", stack="", trigger="orchestration")
     assert lines == ["failed    all  250 ms    i1", "                        price: ValueError: no"]
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -157,6 +158,22 @@ def test_output_of_user_code_is_printed_and_it_sees_its_settings(host: HostProce
 def test_a_request_that_finds_no_function_is_printed(host: HostProcess) -> None:
     assert host.client.request("GET", "/api/tolk").status == 404
     host.line(r"note +GET /api/tolk was answered 404: did you mean /api/talk\?$")
+
+
+def test_nothing_that_a_client_names_controls_the_terminal(host: HostProcess) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\x7f\x9b31m\u202egnp"
+    client = host.client
+    for id in (f"fails{evil}", f"waits{evil}"):
+        client.start("fan_badly" if "fails" in id else "approval", 1, id)
+    client.until(f"waits{evil}", lambda status: status["runtimeStatus"] == "Running")
+    client.send(f"waits{evil}", f"raiseEvent/{quote(f'aproval{evil}')}", 1)
+    client.request("POST", f"/api/{quote(evil)}")
+    client.request("POST", "/api/begin", {"orchestrator": f"unknown{evil}"})
+    client.manage("POST", f"instances/waits{quote(evil)}/terminate?reason={quote(evil)}")
+    client.ended(f"fails{evil}")
+    host.line(r"failed +fan_badly .*fails\\x1b\]0;owned\\x07\\x1b\[2J\\x7f\\x9b31m\\u202egnp$")
+    host.line(r"failed +unknown\\x1b\]0;owned")
+    assert [each for each in host.text if not each.isprintable() and each != "\n"] == []
 
 
 def test_verbose_prints_more_and_the_environment_wins(app: Path) -> None:

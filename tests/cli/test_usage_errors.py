@@ -175,6 +175,18 @@ def test_no_host_to_ask(capfd: pytest.CaptureFixture[str]) -> None:
     assert f"No host answers at http://localhost:{port}" in capfd.readouterr().err
 
 
+def test_explain_asks_the_port_that_the_folder_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # and never listens
+        port = unused.getsockname()[1]
+        (tmp_path / "local.settings.json").write_text(json.dumps({"Host": {"LocalHttpPort": port}}))
+        monkeypatch.chdir(tmp_path)
+        assert main(["explain", "x"]) == 2
+    assert f"No host answers at http://localhost:{port} " in capfd.readouterr().err
+
+
 def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "http://localhost:7071/api/start"]) == 2
     assert "http://localhost:7071/api/start is not a status URL" in capfd.readouterr().err

@@ -147,16 +147,24 @@ def _status_size(expected: Any) -> None:
         )
 
 
-@differs("orchestrator_failures_in_child", CAUSE)
-def _orchestrator_failures_in_child(expected: Any) -> None:
-    messages = {
-        "stack": "before\nStack: after",
-        "marker": 'before\n\n$OutOfProcData$:{"isDone":false,"actions":[],"error":"mine"}',
-    }
-    for kind, message in messages.items():
-        expected[kind]["output"]["caught"] = (
-            f"Orchestrator function 'raises_own' failed: {message} \n Message: {message}, StackTrace:STACK"
-        )
+@differs("bad_output", CAUSE)
+def _bad_output(expected: Any) -> None:
+    ended(
+        expected["final"],
+        "Failed",
+        "Orchestrator function 'bad_output' failed: Object of type set is not JSON serializable",
+    )
+
+
+@differs("class_output_caught", CAUSE)
+def _class_output_caught(expected: Any) -> None:
+    message = "Object of type Point is not JSON serializable"
+    reason = f"Orchestrator function 'class_output' failed: {message}"
+    details = f"Message: {message}, StackTrace:STACK"
+    for event in expected["final"]["body"]["historyEvents"]:
+        if event["EventType"] == "SubOrchestrationInstanceFailed":
+            event |= {"Reason": reason, "Details": details}
+    ended(expected["final"], "Completed", {"caught": f"{reason} \n {details}"})
 
 
 # -- code that changed -------------------------------------------------------------------------------------------
@@ -294,6 +302,7 @@ def _sub_existing_running(expected: Any) -> None:
     # The kid is still the one that waits for `one`.
     kid = expected["kid"]["body"]
     kid["input"] = '"one"'
+    del kid["parentInstanceId"]
     kid["historyEvents"][0] |= {"Input": '"\\"one\\""', "Generation": 0}
     gone_by_one = {
         "http": 200,

@@ -41,6 +41,8 @@ EXACT_TIMES = {
 }
 ANY_TIME = {"TIME": DATE_TIME + r"(?:\.\d+)?(?:Z|\+00:00)?"}
 
+KEY = re.compile(r"&code=[\w.~%=-]+")
+
 # Completions of parallel work, which come in any order.
 COMPLETIONS = frozenset(
     {"TaskCompleted", "TaskFailed", "SubOrchestrationInstanceCompleted", "SubOrchestrationInstanceFailed"}
@@ -55,13 +57,15 @@ class Matcher:
 
     `names`: what the scenario used -> what it is called in the recording (instance ids, keys).
     `base`: the host's URL. `exact_times`: as the first set has them. `interleaved`: parallel branches of
-    several steps each, so all history events may come in any order.
+    several steps each, so all history events may come in any order. `keyed`: the host's links carry a key
+    (``&code=…``), which no recording has.
     """
 
     base: str
     names: Mapping[str, str] = field(default_factory=dict)
     exact_times: bool = False
     interleaved: bool = False
+    keyed: bool = False
 
     def differences(self, recorded: Any, actual: Any) -> list[str]:
         """Where they differ, one line each; empty if they match."""
@@ -70,7 +74,7 @@ class Matcher:
     # -- values ------------------------------------------------------------------------------------------------
     def _differ(self, recorded: Any, actual: Any, path: str) -> Iterator[str]:
         if isinstance(recorded, str) and isinstance(actual, str):
-            yield from self._differ_text(recorded, actual, path)
+            yield from self._differ_text(recorded, KEY.sub("", actual) if self.keyed else actual, path)
         elif recorded == "T" and path.endswith((".start", ".end")) and isinstance(actual, float):
             return
         elif recorded == "HEADERS" and path.endswith(".headers") and isinstance(actual, dict):

@@ -82,6 +82,7 @@ class Host:
     session: aiohttp.ClientSession
     deadline: float  # seconds after which a wait has failed
     query: str = ""  # what its links carry: task hub, connection, perhaps a key
+    key: str = ""  # "?code=…" if they carry a key
 
     @property
     def hooks(self) -> str:
@@ -106,6 +107,8 @@ class Host:
         assert started["status"] == 202, f"{self.base} does not serve the conformance app: {started}"
         link = started["body"]["statusQueryGetUri"]
         self.query = link.split("?", 1)[1]
+        if key := re.search(r"\bcode=[^&]+", self.query):
+            self.key = f"?{key[0]}"
         end = time.monotonic() + self.deadline
         while (await self.call("GET", link))["status"] != 200:
             assert time.monotonic() < end, "the first orchestration did not complete"

@@ -35,12 +35,13 @@ def recorded(scenario: Scenario, on_dfhost: bool = False) -> Any:
     return json.loads(text.replace(UNKNOWN_MODULE, unknown_module_error("nowhere")) if on_dfhost else text)
 
 
-def mismatches(scenario: Scenario, played: Played, expected: Any) -> list[str]:
+def mismatches(scenario: Scenario, played: Played, expected: Any, on_dfhost: bool) -> list[str]:
     matcher = Matcher(
         base=played.base,
         names=played.names,
         exact_times=scenario.set == "basics",
         interleaved=scenario.interleaved,
+        keyed=not on_dfhost,
     )
     return matcher.differences(expected, played.answer)
 
@@ -55,7 +56,7 @@ def test_answers_as_recorded(scenario: Scenario, played: dict[str, Played], on_d
     if on_dfhost and (difference := DIFFERENCES.get(scenario.name)):
         expected = difference.instead_of(expected)
         note = f" (differs by design: {difference.reason})"
-    wrong = mismatches(scenario, what, expected)
+    wrong = mismatches(scenario, what, expected, on_dfhost)
     assert not wrong, f"{scenario.name}{note}\n" + "\n".join(wrong)
 
 

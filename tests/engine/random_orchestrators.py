@@ -16,6 +16,7 @@ import azure.durable_functions as df
 from hypothesis import strategies as st
 
 ACTIVITY, CHILD, TIMER, EVENT, RETRY = "activity", "child", "timer", "event", "retry"
+CANCELLED_TIMER = "cancelled timer"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ Steps = Generator[Any, Any, Any]
 
 def plans(*, races: bool, retries: bool) -> st.SearchStrategy[Plan]:
     """`races`: with task_any, whose winner depends on the order. `retries`: with retried activities."""
-    kinds = [ACTIVITY, CHILD, TIMER, EVENT] + ([RETRY] if retries else [])
+    kinds = [ACTIVITY, CHILD, TIMER, CANCELLED_TIMER, EVENT] + ([RETRY] if retries else [])
     hows = ["one", "all", "nested"] + (["any"] if races else [])
     task = st.tuples(st.sampled_from(kinds), st.integers(0, 3))
     step = st.tuples(st.sampled_from(hows), st.lists(task, min_size=1, max_size=4))
@@ -79,8 +80,11 @@ def orchestrator(plan: Plan) -> Any:
             return context.call_activity_with_retry("work", df.RetryOptions(1000, 3), task.name)
         if task.kind == CHILD:
             return context.call_sub_orchestrator("child", task.name, f"child-{task.name}")
-        if task.kind == TIMER:
-            return context.create_timer(context.current_utc_datetime + timedelta(seconds=5))
+        if task.kind in (TIMER, CANCELLED_TIMER):
+            timer: Any = context.create_timer(context.current_utc_datetime + timedelta(seconds=5))
+            if task.kind == CANCELLED_TIMER:
+                timer.cancel()
+            return timer
         return context.wait_for_external_event(task.name)
 
     def compound(context: df.DurableOrchestrationContext, how: str, tasks: list[Any]) -> Any:

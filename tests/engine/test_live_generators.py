@@ -173,7 +173,7 @@ class Side:
 
 def comparable(episode: Episode) -> dict[str, Any]:
     values = {each.name: getattr(episode, each.name) for each in fields(episode)}
-    values["next"] = episode.next and [event.text for event in episode.next.past]
+    values["next"] = episode.next and [event.text for event in episode.next.history]
     values["raised"] = episode.raised and (episode.raised.type_name, episode.raised.text)
     return values
 
@@ -200,7 +200,8 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
         if expected.finished:
             return live_episodes
         if expected.next is not None and actual.next is not None:
-            replaying.execution, keeping.execution = expected.next, actual.next
+            replaying.execution = Execution(expected.next.history)
+            keeping.execution = Execution(actual.next.history)
             replaying.traces.clear()
             keeping.traces.clear()
             open_tasks.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,9 @@ ENTITIES = [path for path in tapes() if not of_orchestration(read(path))]
 each_tape = pytest.mark.parametrize("tape", ENTITIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 
 
-def request(operation: JsonObject) -> str:
+def request(operation: JsonObject) -> dict[str, Any]:
     """The message that such an element of a batch came from."""
-    return json.dumps(
+    return (
         {"op": operation["name"], "id": operation["id"], "parent": "caller", "parentExecution": "execution"}
         | ({"signal": True} if operation["isSignal"] else {})
         | ({"input": operation["input"]} if operation["input"] is not None else {})

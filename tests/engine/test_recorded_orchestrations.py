@@ -127,7 +127,7 @@ def test_an_incremental_replay_equals_one_from_the_start(tape: Path) -> None:
             break
         if invocation.following is None:
             assert made.status == "ContinuedAsNew" and made.next is not None
-            execution, asked = made.next, {}
+            execution, asked = Execution(made.next.history), {}
         elif invocation.came_of_it is None:
             execution, asked = Execution([event(recorded) for recorded in taken[n + 1].past]), {}
         else:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.fan_out.map_host import MapHost
+from tests.fan_out.map_host import APP, MapHost
 
 COUNT = 2000
 ROUNDS = 3
@@ -58,3 +61,50 @@ def stored(host: MapHost, run: str) -> set[int]:
     parts = host.call("GET", url)[1]
     batches = [part for part in parts if part["name"] == "map_batch" and part["runtimeStatus"] == "Completed"]
     return {value for batch in batches for value in batch["output"]["values"] if value is not None}
+
+
+# -- at every commit -----------------------------------------------------------------------------------------------
+
+SMALL = 60
+AT_ONCE = 4
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_map_killed_before_any_of_its_commits_loses_and_repeats_nothing_that_was_stored(tmp_path: Path):
+    database, armed = tmp_path / "hub.db", tmp_path / "armed"
+    environ = {"PYTHONPATH": str(APP / "killed"), "KILL_AT": str(armed)}
+    body = {"items": [{"value": n} for n in range(SMALL)], "max_concurrency": AT_ONCE, "results": "values"}
+    run, started, done, commits = None, Counter[int](), set[int](), 0
+    while True:
+        with MapHost(tmp_path, "--db", database, **environ) as host:
+            if run:
+                assert host.ended(run)["output"]["results"] == list(range(SMALL)), f"commit {commits}"
+                starts = host.marks(run).starts
+                assert {n: starts[n] for n in done} == {n: started[n] for n in done}, f"commit {commits}"
+                assert sum(starts.values()) <= SMALL + AT_ONCE
+            commits += 1
+            armed.write_text(str(commits))
+            run = None
+            try:
+                run = host.start_map(body)["id"]
+                shown = host.ended(run)
+            except OSError:  # killed before an answer
+                pass
+            else:
+                assert shown["output"]["succeeded"] == SMALL
+                break  # there is no commit left to be killed at
+            assert host.host.exit_code() == -signal.SIGKILL
+        armed.unlink()
+        if run:
+            started, waiting = host.marks(run).starts, unfinished(database, run)
+            done = started.keys() - waiting
+    print(f"killed at {commits - 1} commits")
+    assert commits > SMALL / AT_ONCE / 2
+
+
+def unfinished(database: Path, run: str) -> set[int]:
+    """The indexes of the items that are scheduled and have no stored result."""
+    with closing(sqlite3.connect(database)) as connection:
+        inputs = [json.loads(row[0]) for row in connection.execute("SELECT input FROM activities")]
+    return {one["index"] for one in inputs if isinstance(one, dict) and one.get("map_id") == run}

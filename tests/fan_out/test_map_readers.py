@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -228,3 +230,106 @@ def test_a_url_is_read_and_a_redirect_is_not_followed(files, monkeypatch):
     with pytest.raises(OSError, match=r"answered 404") as failed:
         read({"url": f"{files}/data/none.csv?sig=s3cret"})
     assert "s3cret" not in str(failed.value)
+
+
+# -- what must neither hang nor slip through ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://acct.blob.example/data/..;/secret.csv", "'..'"),
+        ("https://acct.blob.example/data/..;v=1/secret.csv", "'..'"),
+        ("https://acct.blob.example/data/..%3b/secret.csv", "encoded"),
+        ("https://acct.blob.example/data/%c0%ae%c0%ae/secret.csv", "not UTF-8"),
+        ("https://acct.blob.example/data/%e0%80%af.csv", "not UTF-8"),
+        ("https://acct.blob.example/data/caf\u00e9.csv", "percent-encoded"),
+        ("https://\u0430cct.blob.example/data/x.csv", "percent-encoded"),
+        ("https:///data/x.csv", "a host"),
+        ("https://acct.blob.example:notaport/data/x.csv", "host or port"),
+        ("https://acct.blob.example/data/x\ny.csv", "control characters"),
+    ],
+)
+def test_a_url_that_may_be_read_in_two_ways_is_told_why(inbox, url, says):
+    assert permitted_url(url) is None
+    with pytest.raises(BadRequest, match=says) as refused:
+        lines.check({"url": url, "format": "csv"})
+    assert refused.value.field == "url" and str(refused.value).endswith(".")
+
+
+def test_an_encoded_name_is_a_name(inbox):
+    assert lines.check({"url": "https://acct.blob.example/data/caf%C3%A9;1.csv"})["format"] == "csv"
+
+
+@pytest.mark.parametrize("field", ["path", "url"])
+def test_an_empty_place_is_called_empty(inbox, field):
+    with pytest.raises(BadRequest, match=f"'{field}' is empty") as refused:
+        lines.check({field: ""})
+    assert refused.value.field == field
+
+
+def test_a_pipe_is_not_waited_for(inbox):
+    os.mkfifo(inbox / "pipe.csv")
+    (inbox / "folder.csv").mkdir()
+    for name in ("pipe.csv", "folder.csv"):
+        with pytest.raises(OSError, match=f"^{name} (is not a file|cannot be read: Is a directory)"):
+            read({"path": name})
+
+
+@pytest.mark.parametrize("name", ["none.csv", "x" * 300 + ".csv"])
+def test_a_file_that_cannot_be_opened_is_a_sentence(inbox, name):
+    with pytest.raises(OSError, match=r"cannot be read: .*\.$"):
+        read({"path": name})
+
+
+def test_a_name_that_no_file_can_have_is_refused(inbox):
+    with pytest.raises(BadRequest, match=readers.SETTING):
+        lines.check({"path": "\ud800.csv"})
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(monkeypatch, part):
+    enough = threading.Event()
+
+    def serve(server: socket.socket) -> None:
+        connection = server.accept()[0]
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if part == "body" else b"X: "))
+            while not enough.wait(0.05):
+                try:
+                    connection.sendall(b"a")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        serving = threading.Thread(target=serve, args=(server,), daemon=True)
+        serving.start()
+        origin = f"http://127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv(readers.SETTING, f"{origin}/")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setattr(readers, "_SECONDS", 1)
+        with pytest.raises(OSError, match=r"slow\.csv was not read to its end in 1 seconds"):
+            read({"url": f"{origin}/slow.csv?sig=s3cret"})
+        enough.set()
+        serving.join(5)
+
+
+def test_an_answer_that_is_no_http_is_a_sentence(monkeypatch):
+    def serve(server: socket.socket) -> None:
+        with server.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(b"nonsense\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        origin = f"http://127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv(readers.SETTING, f"{origin}/")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        with pytest.raises(OSError, match=r"x.csv cannot be read: nonsense"):
+            read({"url": f"{origin}/x.csv"})
+
+
+def test_json_nested_too_deeply_is_a_sentence():
+    with pytest.raises(ValueError, match="Line 1 is not JSON"):
+        json_items("[" * 100_000)

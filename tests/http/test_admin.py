@@ -29,7 +29,8 @@ async def host() -> AsyncIterator[Host]:
 async def run_by_hand(host: Host, name: str, body: Any) -> tuple[int, Any]:
     base, _, session = host
     data = body if isinstance(body, bytes) else json.dumps(body)
-    async with session.post(f"{base}/admin/functions/{name}", data=data) as response:
+    headers = {"Content-Type": "application/json"}
+    async with session.post(f"{base}/admin/functions/{name}", data=data, headers=headers) as response:
         text = await response.text()
         return response.status, json.loads(text) if text else None
 
@@ -38,22 +39,23 @@ async def run_by_hand(host: Host, name: str, body: Any) -> tuple[int, Any]:
     ("name", "given", "seen"),
     [
         ("on_queue", "order 7", ["order 7", 1, True]),
-        ("on_queue", {"id": 7}, ['{"id": 7}', 1, True]),
+        ("on_queue", '{"id": 7}', ['{"id": 7}', 1, True]),
         ("on_queue_text", "é", ["é", "on_queue_text"]),
         ("on_blob", "content", ["in/dfhost.txt", 7, "content"]),
         ("on_bus", "hello", ["hello", 1, {}]),
-        ("on_bus_many", ["a", {"b": 1}], ["a", '{"b": 1}']),
+        ("on_bus_many", '["a", {"b": 1}]', ["a", '{"b": 1}']),
         ("on_bus_many", "alone", ["alone"]),
         ("on_event", "e", ["e", 0]),
-        ("on_events", ["a", "b"], ["a", "b"]),
+        ("on_events", '["a", "b"]', ["a", "b"]),
         ("on_kafka", "k", ["k", "t"]),
-        ("on_kafkas", ["a", "b"], [["a", 0], ["b", 1]]),
-        ("on_grid", {"id": "1", "data": {"x": 1}}, ["1", {"x": 1}]),
-        ("on_docs", [{"id": "1"}, {"id": "2"}], [{"id": "1"}, {"id": "2"}]),
+        ("on_kafkas", '["a", "b"]', [["a", 0], ["b", 1]]),
+        ("on_grid", '{"id": "1", "data": {"x": 1}}', ["1", {"x": 1}]),
+        ("on_docs", '[{"id": "1"}, {"id": "2"}]', [{"id": "1"}, {"id": "2"}]),
         ("on_something", "whatever", "whatever"),
         ("on_time", "ignored", False),
         ("act", "text", "text"),
-        ("act", {"a": [1]}, {"a": [1]}),
+        ("act", '{"a": [1]}', {"a": [1]}),
+        ("act", 7, 7),
         ("act", "[1, 2]", [1, 2]),
         ("ACT", None, ""),
     ],
@@ -93,7 +95,15 @@ async def test_a_failure_is_logged(host: Host, name: str, error: str) -> None:
         ("on_queue", b"", 400, 'The body must be a JSON object such as {"input": "text"}. It is not JSON: '),
         ("on_queue", b"\xff", 400, "It is not JSON"),
         ("on_queue", [1], 400, 'The body must be a JSON object such as {"input": "text"}.'),
-        ("on_queue", {"inptu": ""}, 400, 'The body must be a JSON object such as {"input": "text"}.'),
+        ("on_queue", "text", 400, 'The body must be a JSON object such as {"input": "text"}.'),
+        (
+            "on_queue",
+            {"input": {"a": "ä"}},
+            400,
+            r'must be a string. Send its JSON as one: {"input": "{\"a\": \"ä\"}"}.',
+        ),
+        ("on_queue", '{"input": "x"}'.encode("utf-16"), 400, "It is not JSON"),
+        ("nobody", b"", 400, "It is not JSON"),
         ("on_grid", {"input": "no json"}, 400, "its trigger takes JSON, which the input is not"),
         ("page", {"input": ""}, 400, "'page' is an HTTP function; call http://127.0.0.1:"),
         ("cell", {"input": ""}, 400, "/runtime/webhooks/durabletask/entities/cell/KEY?op=OPERATION"),
@@ -111,7 +121,7 @@ async def test_functions_that_cannot_be_run_by_hand(
 
 @pytest.mark.parametrize(
     ("given", "sent"),
-    [("text", b'"text"'), ('{"a": 1}', b'{"a": 1}'), ({"a": 1}, b'{"a": 1}'), (None, b""), ("", b"")],
+    [("text", b'"text"'), ('{"a": 1}', b'{"a": 1}'), (5, b"5"), (None, b""), ("", b"")],
 )
 async def test_an_orchestrator_is_started_through_the_management_api(given: Any, sent: bytes) -> None:
     seen: list[Any] = []
@@ -136,23 +146,62 @@ async def test_status_and_ping(host: Host) -> None:
     async with session.get(f"{base}/admin/host/status") as response:
         status = await response.json()
     assert response.status == 200
-    assert (status["state"], status["id"], status["errors"]) == ("Running", "triggers", [])
+    assert (status["state"], status["id"]) == ("Running", "triggers")
     assert status["processUptime"] >= 0 and status["version"]
     for method in ("GET", "POST"):
         async with session.request(method, f"{base}/admin/host/ping") as response:
             assert (response.status, await response.read()) == (200, b"")
+            assert response.headers["Cache-Control"] == "no-store,no-cache"
 
 
 async def test_the_list_of_functions(host: Host) -> None:
     base, _, session = host
     async with session.get(f"{base}/admin/functions") as response:
         functions = {each["name"]: each for each in await response.json()}
-    assert list(functions)[:2] == ["on_queue", "on_queue_text"] and len(functions) == 20
+    assert list(functions) == sorted(functions, key=str.upper) and len(functions) == 20
     assert functions["page"]["invoke_url_template"] == f"{base}/api/page/{{id}}"
     assert functions["on_queue"]["invoke_url_template"] is None
     assert functions["forwards"]["config"]["bindings"][0]["type"] == "queueTrigger"
     async with session.get(functions["page"]["href"]) as response:
         assert await response.json() == functions["page"]
+
+
+async def test_a_function_runs_with_whatever_else_the_body_holds(host: Host) -> None:
+    assert await run_by_hand(host, "act", {"INPUT": "x", "more": {}}) == (202, None)
+    assert await run_by_hand(host, "act", {"other": "x"}) == (202, None)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("application/json", 202),
+        ("text/json; charset=utf-8", 202),
+        ("application/vnd.x+json", 202),
+        ("application/xml", 400),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+    ],
+)
+async def test_a_function_is_run_by_json_alone(host: Host, content_type: str, status: int) -> None:
+    base, _, session = host
+    body = b"<x/>" if "xml" in content_type else b'{"input": "x"}'
+    headers = {"Content-Type": content_type}
+    async with session.post(f"{base}/admin/functions/act", data=body, headers=headers) as response:
+        assert response.status == status
+        if status == 415:
+            assert "Content-Type: application/json" in (await response.json())["Message"]
+
+
+async def test_a_disabled_function_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AzureWebJobs.act.Disabled", "true")
+    async with app_server(APPS / "triggers") as (base, _, _), aiohttp.ClientSession() as session:
+        async with session.get(f"{base}/admin/functions") as response:
+            disabled = {each["name"]: each["isDisabled"] for each in await response.json()}
+        assert [name for name, is_disabled in disabled.items() if is_disabled] == ["act"]
+        async with session.get(f"{base}/admin/functions/ACT/status") as response:
+            assert (response.status, await response.json()) == (200, {})
+        async with session.get(f"{base}/admin/functions/nobody/status") as response:
+            assert response.status == 404
 
 
 @pytest.mark.parametrize(
@@ -176,7 +225,7 @@ async def test_the_page_at_the_root_lists_the_functions(host: Host) -> None:
     base, _, session = host
     async with session.get(base) as response:
         page = await response.text()
-    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert response.headers["Content-Type"] == "text/html"
     assert f"<code>{base}/api/page/{{id}}</code> page" in page and "on_queue (queueTrigger)" in page
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfhost.http.function_routes import RouteTable, decode_path
+from dfhost.app.http_urls import canonical_url, decode_path, query_values
+from dfhost.http.function_routes import RouteTable
 from dfhost.http.route_constraints import constraint
 from dfhost.http.route_templates import InvalidRouteTemplate, parse
 
@@ -168,7 +169,7 @@ def test_constraints(text: str, yes: list[str], no: list[str]) -> None:
 def table(prefix: str, *routes: tuple[str, str, str]) -> RouteTable[str]:
     made: RouteTable[str] = RouteTable(prefix)
     for name, template, methods in routes:
-        made.add(name, template, methods.split(), name)
+        made.add(name, template, methods.split() or None, name)
     return made
 
 
@@ -223,11 +224,42 @@ def test_equal_routes_are_reported() -> None:
         ("/a/..", "/"),
         ("/a/b/.", "/a/b/"),
         ("/a/.hidden", "/a/.hidden"),
+        ("/a/b/%2E%2e/%2E", "/a/"),
+        ("/a/..%2Fb", "/a/..%2Fb"),
+        ("/%E4%C3%A4", "/%E4ä"),
+        ("/%c3%zz%", "/%c3%zz%"),
         ("/", "/"),
     ],
 )
 def test_decode_path(raw: str, decoded: str) -> None:
     assert decode_path(raw) == decoded
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "url"),
+    [
+        ("/a b/ä", "", "/a%20b/%C3%A4"),
+        ("/~'()*", "a=%7e&b=%c3%A4&c=%", "/~'()*?a=~&b=%C3%A4&c=%25"),
+        ('/"<>|{}^`\\', 'x="<>|', "/%22%3C%3E%7C%7B%7D%5E%60%5C?x=%22%3C%3E%7C"),
+        ("/a?b#c", "", "/a%3Fb%23c"),
+    ],
+)
+def test_urls_are_written_as_dotnet_does(path: str, query: str, url: str) -> None:
+    assert canonical_url("http://h", path, query) == f"http://h{url}"
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [
+        ("a=1&a=", {"a": "1"}),
+        ("a&a", {}),
+        ("a=%FF+%C3%A4&b=%", {"a": "%FF ä", "b": "%"}),
+        ("A=1&a=2", {"a": "1,2"}),
+        ("=x&a=b=c", {"": "x", "a": "b=c"}),
+    ],
+)
+def test_query_values(query: str, values: dict[str, str]) -> None:
+    assert query_values(query) == values
 
 
 @given(st.text(alphabet="/.ab%2F", max_size=12))

@@ -131,7 +131,7 @@ async def test_streams_both_ways(tmp_path: Path) -> None:
 
         async with host("GET", "/api/plain") as response:
             seen = await response.json()
-            assert seen["thread"].startswith("user-") and seen["thread"] != "user-loop"
+            assert seen["thread"].startswith("ThreadPoolExecutor-0_")
             assert seen["function"] == "plain"
         async with host("GET", "/api/client") as response:
             assert (

@@ -113,7 +113,7 @@ def test_the_body_is_the_input(api: Api, body: bytes, shown: Any) -> None:
     assert api("GET", f"/instances/{api.new('waits', body=body)}").body["input"] == shown
 
 
-@pytest.mark.parametrize("type", [None, "text/plain", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("type", [None, "text/plain", "multipart/form-data; boundary=x"])
 def test_the_content_type_of_a_start_does_not_count(api: Api, type: str | None) -> None:
     started = api("POST", "/orchestrators/waits", b'{"a":1}', type)
 
@@ -333,17 +333,17 @@ def test_pages_lead_through_the_whole_list(api: Api) -> None:
     ids = [api.new("returns", f"page-{n}") for n in range(5)]
     for each in ids:
         api.reaches(each, "Completed")
-    seen, token, rounds = [], "", 0
+    seen, token, rounds = [], None, 0
     while rounds == 0 or token:
-        answer = api("GET", "/instances?instanceIdPrefix=page-&top=2", x_ms_continuation_token=token)
+        answer = api("GET", "/instances?instanceIdPrefix=page-&top=2", x_ms_continuation_token=token or "")
         seen += [instance["instanceId"] for instance in answer.body]
-        token, rounds = answer.headers["x-ms-continuation-token"], rounds + 1
+        token, rounds = answer.headers.get("x-ms-continuation-token"), rounds + 1
 
     assert (seen, rounds) == (ids, 3)
     empty = api("GET", "/instances?instanceIdPrefix=page-&top=0")
     assert empty.body == [] and empty.headers["x-ms-continuation-token"]
     rubbish = api("GET", "/instances?instanceIdPrefix=page-", x_ms_continuation_token="rubbish")
-    assert (rubbish.plain, rubbish.headers["x-ms-continuation-token"]) == ((200, []), "")
+    assert (rubbish.plain, "x-ms-continuation-token" in rubbish.headers) == ((200, []), False)
     assert api("GET", "/instances?top=-1").status == 500
 
 
@@ -587,7 +587,7 @@ def test_entities_are_listed_in_pages() -> None:
             ({"name": "cell", "key": "b"}, None),
         ]
         assert [(e["entityId"]["key"], e["state"]) for e in rest.body] == [("c", {"k": "c"})]
-        assert rest.headers["x-ms-continuation-token"] == ""
+        assert "x-ms-continuation-token" not in rest.headers
         assert api("GET", "/entities/nobody").body == []
         assert api("GET", "/entities?lastOperationTimeFrom=2999-01-01").body == []
         assert len(api("GET", "/entities?lastOperationTimeTo=2999-01-01").body) == 3
@@ -656,7 +656,7 @@ def test_another_task_hub_is_empty_and_another_connection_unknown(api: Api) -> N
 async def test_a_defect_is_a_500_of_the_extensions_shape_and_a_line_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    management = ManagementApi(None, connection="Storage")  # type: ignore[arg-type]
+    management = ManagementApi(None, connection="Storage", note=print)  # type: ignore[arg-type]
 
     with caplog.at_level(logging.ERROR):
         answer = await management.handle("GET", "/instances/a", "", {}, b"", "http://localhost")

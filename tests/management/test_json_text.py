@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfhost.management.json_errors import InvalidJson
-from dfhost.management.json_text import check, compact, embedded, utf8
+from dfhost.management.json_text import checked, compact, embedded, utf8
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -18,7 +18,7 @@ VALUES = st.recursive(
 
 def complaint(text: str) -> str:
     with pytest.raises(InvalidJson) as caught:
-        check(text)
+        checked(text)
     return str(caught.value)
 
 
@@ -64,17 +64,45 @@ def test_json_that_only_newtonsoft_reads_is_refused(text: str) -> None:
     assert "line" in complaint(text)
 
 
-def test_a_body_nested_beyond_reading_is_refused_too() -> None:
-    assert "MaxDepth" in complaint("[" * 100_000)
+@pytest.mark.parametrize("depth", [65, 128, 100_000])
+@pytest.mark.parametrize("closed", [True, False])
+def test_nesting_ends_at_64(depth: int, closed: bool) -> None:
+    text = "[" * depth + ("]" * depth if closed else "")
+    path = "[0]" * 64
+    assert (
+        complaint(text)
+        == f"The reader's MaxDepth of 64 has been exceeded. Path '{path}', line 1, position 65."
+    )
+
+
+def test_nesting_is_counted_outside_of_strings() -> None:
+    for text in ("[" * 64 + "]" * 64, json.dumps(["[" * 100, "{" * 100]), json.dumps([[]] * 100)):
+        assert checked(text) == text
+    assert "MaxDepth" in complaint('{"a":' * 65 + "1" + "}" * 65)
+    assert "MaxDepth" not in complaint("[x" + "[" * 100), "what comes first is named"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ('{"a":1,"b":1.0,"a":2}', '{"a":2,"b":1.0}'),
+        ('[{"x":{"a":1,"a":"ü"}}]', '[{"x":{"a":"ü"}}]'),
+        ("1e400", '"Infinity"'),
+        ('{"a":[-1e400,1e300]}', '{"a":["-Infinity",1e+300]}'),
+        ('{"a":1e400,"b":' + "7" * 5000 + "}", '{"a":"Infinity","b":"' + "7" * 5000 + '"}'),
+    ],
+)
+def test_what_the_extension_reads_otherwise(text: str, read: str) -> None:
+    assert checked(text) == read
 
 
 def test_numbers_keep_their_digits() -> None:
     text = ' { "a" : [ 1.0, 1e300, -0.0, 1180591620717411303424, 0.10 ], "b":"x y" } '
 
-    check(text)
+    assert checked(text) == text
 
     assert compact(text) == '{"a":[1.0,1e300,-0.0,1180591620717411303424,0.10],"b":"x y"}'
-    check("7" * 10_000)  # far beyond what int() reads
+    assert checked("7" * 10_000)  # far beyond what int() reads
 
 
 def test_strings_are_written_as_the_extension_writes_them() -> None:
@@ -86,7 +114,7 @@ def test_strings_are_written_as_the_extension_writes_them() -> None:
 def test_compacting_changes_the_text_alone(value: object, indent: int | str | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
 
-    check(text)
+    assert checked(text) == text
     tidy = compact(text)
 
     assert json.loads(tidy) == value
@@ -106,6 +134,8 @@ def test_compacting_changes_the_text_alone(value: object, indent: int | str | No
         ("2024-05-06T07:08:09Z", '"2024-05-06T07:08:09Z"'),
         ("NaN", '"NaN"'),
         ("5 apples", '"5 apples"'),
+        ('["\\ud83d\\ude00\\u00e4", 1.50]', '["😀ä",1.50]'),
+        ('"\\ud800"', '"\ufffd"'),
         ("true", "true"),
     ],
 )

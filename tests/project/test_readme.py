@@ -24,8 +24,8 @@ from textwrap import dedent
 import pytest
 
 from dfhost.app.loader import load_app
-from dfhost.cli.start import DEFAULT_PORT
 from dfhost.management.routes import ANY_METHOD, ROUTES
+from dfhost.settings.model import DEFAULT_PORT
 from fan_out import fan_out_map
 from tests.conformance.differences import DIFFERENCES
 from tests.support.apps import APPS, ROOT, write_app
@@ -484,8 +484,8 @@ PROVED_BY = {
         "nondeterministic nd_changed_name",
         "test_changed_code_fails_and_the_history_can_still_be_read",
     ),
-    "a result that cannot be read": (
-        "status_size orchestrator_failures_in_child",
+    "an output that cannot be serialised": (
+        "status_size bad_output class_output_caught",
         "test_a_failure_is_described_by_its_cause",
     ),
     "timers": ("", "test_a_timer_is_never_early_and_says_when_it_fired"),

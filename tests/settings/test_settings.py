@@ -37,6 +37,18 @@ def durable(**options: Any) -> dict[str, Any]:
 
 
 # -- what is read --------------------------------------------------------------------------------------------
+def test_app_settings_without_effect_are_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    values = {"FUNCTIONS_WORKER_PROCESS_COUNT": "3", "PYTHON_ENABLE_WORKER_EXTENSIONS": "0", "MINE": "1"}
+    local = {"IsEncrypted": False, "Values": values}
+    (tmp_path / "local.settings.json").write_text(json.dumps(local))
+    notes = read_settings(tmp_path, {"APPLICATIONINSIGHTS_CONNECTION_STRING": "x"}).notes
+    assert notes == (
+        "These app settings have no effect in dfhost: FUNCTIONS_WORKER_PROCESS_COUNT (the app runs in one process), "
+        "APPLICATIONINSIGHTS_CONNECTION_STRING (no telemetry is sent).",
+    )
+
+
 def test_an_empty_host_json_means_the_extensions_defaults(tmp_path: Path) -> None:
     settings = read(tmp_path, {"version": "2.0"})
     assert settings == Settings()
@@ -342,7 +354,7 @@ def test_ignored_settings_that_matter_are_kept_apart_from_those_that_do_not(tmp_
         "customHandler": {"description": {}},
         "extensions": {
             "queues": {"batchSize": 1},
-            "http": {"customHeaders": {"X-A": "1"}},
+            "http": {"customHeadders": {"X-A": "1"}},
             "durableTask": {
                 "tracing": {"traceInputsAndOutputs": True},
                 "storageProvider": {"partitionCount": 8},
@@ -360,7 +372,7 @@ def test_ignored_settings_that_matter_are_kept_apart_from_those_that_do_not(tmp_
         "extensions.durableTask.storageProvider.partitionCount",
     }
     (note,) = settings.notes
-    assert "extensions.http.customHeaders.X-A" in note
+    assert "extensions.http.customHeadders.X-A" in note
     assert "did you mean extensions.durableTask.maxConcurrentActivityFunctions?" in note
     assert "partitionCount" not in note
 
@@ -368,3 +380,17 @@ def test_ignored_settings_that_matter_are_kept_apart_from_those_that_do_not(tmp_
 def test_another_storage_provider_is_noted(tmp_path: Path) -> None:
     settings = read(tmp_path, durable(storageProvider={"type": "netherite"}))
     assert any("netherite" in note and "SQLite" in note for note in settings.notes)
+
+
+# -- extensions.http -----------------------------------------------------------------------------------------
+def test_limits_and_headers_of_the_front(tmp_path: Path) -> None:
+    def http(**values: Any) -> Any:
+        return {"version": "2.0", "extensions": {"http": values}}
+
+    settings = read(tmp_path, http(maxOutstandingRequests=2, maxConcurrentRequests="-1"))
+    assert (settings.max_outstanding_requests, settings.max_concurrent_requests) == (2, None)
+    settings = read(tmp_path, http(customHeaders={"X-A": "1", "Referrer.Policy": "no"}))
+    assert settings.custom_headers == (("X-A", "1"), ("Referrer.Policy", "no"))
+    assert settings.max_outstanding_requests is None
+    sentence = refusal(tmp_path, http(customHeaders={"X-A": "grün"}))
+    assert "has to be ASCII text without control characters" in sentence

@@ -72,12 +72,126 @@ async def test_a_damaged_file(file: Path, intact: int) -> None:
     assert "it is damaged" in refused(file)
 
 
-async def test_an_empty_file_is_filled(tmp_path: Path) -> None:
-    (tmp_path / "hub.db").touch()
-    store = Store(tmp_path / "hub.db")
+@pytest.mark.parametrize("emptied", [False, True])
+async def test_empty(file: Path, tmp_path: Path, emptied: bool) -> None:
+    database = file if emptied else tmp_path / "new.db"
+    database.write_bytes(b"")
+    said = refused(database)
+    assert f"{database} is empty" in said and "delete it to begin with a new one" in said
+
+
+async def test_an_sqlite_file_without_tables(tmp_path: Path) -> None:
+    _execute(tmp_path / "hub.db", "PRAGMA user_version = 7")
+    assert "is a database of something else" in refused(tmp_path / "hub.db")
+
+
+async def test_without_the_version_of_its_schema(file: Path) -> None:
+    _execute(file, "PRAGMA user_version = 0")
+    assert "has lost the version of its schema" in refused(file)
+
+
+async def test_what_is_created_is_for_this_user_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "folder" / "hub.db")
     store.open()
-    assert store.instance("x") is None
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "folder").iterdir()}
     store.close()
+    assert modes == dict.fromkeys(("hub.db", "hub.db-wal", "hub.db-shm", "hub.db.lock"), 0o600)
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["hub.db"]
+
+
+# -- two hosts on one file ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize("how", ["symbolic link", "hard link", "without its lock file"])
+async def test_in_use_under_another_name(file: Path, how: str) -> None:
+    first = Store(file)
+    first.open()
+    other = file.with_name("other.db")
+    if how == "symbolic link":
+        other.symlink_to(file)
+    elif how == "hard link":
+        other.hardlink_to(file)
+    else:
+        file.with_name("hub.db.lock").unlink()
+        other = file
+    with pytest.raises(DatabaseError, match="is in use by another host"):
+        Store(other).open()
+    first.close()
+    assert not file.with_name("hub.db-wal").exists(), "SQLite's own locks are as they were"
+
+
+async def test_a_link_leads_to_the_files_own_log(file: Path) -> None:
+    (file.parent / "elsewhere").mkdir()
+    link = file.parent / "elsewhere" / "link.db"
+    link.symlink_to(file)
+    store = Store(link)
+    store.open()
+    assert file.with_name("hub.db-wal").exists()
+    store.close()
+
+
+# -- the write-ahead log -----------------------------------------------------------------------------------------
+KILLED = """
+import asyncio, os, pathlib, sys
+from dfhost.store.store import Store
+
+async def killed():
+    store = Store(pathlib.Path(sys.argv[1]))
+    store.open()
+    for number in range(int(sys.argv[2])):
+        await store.signal_entity(f"@counter@{number}", "x" * 100_000, "2026-01-01T00:00:00.000000Z")
+    os._exit(0)
+
+asyncio.run(killed())
+"""
+
+
+def left_by_a_killed_host(file: Path, events: int) -> Path:
+    """The write-ahead log that the host leaves, after so many events of 100 KB."""
+    subprocess.run([sys.executable, "-c", KILLED, str(file), str(events)], check=True)
+    return file.with_name(file.name + "-wal")
+
+
+async def count(file: Path) -> int:
+    store = Store(file)
+    store.open()
+    counted = len(store.entities())
+    store.close()
+    return counted
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied", "overwritten"])
+@pytest.mark.parametrize("events", [1, 200])  # 200 are several checkpoints
+async def test_without_the_log_of_a_killed_host(file: Path, how: str, events: int) -> None:
+    log = left_by_a_killed_host(file, events)
+    if how == "deleted":
+        log.unlink()
+    else:
+        log.write_bytes(b"" if how == "emptied" else bytes(100_000))
+    said = refused(file)
+    assert "lacks its write-ahead log hub.db-wal, which has the newest events" in said
+    _execute(file, "UPDATE log SET present = 1")  # as the sentence says
+    assert await count(file) <= events
+
+
+@pytest.mark.parametrize("events", [0, 1, 200])
+async def test_a_killed_host_left_everything(file: Path, events: int) -> None:
+    assert left_by_a_killed_host(file, events).stat().st_size < 20_000_000
+    assert await count(file) == events
+
+
+async def test_a_shell_that_has_taken_the_log_into_the_file_does_no_harm(file: Path) -> None:
+    log = left_by_a_killed_host(file, 3)
+    _execute(file, "SELECT 1 FROM entities")
+    assert not log.exists()
+    assert await count(file) == 3
+
+
+async def test_a_log_without_its_file(file: Path) -> None:
+    log = left_by_a_killed_host(file, 1)
+    file.unlink()
+    with pytest.raises(DatabaseError, match="is missing, but its write-ahead log hub"):
+        Store(file).open()
+    assert log.exists()
 
 
 async def test_a_folder(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,22 @@ from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import (
     EntityMessage,
     Episode,
+    NextGeneration,
     ScheduledActivity,
     ScheduledChild,
     ScheduledTimer,
     child_refused,
 )
-from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
-from dfhost.errors import DatabaseError, HostError, InstanceExists, InstanceNotFound, WrongState
-from dfhost.store import writer
+from dfhost.errors import (
+    DatabaseError,
+    HostError,
+    InstanceExists,
+    InstanceNotFound,
+    OperationFailed,
+    WrongState,
+)
+from dfhost.store import purging, writer
 from dfhost.store.events import InboxMessage, InstanceRemoved, InstanceRow, NullListener, StoreEvent
 from dfhost.store.instances import EpisodeDiscarded
 from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
@@ -43,8 +52,13 @@ class Listener(NullListener):
         written: Callable[[Sequence[StoreEvent]], object] = lambda events: None,
         finished: Callable[[bool], object] = lambda committed: None,
         failed: Callable[[DatabaseError], object] = lambda error: None,
+        failed_operation: Callable[[OperationFailed], object] = lambda error: None,
     ) -> None:
         self._written, self._finished, self._failed = written, finished, failed
+        self._failed_operation = failed_operation
+
+    def operation_failed(self, error: OperationFailed) -> None:
+        self._failed_operation(error)
 
     def events_written(self, events: Sequence[StoreEvent]) -> None:
         self._written(events)
@@ -124,6 +138,8 @@ class OpenStore:
 
     # -- what there is ---------------------------------------------------------------------------------------
     def inbox(self, instance_id: str = "x") -> list[str]:
+        if instance_id.startswith("@"):
+            return [message.text for message in self.store.entity_requests(instance_id)]
         stored = self.store.load_instance(instance_id)
         return [message.text for message in stored.inbox] if stored else []
 
@@ -156,6 +172,14 @@ async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Op
     stored = OpenStore(tmp_path / "hub.db" if request.param == "file" else None)
     yield stored
     stored.store.close()
+
+
+async def eventually(test: Callable[[], bool]) -> None:
+    async def wait() -> None:
+        while not test():
+            await asyncio.sleep(0.001)
+
+    await asyncio.wait_for(wait(), 20)
 
 
 def activity(task_id: int, name: str = "work") -> ScheduledActivity:
@@ -319,10 +343,10 @@ async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_event
     started = h.execution_started(
         AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', generation=None
     )
-    following = Execution(h.generation(AT, started, ()))
+    following = NextGeneration("e2", '"next"', h.generation(AT, started, ()))
     await db.episode(status="ContinuedAsNew", next=following, consumed=seen.inbox[-1].seq)
     assert (db.row().execution_id, db.row().input, db.row().created_at) == ("e2", '"next"', AT)
-    assert db.past() == [event.text for event in following.past]
+    assert db.past() == [event.text for event in following.history]
     assert db.inbox() == ["event"]
     assert db.store.next_due() is None
     assert db.store.instances_needing_episodes() == ["x"]
@@ -497,12 +521,14 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
 async def test_purging_leaves_nothing(db: OpenStore) -> None:
     await db.start()
     await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER), ScheduledTimer(9, AT)])
-    assert await db.store.purge("x", lambda row: None) == 1
-    assert await db.store.purge("x", lambda row: None) == 0
+    await db.store.signal_entity("@counter@k", "one", AT)
+    for instance_id in ("x", "@counter@k"):
+        assert await db.store.purge(instance_id, lambda row: None) == 1
+        assert await db.store.purge(instance_id, lambda row: None) == 0
     with db.store._reading() as reader:
-        for table in ("instances", "history", "inbox", "activities", "timers"):
+        for table in ("instances", "history", "inbox", "activities", "timers", "entities", "entity_requests"):
             assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
-    assert db.published(InstanceRemoved) == ["x"]
+    assert db.published(InstanceRemoved) == ["x", "@counter@k"]
 
 
 async def test_purging_by_filter_removes_the_matching_instances(db: OpenStore) -> None:
@@ -515,6 +541,54 @@ async def test_purging_by_filter_removes_the_matching_instances(db: OpenStore) -
     assert [row.instance_id for row in db.store.instances()] == ["i1", "i2", "i3"]
     assert await db.store.purge_where(until, None, []) == 2
     assert [row.instance_id for row in db.store.instances()] == ["i1"]
+
+
+@pytest.fixture
+def single_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A portion of a purge is one instance."""
+    monkeypatch.setattr(purging, "PORTION_SECONDS", -1.0)
+
+
+async def test_others_are_written_during_a_purge_and_what_is_started_meanwhile_stays(
+    db: OpenStore, single_portions: None
+) -> None:
+    for number in range(50):
+        await db.start(f"i{number:02}")
+        await db.episode(f"i{number:02}", status="Completed")
+    purge = asyncio.ensure_future(db.store.purge_where(None, None, []))
+    await eventually(lambda: db.store.instance("i00") is None)
+    await db.start("i49", "e2")
+    await db.start("new")
+    assert not purge.done()
+    assert await purge == 49
+    assert [row.instance_id for row in db.store.instances()] == ["i49", "new"]
+    assert db.row("i49").execution_id == "e2"
+    assert db.published(InstanceRemoved) == [f"i{number:02}" for number in range(49)]
+
+
+@pytest.mark.parametrize("how", ["by filter", "one by one"])
+async def test_a_purge_gives_the_space_back(tmp_path: Path, how: str) -> None:
+    db = OpenStore(tmp_path / "hub.db")
+    for number in range(30):
+        await db.start(f"i{number}", input="x" * 1_000_000)
+        await db.episode(f"i{number}", status="Completed")
+    await db.start("stays", input="y" * 1_000_000)
+
+    def size() -> int:
+        return sum(path.stat().st_size for path in tmp_path.iterdir())
+
+    assert size() > 30_000_000
+    if how == "by filter":
+        assert await db.store.purge_where(None, None, ["Completed"]) == 30
+    else:
+        for number in range(30):
+            await db.store.purge(f"i{number}", lambda row: None)
+    await eventually(lambda: size() < 8_000_000)
+    assert db.row("stays").input == "y" * 1_000_000
+    db.store.close()
+    assert size() < 3_000_000
+    with closing(sqlite3.connect(tmp_path / "hub.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 # -- lists ---------------------------------------------------------------------------------------------------
@@ -536,15 +610,14 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Ope
     await db.store.signal_entity("@counter@k", "one", AT)
     await db.store.signal_entity("@counter@k", "two", AT)
     assert (db.row("@counter@k").status, db.inbox("@counter@k")) == ("Running", ["one", "two"])
-    seen = db.store.load_instance("@counter@k")
-    assert seen is not None
+    seen = db.store.entity_requests("@counter@k")
     answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "ended", "r2", "to nobody")]
     await db.store.commit_batch(
         "@counter@k",
         at=LATER,
-        input="state",
+        state="state",
         custom_status="{}",
-        consumed=seen.inbox[0].seq,
+        consumed=seen[0].seq,
         answers=answers,
         event=lambda answer: answer.text,
     )
@@ -560,13 +633,57 @@ async def test_a_batch_of_a_purged_entity_is_discarded(db: OpenStore) -> None:
         await db.store.commit_batch(
             "@counter@k",
             at=AT,
-            input="s",
+            state="s",
             custom_status="{}",
             consumed=1,
             answers=[],
             event=lambda answer: "",
         )
     assert db.store.instance("@counter@k") is None
+
+
+async def test_an_orchestration_and_an_entity_of_one_id_do_not_meet(db: OpenStore) -> None:
+    await db.start("@counter@k")
+    await db.store.signal_entity("@counter@k", "request", AT)
+    await db.store.post_event("@counter@k", "event", lambda row: None)
+    stored = db.store.load_instance("@counter@k")
+    assert stored is not None
+    assert [message.text for message in stored.inbox][1:] == ["event"]
+    assert db.inbox("@counter@k") == ["request"]
+    assert db.store.instances_needing_episodes() == db.store.entities_with_requests() == ["@counter@k"]
+    assert [(row.instance_id, row.name) for row in db.store.instances()] == [("@counter@k", "fan")]
+    assert [row.name for row in db.store.entities()] == ["@counter@k"]
+    await db.terminate("@counter@k")
+    assert await db.store.purge("@counter@k", lambda row: None) == 1
+    assert db.row("@counter@k").is_entity
+    assert db.inbox("@counter@k") == ["request"]
+
+
+async def test_an_entity_takes_no_events_and_its_id_is_taken(db: OpenStore) -> None:
+    await db.store.signal_entity("@counter@k", "request", AT)
+    await db.store.post_event("@counter@k", "event", lambda row: None)
+    await db.terminate("@counter@k")
+    with pytest.raises(InstanceExists, match="Running"):
+        await db.start("@counter@k")
+    assert db.inbox("@counter@k") == ["request"]
+    assert db.published() == ["request"]
+
+
+async def test_a_message_that_is_set_aside_is_kept_for_people(db: OpenStore) -> None:
+    await db.start()
+    await db.store.post_event("x", "one", lambda row: None)
+    await db.store.signal_entity("@counter@k", "two", AT)
+    stored = db.store.load_instance("x")
+    assert stored is not None
+    for message in (stored.inbox[1], *db.store.entity_requests("@counter@k"), stored.inbox[1]):
+        db.store.set_aside(message, "a reason", LATER)
+    await db.barrier()
+    assert len(db.inbox()) == 1 and db.inbox("@counter@k") == []
+    with db.store._reading() as reader:
+        assert reader.execute("SELECT * FROM poison_messages").fetchall() == [
+            ("x", "one", "", "a reason", LATER),
+            ("@counter@k", "two", "", "a reason", LATER),
+        ]
 
 
 # -- groups --------------------------------------------------------------------------------------------------
@@ -653,6 +770,67 @@ async def test_closing_the_store_writes_what_was_posted_before(tmp_path: Path, l
     again.store.close()
 
 
+async def test_an_operation_that_fails_is_left_out_of_its_group_and_only_its_caller_fails(
+    db: OpenStore,
+) -> None:
+    failures: list[OperationFailed] = []
+    db.store.listen(Listener(db.events.extend, failed_operation=failures.append))
+    await db.start("x")
+    half = db.row("x")._replace(instance_id="half")
+    before = db.store.commits
+    entered, leave = threading.Event(), threading.Event()
+
+    def stand(cursor: object) -> None:
+        entered.set()
+        leave.wait(20)
+
+    db.store._writer.post(stand, lambda value, error: None)
+    await asyncio.to_thread(entered.wait, 20)
+
+    def broken(row: InstanceRow) -> None:
+        raise ZeroDivisionError
+
+    requests = [
+        db.start("a"),
+        db.store.post_event("x", "refused", broken),
+        db.store.start_instance(half, lambda generation: 1 // 0 * "", False),
+        db.start("x"),
+        db.start("b"),
+        db.store.post_event("x", "event", lambda row: None),
+    ]
+    asked = [asyncio.ensure_future(each) for each in requests]
+    while db.store._writer._queue.qsize() < len(asked):
+        await asyncio.sleep(0)
+    leave.set()
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    nothing = type(None)
+    assert [type(each) for each in outcomes] == [
+        nothing, OperationFailed, OperationFailed, InstanceExists, nothing, nothing,
+    ]  # fmt: skip
+    assert "ZeroDivisionError" in str(outcomes[1]) and "Nothing was changed" in str(outcomes[1])
+    assert failures == outcomes[1:3]
+    assert db.store.commits == before + 2
+    assert db.store.instance("half") is None
+    assert db.inbox("x")[1:] == ["event"]
+    assert db.published()[-3:] == ["event", db.inbox("a")[0], db.inbox("b")[0]]
+    await db.start("c")
+    assert db.row("c").status == "Pending", "the store goes on"
+
+
+async def test_a_result_that_cannot_be_stored_fails_its_activity_and_no_other(db: OpenStore) -> None:
+    await db.start()
+    await db.episode(activities=[activity(0), activity(1), activity(2)])
+    bad = result(1)._replace(event=result(1).event._replace(text="half \ud800"))
+    await db.results(result(0, "one"), bad, result(2, "three"))
+    await eventually(lambda: len(db.inbox()) == 3)
+    events = [h.parse(text) for text in db.inbox()]
+    assert {(each.key, each.kind) for each in events} == {
+        (0, h.TASK_COMPLETED), (1, h.TASK_FAILED), (2, h.TASK_COMPLETED),
+    }  # fmt: skip
+    assert "UnicodeEncodeError" in next(each.text for each in events if each.key == 1)
+    assert db.store.unfinished_activities() == []
+
+
 async def test_nothing_is_written_after_a_failed_commit(db: OpenStore) -> None:
     notified: list[object] = []
     db.store.listen(
@@ -663,17 +841,17 @@ async def test_nothing_is_written_after_a_failed_commit(db: OpenStore) -> None:
         )
     )
 
-    def broken(row: InstanceRow) -> None:
-        raise ZeroDivisionError
+    def full(row: InstanceRow) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
 
     await db.start("a")
-    with pytest.raises(DatabaseError, match="Nothing was changed"):
-        await db.store.post_event("a", "event", broken)
-    with pytest.raises(DatabaseError, match="ZeroDivisionError"):
+    with pytest.raises(DatabaseError, match="is full"):
+        await db.store.post_event("a", "event", full)
+    with pytest.raises(DatabaseError, match="is full"):
         await db.start("b")
     assert db.store.instance("b") is None
     assert notified == ["events", True, notified[2], False, False]
-    assert "ZeroDivisionError" in str(notified[2])
+    assert "is full" in str(notified[2])
 
 
 async def test_a_listener_that_raises_keeps_no_caller_from_an_answer(db: OpenStore) -> None:

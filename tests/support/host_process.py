@@ -48,17 +48,17 @@ def run_dfhost(
 
 
 class HostProcess:
-    """`dfhost start` on a free port, as a context manager. Killed at the end if it still runs.
+    """`dfhost start` on `port`, 0 for a free one, as a context manager. Killed at the end if it still runs.
 
     Inside the block it serves at `url`; `lines` holds what it has printed so far on stdout and stderr.
     """
 
-    def __init__(self, *arguments: str | Path, **environ: str) -> None:
+    def __init__(self, *arguments: str | Path, port: str = "0", **environ: str) -> None:
         self.lines: list[str] = []
         self._more = threading.Condition()
         self._ended = False
         self._process = subprocess.Popen(
-            dfhost_command("start", *arguments, "--port", "0"),
+            dfhost_command("start", *arguments, "--port", port),
             env=clean_environment(**environ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

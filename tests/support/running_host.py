@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from dfhost.clock import Clock
 from dfhost.host import Host
 from dfhost.settings import Settings
 from tests.support import gates
@@ -38,6 +39,14 @@ class RunningHost:
         async with self._session.request(method, url, data=data, headers=headers, params=query) as response:
             text = await response.text()
             return response.status, json.loads(text) if text else None
+
+    async def send_as(self, content_type: str, method: str, path: str, body: bytes) -> int:
+        """The status of the response to a body that is sent as it is."""
+        headers = {"Content-Type": content_type}
+        async with self._session.request(
+            method, f"{self._base}/{path}", data=body, headers=headers
+        ) as response:
+            return response.status
 
     async def start(
         self, orchestrator: str, input: Any = None, instance_id: str | None = None, **query: str
@@ -120,11 +129,11 @@ class RunningHost:
 
 @asynccontextmanager
 async def running_host(
-    folder: str | Path = "worker", database: Path | None = None, **settings: Any
+    folder: str | Path = "worker", database: Path | None = None, clock: Clock | None = None, **settings: Any
 ) -> AsyncIterator[RunningHost]:
     """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`."""
     log = RecordingLog()
-    host = Host(APPS / folder, settings=Settings(**settings), database=database, port=0, log=log)
+    host = Host(APPS / folder, settings=Settings(**settings), database=database, port=0, log=log, clock=clock)
     timeout = aiohttp.ClientTimeout(total=DEADLINE)
     async with host, aiohttp.ClientSession(timeout=timeout) as session:
         yield RunningHost(host, log, session)

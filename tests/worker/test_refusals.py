@@ -78,6 +78,29 @@ async def test_a_version_that_never_matches(
         assert "on Azure the instance would wait for ever" in output
 
 
+async def test_a_version_that_does_not_match_fails_where_host_json_says_so() -> None:
+    mismatch = "VersionMismatch: Orchestration version did not comply with Worker Versioning"
+    async with running_host(default_version="1.0", version_failure="Fail") as host:
+        assert await host.failure(await host.start("waits", [], version="2.0")) == mismatch
+        child = {"child": "waits", "input": [], "version": "2.0", "id": "child"}
+        assert mismatch in await host.output(await host.start("parent", child)), "its parent goes on"
+        assert await host.failure("child") == mismatch
+
+
+async def test_a_status_names_the_version_and_the_parent() -> None:
+    async with running_host(default_version="1.10") as host:
+        older = await host.status(await host.start("waits", [], version="1.9"))
+        assert older["version"] == "1.9" and "parentInstanceId" not in older
+        parent = await host.start("parent", {"child": "waits", "input": [], "id": "child"})
+        assert await host.output(parent) == []
+        child = await host.status("child")
+        assert (child["version"], child["parentInstanceId"]) == ("1.10", parent)
+        listed = (await host.request("GET", "instances"))[1]
+        assert {each["version"] for each in listed} == {"1.9", "1.10"}
+    async with running_host() as host:
+        assert "version" not in await host.status(await host.start("waits", []))
+
+
 @pytest.mark.parametrize("wanted", ["@counter@x", "the-parent", "THE-PARENT"])
 async def test_a_childs_id_that_can_never_start(wanted: str) -> None:
     async with running_host() as host:
@@ -103,7 +126,10 @@ async def test_an_id_that_cannot_be_stored(orchestrator: str, input: Any) -> Non
 async def test_whatever_text_there_is_passes_through_everything() -> None:
     async with running_host() as host:
         text = 'half \ud800, nul \0, line \u2028, emoji \U0001f600, quote " and \\'
-        assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [text]
+        # UTF-8 has no half of a surrogate pair, so a status shows U+FFFD for it, as .NET does.
+        assert await host.run("fan", {"activity": "echo", "inputs": [text]}) == [
+            text.replace("\ud800", "\ufffd")
+        ]
         instance = await host.start("waits", ["go"])
         whole = text.replace("half \ud800, ", "")
         await host.send(instance, "raiseEvent/go", {whole: whole})

@@ -28,7 +28,7 @@ async def test_whatever_an_activity_raises_is_a_failure_of_its_call(activity: st
     )
     async with running_host() as host:
         assert await host.run("steps", [[activity, how], ["echo", "after"]]) == [
-            f"Exception: Activity function '{activity}' failed:  {said}",
+            f"Exception: Activity function '{activity}' failed: {said}",
             "after",
         ]
         assert [entry[3] for entry in host.log.entries if entry[:2] == ("failed", activity)] == [said]

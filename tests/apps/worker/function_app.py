@@ -193,6 +193,33 @@ def sleeps(context: Context) -> Orchestrator:
 
 
 @app.orchestration_trigger(context_name="context")
+def cancels(context: Context) -> Orchestrator:
+    """{"seconds", "gate"?} -> what a timer, cancelled at once, brings: alone, or beside an activity at the gate."""
+    asked = context.get_input()
+    timer = context.create_timer(context.current_utc_datetime + timedelta(seconds=asked["seconds"]))
+    timer.cancel()
+    if "gate" not in asked:
+        yield timer
+        return "woke"
+    slow = context.call_activity("stop", asked["gate"])
+    winner = yield context.task_any([slow, timer])
+    return [winner is timer, (yield context.call_activity("echo", "next"))]
+
+
+@app.orchestration_trigger(context_name="context")
+def cancels_later(context: Context) -> Orchestrator:
+    """A timer, cancelled an episode after it was made; then the timer itself, if the input says so."""
+    timer = context.create_timer(
+        context.current_utc_datetime + timedelta(seconds=context.get_input()["seconds"])
+    )
+    yield context.task_any([timer, context.call_activity("echo", 1)])
+    timer.cancel()
+    if context.get_input()["yielded"]:
+        yield timer
+    return "done"
+
+
+@app.orchestration_trigger(context_name="context")
 def sleeps_or_hears(context: Context) -> Orchestrator:
     """An hour, or the event "go"; the timer is then cancelled, and one more event waited for."""
     timer = context.create_timer(context.current_utc_datetime + timedelta(hours=1))
@@ -403,3 +430,10 @@ def counter(context: df.DurableEntityContext) -> None:
         raise SystemExit("an entity that wants to go")
     context.set_state(count)
     context.set_result(count)
+
+
+@app.orchestration_trigger(context_name="context")
+def sleeps_until_999(context: Context) -> Orchestrator:
+    """A timer that was due long ago, in a year of three digits."""
+    yield context.create_timer(context.current_utc_datetime.replace(year=999))
+    return "woke"

@@ -169,7 +169,7 @@ async def links(scene: Scene) -> Any:
     by_sdk, _ = await scene.start("plain")
     by_http = await scene.call("POST", orchestrators(scene, "plain"))
     scene.name(by_http["body"]["id"])
-    bare = await scene.call("POST", f"{scene.hooks}/orchestrators/plain")
+    bare = await scene.call("POST", f"{scene.hooks}/orchestrators/plain{scene.host.key}")
     scene.name(bare["body"]["id"])
     payload = await scene.sdk("payload", id="ID")
     return {"sdk": by_sdk, "http": by_http, "http_bare": bare, "payload": payload}

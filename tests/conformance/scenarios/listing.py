@@ -52,10 +52,10 @@ async def list_pages(scene: Scene) -> Any:
     url = f"{scene.hooks}/instances?{scene.host.query}&instanceIdPrefix={scene.token}&top=1"
     pages: list[list[str]] = []
     token: str | None = None
-    while token is None or (token and len(pages) < 12):
+    while not pages or (token and len(pages) < 12):
         page = await scene.call("GET", url, headers={"x-ms-continuation-token": token} if token else {})
         pages.append(ids_only(page["body"]))
-        token = page["headers"]["x-ms-continuation-token"]
+        token = page["headers"].get("x-ms-continuation-token")
     rubbish = await scene.call("GET", url, headers={"x-ms-continuation-token": "rubbish"})
     return {
         "seen": [instance_id for page in pages for instance_id in page],

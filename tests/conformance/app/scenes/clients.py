@@ -10,9 +10,7 @@ from .blueprint import bp, open_gate
 
 
 def reply(value: Any, status: int = 200) -> func.HttpResponse:
-    # Spelled out, since hosts do not agree on what to add to the worker's own.
-    headers = {"Content-Type": "application/json; charset=utf-8"}
-    return func.HttpResponse(json.dumps(value), status_code=status, headers=headers)
+    return func.HttpResponse(json.dumps(value), status_code=status, mimetype="application/json")
 
 
 def failure(error: Exception) -> func.HttpResponse:

@@ -1,0 +1,46 @@
+"""What cannot be read or processed: it is set aside or left alone, and reported, and everything else goes on."""
+
+from __future__ import annotations
+
+import traceback
+
+from dfhost.clock import Clock
+from dfhost.host_log import HostLog
+from dfhost.store.events import InboxMessage
+from dfhost.store.store import Store
+
+
+class PoisonMessages:
+    def __init__(self, store: Store, log: HostLog, clock: Clock) -> None:
+        self._store = store
+        self._log = log
+        self._clock = clock
+
+    def set_aside(self, message: InboxMessage, error: Exception) -> None:
+        """From any thread."""
+        reason = f"{type(error).__name__}: {error}"
+        self._store.set_aside(message, reason, self._clock.now())
+        self._log.note(
+            f"A message to {message.instance_id} cannot be processed ({reason}). It is now in the table "
+            "poison_messages of the database; everything else goes on."
+        )
+
+    def report_history(self, instance_id: str, error: Exception) -> None:
+        self._log.note(
+            f"The history of {instance_id} cannot be read ({type(error).__name__}: {error}). The instance stays as "
+            "it is until it is terminated or purged; everything else goes on."
+        )
+
+    def report_state(self, entity_id: str, error: Exception) -> None:
+        self._log.note(
+            f"The state of {entity_id} cannot be read ({type(error).__name__}: {error}). The entity stays as it is "
+            "until it is purged; everything else goes on."
+        )
+
+    def report_defect(self, instance_id: str, error: Exception) -> None:
+        """For what no stored text explains. Never raises."""
+        where = "".join(traceback.format_exception(error))
+        self._log.note(
+            f"dfhost failed while it took up {instance_id}, which is tried again at its next message or at the next "
+            f"start; everything else goes on:\n{where}"
+        )
