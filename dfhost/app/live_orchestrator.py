@@ -19,7 +19,7 @@ from azure.durable_functions.models.actions.CompoundAction import CompoundAction
 from azure.durable_functions.models.actions.CreateTimerAction import CreateTimerAction
 from azure.durable_functions.models.history import HistoryEvent
 from azure.durable_functions.models.OrchestratorState import OrchestratorState
-from azure.durable_functions.models.Task import TimerTask
+from azure.durable_functions.models.Task import TaskState, TimerTask
 from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchestrationExecutor
 from azure.durable_functions.orchestrator import Orchestrator
 
@@ -73,6 +73,10 @@ def sdk_is_as_expected() -> bool:
         return False
 
 
+_RUNNING = TaskState.RUNNING
+_set_task_value = TaskOrchestrationExecutor.set_task_value  # `super()` takes long, where there are many tasks
+
+
 class _Played:
     """The `is_played` of a task: False during the episode that completes the task, True after it."""
 
@@ -109,13 +113,13 @@ class LiveExecutor(TaskOrchestrationExecutor):
     def set_task_value(self, event: HistoryEvent, is_success: bool, id_key: str) -> None:
         """Complete a task; the SDK's code comes here also for events that came before their task."""
         task: Any = self.context.open_tasks.get(getattr(event, id_key))
-        if isinstance(task, list):
+        if type(task) is list:
             task = task[-1] if task else None
-        super().set_task_value(event, is_success, id_key)
-        if task is not None:
+        _set_task_value(self, event, is_success, id_key)
+        if self.open_timers and task is not None:
             self.open_timers.pop(id(task.action_repr), None)
         # The task, and the compounds that it has completed. A compound made later copies the flag of its tasks.
-        while task is not None and task.is_completed and task.is_played is False:
+        while task is not None and task.is_played is False and task.state is not _RUNNING:
             task.is_played = self.played
             task = task.parent
 
