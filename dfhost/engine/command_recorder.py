@@ -45,8 +45,8 @@ class CommandRecorder:
         self._options = options
 
     def record_commands(self, interpreter: ActionInterpreter) -> None:
-        """Record what the interpreter has issued. Raises CommandRefused."""
-        for command in interpreter.take_commands():
+        """Record what the interpreter has issued, as much as one episode may. Raises CommandRefused."""
+        for command in interpreter.take_commands(self._options.commands_per_episode):
             if command.task.kind == act.CALL_HTTP:
                 self._record_http_call(command, interpreter)
             elif command.kind == h.TASK_SCHEDULED:

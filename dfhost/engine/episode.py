@@ -84,6 +84,8 @@ class Episode:
     sets_output: bool = False
     details: str | None = None
     parent: Parent | None = None
+    #: Commands remain for the next episode, which needs no arrival.
+    has_more_commands: bool = False
     #: A sentence about an action that has not started, and the one it waits for.
     held_back: str | None = None
     #: The exception of the user's code with type and traceback, for the log.

@@ -85,9 +85,10 @@ class Execution:
         """Process what arrived, at the time `at` (ISO text).
 
         There is no replay where the gate has found that the engine's part alone goes on (`need`). Without any
-        arrival this is the first episode of a generation that continues another: its history is there already.
+        arrival this episode records commands that the last one has left; or it is the first one of a generation that
+        continues another, whose history so far counts as new.
         """
-        new = [h.orchestrator_started(at), *arrived] if arrived else []
+        new = [h.orchestrator_started(at), *arrived] if arrived or self._has_commands_recorded() else []
         version_fits = True
         for event in new:
             if event.kind == h.EXECUTION_STARTED:
@@ -110,6 +111,9 @@ class Execution:
             self.result = result
             self.gate.reset(self.interpreter, result)
         return self._conclude(new, at, registry, options)
+
+    def _has_commands_recorded(self) -> bool:
+        return any(event.kind in h.SCHEDULING for event in self.past)
 
     def replay_history(self, replay: Replay, options: EngineOptions) -> None:
         """Replay without any arrival, so that a loaded execution can say what it waits for.
@@ -238,6 +242,7 @@ class Execution:
                 )
         except CommandRefused as refusal:
             return self._fail(new, at, self._orchestrator_failed(str(refusal)), episode.custom_status)
+        episode.has_more_commands = interpreter.has_commands
         if result.ended and interpreter.can_complete:
             self._complete(episode, result)
         elif not interpreter.is_suspended and (held_back := interpreter.held_back()):

@@ -18,6 +18,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
@@ -140,13 +141,19 @@ class ActionInterpreter:
             self._advance()
         self._event_since_end = self._event_since_end or self._id_at_end is not None
 
-    def take_commands(self) -> list[Command]:
-        """The commands issued since the last time that the history does not record; none while suspended."""
+    def take_commands(self, most: int | None = None) -> list[Command]:
+        """The oldest commands that the history does not record and that were not taken; none while suspended."""
         if self.is_suspended:
             return []
-        taken = list(self._commands.values())
-        self._commands.clear()
+        taken = list(islice(self._commands.values(), most))
+        for command in taken:
+            del self._commands[command.id]
         return taken
+
+    @property
+    def has_commands(self) -> bool:
+        """Whether `take_commands` would return any."""
+        return bool(self._commands) and not self.is_suspended
 
     def entity_call_sent(self, task_id: int, request_id: str) -> None:
         """The response to this call will come as an event named `request_id`."""

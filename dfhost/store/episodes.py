@@ -51,8 +51,10 @@ def _update_instance(cursor: sqlite3.Cursor, episode: Episode) -> None:
     following = episode.next
     changes = ["status = ?", "updated_at = ?", "needs_episode = ?"]
     values: list[object] = [
-        "Running" if following is not None else episode.status, episode.at, int(following is not None)
-    ]  # fmt: skip
+        "Running" if following is not None else episode.status,
+        episode.at,
+        int(following is not None or episode.has_more_commands),
+    ]
     if episode.sets_output:
         changes.append("output = ?")
         values.append(episode.output)

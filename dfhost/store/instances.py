@@ -39,6 +39,14 @@ def start(
     cursor.post(row.instance_id, started(generation), new_instance=row)
 
 
+def show_running(cursor: WriteCursor, instance_id: str, execution_id: str, at: str) -> None:
+    cursor.execute(
+        "UPDATE instances SET status = 'Running', updated_at = ? "
+        "WHERE instance_id = ? AND execution_id = ? AND status = 'Pending'",
+        (at, instance_id, execution_id),
+    )
+
+
 def post_event(cursor: WriteCursor, instance_id: str, event: str, check: Check) -> None:
     if not existing_instance(cursor, instance_id, check).is_entity:  # that takes nothing but requests
         cursor.post(instance_id, event)

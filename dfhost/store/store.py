@@ -182,6 +182,13 @@ class Store(StoreReader):
 
     # -- what the worker has done ----------------------------------------------------------------------------
 
+    def show_running(self, instance_id: str, execution_id: str, at: str) -> None:
+        """The instance is Running, if it was Pending."""
+        self._writer.post(
+            lambda cursor: instances.show_running(cursor, instance_id, execution_id, at),
+            lambda _, error: None,
+        )
+
     def commit_episode(
         self, episode: Episode, consumed: int, then: Callable[[None, HostError | None], None]
     ) -> None:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
+from itertools import chain, islice
 
 from dfhost.app.exceptions import describe_exception
 from dfhost.app.functions import App, Function
@@ -31,6 +32,7 @@ from dfhost.worker.call_http import CallHttpError, call_http
 # joined by others: 1 at first, 2 after a millisecond, 4 after two … (200 fan-outs of 5: 12 % less time).
 _THREAD_PATIENCE = 0.001
 _FAST = 5  # activities that one thread ends in that time, if they are trivial and only compute
+_PORTION = 2000  # work items queued, or results stored, at a time: 20 ms on the host loop or in the store
 _TIME_SLICE = 0.02  # seconds that a thread goes on taking activities before it returns to the pool
 
 
@@ -72,14 +74,17 @@ class ActivityDispatcher:
         self._async_queue.clear()
 
     def add(self, items: Iterable[ActivityWorkItem]) -> None:
-        """Queue activities whose scheduling is committed."""
+        """Queue activities whose scheduling is committed; a great many in portions: others come in between."""
         if self._draining:
             return
-        for item in items:
+        remaining = iter(items)
+        for item in islice(remaining, _PORTION):
             function = self._app.activities.get(item.activity.name)
             is_async = function.is_async if function else True
             (self._async_queue if is_async else self._plain_queue).append(item)
         self._dispatch()
+        if (following := next(remaining, None)) is not None:
+            self._loop.call_soon(self.add, chain((following,), remaining))
 
     def forget(self, instance_id: str) -> None:
         """Drop the queued activities of an instance that has ended."""
@@ -249,6 +254,9 @@ class ActivityDispatcher:
         # The flag comes first: a result that is appended from now on calls `store_results` again.
         self._storing = False
         results: list[ActivityResult] = []
-        while self._results:
+        while self._results and len(results) < _PORTION:
             results.append(self._results.popleft())
+        if self._results and not self._storing:
+            self._storing = True
+            self._store.store_results(self._take_results)
         return results

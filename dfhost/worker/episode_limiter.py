@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from dfhost.app.threads import UserThreads
@@ -18,18 +19,30 @@ SLOW_SECONDS = 5.0  # an episode that takes longer is reported
 
 
 class BusyInstance(Protocol):
-    """`episode_since` is the time when its episode began to run, 0 while that waits for a thread."""
+    """`episode_since` is the time when its episode began to run, 0 while that waits for a thread.
+
+    `stored_events` is 0 until its first episode is committed.
+    """
 
     instance_id: str
+    execution_id: str
     name: str
     episode_since: float
+    stored_events: int
+    is_shown_running: bool
 
 
 class EpisodeLimiter:
-    """To be used on the host loop; `limit` is host.json's."""
+    """To be used on the host loop; `limit` is host.json's.
 
-    def __init__(self, threads: UserThreads, log: HostLog, limit: int) -> None:
+    `show_running` is called once for an instance whose first episode takes long: it is no longer Pending.
+    """
+
+    def __init__(
+        self, threads: UserThreads, log: HostLog, limit: int, show_running: Callable[[BusyInstance], None]
+    ) -> None:
         self._threads = threads
+        self._show_running = show_running
         self._log = log
         self._limit = max(1, limit)
         self._busy: dict[int, BusyInstance] = {}  # by id(), oldest first
@@ -62,6 +75,9 @@ class EpisodeLimiter:
             self._threads.add_thread()
         self._waited_longest = waiting
         for each in self._busy.values():
+            if each.episode_since and not each.stored_events and not each.is_shown_running:
+                each.is_shown_running = True
+                self._show_running(each)
             is_slow = each.episode_since and time.time() - each.episode_since > SLOW_SECONDS
             if is_slow and each.name not in self._reported:
                 self._reported.add(each.name)

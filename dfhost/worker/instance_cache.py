@@ -46,7 +46,8 @@ class LoadedInstance:
     accepted_seq: int = 0  # of the newest message that was for this execution
     gated: int = 0  # how many of `messages` the replay gate has counted
     replay_need: ReplayNeed = ReplayNeed.NONE
-    needs_episode: bool = False  # though there is no message: a new generation
+    needs_episode: bool = False  # with a replay, though there is no message: a new generation
+    is_shown_running: bool = False  # in the store, before its first episode is committed
     busy: bool = False  # an episode is queued or runs
     episode_since: float = 0.0  # time.time() when that began to run, 0 while it is queued
     delayed_episode: asyncio.TimerHandle | None = None

@@ -34,7 +34,7 @@ from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.worker.activity_dispatcher import ActivityDispatcher
 from dfhost.worker.completion_waiters import CompletionWaiters
-from dfhost.worker.episode_limiter import EpisodeLimiter
+from dfhost.worker.episode_limiter import BusyInstance, EpisodeLimiter
 from dfhost.worker.event_name_hints import EventNameHints
 from dfhost.worker.garbage import GarbageByVolume
 from dfhost.worker.instance_cache import InstanceCache, LoadedInstance
@@ -75,7 +75,7 @@ class OrchestrationDispatcher:
         self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
         self._instances = InstanceCache(store, clock, poison)
         self._queue: deque[LoadedInstance] = deque()
-        self._running = EpisodeLimiter(threads, log, limit)
+        self._running = EpisodeLimiter(threads, log, limit, self._show_running)
         self._garbage = GarbageByVolume()
         self._event_name_hints = EventNameHints(log)
         self._reported_held_back: set[str] = set()  # names of orchestrators
@@ -224,6 +224,9 @@ class OrchestrationDispatcher:
         seconds = time.perf_counter() - began
         self._store.commit_episode(episode, consumed, partial(self._committed, instance, episode, seconds))
 
+    def _show_running(self, instance: BusyInstance) -> None:
+        self._store.show_running(instance.instance_id, instance.execution_id, self._clock.now())
+
     def _replay_of(self, instance: LoadedInstance) -> Replay:
         return self._replayers.get(instance.name.lower(), _never_replayed)
 
@@ -234,7 +237,7 @@ class OrchestrationDispatcher:
     ) -> None:
         self._running.remove(instance)
         self._dispatch()
-        self._garbage.add(instance.execution.text_length, instance.stored_events)
+        self._garbage.add(instance.execution.text_length, len(instance.execution.past))
         if not self._instances.holds(instance):
             # It was terminated, purged or replaced: before the episode, or after it in the same commit.
             if error is None and episode.finished:
@@ -263,6 +266,8 @@ class OrchestrationDispatcher:
             # Messages for the old generation are no longer in the store either.
             instance.messages = [message for message in instance.messages if not message[0]]
             instance.needs_episode = True
+        elif episode.has_more_commands:
+            instance.replay_need = ReplayNeed.ENGINE
         instance.busy, instance.episode_since = False, 0.0
         if not episode.finished:
             self._schedule(instance)

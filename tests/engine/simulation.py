@@ -27,6 +27,7 @@ START = datetime(2026, 11, 22, 15, 0, tzinfo=timezone.utc)
 # (kind, its key): ("activity", task id), ("timer", id), ("child", id), ("event", name), ("pause", 1 or 2).
 Arrival = tuple[str, Any]
 SUSPENSION: Arrival = ("pause", 1)
+ORDINARY = EngineOptions()
 MAX_EPISODES = 300
 
 
@@ -49,6 +50,8 @@ class SimulatedInstance:
     actions: list[Any] = field(default_factory=list)  # the SDK's newest list, timers without their times
     stored: list[str] = field(default_factory=list)  # the history's texts
     episode: Episode | None = None
+    options: EngineOptions = field(default_factory=EngineOptions)
+    restarts: bool = False  # between the portions of an episode with many commands
 
     def __post_init__(self) -> None:
         self.replayer = Replayer(orchestrator(self.plan))
@@ -79,7 +82,7 @@ class SimulatedInstance:
         self.episodes += 1
         assert self.episodes < MAX_EPISODES, "the instance does not end"
         episode = self.execution.run_episode(
-            arrived, self.now, self.replay, EveryFunction(), EngineOptions(), need
+            arrived, self.now, self.replay, EveryFunction(), self.options, need
         )
         self.episode = episode
         self.stored += [event.text for event in episode.events]
@@ -93,6 +96,11 @@ class SimulatedInstance:
             self.open["child", child.task_id] = self.child_end(
                 child.task_id, child.instance_id.removeprefix("child-")
             )
+
+        if episode.has_more_commands:
+            if self.restarts:
+                self.reload()
+            self.run_episode([], ReplayNeed.ENGINE)
 
     def replay(self, trigger: str) -> ReplayResult:
         result = self.replayer(trigger)
@@ -172,10 +180,15 @@ def in_any_order(plan: Plan, rng: random.Random, batches: bool) -> SimulatedInst
 
 
 def in_this_order(
-    plan: Plan, order: list[Arrival], rng: random.Random, *, restarts: bool = False
+    plan: Plan,
+    order: list[Arrival],
+    rng: random.Random,
+    *,
+    restarts: bool = False,
+    options: EngineOptions = ORDINARY,
 ) -> SimulatedInstance:
     """The same arrivals in the same order, in random batches of what is open; with `restarts` reloaded at times."""
-    instance = SimulatedInstance(plan)
+    instance = SimulatedInstance(plan, options=options, restarts=restarts)
     instance.start()
     for batch in batches_of(order, instance, rng):
         assert not instance.finished, f"ended before {batch} arrived"

@@ -12,6 +12,8 @@ import random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dfhost.engine.options import EngineOptions
+
 from .random_orchestrators import Plan, plans
 from .simulation import in_any_order, in_this_order, only_needed_replays
 
@@ -67,6 +69,19 @@ def test_any_batching_of_one_order_gives_the_same(
 def test_restarts_at_any_moment_give_the_same(plan: Plan, one: random.Random, other: random.Random) -> None:
     first = in_any_order(plan, one, batches=True)
     second = in_this_order(plan, first.order, other, restarts=True)
+    assert second.outcome == first.outcome
+    assert second.actions == first.actions
+    assert second.ids == first.ids
+
+
+@bounded
+@given(plans(races=True, retries=True), orders, orders, st.integers(1, 3), st.booleans())
+def test_commands_recorded_in_portions_give_the_same(
+    plan: Plan, one: random.Random, other: random.Random, portion: int, restarts: bool
+) -> None:
+    options = EngineOptions(commands_per_episode=portion)
+    first = in_any_order(plan, one, batches=False)
+    second = in_this_order(plan, first.order, other, restarts=restarts, options=options)
     assert second.outcome == first.outcome
     assert second.actions == first.actions
     assert second.ids == first.ids

@@ -94,7 +94,8 @@ async def test_never_more_episodes_than_host_json_allows(gates: ModuleType, limi
     async with running_host(max_orchestrators=limit) as host:
         ids = [await host.start("pauses", number) for number in range(4)]
         await gates.arrivals("episode", limit)
-        assert [(await host.status(each))["runtimeStatus"] for each in ids] == ["Pending"] * 4
+        queued = ids[limit:]
+        assert {(await host.status(each))["runtimeStatus"] for each in queued} == {"Pending"}
         assert len(gates.arrived("episode")) == limit
         for each in ids:
             await host.send(each, "raiseEvent/go", "on")

@@ -154,6 +154,14 @@ async def test_terminating_an_orchestrator_that_never_yields_frees_its_place(gat
         assert await host.output(waiting) == []
 
 
+async def test_an_instance_whose_first_episode_takes_long_is_shown_as_running(gates: ModuleType) -> None:
+    async with running_host(max_orchestrators=1) as host:
+        first, second = await host.start("pauses", 1), await host.start("pauses", 2)
+        await host.until(first, lambda status: status["runtimeStatus"] == "Running")
+        assert len(gates.arrived("episode")) == 1
+        assert (await host.status(second))["runtimeStatus"] == "Pending"
+
+
 async def test_code_that_never_yields_is_noted_once(
     gates: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
