@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import threading
 from functools import lru_cache
 from types import GeneratorType
 from typing import Any
@@ -18,6 +19,8 @@ _CATCH_CLOSING = frozenset(("BaseException", "GeneratorExit"))
 
 _TRY: tuple[type[ast.Try], ...] = (ast.Try, getattr(ast, "TryStar", ast.Try))
 
+_parsing = threading.Lock()
+
 
 def closing_runs_code(generator: Any) -> bool:
     """True in case of doubt: of code without source text, for instance."""
@@ -25,7 +28,13 @@ def closing_runs_code(generator: Any) -> bool:
         if not isinstance(generator, GeneratorType) or generator.gi_frame is None:
             return True
         frame = generator.gi_frame
-        lines = _lines_with_cleanup(frame.f_code.co_filename)
+        try:
+            with _parsing:
+                lines = _lines_with_cleanup(frame.f_code.co_filename)
+        except SystemError:
+            # CPython counts the depth of a syntax tree for all threads together (gh-106905), and the app may be
+            # building one in another thread. The next episode asks again.
+            return True
         if lines is None or any(first <= frame.f_lineno <= last for first, last in lines):
             return True
         generator = generator.gi_yieldfrom
@@ -37,7 +46,7 @@ def _lines_with_cleanup(file: str) -> list[tuple[int, int]] | None:
     """The first and last line of each statement that reacts when its generator is closed. None without a source."""
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError):
         return None
     if not tree.body:
         return None
