@@ -15,13 +15,17 @@ CONNECTIONS = 20  # over which the runs that start at once are posted
 
 @dataclass(frozen=True)
 class Case:
-    """`sizes` by profile. `expected(n)` is the output a right run has."""
+    """`sizes` by profile. `expected(n)` is the output a right run has.
+
+    `in_turn`: one step after the other, so that a run of a thousand is itself many measurements.
+    """
 
     name: str
     title: str
     sizes: dict[str, tuple[int, ...]]
     expected: Callable[[int], Any]
     input: Callable[[int], dict[str, Any]] = field(default=lambda n: {"n": n})
+    in_turn: bool = False
 
 
 FAN_OUT = Case(
@@ -34,8 +38,19 @@ CASES = (
     Case(
         "chain",
         "chain of activities",
-        {"full": (10, 100), "quick": (10, 50), "smoke": (3,)},
+        {"full": (100, 1_000, 10_000), "quick": (10, 100), "smoke": (3,)},
         processed,
+        in_turn=True,
+    ),
+    *(
+        Case(
+            f"loop_of_{what.replace(' ', '_')}",
+            f"loop of {what}",
+            {"full": (1_000,), "quick": (100,), "smoke": (3,)},
+            lambda n: n,
+            in_turn=True,
+        )
+        for what in ("timers", "events", "entity calls", "children")
     ),
     Case(
         "drain",
@@ -157,9 +172,8 @@ def measure(
             ask_floor()
             host()
         measured.inside.clear()
-    _repeat(
-        replace(effort, least=1) if n >= LARGE and case is not FAN_OUT else effort, measured, ask_floor, host
-    )
+    is_many = (n >= LARGE and case is not FAN_OUT) or (n >= 1_000 and case.in_turn)
+    _repeat(replace(effort, least=1) if is_many else effort, measured, ask_floor, host)
     return measured
 
 

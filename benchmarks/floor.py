@@ -6,7 +6,7 @@ extension would send:
 
 - everything that waits for a set (fan-out, settled, retried, timers, drain): two replays, the one that
   schedules and the one that sees every completion;
-- a chain of n: n + 1 replays, since no step is known before the last one ended;
+- a chain or a loop of n steps: two replays of its whole history, one while it runs and one before its end counts;
 - entities: those two replays and one batch for each entity.
 
 In it: making each history event a dict and JSON text once, joining the texts into the trigger JSON, the
@@ -83,6 +83,14 @@ class History:
     def task_failed(self, id: int, reason: str) -> None:
         self._add(EventType=6, TaskScheduledId=id, Reason=reason, Details="{}", FailureDetails=None)
 
+    def child_created(self, id: int, name: str) -> None:
+        self._add(
+            id, EventType=7, Name=name, Version=None, InstanceId=f"{EXECUTION}:{id}", Input=None, Tags=None
+        )
+
+    def child_completed(self, id: int, result: Any) -> None:
+        self._add(EventType=8, TaskScheduledId=id, Result=json.dumps(result))
+
     def timer_created(self, id: int) -> None:
         self._add(id, EventType=10, FireAt=_now())
 
@@ -128,13 +136,54 @@ def _fan_out(app: dict[str, Replay], case: str, input: Any) -> str:
 
 def _chain(app: dict[str, Replay], case: str, input: Any) -> str:
     history = History(case, input)
-    answer = app[case](history.trigger(replaying=False))
     for i in range(input["n"]):
         history.task_scheduled(i, "process_item")
         history.next_episode()
         history.task_completed(i, f"Processed item-{i + 1}")
-        answer = app[case](history.trigger(replaying=True))
-    return answer
+    return _twice(app[case], history)
+
+
+def _loop_of_timers(app: dict[str, Replay], case: str, input: Any) -> str:
+    history = History(case, input)
+    for i in range(input["n"]):
+        history.timer_created(i)
+        history.next_episode()
+        history.timer_fired(i)
+    return _twice(app[case], history)
+
+
+def _loop_of_events(app: dict[str, Replay], case: str, input: Any) -> str:
+    history = History(case, input)
+    for i in range(input["n"]):
+        history.task_scheduled(i, "raise_go")
+        history.next_episode()
+        history.event_raised("go", 1)
+        history.task_completed(i, None)
+    return _twice(app[case], history)
+
+
+def _loop_of_entity_calls(app: dict[str, Replay], case: str, input: Any) -> str:
+    history, key = History(case, input), INSTANCE
+    for i in range(input["n"]):
+        get = {"op": "get", "input": '"0"', "id": f"{i}", "parent": INSTANCE, "parentExecution": EXECUTION}
+        history.event_sent(i, f"@counter@{key}", get)
+        history.next_episode()
+        history.event_raised(f"{i}", {"result": "0"})
+    return _twice(app[case], history)
+
+
+def _loop_of_children(app: dict[str, Replay], case: str, input: Any) -> str:
+    history = History(case, input)
+    for i in range(input["n"]):
+        history.child_created(i, "nothing")
+        history.next_episode()
+        history.child_completed(i, None)
+    return _twice(app[case], history)
+
+
+def _twice(replay: Replay, history: History) -> str:
+    replay(history.trigger(replaying=True))
+    return replay(history.trigger(replaying=True))
 
 
 def _settled(app: dict[str, Replay], case: str, input: Any) -> str:
@@ -224,6 +273,10 @@ CASES: dict[str, Callable[[dict[str, Replay], str, Any], str]] = {
     "fan_out": _fan_out,
     "drain": _fan_out,
     "chain": _chain,
+    "loop_of_timers": _loop_of_timers,
+    "loop_of_events": _loop_of_events,
+    "loop_of_entity_calls": _loop_of_entity_calls,
+    "loop_of_children": _loop_of_children,
     "settled": _settled,
     "retried": _retried,
     "timers": _timers,

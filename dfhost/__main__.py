@@ -16,6 +16,9 @@ def main() -> None:
     Some threads of an app never end, and one that prints during the interpreter's teardown makes Python abort with
     a fatal error. Azure ends a worker process in the same way.
     """
+    if sys.path and sys.path[0] in ("", os.getcwd()):
+        # `python -m` puts the present folder first. As in the real worker, an app's own folder comes last.
+        sys.path.append(sys.path.pop(0))
     code = _main()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

@@ -12,6 +12,7 @@ from typing import Any
 
 from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
+from dfhost.app.loop_watch import LoopWatch
 from dfhost.app.running_calls import RunningCalls, interrupted_sentence
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
@@ -39,8 +40,8 @@ class Host:
     `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` is called, from any thread,
     when the host cannot go on and should be stopped: the database can no longer be written, or the app has ended the
     event loop of its async functions. `on_ready` is called when the host takes requests and has not yet run
-    anything, not even what an earlier host has left.
-    `host_names`: names that requests may use besides localhost, `address` and the app setting WEBSITE_HOSTNAME.
+    anything, not even what an earlier host has left. `host_names`: names that requests may use besides localhost,
+    `address` and the app setting WEBSITE_HOSTNAME.
     """
 
     app: App
@@ -79,11 +80,12 @@ class Host:
             self._calls = RunningCalls(self._database and Path(f"{self._database}.running"))
             threads = UserThreads(on_loop_ended=self._on_failure, calls=self._calls)
             replay_threads = UserThreads(_replay_thread_count(settings), calls=self._calls)
+            for pool in (threads, replay_threads):
+                stack.callback(pool.stop)
             with threads.loop_for_import():
                 self.app = load_app(self._root, self._log, settings.functions)
             for pool in (threads, replay_threads):
                 pool.start()
-                stack.callback(pool.stop)
             stack.push_async_callback(_close_session, threads)
             store = Store(self._database)
             store.open()
@@ -142,6 +144,9 @@ class Host:
                     local, f"{local}{RPC_PATH}", hub or settings.hub, connection or settings.connection
                 )
             )
+            watch = LoopWatch(threads, self.app.functions, self._log)
+            watch.start()
+            stack.callback(watch.stop)
             self._on_ready(self)
             self._worker.start()
             stack.push_async_callback(self._worker.stop)
@@ -165,12 +170,21 @@ class Host:
     @property
     def notes(self) -> list[str]:
         """Warnings about the app: triggers that do not run here, routes that no request can reach."""
-        return [*self.app.notes, *self._server.notes]
+        return [*self.app.notes, *self._server.notes, *self._notes_on_settings()]
+
+    def _notes_on_settings(self) -> list[str]:
+        app = self.app
+        if self._settings.has_extensions or not (app.orchestrators or app.activities or app.entities):
+            return []
+        return [
+            "host.json has no extensionBundle, so a real host has no Durable Task extension for this app. Add "
+            '"extensionBundle": {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}.'
+        ]
 
     @property
     def last_death(self) -> str:
         """Which calls ran when the last host died, as a sentence; "" if it stopped."""
-        return interrupted_sentence(self._calls.interrupted, self.app.name_of)
+        return interrupted_sentence(self._calls.interrupted)
 
     def forget_running_calls(self) -> None:
         """Call this before the process is ended on a person's wish, so that no call is blamed for it."""
@@ -210,4 +224,5 @@ def _engine_options(settings: Settings) -> EngineOptions:
         version_failure=settings.version_failure,
         async_request_sleep_ms=int(settings.http_poll_seconds * 1000),
         max_actions=settings.max_actions,
+        live_from=None if settings.replay_always else EngineOptions().live_from,
     )

@@ -150,7 +150,7 @@ class TaskHub:
         An unknown orchestrator is accepted and fails then; UnknownFunction for one that is disabled, IdTooLong: all
         as on the extension. `source_id`: the instance that is restarted.
         """
-        if disabled := self._worker.registry.explain_disabled_orchestrator(orchestrator):
+        if disabled := self._worker.registry.explain_disabled("orchestrator", orchestrator):
             raise UnknownFunction(disabled)
         if instance_id is not None and len(instance_id) > _MAX_ID_LENGTH:
             raise IdTooLong(len(instance_id), _MAX_ID_LENGTH)

@@ -64,6 +64,50 @@ def chain(context: df.DurableOrchestrationContext):
 
 
 @app.orchestration_trigger(context_name="context")
+def loop_of_timers(context: df.DurableOrchestrationContext):
+    """n timers that are due at once, one after the other."""
+    count = context.get_input()["n"]
+    for _ in range(count):
+        yield context.create_timer(context.current_utc_datetime)
+    return count
+
+
+@app.orchestration_trigger(context_name="context")
+def loop_of_events(context: df.DurableOrchestrationContext):
+    """n external events, one after the other; an activity raises each."""
+    count = context.get_input()["n"]
+    for _ in range(count):
+        go = context.wait_for_external_event("go")
+        yield context.task_all([go, context.call_activity("raise_go", context.instance_id)])
+    return count
+
+
+@app.orchestration_trigger(context_name="context")
+def loop_of_entity_calls(context: df.DurableOrchestrationContext):
+    """n calls of one counter, one after the other."""
+    count = context.get_input()["n"]
+    counter = df.EntityId("counter", context.instance_id)
+    for _ in range(count):
+        yield context.call_entity(counter, "get", 0)
+    return count
+
+
+@app.orchestration_trigger(context_name="context")
+def loop_of_children(context: df.DurableOrchestrationContext):
+    """n sub-orchestrations, one after the other."""
+    count = context.get_input()["n"]
+    for _ in range(count):
+        yield context.call_sub_orchestrator("nothing")
+    return count
+
+
+@app.orchestration_trigger(context_name="context")
+def nothing(context: df.DurableOrchestrationContext):
+    """It ends at once."""
+    return None
+
+
+@app.orchestration_trigger(context_name="context")
 def drain(context: df.DurableOrchestrationContext):
     """n items at once, each taken as it comes: task_any over those that are left."""
     count = context.get_input()["n"]
@@ -160,6 +204,12 @@ def waiting(context: df.DurableOrchestrationContext):
 @app.activity_trigger(input_name="payload")
 def process_item(payload: str) -> str:
     return f"Processed {payload}"
+
+
+@app.activity_trigger(input_name="instance")
+@app.durable_client_input(client_name="client")
+async def raise_go(instance: str, client: df.DurableOrchestrationClient) -> None:
+    await client.raise_event(instance, "go", 1)
 
 
 @app.activity_trigger(input_name="item")

@@ -6,16 +6,16 @@ frames of dfhost.
 
 from __future__ import annotations
 
-import asyncio
+import os
 from pathlib import Path
 from traceback import StackSummary, extract_stack, extract_tb
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from dfhost.app.credentials import hide_credentials
 from dfhost.engine.failures import Failure
 
 _OURS = str(Path(__file__).resolve().parent.parent)
-_ASYNCIO = str(Path(asyncio.__file__).parent)
+_STDLIB = str(Path(os.__file__).parent)
 
 
 def describe_exception(error: BaseException) -> Failure:
@@ -61,9 +61,17 @@ def place_of_call() -> str:
     return _place(extract_stack())
 
 
+def place_of_frame(frame: FrameType) -> str:
+    """Likewise for the user's line that `frame` executes or has called."""
+    return _place(extract_stack(frame))
+
+
 def _place(stack: StackSummary) -> str:
     for frame in reversed(stack):
-        if not frame.filename.startswith((_OURS, _ASYNCIO, "<frozen")):
+        is_library = (
+            frame.filename.startswith((_OURS, _STDLIB, "<frozen")) or "site-packages" in frame.filename
+        )
+        if not is_library:
             return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
     return ""
 

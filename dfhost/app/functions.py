@@ -274,8 +274,9 @@ class Functions:
 class App:
     """The loaded function app.
 
-    `functions` are those that run, in order. `disabled`: those that settings disable. `notes`: sentences for a
-    person at the start (triggers that are not polled, bindings that are not supported).
+    `functions` are those that run, in order. `disabled`: those that settings disable. `excluded`: those that
+    `functions` of host.json leaves out, as if they did not exist. `notes`: sentences for a person at the start
+    (triggers that are not polled, bindings that are not supported).
     """
 
     def __init__(
@@ -283,14 +284,17 @@ class App:
         root: Path,
         functions: Iterable[Function],
         disabled: Iterable[Function] = (),
+        excluded: Iterable[Function] = (),
         notes: Iterable[str] = (),
     ) -> None:
         self.root = root
         self.functions = list(functions)
         self.disabled = list(disabled)
+        self.excluded = list(excluded)
         self.notes = list(notes)
         of_kind = self._of_kind
         self.activities = Functions(of_kind("activity"))
+        self.disabled_activities = Functions(each for each in self.disabled if each.kind == "activity")
         self.orchestrators = Functions(of_kind("orchestration"))
         self.entities = Functions(of_kind("entity"))
         self.http_functions = of_kind("http")
@@ -301,16 +305,6 @@ class App:
     def get(self, name: str) -> Function | None:
         """The function of any kind with this indexed name, in any case."""
         return self._by_name.get(name.lower())
-
-    def name_of(self, kind: str, durable_name: str) -> str:
-        """The indexed name of the function of this kind that has the durable name; else the durable name itself."""
-        functions = {
-            "activity": self.activities,
-            "orchestration": self.orchestrators,
-            "entity": self.entities,
-        }
-        found = functions[kind].get(durable_name) if kind in functions else None
-        return found.name if found else durable_name
 
     def connect(self, client_json: Callable[[str | None, str | None], str]) -> None:
         """Give every durable client its JSON; `client_json(task_hub, connection)` builds it.

@@ -14,6 +14,11 @@ from pathlib import Path
 from typing import Any
 
 
+def packages_folder(root: Path) -> Path:
+    """Where a deployment puts the app's libraries."""
+    return root / ".python_packages" / "lib" / "site-packages"
+
+
 def missing_script_sentence(root: Path, script: str) -> str:
     """For a folder `root` without `script`: the mistake that it probably is."""
     if not root.is_dir():
@@ -38,9 +43,28 @@ def import_hint(error: BaseException, root: Path) -> str:
     if isinstance(error, ModuleNotFoundError) and requirements.is_file():
         install = f"{sys.executable} -m pip install -r {requirements}"
         return f". Install the app's libraries beside dfhost: {install}"
+    if isinstance(error, (ImportError, AttributeError)):
+        for name, file in hidden_files(root):
+            if Path(name).stem in str(error):
+                return f". {name} is not what is imported: {file} comes first, as on Azure. Rename {name}."
     if isinstance(error, KeyError) and _came_from_environ(error):
         return f". Set it as an environment variable, or under Values in {root / 'local.settings.json'}."
     return ""
+
+
+def hidden_files(root: Path) -> list[tuple[str, str]]:
+    """The app's modules that are never imported, each with what `import` finds instead.
+
+    The app's folder comes last on `sys.path`, so a file of the app named like a library loses, as on Azure. Only
+    names that something has imported are listed.
+    """
+    found = []
+    for path in sorted(root.iterdir()):
+        is_module = path.suffix == ".py" or (path / "__init__.py").is_file()
+        file = getattr(sys.modules.get(path.stem), "__file__", None)
+        if is_module and file and root not in Path(file).parents:
+            found.append((path.name, file))
+    return found
 
 
 def _came_from_environ(error: BaseException) -> bool:

@@ -17,8 +17,9 @@ from typing import Any
 
 import azure.functions as func
 
+from dfhost.app.bundle import unknown_binding_types
 from dfhost.app.functions import KINDS, App, Function
-from dfhost.app.load_hints import misplaced_binding_hint
+from dfhost.app.load_hints import hidden_files, misplaced_binding_hint
 from dfhost.app.retry_policy import RetryPolicy, read_retry_policy
 from dfhost.app.script_import import import_script
 from dfhost.app.signature import read_signature
@@ -32,6 +33,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_\-]{0,127}", re.IGNORECASE)
 def script_name() -> str:
     """The file in the app's folder that has the app."""
     return os.environ.get("PYTHON_SCRIPT_FILE_NAME") or "function_app.py"
+
+
+_ALL_LOST = " On Azure the host would run without any function, and every route would be a 404."
 
 
 def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ()) -> App:
@@ -51,18 +55,31 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
 
     functions: list[Function] = []
     disabled: list[Function] = []
+    excluded: list[Function] = []
     wanted = {name.lower() for name in only}
     for each in indexed:
         try:
             function = _function(each, root, log)
+        except _BadName:
+            raise  # on Azure only this function is missing
         except AppError as error:
-            raise AppError(f"{error}{misplaced_binding_hint(indexed)}") from None
-        if (wanted and function.name.lower() not in wanted) or _is_disabled(function.name):
+            raise AppError(f"{error}{misplaced_binding_hint(indexed)}{_ALL_LOST}") from None
+        if _is_disabled(function.name):
             disabled.append(function)
+        elif wanted and function.name.lower() not in wanted:
+            excluded.append(function)
         else:
             functions.append(function)
     _check_unique(functions)
-    return App(root, functions, disabled, _notes(functions))
+    hidden = [
+        f"The app's {name} is never imported, because {file} comes first, as on Azure. Rename {name}."
+        for name, file in hidden_files(root)
+    ]
+    return App(root, functions, disabled, excluded, [*_notes(functions), *hidden])
+
+
+class _BadName(AppError):
+    """A function has a name that the Functions host does not take."""
 
 
 def _find_app(module: ModuleType, script: str) -> Any:
@@ -92,7 +109,7 @@ def _indexed_functions(app: Any) -> list[Any]:
         if duplicate:
             raise AppError(
                 f"Two functions are called '{duplicate[1]}'. Rename one, or give it another name with "
-                "@app.function_name."
+                f"@app.function_name.{_ALL_LOST}"
             ) from None
         raise AppError(f"The app cannot be indexed: {error}") from None
     finally:
@@ -103,7 +120,7 @@ def _indexed_functions(app: Any) -> list[Any]:
 def _function(indexed: Any, root: Path, log: HostLog | None) -> Function:
     name = str(indexed.get_function_name())
     if not _NAME.fullmatch(name) or name.lower() == "host":
-        raise AppError(
+        raise _BadName(
             f"'{name}' cannot be the name of a function. A name is a letter, then letters, digits, '_' and '-', "
             "at most 128 characters, and not 'host'."
         )
@@ -180,6 +197,11 @@ def _notes(functions: list[Function]) -> list[str]:
         notes.append(f"dfhost shows these outputs instead of sending them: {', '.join(sent)}.")
     if read:
         notes.append(f"dfhost cannot read these inputs, so calls of their functions fail: {', '.join(read)}.")
+    for binding_type, names in unknown_binding_types(functions).items():
+        notes.append(
+            f"No extension bundle has a binding of the type {binding_type}, so on Azure these functions do not load: "
+            f"{', '.join(names)}. Check how the type is written."
+        )
     if plain := [each.name for each in functions if _is_awaited_in_vain(each)]:
         notes.append(
             "Every call of a plain def with a durable client fails, because the SDK awaits its result. "

@@ -25,6 +25,10 @@ class LoopQueue(Generic[T]):
         self._items: deque[T] = deque()
         self._notified = False
 
+    @property
+    def empty(self) -> bool:
+        return not self._items
+
     def put(self, item: T) -> None:
         """RuntimeError if the loop is closed."""
         self._items.append(item)

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
+
+#: The indexed name of the function that runs in this thread or task, for its logs.
+current_function: ContextVar[str | None] = ContextVar("current_function", default=None)
 
 _ENTRY_BYTES = 256  # the first is 0 in a free entry; a longer text is cut
 _ENTRIES = 256  # further calls at the same time have no entry
@@ -61,7 +65,8 @@ class RunningCalls:
             self._free = [number * _ENTRY_BYTES for number in range(_ENTRIES)]
 
     def begin(self, kind: str, function: str, instance_id: str | None) -> int:
-        """The entry of a call that starts now, for `end`."""
+        """The entry of a call that starts now in this thread or task, for `end`. `function`: its indexed name."""
+        current_function.set(function)
         if not self._free or (entries := self._entries) is None:
             return _NO_ENTRY
         try:
@@ -102,11 +107,8 @@ class RunningCalls:
                 self._times[kind, function, instance_id] = times
 
 
-def interrupted_sentence(calls: Sequence[InterruptedCall], setting_name: Callable[[str, str], str]) -> str:
-    """What ran when the last host died, for the person at the terminal; "" if nothing did.
-
-    `setting_name`: the name by which a setting disables a function, from its kind and its durable name.
-    """
+def interrupted_sentence(calls: Sequence[InterruptedCall]) -> str:
+    """What ran when the last host died, for the person at the terminal; "" if nothing did."""
     if not calls:
         return ""
     calls = sorted(calls, key=lambda call: -call.times)
@@ -124,7 +126,7 @@ def interrupted_sentence(calls: Sequence[InterruptedCall], setting_name: Callabl
         sentence = f"The last host died while these ran: {', '.join(each[:-1])} and {each[-1]}."
     worst = calls[0]
     if worst.times > 1:
-        setting = f"AzureWebJobs_{setting_name(worst.kind, worst.function)}_Disabled=true"
+        setting = f"AzureWebJobs_{worst.function}_Disabled=true"
         sentence += (
             " If it ends the process (os._exit, a segmentation fault, too much memory), correct it, or set "
             f"{setting}: then its calls fail and do not run."

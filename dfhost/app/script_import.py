@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from dfhost.app.exceptions import describe_exception, user_traceback
-from dfhost.app.load_hints import import_hint, missing_script_sentence
+from dfhost.app.load_hints import import_hint, missing_script_sentence, packages_folder
 from dfhost.errors import AppError
 
 _SCRIPT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*\.py")
@@ -45,7 +45,7 @@ def import_script(root: Path, script: str) -> ModuleType:
     _remove_last_app()
     # The order of the real worker (its DependencyManager): packages that a deployment put beside the app come
     # first, the app's own folder comes last. So a user's file named like a library fails here if it does there.
-    packages = root / ".python_packages" / "lib" / "site-packages"
+    packages = packages_folder(root)
     if packages.is_dir():
         _add_path(str(packages), 0)
     _add_path(str(root), len(sys.path))

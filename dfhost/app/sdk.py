@@ -6,16 +6,19 @@ and the task that the user's code waits at.
 
 Private parts: the attribute `orchestrator_function` of the SDK's handle, the context's `open_tasks`, and the classes
 of tasks. They only add knowledge. An orchestrator that is not a plain SDK handle, because someone wrapped it, is
-replayed without observation. `sdk_patches` changes the SDK's speed.
+replayed without observation. `live_orchestrator` keeps a generator after a replay, `sdk_patches` changes the SDK's
+speed; both look first whether the SDK still has the form that they were written for.
 
 A second protocol (the SDK's 2.x speaks gRPC) would be a second module like this one.
 """
 
 from __future__ import annotations
 
+import contextvars
 import json
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Set
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
+from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
@@ -25,7 +28,14 @@ from azure.durable_functions.models.Task import AtomicTask, RetryAbleTask, TaskB
 
 from dfhost.app.credentials import hide_credentials
 from dfhost.app.exceptions import describe_exception, raw_description
+from dfhost.app.live_orchestrator import (
+    LiveExecutor,
+    LiveOrchestrator,
+    sdk_is_as_expected,
+    show_is_replaying,
+)
 from dfhost.app.sdk_patches import install_replay_caches
+from dfhost.app.suspended_code import closing_runs_code
 from dfhost.engine.failures import MARKER, Failure
 from dfhost.engine.payloads import loads
 from dfhost.engine.replay_result import AwaitedTasks, OpenTask, ReplayResult
@@ -48,10 +58,11 @@ _YIELDED_NONE = Failure("TypeError", _YIELDED_NONE_TEXT, f"TypeError: {_YIELDED_
 class _ReplayObservation:
     """What the user's code did during one replay."""
 
-    __slots__ = ("context", "has_returned", "has_yielded", "result", "thrown", "waits_at")
+    __slots__ = ("context", "generator", "has_returned", "has_yielded", "result", "thrown", "waits_at")
 
     def __init__(self) -> None:
         self.context: Any = None
+        self.generator: Any = None
         self.waits_at: Any = None  # what it yielded last
         self.has_yielded = self.has_returned = False
         self.result: Any = None
@@ -72,45 +83,103 @@ class Replayer:
     def __call__(self, trigger: str) -> ReplayResult:
         """One replay. `trigger` is the orchestration trigger's JSON; nothing is raised."""
         observation = _ReplayObservation()
-        try:
-            text = self._observed_handle(observation)(trigger)
-        except BaseException as error:  # user code may raise anything, SystemExit included
-            result = _result_of_exception(raw_description(error))
-            result.raised = _clearer_failure(error, result, observation)
-        else:
-            result = _result_of_text(text)
-            if (
-                observation.has_yielded
-                and observation.waits_at is None
-                and not result.ended
-                and result.crash is None
-            ):
-                # The SDK and the extension would wait for an event that never comes.
-                result = ReplayResult(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
-        if observation.context is not None:
-            result.open = _SdkOpenTasks(observation.context.open_tasks)
-            if not result.ended and isinstance(observation.waits_at, TaskBase):
-                result.awaited = _awaited_tasks(observation.waits_at)
+        if self._user_function is None:
+            return _result_of(partial(self._handle, trigger), observation)
+        observed = self._observed(self._user_function, observation)
+        if not sdk_is_as_expected():
+            return _result_of(partial(self._observed_handle(observed), trigger), observation)
+        executor = LiveExecutor()
+        input_type = getattr(self._handle, "_df_input_type", None)
+        # User code keeps its context variables when it goes on later, in whatever thread.
+        variables = contextvars.copy_context()
+        result = variables.run(
+            _result_of, partial(executor.replay, trigger, observed, input_type), observation
+        )
+        if not result.ended and result.crash is None and observation.generator is not None:
+            result.live = _LiveReplay(executor, observation, variables)
         return result
 
-    def _observed_handle(self, observation: _ReplayObservation) -> Callable[[Any], str]:
-        user_function = self._user_function
-        if user_function is None:
-            return self._handle
-
+    def _observed(
+        self, user_function: Callable[[Any], Any], observation: _ReplayObservation
+    ) -> Callable[[Any], Any]:
         def observed(context: Any) -> Any:
             observation.context = context
             result = user_function(context)
             if isinstance(result, GeneratorType):
+                observation.generator = result
                 return _pass_through(result, observation)
             if isinstance(result, CoroutineType):
                 result.close()  # else Python warns later that it was never awaited
             observation.result, observation.has_returned = result, True
             return result
 
+        return observed
+
+    def _observed_handle(self, observed: Callable[[Any], Any]) -> Callable[[Any], str]:
         handle: Callable[[Any], str] = Orchestrator.create(observed)
         handle.__dict__.update({k: v for k, v in vars(self._handle).items() if k != "orchestrator_function"})
         return handle
+
+
+class _LiveReplay:
+    """The engine's `LiveReplay`: a replay whose generator waits, and which can go on."""
+
+    def __init__(
+        self, executor: LiveExecutor, observation: _ReplayObservation, variables: contextvars.Context
+    ) -> None:
+        self._executor = executor
+        self._observation = observation
+        self._variables = variables
+        self._orchestrator: LiveOrchestrator | None = None
+
+    @property
+    def may_be_kept(self) -> bool:
+        return not closing_runs_code(self._observation.generator)
+
+    def go_on(self, texts: Sequence[str]) -> ReplayResult:
+        return self._variables.run(self._go_on, texts)
+
+    def keep(self) -> None:
+        self._orchestrator = LiveOrchestrator(self._executor)
+
+    def _go_on(self, texts: Sequence[str]) -> ReplayResult:
+        orchestrator = self._orchestrator
+        assert orchestrator is not None
+
+        def state() -> str:
+            orchestrator.process(texts)
+            return orchestrator.whole_state() if orchestrator.has_ended else orchestrator.new_state()
+
+        result = _result_of(state, self._observation)
+        if not orchestrator.has_ended:
+            result.known_actions = orchestrator.known_actions
+            result.changed_actions = orchestrator.changed_actions
+            orchestrator.known_actions += len(result.actions)
+        return result
+
+
+def _result_of(run: Callable[[], str], observation: _ReplayObservation) -> ReplayResult:
+    """The result of a replay, or of an episode that goes on from one. Nothing is raised."""
+    try:
+        text = run()
+    except BaseException as error:  # user code may raise anything, SystemExit included
+        result = _result_of_exception(raw_description(error))
+        result.raised = _clearer_failure(error, result, observation)
+    else:
+        result = _result_of_text(text)
+        if (
+            observation.has_yielded
+            and observation.waits_at is None
+            and not result.ended
+            and result.crash is None
+        ):
+            # The SDK and the extension would wait for an event that never comes.
+            result = ReplayResult(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
+    if observation.context is not None:
+        result.open = _SdkOpenTasks(observation.context.open_tasks)
+        if not result.ended and isinstance(observation.waits_at, TaskBase):
+            result.awaited = _awaited_tasks(observation.waits_at)
+    return result
 
 
 def _pass_through(
@@ -128,8 +197,10 @@ def _pass_through(
                 raise
             except BaseException as error:
                 observation.thrown = error
+                show_is_replaying(observation.context)
                 task = generator.throw(error)
             else:
+                show_is_replaying(observation.context)
                 task = generator.send(value)
     except StopIteration as stop:
         observation.result, observation.has_returned = stop.value, True

@@ -1,8 +1,8 @@
 """What dfhost replaces inside the SDK, for speed alone: caches for replays, and the HTTP session of its clients.
 
 All of it is private to the SDK. Each patch looks first whether the SDK still has the form it was written for, and
-leaves any other SDK as it is. No answer changes: `tests/test_app_sdk.py` and `tests/test_http_loopback.py` compare
-them.
+leaves any other SDK as it is. No answer changes: `tests/app/test_sdk.py` and `tests/http/test_loopback.py`
+compare them.
 """
 
 from __future__ import annotations

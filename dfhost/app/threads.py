@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
+from types import FrameType
 from typing import Any, TypeVar
 
 from dfhost.app.exceptions import describe_exception, place_of_call, place_of_error
@@ -60,6 +62,7 @@ class UserThreads:
         self.calls = calls or RunningCalls()
         self._on_loop_ended = on_loop_ended
         self._stopping = False
+        self.on_spawn: Callable[[], None] | None = None  # called on the host loop when a coroutine is to run
         self._awaited: set[asyncio.Future[Any]] = set()  # the results of `run_async` that have not come
         self._stop_caller = ""
         self.loop = asyncio.new_event_loop()
@@ -89,6 +92,9 @@ class UserThreads:
             self._stopping = True
             for _ in self._threads:
                 self._queue.put(None)
+        if self._loop_thread.ident is None:  # never started: the app could not be loaded
+            self.loop.close()
+            return
         with suppress(RuntimeError):  # the app's own code has ended the loop
             self.loop.call_soon_threadsafe(self.loop.stop)
 
@@ -126,11 +132,22 @@ class UserThreads:
             self._grow()
 
     def spawn(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a coroutine as a task of the user loop. It must not raise; from any thread.
+        """Run a coroutine as a task of the user loop. It must not raise; called on the host loop.
 
         Nothing happens once the loop has ended.
         """
         self._spawned.put_if_open(make)
+        if self.on_spawn is not None:
+            self.on_spawn()
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether a coroutine runs on the user loop or waits for its turn."""
+        return bool(self._tasks) or not self._spawned.empty
+
+    def loop_frame(self) -> FrameType | None:
+        """What the thread of the user loop executes now."""
+        return sys._current_frames().get(self._loop_thread.ident or 0)
 
     async def run(self, function: Callable[[], T]) -> T:
         """Run `function()` in the pool and return its result. Awaited on the host loop."""

@@ -31,8 +31,11 @@ def trigger_data(function: Function, text: str) -> Delivery:
 def timer_data(
     last: datetime | None = None, following: datetime | None = None, past_due: bool = False
 ) -> Datum:
-    """One occurrence of a timer, in the Functions host's form. `last`: the one before; `following`: the next one."""
-    status = None
+    """One occurrence of a timer, in the Functions host's form.
+
+    `last`: the one before. `following`: the next one; None for a timer that is not monitored.
+    """
+    status = {}
     if following is not None:
         previous = last or datetime.min.replace(tzinfo=timezone.utc)
         status = {

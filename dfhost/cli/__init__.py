@@ -123,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a further name by which clients reach this host, as of a tunnel or a container; may be repeated",
     )
     _add_database(start, "default: .dfhost/HUB.db in the folder")
+    _add_replay(start)
     _add_verbosity(start, quiet="show failures, warnings and what the app prints, but no calls")
 
     run = _add_command(commands, "run", "run one orchestration from start to end", _RUN)
@@ -143,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         "--app", metavar="FOLDER", type=Path, default=Path(), help="the app's folder (default: here)"
     )
     _add_database(run, "default: a temporary one; with FILE, an unfinished run continues at the next start")
+    _add_replay(run)
     _add_verbosity(run, quiet="show failures, warnings and what the app prints, but no progress")
 
     explain = _add_command(commands, "explain", "explain what an instance waits for", _EXPLAIN)
@@ -169,6 +171,15 @@ def _add_database(parser: argparse.ArgumentParser, default: str) -> None:
     group.add_argument("--db", metavar="FILE", type=Path, help=f"the database file ({default})")
     group.add_argument(
         "--memory", action="store_true", help="keep everything in memory: nothing outlives the process"
+    )
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--replay",
+        choices=("auto", "always"),
+        default="auto",
+        help="always: replay the whole history in every episode, as Azure does; slow when it is long (default: auto)",
     )
 
 

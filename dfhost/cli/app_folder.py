@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from dfhost.app.load_hints import missing_script_sentence
+from dfhost.app.load_hints import missing_script_sentence, packages_folder
 from dfhost.app.threads import THREAD_COUNT_DEFAULT
 from dfhost.errors import AppError, DatabaseError
 from dfhost.settings import Settings, read_settings, set_environment_defaults
 
 
-def open_folder(folder: Path) -> tuple[Path, Settings]:
+def open_folder(folder: Path, *, replay_always: bool = False) -> tuple[Path, Settings]:
     """The app's folder and its settings. The process's environment is the app's from here on.
 
     AppError if there is no such folder or no app in it, SettingsError for a mistake in its settings files.
@@ -22,11 +24,9 @@ def open_folder(folder: Path) -> tuple[Path, Settings]:
     root = folder.resolve()
     if not root.is_dir():
         raise AppError(f"There is no folder {root}.")
-    settings = read_settings(root)
+    settings = replace(read_settings(root), replay_always=replay_always)
     set_environment_defaults(settings.app_settings)
-    # What Core Tools and the platform set for every function app.
-    set_environment_defaults({"FUNCTIONS_WORKER_RUNTIME": "python", "AzureWebJobsScriptRoot": str(root)})
-    set_environment_defaults({"PYTHON_THREADPOOL_THREAD_COUNT": THREAD_COUNT_DEFAULT})
+    set_environment_defaults(_environment(root))
     os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
     if (runtime := os.environ["FUNCTIONS_WORKER_RUNTIME"]).lower() != "python":
         raise AppError(f'FUNCTIONS_WORKER_RUNTIME is "{runtime}": dfhost runs Python apps only.')
@@ -34,6 +34,26 @@ def open_folder(folder: Path) -> tuple[Path, Settings]:
     if not (root / script).is_file():  # checked here, before the slow imports
         raise AppError(missing_script_sentence(root, script))
     return root, settings
+
+
+def _environment(root: Path) -> dict[str, str]:
+    """What Core Tools, the Functions host and the platform set for every function app.
+
+    `AzureWebJobsStorage` is not among it: an app that needs one shall notice that it is missing.
+    """
+    version = sys.version_info
+    return {
+        "AzureWebJobsScriptRoot": str(root),
+        "FUNCTIONS_APPLICATION_DIRECTORY": str(root),
+        "FUNCTIONS_CORETOOLS_ENVIRONMENT": "True",
+        "FUNCTIONS_EXTENSION_VERSION": "~4",
+        "FUNCTIONS_WORKER_DIRECTORY": str(Path(__file__).resolve().parents[1]),
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        "FUNCTIONS_WORKER_RUNTIME_VERSION": f"{version.major}.{version.minor}",
+        "PYTHON_THREADPOOL_THREAD_COUNT": THREAD_COUNT_DEFAULT,
+        # For the app's child processes: this one has read the variable already.
+        "PYTHONPATH": str(packages_folder(root)),
+    }
 
 
 @contextmanager

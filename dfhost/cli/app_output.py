@@ -10,17 +10,14 @@ import io
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from dfhost.app.running_calls import current_function
 from dfhost.cli.console import Console
 from dfhost.cli.log_formatter import LINES_PER_WINDOW, WINDOW
 from dfhost.cli.style import printable_lines
-
-# On the Functions host a user's record has the category Function.<name>.User, and the longest rule that is a
-# prefix of it wins. Which function logged is not known here, so only the rules for all functions apply.
-_CATEGORY = "function.user"
 
 _REMEMBERED_KINDS = 1000
 
@@ -28,13 +25,36 @@ _REMEMBERED_KINDS = 1000
 _NOT_OF_THE_APP = ("dfhost", "aiohttp", "asyncio")
 
 
-def app_log_level(levels: Mapping[str, int], verbose: bool = False, quiet: bool = False) -> int:
-    """The lowest level of user records that is shown. `levels`: as `Settings.log_levels`."""
-    if verbose:
-        return logging.DEBUG
-    fitting = [category for category in levels if _CATEGORY.startswith(category)]
-    level = levels[max(fitting, key=len)] if fitting else levels.get("default", logging.INFO)
-    return max(level, logging.WARNING) if quiet else level
+class AppLogLevels:
+    """The lowest level of the app's log records that is shown, for each function. `levels`: `Settings.log_levels`.
+
+    On the Functions host the app's record has the category Function.NAME.User, and the longest rule that is a
+    prefix of the category wins.
+    """
+
+    def __init__(self, levels: Mapping[str, int], verbose: bool = False, quiet: bool = False) -> None:
+        self._rules = {} if verbose else {category.lower(): level for category, level in levels.items()}
+        self._default = logging.DEBUG if verbose else self._rules.get("default", logging.INFO)
+        self._quiet = quiet
+        self._by_function: dict[str | None, int] = {}
+        elsewhere = self.of(None)
+        self.lowest = min([elsewhere, *(self.of(name) for name in self._functions_with_rules())])
+
+    def of(self, function: str | None) -> int:
+        """None: outside of any function, as at import or in a thread of the app's own."""
+        level = self._by_function.get(function)
+        if level is None:
+            category = "function.user" if function is None else f"function.{function.lower()}.user"
+            fitting = [rule for rule in self._rules if category.startswith(rule)]
+            level = self._rules[max(fitting, key=len)] if fitting else self._default
+            level = self._by_function[function] = max(level, logging.WARNING) if self._quiet else level
+        return level
+
+    def _functions_with_rules(self) -> Iterator[str]:
+        for category in self._rules:
+            head, _, rest = category.partition(".")
+            if head == "function" and rest:
+                yield rest.removesuffix(".user")
 
 
 def _minimum_level(logger: str) -> int:
@@ -47,10 +67,10 @@ def _minimum_level(logger: str) -> int:
 class AppOutput:
     """While entered, everything that user code logs or prints goes to `console`, whole lines at a time."""
 
-    def __init__(self, console: Console, level: int) -> None:
+    def __init__(self, console: Console, levels: AppLogLevels) -> None:
         self._console = console
-        self._handler = _ConsoleHandler(console)
-        self._level = level
+        self._handler = _ConsoleHandler(console, levels)
+        self._level = levels.lowest
 
     def __enter__(self) -> AppOutput:
         root = logging.getLogger()
@@ -77,14 +97,15 @@ class _ConsoleHandler(logging.Handler):
     This is decided here and not by the formatter of the console, so that only shown records cost a format.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, levels: AppLogLevels) -> None:
         super().__init__()
         self._console = console
+        self._levels = levels
         self._windows: dict[tuple[str, int, str], _RecordWindow] = {}
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < _minimum_level(record.name):
+        if record.levelno < max(_minimum_level(record.name), self._levels.of(current_function.get())):
             return
         if not self._console.verbose and not self._gets_a_line(record):
             self._console.count_record(record.levelname.lower(), record.name)

@@ -18,7 +18,11 @@ def function_listing(app: App, url: str, route_prefix: str, task_hub_place: str,
     lines += [*http, *([""] if http and others else []), *others]
     if not http and not others:
         lines.append("    none: no function is registered with the app")
-    lines += ["", *(f"Function {each.name} is disabled." for each in app.disabled), ""]
+    left_out = [f"Function {each.name} is disabled." for each in app.disabled]
+    left_out += [
+        f'Function {each.name} is not in the list "functions" of host.json.' for each in app.excluded
+    ]
+    lines += ["", *left_out, ""]
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from dfhost.cli.app_folder import existing_parent, open_folder, working_in
-from dfhost.cli.app_output import AppOutput, app_log_level
+from dfhost.cli.app_output import AppLogLevels, AppOutput
 from dfhost.cli.console import Console
 from dfhost.cli.run_request import read_request
 
@@ -22,11 +22,11 @@ from dfhost.cli.run_request import read_request
 def run(options: argparse.Namespace) -> int:
     """0 for Completed, or for a 2xx response that starts nothing; 1 otherwise. Raises HostError."""
     request = read_request(options)
-    root, settings = open_folder(options.app)
+    root, settings = open_folder(options.app, replay_always=options.replay == "always")
     database = existing_parent(options.db) if options.db else None
     with _reserved_stdout() as stdout:
         console = Console(sys.stderr, verbose=options.verbose, calls=options.verbose)
-        app_output = AppOutput(console, app_log_level(settings.log_levels, options.verbose, options.quiet))
+        app_output = AppOutput(console, AppLogLevels(settings.log_levels, options.verbose, options.quiet))
         with console, app_output, working_in(root):
             # By far the slowest import, so mistakes in the arguments and the settings are reported before it.
             from dfhost.cli.runner import run_request

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dfhost.cli import gc_tuning
 from dfhost.cli.app_folder import database_file, open_folder, working_in
-from dfhost.cli.app_output import AppOutput, app_log_level
+from dfhost.cli.app_output import AppLogLevels, AppOutput
 from dfhost.cli.console import Console
 from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.settings import Settings, set_environment_defaults
@@ -19,14 +19,16 @@ from dfhost.settings.model import DEFAULT_PORT
 
 def start(options: argparse.Namespace) -> int:
     """0 after a clean stop. Raises HostError. A second signal ends the process here with 128 + its number."""
-    root, settings = open_folder(options.folder)
+    root, settings = open_folder(options.folder, replay_always=options.replay == "always")
     database = database_file(options, root, settings)
     port = options.port if options.port is not None else settings.port or DEFAULT_PORT
     address = options.address or settings.address or "127.0.0.1"
-    set_environment_defaults({"WEBSITE_HOSTNAME": f"localhost:{port}"})
+    set_environment_defaults(
+        {"WEBSITE_HOSTNAME": f"localhost:{port}", "ASPNETCORE_URLS": f"http://localhost:{port}"}
+    )
     task_hub_place = _task_hub_place(database)
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
-    app_output = AppOutput(console, app_log_level(settings.log_levels, options.verbose, options.quiet))
+    app_output = AppOutput(console, AppLogLevels(settings.log_levels, options.verbose, options.quiet))
     with console, app_output, working_in(root):
         asyncio.run(
             _serve(root, settings, database, task_hub_place, port, address, options.allow_host, console)
@@ -57,8 +59,6 @@ async def _serve(
         console.write(
             function_listing(host.app, host.url, settings.route_prefix, task_hub_place, console.style)
         )
-        if host.last_death:
-            console.note(host.last_death)
         for note in (*settings.notes, *host.notes):
             console.note(note)
         if address in ("0.0.0.0", "::"):
@@ -74,6 +74,7 @@ async def _serve(
         stop_signals.host_is_ready(host.forget_running_calls)
         console.print("", f"Ready on {host.url}. Ctrl-C stops the host.")
         if host.last_death:
+            console.note(host.last_death)
             console.flush()  # it may happen again at once
 
     async with Host(

@@ -4,6 +4,12 @@
 is new. It depends on nothing but its arguments, writes nothing and knows no clock. The caller commits the episode,
 or drops the execution and builds it again from what is stored.
 
+A replay costs as much as the history is long, so the generator of a long one is kept, and an episode gives it only
+what is new. It is a cache: whenever it is missing, the history is replayed. Code that is not deterministic must fail
+here as on Azure, which replays in every episode. So the history is also replayed in full each time it has doubled
+since the last replay, and when the code has ended, before that is committed. If the replay and the generator differ,
+the replay decides.
+
 What the actions mean is decided in `interpreter.py`, what they leave in the history in `command_recorder.py`,
 whether an arrival is worth an episode in `replay_gate.py`.
 """
@@ -27,7 +33,7 @@ from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.nondeterminism import NonDeterminismError
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
-from dfhost.engine.replay_result import ReplayResult
+from dfhost.engine.replay_result import LiveReplay, ReplayResult
 from dfhost.engine.task_id_conflicts import find_task_id_conflict
 
 #: Asks the SDK: the orchestration trigger's JSON -> the result.
@@ -48,6 +54,11 @@ class Execution:
         self.gate = ReplayGate()
         self._texts: list[str] = []  # of `past`
         self.text_length = 0  # of all of them
+        self._live: LiveReplay | None = None
+        self._live_events = 0  # how many events of the history it has processed
+        self._replay_at = (
+            0  # the length of the history at which it is replayed, though the generator is there
+        )
         self._sorter = MessageSorter()
         self._append(past)
         started = next((event for event in self.past if event.kind == h.EXECUTION_STARTED), None)
@@ -83,8 +94,9 @@ class Execution:
             if event.kind == h.EXECUTION_STARTED:
                 self.info = ExecutionInfo.read(event)
                 version_fits = versions.fits(self.info.version, options)
-        if missing := registry.explain_missing("orchestrator", self.info.name):
-            return self._fail(new, at, self._orchestrator_failed(missing))
+        for explain in (registry.explain_missing, registry.explain_disabled):
+            if sentence := explain("orchestrator", self.info.name):
+                return self._fail(new, at, self._orchestrator_failed(sentence))
         if not version_fits:
             return self._fail(new, at, self._version_refused(options))
         if need < ReplayNeed.REPLAY and self.result is not None:
@@ -118,6 +130,16 @@ class Execution:
         if result.crash is None:
             self.interpreter, self.result = interpreter, result
             self.gate.reset(interpreter, result)
+            self._keep_generator(result, len(self._texts), options)
+
+    @property
+    def generator_events(self) -> int:
+        """The length of the history that the generator has processed; 0 if there is none."""
+        return self._live_events if self._live is not None else 0
+
+    def drop_generator(self) -> None:
+        """The next episode replays."""
+        self._live = None
 
     # -- the replay ------------------------------------------------------------------------------------------
 
@@ -126,10 +148,46 @@ class Execution:
         if info.input is not None and not info.input.strip():
             message = f"Exception while executing function: Functions.{info.name}"
             return ReplayResult(crash=failures.Failure("", message, message, ""))
-        texts = [*self._texts, *(event.text for event in new)]
+        arrived = [event.text for event in new]
+        result = self._go_on(arrived, replay, options)
+        if result is not None:
+            return result
+        texts = [*self._texts, *arrived]
         if not new:  # a generation's first invocation: nothing has been played yet
             texts = [h.unplayed(text) for text in texts]
-        return replay(info.trigger(texts, bool(new and self._texts), options))
+        self._live = None
+        result = replay(info.trigger(texts, bool(new and self._texts), options))
+        if new:
+            self._keep_generator(result, len(texts), options)
+        else:  # its events will count as played from now on, whatever they are
+            result.live = None
+        return result
+
+    def _keep_generator(self, result: ReplayResult, length: int, options: EngineOptions) -> None:
+        """`length`: that of the history that was replayed."""
+        live, result.live = result.live, None
+        if live is None or options.live_from is None or length < options.live_from or not live.may_be_kept:
+            return
+        live.keep()
+        self._live, self._live_events, self._replay_at = live, length, 2 * length
+
+    def _go_on(self, arrived: list[str], replay: Replay, options: EngineOptions) -> ReplayResult | None:
+        """The generator's own next step; None if it is not there, or if a replay has to decide."""
+        live, length = self._live, len(self._texts) + len(arrived)
+        if live is None or length >= self._replay_at:
+            return None
+        result = live.go_on([*self._texts[self._live_events :], *arrived])
+        self._live_events = length
+        if result.ended or result.crash is not None or not live.may_be_kept:
+            self._live = None
+        if result.crash is not None or (result.ended and not self._replays_alike(replay, options)):
+            return None
+        return result
+
+    def _replays_alike(self, replay: Replay, options: EngineOptions) -> bool:
+        """Whether a replay of the past asks for the actions that the generator has asked for."""
+        result = replay(self.info.trigger(self._texts, True, options))
+        return result.crash is None and not result.ended and result.actions == self.interpreter.actions
 
     def _interpret(self, result: ReplayResult, new: list[Event]) -> ReasonAndDetails | None:
         """Bring the interpreter up to date; a failure if that cannot be."""
@@ -141,15 +199,26 @@ class Execution:
         if problem is not None:
             return self._orchestrator_failed(problem)
         try:
-            if self.result is None or not self.interpreter.extend(result.actions):
-                self.interpreter = ActionInterpreter(result.actions)
-                self._apply(self.past)
+            self._take_actions(result)
             self._apply(new)
         except NonDeterminismError as error:
             return str(error), None
         conflict = find_task_id_conflict(self.interpreter, result)
         result.open = None  # the SDK's tasks, with all their inputs and results, are of no more use
         return self._orchestrator_failed(conflict) if conflict else None
+
+    def _take_actions(self, result: ReplayResult) -> None:
+        interpreter, actions = self.interpreter, result.actions
+        if result.known_actions is not None:
+            if interpreter.cancel_timers(result.changed_actions) and interpreter.append(actions):
+                return
+            actions = [*interpreter.actions, *actions]
+            for place, action in result.changed_actions.items():
+                actions[place] = action
+        elif self.result is not None and interpreter.extend(actions):
+            return
+        self.interpreter = ActionInterpreter(actions)
+        self._apply(self.past)
 
     def _apply(self, events: list[Event]) -> None:
         for event in events:

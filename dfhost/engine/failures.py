@@ -7,7 +7,7 @@ have the extension's form down to the blanks (recorded). Nothing here decides *w
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _STATE = "$OutOfProcData$:"
 MARKER = f"\n\n{_STATE}"  # between a raised failure's message and the state, see the SDK's executor
@@ -40,30 +40,37 @@ def activity_failed(name: str, failure: Failure) -> tuple[str, str]:
     kept, marker, _ = text.partition(_STATE)
     if marker:
         kept = kept.rstrip("\n")
-    return f"Activity function '{name}' failed: {kept}", _exception_json(kept, text, clean(failure.stack))
+    inner = _rpc_exception(text, clean(failure.stack))
+    details = _exception_json("System.Exception", "System.Private.CoreLib", kept, inner)
+    return f"Activity function '{name}' failed: {kept}", details
 
 
-def _exception_json(message: str, text: str, stack: str) -> str:
-    """In one line, a System.Exception around the RpcException that carries Python's own text."""
+def _rpc_exception(text: str, stack: str) -> dict[str, Any]:
+    """What the host makes of the worker's answer: it carries Python's own text."""
+    return {
+        "$type": "Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException, Microsoft.Azure.WebJobs.Script",
+        "IsUserException": False,
+        "RemoteStackTrace": stack,
+        "RemoteMessage": text,
+        "RemoteTypeName": None,
+        "Message": f"Result: Failure\nException: {text}\nStack: {stack}",
+        "Data": {"$type": "System.Collections.ListDictionaryInternal, System.Private.CoreLib"},
+        "InnerException": None,
+        "HelpLink": None,
+        "Source": "dfhost",
+        "HResult": -2146233088,
+        "StackTrace": "   at dfhost",
+    }
+
+
+def _exception_json(kind: str, assembly: str, message: str, inner: dict[str, Any] | None) -> str:
+    """A .NET exception in one line."""
     exception = {
-        "$type": "System.Exception, System.Private.CoreLib",
-        "ClassName": "System.Exception",
+        "$type": f"{kind}, {assembly}",
+        "ClassName": kind,
         "Message": message,
         "Data": None,
-        "InnerException": {
-            "$type": "Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException, Microsoft.Azure.WebJobs.Script",
-            "IsUserException": False,
-            "RemoteStackTrace": stack,
-            "RemoteMessage": text,
-            "RemoteTypeName": None,
-            "Message": f"Result: Failure\nException: {text}\nStack: {stack}",
-            "Data": {"$type": "System.Collections.ListDictionaryInternal, System.Private.CoreLib"},
-            "InnerException": None,
-            "HelpLink": None,
-            "Source": "dfhost",
-            "HResult": -2146233088,
-            "StackTrace": "   at dfhost",
-        },
+        "InnerException": inner,
         "HelpURL": None,
         "StackTraceString": None,
         "RemoteStackTraceString": None,
@@ -76,9 +83,14 @@ def _exception_json(message: str, text: str, stack: str) -> str:
     return json.dumps(exception, separators=(",", ":"), ensure_ascii=False)
 
 
-def activity_missing(name: str) -> tuple[str, str | None]:
-    """Reason and details for an activity that the app had when it was scheduled and has no more."""
-    return f"Activity function '{name}' failed: Activity function '{name}' does not exist.", None
+def activity_missing(name: str, is_disabled: bool) -> tuple[str, str | None]:
+    """Reason and details for an activity that is disabled, or that the app no longer has."""
+    if not is_disabled:
+        return f"Activity function '{name}' failed: Activity function '{name}' does not exist.", None
+    message = f"Activity function '{name}' is disabled."
+    kind = "Microsoft.Azure.WebJobs.Extensions.DurableTask.FunctionFailedException"
+    details = _exception_json(kind, "Microsoft.Azure.WebJobs.Extensions.DurableTask", message, None)
+    return f"Activity function '{name}' failed: {message}", details
 
 
 def orchestrator_failed(name: str, error: str) -> tuple[str, str]:

@@ -62,14 +62,14 @@ class Event(NamedTuple):
 
     def played(self) -> Event:
         """The same event as a later episode sees it (DTFx marks what it has processed)."""
-        if self.kind in _NEVER_PLAYED:
+        if self.kind in NEVER_PLAYED:
             return self
         head, _, tail = self.text.rpartition(_NOT_PLAYED)
         return Event(self.kind, self.key, self.name, f"{head}{_PLAYED}{tail}") if head else self
 
 
 # DTFx adds these itself, after the replay, and never marks them (recorded).
-_NEVER_PLAYED = frozenset(
+NEVER_PLAYED = frozenset(
     (
         TASK_SCHEDULED,
         SUB_ORCHESTRATION_CREATED,

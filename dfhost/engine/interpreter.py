@@ -7,7 +7,7 @@ the moment the failure or the firing is processed. (OutOfProcOrchestrationShim, 
 RetryInterceptor of the extension; recorded: windows serialise, failed compounds hold back what follows.)
 
 `ActionInterpreter` does the same, but goes on from where it stood when the list has merely grown. When going on
-could differ from starting over, `extend` returns False and the caller starts over with a new interpreter.
+could differ from starting over, `extend` or `append` returns False and the caller starts over with a new interpreter.
 
 No clock, no user code: the time comes from the history's own ORCHESTRATOR_STARTED events.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
 
@@ -55,25 +55,56 @@ class ActionInterpreter:
         self._orchestrator_started = ""  # the newest event of this kind, whose time is "now" for the code
         self._id_at_end: int | None = None  # `next_id` when the cursor came to the end of the list
         self._event_since_end = False
+        self._id_after_start = 0  # `next_id` when the task at the cursor had been started
+        self._event_since_start = False  # an external event has come since
 
     def extend(self, actions: list[Action]) -> bool:
         """Take the newest list. False if the old one cannot simply be continued: start over then.
 
         That is so when an earlier entry has changed (a timer was cancelled, the code is not deterministic), or
-        when the new entries would have started earlier than now, among events that took ids since.
+        when `append` says so.
         """
         count = len(self.actions)
-        if len(actions) < count or actions[:count] != self.actions:
+        return actions[:count] == self.actions and self.append(actions[count:])
+
+    def cancel_timers(self, changed: Mapping[int, Action]) -> bool:
+        """Take earlier actions in which timers have been cancelled, by their places. False: start over.
+
+        A cancelled timer is done as soon as it is started. So what comes after it would have started earlier than
+        now; that is the same only if no id was taken since, and no external event came.
+        """
+        if not changed:
+            return True
+        if list(changed) != [self.cursor] or not self._awaited_started:
             return False
-        added = actions[count:]
+        if self._id_after_start != self.next_id or self._event_since_start:
+            return False
+        self.actions[self.cursor] = changed[self.cursor]
+        self._cancel_timers(self.tasks[self.cursor], changed[self.cursor])
+        return True
+
+    def _cancel_timers(self, task: TaskNode, action: Action) -> None:
+        was, task.action = task.action, action
+        if isinstance(task, CompoundTask):
+            for child, new in zip(task.children, action["compoundActions"], strict=True):
+                self._cancel_timers(child, new)
+        elif action != was:
+            self.open.pop(task.first_id, None)
+            self._finish(task)
+
+    def append(self, added: list[Action]) -> bool:
+        """Take what is new in the newest list. False if the old one cannot simply be continued: start over then.
+
+        That is so when the new entries would have started earlier than now, among events that took ids since.
+        """
         if not added:
             return True
         if self._id_at_end is not None and (
             self._id_at_end != self.next_id
-            or (self._event_since_end and any(_waits_for_event(action) for action in added))
+            or (self._event_since_end and any(_takes_events(action) for action in added))
         ):
             return False
-        self.actions = actions
+        self.actions += added
         self.tasks += [task_node(action) for action in added]
         if self._execution_started:
             self._advance()
@@ -183,6 +214,7 @@ class ActionInterpreter:
                 self._awaited_started = True
                 self._id_at_end = None
                 self._start(awaited)
+                self._id_after_start, self._event_since_start = self.next_id, False
             if not awaited.done:
                 break
             self.cursor += 1
@@ -193,7 +225,7 @@ class ActionInterpreter:
         self._advancing = False
 
     def _start(self, task: TaskNode) -> None:
-        """Every kind of action has its branch here."""
+        """What each kind of action does when it starts; one without a branch ends at once, as on the extension."""
         if isinstance(task, CompoundTask):
             for child in task.children:
                 self._start(child)
@@ -289,6 +321,7 @@ class ActionInterpreter:
         if entity_call is not None:
             self._finish(entity_call)
             return
+        self._event_since_start = True
         if self.continues_as_new:
             self.carried_over.append(event)
             return
@@ -322,7 +355,8 @@ class ActionInterpreter:
             self.entity_call_sent(event.key, json.loads(json.loads(event.text)["Input"])["id"])
 
 
-def _waits_for_event(action: Action) -> bool:
+def _takes_events(action: Action) -> bool:
+    """It waits for an external event, or carries over those that come after it."""
     if action["actionType"] in act.COMPOUNDS:
-        return any(_waits_for_event(child) for child in action["compoundActions"])
-    return bool(action["actionType"] == act.WAIT_FOR_EVENT)
+        return any(_takes_events(child) for child in action["compoundActions"])
+    return action["actionType"] in (act.WAIT_FOR_EVENT, act.CONTINUE_AS_NEW)

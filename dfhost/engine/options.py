@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """The settings of host.json that show in an episode.
+    """The settings that show in an episode.
 
     The timer durations are the Azure Storage provider's; the SDK splits longer timers into chunks by them.
     `commands_per_episode` is dfhost's own: what starts more is recorded in several episodes, so that no commit is
@@ -24,11 +24,18 @@ class EngineOptions:
     commands_per_episode: int = 10_000
     max_short_timer: str = "6.00:00:00"
     long_timer_interval: str = "3.00:00:00"
+    #: From so many history events on, a generator is kept between episodes; None: all episodes replay. See
+    #: `execution.py`.
+    live_from: int | None = 100
 
 
 class FunctionRegistry(Protocol):
-    """The app's functions; a call of any other fails the instance at once, with the names there are."""
+    """The app's functions. A call of any other fails the instance at once, a call of a disabled one only itself."""
 
     def explain_missing(self, kind: str, name: str) -> str | None:
-        """None if there is such an activity, orchestrator or entity, else a sentence."""
+        """None if the app has such an activity, orchestrator or entity, disabled or not; else a sentence."""
+        ...
+
+    def explain_disabled(self, kind: str, name: str) -> str | None:
+        """A sentence if the app has such a function and a setting disables it, else None."""
         ...

@@ -6,7 +6,7 @@ tasks. With it the replay gate can hold a replay back until it is of use, and a 
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -45,6 +45,26 @@ class OpenTasks(Protocol):
     def same_ids(self, ids: Set[int]) -> bool: ...
 
 
+class LiveReplay(Protocol):
+    """A replay whose generator waits and can go on with the events that come next."""
+
+    @property
+    def may_be_kept(self) -> bool:
+        """False where user code would run if the generator were closed, as Azure closes it after every episode."""
+        ...
+
+    def keep(self) -> None:
+        """To be called once, before the first `go_on`."""
+        ...
+
+    def go_on(self, texts: Sequence[str]) -> ReplayResult:
+        """Process these events of the history: all that come after those of the replay and of earlier calls.
+
+        Nothing is raised. After a result with `crash`, or one that has `ended`, it cannot go on.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class ReplayResult:
     """`error` is the text of the exception that the orchestrator raised, `crash` a failure outside its generator.
@@ -53,6 +73,7 @@ class ReplayResult:
     is None where the failure of a task went through the orchestrator as it was.
     """
 
+    #: All actions; of a live replay that went on, those that come after the first `known_actions`.
     actions: list[Action] = field(default_factory=list)
     is_done: bool = False
     output: Any = None
@@ -63,6 +84,11 @@ class ReplayResult:
     awaited: AwaitedTasks | None = None
     #: The SDK's open tasks by id, or None where it could not be asked.
     open: OpenTasks | None = None
+    known_actions: int | None = None
+    #: Among the first `known_actions`: those that are different now, by their places. Timers were cancelled in them.
+    changed_actions: Mapping[int, Action] = field(default_factory=dict)
+    #: After a replay whose generator waits.
+    live: LiveReplay | None = None
 
     @property
     def ended(self) -> bool:

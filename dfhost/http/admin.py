@@ -40,7 +40,9 @@ class Admin:
         """`management` starts orchestrators, as it does for any client."""
         self._app = app
         self._disabled = {function.name for function in app.disabled}
-        functions = sorted((*app.functions, *app.disabled), key=lambda function: function.name.upper())
+        functions = sorted(
+            (*app.functions, *app.disabled, *app.excluded), key=lambda function: function.name.upper()
+        )
         self._functions = {function.name.lower(): function for function in functions}
         self._urls = {route.name: f"/{route.template}" for route in routes.routes}
         self._threads = threads

@@ -77,6 +77,11 @@ class _Connection(web.RequestHandler):
         self.close()
         return True
 
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        # A body that breaks while aiohttp reads the rest of it, behind the answer, is the client's fault.
+        if not isinstance(options.get("exc_info"), RequestPayloadError):
+            super().log_exception(*args, **options)
+
     def handle_error(
         self,
         request: web.BaseRequest,

@@ -7,7 +7,6 @@ is `request_router`'s decision.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -24,12 +23,9 @@ from dfhost.engine.failures import Failure
 from dfhost.errors import AppError
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
-from dfhost.http.messages import origin, raw_target, read_body, send_continue
+from dfhost.http.messages import origin, raw_target, read_body, send_continue, unsendable
 from dfhost.http.route_templates import InvalidRouteTemplate
 from dfhost.http.streams import AddHeaders, StreamedExchange
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110: token
-_HEADER_VALUE = re.compile(r"[\t -~]*")  # what Kestrel sends
 
 
 class HttpFunctions:
@@ -128,16 +124,9 @@ class HttpFunctions:
             return self._failed(
                 request, f"{function.name} returned text that is not Unicode: half a surrogate pair"
             )
-        if not 200 <= reply.status <= 999:
-            sentence = f"{function.name} returned the status {reply.status}, which cannot end a response; "
-            return self._failed(request, sentence + "use one from 200 to 599")
+        if sentence := unsendable(reply.status, reply.headers):
+            return self._failed(request, f"{function.name} returned {sentence}")
         for name, value in reply.headers:
-            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-                sentence = f"{function.name} returned the header {name!r}: {value!r}, which cannot be sent. "
-                sentence += "A header holds ASCII without control characters; quote or encode the rest"
-                if name.lower() == "location":
-                    sentence += ". An instance that the function has started runs all the same"
-                return self._failed(request, sentence)
             if name.lower() == "content-length" and value.strip() != str(len(reply.body)):
                 sentence = f"{function.name} returned the header Content-Length: {value} for a body of "
                 sentence += f"{len(reply.body)} bytes; leave that header out"
@@ -168,7 +157,7 @@ class HttpFunctions:
         finally:
             exchange.end()
         if exchange.response is None:
-            return self._failed(request, f"{function.name} ended without a response")
+            return self._failed(request, f"{function.name} returned {exchange.problem or 'no response'}")
         if not exchange.complete:
             raise ConnectionResetError  # the client must see that the response is incomplete
         return exchange.response

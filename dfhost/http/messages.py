@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from aiohttp import web
 from multidict import CIMultiDict
 
 from dfhost.app.http_messages import HttpReply
 
 MAX_BODY = 104_857_600  # bytes; FunctionsHostingConfig's default for the body of a request
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110: token
+_HEADER_VALUE = re.compile(r"[\t -~]*")  # what Kestrel sends
 
 # ASP.NET Core's phrases where Python has others, or has another in each version.
 _REASONS = {
@@ -65,6 +71,20 @@ async def send_continue(request: web.BaseRequest) -> None:
     if request.headers.get("Expect", "").lower() == "100-continue" and not request.content.total_bytes:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
+
+
+def unsendable(status: int, headers: Iterable[tuple[str, str]]) -> str | None:
+    """What of a function's response cannot be sent, as the object of a sentence; None if all can."""
+    if not 200 <= status <= 999:
+        return f"the status {status}, which cannot end a response; use one from 200 to 599"
+    for name, value in headers:
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            sentence = f"the header {name!r}: {value!r}, which cannot be sent. "
+            sentence += "A header holds ASCII without control characters; quote or encode the rest"
+            if name.lower() == "location":
+                sentence += ". An instance that the function has started runs all the same"
+            return sentence
+    return None
 
 
 def web_response(reply: HttpReply) -> web.Response:

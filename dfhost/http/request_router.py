@@ -34,6 +34,10 @@ _ADMIN = "/admin/"
 _MAX_REFUSALS = 50  # requests to log; nobody reads more
 
 
+def _starts_something(method: str, path: str) -> bool:
+    return method not in ("GET", "HEAD", "OPTIONS") and path.startswith((f"{WEBHOOKS_PATH.lower()}/", _ADMIN))
+
+
 class RequestRouter:
     def __init__(
         self,
@@ -60,16 +64,28 @@ class RequestRouter:
         self._admin = Admin(app, functions.routes, threads, log, mounts.get(WEBHOOKS_PATH))
         self._access = access
         self._throttle = throttle
+        self._stopping = False
         self._logged_refusals: set[tuple[str, int, str]] = set()
 
+    def refuse(self) -> None:
+        """Respond to what would start something new with 503; reading and running calls go on.
+
+        The SDK's own requests are answered: running calls of the app need them.
+        """
+        self._stopping = True
+        self._functions.refuse()
+
     async def respond(self, request: web.BaseRequest) -> HttpReply | web.StreamResponse:
-        """The response to any request, whichever part of the host gives it."""
+        """The reply, or a streamed response that is already sent. Raises what `read_body` raises."""
         if self._access and (sentence := self._access.refusal(request)):
             self.log_refusal(request, 403, sentence)
             return forbidden(sentence)
         raw_path, query = raw_target(request)
         raw_path = resolved_path(raw_path)
         lower = raw_path.lower()
+        if self._stopping and _starts_something(request.method, lower):
+            await read_body(request)
+            return HttpReply(503, [("Retry-After", "5")])
         for prefix, handler, is_public in self._mounts:
             if lower.startswith(prefix) or lower == prefix[:-1]:
                 responding = self._mounted(handler, request, raw_path[len(prefix) :], query)

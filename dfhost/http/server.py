@@ -99,7 +99,7 @@ class Server:
             self._handle,
             self._count_malformed,
             access_log=None,
-            lingering_time=2.0,  # seconds for which the rest of a refused body is read
+            lingering_time=1.0,  # seconds for which the rest of a refused body is read
             auto_decompress=False,  # the function gets the bytes as they were sent
             # Kestrel takes 32 KB of headers; aiohttp's 8 KB a field would refuse tokens that pass on Azure.
             max_line_size=16_384,
@@ -120,8 +120,8 @@ class Server:
             forked_children.close_in_children(descriptor)
 
     def refuse(self) -> None:
-        """Respond to new calls of the app's functions with 503; management and running calls go on."""
-        self._functions.refuse()
+        """Respond to what would start something new with 503; status queries and running calls go on."""
+        self._router.refuse()
 
     async def stop(self, grace_period: float = 5.0) -> None:
         """Refuse new calls, wait for running ones for at most `grace_period` seconds, then close the listener."""

@@ -12,6 +12,8 @@ from typing import Any
 from aiohttp import web
 from multidict import CIMultiDict
 
+from dfhost.http.messages import unsendable
+
 AddHeaders = Callable[[web.BaseRequest, CIMultiDict[str]], None]
 
 
@@ -27,6 +29,7 @@ class StreamedExchange:
         self._body_read = False
         self._ended = asyncio.Event()
         self.response: web.StreamResponse | None = None
+        self.problem: str | None = None  # why there is no response: it cannot be sent
         self.complete = False
         peer = request.transport.get_extra_info("peername") if request.transport else None
         self.scope: MutableMapping[str, Any] = {
@@ -55,10 +58,16 @@ class StreamedExchange:
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
+            given = [
+                (n.decode("latin-1"), value.decode("latin-1")) for n, value in message.get("headers", ())
+            ]
+            self.problem = unsendable(message["status"], given)
+            if self.problem:
+                return
             headers: CIMultiDict[str] = CIMultiDict()
-            for name, value in message.get("headers", ()):
-                if name.lower() not in (b"transfer-encoding", b"connection"):
-                    headers.add(name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in given:
+                if name.lower() not in ("transfer-encoding", "connection"):
+                    headers.add(name, value)
             self._add_headers(self._request, headers)
             self.response = web.StreamResponse(status=message["status"], headers=headers)
             await self.response.prepare(self._request)

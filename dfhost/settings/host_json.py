@@ -111,6 +111,10 @@ class HostJson:
         entry = self._entries[key.lower()]
         return SettingsError(f"{entry.source}: {entry.key} {problem}.")
 
+    def refused(self, key: str, sentence: str) -> SettingsError:
+        """The error for a value with which a real host does not run; `sentence`: the real host's."""
+        return SettingsError(f"{self._entries[key.lower()].source}: {sentence}")
+
     def unread_keys(self) -> list[str]:
         """The keys, as written, that no getter has asked for."""
         sections = tuple(key for key in self._asked_for if key.endswith("."))

@@ -44,10 +44,12 @@ class Settings:
     max_outstanding_requests: int | None = None  # None: no limit
     max_concurrent_requests: int | None = None
     function_timeout: float | None = 1800.0  # seconds; None: no limit
+    has_extensions: bool = True  # host.json names an extension bundle, or the app installs extensions itself
     functions: frozenset[str] = frozenset()  # host.json "functions": only these are loaded; empty: all
 
     # -- this machine ----------------------------------------------------------------------------------------
     app_settings: Mapping[str, str] = field(default_factory=dict)  # for `set_environment_defaults`
+    replay_always: bool = False  # in every episode, whatever it costs
     port: int | None = None
     address: str | None = None
     cors: tuple[str, ...] = ()  # origins; ("*",) for all

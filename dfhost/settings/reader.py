@@ -33,7 +33,6 @@ _WITHOUT_EFFECT = (
     "$schema",
     "aggregator",
     "concurrency",
-    "extensionBundle",
     "fileWatchingEnabled",
     "healthMonitor",
     "isDefaultHostConfig",
@@ -50,8 +49,6 @@ _WITHOUT_EFFECT = (
     f"{DURABLE}.appLeaseOptions",
     f"{DURABLE}.entityMessageReorderWindowInMinutes",
     f"{DURABLE}.extendedSessionIdleTimeoutInSeconds",
-    f"{DURABLE}.extendedSessionsEnabled",
-    f"{DURABLE}.localRpcEndpointEnabled",
     f"{DURABLE}.rollbackEntityOperationsOnExceptions",
     f"{DURABLE}.storageProvider",
     f"{DURABLE}.tracing",
@@ -59,6 +56,9 @@ _WITHOUT_EFFECT = (
     f"{DURABLE}.useGracefulShutdown",
 )
 
+
+# Those that come with the extension bundle besides Azure Storage.
+_OTHER_PROVIDERS = ("azuremanaged", "mssql", "netherite")
 
 # App settings that the Functions host or its Python worker reads, and why they have no effect here.
 _APP_SETTINGS_WITHOUT_EFFECT = {
@@ -102,6 +102,14 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
     storage = f"{DURABLE}.storageProvider"
     provider = host.string(f"{storage}.type", "AzureStorage")
     on_storage = provider.lower() in ("azurestorage", "azure_storage")
+    if not on_storage and provider.lower() not in _OTHER_PROVIDERS:
+        raise host.refused(
+            f"{storage}.type",
+            f"Storage provider type ({provider}) was not found. Available storage providers: AzureStorage.",
+        )
+    _check_host_runs(host)
+    if on_storage:
+        _check_connection(host, by_lower_case)
     if not on_storage:
         notes.append(f"storageProvider.type is {provider}, but dfhost always keeps the task hub in SQLite.")
     found = Settings(
@@ -138,11 +146,53 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
         cors=local.cors,
         cors_credentials=local.cors_credentials,
         log_levels=_log_levels(host),
+        has_extensions=bool(host.section("extensionBundle")) or _installs_extensions(folder),
     )
     without_effect, unknown = _unread_keys(host)
     if unknown:
         notes.append(f"dfhost ignores these settings of host.json: {', '.join(unknown)}.")
     return replace(found, notes=tuple(notes), without_effect=tuple(without_effect))
+
+
+def _check_host_runs(host: HostJson) -> None:
+    """Refuse what stops a real host, in its own words, or what makes every durable client fail there."""
+    if host.boolean(f"{DURABLE}.extendedSessionsEnabled", False):
+        raise host.refused(
+            f"{DURABLE}.extendedSessionsEnabled",
+            "Durable Functions with extendedSessionsEnabled set to 'true' is only supported when using the "
+            "in-process or isolated .NET worker. Please remove the setting or change it to 'false'.",
+        )
+    if not host.boolean(f"{DURABLE}.localRpcEndpointEnabled", True):
+        raise host.refused(
+            f"{DURABLE}.localRpcEndpointEnabled",
+            "localRpcEndpointEnabled is false, so every call of a durable client fails on a real host "
+            "(InvalidUrlClientError: Noneorchestrators/…). Remove the setting.",
+        )
+
+
+def _check_connection(host: HostJson, app_settings: Mapping[str, str]) -> None:
+    """Refuse a connection to Azure Storage that a real host would not find."""
+    for key in ("connectionName", "connectionStringName"):
+        key = f"{DURABLE}.storageProvider.{key}"
+        name = host.string(key, "")
+        if name and not _has_connection(name.lower(), app_settings):
+            raise host.refused(
+                key,
+                f"Unable to resolve the Azure Storage connection named '{name}'. There is no app setting of that "
+                "name (Values in local.settings.json); dfhost needs none, so remove the key or add the setting.",
+            )
+
+
+def _has_connection(name: str, app_settings: Mapping[str, str]) -> bool:
+    """Whether a real host finds the connection: a setting of this name, with or without its prefix, or a section.
+
+    The host's own storage is what no app names in a setting of its own, so it counts as there.
+    """
+    if name in ("storage", "azurewebjobsstorage"):
+        return True
+    names = (name, f"azurewebjobs{name}", f"connectionstrings:{name}", f"connectionstrings__{name}")
+    sections = tuple(f"{each}{separator}" for each in names for separator in ("__", ":"))
+    return any(setting in names or setting.startswith(sections) for setting in app_settings)
 
 
 def _host_json(file: Path, notes: list[str]) -> Document:
@@ -159,6 +209,12 @@ def _host_json(file: Path, notes: list[str]) -> Document:
         found = "is missing" if version is None else f"is {version!r}"
         raise SettingsError(f'{file}, line {line}: "version" {found}; it has to be "2.0".')
     return document
+
+
+def _installs_extensions(folder: Path) -> bool:
+    """Whether the app brings its own extensions instead of a bundle, or lacks the file that would name one."""
+    own = ("extensions.csproj", "bin/extensions.json")
+    return not (folder / "host.json").exists() or any((folder / name).exists() for name in own)
 
 
 def _hub_name(host: HostJson, app_settings: Mapping[str, str], on_storage: bool, notes: list[str]) -> str:

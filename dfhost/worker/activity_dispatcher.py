@@ -141,9 +141,7 @@ class ActivityDispatcher:
                     item = self._plain_queue.popleft()
                 except IndexError:
                     break
-                entry = self._threads.calls.begin("activity", item.activity.name, item.instance_id)
                 self._run(item)
-                self._threads.calls.end(entry)
         finally:
             self._released.put_if_open(True)
 
@@ -151,11 +149,16 @@ class ActivityDispatcher:
         activity = item.activity
         function = self._app.activities.get(activity.name)
         assert function is not None
+        entry = self._threads.calls.begin("activity", function.name, item.instance_id)
+        self._run_attempts(item, function)
+        self._threads.calls.end(entry)
+
+    def _run_attempts(self, item: ActivityWorkItem, function: Function) -> None:
         began = self._begin(item)
         delays, retry_count = function.retry_delays(), 0
         while True:
             try:
-                result = function.call(activity.input, retry_count)
+                result = function.call(item.activity.input, retry_count)
             except BaseException as error:  # user code may raise anything, SystemExit included
                 if (delay := next(delays, None)) is None:
                     self._failed(item, function, error, began)
@@ -169,15 +172,18 @@ class ActivityDispatcher:
 
     async def _run_async(self, item: ActivityWorkItem) -> None:
         activity = item.activity
-        entry = self._threads.calls.begin("activity", activity.name, item.instance_id)
+        function = self._app.activities.get(activity.name)
+        name = function.name if function else activity.name
+        entry = self._threads.calls.begin("activity", name, item.instance_id)
         began = self._begin(item)
         try:
             if activity.name == HTTP_ACTIVITY:
                 self._succeeded(item, await call_http(activity.input), began)
                 return
-            function = self._app.activities.get(activity.name)
             if function is None:
-                reason, details = failures.activity_missing(activity.name)
+                is_disabled = activity.name in self._app.disabled_activities
+                reason, details = failures.activity_missing(activity.name, is_disabled)
+                self._log.failed(activity.name, "activity", item.instance_id, 0.0, reason, "")
                 self._end(item, h.task_failed(self._clock.now(), activity.task_id, reason, details))
                 return
             delays, retry_count = function.retry_delays(), 0

@@ -182,12 +182,14 @@ class EntityDispatcher:
         self._log.started(name, "entity", entity.entity_id)
         function = self._app.entities.get(name)
         error, stack = "", ""
-        entry = self._threads.calls.begin("entity", name, entity.entity_id)
+        entry = self._threads.calls.begin("entity", function.name if function else name, entity.entity_id)
         try:
             if function is None:
-                raise LookupError(failures.unknown_function("entity", name, self._app.entities.names))
-            result = en.read_batch_reply(batch, function.callable(batch.trigger))
-            error = "; ".join(result.failures)
+                error = self._explain_missing(name)
+                result = en.fail_batch(batch, failures.Failure("", error, error, ""))
+            else:
+                result = en.read_batch_reply(batch, function.callable(batch.trigger))
+                error = "; ".join(result.failures)
         except BaseException as raised:  # user code may raise anything, SystemExit included
             failure = describe_exception(raised)
             result = en.fail_batch(batch, failure)
@@ -209,6 +211,11 @@ class EntityDispatcher:
             except ValueError as error:
                 self._poison.set_aside(message, error)
         return requests
+
+    def _explain_missing(self, name: str) -> str:
+        """For an entity whose function a setting disables, or that the app no longer has."""
+        disabled = (each.durable_name for each in self._app.disabled if each.kind == "entity")
+        return failures.unknown_function("entity", name, [*self._app.entities.names, *disabled])
 
     # -- committing ------------------------------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 Everything can be loaded again from the store, at the price of one replay. That is little for a short history, so of
 those the newest few are kept. A parent of ten thousand children would pay it for every child, so long histories are
 evicted last. What an instance weighs is the length of its history's texts: a payload of 1 MB weighs as much as
-thousands of events.
+thousands of events. Of some long ones a generator is kept as well (`engine/execution.py`); it is dropped
+first, since its instance can go on without it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ LONG_HISTORY = 200  # events
 KEPT_SHORT = 1000  # idle instances with a short history
 KEPT_IN_SHORT = 16_000_000  # characters in their histories; with what is built from them about 50 MB
 KEPT_IN_LONG = 150_000_000  # characters in the long histories of idle instances
+KEPT_GENERATOR_EVENTS = 250_000  # that the generators of idle instances have processed: about 100 MB
 
 
 @dataclass(slots=True)
@@ -76,25 +78,25 @@ class LoadedInstance:
 
 
 class _IdleInstances:
-    """Ids of idle instances in the order in which they became so, with the length of their histories."""
+    """Ids of idle instances in the order in which they became so, each with the size of what is kept of it."""
 
     def __init__(self) -> None:
-        self._lengths: OrderedDict[str, int] = OrderedDict()
-        self.text_length = 0  # of all of them
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self.size = 0  # of all of them
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return len(self._sizes)
 
-    def add(self, instance_id: str, text_length: int) -> None:
-        self._lengths[instance_id] = text_length
-        self.text_length += text_length
+    def add(self, instance_id: str, size: int) -> None:
+        self._sizes[instance_id] = size
+        self.size += size
 
     def remove(self, instance_id: str) -> None:
-        self.text_length -= self._lengths.pop(instance_id, 0)
+        self.size -= self._sizes.pop(instance_id, 0)
 
     def pop_oldest(self) -> str:
-        instance_id, text_length = self._lengths.popitem(last=False)
-        self.text_length -= text_length
+        instance_id, size = self._sizes.popitem(last=False)
+        self.size -= size
         return instance_id
 
 
@@ -107,8 +109,9 @@ class InstanceCache:
         self._poison = poison
         self._unreadable: set[str] = set()  # instances whose history cannot be read
         self._instances: dict[str, LoadedInstance] = {}
-        self._idle_short = _IdleInstances()
+        self._idle_short = _IdleInstances()  # by the characters in their histories
         self._idle_long = _IdleInstances()
+        self._idle_generators = _IdleInstances()  # by the events that their generators have processed
 
     def __contains__(self, instance_id: str) -> bool:
         return instance_id in self._instances
@@ -168,14 +171,19 @@ class InstanceCache:
         self.mark_active(instance.instance_id)
         idle = self._idle_short if instance.stored_events < LONG_HISTORY else self._idle_long
         idle.add(instance.instance_id, instance.execution.text_length)
+        if events := instance.execution.generator_events:
+            self._idle_generators.add(instance.instance_id, events)
 
     def mark_active(self, instance_id: str) -> None:
         self._idle_short.remove(instance_id)
         self._idle_long.remove(instance_id)
+        self._idle_generators.remove(instance_id)
 
     def evict(self) -> None:
         """Drop the surplus of idle instances. Only when everything that they received is on the disk."""
-        while len(self._idle_short) > KEPT_SHORT or self._idle_short.text_length > KEPT_IN_SHORT:
-            self._instances.pop(self._idle_short.pop_oldest(), None)
-        while self._idle_long.text_length > KEPT_IN_LONG and len(self._idle_long) > 1:
-            self._instances.pop(self._idle_long.pop_oldest(), None)
+        while len(self._idle_short) > KEPT_SHORT or self._idle_short.size > KEPT_IN_SHORT:
+            self.remove(self._idle_short.pop_oldest())
+        while self._idle_long.size > KEPT_IN_LONG and len(self._idle_long) > 1:
+            self.remove(self._idle_long.pop_oldest())
+        while self._idle_generators.size > KEPT_GENERATOR_EVENTS:
+            self._instances[self._idle_generators.pop_oldest()].execution.drop_generator()

@@ -62,6 +62,7 @@ class OrchestrationDispatcher:
         activities: ActivityDispatcher,
         timers: TimerDispatcher,
     ) -> None:
+        self._app = app
         self._store = store
         self._threads = threads
         self._log = log
@@ -174,7 +175,7 @@ class OrchestrationDispatcher:
 
         At most as long as the last episode took; 0 or less where an episode is cheap or could not process more.
         """
-        if instance.last_episode_seconds < _CHEAP_SECONDS:
+        if instance.last_episode_seconds < _CHEAP_SECONDS or instance.execution.generator_events:
             return 0.0
         if not instance.execution.gate.may_gather_more(len(instance.messages)):
             return 0.0
@@ -207,7 +208,9 @@ class OrchestrationDispatcher:
         """`consumed`: the number of the newest message among `events`."""
         at = self._clock.now()
         began, instance.episode_since = time.perf_counter(), time.time()
-        entry = self._threads.calls.begin("orchestration", instance.name, instance.instance_id)
+        function = self._app.orchestrators.get(instance.name)
+        name = function.name if function else instance.name
+        entry = self._threads.calls.begin("orchestration", name, instance.instance_id)
         try:
             episode = instance.execution.run_episode(
                 events, at, self._replay_of(instance), self._registry, self._options, need
@@ -282,7 +285,7 @@ class OrchestrationDispatcher:
             self._reported_held_back.add(instance.name)
             self._log.note(
                 f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: a list of "
-                "actions is worked off in turn. For a bounded fan-out use lanes, see the README on sliding windows."
+                "actions is processed in order. For a bounded fan-out use lanes (docs/dfhost.md shows how)."
             )
 
     def _log_end(self, instance: LoadedInstance, episode: Episode) -> None:
@@ -310,7 +313,7 @@ class OrchestrationDispatcher:
         execution = instance.execution
         if instance.busy or instance.needs_episode or execution.result is not None or not execution.past:
             return instance
-        if self._registry.explain_missing("orchestrator", instance.name) is None:
+        if instance.name in self._app.orchestrators:
             instance.busy = True
             await asyncio.wait({asyncio.ensure_future(self._replay_history(instance))}, timeout=1.0)
         return instance

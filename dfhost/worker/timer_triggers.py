@@ -11,6 +11,7 @@ import asyncio
 import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
+from itertools import pairwise
 
 from dfhost.app.functions import App, Function
 from dfhost.app.invoke import invoke_function
@@ -29,6 +30,19 @@ class _TimerTrigger:
     function: Function
     schedule: Schedule
     run_on_startup: bool
+    monitored: bool  # the function sees when it ran last and will run next
+
+
+def _is_frequent(schedule: Schedule, now: datetime) -> bool:
+    """Whether it comes more than once a minute: the Functions host does not monitor such a timer.
+
+    It looks at the next five occurrences (TimerSchedule).
+    """
+    try:
+        occurrences = [now := schedule(now) for _ in range(5)]
+    except ValueError:  # there are no more
+        return False
+    return any(later - earlier < timedelta(minutes=1) for earlier, later in pairwise(occurrences))
 
 
 class TimerTriggers:
@@ -70,7 +84,11 @@ class TimerTriggers:
                 f"{function.name} never runs, because its schedule '{text}' cannot be read: {error}."
             )
             return None
-        return _TimerTrigger(function, schedule, function.trigger.get("runOnStartup") is True)
+        at_start = function.trigger.get("runOnStartup") is True
+        monitored = function.trigger.get("useMonitor") is not False and not _is_frequent(
+            schedule, self._clock.moment()
+        )
+        return _TimerTrigger(function, schedule, at_start, monitored)
 
     def _read_zone(self) -> tzinfo:
         try:
@@ -102,5 +120,5 @@ class TimerTriggers:
     async def _invoke(
         self, timer: _TimerTrigger, last: datetime | None, following: datetime, past_due: bool = False
     ) -> None:
-        data = timer_data(last, following, past_due)
+        data = timer_data(last, following if timer.monitored else None, past_due)
         await invoke_function(timer.function, data, self._threads, self._log, timeout=self._timeout)

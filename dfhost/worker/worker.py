@@ -1,8 +1,9 @@
 """The worker: everything that runs user code because of what the store holds.
 
-Its four dispatchers run orchestrations, activities, entities and timers, and have the same methods: `start`, then
-`add` or `receive` for new work, `forget` for an instance that is no more, `drain` and `idle` for the end of the host.
-The worker routes the store's events to them. Restart needs no special path: what was due is due. Knows no HTTP.
+Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
+`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` and
+`idle` for the end of the host. The worker routes the store's events to them. A restart needs no special path: what
+was due is due. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -30,29 +31,31 @@ class AppFunctionRegistry:
     """The app's functions by kind."""
 
     def __init__(self, app: App) -> None:
-        self._by_kind = {
+        self._enabled = {
             "activity": app.activities,
             "orchestrator": app.orchestrators,
             "entity": app.entities,
         }
-        self._disabled_orchestrators = Functions(
-            function for function in app.disabled if function.kind == "orchestration"
-        )
+        self._disabled = {
+            kind: Functions(each for each in app.disabled if each.kind == indexed_kind)
+            for kind, indexed_kind in (
+                ("activity", "activity"),
+                ("orchestrator", "orchestration"),
+                ("entity", "entity"),
+            )
+        }
 
     def explain_missing(self, kind: str, name: str) -> str | None:
-        functions = self._by_kind[kind]
-        if name in functions:
+        if name in self._enabled[kind] or name in self._disabled[kind]:
             return None
-        return failures.unknown_function(kind, name, functions.names)
+        return failures.unknown_function(kind, name, self._enabled[kind].names)
 
-    def explain_disabled_orchestrator(self, name: str) -> str | None:
-        """None unless the app has such an orchestrator and a setting disables it, else a sentence."""
-        disabled = self._disabled_orchestrators
-        if name not in disabled:
+    def explain_disabled(self, kind: str, name: str) -> str | None:
+        if name not in self._disabled[kind]:
             return None
         # The extension lists a disabled one among the known ones (recorded).
-        names = [*self._by_kind["orchestrator"].names, *disabled.names]
-        return failures.unknown_function("orchestrator", name, names)
+        names = [*self._enabled[kind].names, *self._disabled[kind].names]
+        return failures.unknown_function(kind, name, names)
 
 
 class Worker:

@@ -1,7 +1,8 @@
-"""Maps that were begun before the map had its present shape: they fail with a sentence that says what to do.
+"""Maps that were started before the map had its present shape: they fail with a sentence that explains what to do.
 
 An orchestrator has to schedule again whatever its history holds; else the extension fails it as non-deterministic,
 in words that help nobody. So a run with parts of the earlier shape repeats its schedule, and fails only then.
+Leaves runs of the present shape alone.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ def refuse_earlier(
             yield context.task_any(tasks)
             tasks = []
     raise BegunByEarlierVersion
+
+
+def options_in(given: dict[str, Any]) -> dict[str, Any] | None:
+    """The options in a run's input or in a map's ledger. The version before this one called them terms."""
+    return given.get("options", given.get("terms"))
 
 
 def _is_part(event: Any, prefix: str) -> bool:

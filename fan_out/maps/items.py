@@ -1,4 +1,4 @@
-"""`@map_activity`: what makes an activity one that callers may name and whose items can be told apart.
+"""`@map_activity`: an activity that callers may name, and that logs each of its items.
 
     @bp.activity_trigger(input_name="payload")
     @map_activity
@@ -8,8 +8,8 @@
     @map_activity(envelope=True)
     async def reconcile(entry): ...                     # gets {"item": …, "index": 7, "map_id": "…"}
 
-Either way one structured line is logged an item. `map_id` and `index` together name one piece of work for
-good: an activity may be delivered twice, and with them it can see that it was here before.
+Owns the list of these activities and the envelope. `map_id` and `index` together name one piece of work for good: an
+activity may be delivered twice, and with them it can recognise an item that it has worked on before.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The ledger: one entity a map, where its parts report, so that progress is one read at any size.
 
-    parts ── signals ─► map_ledger@<map id> ◄─ read ── GET /api/maps/{id}
+    batches ── signals ─► map_ledger@<map id> ◄─ read ── GET /api/maps/{id}
 
-Reports are gathered (a part tells at most once a second, or when a tenth of the map has ended), so a large map
-does not pay for being watched. The totals of the result never come from here: a ledger is for looking.
+Batches report about once a second, so a large map does not pay for being watched. The totals of the outcome never
+come from here: a ledger is for looking.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 import azure.durable_functions as df
 
 from fan_out.blueprint import bp
-from fan_out.maps.parts import Part
 
 FAILURES = 10  # how many of the first failures are kept
 _SECONDS = 1.0  # between two reports of one part
@@ -29,51 +28,47 @@ _log = logging.getLogger("fan_out.map")
 
 def ledger_id(map_id: str) -> df.EntityId:
     # Some characters of a key mean something else in the URLs that a client uses than in an orchestrator.
-    key = map_id if re.fullmatch(r"[\w.:~-]{1,200}", map_id, re.ASCII) else _digest(map_id)
-    return df.EntityId("map_ledger", key)
+    if not re.fullmatch(r"[\w.:~-]{1,200}", map_id, re.ASCII):
+        map_id = hashlib.sha256(map_id.encode("utf-8", "surrogatepass")).hexdigest()
+    return df.EntityId("map_ledger", map_id)
 
 
 class Reporter:
-    """One part's way to the ledger: gathers, and signals when it is worth it. Set `in_flight` where it changes."""
+    """One batch's reports to the ledger: when it begins, pauses or ends, and about once a second in between."""
 
-    def __init__(self, context: df.DurableOrchestrationContext, part: Part) -> None:
+    def __init__(self, context: df.DurableOrchestrationContext, map_id: str, total: int) -> None:
         self._context = context
-        self._part = part
-        self._at = context.current_utc_datetime
-        self._new = [0, 0]
+        self._ledger = ledger_id(map_id)
+        self._total = total
+        self._reported_at = context.current_utc_datetime
+        self._in_flight = 0
+        self._succeeded = 0
         self._failures: list[tuple[int, str]] = []
-        self._shown = 0
-        self.in_flight = 0
-        self.told = (0, 0)
 
-    def add(self, succeeded: int, failures: list[tuple[int, str]], told: tuple[int, int] = (0, 0)) -> None:
-        """Items have ended; `failures` are index and error. `told`: what has been reported of them already."""
-        self._new[0] += succeeded - told[0]
-        self._new[1] += len(failures) - told[1]
-        self._failures += failures
-        self.told = (self.told[0] + told[0], self.told[1] + told[1])
+    def add(self, index: int, error: str | None) -> None:
+        """An item has ended: for the next report."""
+        if error is None:
+            self._succeeded += 1
+        else:
+            self._failures.append((index, error))
 
-    def tell(self) -> None:
-        """Signal what is new, if a second has gone by or a tenth of the map; at once if work begins or ends."""
+    def report(self, in_flight: int) -> None:
+        """Report what is new, if it is time: a tenth of the map counts as much as a second."""
         now = self._context.current_utc_datetime
-        new = sum(self._new)
-        late = (now - self._at).total_seconds() >= _SECONDS
-        changed = self.in_flight != self._shown
-        turned = changed and 0 in (self.in_flight, self._shown)
-        if not (turned or (new and new * 10 >= self._part.total) or (late and (new or changed))):
+        ended = self._succeeded + len(self._failures)
+        late = (now - self._reported_at).total_seconds() >= _SECONDS
+        if in_flight and self._in_flight and not late and not ended * 10 >= self._total:
             return
-        report: dict[str, Any] = {
+        report = {
             "by": self._context.instance_id,
             "at": now.isoformat(),
-            "succeeded": self._new[0],
-            "failed": self._new[1],
+            "succeeded": self._succeeded,
+            "failed": len(self._failures),
             "failures": self._failures[:FAILURES],
+            "in_flight": in_flight,
         }
-        if changed:
-            report["in_flight"] = self._shown = self.in_flight
-        self._context.signal_entity(ledger_id(self._part.map_id), "report", report)
-        self.told = (self.told[0] + self._new[0], self.told[1] + self._new[1])
-        self._new, self._failures, self._at = [0, 0], [], now
+        self._context.signal_entity(self._ledger, "report", report)
+        self._succeeded, self._failures, self._in_flight, self._reported_at = 0, [], in_flight, now
 
 
 @bp.entity_trigger(context_name="context", entity_name="map_ledger")
@@ -84,18 +79,8 @@ def map_ledger(context: df.DurableEntityContext) -> None:
     before = state.get("tenths", 0)
     state = entered(state, context.operation_name or "", entry)
     if state.get("tenths", 0) > before:
-        _log.info(
-            "map progress %s",
-            json.dumps(
-                {
-                    "map_id": state["map_id"],
-                    "percent": _percent(state),
-                    "succeeded": state["succeeded"],
-                    "failed": state["failed"],
-                    "total": state["total"],
-                }
-            ),
-        )
+        shown = {key: state[key] for key in ("map_id", "succeeded", "failed", "total")}
+        _log.info("map progress %s", json.dumps({**shown, "percent": _percent(state)}))
     context.set_state(state)
 
 
@@ -104,21 +89,14 @@ def entered(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dic
 
     open    a map begins: `{"map_id", "total", "max_concurrency", "at", …}`; what was there before is forgotten,
             but for links
-    report  counts to add, how many are in flight in that part, first failures
+    report  counts to add, how many items of that batch are in flight, first failures
     note    keys to set: `{"cancelled_at": …}`, `{"redriven_by": …}`
     close   it is over: `{"at", "reason", "succeeded", "failed", "not_started", "failures"}`, the true totals
     """
     if operation == "open":
         links = {key: state[key] for key in ("redriven_by", "cancelled_at") if key in state}
-        fresh: dict[str, Any] = {
-            "succeeded": 0,
-            "failed": 0,
-            "in_flight": {},
-            "failures": [],
-            "marks": [],
-            "tenths": 0,
-        }
-        return fresh | links | entry | {"started_at": entry["at"]}
+        counts = {"succeeded": 0, "failed": 0, "in_flight": {}, "failures": [], "marks": [], "tenths": 0}
+        return counts | links | entry | {"started_at": entry["at"]}
     if operation == "note":
         return {**state, **entry}
     if "total" not in state:
@@ -132,9 +110,8 @@ def entered(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dic
     state["failed"] += entry["failed"]
     failures = {tuple(failure) for failure in state["failures"] + entry["failures"]}
     state["failures"] = sorted(failures)[:FAILURES]
-    if "in_flight" in entry:
-        in_flight = {**state["in_flight"], entry["by"]: entry["in_flight"]}
-        state["in_flight"] = {part: number for part, number in in_flight.items() if number}
+    in_flight = {**state["in_flight"], entry["by"]: entry["in_flight"]}
+    state["in_flight"] = {batch: number for batch, number in in_flight.items() if number}
     finished = state["succeeded"] + state["failed"]
     marks = state["marks"]
     if not marks or _seconds(marks[-1][0], entry["at"]) >= _MARK_SECONDS:
@@ -195,7 +172,3 @@ def _plus(now: datetime, seconds: float) -> str | None:
         return datetime.fromtimestamp(now.timestamp() + seconds, now.tzinfo).isoformat(timespec="seconds")
     except (OverflowError, ValueError):
         return None  # beyond the calendar
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

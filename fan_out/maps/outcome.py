@@ -1,43 +1,39 @@
-"""What a map has come to, as a plain dict: the shape that callers and orchestrators get. Pure.
+"""The outcome of a map, as a plain dict: what callers and orchestrators get. Pure.
 
     {"total": 3, "succeeded": 1, "failed": 1, "not_started": 1, "reason": "timeout",
      "results": [{"item": "a", "status": "succeeded", "result": "A", "attempts": 1},
                  {"item": "b", "status": "failed", "error": "ValueError: no", "attempts": 3},
                  {"item": "c", "status": "not_started"}]}
 
-`results` has one entry an item, in the order of the items. `reason` says what ended the map before its time:
+`results` has one entry an item, in the order of the items. `reason` is what ended the map before its time:
 "failures" (more than tolerated), "timeout", "cancelled"; null when nothing did.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from fan_out.maps.parts import Tally
-
-REASONS = {"told": "cancelled"}
+from fan_out.maps.parts import Results
 
 
-def outcome_of(items: list[Any], tally: Tally) -> dict[str, Any]:
-    results: list[dict[str, Any]] = [
-        {"item": item, "status": "succeeded", "result": value, "attempts": 1}
-        for item, value in zip(items, tally.values, strict=True)
-    ]
-    for position, attempts in tally.tries:
-        results[position]["attempts"] = attempts
-    for position, error, attempts in tally.failed:
-        results[position] = {"item": items[position], "status": "failed", "error": error}
-        if attempts:
-            results[position]["attempts"] = attempts
-    for position in tally.undone:
-        results[position] = {"item": items[position], "status": "not_started"}
+def outcome_of(items: list[Any], results: Results, reason: str | None) -> dict[str, Any]:
+    entries: list[dict[str, Any]] = []
+    for item, result in zip(items, results, strict=True):
+        if result is None:
+            entries.append({"item": item, "status": "not_started"})
+        elif result.error is None:
+            entry = {"item": item, "status": "succeeded", "result": result.value, "attempts": result.attempts}
+            entries.append(entry)
+        else:
+            attempts = {"attempts": result.attempts} if result.attempts else {}
+            entries.append({"item": item, "status": "failed", "error": result.error, **attempts})
+    statuses = Counter(entry["status"] for entry in entries)
     return {
         "total": len(items),
-        "succeeded": tally.succeeded,
-        "failed": len(tally.failed),
-        "not_started": len(tally.undone),
-        "reason": REASONS.get(tally.stop, tally.stop) if tally.stop else None,
-        "results": results,
+        **{status: statuses[status] for status in ("succeeded", "failed", "not_started")},
+        "reason": reason,
+        "results": entries,
     }
 
 

@@ -4,11 +4,11 @@ A request cannot decide it. It could look for a run and start one if there is no
 at the same moment; and starting under an id made from the key does not help, since an instance that has ended
 in between is silently replaced. So each request may start an instance, under an id of its own, and the first
 thing that instance does is to claim its key: entity operations run one at a time, and an orchestrator's call is
-made exactly once. Whoever loses the claim ends at once, having done nothing. The request waits for the claim
+made exactly once. A run that loses the claim ends at once, having done nothing. The request waits for the claim
 and answers with the winner.
 
-A claim names the run it takes the key over from, if that run failed or is gone: of two that want to take over,
-again the first one gets it.
+A claim names the run that it takes the key over from, if that run failed or was purged: of two that want to take
+over, the first one gets the key.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import azure.durable_functions as df
 from fan_out.blueprint import bp
 from fan_out.bodies import BadRequest
 
-PATIENCE = 60.0  # seconds a request waits for the claim; a host that takes longer is overloaded
+CLAIM_SECONDS = 60.0  # seconds a request waits for the claim; a host that takes longer is overloaded
 _ALIVE = ("Running", "Pending", "Suspended", "ContinuedAsNew")
 
 
@@ -35,7 +35,7 @@ def register_id(key: str) -> df.EntityId:
 
 @bp.entity_trigger(context_name="context", entity_name="map_register")
 def map_register(context: df.DurableEntityContext) -> None:
-    """`claim`: `{"run", "body", "over"}` → `{"run", "body"}` of whoever has the key now."""
+    """`claim`: `{"run", "body", "over"}` → `{"run", "body"}` of the run that has the key now."""
     state = claimed(context.get_state(), context.get_input())
     context.set_state(state)
     context.set_result(state)
@@ -70,7 +70,7 @@ async def started_once(
             return _same(holder, body), True
         over = holder["run"]
     mine = await start({"key": key, "body": body, "over": over})
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + CLAIM_SECONDS
     pause = 0.01
     while time.monotonic() < end:
         holder = await _holder(client, register)

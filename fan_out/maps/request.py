@@ -1,6 +1,7 @@
 """The body of `POST /api/start-map`, field by field: a `MapRequest`, or a BadRequest that names the field.
 
-Pure, but for the readers' look at what may be read.
+Owns the fields and their limits; leaves those of a source to its reader. Pure, but for the readers' look at what may
+be read.
 """
 
 from __future__ import annotations
@@ -13,21 +14,12 @@ from typing import Any
 from fan_out.bodies import BadRequest, kind
 from fan_out.maps.items import map_activities
 from fan_out.maps.readers import MOST_ITEMS, READERS
-from fan_out.maps.run import ATTEMPTS, BATCH, Terms
+from fan_out.maps.run import ATTEMPTS, BATCH, Options
 
 MOST_CONCURRENCY = 10_000
 LONGEST = 365 * 24 * 3600.0
 LONGEST_PAUSE = 24 * 3600.0
 LONGEST_KEY = 255
-TERMS = (
-    "max_concurrency",
-    "items_per_batch",
-    "retry",
-    "tolerated_failure_count",
-    "tolerated_failure_percentage",
-    "timeout_seconds",
-    "results",
-)
 # Least, most, a note, and whether null is the same as absent.
 _NUMBERS: dict[str, tuple[float, float, str, bool]] = {
     "max_concurrency": (0, MOST_CONCURRENCY, "0 means no bound", False),
@@ -36,7 +28,8 @@ _NUMBERS: dict[str, tuple[float, float, str, bool]] = {
     "tolerated_failure_percentage": (0.0, 100.0, "", False),
     "timeout_seconds": (0.0, LONGEST, "", True),
 }
-FIELDS = ("items", "source", "activity", *TERMS, "key")
+OPTIONS = (*_NUMBERS, "retry", "results")  # what may be changed at a redrive
+FIELDS = ("items", "source", "activity", *OPTIONS, "key")
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,7 @@ class MapRequest:
     key        the body's `key`, or None
     """
 
-    terms: Terms
+    options: Options
     items: list[Any] | None
     source: dict[str, Any] | None
     results: str
@@ -68,17 +61,17 @@ def parsed(body: dict[str, Any]) -> MapRequest:
         raise BadRequest(f"'activity' must name one of these activities: {known}.", "activity")
     if activity not in map_activities():
         raise BadRequest(f"There is no activity {activity!r} to map; there are: {known}.", "activity")
-    terms, results = parsed_terms(body, {"activity": activity})
-    return MapRequest(terms, items, source, results or "full", checked_key(body.get("key"), "key"))
+    options, results = parsed_options(body, {"activity": activity})
+    return MapRequest(options, items, source, results or "full", checked_key(body.get("key"), "key"))
 
 
-def parsed_terms(body: dict[str, Any], defaults: dict[str, Any]) -> tuple[Terms, str | None]:
-    """The fields that say how to run; what is absent is as in `defaults`, else as `Terms` has it."""
+def parsed_options(body: dict[str, Any], defaults: dict[str, Any]) -> tuple[Options, str | None]:
+    """The options, and `results`; what is absent is as in `defaults`, else as `Options` has it."""
     given: dict[str, Any] = dict(defaults)
     for field, (least, most, note, may_be_null) in _NUMBERS.items():
         if field in body and not (may_be_null and body[field] is None):
             given[field] = _number(body, field, least, most, note)
-    batch, bound = given.get("items_per_batch"), given.get("max_concurrency", Terms.max_concurrency)
+    batch, bound = given.get("items_per_batch"), given.get("max_concurrency", Options.max_concurrency)
     if body.get("items_per_batch") is not None and bound and batch > bound:
         raise BadRequest(
             f"'items_per_batch' must not be above max_concurrency ({bound}): a batch runs all at once.",
@@ -92,7 +85,7 @@ def parsed_terms(body: dict[str, Any], defaults: dict[str, Any]) -> tuple[Terms,
     if results not in (None, "full", "values"):
         raise BadRequest("'results' must be 'full' or 'values'.", "results")
     try:
-        return Terms(**given), results
+        return Options(**given), results
     except ValueError as error:  # fields that do not go together, one of them from `defaults`
         raise BadRequest(str(error)) from None
 

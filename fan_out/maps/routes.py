@@ -1,9 +1,9 @@
-"""The map over HTTP: thirty lines of orchestrator over `fan_out_map`, and the routes around it.
+"""The map over HTTP: an orchestrator over `run_map`, and the routes around it. Leaves the fields to request.py.
 
 POST /api/start-map             202 and where to follow the run
 GET  /api/maps/{id}             progress
 GET  /api/maps/{id}/outcome     the whole outcome, however the run ended
-POST /api/maps/{id}/cancel      no new batches; ends with what is done
+POST /api/maps/{id}/cancel      nothing new is started; the run ends with what is done
 POST /api/maps/{id}/redrive     a new run over what did not succeed
 """
 
@@ -21,12 +21,13 @@ import azure.functions as func
 
 from fan_out.blueprint import bp
 from fan_out.bodies import BadRequest, answer, body_object, refusal
+from fan_out.maps.earlier import options_in
 from fan_out.maps.ledger import ledger_id, progress
 from fan_out.maps.outcome import compact, merged, summary, unfinished
 from fan_out.maps.readers import MOST_BYTES, READERS
 from fan_out.maps.register import claim_of, started_once
-from fan_out.maps.request import TERMS, all_fields, checked_key, fingerprint, parsed, parsed_terms
-from fan_out.maps.run import CANCEL, Terms, run_map
+from fan_out.maps.request import OPTIONS, all_fields, checked_key, fingerprint, parsed, parsed_options
+from fan_out.maps.run import CANCEL, Options, run_map
 
 ORCHESTRATOR = "map_orchestrator"
 # Orchestrators that map: their progress can be asked for from the moment they are started, before they have a
@@ -50,7 +51,7 @@ async def start_map(req: func.HttpRequest, client: df.DurableOrchestrationClient
         asked = parsed(body)
         key = _key(req, asked.key)
         run: dict[str, Any] = {
-            "terms": asdict(asked.terms),
+            "options": asdict(asked.options),
             "items": asked.items,
             "source": asked.source,
             "results": asked.results,
@@ -69,7 +70,7 @@ async def start_map(req: func.HttpRequest, client: df.DurableOrchestrationClient
 
 @bp.orchestration_trigger(context_name="context")
 def map_orchestrator(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any]]:
-    """Claim the key, get the items, map, and end as the outcome says."""
+    """Claim the key, get the items, map them; fail if the outcome's reason is failures or timeout."""
     given = context.get_input() or {}
     if given.get("claim"):
         holder = yield claim_of(context, given["claim"])
@@ -77,8 +78,9 @@ def map_orchestrator(context: df.DurableOrchestrationContext) -> Generator[Any, 
             context.set_custom_status({"phase": "duplicate", "duplicate_of": holder["run"]})
             return {"duplicate_of": holder["run"]}
     context.set_custom_status({"phase": "reading"})
-    items, indexes, whole, old = given.get("items"), None, None, None
-    about: dict[str, Any] = {"terms": given["terms"], "results": given["results"]}
+    items, old, redriven = given.get("items"), {}, None
+    options = options_in(given) or {}
+    about: dict[str, Any] = {"options": options, "results": given["results"]}
     if given.get("source"):
         items = yield context.call_activity(read_items, given["source"])
     elif given.get("redrive_of"):
@@ -86,16 +88,17 @@ def map_orchestrator(context: df.DurableOrchestrationContext) -> Generator[Any, 
         note = {"redriven_by": context.instance_id}
         context.signal_entity(ledger_id(given["redrive_of"]), "note", note)
         old = yield context.call_activity(load_outcome, given["redrive_of"])
-        indexes = [entry["index"] for entry in unfinished(old)]
         items = [entry["item"] for entry in unfinished(old)]
-        whole = old["total"]
+        redriven = [entry["index"] for entry in unfinished(old)], old["total"]
     context.set_custom_status({"phase": "running", "total": len(items or [])})
-    outcome = yield from run_map(context, Terms(**given["terms"]), items or [], indexes, whole, about)
-    if old is not None and indexes is not None:
-        outcome = {**merged(old, outcome, indexes), "redrive_of": given["redrive_of"]}
+    outcome = yield from run_map(context, Options(**options), items or [], redriven, about)
+    if redriven:
+        outcome = {**merged(old, outcome, redriven[0]), "redrive_of": given["redrive_of"]}
     if given["results"] == "values" and "unfinished" not in outcome:
         outcome = compact(outcome)
-    status = {**summary(outcome), "first_failures": _first_failures(outcome)}
+    failures = [entry for entry in unfinished(outcome) if entry["status"] == "failed"][:_SHOWN_FAILURES]
+    first = [{"index": entry["index"], "error": entry["error"][:_SHOWN_ERROR]} for entry in failures]
+    status = {**summary(outcome), "first_failures": first}
     if outcome["reason"] in ("failures", "timeout"):
         # The output of a failed instance is the reason why, and nothing else: what was done is kept beside it.
         # By name: given the function, the SDK takes the annotation of its own wrapper for the result's type.
@@ -201,30 +204,28 @@ async def redrive_map(req: func.HttpRequest, client: df.DurableOrchestrationClie
     """The body may change how the new run is run: max_concurrency, retry and the like; the rest is as it was."""
     map_id = req.route_params["id"]
     try:
-        changes = body_object(req, TERMS)
+        changes = body_object(req, OPTIONS)
         ledger, status = await _ledger(client, map_id), await client.get_status(map_id)
         # A map that has only just begun has no ledger yet.
         if _is_map(status, ledger) and _runtime(status) not in (*_ENDED, ""):
             raise BadRequest(f"Map {map_id!r} is still running.", status=409)
-        if ledger is None or "terms" not in ledger:
+        before = options_in(ledger or {})
+        if ledger is None or before is None:
             raise BadRequest(f"There is no map {map_id!r} that could be redriven.", status=404)
         ended = _summary(status)
         if ended is None:
             raise BadRequest(f"Map {map_id!r} was ended from outside: what it did is not known.", status=409)
         if not ended["failed"] and not ended["not_started"]:
             raise BadRequest(f"Every item of map {map_id!r} has succeeded.", status=409)
-        terms, results = parsed_terms(changes, ledger["terms"])
-        run = {
-            "terms": asdict(terms),
-            "results": results or ledger["results"],
-            "redrive_of": map_id,
-        }
+        options, results = parsed_options(changes, before)
+        results = results or ledger["results"]
+        run = {"options": asdict(options), "results": results, "redrive_of": map_id}
 
         async def start(claim: dict[str, Any]) -> str:
             return await client.start_new(ORCHESTRATOR, client_input={**run, "claim": claim})
 
-        instance_id, before = await started_once(client, f"redrive:{map_id}", "", start, keeps_failed=True)
-        newer = _summary(await client.get_status(instance_id)) if before else None
+        instance_id, existed = await started_once(client, f"redrive:{map_id}", "", start, keeps_failed=True)
+        newer = _summary(await client.get_status(instance_id)) if existed else None
         if newer and (newer["failed"] or newer["not_started"]):
             raise BadRequest(
                 f"Map {map_id!r} was redriven by {instance_id!r}, which can be redriven itself.", status=409
@@ -276,7 +277,7 @@ def _runtime(status: Any) -> str:
 
 
 def _summary(status: Any) -> dict[str, Any] | None:
-    """The outcome's summary, once the map has come to its end: its ledger may hear of that a little later."""
+    """The outcome's summary, once the map has ended: its ledger may get that a little later."""
     custom = status.custom_status if _runtime(status) in ("Completed", "Failed") else None
     return custom if isinstance(custom, dict) and "not_started" in custom else None
 
@@ -286,7 +287,7 @@ def _phase(status: Any, ledger: dict[str, Any] | None) -> str:
     if runtime in (*_ENDED, "Suspended", "") and runtime != "Completed":
         return runtime.lower() or "purged"
     custom = status.custom_status if isinstance(status.custom_status, dict) else {}
-    # The ledger may hear of the end a little later than the caller.
+    # The ledger may get the end a little later than the caller.
     if ledger and not ("cancelled_at" in ledger and custom.get("phase") == "cancelled"):
         return "cancelling" if "cancelled_at" in ledger else "running"
     return str(custom.get("phase", "starting"))
@@ -297,7 +298,7 @@ class NoMap(LookupError):
 
 
 async def _outcome(client: df.DurableOrchestrationClient, map_id: str) -> Any:
-    """The outcome of an ended map. Raises NoMap, or a LookupError that says why there is none."""
+    """The outcome of an ended map. Raises NoMap, or a LookupError with the reason why there is none."""
     status = await client.get_status(map_id)
     if not status or status.name != ORCHESTRATOR:
         raise NoMap(f"There is no map {map_id!r}.")
@@ -316,11 +317,3 @@ async def _outcome(client: df.DurableOrchestrationClient, map_id: str) -> Any:
 
 def _kept(map_id: str) -> str:
     return f"{map_id}:outcome"
-
-
-def _first_failures(outcome: dict[str, Any]) -> list[dict[str, Any]]:
-    failures = [entry for entry in unfinished(outcome) if entry["status"] == "failed"]
-    return [
-        {"index": entry["index"], "error": entry["error"][:_SHOWN_ERROR]}
-        for entry in failures[:_SHOWN_FAILURES]
-    ]

@@ -1,4 +1,8 @@
-"""`fan_out_map`: a map as one step of any orchestrator."""
+"""`fan_out_map`: a map as one step of any orchestrator.
+
+Owns the options, the map's id and deadline, and the beginning and end of its ledger. Leaves handing out to tree.py
+and the form of the outcome to outcome.py.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,9 @@ import azure.durable_functions as df
 
 from fan_out.maps.earlier import refuse_earlier
 from fan_out.maps.items import gets_envelope
-from fan_out.maps.ledger import ledger_id
+from fan_out.maps.ledger import FAILURES, ledger_id
 from fan_out.maps.outcome import outcome_of, summary
-from fan_out.maps.parts import Part, Tally
+from fan_out.maps.parts import ItemResult, Part, Results
 from fan_out.maps.plan import lanes_of
 from fan_out.maps.tree import hand_out
 
@@ -27,8 +31,8 @@ _log = logging.getLogger("fan_out.map")
 
 
 @dataclass(frozen=True)
-class Terms:
-    """How a map is to be run: the arguments of `fan_out_map`, as plain values. Raises ValueError."""
+class Options:
+    """The arguments of `fan_out_map`, as plain values. Raises ValueError for those that make no sense."""
 
     activity: str
     max_concurrency: int = 50
@@ -41,32 +45,31 @@ class Terms:
 
     def __post_init__(self) -> None:
         bound, batch = self.max_concurrency, self.items_per_batch
-        if bound < 0:
-            raise ValueError("max_concurrency must be 0 (no bound) or more.")
-        if batch is not None and not 1 <= batch <= (min(bound, BATCH) if bound else BATCH):
-            raise ValueError(
+        for holds, otherwise in (
+            (bound >= 0, "max_concurrency must be 0 (no bound) or more."),
+            (
+                batch is None or 1 <= batch <= (min(bound, BATCH) if bound else BATCH),
                 f"items_per_batch must be from 1 to {BATCH}, and not above max_concurrency: "
-                "a batch is in flight as a whole."
-            )
-        if not 1 <= self.max_attempts <= ATTEMPTS:
-            raise ValueError(f"An item can be tried from 1 to {ATTEMPTS} times.")
-        if self.tolerated_failure_count < 0:
-            raise ValueError("tolerated_failure_count must be 0 or more.")
-        if not 0 <= self.tolerated_failure_percentage <= 100:
-            raise ValueError("tolerated_failure_percentage must be from 0 to 100.")
-        if self.timeout_seconds is not None and self.timeout_seconds <= 0:
-            raise ValueError("timeout must be more than nothing.")
+                "the items of a batch are in flight together.",
+            ),
+            (1 <= self.max_attempts <= ATTEMPTS, f"An item can be tried from 1 to {ATTEMPTS} times."),
+            (self.tolerated_failure_count >= 0, "tolerated_failure_count must be 0 or more."),
+            (
+                0 <= self.tolerated_failure_percentage <= 100,
+                "tolerated_failure_percentage must be from 0 to 100.",
+            ),
+            (self.timeout_seconds is None or self.timeout_seconds > 0, "timeout must be more than nothing."),
+        ):
+            if not holds:
+                raise ValueError(otherwise)
 
-    def tolerated(self, total: int) -> int | None:
-        """How many of `total` items may fail; None if all may. Of a count and a percentage the smaller number
-        counts; one that is 0 was not given."""
-        limits = []
-        if self.tolerated_failure_count:
-            limits.append(self.tolerated_failure_count)
-        if self.tolerated_failure_percentage:
-            limits.append(int(total * self.tolerated_failure_percentage / 100))
-        tolerated = min(limits, default=0)
-        return tolerated if tolerated < total else None
+    def tolerated(self, total: int) -> int:
+        """How many of `total` items may fail. Of a count and a percentage the smaller number counts; one that is 0
+        was not given."""
+        count = self.tolerated_failure_count or total
+        percentage = int(total * (self.tolerated_failure_percentage or 100) / 100)
+        given = self.tolerated_failure_count or self.tolerated_failure_percentage
+        return min(count, percentage, total) if given else 0
 
 
 def fan_out_map(
@@ -81,7 +84,7 @@ def fan_out_map(
     tolerated_failure_percentage: float = 0,
     timeout: timedelta | None = None,
 ) -> Generator[Any, Any, dict[str, Any]]:
-    """Run `activity` once for each of `items`, and say what became of each. To be used in an orchestrator:
+    """Run `activity` once for each of `items`. To be used in an orchestrator:
 
         outcome = yield from fan_out_map(context, "process_item", items, max_concurrency=20)
 
@@ -89,8 +92,8 @@ def fan_out_map(
                         with `@map_activity(envelope=True)` gets `{"item", "index", "map_id"}`
     items               JSON values
     max_concurrency     items in flight at any moment over the whole map; 0: as many as there are
-    items_per_batch     run them in batches of so many that start together, the next when all have ended; by
-                        default as plan.py says. 1 for slow items that differ much
+    items_per_batch     how many start together, the next when all of those have ended; by default as plan.py
+                        decides. 1 for slow items that differ much
     retry               the SDK's RetryOptions: tries of each item, and the pause between them
     tolerated_failure_count, tolerated_failure_percentage
                         how many items may fail for good before no more is started; if both are given, the
@@ -106,7 +109,7 @@ def fan_out_map(
     and the event `map-cancel` ends it. Ids: the map is called as the instance, a second one in the same
     instance `<instance id>:map-2`, and so on. The custom status is left to you.
     """
-    terms = Terms(
+    options = Options(
         activity=activity if isinstance(activity, str) else activity.build().get_function_name(),
         max_concurrency=max_concurrency,
         items_per_batch=items_per_batch,
@@ -116,39 +119,43 @@ def fan_out_map(
         tolerated_failure_percentage=tolerated_failure_percentage,
         timeout_seconds=timeout.total_seconds() if timeout is not None else None,
     )
-    outcome: dict[str, Any] = yield from run_map(context, terms, list(items))
+    outcome: dict[str, Any] = yield from run_map(context, options, list(items))
     return outcome
 
 
 def run_map(
     context: df.DurableOrchestrationContext,
-    terms: Terms,
+    options: Options,
     items: list[Any],
-    indexes: list[int] | None = None,
-    whole: int | None = None,
+    redriven: tuple[list[int], int] | None = None,
     about: dict[str, Any] | None = None,
 ) -> Generator[Any, Any, dict[str, Any]]:
-    """The same, from `Terms`. For a redrive `indexes` are the items' places in a map that had `whole` items;
-    a tolerated percentage is one of those. `about`: what else the ledger should say."""
+    """The same, from `Options`.
+
+    redriven    of a redrive: the items' indexes in the map that is redriven, and how many items that map had.
+                A tolerated percentage is one of those
+    about       more entries for the ledger
+    """
+    indexes, total = redriven or (list(range(len(items))), len(items))
     map_id = _next_id(context)
     now = context.current_utc_datetime
     deadline = None
-    if terms.timeout_seconds is not None:
-        deadline = (now + timedelta(seconds=terms.timeout_seconds)).isoformat()
+    if options.timeout_seconds is not None:
+        deadline = (now + timedelta(seconds=options.timeout_seconds)).isoformat()
+    slots = min(options.max_concurrency or len(items), len(items))
     part = Part(
         map_id=map_id,
-        activity=terms.activity,
-        envelope=gets_envelope(terms.activity),
-        attempts=terms.max_attempts,
-        pause=terms.retry_seconds,
-        batch=terms.items_per_batch,
+        activity=options.activity,
+        envelope=gets_envelope(options.activity),
+        attempts=options.max_attempts,
+        pause=options.retry_seconds,
         deadline=deadline,
         total=len(items),
         items=items,
-        at=indexes if indexes is not None else list(range(len(items))),
-        slots=min(terms.max_concurrency or len(items), len(items)),
-        patience=terms.tolerated(len(items) if whole is None else whole),
-        final=True,
+        indexes=indexes,
+        lanes=lanes_of(len(items), slots, options.items_per_batch),
+        failure_budget=options.tolerated(total),
+        whole_budget=True,
     )
     # The ids of the parts are never used twice, whatever ran under this instance's id before: the extension
     # replaces an instance that is running if a child is given its id.
@@ -156,9 +163,9 @@ def run_map(
     ledger = ledger_id(map_id)
     opening = {
         "map_id": map_id,
-        "activity": terms.activity,
+        "activity": options.activity,
         "total": len(items),
-        "max_concurrency": terms.max_concurrency,
+        "max_concurrency": options.max_concurrency,
         "at": now.isoformat(),
         **(about or {}),
     }
@@ -166,18 +173,29 @@ def run_map(
     if not context.is_replaying:
         _log.info("map started %s", json.dumps(opening))
     yield from refuse_earlier(context, ledger, prefix)
-    lanes = lanes_of(len(items), part.slots, part.batch)
-    tally: Tally = yield from hand_out(context, part, lanes, CANCEL, prefix)
-    outcome = outcome_of(items, tally)
+    returned, stop = yield from hand_out(context, part, CANCEL, prefix)
+    results = [entry and ItemResult(*entry) for entry in returned]
+    outcome = outcome_of(items, results, _reason(part, results, stop))
+    failures = [
+        (index, each.error) for index, each in zip(part.indexes, results, strict=True) if each and each.error
+    ]
     closing = {
         "at": context.current_utc_datetime.isoformat(),
         **summary(outcome),
-        "failures": [[part.at[position], error] for position, error, _ in sorted(tally.failed)[:10]],
+        "failures": failures[:FAILURES],
     }
     context.signal_entity(ledger, "close", closing)
     if not context.is_replaying:
         _log.info("map ended %s", json.dumps({"map_id": map_id, **closing}))
     return outcome
+
+
+def _reason(part: Part, results: Results, stop: str | None) -> str | None:
+    """What ended the map before its time: `stop`, unless it came too late to keep an item from being tried."""
+    failures = [each for each in results if each and each.error is not None]
+    if None in results or any(0 < each.attempts < part.attempts for each in failures):
+        return stop
+    return "failures" if len(failures) > part.failure_budget else None
 
 
 def _next_id(context: df.DurableOrchestrationContext) -> str:

@@ -39,7 +39,7 @@ def settled(
 ) -> Generator[Any, Any, None]:
     """Only the wait: afterwards `task.is_completed` holds for each, and `task.result` is there.
 
-    `event`: a wait for an external event that is to be heard from now on. The SDK delivers one only to a wait that
+    `event`: a wait for an external event that is open from now on. The SDK delivers an event only to a wait that
     was yielded; and a `task_all` inside a `task_any` breaks it if two of its tasks fail.
     """
     if not tasks:

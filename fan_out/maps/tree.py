@@ -1,15 +1,13 @@
-"""The orchestrations that a map is made of. A section hands out lanes, a lane batches, a batch runs items.
+"""The orchestrations that a map is made of: map_section → map_lane → map_batch → the activity.
 
-    map_section → map_lane → map_batch → the activity
-
-Each returns what became of its items, those that it has not started among them. Which items go to whom is
-plan.py's. Facts of the durable extension that this stands on:
+Each returns what became of its items, and leaves to plan.py which items go to whom. Facts of the durable extension
+that this stands on:
 
 - A list of actions is worked off in turn, and a `task_any` holds only what was not listed before. So each round of
   children has an event wait of its own beside it; of several waits for one event, the newest gets it.
 - After a failed task the extension starts nothing before its siblings have ended. So all are waited for.
-- Terminating an instance does not reach its children. So whoever stops tells them by an event, which only a
-  client can raise: the activity `map_tell`.
+- Terminating an instance does not reach its children. So whoever stops raises the stop event for them, which only
+  a client can do: the activity `map_stop_children`.
 """
 
 from __future__ import annotations
@@ -23,8 +21,8 @@ import azure.durable_functions as df
 
 from fan_out.blueprint import bp
 from fan_out.maps.ledger import Reporter
-from fan_out.maps.parts import Part, Tally
-from fan_out.maps.plan import lanes_of, next_shares
+from fan_out.maps.parts import ItemResult, Part, Results, as_json, merge
+from fan_out.maps.plan import next_shares
 from fan_out.maps.settle import error_text, failed, settled
 
 STOP = "map-stop"
@@ -32,154 +30,136 @@ Context = df.DurableOrchestrationContext
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_section(context: Context) -> Generator[Any, Any, dict[str, Any]]:
-    part = Part(**(context.get_input() or {}))
-    lanes = lanes_of(len(part.items), part.slots, part.batch)
-    tally: Tally = yield from hand_out(context, part, lanes, STOP, context.instance_id)
-    return tally.to_output()
+def map_section(context: Context) -> Generator[Any, Any, Any]:
+    results, _ = yield from hand_out(context, Part(**(context.get_input() or {})), STOP, context.instance_id)
+    return as_json(results)
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_lane(context: Context) -> Generator[Any, Any, dict[str, Any]]:
-    part = Part(**(context.get_input() or {}))
-    tally: Tally = yield from hand_out(context, part, [part.slots], STOP, context.instance_id, is_lane=True)
-    return tally.to_output()
+def map_lane(context: Context) -> Generator[Any, Any, Any]:
+    results, _ = yield from hand_out(context, Part(**(context.get_input() or {})), STOP, context.instance_id)
+    return as_json(results)
 
 
 def hand_out(
-    context: Context, part: Part, lanes: list[int], event: str, prefix: str, is_lane: bool = False
-) -> Generator[Any, Any, Tally]:
-    """Hand out the part's items round by round, as the planner says, until all are done or something stops it: the
-    event, the deadline, too many failures. What was handed out always ends first."""
-    tally = Tally([None] * len(part.items))
-    reporter = Reporter(context, part)
+    context: Context, part: Part, event: str, prefix: str
+) -> Generator[Any, Any, tuple[Results, str | None]]:
+    """Hand out the part's items round by round, as the planner says, until all have run or something stops it: the
+    event, the deadline, too many failures. What was handed out ends first. Gives the results and what stopped it."""
+    results: Results = [None] * len(part.items)
     left = list(range(len(part.items)))
-    handed_out = 0
-    heard = told = False
+    children = failures = 0
+    stopped = passed_on = False
     stop: str | None = None
-    while left and not (stop := _why_stop(context, part, tally, heard)):
-        shares = next_shares(left, lanes)
+    while left and not (stop := _why_stop(context, part, failures, stopped)):
+        shares = next_shares(left, part.lanes)
         left = left[sum(len(share.positions) for share in shares) :]
         running = {}
         for share in shares:
-            given = part.child(share, len(tally.failed), len(shares))
-            instance = f"{prefix}.{handed_out}"
+            instance = f"{prefix}.{children}"
+            given = part.child(share, failures, len(shares))
             running[context.call_sub_orchestrator(f"map_{share.kind}", given, instance)] = (instance, share)
-            handed_out += 1
+            children += 1
         stop_event = context.wait_for_external_event(event)
         while running:
-            reporter.in_flight = 0 if is_lane else sum(share.in_flight for _, share in running.values())
-            reporter.tell()
             if not any(task.is_completed for task in running):
-                yield context.task_any([*running] if heard else [*running, stop_event])
-            heard = heard or stop_event.is_completed
+                yield context.task_any([*running] if stopped else [*running, stop_event])
+            stopped = stopped or stop_event.is_completed
             for task in [task for task in running if task.is_completed]:
-                positions = running.pop(task)[1].positions
-                lost = Tally.lost(len(positions), error_text(task.result)) if failed(task) else None
-                done = lost or Tally.of(task.result)
-                left += tally.absorb(positions, done)
-                failures = [(part.at[positions[place]], error) for place, error, _ in done.failed]
-                reporter.add(done.succeeded, failures, done.told)
-            stop = _why_stop(context, part, tally, heard)
-            if stop and _ends_the_map(part, stop) and running and not told:
-                told = True
+                _, share = running.pop(task)
+                returned = _results_of(task, len(share.positions))
+                not_started, failed_there = merge(results, share.positions, returned)
+                left += not_started
+                failures += failed_there
+            stop = _why_stop(context, part, failures, stopped)
+            if stop and running and not passed_on and (stop != "failures" or part.whole_budget):
+                passed_on = True
                 instances = [instance for instance, _ in running.values()]
-                yield from settled(context, [context.call_activity(map_tell, instances)])
+                yield from settled(context, [context.call_activity(map_stop_children, instances)])
         left.sort()
-    reporter.in_flight = 0
-    reporter.tell()
-    tally.undone, tally.told = left, reporter.told
-    tally.stop = stop if left or tally.cut else tally.too_many(part.patience)
-    return tally
+    return results, stop
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_batch(context: Context) -> Generator[Any, Any, dict[str, Any]]:
-    """Run the items, as many at once as there are slots; then, after a pause, those that failed, and so on.
+def map_batch(context: Context) -> Generator[Any, Any, Any]:
+    """Try every item once, in waves of as many as there are slots; then, after a pause, those that failed, and so on.
 
     Retried here and not by `call_activity_with_retry`: so the number of tries is known, and stopping stops them.
     """
     part = Part(**(context.get_input() or {}))
-    tally = Tally([None] * len(part.items))
-    reporter = Reporter(context, part)
+    results: Results = [None] * len(part.items)
+    reporter = Reporter(context, part.map_id, part.total)
+    (slots,) = part.lanes
     stop_event = context.wait_for_external_event(STOP)
-    todo, attempt = list(range(len(part.items))), 1
-    errors: dict[int, str] = {}  # of the items that failed and may be tried again
-    undone: list[int] = []
-    while True:
-        stop = _why_stop(context, part, tally, stop_event.is_completed)
-        if stop and attempt == 1:
-            undone, todo = undone + todo, []
-        if not (todo or errors) or (stop and _ends_the_map(part, stop)):
+    to_try, failures = list(range(len(part.items))), 0
+    for attempt in range(1, part.attempts + 1):
+        again = []
+        # A share of the failure budget that is used up ends what is fresh, not the tries that are left.
+        budgeted = attempt == 1 or part.whole_budget
+        while to_try and not (
+            stop := _why_stop(context, part, failures if budgeted else 0, stop_event.is_completed)
+        ):
+            wave, to_try = to_try[:slots], to_try[slots:]
+            reporter.report(in_flight=len(wave))
+            tasks = [context.call_activity(part.activity, part.argument(position)) for position in wave]
+            # The SDK delivers an event only to a wait that was yielded: beside the first wave, if there is another.
+            beside = stop_event if to_try and attempt == 1 and wave[0] == 0 else None
+            yield from settled(context, tasks, beside)
+            for position, task in zip(wave, tasks, strict=True):
+                error = error_text(task.result) if failed(task) else None
+                results[position] = ItemResult(attempt, None if error else task.result, error)
+                if error and attempt < part.attempts:
+                    again.append(position)
+                else:
+                    failures += error is not None
+                    reporter.add(part.indexes[position], error)
+        if not again or stop or _why_stop(context, part, 0, stop_event.is_completed):
             break
-        if not todo:
-            todo, attempt = sorted(errors), attempt + 1
-            until = context.current_utc_datetime + timedelta(seconds=part.pause)
-            if part.deadline:
-                until = min(until, datetime.fromisoformat(part.deadline))
-            timer: Any = context.create_timer(until)
-            stop_event = context.wait_for_external_event(STOP)
-            yield context.task_any([timer, stop_event])
-            if not timer.is_completed:
-                timer.cancel()
-            continue
-        wave, todo = todo[: part.slots], todo[part.slots :]
-        tasks = [context.call_activity(part.activity, part.given(position)) for position in wave]
-        # The SDK delivers an event only to a wait that was yielded: beside the first wave, if there is another.
-        yield from settled(context, tasks, stop_event if wave[0] == 0 and todo else None)
-        for position, task in zip(wave, tasks, strict=True):
-            errors.pop(position, None)
-            if not failed(task):
-                tally.values[position] = task.result
-                tally.tries += [(position, attempt)] if attempt > 1 else []
-                reporter.add(1, [])
-            elif attempt < part.attempts:
-                errors[position] = error_text(task.result)
-            else:
-                error = error_text(task.result)
-                tally.failed.append((position, error, attempt))
-                reporter.add(0, [(part.at[position], error)])
-        reporter.tell()
-    tally.failed += [(position, error, attempt - (position in todo)) for position, error in errors.items()]
-    tally.cut = len(errors)
-    tally.undone, tally.told = undone, reporter.told
-    tally.stop = stop if undone or errors else tally.too_many(part.patience)
-    return tally.to_output()
+        to_try = again
+        reporter.report(in_flight=0)
+        until = context.current_utc_datetime + timedelta(seconds=part.pause)
+        if part.deadline:
+            until = min(until, datetime.fromisoformat(part.deadline))
+        timer: Any = context.create_timer(until)
+        stop_event = context.wait_for_external_event(STOP)
+        yield context.task_any([timer, stop_event])
+        if not timer.is_completed:
+            timer.cancel()
+    reporter.report(in_flight=0)
+    return as_json(results)
 
 
 @bp.activity_trigger(input_name="instances")
 @bp.durable_client_input(client_name="client")
-async def map_tell(instances: list, client: df.DurableOrchestrationClient) -> int:
-    """Raise the stop event for each of `instances`; how many heard it. One that has ended need not hear."""
-    return sum(await asyncio.gather(*(_tell(client, instance) for instance in instances)))
+async def map_stop_children(instances: list, client: df.DurableOrchestrationClient) -> None:
+    """Raise the stop event for each of `instances`, but for those that have ended.
+
+    A child that was only just scheduled may not exist yet for the client: so it is tried for some seconds.
+    """
+
+    async def stop(instance: str) -> None:
+        for pause in (0.2, 1.0, 3.0, 0):
+            try:
+                return await client.raise_event(instance, STOP)
+            except Exception as error:
+                if "No instance" not in str(error):
+                    return
+            await asyncio.sleep(pause)
+
+    await asyncio.gather(*(stop(instance) for instance in instances))
 
 
-async def _tell(client: df.DurableOrchestrationClient, instance: str) -> bool:
-    for pause in (
-        0.0,
-        0.2,
-        1.0,
-        3.0,
-    ):  # a child that was only just scheduled may not exist yet for the client
-        await asyncio.sleep(pause)
-        try:
-            await client.raise_event(instance, STOP)
-            return True
-        except Exception as error:
-            if "No instance" not in str(error):
-                break
-    return False
+def _results_of(task: Any, count: int) -> Results:
+    """What a child returned; if it has failed, because somebody terminated it, so have all of its items."""
+    if failed(task):
+        return [ItemResult(0, None, error_text(task.result))] * count
+    returned: Results = task.result
+    return returned
 
 
-def _why_stop(context: Context, part: Part, tally: Tally, heard: bool) -> str | None:
-    if heard:
-        return "told"
+def _why_stop(context: Context, part: Part, failures: int, stopped: bool) -> str | None:
+    if stopped:
+        return "cancelled"
     if part.deadline and context.current_utc_datetime >= datetime.fromisoformat(part.deadline):
         return "timeout"
-    return tally.too_many(part.patience)
-
-
-def _ends_the_map(part: Part, stop: str) -> bool:
-    """A part that has only used up its share of the failure budget starts nothing fresh, but what it has begun is
-    still tried as often as it may be. Whatever else stops it stops the whole map, tries included."""
-    return stop != "failures" or part.final
+    return "failures" if failures > part.failure_budget else None

@@ -188,7 +188,9 @@ def test_functions_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("AzureWebJobs_two_Disabled", "false")
     app = load_app(folder)
     assert (app.activities.names, [each.name for each in app.disabled]) == (["two", "three"], ["one"])
-    assert load_app(folder, only=["THREE"]).activities.names == ["three"]
+    app = load_app(folder, only=["THREE"])
+    assert app.activities.names == ["three"]
+    assert [[each.name for each in group] for group in (app.disabled, app.excluded)] == [["one"], ["two"]]
 
 
 # -- what does not -------------------------------------------------------------------------------------------
@@ -403,3 +405,46 @@ def test_after_a_failed_import_the_corrected_app_loads(tmp_path: Path) -> None:
     assert load_written_app(
         tmp_path, "@app.activity_trigger(input_name='x')\ndef f(x): ...\n"
     ).activities.names == ["f"]
+
+
+# -- what would surprise on Azure ----------------------------------------------------------------------------
+
+
+def test_a_file_that_is_named_like_a_library_is_never_imported_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "queue.py").write_text("raise AssertionError('imported')")
+    (tmp_path / "helper_of_this_app.py").write_text("")
+    app = load_written_app(tmp_path, "import queue, helper_of_this_app\nqueue.Queue()\n")
+    [note] = app.notes
+    assert note.startswith("The app's queue.py is never imported, because /")
+    assert note.endswith("queue.py comes first, as on Azure. Rename queue.py.")
+
+
+def test_an_import_that_fails_because_of_such_a_name_says_so(tmp_path: Path) -> None:
+    (tmp_path / "queue.py").write_text("def take_order(): ...")
+    with pytest.raises(AppImportFailed, match=r"take_order.* Rename queue\.py\.$"):
+        load_written_app(tmp_path, "from queue import take_order\n")
+
+
+def test_a_binding_type_that_no_bundle_has_is_named(tmp_path: Path) -> None:
+    body = """
+        @app.route()
+        @app.generic_output_binding(arg_name="out", type="cosmos")
+        def writes(req: func.HttpRequest, out: func.Out[str]) -> str: return "x"
+
+        @app.route()
+        @app.generic_output_binding(arg_name="out", type="CosmosDB")
+        def right(req: func.HttpRequest, out: func.Out[str]) -> str: return "x"
+    """
+    assert (
+        "No extension bundle has a binding of the type cosmos, so on Azure these functions do not load: writes. "
+        "Check how the type is written."
+    ) in load_written_app(tmp_path, body).notes
+
+
+def test_a_fault_that_takes_all_functions_down_on_azure_says_so(tmp_path: Path) -> None:
+    body = """
+        @app.route()
+        def hello(req: func.HttpRequest, extra: str) -> str: return "x"
+    """
+    with pytest.raises(AppError, match="On Azure the host would run without any function"):
+        load_written_app(tmp_path, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -188,6 +189,28 @@ async def test_run_on_startup(tmp_path: Path) -> None:
 
     ran, _ = await run_timers(tmp_path, "0 0 * * * *", script, at_start=True)
     assert ran == [(False, "0001-01-01T00:00:00+00:00", "2026-01-01T01:00:00+00:00")]
+
+
+@pytest.mark.parametrize("more", [", use_monitor=False", ""])
+async def test_a_timer_without_monitor_has_an_empty_status(tmp_path: Path, more: str) -> None:
+    # The host monitors nothing that comes more often than once a minute.
+    schedule = "0 0 * * * *" if more else "*/30 * * * * *"
+    folder = write_app(
+        tmp_path,
+        f"""
+        statuses = []
+
+        @app.timer_trigger(schedule="{schedule}", arg_name="tick", run_on_startup=True{more})
+        def runs(tick: func.TimerRequest) -> None: statuses.append(tick.schedule_status)
+        """,
+    )
+    log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
+    with user_threads() as threads:
+        timers = TimerTriggers(load_app(folder, log), threads, log, clock)
+        timers.start()
+        await log.entry("finished", "runs")
+        await timers.stop()
+    assert sys.modules["function_app"].statuses == [{}]
 
 
 async def test_a_timer_that_fails_runs_again(tmp_path: Path) -> None:

@@ -16,20 +16,20 @@ from tests.support.apps import write_app
 from tests.support.running_host import running_host
 
 
-def names_of_pool_threads() -> set[str]:
-    return {each.name for each in threading.enumerate() if each.name.startswith("ThreadPoolExecutor-0_")}
+def pool_threads() -> set[threading.Thread]:
+    return {each for each in threading.enumerate() if each.name.startswith("ThreadPoolExecutor-0_")}
 
 
-async def test_the_pool_grows_only_when_a_call_would_wait() -> None:
-    before = len(names_of_pool_threads())
+async def test_the_pool_starts_no_thread_before_a_call_and_grows_with_the_calls() -> None:
+    before = set(threading.enumerate())
     with user_threads() as threads:  # four at most
-        names = [await threads.run(lambda: threading.current_thread().name) for _ in range(20)]
-        assert set(names) <= {"ThreadPoolExecutor-0_0", "ThreadPoolExecutor-0_1"}  # one may not be back yet
+        assert pool_threads() <= before
+        await threads.run(lambda: None)
+        assert len(pool_threads() - before) == 1
         together = threading.Barrier(4)
         await asyncio.gather(*(threads.run(together.wait) for _ in range(4)))
         await asyncio.gather(*(threads.run(together.wait) for _ in range(8)))
-        assert len({await threads.run(lambda: threading.current_thread().name) for _ in range(20)}) <= 4
-    assert len(names_of_pool_threads()) <= before + 4
+        assert len(pool_threads() - before) == 4
 
 
 async def test_a_thread_can_be_added_while_all_are_busy() -> None:

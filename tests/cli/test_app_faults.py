@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -194,6 +196,46 @@ def test_a_stop_by_two_signals_blames_no_call(tmp_path: Path) -> None:
         caller.join()
     with HostProcess(app) as host:
         assert "died" not in host.text
+
+
+# -- a blocked loop ----------------------------------------------------------------------------------------------
+
+
+def test_an_async_function_that_blocks_the_loop_is_named_once(tmp_path: Path) -> None:
+    body = """
+        import asyncio, threading
+
+        release = threading.Event()
+
+        async def helper():
+            release.wait()
+
+        @app.route(methods=["GET"])
+        async def patient(req: func.HttpRequest) -> str:
+            await asyncio.sleep(0)
+            return "done"
+
+        @app.route(methods=["GET"])
+        async def blocks(req: func.HttpRequest) -> str:
+            await helper()
+            return "done"
+
+        @app.route(methods=["GET"])
+        def frees(req: func.HttpRequest) -> str:
+            release.set()
+            return "done"
+    """
+    with HostProcess(write_app(tmp_path / "app", body), "--memory") as host:
+        get = partial(host.client.request, "GET")
+        with ThreadPoolExecutor(1) as pool:
+            blocked = pool.submit(get, "/api/blocks")
+            host.line(
+                r"note +blocks has blocked the event loop for 2 s \(function_app\.py, line \d+, in helper\): "
+            )
+            assert get("/api/frees").status == 200
+            assert blocked.result().status == 200
+        assert get("/api/patient").status == 200
+        assert host.text.count("has blocked the event loop") == 1
 
 
 # -- signals -----------------------------------------------------------------------------------------------------

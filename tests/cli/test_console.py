@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dfhost.cli.app_output import AppOutput, app_log_level
+from dfhost.cli.app_output import AppLogLevels, AppOutput
 from dfhost.cli.console import Console
 from dfhost.cli.style import Style
 
@@ -35,7 +35,7 @@ def console(stream: io.StringIO, level: int | None = None) -> Iterator[Console]:
         if level is None:
             yield opened
         else:
-            with AppOutput(opened, level):
+            with AppOutput(opened, AppLogLevels({"default": level})):
                 yield opened
 
 
@@ -246,6 +246,21 @@ def test_the_streams_and_the_root_logger_are_given_back() -> None:
     ],
 )
 def test_the_level_of_user_logs_comes_from_host_json(levels: dict[str, int], level: int) -> None:
-    assert app_log_level(levels) == level
-    assert app_log_level(levels, verbose=True) == logging.DEBUG
-    assert app_log_level(levels, quiet=True) >= logging.WARNING
+    assert AppLogLevels(levels).of(None) == level
+    assert AppLogLevels(levels, verbose=True).lowest == logging.DEBUG
+    assert AppLogLevels(levels, quiet=True).of(None) >= logging.WARNING
+
+
+def test_the_level_of_a_functions_logs_is_that_of_the_longest_rule() -> None:
+    levels = AppLogLevels(
+        {
+            "default": 30,
+            "Function.price": 10,
+            "function.quiet": 40,
+            "function.quiet.user": 50,
+            "function.tal": 20,
+        }
+    )
+    seen = {name: levels.of(name) for name in ("price", "Quiet", "talk", "other", None)}
+    assert seen == {"price": 10, "Quiet": 50, "talk": 20, "other": 30, None: 30}
+    assert levels.lowest == 10

@@ -276,3 +276,33 @@ def test_a_disk_that_is_full_ends_the_run_with_a_sentence(app: Path, tmp_path: P
     last = done.stderr.splitlines()[-1]
     assert last.startswith("dfhost: ") and str(tmp_path / "x.db") in last
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("replay", "starts"), [("always", range(41, 42)), ("auto", range(2, 41))])
+def test_how_often_a_long_history_is_replayed(replay: str, starts: range, tmp_path: Path) -> None:
+    """Forty steps; the output is how many times the orchestrator's code had been started when it came to its end."""
+    app = write_app(
+        tmp_path,
+        """
+        starts = []
+
+        @app.route(route="begin", methods=["POST"])
+        @app.durable_client_input(client_name="client")
+        async def begin(req: func.HttpRequest, client) -> func.HttpResponse:
+            return client.create_check_status_response(req, await client.start_new("steps"))
+
+        @app.orchestration_trigger(context_name="context")
+        def steps(context):
+            starts.append(1)
+            for n in range(40):
+                yield context.call_activity("quick", n)
+            return len(starts)
+
+        @app.activity_trigger(input_name="n")
+        def quick(n: int) -> int:
+            return n
+        """,
+    )
+    done = run_dfhost("run", "POST", "/api/begin", "--app", app, "--replay", replay)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) in starts

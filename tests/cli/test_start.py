@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -183,6 +184,89 @@ def test_verbose_prints_more_and_the_environment_wins(app: Path) -> None:
         host.line(r"Taken from the environment, not from local\.settings\.json: GREETING")
 
 
+def test_log_levels_of_functions_are_host_jsons(tmp_path: Path) -> None:
+    body = """
+        import logging
+
+        def log(name):
+            for level in ("debug", "info", "error"):
+                getattr(logging, level)(f"{name} logs {level}")
+
+        @app.route(methods=["GET"])
+        def quiet(req: func.HttpRequest) -> str:
+            log("quiet")
+            print("quiet prints")
+            return "done"
+
+        @app.route(methods=["GET"])
+        async def loud(req: func.HttpRequest) -> str:
+            log("loud")
+            return "done"
+
+        @app.orchestration_trigger(context_name="context")
+        def flow(context):
+            log("flow")
+            yield context.call_activity("renamed", None)
+
+        @app.activity_trigger(input_name="x", activity="renamed")
+        def work(x):
+            log("work")
+    """
+    app = write_app(tmp_path / "app", body)
+    levels = {"Function.quiet": "Error", "Function.loud.User": "Debug", "Function.work": "None"}
+    (app / "host.json").write_text(json.dumps({"version": "2.0", "logging": {"logLevel": levels}}))
+    with HostProcess(app, "--memory") as host:
+        for name in ("quiet", "loud"):
+            assert host.client.request("GET", f"/api/{name}").status == 200
+        host.client.output(host.client.start("flow"))
+        host.signal()
+        assert host.exit_code() == 0
+        logged = re.findall(r"(\w+) logs (\w+)", host.text)
+        assert set(logged) == {
+            ("quiet", "error"),
+            *(("loud", level) for level in ("debug", "info", "error")),
+            *(("flow", level) for level in ("info", "error")),
+        }
+        assert "quiet prints" in host.text
+
+
+def test_functions_see_the_environment_and_the_path_of_a_real_host(tmp_path: Path) -> None:
+    body = """
+        import json, os, sys, helper
+
+        @app.route(methods=["GET"])
+        def seen(req: func.HttpRequest) -> str:
+            return json.dumps([dict(os.environ), sys.path])
+    """
+    app = write_app(tmp_path / "app", body)
+    (app / "helper.py").touch()
+    (app / "aiohttp.py").write_text("raise AssertionError('this file would win over the library')")
+    packages = app / ".python_packages" / "lib" / "site-packages"
+    packages.mkdir(parents=True)
+    # Started in the app's folder, which `python -m` puts first.
+    with HostProcess("--memory", cwd=app, PYTHON_THREADPOOL_THREAD_COUNT="") as host:
+        environ, path = host.client.request("GET", "/api/seen").body
+        host.line(r"note +The app's aiohttp\.py is never imported, because /\S+ comes first, as on Azure")
+    assert {
+        "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
+        "FUNCTIONS_APPLICATION_DIRECTORY": str(app),
+        "FUNCTIONS_EXTENSION_VERSION": "~4",
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        "FUNCTIONS_WORKER_RUNTIME_VERSION": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "PYTHONPATH": str(packages),
+        "PYTHON_THREADPOOL_THREAD_COUNT": "1000",
+    }.items() <= environ.items()
+    assert {"WEBSITE_HOSTNAME", "ASPNETCORE_URLS"} <= environ.keys()
+    libraries = [each for each in path if "site-packages" in each]
+    assert libraries[0] == path[0] == str(packages)
+    assert path.index(str(app)) > path.index(libraries[-1])
+
+
+def test_an_app_without_a_bundle_has_no_durable_extension_on_a_real_host(app: Path, tmp_path: Path) -> None:
+    with HostProcess(app, "--memory") as host:
+        host.line(r"note +host\.json has no extensionBundle, so a real host has no Durable Task extension")
+
+
 # -- how it ends ---------------------------------------------------------------------------------------------
 def test_the_first_ctrl_c_lets_running_activities_finish(app: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
@@ -196,6 +280,24 @@ def test_the_first_ctrl_c_lets_running_activities_finish(app: Path, tmp_path: Pa
         host.line(r"finished +slow")
         assert host.exit_code() == 0
         assert "Stopped." in host.lines[-1]
+
+
+def test_after_the_first_signal_nothing_new_is_accepted(app: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with HostProcess(app, "--memory") as host:
+        id = host.start_instance("/api/begin", {"orchestrator": "one_slow", "input": str(pipe)})
+        with open(pipe, "w") as writer:
+            host.signal(signal.SIGTERM)
+            host.line("Waiting for running calls")
+            manage = host.client.manage
+            assert manage("POST", "orchestrators/approval").status == 503
+            assert manage("POST", f"instances/{id}/raiseEvent/go", 1).status == 503
+            assert host.client.request("POST", "/api/begin", {"orchestrator": "fan"}).status == 503
+            assert host.client.request("POST", "/admin/functions/approval", {"input": ""}).status == 503
+            assert host.client.status(id)["runtimeStatus"] == "Running"
+            writer.write("done")
+        assert host.exit_code() == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -201,6 +201,7 @@ def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str
         (["start", "--port", "x"], "'x' is not a port"),
         (["start", "--port", "70000"], "'70000' is not a port"),
         (["start", "--db", "x", "--memory"], "not allowed with"),
+        (["start", "--replay", "never"], "invalid choice: 'never'"),
         (["run"], "required: METHOD, PATH"),
         (["run", "/api/x", "POST"], "'/api/x' is not an HTTP method; METHOD comes first"),
         (["run", "FOO", "/api/x"], "'FOO' is not an HTTP method; METHOD comes first"),

@@ -37,6 +37,9 @@ class EveryFunction:
     def explain_missing(self, kind: str, name: str) -> str | None:
         return None
 
+    def explain_disabled(self, kind: str, name: str) -> str | None:
+        return None
+
 
 @dataclass
 class SimulatedInstance:

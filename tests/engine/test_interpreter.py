@@ -246,3 +246,36 @@ def test_additional_actions_are_no_error() -> None:
     for event in run.history:
         longer.apply(event)
     assert [c.id for c in longer.take_commands()] == [1]
+
+
+def test_a_timer_of_the_awaited_action_is_cancelled_without_starting_over() -> None:
+    """The usual timeout: the activity wins, and the next round is started under the ids of a start from scratch."""
+    run = Run(any_of(call("a"), timer()))
+    cancelled = any_of(call("a"), timer(cancelled=True))
+    assert run.interpreter.cancel_timers({0: cancelled})
+    assert run.extend(any_of(call("b"), timer())) == [(2, "b"), (3, "timer")]
+    again = ActionInterpreter([cancelled, any_of(call("b"), timer())])
+    for event in run.history:
+        again.apply(event)
+    assert again.take_commands() == []
+    assert run.interpreter.actions == again.actions
+    assert list(run.interpreter.open) == [0, 2, 3]
+    assert set(again.open) == {0, 2, 3}
+
+
+def test_a_cancelled_timer_needs_a_start_from_scratch_if_ids_were_taken_since() -> None:
+    run = Run(any_of(timer(), retried("x")))
+    run.feed(failed(1))  # its timer takes id 2
+    assert not run.interpreter.cancel_timers({0: any_of(timer(cancelled=True), retried("x"))})
+
+
+def test_a_cancelled_timer_needs_a_start_from_scratch_if_an_event_came_since() -> None:
+    run = Run(any_of(call("a"), timer()))
+    run.feed(raised("E"))
+    assert not run.interpreter.cancel_timers({0: any_of(call("a"), timer(cancelled=True))})
+
+
+def test_a_cancelled_timer_of_an_earlier_action_needs_a_start_from_scratch() -> None:
+    run = Run(any_of(call("a"), timer()), call("b"))
+    run.feed(done(0))
+    assert not run.interpreter.cancel_timers({0: any_of(call("a"), timer(cancelled=True))})

@@ -45,6 +45,9 @@ class EveryFunction:
     def explain_missing(self, kind: str, name: str) -> str | None:
         return None
 
+    def explain_disabled(self, kind: str, name: str) -> str | None:
+        return None
+
 
 class Sdk:
     """Answers with the recorded reply, and keeps the trigger it was given."""

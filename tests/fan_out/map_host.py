@@ -1,4 +1,4 @@
-"""A host with the map's test app, and what is asked of it. The marks say when which item ran."""
+"""A host with the map's test app, and its HTTP calls. `Marks` are the times at which each item ran."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class MapHost:
         """Status and JSON; `path` may be a whole URL."""
         url = path if path.startswith("http") else self.host.url + path
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        request = urllib.request.Request(url, data=data, method=method, headers=sent)
         try:
             with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
                 status, raw = answer.status, answer.read()

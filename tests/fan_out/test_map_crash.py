@@ -60,7 +60,7 @@ def stored(host: MapHost, run: str) -> set[int]:
     url = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}&top=1000"
     parts = host.call("GET", url)[1]
     batches = [part for part in parts if part["name"] == "map_batch" and part["runtimeStatus"] == "Completed"]
-    return {value for batch in batches for value in batch["output"]["values"] if value is not None}
+    return {result[1] for batch in batches for result in batch["output"] if result}
 
 
 # -- at every commit -----------------------------------------------------------------------------------------------

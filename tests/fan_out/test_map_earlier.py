@@ -1,4 +1,4 @@
-"""Maps that the version before this shape of the map had begun, as its killed host left them in a database."""
+"""Maps that an earlier version of fan_out started, as its killed host left them in a database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MapHost]:
     with closing(sqlite3.connect(folder / "hub.db")) as connection:
         connection.executescript((APP / "begun_earlier.sql").read_text().replace("THE/GATE", str(gate)))
     with MapHost(folder, "--db", folder / "hub.db") as running:
-        gate.touch()  # what was under way may end now
+        gate.touch()  # the running items may end now
         yield running
 
 

@@ -6,16 +6,16 @@ import pytest
 
 import fan_out  # noqa: F401  (registers the activities)
 from fan_out.bodies import BadRequest
-from fan_out.maps.request import checked_key, fingerprint, parsed, parsed_terms
+from fan_out.maps.request import checked_key, fingerprint, parsed, parsed_options
 
 GOOD = {"items": ["a"], "activity": "process_item"}
 
 
 def test_the_defaults():
     asked = parsed(GOOD)
-    assert asked.terms.max_concurrency == 50
-    assert asked.terms.max_attempts == 1
-    assert asked.terms.tolerated(10) == 0
+    assert asked.options.max_concurrency == 50
+    assert asked.options.max_attempts == 1
+    assert asked.options.tolerated(10) == 0
     assert (asked.items, asked.source, asked.results, asked.key) == (["a"], None, "full", None)
 
 
@@ -36,7 +36,7 @@ def test_everything_that_can_be_said():
         }
     )
     assert asked.source == {"name": "orders", "params": {"count": 2500}}
-    assert (asked.terms.max_attempts, asked.terms.retry_seconds) == (3, 0.5)
+    assert (asked.options.max_attempts, asked.options.retry_seconds) == (3, 0.5)
     assert (asked.items, asked.results, asked.key) == (None, "values", "k")
 
 
@@ -119,10 +119,10 @@ def test_too_many_items():
 
 
 def test_what_a_redrive_changes_must_go_with_what_it_keeps():
-    terms, _ = parsed_terms({"max_concurrency": 4}, {"activity": "a", "max_attempts": 2})
-    assert (terms.max_concurrency, terms.max_attempts) == (4, 2)
+    options, _ = parsed_options({"max_concurrency": 4}, {"activity": "a", "max_attempts": 2})
+    assert (options.max_concurrency, options.max_attempts) == (4, 2)
     with pytest.raises(BadRequest, match="items_per_batch"):
-        parsed_terms({"max_concurrency": 4}, {"activity": "a", "items_per_batch": 10})
+        parsed_options({"max_concurrency": 4}, {"activity": "a", "items_per_batch": 10})
 
 
 def test_a_fingerprint_is_that_of_what_is_asked_for():

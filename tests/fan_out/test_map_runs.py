@@ -159,7 +159,7 @@ def test_more_failures_than_tolerated_end_the_run_as_failed_with_nothing_lost(ho
     assert summary["failed"] == shown["customStatus"]["failed"]
     status, outcome = host.call("GET", f"/api/maps/{run}/outcome")
     assert status == 200 and adds_up(outcome)
-    # Eight are in flight when the sixth fails, and each of their lanes hears of it before its next item or after.
+    # Eight are in flight when the sixth fails; each of their lanes may start one more before its stop event.
     assert 6 <= outcome["failed"] <= 6 + 2 * 8
     assert outcome["not_started"] > 200
     marks = host.marks(run)
@@ -191,7 +191,7 @@ def test_a_cancelled_run_ends_with_what_is_done(host, tmp_path, size):
     assert shown["runtimeStatus"] == "Completed"
     outcome = shown["output"]
     assert adds_up(outcome) and outcome["reason"] == "cancelled"
-    # A lane that had not heard yet when the gate opened may have started one more.
+    # A lane that had no stop event yet when the gate opened may have started one more.
     assert 10 <= outcome["succeeded"] <= 20
     assert len(host.marks(run).starts) == outcome["succeeded"]
     assert host.progress(run)["phase"] == "cancelled"
@@ -203,7 +203,7 @@ def test_a_cancelled_run_ends_with_what_is_done(host, tmp_path, size):
     ("size", "options"),
     [(120, {"max_concurrency": 8}), (700, {"max_concurrency": 10}), (2000, {"max_concurrency": 60})],
 )
-def test_every_part_hears_of_a_cancellation_however_far_the_map_has_come(
+def test_every_part_gets_the_stop_event_of_a_cancellation_however_far_the_map_has_come(
     host, tmp_path, size, options, retry
 ):
     gate = tmp_path / "gate"
@@ -215,8 +215,8 @@ def test_every_part_hears_of_a_cancellation_however_far_the_map_has_come(
         lambda ended: len(ended) >= free and any(index >= free for index in host.marks(run).starts),
     )
     assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 202
-    # All that runs now waits for the gate, so nobody hears of it by ending something.
-    host.until(lambda: unaware(host, run), lambda parts: not parts)
+    # All that runs now waits for the gate, so no part learns of it by ending something.
+    host.until(lambda: without_stop_event(host, run), lambda parts: not parts)
     before = host.marks(run).starts
     gate.touch()
     outcome = host.ended(run)["output"]
@@ -224,13 +224,13 @@ def test_every_part_hears_of_a_cancellation_however_far_the_map_has_come(
     assert host.marks(run).starts == before
 
 
-def unaware(host: MapHost, run: str) -> list[str]:
-    """The parts under way that could still start something and have not heard that they should stop."""
+def without_stop_event(host: MapHost, run: str) -> list[str]:
+    """The running parts that could still start something and have no stop event."""
     url = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}:&top=1000"
     found = []
     for part in host.call("GET", url)[1]:
         given = json.loads(part["input"])
-        wave = part["name"] == "map_batch" and given["slots"] >= len(given["items"])
+        wave = part["name"] == "map_batch" and sum(given["lanes"]) >= len(given["items"])
         if part["runtimeStatus"] == "Running" and not wave:
             path = f"/runtime/webhooks/durabletask/instances/{part['instanceId']}?showHistory=true"
             history = host.call("GET", path)[1]["historyEvents"]
@@ -280,6 +280,24 @@ def test_what_is_no_map_is_not_found(host, path):
         assert host.call("POST", f"/api/maps/{other}/{verb}")[0] == 404
 
 
+def test_the_items_of_a_part_that_was_terminated_have_failed_and_the_others_are_as_they_were(host, tmp_path):
+    gate = tmp_path / "gate"
+    given = [{"value": n, "gate": str(gate)} for n in range(4)]
+    run = host.start_map({"items": given, "max_concurrency": 2, "tolerated_failure_count": 3})["id"]
+    host.until(lambda: len(host.marks(run).starts), lambda started: started == 2)
+    url = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}:&top=10"
+    part = next(part for part in host.call("GET", url)[1] if part["name"] == "map_batch")
+    host.call(
+        "POST", f"/runtime/webhooks/durabletask/instances/{part['instanceId']}/terminate?reason=by+hand"
+    )
+    gate.touch()
+    outcome = host.ended(run)["output"]
+    assert adds_up(outcome) and outcome["reason"] is None
+    failed = [entry for entry in outcome["results"] if entry["status"] == "failed"]
+    assert [entry["item"]["value"] for entry in failed] == json.loads(part["input"])["indexes"]
+    assert all("by hand" in entry["error"] and "attempts" not in entry for entry in failed)
+
+
 # -- one run a key -----------------------------------------------------------------------------------------
 
 
@@ -287,7 +305,7 @@ def test_requests_that_race_with_one_key_get_one_run(host):
     body = {"activity": "work", "items": items(3)}
 
     def post(number: int) -> tuple[int, Any]:
-        # Half of them say the key in the header, half in the body.
+        # Half of them have the key in the header, half in the body.
         if number % 2:
             return host.call("POST", "/api/start-map", body, {"Idempotency-Key": "raced"})
         return host.call("POST", "/api/start-map", {**body, "key": "raced"})

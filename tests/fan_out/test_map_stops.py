@@ -44,22 +44,40 @@ def test_the_time_of_a_map_is_up_during_a_pause_too(host, bound):
     assert host.call("GET", f"/api/maps/{run}/outcome")[1]["failed"] == 6
 
 
-def test_a_batch_of_several_waves_starts_none_after_it_has_heard(host, tmp_path):
+def test_a_batch_of_several_waves_starts_none_after_the_stop_event(host, tmp_path):
     gate = tmp_path / "gate"
     run = host.start_map({"items": [{"gate": str(gate)}] * 200, "max_concurrency": 20})["id"]
     host.until(lambda: len(host.marks(run).starts), lambda started: started == 20)
     assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 202
+    until_batches_have_the_stop_event(host, run)
+    gate.touch()
+    outcome = host.ended(run)["output"]
+    assert (outcome["reason"], outcome["succeeded"], outcome["not_started"]) == ("cancelled", 20, 180)
+
+
+def test_a_stop_event_in_the_last_of_several_waves_ends_the_tries_that_would_follow(host, tmp_path):
+    gate = tmp_path / "gate"
+    given = [{"fails": -1}, {"fails": -1}, {"value": 2, "gate": str(gate)}]
+    retry = {"max_attempts": 3, "first_interval_seconds": 3600}
+    body = {"items": given, "max_concurrency": 1, "retry": retry, "tolerated_failure_percentage": 100}
+    run = host.start_map(body)["id"]
+    host.until(lambda: len(host.marks(run).starts), lambda started: started == 3)
+    assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 202
+    until_batches_have_the_stop_event(host, run)
+    gate.touch()
+    outcome = host.ended(run)["output"]
+    assert (outcome["reason"], outcome["succeeded"], outcome["failed"]) == ("cancelled", 1, 2)
+
+
+def until_batches_have_the_stop_event(host: MapHost, run: str) -> None:
     url = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}:&top=1000"
 
-    def hears(part: dict) -> bool:
+    def has_stop_event(part: dict) -> bool:
         path = f"/runtime/webhooks/durabletask/instances/{part['instanceId']}?showHistory=true"
         return any(event.get("Name") == "map-stop" for event in host.call("GET", path)[1]["historyEvents"])
 
     batches = [part for part in host.call("GET", url)[1] if part["name"] == "map_batch"]
-    host.until(lambda: [part for part in batches if not hears(part)], lambda unaware: not unaware)
-    gate.touch()
-    outcome = host.ended(run)["output"]
-    assert (outcome["reason"], outcome["succeeded"], outcome["not_started"]) == ("cancelled", 20, 180)
+    host.until(lambda: [part for part in batches if not has_stop_event(part)], lambda without: not without)
 
 
 def test_an_item_that_failed_is_tried_again_after_the_others_and_after_the_pause(host):

@@ -64,6 +64,12 @@ async def breaks(req: Request) -> StreamingResponse:
         raise ValueError("in the middle")
     return StreamingResponse(numbers())
 
+@app.route(route="odd/{what}")
+async def odd(req: Request) -> Response:
+    if req.path_params["what"] == "header":
+        return Response("x", headers={"x-a": "a\x1bb"})
+    return Response("x", status_code=101)
+
 @app.route(route="client")
 @app.durable_client_input(client_name="client")
 async def client(req: Request, client) -> Response:
@@ -198,3 +204,14 @@ async def test_plain_requests_do_not_mix_with_the_extension(tmp_path: Path) -> N
     )
     _, error = await process.communicate()
     assert b"annotated as 'HttpRequest', which does not match its httpTrigger binding" in error
+
+
+async def test_a_response_that_cannot_be_sent_is_a_500_with_a_line(tmp_path: Path) -> None:
+    async with host_of(write_app(tmp_path, APP)) as host:
+        for what in ("header", "status"):
+            async with host("GET", f"/api/odd/{what}") as response:
+                assert (response.status, await response.read()) == (500, b"")
+    refused = [entry[1:] for entry in host.log if entry[0] == "refused"]
+    assert [entry[:2] for entry in refused] == [["GET /api/odd/header", 500], ["GET /api/odd/status", 500]]
+    assert "odd returned the header 'x-a': 'a\\x1bb', which cannot be sent" in refused[0][2]
+    assert "odd returned the status 101, which cannot end a response" in refused[1][2]

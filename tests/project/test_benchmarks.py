@@ -25,6 +25,10 @@ def test_every_case_runs_and_is_in_the_tables(tmp_path: Path) -> None:
     fan_out = {"floor", "dfhost", "**dfhost, x floor**"}
     cases = {
         "chain of activities",
+        "loop of timers",
+        "loop of events",
+        "loop of entity calls",
+        "loop of children",
         "task_any over what is left",
         "settled fan-out, 1 % fails",
         "retried fan-out, 20 % fail once",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_app_settings_without_effect_are_named_with_the_reason(tmp_path: Path) -
 
 def test_an_empty_host_json_means_the_extensions_defaults(tmp_path: Path) -> None:
     settings = read(tmp_path, {"version": "2.0"})
-    assert settings == Settings()
+    assert settings == Settings(has_extensions=False)
     assert (settings.hub, settings.connection, settings.route_prefix) == ("TestHubName", "Storage", "api")
     assert settings.max_activities == settings.max_orchestrators == settings.max_entities
     assert settings.max_activities % 10 == 0
@@ -67,8 +68,10 @@ def test_a_missing_host_json_is_like_an_empty_one_and_is_noted(tmp_path: Path) -
 def test_the_durable_options_are_read(tmp_path: Path) -> None:
     settings = read(
         tmp_path,
-        {
+        AzureWebJobsMine="UseDevelopmentStorage=true",
+        host={
             "version": "2.0",
+            "extensionBundle": {"id": "Microsoft.Azure.Functions.ExtensionBundle"},
             "functionTimeout": "00:10:00",
             "functions": ["start", "Work"],
             "extensions": {
@@ -345,6 +348,67 @@ def test_a_binary_file_is_refused(tmp_path: Path) -> None:
     assert "host.json is not UTF-8 text" in refusal(tmp_path)
 
 
+# -- what stops a real host -----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"extendedSessionsEnabled": True},
+            "Durable Functions with extendedSessionsEnabled set to 'true' is only",
+        ),
+        ({"localRpcEndpointEnabled": False}, "every call of a durable client fails on a real host"),
+        (
+            {"storageProvider": {"type": "nosuch"}},
+            "Storage provider type (nosuch) was not found. Available storage providers: AzureStorage.",
+        ),
+        (
+            {"storageProvider": {"connectionName": "Nosuch"}},
+            "Unable to resolve the Azure Storage connection named 'Nosuch'.",
+        ),
+    ],
+)
+def test_what_stops_a_real_host_stops_dfhost_in_its_words(
+    tmp_path: Path, options: dict[str, Any], sentence: str
+) -> None:
+    said = refusal(tmp_path, durable(**options))
+    assert sentence in said
+    assert re.match(r".*host\.json, line \d+: ", said)
+
+
+@pytest.mark.parametrize(
+    ("name", "environ"),
+    [
+        ("AzureWebJobsStorage", {}),
+        ("Mine", {"Mine": "x"}),
+        ("Mine", {"AzureWebJobsMine": "x"}),
+        ("Mine", {"MINE__accountName": "x"}),
+        ("Mine", {"ConnectionStrings__Mine": "x"}),
+    ],
+)
+def test_a_connection_is_found_where_the_host_looks(
+    tmp_path: Path, name: str, environ: dict[str, str]
+) -> None:
+    settings = read(tmp_path, durable(storageProvider={"connectionName": name}), **environ)
+    assert settings.connection == name
+
+
+@pytest.mark.parametrize(
+    ("host", "file", "found"),
+    [
+        ({"version": "2.0"}, None, False),
+        (None, None, True),
+        ({"version": "2.0"}, "extensions.csproj", True),
+        ({"version": "2.0", "extensionBundle": {"id": "x"}}, None, True),
+    ],
+)
+def test_whether_a_real_host_would_have_extensions(
+    tmp_path: Path, host: Any, file: str | None, found: bool
+) -> None:
+    if file:
+        (tmp_path / file).touch()
+    assert read(tmp_path, host).has_extensions is found
+
+
 # -- what is not honoured ------------------------------------------------------------------------------------
 def test_ignored_settings_that_matter_are_kept_apart_from_those_that_do_not(tmp_path: Path) -> None:
     host = {
@@ -365,8 +429,6 @@ def test_ignored_settings_that_matter_are_kept_apart_from_those_that_do_not(tmp_
     settings = read(tmp_path, host)
     assert set(settings.without_effect) == {
         "logging.applicationInsights.samplingSettings.isEnabled",
-        "extensionBundle.id",
-        "extensionBundle.version",
         "extensions.queues.batchSize",
         "extensions.durableTask.tracing.traceInputsAndOutputs",
         "extensions.durableTask.storageProvider.partitionCount",

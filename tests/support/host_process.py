@@ -53,12 +53,15 @@ class HostProcess:
     Inside the block it serves at `url`; `lines` holds what it has printed so far on stdout and stderr.
     """
 
-    def __init__(self, *arguments: str | Path, port: str = "0", **environ: str) -> None:
+    def __init__(
+        self, *arguments: str | Path, port: str = "0", cwd: str | Path = ".", **environ: str
+    ) -> None:
         self.lines: list[str] = []
         self._more = threading.Condition()
         self._ended = False
         self._process = subprocess.Popen(
             dfhost_command("start", *arguments, "--port", port),
+            cwd=cwd,
             env=clean_environment(**environ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +12,7 @@ import pytest
 
 from dfhost.engine.execution import Execution
 from tests.support.running_host import running_host
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -46,6 +48,28 @@ async def test_an_evicted_long_history_goes_on(forgetful: None, monkeypatch: pyt
         for number, each in enumerate(ids):
             await host.send(each, "raiseEvent/go", number)
         assert [await host.output(each) for each in ids] == [[*range(8), n] for n in range(3)]
+
+
+async def test_a_generator_that_is_evicted_is_missed_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_GENERATOR_EVENTS", 150)
+    async with running_host() as host:
+        ids = [await host.start("steps_and_event", 30) for _ in range(3)]
+        for each in ids:
+            await host.until_waiting(each, "event")
+        executions = [
+            each for each in gc.get_objects() if isinstance(each, Execution) and each.info.instance_id in ids
+        ]
+        await host.send(
+            ids[0], "raiseEvent/other", 0
+        )  # after every commit it is looked whether there are too many
+
+        async def kept() -> int:
+            return [bool(each.generator_events) for each in executions].count(True)
+
+        await eventually(kept, lambda count: count == 1)
+        for number, each in enumerate(ids):
+            await host.send(each, "raiseEvent/go", number)
+        assert [await host.output(each) for each in ids] == [[*range(30), n] for n in range(3)]
 
 
 async def test_an_evicted_parent_gets_the_result_of_its_child(forgetful: None) -> None:
@@ -93,7 +117,10 @@ async def test_a_drained_host_has_stored_running_work_and_started_nothing_new(
         instance = await host.start("fan", {"activity": "stop", "inputs": ["work"] * 5})
         await gates.arrivals("work", 2)
         draining = asyncio.ensure_future(host.host.drain())
-        late = await host.start("fan", {"activity": "echo", "inputs": [1]})
+        refused, _ = await host.request("POST", "orchestrators/fan", "{}")
+        assert refused == 503
+        # A function that still runs may start an orchestration: it is stored, and begins with the next host.
+        late = await host.host.hub.start("fan", json.dumps(json.dumps({"activity": "echo", "inputs": [1]})))
         assert not draining.done()
         gates.open("work")
         await draining

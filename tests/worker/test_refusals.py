@@ -101,6 +101,19 @@ async def test_a_status_names_the_version_and_the_parent() -> None:
         assert "version" not in await host.status(await host.start("waits", []))
 
 
+@pytest.mark.parametrize("new_id", ["true", "false"])
+async def test_a_restarted_instance_keeps_the_id_that_it_was_restarted_from(new_id: str) -> None:
+    async with running_host() as host:
+        source = await host.start("waits", [], "first")
+        await host.output(source)
+        path = f"instances/{source}/restart"
+        status, links = await host.request("POST", path, restartWithNewInstanceId=new_id)
+        assert status == 202
+        await host.output(links["id"])
+        tags = [event["Tags"] for event in host.host.hub.history(links["id"]) if event["EventType"] == 0]
+        assert tags == [{"sourceInstanceId": source}]
+
+
 @pytest.mark.parametrize("wanted", ["@counter@x", "the-parent", "THE-PARENT"])
 async def test_a_childs_id_that_can_never_start(wanted: str) -> None:
     async with running_host() as host:

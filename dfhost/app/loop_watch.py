@@ -1,0 +1,89 @@
+"""Notices an async function that blocks the user loop, and reports which one it is.
+
+While such a function computes or sleeps, no other async function runs. On Azure the whole worker process stands
+still, sync functions and orchestrators included, and nothing there says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterable
+from types import CodeType, FrameType
+
+from dfhost.app.exceptions import place_of_frame
+from dfhost.app.functions import Function
+from dfhost.app.threads import UserThreads
+from dfhost.host_log import HostLog
+
+BLOCKED_SECONDS = 2.0  # without an await
+_CHECK_SECONDS = 0.5
+
+
+class LoopWatch:
+    """Asks the user loop for a sign of life as long as it has tasks. All methods are for the host loop."""
+
+    def __init__(self, threads: UserThreads, functions: Iterable[Function], log: HostLog) -> None:
+        self._threads = threads
+        self._log = log
+        self._names: dict[CodeType, str] = {}
+        for function in functions:
+            code = getattr(inspect.unwrap(function.callable), "__code__", None)
+            if function.is_async and code is not None:
+                self._names[code] = function.name
+        self._reported: set[str] = set()
+        self._asked_at = 0.0  # 0: the loop has answered
+        self._next_check: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._threads.on_spawn = self._on_spawn
+
+    def stop(self) -> None:
+        self._threads.on_spawn = None
+        if self._next_check is not None:
+            self._next_check.cancel()
+
+    def _on_spawn(self) -> None:
+        if self._next_check is None:
+            self._next_check = self._loop.call_later(_CHECK_SECONDS, self._check)
+
+    def _check(self) -> None:
+        self._next_check = None
+        if self._threads.loop.is_closed():
+            return
+        if not self._asked_at:
+            if not self._threads.has_tasks:
+                return  # the next call starts the watch again
+            self._asked_at = self._loop.time()
+            self._threads.loop.call_soon_threadsafe(self._answer)
+        elif self._loop.time() - self._asked_at >= BLOCKED_SECONDS:
+            self._report()
+        self._next_check = self._loop.call_later(_CHECK_SECONDS, self._check)
+
+    def _answer(self) -> None:
+        """On the user loop."""
+        self._asked_at = 0.0
+
+    def _report(self) -> None:
+        frame = self._threads.loop_frame()
+        if frame is None:
+            return
+        name = self._function_of(frame)
+        if name in self._reported:
+            return
+        self._reported.add(name)
+        self._log.note(
+            f"{name} has blocked the event loop for {BLOCKED_SECONDS:.0f} s{place_of_frame(frame)}: until it awaits, "
+            "no other async function runs here, and on Azure no function at all in its process. Await instead "
+            "(asyncio.sleep, aiohttp), hand the work to asyncio.to_thread, or make the function a plain def."
+        )
+
+    def _function_of(self, frame: FrameType) -> str:
+        """The name of the app's function that the loop runs; awaited coroutines stand above it on the stack."""
+        caller: FrameType | None = frame
+        while caller is not None:
+            if caller.f_code in self._names:
+                return self._names[caller.f_code]
+            caller = caller.f_back
+        return "A task of the app"
