@@ -13,8 +13,8 @@ run: install          ## run the recipe end to end: five items out, five results
 start: install        ## serve the app on http://localhost:7071 until ctrl-C
 	$(BIN)/dfhost start
 
-test: install         ## the tests to run at every change: all but those marked `long`
-	$(BIN)/pytest -m 'not long'
+test: install         ## the tests to run at every change: all but those marked `long`; TESTS=tests/cli for some
+	$(strip $(BIN)/pytest -m 'not long' $(TESTS))
 
 test-all: install     ## every test, and the coverage floor (pyproject.toml: fail_under)
 	$(BIN)/coverage erase

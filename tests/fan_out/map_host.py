@@ -63,6 +63,18 @@ class MapHost:
     def status(self, instance_id: str) -> dict[str, Any]:
         return self.call("GET", f"/runtime/webhooks/durabletask/instances/{instance_id}")[1]
 
+    def parts_without_event(self, run: str, event: str) -> list[str]:
+        """The ids of the map's running parts that have not got the external event `event`."""
+        instances = "/runtime/webhooks/durabletask/instances"
+        listed = self.call("GET", f"{instances}?instanceIdPrefix={run}:&runtimeStatus=Running&top=1000")[1]
+        without = []
+        for part in (each["instanceId"] for each in listed):
+            shown = self.call("GET", f"{instances}/{part}?showHistory=true")[1]
+            raised = [each["Name"] for each in shown["historyEvents"] if each["EventType"] == "EventRaised"]
+            if event not in raised:
+                without.append(part)
+        return without
+
     def ended(self, instance_id: str) -> dict[str, Any]:
         return self.until(lambda: self.status(instance_id), lambda shown: shown["runtimeStatus"] in ENDED)
 

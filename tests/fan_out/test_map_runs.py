@@ -186,6 +186,7 @@ def test_a_cancelled_run_ends_with_what_is_done(host, tmp_path, size):
     status, answer = host.call("POST", f"/api/maps/{run}/cancel")
     assert status == 202 and answer["phase"] == "cancelling"
     host.until(lambda: host.progress(run)["phase"], lambda phase: phase == "cancelling")
+    host.until(lambda: host.parts_without_event(run, "map-stop"), lambda parts: not parts)
     gate.touch()
     shown = host.ended(run)
     assert shown["runtimeStatus"] == "Completed"

@@ -331,7 +331,18 @@ def expanded(words: list[str]) -> list[str]:
     return [line.replace(".venv/bin/", "") for line in done.stdout.splitlines()]
 
 
-MAKE_READS = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "BASE_URL", "FUNCTIONS_KEY", "PYTHON")
+MAKE_READS = (
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+    "MAKEFILES",
+    "BASE_URL",
+    "FUNCTIONS_KEY",
+    "PYTHON",
+    "VENV",
+    "EXTRA",
+    "TESTS",
+)
 
 
 def start_fan_out(host: HostProcess) -> dict[str, str]:
