@@ -15,7 +15,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 FINISHED = ("Completed", "Failed", "Terminated", "Canceled")
 
@@ -30,7 +30,8 @@ class Connection:
     def __init__(self, origin: str, key: str = "", timeout: float = 300) -> None:
         parts = urlsplit(origin)
         self.address = (parts.hostname or "127.0.0.1", parts.port or 80)
-        self.headers = f"Host: {parts.netloc}\r\n" + (f"x-functions-key: {key}\r\n" if key else "")
+        self.host = f"Host: {parts.netloc}\r\n"
+        self.key = f"x-functions-key: {key}\r\n" if key else ""
         self.timeout = timeout
         self.connect()
 
@@ -49,11 +50,16 @@ class Connection:
         return self.request("POST", url, json.dumps(body).encode())
 
     def request(self, method: str, url: str, body: bytes = b"") -> tuple[int, Any]:
-        """Status and body (JSON read, None if empty). `url`: a path, or a whole URL of this origin."""
+        """Status and body (JSON read, None if empty). `url`: a path, or a whole URL of this origin.
+
+        A URL with a key of its own (`code=`) is sent without the function key: the header would win, and the
+        management API answers a function key with 403.
+        """
         parts = urlsplit(url)
+        key = "" if "code" in parse_qs(parts.query) else self.key
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         content = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
-        self.socket.sendall(f"{method} {target} HTTP/1.1\r\n{self.headers}{content}\r\n".encode() + body)
+        self.socket.sendall(f"{method} {target} HTTP/1.1\r\n{self.host}{key}{content}\r\n".encode() + body)
         head = self._until(b"\r\n\r\n").decode("latin-1").lower()
         status = int(head.split(" ", 2)[1])
         headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)

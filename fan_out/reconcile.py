@@ -78,7 +78,7 @@ def list_statements(nothing: object) -> list[str]:
 async def reconcile_statement(entry: dict) -> dict[str, Any]:
     """`{"item": "account-01.csv", "index": 0, "map_id": "…"}` → what differs, and the receipt for it.
 
-    It may be delivered twice: a worker can die after the booking and before its result is stored. Map and index
+    It may run twice: a worker or a host can die after the booking and before its result is stored. Map and index
     name this piece of work for good, so they make the key under which it is booked, once.
     """
     statement = os.path.basename(str(entry["item"]))

@@ -30,14 +30,15 @@ async def run(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> f
 
 @app.route(route="about", methods=["GET"])
 async def about(req: func.HttpRequest) -> func.HttpResponse:
-    """What bounds the sleepers: activities at once by host.json, threads of the pool."""
+    """What bounds the sleepers: activities at once by host.json; for plain ones also the threads of the pool."""
     settings = json.loads(HOST_JSON.read_text())["extensions"]["durableTask"]
+    # The Functions host sets this variable to 1,000 for its worker, unless it is set.
     threads = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT")
     return func.HttpResponse(
         json.dumps(
             {
                 "activities": settings["maxConcurrentActivityFunctions"],
-                "threads": int(threads) if threads else min(32, (os.cpu_count() or 1) + 4),
+                "threads": int(threads or 1000),
             }
         ),
         mimetype="application/json",

@@ -9,7 +9,7 @@
     async def reconcile(entry): ...                     # gets {"item": …, "index": 7, "map_id": "…"}
 
 Owns the list of these activities and the envelope. `map_id` and `index` together name one piece of work for good: an
-activity may be delivered twice, and with them it can recognise an item that it has worked on before.
+activity may run twice, and with them it can recognise an item that it has worked on before.
 """
 
 from __future__ import annotations

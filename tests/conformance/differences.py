@@ -227,7 +227,7 @@ def reads(answer: Any, name: str, instead: str, id: str, time: str, scheduled: s
 @differs(
     "entity_bad_state",
     "a reply that cannot be serialised fails its operations; the extension repeats the batch for ever, and "
-    "everything behind it waits",
+    "its caller waits",
 )
 def _entity_bad_state(expected: Any) -> None:
     message = "TypeError: class <class 'object'> does not expose a `to_json` function"

@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from benchmarks.client import Connection
 from tests.support.apps import ROOT
 
 
@@ -50,3 +53,32 @@ def test_a_host_that_does_not_answer_is_one_sentence() -> None:
     assert run.returncode == 1
     assert run.stderr.startswith("benchmark stopped: ")
     assert "Traceback" not in run.stderr
+
+
+def test_a_request_carries_one_key_only() -> None:
+    # With keys, a function key in the header wins over the `code=` of a status URL, and is answered 403 there.
+    keys: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            keys.append(self.headers["x-functions-key"])
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            connection = Connection(f"http://127.0.0.1:{server.server_port}", "the-function-key")
+            connection.get("/api/about")
+            connection.get("/runtime/webhooks/durabletask/instances/1?taskHub=Hub&code=the-system-key")
+            connection.close()
+        finally:
+            server.shutdown()
+            thread.join()
+    assert keys == ["the-function-key", None]

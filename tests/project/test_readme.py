@@ -28,6 +28,8 @@ from dfhost.management.routes import ANY_METHOD, ROUTES
 from dfhost.settings.model import DEFAULT_PORT
 from fan_out import fan_out_map
 from tests.conformance.differences import DIFFERENCES
+from tests.front.differences import CAUSES
+from tests.front.test_front import RECORDINGS, recording
 from tests.support.apps import APPS, ROOT, write_app
 from tests.support.host_process import HostProcess, clean_environment, run_dfhost
 from tests.support.waiting import DEADLINE, until
@@ -38,6 +40,7 @@ PAGES = [
     "dfhost/README.md",
     "docs/README.md",
     "docs/dfhost.md",
+    "docs/fidelity.md",
     "docs/glossary.md",
     "docs/management-api.md",
     "docs/map.md",
@@ -501,7 +504,7 @@ PROVED_BY = {
         "sub_existing_running",
         "test_a_child_whose_id_is_taken_is_refused_as_a_failure_of_its_call",
     ),
-    "two starts of one id": (
+    "several starts of one id": (
         "",
         "test_the_id_of_a_running_instance_is_refused_and_that_of_an_ended_one_reused",
     ),
@@ -543,6 +546,22 @@ def defined_tests() -> set[str]:
     for file in (ROOT / "tests").rglob("test_*.py"):
         found.update(re.findall(r"^(?:async )?def (test_\w+)", file.read_text(encoding="utf-8"), re.M))
     return found
+
+
+def test_the_counts_of_what_was_compared() -> None:
+    scenarios = len(list((ROOT / "tests/conformance/recordings").rglob("*.json")))
+    differing = len(DIFFERENCES)
+    reasons = len({difference.reason for difference in DIFFERENCES.values()})
+    page = text("docs/fidelity.md")
+    assert f"| {scenarios} scenarios | {scenarios - differing} | {differing}, for {reasons} reasons |" in page
+    exchanges = sum(len(recording(name)["exchanges"]) for name in RECORDINGS)
+    assert f"| {exchanges:,} exchanges in {len(RECORDINGS)} scenarios |" in page
+    assert f", for {len(CAUSES)} reasons |" in page
+    durable, front = (
+        page.split(f"\n{header}\n", 1)[1].split("\n\n", 1)[0].splitlines()[1:]
+        for header in ("| dfhost | because on the real host |", "| dfhost | why |")
+    )
+    assert (len(durable), len(front)) == (reasons, len(CAUSES)), "a row for each reason"
 
 
 def test_the_triggers_that_are_named_are_there_and_are_run_by_a_test() -> None:
