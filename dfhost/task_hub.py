@@ -7,7 +7,6 @@ Payloads are texts, mostly JSON, exactly as stored; they are not decoded here.
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,12 +88,12 @@ class TaskHub:
         row = self._store.instance(instance_id)
         return None if row is None else _instance(row)
 
-    def history(self, instance_id: str) -> list[dict[str, Any]]:
-        """The history events of the newest generation as the extension writes them (PascalCase, EventType an int).
+    def history(self, instance_id: str) -> list[str]:
+        """The history events of the newest generation, as the JSON that the extension writes (EventType is a number).
 
         Events that have arrived but are not processed yet come last.
         """
-        return [json.loads(text) for text in self._store.history(instance_id)]
+        return self._store.history(instance_id)
 
     def instances(self, where: InstanceFilter, limit: int, after: str = "") -> list[Instance]:
         """At most `limit` instances ordered by id, those whose id is greater than `after`."""

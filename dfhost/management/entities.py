@@ -9,6 +9,7 @@ import re
 
 from dfhost.management import json_text, status_json
 from dfhost.management.json_errors import InvalidJson
+from dfhost.management.off_loop import off_loop
 from dfhost.management.paging import page_response
 from dfhost.management.request import ManagementRequest
 from dfhost.management.responses import ManagementResponse, RequestRefused, json_response, message_response
@@ -23,7 +24,8 @@ async def get_state(hub: TaskHub, request: ManagementRequest, name: str, key: st
     entity = hub.entity(name.lower(), "" if key == _EMPTY_KEY else key)
     if entity is None or entity.state is None:
         return ManagementResponse(404)
-    return json_response(200, json_text.embedded(entity.state))
+    state = entity.state or ""
+    return await off_loop(len(state), lambda: json_response(200, json_text.embedded(entity.state)))
 
 
 async def list_entities(
@@ -33,11 +35,12 @@ async def list_entities(
     wanted = name.lower() if name is not None else None
     since, until = query.date_time("lastOperationTimeFrom"), query.date_time("lastOperationTimeTo")
     show_state = query.flag("fetchState", False)
-    return page_response(
+    return await page_response(
         query,
         request.headers,
         rows=lambda limit, after: hub.entities(wanted, since, until, limit, after),
         id_of=lambda entity: f"@{entity.name}@{entity.key}",
+        size_of=lambda entity: len(entity.state or ""),
         text_of=lambda entity: status_json.entity(entity, show_state=show_state),
     )
 
@@ -56,7 +59,7 @@ async def signal(
     operation_input = None
     if request.body and request.media_type == "application/json":
         try:
-            operation_input = request.json()
+            operation_input = await request.json()
         except InvalidJson as error:
             raise RequestRefused(message_response(400, f"Could not parse JSON content: {error}")) from None
     elif request.body:

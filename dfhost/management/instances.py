@@ -7,12 +7,14 @@ recorded responses.
 
 from __future__ import annotations
 
-import asyncio
+import json
+from functools import partial
 
 from dfhost.errors import InstanceExists, InstanceNotFound, WrongState
 from dfhost.management import history_json, json_text, status_json
 from dfhost.management.filters import list_filter, purge_filter
 from dfhost.management.json_errors import InvalidJson
+from dfhost.management.off_loop import off_loop
 from dfhost.management.paging import page_response
 from dfhost.management.request import ManagementRequest
 from dfhost.management.responses import (
@@ -27,7 +29,6 @@ from dfhost.management.urls import check_status_json
 from dfhost.task_hub import Instance, TaskHub
 
 _FORM = "application/x-www-form-urlencoded"
-_LONG_HISTORY = 1000  # events; to format more would block the host's loop for milliseconds
 
 
 # -- starting ------------------------------------------------------------------------------------------------
@@ -46,7 +47,7 @@ async def start(
     elif request.body:
         text = request.text()
         if text.strip():
-            text = _checked_input(text)
+            text = await off_loop(len(text), partial(_checked_input, text))
     started = await hub.start(name, text, instance_id, request.query.text("version"))
     return await _check_status_response(hub, request, started)
 
@@ -70,7 +71,7 @@ async def restart(hub: TaskHub, request: ManagementRequest, instance_id: str) ->
         exception = f"No instance with ID '{instance_id}' was found. (Parameter 'instanceId')"
         raise RequestRefused(failure_response(400, message, exception, "System.ArgumentException"))
     same_id = None if request.query.flag("restartWithNewInstanceId", True) else source.instance_id
-    text = json_text.compact(json_text.embedded(source.input))
+    text = await off_loop(_size(source), lambda: json_text.compact(json_text.embedded(source.input)))
     try:
         started = await hub.start(source.name, text, same_id, source.version, source_id=source.instance_id)
     except InstanceExists as error:
@@ -123,29 +124,42 @@ async def _status_response(
     if query.flag("showHistory", False) and instance.status != "Pending":
         show_output = query.flag("showHistoryOutput", False)
         history = await _history_text(hub, instance.instance_id, show_input, show_output)
-    body = status_json.status(instance, show_input=show_input, history=history)
-    if not instance.finished:
-        return json_response(202, body, Location=request.url, Retry_After="5")
-    return json_response(failed if instance.status == "Failed" else 200, body)
+
+    def response() -> ManagementResponse:
+        body = status_json.status(instance, show_input=show_input, history=history)
+        if not instance.finished:
+            return json_response(202, body, Location=request.url, Retry_After="5")
+        return json_response(failed if instance.status == "Failed" else 200, body)
+
+    return await off_loop(_size(instance) + len(history or ""), response)
 
 
 async def _history_text(hub: TaskHub, instance_id: str, inputs: bool, outputs: bool) -> str:
-    events = hub.history(instance_id)
+    texts = hub.history(instance_id)
 
     def format_events() -> str:
-        return json_text.encode(history_json.history_json(events, inputs=inputs, outputs=outputs))
+        events = map(json.loads, texts)
+        shown = history_json.history_json(events, inputs=inputs, outputs=outputs)
+        # One by one: no other thread runs while the encoder works.
+        return f"[{','.join(map(json_text.encode, shown))}]"
 
-    return format_events() if len(events) <= _LONG_HISTORY else await asyncio.to_thread(format_events)
+    return await off_loop(sum(map(len, texts)), format_events)
+
+
+def _size(instance: Instance) -> int:
+    """The length of its payloads."""
+    return len(instance.input or "") + len(instance.output or "")
 
 
 async def list_instances(hub: TaskHub, request: ManagementRequest) -> ManagementResponse:
     where = list_filter(request)
     show_input = request.query.flag("showInput", True)
-    return page_response(
+    return await page_response(
         request.query,
         request.headers,
         rows=lambda limit, after: hub.instances(where, limit, after),
         id_of=lambda instance: instance.instance_id,
+        size_of=_size,
         text_of=lambda instance: status_json.status(instance, show_input=show_input),
     )
 
@@ -157,7 +171,7 @@ async def raise_event(
     try:
         if request.media_type != "application/json":
             raise RequestRefused(message_response(400, "Only application/json request content is supported"))
-        data = request.json()
+        data = await request.json()
     except (RequestRefused, InvalidJson):
         if _existing(hub, instance_id).finished:  # the extension looks at the instance before the body
             return ManagementResponse(410)

@@ -7,6 +7,7 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from dfhost.management.off_loop import off_loop
 from dfhost.management.query import Query
 from dfhost.management.responses import (
     ManagementResponse,
@@ -22,14 +23,15 @@ _DEFAULT_SIZE = 100
 Row = TypeVar("Row")
 
 
-def page_response(
+async def page_response(
     query: Query,
     headers: Mapping[str, str],
     rows: Callable[[int, str], Sequence[Row]],
     id_of: Callable[[Row], str],
+    size_of: Callable[[Row], int],
     text_of: Callable[[Row], str],
 ) -> ManagementResponse:
-    """One page of a list as a response.
+    """One page of a list as a response. `size_of`: the length of a row's payloads.
 
     `rows(limit, after)` returns at most `limit` rows after the id `after`. The last page has no token, and a
     foreign token finds nothing. A negative `top` is refused, as by the storage behind the extension.
@@ -43,7 +45,9 @@ def page_response(
     more = {}
     if len(found) > size:
         more[_HEADER] = _token(id_of(page[-1]) if page else after or "")
-    return json_response(200, f"[{','.join(map(text_of, page))}]", **more)
+    return await off_loop(
+        sum(map(size_of, page)), lambda: json_response(200, f"[{','.join(map(text_of, page))}]", **more)
+    )
 
 
 def _token(last_id: str) -> str:

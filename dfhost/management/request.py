@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dfhost.management import charsets, json_text
+from dfhost.management.off_loop import off_loop
 from dfhost.management.query import Query
 from dfhost.management.responses import ManagementResponse
 from dfhost.management.urls import WEBHOOKS_PATH, location_path
@@ -49,6 +50,6 @@ class ManagementRequest:
         """The body, decoded by its charset. Raises `UnknownCharset`."""
         return charsets.decode(self.body, self.headers.get("Content-Type", ""))
 
-    def json(self) -> str:
+    async def json(self) -> str:
         """The body as compact JSON. Raises `InvalidJson` and `UnknownCharset`."""
-        return json_text.compact(json_text.checked(self.text()))
+        return await off_loop(len(self.body), lambda: json_text.compact(json_text.checked(self.text())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -110,7 +111,8 @@ async def test_a_restarted_instance_keeps_the_id_that_it_was_restarted_from(new_
         status, links = await host.request("POST", path, restartWithNewInstanceId=new_id)
         assert status == 202
         await host.output(links["id"])
-        tags = [event["Tags"] for event in host.host.hub.history(links["id"]) if event["EventType"] == 0]
+        events = [json.loads(text) for text in host.host.hub.history(links["id"])]
+        tags = [event["Tags"] for event in events if event["EventType"] == 0]
         assert tags == [{"sourceInstanceId": source}]
 
 
