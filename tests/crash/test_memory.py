@@ -11,6 +11,8 @@ from tests.support.apps import write_app
 from tests.support.host_process import HostProcess
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.long
+
 APP = """
 @app.orchestration_trigger(context_name="context")
 def thrice(context: df.DurableOrchestrationContext):

@@ -8,10 +8,14 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from dfhost.engine import history as h
 from tests.support.apps import write_app
 from tests.support.host_process import HostProcess
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.long
 
 APP = """
 @app.orchestration_trigger(context_name="context")
