@@ -150,8 +150,10 @@ class ActivityDispatcher:
         function = self._app.activities.get(activity.name)
         assert function is not None
         entry = self._threads.calls.begin("activity", function.name, item.instance_id)
-        self._run_attempts(item, function)
-        self._threads.calls.end(entry)
+        try:
+            self._run_attempts(item, function)
+        finally:
+            self._threads.calls.end(entry)
 
     def _run_attempts(self, item: ActivityWorkItem, function: Function) -> None:
         began = self._begin(item)

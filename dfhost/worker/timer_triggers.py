@@ -100,9 +100,8 @@ class TimerTriggers:
     async def _run_timer(self, timer: _TimerTrigger) -> None:
         try:
             await self._run_occurrences(timer)
-        except (
-            ValueError
-        ) as error:  # croniter looks only so far ahead: even 29 February has a last occurrence
+        except ValueError as error:
+            # croniter looks only so far ahead: even 29 February has a last occurrence.
             self._log.note(f"{timer.function.name} will not run again: {error}.")
 
     async def _run_occurrences(self, timer: _TimerTrigger) -> None:
