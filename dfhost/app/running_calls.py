@@ -112,17 +112,24 @@ def interrupted_sentence(calls: Sequence[InterruptedCall]) -> str:
     if not calls:
         return ""
     calls = sorted(calls, key=lambda call: -call.times)
-    shown = [_described(call) for call in calls[:_SHOWN]]
-    if more := len(calls) - len(shown):
-        shown.append(f"{more} more")
-    if len(shown) == 1:
-        sentence = f"The last host died while {shown[0]} ran"
-        sentence += f", for the {_ordinal(calls[0].times)} time in a row." if calls[0].times > 1 else "."
+    groups: dict[str, list[InterruptedCall]] = {}
+    for call in calls:
+        groups.setdefault(_described(call), []).append(call)
+    shown = [
+        (f"{text} ({len(group)} calls)" if len(group) > 1 else text, group[0].times)
+        for text, group in list(groups.items())[:_SHOWN]
+    ]
+    if len(groups) == 1:
+        ((text, times),) = shown
+        sentence = f"The last host died while {text} ran"
+        sentence += f", for the {_ordinal(times)} time in a row." if times > 1 else "."
     else:
         each = [
-            f"{text} (for the {_ordinal(call.times)} time in a row)" if call.times > 1 else text
-            for text, call in zip(shown, calls, strict=False)
-        ] + shown[len(calls) :]
+            f"{text} (for the {_ordinal(times)} time in a row)" if times > 1 else text
+            for text, times in shown
+        ]
+        if more := sum(map(len, list(groups.values())[_SHOWN:])):
+            each.append(f"{more} more")
         sentence = f"The last host died while these ran: {', '.join(each[:-1])} and {each[-1]}."
     worst = calls[0]
     if worst.times > 1:
