@@ -17,6 +17,8 @@ from dfhost.app.running_calls import RunningCalls, interrupted_sentence
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
+from dfhost.dispatch.task_hub_worker import TaskHubWorker
+from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import HostError, UserLoopEnded
 from dfhost.host_log import HostLog
@@ -28,8 +30,6 @@ from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.settings import Settings
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
-from dfhost.worker.timer_triggers import TimerTriggers
-from dfhost.worker.worker import Worker
 
 _SESSION_CLOSES_WITHIN = 1.0  # seconds
 
@@ -92,7 +92,7 @@ class Host:
             stack.callback(store.close)
             self._calls.open()  # under the lock of the database
             stack.callback(self._calls.close)
-            self._worker = Worker(
+            self._worker = TaskHubWorker(
                 self.app,
                 store,
                 threads,

@@ -15,14 +15,14 @@ from functools import partial
 from typing import Any
 
 from dfhost.clock import Clock
+from dfhost.dispatch.explain import explain
+from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
 from dfhost.errors import IdTooLong, UnknownFunction, WrongState
 from dfhost.settings import Settings
 from dfhost.store.events import FINISHED, InstanceRow
 from dfhost.store.store import Store
-from dfhost.worker.explain import explain
-from dfhost.worker.worker import Worker
 
 _MAX_ID_LENGTH = 1024  # characters: what Azure Storage takes as a key
 
@@ -76,7 +76,9 @@ class Entity:
 class TaskHub:
     """Every method raises nothing but `HostError`s; its docstring names them."""
 
-    def __init__(self, name: str, store: Store, worker: Worker, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, name: str, store: Store, worker: TaskHubWorker, settings: Settings, clock: Clock
+    ) -> None:
         self.name = name
         self._store = store
         self._worker = worker

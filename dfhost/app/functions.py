@@ -2,7 +2,7 @@
 
 `loader.load_app` returns an `App`: the functions in the order of their declaration, and lookups by durable name. A
 `Function` knows its bindings and how to call the user's code with them. It knows neither threads nor the task hub.
-For the worker:
+For the dispatchers:
 
     function = app.activities.get("process_item")        # case-insensitive, None if there is none
     result = function.call(input_text)                   # JSON text in, JSON text or None out

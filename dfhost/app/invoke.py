@@ -1,6 +1,6 @@
 """Runs one function that is not durable, on the right thread, and logs its start and end.
 
-For HTTP functions, timer functions and functions run by hand. The worker runs activities, orchestrators and
+For HTTP functions, timer functions and functions run by hand. The dispatchers run activities, orchestrators and
 entities.
 """
 

@@ -1,8 +1,8 @@
 """The decision whether an arrival is worth a replay.
 
 Replays are what costs: each one processes the whole history. The SDK has said what its generator is parked at, so
-arrivals can lie in the inbox until that is complete, and retries go on without the user's code. The worker asks the
-gate at every arrival. When to run a replay that is worth it, is up to the worker (`OrchestrationDispatcher._delay`).
+arrivals can lie in the inbox until that is complete, and retries go on without the user's code. The dispatcher asks
+the gate at every arrival, and decides when a replay that is worth it runs (`OrchestrationDispatcher._delay`).
 """
 
 from __future__ import annotations

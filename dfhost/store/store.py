@@ -180,7 +180,7 @@ class Store(StoreReader):
             lambda cursor: instances.set_aside(cursor, message, reason, at), lambda _, error: None
         )
 
-    # -- what the worker has done ----------------------------------------------------------------------------
+    # -- what the dispatchers have done -----------------------------------------------------------------------
 
     def show_running(self, instance_id: str, execution_id: str, at: str) -> None:
         """The instance is Running, if it was Pending."""

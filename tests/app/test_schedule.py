@@ -14,8 +14,8 @@ import pytest
 from dfhost.app.loader import load_app
 from dfhost.app.schedule import parse_schedule, time_zone
 from dfhost.clock import Clock as RealClock
+from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.settings.app_settings import resolve_app_settings
-from dfhost.worker.timer_triggers import TimerTriggers
 from tests.support.app_server import user_threads
 from tests.support.apps import loaded_module, write_app
 from tests.support.recording_log import RecordingLog
@@ -267,5 +267,5 @@ def test_an_app_without_timers_does_not_pay_for_croniter() -> None:
     import subprocess
     import sys
 
-    code = "import sys, dfhost.worker.timer_triggers; sys.exit('croniter' in sys.modules)"
+    code = "import sys, dfhost.dispatch.timer_triggers; sys.exit('croniter' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

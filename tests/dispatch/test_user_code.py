@@ -165,7 +165,7 @@ async def test_an_instance_whose_first_episode_takes_long_is_shown_as_running(ga
 async def test_code_that_never_yields_is_noted_once(
     gates: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfhost.worker.episode_limiter.SLOW_SECONDS", 0.01)
+    monkeypatch.setattr("dfhost.dispatch.episode_limiter.SLOW_SECONDS", 0.01)
     async with running_host() as host:
         for _ in range(2):
             await host.start("spins")

@@ -18,9 +18,9 @@ from tests.support.waiting import eventually
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two executions and two entities stay in memory; all others are evicted."""
-    monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_SHORT", 2)
-    monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_IN_LONG", 0)
-    monkeypatch.setattr("dfhost.worker.entity_dispatcher.KEPT_ENTITIES", 2)
+    monkeypatch.setattr("dfhost.dispatch.instance_cache.KEPT_SHORT", 2)
+    monkeypatch.setattr("dfhost.dispatch.instance_cache.KEPT_IN_LONG", 0)
+    monkeypatch.setattr("dfhost.dispatch.entity_dispatcher.KEPT_ENTITIES", 2)
 
 
 async def test_evicted_executions_go_on(forgetful: None) -> None:
@@ -40,7 +40,7 @@ async def test_evicted_executions_go_on(forgetful: None) -> None:
 
 
 async def test_an_evicted_long_history_goes_on(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfhost.worker.instance_cache.LONG_HISTORY", 5)
+    monkeypatch.setattr("dfhost.dispatch.instance_cache.LONG_HISTORY", 5)
     async with running_host() as host:
         ids = [await host.start("steps_and_event", 8) for _ in range(3)]
         for each in ids:
@@ -51,7 +51,7 @@ async def test_an_evicted_long_history_goes_on(forgetful: None, monkeypatch: pyt
 
 
 async def test_a_generator_that_is_evicted_is_missed_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_GENERATOR_EVENTS", 150)
+    monkeypatch.setattr("dfhost.dispatch.instance_cache.KEPT_GENERATOR_EVENTS", 150)
     async with running_host() as host:
         ids = [await host.start("steps_and_event", 30) for _ in range(3)]
         for each in ids:

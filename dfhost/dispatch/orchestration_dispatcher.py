@@ -18,6 +18,14 @@ from dfhost.app.functions import App
 from dfhost.app.sdk import Replayer
 from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
+from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
+from dfhost.dispatch.completion_waiters import CompletionWaiters
+from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
+from dfhost.dispatch.event_name_hints import EventNameHints
+from dfhost.dispatch.garbage import GarbageByVolume
+from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
+from dfhost.dispatch.poison_messages import PoisonMessages
+from dfhost.dispatch.timer_dispatcher import TimerDispatcher
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
@@ -32,14 +40,6 @@ from dfhost.store.events import InboxMessage
 from dfhost.store.instances import EpisodeDiscarded
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
-from dfhost.worker.activity_dispatcher import ActivityDispatcher
-from dfhost.worker.completion_waiters import CompletionWaiters
-from dfhost.worker.episode_limiter import BusyInstance, EpisodeLimiter
-from dfhost.worker.event_name_hints import EventNameHints
-from dfhost.worker.garbage import GarbageByVolume
-from dfhost.worker.instance_cache import InstanceCache, LoadedInstance
-from dfhost.worker.poison_messages import PoisonMessages
-from dfhost.worker.timer_dispatcher import TimerDispatcher
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from dfhost.dispatch.call_http import CallHttpError, call_http
 from dfhost.engine.actions import is_uri, path_to
-from dfhost.worker.call_http import CallHttpError, call_http
 from tests.support.running_host import running_host
 
 

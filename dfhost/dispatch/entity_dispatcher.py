@@ -18,6 +18,7 @@ from dfhost.app.functions import App
 from dfhost.app.loop_queue import LoopQueue
 from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
+from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.engine import entities as en
 from dfhost.engine import failures
 from dfhost.engine import history as h
@@ -25,7 +26,6 @@ from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage
 from dfhost.store.store import Store
-from dfhost.worker.poison_messages import PoisonMessages
 
 KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped
 KEPT_STATE = (

@@ -1,9 +1,9 @@
-"""The worker: everything that runs user code because of what the store holds.
+"""The task hub worker: runs user code because of what the store holds.
 
 Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
 `add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` and
-`idle` for the end of the host. The worker routes the store's events to them. A restart needs no special path: what
-was due is due. Knows no HTTP.
+`idle` for the end of the host. `TaskHubWorker` routes the store's events to them. A restart needs no special path:
+what was due is due. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Callable, Sequence
 from dfhost.app.functions import App, Functions
 from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
+from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
+from dfhost.dispatch.entity_dispatcher import EntityDispatcher
+from dfhost.dispatch.orchestration_dispatcher import OrchestrationDispatcher
+from dfhost.dispatch.poison_messages import PoisonMessages
+from dfhost.dispatch.timer_dispatcher import TimerDispatcher
 from dfhost.engine import failures
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
 from dfhost.store.store import Store
-from dfhost.worker.activity_dispatcher import ActivityDispatcher
-from dfhost.worker.entity_dispatcher import EntityDispatcher
-from dfhost.worker.orchestration_dispatcher import OrchestrationDispatcher
-from dfhost.worker.poison_messages import PoisonMessages
-from dfhost.worker.timer_dispatcher import TimerDispatcher
 
 
 class AppFunctionRegistry:
@@ -58,7 +58,7 @@ class AppFunctionRegistry:
         return failures.unknown_function(kind, name, names)
 
 
-class Worker:
+class TaskHubWorker:
     """The store's listener (`StoreListener`)."""
 
     def __init__(

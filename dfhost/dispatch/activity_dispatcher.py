@@ -1,8 +1,8 @@
 """Running activities: as many at once as host.json allows, in the user's threads.
 
 An activity is queued after the commit that scheduled it, run, and its result is stored in the inbox of its
-orchestration, in groups. From there on the result is a message like any other: `Worker.events_written` passes it to
-`OrchestrationDispatcher.receive`, where the replay gate decides whether it leads to an episode.
+orchestration, in groups. From there on the result is a message like any other: `TaskHubWorker.events_written` passes
+it to `OrchestrationDispatcher.receive`, where the replay gate decides whether it leads to an episode.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dfhost.app.functions import App, Function
 from dfhost.app.loop_queue import LoopQueue
 from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
+from dfhost.dispatch.call_http import CallHttpError, call_http
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
@@ -26,7 +27,6 @@ from dfhost.engine.failures import Failure
 from dfhost.host_log import HostLog
 from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
-from dfhost.worker.call_http import CallHttpError, call_http
 
 # One thread has done five trivial activities before five threads have woken up, and a thread that blocks is soon
 # joined by others: 1 at first, 2 after a millisecond, 4 after two … (200 fan-outs of 5: 12 % less time).

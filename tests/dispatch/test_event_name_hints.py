@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dfhost.worker.event_name_hints import nearest_event_name
+from dfhost.dispatch.event_name_hints import nearest_event_name
 from tests.support.running_host import running_host
 
 

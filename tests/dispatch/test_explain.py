@@ -346,7 +346,7 @@ async def test_after_a_restart_and_after_eviction_the_explanation_is_the_same(
         ]
         before = [await explained(host, each, test) for each, test in zip(ids, states, strict=True)]
         if evicted:
-            monkeypatch.setattr("dfhost.worker.instance_cache.KEPT_SHORT", 0)
+            monkeypatch.setattr("dfhost.dispatch.instance_cache.KEPT_SHORT", 0)
             for each in ids:
                 await host.run("waits", [])
                 assert await host.explain(each) == before[ids.index(each)]

@@ -1,6 +1,6 @@
 """Why an instance is not done: what it waits for, since when, and what is held back behind what.
 
-Reads the store and the worker's memory; changes nothing. Open tasks come from the history, so they can be listed
+Reads the store and the dispatchers' memory; changes nothing. Open tasks come from the history, so they can be listed
 even while the instance's code runs. What the code itself waits for comes from its loaded execution. The summary in
 words is made in `explain_sentences.py`.
 """
@@ -12,15 +12,15 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from dfhost.clock import timestamp_of
+from dfhost.dispatch import explain_sentences
+from dfhost.dispatch.explain_sentences import Entry
+from dfhost.dispatch.instance_cache import LoadedInstance
+from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.store.events import InstanceRow
 from dfhost.store.store import Store
-from dfhost.worker import explain_sentences
-from dfhost.worker.explain_sentences import Entry
-from dfhost.worker.instance_cache import LoadedInstance
-from dfhost.worker.worker import Worker
 
 # Awaited children and entities are explained as well: so many of the instance, one of each of those, and so on.
 _FOLLOWED = 3
@@ -28,7 +28,7 @@ _DEEPEST = 8
 
 
 async def explain(
-    instance_id: str, store: Store, worker: Worker, followed: int = _FOLLOWED, deepest: int = _DEEPEST
+    instance_id: str, store: Store, worker: TaskHubWorker, followed: int = _FOLLOWED, deepest: int = _DEEPEST
 ) -> dict[str, Any] | None:
     """None if there is no such instance, else, ready for JSON:
 
@@ -93,7 +93,7 @@ def _open_tasks(
     instance: LoadedInstance | None,
     awaited: Collection[int | str] | None,
     store: Store,
-    worker: Worker,
+    worker: TaskHubWorker,
 ) -> Iterable[Entry]:
     """What the history records as scheduled and not as ended."""
     ended = {e.key for e in history if e.kind in h.ENDING}
@@ -133,7 +133,7 @@ def _open_tasks(
             yield entry
 
 
-def _activity(row: InstanceRow, event: h.Event, input: str | None, worker: Worker) -> Entry:
+def _activity(row: InstanceRow, event: h.Event, input: str | None, worker: TaskHubWorker) -> Entry:
     state, since = worker.activities.state(row.instance_id, event.key)
     entry: Entry = {"kind": "activity", "name": event.name, "state": state}
     if input is not None:
@@ -215,7 +215,7 @@ def _progress(awaited: TaskNode) -> str:
     return f"{sum(child.done for child in awaited.children)} of its {len(awaited.children)} tasks have ended"
 
 
-def _operations(entity_id: str, store: Store, worker: Worker) -> list[Entry]:
+def _operations(entity_id: str, store: Store, worker: TaskHubWorker) -> list[Entry]:
     """The operations in the entity's inbox; the first ones may be in the batch that runs."""
     requests = [json.loads(message.text) for message in store.entity_requests(entity_id)]
     running = len(requests) - worker.entities.waiting(entity_id)

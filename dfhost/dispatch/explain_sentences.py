@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from dfhost.clock import timestamp_of
+from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
 from dfhost.store.events import InstanceRow
-from dfhost.worker.instance_cache import LoadedInstance
 
 #: An entry of `waitsFor`, see `explain`.
 Entry = dict[str, Any]

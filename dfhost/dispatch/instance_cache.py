@@ -15,6 +15,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from dfhost.clock import Clock
+from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.engine import history as h
 from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
@@ -22,7 +23,6 @@ from dfhost.engine.history import Event
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.store.events import InboxMessage, InstanceRow
 from dfhost.store.store import Store
-from dfhost.worker.poison_messages import PoisonMessages
 
 LONG_HISTORY = 200  # events
 KEPT_SHORT = 1000  # idle instances with a short history
