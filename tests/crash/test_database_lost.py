@@ -14,6 +14,8 @@ import pytest
 from tests.support.apps import write_app
 from tests.support.host_process import HostProcess
 
+pytestmark = pytest.mark.long
+
 APP = """
 import os, time
 
