@@ -279,7 +279,9 @@ class Execution:
         reason, details = failure
         events = [*new, *self._unstarted_timers(at)]
         # Counted from the history, which is the same whether this execution was in memory or has just been loaded.
-        next_id = 1 + max((event.key for event in (*self.past, *events) if event.kind in h.SCHEDULING), default=-1)
+        next_id = 1 + max(
+            (event.key for event in (*self.past, *events) if event.kind in h.SCHEDULING), default=-1
+        )
         events += h.execution_completed(at, next_id, "Failed", reason), h.orchestrator_completed(at)
         episode = self._episode(at, "Failed", events)
         episode.texts = self._append_played(events)
