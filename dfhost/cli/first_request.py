@@ -13,21 +13,21 @@ from dfhost.errors import HostError
 Headers = list[tuple[str, str]]
 
 
-class RunRequest(NamedTuple):
+class FirstRequest(NamedTuple):
     method: str
     path: str  # with its query string
     headers: Headers
     body: bytes | None
 
 
-def read_request(options: argparse.Namespace) -> RunRequest:
+def read_request(options: argparse.Namespace) -> FirstRequest:
     """The request that the arguments describe. HostError for a body that cannot be read or is not JSON.
 
     The body must be JSON unless a header gives it another content type.
     """
     headers: Headers = options.header
     if options.data is None:
-        return RunRequest(options.method, options.path, headers, None)
+        return FirstRequest(options.method, options.path, headers, None)
     body = _read_body(options.data)
     content_type = dict((name.lower(), value) for name, value in headers).get("content-type")
     if content_type is None:
@@ -40,7 +40,7 @@ def read_request(options: argparse.Namespace) -> RunRequest:
                 f"--data is not JSON ({error}). Quote it for the shell. If the body is not meant to be JSON, "
                 "give its type, for example --header Content-Type:text/plain."
             ) from None
-    return RunRequest(options.method, options.path, headers, body)
+    return FirstRequest(options.method, options.path, headers, body)
 
 
 def _read_body(data: str) -> bytes:

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from dfhost.cli import arguments
 from dfhost.cli.style import count, duration, printable, printable_json
 from dfhost.errors import HostError
 from dfhost.settings.local_settings import read_local_settings
@@ -23,8 +24,26 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a prox
 _STATUS_URL = re.compile(r"(?P<host>https?://[^/]+)/.*?/instances/(?P<id>[^/?#]+)", re.IGNORECASE)
 _LISTED = 12  # more waits of one kind than that are counted
 
+DESCRIPTION = """\
+Ask a running host what an instance waits for, since when, and what holds it up.
 
-def explain(options: argparse.Namespace) -> int:
+examples:
+  dfhost explain 1f0c6a3e9b1d4f4f8d7c2a5b6e7f8091
+  dfhost explain order-17 --url http://localhost:8080 --json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the instance's id, or its status URL")
+    parser.add_argument(
+        "--url",
+        type=arguments.url,
+        help="the running host (default: on localhost, at Host.LocalHttpPort of local.settings.json here, or 7071)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the host's answer as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
     """0 if the host explains it; 1 if it cannot; HostError if there is no host or no such instance."""
     instance_id = options.id
     if status_url := _STATUS_URL.match(options.id):
