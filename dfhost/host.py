@@ -17,6 +17,7 @@ from dfhost.app.running_calls import RunningCalls, interrupted_sentence
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
+from dfhost.dashboard.dashboard import Dashboard
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.engine.options import EngineOptions
@@ -61,6 +62,7 @@ class Host:
         on_failure: Callable[[HostError], None] | None = None,
         on_ready: Callable[[Host], None] = lambda host: None,
         clock: Clock | None = None,
+        dashboard: bool = True,
     ) -> None:
         self._root = root
         self._settings = settings
@@ -72,6 +74,7 @@ class Host:
         self._on_failure = on_failure or (lambda error: log.note(str(error)))
         self._on_ready = on_ready
         self._clock = clock or Clock()
+        self._has_dashboard = dashboard
         self._loopbacks: list[LoopbackSession] = []
 
     async def __aenter__(self) -> Host:
@@ -123,6 +126,7 @@ class Host:
                 custom_headers=settings.custom_headers,
                 max_outstanding_requests=settings.max_outstanding_requests,
                 max_concurrent_requests=settings.max_concurrent_requests,
+                dashboard=Dashboard(self.hub, self._root.resolve().name) if self._has_dashboard else None,
             )
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()

@@ -23,6 +23,7 @@ from dfhost import forked_children
 from dfhost.app.functions import App
 from dfhost.app.http_messages import HttpReply
 from dfhost.app.threads import UserThreads
+from dfhost.dashboard.dashboard import Dashboard
 from dfhost.errors import HostError, PortInUse
 from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules
@@ -62,6 +63,7 @@ class Server:
         custom_headers: Sequence[tuple[str, str]] = (),
         max_outstanding_requests: int | None = None,
         max_concurrent_requests: int | None = None,
+        dashboard: Dashboard | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -80,7 +82,14 @@ class Server:
         if max_outstanding_requests is not None or max_concurrent_requests is not None:
             throttle = Throttle(max_outstanding_requests, max_concurrent_requests)
         self._router = RequestRouter(
-            app, self._functions, threads, log, mounts or {}, access=access, throttle=throttle
+            app,
+            self._functions,
+            threads,
+            log,
+            mounts or {},
+            access=access,
+            throttle=throttle,
+            dashboard=dashboard,
         )
         self._runner: web.ServerRunner | None = None
 
