@@ -20,13 +20,13 @@ from dfhost.cli import gc_tuning
 from dfhost.cli.console import Console
 from dfhost.cli.first_request import FirstRequest
 from dfhost.cli.function_listing import route_listing
-from dfhost.cli.instance_failure import read_failure
 from dfhost.cli.instance_follower import CountingLog, InstanceFollower, status_urls
 from dfhost.cli.progress import progress
 from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
 from dfhost.cli.style import count, duration, printable, printable_json, printable_lines
 from dfhost.errors import HostError
 from dfhost.host import Host
+from dfhost.instance_failure import read_failure
 from dfhost.settings import Settings
 
 RunOutcome = tuple[int, bytes]  # the exit code, and what goes to stdout

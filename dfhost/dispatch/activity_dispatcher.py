@@ -52,7 +52,7 @@ class ActivityDispatcher:
         self._async_queue: deque[ActivityWorkItem] = deque()
         self._busy_threads = 0  # with plain activities
         self._busy_coroutines = 0
-        self._running: dict[tuple[str, int], float] = {}  # (instance, task id) -> since when
+        self._running: dict[tuple[str, int], str] = {}  # (instance, task id) -> since when
         self._next_thread: asyncio.TimerHandle | None = None
         self._ended_count = self._ended_count_before = 0
         self._results: deque[ActivityResult] = deque()  # not stored yet
@@ -94,8 +94,8 @@ class ActivityDispatcher:
                 queue.clear()
                 queue.extend(kept)
 
-    def state(self, instance_id: str, task_id: int) -> tuple[str, float | None]:
-        """("running", since when as a timestamp) or ("queued", None)."""
+    def state(self, instance_id: str, task_id: int) -> tuple[str, str | None]:
+        """("running", since when as ISO text) or ("queued", None)."""
         since = self._running.get((instance_id, task_id))
         return ("queued", None) if since is None else ("running", since)
 
@@ -215,7 +215,7 @@ class ActivityDispatcher:
             self._released.put_if_open(False)
 
     def _begin(self, item: ActivityWorkItem) -> float:
-        self._running[item.instance_id, item.activity.task_id] = self._clock.time()
+        self._running[item.instance_id, item.activity.task_id] = self._clock.now()
         return self._begin_again(item)
 
     def _begin_again(self, item: ActivityWorkItem) -> float:
@@ -245,9 +245,9 @@ class ActivityDispatcher:
 
     def _end(self, item: ActivityWorkItem, event: h.Event) -> None:
         """Have the result stored, together with those that come until the writer takes them."""
-        self._running.pop((item.instance_id, item.activity.task_id), None)
+        started_at = self._running.pop((item.instance_id, item.activity.task_id), None)
         self._ended_count += 1  # a hint: two threads may count as one
-        self._results.append(ActivityResult(item, event))
+        self._results.append(ActivityResult(item, event, started_at))
         if not self._storing:
             self._storing = True
             self._store.store_results(self._take_results)

@@ -7,6 +7,7 @@ commit writes, ready as text, and knows neither of the two.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dfhost.engine import failures
 from dfhost.engine import history as h
@@ -25,6 +26,15 @@ class ScheduledActivity:
 class ScheduledTimer:
     timer_id: int
     fire_at: str
+
+
+class TaskAttempt(NamedTuple):
+    """A task that serves a call with retries: an attempt, or the timer after the failed attempt of this number."""
+
+    task_id: int
+    first_task_id: int
+    attempt: int
+    max_attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,7 @@ class Episode:
     texts: list[str] = field(default_factory=list)
     activities: list[ScheduledActivity] = field(default_factory=list)
     timers: list[ScheduledTimer] = field(default_factory=list)
+    attempts: list[TaskAttempt] = field(default_factory=list)
     children: list[ScheduledChild] = field(default_factory=list)
     entity_messages: list[EntityMessage] = field(default_factory=list)
     custom_status: str | None = None

@@ -277,8 +277,12 @@ class Execution:
         self, new: list[Event], at: str, failure: ReasonAndDetails, custom_status: str | None = None
     ) -> Episode:
         reason, details = failure
-        completed = h.execution_completed(at, self.interpreter.next_id, "Failed", reason)
-        events = [*new, *self._unstarted_timers(at), completed, h.orchestrator_completed(at)]
+        events = [*new, *self._unstarted_timers(at)]
+        # Counted from the history, which is the same whether this execution was in memory or has just been loaded.
+        next_id = 1 + max(
+            (event.key for event in (*self.past, *events) if event.kind in h.SCHEDULING), default=-1
+        )
+        events += h.execution_completed(at, next_id, "Failed", reason), h.orchestrator_completed(at)
         episode = self._episode(at, "Failed", events)
         episode.texts = self._append_played(events)
         episode.output, episode.sets_output, episode.details = reason, True, details

@@ -40,6 +40,10 @@ class SingleTask:
         )
 
     @property
+    def max_attempts(self) -> int:
+        return int(self.action["retryOptions"]["maxNumberOfAttempts"])
+
+    @property
     def is_last_attempt(self) -> bool:
         return bool(self.attempt >= self.action["retryOptions"]["maxNumberOfAttempts"])
 

@@ -31,6 +31,10 @@ def commit(cursor: WriteCursor, episode: Episode, consumed: int) -> None:
         [(instance_id, a.task_id, execution_id, a.name, a.input, at) for a in episode.activities],
     )
     cursor.executemany(
+        "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, NULL, NULL)",
+        [(instance_id, *attempt) for attempt in episode.attempts],
+    )
+    cursor.executemany(
         "INSERT INTO timers VALUES (?, ?, ?, ?)",
         [(t.fire_at, instance_id, t.timer_id, execution_id) for t in episode.timers if t.fire_at > at],
     )
@@ -78,6 +82,7 @@ def _begin_generation(cursor: sqlite3.Cursor, episode: Episode) -> None:
     assert episode.next is not None
     instance_id = episode.instance_id
     cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
+    cursor.execute("DELETE FROM attempts WHERE instance_id = ?", (instance_id,))
     sql.delete_open_tasks(cursor, instance_id)
     cursor.execute(
         "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ?", (instance_id, episode.execution_id)

@@ -300,6 +300,7 @@ def test_after_the_first_signal_nothing_new_is_accepted(app: Path, tmp_path: Pat
         assert host.exit_code() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_second_signal_stops_at_once_and_loses_nothing(
     app: Path, tmp_path: Path, number: signal.Signals, code: int
