@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from dfhost.cli.instance_failure import read_failure
+from dfhost.instance_failure import read_failure
 
 Json = dict[str, Any]
 

@@ -10,12 +10,12 @@ from itertools import islice
 
 from dfhost.cli import host_address, instance_filter
 from dfhost.cli.exit_codes import DONE, NOT_FOUND
-from dfhost.cli.instance_failure import read_failure
 from dfhost.cli.instance_ids import shortest_ids
 from dfhost.cli.management_client import ENDED, Json, ManagementClient, open_client
 from dfhost.cli.style import Style, count, printable_json
 from dfhost.cli.tables import ago, table_lines, took
 from dfhost.cli.watching import show
+from dfhost.instance_failure import read_failure
 
 DESCRIPTION = """\
 List the orchestrations of a host, the newest first. A filter may be combined with others.

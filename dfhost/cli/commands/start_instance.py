@@ -9,10 +9,10 @@ import time
 from dfhost.cli import arguments, host_address
 from dfhost.cli.did_you_mean import question
 from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_COMPLETED, NotDone
-from dfhost.cli.instance_failure import read_failure
 from dfhost.cli.management_client import ENDED, ManagementClient, open_client
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import duration, printable, printable_json, printable_lines
+from dfhost.instance_failure import read_failure
 
 DESCRIPTION = """\
 Start an orchestrator by its name on a running host, and print the new instance's id, or with --wait its output.
