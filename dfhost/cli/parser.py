@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from dfhost.cli.commands import COMMANDS, GROUPS
+from dfhost.cli.did_you_mean import question
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -15,8 +15,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     verb = arguments[0] if arguments else ""
     parser = build_parser([verb])
     if verb and not verb.startswith("-") and verb not in COMMANDS:
-        near = get_close_matches(verb, COMMANDS, 1, 0.5)
-        meant = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(COMMANDS)}"
+        meant = question(verb, COMMANDS) or f"choose from {', '.join(COMMANDS)}"
         parser.error(f"argument COMMAND: invalid choice: '{verb}' ({meant})")
     return parser.parse_args(arguments)
 
