@@ -87,7 +87,7 @@ class Host:
             for pool in (threads, replay_threads):
                 pool.start()
             stack.push_async_callback(_close_session, threads)
-            store = Store(self._database)
+            store = Store(self._database, self._clock)
             store.open()
             stack.callback(store.close)
             self._calls.open()  # under the lock of the database

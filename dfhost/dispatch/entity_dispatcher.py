@@ -24,7 +24,7 @@ from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
-from dfhost.store.events import InboxMessage
+from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 
 KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped

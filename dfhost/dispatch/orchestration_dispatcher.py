@@ -36,8 +36,8 @@ from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError, OperationFailed
 from dfhost.host_log import HostLog
-from dfhost.store.events import InboxMessage
-from dfhost.store.instances import EpisodeDiscarded
+from dfhost.store.instances import StaleCommit
+from dfhost.store.listener import InboxMessage
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
 
@@ -244,7 +244,7 @@ class OrchestrationDispatcher:
                 self._log_end(instance, episode)
             return
         if error is not None:
-            if isinstance(error, EpisodeDiscarded):  # the instance was ended from outside
+            if isinstance(error, StaleCommit):  # the instance was ended from outside
                 self.forget(instance.instance_id)
             elif isinstance(error, OperationFailed) and episode.status != "Failed":
                 self._running.add(instance)

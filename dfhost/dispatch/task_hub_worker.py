@@ -23,7 +23,7 @@ from dfhost.engine import failures
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError, OperationFailed
 from dfhost.host_log import HostLog
-from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
+from dfhost.store.listener import InboxMessage, InstanceRemoved, StoreEvent
 from dfhost.store.store import Store
 
 
