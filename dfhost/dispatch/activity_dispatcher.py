@@ -11,10 +11,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
+from threading import Lock
 
 from dfhost.clock import Clock
 from dfhost.dispatch.call_http import CallHttpError, call_http
@@ -52,6 +52,7 @@ class ActivityDispatcher:
         self._limit = max(1, limit)
         self._queue: deque[ActivityWorkItem] = deque()
         self._busy = 0  # activities that run; one that ends passes its place on, in its own thread
+        self._lock = Lock()  # of the two
         self._running: dict[tuple[str, int], float] = {}  # (instance, task id) -> since when
         self._http_calls: set[asyncio.Task[None]] = set()
         self._results: deque[ActivityResult] = deque()  # not stored yet
@@ -69,23 +70,29 @@ class ActivityDispatcher:
     def drain(self) -> None:
         """Start no more activities; what is queued stays in the store for the next host."""
         self._draining = True
-        self._queue.clear()
+        with self._lock:
+            self._queue.clear()
 
     def add(self, items: Iterable[ActivityWorkItem]) -> None:
         """Queue activities whose scheduling is committed; a great many in portions: others come in between."""
         if self._draining:
             return
         remaining = iter(items)
-        self._queue.extend(islice(remaining, _PORTION))
-        self._dispatch()
+        with self._lock:
+            self._queue.extend(islice(remaining, _PORTION))
+            count = min(self._limit - self._busy, len(self._queue))
+            self._busy += count
+            first = [self._queue.popleft() for _ in range(count)]
+        for item in first:
+            self._start(item)
         if (following := next(remaining, None)) is not None:
             self._loop.call_soon(self.add, chain((following,), remaining))
 
     def forget(self, instance_id: str) -> None:
         """Drop the queued activities of an instance that has ended."""
-        for item in [each for each in self._queue if each.instance_id == instance_id]:
-            with suppress(ValueError):  # an activity that has ended has just begun this one
-                self._queue.remove(item)
+        with self._lock:
+            if any(item.instance_id == instance_id for item in self._queue):
+                self._queue = deque(item for item in self._queue if item.instance_id != instance_id)
 
     def state(self, instance_id: str, task_id: int) -> tuple[str, float | None]:
         """("running", since when as a timestamp) or ("queued", None)."""
@@ -93,15 +100,6 @@ class ActivityDispatcher:
         return ("queued", None) if since is None else ("running", since)
 
     # -- starting --------------------------------------------------------------------------------------------
-
-    def _dispatch(self) -> None:
-        while self._queue and self._busy < self._limit:
-            try:
-                item = self._queue.popleft()
-            except IndexError:  # another thread has taken the last one
-                break
-            self._busy += 1
-            self._start(item)
 
     def _start(self, item: ActivityWorkItem) -> None:
         """On any thread."""
@@ -178,16 +176,11 @@ class ActivityDispatcher:
         if not self._storing:
             self._storing = True
             self._store.store_results(self._take_results)
-        try:
-            following = self._queue.popleft()
-        except IndexError:
-            self._on_loop.put_if_open(self._free_place)
-        else:
+        with self._lock:
+            following = self._queue.popleft() if self._queue else None
+            self._busy -= following is None
+        if following is not None:
             self._start(following)
-
-    def _free_place(self) -> None:
-        self._busy -= 1
-        self._dispatch()
 
     def _take_results(self) -> list[ActivityResult]:
         # The flag comes first: a result that is appended from now on calls `store_results` again.
