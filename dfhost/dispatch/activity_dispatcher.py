@@ -53,7 +53,7 @@ class ActivityDispatcher:
         self._queue: deque[ActivityWorkItem] = deque()
         self._busy = 0  # activities that run; one that ends passes its place on, in its own thread
         self._lock = Lock()  # of the two
-        self._running: dict[tuple[str, int], float] = {}  # (instance, task id) -> since when
+        self._running: dict[tuple[str, int], str] = {}  # (instance, task id) -> since when
         self._http_calls: set[asyncio.Task[None]] = set()
         self._results: deque[ActivityResult] = deque()  # not stored yet
         self._storing = False
@@ -94,8 +94,8 @@ class ActivityDispatcher:
             if any(item.instance_id == instance_id for item in self._queue):
                 self._queue = deque(item for item in self._queue if item.instance_id != instance_id)
 
-    def state(self, instance_id: str, task_id: int) -> tuple[str, float | None]:
-        """("running", since when as a timestamp) or ("queued", None)."""
+    def state(self, instance_id: str, task_id: int) -> tuple[str, str | None]:
+        """("running", since when as ISO text) or ("queued", None)."""
         since = self._running.get((instance_id, task_id))
         return ("queued", None) if since is None else ("running", since)
 
@@ -103,7 +103,7 @@ class ActivityDispatcher:
 
     def _start(self, item: ActivityWorkItem) -> None:
         """On any thread."""
-        self._running[item.instance_id, item.activity.task_id] = self._clock.time()
+        self._running[item.instance_id, item.activity.task_id] = self._clock.now()
         function = self._runner.app.activities.get(item.activity.name)
         if function is not None:
             self._attempt(_RunningActivity(item, function, function.retry_delays(), 0.0))
@@ -171,8 +171,8 @@ class ActivityDispatcher:
 
     def _end(self, item: ActivityWorkItem, event: h.Event) -> None:
         """Have the result stored, together with those that come until the writer takes them."""
-        self._running.pop((item.instance_id, item.activity.task_id), None)
-        self._results.append(ActivityResult(item, event))
+        started_at = self._running.pop((item.instance_id, item.activity.task_id), None)
+        self._results.append(ActivityResult(item, event, started_at))
         if not self._storing:
             self._storing = True
             self._store.store_results(self._take_results)

@@ -156,7 +156,7 @@ class OrchestrationDispatcher:
     def _take_up(self, instance: LoadedInstance) -> None:
         execution = instance.execution
         for _, event in instance.messages[instance.gated :]:
-            instance.replay_need = max(instance.replay_need, execution.gate.arrive(event))
+            instance.replay_need = max(instance.replay_need, execution.gate.count_arrival(event))
             if event.kind == h.EVENT_RAISED:
                 awaited = execution.interpreter.awaited_event_names()
                 self._event_name_hints.arrived(event.key, awaited, f"{instance.name} {instance.instance_id}")
@@ -261,9 +261,9 @@ class OrchestrationDispatcher:
         if episode.finished:
             self._log_end(instance, episode)
             self.forget(instance.instance_id)
-        elif episode.next is not None:
-            instance.execution = Execution(episode.next.history)
-            instance.execution_id = episode.next.execution_id
+        elif episode.next_generation is not None:
+            instance.execution = Execution(episode.next_generation.history)
+            instance.execution_id = episode.next_generation.execution_id
             # Messages for the old generation are no longer in the store either.
             instance.messages = [message for message in instance.messages if not message[0]]
             instance.needs_episode = True
@@ -336,7 +336,7 @@ def _failed_episode(instance: LoadedInstance, arrived: list[Event], at: str, err
     events = [h.orchestrator_started(at), *arrived, completed]
     return Episode(
         instance.instance_id, instance.execution_id, at, "Failed", events, len(execution.past),
-        [event.played().text for event in events], output=reason, sets_output=True, details=details,
+        [event.as_played().text for event in events], output=reason, sets_output=True, details=details,
         parent=instance.parent,
     )  # fmt: skip
 

@@ -17,8 +17,8 @@ def commit(cursor: WriteCursor, episode: Episode, consumed: int) -> None:
     """EpisodeDiscarded before anything is written. `consumed`: the number of the last message it has processed."""
     instance_id, execution_id, at = episode.instance_id, episode.execution_id, episode.at
     _update_instance(cursor, episode)
-    if episode.next is None:
-        sql.insert_history(cursor, instance_id, episode.base, episode.texts)
+    if episode.next_generation is None:
+        sql.insert_history(cursor, instance_id, episode.first_position, episode.stored_texts)
     else:
         _begin_generation(cursor, episode)
     if consumed:
@@ -29,6 +29,10 @@ def commit(cursor: WriteCursor, episode: Episode, consumed: int) -> None:
     cursor.executemany(
         "INSERT INTO activities VALUES (?, ?, ?, ?, ?, ?)",
         [(instance_id, a.task_id, execution_id, a.name, a.input, at) for a in episode.activities],
+    )
+    cursor.executemany(
+        "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, NULL, NULL)",
+        [(instance_id, *attempt) for attempt in episode.attempts],
     )
     cursor.executemany(
         "INSERT INTO timers VALUES (?, ?, ?, ?)",
@@ -48,7 +52,7 @@ def commit(cursor: WriteCursor, episode: Episode, consumed: int) -> None:
 
 
 def _update_instance(cursor: sqlite3.Cursor, episode: Episode) -> None:
-    following = episode.next
+    following = episode.next_generation
     changes = ["status = ?", "updated_at = ?", "needs_episode = ?"]
     values: list[object] = [
         "Running" if following is not None else episode.status,
@@ -75,14 +79,15 @@ def _update_instance(cursor: sqlite3.Cursor, episode: Episode) -> None:
 
 def _begin_generation(cursor: sqlite3.Cursor, episode: Episode) -> None:
     """Nothing is left of the old generation but the messages that are for any execution."""
-    assert episode.next is not None
+    assert episode.next_generation is not None
     instance_id = episode.instance_id
     cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
+    cursor.execute("DELETE FROM attempts WHERE instance_id = ?", (instance_id,))
     sql.delete_open_tasks(cursor, instance_id)
     cursor.execute(
         "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ?", (instance_id, episode.execution_id)
     )
-    sql.insert_history(cursor, instance_id, 0, [event.text for event in episode.next.history])
+    sql.insert_history(cursor, instance_id, 0, [event.text for event in episode.next_generation.history])
 
 
 def _start_child(cursor: WriteCursor, episode: Episode, child: ScheduledChild) -> None:

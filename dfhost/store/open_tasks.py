@@ -10,6 +10,8 @@ from dfhost.engine.episode import ScheduledActivity
 from dfhost.engine.history import Event
 from dfhost.store.write_cursor import WriteCursor
 
+KEPT_INPUT = 4_000  # characters of an activity's input that are kept once it has ended
+
 
 class ActivityWorkItem(NamedTuple):
     """An activity to run."""
@@ -20,10 +22,11 @@ class ActivityWorkItem(NamedTuple):
 
 
 class ActivityResult(NamedTuple):
-    """`event` is the activity's TaskCompleted or TaskFailed."""
+    """`event` is the activity's TaskCompleted or TaskFailed; `started_at`: when it began to run."""
 
     work: ActivityWorkItem
     event: Event
+    started_at: str | None = None
 
 
 class DueTimer(NamedTuple):
@@ -44,14 +47,21 @@ def unfinished_activities(reader: sqlite3.Connection) -> list[ActivityWorkItem]:
 
 
 def store_results(cursor: WriteCursor, results: Sequence[ActivityResult]) -> None:
-    wanted = []
-    for work, event in results:
+    wanted, started = [], []
+    for work, event, started_at in results:
         cursor.execute(
             "DELETE FROM activities WHERE instance_id = ? AND task_id = ? AND execution_id = ?",
             (work.instance_id, work.activity.task_id, work.execution_id),
         )
         if cursor.rowcount:
             wanted.append((work.instance_id, work.execution_id, event))
+            activity = work.activity
+            started.append((work.instance_id, activity.task_id, started_at, activity.input[:KEPT_INPUT]))
+    cursor.executemany(
+        "INSERT INTO attempts (instance_id, task_id, started_at, input) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (instance_id, task_id) DO UPDATE SET started_at = excluded.started_at, input = excluded.input",
+        started,
+    )
     cursor.post_to_executions(wanted)
 
 

@@ -50,7 +50,7 @@ def insert_instance(cursor: sqlite3.Cursor, row: InstanceRow) -> None:
 
 def delete_instance(cursor: sqlite3.Cursor, instance_id: str) -> None:
     """Nothing is left of it in any table."""
-    for table in ("instances", "history", "inbox", "activities", "timers"):
+    for table in ("instances", "history", "inbox", "activities", "attempts", "timers"):
         cursor.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
 
 

@@ -202,7 +202,11 @@ def test_a_cancelled_run_ends_with_what_is_done(host, tmp_path, size):
 @pytest.mark.parametrize("retry", [None, {"max_attempts": 2, "first_interval_seconds": 3600}])
 @pytest.mark.parametrize(
     ("size", "options"),
-    [(120, {"max_concurrency": 8}), (700, {"max_concurrency": 10}), (2000, {"max_concurrency": 60})],
+    [
+        (120, {"max_concurrency": 8}),
+        pytest.param(700, {"max_concurrency": 10}, marks=pytest.mark.long),
+        pytest.param(2000, {"max_concurrency": 60}, marks=pytest.mark.long),
+    ],
 )
 def test_every_part_gets_the_stop_event_of_a_cancellation_however_far_the_map_has_come(
     host, tmp_path, size, options, retry
