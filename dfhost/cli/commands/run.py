@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dfhost.app_output import AppLogLevels, AppOutput
 from dfhost.cli import arguments
 from dfhost.cli.app_folder import existing_parent, open_folder, working_in
-from dfhost.cli.app_output import AppLogLevels, AppOutput
 from dfhost.cli.console import Console
 from dfhost.cli.first_request import read_request
 
