@@ -12,11 +12,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from dfhost.cli.history_tasks import brief
 from dfhost.cli.management_client import ENDED
 from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
 from dfhost.cli.tables import ago, parse_time, table_lines, took
 from dfhost.instance_failure import read_failure
+from dfhost.timeline.sentences import brief
 
 Json = dict[str, Any]
 
