@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="every task, and payloads whole")
     parser.add_argument("--watch", action="store_true", help="show every change, until it has ended")
     parser.add_argument("--json", action="store_true", help="print its status and its tasks as JSON")
-    host_address.add_arguments(parser)
+    host_address.add_arguments(parser, reads=True)
 
 
 def run(options: argparse.Namespace) -> int:
