@@ -56,5 +56,6 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("restart", "start an instance anew with its input"),
         Command("purge", "delete instances that have ended"),
     ),
+    "complete at a tab": (Command("completion", "print the script that completes dfhost in bash or zsh"),),
 }
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
