@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfhost.cli.commands import COMMANDS
-from dfhost.cli.instance_filter import STATUSES
 from dfhost.cli.management_client import ManagementClient, open_client, orchestrations
 from dfhost.cli.orchestrator_names import orchestrator_names
 from dfhost.cli.parser import build_parser
 from dfhost.errors import HostError
+from dfhost.runtime_status import RUNTIME_STATUSES
 
 _MOST = 200  # ids
 
@@ -116,7 +116,7 @@ def _values(action: argparse.Action, words: Sequence[str], given: Sequence[str])
     if action.type is Path:
         return [FILES]
     if action.dest == "status":
-        return [Candidate(status) for status in STATUSES]
+        return [Candidate(status) for status in RUNTIME_STATUSES]
     if (ask := _ASKED.get(action.dest)) is None:
         return []
     with suppress(HostError, KeyError, TypeError):

@@ -12,10 +12,10 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from dfhost.cli.management_client import ENDED
 from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
 from dfhost.cli.tables import ago, parse_time, table_lines, took
 from dfhost.instance_failure import read_failure
+from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.timeline.sentences import brief
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ _OPEN = ("queued", "running", "waiting", "retrying")
 def headline(status: Json, style: Style) -> list[str]:
     """Name and id, state and age."""
     state = str(status["runtimeStatus"])
-    ended = state in ENDED
+    ended = state in FINAL_STATUSES
     look = {"Completed": "green", "Running": "cyan"}.get(state, "red" if ended else "yellow")
     lasted = f" after {took(status['createdTime'], status['lastUpdatedTime'])}" if ended else ""
     return [

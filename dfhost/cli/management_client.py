@@ -21,7 +21,6 @@ from dfhost.errors import HostError
 
 _API = "/runtime/webhooks/durabletask"
 _PAGE = 500  # instances in one answer
-ENDED = ("Completed", "Failed", "Terminated", "Canceled")
 
 Json = dict[str, Any]
 

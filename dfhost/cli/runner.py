@@ -15,8 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from dfhost.app.http_urls import decode_path
 from dfhost.cli import gc_tuning
+from dfhost.cli.app_runner import app_runner
 from dfhost.cli.console import Console
 from dfhost.cli.first_request import FirstRequest
 from dfhost.cli.function_listing import route_listing
@@ -27,6 +27,7 @@ from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
 from dfhost.cli.style import count, duration, printable, printable_json, printable_lines
 from dfhost.errors import HostError
 from dfhost.host import Host
+from dfhost.http.urls import decode_path
 from dfhost.instance_failure import read_failure
 from dfhost.settings import Settings
 
@@ -53,7 +54,7 @@ async def run_to_end(
             console.flush()  # it may happen again at once
 
     async with Host(
-        root,
+        app_runner(root, settings, log, failure.report),
         settings=settings,
         database=database,
         port=0,

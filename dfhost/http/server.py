@@ -20,9 +20,6 @@ from aiohttp.web_protocol import RequestPayloadError
 from multidict import CIMultiDict
 
 from dfhost import forked_children
-from dfhost.app.functions import App
-from dfhost.app.http_messages import HttpReply
-from dfhost.app.threads import UserThreads
 from dfhost.errors import HostError, PortInUse
 from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules
@@ -33,12 +30,13 @@ from dfhost.http.messages import MAX_BODY, BodyTooLarge, web_response
 from dfhost.http.request_router import RequestRouter
 from dfhost.http.throttle import TOO_MANY_REQUESTS, Throttle
 from dfhost.management.request import RequestHandler
+from dfhost.runner.app_runner import AppRunner, HttpReply
 
 _log = logging.getLogger("dfhost.http")
 
 
 class Server:
-    """Serves `app` on `host`:`port`. Port 0 takes any free one, which `port` holds after `start`.
+    """Serves the app of `runner` on `host`:`port`. Port 0 takes any free one, which `port` holds after `start`.
 
     `mounts`: handlers by path prefix. `cors`: origins, ``("*",)`` for all. `timeout`: of one HTTP function, in
     seconds. `host_names`: those that requests may name besides `host`; None serves requests to any name and from
@@ -47,8 +45,7 @@ class Server:
 
     def __init__(
         self,
-        app: App,
-        threads: UserThreads,
+        runner: AppRunner,
         log: HostLog,
         host: str = "127.0.0.1",
         port: int = 7071,
@@ -70,7 +67,7 @@ class Server:
         self._malformed = 0
         self._cors = Cors(cors, cors_credentials) if cors else None
         self._functions = HttpFunctions(
-            app, threads, log, route_prefix=route_prefix, timeout=timeout, add_headers=self._add_headers
+            runner, log, route_prefix=route_prefix, timeout=timeout, add_headers=self._add_headers
         )
         self.routes = self._functions.routes
         access = None
@@ -80,7 +77,7 @@ class Server:
         if max_outstanding_requests is not None or max_concurrent_requests is not None:
             throttle = Throttle(max_outstanding_requests, max_concurrent_requests)
         self._router = RequestRouter(
-            app, self._functions, threads, log, mounts or {}, access=access, throttle=throttle
+            runner, self._functions, log, mounts or {}, access=access, throttle=throttle
         )
         self._runner: web.ServerRunner | None = None
 

@@ -10,10 +10,11 @@ from typing import Any
 from dfhost.cli import host_address
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
 from dfhost.cli.instance_ids import find_id
-from dfhost.cli.management_client import ENDED, open_client
+from dfhost.cli.management_client import open_client
 from dfhost.cli.style import count, duration, printable, printable_json
 from dfhost.cli.tables import parse_time
 from dfhost.cli.watching import show
+from dfhost.runtime_status import FINAL_STATUSES
 
 _KINDS = {"subOrchestration": "sub-orchestration"}
 _LISTED = 12  # more waits of one kind than that are counted
@@ -51,9 +52,9 @@ def run(options: argparse.Namespace) -> int:
                 f"`dfhost show {printable(instance_id)}` lists its open tasks.",
             )
         if options.json:
-            return printable_json(answer), answer["runtimeStatus"] in ENDED
+            return printable_json(answer), answer["runtimeStatus"] in FINAL_STATUSES
         lines = explanation_lines(answer, datetime.now(timezone.utc))
-        return "\n".join(map(printable, lines)), answer["runtimeStatus"] in ENDED
+        return "\n".join(map(printable, lines)), answer["runtimeStatus"] in FINAL_STATUSES
 
     show(render, options.watch)
     return DONE

@@ -10,10 +10,11 @@ from typing import Any
 from dfhost.cli import host_address
 from dfhost.cli.exit_codes import DONE
 from dfhost.cli.instance_ids import find_id
-from dfhost.cli.management_client import ENDED, open_client
+from dfhost.cli.management_client import open_client
 from dfhost.cli.style import Style, printable_json
 from dfhost.cli.tables import parse_time, table_lines
 from dfhost.cli.watching import show
+from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
 Print the history of an instance as the extension shows it: a completion stands in place of what it completes.
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
             client.status(instance_id, showInput="true", showHistory="true", showHistoryOutput="true") or {}
         )
         events = status.get("historyEvents") or []
-        ended = status.get("runtimeStatus") in ENDED
+        ended = status.get("runtimeStatus") in FINAL_STATUSES
         if options.json:
             return printable_json(events), ended
         rows = [_row(number, event) for number, event in enumerate(events, 1)]

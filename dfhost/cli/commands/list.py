@@ -11,11 +11,12 @@ from itertools import islice
 from dfhost.cli import host_address, instance_filter
 from dfhost.cli.exit_codes import DONE, NOT_FOUND
 from dfhost.cli.instance_ids import shortest_ids
-from dfhost.cli.management_client import ENDED, Json, ManagementClient, open_client
+from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import Style, count, printable_json
 from dfhost.cli.tables import ago, table_lines, took
 from dfhost.cli.watching import show
 from dfhost.instance_failure import read_failure
+from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
 List the orchestrations of a host, the newest first. A filter may be combined with others.
@@ -99,7 +100,7 @@ def _lines(rows: list[Json], total: int, options: argparse.Namespace) -> Iterabl
 
 
 def _cells(row: Json) -> list[str]:
-    ended = row["runtimeStatus"] in ENDED
+    ended = row["runtimeStatus"] in FINAL_STATUSES
     lasted = took(row["createdTime"], row["lastUpdatedTime"]) if ended else ""
     return [row["runtimeStatus"], row["name"] or "", ago(row["createdTime"]), lasted, _details(row)]
 

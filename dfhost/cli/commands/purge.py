@@ -8,8 +8,9 @@ import sys
 from dfhost.cli import host_address, instance_filter
 from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_FOUND, NotDone
 from dfhost.cli.instance_ids import find_id
-from dfhost.cli.management_client import ENDED, ManagementClient, open_client
+from dfhost.cli.management_client import ManagementClient, open_client
 from dfhost.cli.style import count, printable, printable_json
+from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
 Delete instances with all that is stored of them. The space that they took is given back. With a filter only
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     by_filter = instance_filter.is_used(options)
     if bool(options.id) == by_filter:
         options.usage_error("which instances? Give ids, or a filter such as --status Completed --until 7d")
-    if going_on := [status for status in options.status if status not in ENDED]:
+    if going_on := [status for status in options.status if status not in FINAL_STATUSES]:
         options.usage_error(
             f"only instances that have ended are purged, not those that are {going_on[0]}: terminate them first"
         )
@@ -61,7 +62,7 @@ def _by_ids(client: ManagementClient, ids: list[str], dry_run: bool) -> int:
 
 
 def _by_filter(client: ManagementClient, options: argparse.Namespace) -> int:
-    options.status = options.status or list(ENDED)
+    options.status = options.status or list(FINAL_STATUSES)
     found = [str(instance["instanceId"]) for instance in instance_filter.find(client, options)]
     if options.dry_run:
         print(f"{count(len(found), 'instance')} would be purged.")

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dfhost.app_output import AppLogLevels, AppOutput
 from dfhost.cli import arguments
 from dfhost.cli.app_folder import existing_parent, open_folder, working_in
-from dfhost.cli.app_output import AppLogLevels, AppOutput
 from dfhost.cli.console import Console
 from dfhost.cli.first_request import read_request
 
@@ -36,6 +36,7 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The first argument is a METHOD or a NAME, which argparse cannot tell apart: `_check` does."""
     parser.usage = (
         "dfhost run NAME [--input JSON] [options]\n       dfhost run METHOD PATH [--data JSON] [options]"
     )

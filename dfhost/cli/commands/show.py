@@ -11,9 +11,10 @@ from dfhost.cli import host_address, instance_view
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED
 from dfhost.cli.history_tasks import tasks_of_history
 from dfhost.cli.instance_ids import find_instance
-from dfhost.cli.management_client import ENDED, Json, ManagementClient, open_client
+from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import Style, printable, printable_json
 from dfhost.cli.watching import show
+from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
 Show an instance: its state, what failed in it and with which input, what it waits for, its payloads and its tasks.
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         status = client.status(instance_id) or {}
         state = str(status.get("runtimeStatus"))
         view = _entity if instance_id.startswith("@") else _orchestration
-        return view(client, status, options), state in ENDED
+        return view(client, status, options), state in FINAL_STATUSES
 
     show(render, options.watch)
     return NOT_COMPLETED if options.watch and state != "Completed" else DONE
@@ -61,7 +62,7 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
         ended = timeline.get("endedTime") or timeline["lastUpdatedTime"]
         status = {**status, "createdTime": timeline["createdTime"], "lastUpdatedTime": ended}
     waits = None
-    if status["runtimeStatus"] not in ENDED:
+    if status["runtimeStatus"] not in FINAL_STATUSES:
         waits = client.own_status(str(status["instanceId"]), "explain")
     if options.json:
         return printable_json({**status, "tasks": tasks})
@@ -83,7 +84,7 @@ def _tasks(client: ManagementClient, instance_id: str, timeline: Json | None) ->
         return list(timeline["tasks"])
     status = client.status(instance_id, showHistory="true", showHistoryOutput="true", showInput="true")
     status = status or {}
-    return tasks_of_history(status.get("historyEvents") or [], status.get("runtimeStatus") in ENDED)
+    return tasks_of_history(status.get("historyEvents") or [], status.get("runtimeStatus") in FINAL_STATUSES)
 
 
 def _failures(

@@ -8,11 +8,12 @@ import time
 
 from dfhost.cli import arguments, host_address
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
-from dfhost.cli.management_client import ENDED, ManagementClient, open_client
+from dfhost.cli.management_client import ManagementClient, open_client
 from dfhost.cli.orchestrator_names import check_orchestrator
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import duration, printable, printable_json, printable_lines
 from dfhost.instance_failure import read_failure
+from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
 Start an orchestrator by its name on a running host, and print the new instance's id, or with --wait its output.
@@ -59,7 +60,7 @@ def _wait(client: ManagementClient, instance_id: str, options: argparse.Namespac
     while True:
         status = client.status(instance_id) or {}
         state, passed = str(status.get("runtimeStatus")), time.monotonic() - start
-        if state in ENDED:
+        if state in FINAL_STATUSES:
             break
         if options.timeout and passed >= options.timeout:
             raise NotDone(

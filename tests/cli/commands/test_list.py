@@ -83,5 +83,5 @@ def test_entities(dfhost: Commands) -> None:
 def test_a_status_that_does_not_exist_is_a_mistake(dfhost: Commands) -> None:
     said = dfhost("list", "--status", "Failde")
     assert said.code == 2 and "no instance has the status 'Failde'. Did you mean 'Failed'?" in said.err
-    assert "There are Pending, Running" in dfhost("list", "--status", "xyz").err
+    assert "There are Running, Completed" in dfhost("list", "--status", "xyz").err
     assert "'soon' is no time" in dfhost("list", "--since", "soon").err
