@@ -53,6 +53,19 @@ class Clock:
             self._formatted = (whole, text)
         return f"{text}.{nanoseconds // 1000:06d}Z"
 
+    def pause(self, seconds: float) -> None:
+        """Block the calling thread, which runs user code."""
+        time.sleep(seconds)
+
+    async def pause_async(self, seconds: float) -> None:
+        """Likewise for a coroutine on any loop."""
+        await asyncio.sleep(seconds)
+
+    @property
+    def pausing(self) -> int:
+        """How many pauses go on only when somebody moves the clock. None: this one moves by itself."""
+        return 0
+
     async def sleep_until(self, due: float, wake_up: asyncio.Event | None = None) -> None:
         """Sleep until `time()` is `due`, or until `wake_up` is set."""
         while (left := due - self.time()) > 0:

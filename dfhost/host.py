@@ -17,6 +17,7 @@ from dfhost.app.running_calls import RunningCalls, interrupted_sentence
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
+from dfhost.dispatch.idle_signal import IdleSignal
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.engine.options import EngineOptions
@@ -28,6 +29,7 @@ from dfhost.http.server import Server
 from dfhost.management.api import ManagementApi
 from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.settings import Settings
+from dfhost.settings.model import DEFAULT_PORT
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
 
@@ -37,7 +39,8 @@ _SESSION_CLOSES_WITHIN = 1.0  # seconds
 class Host:
     """A function app, running. Use as ``async with Host(…) as host``; raises HostErrors on the way in.
 
-    `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` is called, from any thread,
+    `database` None keeps everything in memory. `port` 0 takes any free one; None takes none, and only `exchange`
+    and the SDK's clients reach the host. `app`: the app of `root`, if it is loaded already. `on_failure` is called, from any thread,
     when the host cannot go on and should be stopped: the database can no longer be written, or the app has ended the
     event loop of its async functions. `on_ready` is called when the host takes requests and has not yet run
     anything, not even what an earlier host has left. `host_names`: names that requests may use besides localhost,
@@ -54,7 +57,8 @@ class Host:
         *,
         settings: Settings,
         database: Path | None,
-        port: int = 7071,
+        app: App | None = None,
+        port: int | None = 7071,
         address: str = "127.0.0.1",
         host_names: Sequence[str] = (),
         log: HostLog,
@@ -63,6 +67,7 @@ class Host:
         clock: Clock | None = None,
     ) -> None:
         self._root = root
+        self._loaded_app = app
         self._settings = settings
         self._database = database
         self._port = port
@@ -82,8 +87,11 @@ class Host:
             replay_threads = UserThreads(_replay_thread_count(settings), calls=self._calls)
             for pool in (threads, replay_threads):
                 stack.callback(pool.stop)
-            with threads.loop_for_import():
-                self.app = load_app(self._root, self._log, settings.functions)
+            if self._loaded_app is not None:
+                self.app = self._loaded_app
+            else:
+                with threads.loop_for_import():
+                    self.app = load_app(self._root, self._log, settings.functions)
             for pool in (threads, replay_threads):
                 pool.start()
             stack.push_async_callback(_close_session, threads)
@@ -128,8 +136,12 @@ class Host:
             await self._server.start()
             stack.callback(self._close_loopbacks)
             stack.push_async_callback(self._server.stop)
-            self.url = f"http://localhost:{self._server.port}"
-            local = f"http://127.0.0.1:{self._server.port}"
+            if self._server.port is None:
+                # No request may ever reach another host that happens to listen on this machine.
+                self.url, local = f"http://localhost:{DEFAULT_PORT}", "http://127.0.0.1:0"
+            else:
+                self.url = f"http://localhost:{self._server.port}"
+                local = f"http://127.0.0.1:{self._server.port}"
             host_loop = asyncio.get_running_loop()
 
             def loopback(session: Any) -> LoopbackSession:
@@ -153,6 +165,9 @@ class Host:
             self._timers = TimerTriggers(
                 self.app, threads, self._log, self._clock, timeout=settings.function_timeout
             )
+            self._idle_signal = IdleSignal(lambda: self._is_idle)
+            for part in (self._worker, self._timers, self._server.functions):
+                part.on_end = self._idle_signal.changed
             self._timers.start()
             stack.push_async_callback(self._timers.stop)
             self._stack = stack.pop_all()
@@ -189,6 +204,19 @@ class Host:
     def forget_running_calls(self) -> None:
         """Call this before the process is ended on a person's wish, so that no call is blamed for it."""
         self._calls.forget()
+
+    async def exchange(self, request: bytes) -> bytes:
+        """The response to one whole HTTP/1.1 request, both as bytes, without a socket."""
+        return await self._server.exchange(request)
+
+    async def idle(self) -> None:
+        """Wait until nothing runs and nothing can run before the clock moves or somebody asks for more."""
+        await self._idle_signal.wait()
+
+    @property
+    def _is_idle(self) -> bool:
+        parts = (self._worker, self._timers, self._server.functions)
+        return sum(part.unfinished for part in parts) <= self._clock.pausing
 
     async def drain(self) -> None:
         """Take no new work and wait until the results of what runs are stored."""

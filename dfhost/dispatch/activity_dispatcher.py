@@ -19,6 +19,7 @@ from dfhost.app.functions import App, Function
 from dfhost.app.loop_queue import LoopQueue
 from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
+from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.call_http import CallHttpError, call_http
 from dfhost.engine import failures
 from dfhost.engine import history as h
@@ -58,14 +59,18 @@ class ActivityDispatcher:
         self._results: deque[ActivityResult] = deque()  # not stored yet
         self._storing = False
         self._draining = False
+        self.on_end = unheard  # see `IdleSignal.changed`
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._released: LoopQueue[bool] = LoopQueue(self._loop, self._release)
 
     @property
-    def idle(self) -> bool:
-        return not self._busy_threads and not self._busy_coroutines and not self._storing
+    def unfinished(self) -> int:
+        """See `IdleSignal`. A queued activity counts if it may start."""
+        busy = self._busy_threads + self._busy_coroutines
+        queued = len(self._plain_queue) + len(self._async_queue)
+        return busy + min(queued, self._limit - busy) + len(self._results) + self._storing
 
     def drain(self) -> None:
         """Start no more activities; what is queued stays in the store for the next host."""
@@ -130,6 +135,7 @@ class ActivityDispatcher:
         self._busy_threads -= threads
         self._busy_coroutines -= len(was_thread) - threads
         self._dispatch()
+        self.on_end()
 
     # -- running, in the user's threads ----------------------------------------------------------------------
 
@@ -169,7 +175,7 @@ class ActivityDispatcher:
             else:
                 self._succeeded(item, result, began)
                 return
-            time.sleep(delay)
+            self._clock.pause(delay)
             began, retry_count = self._begin_again(item), retry_count + 1
 
     async def _run_async(self, item: ActivityWorkItem) -> None:
@@ -202,7 +208,7 @@ class ActivityDispatcher:
                 else:
                     self._succeeded(item, result, began)
                     return
-                await asyncio.sleep(delay)
+                await self._clock.pause_async(delay)
                 began, retry_count = self._begin_again(item), retry_count + 1
         except CallHttpError as failure:
             seconds = time.perf_counter() - began

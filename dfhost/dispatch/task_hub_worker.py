@@ -1,8 +1,8 @@
 """The task hub worker: runs user code because of what the store holds.
 
 Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
-`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` and
-`idle` for the end of the host. `TaskHubWorker` routes the store's events to them. A restart needs no special path:
+`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` for the
+end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's events to them. A restart needs no special path:
 what was due is due. Knows no HTTP.
 """
 
@@ -16,6 +16,7 @@ from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.entity_dispatcher import EntityDispatcher
+from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.orchestration_dispatcher import OrchestrationDispatcher
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
@@ -99,6 +100,9 @@ class TaskHubWorker:
             timers=self.timers,
         )
         self._dispatchers = (self.timers, self.activities, self.entities, self.orchestrations)
+        self.on_end = unheard  # see `IdleSignal.changed`
+        for part in (self.timers, self.activities, self.entities):
+            part.on_end = self._ended
         self._store = store
         self._log = log
         self._on_store_failure = on_store_failure
@@ -106,6 +110,14 @@ class TaskHubWorker:
         self._uncommitted: list[StoreEvent] = []
         self._waiting: set[str] = set()  # the instances of `_uncommitted`
         store.listen(self)
+
+    @property
+    def unfinished(self) -> int:
+        """See `IdleSignal`."""
+        return self._store.unfinished + sum(each.unfinished for each in self._dispatchers)
+
+    def _ended(self) -> None:
+        self.on_end()
 
     def start(self) -> None:
         """Take up what the store holds: all that an earlier host has left runs on."""
@@ -131,7 +143,7 @@ class TaskHubWorker:
         """Take nothing new and wait until the results of what runs have been passed to the store."""
         for dispatcher in self._dispatchers:
             dispatcher.drain()
-        while not all(dispatcher.idle for dispatcher in self._dispatchers):
+        while any(dispatcher.unfinished for dispatcher in self._dispatchers):
             await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
@@ -160,6 +172,9 @@ class TaskHubWorker:
                 self._waiting.add(event.instance_id)
                 self._uncommitted.append(event)
         self.orchestrations.receive(at_once)
+
+    def all_answered(self) -> None:
+        self.on_end()
 
     def commit_finished(self, committed: bool) -> None:
         events, self._uncommitted = self._uncommitted, []

@@ -84,6 +84,11 @@ class Store(StoreReader):
         """How many there were since `open`."""
         return self._writer.commits
 
+    @property
+    def unfinished(self) -> int:
+        """How many writes were asked for and not answered yet."""
+        return self._writer.unfinished
+
     # -- what clients ask for --------------------------------------------------------------------------------
 
     def start_instance(

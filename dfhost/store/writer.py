@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -63,6 +64,7 @@ class Writer:
         self._checkpoint_at = LOG_BYTES
         self._log_bytes = 0
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self._unanswered: deque[None] = deque()  # one entry for each operation; its methods are atomic
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.listener: StoreListener = NullListener()
@@ -81,6 +83,11 @@ class Writer:
             self._thread.join()
 
     @property
+    def unfinished(self) -> int:
+        """How many operations were accepted and not answered yet."""
+        return len(self._unanswered)
+
+    @property
     def file_is_lost(self) -> bool:
         return isinstance(self._failure, DatabaseLost)
 
@@ -88,11 +95,12 @@ class Writer:
         """The operation's result, once it is on the disk. From the loop's thread."""
         assert self._loop is not None
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put((operation, partial(_resolve, future)))
+        self.post(operation, partial(_resolve, future))
         return future
 
     def post(self, operation: WriteOperation[Any], then: Then) -> None:
         """Likewise, from any thread: `then` receives the result."""
+        self._unanswered.append(None)
         self._queue.put((operation, then))
 
     # -- in the writer's thread ------------------------------------------------------------------------------
@@ -233,6 +241,8 @@ class Writer:
         self._call_safely(self.listener.commit_finished, committed)
         for (_, then), outcome in zip(group, outcomes, strict=True):
             self._call_safely(then, *outcome)
+            self._unanswered.pop()
+        self._call_safely(self.listener.all_answered)
 
     def _call_safely(self, function: Callable[..., None], *values: Any) -> None:
         """Whoever raises must not keep the others from their answers."""
