@@ -53,17 +53,13 @@ class Clock:
             self._formatted = (whole, text)
         return f"{text}.{nanoseconds // 1000:06d}Z"
 
-    def pause(self, seconds: float) -> None:
-        """Block the calling thread, which runs user code."""
-        time.sleep(seconds)
-
-    async def pause_async(self, seconds: float) -> None:
-        """Likewise for a coroutine on any loop."""
+    async def pause(self, seconds: float) -> None:
+        """Sleep in the middle of something that counts as running, such as a call between two attempts."""
         await asyncio.sleep(seconds)
 
     @property
-    def pausing(self) -> int:
-        """How many pauses go on only when somebody moves the clock. None: this one moves by itself."""
+    def pauses(self) -> int:
+        """How many pauses end only when somebody moves the clock: none, since this one moves by itself."""
         return 0
 
     async def sleep_until(self, due: float, wake_up: asyncio.Event | None = None) -> None:

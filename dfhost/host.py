@@ -216,7 +216,7 @@ class Host:
     @property
     def _is_idle(self) -> bool:
         parts = (self._worker, self._timers, self._server.functions)
-        return sum(part.unfinished for part in parts) <= self._clock.pausing
+        return sum(part.unfinished for part in parts) <= self._clock.pauses
 
     async def drain(self) -> None:
         """Take no new work and wait until the results of what runs are stored."""

@@ -175,7 +175,7 @@ class ActivityDispatcher:
             else:
                 self._succeeded(item, result, began)
                 return
-            self._clock.pause(delay)
+            time.sleep(delay)
             began, retry_count = self._begin_again(item), retry_count + 1
 
     async def _run_async(self, item: ActivityWorkItem) -> None:
@@ -208,7 +208,7 @@ class ActivityDispatcher:
                 else:
                     self._succeeded(item, result, began)
                     return
-                await self._clock.pause_async(delay)
+                await asyncio.sleep(delay)
                 began, retry_count = self._begin_again(item), retry_count + 1
         except CallHttpError as failure:
             seconds = time.perf_counter() - began
