@@ -15,8 +15,9 @@ from pathlib import Path
 from types import ModuleType
 
 from dfhost.app.exceptions import describe_exception, user_traceback
-from dfhost.app.load_hints import import_hint, missing_script_sentence, packages_folder
+from dfhost.app.load_hints import import_hint
 from dfhost.errors import AppError
+from dfhost.settings.app_files import missing_script_sentence, packages_folder
 
 _SCRIPT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*\.py")
 

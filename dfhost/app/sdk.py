@@ -80,8 +80,11 @@ class Replayer:
         can_observe = getattr(handle, "__code__", None) is _HANDLE_CODE and user_function is not None
         self._user_function = user_function if can_observe else None
 
-    def __call__(self, trigger: str) -> ReplayResult:
-        """One replay. `trigger` is the orchestration trigger's JSON; nothing is raised."""
+    def __call__(self, trigger: str, keeps_generator: bool = False) -> ReplayResult:
+        """One replay. `trigger` is the orchestration trigger's JSON; nothing is raised.
+
+        `keeps_generator`: the result has the generator, if it waits and may be kept.
+        """
         observation = _ReplayObservation()
         if self._user_function is None:
             return _result_of(partial(self._handle, trigger), observation)
@@ -95,7 +98,8 @@ class Replayer:
         result = variables.run(
             _result_of, partial(executor.replay, trigger, observed, input_type), observation
         )
-        if not result.ended and result.crash is None and observation.generator is not None:
+        waits = not result.ended and result.crash is None and observation.generator is not None
+        if keeps_generator and waits and not closing_runs_code(observation.generator):
             result.live = _LiveReplay(executor, observation, variables)
         return result
 
@@ -127,24 +131,15 @@ class _LiveReplay:
     def __init__(
         self, executor: LiveExecutor, observation: _ReplayObservation, variables: contextvars.Context
     ) -> None:
-        self._executor = executor
+        self._orchestrator = LiveOrchestrator(executor)
         self._observation = observation
         self._variables = variables
-        self._orchestrator: LiveOrchestrator | None = None
-
-    @property
-    def may_be_kept(self) -> bool:
-        return not closing_runs_code(self._observation.generator)
 
     def go_on(self, texts: Sequence[str]) -> ReplayResult:
         return self._variables.run(self._go_on, texts)
 
-    def keep(self) -> None:
-        self._orchestrator = LiveOrchestrator(self._executor)
-
     def _go_on(self, texts: Sequence[str]) -> ReplayResult:
         orchestrator = self._orchestrator
-        assert orchestrator is not None
 
         def state() -> str:
             orchestrator.process(texts)
@@ -155,6 +150,8 @@ class _LiveReplay:
             result.known_actions = orchestrator.known_actions
             result.changed_actions = orchestrator.changed_actions
             orchestrator.known_actions += len(result.actions)
+            if result.crash is None and not closing_runs_code(self._observation.generator):
+                result.live = self
         return result
 
 

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from dfhost.app_output import AppLogLevels, AppOutput
 from dfhost.cli.app_folder import existing_parent, open_folder, working_in
-from dfhost.cli.app_output import AppLogLevels, AppOutput
 from dfhost.cli.console import Console
 from dfhost.cli.run_request import read_request
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from dfhost.app.http_urls import decode_path
 from dfhost.cli import gc_tuning
+from dfhost.cli.app_runner import app_runner
 from dfhost.cli.console import Console
 from dfhost.cli.function_listing import route_listing
 from dfhost.cli.instance_failure import read_failure
@@ -27,6 +27,7 @@ from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
 from dfhost.cli.style import count, duration, printable, printable_json, printable_lines
 from dfhost.errors import HostError
 from dfhost.host import Host
+from dfhost.http.urls import decode_path
 from dfhost.settings import Settings
 
 RunOutcome = tuple[int, bytes]  # the exit code, and what goes to stdout
@@ -52,7 +53,7 @@ async def run_request(
             console.flush()  # it may happen again at once
 
     async with Host(
-        root,
+        app_runner(root, settings, log, failure.report),
         settings=settings,
         database=database,
         port=0,

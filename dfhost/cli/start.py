@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
+from dfhost.app_output import AppLogLevels, AppOutput
 from dfhost.cli import gc_tuning
 from dfhost.cli.app_folder import database_file, open_folder, working_in
-from dfhost.cli.app_output import AppLogLevels, AppOutput
 from dfhost.cli.console import Console
 from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.settings import Settings, set_environment_defaults
@@ -50,6 +50,7 @@ async def _serve(
     failure = FatalFailure()
     gc_tuning.pause()
     # By far the slowest imports: mistakes in the settings are reported before them, and ctrl-C already works.
+    from dfhost.cli.app_runner import app_runner
     from dfhost.cli.function_listing import function_listing
     from dfhost.host import Host
 
@@ -78,7 +79,7 @@ async def _serve(
             console.flush()  # it may happen again at once
 
     async with Host(
-        root,
+        app_runner(root, settings, console, failure.report),
         settings=settings,
         database=database,
         port=port,

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from dfhost.app.threads import UserThreads
 from dfhost.host_log import HostLog
+from dfhost.thread_pool import ThreadPool
 
 _CHECK_SECONDS = 0.25
 SLOW_SECONDS = 5.0  # an episode that takes longer is reported
@@ -39,7 +39,7 @@ class EpisodeLimiter:
     """
 
     def __init__(
-        self, threads: UserThreads, log: HostLog, limit: int, show_running: Callable[[BusyInstance], None]
+        self, threads: ThreadPool, log: HostLog, limit: int, show_running: Callable[[BusyInstance], None]
     ) -> None:
         self._threads = threads
         self._show_running = show_running

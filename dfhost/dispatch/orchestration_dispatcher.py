@@ -14,9 +14,6 @@ from collections import deque
 from collections.abc import Iterable
 from functools import partial
 
-from dfhost.app.functions import App
-from dfhost.app.sdk import Replayer
-from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
@@ -36,10 +33,12 @@ from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError, OperationFailed
 from dfhost.host_log import HostLog
+from dfhost.runner.app_runner import AppRunner, ReplayCall
 from dfhost.store.events import InboxMessage
 from dfhost.store.instances import EpisodeDiscarded
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
+from dfhost.thread_pool import ThreadPool
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
 
@@ -49,9 +48,8 @@ class OrchestrationDispatcher:
 
     def __init__(
         self,
-        app: App,
+        runner: AppRunner,
         store: Store,
-        threads: UserThreads,
         log: HostLog,
         clock: Clock,
         poison: PoisonMessages,
@@ -62,9 +60,10 @@ class OrchestrationDispatcher:
         activities: ActivityDispatcher,
         timers: TimerDispatcher,
     ) -> None:
-        self._app = app
+        self._runner = runner
         self._store = store
-        self._threads = threads
+        # Of their own, so that an activity that blocks stalls no replay.
+        self._threads = ThreadPool(max(1, min(limit, runner.replays_at_once)))
         self._log = log
         self._clock = clock
         self._poison = poison
@@ -72,10 +71,9 @@ class OrchestrationDispatcher:
         self._options = options
         self._activities = activities
         self._timers = timers
-        self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
         self._instances = InstanceCache(store, clock, poison)
         self._queue: deque[LoadedInstance] = deque()
-        self._running = EpisodeLimiter(threads, log, limit, self._show_running)
+        self._running = EpisodeLimiter(self._threads, log, limit, self._show_running)
         self._garbage = GarbageByVolume()
         self._event_name_hints = EventNameHints(log)
         self._reported_held_back: set[str] = set()  # names of orchestrators
@@ -95,6 +93,9 @@ class OrchestrationDispatcher:
         """Start no more episodes; what has arrived stays in the inbox for the next host."""
         self._draining = True
         self._queue.clear()
+
+    def stop(self) -> None:
+        self._threads.stop()
 
     def __contains__(self, instance_id: str) -> bool:
         """Whether the instance is in memory."""
@@ -214,9 +215,6 @@ class OrchestrationDispatcher:
         """`consumed`: the number of the newest message among `events`."""
         at = self._clock.now()
         began, instance.episode_since = time.perf_counter(), time.time()
-        function = self._app.orchestrators.get(instance.name)
-        name = function.name if function else instance.name
-        entry = self._threads.calls.begin("orchestration", name, instance.instance_id)
         try:
             episode = instance.execution.run_episode(
                 events, at, self._replay_of(instance), self._registry, self._options, need
@@ -226,7 +224,6 @@ class OrchestrationDispatcher:
                 f"dfhost failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
-        self._threads.calls.end(entry)
         seconds = time.perf_counter() - began
         self._store.commit_episode(episode, consumed, partial(self._committed, instance, episode, seconds))
 
@@ -234,7 +231,11 @@ class OrchestrationDispatcher:
         self._store.show_running(instance.instance_id, instance.execution_id, self._clock.now())
 
     def _replay_of(self, instance: LoadedInstance) -> Replay:
-        return self._replayers.get(instance.name.lower(), _never_replayed)
+        function = self._runner.app.orchestrators.get(instance.name)
+        if function is None:
+            return _never_replayed
+        name, instance_id = function.name, instance.instance_id
+        return lambda trigger, keeps: self._runner.replay(ReplayCall(name, instance_id, trigger, keeps))
 
     # -- after the commit ------------------------------------------------------------------------------------
 
@@ -319,7 +320,7 @@ class OrchestrationDispatcher:
         execution = instance.execution
         if instance.busy or instance.needs_episode or execution.result is not None or not execution.past:
             return instance
-        if instance.name in self._app.orchestrators:
+        if instance.name in self._runner.app.orchestrators:
             instance.busy = True
             await asyncio.wait({asyncio.ensure_future(self._replay_history(instance))}, timeout=1.0)
         return instance
@@ -346,5 +347,5 @@ def _failed_episode(instance: LoadedInstance, arrived: list[Event], at: str, err
     )  # fmt: skip
 
 
-def _never_replayed(trigger: str) -> ReplayResult:
+def _never_replayed(trigger: str, keeps_generator: bool) -> ReplayResult:
     raise AssertionError("the instance of an unknown orchestrator fails before it is replayed")

@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from dfhost.app.functions import App, Functions
-from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.entity_dispatcher import EntityDispatcher
@@ -24,6 +22,8 @@ from dfhost.engine import failures
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError, OperationFailed
 from dfhost.host_log import HostLog
+from dfhost.runner.app_runner import AppRunner
+from dfhost.runner.functions import AppInfo, FunctionInfo, Functions
 from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
 from dfhost.store.store import Store
 
@@ -31,19 +31,16 @@ from dfhost.store.store import Store
 class AppFunctionRegistry:
     """The app's functions by kind."""
 
-    def __init__(self, app: App) -> None:
-        self._enabled = {
+    def __init__(self, app: AppInfo) -> None:
+        self._enabled: dict[str, Functions[FunctionInfo]] = {
             "activity": app.activities,
             "orchestrator": app.orchestrators,
             "entity": app.entities,
         }
         self._disabled = {
-            kind: Functions(each for each in app.disabled if each.kind == indexed_kind)
-            for kind, indexed_kind in (
-                ("activity", "activity"),
-                ("orchestrator", "orchestration"),
-                ("entity", "entity"),
-            )
+            "activity": app.disabled_of("activity"),
+            "orchestrator": app.disabled_of("orchestration"),
+            "entity": app.disabled_of("entity"),
         }
 
     def explain_missing(self, kind: str, name: str) -> str | None:
@@ -64,10 +61,8 @@ class TaskHubWorker:
 
     def __init__(
         self,
-        app: App,
+        runner: AppRunner,
         store: Store,
-        threads: UserThreads,
-        replay_threads: UserThreads,
         log: HostLog,
         clock: Clock,
         options: EngineOptions,
@@ -78,18 +73,16 @@ class TaskHubWorker:
         max_entity_batch: int,
         on_store_failure: Callable[[DatabaseError], None],
     ) -> None:
-        """Replays have threads of their own, so that an activity that blocks stalls none."""
-        self.registry = AppFunctionRegistry(app)
+        self.registry = AppFunctionRegistry(runner.app)
         poison = PoisonMessages(store, log, clock)
         self.timers = TimerDispatcher(store, clock)
-        self.activities = ActivityDispatcher(app, store, threads, log, clock, max_activities)
+        self.activities = ActivityDispatcher(runner, store, log, clock, max_activities)
         self.entities = EntityDispatcher(
-            app, store, threads, log, clock, poison, max_entities, max_batch=max_entity_batch
+            runner, store, log, clock, poison, max_entities, max_batch=max_entity_batch
         )
         self.orchestrations = OrchestrationDispatcher(
-            app,
+            runner,
             store,
-            replay_threads,
             log,
             clock,
             poison,
@@ -148,6 +141,8 @@ class TaskHubWorker:
 
     async def stop(self) -> None:
         await self.timers.stop()
+        self.entities.stop()
+        self.orchestrations.stop()
 
     # -- the store's listener --------------------------------------------------------------------------------
 

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 
-from dfhost.app.functions import App, Function
-from dfhost.app.invoke import invoke_function
-from dfhost.app.schedule import Schedule, parse_schedule, time_zone
-from dfhost.app.threads import UserThreads
-from dfhost.app.trigger_data import timer_data
 from dfhost.clock import Clock
 from dfhost.dispatch.idle_signal import unheard
+from dfhost.dispatch.schedule import Schedule, parse_schedule, time_zone
 from dfhost.host_log import HostLog
+from dfhost.runner.app_runner import AppRunner, FunctionCall, TimerOccurrence
+from dfhost.runner.functions import FunctionInfo
+from dfhost.runner.invoke import invoke_function
 from dfhost.settings.app_settings import resolve_app_settings
 
 _PAST_DUE_AFTER = timedelta(seconds=30)  # means a machine that slept, not an event loop that was busy
@@ -28,7 +27,7 @@ _PAST_DUE_AFTER = timedelta(seconds=30)  # means a machine that slept, not an ev
 
 @dataclass(frozen=True, slots=True)
 class _TimerTrigger:
-    function: Function
+    function: FunctionInfo
     schedule: Schedule
     run_on_startup: bool
     monitored: bool  # the function sees when it ran last and will run next
@@ -47,25 +46,25 @@ def _is_frequent(schedule: Schedule, now: datetime) -> bool:
 
 
 class TimerTriggers:
-    """Runs the timer functions between `start` and `stop`, on the user threads."""
+    """Runs the timer functions between `start` and `stop`."""
 
     def __init__(
         self,
-        app: App,
-        threads: UserThreads,
+        runner: AppRunner,
         log: HostLog,
         clock: Clock,
         timeout: float | None = None,
     ) -> None:
-        self._threads = threads
+        self._runner = runner
         self._log = log
         self._clock = clock
         self._timeout = timeout
         self._tasks: list[asyncio.Task[None]] = []
         self._sleeping: dict[str, float] = {}  # timer functions, with the time until which they sleep
         self.on_end = unheard  # see `IdleSignal.changed`
-        zone = self._read_zone() if app.timers else timezone.utc
-        self._timers = [timer for function in app.timers if (timer := self._read_trigger(function, zone))]
+        timers = runner.app.timers
+        zone = self._read_zone() if timers else timezone.utc
+        self._timers = [timer for function in timers if (timer := self._read_trigger(function, zone))]
 
     def start(self) -> None:
         """Call this on the host loop."""
@@ -85,7 +84,7 @@ class TimerTriggers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
-    def _read_trigger(self, function: Function, zone: tzinfo) -> _TimerTrigger | None:
+    def _read_trigger(self, function: FunctionInfo, zone: tzinfo) -> _TimerTrigger | None:
         text = str(function.trigger.get("schedule", ""))
         try:
             schedule = parse_schedule(resolve_app_settings(text), zone)
@@ -135,5 +134,8 @@ class TimerTriggers:
     async def _invoke(
         self, timer: _TimerTrigger, last: datetime | None, following: datetime, past_due: bool = False
     ) -> None:
-        data = timer_data(last, following if timer.monitored else None, past_due)
-        await invoke_function(timer.function, data, self._threads, self._log, timeout=self._timeout)
+        occurrence = TimerOccurrence(
+            last.isoformat() if last else "", following.isoformat() if timer.monitored else "", past_due
+        )
+        call = FunctionCall(timer.function.name, occurrence)
+        await invoke_function(self._runner, timer.function, call, self._log, timeout=self._timeout)

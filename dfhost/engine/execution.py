@@ -36,8 +36,9 @@ from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
 from dfhost.engine.replay_result import LiveReplay, ReplayResult
 from dfhost.engine.task_id_conflicts import find_task_id_conflict
 
-#: Asks the SDK: the orchestration trigger's JSON -> the result.
-Replay = Callable[[str], ReplayResult]
+#: Asks the SDK: the orchestration trigger's JSON -> the result. The second argument: whether the result is to have
+#: the generator (`ReplayResult.live`), if that may be kept.
+Replay = Callable[[str, bool], ReplayResult]
 #: Of a failed execution: the reason is its output.
 ReasonAndDetails = tuple[str, "str | None"]
 
@@ -120,7 +121,8 @@ class Execution:
 
         If that fails (the code has changed), the execution stays as it is: its next episode will fail.
         """
-        result = replay(self.info.trigger(self._texts, True, options))
+        length = len(self._texts)
+        result = replay(self.info.trigger(self._texts, True, options), _is_long(length, options))
         interpreter = ActionInterpreter(result.actions)
         try:
             for event in self.past:
@@ -130,7 +132,7 @@ class Execution:
         if result.crash is None:
             self.interpreter, self.result = interpreter, result
             self.gate.reset(interpreter, result)
-            self._keep_generator(result, len(self._texts), options)
+            self._keep_generator(result, length)
 
     @property
     def generator_events(self) -> int:
@@ -156,20 +158,17 @@ class Execution:
         if not new:  # a generation's first invocation: nothing has been played yet
             texts = [h.unplayed(text) for text in texts]
         self._live = None
-        result = replay(info.trigger(texts, bool(new and self._texts), options))
-        if new:
-            self._keep_generator(result, len(texts), options)
-        else:  # its events will count as played from now on, whatever they are
-            result.live = None
+        # Without arrivals the generator is of no use: its events count as played from now on, whatever they are.
+        keeps_generator = bool(new) and _is_long(len(texts), options)
+        result = replay(info.trigger(texts, bool(new and self._texts), options), keeps_generator)
+        self._keep_generator(result, len(texts))
         return result
 
-    def _keep_generator(self, result: ReplayResult, length: int, options: EngineOptions) -> None:
+    def _keep_generator(self, result: ReplayResult, length: int) -> None:
         """`length`: that of the history that was replayed."""
         live, result.live = result.live, None
-        if live is None or options.live_from is None or length < options.live_from or not live.may_be_kept:
-            return
-        live.keep()
-        self._live, self._live_events, self._replay_at = live, length, 2 * length
+        if live is not None:
+            self._live, self._live_events, self._replay_at = live, length, 2 * length
 
     def _go_on(self, arrived: list[str], replay: Replay, options: EngineOptions) -> ReplayResult | None:
         """The generator's own next step; None if it is not there, or if a replay has to decide."""
@@ -178,15 +177,14 @@ class Execution:
             return None
         result = live.go_on([*self._texts[self._live_events :], *arrived])
         self._live_events = length
-        if result.ended or result.crash is not None or not live.may_be_kept:
-            self._live = None
+        self._live, result.live = result.live, None
         if result.crash is not None or (result.ended and not self._replays_alike(replay, options)):
             return None
         return result
 
     def _replays_alike(self, replay: Replay, options: EngineOptions) -> bool:
         """Whether a replay of the past asks for the actions that the generator has asked for."""
-        result = replay(self.info.trigger(self._texts, True, options))
+        result = replay(self.info.trigger(self._texts, True, options), False)
         return result.crash is None and not result.ended and result.actions == self.interpreter.actions
 
     def _interpret(self, result: ReplayResult, new: list[Event]) -> ReasonAndDetails | None:
@@ -346,3 +344,8 @@ class Execution:
         self._texts += texts
         self.text_length += sum(map(len, texts))
         return texts
+
+
+def _is_long(length: int, options: EngineOptions) -> bool:
+    """Whether the generator of a history of `length` events is worth keeping."""
+    return options.live_from is not None and length >= options.live_from

@@ -46,21 +46,12 @@ class OpenTasks(Protocol):
 
 
 class LiveReplay(Protocol):
-    """A replay whose generator waits and can go on with the events that come next."""
-
-    @property
-    def may_be_kept(self) -> bool:
-        """False where user code would run if the generator were closed, as Azure closes it after every episode."""
-        ...
-
-    def keep(self) -> None:
-        """To be called once, before the first `go_on`."""
-        ...
+    """A replay whose generator waits and goes on with the events that come next."""
 
     def go_on(self, texts: Sequence[str]) -> ReplayResult:
         """Process these events of the history: all that come after those of the replay and of earlier calls.
 
-        Nothing is raised. After a result with `crash`, or one that has `ended`, it cannot go on.
+        Nothing is raised. It can go on again if the result has it as its `live`.
         """
         ...
 
@@ -87,7 +78,8 @@ class ReplayResult:
     known_actions: int | None = None
     #: Among the first `known_actions`: those that are different now, by their places. Timers were cancelled in them.
     changed_actions: Mapping[int, Action] = field(default_factory=dict)
-    #: After a replay whose generator waits.
+    #: If the generator waits and may be kept. It may not where user code would run if it were closed, as Azure closes
+    #: it after every episode.
     live: LiveReplay | None = None
 
     @property

@@ -13,16 +13,13 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 from multidict import CIMultiDict
 
 from dfhost import forked_children
-from dfhost.app.functions import App
-from dfhost.app.http_messages import HttpReply
-from dfhost.app.threads import UserThreads
 from dfhost.errors import HostError, PortInUse
 from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules
@@ -34,12 +31,14 @@ from dfhost.http.messages import MAX_BODY, BodyTooLarge, web_response
 from dfhost.http.request_router import RequestRouter
 from dfhost.http.throttle import TOO_MANY_REQUESTS, Throttle
 from dfhost.management.request import RequestHandler
+from dfhost.runner.app_runner import AppRunner, HttpReply
 
 _log = logging.getLogger("dfhost.http")
 
 
 class Server:
-    """Serves `app` on `host`:`port`. Port 0 takes any free one, which `port` holds after `start`; None takes none.
+    """Serves the app of `runner` on `host`:`port`. Port 0 takes any free one, which `port` holds after `start`; None
+    takes none, and only `exchange` reaches the app.
 
     `mounts`: handlers by path prefix. `cors`: origins, ``("*",)`` for all. `timeout`: of one HTTP function, in
     seconds. `host_names`: those that requests may name besides `host`; None serves requests to any name and from
@@ -48,8 +47,7 @@ class Server:
 
     def __init__(
         self,
-        app: App,
-        threads: UserThreads,
+        runner: AppRunner,
         log: HostLog,
         host: str = "127.0.0.1",
         port: int | None = 7071,
@@ -71,7 +69,7 @@ class Server:
         self._malformed = 0
         self._cors = Cors(cors, cors_credentials) if cors else None
         self._functions = HttpFunctions(
-            app, threads, log, route_prefix=route_prefix, timeout=timeout, add_headers=self._add_headers
+            runner, log, route_prefix=route_prefix, timeout=timeout, add_headers=self._add_headers
         )
         self.routes = self._functions.routes
         access = None
@@ -81,9 +79,11 @@ class Server:
         if max_outstanding_requests is not None or max_concurrent_requests is not None:
             throttle = Throttle(max_outstanding_requests, max_concurrent_requests)
         self._router = RequestRouter(
-            app, self._functions, threads, log, mounts or {}, access=access, throttle=throttle
+            runner, self._functions, log, mounts or {}, access=access, throttle=throttle
         )
         self._runner: web.ServerRunner | None = None
+        self.on_end: Callable[[], None] = lambda: None
+        self._functions.on_end = self._router.admin.on_end = self._ended
 
     @property
     def notes(self) -> list[str]:
@@ -128,8 +128,12 @@ class Server:
         return await exchange(self._listener(), request)
 
     @property
-    def functions(self) -> HttpFunctions:
-        return self._functions
+    def unfinished(self) -> int:
+        """How many calls of functions run; see `IdleSignal`."""
+        return self._functions.unfinished + self._router.admin.unfinished
+
+    def _ended(self) -> None:
+        self.on_end()
 
     def refuse(self) -> None:
         """Respond to what would start something new with 503; status queries and running calls go on."""

@@ -69,6 +69,7 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.listener: StoreListener = NullListener()
         self.commits = 0
+        self.on_commit: Callable[[], None] = lambda: None  # in the writer's thread; may raise
         self._failure: DatabaseError | None = None
         self._stopping = False
 
@@ -162,6 +163,7 @@ class Writer:
                     self._write(more, outcomes)
                 cursor.execute("COMMIT")
                 self.commits += 1
+                self.on_commit()
                 if self._file is not None:  # nothing in a lost file may be acknowledged
                     self._log_bytes = self._file.check()
             except Exception as error:

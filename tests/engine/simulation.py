@@ -102,8 +102,8 @@ class SimulatedInstance:
                 self.reload()
             self.run_episode([], ReplayNeed.ENGINE)
 
-    def replay(self, trigger: str) -> ReplayResult:
-        result = self.replayer(trigger)
+    def replay(self, trigger: str, keeps_generator: bool = False) -> ReplayResult:
+        result = self.replayer(trigger, keeps_generator)
         assert result.crash is None, result.crash
         self.actions = timeless(result.actions)
         return result

@@ -66,7 +66,7 @@ class Sdk:
             error=reply.get("error"),
         )
 
-    def __call__(self, trigger: str) -> ReplayResult:
+    def __call__(self, trigger: str, keeps_generator: bool = False) -> ReplayResult:
         self.trigger = trigger
         return self.reply
 
