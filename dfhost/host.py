@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from dfhost.clock import Clock
+from dfhost.dispatch.call_http import CallHttp, call_http
 from dfhost.dispatch.idle_signal import IdleSignal
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.dispatch.timer_triggers import TimerTriggers
@@ -34,10 +35,10 @@ class Host:
 
     `runner` has the app, and is started and stopped here. `database` None keeps everything in memory; `store`, if it
     is given, is used instead. `port` 0 takes any free one; None takes none, and only `exchange` and the app's durable
-    clients reach the host. `on_failure` is called, from any thread, when the host cannot go on and should be stopped: the
-    database can no longer be written. `on_ready` is called when the host takes requests and has not yet run anything,
-    not even what an earlier host has left. `host_names`: names that requests may use besides localhost, `address` and
-    the app setting WEBSITE_HOSTNAME.
+    clients reach the host. `on_failure` is called, from any thread, when the host cannot go on and should be stopped:
+    the database can no longer be written. `on_ready` is called when the host takes requests and has not yet run
+    anything, not even what an earlier host has left. `host_names`: names that requests may use besides localhost,
+    `address` and the app setting WEBSITE_HOSTNAME. `call_http` sends what orchestrators give to `context.call_http`.
     """
 
     hub: TaskHub
@@ -57,6 +58,7 @@ class Host:
         on_failure: Callable[[HostError], None] | None = None,
         on_ready: Callable[[Host], None] = lambda host: None,
         clock: Clock | None = None,
+        call_http: CallHttp = call_http,
     ) -> None:
         self.runner = runner
         self._settings = settings
@@ -69,6 +71,7 @@ class Host:
         self._on_failure = on_failure or (lambda error: log.note(str(error)))
         self._on_ready = on_ready
         self._clock = clock or Clock()
+        self._call_http = call_http
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
@@ -91,6 +94,7 @@ class Host:
                 max_orchestrators=settings.max_orchestrators,
                 max_entities=settings.max_entities,
                 max_entity_batch=settings.entity_batch_size,
+                call_http=self._call_http,
                 on_store_failure=self._on_failure,
             )
             self.hub = TaskHub(settings.hub, store, self._worker, settings, self._clock)
@@ -189,6 +193,11 @@ class Host:
     async def idle(self) -> None:
         """Wait until nothing runs, and nothing can run before the clock moves or somebody asks for more."""
         await self._idle_signal.wait()
+
+    @property
+    def serves_calls(self) -> bool:
+        """Whether a call of an HTTP function runs, or of one that is run by hand."""
+        return self._server.unfinished > 0
 
     def recheck_idle(self) -> None:
         """To be called when a pause by the clock has begun."""

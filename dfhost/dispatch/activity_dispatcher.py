@@ -18,7 +18,7 @@ from itertools import chain, islice
 from typing import Any
 
 from dfhost.clock import Clock
-from dfhost.dispatch.call_http import CallHttpError, call_http
+from dfhost.dispatch.call_http import CallHttp, CallHttpError
 from dfhost.dispatch.idle_signal import unheard
 from dfhost.engine import failures
 from dfhost.engine import history as h
@@ -46,7 +46,10 @@ class _RunningActivity:
 class ActivityDispatcher:
     """`limit`: how many activities may run at once."""
 
-    def __init__(self, runner: AppRunner, store: Store, log: HostLog, clock: Clock, limit: int) -> None:
+    def __init__(
+        self, runner: AppRunner, store: Store, log: HostLog, clock: Clock, limit: int, call_http: CallHttp
+    ) -> None:
+        self._send_http = call_http
         self._runner = runner
         self._store = store
         self._log = log
@@ -171,7 +174,7 @@ class ActivityDispatcher:
         activity, began = item.activity, time.perf_counter()
         self._log.started(activity.name, "activity", item.instance_id)
         try:
-            result = await call_http(activity.input)
+            result = await self._send_http(activity.input)
         except CallHttpError as failure:
             seconds = time.perf_counter() - began
             self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "")

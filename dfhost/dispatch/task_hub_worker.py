@@ -1,9 +1,9 @@
 """The task hub worker: runs user code because of what the store holds.
 
 Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
-`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` for the
-end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's events to them. A restart needs no special path:
-what was due is due. Knows no HTTP.
+`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` for
+the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's events to them. A restart
+needs no special path: what was due is due. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
+from dfhost.dispatch.call_http import CallHttp
 from dfhost.dispatch.entity_dispatcher import EntityDispatcher
 from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.orchestration_dispatcher import OrchestrationDispatcher
@@ -71,12 +72,13 @@ class TaskHubWorker:
         max_orchestrators: int,
         max_entities: int,
         max_entity_batch: int,
+        call_http: CallHttp,
         on_store_failure: Callable[[DatabaseError], None],
     ) -> None:
         self.registry = AppFunctionRegistry(runner.app)
         poison = PoisonMessages(store, log, clock)
         self.timers = TimerDispatcher(store, clock)
-        self.activities = ActivityDispatcher(runner, store, log, clock, max_activities)
+        self.activities = ActivityDispatcher(runner, store, log, clock, max_activities, call_http)
         self.entities = EntityDispatcher(
             runner, store, log, clock, poison, max_entities, max_batch=max_entity_batch
         )

@@ -24,7 +24,7 @@ class _Sleeper:
 class ManualClock(Clock):
     """Everything but reading the time is for the host loop.
 
-    `sleep_until` is for the host's timers, which wait for nothing but the time. `pause` is for what counts as running.
+    `sleep_until` is for timers, which wait for nothing but the time; `pause` is for what counts as running.
     """
 
     def __init__(self, now: datetime) -> None:

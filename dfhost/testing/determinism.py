@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dfhost.engine import actions as act
@@ -26,7 +26,7 @@ class Passes:
     """The newest pass of each execution."""
 
     def __init__(self) -> None:
-        self._actions: dict[tuple[str, str, int], list[Action]] = {}
+        self._actions: dict[tuple[str, str, int], Sequence[Action]] = {}
         #: A sentence for each execution that differed.
         self.differences: list[str] = []
         self._reported: set[tuple[str, str]] = set()
@@ -44,12 +44,14 @@ class Passes:
             return
         if sentence := difference(before, result.actions):
             self._reported.add(execution)
-            self.differences.append(f"{orchestrator} is not deterministic (instance {execution[0]}): {sentence}")
+            self.differences.append(
+                f"{orchestrator} is not deterministic (instance {execution[0]}): {sentence}"
+            )
 
 
-def difference(before: list[Action], now: list[Action]) -> str | None:
+def difference(before: Sequence[Action], now: Sequence[Action]) -> str | None:
     """How the actions of a later pass differ from those of an earlier one, in a sentence; None if they do not."""
-    before, now = list(_single(before)), list(_single(now))
+    before, now = tuple(_single(before)), tuple(_single(now))
     if _same_members(before, now[: len(before)]):
         return (
             f"it asked for the same {len(before)} tasks in another order when it was replayed: the order of a set, "
@@ -95,7 +97,12 @@ def _leaves(old: Any, new: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[A
     if isinstance(old, dict) and isinstance(new, dict):
         for key in old.keys() | new.keys() if path else dict.fromkeys((*old, *new)):
             yield from _leaves(old.get(key), new.get(key), (*path, key))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and not _same_members(old, new):
+    elif (
+        isinstance(old, list)
+        and isinstance(new, list)
+        and len(old) == len(new)
+        and not _same_members(old, new)
+    ):
         for number, (one, other) in enumerate(zip(old, new, strict=True)):
             yield from _leaves(one, other, (*path, number))
     elif old != new:
@@ -112,7 +119,7 @@ def _decoded(value: Any) -> Any:
 
 
 def _same_members(old: Any, new: Any) -> bool:
-    if not isinstance(old, list) or not isinstance(new, list) or old == new:
+    if not isinstance(old, (list, tuple)) or not isinstance(new, (list, tuple)) or old == new:
         return False
     return sorted(map(json.dumps, old)) == sorted(map(json.dumps, new))
 

@@ -75,7 +75,9 @@ class Durable:
         body = json.dumps({"input": input}).encode()
         response = self.request("POST", f"/admin/functions/{quote(function, safe='')}", data=body)
         if response.status != 202:
-            raise AssertionError(f"{function} cannot be run: {response.status} {response.text or 'no such function'}")
+            raise AssertionError(
+                f"{function} cannot be run: {response.status} {response.text or 'no such function'}"
+            )
 
     # -- HTTP ------------------------------------------------------------------------------------------------
 
@@ -218,7 +220,9 @@ class Durable:
         takes = (duration or timedelta()) + timedelta(seconds=seconds, minutes=minutes, hours=hours)
         self._local("faults").slow(name, takes.total_seconds(), times, on_calls(on_call))
 
-    def redeliver(self, name: str, *, times: int | None = None, on_call: int | Iterable[int] | None = None) -> None:
+    def redeliver(
+        self, name: str, *, times: int | None = None, on_call: int | Iterable[int] | None = None
+    ) -> None:
         """Let calls of an activity run twice, as after a crash: the first result is lost. Options as in `fail`."""
         __tracebackhide__ = True
         self._local("faults").redeliver(name, times, on_calls(on_call))
@@ -251,7 +255,9 @@ class Durable:
         """The sentences that the host would print on the console: hints and warnings about the app."""
         return self._local("the host's console").notes
 
-    def assert_replays(self, history: str | Path | Mapping[str, Any], orchestrator: str | None = None) -> None:
+    def assert_replays(
+        self, history: str | Path | Mapping[str, Any], orchestrator: str | None = None
+    ) -> None:
         """Replay a saved history with the code as it is today, and fail if it asks for something else.
 
         `history`: a JSON file with the status of an instance from the management API, with ``showHistory=true`` and
@@ -266,15 +272,15 @@ class Durable:
 
     # -- for runs and entities -------------------------------------------------------------------------------
 
-    def manage(
-        self, method: str, path: str, body: str = "", accept: Iterable[int] = (200, 202)
-    ) -> Response:
+    def manage(self, method: str, path: str, body: str = "", accept: Iterable[int] = (200, 202)) -> Response:
         """A request to the management API; `path` without its prefix. Fails unless the status is in `accept`."""
         __tracebackhide__ = True
         self._host.settle()
         response = self.request(method, f"{WEBHOOKS_PATH}/{path}", data=body.encode())
         if response.status not in accept:
-            raise AssertionError(f"The host has refused {method} {path}: {response.status} {_message(response)}")
+            raise AssertionError(
+                f"The host has refused {method} {path}: {response.status} {_message(response)}"
+            )
         return response
 
     def explained(self, id: str) -> dict[str, Any]:

@@ -33,7 +33,9 @@ class Stub:
 
     def take(self, *arguments: Any, **options: Any) -> Callable[[], Any]:
         """The answer to one call, to be evaluated later: what it returns or raises is the call's result."""
-        self.calls.append(arguments[0] if len(arguments) == 1 and not options else (*arguments, *options.values()))
+        self.calls.append(
+            arguments[0] if len(arguments) == 1 and not options else (*arguments, *options.values())
+        )
         if self._answers is None:
             value = self._returns
         elif len(self.calls) <= len(self._answers):
@@ -43,7 +45,9 @@ class Stub:
             value = AssertionError(f"the stub of {self.name} has {count}, and this is call {len(self.calls)}")
 
         def evaluate() -> Any:
-            if isinstance(value, BaseException) or (isinstance(value, type) and issubclass(value, BaseException)):
+            if isinstance(value, BaseException) or (
+                isinstance(value, type) and issubclass(value, BaseException)
+            ):
                 raise value
             return value(*arguments, **options) if callable(value) else value
 
@@ -150,5 +154,3 @@ def on_calls(numbers: int | Iterable[int] | None) -> tuple[int, ...]:
     if numbers is None:
         return ()
     return (numbers,) if isinstance(numbers, int) else tuple(numbers)
-
-

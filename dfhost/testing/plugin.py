@@ -25,7 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--durable-key", metavar="KEY", help="the key that --durable-url asks for (a master key)")
     parser.addini("durable_app", "the app to test: its folder (default: pytest's root folder)", default="")
-    parser.addini("durable_timeout", "real seconds until a test gives up on an app that keeps running", default="30")
+    parser.addini(
+        "durable_timeout", "real seconds until a test gives up on an app that keeps running", default="30"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

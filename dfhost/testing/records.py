@@ -11,10 +11,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from dfhost.host_log import HostLog
 from dfhost.running_calls import RunningCalls
 
 #: (kind, function, instance id or "") of the call that runs in this thread or task.
 _current: ContextVar[tuple[str, str, str] | None] = ContextVar("dfhost_testing_call", default=None)
+
 
 def inside_user_code() -> bool:
     """Whether this thread or task runs a function of the app."""
@@ -47,11 +49,11 @@ class Records:
         self.calls.append(call)
         return call
 
-    def inputs(self, names: set[str], instance_id: str | None) -> list[Any]:
+    def inputs(self, name: str, instance_id: str | None) -> list[Any]:
         return [
             call.input
             for call in self.calls
-            if call.name.lower() in names and (instance_id is None or call.instance_id == instance_id)
+            if call.name.lower() == name and (instance_id is None or call.instance_id == instance_id)
         ]
 
 
@@ -129,6 +131,16 @@ def _is_replaying() -> bool:
             return bool(frame.f_locals["self"].context.is_replaying)
         frame = frame.f_back
     return False
+
+
+class ForwardedLog:
+    """The log of an app, which outlives its hosts: it passes everything on to that of the present one."""
+
+    def __init__(self) -> None:
+        self.target: HostLog | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.target, name) if self.target is not None else lambda *values: None
 
 
 class HostReports:

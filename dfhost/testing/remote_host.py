@@ -1,4 +1,4 @@
-"""A host that runs somewhere else: func, Azure, or another dfhost. Its clock is the real one, so waiting is polling."""
+"""A host that runs somewhere else: func, Azure, or another dfhost. Time is real there, so waiting is polling."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ class RemoteHost:
         self._parts = urlsplit(self.url)
         if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
             raise ValueError(f"--durable-url must be like http://localhost:7071, not {url!r}.")
+
+    def open(self) -> None:
+        """It is there already."""
+
+    def close(self) -> None:
+        """It stays."""
 
     def exchange(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes

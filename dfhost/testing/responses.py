@@ -68,7 +68,8 @@ def read_response(method: str, raw: bytes) -> tuple[int, Mapping[str, str], byte
     """Status, headers and body of an HTTP/1.1 response."""
     response = http.client.HTTPResponse(_Bytes(raw), method=method)  # type: ignore[arg-type]
     response.begin()
-    return response.status, response.headers, response.read()
+    headers: Any = response.headers  # looks names up without regard to case
+    return response.status, headers, response.read()
 
 
 class _Bytes:

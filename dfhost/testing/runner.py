@@ -1,4 +1,4 @@
-"""The runner of a host under test: the app's own functions in this process, or what the test has put in their place."""
+"""The runner of a host under test: the app's own functions, or what the test has put in their place."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from dfhost.app.exceptions import describe_exception
 from dfhost.app.in_process import InProcessRunner
 from dfhost.app.json_values import from_json, to_json
+from dfhost.dispatch.call_http import CallHttpError, call_http
 from dfhost.engine.failures import Failure
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.runner.app_runner import (
@@ -32,6 +33,8 @@ from dfhost.testing.clock import ManualClock
 from dfhost.testing.determinism import Passes
 from dfhost.testing.faults import Decision, Faults, Stub
 from dfhost.testing.records import Call, Records, WatchedCalls, call_of
+
+CALL_HTTP = "call_http"  # its name for stubs
 
 Done = Callable[[ActivityOutcome], None]
 
@@ -138,6 +141,20 @@ class TestRunner:
         self._tasks.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(self._tasks.discard)
 
+    # -- call_http -------------------------------------------------------------------------------------------
+
+    async def call_http(self, request_text: str) -> str:
+        """For the host, which sends these requests itself."""
+        request = json.loads(request_text)
+        self._records.begin("http", CALL_HTTP, "", request)
+        decision = self._faults.decide(CALL_HTTP)
+        if decision.stub is None:
+            return await call_http(request_text)
+        outcome = await asyncio.to_thread(_outcome, decision.stub.take(request), ("http", CALL_HTTP, ""))
+        if isinstance(outcome, Failure):
+            raise CallHttpError(outcome.message, outcome.text)
+        return outcome or "null"
+
     # -- orchestrators ---------------------------------------------------------------------------------------
 
     def replay(self, call: ReplayCall) -> ReplayResult:
@@ -180,7 +197,7 @@ class TestRunner:
             reply = self._app.run_entity(call._replace(trigger=json.dumps({**batch, "batch": left})))
             if isinstance(reply, Failure):
                 return reply
-        whole = json.loads(reply)
+        whole = json.loads(str(reply))
         results = iter(whole["results"])
         whole["results"] = [
             answered[number] if number in answered else next(results) for number in range(len(decisions))

@@ -108,7 +108,13 @@ class Run:
         if explained["runtimeStatus"] in ENDED:
             raise RunEnded(f"{self._title(explained)} waits for nothing. {explained['sentence']}")
         awaited = [entry for entry in explained["waitsFor"] if entry["awaited"]]
-        wanted = {"event": event, "activity": activity, "subOrchestration": child, "entity": entity, "retry": retry}
+        wanted = {
+            "event": event,
+            "activity": activity,
+            "subOrchestration": child,
+            "entity": entity,
+            "retry": retry,
+        }
         for kind, name in wanted.items():
             if name is not None and not any(
                 entry["kind"] == kind and entry["name"].lower() == name.lower() for entry in awaited
@@ -135,7 +141,9 @@ class Run:
             if due and not fits:
                 wanted += f" (there is one in {', '.join(spoken(each - now) for each in due)})"
         if not fits:
-            raise StillWaiting(f"{self._title(explained)} does not wait for {wanted}. {explained['sentence']}")
+            raise StillWaiting(
+                f"{self._title(explained)} does not wait for {wanted}. {explained['sentence']}"
+            )
 
     def _ended(self, timeout: float | None) -> dict[str, Any]:
         __tracebackhide__ = True
@@ -221,7 +229,7 @@ class Run:
         return [Entity(self._durable, name, key) for name, _, key in found]
 
     def calls(self, name: str) -> list[Any]:
-        """The inputs of its calls of an activity or sub-orchestrator, in the order of scheduling, retries included."""
+        """The inputs of its calls of an activity or sub-orchestrator, in the order of scheduling; each attempt counts."""
         return self._durable.calls(name, of=self)
 
     @property
@@ -322,10 +330,7 @@ class Entity:
         return f"<Entity {self.name} {self.key}>"
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Entity)
-            and (other.name.lower(), other.key) == (self.name.lower(), self.key)
-        )
+        return isinstance(other, Entity) and (other.name.lower(), other.key) == (self.name.lower(), self.key)
 
     def __hash__(self) -> int:
         return hash((self.name.lower(), self.key))
