@@ -272,11 +272,18 @@ class Durable:
 
     # -- for runs and entities -------------------------------------------------------------------------------
 
-    def manage(self, method: str, path: str, body: str = "", accept: Iterable[int] = (200, 202)) -> Response:
+    def manage(
+        self,
+        method: str,
+        path: str,
+        body: str = "",
+        accept: Iterable[int] = (200, 202),
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
         """A request to the management API; `path` without its prefix. Fails unless the status is in `accept`."""
         __tracebackhide__ = True
         self._host.settle()
-        response = self.request(method, f"{WEBHOOKS_PATH}/{path}", data=body.encode())
+        response = self.request(method, f"{WEBHOOKS_PATH}/{path}", data=body.encode(), headers=headers)
         if response.status not in accept:
             raise AssertionError(
                 f"The host has refused {method} {path}: {response.status} {_message(response)}"
@@ -300,7 +307,7 @@ class Durable:
         __tracebackhide__ = True
         if self._host.wait_until(holds, self.auto_advance, timeout):
             return
-        raise StillWaiting(what() + self._host.advice())
+        raise StillWaiting(what())
 
     def check(self) -> None:
         """Raise what was found meanwhile: orchestrators that are not deterministic."""
@@ -308,8 +315,17 @@ class Durable:
         self._host.check()
 
     def _instances(self) -> list[dict[str, Any]]:
-        listed = from_json(self.manage("GET", "instances").text)
-        return sorted(listed, key=lambda each: each["createdTime"])
+        listed: list[dict[str, Any]] = []
+        token, headers = None, "x-ms-continuation-token"
+        while True:
+            response = self.manage("GET", "instances", headers={headers: token} if token else None)
+            listed += from_json(response.text)
+            token = response.headers.get(headers)
+            if not token:
+                order = {id: number for number, id in enumerate(self._host.instances)}
+                return sorted(
+                    listed, key=lambda each: (each["createdTime"], order.get(each["instanceId"], -1))
+                )
 
     def _local(self, what: str) -> LocalHost:
         """The host in this process. Against a URL the test is skipped: it needs `what`."""

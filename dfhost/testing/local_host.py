@@ -17,7 +17,6 @@ from dfhost.store.store import Store
 from dfhost.testing.apps import LoadedApp
 from dfhost.testing.client_patches import CLIENT, CLIENT_METHODS, patched_client
 from dfhost.testing.clock import ManualClock
-from dfhost.testing.durations import as_arguments
 from dfhost.testing.errors import NotDeterministic, NotIdle
 from dfhost.testing.faults import Faults, Stub
 from dfhost.testing.host_loop import host_loop
@@ -190,15 +189,6 @@ class LocalHost:
             self._settle(real)
         self.check()
         return True
-
-    def advice(self) -> str:
-        due = self.next_due
-        if due is None:
-            return "\n  Nothing waits for a time either."
-        return (
-            f"\n  durable.advance({as_arguments(due - self.now)}) moves the clock to the next time at which "
-            "something is due."
-        )
 
     # -- time ------------------------------------------------------------------------------------------------
 

@@ -70,8 +70,10 @@ class RemoteHost:
     def check(self) -> None:
         """Nothing is found from outside."""
 
-    def advice(self) -> str:
-        return ""
+    @property
+    def instances(self) -> list[str]:
+        """From outside only the times of their creation are known."""
+        return []
 
     def report(self) -> str:
         return ""

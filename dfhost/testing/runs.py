@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dfhost.app.json_values import from_json, to_json
-from dfhost.testing.durations import spoken
+from dfhost.engine.history import moment
+from dfhost.testing.durations import as_arguments, spoken
 from dfhost.testing.errors import RunEnded, RunFailed, StillWaiting
 from dfhost.testing.responses import with_query
 
@@ -130,7 +131,7 @@ class Run:
         self, timer: timedelta | datetime | bool, awaited: list[dict[str, Any]], explained: dict[str, Any]
     ) -> None:
         __tracebackhide__ = True
-        due = [_moment(entry["due"]) for entry in awaited if entry["kind"] == "timer"]
+        due = [moment(entry["due"]) for entry in awaited if entry["kind"] == "timer"]
         if isinstance(timer, bool):
             fits, wanted = bool(due), "a timer"
         elif isinstance(timer, datetime):
@@ -156,15 +157,20 @@ class Run:
 
     def _not_reached(self) -> str:
         explained = self._explained()
-        return f"The condition does not hold. {self._title(explained)}: {explained['sentence']}"
+        subject = f"The condition does not hold. {self._title(explained)}"
+        return f"{subject}: {explained['sentence']}{self._advice(explained)}"
 
     def _advice(self, explained: dict[str, Any]) -> str:
         """What a test may do about it."""
-        advice = ""
-        for entry in explained["waitsFor"]:
-            if entry["kind"] == "event" and entry["awaited"]:
-                advice += f'\n  run.raise_event("{entry["name"]}") raises the event.'
-        return advice
+        advice = [
+            f'run.raise_event("{entry["name"]}") raises the event.'
+            for entry in explained["waitsFor"]
+            if entry["kind"] == "event" and entry["awaited"]
+        ]
+        if (due := min(_dues(explained), default=None)) is not None and due > self._durable.now:
+            arguments = as_arguments(due - self._durable.now)
+            advice.append(f"durable.advance({arguments}) moves the clock to the next time that it waits for.")
+        return "".join(f"\n  {line}" for line in advice)
 
     # -- what it is ------------------------------------------------------------------------------------------
 
@@ -229,7 +235,7 @@ class Run:
         return [Entity(self._durable, name, key) for name, _, key in found]
 
     def calls(self, name: str) -> list[Any]:
-        """The inputs of its calls of an activity or sub-orchestrator, in the order of scheduling; each attempt counts."""
+        """The inputs of its calls of an activity or sub-orchestrator, in the order of scheduling; attempts count."""
         return self._durable.calls(name, of=self)
 
     @property
@@ -310,10 +316,13 @@ _NOUNS = {
 }
 
 
-def _moment(text: str) -> datetime:
-    from dfhost.engine import history
-
-    return history.moment(text)
+def _dues(explained: Mapping[str, Any]) -> Iterator[datetime]:
+    """When timers and other attempts are due, those of awaited children included."""
+    for entry in explained["waitsFor"]:
+        if "due" in entry:
+            yield moment(entry["due"])
+        if "explanation" in entry:
+            yield from _dues(entry["explanation"])
 
 
 class Entity:
