@@ -134,7 +134,7 @@ class Host:
             self._timers = TimerTriggers(
                 self.runner, self._log, self._clock, timeout=settings.function_timeout
             )
-            self._idle_signal = IdleSignal(lambda: self._is_idle)
+            self._idle_signal = IdleSignal(lambda: self.is_idle)
             for part in (self._worker, self._timers, self._server):
                 part.on_end = self._idle_signal.changed
             self._timers.start()
@@ -199,14 +199,15 @@ class Host:
         """Whether a call of an HTTP function runs, or of one that is run by hand."""
         return self._server.unfinished > 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether `idle` would return at once."""
+        parts = (self._worker, self._timers, self._server)
+        return sum(part.unfinished for part in parts) <= self._clock.pauses
+
     def recheck_idle(self) -> None:
         """To be called when a pause by the clock has begun."""
         self._idle_signal.changed()
-
-    @property
-    def _is_idle(self) -> bool:
-        parts = (self._worker, self._timers, self._server)
-        return sum(part.unfinished for part in parts) <= self._clock.pauses
 
     async def drain(self) -> None:
         """Take no new work and wait until the results of what runs are stored."""

@@ -96,6 +96,7 @@ class OrchestrationDispatcher:
 
     def stop(self) -> None:
         self._threads.stop()
+        self._running.stop()
 
     def __contains__(self, instance_id: str) -> bool:
         """Whether the instance is in memory."""

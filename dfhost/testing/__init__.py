@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dfhost.testing.durable import Durable
-    from dfhost.testing.errors import NotDeterministic, NotIdle, RunEnded, RunFailed, StillWaiting
+    from dfhost.testing.errors import (
+        HostCrashed,
+        NotDeterministic,
+        NotIdle,
+        RunEnded,
+        RunFailed,
+        StillWaiting,
+    )
     from dfhost.testing.faults import Stub
     from dfhost.testing.host import Host
     from dfhost.testing.responses import Response
@@ -20,6 +27,7 @@ _HOMES = {
     "Durable": "durable",
     "Entity": "runs",
     "Host": "host",
+    "HostCrashed": "errors",
     "NotDeterministic": "errors",
     "NotIdle": "errors",
     "Response": "responses",
@@ -41,6 +49,7 @@ __all__ = [  # noqa: RUF022 - in the order of docs/testing-reference.md
     "RunEnded",
     "NotIdle",
     "NotDeterministic",
+    "HostCrashed",
 ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import unittest
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from urllib.parse import quote
 
 from dfhost.app.json_values import from_json, to_json
 from dfhost.management.urls import WEBHOOKS_PATH
-from dfhost.testing.errors import StillWaiting
+from dfhost.testing.errors import HostCrashed, StillWaiting
 from dfhost.testing.faults import NOT_GIVEN, Stub, on_calls
 from dfhost.testing.local_host import LocalHost
 from dfhost.testing.remote_host import RemoteHost
@@ -44,10 +45,11 @@ class Durable:
         """Start an orchestrator, with the input as `client.start_new` sends it. `id`: 32 hex digits unless given."""
         __tracebackhide__ = True
         self._host.check_orchestrator(orchestrator)
-        path = f"orchestrators/{quote(orchestrator, safe='')}" + (f"/{quote(id, safe='')}" if id else "")
+        id = id or uuid.uuid4().hex
+        path = f"orchestrators/{quote(orchestrator, safe='')}/{quote(id, safe='')}"
         body = "" if input is None else json.dumps(to_json(input))  # JSON in JSON, as the SDK sends it
-        response = self.manage("POST", with_query(path, {"version": version}), body)
-        return Run(self, str(json.loads(response.body)["id"]))
+        self.manage("POST", with_query(path, {"version": version}), body)
+        return Run(self, id)
 
     def run(self, id: str) -> Run:
         """The instance with this id."""
@@ -283,7 +285,12 @@ class Durable:
         """A request to the management API; `path` without its prefix. Fails unless the status is in `accept`."""
         __tracebackhide__ = True
         self._host.settle()
-        response = self.request(method, f"{WEBHOOKS_PATH}/{path}", data=body.encode(), headers=headers)
+        try:
+            response = self.request(method, f"{WEBHOOKS_PATH}/{path}", data=body.encode(), headers=headers)
+        except HostCrashed:
+            # The host was at rest, so the commit after which it crashed was that of this request.
+            self._host.settle()
+            return Response(202, {}, b"", self.run)
         if response.status not in accept:
             raise AssertionError(
                 f"The host has refused {method} {path}: {response.status} {_message(response)}"

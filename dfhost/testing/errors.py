@@ -1,4 +1,4 @@
-"""What a test is told when the app does something else than it expects. All are AssertionErrors."""
+"""What a test is told when the app does something else than it expects. All but one are AssertionErrors."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class RunEnded(AssertionError):
 
 class NotIdle(AssertionError):
     """The app has not come to rest within the time-out, which is in real seconds; the text says what runs."""
+
+
+class HostCrashed(ConnectionError):
+    """The host crashed, as `durable.crash` has asked for, before it answered a request of the test."""
 
 
 class NotDeterministic(AssertionError):

@@ -17,7 +17,7 @@ from dfhost.store.store import Store
 from dfhost.testing.apps import LoadedApp
 from dfhost.testing.client_patches import CLIENT, CLIENT_METHODS, patched_client
 from dfhost.testing.clock import ManualClock
-from dfhost.testing.errors import NotDeterministic, NotIdle
+from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle
 from dfhost.testing.faults import Faults, Stub
 from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import AppLog, HostReports, Records, inside_user_code
@@ -42,6 +42,7 @@ class LocalHost:
         self._loop = host_loop()
         self._exit = ExitStack()
         self._crash: _Crash | None = None
+        self._crashes = 0
 
     # -- its life --------------------------------------------------------------------------------------------
 
@@ -81,7 +82,8 @@ class LocalHost:
     def _failed(self, error: HostError) -> None:
         """The host cannot go on."""
         if self._crash is not None and self._crash.store is not None:
-            asyncio.get_running_loop().create_task(self._restart(self._crash))
+            self._crashes += 1
+            self._restarting = asyncio.get_running_loop().create_task(self._restart(self._crash))
         else:
             self._records.notes.append(str(error))
 
@@ -126,7 +128,11 @@ class LocalHost:
         __tracebackhide__ = True
         origin = self._host.url
         request = request_bytes(method, url, headers, body, origin.partition("://")[2])
-        return read_response(method, self._call(self._exchange(request)))
+        crashes = self._crashes
+        response = self._call(self._exchange(request))
+        if self._crashes > crashes:
+            raise HostCrashed(f"The host crashed while it answered {method} {url}. It has started again.")
+        return read_response(method, response)
 
     async def _exchange(self, request: bytes) -> bytes:
         """While the function itself waits for a time, the clock moves: a client would wait as well."""
@@ -135,10 +141,10 @@ class LocalHost:
             idle = asyncio.ensure_future(self._host.idle())
             await asyncio.wait((response, idle), return_when=asyncio.FIRST_COMPLETED)
             idle.cancel()
-            if not response.done() and self._host.serves_calls and (due := self._clock.next_due):
-                self._clock.move_to(due)
-            elif not response.done():
-                await asyncio.sleep(0)
+            if self._clock.pauses and self._host.serves_calls and self._host.is_idle:
+                assert self._clock.next_due is not None
+                self._clock.move_to(self._clock.next_due)
+            await asyncio.sleep(0)
         return response.result()
 
     # -- coming to rest --------------------------------------------------------------------------------------

@@ -77,6 +77,15 @@ class WatchedCalls(RunningCalls):
         self._running.pop(entry, None)
         _current.set(None)
 
+    @contextmanager
+    def entered(self, kind: str, function: str, instance_id: str) -> Iterator[None]:
+        """In this block the call runs, and what is logged belongs to it."""
+        entry = self.begin(kind, function, instance_id)
+        try:
+            yield
+        finally:
+            self.end(entry)
+
     def described(self) -> list[str]:
         """The calls that run: ``activity charge of instance abc``."""
         return [
@@ -111,16 +120,6 @@ class AppLog(logging.Handler):
         finally:
             root.removeHandler(self)
             root.setLevel(level)
-
-
-@contextmanager
-def call_of(kind: str, function: str, instance_id: str) -> Iterator[None]:
-    """What is logged in this block belongs to this call."""
-    call = _current.set((kind, function, instance_id))
-    try:
-        yield
-    finally:
-        _current.reset(call)
 
 
 def _is_replaying() -> bool:

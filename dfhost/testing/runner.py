@@ -32,7 +32,7 @@ from dfhost.runner.functions import AppInfo
 from dfhost.testing.clock import ManualClock
 from dfhost.testing.determinism import Passes
 from dfhost.testing.faults import Decision, Faults, Stub
-from dfhost.testing.records import Call, Records, WatchedCalls, call_of
+from dfhost.testing.records import Call, Records, WatchedCalls
 
 CALL_HTTP = "call_http"  # its name for stubs
 
@@ -124,7 +124,9 @@ class TestRunner:
             done(_raised(decision.error))
         elif decision.stub is not None:
             answer = decision.stub.take(input)
-            self._off_loop(partial(_outcome, answer, ("activity", call.function, call.instance_id)), done)
+            self._off_loop(
+                partial(self._outcome, answer, ("activity", call.function, call.instance_id)), done
+            )
         else:
             self._app.run_activity(call, done)
 
@@ -150,7 +152,7 @@ class TestRunner:
         decision = self._faults.decide(CALL_HTTP)
         if decision.stub is None:
             return await call_http(request_text)
-        outcome = await asyncio.to_thread(_outcome, decision.stub.take(request), ("http", CALL_HTTP, ""))
+        outcome = await asyncio.to_thread(self._outcome, decision.stub.take(request), ("http", CALL_HTTP, ""))
         if isinstance(outcome, Failure):
             raise CallHttpError(outcome.message, outcome.text)
         return outcome or "null"
@@ -169,7 +171,9 @@ class TestRunner:
             if decision.error is not None:
                 return _failed(decision.error)
             if decision.stub is not None:
-                return _replayed(decision.stub, input, ("orchestration", call.function, call.instance_id))
+                return self._replayed(
+                    decision.stub, input, ("orchestration", call.function, call.instance_id)
+                )
         result = self._app.replay(call)
         self.passes.compare(call.function, execution, call.trigger, result)
         return result
@@ -188,7 +192,7 @@ class TestRunner:
                 answered[number] = _operation_failed(_raised(decision.error))
             elif stub is not None:
                 answer = stub.take(operation["name"], _value(_value(operation["input"])))
-                answered[number] = _operation_result(answer, ("entity", call.function, call.entity_id))
+                answered[number] = self._operation_result(answer, ("entity", call.function, call.entity_id))
         left = [each for number, each in enumerate(batch["batch"]) if number not in answered]
         reply: str | Failure = json.dumps(
             {"entityExists": batch["exists"], "entityState": batch["state"], "results": [], "signals": []}
@@ -211,6 +215,34 @@ class TestRunner:
 
     async def stream(self, call: StreamingCall, receive: Receive, send: Send) -> None:
         await self._app.stream(call, receive, send)
+
+    # -- answers of stubs, on any thread but the host loop's --------------------------------------------------
+
+    def _evaluated(self, answer: Callable[[], Any], call: tuple[str, str, str]) -> Any:
+        with self.calls.entered(*call):
+            value = answer()
+            return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
+
+    def _outcome(self, answer: Callable[[], Any], call: tuple[str, str, str]) -> ActivityOutcome:
+        try:
+            return to_json(self._evaluated(answer, call))
+        except BaseException as error:
+            return describe_exception(error)
+
+    def _replayed(self, stub: Stub, input: Any, call: tuple[str, str, str]) -> ReplayResult:
+        try:
+            return ReplayResult(
+                is_done=True, output=json.loads(to_json(self._evaluated(stub.take(input), call)))
+            )
+        except BaseException as error:
+            return _failed(error)
+
+    def _operation_result(self, answer: Callable[[], Any], call: tuple[str, str, str]) -> dict[str, Any]:
+        try:
+            result = to_json(self._evaluated(answer, call))
+        except BaseException as error:
+            return _operation_failed(describe_exception(error))
+        return {"isError": False, "duration": 0, "startTime": 0, "result": result}
 
     def _durable_name(self, function: str) -> str:
         info = self._app.app.get(function)
@@ -245,41 +277,13 @@ def _raised(error: BaseException | type[BaseException]) -> Failure:
         return describe_exception(raised)
 
 
-def _evaluated(answer: Callable[[], Any], call: tuple[str, str, str]) -> Any:
-    with call_of(*call):
-        value = answer()
-        return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
-
-
 async def _awaited(value: Any) -> Any:
     return await value
-
-
-def _outcome(answer: Callable[[], Any], call: tuple[str, str, str]) -> ActivityOutcome:
-    try:
-        return to_json(_evaluated(answer, call))
-    except BaseException as error:
-        return describe_exception(error)
 
 
 def _failed(error: BaseException | type[BaseException]) -> ReplayResult:
     failure = _raised(error)
     return ReplayResult(error=failure.message, raised=failure)
-
-
-def _replayed(stub: Stub, input: Any, call: tuple[str, str, str]) -> ReplayResult:
-    try:
-        return ReplayResult(is_done=True, output=json.loads(to_json(_evaluated(stub.take(input), call))))
-    except BaseException as error:
-        return _failed(error)
-
-
-def _operation_result(answer: Callable[[], Any], call: tuple[str, str, str]) -> dict[str, Any]:
-    try:
-        result = to_json(_evaluated(answer, call))
-    except BaseException as error:
-        return _operation_failed(describe_exception(error))
-    return {"isError": False, "duration": 0, "startTime": 0, "result": result}
 
 
 def _operation_failed(failure: Failure) -> dict[str, Any]:
