@@ -79,7 +79,7 @@ class Host:
             self._calls = RunningCalls(self._database and Path(f"{self._database}.running"))
             await self.runner.start()
             stack.push_async_callback(self.runner.stop)
-            store = self._given_store or Store(self._database)
+            store = self._given_store or Store(self._database, self._clock)
             store.open()
             stack.callback(store.close)
             self._calls.open()  # under the lock of the database

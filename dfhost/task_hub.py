@@ -15,16 +15,20 @@ from functools import partial
 from typing import Any
 
 from dfhost.clock import Clock
-from dfhost.dispatch.explain import explain
+from dfhost.dispatch.explain import code_state, explain
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
 from dfhost.errors import IdTooLong, UnknownFunction, WrongState
+from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.settings import Settings
-from dfhost.store.events import FINISHED, InstanceRow
+from dfhost.store.instance_row import InstanceRow
 from dfhost.store.store import Store
+from dfhost.timeline.builder import build_timeline
+from dfhost.timeline.model import Timeline
 
 _MAX_ID_LENGTH = 1024  # characters: what Azure Storage takes as a key
+_LONG_HISTORY = 500  # events; their timeline takes some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Instance:
 
     @property
     def finished(self) -> bool:
-        return self.status in FINISHED
+        return self.status in FINAL_STATUSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,17 @@ class TaskHub:
     async def explain(self, instance_id: str) -> dict[str, Any] | None:
         """What the instance waits for and why, ready for JSON; None if there is no such instance."""
         return await explain(instance_id, self._store, self._worker)
+
+    async def timeline(self, instance_id: str) -> Timeline | None:
+        """All tasks of the instance, ended and open; None if there is no such instance."""
+        code = await code_state(instance_id, self._store, self._worker)
+        stored = self._store.timeline(instance_id)
+        if stored is None:
+            return None
+        states = {task_id: self._worker.activities.state(instance_id, task_id) for task_id in stored.inputs}
+        running = {task_id: since for task_id, (_, since) in states.items() if since is not None}
+        build = partial(build_timeline, stored, running, code.events, code.open_timers)
+        return build() if len(stored.history) < _LONG_HISTORY else await asyncio.to_thread(build)
 
     # -- writing ---------------------------------------------------------------------------------------------
     async def start(

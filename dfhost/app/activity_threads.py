@@ -6,6 +6,7 @@ Sync activities run in the pool, async ones on the user loop.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -32,6 +33,7 @@ class ActivityThreads:
     def __init__(self, threads: UserThreads) -> None:
         self._threads = threads
         self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
         self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(self._loop)
         self._queue: deque[tuple[Function, ActivityCall, Done]] = deque()
         self._busy_threads = 0
@@ -44,8 +46,11 @@ class ActivityThreads:
             self._threads.spawn(partial(self._run_async, function, call, done))
             return
         self._queue.append((function, call, done))
-        # A busy thread takes it, if there is one and nobody else waits.
-        if not self._busy_threads or self._next_thread is None:
+        if self._busy_threads and self._next_thread is not None:
+            return  # one of them takes it, or is soon joined by others
+        if threading.get_ident() == self._loop_thread:
+            self._dispatch()
+        else:
             self._on_loop.put_if_open(self._dispatch)
 
     # -- threads, on the host loop ---------------------------------------------------------------------------

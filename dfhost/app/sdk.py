@@ -98,7 +98,7 @@ class Replayer:
         result = variables.run(
             _result_of, partial(executor.replay, trigger, observed, input_type), observation
         )
-        waits = not result.ended and result.crash is None and observation.generator is not None
+        waits = not result.has_ended and result.crash is None and observation.generator is not None
         if keeps_generator and waits and not closing_runs_code(observation.generator):
             result.live = _LiveReplay(executor, observation, variables)
         return result
@@ -167,14 +167,14 @@ def _result_of(run: Callable[[], str], observation: _ReplayObservation) -> Repla
         if (
             observation.has_yielded
             and observation.waits_at is None
-            and not result.ended
+            and not result.has_ended
             and result.crash is None
         ):
             # The SDK and the extension would wait for an event that never comes.
             result = ReplayResult(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
     if observation.context is not None:
-        result.open = _SdkOpenTasks(observation.context.open_tasks)
-        if not result.ended and isinstance(observation.waits_at, TaskBase):
+        result.open_tasks = _SdkOpenTasks(observation.context.open_tasks)
+        if not result.has_ended and isinstance(observation.waits_at, TaskBase):
             result.awaited = _awaited_tasks(observation.waits_at)
     return result
 
@@ -281,7 +281,7 @@ def _awaited_tasks(task: Any) -> AwaitedTasks | None:
         if part is None:
             return None
         keys += part.keys
-        all_needed = all_needed and part.all
+        all_needed = all_needed and part.needs_all
     unique = frozenset(keys)
     # Two waits for one event name share a key, so every arrival may be the one that matters.
     return AwaitedTasks(unique, all_needed and len(unique) == len(keys))

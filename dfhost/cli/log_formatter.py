@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dfhost.cli.instance_failure import read_failure
 from dfhost.cli.style import Style, count, duration, printable, printable_lines
+from dfhost.instance_failure import read_failure
 
 WINDOW = 1.0  # seconds
 LINES_PER_WINDOW = 10  # of one function and verb

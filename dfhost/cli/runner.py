@@ -18,23 +18,23 @@ import aiohttp
 from dfhost.cli import gc_tuning
 from dfhost.cli.app_runner import app_runner
 from dfhost.cli.console import Console
+from dfhost.cli.first_request import FirstRequest
 from dfhost.cli.function_listing import route_listing
-from dfhost.cli.instance_failure import read_failure
 from dfhost.cli.instance_follower import CountingLog, InstanceFollower, status_urls
 from dfhost.cli.progress import progress
-from dfhost.cli.run_request import RunRequest
 from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
 from dfhost.cli.style import count, duration, printable, printable_json, printable_lines
 from dfhost.errors import HostError
 from dfhost.host import Host
 from dfhost.http.urls import decode_path
+from dfhost.instance_failure import read_failure
 from dfhost.settings import Settings
 
 RunOutcome = tuple[int, bytes]  # the exit code, and what goes to stdout
 
 
-async def run_request(
-    request: RunRequest,
+async def run_to_end(
+    request: FirstRequest,
     root: Path,
     settings: Settings,
     database: Path | None,
@@ -82,7 +82,7 @@ async def run_request(
 class _Runner:
     def __init__(
         self,
-        request: RunRequest,
+        request: FirstRequest,
         host: Host,
         settings: Settings,
         console: Console,

@@ -11,15 +11,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
+from threading import Lock
 from typing import Any
 
 from dfhost.clock import Clock
 from dfhost.dispatch.call_http import CallHttp, CallHttpError
-from dfhost.dispatch.idle_signal import unheard
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
@@ -57,12 +56,12 @@ class ActivityDispatcher:
         self._limit = max(1, limit)
         self._queue: deque[ActivityWorkItem] = deque()
         self._busy = 0  # activities that run; one that ends passes its place on, in its own thread
-        self._running: dict[tuple[str, int], float] = {}  # (instance, task id) -> since when
+        self._lock = Lock()  # of the two, and of `_results`
+        self._running: dict[tuple[str, int], str] = {}  # (instance, task id) -> since when
         self._tasks: set[asyncio.Task[None]] = set()
         self._results: deque[ActivityResult] = deque()  # not stored yet
         self._storing = False
         self._draining = False
-        self.on_end = unheard  # see `IdleSignal.changed`
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -77,43 +76,40 @@ class ActivityDispatcher:
     def drain(self) -> None:
         """Start no more activities; what is queued stays in the store for the next host."""
         self._draining = True
-        self._queue.clear()
+        with self._lock:
+            self._queue.clear()
 
     def add(self, items: Iterable[ActivityWorkItem]) -> None:
         """Queue activities whose scheduling is committed; a great many in portions: others come in between."""
         if self._draining:
             return
         remaining = iter(items)
-        self._queue.extend(islice(remaining, _PORTION))
-        self._dispatch()
+        with self._lock:
+            self._queue.extend(islice(remaining, _PORTION))
+            count = min(self._limit - self._busy, len(self._queue))
+            self._busy += count
+            first = [self._queue.popleft() for _ in range(count)]
+        for item in first:
+            self._start(item)
         if (following := next(remaining, None)) is not None:
             self._loop.call_soon(self.add, chain((following,), remaining))
 
     def forget(self, instance_id: str) -> None:
         """Drop the queued activities of an instance that has ended."""
-        for item in [each for each in self._queue if each.instance_id == instance_id]:
-            with suppress(ValueError):  # an activity that has ended has just begun this one
-                self._queue.remove(item)
+        with self._lock:
+            if any(item.instance_id == instance_id for item in self._queue):
+                self._queue = deque(item for item in self._queue if item.instance_id != instance_id)
 
-    def state(self, instance_id: str, task_id: int) -> tuple[str, float | None]:
-        """("running", since when as a timestamp) or ("queued", None)."""
+    def state(self, instance_id: str, task_id: int) -> tuple[str, str | None]:
+        """("running", since when as ISO text) or ("queued", None)."""
         since = self._running.get((instance_id, task_id))
         return ("queued", None) if since is None else ("running", since)
 
     # -- starting --------------------------------------------------------------------------------------------
 
-    def _dispatch(self) -> None:
-        while self._queue and self._busy < self._limit:
-            try:
-                item = self._queue.popleft()
-            except IndexError:  # another thread has taken the last one
-                break
-            self._busy += 1
-            self._start(item)
-
     def _start(self, item: ActivityWorkItem) -> None:
         """On any thread."""
-        self._running[item.instance_id, item.activity.task_id] = self._clock.time()
+        self._running[item.instance_id, item.activity.task_id] = self._clock.now()
         function = self._runner.app.activities.get(item.activity.name)
         if function is not None:
             self._attempt(_RunningActivity(item, function, function.retry_delays(), 0.0))
@@ -188,29 +184,25 @@ class ActivityDispatcher:
 
     def _end(self, item: ActivityWorkItem, event: h.Event) -> None:
         """Have the result stored, together with those that come until the writer takes them."""
-        self._running.pop((item.instance_id, item.activity.task_id), None)
-        self._results.append(ActivityResult(item, event))
+        started_at = self._running.pop((item.instance_id, item.activity.task_id), None)
+        with self._lock:
+            # Both at once: whoever takes the result finds the place free, so `unfinished` is 0 after its commit.
+            self._results.append(ActivityResult(item, event, started_at))
+            following = self._queue.popleft() if self._queue else None
+            self._busy -= following is None
         if not self._storing:
             self._storing = True
             self._store.store_results(self._take_results)
-        try:
-            following = self._queue.popleft()
-        except IndexError:
-            self._on_loop.put_if_open(self._free_place)
-        else:
+        if following is not None:
             self._start(following)
-
-    def _free_place(self) -> None:
-        self._busy -= 1
-        self._dispatch()
-        self.on_end()
 
     def _take_results(self) -> list[ActivityResult]:
         # The flag comes first: a result that is appended from now on calls `store_results` again.
         self._storing = False
         results: list[ActivityResult] = []
-        while self._results and len(results) < _PORTION:
-            results.append(self._results.popleft())
+        with self._lock:
+            while self._results and len(results) < _PORTION:
+                results.append(self._results.popleft())
         if self._results and not self._storing:
             self._storing = True
             self._store.store_results(self._take_results)

@@ -24,7 +24,7 @@ from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.loop_queue import LoopQueue
 from dfhost.runner.app_runner import AppRunner, EntityCall
-from dfhost.store.events import InboxMessage
+from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 

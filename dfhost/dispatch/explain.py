@@ -8,10 +8,9 @@ words is made in `explain_sentences.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from dfhost.clock import timestamp_of
 from dfhost.dispatch import explain_sentences
 from dfhost.dispatch.explain_sentences import Entry
 from dfhost.dispatch.instance_cache import LoadedInstance
@@ -19,7 +18,7 @@ from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.tasks import SingleTask, TaskNode
-from dfhost.store.events import InstanceRow
+from dfhost.store.instance_row import InstanceRow
 from dfhost.store.store import Store
 
 # Awaited children and entities are explained as well: so many of the instance, one of each of those, and so on.
@@ -81,6 +80,31 @@ async def explain(
     return explanation
 
 
+class CodeState(NamedTuple):
+    """What the store does not say of a running orchestration.
+
+    `events`: the external events that it waits for, and since when (ISO text). `open_timers`: the ids of those that
+    were not cancelled, None if that is unknown.
+    """
+
+    events: Sequence[tuple[str, str | None]] = ()
+    open_timers: frozenset[int] | None = None
+
+
+async def code_state(instance_id: str, store: Store, worker: TaskHubWorker) -> CodeState:
+    instance = await worker.orchestrations.inspect(instance_id)
+    if instance is None or instance.busy:
+        return CodeState()
+    awaited = _awaited_keys(instance)
+    history = [h.parse(text) for text in store.history(instance_id)]
+    waits, _ = _external_events(instance, awaited, history)
+    open_timers = None
+    if instance.execution.result is not None:
+        keys = {*instance.execution.interpreter.open_tasks, *(awaited or ())}
+        open_timers = frozenset(key for key in keys if isinstance(key, int))
+    return CodeState([(entry["name"], entry.get("since")) for entry in waits], open_timers)
+
+
 def _awaited_keys(instance: LoadedInstance | None) -> Collection[int | str] | None:
     """Task ids and names of events that the code waits for; None if that is unknown."""
     result = instance.execution.result if instance else None
@@ -99,7 +123,7 @@ def _open_tasks(
     ended = {e.key for e in history if e.kind in h.ENDING}
     raised = {e.key for e in history if e.kind == h.EVENT_RAISED}
     inputs = {task_id: input for task_id, _, input, _ in store.activities_of(row.instance_id)}
-    open_tasks = instance.execution.interpreter.open if instance else {}
+    open_tasks = instance.execution.interpreter.open_tasks if instance else {}
     for event in history:
         if event.kind not in h.SCHEDULING or event.key in ended:
             continue
@@ -139,7 +163,7 @@ def _activity(row: InstanceRow, event: h.Event, input: str | None, worker: TaskH
     if input is not None:
         entry["input"] = act.brief(input, explain_sentences.BRIEF)
     if since is not None:
-        entry["since"] = timestamp_of(since)
+        entry["since"] = since
     return entry
 
 
@@ -161,7 +185,7 @@ def _external_events(
     unclaimed = list(interpreter.early_events())
     # Events that have come since the last episode are not processed yet, but end a wait all the same.
     for _, event in instance.messages:
-        if event.kind != h.EVENT_RAISED or event.key in interpreter.open:
+        if event.kind != h.EVENT_RAISED or event.key in interpreter.open_tasks:
             continue
         ended = [task for task in waits if _event_name(task).lower() == event.key.lower()]
         if ended:

@@ -34,8 +34,8 @@ from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, ReplayCall
-from dfhost.store.events import InboxMessage
-from dfhost.store.instances import EpisodeDiscarded
+from dfhost.store.instances import StaleCommit
+from dfhost.store.listener import InboxMessage
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
@@ -160,7 +160,7 @@ class OrchestrationDispatcher:
     def _take_up(self, instance: LoadedInstance) -> None:
         execution = instance.execution
         for _, event in instance.messages[instance.gated :]:
-            instance.replay_need = max(instance.replay_need, execution.gate.arrive(event))
+            instance.replay_need = max(instance.replay_need, execution.gate.count_arrival(event))
             if event.kind == h.EVENT_RAISED:
                 awaited = execution.interpreter.awaited_event_names()
                 self._event_name_hints.arrived(event.key, awaited, f"{instance.name} {instance.instance_id}")
@@ -252,7 +252,7 @@ class OrchestrationDispatcher:
                 self._log_end(instance, episode)
             return
         if error is not None:
-            if isinstance(error, EpisodeDiscarded):  # the instance was ended from outside
+            if isinstance(error, StaleCommit):  # the instance was ended from outside
                 self.forget(instance.instance_id)
             elif isinstance(error, OperationFailed) and episode.status != "Failed":
                 self._running.add(instance)
@@ -268,9 +268,9 @@ class OrchestrationDispatcher:
         if episode.finished:
             self._log_end(instance, episode)
             self.forget(instance.instance_id)
-        elif episode.next is not None:
-            instance.execution = Execution(episode.next.history)
-            instance.execution_id = episode.next.execution_id
+        elif episode.next_generation is not None:
+            instance.execution = Execution(episode.next_generation.history)
+            instance.execution_id = episode.next_generation.execution_id
             # Messages for the old generation are no longer in the store either.
             instance.messages = [message for message in instance.messages if not message[0]]
             instance.needs_episode = True
@@ -343,7 +343,7 @@ def _failed_episode(instance: LoadedInstance, arrived: list[Event], at: str, err
     events = [h.orchestrator_started(at), *arrived, completed]
     return Episode(
         instance.instance_id, instance.execution_id, at, "Failed", events, len(execution.past),
-        [event.played().text for event in events], output=reason, sets_output=True, details=details,
+        [event.as_played().text for event in events], output=reason, sets_output=True, details=details,
         parent=instance.parent,
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from dfhost.errors import DatabaseError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner
 from dfhost.runner.functions import AppInfo, FunctionInfo, Functions
-from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
+from dfhost.store.listener import InboxMessage, InstanceRemoved, StoreEvent
 from dfhost.store.store import Store
 
 
@@ -96,7 +96,7 @@ class TaskHubWorker:
         )
         self._dispatchers = (self.timers, self.activities, self.entities, self.orchestrations)
         self.on_end = unheard  # see `IdleSignal.changed`
-        for part in (self.timers, self.activities, self.entities):
+        for part in (self.timers, self.entities):
             part.on_end = self._ended
         self._store = store
         self._log = log

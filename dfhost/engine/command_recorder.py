@@ -13,7 +13,14 @@ from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine import versions
 from dfhost.engine.entities import MessageSorter, entity_request
-from dfhost.engine.episode import EntityMessage, Episode, ScheduledActivity, ScheduledChild, ScheduledTimer
+from dfhost.engine.episode import (
+    EntityMessage,
+    Episode,
+    ScheduledActivity,
+    ScheduledChild,
+    ScheduledTimer,
+    TaskAttempt,
+)
 from dfhost.engine.execution_info import ExecutionInfo
 from dfhost.engine.failures import clean
 from dfhost.engine.interpreter import ActionInterpreter
@@ -47,7 +54,11 @@ class CommandRecorder:
     def record_commands(self, interpreter: ActionInterpreter) -> None:
         """Record what the interpreter has issued, as much as one episode may. Raises CommandRefused."""
         for command in interpreter.take_commands(self._options.commands_per_episode):
-            if command.task.kind == act.CALL_HTTP:
+            task = command.task
+            if task.kind in act.WITH_RETRY:
+                attempt = TaskAttempt(command.id, task.first_id, task.attempt, task.max_attempts)
+                self._episode.attempts.append(attempt)
+            if task.kind == act.CALL_HTTP:
                 self._record_http_call(command, interpreter)
             elif command.kind == h.TASK_SCHEDULED:
                 self._record_activity(command)
@@ -57,7 +68,7 @@ class CommandRecorder:
                 self._record_child(command)
             else:
                 request_id = self._record_entity_request(command)
-                if command.task.kind == act.CALL_ENTITY:
+                if task.kind == act.CALL_ENTITY:
                     interpreter.entity_call_sent(command.id, request_id)
 
     def _record_activity(self, command: Command) -> None:

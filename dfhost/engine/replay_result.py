@@ -17,12 +17,12 @@ from dfhost.engine.failures import Failure
 class AwaitedTasks(NamedTuple):
     """The tasks that the generator is parked at.
 
-    `keys`: task ids (of a retried call its first id) and event names. `all`: the generator goes on once all of them
-    have succeeded or one has failed; else any one of them may let it go on.
+    `keys`: task ids (of a retried call its first id) and event names. `needs_all`: the generator goes on once all of
+    them have succeeded or one has failed; else any one of them may let it go on.
     """
 
     keys: frozenset[int | str]
-    all: bool
+    needs_all: bool
 
 
 class OpenTask(NamedTuple):
@@ -74,7 +74,7 @@ class ReplayResult:
     crash: Failure | None = None
     awaited: AwaitedTasks | None = None
     #: The SDK's open tasks by id, or None where it could not be asked.
-    open: OpenTasks | None = None
+    open_tasks: OpenTasks | None = None
     known_actions: int | None = None
     #: Among the first `known_actions`: those that are different now, by their places. Timers were cancelled in them.
     changed_actions: Mapping[int, Action] = field(default_factory=dict)
@@ -83,6 +83,6 @@ class ReplayResult:
     live: LiveReplay | None = None
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """The user's code has returned, raised or continued as new."""
         return self.is_done or self.error is not None

@@ -27,6 +27,7 @@ from dfhost.management.responses import (
 )
 from dfhost.management.urls import check_status_json
 from dfhost.task_hub import Instance, TaskHub
+from dfhost.timeline.timeline_json import timeline_json
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -110,6 +111,15 @@ async def get_status(hub: TaskHub, request: ManagementRequest, instance_id: str)
         if explanation is None:
             return ManagementResponse(404)
         return json_response(200, json_text.encode(explanation))
+    if request.query.flag("timeline", False):  # likewise: see `timeline_json`
+        timeline = await hub.timeline(instance_id)
+        if timeline is None:
+            return ManagementResponse(404)
+        limit = request.query.number("limit", 0) or None
+        return await off_loop(
+            len(timeline.tasks) * 500,
+            lambda: json_response(200, json_text.encode(timeline_json(timeline, limit))),
+        )
     failed = 500 if request.query.flag("returnInternalServerErrorOnFailure", False) else 200
     return await _status_response(hub, request, _existing(hub, instance_id), failed)
 

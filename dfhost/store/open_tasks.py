@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from dfhost.engine.episode import ScheduledActivity
 from dfhost.engine.history import Event
-from dfhost.store.write_cursor import WriteCursor
+from dfhost.store.inbox import InboxCursor
+
+KEPT_INPUT = 4_000  # characters of an activity's input that are kept once it has ended
 
 
 class ActivityWorkItem(NamedTuple):
@@ -20,10 +22,11 @@ class ActivityWorkItem(NamedTuple):
 
 
 class ActivityResult(NamedTuple):
-    """`event` is the activity's TaskCompleted or TaskFailed."""
+    """`event` is the activity's TaskCompleted or TaskFailed; `started_at`: when it began to run."""
 
     work: ActivityWorkItem
     event: Event
+    started_at: str | None = None
 
 
 class DueTimer(NamedTuple):
@@ -43,19 +46,26 @@ def unfinished_activities(reader: sqlite3.Connection) -> list[ActivityWorkItem]:
     return [ActivityWorkItem(i, e, ScheduledActivity(t, n, x)) for i, e, t, n, x in found]
 
 
-def store_results(cursor: WriteCursor, results: Sequence[ActivityResult]) -> None:
-    wanted = []
-    for work, event in results:
+def store_results(cursor: InboxCursor, results: Sequence[ActivityResult]) -> None:
+    wanted, started = [], []
+    for work, event, started_at in results:
         cursor.execute(
             "DELETE FROM activities WHERE instance_id = ? AND task_id = ? AND execution_id = ?",
             (work.instance_id, work.activity.task_id, work.execution_id),
         )
         if cursor.rowcount:
             wanted.append((work.instance_id, work.execution_id, event))
-    cursor.post_to_executions(wanted)
+            activity = work.activity
+            started.append((work.instance_id, activity.task_id, started_at, activity.input[:KEPT_INPUT]))
+    cursor.executemany(
+        "INSERT INTO attempts (instance_id, task_id, started_at, input) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (instance_id, task_id) DO UPDATE SET started_at = excluded.started_at, input = excluded.input",
+        started,
+    )
+    cursor.add_messages(wanted)
 
 
-def fire_timers(cursor: WriteCursor, now: str, fired: Callable[[DueTimer], str]) -> None:
+def fire_timers(cursor: InboxCursor, now: str, fired: Callable[[DueTimer], str]) -> None:
     found = cursor.execute(
         "SELECT instance_id, timer_id, fire_at, execution_id FROM timers WHERE fire_at <= ? ORDER BY fire_at",
         (now,),
@@ -63,4 +73,4 @@ def fire_timers(cursor: WriteCursor, now: str, fired: Callable[[DueTimer], str])
     due = [DueTimer(*values) for values in found.fetchall()]
     cursor.execute("DELETE FROM timers WHERE fire_at <= ?", (now,))
     for timer in due:
-        cursor.post(timer.instance_id, fired(timer), timer.execution_id)
+        cursor.add_message(timer.instance_id, fired(timer), timer.execution_id)

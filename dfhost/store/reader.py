@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from dfhost.engine import history as h
 from dfhost.errors import DatabaseError
 from dfhost.store import open_tasks
 from dfhost.store import statements as sql
-from dfhost.store.events import InboxMessage, InstanceRow
+from dfhost.store.instance_row import InstanceRow
+from dfhost.store.listener import InboxMessage
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.sqlite_errors import explain_sqlite_error
 
@@ -36,6 +39,38 @@ class StoredEntity(NamedTuple):
 
     state: str | None
     requests: list[InboxMessage]
+
+
+class AttemptRow(NamedTuple):
+    """A row of `attempts`, see schema.sql."""
+
+    first_task_id: int | None
+    attempt: int | None
+    max_attempts: int | None
+    started_at: str | None
+    input: str | None
+
+
+class ChildRow(NamedTuple):
+    """An instance as a task of its parent. `started_at`: its first episode, as ISO text; None before that."""
+
+    status: str
+    started_at: str | None
+    input: str | None
+
+
+class StoredTimeline(NamedTuple):
+    """All that is known of what an instance has done and is doing.
+
+    `inputs`: of its activities without a result, by task id. `children`: those that still exist, by instance id.
+    """
+
+    row: InstanceRow
+    history: list[str]
+    inbox: list[str]
+    inputs: dict[int, str]
+    attempts: dict[int, AttemptRow]
+    children: dict[str, ChildRow]
 
 
 class StoreReader:
@@ -121,6 +156,29 @@ class StoreReader:
                 *sql.select_events(reader, "inbox", instance_id),
             ]
 
+    def timeline(self, instance_id: str) -> StoredTimeline | None:
+        with self._snapshot() as reader:
+            row = sql.select_instance(reader, instance_id)
+            if row is None:
+                return None
+            history = list(sql.select_events(reader, "history", instance_id))
+            inputs = reader.execute(
+                "SELECT task_id, input FROM activities WHERE instance_id = ?", (instance_id,)
+            ).fetchall()
+            attempts = reader.execute(
+                "SELECT task_id, first_task_id, attempt, max_attempts, started_at, input FROM attempts "
+                "WHERE instance_id = ?",
+                (instance_id,),
+            )
+            return StoredTimeline(
+                row,
+                history,
+                list(sql.select_events(reader, "inbox", instance_id)),
+                dict(inputs),
+                {task_id: AttemptRow(*values) for task_id, *values in attempts},
+                _children(reader, history),
+            )
+
     def load_instance(self, instance_id: str) -> StoredInstance | None:
         with self._snapshot() as reader:
             found = reader.execute(
@@ -193,3 +251,18 @@ def _entity_requests(reader: sqlite3.Connection, entity_id: str) -> list[InboxMe
         "SELECT seq, request FROM entity_requests WHERE entity_id = ? ORDER BY seq", (entity_id,)
     )
     return [InboxMessage(entity_id, seq, text, to_entity=True) for seq, text in found]
+
+
+def _children(reader: sqlite3.Connection, history: Sequence[str]) -> dict[str, ChildRow]:
+    """The existing instances that these events have created."""
+    prefix = f'{{"EventType":{h.SUB_ORCHESTRATION_CREATED},'
+    found = {}
+    for child_id in (json.loads(text)["InstanceId"] for text in history if text.startswith(prefix)):
+        values = reader.execute(
+            "SELECT status, (SELECT event ->> '$.Timestamp' FROM history WHERE instance_id = ?1 AND seq = 0), "
+            "input FROM instances WHERE instance_id = ?1",
+            (child_id,),
+        ).fetchone()
+        if values:
+            found[child_id] = ChildRow(*values)
+    return found

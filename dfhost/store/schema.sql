@@ -51,6 +51,20 @@ CREATE TABLE activities (
     PRIMARY KEY (instance_id, task_id)
 ) STRICT, WITHOUT ROWID;
 
+-- What history events have no field for, by task. Of an activity that has ended: when it began to run, and the first
+-- characters of its input, which the history has only if host.json says so. Of a call with retries: which attempt of how many the task is, and the task of its first attempt. A timer before the next attempt has
+-- the number of the attempt that failed.
+CREATE TABLE attempts (
+    instance_id   TEXT NOT NULL,
+    task_id       INTEGER NOT NULL,
+    first_task_id INTEGER,
+    attempt       INTEGER,
+    max_attempts  INTEGER,
+    started_at    TEXT,
+    input         TEXT,
+    PRIMARY KEY (instance_id, task_id)
+) STRICT, WITHOUT ROWID;
+
 -- Timers that have not fired.
 CREATE TABLE timers (
     fire_at      TEXT NOT NULL,

@@ -51,7 +51,7 @@ class LocalHost:
             undo.enter_context(self._app.active())
             undo.enter_context(AppLog(self._records).listening())
             undo.enter_context(patched_client(self._clock, self._loop.loop, self._faults))
-            self._call(self._start(Store(None)))
+            self._call(self._start(Store(None, self._clock)))
             undo.callback(lambda: self._call(self._stop()))
             self._exit = undo.pop_all()
 

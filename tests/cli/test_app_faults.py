@@ -15,6 +15,8 @@ from tests.support.apps import write_app
 from tests.support.host_process import HostProcess
 from tests.support.http_client import MANAGEMENT
 
+pytestmark = pytest.mark.long
+
 # -- the event loop of the async functions -----------------------------------------------------------------------
 
 LOOP_APP = """

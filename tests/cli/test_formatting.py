@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from dfhost.cli.explain import explanation_lines
+from dfhost.cli.commands.explain import explanation_lines
 from dfhost.cli.function_listing import function_listing, route_listing
-from dfhost.cli.instance_failure import InstanceFailure, read_failure
 from dfhost.cli.instance_follower import phase, reported_progress, status_urls
 from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
+from dfhost.instance_failure import InstanceFailure, read_failure
 from tests.support.apps import load_written_app
 
 

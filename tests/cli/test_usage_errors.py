@@ -171,7 +171,7 @@ def test_no_host_to_ask(capfd: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    assert main(["explain", "x", "--url", f"http://localhost:{port}"]) == 2
+    assert main(["explain", "x", "--url", f"http://localhost:{port}"]) == 6
     assert f"No host answers at http://localhost:{port}" in capfd.readouterr().err
 
 
@@ -183,7 +183,7 @@ def test_explain_asks_the_port_that_the_folder_names(
         port = unused.getsockname()[1]
         (tmp_path / "local.settings.json").write_text(json.dumps({"Host": {"LocalHttpPort": port}}))
         monkeypatch.chdir(tmp_path)
-        assert main(["explain", "x"]) == 2
+        assert main(["explain", "x"]) == 6
     assert f"No host answers at http://localhost:{port} " in capfd.readouterr().err
 
 

@@ -22,6 +22,7 @@ def hub(tmp_path: Path) -> HubOnDisk:
     return HubOnDisk(tmp_path)
 
 
+@pytest.mark.long
 def test_a_second_host_is_refused_and_a_stop_lets_what_runs_end_and_be_stored(hub: HubOnDisk) -> None:
     with hub.start() as host:
         host.client.start("blocks", instance_id="x")
@@ -81,6 +82,7 @@ def disk() -> Iterator[SmallDisk]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux can limit another process")
 def test_a_full_disk_ends_the_host_with_a_sentence_and_nothing_acknowledged_is_lost(disk: SmallDisk) -> None:
     hub = HubOnDisk(disk.folder)

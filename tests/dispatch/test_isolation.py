@@ -11,6 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
 
@@ -66,6 +68,7 @@ async def test_an_entity_whose_state_cannot_be_read_keeps_no_other_from_its_oper
         ]
 
 
+@pytest.mark.long
 async def test_a_timer_that_cannot_be_read_keeps_no_other_from_firing(tmp_path: Path) -> None:
     file = tmp_path / "hub.db"
     async with running_host(database=file) as host:

@@ -24,7 +24,10 @@ def host(database: Path) -> Iterator[MapHost]:
         yield running
 
 
-@pytest.mark.parametrize(("bound", "orchestrations"), [(10, 52), (50, 14), (100, 18), (500, 14), (0, 10)])
+@pytest.mark.parametrize(
+    ("bound", "orchestrations"),
+    [pytest.param(10, 52, marks=pytest.mark.long), (50, 14), (100, 18), (500, 14), (0, 10)],
+)
 def test_a_thousand_items_take_few_orchestrations_and_few_messages(host, database, bound, orchestrations):
     items = [f"item-{number}" for number in range(COUNT)]
     body = {"items": items, "activity": "process_item", "max_concurrency": bound, "results": "values"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +19,8 @@ from tests.support.host_process import HostProcess
 
 FOLDER = Path(__file__).parent
 RECORDINGS = {path.stem: path for path in sorted((FOLDER / "recordings").glob("*.json"))}
-LONG = ("request_framing",)  # bodies of 100 MB
+# Bodies of 100 MB, answers that take seconds, a host process for each.
+LONG = re.compile("request_framing|throttled|durable_start|exits_(?!systemexit_resp)")
 HTTP_SETTINGS: dict[str, dict[str, Any]] = {
     "noprefix": {"routePrefix": ""},
     "tuned": {
@@ -67,7 +69,7 @@ def lay_app(folder: Path, app: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in RECORDINGS]
+    "name", [pytest.param(name, marks=pytest.mark.long if LONG.match(name) else ()) for name in RECORDINGS]
 )
 def test_answers_as_recorded(name: str, front_of: Callable[[str], Front]) -> None:
     told = recording(name)

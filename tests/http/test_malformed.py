@@ -123,6 +123,7 @@ def test_a_body_that_is_there_already_needs_no_continue(host: HostProcess) -> No
     assert answer(host, data + b"Content-Length: 2\r\n\r\nab").startswith(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.long
 def test_a_body_over_the_limit(host: HostProcess) -> None:
     for path in ("/api/echo", "/runtime/webhooks/durabletask/instances/x/raiseEvent/go"):
         data = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 104857601\r\n\r\n".encode()

@@ -42,6 +42,7 @@ def test_every_case_runs_and_is_in_the_tables(tmp_path: Path) -> None:
     assert fan_out | cases | figures <= rows
 
 
+@pytest.mark.long
 def test_a_host_that_does_not_answer_is_one_sentence() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "benchmarks.bench", "--smoke", "--url", "http://127.0.0.1:9"],

@@ -51,3 +51,14 @@ def schema_of(file: Path) -> object:
         names = connection.execute("SELECT name, type FROM sqlite_master ORDER BY name").fetchall()
         columns = [connection.execute(f"PRAGMA table_xinfo({name})").fetchall() for name, _ in names]
         return connection.execute("PRAGMA user_version").fetchone(), names, columns
+
+
+async def test_a_file_of_version_2_goes_on(tmp_path: Path) -> None:
+    """Version 3 has one table more."""
+    file = await new_file(tmp_path)
+    expected = schema_of(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript("DROP TABLE attempts; PRAGMA user_version = 2;")
+    async with running_host(database=file) as host:
+        assert await host.run("retries", {"milliseconds": 1, "attempts": 2, "text": "no"}) is not None
+    assert schema_of(file) == expected

@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.apps import write_app
 from tests.support.host_process import HostProcess
 from tests.support.http_client import HttpClient
@@ -49,6 +51,7 @@ def until_counted(client: HttpClient, key: str, count: int) -> None:
     until(lambda: client.manage("GET", f"entities/counter/{key}").plain, lambda seen: seen == (200, count))
 
 
+@pytest.mark.long
 def test_messages_that_cannot_be_read_are_set_aside_and_named(tmp_path: Path) -> None:
     folder = write_app(tmp_path / "app", APP)
     with host(folder) as started:
@@ -93,6 +96,7 @@ def poison_messages(file: Path) -> list[Any]:
         return connection.execute("SELECT instance_id, message FROM poison_messages").fetchall()
 
 
+@pytest.mark.long
 def test_an_orchestration_with_an_entitys_id_disturbs_neither_the_entity_nor_others(tmp_path: Path) -> None:
     folder = write_app(tmp_path / "app", APP)
     with host(folder) as started:

@@ -9,15 +9,50 @@ import sys
 from pathlib import Path
 
 from dfhost.app_output import AppLogLevels, AppOutput
-from dfhost.cli import gc_tuning
+from dfhost.cli import arguments, gc_tuning
 from dfhost.cli.app_folder import database_file, open_folder, working_in
 from dfhost.cli.console import Console
+from dfhost.cli.host_address import url_file
 from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.settings import Settings, set_environment_defaults
 from dfhost.settings.model import DEFAULT_PORT
 
+DESCRIPTION = """\
+Serve the function app in a folder, as `func start` does, until ctrl-C. All state is kept in one SQLite file:
+after a stop or a crash, running instances continue at the next start.
 
-def start(options: argparse.Namespace) -> int:
+examples:
+  dfhost start                              the app in this folder, on http://localhost:7071
+  dfhost start ../shop --port 8080 --memory another app, with nothing kept on disk
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path(), help="the app's folder (default: here)"
+    )
+    parser.add_argument(
+        "--port",
+        "-p",
+        type=arguments.port,
+        help="default: Host.LocalHttpPort of local.settings.json, or 7071",
+    )
+    parser.add_argument(
+        "--address", help="the IP address to listen on (default: 127.0.0.1; 0.0.0.0: every network)"
+    )
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a further name by which clients reach this host, as of a tunnel or a container; may be repeated",
+    )
+    arguments.add_database(parser, "default: .dfhost/HUB.db in the folder")
+    arguments.add_replay(parser)
+    arguments.add_verbosity(parser, quiet="show failures, warnings and what the app prints, but no calls")
+
+
+def run(options: argparse.Namespace) -> int:
     """0 after a clean stop. Raises HostError. A second signal ends the process here with 128 + its number."""
     root, settings = open_folder(options.folder, replay_always=options.replay == "always")
     database = database_file(options, root, settings)
@@ -73,6 +108,8 @@ async def _serve(
                 f"These settings of host.json make no difference in dfhost: {', '.join(settings.without_effect)}."
             )
         stop_signals.host_is_ready(host.forget_running_calls)
+        if database is not None:
+            url_file(database).write_text(host.url, "utf-8")
         console.print("", f"Ready on {host.url}. Ctrl-C stops the host.")
         if host.last_death:
             console.note(host.last_death)
@@ -94,6 +131,8 @@ async def _serve(
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.print("", f"Waiting for running calls: {running}. Press ctrl-C again to stop at once.")
         await failure.watch(host.drain())
+    if database is not None:
+        url_file(database).unlink(missing_ok=True)
     console.flush_summaries()
     console.print("", "Stopped." + (" Unfinished instances continue at the next start." if database else ""))
 

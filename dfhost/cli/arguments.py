@@ -1,0 +1,55 @@
+"""The types of arguments that several commands take: a text in, a value or a sentence about the mistake out."""
+
+from __future__ import annotations
+
+# argparse drops the text of a ValueError; only its own error type keeps the sentence.
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+
+
+def port(text: str) -> int:
+    if text.isdecimal() and int(text) < 65536:
+        return int(text)
+    raise ArgumentTypeError(f"'{text}' is not a port; give a number from 1 to 65535, or 0 for any free port")
+
+
+def seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if 0 < number < 1e9:
+        return number
+    raise ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
+
+
+def url(text: str) -> str:
+    if text.startswith(("http://", "https://")):
+        return text.rstrip("/")
+    raise ArgumentTypeError(f"'{text}' is not a URL; a URL begins with http://")
+
+
+# -- of the commands that are a host ------------------------------------------------------------------------------
+def add_database(parser: ArgumentParser, default: str) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--db", metavar="FILE", type=Path, help=f"the database file ({default})")
+    group.add_argument(
+        "--memory", action="store_true", help="keep everything in memory: nothing outlives the process"
+    )
+
+
+def add_replay(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--replay",
+        choices=("auto", "always"),
+        default="auto",
+        help="always: replay the whole history in every episode, as Azure does; slow when it is long (default: auto)",
+    )
+
+
+def add_verbosity(parser: ArgumentParser, quiet: str) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--verbose", "-v", action="store_true", help="show every call, and the app's debug logs"
+    )
+    group.add_argument("--quiet", "-q", action="store_true", help=quiet)

@@ -1,0 +1,82 @@
+"""The parser of the command line: `dfhost COMMAND …`, built from the table of verbs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from dfhost.cli.commands import COMMANDS, GROUPS
+from dfhost.cli.did_you_mean import question
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of one command, `command` its name. SystemExit for --help, and for a mistake with exit code 2."""
+    verb = arguments[0] if arguments else ""
+    parser = build_parser([verb])
+    if verb and not verb.startswith("-") and verb not in COMMANDS:
+        meant = question(verb, COMMANDS) or f"choose from {', '.join(COMMANDS)}"
+        parser.error(f"argument COMMAND: invalid choice: '{verb}' ({meant})")
+    return parser.parse_args(arguments)
+
+
+def build_parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
+    """With the arguments of `verbs`. Of the other commands only the names are known, which costs no import."""
+    parser = argparse.ArgumentParser(
+        prog="dfhost",
+        usage="dfhost COMMAND …",
+        description="The local durable host for Azure Durable Functions in Python.",
+        epilog=_table_of_verbs() + "\n\n`dfhost COMMAND --help` shows its options and examples.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_VersionAction, nargs=0, help="print the versions and exit")
+    commands = parser.add_subparsers(
+        dest="command",
+        metavar="COMMAND",
+        required=True,
+        parser_class=_CommandParser,
+        help=argparse.SUPPRESS,
+    )
+    for name, command in COMMANDS.items():
+        if name in verbs:
+            module = command.load()
+            below = commands.add_parser(
+                name,
+                prog=f"dfhost {name}",
+                description=module.DESCRIPTION,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+            module.add_arguments(below)
+        else:
+            commands.add_parser(name, add_help=False)
+    return parser
+
+
+def _table_of_verbs() -> str:
+    width = max(map(len, COMMANDS))
+    return "\n\n".join(
+        "\n".join([f"{title}:", *(f"  {each.name:<{width}}  {each.summary}" for each in group)])
+        for title, group in GROUPS.items()
+    )
+
+
+class _VersionAction(argparse.Action):
+    """Looks the versions up only for --version: that takes longer than everything else here."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import platform
+        from importlib.metadata import version
+
+        versions = [f"{name} {version(name)}" for name in ("dfhost", "azure-functions-durable")]
+        print(", ".join([*versions, f"Python {platform.python_version()}"]))
+        parser.exit()
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """Reports unknown options itself, so that the command's usage is shown and not that of `dfhost`."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown

@@ -1,0 +1,315 @@
+"""From the history to the tasks: scheduled and ending events are matched, attempts joined, fan-outs counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from dfhost.engine import history as h
+from dfhost.engine.actions import HTTP_ACTIVITY
+from dfhost.engine.options import EngineOptions
+from dfhost.instance_failure import read_failure
+from dfhost.store.open_tasks import KEPT_INPUT
+from dfhost.store.reader import AttemptRow, ChildRow, StoredTimeline
+from dfhost.timeline import model
+from dfhost.timeline.model import Attempt, Task, Timeline
+
+#: A fan-out that is wider is recorded in several episodes.
+_WIDEST_EPISODE = EngineOptions().commands_per_episode
+_NO_ATTEMPT = AttemptRow(None, None, None, None, None)
+_CHILD_STATES = {"Pending": model.QUEUED, "Running": model.RUNNING, "Suspended": model.WAITING}
+
+
+def build_timeline(
+    stored: StoredTimeline,
+    running: Mapping[int, str],
+    awaited_events: Iterable[tuple[str, str | None]] = (),
+    open_timers: Collection[int] | None = None,
+) -> Timeline:
+    """`running`: since when activities run, by task id. `awaited_events`: names, and since when they are awaited.
+
+    `open_timers`: the ids of the timers that were not cancelled, None if that is unknown.
+    """
+    row = stored.row
+    timeline = Timeline(
+        row.instance_id,
+        row.name,
+        row.version,
+        row.status,
+        row.created_at,
+        row.updated_at,
+        [],
+        parent_id=row.parent_id,
+        input=_unquoted(row.input),
+        output=row.output,
+        custom_status=row.custom_status,
+    )
+    if row.is_entity:
+        return timeline
+    if row.finished:
+        timeline.ended_at = row.updated_at
+    if row.status == "Failed":
+        failure = read_failure(row.output)
+        timeline.error, timeline.stack = str(failure), failure.stack
+    builder = _Builder(stored, running, open_timers)
+    for text in (*stored.history, *stored.inbox):
+        builder.read(json.loads(text))
+    timeline.started_at = builder.started_at
+    timeline.tasks = builder.tasks()
+    if not row.finished:
+        timeline.tasks += [Task(model.EVENT, name, model.WAITING, since) for name, since in awaited_events]
+    return timeline
+
+
+class _Builder:
+    def __init__(
+        self, stored: StoredTimeline, running: Mapping[int, str], open_timers: Collection[int] | None
+    ) -> None:
+        self._stored = stored
+        self._running = running
+        self._open_timers = open_timers
+        self._tasks: list[Task] = []
+        self._by_id: dict[int, Task] = {}  # single attempts and timers, by the id of their event
+        self._by_request: dict[str, Task] = {}  # entity calls, by the id of their request
+        self._suspension: Task | None = None
+        self._groups: dict[tuple[int, str, str], list[Task]] = {}
+        self._group = self._scheduled = 0
+        self.started_at: str | None = None
+
+    def read(self, event: dict[str, Any]) -> None:
+        """One event, in the order of the history. Events that begin or end no task are ignored."""
+        kind, at = event["EventType"], event["Timestamp"]
+        if kind == h.ORCHESTRATOR_STARTED:
+            self.started_at = self.started_at or at
+            self._group += self._scheduled < _WIDEST_EPISODE
+            self._scheduled = 0
+        elif kind in h.SCHEDULING:
+            self._scheduled += 1
+            self._begin(_scheduled(event))
+        elif kind in (h.TASK_COMPLETED, h.SUB_ORCHESTRATION_COMPLETED):
+            self._end(event["TaskScheduledId"], at, model.COMPLETED, result=event["Result"])
+        elif kind in h.FAILURES:
+            self._fail(event)
+        elif kind == h.TIMER_FIRED:
+            self._end(event["TimerId"], at, model.COMPLETED)
+        elif kind == h.EVENT_RAISED:
+            self._raise(event)
+        elif kind == h.SUSPENDED:
+            self._suspension = Task(
+                model.SUSPENSION, "", model.WAITING, at, started_at=at, input=event["Reason"]
+            )
+            self._tasks.append(self._suspension)
+        elif kind == h.RESUMED and self._suspension is not None:
+            self._suspension.state, self._suspension.ended_at = model.COMPLETED, at
+            self._suspension = None
+
+    def tasks(self) -> list[Task]:
+        """Those that were read, each call with retries as one task."""
+        for task_id, task in self._by_id.items():
+            if task.ended_at is None:
+                self._show_open(task_id, task)
+            elif task.kind == model.CHILD:
+                self._show_child(task)
+            elif (row := self._stored.attempts.get(task_id)) is not None:
+                task.started_at = row.started_at
+                if task.input is None and row.input is not None:
+                    task.input, task.input_is_cut = row.input, len(row.input) == KEPT_INPUT
+                    if task.kind == model.HTTP_CALL:
+                        task.name = _http_call_name(task.input)
+        for task in self._by_request.values():
+            self._cancel_if_over(task)
+        if self._suspension is not None:
+            self._cancel_if_over(self._suspension)
+        hidden = self._join_attempts()
+        for group in self._groups.values():
+            if len(group) > 1:
+                for index, task in enumerate(group):
+                    task.index, task.fan_out_size = index, len(group)
+        return [task for task in self._tasks if id(task) not in hidden]
+
+    # -- one event -------------------------------------------------------------------------------------------
+
+    def _begin(self, task: Task) -> None:
+        self._tasks.append(task)
+        assert task.task_id is not None
+        if task.kind == model.ENTITY_CALL:
+            request = json.loads(task.input or "{}")
+            self._by_request[request["id"]] = task
+        if task.kind in (model.ENTITY_CALL, model.ENTITY_SIGNAL):
+            request = json.loads(task.input or "{}")
+            task.input = _unquoted(request.get("input"))
+        else:
+            self._by_id[task.task_id] = task
+        if task.kind != model.TIMER and self._attempt(task).attempt in (None, 1):
+            self._groups.setdefault((self._group, task.kind, task.name), []).append(task)
+
+    def _end(
+        self,
+        task_id: int,
+        at: str,
+        state: str,
+        result: str | None = None,
+        error: str | None = None,
+        stack: str = "",
+    ) -> None:
+        task = self._by_id.get(task_id)
+        if task is None:  # a rewind has removed what began it
+            return
+        task.state, task.ended_at, task.result, task.error, task.stack = state, at, result, error, stack
+        if task.kind == model.HTTP_CALL and result is not None:
+            task.http_status = _status_code(result)
+
+    def _fail(self, event: dict[str, Any]) -> None:
+        task_id = event["TaskScheduledId"]
+        failure = read_failure(" \n ".join(filter(None, (event["Reason"], event["Details"]))))
+        if (task := self._by_id.get(task_id)) is not None:
+            failure = failure.within(task.name)
+        self._end(task_id, event["Timestamp"], model.FAILED, error=str(failure), stack=failure.stack)
+
+    def _raise(self, event: dict[str, Any]) -> None:
+        call = self._by_request.pop(event["Name"], None)
+        at = event["Timestamp"]
+        if call is None:
+            task = Task(model.EVENT, event["Name"], model.COMPLETED, None, ended_at=at, result=event["Input"])
+            self._tasks.append(task)
+            return
+        call.ended_at = at
+        answer = json.loads(event["Input"])
+        if "exceptionType" in answer:
+            call.state, call.error = model.FAILED, _text(answer["result"])
+        else:
+            call.state, call.result = model.COMPLETED, answer["result"]
+
+    # -- all events are read ---------------------------------------------------------------------------------
+
+    def _attempt(self, task: Task) -> AttemptRow:
+        return _NO_ATTEMPT if task.task_id is None else self._stored.attempts.get(task.task_id, _NO_ATTEMPT)
+
+    def _show_open(self, task_id: int, task: Task) -> None:
+        if task.kind == model.CHILD:
+            self._show_child(task)
+            child = self._stored.children.get(task.instance_id or "")
+            if child is not None:
+                task.state = _CHILD_STATES.get(child.status, model.RUNNING)
+        elif task.kind in (model.ACTIVITY, model.HTTP_CALL):
+            task.input = task.input or self._stored.inputs.get(task_id)
+            if task.kind == model.HTTP_CALL:
+                task.name = _http_call_name(task.input)
+            task.started_at = self._running.get(task_id)
+            task.state = model.QUEUED if task.started_at is None else model.RUNNING
+        self._cancel_if_over(task)
+
+    def _show_child(self, task: Task) -> None:
+        child: ChildRow | None = self._stored.children.get(task.instance_id or "")
+        if child is not None:
+            task.child_status, task.started_at = child.status, child.started_at
+            task.input = task.input or _unquoted(child.input)
+
+    def _cancel_if_over(self, task: Task) -> None:
+        is_open = task.kind != model.TIMER or self._open_timers is None or task.task_id in self._open_timers
+        if self._stored.row.finished or not is_open:
+            task.state = model.CANCELLED
+
+    def _join_attempts(self) -> set[int]:
+        """Make one task of the attempts of each call; returns the `id()`s of the others."""
+        hidden = set()
+        firsts: dict[int, Task] = {}
+        for task_id, task in self._by_id.items():
+            first_id, number, max_attempts, *_ = self._stored.attempts.get(task_id, _NO_ATTEMPT)
+            if first_id is None or number is None or max_attempts is None:
+                continue
+            first = firsts.setdefault(first_id, task)
+            if task.kind == model.TIMER:
+                hidden.add(id(task))
+                if task.state == model.WAITING and number < max_attempts:
+                    first.state, first.due, first.ended_at = model.RETRYING, task.due, None
+                continue
+            if task is first:
+                first.max_attempts = max_attempts
+            else:
+                hidden.add(id(task))
+            first.attempts.append(
+                Attempt(
+                    number,
+                    task_id,
+                    task.state,
+                    task.scheduled_at or "",
+                    task.started_at,
+                    task.ended_at,
+                    task.error,
+                )
+            )
+            first.state, first.ended_at = task.state, task.ended_at
+            first.result, first.error, first.stack = task.result, task.error, task.stack
+            first.instance_id, first.child_status = task.instance_id, task.child_status
+        return hidden
+
+
+def _scheduled(event: dict[str, Any]) -> Task:
+    kind, task_id, at = event["EventType"], event["EventId"], event["Timestamp"]
+    if kind == h.TIMER_CREATED:
+        return Task(model.TIMER, "", model.WAITING, at, task_id, started_at=at, due=event["FireAt"])
+    if kind == h.SUB_ORCHESTRATION_CREATED:
+        return Task(
+            model.CHILD,
+            event["Name"],
+            model.QUEUED,
+            at,
+            task_id,
+            input=_unquoted(event["Input"]),
+            instance_id=event["InstanceId"],
+        )
+    if kind == h.EVENT_SENT:
+        request = json.loads(event["Input"])
+        is_signal = request.get("signal", False)
+        return Task(
+            model.ENTITY_SIGNAL if is_signal else model.ENTITY_CALL,
+            request["op"],
+            model.COMPLETED if is_signal else model.WAITING,
+            at,
+            task_id,
+            ended_at=at if is_signal else None,
+            input=event["Input"],
+            instance_id=event["InstanceId"],
+        )
+    (input,) = json.loads(event["Input"] or "[null]")  # if it is there, a list of one JSON text
+    is_http_call = event["Name"] == HTTP_ACTIVITY
+    kind = model.HTTP_CALL if is_http_call else model.ACTIVITY
+    return Task(kind, event["Name"], model.QUEUED, at, task_id, input=input)
+
+
+def _http_call_name(request: str | None) -> str:
+    """``GET https://…``; of a request that was cut, or is unknown, the extension's name for the activity."""
+    try:
+        values = json.loads(request or "{}")
+        return f"{values['method']} {values['uri']}"
+    except (ValueError, KeyError):
+        return HTTP_ACTIVITY
+
+
+def _unquoted(text: str | None) -> str | None:
+    """The SDK sends JSON texts as JSON strings: the JSON text in such a string, any other text as it is."""
+    try:
+        value = json.loads(text or "")
+        if isinstance(value, str):
+            json.loads(value)
+            return value
+    except ValueError:
+        pass
+    return text
+
+
+def _text(result: str) -> str:
+    """The string in a JSON text, or the text itself."""
+    try:
+        value = json.loads(result)
+    except ValueError:
+        return result
+    return value if isinstance(value, str) else result
+
+
+def _status_code(result: str) -> int | None:
+    response = json.loads(result)
+    status = response.get("statusCode") if isinstance(response, dict) else None
+    return status if isinstance(status, int) else None

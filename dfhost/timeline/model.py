@@ -1,0 +1,103 @@
+"""The values of a timeline. Times are ISO 8601 texts in UTC with a Z, payloads JSON texts, as stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+#: What a task can be. A suspension is no task of the code's, but a time in which none goes on.
+ACTIVITY = "activity"
+HTTP_CALL = "httpCall"
+CHILD = "subOrchestration"
+TIMER = "timer"
+EVENT = "event"
+ENTITY_CALL = "entityCall"
+ENTITY_SIGNAL = "entitySignal"
+SUSPENSION = "suspension"
+
+QUEUED = "queued"  # it waits for its turn to run
+RUNNING = "running"
+WAITING = "waiting"  # for a moment, for an event, for an answer
+RETRYING = "retrying"  # an attempt has failed, the next one comes
+COMPLETED = "completed"
+FAILED = "failed"
+CANCELLED = "cancelled"  # its instance ended first
+
+OPEN = frozenset((QUEUED, RUNNING, WAITING, RETRYING))
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt of a call with retries; `task_id` is that of its history event."""
+
+    number: int
+    task_id: int
+    state: str
+    scheduled_at: str
+    started_at: str | None = None
+    ended_at: str | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Task:
+    """A call or a wait of the orchestrator's code.
+
+    `name`: of the function, the event or the operation; "" of a timer; "GET https://…" of an HTTP call. `index` is
+    its place among the `fan_out_size` calls of one function that were made at once, from 0; None if it was alone.
+    `instance_id`: the child, or the entity (``@name@key``). `due`: when a timer fires, or the next attempt is made.
+    `error` is what the function raised, ``ValueError: bad``, and `stack` its traceback, if known.
+    """
+
+    kind: str
+    name: str
+    state: str
+    scheduled_at: str | None
+    task_id: int | None = None  # of the first attempt; an event has none
+    started_at: str | None = None
+    ended_at: str | None = None
+    index: int | None = None
+    fan_out_size: int | None = None
+    input: str | None = None
+    input_is_cut: bool = False
+    result: str | None = None
+    error: str | None = None
+    stack: str = ""
+    attempts: list[Attempt] = field(default_factory=list)
+    max_attempts: int = 1
+    due: str | None = None
+    instance_id: str | None = None
+    child_status: str | None = None
+    http_status: int | None = None
+
+    @property
+    def attempt(self) -> int:
+        """The number of the newest attempt, from 1."""
+        return self.attempts[-1].number if self.attempts else 1
+
+
+@dataclass(slots=True)
+class Timeline:
+    """One instance and its tasks, in the order in which they began. `error` and `stack`: why it failed.
+
+    `parent_id`: the instance that called it. `started_at`: its first episode; `ended_at`: None while it goes on.
+    """
+
+    instance_id: str
+    name: str
+    version: str | None
+    status: str
+    created_at: str
+    updated_at: str
+    tasks: list[Task]
+    parent_id: str | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
+    input: str | None = None
+    output: str | None = None
+    custom_status: str | None = None
+    error: str | None = None
+    stack: str = ""
+
+    def failed_tasks(self) -> list[Task]:
+        """Those that failed for good, first things first."""
+        return sorted((t for t in self.tasks if t.state == FAILED), key=lambda task: task.ended_at or "")

@@ -1,0 +1,31 @@
+"""Tasks in words."""
+
+from __future__ import annotations
+
+from dfhost.timeline import model
+from dfhost.timeline.model import Task
+
+_BRIEF = 60  # characters of an input or an error
+
+
+def task_label(task: Task) -> str:
+    """``process_item [3] "item-4"``: which task it is, and the beginning of its input."""
+    place = "" if task.index is None else f"[{task.index}]"
+    target = task.instance_id if task.kind in (model.ENTITY_CALL, model.ENTITY_SIGNAL) else None
+    shown = "" if task.kind == model.HTTP_CALL else brief(task.input)
+    return " ".join(filter(None, (task.name or task.kind, target, place, shown)))
+
+
+def failure_sentence(task: Task) -> str:
+    """``process_item [3] "item-4" failed, attempt 3 of 3: ValueError: bad``"""
+    attempt = f", attempt {task.attempt} of {task.max_attempts}" if task.max_attempts > 1 else ""
+    error = " ".join((task.error or "no reason given").split("\n")[0].split())
+    return f"{task_label(task)} failed{attempt}: {error}"
+
+
+def brief(text: str | None) -> str:
+    """The beginning of a payload in one line; "" for none, and for null."""
+    line = " ".join((text or "").split())
+    if line == "null":
+        return ""
+    return line if len(line) <= _BRIEF else line[: _BRIEF - 1] + "…"

@@ -1,0 +1,146 @@
+"""The timeline of an instance, as its host answers `?timeline=true`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import ModuleType
+from typing import Any
+
+import pytest_asyncio
+
+from tests.support.running_host import RunningHost, running_host
+from tests.support.waiting import eventually
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def host(gates: ModuleType) -> AsyncIterator[RunningHost]:
+    async with running_host() as running:
+        yield running
+
+
+async def timeline(host: RunningHost, instance_id: str, **query: str) -> dict[str, Any]:
+    return await host.status(instance_id, timeline="true", **query)
+
+
+async def ended(host: RunningHost, orchestrator: str, input: Any = None) -> dict[str, Any]:
+    """The timeline of a new instance once it has ended."""
+    instance_id = await host.start(orchestrator, input)
+    await host.ended(instance_id)
+    return await timeline(host, instance_id)
+
+
+async def test_a_failed_item_of_a_fan_out_is_named(host: RunningHost) -> None:
+    found = await ended(host, "fan", {"activity": "fail", "inputs": ["item-1", "item-2"]})
+    assert found["failures"] == [
+        'fail [0] "item-1" failed: ValueError: item-1',
+        'fail [1] "item-2" failed: ValueError: item-2',
+    ]
+    second = found["tasks"][1]
+    assert (second["index"], second["fanOutSize"]) == (1, 2)
+    assert (second["kind"], second["state"], second["input"]) == ("activity", "failed", '"item-2"')
+    assert "in fail" in second["stack"]
+    assert found["runtimeStatus"] == "Failed"
+    assert found["error"] == "fan > fail: ValueError: item-1"
+
+
+async def test_times_tell_queued_from_running(host: RunningHost, gates: ModuleType) -> None:
+    instance_id = await host.start("fan", {"activity": "stop", "inputs": ["a", "b"]})
+    await gates.arrivals("a")
+    found = await eventually(
+        lambda: timeline(host, instance_id),
+        lambda each: [task["state"] for task in each["tasks"]] == ["running", "running"],
+    )
+    since = found["tasks"][0]["startedTime"]
+    assert found["createdTime"] <= found["startedTime"] <= found["tasks"][0]["scheduledTime"] <= since
+    gates.open_all()
+    await host.ended(instance_id)
+    found = await timeline(host, instance_id)
+    task = found["tasks"][0]
+    assert task["startedTime"] == since < task["endedTime"] <= found["endedTime"]
+    assert (task["state"], task["result"]) == ("completed", '"a"')
+
+
+async def test_attempts_are_one_task(host: RunningHost) -> None:
+    found = await ended(host, "retries", {"milliseconds": 1, "attempts": 3, "text": "no"})
+    (task,) = found["tasks"]
+    assert (task["attempt"], task["maxAttempts"]) == (3, 3)
+    assert [(each["attempt"], each["state"], each["error"]) for each in task["attempts"]] == [
+        (number, "failed", "ValueError: no") for number in (1, 2, 3)
+    ]
+    times = [each[key] for each in task["attempts"] for key in ("scheduledTime", "startedTime", "endedTime")]
+    assert times == sorted(times)
+    assert found["failures"] == ['fail "no" failed, attempt 3 of 3: ValueError: no']
+
+
+async def test_a_retry_that_waits_says_when_it_comes(host: RunningHost) -> None:
+    instance_id = await host.start("retries", {"milliseconds": 3_600_000, "attempts": 2, "text": "no"})
+    found = await eventually(
+        lambda: timeline(host, instance_id), lambda each: each["tasks"][0]["state"] == "retrying"
+    )
+    (task,) = found["tasks"]
+    assert (task["attempt"], task["maxAttempts"]) == (1, 2)
+    assert task["due"] > task["attempts"][0]["endedTime"]
+    assert "endedTime" not in task
+
+
+async def test_a_child_stands_for_its_instance(host: RunningHost) -> None:
+    found = await ended(host, "parent", {"child": "steps", "input": [["echo", 1]]})
+    (task,) = found["tasks"]
+    assert (task["kind"], task["name"], task["childStatus"]) == ("subOrchestration", "steps", "Completed")
+    assert (task["input"], task["result"]) == ('[["echo", 1]]', "[1]")
+    assert task["scheduledTime"] <= task["startedTime"] <= task["endedTime"]
+    child = await timeline(host, task["instanceId"])
+    assert child["parentInstanceId"] == found["instanceId"]
+
+
+async def test_the_error_of_a_child_names_what_failed_in_it(host: RunningHost) -> None:
+    child = {"child": "fan", "input": {"activity": "fail", "inputs": ["bad"]}}
+    (task,) = (await ended(host, "parent", child))["tasks"]
+    assert (task["state"], task["error"]) == ("failed", "fail: ValueError: bad")
+
+
+async def test_events_timers_and_signals(host: RunningHost) -> None:
+    instance_id = await host.start("sleeps_or_hears", {"seconds": 3600, "event": "go"})
+    await host.until_waiting(instance_id, "event")
+    tasks = (await timeline(host, instance_id))["tasks"]
+    assert {(task["kind"], task["state"]) for task in tasks} == {("timer", "waiting"), ("event", "waiting")}
+    await host.send(instance_id, "raiseEvent/go", {"a": 1})
+    await host.until_explained(instance_id, lambda explained: "end" in explained["sentence"])
+    timer, event, end = (await timeline(host, instance_id))["tasks"]
+    assert (timer["state"], event["name"], event["result"]) == ("cancelled", "go", '{"a":1}')
+    assert (end["name"], end["state"]) == ("end", "waiting")
+
+
+async def test_an_entity_call_has_its_operation_and_answer(host: RunningHost) -> None:
+    found = await ended(
+        host, "calls_entity", {"entity": "counter", "key": "k", "operation": "add", "input": 5}
+    )
+    call = next(task for task in found["tasks"] if task["kind"] == "entityCall")
+    assert (call["name"], call["state"], call["instanceId"]) == ("add", "completed", "@counter@k")
+
+
+async def test_suspensions_and_what_was_cancelled(host: RunningHost) -> None:
+    instance_id = await host.start("waits", ["never"])
+    await host.send(instance_id, "suspend", reason="lunch")
+    await host.until(instance_id, lambda status: status["runtimeStatus"] == "Suspended")
+    await host.send(instance_id, "resume")
+    await host.until(instance_id, lambda status: status["runtimeStatus"] == "Running")
+    await host.send(instance_id, "suspend")
+    await host.send(instance_id, "terminate")
+    tasks = (await timeline(host, instance_id))["tasks"]
+    assert [(task["kind"], task["state"]) for task in tasks if task["kind"] == "suspension"] == [
+        ("suspension", "completed"),
+    ] + [("suspension", "cancelled")] * (len(tasks) - 1)
+    assert tasks[0]["input"] == "lunch"
+
+
+async def test_payloads_are_cut_on_demand(host: RunningHost) -> None:
+    instance_id = await host.start("fan", {"activity": "echo", "inputs": ["x" * 50, 1]})
+    await host.ended(instance_id)
+    long, short = (await timeline(host, instance_id, limit="10"))["tasks"]
+    assert (long["result"], long["truncated"]) == ('"' + "x" * 9, ["input", "result"])
+    assert "truncated" not in short
+
+
+async def test_an_unknown_instance_is_404(host: RunningHost) -> None:
+    assert (await host.request("GET", "instances/nobody", timeline="true"))[0] == 404
