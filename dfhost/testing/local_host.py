@@ -21,6 +21,7 @@ from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle
 from dfhost.testing.faults import Faults, Stub
 from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import AppLog, HostReports, Records, inside_user_code
+from dfhost.testing.report import report
 from dfhost.testing.responses import read_response, request_bytes
 from dfhost.testing.runner import CALL_HTTP, TestRunner
 
@@ -37,6 +38,7 @@ class LocalHost:
         self._timeout = timeout
         self._port = port
         self._clock = ManualClock(now if now.tzinfo else now.replace(tzinfo=timezone.utc))
+        self._start_time = self._clock.now()
         self._faults = Faults()
         self._records = Records()
         self._loop = host_loop()
@@ -313,7 +315,15 @@ class LocalHost:
         check_history(history, orchestrator, self._host.app, self._app.runner.replay)
 
     def report(self) -> str:
-        return ""
+        return self._call(self._report())
+
+    async def _report(self) -> str:
+        hub, explained = self._host.hub, []
+        for id in list(self._records.instances):
+            timeline, explanation = await hub.timeline(id), await hub.explain(id)
+            if timeline is not None and explanation is not None:
+                explained.append((timeline, str(explanation["sentence"])))
+        return report(explained, self._records.notes, self._start_time)
 
 
 class _Crash:

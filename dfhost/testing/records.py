@@ -158,7 +158,9 @@ class HostReports:
     def failed(
         self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
     ) -> None:
-        self._log.warning("%s %s failed%s: %s\n%s", trigger, function, _of(instance_id), error, stack)
+        # What happened in an instance is in the report of the test.
+        level = logging.DEBUG if instance_id else logging.WARNING
+        self._log.log(level, "%s %s failed%s: %s\n%s", trigger, function, _of(instance_id), error, stack)
 
     def refused(self, request: str, status: int, reason: str) -> None:
         self._log.warning("%s was answered %s: %s", request, status, reason)
