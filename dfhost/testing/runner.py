@@ -181,6 +181,7 @@ class TestRunner:
     # -- entities --------------------------------------------------------------------------------------------
 
     def run_entity(self, call: EntityCall) -> str | Failure:
+        """Operations that the test fails or stubs are answered here, the others by the app's function."""
         stub = self._faults.stub_of(call.function)
         if stub is None and not self._faults.may_fail(call.function):
             return self._app.run_entity(call)
