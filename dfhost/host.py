@@ -2,71 +2,70 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from dfhost.app.functions import App, Function
-from dfhost.app.loader import load_app
-from dfhost.app.loop_watch import LoopWatch
-from dfhost.app.running_calls import RunningCalls, interrupted_sentence
-from dfhost.app.sdk_patches import close_client_session, wrap_client_session
-from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
 from dfhost.dashboard.dashboard import Dashboard
+from dfhost.dispatch.call_http import CallHttp, call_http
+from dfhost.dispatch.idle_signal import IdleSignal
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.engine.options import EngineOptions
-from dfhost.errors import HostError, UserLoopEnded
+from dfhost.errors import HostError
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
-from dfhost.http.loopback import LoopbackSession
 from dfhost.http.server import Server
 from dfhost.management.api import ManagementApi
 from dfhost.management.urls import RPC_PATH, client_json
+from dfhost.runner.app_runner import AppRunner, ClientTexts, HostServices
+from dfhost.runner.durable_clients import client_texts
+from dfhost.runner.functions import AppInfo, FunctionInfo
+from dfhost.running_calls import RunningCalls, interrupted_sentence
 from dfhost.settings import Settings
+from dfhost.settings.model import DEFAULT_PORT
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
-
-_SESSION_CLOSES_WITHIN = 1.0  # seconds
 
 
 class Host:
     """A function app, running. Use as ``async with Host(…) as host``; raises HostErrors on the way in.
 
-    `database` None keeps everything in memory; `port` 0 takes any free one. `on_failure` is called, from any thread,
-    when the host cannot go on and should be stopped: the database can no longer be written, or the app has ended the
-    event loop of its async functions. `on_ready` is called when the host takes requests and has not yet run
+    `runner` has the app, and is started and stopped here. `database` None keeps everything in memory; `store`, if it
+    is given, is used instead. `port` 0 takes any free one; None takes none, and only `exchange` and the app's durable
+    clients reach the host. `on_failure` is called, from any thread, when the host cannot go on and should be stopped:
+    the database can no longer be written. `on_ready` is called when the host takes requests and has not yet run
     anything, not even what an earlier host has left. `host_names`: names that requests may use besides localhost,
-    `address` and the app setting WEBSITE_HOSTNAME.
+    `address` and the app setting WEBSITE_HOSTNAME. `call_http` sends what orchestrators give to `context.call_http`.
     """
 
-    app: App
     hub: TaskHub
     url: str
 
     def __init__(
         self,
-        root: Path,
+        runner: AppRunner,
         *,
         settings: Settings,
         database: Path | None,
-        port: int = 7071,
+        store: Store | None = None,
+        port: int | None = 7071,
         address: str = "127.0.0.1",
         host_names: Sequence[str] = (),
         log: HostLog,
         on_failure: Callable[[HostError], None] | None = None,
         on_ready: Callable[[Host], None] = lambda host: None,
         clock: Clock | None = None,
+        call_http: CallHttp = call_http,
         dashboard: bool = True,
     ) -> None:
-        self._root = root
+        self.runner = runner
         self._settings = settings
         self._database = database
+        self._given_store = store
         self._port = port
         self._address = address
         self._host_names = host_names
@@ -74,32 +73,23 @@ class Host:
         self._on_failure = on_failure or (lambda error: log.note(str(error)))
         self._on_ready = on_ready
         self._clock = clock or Clock()
+        self._call_http = call_http
         self._has_dashboard = dashboard
-        self._loopbacks: list[LoopbackSession] = []
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
             settings = self._settings
             self._calls = RunningCalls(self._database and Path(f"{self._database}.running"))
-            threads = UserThreads(on_loop_ended=self._on_failure, calls=self._calls)
-            replay_threads = UserThreads(_replay_thread_count(settings), calls=self._calls)
-            for pool in (threads, replay_threads):
-                stack.callback(pool.stop)
-            with threads.loop_for_import():
-                self.app = load_app(self._root, self._log, settings.functions)
-            for pool in (threads, replay_threads):
-                pool.start()
-            stack.push_async_callback(_close_session, threads)
-            store = Store(self._database)
+            await self.runner.start()
+            stack.push_async_callback(self.runner.stop)
+            store = self._given_store or Store(self._database, self._clock)
             store.open()
             stack.callback(store.close)
             self._calls.open()  # under the lock of the database
             stack.callback(self._calls.close)
             self._worker = TaskHubWorker(
-                self.app,
+                self.runner,
                 store,
-                threads,
-                replay_threads,
                 self._log,
                 self._clock,
                 _engine_options(settings),
@@ -107,13 +97,13 @@ class Host:
                 max_orchestrators=settings.max_orchestrators,
                 max_entities=settings.max_entities,
                 max_entity_batch=settings.entity_batch_size,
+                call_http=self._call_http,
                 on_store_failure=self._on_failure,
             )
             self.hub = TaskHub(settings.hub, store, self._worker, settings, self._clock)
             management = ManagementApi(self.hub, connection=settings.connection, note=self._log.note)
             self._server = Server(
-                self.app,
-                threads,
+                self.runner,
                 self._log,
                 self._address,
                 self._port,
@@ -126,48 +116,56 @@ class Host:
                 custom_headers=settings.custom_headers,
                 max_outstanding_requests=settings.max_outstanding_requests,
                 max_concurrent_requests=settings.max_concurrent_requests,
-                dashboard=Dashboard(self.hub, self._root.resolve().name) if self._has_dashboard else None,
+                dashboard=Dashboard(self.hub, self.runner.app.root.resolve().name)
+                if self._has_dashboard
+                else None,
             )
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()
-            stack.callback(self._close_loopbacks)
             stack.push_async_callback(self._server.stop)
-            self.url = f"http://localhost:{self._server.port}"
-            local = f"http://127.0.0.1:{self._server.port}"
-            host_loop = asyncio.get_running_loop()
-
-            def loopback(session: Any) -> LoopbackSession:
-                self._loopbacks.append(
-                    LoopbackSession(session, f"{local}{RPC_PATH}", management.handle, host_loop)
-                )
-                return self._loopbacks[-1]
-
-            stack.callback(wrap_client_session(loopback))
-            self.app.connect(
-                lambda hub, connection: client_json(
-                    local, f"{local}{RPC_PATH}", hub or settings.hub, connection or settings.connection
-                )
+            # Without a port: an address at which nobody else may ever be reached.
+            self._client_origin = f"http://127.0.0.1:{self._server.port or 0}"
+            self.url = f"http://localhost:{self._server.port or DEFAULT_PORT}"
+            services = HostServices(
+                clients=self._clients,
+                client_url=f"{self._client_origin}{RPC_PATH}",
+                answer_client=management.handle,
+                calls=self._calls,
             )
-            watch = LoopWatch(threads, self.app.functions, self._log)
-            watch.start()
-            stack.callback(watch.stop)
+            await self.runner.connect(services)
+            stack.push_async_callback(self.runner.stop)  # before the store is closed, which it asks
             self._on_ready(self)
             self._worker.start()
             stack.push_async_callback(self._worker.stop)
             self._timers = TimerTriggers(
-                self.app, threads, self._log, self._clock, timeout=settings.function_timeout
+                self.runner, self._log, self._clock, timeout=settings.function_timeout
             )
+            self._idle_signal = IdleSignal(lambda: self.is_idle)
+            for part in (self._worker, self._timers, self._server):
+                part.on_end = self._idle_signal.changed
             self._timers.start()
             stack.push_async_callback(self._timers.stop)
             self._stack = stack.pop_all()
         return self
 
-    def _close_loopbacks(self) -> None:
-        for each in self._loopbacks:
-            each.close()
+    def _clients(self, app: AppInfo) -> ClientTexts:
+        settings = self._settings
+        return client_texts(
+            app,
+            lambda hub, connection: client_json(
+                self._client_origin if self._port is not None else self.url,
+                f"{self._client_origin}{RPC_PATH}",
+                hub or settings.hub,
+                connection or settings.connection,
+            ),
+        )
 
     @property
-    def routes(self) -> RouteTable[Function]:
+    def app(self) -> AppInfo:
+        return self.runner.app
+
+    @property
+    def routes(self) -> RouteTable[FunctionInfo]:
         """The routes of the app's HTTP functions."""
         return self._server.routes
 
@@ -194,6 +192,29 @@ class Host:
         """Call this before the process is ended on a person's wish, so that no call is blamed for it."""
         self._calls.forget()
 
+    async def exchange(self, request: bytes) -> bytes:
+        """The response to one whole HTTP/1.1 request, both as bytes, without a socket."""
+        return await self._server.exchange(request)
+
+    async def idle(self) -> None:
+        """Wait until nothing runs, and nothing can run before the clock moves or somebody asks for more."""
+        await self._idle_signal.wait()
+
+    @property
+    def serves_calls(self) -> bool:
+        """Whether a call of an HTTP function runs, or of one that is run by hand."""
+        return self._server.unfinished > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether `idle` would return at once."""
+        parts = (self._worker, self._timers, self._server)
+        return sum(part.unfinished for part in parts) <= self._clock.pauses
+
+    def recheck_idle(self) -> None:
+        """To be called when a pause by the clock has begun."""
+        self._idle_signal.changed()
+
     async def drain(self) -> None:
         """Take no new work and wait until the results of what runs are stored."""
         self._server.refuse()
@@ -207,17 +228,6 @@ class Host:
         traceback: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
-
-
-async def _close_session(threads: UserThreads) -> None:
-    # The app's own code may have ended the loop, or an async function may block it.
-    with suppress(UserLoopEnded, asyncio.TimeoutError):
-        await asyncio.wait_for(threads.run_async(close_client_session), _SESSION_CLOSES_WITHIN)
-
-
-def _replay_thread_count(settings: Settings) -> int:
-    """Replays only compute, so more threads than processors would gain nothing."""
-    return max(2, min(settings.max_orchestrators, os.cpu_count() or 1))
 
 
 def _engine_options(settings: Settings) -> EngineOptions:

@@ -20,8 +20,9 @@ from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
 from dfhost.errors import IdTooLong, InstanceNotFound, UnknownFunction, WrongState
+from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.settings import Settings
-from dfhost.store.events import FINISHED, InstanceRow
+from dfhost.store.instance_row import InstanceRow
 from dfhost.store.overview import ListedInstance, Overview
 from dfhost.store.store import Store
 from dfhost.timeline.builder import build_timeline
@@ -54,7 +55,7 @@ class Instance:
 
     @property
     def finished(self) -> bool:
-        return self.status in FINISHED
+        return self.status in FINAL_STATUSES
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """The user's functions as values that can be called.
 
-`loader.load_app` returns an `App`: the functions in the order of their declaration, and lookups by durable name. A
-`Function` knows its bindings and how to call the user's code with them. It knows neither threads nor the task hub.
-For the dispatchers:
+`loader.load_app` returns an `App`: the functions in the order of their declaration, and lookups by name. A `Function`
+knows its bindings and how to call the user's code with them. It knows neither threads nor the task hub.
 
     function = app.activities.get("process_item")        # case-insensitive, None if there is none
     result = function.call(input_text)                   # JSON text in, JSON text or None out
@@ -16,29 +15,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from azure.functions.meta import Datum
 
-from dfhost.app.bindings import RETURN, Binding
+from dfhost.app.bindings import RETURN
 from dfhost.app.invocation import Invocation, Out, RetryContext, new_invocation, thread_local
-from dfhost.app.retry_policy import RetryPolicy
 from dfhost.app.signature import Signature
-from dfhost.errors import AppError, HostError
+from dfhost.errors import HostError
 from dfhost.host_log import HostLog
-from dfhost.settings.app_settings import resolve_app_settings
-
-KINDS = {
-    "httpTrigger": "http",
-    "orchestrationTrigger": "orchestration",
-    "activityTrigger": "activity",
-    "entityTrigger": "entity",
-    "timerTrigger": "timer",
-}
-_DURABLE_NAME_KEYS = {"orchestration": "orchestration", "activity": "activity", "entity": "entityName"}
+from dfhost.runner.app_runner import ClientTexts
+from dfhost.runner.functions import AppFunctions, AppInfo, FunctionInfo
 
 
 class NotConnected(HostError):
@@ -58,42 +47,32 @@ class InvocationResult:
 
 
 class Function:
-    """One function of the app.
+    """One function of the app. The attributes that `info` has, too, are its.
 
-    name          as indexed: the Python name or `@app.function_name`
-    kind          http, orchestration, activity, entity, timer, else the trigger's type ("queueTrigger")
-    durable_name  what orchestrators and clients call it: the trigger's `activity=`, `orchestration=`,
-                  `entity_name=`, else `name`
-    trigger       the trigger binding as in function.json (`route`, `methods`, `schedule`, …)
-    bindings      the other bindings, likewise
     callable      the user's function; for orchestrators and entities the SDK's handle around it
     is_async      it must be awaited, on the user loop
-    retry         its retry policy; whoever calls the function applies it
     """
 
     def __init__(
         self,
-        name: str,
+        info: FunctionInfo,
         callable: Callable[..., Any],
-        trigger: Binding,
-        bindings: Iterable[Binding],
         signature: Signature,
         directory: str = "",
         is_async: bool = False,
         log: HostLog | None = None,
-        retry: RetryPolicy | None = None,
     ) -> None:
-        self.name = name
+        self.info = info
+        self.name = info.name
+        self.trigger = info.trigger
+        self.bindings = info.bindings
+        self.kind = info.kind
+        self.durable_name = info.durable_name
         self.callable = callable
-        self.trigger = trigger
-        self.bindings = tuple(bindings)
         self.signature = signature
         self.directory = directory
         self.is_async = is_async
-        self.retry = retry
-        self.kind = KINDS.get(trigger["type"], str(trigger["type"]))
-        self.durable_name = str(trigger.get(_DURABLE_NAME_KEYS.get(self.kind, ""), None) or name)
-        self.parameter = str(trigger["name"])
+        self.parameter = str(info.trigger["name"])
         self.clients: dict[str, str] = {}
         self._log = log
         self._trigger_binding = signature.inputs[self.parameter]
@@ -108,7 +87,7 @@ class Function:
             and not signature.outputs
             and not signature.wants_context
             and signature.returns is not None
-            and signature.returns.type == trigger["type"]
+            and signature.returns.type == info.trigger["type"]
         )
         if self._only_input and signature.returns is not None:
             self._decode = self._trigger_binding.converter.decode
@@ -193,12 +172,9 @@ class Function:
     def new_invocation(
         self, retry_count: int = 0, trace_parent: str = "", trace_state: str = ""
     ) -> Invocation:
-        retry = RetryContext(retry_count, self.retry.max_retry_count if self.retry else 0)
+        policy = self.info.retry
+        retry = RetryContext(retry_count, policy.max_retry_count if policy else 0)
         return new_invocation(self.name, self.directory, retry, trace_parent, trace_state)
-
-    def retry_delays(self) -> Iterator[float]:
-        """The seconds to wait before each retry of one call; none without a retry policy."""
-        return self.retry.delays() if self.retry else iter(())
 
     def log_outputs(self, result: InvocationResult) -> None:
         """Log the values of output bindings other than http: dfhost has no service to send them to."""
@@ -247,83 +223,20 @@ class Function:
         return InvocationResult(returns.encode(value) if returns else None, self.outputs_of(arguments))
 
 
-class Functions:
-    """Functions by durable name, compared without case, as the extension compares them."""
-
-    def __init__(self, functions: Iterable[Function]) -> None:
-        self._by_name = {function.durable_name.lower(): function for function in functions}
-
-    def get(self, name: str) -> Function | None:
-        return self._by_name.get(name.lower())
+class App(AppFunctions[Function]):
+    """The loaded function app."""
 
     @property
-    def names(self) -> list[str]:
-        """As declared, in the order of declaration."""
-        return [function.durable_name for function in self._by_name.values()]
+    def info(self) -> AppInfo:
+        functions, disabled, excluded = (
+            [function.info for function in group] for group in (self.functions, self.disabled, self.excluded)
+        )
+        return AppInfo(self.root, functions, disabled, excluded, self.notes)
 
-    def __contains__(self, name: str) -> bool:
-        return name.lower() in self._by_name
-
-    def __iter__(self) -> Iterator[Function]:
-        return iter(self._by_name.values())
-
-    def __len__(self) -> int:
-        return len(self._by_name)
-
-
-class App:
-    """The loaded function app.
-
-    `functions` are those that run, in order. `disabled`: those that settings disable. `excluded`: those that
-    `functions` of host.json leaves out, as if they did not exist. `notes`: sentences for a person at the start
-    (triggers that are not polled, bindings that are not supported).
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        functions: Iterable[Function],
-        disabled: Iterable[Function] = (),
-        excluded: Iterable[Function] = (),
-        notes: Iterable[str] = (),
-    ) -> None:
-        self.root = root
-        self.functions = list(functions)
-        self.disabled = list(disabled)
-        self.excluded = list(excluded)
-        self.notes = list(notes)
-        of_kind = self._of_kind
-        self.activities = Functions(of_kind("activity"))
-        self.disabled_activities = Functions(each for each in self.disabled if each.kind == "activity")
-        self.orchestrators = Functions(of_kind("orchestration"))
-        self.entities = Functions(of_kind("entity"))
-        self.http_functions = of_kind("http")
-        self.timers = of_kind("timer")
-        self.others = [function for function in self.functions if function.kind not in KINDS.values()]
-        self._by_name = {function.name.lower(): function for function in self.functions}
-
-    def get(self, name: str) -> Function | None:
-        """The function of any kind with this indexed name, in any case."""
-        return self._by_name.get(name.lower())
-
-    def connect(self, client_json: Callable[[str | None, str | None], str]) -> None:
-        """Give every durable client its JSON; `client_json(task_hub, connection)` builds it.
-
-        Call this once the host knows its address, before any function runs. AppError if a client names its task hub
-        by a setting that does not exist.
-        """
+    def connect(self, clients: ClientTexts) -> None:
+        """Give every durable client its JSON. Call this before any function runs."""
         for function in self.functions:
-            for parameter, typed in function.signature.inputs.items():
-                if typed.type == "durableClient":
-                    hub, connection = typed.binding.get("taskHub"), typed.binding.get("connectionName")
-                    try:
-                        function.clients[parameter] = client_json(
-                            resolve_app_settings(hub) if hub else None, connection
-                        )
-                    except ValueError as error:
-                        raise AppError(
-                            f"Function '{function.name}': its task hub '{hub}': {error}."
-                        ) from None
+            function.clients.update(clients.get(function.name, {}))
 
     def _of_kind(self, kind: str) -> list[Function]:
         return [function for function in self.functions if function.kind == kind]

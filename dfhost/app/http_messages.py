@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from http.cookies import SimpleCookie
 from math import isfinite
@@ -18,44 +17,28 @@ from urllib.parse import quote
 from azure.functions.meta import Datum
 
 from dfhost.app.functions import Function, InvocationResult
-from dfhost.app.http_urls import query_values
+from dfhost.runner.app_runner import HttpReply, HttpRequest
 
 _TEXT = "text/plain; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class HttpReply:
-    """The response to a client. `headers` are in order, and names may repeat."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes = b""
-
-
-def request_datum(
-    method: str,
-    url: str,
-    headers: Iterable[tuple[str, str]],
-    query: str,
-    route_params: Mapping[str, str],
-    body: bytes,
-) -> Datum:
-    """The request as the worker gets it. `query`: the raw query string without its question mark.
+def request_datum(request: HttpRequest) -> Datum:
+    """The request as the worker gets it.
 
     Header names are in lower case. Values of a repeated name are joined by commas, and empty ones are left out.
     """
     joined: dict[str, str] = {}
-    for name, value in headers:
+    for name, value in request.headers:
         name = name.lower()
         joined[name] = ",".join(filter(None, (joined[name], value))) if name in joined else value
     return Datum(
         {
-            "method": Datum(method, "string"),
-            "url": Datum(url, "string"),
+            "method": Datum(request.method, "string"),
+            "url": Datum(request.url, "string"),
             "headers": _strings(joined),
-            "query": _strings(query_values(query)),
-            "params": _strings(route_params),
-            "body": Datum(body, "bytes"),
+            "query": _strings(request.query),
+            "params": _strings(request.params),
+            "body": Datum(request.body, "bytes"),
         },
         "http",
     )
@@ -67,13 +50,20 @@ def _strings(values: Mapping[str, str]) -> dict[str, Datum]:
 
 def http_reply(function: Function, result: InvocationResult) -> HttpReply:
     """The reply in the call's http output binding; 204 if there is none (Functions docs)."""
+    try:
+        return _reply(_http_output(function, result))
+    except UnicodeEncodeError:
+        return HttpReply(500, [], problem="text that is not Unicode: half a surrogate pair")
+
+
+def _http_output(function: Function, result: InvocationResult) -> Datum | None:
     returns = function.signature.returns
     if returns is not None and returns.type == "http":
-        return _reply(result.returned)
+        return result.returned
     for parameter, typed in function.signature.outputs.items():
         if typed.type == "http":
-            return _reply(result.outputs.get(parameter))
-    return HttpReply(204, [])
+            return result.outputs.get(parameter)
+    return None
 
 
 def _reply(datum: Datum | None) -> HttpReply:

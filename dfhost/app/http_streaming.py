@@ -21,11 +21,9 @@ from dfhost.app.threads import UserThreads
 from dfhost.engine.failures import Failure
 from dfhost.errors import UserLoopEnded
 from dfhost.host_log import HostLog
+from dfhost.runner.app_runner import Receive, Send
 
 Scope = MutableMapping[str, Any]
-AsgiMessage = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[AsgiMessage]]
-Send = Callable[[AsgiMessage], Awaitable[None]]
 
 _CALL_KEY = "dfhost.call"
 

@@ -18,39 +18,38 @@ from typing import Any
 import azure.functions as func
 
 from dfhost.app.bundle import unknown_binding_types
-from dfhost.app.functions import KINDS, App, Function
+from dfhost.app.functions import App, Function
 from dfhost.app.load_hints import hidden_files, misplaced_binding_hint
-from dfhost.app.retry_policy import RetryPolicy, read_retry_policy
 from dfhost.app.script_import import import_script
 from dfhost.app.signature import read_signature
 from dfhost.errors import AppError
 from dfhost.host_log import HostLog
+from dfhost.runner.functions import KINDS, FunctionInfo
+from dfhost.runner.retry_policy import RetryPolicy, read_retry_policy
+from dfhost.settings.app_files import script_name
 
 # What the Functions host accepts (Utility.ValidateName, case-insensitive), and what it reserves.
 _NAME = re.compile(r"[a-z][a-z0-9_\-]{0,127}", re.IGNORECASE)
 
 
-def script_name() -> str:
-    """The file in the app's folder that has the app."""
-    return os.environ.get("PYTHON_SCRIPT_FILE_NAME") or "function_app.py"
-
-
 _ALL_LOST = " On Azure the host would run without any function, and every route would be a 404."
 
 
-def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ()) -> App:
+def load_app(
+    root: Path, log: HostLog | None = None, only: Collection[str] = (), *, reuses_import: bool = False
+) -> App:
     """The function app in the folder `root`.
 
     `only`: names of the functions to run (`functions` of host.json), all if empty. Functions that the
     settings disable (`AzureWebJobs.NAME.Disabled`) are left out. `log` gets the values of output bindings, which
-    go nowhere else.
+    go nowhere else. `reuses_import`: if this process has imported the script already, its module is taken.
 
     Raises AppImportFailed if the user's code raises during its import, AppError for everything else that would keep
     the app from running on Azure.
     """
     root = root.resolve()
     script = script_name()
-    app = _find_app(import_script(root, script), script)
+    app = _find_app(import_script(root, script, reuses_import=reuses_import), script)
     indexed = _indexed_functions(app)
 
     functions: list[Function] = []
@@ -128,16 +127,14 @@ def _function(indexed: Any, root: Path, log: HostLog | None) -> Function:
     trigger_name = indexed.get_trigger().name
     trigger = next(binding for binding in bindings if binding["name"] == trigger_name)
     user_function = indexed.get_user_function()
+    others = tuple(binding for binding in bindings if binding is not trigger)
     return Function(
-        name,
+        FunctionInfo(name, trigger, others, _retry_policy(name, indexed)),
         user_function,
-        trigger,
-        [binding for binding in bindings if binding is not trigger],
         read_signature(name, user_function, bindings),
         directory=str(root),
         is_async=inspect.iscoroutinefunction(user_function),
         log=log,
-        retry=_retry_policy(name, indexed),
     )
 
 

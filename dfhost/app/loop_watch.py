@@ -21,7 +21,7 @@ _CHECK_SECONDS = 0.5
 
 
 class LoopWatch:
-    """Asks the user loop for a sign of life as long as it has tasks. All methods are for the host loop."""
+    """Asks the user loop for a sign of life as long as it has tasks. Its methods are for the host loop."""
 
     def __init__(self, threads: UserThreads, functions: Iterable[Function], log: HostLog) -> None:
         self._threads = threads
@@ -33,6 +33,7 @@ class LoopWatch:
                 self._names[code] = function.name
         self._reported: set[str] = set()
         self._asked_at = 0.0  # 0: the loop has answered
+        self._watching = False
         self._next_check: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -45,21 +46,27 @@ class LoopWatch:
             self._next_check.cancel()
 
     def _on_spawn(self) -> None:
-        if self._next_check is None:
-            self._next_check = self._loop.call_later(_CHECK_SECONDS, self._check)
+        """On any thread."""
+        if not self._watching:
+            self._watching = True
+            self._loop.call_soon_threadsafe(self._check_later)
+
+    def _check_later(self) -> None:
+        self._next_check = self._loop.call_later(_CHECK_SECONDS, self._check)
 
     def _check(self) -> None:
-        self._next_check = None
         if self._threads.loop.is_closed():
             return
         if not self._asked_at:
+            self._watching = False
             if not self._threads.has_tasks:
                 return  # the next call starts the watch again
+            self._watching = True
             self._asked_at = self._loop.time()
             self._threads.loop.call_soon_threadsafe(self._answer)
         elif self._loop.time() - self._asked_at >= BLOCKED_SECONDS:
             self._report()
-        self._next_check = self._loop.call_later(_CHECK_SECONDS, self._check)
+        self._check_later()
 
     def _answer(self) -> None:
         """On the user loop."""

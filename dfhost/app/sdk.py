@@ -80,8 +80,11 @@ class Replayer:
         can_observe = getattr(handle, "__code__", None) is _HANDLE_CODE and user_function is not None
         self._user_function = user_function if can_observe else None
 
-    def __call__(self, trigger: str) -> ReplayResult:
-        """One replay. `trigger` is the orchestration trigger's JSON; nothing is raised."""
+    def __call__(self, trigger: str, keeps_generator: bool = False) -> ReplayResult:
+        """One replay. `trigger` is the orchestration trigger's JSON; nothing is raised.
+
+        `keeps_generator`: the result has the generator, if it waits and may be kept.
+        """
         observation = _ReplayObservation()
         if self._user_function is None:
             return _result_of(partial(self._handle, trigger), observation)
@@ -95,7 +98,8 @@ class Replayer:
         result = variables.run(
             _result_of, partial(executor.replay, trigger, observed, input_type), observation
         )
-        if not result.ended and result.crash is None and observation.generator is not None:
+        waits = not result.has_ended and result.crash is None and observation.generator is not None
+        if keeps_generator and waits and not closing_runs_code(observation.generator):
             result.live = _LiveReplay(executor, observation, variables)
         return result
 
@@ -127,24 +131,15 @@ class _LiveReplay:
     def __init__(
         self, executor: LiveExecutor, observation: _ReplayObservation, variables: contextvars.Context
     ) -> None:
-        self._executor = executor
+        self._orchestrator = LiveOrchestrator(executor)
         self._observation = observation
         self._variables = variables
-        self._orchestrator: LiveOrchestrator | None = None
-
-    @property
-    def may_be_kept(self) -> bool:
-        return not closing_runs_code(self._observation.generator)
 
     def go_on(self, texts: Sequence[str]) -> ReplayResult:
         return self._variables.run(self._go_on, texts)
 
-    def keep(self) -> None:
-        self._orchestrator = LiveOrchestrator(self._executor)
-
     def _go_on(self, texts: Sequence[str]) -> ReplayResult:
         orchestrator = self._orchestrator
-        assert orchestrator is not None
 
         def state() -> str:
             orchestrator.process(texts)
@@ -155,6 +150,8 @@ class _LiveReplay:
             result.known_actions = orchestrator.known_actions
             result.changed_actions = orchestrator.changed_actions
             orchestrator.known_actions += len(result.actions)
+            if result.crash is None and not closing_runs_code(self._observation.generator):
+                result.live = self
         return result
 
 
@@ -170,14 +167,14 @@ def _result_of(run: Callable[[], str], observation: _ReplayObservation) -> Repla
         if (
             observation.has_yielded
             and observation.waits_at is None
-            and not result.ended
+            and not result.has_ended
             and result.crash is None
         ):
             # The SDK and the extension would wait for an event that never comes.
             result = ReplayResult(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
     if observation.context is not None:
-        result.open = _SdkOpenTasks(observation.context.open_tasks)
-        if not result.ended and isinstance(observation.waits_at, TaskBase):
+        result.open_tasks = _SdkOpenTasks(observation.context.open_tasks)
+        if not result.has_ended and isinstance(observation.waits_at, TaskBase):
             result.awaited = _awaited_tasks(observation.waits_at)
     return result
 
@@ -284,7 +281,7 @@ def _awaited_tasks(task: Any) -> AwaitedTasks | None:
         if part is None:
             return None
         keys += part.keys
-        all_needed = all_needed and part.all
+        all_needed = all_needed and part.needs_all
     unique = frozenset(keys)
     # Two waits for one event name share a key, so every arrival may be the one that matters.
     return AwaitedTasks(unique, all_needed and len(unique) == len(keys))

@@ -1,34 +1,30 @@
 """The threads in which user code runs. It never runs on the host loop.
 
 Coroutine functions share one event loop in a thread of its own, the user loop: the SDK's client session binds to
-the first loop that uses it. Plain functions and replays run in a pool, as in the real worker. This module owns the
-threads; its callers decide what runs there.
+the first loop that uses it. Plain functions run in a pool, as in the real worker. This module owns the threads; its
+callers decide what runs there.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from queue import SimpleQueue
 from types import FrameType
 from typing import Any, TypeVar
 
 from dfhost.app.exceptions import describe_exception, place_of_call, place_of_error
-from dfhost.app.loop_queue import LoopQueue, callback_queue
-from dfhost.app.running_calls import RunningCalls
 from dfhost.errors import UserLoopEnded
+from dfhost.loop_queue import LoopQueue
+from dfhost.running_calls import RunningCalls
+from dfhost.settings.app_settings import THREAD_COUNT_DEFAULT
+from dfhost.thread_pool import ThreadPool, set_failure, set_success
 
 T = TypeVar("T")
-
-
-#: What the Functions host sets for its Python worker (DefaultWorkerProcessFactory): as good as no limit.
-THREAD_COUNT_DEFAULT = "1000"
 
 
 def pool_size() -> int:
@@ -40,12 +36,8 @@ def pool_size() -> int:
     return wanted if wanted > 0 else min(32, (os.cpu_count() or 1) + 4)
 
 
-class UserThreads:
-    """A pool of daemon threads for plain functions, and one event loop for coroutine functions.
-
-    The pool grows when a call finds no free thread, up to `size`. The threads are daemons so that the process can
-    end at once, even while an activity runs.
-    """
+class UserThreads(ThreadPool):
+    """A pool for plain functions, and one event loop for coroutine functions."""
 
     def __init__(
         self,
@@ -58,58 +50,30 @@ class UserThreads:
 
         `calls`: where everybody who runs user code here enters the call.
         """
-        self.size = size or pool_size()
+        super().__init__(size or pool_size())
         self.calls = calls or RunningCalls()
         self._on_loop_ended = on_loop_ended
-        self._stopping = False
-        self.on_spawn: Callable[[], None] | None = None  # called on the host loop when a coroutine is to run
+        self.on_spawn: Callable[[], None] | None = None  # called when a coroutine is to run, on any thread
         self._awaited: set[asyncio.Future[Any]] = set()  # the results of `run_async` that have not come
         self._stop_caller = ""
         self.loop = asyncio.new_event_loop()
-        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._spawned: LoopQueue[Callable[[], Coroutine[Any, Any, None]]] = LoopQueue(
             self.loop, self._create_tasks
         )
-        self._host_calls: LoopQueue[Callable[[], None]] | None = None
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
-        self._unfinished = 0  # calls in the pool that run or wait for a thread
-        self._loop_thread = threading.Thread(target=self._serve_loop, name="user-loop", daemon=True)
+        self._loop_thread = threading.Thread(target=self.serve_loop, name="user-loop", daemon=True)
 
     def start(self) -> None:
         self._loop_thread.start()
 
-    def add_thread(self) -> None:
-        """Make room for one more thread, for one whose call may never end."""
-        with self._lock:
-            self.size += 1
-            self._grow()
-
     def stop(self) -> None:
         """End each pool thread after its present call, and the loop at once. Returns without waiting."""
-        with self._lock:
-            self._stopping = True
-            for _ in self._threads:
-                self._queue.put(None)
+        super().stop()
         if self._loop_thread.ident is None:  # never started: the app could not be loaded
             self.loop.close()
             return
         with suppress(RuntimeError):  # the app's own code has ended the loop
             self.loop.call_soon_threadsafe(self.loop.stop)
-
-    def _grow(self) -> None:
-        """Start a thread if a call would have to wait for one. Under the lock."""
-        if len(self._threads) < min(self._unfinished, self.size) and not self._stopping:
-            name = f"ThreadPoolExecutor-0_{len(self._threads)}"  # as in the real worker
-            thread = threading.Thread(target=self._work, name=name, daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the system has no more threads: those that there are go on
-                if not self._threads:
-                    raise
-            else:
-                self._threads.append(thread)
 
     @contextmanager
     def loop_for_import(self) -> Iterator[None]:
@@ -124,15 +88,8 @@ class UserThreads:
         finally:
             asyncio._set_running_loop(host_loop)
 
-    def post(self, work: Callable[[], None]) -> None:
-        """Run `work` in the pool. It must not raise; from any thread."""
-        self._queue.put(work)
-        with self._lock:
-            self._unfinished += 1
-            self._grow()
-
     def spawn(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a coroutine as a task of the user loop. It must not raise; called on the host loop.
+        """Run a coroutine as a task of the user loop. It must not raise; from any thread.
 
         Nothing happens once the loop has ended.
         """
@@ -149,22 +106,6 @@ class UserThreads:
         """What the thread of the user loop executes now."""
         return sys._current_frames().get(self._loop_thread.ident or 0)
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """Run `function()` in the pool and return its result. Awaited on the host loop."""
-        result: asyncio.Future[T]
-        result, call_on_host_loop = self._host_future()
-
-        def work() -> None:
-            try:
-                value = function()
-            except BaseException as error:  # user code may raise anything, SystemExit included
-                call_on_host_loop(partial(_fail, result, error))
-            else:
-                call_on_host_loop(partial(_succeed, result, value))
-
-        self.post(work)
-        return await result
-
     async def run_async(self, function: Callable[[], Awaitable[T]]) -> T:
         """Run `await function()` on the user loop and return its result. Awaited on the host loop.
 
@@ -177,9 +118,9 @@ class UserThreads:
             try:
                 value = await function()
             except BaseException as error:  # user code may raise anything, SystemExit included
-                call_on_host_loop(partial(_fail, result, error))
+                call_on_host_loop(partial(set_failure, result, error))
             else:
-                call_on_host_loop(partial(_succeed, result, value))
+                call_on_host_loop(partial(set_success, result, value))
 
         self._awaited.add(result)
         try:
@@ -190,27 +131,13 @@ class UserThreads:
         finally:
             self._awaited.discard(result)
 
-    def _host_future(self) -> tuple[asyncio.Future[Any], Callable[[Callable[[], None]], None]]:
-        """A future of the running host loop, and a function that has a callback run there, from any thread."""
-        host_loop = asyncio.get_running_loop()
-        if self._host_calls is None or self._host_calls.loop is not host_loop:
-            self._host_calls = callback_queue(host_loop)
-        return host_loop.create_future(), self._host_calls.put_if_open
-
     def _create_tasks(self, makers: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
         for make in makers:
             task = self.loop.create_task(make())
             self._tasks.add(task)  # the loop itself keeps only weak references
             task.add_done_callback(self._tasks.discard)
 
-    def _work(self) -> None:
-        while (work := self._queue.get()) is not None:
-            contextvars.Context().run(work)
-            del work  # else what it refers to would live until the next call
-            with self._lock:
-                self._unfinished -= 1
-
-    def _serve_loop(self) -> None:
+    def serve_loop(self) -> None:
         asyncio.set_event_loop(self.loop)
         stop = self.loop.stop
 
@@ -239,22 +166,9 @@ class UserThreads:
 
         def fail_awaited() -> None:
             for result in list(self._awaited):
-                _fail(result, error)
+                set_failure(result, error)
 
         if self._host_calls is not None:
             self._host_calls.put_if_open(fail_awaited)
         if self._on_loop_ended is not None:
             self._on_loop_ended(error)
-
-
-def _succeed(result: asyncio.Future[Any], value: Any) -> None:
-    if not result.done():
-        result.set_result(value)
-
-
-def _fail(result: asyncio.Future[Any], error: BaseException) -> None:
-    if not result.done():
-        # A future cannot carry StopIteration, and SystemExit would end the host loop.
-        if not isinstance(error, Exception) or isinstance(error, StopIteration):
-            error = RuntimeError(f"{type(error).__name__}: {error}").with_traceback(error.__traceback__)
-        result.set_exception(error)

@@ -1,4 +1,4 @@
-"""Makes a trigger's data from a text, for functions run by hand. Pure.
+"""Makes a trigger's data from plain values, for timers and for functions that are run by hand. Pure.
 
 `trigger_data` gives the data and the metadata that azure-functions' converter for the trigger needs. The text is the
 message (queue, Service Bus, Event Hubs, Kafka), the blob's content, or the JSON of the event, the documents or the
@@ -18,32 +18,31 @@ from typing import Any
 from azure.functions.meta import Datum
 
 from dfhost.app.functions import Function
+from dfhost.runner.app_runner import TimerOccurrence, TriggerText
+from dfhost.runner.functions import JSON_TRIGGERS
 
 Delivery = tuple[Datum, Mapping[str, Datum]]
 
 
-def trigger_data(function: Function, text: str) -> Delivery:
-    """Data and metadata for one call of `function`; ValueError if the text does not fit its trigger."""
+def trigger_data(function: Function, data: TriggerText | TimerOccurrence) -> Delivery:
+    """Data and metadata for one call of `function`."""
+    if isinstance(data, TimerOccurrence):
+        return _timer(data), {}
     make = _DELIVERIES.get(str(function.trigger["type"]), _plain)
-    return make(function.trigger, text)
+    return make(function.trigger, data.text)
 
 
-def timer_data(
-    last: datetime | None = None, following: datetime | None = None, past_due: bool = False
-) -> Datum:
-    """One occurrence of a timer, in the Functions host's form.
-
-    `last`: the one before. `following`: the next one; None for a timer that is not monitored.
-    """
+def _timer(occurrence: TimerOccurrence) -> Datum:
+    """In the Functions host's form."""
     status = {}
-    if following is not None:
-        previous = last or datetime.min.replace(tzinfo=timezone.utc)
-        status = {
-            "Last": previous.isoformat(),
-            "LastUpdated": previous.isoformat(),
-            "Next": following.isoformat(),
-        }
-    info = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": past_due}
+    if occurrence.following:
+        last = occurrence.last or datetime.min.replace(tzinfo=timezone.utc).isoformat()
+        status = {"Last": last, "LastUpdated": last, "Next": occurrence.following}
+    info = {
+        "Schedule": {"AdjustForDST": True},
+        "ScheduleStatus": status,
+        "IsPastDue": occurrence.is_past_due,
+    }
     return Datum(json.dumps(info), "json")
 
 
@@ -56,10 +55,6 @@ def _plain(_: Mapping[str, Any], text: str) -> Delivery:
 
 
 def _json(_: Mapping[str, Any], text: str) -> Delivery:
-    try:
-        json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"its trigger takes JSON, which the input is not: {error}") from None
     return Datum(text, "json"), {}
 
 
@@ -162,14 +157,11 @@ def _metadata(**values: str | int) -> dict[str, Datum]:
 
 
 _DELIVERIES: dict[str, Callable[[Mapping[str, Any], str], Delivery]] = {
-    "timerTrigger": lambda trigger, text: (timer_data(), {}),
+    "timerTrigger": lambda trigger, text: (_timer(TimerOccurrence("", "")), {}),
     "queueTrigger": _queue,
     "blobTrigger": _blob,
     "serviceBusTrigger": _service_bus,
     "eventHubTrigger": _event_hub,
     "kafkaTrigger": _kafka,
-    "eventGridTrigger": _json,
-    "cosmosDBTrigger": _json,
-    "sqlTrigger": _json,
-    "mysqlTrigger": _json,
+    **dict.fromkeys(JSON_TRIGGERS, _json),
 }

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from dfhost.app.load_hints import missing_script_sentence, packages_folder
-from dfhost.app.threads import THREAD_COUNT_DEFAULT
 from dfhost.errors import AppError, DatabaseError
 from dfhost.settings import Settings, read_settings, set_environment_defaults
+from dfhost.settings.app_files import missing_script_sentence, packages_folder, script_name
+from dfhost.settings.app_settings import THREAD_COUNT_DEFAULT
 
 
 def open_folder(folder: Path, *, replay_always: bool = False) -> tuple[Path, Settings]:
@@ -30,7 +30,7 @@ def open_folder(folder: Path, *, replay_always: bool = False) -> tuple[Path, Set
     os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
     if (runtime := os.environ["FUNCTIONS_WORKER_RUNTIME"]).lower() != "python":
         raise AppError(f'FUNCTIONS_WORKER_RUNTIME is "{runtime}": dfhost runs Python apps only.')
-    script = os.environ.get("PYTHON_SCRIPT_FILE_NAME") or "function_app.py"
+    script = script_name()
     if not (root / script).is_file():  # checked here, before the slow imports
         raise AppError(missing_script_sentence(root, script))
     return root, settings

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
-from dfhost.errors import HostError
+from dfhost.cli.payload import check_json, read_bytes, read_json
 
 Headers = list[tuple[str, str]]
 
 
 class FirstRequest(NamedTuple):
+    """`orchestrator`: the name of the one that the request starts, "" if the request is for a route of the app."""
+
     method: str
     path: str  # with its query string
     headers: Headers
     body: bytes | None
+    orchestrator: str = ""
 
 
 def read_request(options: argparse.Namespace) -> FirstRequest:
@@ -26,28 +28,25 @@ def read_request(options: argparse.Namespace) -> FirstRequest:
     The body must be JSON unless a header gives it another content type.
     """
     headers: Headers = options.header
+    if options.path is None:
+        return _start_request(options.method, read_json("--input", options.input))
     if options.data is None:
         return FirstRequest(options.method, options.path, headers, None)
-    body = _read_body(options.data)
+    body = read_bytes("--data", options.data)
     content_type = dict((name.lower(), value) for name, value in headers).get("content-type")
     if content_type is None:
         headers = [*headers, ("Content-Type", "application/json")]
     if content_type is None or "json" in content_type:
-        try:
-            json.loads(body)
-        except ValueError as error:
-            raise HostError(
-                f"--data is not JSON ({error}). Quote it for the shell. If the body is not meant to be JSON, "
-                "give its type, for example --header Content-Type:text/plain."
-            ) from None
+        check_json(
+            "--data",
+            body,
+            "If the body is not meant to be JSON, give its type, for example --header Content-Type:text/plain.",
+        )
     return FirstRequest(options.method, options.path, headers, body)
 
 
-def _read_body(data: str) -> bytes:
-    """The bytes of --data: the text itself, @FILE, or @- for stdin."""
-    if not data.startswith("@"):
-        return data.encode(errors="surrogateescape")
-    try:
-        return sys.stdin.buffer.read() if data == "@-" else Path(data[1:]).read_bytes()
-    except OSError as error:
-        raise HostError(f"--data {data}: {error.strerror}.") from None
+def _start_request(orchestrator: str, given: str | None) -> FirstRequest:
+    """The input arrives as from the SDK's `start_new`, which encodes it twice."""
+    path = f"/runtime/webhooks/durabletask/orchestrators/{quote(orchestrator, safe='')}"
+    body = None if given is None else json.dumps(given).encode()
+    return FirstRequest("POST", path, [("Content-Type", "application/json")], body, orchestrator)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dfhost.app.functions import App, Function
 from dfhost.cli.style import Style
+from dfhost.runner.functions import AppInfo, FunctionInfo
 
 _RUN_BY_DFHOST = {"http", "orchestration", "activity", "entity", "timer"}
 
 
-def function_listing(app: App, url: str, route_prefix: str, task_hub_place: str, style: Style) -> str:
+def function_listing(app: AppInfo, url: str, route_prefix: str, task_hub_place: str, style: Style) -> str:
     """Text ready to print. `url`: http://localhost:7071. `task_hub_place`: its file, or that it is in memory."""
     lines = [f"Task hub in {task_hub_place}", "", style("Functions:", "bold"), ""]
     http = [_http(function, url, route_prefix, style) for function in app.http_functions]
@@ -26,20 +26,20 @@ def function_listing(app: App, url: str, route_prefix: str, task_hub_place: str,
     return "\n".join(lines)
 
 
-def route_listing(app: App, route_prefix: str) -> Iterator[str]:
+def route_listing(app: AppInfo, route_prefix: str) -> Iterator[str]:
     """ "POST /api/start-fanout", one for each HTTP function."""
     for function in app.http_functions:
         methods = ", ".join(_methods(function)) or "any method"
         yield f"{methods} {_path(function, route_prefix)}"
 
 
-def _http(function: Function, url: str, route_prefix: str, style: Style) -> str:
+def _http(function: FunctionInfo, url: str, route_prefix: str, style: Style) -> str:
     methods = ",".join(_methods(function))
     address = style(f"{url}{_path(function, route_prefix)}", "green")
     return f"    {style(function.name, 'yellow')}: {f'[{methods}] ' if methods else ''}{address}"
 
 
-def _other(function: Function, style: Style) -> str:
+def _other(function: FunctionInfo, style: Style) -> str:
     line = f"    {style(function.name, 'yellow')}: {function.trigger['type']}"
     if function.kind == "timer":
         line += f" ({function.trigger.get('schedule')})"
@@ -50,10 +50,10 @@ def _other(function: Function, style: Style) -> str:
     return line
 
 
-def _methods(function: Function) -> list[str]:
+def _methods(function: FunctionInfo) -> list[str]:
     return [str(method).upper() for method in function.trigger.get("methods") or ()]
 
 
-def _path(function: Function, route_prefix: str) -> str:
+def _path(function: FunctionInfo, route_prefix: str) -> str:
     route = str(function.trigger.get("route") or function.name).strip("/")
     return f"/{route_prefix}/{route}" if route_prefix else f"/{route}"

@@ -18,8 +18,7 @@ import aiohttp
 from dfhost.cli.progress import Progress
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog
-
-ENDED = ("Completed", "Failed", "Terminated", "Canceled")
+from dfhost.runtime_status import FINAL_STATUSES
 
 _LONGEST_PAUSE = 0.25  # seconds between two reads of the status
 _PROGRESS_AFTER = 0.3  # seconds: what ends sooner needs no progress
@@ -102,7 +101,7 @@ class InstanceFollower:
         pause = 0.01
         while True:
             self.status = await self._read_status(showInput="false")
-            if self.status.get("runtimeStatus") in ENDED:
+            if self.status.get("runtimeStatus") in FINAL_STATUSES:
                 return self.status
             await self._show_progress()
             await self._explain_stall()

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from dfhost.cli.commands import COMMANDS, GROUPS
+from dfhost.cli.did_you_mean import question
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of one command, `command` its name. SystemExit for --help, and for a mistake with exit code 2."""
     verb = arguments[0] if arguments else ""
+    if list(arguments[:3]) == ["completion", "words", "--"]:  # argparse would drop a further --
+        return argparse.Namespace(command=verb, shell="words", words=list(arguments[3:]))
     parser = build_parser([verb])
     if verb and not verb.startswith("-") and verb not in COMMANDS:
-        near = get_close_matches(verb, COMMANDS, 1, 0.5)
-        meant = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(COMMANDS)}"
+        meant = question(verb, COMMANDS) or f"choose from {', '.join(COMMANDS)}"
         parser.error(f"argument COMMAND: invalid choice: '{verb}' ({meant})")
     return parser.parse_args(arguments)
 

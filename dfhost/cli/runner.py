@@ -15,17 +15,19 @@ from typing import Any
 
 import aiohttp
 
-from dfhost.app.http_urls import decode_path
 from dfhost.cli import gc_tuning
+from dfhost.cli.app_runner import app_runner
 from dfhost.cli.console import Console
 from dfhost.cli.first_request import FirstRequest
 from dfhost.cli.function_listing import route_listing
 from dfhost.cli.instance_follower import CountingLog, InstanceFollower, status_urls
+from dfhost.cli.orchestrator_names import check_orchestrator
 from dfhost.cli.progress import progress
 from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
 from dfhost.cli.style import count, duration, printable, printable_json, printable_lines
 from dfhost.errors import HostError
 from dfhost.host import Host
+from dfhost.http.urls import decode_path
 from dfhost.instance_failure import read_failure
 from dfhost.settings import Settings
 
@@ -52,7 +54,7 @@ async def run_to_end(
             console.flush()  # it may happen again at once
 
     async with Host(
-        root,
+        app_runner(root, settings, log, failure.report),
         settings=settings,
         database=database,
         port=0,
@@ -100,7 +102,10 @@ class _Runner:
         self._follower: InstanceFollower | None = None
 
     async def run(self) -> RunOutcome:
-        method, path, headers, body = self._request
+        method, path, headers, body, orchestrator = self._request
+        if orchestrator:
+            async with self._session.get(f"{self._host.url}/admin/functions") as listing:
+                check_orchestrator(orchestrator, await listing.json())
         async with self._session.request(
             method, self._host.url + path, data=body, headers=headers, allow_redirects=False
         ) as response:

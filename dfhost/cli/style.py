@@ -7,9 +7,9 @@ import os
 import re
 from typing import Any, TextIO
 
-# What steers a terminal or makes a line look like another one: C0 and C1 controls, line and paragraph separators,
-# marks and overrides of the writing direction, halves of surrogate pairs.
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+from dfhost.printable import CONTROLS
+from dfhost.printable import printable as printable
+from dfhost.printable import printable_lines as printable_lines
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 
@@ -51,24 +51,10 @@ def count(number: int, noun: str = "") -> str:
     return f"{number:,}" + (f" {noun}{'' if number == 1 else 's'}" if noun else "")
 
 
-def printable(text: str) -> str:
-    """`text` with control characters as escapes: "a\\x1b[2J", "two\\nlines". For texts that clients choose."""
-    if text.isprintable():
-        return text
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
-def printable_lines(text: str) -> str:
-    """Likewise, but lines stay lines and tabs stay tabs."""
-    if text.isprintable():
-        return text
-    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
-
-
 def printable_json(value: Any) -> str:
     """Indented JSON in which control characters stand as its own escapes: the value stays the same."""
 
     def escape(found: re.Match[str]) -> str:
         return found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}"
 
-    return _CONTROLS.sub(escape, json.dumps(value, indent=2, ensure_ascii=False))
+    return CONTROLS.sub(escape, json.dumps(value, indent=2, ensure_ascii=False))

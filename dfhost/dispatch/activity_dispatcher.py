@@ -1,4 +1,4 @@
-"""Running activities: as many at once as host.json allows, in the user's threads.
+"""Running activities: as many at once as host.json allows.
 
 An activity is queued after the commit that scheduled it, run, and its result is stored in the inbox of its
 orchestration, in groups. From there on the result is a message like any other: `TaskHubWorker.events_written` passes
@@ -10,254 +10,199 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
+from threading import Lock
+from typing import Any
 
-from dfhost.app.exceptions import describe_exception
-from dfhost.app.functions import App, Function
-from dfhost.app.loop_queue import LoopQueue
-from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
-from dfhost.dispatch.call_http import CallHttpError, call_http
+from dfhost.dispatch.call_http import CallHttp, CallHttpError
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
 from dfhost.engine.failures import Failure
 from dfhost.host_log import HostLog
+from dfhost.loop_queue import LoopQueue, callback_queue
+from dfhost.runner.app_runner import ActivityCall, ActivityOutcome, AppRunner
+from dfhost.runner.functions import FunctionInfo
 from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
 
-# One thread has done five trivial activities before five threads have woken up, and a thread that blocks is soon
-# joined by others: 1 at first, 2 after a millisecond, 4 after two … (200 fan-outs of 5: 12 % less time).
-_THREAD_PATIENCE = 0.001
-_FAST = 5  # activities that one thread ends in that time, if they are trivial and only compute
 _PORTION = 2000  # work items queued, or results stored, at a time: 20 ms on the host loop or in the store
-_TIME_SLICE = 0.02  # seconds that a thread goes on taking activities before it returns to the pool
+
+
+@dataclass(slots=True)
+class _RunningActivity:
+    item: ActivityWorkItem
+    function: FunctionInfo
+    delays: Iterator[float]  # before each retry of the function's own policy
+    since: float  # when its present attempt began
+    retry_count: int = 0
 
 
 class ActivityDispatcher:
     """`limit`: how many activities may run at once."""
 
     def __init__(
-        self, app: App, store: Store, threads: UserThreads, log: HostLog, clock: Clock, limit: int
+        self, runner: AppRunner, store: Store, log: HostLog, clock: Clock, limit: int, call_http: CallHttp
     ) -> None:
-        self._app = app
+        self._send_http = call_http
+        self._runner = runner
         self._store = store
-        self._threads = threads
         self._log = log
         self._clock = clock
         self._limit = max(1, limit)
-        self._plain_queue: deque[ActivityWorkItem] = deque()
-        self._async_queue: deque[ActivityWorkItem] = deque()
-        self._busy_threads = 0  # with plain activities
-        self._busy_coroutines = 0
+        self._queue: deque[ActivityWorkItem] = deque()
+        self._busy = 0  # activities that run; one that ends passes its place on, in its own thread
+        self._lock = Lock()  # of the two, and of `_results`
         self._running: dict[tuple[str, int], str] = {}  # (instance, task id) -> since when
-        self._next_thread: asyncio.TimerHandle | None = None
-        self._ended_count = self._ended_count_before = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._results: deque[ActivityResult] = deque()  # not stored yet
         self._storing = False
         self._draining = False
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._released: LoopQueue[bool] = LoopQueue(self._loop, self._release)
+        self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(self._loop)
 
     @property
-    def idle(self) -> bool:
-        return not self._busy_threads and not self._busy_coroutines and not self._storing
+    def unfinished(self) -> int:
+        """See `IdleSignal`. A queued activity counts if it may start."""
+        may_start = min(len(self._queue), self._limit - self._busy)
+        return self._busy + may_start + len(self._results) + self._storing
 
     def drain(self) -> None:
         """Start no more activities; what is queued stays in the store for the next host."""
         self._draining = True
-        self._plain_queue.clear()
-        self._async_queue.clear()
+        with self._lock:
+            self._queue.clear()
 
     def add(self, items: Iterable[ActivityWorkItem]) -> None:
         """Queue activities whose scheduling is committed; a great many in portions: others come in between."""
         if self._draining:
             return
         remaining = iter(items)
-        for item in islice(remaining, _PORTION):
-            function = self._app.activities.get(item.activity.name)
-            is_async = function.is_async if function else True
-            (self._async_queue if is_async else self._plain_queue).append(item)
-        self._dispatch()
+        with self._lock:
+            self._queue.extend(islice(remaining, _PORTION))
+            count = min(self._limit - self._busy, len(self._queue))
+            self._busy += count
+            first = [self._queue.popleft() for _ in range(count)]
+        for item in first:
+            self._start(item)
         if (following := next(remaining, None)) is not None:
             self._loop.call_soon(self.add, chain((following,), remaining))
 
     def forget(self, instance_id: str) -> None:
         """Drop the queued activities of an instance that has ended."""
-        for queue in (self._plain_queue, self._async_queue):
-            if any(item.instance_id == instance_id for item in queue):
-                kept = [item for item in queue if item.instance_id != instance_id]
-                queue.clear()
-                queue.extend(kept)
+        with self._lock:
+            if any(item.instance_id == instance_id for item in self._queue):
+                self._queue = deque(item for item in self._queue if item.instance_id != instance_id)
 
     def state(self, instance_id: str, task_id: int) -> tuple[str, str | None]:
         """("running", since when as ISO text) or ("queued", None)."""
         since = self._running.get((instance_id, task_id))
         return ("queued", None) if since is None else ("running", since)
 
-    # -- threads and coroutines ------------------------------------------------------------------------------
+    # -- starting --------------------------------------------------------------------------------------------
 
-    def _dispatch(self) -> None:
-        while self._async_queue and self._busy_threads + self._busy_coroutines < self._limit:
-            self._busy_coroutines += 1
-            self._threads.spawn(partial(self._run_async, self._async_queue.popleft()))
-        if self._plain_queue and not self._busy_threads:
-            self._add_threads(1)
-        if self._plain_queue and self._next_thread is None and self._busy_threads:
-            self._ended_count_before = self._ended_count
-            self._next_thread = self._loop.call_later(_THREAD_PATIENCE, self._double_threads)
+    def _start(self, item: ActivityWorkItem) -> None:
+        """On any thread."""
+        self._running[item.instance_id, item.activity.task_id] = self._clock.now()
+        function = self._runner.app.activities.get(item.activity.name)
+        if function is not None:
+            self._attempt(_RunningActivity(item, function, function.retry_delays(), 0.0))
+        elif item.activity.name == HTTP_ACTIVITY:
+            self._on_loop.put_if_open(partial(self._call_http, item))
+        else:
+            self._on_loop.put_if_open(partial(self._fail_missing, item))
 
-    def _double_threads(self) -> None:
-        """Unless those that are busy get on so fast that more would only compete for the processor."""
-        self._next_thread = None
-        if self._ended_count - self._ended_count_before < _FAST * self._busy_threads:
-            self._add_threads(max(1, self._busy_threads))
-        self._dispatch()
+    def _attempt(self, running: _RunningActivity) -> None:
+        item = running.item
+        self._log.started(item.activity.name, "activity", item.instance_id)
+        running.since = time.perf_counter()
+        call = ActivityCall(running.function.name, item.instance_id, item.activity.input, running.retry_count)
+        self._runner.run_activity(call, partial(self._ended, running))
 
-    def _add_threads(self, count: int) -> None:
-        wanted = min(self._busy_threads + min(count, len(self._plain_queue)), self._threads.size)
-        while self._busy_threads < wanted and self._busy_threads + self._busy_coroutines < self._limit:
-            self._busy_threads += 1
-            self._threads.post(self._run_time_slice)
+    # -- the end of one, on any thread -----------------------------------------------------------------------
 
-    def _release(self, was_thread: list[bool]) -> None:
-        """For each item one thread (True) or coroutine is no longer busy."""
-        threads = sum(was_thread)
-        self._busy_threads -= threads
-        self._busy_coroutines -= len(was_thread) - threads
-        self._dispatch()
-
-    # -- running, in the user's threads ----------------------------------------------------------------------
-
-    def _run_time_slice(self) -> None:
-        until = time.perf_counter() + _TIME_SLICE
-        try:
-            while time.perf_counter() < until:
-                try:
-                    item = self._plain_queue.popleft()
-                except IndexError:
-                    break
-                self._run(item)
-        finally:
-            self._released.put_if_open(True)
-
-    def _run(self, item: ActivityWorkItem) -> None:
+    def _ended(self, running: _RunningActivity, outcome: ActivityOutcome) -> None:
+        item, seconds = running.item, time.perf_counter() - running.since
         activity = item.activity
-        function = self._app.activities.get(activity.name)
-        assert function is not None
-        entry = self._threads.calls.begin("activity", function.name, item.instance_id)
-        try:
-            self._run_attempts(item, function)
-        finally:
-            self._threads.calls.end(entry)
+        if not isinstance(outcome, Failure):
+            self._log.finished(activity.name, "activity", item.instance_id, seconds)
+            self._end(item, h.task_completed(self._clock.now(), activity.task_id, outcome))
+            return
+        self._log.failed(activity.name, "activity", item.instance_id, seconds, outcome.text, outcome.stack)
+        if (delay := next(running.delays, None)) is not None:
+            running.retry_count += 1
+            self._on_loop.put_if_open(partial(self._attempt_later, running, delay))
+            return
+        reason, details = failures.activity_failed(activity.name, outcome)
+        self._end(item, h.task_failed(self._clock.now(), activity.task_id, reason, details))
 
-    def _run_attempts(self, item: ActivityWorkItem, function: Function) -> None:
-        began = self._begin(item)
-        delays, retry_count = function.retry_delays(), 0
-        while True:
-            try:
-                result = function.call(item.activity.input, retry_count)
-            except BaseException as error:  # user code may raise anything, SystemExit included
-                if (delay := next(delays, None)) is None:
-                    self._failed(item, function, error, began)
-                    return
-                self._log_failure(item, began, error)
-            else:
-                self._succeeded(item, result, began)
-                return
-            time.sleep(delay)
-            began, retry_count = self._begin_again(item), retry_count + 1
+    def _attempt_later(self, running: _RunningActivity, delay: float) -> None:
+        async def wait() -> None:
+            await self._clock.pause(delay)
+            self._attempt(running)
 
-    async def _run_async(self, item: ActivityWorkItem) -> None:
-        activity = item.activity
-        function = self._app.activities.get(activity.name)
-        name = function.name if function else activity.name
-        entry = self._threads.calls.begin("activity", name, item.instance_id)
-        began = self._begin(item)
+        self._spawn(wait())
+
+    def _fail_missing(self, item: ActivityWorkItem) -> None:
+        name = item.activity.name
+        is_disabled = name in self._runner.app.disabled_of("activity")
+        reason, details = failures.activity_missing(name, is_disabled)
+        self._log.failed(name, "activity", item.instance_id, 0.0, reason, "")
+        self._end(item, h.task_failed(self._clock.now(), item.activity.task_id, reason, details))
+
+    # -- the activity behind call_http, on the host loop -----------------------------------------------------
+
+    def _call_http(self, item: ActivityWorkItem) -> None:
+        self._spawn(self._run_http_call(item))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)  # the loop itself keeps only weak references
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_http_call(self, item: ActivityWorkItem) -> None:
+        activity, began = item.activity, time.perf_counter()
+        self._log.started(activity.name, "activity", item.instance_id)
         try:
-            if activity.name == HTTP_ACTIVITY:
-                self._succeeded(item, await call_http(activity.input), began)
-                return
-            if function is None:
-                is_disabled = activity.name in self._app.disabled_activities
-                reason, details = failures.activity_missing(activity.name, is_disabled)
-                self._log.failed(activity.name, "activity", item.instance_id, 0.0, reason, "")
-                self._end(item, h.task_failed(self._clock.now(), activity.task_id, reason, details))
-                return
-            delays, retry_count = function.retry_delays(), 0
-            while True:
-                try:
-                    result = await function.call_async(activity.input, retry_count)
-                except BaseException as error:  # as above
-                    if self._threads.loop.is_closed():
-                        raise  # the app has ended the loop: the activity runs again at the next start
-                    if (delay := next(delays, None)) is None:
-                        self._failed(item, function, error, began)
-                        return
-                    self._log_failure(item, began, error)
-                else:
-                    self._succeeded(item, result, began)
-                    return
-                await asyncio.sleep(delay)
-                began, retry_count = self._begin_again(item), retry_count + 1
+            result = await self._send_http(activity.input)
         except CallHttpError as failure:
             seconds = time.perf_counter() - began
             self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "")
-            self._end(
-                item, h.task_failed(self._clock.now(), activity.task_id, failure.reason, failure.details)
-            )
-        finally:
-            self._threads.calls.end(entry)
-            self._released.put_if_open(False)
+            event = h.task_failed(self._clock.now(), activity.task_id, failure.reason, failure.details)
+        else:
+            self._log.finished(activity.name, "activity", item.instance_id, time.perf_counter() - began)
+            event = h.task_completed(self._clock.now(), activity.task_id, result)
+        self._end(item, event)
 
-    def _begin(self, item: ActivityWorkItem) -> float:
-        self._running[item.instance_id, item.activity.task_id] = self._clock.now()
-        return self._begin_again(item)
-
-    def _begin_again(self, item: ActivityWorkItem) -> float:
-        """The start of each attempt that the function's retry policy allows."""
-        self._log.started(item.activity.name, "activity", item.instance_id)
-        return time.perf_counter()
-
-    def _succeeded(self, item: ActivityWorkItem, result: str | None, began: float) -> None:
-        activity = item.activity
-        self._log.finished(activity.name, "activity", item.instance_id, time.perf_counter() - began)
-        self._end(item, h.task_completed(self._clock.now(), activity.task_id, result))
-
-    def _failed(self, item: ActivityWorkItem, function: Function, error: BaseException, began: float) -> None:
-        failure = self._log_failure(item, began, error)
-        reason, details = failures.activity_failed(item.activity.name, failure)
-        self._end(item, h.task_failed(self._clock.now(), item.activity.task_id, reason, details))
-
-    def _log_failure(self, item: ActivityWorkItem, began: float, error: BaseException) -> Failure:
-        failure = describe_exception(error)
-        seconds = time.perf_counter() - began
-        self._log.failed(
-            item.activity.name, "activity", item.instance_id, seconds, failure.text, failure.stack
-        )
-        return failure
-
-    # -- storing results, from any thread --------------------------------------------------------------------
+    # -- storing results, on any thread ---------------------------------------------------------------------
 
     def _end(self, item: ActivityWorkItem, event: h.Event) -> None:
         """Have the result stored, together with those that come until the writer takes them."""
         started_at = self._running.pop((item.instance_id, item.activity.task_id), None)
-        self._ended_count += 1  # a hint: two threads may count as one
-        self._results.append(ActivityResult(item, event, started_at))
+        with self._lock:
+            # Both at once: whoever takes the result finds the place free, so `unfinished` is 0 after its commit.
+            self._results.append(ActivityResult(item, event, started_at))
+            following = self._queue.popleft() if self._queue else None
+            self._busy -= following is None
         if not self._storing:
             self._storing = True
             self._store.store_results(self._take_results)
+        if following is not None:
+            self._start(following)
 
     def _take_results(self) -> list[ActivityResult]:
         # The flag comes first: a result that is appended from now on calls `store_results` again.
         self._storing = False
         results: list[ActivityResult] = []
-        while self._results and len(results) < _PORTION:
-            results.append(self._results.popleft())
+        with self._lock:
+            while self._results and len(results) < _PORTION:
+                results.append(self._results.popleft())
         if self._results and not self._storing:
             self._storing = True
             self._store.store_results(self._take_results)

@@ -13,19 +13,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dfhost.app.exceptions import describe_exception
-from dfhost.app.functions import App
-from dfhost.app.loop_queue import LoopQueue
-from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
+from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.engine import entities as en
 from dfhost.engine import failures
 from dfhost.engine import history as h
+from dfhost.engine.failures import Failure
 from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
-from dfhost.store.events import InboxMessage
+from dfhost.loop_queue import LoopQueue
+from dfhost.runner.app_runner import AppRunner, EntityCall
+from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
+from dfhost.thread_pool import ThreadPool
 
 KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped
 KEPT_STATE = (
@@ -56,9 +57,8 @@ class EntityDispatcher:
 
     def __init__(
         self,
-        app: App,
+        runner: AppRunner,
         store: Store,
-        threads: UserThreads,
         log: HostLog,
         clock: Clock,
         poison: PoisonMessages,
@@ -66,9 +66,9 @@ class EntityDispatcher:
         *,
         max_batch: int,
     ) -> None:
-        self._app = app
+        self._runner = runner
         self._store = store
-        self._threads = threads
+        self._threads = ThreadPool(max(1, limit))
         self._log = log
         self._clock = clock
         self._poison = poison
@@ -79,18 +79,25 @@ class EntityDispatcher:
         self._queue: deque[LoadedEntity] = deque()
         self._running = 0
         self._draining = False
+        self._busy = 0  # entities of which a batch is queued, runs or is being committed
+        self.on_end = unheard  # see `IdleSignal.changed`
 
     def start(self) -> None:
         self._finished: LoopQueue[_FinishedBatch] = LoopQueue(asyncio.get_running_loop(), self._commit)
 
     @property
-    def idle(self) -> bool:
-        return self._running == 0
+    def unfinished(self) -> int:
+        """See `IdleSignal`."""
+        return self._busy
 
     def drain(self) -> None:
         """Start no more batches; what has arrived stays in the inbox for the next host."""
         self._draining = True
+        self._busy -= len(self._queue)
         self._queue.clear()
+
+    def stop(self) -> None:
+        self._threads.stop()
 
     def receive(self, messages: Iterable[InboxMessage]) -> None:
         for message in messages:
@@ -153,6 +160,7 @@ class EntityDispatcher:
         if entity.busy or not entity.messages or self._draining:
             return
         entity.busy = True
+        self._busy += 1
         self._entities.move_to_end(entity.entity_id)
         self._queue.append(entity)
         self._dispatch()
@@ -165,7 +173,7 @@ class EntityDispatcher:
             messages = [entity.messages.popleft() for _ in range(count)]
             self._threads.post(partial(self._run, entity, messages))
 
-    # -- running, in the user's threads ----------------------------------------------------------------------
+    # -- running, in a thread -------------------------------------------------------------------------------
 
     def _run(self, entity: LoadedEntity, messages: list[InboxMessage]) -> None:
         requests = self._read(messages)
@@ -180,27 +188,29 @@ class EntityDispatcher:
         name = batch.entity.name
         began = time.perf_counter()
         self._log.started(name, "entity", entity.entity_id)
-        function = self._app.entities.get(name)
-        error, stack = "", ""
-        entry = self._threads.calls.begin("entity", function.name if function else name, entity.entity_id)
+        reply, error, stack = self._reply(entity.entity_id, batch), "", ""
         try:
-            if function is None:
-                error = self._explain_missing(name)
-                result = en.fail_batch(batch, failures.Failure("", error, error, ""))
+            if isinstance(reply, Failure):
+                result, error, stack = en.fail_batch(batch, reply), reply.text, reply.stack
             else:
-                result = en.read_batch_reply(batch, function.callable(batch.trigger))
+                result = en.read_batch_reply(batch, reply)
                 error = "; ".join(result.failures)
-        except BaseException as raised:  # user code may raise anything, SystemExit included
-            failure = describe_exception(raised)
-            result = en.fail_batch(batch, failure)
-            error, stack = failure.text, failure.stack
-        self._threads.calls.end(entry)
+        except Exception as unreadable:  # the function is no SDK handle, and has answered something else
+            error = f"{type(unreadable).__name__}: {unreadable}"
+            result = en.fail_batch(batch, Failure(type(unreadable).__name__, str(unreadable), error, ""))
         seconds = time.perf_counter() - began
         if result.failures:
             self._log.failed(name, "entity", entity.entity_id, seconds, error, stack)
         else:
             self._log.finished(name, "entity", entity.entity_id, seconds)
         self._finished.put_if_open(_FinishedBatch(entity, messages, result))
+
+    def _reply(self, entity_id: str, batch: en.EntityBatch) -> str | Failure:
+        function = self._runner.app.entities.get(batch.entity.name)
+        if function is None:
+            error = self._explain_missing(batch.entity.name)
+            return Failure("", error, error, "")
+        return self._runner.run_entity(EntityCall(function.name, entity_id, batch.trigger))
 
     def _read(self, messages: list[InboxMessage]) -> list[dict[str, Any]]:
         """The requests that can be read; the others are set aside."""
@@ -214,8 +224,9 @@ class EntityDispatcher:
 
     def _explain_missing(self, name: str) -> str:
         """For an entity whose function a setting disables, or that the app no longer has."""
-        disabled = (each.durable_name for each in self._app.disabled if each.kind == "entity")
-        return failures.unknown_function("entity", name, [*self._app.entities.names, *disabled])
+        app = self._runner.app
+        names = [*app.entities.names, *app.disabled_of("entity").names]
+        return failures.unknown_function("entity", name, names)
 
     # -- committing ------------------------------------------------------------------------------------------
 
@@ -225,6 +236,7 @@ class EntityDispatcher:
             entity, result = batch.entity, batch.result
             self._running -= 1
             if self._entities.get(entity.entity_id) is not entity:
+                self._busy -= 1
                 continue  # it was purged meanwhile, and perhaps created again
             if result.state is not None:
                 state = en.scheduler_state(result.exists, result.state)
@@ -242,9 +254,15 @@ class EntityDispatcher:
                 event=lambda response: h.event_raised(at, response.request_id, response.text).text,
             ).add_done_callback(partial(self._committed, batch, state))
         self._dispatch()
+        self.on_end()
 
     def _committed(self, batch: _FinishedBatch, state: str, done: asyncio.Future[None]) -> None:
-        entity, error = batch.entity, done.exception()
+        self._busy -= 1
+        self._go_on(batch, state, done.exception())
+        self.on_end()
+
+    def _go_on(self, batch: _FinishedBatch, state: str, error: BaseException | None) -> None:
+        entity = batch.entity
         if self._entities.get(entity.entity_id) is not entity:
             return
         if error is None:

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from dfhost.app.threads import UserThreads
 from dfhost.host_log import HostLog
+from dfhost.thread_pool import ThreadPool
 
 _CHECK_SECONDS = 0.25
 SLOW_SECONDS = 5.0  # an episode that takes longer is reported
@@ -39,7 +39,7 @@ class EpisodeLimiter:
     """
 
     def __init__(
-        self, threads: UserThreads, log: HostLog, limit: int, show_running: Callable[[BusyInstance], None]
+        self, threads: ThreadPool, log: HostLog, limit: int, show_running: Callable[[BusyInstance], None]
     ) -> None:
         self._threads = threads
         self._show_running = show_running
@@ -65,6 +65,11 @@ class EpisodeLimiter:
     def remove(self, instance: BusyInstance) -> None:
         """Its episode has ended, or its result is of no use any more."""
         self._busy.pop(id(instance), None)
+
+    def stop(self) -> None:
+        """Look after nothing any more."""
+        if self._next_check is not None:
+            self._next_check.cancel()
 
     def _check(self) -> None:
         self._next_check = None

@@ -18,7 +18,7 @@ from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.tasks import SingleTask, TaskNode
-from dfhost.store.events import InstanceRow
+from dfhost.store.instance_row import InstanceRow
 from dfhost.store.store import Store
 
 # Awaited children and entities are explained as well: so many of the instance, one of each of those, and so on.
@@ -100,7 +100,7 @@ async def code_state(instance_id: str, store: Store, worker: TaskHubWorker) -> C
     waits, _ = _external_events(instance, awaited, history)
     open_timers = None
     if instance.execution.result is not None:
-        keys = {*instance.execution.interpreter.open, *(awaited or ())}
+        keys = {*instance.execution.interpreter.open_tasks, *(awaited or ())}
         open_timers = frozenset(key for key in keys if isinstance(key, int))
     return CodeState([(entry["name"], entry.get("since")) for entry in waits], open_timers)
 
@@ -123,7 +123,7 @@ def _open_tasks(
     ended = {e.key for e in history if e.kind in h.ENDING}
     raised = {e.key for e in history if e.kind == h.EVENT_RAISED}
     inputs = {task_id: input for task_id, _, input, _ in store.activities_of(row.instance_id)}
-    open_tasks = instance.execution.interpreter.open if instance else {}
+    open_tasks = instance.execution.interpreter.open_tasks if instance else {}
     for event in history:
         if event.kind not in h.SCHEDULING or event.key in ended:
             continue
@@ -185,7 +185,7 @@ def _external_events(
     unclaimed = list(interpreter.early_events())
     # Events that have come since the last episode are not processed yet, but end a wait all the same.
     for _, event in instance.messages:
-        if event.kind != h.EVENT_RAISED or event.key in interpreter.open:
+        if event.kind != h.EVENT_RAISED or event.key in interpreter.open_tasks:
             continue
         ended = [task for task in waits if _event_name(task).lower() == event.key.lower()]
         if ended:

@@ -8,7 +8,7 @@ from typing import Any
 from dfhost.clock import timestamp_of
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
-from dfhost.store.events import InstanceRow
+from dfhost.store.instance_row import InstanceRow
 
 #: An entry of `waitsFor`, see `explain`.
 Entry = dict[str, Any]
@@ -51,13 +51,13 @@ def of_instance(
     if not open_now:
         return "It waits for nothing: its next episode is about to run."
     result = instance.execution.result if instance else None
-    if result is not None and result.ended:
+    if result is not None and result.has_ended:
         return f"Its code has ended; these are still open and must end first: {open_now}."
     awaited = [entry for entry in explanation["waitsFor"] if entry["awaited"]]
     left = [entry for entry in explanation["waitsFor"] if not entry["awaited"]]
     if not awaited:
         awaited, left = left, awaited
-    any_of = result is not None and result.awaited is not None and not result.awaited.all
+    any_of = result is not None and result.awaited is not None and not result.awaited.needs_all
     sentence = f"It waits for {'the first of ' if any_of and len(awaited) > 1 else ''}{_list(awaited)}."
     if left:
         sentence += f" Open besides: {_list(left)}."

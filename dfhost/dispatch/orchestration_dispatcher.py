@@ -14,9 +14,6 @@ from collections import deque
 from collections.abc import Iterable
 from functools import partial
 
-from dfhost.app.functions import App
-from dfhost.app.sdk import Replayer
-from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
@@ -36,10 +33,12 @@ from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError, OperationFailed
 from dfhost.host_log import HostLog
-from dfhost.store.events import InboxMessage
-from dfhost.store.instances import EpisodeDiscarded
+from dfhost.runner.app_runner import AppRunner, ReplayCall
+from dfhost.store.instances import StaleCommit
+from dfhost.store.listener import InboxMessage
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
+from dfhost.thread_pool import ThreadPool
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
 
@@ -49,9 +48,8 @@ class OrchestrationDispatcher:
 
     def __init__(
         self,
-        app: App,
+        runner: AppRunner,
         store: Store,
-        threads: UserThreads,
         log: HostLog,
         clock: Clock,
         poison: PoisonMessages,
@@ -62,9 +60,10 @@ class OrchestrationDispatcher:
         activities: ActivityDispatcher,
         timers: TimerDispatcher,
     ) -> None:
-        self._app = app
+        self._runner = runner
         self._store = store
-        self._threads = threads
+        # Of their own, so that an activity that blocks stalls no replay.
+        self._threads = ThreadPool(max(1, min(limit, runner.replays_at_once)))
         self._log = log
         self._clock = clock
         self._poison = poison
@@ -72,27 +71,32 @@ class OrchestrationDispatcher:
         self._options = options
         self._activities = activities
         self._timers = timers
-        self._replayers = {f.durable_name.lower(): Replayer(f.callable) for f in app.orchestrators}
         self._instances = InstanceCache(store, clock, poison)
         self._queue: deque[LoadedInstance] = deque()
-        self._running = EpisodeLimiter(threads, log, limit, self._show_running)
+        self._running = EpisodeLimiter(self._threads, log, limit, self._show_running)
         self._garbage = GarbageByVolume()
         self._event_name_hints = EventNameHints(log)
         self._reported_held_back: set[str] = set()  # names of orchestrators
         self._draining = False
+        self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
 
     @property
-    def idle(self) -> bool:
-        return not self._running
+    def unfinished(self) -> int:
+        """See `IdleSignal`."""
+        return len(self._queue) + len(self._running) + len(self._delayed)
 
     def drain(self) -> None:
         """Start no more episodes; what has arrived stays in the inbox for the next host."""
         self._draining = True
         self._queue.clear()
+
+    def stop(self) -> None:
+        self._threads.stop()
+        self._running.stop()
 
     def __contains__(self, instance_id: str) -> bool:
         """Whether the instance is in memory."""
@@ -133,6 +137,7 @@ class OrchestrationDispatcher:
         if instance is not None:
             self._running.remove(instance)
             instance.cancel_delay()
+            self._delayed.discard(instance_id)
             self._dispatch()
         self.completions.notify(instance_id)
 
@@ -155,7 +160,7 @@ class OrchestrationDispatcher:
     def _take_up(self, instance: LoadedInstance) -> None:
         execution = instance.execution
         for _, event in instance.messages[instance.gated :]:
-            instance.replay_need = max(instance.replay_need, execution.gate.arrive(event))
+            instance.replay_need = max(instance.replay_need, execution.gate.count_arrival(event))
             if event.kind == h.EVENT_RAISED:
                 awaited = execution.interpreter.awaited_event_names()
                 self._event_name_hints.arrived(event.key, awaited, f"{instance.name} {instance.instance_id}")
@@ -166,6 +171,7 @@ class OrchestrationDispatcher:
         self._instances.mark_active(instance.instance_id)
         if instance.replay_need is ReplayNeed.REPLAY and (seconds := self._delay(instance)) > 0:
             if instance.delayed_episode is None:
+                self._delayed.add(instance.instance_id)
                 instance.delayed_episode = self._loop.call_later(seconds, self._end_delay, instance)
             return
         self._enqueue(instance)
@@ -183,12 +189,14 @@ class OrchestrationDispatcher:
 
     def _end_delay(self, instance: LoadedInstance) -> None:
         instance.delayed_episode = None
+        self._delayed.discard(instance.instance_id)
         if self._instances.holds(instance) and not instance.busy and not self._draining:
             self._enqueue(instance)
 
     def _enqueue(self, instance: LoadedInstance) -> None:
         instance.busy = True
         instance.cancel_delay()
+        self._delayed.discard(instance.instance_id)
         self._queue.append(instance)
         self._dispatch()
 
@@ -208,9 +216,6 @@ class OrchestrationDispatcher:
         """`consumed`: the number of the newest message among `events`."""
         at = self._clock.now()
         began, instance.episode_since = time.perf_counter(), time.time()
-        function = self._app.orchestrators.get(instance.name)
-        name = function.name if function else instance.name
-        entry = self._threads.calls.begin("orchestration", name, instance.instance_id)
         try:
             episode = instance.execution.run_episode(
                 events, at, self._replay_of(instance), self._registry, self._options, need
@@ -220,7 +225,6 @@ class OrchestrationDispatcher:
                 f"dfhost failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
-        self._threads.calls.end(entry)
         seconds = time.perf_counter() - began
         self._store.commit_episode(episode, consumed, partial(self._committed, instance, episode, seconds))
 
@@ -228,7 +232,11 @@ class OrchestrationDispatcher:
         self._store.show_running(instance.instance_id, instance.execution_id, self._clock.now())
 
     def _replay_of(self, instance: LoadedInstance) -> Replay:
-        return self._replayers.get(instance.name.lower(), _never_replayed)
+        function = self._runner.app.orchestrators.get(instance.name)
+        if function is None:
+            return _never_replayed
+        name, instance_id = function.name, instance.instance_id
+        return lambda trigger, keeps: self._runner.replay(ReplayCall(name, instance_id, trigger, keeps))
 
     # -- after the commit ------------------------------------------------------------------------------------
 
@@ -244,7 +252,7 @@ class OrchestrationDispatcher:
                 self._log_end(instance, episode)
             return
         if error is not None:
-            if isinstance(error, EpisodeDiscarded):  # the instance was ended from outside
+            if isinstance(error, StaleCommit):  # the instance was ended from outside
                 self.forget(instance.instance_id)
             elif isinstance(error, OperationFailed) and episode.status != "Failed":
                 self._running.add(instance)
@@ -260,9 +268,9 @@ class OrchestrationDispatcher:
         if episode.finished:
             self._log_end(instance, episode)
             self.forget(instance.instance_id)
-        elif episode.next is not None:
-            instance.execution = Execution(episode.next.history)
-            instance.execution_id = episode.next.execution_id
+        elif episode.next_generation is not None:
+            instance.execution = Execution(episode.next_generation.history)
+            instance.execution_id = episode.next_generation.execution_id
             # Messages for the old generation are no longer in the store either.
             instance.messages = [message for message in instance.messages if not message[0]]
             instance.needs_episode = True
@@ -313,7 +321,7 @@ class OrchestrationDispatcher:
         execution = instance.execution
         if instance.busy or instance.needs_episode or execution.result is not None or not execution.past:
             return instance
-        if instance.name in self._app.orchestrators:
+        if instance.name in self._runner.app.orchestrators:
             instance.busy = True
             await asyncio.wait({asyncio.ensure_future(self._replay_history(instance))}, timeout=1.0)
         return instance
@@ -335,10 +343,10 @@ def _failed_episode(instance: LoadedInstance, arrived: list[Event], at: str, err
     events = [h.orchestrator_started(at), *arrived, completed]
     return Episode(
         instance.instance_id, instance.execution_id, at, "Failed", events, len(execution.past),
-        [event.played().text for event in events], output=reason, sets_output=True, details=details,
+        [event.as_played().text for event in events], output=reason, sets_output=True, details=details,
         parent=instance.parent,
     )  # fmt: skip
 
 
-def _never_replayed(trigger: str) -> ReplayResult:
+def _never_replayed(trigger: str, keeps_generator: bool) -> ReplayResult:
     raise AssertionError("the instance of an unknown orchestrator fails before it is replayed")

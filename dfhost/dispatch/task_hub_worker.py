@@ -1,9 +1,9 @@
 """The task hub worker: runs user code because of what the store holds.
 
 Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
-`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` and
-`idle` for the end of the host. `TaskHubWorker` routes the store's events to them. A restart needs no special path:
-what was due is due. Knows no HTTP.
+`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` for
+the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's events to them. A restart
+needs no special path: what was due is due. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from dfhost.app.functions import App, Functions
-from dfhost.app.threads import UserThreads
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
+from dfhost.dispatch.call_http import CallHttp
 from dfhost.dispatch.entity_dispatcher import EntityDispatcher
+from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.orchestration_dispatcher import OrchestrationDispatcher
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
@@ -23,26 +23,25 @@ from dfhost.engine import failures
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError, OperationFailed
 from dfhost.host_log import HostLog
-from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
+from dfhost.runner.app_runner import AppRunner
+from dfhost.runner.functions import AppInfo, FunctionInfo, Functions
+from dfhost.store.listener import InboxMessage, InstanceRemoved, StoreEvent
 from dfhost.store.store import Store
 
 
 class AppFunctionRegistry:
     """The app's functions by kind."""
 
-    def __init__(self, app: App) -> None:
-        self._enabled = {
+    def __init__(self, app: AppInfo) -> None:
+        self._enabled: dict[str, Functions[FunctionInfo]] = {
             "activity": app.activities,
             "orchestrator": app.orchestrators,
             "entity": app.entities,
         }
         self._disabled = {
-            kind: Functions(each for each in app.disabled if each.kind == indexed_kind)
-            for kind, indexed_kind in (
-                ("activity", "activity"),
-                ("orchestrator", "orchestration"),
-                ("entity", "entity"),
-            )
+            "activity": app.disabled_of("activity"),
+            "orchestrator": app.disabled_of("orchestration"),
+            "entity": app.disabled_of("entity"),
         }
 
     def explain_missing(self, kind: str, name: str) -> str | None:
@@ -63,10 +62,8 @@ class TaskHubWorker:
 
     def __init__(
         self,
-        app: App,
+        runner: AppRunner,
         store: Store,
-        threads: UserThreads,
-        replay_threads: UserThreads,
         log: HostLog,
         clock: Clock,
         options: EngineOptions,
@@ -75,20 +72,19 @@ class TaskHubWorker:
         max_orchestrators: int,
         max_entities: int,
         max_entity_batch: int,
+        call_http: CallHttp,
         on_store_failure: Callable[[DatabaseError], None],
     ) -> None:
-        """Replays have threads of their own, so that an activity that blocks stalls none."""
-        self.registry = AppFunctionRegistry(app)
+        self.registry = AppFunctionRegistry(runner.app)
         poison = PoisonMessages(store, log, clock)
         self.timers = TimerDispatcher(store, clock)
-        self.activities = ActivityDispatcher(app, store, threads, log, clock, max_activities)
+        self.activities = ActivityDispatcher(runner, store, log, clock, max_activities, call_http)
         self.entities = EntityDispatcher(
-            app, store, threads, log, clock, poison, max_entities, max_batch=max_entity_batch
+            runner, store, log, clock, poison, max_entities, max_batch=max_entity_batch
         )
         self.orchestrations = OrchestrationDispatcher(
-            app,
+            runner,
             store,
-            replay_threads,
             log,
             clock,
             poison,
@@ -99,6 +95,9 @@ class TaskHubWorker:
             timers=self.timers,
         )
         self._dispatchers = (self.timers, self.activities, self.entities, self.orchestrations)
+        self.on_end = unheard  # see `IdleSignal.changed`
+        for part in (self.timers, self.entities):
+            part.on_end = self._ended
         self._store = store
         self._log = log
         self._on_store_failure = on_store_failure
@@ -106,6 +105,14 @@ class TaskHubWorker:
         self._uncommitted: list[StoreEvent] = []
         self._waiting: set[str] = set()  # the instances of `_uncommitted`
         store.listen(self)
+
+    @property
+    def unfinished(self) -> int:
+        """See `IdleSignal`."""
+        return self._store.unfinished + sum(each.unfinished for each in self._dispatchers)
+
+    def _ended(self) -> None:
+        self.on_end()
 
     def start(self) -> None:
         """Take up what the store holds: all that an earlier host has left runs on."""
@@ -131,11 +138,13 @@ class TaskHubWorker:
         """Take nothing new and wait until the results of what runs have been passed to the store."""
         for dispatcher in self._dispatchers:
             dispatcher.drain()
-        while not all(dispatcher.idle for dispatcher in self._dispatchers):
+        while any(dispatcher.unfinished for dispatcher in self._dispatchers):
             await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
         await self.timers.stop()
+        self.entities.stop()
+        self.orchestrations.stop()
 
     # -- the store's listener --------------------------------------------------------------------------------
 
@@ -160,6 +169,9 @@ class TaskHubWorker:
                 self._waiting.add(event.instance_id)
                 self._uncommitted.append(event)
         self.orchestrations.receive(at_once)
+
+    def all_answered(self) -> None:
+        self.on_end()
 
     def commit_finished(self, committed: bool) -> None:
         events, self._uncommitted = self._uncommitted, []

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 
-from dfhost.app.functions import App, Function
-from dfhost.app.invoke import invoke_function
-from dfhost.app.schedule import Schedule, parse_schedule, time_zone
-from dfhost.app.threads import UserThreads
-from dfhost.app.trigger_data import timer_data
 from dfhost.clock import Clock
+from dfhost.dispatch.idle_signal import unheard
+from dfhost.dispatch.schedule import Schedule, parse_schedule, time_zone
 from dfhost.host_log import HostLog
+from dfhost.runner.app_runner import AppRunner, FunctionCall, TimerOccurrence
+from dfhost.runner.functions import FunctionInfo
+from dfhost.runner.invoke import invoke_function
 from dfhost.settings.app_settings import resolve_app_settings
 
 _PAST_DUE_AFTER = timedelta(seconds=30)  # means a machine that slept, not an event loop that was busy
@@ -27,7 +27,7 @@ _PAST_DUE_AFTER = timedelta(seconds=30)  # means a machine that slept, not an ev
 
 @dataclass(frozen=True, slots=True)
 class _TimerTrigger:
-    function: Function
+    function: FunctionInfo
     schedule: Schedule
     run_on_startup: bool
     monitored: bool  # the function sees when it ran last and will run next
@@ -46,27 +46,36 @@ def _is_frequent(schedule: Schedule, now: datetime) -> bool:
 
 
 class TimerTriggers:
-    """Runs the timer functions between `start` and `stop`, on the user threads."""
+    """Runs the timer functions between `start` and `stop`."""
 
     def __init__(
         self,
-        app: App,
-        threads: UserThreads,
+        runner: AppRunner,
         log: HostLog,
         clock: Clock,
         timeout: float | None = None,
     ) -> None:
-        self._threads = threads
+        self._runner = runner
         self._log = log
         self._clock = clock
         self._timeout = timeout
         self._tasks: list[asyncio.Task[None]] = []
-        zone = self._read_zone() if app.timers else timezone.utc
-        self._timers = [timer for function in app.timers if (timer := self._read_trigger(function, zone))]
+        self._sleeping: dict[str, float] = {}  # timer functions, with the time until which they sleep
+        self.on_end = unheard  # see `IdleSignal.changed`
+        timers = runner.app.timers
+        zone = self._read_zone() if timers else timezone.utc
+        self._timers = [timer for function in timers if (timer := self._read_trigger(function, zone))]
 
     def start(self) -> None:
         """Call this on the host loop."""
         self._tasks = [asyncio.create_task(self._run_timer(timer)) for timer in self._timers]
+
+    @property
+    def unfinished(self) -> int:
+        """See `IdleSignal`."""
+        now = self._clock.time()
+        busy = sum(not task.done() for task in self._tasks)
+        return busy - sum(until > now for until in self._sleeping.values())
 
     async def stop(self) -> None:
         """Start no more runs. One that is running ends in its thread, and its result is dropped."""
@@ -75,7 +84,7 @@ class TimerTriggers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
-    def _read_trigger(self, function: Function, zone: tzinfo) -> _TimerTrigger | None:
+    def _read_trigger(self, function: FunctionInfo, zone: tzinfo) -> _TimerTrigger | None:
         text = str(function.trigger.get("schedule", ""))
         try:
             schedule = parse_schedule(resolve_app_settings(text), zone)
@@ -111,13 +120,22 @@ class TimerTriggers:
             await self._invoke(timer, None, timer.schedule(last))
         while True:
             due = timer.schedule(self._clock.moment())
-            await self._clock.sleep_until(due.timestamp())
+            await self._sleep_until(timer, due.timestamp())
             past_due = self._clock.moment() - due > _PAST_DUE_AFTER
             await self._invoke(timer, last, timer.schedule(due), past_due)
             last = due
 
+    async def _sleep_until(self, timer: _TimerTrigger, due: float) -> None:
+        self._sleeping[timer.function.name] = due
+        self.on_end()
+        await self._clock.sleep_until(due)
+        del self._sleeping[timer.function.name]
+
     async def _invoke(
         self, timer: _TimerTrigger, last: datetime | None, following: datetime, past_due: bool = False
     ) -> None:
-        data = timer_data(last, following if timer.monitored else None, past_due)
-        await invoke_function(timer.function, data, self._threads, self._log, timeout=self._timeout)
+        occurrence = TimerOccurrence(
+            last.isoformat() if last else "", following.isoformat() if timer.monitored else "", past_due
+        )
+        call = FunctionCall(timer.function.name, occurrence)
+        await invoke_function(self._runner, timer.function, call, self._log, timeout=self._timeout)

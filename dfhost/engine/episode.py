@@ -73,7 +73,7 @@ class Episode:
 
     `status` is Running, Suspended, Completed, Failed or ContinuedAsNew. A `custom_status` of None leaves the old one
     as it is, "null" clears it. `output` replaces the instance's output if `sets_output`. `details` belong to a
-    failure. The history of `next`, the generation that follows, replaces this one's.
+    failure. The history of `next_generation` replaces this one's.
     """
 
     instance_id: str
@@ -81,10 +81,10 @@ class Episode:
     at: str
     status: str
     events: list[Event] = field(default_factory=list)
-    #: How many events the history holds before `events`.
-    base: int = 0
-    #: The events' texts as they are stored.
-    texts: list[str] = field(default_factory=list)
+    #: The place of the first of `events` in the history.
+    first_position: int = 0
+    #: The texts of `events` as they are stored.
+    stored_texts: list[str] = field(default_factory=list)
     activities: list[ScheduledActivity] = field(default_factory=list)
     timers: list[ScheduledTimer] = field(default_factory=list)
     attempts: list[TaskAttempt] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Episode:
     held_back: str | None = None
     #: The exception of the user's code with type and traceback, for the log.
     raised: failures.Failure | None = None
-    next: NextGeneration | None = None
+    next_generation: NextGeneration | None = None
 
     @property
     def finished(self) -> bool:
@@ -110,7 +110,11 @@ class Episode:
     @property
     def history_length(self) -> int:
         """How many events the history holds once this is committed."""
-        return len(self.next.history) if self.next is not None else self.base + len(self.texts)
+        return (
+            len(self.next_generation.history)
+            if self.next_generation is not None
+            else self.first_position + len(self.stored_texts)
+        )
 
     def result_for_parent(self) -> Event:
         """The event by which the parent learns of this end; only for one that is `finished` and has a parent."""

@@ -36,8 +36,9 @@ from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
 from dfhost.engine.replay_result import LiveReplay, ReplayResult
 from dfhost.engine.task_id_conflicts import find_task_id_conflict
 
-#: Asks the SDK: the orchestration trigger's JSON -> the result.
-Replay = Callable[[str], ReplayResult]
+#: Asks the SDK: the orchestration trigger's JSON -> the result. The second argument: whether the result is to have
+#: the generator (`ReplayResult.live`), if that may be kept.
+Replay = Callable[[str, bool], ReplayResult]
 #: Of a failed execution: the reason is its output.
 ReasonAndDetails = tuple[str, "str | None"]
 
@@ -110,7 +111,7 @@ class Execution:
                 return episode
             self.result = result
             self.gate.reset(self.interpreter, result)
-        return self._conclude(new, at, registry, options)
+        return self._finish_episode(new, at, registry, options)
 
     def _has_commands_recorded(self) -> bool:
         return any(event.kind in h.SCHEDULING for event in self.past)
@@ -120,7 +121,8 @@ class Execution:
 
         If that fails (the code has changed), the execution stays as it is: its next episode will fail.
         """
-        result = replay(self.info.trigger(self._texts, True, options))
+        length = len(self._texts)
+        result = replay(self.info.trigger(self._texts, True, options), _is_long(length, options))
         interpreter = ActionInterpreter(result.actions)
         try:
             for event in self.past:
@@ -130,7 +132,7 @@ class Execution:
         if result.crash is None:
             self.interpreter, self.result = interpreter, result
             self.gate.reset(interpreter, result)
-            self._keep_generator(result, len(self._texts), options)
+            self._keep_generator(result, length)
 
     @property
     def generator_events(self) -> int:
@@ -149,45 +151,43 @@ class Execution:
             message = f"Exception while executing function: Functions.{info.name}"
             return ReplayResult(crash=failures.Failure("", message, message, ""))
         arrived = [event.text for event in new]
-        result = self._go_on(arrived, replay, options)
+        result = self._resume_generator(arrived, replay, options)
         if result is not None:
             return result
         texts = [*self._texts, *arrived]
         if not new:  # a generation's first invocation: nothing has been played yet
-            texts = [h.unplayed(text) for text in texts]
+            texts = [h.as_unplayed(text) for text in texts]
         self._live = None
-        result = replay(info.trigger(texts, bool(new and self._texts), options))
-        if new:
-            self._keep_generator(result, len(texts), options)
-        else:  # its events will count as played from now on, whatever they are
-            result.live = None
+        # Without arrivals the generator is of no use: its events count as played from now on, whatever they are.
+        keeps_generator = bool(new) and _is_long(len(texts), options)
+        result = replay(info.trigger(texts, bool(new and self._texts), options), keeps_generator)
+        self._keep_generator(result, len(texts))
         return result
 
-    def _keep_generator(self, result: ReplayResult, length: int, options: EngineOptions) -> None:
+    def _keep_generator(self, result: ReplayResult, length: int) -> None:
         """`length`: that of the history that was replayed."""
         live, result.live = result.live, None
-        if live is None or options.live_from is None or length < options.live_from or not live.may_be_kept:
-            return
-        live.keep()
-        self._live, self._live_events, self._replay_at = live, length, 2 * length
+        if live is not None:
+            self._live, self._live_events, self._replay_at = live, length, 2 * length
 
-    def _go_on(self, arrived: list[str], replay: Replay, options: EngineOptions) -> ReplayResult | None:
+    def _resume_generator(
+        self, arrived: list[str], replay: Replay, options: EngineOptions
+    ) -> ReplayResult | None:
         """The generator's own next step; None if it is not there, or if a replay has to decide."""
         live, length = self._live, len(self._texts) + len(arrived)
         if live is None or length >= self._replay_at:
             return None
         result = live.go_on([*self._texts[self._live_events :], *arrived])
         self._live_events = length
-        if result.ended or result.crash is not None or not live.may_be_kept:
-            self._live = None
-        if result.crash is not None or (result.ended and not self._replays_alike(replay, options)):
+        self._live, result.live = result.live, None
+        if result.crash is not None or (result.has_ended and not self._replay_agrees(replay, options)):
             return None
         return result
 
-    def _replays_alike(self, replay: Replay, options: EngineOptions) -> bool:
+    def _replay_agrees(self, replay: Replay, options: EngineOptions) -> bool:
         """Whether a replay of the past asks for the actions that the generator has asked for."""
-        result = replay(self.info.trigger(self._texts, True, options))
-        return result.crash is None and not result.ended and result.actions == self.interpreter.actions
+        result = replay(self.info.trigger(self._texts, True, options), False)
+        return result.crash is None and not result.has_ended and result.actions == self.interpreter.actions
 
     def _interpret(self, result: ReplayResult, new: list[Event]) -> ReasonAndDetails | None:
         """Bring the interpreter up to date; a failure if that cannot be."""
@@ -199,15 +199,15 @@ class Execution:
         if problem is not None:
             return self._orchestrator_failed(problem)
         try:
-            self._take_actions(result)
+            self._update_interpreter(result)
             self._apply(new)
         except NonDeterminismError as error:
             return str(error), None
         conflict = find_task_id_conflict(self.interpreter, result)
-        result.open = None  # the SDK's tasks, with all their inputs and results, are of no more use
+        result.open_tasks = None  # the SDK's tasks, with all their inputs and results, are of no more use
         return self._orchestrator_failed(conflict) if conflict else None
 
-    def _take_actions(self, result: ReplayResult) -> None:
+    def _update_interpreter(self, result: ReplayResult) -> None:
         interpreter, actions = self.interpreter, result.actions
         if result.known_actions is not None:
             if interpreter.cancel_timers(result.changed_actions) and interpreter.append(actions):
@@ -226,7 +226,7 @@ class Execution:
 
     # -- the episode -----------------------------------------------------------------------------------------
 
-    def _conclude(
+    def _finish_episode(
         self, new: list[Event], at: str, registry: FunctionRegistry, options: EngineOptions
     ) -> Episode:
         interpreter, result = self.interpreter, self.result
@@ -243,7 +243,7 @@ class Execution:
         except CommandRefused as refusal:
             return self._fail(new, at, self._orchestrator_failed(str(refusal)), episode.custom_status)
         episode.has_more_commands = interpreter.has_commands
-        if result.ended and interpreter.can_complete:
+        if result.has_ended and interpreter.can_complete:
             self._complete(episode, result)
         elif not interpreter.is_suspended and (held_back := interpreter.held_back()):
             awaited = interpreter.awaited_task()
@@ -254,7 +254,7 @@ class Execution:
             episode.output, episode.sets_output = h.reason(reasons[-1]), True
         if episode.events:
             episode.events.append(h.orchestrator_completed(at))
-        episode.texts = self._append_played(episode.events)
+        episode.stored_texts = self._append_played(episode.events)
         return episode
 
     def _complete(self, episode: Episode, result: ReplayResult) -> None:
@@ -265,7 +265,7 @@ class Execution:
             episode.raised = result.raised
         elif self.interpreter.continues_as_new:
             episode.status = "ContinuedAsNew"
-            episode.next = self._next_generation(episode.at)
+            episode.next_generation = self._next_generation(episode.at)
             return
         else:
             episode.status = "Completed"
@@ -284,7 +284,7 @@ class Execution:
         )
         events += h.execution_completed(at, next_id, "Failed", reason), h.orchestrator_completed(at)
         episode = self._episode(at, "Failed", events)
-        episode.texts = self._append_played(events)
+        episode.stored_texts = self._append_played(events)
         episode.output, episode.sets_output, episode.details = reason, True, details
         episode.custom_status = custom_status
         return episode
@@ -311,7 +311,13 @@ class Execution:
     def _episode(self, at: str, status: str, events: list[Event]) -> Episode:
         info = self.info
         return Episode(
-            info.instance_id, info.execution_id, at, status, events, base=len(self.past), parent=info.parent
+            info.instance_id,
+            info.execution_id,
+            at,
+            status,
+            events,
+            first_position=len(self.past),
+            parent=info.parent,
         )
 
     def _next_generation(self, at: str) -> NextGeneration:
@@ -330,14 +336,14 @@ class Execution:
             generation=None,
             source_id=info.source_id,
         )
-        history = h.generation(at, started, self.interpreter.carried_over)
-        return NextGeneration(execution_id, input, [event.played() for event in history])
+        history = h.continued_history(at, started, self.interpreter.carried_over)
+        return NextGeneration(execution_id, input, [event.as_played() for event in history])
 
     # -- the history -----------------------------------------------------------------------------------------
 
     def _append_played(self, events: Iterable[Event]) -> list[str]:
         """Add an episode's events to the past; returns their texts as a later episode sees them."""
-        return self._append([event.played() for event in events])
+        return self._append([event.as_played() for event in events])
 
     def _append(self, events: Iterable[Event]) -> list[str]:
         texts = []
@@ -350,3 +356,8 @@ class Execution:
         self._texts += texts
         self.text_length += sum(map(len, texts))
         return texts
+
+
+def _is_long(length: int, options: EngineOptions) -> bool:
+    """Whether the generator of a history of `length` events is worth keeping."""
+    return options.live_from is not None and length >= options.live_from

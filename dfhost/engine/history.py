@@ -60,7 +60,7 @@ class Event(NamedTuple):
     name: str | None
     text: str
 
-    def played(self) -> Event:
+    def as_played(self) -> Event:
         """The same event as a later episode sees it (DTFx marks what it has processed)."""
         if self.kind in NEVER_PLAYED:
             return self
@@ -161,7 +161,7 @@ def orchestrator_completed(at: str) -> Event:
     return Event(ORCHESTRATOR_COMPLETED, None, None, f'{{"EventType":13,{_tail(at)}')
 
 
-def generation(at: str, started: Event, carried_over: Sequence[Event]) -> list[Event]:
+def continued_history(at: str, started: Event, carried_over: Sequence[Event]) -> list[Event]:
     """The history of a continued generation before its first replay.
 
     Its OrchestratorCompleted counts as played later on, unlike every other (recorded).
@@ -171,7 +171,7 @@ def generation(at: str, started: Event, carried_over: Sequence[Event]) -> list[E
     return [orchestrator_started(at), started, *carried_over, closing]
 
 
-def unplayed(text: str) -> str:
+def as_unplayed(text: str) -> str:
     """The text of the same event as its first replay sees it."""
     head, _, tail = text.rpartition(_PLAYED)
     return head + _NOT_PLAYED + tail if head else text

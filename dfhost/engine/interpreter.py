@@ -38,7 +38,7 @@ class ActionInterpreter:
         self.cursor = 0  # the top-level task that is awaited
         self.next_id = 0
         #: Started and not ended, by task id. An entity call has its request's GUID as key once that is sent.
-        self.open: dict[int | str, SingleTask] = {}
+        self.open_tasks: dict[int | str, SingleTask] = {}
         self._open_entity_calls = 0
         self._commands: dict[int, Command] = {}  # issued; neither taken nor found in the history yet
         self._event_waits: dict[str, list[SingleTask]] = {}  # by the event's name in lower case
@@ -89,7 +89,7 @@ class ActionInterpreter:
             for child, new in zip(task.children, action["compoundActions"], strict=True):
                 self._cancel_timers(child, new)
         elif action != was:
-            self.open.pop(task.first_id, None)
+            self.open_tasks.pop(task.first_id, None)
             self._finish(task)
 
     def append(self, added: list[Action]) -> bool:
@@ -127,7 +127,7 @@ class ActionInterpreter:
         elif self.is_suspended and kind in h.AWAITABLE:
             self._suspended_events.append(event)
         elif kind == h.TASK_COMPLETED or kind == h.SUB_ORCHESTRATION_COMPLETED:
-            task = self.open.pop(event.key, None)
+            task = self.open_tasks.pop(event.key, None)
             if task is not None:
                 self._finish(task)
         elif kind in h.FAILURES:
@@ -157,9 +157,9 @@ class ActionInterpreter:
 
     def entity_call_sent(self, task_id: int, request_id: str) -> None:
         """The response to this call will come as an event named `request_id`."""
-        task = self.open.pop(task_id, None)
+        task = self.open_tasks.pop(task_id, None)
         if task is not None:
-            self.open[request_id] = task
+            self.open_tasks[request_id] = task
 
     # -- questions -------------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class ActionInterpreter:
     @property
     def can_complete(self) -> bool:
         """No activity, child or timer is open, nothing is held back, nothing is suspended."""
-        return self.all_done and len(self.open) == self._open_entity_calls and not self.is_suspended
+        return self.all_done and len(self.open_tasks) == self._open_entity_calls and not self.is_suspended
 
     def awaited_task(self) -> TaskNode | None:
         return None if self.all_done else self.tasks[self.cursor]
@@ -199,7 +199,7 @@ class ActionInterpreter:
 
     def blocking_tasks(self) -> Iterator[tuple[int | str, SingleTask]]:
         """The open tasks without whose end the instance cannot end; an entity call blocks nothing (recorded)."""
-        return ((key, task) for key, task in self.open.items() if task.kind != act.CALL_ENTITY)
+        return ((key, task) for key, task in self.open_tasks.items() if task.kind != act.CALL_ENTITY)
 
     # -- starting and ending tasks ---------------------------------------------------------------------------
 
@@ -239,12 +239,12 @@ class ActionInterpreter:
                 # It holds nothing up and nothing open, but it fires: only the SDK may still wait for it (recorded).
                 self._finish(task)
             else:
-                self.open[task.first_id] = task
+                self.open_tasks[task.first_id] = task
         elif kind == act.WAIT_FOR_EVENT:
             self._wait_for_event(task)
         elif kind == act.CALL_ENTITY:
             task.first_id = self._issue(h.EVENT_SENT, task)
-            self.open[task.first_id] = task
+            self.open_tasks[task.first_id] = task
             self._open_entity_calls += 1
         elif kind == act.SIGNAL_ENTITY:
             task.first_id = self._issue(h.EVENT_SENT, task)
@@ -261,7 +261,7 @@ class ActionInterpreter:
         """Start an activity or a child, for the first time or again; returns the id."""
         is_child = task.kind in (act.CALL_SUB_ORCHESTRATOR, act.CALL_SUB_ORCHESTRATOR_WITH_RETRY)
         task_id = self._issue(h.SUB_ORCHESTRATION_CREATED if is_child else h.TASK_SCHEDULED, task)
-        self.open[task_id] = task
+        self.open_tasks[task_id] = task
         return task_id
 
     def _issue(self, kind: int, task: SingleTask, fire_at: str | None = None) -> int:
@@ -280,14 +280,14 @@ class ActionInterpreter:
         compound = task.parent
         while compound is not None and not compound.done:
             compound.remaining -= 1
-            if compound.remaining and not compound.any:
+            if compound.remaining and not compound.is_any:
                 return
             compound.done = True
             compound = compound.parent
         self._advance()
 
     def _fail(self, task_id: int) -> None:
-        task = self.open.pop(task_id, None)
+        task = self.open_tasks.pop(task_id, None)
         if task is None:
             return
         if task.kind not in act.WITH_RETRY:
@@ -296,10 +296,10 @@ class ActionInterpreter:
         # After the last attempt comes one more timer, which fires at once: the SDK raises only then (recorded).
         pause = 0 if task.is_last_attempt else task.action["retryOptions"]["firstRetryIntervalInMilliseconds"]
         task.awaits_retry_timer = self.has_retried = True
-        self.open[self._issue(h.TIMER_CREATED, task, self._time_in(pause))] = task
+        self.open_tasks[self._issue(h.TIMER_CREATED, task, self._time_in(pause))] = task
 
     def _fire(self, timer_id: int) -> None:
-        task = self.open.pop(timer_id, None)
+        task = self.open_tasks.pop(timer_id, None)
         if task is None:
             return
         if task.awaits_retry_timer and not task.is_last_attempt:
@@ -317,7 +317,7 @@ class ActionInterpreter:
     # -- external events and entity responses ----------------------------------------------------------------
 
     def _raise(self, event: Event) -> None:
-        entity_call = self.open.pop(event.key, None)
+        entity_call = self.open_tasks.pop(event.key, None)
         if entity_call is not None:
             self._finish(entity_call)
             return

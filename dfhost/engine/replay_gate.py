@@ -35,19 +35,19 @@ class ReplayGate:
     def reset(self, interpreter: ActionInterpreter, result: ReplayResult) -> None:
         """`result` is the newest replay's; `interpreter` has worked off its actions."""
         self._interpreter, self._result = interpreter, result
-        if result.ended:
+        if result.has_ended:
             self._missing = {key for key, _ in interpreter.blocking_tasks()}
         else:
             self._missing = set(result.awaited.keys) if result.awaited else set()
 
-    def arrive(self, event: Event) -> ReplayNeed:
+    def count_arrival(self, event: Event) -> ReplayNeed:
         """Count one arrival, once, before the episode that will process it. In case of doubt: REPLAY."""
         result, interpreter = self._result, self._interpreter
         if result is None or event.kind not in h.AWAITABLE:
             return ReplayNeed.REPLAY
-        task = interpreter.open.get(event.key)
+        task = interpreter.open_tasks.get(event.key)
         has_retries = task is not None and task.kind in act.WITH_RETRY
-        if result.ended:
+        if result.has_ended:
             self._missing.discard(event.key)
             may_complete = not self._missing or not interpreter.all_done
             return ReplayNeed.ENGINE if has_retries or may_complete else ReplayNeed.NONE
@@ -63,7 +63,7 @@ class ReplayGate:
         if key not in self._missing:
             return ReplayNeed.NONE
         self._missing.discard(key)
-        complete = not self._missing or not result.awaited.all
+        complete = not self._missing or not result.awaited.needs_all
         out_of_retries = task is not None and task.awaits_retry_timer
         return ReplayNeed.REPLAY if failed or complete or out_of_retries else ReplayNeed.NONE
 
@@ -75,6 +75,6 @@ class ReplayGate:
         if self._result is None:
             return False
         awaited = self._result.awaited
-        if awaited is not None and awaited.all and len(awaited.keys) > 1:
+        if awaited is not None and awaited.needs_all and len(awaited.keys) > 1:
             return False
         return arrived < sum(1 for _ in self._interpreter.blocking_tasks())

@@ -17,12 +17,12 @@ from dfhost.engine.failures import Failure
 class AwaitedTasks(NamedTuple):
     """The tasks that the generator is parked at.
 
-    `keys`: task ids (of a retried call its first id) and event names. `all`: the generator goes on once all of them
-    have succeeded or one has failed; else any one of them may let it go on.
+    `keys`: task ids (of a retried call its first id) and event names. `needs_all`: the generator goes on once all of
+    them have succeeded or one has failed; else any one of them may let it go on.
     """
 
     keys: frozenset[int | str]
-    all: bool
+    needs_all: bool
 
 
 class OpenTask(NamedTuple):
@@ -46,21 +46,12 @@ class OpenTasks(Protocol):
 
 
 class LiveReplay(Protocol):
-    """A replay whose generator waits and can go on with the events that come next."""
-
-    @property
-    def may_be_kept(self) -> bool:
-        """False where user code would run if the generator were closed, as Azure closes it after every episode."""
-        ...
-
-    def keep(self) -> None:
-        """To be called once, before the first `go_on`."""
-        ...
+    """A replay whose generator waits and goes on with the events that come next."""
 
     def go_on(self, texts: Sequence[str]) -> ReplayResult:
         """Process these events of the history: all that come after those of the replay and of earlier calls.
 
-        Nothing is raised. After a result with `crash`, or one that has `ended`, it cannot go on.
+        Nothing is raised. It can go on again if the result has it as its `live`.
         """
         ...
 
@@ -83,14 +74,15 @@ class ReplayResult:
     crash: Failure | None = None
     awaited: AwaitedTasks | None = None
     #: The SDK's open tasks by id, or None where it could not be asked.
-    open: OpenTasks | None = None
+    open_tasks: OpenTasks | None = None
     known_actions: int | None = None
     #: Among the first `known_actions`: those that are different now, by their places. Timers were cancelled in them.
     changed_actions: Mapping[int, Action] = field(default_factory=dict)
-    #: After a replay whose generator waits.
+    #: If the generator waits and may be kept. It may not where user code would run if it were closed, as Azure closes
+    #: it after every episode.
     live: LiveReplay | None = None
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """The user's code has returned, raised or continued as new."""
         return self.is_done or self.error is not None

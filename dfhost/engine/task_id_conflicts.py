@@ -22,14 +22,14 @@ _ADVICE = (
 
 def find_task_id_conflict(interpreter: ActionInterpreter, result: ReplayResult) -> str | None:
     """A sentence that names two tasks of one id, or None. To be called after every replay."""
-    if result.open is None or result.ended or interpreter.is_suspended:
+    if result.open_tasks is None or result.has_ended or interpreter.is_suspended:
         return None
-    started = {key for key in interpreter.open if isinstance(key, int)}
-    if not interpreter.has_retried and result.open.same_ids(started):
+    started = {key for key in interpreter.open_tasks if isinstance(key, int)}
+    if not interpreter.has_retried and result.open_tasks.same_ids(started):
         return None
     for task_id in sorted(started):
-        task = interpreter.open[task_id]
-        sdk_task = result.open.get(task_id)
+        task = interpreter.open_tasks[task_id]
+        sdk_task = result.open_tasks.get(task_id)
         if sdk_task is None:
             return _sentence(task_id, task, "no task of its own: it is listed more than once")
         if not _is_same(task_id, task, sdk_task):
@@ -50,7 +50,7 @@ def _retry_role(task: SingleTask) -> str:
 def _describe_sdk_task(sdk_task: OpenTask, interpreter: ActionInterpreter) -> str:
     if sdk_task.action is not None:
         return act.describe(sdk_task.action)
-    first = interpreter.open.get(sdk_task.first_id)
+    first = interpreter.open_tasks.get(sdk_task.first_id)
     return (
         f"the retry {sdk_task.role} of {act.describe(first.action) if first else f'task {sdk_task.first_id}'}"
     )

@@ -51,11 +51,11 @@ class SingleTask:
 class CompoundTask:
     """A task_all or task_any."""
 
-    __slots__ = ("action", "any", "children", "done", "parent", "remaining")
+    __slots__ = ("action", "children", "done", "done", "is_any", "parent", "remaining")
 
     def __init__(self, action: Action, parent: CompoundTask | None) -> None:
         self.action = action
-        self.any = action["actionType"] == act.WHEN_ANY
+        self.is_any = action["actionType"] == act.WHEN_ANY
         self.parent = parent
         self.children: list[TaskNode] = [task_node(child, self) for child in action["compoundActions"]]
         self.remaining = len(self.children)

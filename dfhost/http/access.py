@@ -15,7 +15,7 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from dfhost.app.http_messages import HttpReply
+from dfhost.runner.app_runner import HttpReply
 
 _ANY_ADDRESS = ("0.0.0.0", "::", "")
 _MAX_CACHED = 1000

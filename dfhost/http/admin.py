@@ -10,19 +10,18 @@ import asyncio
 import json
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
-from dfhost.app.functions import App, Function
-from dfhost.app.http_messages import HttpReply
-from dfhost.app.invoke import invoke_function
-from dfhost.app.loader import script_name
-from dfhost.app.threads import UserThreads
-from dfhost.app.trigger_data import trigger_data
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.management.json_text import encode
 from dfhost.management.request import RequestHandler
 from dfhost.management.urls import WEBHOOKS_PATH
+from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, TriggerText
+from dfhost.runner.functions import JSON_TRIGGERS, FunctionInfo
+from dfhost.runner.invoke import invoke_function
+from dfhost.settings.app_files import script_name
 
 _NOT_FOUND = HttpReply(404, [])
 _JSON_OR_XML = re.compile(r"^\s*(application|text)/([\w.-]+\+)?(json|xml)\s*(;|$)", re.IGNORECASE)
@@ -31,25 +30,34 @@ _JSON_OR_XML = re.compile(r"^\s*(application|text)/([\w.-]+\+)?(json|xml)\s*(;|$
 class Admin:
     def __init__(
         self,
-        app: App,
-        routes: RouteTable[Function],
-        threads: UserThreads,
+        runner: AppRunner,
+        routes: RouteTable[FunctionInfo],
         log: HostLog,
         management: RequestHandler | None,
     ) -> None:
         """`management` starts orchestrators, as it does for any client."""
-        self._app = app
+        self._runner = runner
+        self._app = app = runner.app
         self._disabled = {function.name for function in app.disabled}
         functions = sorted(
             (*app.functions, *app.disabled, *app.excluded), key=lambda function: function.name.upper()
         )
         self._functions = {function.name.lower(): function for function in functions}
         self._urls = {route.name: f"/{route.template}" for route in routes.routes}
-        self._threads = threads
         self._log = log
         self._management = management
         self._started = time.monotonic()
         self._calls: set[asyncio.Task[Any]] = set()
+        self.on_end: Callable[[], None] = lambda: None
+
+    @property
+    def unfinished(self) -> int:
+        """How many functions run by hand."""
+        return len(self._calls)
+
+    def _ended(self, call: asyncio.Task[Any]) -> None:
+        self._calls.discard(call)
+        self.on_end()
 
     async def handle(self, method: str, path: str, content_type: str, body: bytes, origin: str) -> HttpReply:
         """`path`: decoded, what follows ``/admin/``; its case does not count."""
@@ -82,7 +90,7 @@ class Admin:
             "functionAppContentEditingState": "Unknown",
         }
 
-    def _described(self, function: Function, origin: str) -> dict[str, Any]:
+    def _described(self, function: FunctionInfo, origin: str) -> dict[str, Any]:
         """With the keys of the real host. Nothing is served under its links to files, and so here."""
         url = self._urls.get(function.name)
         name, root, script = function.name, self._app.root, script_name()
@@ -134,18 +142,19 @@ class Admin:
                 f"'{function.name}' is an entity function; signal one of its entities by "
                 f"POST {origin}{WEBHOOKS_PATH}/entities/{function.durable_name}/KEY?op=OPERATION."
             )
-        try:
-            data, metadata = trigger_data(function, text)
-        except ValueError as error:
-            return _refusal(f"'{function.name}' cannot be run: {error}.")
-        call = asyncio.create_task(
-            invoke_function(function, data, self._threads, self._log, metadata=metadata)
-        )
+        if function.trigger["type"] in JSON_TRIGGERS:
+            try:
+                json.loads(text)
+            except ValueError as error:
+                sentence = "its trigger takes JSON, which the input is not"
+                return _refusal(f"'{function.name}' cannot be run: {sentence}: {error}.")
+        calling = FunctionCall(function.name, TriggerText(text))
+        call = asyncio.create_task(invoke_function(self._runner, function, calling, self._log))
         self._calls.add(call)  # the loop itself keeps only weak references
-        call.add_done_callback(self._calls.discard)
+        call.add_done_callback(self._ended)
         return HttpReply(202, [])
 
-    async def _start(self, function: Function, text: str, origin: str) -> HttpReply:
+    async def _start(self, function: FunctionInfo, text: str, origin: str) -> HttpReply:
         """Start an orchestrator; JSON is its input as it is, any other text as a string."""
         if self._management is None:
             return _refusal("There is no task hub here to start an orchestrator in.")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from multidict import CIMultiDict
 
-from dfhost.app.http_messages import HttpReply
+from dfhost.runner.app_runner import HttpReply
 
 
 class Cors:

@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from dfhost.app.http_messages import HttpReply
 from dfhost.dashboard.changes import Message
 from dfhost.dashboard.dashboard import HEADERS, PATH, TOKEN_HEADER, Dashboard
 from dfhost.http.access import forbidden
 from dfhost.http.messages import origin, read_body
+from dfhost.runner.app_runner import HttpReply
 
 _BEAT_SECONDS = 10.0  # a line at least this often: a proxy or a browser closes what is silent
 

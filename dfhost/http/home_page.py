@@ -5,14 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from dfhost.app.functions import App, Function
-from dfhost.app.http_messages import HttpReply
 from dfhost.dashboard.dashboard import PATH as DASHBOARD
 from dfhost.http.function_routes import Route, RouteTable
 from dfhost.management.urls import WEBHOOKS_PATH
+from dfhost.runner.app_runner import HttpReply
+from dfhost.runner.functions import AppInfo, FunctionInfo
 
 
-def home_page(app: App, routes: RouteTable[Function], origin: str, has_dashboard: bool) -> HttpReply:
+def home_page(app: AppInfo, routes: RouteTable[FunctionInfo], origin: str, has_dashboard: bool) -> HttpReply:
     """`origin`: scheme and host as the browser used them."""
     sections = {
         "HTTP": [_http_entry(route, origin) for route in _declared(app, routes)],
@@ -38,13 +38,13 @@ def home_page(app: App, routes: RouteTable[Function], origin: str, has_dashboard
     return HttpReply(200, [("Content-Type", "text/html")], page.encode())
 
 
-def _declared(app: App, routes: RouteTable[Function]) -> list[Route[Function]]:
+def _declared(app: AppInfo, routes: RouteTable[FunctionInfo]) -> list[Route[FunctionInfo]]:
     """The routes in the order in which the app declares its functions."""
     by_name = {route.name: route for route in routes.routes}
     return [by_name[function.name] for function in app.http_functions if function.name in by_name]
 
 
-def _http_entry(route: Route[Function], origin: str) -> str:
+def _http_entry(route: Route[FunctionInfo], origin: str) -> str:
     url, methods = f"/{route.template}", sorted(route.methods or ())
     address, name = html.escape(origin + url), html.escape(route.name)
     if methods and "GET" not in methods:

@@ -1,24 +1,15 @@
 """The app's HTTP functions: their routes, and one call for one request.
 
-User code runs on the users' threads (`app.invoke`, `app.http_streaming`). Which requests are meant for functions
-is `request_router`'s decision.
+The `AppRunner` runs user code. Which requests are meant for functions is `request_router`'s decision.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-from dfhost.app.bindings import http_streaming_enabled
-from dfhost.app.functions import App, Function, InvocationResult
-from dfhost.app.http_messages import HttpReply, http_reply, request_datum
-from dfhost.app.http_streaming import StreamingWebApp, run_on_loop
-from dfhost.app.http_urls import canonical_url
-from dfhost.app.invocation import Invocation
-from dfhost.app.invoke import invoke_function
-from dfhost.app.threads import UserThreads
 from dfhost.engine.failures import Failure
 from dfhost.errors import AppError
 from dfhost.host_log import HostLog
@@ -26,13 +17,16 @@ from dfhost.http.function_routes import RouteTable
 from dfhost.http.messages import origin, raw_target, read_body, send_continue, unsendable
 from dfhost.http.route_templates import InvalidRouteTemplate
 from dfhost.http.streams import AddHeaders, StreamedExchange
+from dfhost.http.urls import canonical_url, query_values
+from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, HttpRequest, StreamingCall
+from dfhost.runner.functions import AppInfo, FunctionInfo
+from dfhost.runner.invoke import invoke_function
 
 
 class HttpFunctions:
     def __init__(
         self,
-        app: App,
-        threads: UserThreads,
+        runner: AppRunner,
         log: HostLog,
         *,
         route_prefix: str,
@@ -43,16 +37,21 @@ class HttpFunctions:
 
         Raises AppError for a route that no request can match.
         """
-        self.routes, self.notes = _routes(app, route_prefix)
-        self._threads = threads
+        self.routes, self.notes = _routes(runner.app, route_prefix)
+        self._runner = runner
         self._log = log
         self._timeout = timeout
         self._add_headers = add_headers
-        self._web_app = StreamingWebApp(threads, log) if http_streaming_enabled() else None
         self._refusing = False
         self._running = 0
         self._idle = asyncio.Event()
         self._noted_chunks: set[str] = set()
+        self.on_end: Callable[[], None] = lambda: None
+
+    @property
+    def unfinished(self) -> int:
+        """How many calls run."""
+        return self._running
 
     def refuse(self) -> None:
         """Respond to new calls with 503; running calls go on."""
@@ -68,7 +67,7 @@ class HttpFunctions:
                 pass
 
     async def call(
-        self, function: Function, path: str, values: Mapping[str, str], request: web.BaseRequest
+        self, function: FunctionInfo, path: str, values: Mapping[str, str], request: web.BaseRequest
     ) -> HttpReply | web.StreamResponse:
         """The function's reply, an empty 500 if it failed, or a streamed response that is already sent.
 
@@ -78,14 +77,17 @@ class HttpFunctions:
             return HttpReply(503, [("Retry-After", "5")])
         self._running += 1
         try:
-            return await (self._stream if self._web_app else self._invoke)(function, path, values, request)
+            return await (self._stream if self._runner.streams_http else self._invoke)(
+                function, path, values, request
+            )
         finally:
             self._running -= 1
             if not self._running:
                 self._idle.set()
+            self.on_end()
 
     async def _invoke(
-        self, function: Function, path: str, values: Mapping[str, str], request: web.BaseRequest
+        self, function: FunctionInfo, path: str, values: Mapping[str, str], request: web.BaseRequest
     ) -> HttpReply:
         body = await read_body(request)
         headers = request.headers
@@ -103,28 +105,18 @@ class HttpFunctions:
         url = canonical_url(origin(request), path, query)
         if request.raw_path.endswith("?") and not query:
             url += "?"
-        data = request_datum(request.method, url, headers.items(), query, values, body)
-        outcome = await invoke_function(
-            function,
-            data,
-            self._threads,
-            self._log,
-            invocation=_invocation(function, headers),
-            timeout=self._timeout,
+        data = HttpRequest(
+            request.method, url, list(headers.items()), query_values(query), dict(values), body
         )
+        call = FunctionCall(function.name, data)
+        outcome = await invoke_function(self._runner, function, call, self._log, self._timeout)
         if isinstance(outcome, Failure):
             return HttpReply(500, [])
-        return self._checked(function, outcome, request)
+        return self._checked(function, outcome or HttpReply(204, []), request)
 
-    def _checked(self, function: Function, result: InvocationResult, request: web.BaseRequest) -> HttpReply:
+    def _checked(self, function: FunctionInfo, reply: HttpReply, request: web.BaseRequest) -> HttpReply:
         """The function's reply if a client can be sent it, else an empty 500 as from Kestrel."""
-        try:
-            reply = http_reply(function, result)
-        except UnicodeEncodeError:
-            return self._failed(
-                request, f"{function.name} returned text that is not Unicode: half a surrogate pair"
-            )
-        if sentence := unsendable(reply.status, reply.headers):
+        if sentence := reply.problem or unsendable(reply.status, reply.headers):
             return self._failed(request, f"{function.name} returned {sentence}")
         for name, value in reply.headers:
             if name.lower() == "content-length" and value.strip() != str(len(reply.body)):
@@ -138,22 +130,15 @@ class HttpFunctions:
         return HttpReply(500, [("Connection", "close")] if closes else [])
 
     async def _stream(
-        self, function: Function, path: str, values: Mapping[str, str], request: web.BaseRequest
+        self, function: FunctionInfo, path: str, values: Mapping[str, str], request: web.BaseRequest
     ) -> HttpReply | web.StreamResponse:
-        assert self._web_app is not None
-        loop = asyncio.get_running_loop()
         raw_path, query = raw_target(request)
         exchange = StreamedExchange(request, raw_path, path, query, self._add_headers)
         await send_continue(request)
         try:
-            await self._web_app.call(
-                function,
-                values,
-                _invocation(function, request.headers),
-                exchange.scope,
-                run_on_loop(loop, exchange.receive),
-                run_on_loop(loop, exchange.send),
-            )
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            call = StreamingCall(function.name, dict(values), headers, exchange.scope)
+            await self._runner.stream(call, exchange.receive, exchange.send)
         finally:
             exchange.end()
         if exchange.response is None:
@@ -163,15 +148,9 @@ class HttpFunctions:
         return exchange.response
 
 
-def _invocation(function: Function, headers: Mapping[str, str]) -> Invocation | None:
-    if not function.signature.wants_context:
-        return None
-    return function.new_invocation(0, headers.get("traceparent", ""), headers.get("tracestate", ""))
-
-
-def _routes(app: App, prefix: str) -> tuple[RouteTable[Function], list[str]]:
+def _routes(app: AppInfo, prefix: str) -> tuple[RouteTable[FunctionInfo], list[str]]:
     """The routes that can be reached, and a sentence about each that a real host would not load."""
-    table: RouteTable[Function] = RouteTable(prefix)
+    table: RouteTable[FunctionInfo] = RouteTable(prefix)
     notes = []
     for function in app.http_functions:
         template = str(function.trigger.get("route") or function.name)

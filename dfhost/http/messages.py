@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from aiohttp import web
 from multidict import CIMultiDict
 
-from dfhost.app.http_messages import HttpReply
+from dfhost.runner.app_runner import HttpReply
 
 MAX_BODY = 104_857_600  # bytes; FunctionsHostingConfig's default for the body of a request
 

@@ -16,10 +16,6 @@ from typing import Any
 
 from aiohttp import web
 
-from dfhost.app.functions import App
-from dfhost.app.http_messages import HttpReply
-from dfhost.app.http_urls import decode_path, resolved_path
-from dfhost.app.threads import UserThreads
 from dfhost.dashboard.dashboard import Dashboard
 from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules, forbidden
@@ -29,9 +25,11 @@ from dfhost.http.home_page import home_page
 from dfhost.http.http_functions import HttpFunctions
 from dfhost.http.messages import origin, raw_target, read_body
 from dfhost.http.throttle import TOO_MANY_REQUESTS, Throttle
+from dfhost.http.urls import decode_path, resolved_path
 from dfhost.management.request import RequestHandler
 from dfhost.management.responses import sentence_in
 from dfhost.management.urls import RPC_PATH, WEBHOOKS_PATH
+from dfhost.runner.app_runner import AppRunner, HttpReply
 
 _ADMIN = "/admin/"
 _MAX_REFUSALS = 50  # requests to log; nobody reads more
@@ -44,9 +42,8 @@ def _starts_something(method: str, path: str) -> bool:
 class RequestRouter:
     def __init__(
         self,
-        app: App,
+        runner: AppRunner,
         functions: HttpFunctions,
-        threads: UserThreads,
         log: HostLog,
         mounts: Mapping[str, RequestHandler],
         *,
@@ -58,14 +55,14 @@ class RequestRouter:
 
         `access` None serves everybody; `throttle` None sets no limits; without `dashboard` there is none.
         """
-        self._app = app
+        self._runner = runner
         self._functions = functions
         self._log = log
         self._mounts = [
             (f"{prefix.rstrip('/').lower()}/", handler, prefix != RPC_PATH)
             for prefix, handler in mounts.items()
         ]
-        self._admin = Admin(app, functions.routes, threads, log, mounts.get(WEBHOOKS_PATH))
+        self.admin = Admin(runner, functions.routes, log, mounts.get(WEBHOOKS_PATH))
         self._access = access
         self._throttle = throttle
         self._dashboard = DashboardRequests(dashboard) if dashboard else None
@@ -102,7 +99,7 @@ class RequestRouter:
         if path.lower().startswith(_ADMIN):
             body = await read_body(request)
             content_type = request.headers.get("Content-Type", "")
-            return await self._admin.handle(
+            return await self.admin.handle(
                 request.method, path[len(_ADMIN) :], content_type, body, origin(request)
             )
         routes = self._functions.routes
@@ -111,7 +108,8 @@ class RequestRouter:
             route, values = found
             return await self._throttled(self._functions.call(route.target, path, values, request))
         if path == "/":
-            return home_page(self._app, routes, origin(request), has_dashboard=self._dashboard is not None)
+            has_dashboard = self._dashboard is not None
+            return home_page(self._runner.app, routes, origin(request), has_dashboard)
         if self._dashboard and self._dashboard.serves(path):
             return await self._dashboard.respond(request, path, query)
         self.log_refusal(request, 404, routes.why_not(request.method, path))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from dfhost.app.http_messages import HttpReply
+from dfhost.runner.app_runner import HttpReply
 
 T = TypeVar("T")
 

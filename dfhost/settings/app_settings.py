@@ -9,6 +9,9 @@ import os
 import re
 from collections.abc import Mapping, MutableMapping
 
+#: What the Functions host sets for its Python worker (DefaultWorkerProcessFactory): as good as no limit.
+THREAD_COUNT_DEFAULT = "1000"
+
 
 def set_environment_defaults(
     settings: Mapping[str, str], environ: MutableMapping[str, str] = os.environ

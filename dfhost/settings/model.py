@@ -13,10 +13,15 @@ from dataclasses import dataclass, field
 DEFAULT_PORT = 7071  # of Core Tools
 
 
-def ten_per_cpu() -> int:
-    """The extension's default for each of its three limits: ten times the CPUs this process may use."""
+def processor_count() -> int:
+    """Of the processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return 10 * (len(affinity(0)) if affinity else os.cpu_count() or 1)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def ten_per_cpu() -> int:
+    """The extension's default for each of its three limits."""
+    return 10 * processor_count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

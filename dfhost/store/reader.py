@@ -15,7 +15,8 @@ from dfhost.engine import history as h
 from dfhost.errors import DatabaseError
 from dfhost.store import open_tasks
 from dfhost.store import statements as sql
-from dfhost.store.events import InboxMessage, InstanceRow
+from dfhost.store.instance_row import InstanceRow
+from dfhost.store.listener import InboxMessage
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.sqlite_errors import explain_sqlite_error
 

@@ -1,8 +1,8 @@
 """The ledger: one entity a map, where its parts report, so that progress is one read at any size.
 
-    batches ── signals ─► map_ledger@<map id> ◄─ read ── GET /api/maps/{id}
+    chunks ─── signals ─► map_ledger@<map id> ◄─ read ── GET /api/maps/{id}
 
-Batches report about once a second, so a large map does not pay for being watched. The totals of the outcome never
+Chunks report about once a second, so a large map does not pay for being watched. The totals of the outcome never
 come from here: a ledger is for looking.
 """
 
@@ -34,7 +34,7 @@ def ledger_id(map_id: str) -> df.EntityId:
 
 
 class Reporter:
-    """One batch's reports to the ledger: when it begins, pauses or ends, and about once a second in between."""
+    """One chunk's reports to the ledger: when it begins, pauses or ends, and about once a second in between."""
 
     def __init__(self, context: df.DurableOrchestrationContext, map_id: str, total: int) -> None:
         self._context = context
@@ -89,7 +89,7 @@ def entered(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dic
 
     open    a map begins: `{"map_id", "total", "max_concurrency", "at", …}`; what was there before is forgotten,
             but for links
-    report  counts to add, how many items of that batch are in flight, first failures
+    report  counts to add, how many items of that chunk are in flight, first failures
     note    keys to set: `{"cancelled_at": …}`, `{"redriven_by": …}`
     close   it is over: `{"at", "reason", "succeeded", "failed", "not_started", "failures"}`, the true totals
     """
@@ -111,7 +111,7 @@ def entered(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dic
     failures = {tuple(failure) for failure in state["failures"] + entry["failures"]}
     state["failures"] = sorted(failures)[:FAILURES]
     in_flight = {**state["in_flight"], entry["by"]: entry["in_flight"]}
-    state["in_flight"] = {batch: number for batch, number in in_flight.items() if number}
+    state["in_flight"] = {chunk: number for chunk, number in in_flight.items() if number}
     finished = state["succeeded"] + state["failed"]
     marks = state["marks"]
     if not marks or _seconds(marks[-1][0], entry["at"]) >= _MARK_SECONDS:

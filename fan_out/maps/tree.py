@@ -1,4 +1,4 @@
-"""The orchestrations that a map is made of: map_section → map_lane → map_batch → the activity.
+"""The orchestrations that a map is made of: map_section → map_lane → map_chunk → the activity.
 
 Each returns what became of its items, and leaves to plan.py which items go to whom. Facts of the durable extension
 that this stands on:
@@ -81,8 +81,8 @@ def hand_out(
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_batch(context: Context) -> Generator[Any, Any, Any]:
-    """Try every item once, in waves of as many as there are slots; then, after a pause, those that failed, and so on.
+def map_chunk(context: Context) -> Generator[Any, Any, Any]:
+    """Try every item once, batch by batch; then, after a pause, those that failed, and so on.
 
     Retried here and not by `call_activity_with_retry`: so the number of tries is known, and stopping stops them.
     """
@@ -99,13 +99,13 @@ def map_batch(context: Context) -> Generator[Any, Any, Any]:
         while to_try and not (
             stop := _why_stop(context, part, failures if budgeted else 0, stop_event.is_completed)
         ):
-            wave, to_try = to_try[:slots], to_try[slots:]
-            reporter.report(in_flight=len(wave))
-            tasks = [context.call_activity(part.activity, part.argument(position)) for position in wave]
-            # The SDK delivers an event only to a wait that was yielded: beside the first wave, if there is another.
-            beside = stop_event if to_try and attempt == 1 and wave[0] == 0 else None
+            batch, to_try = to_try[:slots], to_try[slots:]
+            reporter.report(in_flight=len(batch))
+            tasks = [context.call_activity(part.activity, part.argument(position)) for position in batch]
+            # The SDK delivers an event only to a wait that was yielded: beside the first batch, if there is another.
+            beside = stop_event if to_try and attempt == 1 and batch[0] == 0 else None
             yield from settled(context, tasks, beside)
-            for position, task in zip(wave, tasks, strict=True):
+            for position, task in zip(batch, tasks, strict=True):
                 error = error_text(task.result) if failed(task) else None
                 results[position] = ItemResult(attempt, None if error else task.result, error)
                 if error and attempt < part.attempts:

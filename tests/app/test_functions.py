@@ -17,6 +17,7 @@ from dfhost.app.functions import App, NotConnected, stored_result
 from dfhost.app.loader import load_app
 from dfhost.errors import AppError
 from dfhost.management.urls import client_json
+from dfhost.runner.durable_clients import client_texts
 from tests.support.apps import function_named, load_written_app, write_app
 from tests.support.recording_log import RecordingLog
 
@@ -157,7 +158,10 @@ def test_the_invocation_context(app: App) -> None:
 
 
 def test_a_durable_client_speaks_for_the_connected_hub(app: App) -> None:
-    app.connect(lambda hub, connection: client_json("http://h", "http://r/durabletask/", hub or "MyHub"))
+    clients = client_texts(
+        app.info, lambda hub, connection: client_json("http://h", "http://r/durabletask/", hub or "MyHub")
+    )
+    app.connect(clients)
     assert "/instances/an-id?taskHub=MyHub&connection=Storage" in (call(app, "with_client", 1) or "")
 
 
@@ -177,9 +181,9 @@ def test_a_clients_task_hub_may_be_a_setting(tmp_path: Path, monkeypatch: pytest
         return "{}"
 
     with pytest.raises(AppError, match=r"'work': its task hub '%HUB%': there is no app setting 'HUB'\."):
-        app.connect(client)
+        client_texts(app.info, client)
     monkeypatch.setenv("HUB", "MyHub")
-    app.connect(client)
+    client_texts(app.info, client)
     assert named == [("MyHub", "Other")]
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dfhost.cli.app_output import AppLogLevels, AppOutput
+from dfhost.app_output import AppLogLevels, AppOutput
 from dfhost.cli.console import Console
 from dfhost.cli.style import Style
 

@@ -314,7 +314,7 @@ APP = """
 
 
 def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
-    app = load_written_app(tmp_path, APP)
+    app = load_written_app(tmp_path, APP).info
     text = function_listing(app, "http://localhost:7071", "api", "memory", Style(colour=False))
     functions = [line.strip() for line in text.splitlines() if line.startswith("    ")]
     assert functions == [
@@ -328,5 +328,5 @@ def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
 
 
 def test_a_listing_without_a_route_prefix(tmp_path: Path) -> None:
-    app = load_written_app(tmp_path, APP)
+    app = load_written_app(tmp_path, APP).info
     assert list(route_listing(app, "")) == ["GET, POST /items/{id:int?}", "any method /plain"]

@@ -131,6 +131,14 @@ def test_the_output_alone_is_on_stdout(app: Path) -> None:
     assert not (app / ".dfhost").exists()
 
 
+def test_an_orchestrator_by_its_name_with_an_input(run_here: Dfhost) -> None:
+    done = run_here("fan", "--input", "2")
+    assert done.returncode == 0 and json.loads(done.stdout) == [f"item {n} \N{SNOWMAN}" for n in range(2)]
+    assert run_here("raises").returncode == 1
+    misspelt = run_here("fans")
+    assert misspelt.returncode == 2 and "no orchestrator 'fans'. Did you mean 'fan'?" in misspelt.stderr
+
+
 def test_quiet_prints_nothing_about_success(run_here: Dfhost) -> None:
     done = run_here("POST", "api/begin/fan", "--quiet")
     assert json.loads(done.stdout) == [f"item {n} \N{SNOWMAN}" for n in range(3)]

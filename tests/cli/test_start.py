@@ -356,13 +356,13 @@ def test_explain_says_what_an_instance_waits_for(app: Path) -> None:
         assert done.returncode == 0
         assert done.stdout.splitlines()[0] == f"approval {id} is Running."
         assert "event Approval" in done.stdout
-        pasted = run_dfhost("explain", f"{host.url}{status}?taskHub=x&connection=Storage")
+        pasted = run_dfhost("explain", f"{host.url}{status}?taskHub=Shop&connection=Storage")
         assert pasted.stdout.splitlines()[0] == f"approval {id} is Running."
         answer = json.loads(run_dfhost("explain", id, "--url", host.url, "--json").stdout)
         assert answer["instanceId"] == id
         assert answer["waitsFor"][0]["kind"] == "event"
         missing = run_dfhost("explain", "nobody", "--url", host.url)
-        assert missing.returncode == 2
+        assert missing.returncode == 4
         assert "has no instance 'nobody'" in missing.stderr
         assert not any("started" in line for line in host.lines)  # --quiet
 

@@ -13,10 +13,7 @@ from typing import Any
 import aiohttp
 import pytest_asyncio
 
-from dfhost.host import Host
-from dfhost.settings import Settings
-from tests.support.apps import APPS, write_app
-from tests.support.recording_log import RecordingLog
+from tests.support.apps import write_app
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
 
@@ -136,15 +133,10 @@ async def test_actions_need_the_token_of_the_page(page: Page) -> None:
 
 
 async def test_without_a_dashboard_there_is_none() -> None:
-    host = Host(
-        APPS / "worker", settings=Settings(), database=None, port=0, log=RecordingLog(), dashboard=False
-    )
-    async with host, aiohttp.ClientSession() as session:
-        base = host.url.replace("localhost", "127.0.0.1")
-        async with session.get(f"{base}/dashboard") as response:
-            assert response.status == 404
-        async with session.get(base) as response:
-            assert "dashboard" not in await response.text()
+    async with running_host(dashboard=False) as host, aiohttp.ClientSession() as session:
+        page = Page(host, session)
+        assert (await page.get("/dashboard"))[0] == 404
+        assert "dashboard" not in (await page.get("/"))[2]
 
 
 async def test_the_start_page_leads_to_it(page: Page) -> None:

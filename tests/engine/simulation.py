@@ -102,8 +102,8 @@ class SimulatedInstance:
                 self.reload()
             self.run_episode([], ReplayNeed.ENGINE)
 
-    def replay(self, trigger: str) -> ReplayResult:
-        result = self.replayer(trigger)
+    def replay(self, trigger: str, keeps_generator: bool = False) -> ReplayResult:
+        result = self.replayer(trigger, keeps_generator)
         assert result.crash is None, result.crash
         self.actions = timeless(result.actions)
         return result
@@ -231,7 +231,7 @@ def only_needed_replays(plan: Plan, order: list[Arrival]) -> SimulatedInstance:
         )
         event = instance.arrive(arrival)
         inbox.append(event)
-        need = max(need, instance.execution.gate.arrive(event))
+        need = max(need, instance.execution.gate.count_arrival(event))
         if need > ReplayNeed.NONE:
             instance.run_episode(inbox, need)
             inbox, need = [], ReplayNeed.NONE

@@ -129,7 +129,7 @@ def test_a_retry_takes_an_id_for_each_timer_and_attempt_and_one_timer_more_at_th
     assert run.feed(failed(2)) == [(3, "timer")]
     assert not run.interpreter.all_done
     run.feed(fired(3))
-    assert run.interpreter.all_done and not run.interpreter.open
+    assert run.interpreter.all_done and not run.interpreter.open_tasks
 
 
 def test_retries_take_their_ids_in_the_order_of_the_failures() -> None:
@@ -143,7 +143,7 @@ def test_retries_take_their_ids_in_the_order_of_the_failures() -> None:
 def test_a_cancelled_timer_is_created_and_waited_for_no_longer() -> None:
     run = Run(timer(cancelled=True), call("next"))
     assert run.new == [(0, "timer"), (1, "next")]
-    assert list(run.interpreter.open) == [1]
+    assert list(run.interpreter.open_tasks) == [1]
 
 
 def test_of_two_waits_of_one_name_the_last_is_served_first_whatever_the_case() -> None:
@@ -164,7 +164,7 @@ def test_an_early_event_is_kept_for_the_wait_that_comes() -> None:
 def test_a_suspended_instance_starts_and_ends_nothing() -> None:
     run = Run(call("a"), call("b"))
     assert run.feed(h.suspended(AT, "hold"), done(0)) == []
-    assert list(run.interpreter.open) == [0]
+    assert list(run.interpreter.open_tasks) == [0]
     assert run.feed(h.resumed(AT, "go")) == [(1, "b")]
 
 
@@ -259,8 +259,8 @@ def test_a_timer_of_the_awaited_action_is_cancelled_without_starting_over() -> N
         again.apply(event)
     assert again.take_commands() == []
     assert run.interpreter.actions == again.actions
-    assert list(run.interpreter.open) == [0, 2, 3]
-    assert set(again.open) == {0, 2, 3}
+    assert list(run.interpreter.open_tasks) == [0, 2, 3]
+    assert set(again.open_tasks) == {0, 2, 3}
 
 
 def test_a_cancelled_timer_needs_a_start_from_scratch_if_ids_were_taken_since() -> None:

@@ -173,7 +173,9 @@ class Side:
 
 def comparable(episode: Episode) -> dict[str, Any]:
     values = {each.name: getattr(episode, each.name) for each in fields(episode)}
-    values["next"] = episode.next and [event.text for event in episode.next.history]
+    values["next_generation"] = episode.next_generation and [
+        event.text for event in episode.next_generation.history
+    ]
     values["raised"] = episode.raised and (episode.raised.type_name, episode.raised.text)
     return values
 
@@ -199,9 +201,9 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
         seen = len(old)
         if expected.finished:
             return live_episodes
-        if expected.next is not None and actual.next is not None:
-            replaying.execution = Execution(expected.next.history)
-            keeping.execution = Execution(actual.next.history)
+        if expected.next_generation is not None and actual.next_generation is not None:
+            replaying.execution = Execution(expected.next_generation.history)
+            keeping.execution = Execution(actual.next_generation.history)
             replaying.traces.clear()
             keeping.traces.clear()
             open_tasks.clear()
@@ -219,9 +221,9 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
             if event.kind == h.TIMER_FIRED:
                 at = max(at, json.loads(event.text)["FireAt"])
             inbox.append(event)
-            needs.append(replaying.execution.gate.arrive(event))
+            needs.append(replaying.execution.gate.count_arrival(event))
             if not losses == "all":
-                assert keeping.execution.gate.arrive(event) == needs[-1]
+                assert keeping.execution.gate.count_arrival(event) == needs[-1]
         arrived, need = inbox, max(needs)
         if losses == "all" or rng.random() < 0.5:
             need = ReplayNeed.REPLAY

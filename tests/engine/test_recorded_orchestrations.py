@@ -66,7 +66,7 @@ class Sdk:
             error=reply.get("error"),
         )
 
-    def __call__(self, trigger: str) -> ReplayResult:
+    def __call__(self, trigger: str, keeps_generator: bool = False) -> ReplayResult:
         self.trigger = trigger
         return self.reply
 
@@ -129,8 +129,8 @@ def test_an_incremental_replay_equals_one_from_the_start(tape: Path) -> None:
         if n + 1 == len(taken):
             break
         if invocation.following is None:
-            assert made.status == "ContinuedAsNew" and made.next is not None
-            execution, asked = Execution(made.next.history), {}
+            assert made.status == "ContinuedAsNew" and made.next_generation is not None
+            execution, asked = Execution(made.next_generation.history), {}
         elif invocation.came_of_it is None:
             execution, asked = Execution([event(recorded) for recorded in taken[n + 1].past]), {}
         else:

@@ -21,14 +21,14 @@ from fan_out.maps.settle import error_text
 
 
 class Clock:
-    """Runs a map in simulated time, as the orchestrations hand its items out, down to the waves of its batches."""
+    """Runs a map in simulated time, as the orchestrations hand its items out, down to the batches of its chunks."""
 
     def __init__(self, seconds: list[float], bound: int, width: int | None = None) -> None:
         self.seconds, self.bound, self.width = seconds, bound, width
         self.marks: list[tuple[float, int]] = []
         self.ran: list[int] = []
         self.orchestrations = 1
-        self.longest = 0  # children of one orchestration, or waves of one batch
+        self.longest = 0  # children of one orchestration, or batches of one chunk
         self.widest = 0  # items that start together
 
     def run(self) -> float:
@@ -59,17 +59,17 @@ class Clock:
 
     def child(self, share: Share, items: list[int], now: float) -> float:
         self.orchestrations += 1
-        if share.kind != "batch":
+        if share.kind != "chunk":
             return self.section(items, share.lanes, now)
         (slots,) = share.lanes
-        waves = [items[first : first + slots] for first in range(0, len(items), slots)]
-        for wave in waves:
-            ends = [now + self.seconds[item] for item in wave]
-            self.marks += [(now, 1) for _ in wave] + [(end, -1) for end in ends]
-            self.ran += wave
-            self.widest = max(self.widest, len(wave))
+        batches = [items[first : first + slots] for first in range(0, len(items), slots)]
+        for batch in batches:
+            ends = [now + self.seconds[item] for item in batch]
+            self.marks += [(now, 1) for _ in batch] + [(end, -1) for end in ends]
+            self.ran += batch
+            self.widest = max(self.widest, len(batch))
             now = max(ends)
-        self.longest = max(self.longest, len(waves))
+        self.longest = max(self.longest, len(batches))
         return now
 
 
@@ -113,7 +113,7 @@ def test_one_lane_is_never_handed_a_heap_of_slow_items():
 
 @pytest.mark.parametrize("bound", [8, 16, 50, 64])
 def test_a_large_map_of_uneven_items_keeps_its_slots_busy_one_by_one(bound):
-    # Wider waves wait for their slowest: for uneven items the caller asks for one at a time.
+    # Wider batches wait for their slowest: for uneven items the caller asks for one at a time.
     seconds = uneven(60 * bound, bound)
     clock = Clock(seconds, bound, 1)
     assert clock.run() <= 1.7 * sum(seconds) / bound
@@ -188,7 +188,7 @@ def part(**more: Any) -> Part:
 def test_a_part_of_a_part_knows_its_places_in_the_map():
     child = Part(**part().child(Share("lane", [0, 2], [1]), 0, 2))
     assert (child.items, child.indexes, child.lanes, child.map_id) == (["a", "c"], [5, 7], [1], "m")
-    assert Part(**part(envelope=True).child(Share("batch", [2], [1]), 0, 1)).argument(0) == {
+    assert Part(**part(envelope=True).child(Share("chunk", [2], [1]), 0, 1)).argument(0) == {
         "item": "c",
         "index": 7,
         "map_id": "m",

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfhost.app.http_urls import canonical_url, decode_path, query_values
 from dfhost.http.function_routes import RouteTable
 from dfhost.http.route_constraints import constraint
 from dfhost.http.route_templates import InvalidRouteTemplate, parse
+from dfhost.http.urls import canonical_url, decode_path, query_values
 
 
 @pytest.mark.parametrize(

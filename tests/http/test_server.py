@@ -14,11 +14,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from dfhost.app.loader import load_app
 from dfhost.errors import AppError, HostError, PortInUse
 from dfhost.http.server import Server
 from dfhost.management.responses import ManagementResponse
-from tests.support.app_server import app_server, user_threads
+from tests.support.app_server import app_server, started_runner
 from tests.support.apps import APPS, loaded_module, write_app
 from tests.support.recording_log import RecordingLog
 
@@ -452,16 +451,17 @@ async def test_a_defect_of_dfhost_is_a_500_without_a_traceback(
 
 
 async def test_a_port_in_use_is_refused_with_advice() -> None:
-    app = load_app(APPS / "http")
-    with user_threads() as threads, socket.socket() as taken:
+    log = RecordingLog()
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(PortInUse) as caught:
-            await Server(app, threads, RecordingLog(), port=port).start()
-        assert f"Port {port} is in use" in str(caught.value) and "--port" in str(caught.value)
-        with pytest.raises(HostError, match=r"Cannot listen on 192\.0\.2\.1:0"):
-            await Server(app, threads, RecordingLog(), host="192.0.2.1", port=0).start()
+        async with started_runner(APPS / "http", log) as (runner, _):
+            with pytest.raises(PortInUse) as caught:
+                await Server(runner, log, port=port).start()
+            assert f"Port {port} is in use" in str(caught.value) and "--port" in str(caught.value)
+            with pytest.raises(HostError, match=r"Cannot listen on 192\.0\.2\.1:0"):
+                await Server(runner, log, host="192.0.2.1", port=0).start()
 
 
 async def test_stop_lets_running_calls_end_and_refuses_new_ones(tmp_path: Path) -> None:

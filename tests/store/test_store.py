@@ -33,8 +33,9 @@ from dfhost.errors import (
     WrongState,
 )
 from dfhost.store import purging, writer
-from dfhost.store.events import InboxMessage, InstanceRemoved, InstanceRow, NullListener, StoreEvent
-from dfhost.store.instances import EpisodeDiscarded
+from dfhost.store.instance_row import InstanceRow
+from dfhost.store.instances import StaleCommit
+from dfhost.store.listener import InboxMessage, InstanceRemoved, NullListener, StoreEvent
 from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
 
@@ -96,10 +97,15 @@ class OpenStore:
     async def episode(self, instance_id: str = "x", execution_id: str = "e1", **more: Any) -> None:
         """Commit an episode that has consumed everything there was; raises what it was refused with."""
         stored = self.store.load_instance(instance_id)
-        base = len(stored.history) if stored else 0
+        length = len(stored.history) if stored else 0
         consumed = max((message.seq for message in stored.inbox), default=0) if stored else 0
         events = [h.orchestrator_started(AT).text]
-        values: dict[str, Any] = {"at": AT, "status": "Running", "base": base, "texts": events} | more
+        values: dict[str, Any] = {
+            "at": AT,
+            "status": "Running",
+            "first_position": length,
+            "stored_texts": events,
+        } | more
         consumed = values.pop("consumed", consumed)
         episode = Episode(instance_id, execution_id, **values)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -162,9 +168,9 @@ class OpenStore:
 
 
 @pytest.fixture
-def long_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_wait_for_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit waits for the episodes that its events lead to as long as they take on this machine."""
-    monkeypatch.setattr(writer, "_LINGER_SECONDS", 30.0)
+    monkeypatch.setattr(writer, "_EPISODE_WAIT_SECONDS", 30.0)
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -222,12 +228,12 @@ async def test_the_id_of_a_running_instance_is_refused_and_nothing_changes(db: O
 async def test_an_ended_instance_is_replaced_completely_by_the_next_generation(db: OpenStore) -> None:
     await db.start()
     start = db.inbox()[0]
-    await db.episode(texts=["12", start], activities=[activity(0)])
+    await db.episode(stored_texts=["12", start], activities=[activity(0)])
     await db.terminate()
     await db.start(execution_id="e2")
     assert db.past() == []
     assert '"Generation":1' in db.inbox()[0]
-    await db.episode(execution_id="e2", texts=["12", db.inbox()[0]], status="Completed")
+    await db.episode(execution_id="e2", stored_texts=["12", db.inbox()[0]], status="Completed")
     await db.start(execution_id="e3")
     assert '"Generation":2' in db.inbox()[0]
 
@@ -246,7 +252,7 @@ async def test_any_state_may_be_replaced_if_host_json_says_so(db: OpenStore) -> 
 async def test_an_episode_is_committed_as_a_whole(db: OpenStore) -> None:
     await db.start()
     await db.episode(
-        texts=["a", "b"],
+        stored_texts=["a", "b"],
         custom_status='"half"',
         activities=[activity(0), activity(1)],
         timers=[ScheduledTimer(2, LATER), ScheduledTimer(9, AT)],
@@ -284,9 +290,9 @@ async def test_an_episode_of_a_removed_instance_is_discarded_whole(db: OpenStore
     if how == "replaced":
         await db.start(execution_id="e2")
     before = (db.store.instance("x"), db.past(), db.inbox())
-    with pytest.raises(EpisodeDiscarded):
+    with pytest.raises(StaleCommit):
         await db.episode(
-            texts=["a"],
+            stored_texts=["a"],
             activities=[activity(0)],
             timers=[ScheduledTimer(1, LATER)],
             children=[child("c")],
@@ -343,8 +349,8 @@ async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_event
     started = h.execution_started(
         AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', generation=None
     )
-    following = NextGeneration("e2", '"next"', h.generation(AT, started, ()))
-    await db.episode(status="ContinuedAsNew", next=following, consumed=seen.inbox[-1].seq)
+    following = NextGeneration("e2", '"next"', h.continued_history(AT, started, ()))
+    await db.episode(status="ContinuedAsNew", next_generation=following, consumed=seen.inbox[-1].seq)
     assert (db.row().execution_id, db.row().input, db.row().created_at) == ("e2", '"next"', AT)
     assert db.past() == [event.text for event in following.history]
     assert db.inbox() == ["event"]
@@ -476,7 +482,9 @@ async def test_terminating_drops_what_is_open_and_posts_to_the_parent(db: OpenSt
 async def failed(db: OpenStore, instance_id: str, execution_id: str, events: Sequence[h.Event]) -> None:
     done = h.execution_completed(AT, 9, "Failed", "no")
     texts = [event.text for event in (*events, done)]
-    await db.episode(instance_id, execution_id, texts=texts, status="Failed", output="no", sets_output=True)
+    await db.episode(
+        instance_id, execution_id, stored_texts=texts, status="Failed", output="no", sets_output=True
+    )
 
 
 async def test_a_rewound_instance_runs_again_without_its_failures(db: OpenStore) -> None:
@@ -500,7 +508,7 @@ async def test_a_rewound_instance_runs_again_without_its_failures(db: OpenStore)
 async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(db: OpenStore) -> None:
     await db.start()
     created = [h.sub_orchestration_created(AT, n, "part", f"c{n}", None) for n in range(2)]
-    await db.episode(texts=[e.text for e in created], children=[child("c0", 0), child("c1", 1)])
+    await db.episode(stored_texts=[e.text for e in created], children=[child("c0", 0), child("c1", 1)])
     await failed(db, "c0", "c1", [h.task_scheduled(AT, 0, "work"), h.task_failed(AT, 0, "no", None)])
     await db.episode("c1", "c1", status="Completed")
     ends = [h.sub_orchestration_failed(AT, 0, "no", None), h.sub_orchestration_completed(AT, 1, "1")]
@@ -629,7 +637,7 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Ope
 async def test_a_batch_of_a_purged_entity_is_discarded(db: OpenStore) -> None:
     await db.store.signal_entity("@counter@k", "one", AT)
     await db.store.purge("@counter@k", lambda row: None)
-    with pytest.raises(EpisodeDiscarded):
+    with pytest.raises(StaleCommit):
         await db.store.commit_batch(
             "@counter@k",
             at=AT,
@@ -737,7 +745,7 @@ async def test_events_come_in_the_order_of_the_groups_then_the_commit_then_the_c
 
 
 async def test_a_commit_waits_for_the_episodes_that_its_events_lead_to(
-    tmp_path: Path, long_linger: None
+    tmp_path: Path, long_wait_for_episodes: None
 ) -> None:
     db = OpenStore(tmp_path / "hub.db")
     follow_ups: list[asyncio.Future[None]] = []
@@ -754,12 +762,14 @@ async def test_a_commit_waits_for_the_episodes_that_its_events_lead_to(
 
 
 async def test_a_commit_does_not_wait_for_an_entity_that_waits_for_it(
-    db: OpenStore, long_linger: None
+    db: OpenStore, long_wait_for_episodes: None
 ) -> None:
     await asyncio.wait_for(db.store.signal_entity("@counter@a", "{}", AT), 20)
 
 
-async def test_closing_the_store_writes_what_was_posted_before(tmp_path: Path, long_linger: None) -> None:
+async def test_closing_the_store_writes_what_was_posted_before(
+    tmp_path: Path, long_wait_for_episodes: None
+) -> None:
     db = OpenStore(tmp_path / "hub.db")
     asked = [asyncio.ensure_future(db.start(each)) for each in "ab"]
     await asyncio.sleep(0)

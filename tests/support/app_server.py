@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dfhost.app.loader import load_app
+from dfhost.app.functions import App
+from dfhost.app.in_process import InProcessRunner
 from dfhost.app.threads import UserThreads
 from dfhost.http.server import Server
 from dfhost.management.urls import RPC_PATH, client_json
+from dfhost.runner.durable_clients import client_texts
 from tests.support.recording_log import RecordingLog
 
 
@@ -22,18 +24,35 @@ from tests.support.recording_log import RecordingLog
 async def app_server(folder: Path, **options: Any) -> AsyncIterator[tuple[str, RecordingLog, Server]]:
     """The app in `folder` on a free port: its base URL, its log, the server. `options` go to `Server`."""
     log = RecordingLog()
-    app = load_app(folder, log)
-    with user_threads() as threads:
-        server = Server(app, threads, log, port=0, **options)
+    async with started_runner(folder, log) as (runner, app):
+        server = Server(runner, log, port=0, **options)
         await server.start()
         base = f"http://127.0.0.1:{server.port}"
         app.connect(
-            lambda hub, connection: client_json(base, base + RPC_PATH, hub or "Hub", connection or "Storage")
+            client_texts(
+                runner.app,
+                lambda hub, connection: client_json(
+                    base, base + RPC_PATH, hub or "Hub", connection or "Storage"
+                ),
+            )
         )
         try:
             yield base, log, server
         finally:
             await server.stop(grace_period=5)
+
+
+@asynccontextmanager
+async def started_runner(folder: Path, log: RecordingLog) -> AsyncIterator[tuple[InProcessRunner, App]]:
+    """The runner of the app in `folder`, and the app. Its durable clients lead nowhere."""
+    with user_threads() as threads:
+        runner = InProcessRunner(folder, log, threads=threads)
+        await runner.start()
+        assert runner.loaded is not None
+        try:
+            yield runner, runner.loaded
+        finally:
+            await runner.stop()
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import textwrap
 from pathlib import Path
 from types import ModuleType
 
-from dfhost.app.functions import App, Function, Functions
+from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
+from dfhost.runner.functions import Functions
 
 ROOT = Path(__file__).parents[2]
 APPS = ROOT / "tests" / "apps"
@@ -38,7 +39,7 @@ def load_written_app(folder: Path, body: str) -> App:
     return load_app(write_app(folder, body))
 
 
-def function_named(functions: Functions, name: str) -> Function:
+def function_named(functions: Functions[Function], name: str) -> Function:
     function = functions.get(name)
     assert function, name
     return function

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from dfhost.app.in_process import InProcessRunner
 from dfhost.clock import Clock
 from dfhost.host import Host
 from dfhost.settings import Settings
@@ -129,11 +130,19 @@ class RunningHost:
 
 @asynccontextmanager
 async def running_host(
-    folder: str | Path = "worker", database: Path | None = None, clock: Clock | None = None, **settings: Any
+    folder: str | Path = "worker",
+    database: Path | None = None,
+    clock: Clock | None = None,
+    dashboard: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[RunningHost]:
     """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`."""
     log = RecordingLog()
-    host = Host(APPS / folder, settings=Settings(**settings), database=database, port=0, log=log, clock=clock)
+    options = Settings(**settings)
+    runner = InProcessRunner(APPS / folder, log, only=options.functions)
+    host = Host(
+        runner, settings=options, database=database, port=0, log=log, clock=clock, dashboard=dashboard
+    )
     timeout = aiohttp.ClientTimeout(total=DEADLINE)
     async with host, aiohttp.ClientSession(timeout=timeout) as session:
         yield RunningHost(host, log, session)

@@ -8,10 +8,11 @@ import os
 import sys
 from pathlib import Path
 
+from dfhost.app_output import AppLogLevels, AppOutput
 from dfhost.cli import arguments, gc_tuning
 from dfhost.cli.app_folder import database_file, open_folder, working_in
-from dfhost.cli.app_output import AppLogLevels, AppOutput
 from dfhost.cli.console import Console
+from dfhost.cli.host_address import url_file
 from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.settings import Settings, set_environment_defaults
 from dfhost.settings.model import DEFAULT_PORT
@@ -83,6 +84,7 @@ async def _serve(
     failure = FatalFailure()
     gc_tuning.pause()
     # By far the slowest imports: mistakes in the settings are reported before them, and ctrl-C already works.
+    from dfhost.cli.app_runner import app_runner
     from dfhost.cli.function_listing import function_listing
     from dfhost.host import Host
 
@@ -105,6 +107,8 @@ async def _serve(
                 f"These settings of host.json make no difference in dfhost: {', '.join(settings.without_effect)}."
             )
         stop_signals.host_is_ready(host.forget_running_calls)
+        if database is not None:
+            url_file(database).write_text(host.url, "utf-8")
         dashboard = "" if options.no_dashboard else f" Dashboard: {host.url}/dashboard."
         console.print("", f"Ready on {host.url}.{dashboard} Ctrl-C stops the host.")
         if host.last_death:
@@ -112,7 +116,7 @@ async def _serve(
             console.flush()  # it may happen again at once
 
     async with Host(
-        root,
+        app_runner(root, settings, console, failure.report),
         settings=settings,
         database=database,
         port=port,
@@ -128,6 +132,8 @@ async def _serve(
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.print("", f"Waiting for running calls: {running}. Press ctrl-C again to stop at once.")
         await failure.watch(host.drain())
+    if database is not None:
+        url_file(database).unlink(missing_ok=True)
     console.flush_summaries()
     console.print("", "Stopped." + (" Unfinished instances continue at the next start." if database else ""))
 

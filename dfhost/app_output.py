@@ -12,17 +12,33 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
-from dfhost.app.running_calls import current_function
-from dfhost.cli.console import Console
-from dfhost.cli.log_formatter import LINES_PER_WINDOW, WINDOW
-from dfhost.cli.style import printable_lines
+from dfhost.printable import printable_lines
+from dfhost.running_calls import current_function
 
 _REMEMBERED_KINDS = 1000
+_WINDOW = 1.0  # seconds
+_LINES_PER_WINDOW = 10  # of records alike
 
 # The app answers for its own records. These may quote what clients send.
 _NOT_OF_THE_APP = ("dfhost", "aiohttp", "asyncio")
+
+
+class OutputSink(Protocol):
+    """Where the output goes. Its methods are called from any thread and must not block."""
+
+    @property
+    def verbose(self) -> bool: ...
+
+    def print(self, label: str, text: str) -> None:
+        """A log record (`label`: its level) or a printed line ("")."""
+
+    def count_record(self, level: str, logger: str) -> None:
+        """A log record that gets no line of its own."""
+
+    def write(self, text: str) -> None:
+        """Text as it is, with whatever line ends it has."""
 
 
 class AppLogLevels:
@@ -67,7 +83,7 @@ def _minimum_level(logger: str) -> int:
 class AppOutput:
     """While entered, everything that user code logs or prints goes to `console`, whole lines at a time."""
 
-    def __init__(self, console: Console, levels: AppLogLevels) -> None:
+    def __init__(self, console: OutputSink, levels: AppLogLevels) -> None:
         self._console = console
         self._handler = _ConsoleHandler(console, levels)
         self._level = levels.lowest
@@ -97,7 +113,7 @@ class _ConsoleHandler(logging.Handler):
     This is decided here and not by the formatter of the console, so that only shown records cost a format.
     """
 
-    def __init__(self, console: Console, levels: AppLogLevels) -> None:
+    def __init__(self, console: OutputSink, levels: AppLogLevels) -> None:
         super().__init__()
         self._console = console
         self._levels = levels
@@ -123,13 +139,13 @@ class _ConsoleHandler(logging.Handler):
         """Called under the handler's lock."""
         key = record.name, record.levelno, str(record.msg)
         window = self._windows.get(key)
-        if window is None or record.created >= window.start + WINDOW:
+        if window is None or record.created >= window.start + _WINDOW:
             if len(self._windows) >= _REMEMBERED_KINDS:  # every record has a format of its own, f"item {n}"
                 self._windows.clear()
-            busy = window is not None and window.records > LINES_PER_WINDOW
+            busy = window is not None and window.records > _LINES_PER_WINDOW
             self._windows[key] = window = _RecordWindow(record.created, busy)
         window.records += 1
-        return not window.busy and window.records <= LINES_PER_WINDOW
+        return not window.busy and window.records <= _LINES_PER_WINDOW
 
 
 @dataclass(slots=True)
@@ -147,7 +163,7 @@ class _ConsoleStream(io.TextIOBase):
     The latter keeps prompts (`breakpoint()`) and progress bars alive.
     """
 
-    def __init__(self, console: Console, stream: TextIO) -> None:
+    def __init__(self, console: OutputSink, stream: TextIO) -> None:
         self._console = console
         self._stream = stream
         self._unfinished: dict[int, str] = {}  # thread -> a line without its end

@@ -8,8 +8,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from dfhost.app.retry_policy import RetryPolicy, read_retry_policy
 from dfhost.errors import AppError
+from dfhost.runner.retry_policy import RetryPolicy, read_retry_policy
 from tests.support.apps import load_written_app, write_app
 from tests.support.running_host import running_host
 

@@ -5,8 +5,8 @@ calls the handler that the server would call, with the same values; 200 orchestr
 less time for it. Every other request still uses the socket and ends as on Azure: another address, a URL of
 unusual length or with a NUL, or a client used from a second event loop, which aiohttp refuses.
 
-Knows nothing of the SDK (`app.sdk` installs it) and nothing of the responses. As many requests at a time go through
-as the session has connections. Unlike the socket, it does not limit the time of one (four minutes).
+Knows nothing of the SDK (`sdk_patches` installs it) and nothing of the responses. As many requests at a time go
+through as the session has connections. Unlike the socket, it does not limit the time of one (four minutes).
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from dfhost.app.loop_queue import callback_queue
-from dfhost.management.request import RequestHandler
-from dfhost.management.responses import ManagementResponse
+from dfhost.loop_queue import callback_queue
+from dfhost.runner.app_runner import AnswerClient, ManagementReply
 
 _NO_HEADERS: Mapping[str, str] = {}
 _MAX_URL_LENGTH = 2_000  # characters; every server's own limit is above that
@@ -42,7 +41,7 @@ class LoopbackSession:
         self,
         session: aiohttp.ClientSession,
         base_url: str,
-        handler: RequestHandler,
+        handler: AnswerClient,
         host_loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._session = session
@@ -54,7 +53,7 @@ class LoopbackSession:
         self._client_loop = asyncio.get_running_loop()
         self._to_host = callback_queue(host_loop)
         self._to_client = callback_queue(self._client_loop)
-        self._running: set[asyncio.Task[ManagementResponse]] = set()
+        self._running: set[asyncio.Task[ManagementReply]] = set()
         limit = session.connector.limit if session.connector else 0
         self._connections = asyncio.Semaphore(limit) if limit else nullcontext()
         self._closed = False
@@ -96,15 +95,15 @@ class LoopbackSession:
 
     async def request(
         self, method: str, path: str, query: str, headers: CIMultiDict[str], body: bytes
-    ) -> ManagementResponse:
+    ) -> ManagementReply:
         """The handler's response. As over a socket, the handler goes on if the caller stops waiting."""
         async with self._connections:
             return await self._request(method, path, query, headers, body)
 
     async def _request(
         self, method: str, path: str, query: str, headers: CIMultiDict[str], body: bytes
-    ) -> ManagementResponse:
-        response: asyncio.Future[ManagementResponse] = self._client_loop.create_future()
+    ) -> ManagementReply:
+        response: asyncio.Future[ManagementReply] = self._client_loop.create_future()
         handling = self._handler(method, path, query, headers, body, self._origin)
         try:
             self._to_host.put(partial(self._start, handling, response))
@@ -114,7 +113,7 @@ class LoopbackSession:
         return await response
 
     def _start(
-        self, handling: Coroutine[Any, Any, ManagementResponse], response: asyncio.Future[ManagementResponse]
+        self, handling: Coroutine[Any, Any, ManagementReply], response: asyncio.Future[ManagementReply]
     ) -> None:
         if self._closed:
             handling.close()
@@ -124,14 +123,12 @@ class LoopbackSession:
         self._running.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(partial(self._finish, response))
 
-    def _finish(
-        self, response: asyncio.Future[ManagementResponse], task: asyncio.Task[ManagementResponse]
-    ) -> None:
+    def _finish(self, response: asyncio.Future[ManagementReply], task: asyncio.Task[ManagementReply]) -> None:
         self._running.discard(task)
         self._to_client.put_if_open(partial(_hand_over, task, response))
 
 
-def _hand_over(task: asyncio.Task[ManagementResponse], response: asyncio.Future[ManagementResponse]) -> None:
+def _hand_over(task: asyncio.Task[ManagementReply], response: asyncio.Future[ManagementReply]) -> None:
     if response.done():
         return
     if task.cancelled():
@@ -142,7 +139,7 @@ def _hand_over(task: asyncio.Task[ManagementResponse], response: asyncio.Future[
         response.set_result(task.result())
 
 
-def _disconnect(response: asyncio.Future[ManagementResponse]) -> None:
+def _disconnect(response: asyncio.Future[ManagementReply]) -> None:
     if not response.done():
         response.set_exception(aiohttp.ServerDisconnectedError())
 

@@ -15,14 +15,15 @@ from azure.durable_functions.models.utils import http_utils
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dfhost.app.in_process import InProcessRunner
+from dfhost.app.loopback import LoopbackSession
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.errors import UserLoopEnded
-from dfhost.http.loopback import LoopbackSession
 from dfhost.http.server import Server
 from dfhost.management.responses import ManagementResponse
 from dfhost.management.urls import RPC_PATH
 from tests.support.app_server import user_threads
-from tests.support.apps import load_written_app
+from tests.support.apps import write_app
 from tests.support.recording_log import RecordingLog
 
 Asked = tuple[str, str, str, dict[str, str | None], bytes, str]
@@ -50,8 +51,9 @@ class Twin:
     @contextmanager
     def serving(self) -> Iterator[Twin]:
         with user_threads() as threads:
-            app = load_written_app(self._folder, "")
-            self.server = Server(app, threads, RecordingLog(), port=0, mounts={RPC_PATH: self.mount})
+            runner = InProcessRunner(write_app(self._folder, ""), RecordingLog(), threads=threads)
+            self.run(runner.start())
+            self.server = Server(runner, RecordingLog(), port=0, mounts={RPC_PATH: self.mount})
             self.run(self.server.start())
             self.base = f"http://127.0.0.1:{self.server.port}{RPC_PATH}"
             try:

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from dfhost.app.loader import load_app
-from dfhost.app.schedule import parse_schedule, time_zone
 from dfhost.clock import Clock as RealClock
+from dfhost.dispatch.schedule import parse_schedule, time_zone
 from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.settings.app_settings import resolve_app_settings
-from tests.support.app_server import user_threads
+from tests.support.app_server import started_runner
 from tests.support.apps import loaded_module, write_app
 from tests.support.recording_log import RecordingLog
 
@@ -144,9 +143,9 @@ async def run_timers(
     folder: Path, schedule: str, script: Callable[[Clock, RecordingLog], Any], at_start: bool = False
 ) -> tuple[list[Any], RecordingLog]:
     log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
-    app = load_app(write_app(folder, BODY.format(schedule=schedule, at_start=at_start)), log)
-    with user_threads() as threads:
-        timers = TimerTriggers(app, threads, log, clock)
+    folder = write_app(folder, BODY.format(schedule=schedule, at_start=at_start))
+    async with started_runner(folder, log) as (runner, _):
+        timers = TimerTriggers(runner, log, clock)
         timers.start()
         try:
             await script(clock, log)
@@ -205,8 +204,8 @@ async def test_a_timer_without_monitor_has_an_empty_status(tmp_path: Path, more:
         """,
     )
     log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
-    with user_threads() as threads:
-        timers = TimerTriggers(load_app(folder, log), threads, log, clock)
+    async with started_runner(folder, log) as (runner, _):
+        timers = TimerTriggers(runner, log, clock)
         timers.start()
         await log.entry("finished", "runs")
         await timers.stop()
@@ -222,8 +221,8 @@ async def test_a_timer_that_fails_runs_again(tmp_path: Path) -> None:
         """,
     )
     log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
-    with user_threads() as threads:
-        timers = TimerTriggers(load_app(folder, log), threads, log, clock)
+    async with started_runner(folder, log) as (runner, _):
+        timers = TimerTriggers(runner, log, clock)
         timers.start()
         for count in (1, 2):
             await clock.move(minutes=1)
@@ -248,8 +247,8 @@ async def test_a_bad_schedule_is_noted_and_the_others_run(
         """,
     )
     log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
-    with user_threads() as threads:
-        timers = TimerTriggers(load_app(folder, log), threads, log, clock)
+    async with started_runner(folder, log) as (runner, _):
+        timers = TimerTriggers(runner, log, clock)
         timers.start()
         await clock.move(minutes=1)
         await log.entry("finished", "good", "timer")

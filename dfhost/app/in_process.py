@@ -1,0 +1,223 @@
+"""The runner that calls the app in this process: `AppRunner` over the app's functions and their threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from azure.functions.meta import Datum
+
+from dfhost.app.activity_threads import ActivityThreads
+from dfhost.app.bindings import http_streaming_enabled
+from dfhost.app.exceptions import describe_exception
+from dfhost.app.functions import App, Function, InvocationResult
+from dfhost.app.http_messages import http_reply, request_datum
+from dfhost.app.http_streaming import StreamingWebApp, run_on_loop
+from dfhost.app.invocation import Invocation
+from dfhost.app.loader import load_app
+from dfhost.app.loop_watch import LoopWatch
+from dfhost.app.loopback import LoopbackSession
+from dfhost.app.sdk import Replayer
+from dfhost.app.sdk_patches import close_client_session, wrap_client_session
+from dfhost.app.threads import UserThreads
+from dfhost.app.trigger_data import trigger_data
+from dfhost.engine.failures import Failure
+from dfhost.engine.replay_result import ReplayResult
+from dfhost.errors import HostError, UserLoopEnded
+from dfhost.host_log import HostLog
+from dfhost.runner.app_runner import (
+    ActivityCall,
+    ActivityOutcome,
+    EntityCall,
+    FunctionCall,
+    HostServices,
+    HttpReply,
+    HttpRequest,
+    Receive,
+    ReplayCall,
+    Send,
+    StreamingCall,
+)
+from dfhost.runner.functions import AppInfo
+from dfhost.settings.model import processor_count
+
+_SESSION_CLOSES_WITHIN = 1.0  # seconds
+
+
+class InProcessRunner:
+    """The app in the folder `root`. `only`: the names of the functions that run, all if empty.
+
+    `on_failure` is called, on any thread, if the app ends the event loop of its async functions: nothing can go on
+    then. `threads`: where user code runs, if not in threads of the runner's own. `reuses_import`: see `load_app`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        log: HostLog,
+        *,
+        only: Collection[str] = (),
+        on_failure: Callable[[HostError], None] | None = None,
+        threads: UserThreads | None = None,
+        reuses_import: bool = False,
+    ) -> None:
+        self._reuses_import = reuses_import
+        self._root = root
+        self._log = log
+        self._only = only
+        self._threads = threads or UserThreads(on_loop_ended=on_failure)
+        self._owns_threads = threads is None
+        self._loopbacks: list[LoopbackSession] = []
+        self._undo: list[Callable[[], None]] = []
+        self.loaded: App | None = None
+        self._stopped = False
+        self.replays_at_once = max(2, processor_count())
+        self.streams_http = False
+
+    # -- its life --------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        threads = self._threads
+        try:
+            with threads.loop_for_import():
+                self.loaded = app = load_app(
+                    self._root, self._log, self._only, reuses_import=self._reuses_import
+                )
+        except BaseException:
+            threads.stop()
+            raise
+        if self._owns_threads:
+            threads.start()
+        self.app: AppInfo = app.info
+        self._functions = {function.name: function for function in app.functions}
+        self._replayers = {each.name: Replayer(each.callable) for each in app.orchestrators}
+        self._activities = ActivityThreads(threads)
+        self.streams_http = http_streaming_enabled()
+        self._web_app = StreamingWebApp(threads, self._log) if self.streams_http else None
+
+    async def connect(self, services: HostServices) -> None:
+        app, host_loop = self.loaded, asyncio.get_running_loop()
+        assert app is not None
+
+        def loopback(session: Any) -> LoopbackSession:
+            self._loopbacks.append(
+                LoopbackSession(session, services.client_url, services.answer_client, host_loop)
+            )
+            return self._loopbacks[-1]
+
+        self._threads.calls = services.calls
+        app.connect(services.clients(self.app))
+        self._undo.append(wrap_client_session(loopback))
+        watch = LoopWatch(self._threads, app.functions, self._log)
+        watch.start()
+        self._undo.append(watch.stop)
+
+    async def disconnect(self) -> None:
+        """Leave the host. Another one may `connect` then."""
+        for each in self._loopbacks:
+            each.close()
+        self._loopbacks.clear()
+        while self._undo:
+            self._undo.pop()()
+
+    async def stop(self) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        await self.disconnect()
+        if self.loaded is not None:
+            # The app's own code may have ended the loop, or an async function may block it.
+            with suppress(UserLoopEnded, asyncio.TimeoutError):
+                await asyncio.wait_for(self._threads.run_async(close_client_session), _SESSION_CLOSES_WITHIN)
+        if self._owns_threads:
+            self._threads.stop()
+
+    # -- durable functions -----------------------------------------------------------------------------------
+
+    def run_activity(self, call: ActivityCall, done: Callable[[ActivityOutcome], None]) -> None:
+        self._activities.run(self._functions[call.function], call, done)
+
+    def replay(self, call: ReplayCall) -> ReplayResult:
+        entry = self._threads.calls.begin("orchestration", call.function, call.instance_id)
+        try:
+            return self._replayers[call.function](call.trigger, call.keeps_generator)
+        finally:
+            self._threads.calls.end(entry)
+
+    def run_entity(self, call: EntityCall) -> str | Failure:
+        entry = self._threads.calls.begin("entity", call.function, call.entity_id)
+        try:
+            reply: str = self._functions[call.function].callable(call.trigger)
+            return reply
+        except BaseException as error:  # user code may raise anything, SystemExit included
+            return describe_exception(error)
+        finally:
+            self._threads.calls.end(entry)
+
+    # -- other functions -------------------------------------------------------------------------------------
+
+    async def invoke(self, call: FunctionCall) -> HttpReply | Failure | None:
+        function = self._functions[call.function]
+        outcome = await self._outcome(function, call)
+        if isinstance(outcome, Failure):
+            return outcome
+        function.log_outputs(outcome)
+        return http_reply(function, outcome) if isinstance(call.data, HttpRequest) else None
+
+    async def _outcome(self, function: Function, call: FunctionCall) -> InvocationResult | Failure:
+        """Exceptions are described on the user's thread, because a future cannot carry every one."""
+        data, metadata, headers = _trigger(function, call)
+        invocation = _invocation(function, headers, call.retry_count)
+
+        def run() -> InvocationResult | Failure:
+            entry = self._threads.calls.begin(function.kind, function.name, None)
+            try:
+                return function.invoke(data, metadata, invocation)
+            except BaseException as error:
+                return describe_exception(error)
+            finally:
+                self._threads.calls.end(entry)
+
+        async def run_async() -> InvocationResult | Failure:
+            entry = self._threads.calls.begin(function.kind, function.name, None)
+            try:
+                return await function.invoke_async(data, metadata, invocation)
+            except BaseException as error:
+                return describe_exception(error)
+            finally:
+                self._threads.calls.end(entry)
+
+        try:
+            return await (self._threads.run_async(run_async) if function.is_async else self._threads.run(run))
+        except UserLoopEnded as error:
+            return describe_exception(error)
+
+    async def stream(self, call: StreamingCall, receive: Receive, send: Send) -> None:
+        assert self._web_app is not None
+        function, loop = self._functions[call.function], asyncio.get_running_loop()
+        await self._web_app.call(
+            function,
+            call.params,
+            _invocation(function, call.headers),
+            call.scope,
+            run_on_loop(loop, receive),
+            run_on_loop(loop, send),
+        )
+
+
+def _trigger(function: Function, call: FunctionCall) -> tuple[Datum, Any, dict[str, str]]:
+    """The trigger's data, its metadata, and the headers of the request."""
+    if isinstance(call.data, HttpRequest):
+        headers = {name.lower(): value for name, value in call.data.headers}
+        return request_datum(call.data), None, headers
+    return (*trigger_data(function, call.data), {})
+
+
+def _invocation(function: Function, headers: dict[str, str], retry_count: int = 0) -> Invocation | None:
+    """With the trace of the caller, if the request names it."""
+    if not function.signature.wants_context:
+        return None
+    return function.new_invocation(retry_count, headers.get("traceparent", ""), headers.get("tracestate", ""))

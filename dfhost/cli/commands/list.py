@@ -1,0 +1,127 @@
+"""`dfhost list`: instances or entities, as a table, as ids, or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from itertools import islice
+
+from dfhost.cli import host_address, instance_filter
+from dfhost.cli.exit_codes import DONE, NOT_FOUND
+from dfhost.cli.instance_ids import shortest_ids
+from dfhost.cli.management_client import Json, ManagementClient, open_client
+from dfhost.cli.style import Style, count, printable_json
+from dfhost.cli.tables import ago, table_lines, took
+from dfhost.cli.watching import show
+from dfhost.instance_failure import read_failure
+from dfhost.runtime_status import FINAL_STATUSES
+
+DESCRIPTION = """\
+List the orchestrations of a host, the newest first. A filter may be combined with others.
+
+examples:
+  dfhost list --status Running,Pending --watch
+  dfhost list --status Failed --since 1h --ids | xargs dfhost rewind
+
+exit code: 0, or 4 if there are none.
+"""
+
+_MOST_READ = 20_000  # instances; more are not sorted
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    instance_filter.add_arguments(parser)
+    parser.add_argument(
+        "--entities", action="store_true", help="list the entities instead; of these --name counts"
+    )
+    parser.add_argument(
+        "--limit", metavar="N", type=int, default=50, help="at most so many (default: 50; 0: all)"
+    )
+    parser.add_argument("--ids", action="store_true", help="print the whole ids and nothing else")
+    parser.add_argument("--watch", action="store_true", help="show every change, until ctrl-C")
+    parser.add_argument(
+        "--json", action="store_true", help="print the instances as the management API has them"
+    )
+    host_address.add_arguments(parser, reads=True)
+
+
+def run(options: argparse.Namespace) -> int:
+    client, _ = open_client(options)
+    found = 0
+
+    def render() -> tuple[str, bool]:
+        nonlocal found
+        rows, total = _entities(client, options) if options.entities else _instances(client, options)
+        found = len(rows)
+        return "\n".join(_lines(rows, total, options)), False
+
+    show(render, options.watch)
+    return DONE if found else NOT_FOUND
+
+
+def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[list[Json], int]:
+    read = list(islice(instance_filter.find(client, options), _MOST_READ))
+    if len(read) == _MOST_READ:
+        print(
+            f"Only the first {count(_MOST_READ)} were read. Narrow it with --since or --prefix.",
+            file=sys.stderr,
+        )
+    read.sort(key=lambda instance: str(instance["createdTime"]), reverse=True)
+    return read[: options.limit or None], len(read)
+
+
+def _entities(client: ManagementClient, options: argparse.Namespace) -> tuple[list[Json], int]:
+    query = {"lastOperationTimeFrom": instance_filter.iso(options.since), "fetchState": "true"}
+    query["lastOperationTimeTo"] = instance_filter.iso(options.until)
+    found = client.entities(options.name or "", **{name: text for name, text in query.items() if text})
+    read = list(islice(found, _MOST_READ))
+    return read[: options.limit or None], len(read)
+
+
+def _lines(rows: list[Json], total: int, options: argparse.Namespace) -> Iterable[str]:
+    style = Style.of(sys.stdout)
+    if options.json:
+        yield printable_json(rows)
+    elif options.ids:
+        yield from (_entity_id(row) if options.entities else str(row["instanceId"]) for row in rows)
+    elif not rows:
+        yield "There are none." if not instance_filter.is_used(options) else "There are none that match."
+    elif options.entities:
+        cells = [[_entity_id(row), ago(row["lastOperationTime"]), _brief(row["state"])] for row in rows]
+        yield from table_lines(("ENTITY", "LAST OPERATION", "STATE"), cells, style)
+    else:
+        ids = shortest_ids([str(row["instanceId"]) for row in rows])
+        cells = [[id, *_cells(row)] for id, row in zip(ids, rows, strict=True)]
+        yield from table_lines(("ID", "STATUS", "ORCHESTRATOR", "CREATED", "TOOK", "DETAILS"), cells, style)
+    if len(rows) < total and not (options.json or options.ids):
+        yield style(f"{count(total - len(rows))} more: --limit 0 lists all.", "dim")
+
+
+def _cells(row: Json) -> list[str]:
+    ended = row["runtimeStatus"] in FINAL_STATUSES
+    lasted = took(row["createdTime"], row["lastUpdatedTime"]) if ended else ""
+    return [row["runtimeStatus"], row["name"] or "", ago(row["createdTime"]), lasted, _details(row)]
+
+
+def _details(row: Json) -> str:
+    """Why it failed, else its custom status, else its output."""
+    if row["runtimeStatus"] == "Failed":
+        return str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
+    custom = row.get("customStatus")
+    if custom is not None and row["runtimeStatus"] != "Completed":
+        return _brief(custom)
+    return _brief(row.get("output"))
+
+
+def _brief(value: object) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else line[:199] + "…"
+
+
+def _entity_id(row: Json) -> str:
+    return f"@{row['entityId']['name']}@{row['entityId']['key']}"

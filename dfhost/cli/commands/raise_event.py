@@ -1,0 +1,68 @@
+"""`dfhost raise ID EVENT`: an external event for one instance."""
+
+from __future__ import annotations
+
+import argparse
+
+from dfhost.cli import host_address
+from dfhost.cli.did_you_mean import nearest
+from dfhost.cli.exit_codes import DONE, MISTAKE, NotDone
+from dfhost.cli.instance_ids import find_instance
+from dfhost.cli.management_client import ManagementClient, open_client
+from dfhost.cli.payload import read_json
+from dfhost.cli.style import printable, printable_json
+from dfhost.runtime_status import FINAL_STATUSES
+
+DESCRIPTION = """\
+Raise an external event for an instance. A name that is nearly one that the instance waits for is refused, unless
+--force is given: such an event would be kept, and nothing would ever wait for it.
+
+examples:
+  dfhost raise 1f0c6a3e Approval --data '{"by": "Ada"}'
+  dfhost raise order-17 Paid
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="an id, its beginning if it is generated, or a status URL")
+    parser.add_argument("event", metavar="EVENT", help="its name, in the case in which it is waited for")
+    parser.add_argument("--data", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: null)")
+    parser.add_argument("--force", action="store_true", help="raise it whatever the instance waits for")
+    parser.add_argument("--json", action="store_true", help="print what was raised as JSON")
+    host_address.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    data = read_json("--data", options.data)
+    client, [text] = open_client(options, options.id)
+    instance = find_instance(client, text, acting=True)
+    instance_id = str(instance["instanceId"])
+    awaited: list[str] | None = None
+    if not options.force and instance["runtimeStatus"] not in FINAL_STATUSES:
+        awaited = _awaited_events(client, instance_id)
+        if near := _meant(options.event, awaited or []):
+            raise NotDone(
+                MISTAKE,
+                f"{printable(instance_id)} waits for '{printable(near)}', not for '{printable(options.event)}'. "
+                "Nothing was raised; --force does it anyway.",
+            )
+    client.raise_event(instance_id, options.event, data or "null")
+    if options.json:
+        print(printable_json({"instanceId": instance_id, "event": options.event}))
+        return DONE
+    later = "" if awaited is None or options.event in awaited else ", which does not wait for it yet"
+    print(f"Raised {printable(options.event)} for {printable(instance_id)}{later}.")
+    return DONE
+
+
+def _awaited_events(client: ManagementClient, instance_id: str) -> list[str] | None:
+    """The names of events that the instance waits for, None if the host does not tell."""
+    answer = client.own_status(instance_id, "explain")
+    if answer is None:
+        return None
+    return [str(wait["name"]) for wait in answer["waitsFor"] if wait["kind"] == "event"]
+
+
+def _meant(name: str, awaited: list[str]) -> str:
+    """The awaited name that `name` probably is, "" if it is one or like none."""
+    return "" if name in awaited else next(iter(nearest(name, awaited)), "")

@@ -1,0 +1,37 @@
+"""`dfhost restart ID`: the same orchestrator with the same input, from the beginning."""
+
+from __future__ import annotations
+
+import argparse
+
+from dfhost.cli import host_address
+from dfhost.cli.exit_codes import DONE
+from dfhost.cli.instance_ids import find_id
+from dfhost.cli.management_client import open_client
+from dfhost.cli.style import printable, printable_json
+
+DESCRIPTION = """\
+Start an instance anew with its first input, as a new instance or in place of the old one.
+
+examples:
+  dfhost restart 1f0c6a3e
+  dfhost restart order-17 --same-id
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="an id, its beginning if it is generated, or a status URL")
+    parser.add_argument("--same-id", action="store_true", help="replace the instance, which must have ended")
+    parser.add_argument("--json", action="store_true", help="print the new instance's links as JSON")
+    host_address.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    client, [text] = open_client(options, options.id)
+    instance_id = find_id(client, text, acting=True)
+    links = client.restart(instance_id, new_id=not options.same_id)
+    if options.json:
+        print(printable_json(links))
+    else:
+        print(printable(str(links["id"])))
+    return DONE

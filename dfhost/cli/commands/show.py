@@ -1,0 +1,121 @@
+"""`dfhost show ID`: one instance or entity, its failures first."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import datetime, timezone
+from typing import Any
+
+from dfhost.cli import host_address, instance_view
+from dfhost.cli.exit_codes import DONE, NOT_COMPLETED
+from dfhost.cli.history_tasks import tasks_of_history
+from dfhost.cli.instance_ids import find_instance
+from dfhost.cli.management_client import Json, ManagementClient, open_client
+from dfhost.cli.style import Style, printable, printable_json
+from dfhost.cli.watching import show
+from dfhost.runtime_status import FINAL_STATUSES
+
+DESCRIPTION = """\
+Show an instance: its state, what failed in it and with which input, what it waits for, its payloads and its tasks.
+For an entity, its state and what is queued for it.
+
+examples:
+  dfhost show 1f0c6a3e
+  dfhost show @counter@total --watch
+
+exit code: 0; with --watch 1 if the instance did not complete; 4 if there is no such instance.
+"""
+
+_DEEPEST = 5  # children of children whose failures are looked up
+_FOLLOWED = 3  # failed children of one instance
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="an id, the beginning of one, or a status URL")
+    parser.add_argument("--full", action="store_true", help="every task, and payloads whole")
+    parser.add_argument("--watch", action="store_true", help="show every change, until it has ended")
+    parser.add_argument("--json", action="store_true", help="print its status and its tasks as JSON")
+    host_address.add_arguments(parser, reads=True)
+
+
+def run(options: argparse.Namespace) -> int:
+    client, [text] = open_client(options, options.id)
+    instance_id = str(find_instance(client, text)["instanceId"])
+    state = ""
+
+    def render() -> tuple[str, bool]:
+        nonlocal state
+        status = client.status(instance_id) or {}
+        state = str(status.get("runtimeStatus"))
+        view = _entity if instance_id.startswith("@") else _orchestration
+        return view(client, status, options), state in FINAL_STATUSES
+
+    show(render, options.watch)
+    return NOT_COMPLETED if options.watch and state != "Completed" else DONE
+
+
+def _orchestration(client: ManagementClient, status: Json, options: argparse.Namespace) -> str:
+    timeline = client.own_status(str(status["instanceId"]), "timeline")
+    tasks = _tasks(client, str(status["instanceId"]), timeline)
+    if timeline:  # its times are precise
+        ended = timeline.get("endedTime") or timeline["lastUpdatedTime"]
+        status = {**status, "createdTime": timeline["createdTime"], "lastUpdatedTime": ended}
+    waits = None
+    if status["runtimeStatus"] not in FINAL_STATUSES:
+        waits = client.own_status(str(status["instanceId"]), "explain")
+    if options.json:
+        return printable_json({**status, "tasks": tasks})
+    style, now = Style.of(sys.stdout), datetime.now(timezone.utc)
+    lines = instance_view.headline(status, style)
+    if waits and waits.get("sentence"):
+        lines += ["", printable(str(waits["sentence"]))]
+    failures = _failures(client, tasks, [], _DEEPEST)
+    lines += instance_view.failure_lines(failures, style)
+    if status["runtimeStatus"] == "Failed" and not failures:
+        lines += instance_view.own_failure(status, style)
+    lines += instance_view.payload_lines(status, style, options.full)
+    lines += instance_view.task_lines(tasks, now, style, options.full)
+    return "\n".join(lines)
+
+
+def _tasks(client: ManagementClient, instance_id: str, timeline: Json | None) -> list[Json]:
+    if timeline is not None:
+        return list(timeline["tasks"])
+    status = client.status(instance_id, showHistory="true", showHistoryOutput="true", showInput="true")
+    status = status or {}
+    return tasks_of_history(status.get("historyEvents") or [], status.get("runtimeStatus") in FINAL_STATUSES)
+
+
+def _failures(
+    client: ManagementClient, tasks: list[Json], path: list[str], deepest: int
+) -> list[tuple[list[str], Json]]:
+    """The failed tasks, in place of a failed child those that failed in it."""
+    found: list[tuple[list[str], Json]] = []
+    followed = 0
+    for task in tasks:
+        if task["state"] != "failed":
+            continue
+        below: list[tuple[list[str], Json]] = []
+        if task["kind"] == "subOrchestration" and task.get("instanceId") and deepest and followed < _FOLLOWED:
+            followed += 1
+            child = str(task["instanceId"])
+            if client.status(child, showInput="false") is not None:
+                tasks_of_child = _tasks(client, child, client.own_status(child, "timeline"))
+                below = _failures(client, tasks_of_child, [*path, f"{task['name']} {child}"], deepest - 1)
+        found += below or [(path, task)]
+    return found
+
+
+def _entity(client: ManagementClient, status: Json, options: argparse.Namespace) -> str:
+    entity_id = str(status["instanceId"])
+    _, name, key = entity_id.split("@", 2)
+    state: Any = client.entity_state(name, key)
+    queue = client.own_status(entity_id, "explain")
+    if options.json:
+        return printable_json({"instanceId": entity_id, "state": state, "explanation": queue})
+    style = Style.of(sys.stdout)
+    lines = [style(printable(entity_id), "bold")]
+    if queue and queue.get("sentence"):
+        lines.append(printable(str(queue["sentence"])))
+    return "\n".join([*lines, "", style("state", "dim"), printable_json(state)])

@@ -1,0 +1,90 @@
+"""Where a command finds its host: a URL that is given, the host that runs this folder's app, or port 7071."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from dfhost.cli import arguments
+from dfhost.errors import HostError
+from dfhost.settings.local_settings import read_local_settings
+from dfhost.settings.model import DEFAULT_PORT
+
+_STATUS_URL = re.compile(r"(?P<host>https?://[^/]+)/.*?/instances/(?P<id>[^/?#]+)", re.IGNORECASE)
+_WEBHOOKS = re.compile(r"(?i)/runtime/webhooks(/.*)?$")
+
+
+class HostAddress(NamedTuple):
+    """`url`: http://localhost:7071, without a path. Empty texts stand for the host's own task hub, and for no key."""
+
+    url: str
+    key: str = ""
+    task_hub: str = ""
+    connection: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser, reads: bool = False) -> None:
+    """`reads`: the command only reads, so a database file will do as well."""
+    group = parser.add_argument_group("which host")
+    if reads:
+        group.add_argument(
+            "--db",
+            metavar="FILE",
+            type=Path,
+            help="no host: read the database file, whether a host runs it or not",
+        )
+    group.add_argument(
+        "--url",
+        type=arguments.url,
+        help="any Functions host, on Azure too, or DFHOST_URL (default: the host that runs the app of this folder)",
+    )
+    group.add_argument(
+        "--port", "-p", type=arguments.port, help="the host at this port of this machine, instead of --url"
+    )
+    group.add_argument(
+        "--key",
+        help="the system key durabletask_extension, which Azure asks for, or better the variable DFHOST_KEY",
+    )
+    group.add_argument("--task-hub", metavar="NAME", default="", help="default: the host's own")
+
+
+def find_host(options: argparse.Namespace) -> HostAddress:
+    """The host that the options name, else that of this folder."""
+    key = options.key or os.environ.get("DFHOST_KEY", "")
+    url = options.url or (f"http://localhost:{options.port}" if options.port else "")
+    url = url or os.environ.get("DFHOST_URL", "").rstrip("/")
+    if url:
+        parts = urlsplit(url)
+        key = options.key or parse_qs(parts.query).get("code", [key])[0]
+        url = _WEBHOOKS.sub("", url.partition("?")[0])
+    return HostAddress(url or _host_of_folder(Path()), key, options.task_hub)
+
+
+def status_url(text: str) -> tuple[HostAddress, str] | None:
+    """The host and the instance id in a status URL, None if the text is an id. HostError for any other URL."""
+    if found := _STATUS_URL.match(text):
+        query = {name: values[0] for name, values in parse_qs(urlsplit(text).query).items()}
+        key = query.get("code") or os.environ.get("DFHOST_KEY", "")
+        address = HostAddress(found["host"], key, query.get("taskHub", ""), query.get("connection", ""))
+        return address, unquote(found["id"])
+    if text.lower().startswith(("http://", "https://")):
+        raise HostError(f"{text} is not a status URL. A status URL contains /instances/ID.")
+    return None
+
+
+def _host_of_folder(folder: Path) -> str:
+    """Where the host listens that serves the app in this folder, or would listen."""
+    files = sorted(folder.glob(".dfhost/*.url"), key=lambda file: file.stat().st_mtime)
+    if files:
+        return files[-1].read_text("utf-8").strip()
+    port = read_local_settings(folder / "local.settings.json").port
+    return f"http://localhost:{port or DEFAULT_PORT}"
+
+
+def url_file(database: Path) -> Path:
+    """The file beside the database that holds the URL of the host which runs it."""
+    return database.with_name(f"{database.name}.url")

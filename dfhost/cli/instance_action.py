@@ -1,0 +1,43 @@
+"""What suspend, resume, terminate and rewind have in common: one request for each instance that is named."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from dfhost.cli import host_address
+from dfhost.cli.exit_codes import DONE, NotDone
+from dfhost.cli.instance_ids import find_id
+from dfhost.cli.management_client import open_client
+from dfhost.cli.style import printable, printable_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "id", metavar="ID", nargs="+", help="an id, its beginning if it is generated, or a status URL"
+    )
+    parser.add_argument("--reason", metavar="TEXT", help="is kept in the history")
+    parser.add_argument("--json", action="store_true", help="print what was asked for as JSON")
+    host_address.add_arguments(parser)
+
+
+def run(options: argparse.Namespace, verb: str, done: str) -> int:
+    """`done`: "is asked to …". The exit code is that of the first instance for which it could not be done."""
+    client, ids = open_client(options, *options.id)
+    code, answers = DONE, []
+    for text in ids:
+        try:
+            instance_id = find_id(client, text, acting=True)
+            client.act(instance_id, verb, options.reason)
+        except NotDone as error:
+            if len(ids) == 1:
+                raise
+            print(f"dfhost: {printable(text)}: {error}", file=sys.stderr)
+            code = code or error.exit_code
+            continue
+        answers.append({"instanceId": instance_id, "requested": verb})
+        if not options.json:
+            print(f"{printable(instance_id)} {done}.")
+    if options.json:
+        print(printable_json(answers))
+    return code

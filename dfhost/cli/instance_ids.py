@@ -1,0 +1,53 @@
+"""Ids as people type them: whole, or the beginning of one. An id that does not exist is answered with the nearest."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+
+from dfhost.cli.did_you_mean import question
+from dfhost.cli.exit_codes import NOT_FOUND, NotDone
+from dfhost.cli.management_client import Json, ManagementClient
+from dfhost.cli.style import printable
+
+_GENERATED = re.compile(r"[0-9a-f]{32}")
+_SEARCHED = 2000  # ids that are compared with a misspelt one
+_SHOWN = 5
+_SHORT = 8  # characters of a generated id that are shown at least
+
+
+def find_instance(client: ManagementClient, text: str, *, acting: bool = False) -> Json:
+    """The status, without its input, of the one instance whose id is `text` or begins with it.
+
+    `acting`: something is done to the instance. Then only the beginning of a generated id counts: else a second
+    `dfhost purge order-1` would purge order-17. NotDone if there is no such instance, or more than one.
+    """
+    status = client.status(text, showInput="false")
+    if status is not None:
+        return status
+    similar = list(islice(client.instances(instanceIdPrefix=text), _SHOWN + 1)) if text else []
+    if len(similar) == 1 and (not acting or _GENERATED.fullmatch(similar[0]["instanceId"])):
+        return similar[0]
+    ids = [str(each["instanceId"]) for each in similar]
+    if len(ids) > 1:
+        more = ", …" if len(ids) > _SHOWN else ""
+        raise NotDone(
+            NOT_FOUND,
+            f"'{printable(text)}' is the beginning of several ids: {printable(', '.join(ids[:_SHOWN]))}{more}.",
+        )
+    every = ids or [str(each["instanceId"]) for each in islice(client.instances(), _SEARCHED)]
+    hint = question(text, every, 3) or "Is it on another host? See --url."
+    raise NotDone(NOT_FOUND, f"{client.place} has no instance '{printable(text)}'. {printable(hint)}")
+
+
+def find_id(client: ManagementClient, text: str, *, acting: bool = False) -> str:
+    return str(find_instance(client, text, acting=acting)["instanceId"])
+
+
+def shortest_ids(ids: list[str]) -> list[str]:
+    """Of each generated id the beginning that tells it from the others, any other id as it is."""
+    generated = {text for text in ids if _GENERATED.fullmatch(text)}
+    length = _SHORT
+    while len({text[:length] for text in generated}) < len(generated):
+        length += 1
+    return [text[:length] if _GENERATED.fullmatch(text) else text for text in ids]

@@ -1,0 +1,172 @@
+"""One instance in words: how it is, why it failed, what it waits for, its payloads and its tasks. Pure: lines out.
+
+Takes a status of the management API and the `tasks` of a timeline (`?timeline=true`, or `history_tasks`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
+from dfhost.cli.tables import ago, parse_time, table_lines, took
+from dfhost.instance_failure import read_failure
+from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.timeline.sentences import brief
+
+Json = dict[str, Any]
+
+_LISTED = 25  # tasks; more are counted, after those that failed and those that are open
+_LONGEST_PAYLOAD = 2000  # characters
+_SHORT_PAYLOAD = 90
+_OPEN = ("queued", "running", "waiting", "retrying")
+
+
+def headline(status: Json, style: Style) -> list[str]:
+    """Name and id, state and age."""
+    state = str(status["runtimeStatus"])
+    ended = state in FINAL_STATUSES
+    look = {"Completed": "green", "Running": "cyan"}.get(state, "red" if ended else "yellow")
+    lasted = f" after {took(status['createdTime'], status['lastUpdatedTime'])}" if ended else ""
+    return [
+        f"{style(printable(str(status['name'])), 'bold')} {printable(str(status['instanceId']))}",
+        f"{style(state, look)}{lasted}, created {ago(status['createdTime'])}",
+    ]
+
+
+def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style) -> list[str]:
+    """`failures`: failed tasks, each with the calls that lead to it."""
+    lines: list[str] = []
+    for path, task in failures:
+        where = "".join(f"{printable(each)} > " for each in path)
+        error = printable_lines(str(task.get("error") or "no reason given"))
+        attempt = f", attempt {task['attempt']} of {task['maxAttempts']}" if task.get("maxAttempts") else ""
+        first, *rest = error.split("\n")
+        label = printable(str(task["label"]))
+        lines += [
+            "",
+            style(f"{where}{label} failed{attempt}: {first}", "red"),
+            *(f"  {line}" for line in rest),
+        ]
+        if (given := task.get("input")) and len(given) > len(brief(given)):
+            lines.append(f"  input {printable(_cut(given))}")
+        lines += [
+            f"  {line}" for line in printable_lines(str(task.get("stack") or "")).splitlines() if line.strip()
+        ]
+    return lines
+
+
+def own_failure(status: Json, style: Style) -> list[str]:
+    """Why the instance failed, where no task of it says so."""
+    failure = read_failure(status.get("output")).within(str(status["name"]))
+    first, *rest = printable_lines(str(failure)).split("\n")
+    stack = printable_lines(failure.stack).splitlines()
+    return ["", style(first, "red"), *(f"  {line}" for line in [*rest, *stack] if line.strip())]
+
+
+def payload_lines(status: Json, style: Style, whole: bool) -> list[str]:
+    """Input, custom status and output, each as JSON, cut unless `whole`."""
+    lines: list[str] = []
+    hidden = ("output",) if status["runtimeStatus"] == "Failed" else ()
+    for key, title in (("input", "input"), ("customStatus", "custom status"), ("output", "output")):
+        value = status.get(key)
+        if value is None or key in hidden:
+            continue
+        text = _json(_decoded(value))
+        if not whole and len(text) > _LONGEST_PAYLOAD:
+            text = f"{text[:_LONGEST_PAYLOAD]}… ({count(len(text))} characters: --full shows all)"
+        lines += ["", style(title, "dim"), *text.split("\n")]
+    if status.get("parentInstanceId"):
+        lines += ["", f"{style('called by', 'dim')} {printable(str(status['parentInstanceId']))}"]
+    return lines
+
+
+def task_lines(tasks: Sequence[Json], now: datetime, style: Style, whole: bool) -> list[str]:
+    if not tasks:
+        return []
+    shown = list(tasks)
+    if len(tasks) > _LISTED and not whole:
+        # The first ones of each kind that matters, in their order.
+        ranked = sorted(range(len(tasks)), key=lambda n: (_rank(tasks[n]), n))[:_LISTED]
+        shown = [tasks[n] for n in sorted(ranked)]
+    head = ("TASK", "STATE", "QUEUED", "RAN", "DETAILS")
+    lines = ["", *table_lines(head, [_row(task, now) for task in shown], style)]
+    if len(shown) < len(tasks):
+        counted = ", ".join(_counts(tasks))
+        lines.append(style(f"{count(len(tasks) - len(shown))} more: --full shows all. {counted}", "dim"))
+    return lines
+
+
+def _rank(task: Json) -> int:
+    return 0 if task["state"] == "failed" else 1 if task["state"] in _OPEN else 2
+
+
+def _counts(tasks: Sequence[Json]) -> Iterator[str]:
+    """ "process_item: 990 completed, 10 failed" """
+    states: dict[str, Counter[str]] = {}
+    for task in tasks:
+        states.setdefault(str(task["name"] or task["kind"]), Counter())[str(task["state"])] += 1
+    for name, counts in states.items():
+        yield f"{printable(name)}: " + ", ".join(
+            f"{count(number)} {state}" for state, number in counts.items()
+        )
+
+
+def _row(task: Json, now: datetime) -> list[str]:
+    start = task.get("startedTime")
+    queued = (
+        _span(task["scheduledTime"], start or (None if task.get("endedTime") else now))
+        if "scheduledTime" in task
+        else ""
+    )
+    ran = _span(start, task.get("endedTime") or now) if start else ""
+    if not start and task.get("endedTime") and task["kind"] != "event":
+        queued, ran = "", _span(task["scheduledTime"], task["endedTime"])
+    return [str(task["label"]), str(task["state"]), queued, ran, _details(task, now)]
+
+
+def _details(task: Json, now: datetime) -> str:
+    parts = []
+    if task.get("maxAttempts") and (task["state"] != "completed" or task["attempt"] > 1):
+        parts.append(f"attempt {task['attempt']} of {task['maxAttempts']}")
+    if task["state"] in _OPEN and task.get("due"):
+        left = (parse_time(task["due"]) - now).total_seconds()
+        parts.append(f"due in {duration(left)}" if left > 0 else "due now")
+    if task.get("instanceId") and task["kind"] == "subOrchestration":
+        parts.append(str(task["instanceId"]))
+    if task.get("httpStatus"):
+        parts.append(f"HTTP {task['httpStatus']}")
+    if task.get("error"):
+        parts.append(str(task["error"]).split("\n")[0])
+    elif shown := brief(task.get("result")):
+        parts.append(shown)
+    return ", ".join(parts)
+
+
+def _span(start: str | None, end: str | datetime | None) -> str:
+    if start is None or end is None:
+        return ""
+    at = parse_time(end) if isinstance(end, str) else end
+    return duration(max(0.0, (at - parse_time(start)).total_seconds()))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_PAYLOAD else text[: _LONGEST_PAYLOAD - 1] + "…"
+
+
+def _json(value: Any) -> str:
+    """In one line if it is short."""
+    line = json.dumps(value, ensure_ascii=False)
+    return printable(line) if len(line) <= _SHORT_PAYLOAD else printable_json(value)
+
+
+def _decoded(value: Any) -> Any:
+    """Without the second encoding that the SDK's client gives an input."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        with suppress(ValueError):
+            return json.loads(value)
+    return value

@@ -1,0 +1,70 @@
+"""Tables at the terminal, and how moments look in them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import unicodedata
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from dfhost.cli.style import Style, duration, printable
+
+_LOOKS = {
+    "Completed": "green",
+    "Failed": "red",
+    "Terminated": "red",
+    "Canceled": "red",
+    "Running": "cyan",
+    "Suspended": "yellow",
+    "Pending": "dim",
+}
+
+
+def table_lines(
+    head: Sequence[str], rows: Sequence[Sequence[str]], style: Style, width: int | None = None
+) -> list[str]:
+    """Aligned columns; the last one is cut at `width` columns (default: the terminal's; a pipe has no end)."""
+    rows = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(_columns, column)) for column in zip(head, *rows, strict=True)]
+    width = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 0)
+    lines = []
+    for number, row in enumerate([list(head), *rows]):
+        cells = [cell + " " * (size - _columns(cell)) for cell, size in zip(row[:-1], widths, strict=False)]
+        room = width - sum(widths[:-1]) - 2 * len(cells) if width else 0
+        last = row[-1] if not width or len(row[-1]) <= room else row[-1][: max(1, room - 1)] + "…"
+        cells = [style(cell, "dim" if number == 0 else _LOOKS.get(cell.rstrip(), "")) for cell in cells]
+        lines.append("  ".join([*cells, style(last, "dim") if number == 0 else last]).rstrip())
+    return lines
+
+
+def _columns(text: str) -> int:
+    """How wide it is on a terminal, where Chinese letters and emoji take two columns."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def parse_time(text: str) -> datetime:
+    """ISO 8601 as hosts write it; Python 3.10 knows neither Z nor seven digits of a second."""
+    head, _, fraction = text.rstrip("Z").partition(".")
+    digits = (fraction.split("+")[0] + "000000")[:6]
+    return datetime.fromisoformat(f"{head.split('+')[0]}.{digits}").replace(tzinfo=timezone.utc)
+
+
+def ago(text: str, now: datetime | None = None) -> str:
+    """How long ago: "12 s ago", "3 min ago"; after a day the local date."""
+    at = parse_time(text)
+    seconds = round(((now or datetime.now(timezone.utc)) - at).total_seconds())
+    if seconds >= 86400:
+        return at.astimezone().strftime("%Y-%m-%d %H:%M")
+    for size, unit in ((3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "now"
+
+
+def took(start: str, end: str) -> str:
+    """Between two times, of which those of a status have whole seconds."""
+    seconds = (parse_time(end) - parse_time(start)).total_seconds()
+    return duration(seconds) if seconds or "." in end else "<1 s"

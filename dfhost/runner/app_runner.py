@@ -1,0 +1,180 @@
+"""`AppRunner`: everything that the host asks of the function app.
+
+The host has one runner and knows nothing else of user code. `dfhost.app` has the runner that calls the app in this
+process. A runner may wrap another one: to replace functions, or to let calls fail.
+
+A runner makes one attempt of each call. Retry policies, time limits and the log are the caller's. Functions are
+named by their indexed names (`FunctionInfo.name`); payloads are JSON texts as stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from dfhost.engine.failures import Failure
+from dfhost.engine.replay_result import ReplayResult
+from dfhost.runner.functions import AppInfo
+from dfhost.running_calls import RunningCalls
+
+#: The durable clients of each function: function -> parameter -> the client's JSON.
+ClientTexts = Mapping[str, Mapping[str, str]]
+
+#: The messages of one streamed HTTP exchange, as ASGI has them.
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+
+
+class ManagementReply(Protocol):
+    @property
+    def status(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+#: Answers a request of the app's durable clients: method, path, query, headers, body, origin.
+AnswerClient = Callable[[str, str, str, Mapping[str, str], bytes, str], Coroutine[Any, Any, ManagementReply]]
+
+
+@dataclass(frozen=True, slots=True)
+class HostServices:
+    """What the host gives to the app's functions.
+
+    `clients` makes the durable clients' JSON for an app; it raises AppError. `client_url`: the base of the URLs that
+    `answer_client` answers, on the host's loop. `calls`: where every call of user code in this process is entered.
+    """
+
+    clients: Callable[[AppInfo], ClientTexts]
+    client_url: str
+    answer_client: AnswerClient
+    calls: RunningCalls
+
+
+class ActivityCall(NamedTuple):
+    """`input`: JSON text. `retry_count`: of the function's own retry policy, so far."""
+
+    function: str
+    instance_id: str
+    input: str
+    retry_count: int = 0
+
+
+class ReplayCall(NamedTuple):
+    """`trigger`: the orchestration trigger's JSON. `keeps_generator`: the result's `live` is wanted."""
+
+    function: str
+    instance_id: str
+    trigger: str
+    keeps_generator: bool = False
+
+
+class EntityCall(NamedTuple):
+    """`trigger`: the entity trigger's JSON, with a batch of operations."""
+
+    function: str
+    entity_id: str
+    trigger: str
+
+
+class HttpRequest(NamedTuple):
+    """`url`: as the function sees it. `query`: its values by name. `params`: those of the route."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    query: dict[str, str]
+    params: dict[str, str]
+    body: bytes
+
+
+class TimerOccurrence(NamedTuple):
+    """Moments in ISO 8601. `last`: the occurrence before. `following`: the next; "" where it is not monitored."""
+
+    last: str
+    following: str
+    is_past_due: bool = False
+
+
+class TriggerText(NamedTuple):
+    """What a person sends to a function that is run by hand: a message, an event's JSON, the content of a blob."""
+
+    text: str
+
+
+class FunctionCall(NamedTuple):
+    """A call of a function that is not durable. An HttpRequest belongs to an HTTP function, and so on."""
+
+    function: str
+    data: HttpRequest | TimerOccurrence | TriggerText
+    retry_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """The response to a client. `headers` are in order, and names may repeat.
+
+    `problem` says why what the function returned cannot be sent; the other fields mean nothing then.
+    """
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes = b""
+    problem: str = ""
+
+
+class StreamingCall(NamedTuple):
+    """An HTTP function whose request and response are streams. `scope`: ASGI's. `params`: the route's."""
+
+    function: str
+    params: dict[str, str]
+    headers: dict[str, str]
+    scope: AsgiMessage
+
+
+#: The result of an activity as JSON text, None for none; or how it failed.
+ActivityOutcome = str | None | Failure
+
+
+class AppRunner(Protocol):
+    """Asynchronous methods are called on the host's loop, the others on any thread."""
+
+    @property
+    def app(self) -> AppInfo:
+        """What the app has, once `start` has returned."""
+
+    @property
+    def streams_http(self) -> bool:
+        """Whether the app's HTTP functions are called by `stream`: it uses azurefunctions-extensions-http-fastapi."""
+
+    @property
+    def replays_at_once(self) -> int:
+        """How many replays are worth starting at once. They only compute."""
+
+    async def start(self) -> None:
+        """Load the app. Raises AppError if it cannot be loaded."""
+
+    async def connect(self, services: HostServices) -> None:
+        """To be called once, after `start` and before the first call. Raises AppError."""
+
+    async def stop(self) -> None:
+        """Nothing is called any more, and no result of a call that still runs is of interest. May be repeated."""
+
+    def run_activity(self, call: ActivityCall, done: Callable[[ActivityOutcome], None]) -> None:
+        """Run an activity. `done` is called once, on any thread; it must not raise."""
+
+    def replay(self, call: ReplayCall) -> ReplayResult:
+        """Replay an orchestrator. Blocks; raises nothing."""
+
+    def run_entity(self, call: EntityCall) -> str | Failure:
+        """Run a batch of an entity's operations: the SDK's reply as JSON, or how the function failed. Blocks."""
+
+    async def invoke(self, call: FunctionCall) -> HttpReply | Failure | None:
+        """Call an HTTP function (the reply), or a function with another trigger (None); or how it failed."""
+
+    async def stream(self, call: StreamingCall, receive: Receive, send: Send) -> None:
+        """Answer one request by a function that streams. It logs the call itself.
+
+        Raises only ConnectionResetError: the client has disconnected, or the function cannot answer.
+        """

@@ -1,0 +1,54 @@
+"""Calls one function that is not durable: its retries, its time limit, and its start and end in the log.
+
+For HTTP functions, timer functions and functions run by hand. The dispatchers run activities, orchestrators and
+entities.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from dfhost.engine.failures import Failure
+from dfhost.host_log import HostLog
+from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply
+from dfhost.runner.functions import FunctionInfo
+
+
+async def invoke_function(
+    runner: AppRunner, function: FunctionInfo, call: FunctionCall, log: HostLog, timeout: float | None = None
+) -> HttpReply | Failure | None:
+    """What the call returns, or its failure after the retries of the function's policy. Never raises that.
+
+    After `timeout` seconds an attempt counts as failed.
+    """
+    delays = function.retry_delays()
+    while True:
+        outcome = await _attempt(runner, function, call, log, timeout)
+        if not isinstance(outcome, Failure) or (delay := next(delays, None)) is None:
+            return outcome
+        await asyncio.sleep(delay)
+        call = call._replace(retry_count=call.retry_count + 1)
+
+
+async def _attempt(
+    runner: AppRunner, function: FunctionInfo, call: FunctionCall, log: HostLog, timeout: float | None
+) -> HttpReply | Failure | None:
+    log.started(function.name, function.kind, None)
+    start = time.perf_counter()
+    try:
+        calling = runner.invoke(call)
+        outcome = await (asyncio.wait_for(calling, timeout) if timeout else calling)
+    except asyncio.TimeoutError:
+        outcome = _timed_out(function, timeout or 0)
+    seconds = time.perf_counter() - start
+    if isinstance(outcome, Failure):
+        log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack)
+    else:
+        log.finished(function.name, function.kind, None, seconds)
+    return outcome
+
+
+def _timed_out(function: FunctionInfo, timeout: float) -> Failure:
+    message = f"Timeout value of {timeout:g} s (functionTimeout) exceeded by function {function.name}"
+    return Failure("FunctionTimeoutException", message, f"FunctionTimeoutException: {message}", "")

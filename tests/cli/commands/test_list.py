@@ -1,0 +1,87 @@
+"""`dfhost list`: which instances it shows, in which order, and its forms for people and for scripts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.cli.commands.conftest import Commands
+
+
+def rows(text: str) -> list[list[str]]:
+    return [re.split(r" {2,}", line) for line in text.splitlines()]
+
+
+def test_a_row_says_what_an_instance_is_and_why_it_failed(dfhost: Commands) -> None:
+    done = dfhost.ended("echo", "hello", "list-done")
+    dfhost.ended("raises", None, "list-failed")
+    waits = dfhost.waiting("list-waits")
+    head, *found = rows(dfhost.done("list", "--prefix", "list-"))
+    assert head == ["ID", "STATUS", "ORCHESTRATOR", "CREATED", "TOOK", "DETAILS"]
+    by_id = {row[0]: row[1:] for row in found}
+    assert by_id.keys() == {done, waits, "list-failed"}
+    assert by_id[done][:2] == ["Completed", "echo"] and by_id[done][-1] == "hello"
+    assert by_id["list-failed"][:2] == ["Failed", "raises"]
+    assert by_id["list-failed"][-1] == "'missing'"
+    assert by_id[waits][:2] == ["Running", "approval"] and by_id[waits][-1] == '{"asked": "Ada"}'
+
+
+def test_generated_ids_are_short_and_distinct_for_people_and_whole_for_scripts(dfhost: Commands) -> None:
+    ids = {dfhost.ended("echo", "x") for _ in range(5)}
+    shown = {row[0] for row in rows(dfhost.done("list", "--name", "echo"))[1:]}
+    assert {next(s for s in shown if id.startswith(s)) for id in ids} <= shown
+    assert all(len(short) < 12 for short in shown if re.fullmatch("[0-9a-f]+", short))
+    assert ids <= set(dfhost.done("list", "--ids", "--limit", "0").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--status", "failed"], {"f-raises"}),
+        (["--status", "Failed,running"], {"f-raises", "f-waits"}),
+        (["--name", "ECHO"], {"f-echo"}),
+        (["--text", "missing"], {"f-raises"}),
+        (["--text", "ada"], {"f-waits"}),
+        (["--since", "1h", "--status", "Completed"], {"f-echo"}),
+        (["--since", "2100-01-01"], set()),
+        (["--until", "2d"], set()),
+    ],
+)
+def test_filters(dfhost: Commands, words: list[str], expected: set[str]) -> None:
+    if not dfhost.http.manage("GET", "instances?instanceIdPrefix=f-").body:
+        dfhost.ended("echo", "hello", "f-echo")
+        dfhost.ended("raises", None, "f-raises")
+        dfhost.waiting("f-waits")
+    said = dfhost("list", "--prefix", "f-", "--ids", *words)
+    assert set(said.out.split()) - {"There", "are", "none."} == expected
+    assert said.code == (0 if expected else 4)
+
+
+def test_more_than_a_page_and_the_limit(dfhost: Commands) -> None:
+    for number in range(4):
+        dfhost.http.start("raises", None, f"page-{number}")
+    shown = dfhost.done("list", "--prefix", "page-", "--limit", "3")
+    assert len(shown.splitlines()) == 5 and "1 more: --limit 0 lists all." in shown
+
+
+def test_json_is_what_the_management_api_has(dfhost: Commands) -> None:
+    dfhost.ended("echo", "hello", "json-echo")
+    (listed,) = dfhost("list", "--prefix", "json-", "--json").json
+    assert listed == {**dfhost.http.status("json-echo"), "input": None}
+
+
+def test_entities(dfhost: Commands) -> None:
+    dfhost.done("signal", "@counter@list", "add", "--input", "5")
+    dfhost.http.until("@counter@list", lambda status: status["input"] and "5" in str(status["input"]))
+    assert re.search(r"^@counter@list  .*  5$", dfhost.done("list", "--entities", "--name", "counter"), re.M)
+    assert dfhost("list", "--entities", "--name", "other").code == 4
+    listed = dfhost("list", "--entities", "--json").json
+    assert {"name": "counter", "key": "list"} in [each["entityId"] for each in listed]
+
+
+def test_a_status_that_does_not_exist_is_a_mistake(dfhost: Commands) -> None:
+    said = dfhost("list", "--status", "Failde")
+    assert said.code == 2 and "no instance has the status 'Failde'. Did you mean 'Failed'?" in said.err
+    assert "There are Running, Completed" in dfhost("list", "--status", "xyz").err
+    assert "'soon' is no time" in dfhost("list", "--since", "soon").err

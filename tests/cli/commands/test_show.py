@@ -1,0 +1,72 @@
+"""`dfhost show`: the failure first, with its item and its input; then what is waited for, payloads and tasks."""
+
+from __future__ import annotations
+
+import re
+
+from tests.cli.commands.conftest import Commands
+
+
+def test_a_failed_item_is_named_with_its_input_and_the_users_line(dfhost: Commands) -> None:
+    shown = dfhost.done("show", dfhost.ended("import_orders", ["good", "bad-7"]))
+    assert re.search(
+        r'^process_item \[1\] "bad-7" failed.*: ValueError: no such order: bad-7$', shown, re.M
+    ), shown
+    assert 'function_app.py", line' in shown and "raise ValueError" in shown
+    assert shown.index("bad-7") < shown.index("\ninput")
+
+
+def test_a_failure_in_a_child_is_found_in_the_child(dfhost: Commands) -> None:
+    shown = dfhost.done("show", dfhost.ended("import_all", ["bad-8"]))
+    assert re.search(r'^import_orders child-of-all > process_item "?.*"bad-8" failed', shown, re.M), shown
+
+
+def test_an_orchestrator_that_raises(dfhost: Commands) -> None:
+    shown = dfhost.done("show", dfhost.ended("raises"))
+    assert "\n'missing'\n" in shown
+
+
+def test_one_that_waits(dfhost: Commands) -> None:
+    id = dfhost.waiting()
+    shown = dfhost.done("show", id)
+    assert shown.startswith(f"approval {id}\nRunning, created ")
+    assert "It waits for event Approval." in shown and '"asked": "Ada"' in shown
+
+
+def test_payloads_are_json_as_the_code_sees_them_and_cut_unless_asked_for(dfhost: Commands) -> None:
+    shown = dfhost.done("show", dfhost.ended("echo", {"n": 1}))
+    assert '\ninput\n{"n": 1}\n' in shown
+    long = dfhost.ended("echo", "y" * 5000)
+    assert "--full shows all" in dfhost.done("show", long)
+    assert "y" * 5000 in dfhost.done("show", long, "--full")
+
+
+def test_a_wide_fan_out_is_counted_and_its_failures_are_listed(dfhost: Commands) -> None:
+    items = [f"item-{n}" for n in range(40)]
+    items[37] = "bad-37"
+    shown = dfhost.done("show", dfhost.ended("import_orders", items))
+    assert 'process_item [37] "bad-37"' in shown
+    assert "more: --full shows all" in shown and "39 completed, 1 failed" in shown
+
+
+def test_json(dfhost: Commands) -> None:
+    id = dfhost.ended("import_orders", ["good", "bad-7"])
+    shown = dfhost("show", id, "--json").json
+    assert shown["instanceId"] == id and shown["runtimeStatus"] == "Failed"
+    assert [task["state"] for task in shown["tasks"]] == ["completed", "failed"]
+
+
+def test_an_entity(dfhost: Commands) -> None:
+    dfhost.done("signal", "@counter@shown", "add", "--input", "41")
+    dfhost.http.until("@counter@shown", lambda status: "41" in str(status["input"]))
+    assert re.search(r"^@counter@shown\n.*idle.*\n\nstate\n41\n", dfhost.done("show", "@counter@shown"))
+    assert dfhost("show", "@counter@shown", "--json").json["state"] == 41
+
+
+def test_the_end_is_watched_for(dfhost: Commands) -> None:
+    assert dfhost("show", dfhost.ended("echo", 1), "--watch").code == 0
+    assert dfhost("show", dfhost.ended("raises"), "--watch").code == 1
+
+
+def test_control_characters_stay_escaped(dfhost: Commands) -> None:
+    assert "\x1b" not in dfhost.done("show", dfhost.ended("echo", "\x1b[2J\nx"))

@@ -1,0 +1,159 @@
+"""The verbs that change something: what they print, what the host then does, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands.conftest import Commands
+
+
+# -- start-instance ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("given", [{"a": [1]}, ["x"], "text", 5, None])
+def test_the_input_arrives_as_from_the_sdks_client(dfhost: Commands, given: object) -> None:
+    words = [] if given is None else ["--input", json.dumps(given)]
+    assert json.loads(dfhost.done("start-instance", "echo", "--wait", *words)) == given
+
+
+def test_it_prints_the_id_and_nothing_else(dfhost: Commands) -> None:
+    assert re.fullmatch(r"[0-9a-f]{32}\n", dfhost.done("start-instance", "echo"))
+    assert dfhost.done("start-instance", "echo", "--id", "mine") == "mine\n"
+    assert dfhost("start-instance", "echo", "--json").json["statusQueryGetUri"].startswith("http://")
+
+
+def test_waiting_for_the_end(dfhost: Commands) -> None:
+    failed = dfhost("start-instance", "raises", "--wait")
+    assert failed.code == 1 and failed.out == "" and "'missing'" in failed.err
+    assert dfhost("start-instance", "raises", "--wait", "--json").json["runtimeStatus"] == "Failed"
+    late = dfhost("start-instance", "approval", "--wait", "--timeout", "0.1")
+    assert late.code == 1 and "It goes on." in late.err
+
+
+def test_a_misspelt_orchestrator_is_not_started(dfhost: Commands) -> None:
+    said = dfhost("start-instance", "import_order")
+    assert said.code == 2 and "Did you mean 'import_orders'?" in said.err
+    assert "It has approval, echo" in dfhost("start-instance", "zzz").err
+
+
+def test_an_id_that_is_taken(dfhost: Commands) -> None:
+    id = dfhost.waiting()
+    said = dfhost("start-instance", "approval", "--id", id)
+    assert said.code == 5 and "already exists" in said.err
+
+
+@pytest.mark.parametrize("text", ["{", "@/nowhere/x.json", "plain"])
+def test_an_input_that_is_no_json(dfhost: Commands, text: str) -> None:
+    said = dfhost("start-instance", "echo", "--input", text)
+    assert said.code == 2 and said.err.startswith("dfhost: --input ")
+
+
+def test_the_input_of_a_file(dfhost: Commands, tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text('["from a file"]')
+    assert json.loads(dfhost.done("start-instance", "echo", "--input", f"@{tmp_path}/in.json", "--wait")) == [
+        "from a file"
+    ]
+
+
+# -- raise -------------------------------------------------------------------------------------------------------
+def test_an_event_reaches_the_instance_that_waits(dfhost: Commands) -> None:
+    id = dfhost.waiting()
+    assert dfhost.done("raise", id, "Approval", "--data", '{"by": "Ada"}') == f"Raised Approval for {id}.\n"
+    assert dfhost.http.output(id) == {"by": "Ada"}
+
+
+def test_without_data_an_event_is_null(dfhost: Commands) -> None:
+    id = dfhost.waiting()
+    assert dfhost("raise", id[:10], "Approval", "--json").json == {"instanceId": id, "event": "Approval"}
+    assert dfhost.http.output(id) is None
+
+
+@pytest.mark.parametrize("name", ["Aproval", "approval"])
+def test_a_name_that_is_nearly_awaited_is_refused(dfhost: Commands, name: str) -> None:
+    id = dfhost.waiting()
+    said = dfhost("raise", id, name)
+    assert said.code == 2 and f"{id} waits for 'Approval', not for '{name}'. Nothing was raised" in said.err
+    assert "which does not wait for it yet" in dfhost.done("raise", id, "Invoice")
+    assert "Raised" in dfhost.done("raise", id, name, "--force")
+
+
+def test_an_event_for_an_instance_that_has_ended(dfhost: Commands) -> None:
+    said = dfhost("raise", dfhost.ended("echo", 1), "Approval")
+    assert said.code == 5 and "has ended already" in said.err
+
+
+# -- suspend, resume, terminate, rewind, restart -----------------------------------------------------------------
+def test_suspend_and_resume(dfhost: Commands) -> None:
+    id = dfhost.waiting()
+    assert dfhost.done("suspend", id, "--reason", "lunch") == f"{id} is suspended.\n"
+    dfhost.http.until(id, lambda status: status["runtimeStatus"] == "Suspended")
+    again = dfhost("suspend", id)
+    assert again.code == 5 and "Cannot suspend" in again.err
+    dfhost.done("resume", id)
+    dfhost.http.until(id, lambda status: status["runtimeStatus"] == "Running")
+    assert dfhost("resume", id).code == 5
+
+
+def test_terminate_several_at_once(dfhost: Commands) -> None:
+    one, two = dfhost.waiting(), dfhost.waiting()
+    said = dfhost("terminate", one, "nobody", two, "--reason", "enough", "--json")
+    assert [each["instanceId"] for each in said.json] == [one, two]
+    assert said.code == 4 and "no instance 'nobody'" in said.err
+    assert dfhost.http.status(two)["runtimeStatus"] == "Terminated"
+    assert dfhost.http.status(two)["output"] == "enough"
+    assert dfhost("terminate", one).code == 5
+
+
+def test_rewind(dfhost: Commands) -> None:
+    failed = dfhost.ended("import_orders", ["good", "bad"])
+    assert dfhost.done("rewind", failed) == f"{failed} is rewound.\n"
+    dfhost.http.ended(failed)
+    said = dfhost("rewind", dfhost.ended("echo", 1))
+    assert said.code == 5 and "only orchestrations in the" in said.err
+
+
+def test_restart(dfhost: Commands) -> None:
+    first = dfhost.ended("echo", "again", "first-run")
+    second = dfhost.done("restart", first).strip()
+    assert second != first and dfhost.http.output(second) == "again"
+    assert dfhost.done("restart", first, "--same-id").strip() == first
+    assert dfhost("restart", dfhost.waiting(), "--same-id").code == 5
+
+
+# -- signal ------------------------------------------------------------------------------------------------------
+def test_signal(dfhost: Commands) -> None:
+    assert dfhost.done("signal", "@Counter@a", "add", "--input", "2") == "Signalled add to @counter@a.\n"
+    assert dfhost("signal", "counter@a", "add", "--input", "3", "--json").json["instanceId"] == "@counter@a"
+    dfhost.http.until("@counter@a", lambda status: "5" in str(status["input"]))
+    unknown = dfhost("signal", "@conter@a", "add")
+    assert unknown.code == 1 and "counter" in unknown.err
+    assert "write @NAME@KEY" in dfhost("signal", "counter", "add").err
+
+
+# -- ids ---------------------------------------------------------------------------------------------------------
+def test_the_beginning_of_a_generated_id_suffices(dfhost: Commands) -> None:
+    id = dfhost.waiting()
+    assert dfhost.done("terminate", id[:8]) == f"{id} is terminated.\n"
+
+
+def test_the_beginning_of_a_chosen_id_suffices_to_look_and_not_to_act(dfhost: Commands) -> None:
+    dfhost.waiting("order-17")
+    assert "order-17" in dfhost.done("show", "order-1")
+    said = dfhost("terminate", "order-1")
+    assert said.code == 4 and "Did you mean 'order-17'?" in said.err
+    assert dfhost.http.status("order-17")["runtimeStatus"] == "Running"
+
+
+def test_a_beginning_of_several_ids(dfhost: Commands) -> None:
+    dfhost.waiting("twin-a")
+    dfhost.waiting("twin-b")
+    said = dfhost("show", "twin")
+    assert said.code == 4 and "'twin' is the beginning of several ids: twin-a, twin-b." in said.err
+
+
+def test_a_misspelt_id(dfhost: Commands) -> None:
+    dfhost.waiting("invoice-2026")
+    assert "Did you mean 'invoice-2026'?" in dfhost("terminate", "invoce-2026").err
+    assert dfhost("show", "qqqqqqqqqq").code == 4
