@@ -37,6 +37,11 @@ class Durable:
         #: Whether the clock moves on by itself while a test waits, whenever nothing else can run.
         self.auto_advance = auto_advance
 
+    @property
+    def url(self) -> str:
+        """The host's address. Nobody listens there unless the host was asked to."""
+        return self._host.url
+
     # -- starting --------------------------------------------------------------------------------------------
 
     def start(
