@@ -57,7 +57,9 @@ def _members(cls: Any) -> Iterator[tuple[str, str]]:
 
 
 #: Methods by which `Durable` and `Run` work together.
-_FOR_THE_PACKAGE = frozenset(("check", "explained", "logs_of", "manage", "take", "wait_until"))
+_FOR_THE_PACKAGE = frozenset(
+    ("check", "events_of", "explained", "logs_of", "manage", "path", "take", "wait_until")
+)
 
 
 def _attributes(cls: Any) -> Iterator[tuple[str, str]]:

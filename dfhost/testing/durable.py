@@ -314,6 +314,14 @@ class Durable:
         """The log of one instance, or the whole log."""
         return self._local("the app's log").logs(id)
 
+    def events_of(self, id: str) -> list[Any]:
+        """The history events of an instance, with their ids."""
+        return [json.loads(text) for text in self._local("the stored history").events(id)]
+
+    def path(self, file: str | Path) -> Path:
+        """The file that a test means."""
+        return self._local("the app's folder").path(file)
+
     def wait_until(self, holds: Callable[[], bool], what: Callable[[], str], timeout: float | None) -> None:
         """Return once `holds()`. Raises StillWaiting with `what()` if that will not come by itself."""
         __tracebackhide__ = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -215,6 +216,13 @@ class Run:
         """Its history events, as the management API lists them."""
         events = self._status(showHistory=True, showHistoryOutput=True).get("historyEvents")
         return list(events or ())
+
+    def save_history(self, file: str | Path) -> None:
+        """Write the history to a JSON file for `durable.assert_replays`, with the ids of all tasks."""
+        status = self._status()
+        saved = {key: status[key] for key in ("name", "instanceId", "runtimeStatus")}
+        saved["historyEvents"] = self._durable.events_of(self.id)
+        self._durable.path(file).write_text(json.dumps(saved, indent=1), "utf-8")
 
     @property
     def explanation(self) -> str:
