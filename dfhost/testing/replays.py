@@ -148,6 +148,7 @@ class _Task:
     target: str  # the child's or the entity's id; of a timer, when it is due
     request_id: str
     episode: int
+    place: int  # among the tasks of its kind and name, from 0
     is_recorded: bool = False
 
 
@@ -177,6 +178,8 @@ class _Steps:
         self._tasks: list[_Task] = []
         self._episode = 0
         self._has_ended = False
+        self._places = _places(events)
+        self._counts: dict[tuple[str, str], int] = {}
         self._request_ids: dict[str, str] = {}  # recorded -> today's
 
     def run(self) -> None:
@@ -255,9 +258,9 @@ class _Steps:
         # A timer is recorded when it is created, too; everything else once, when it ends or while it is open.
         candidates = [task for task in open_tasks if task.is_recorded == (ends and kind == "timer")]
         target = event.get("InstanceId") or event.get("FireAt")
-        task = next(
-            (task for task in candidates if task.target == target), candidates[0] if candidates else None
-        )
+        same_place = next((task for task in candidates if task.place == self._places.get(id(event))), None)
+        same_target = next((task for task in candidates if task.target == target), None)
+        task = same_target or same_place or (candidates[0] if candidates else None)
         if task is None:
             raise NonDeterminismError(
                 f"the history {verb} {_described(event)} at {event['Timestamp']}, today's code "
@@ -278,7 +281,9 @@ class _Steps:
             )
             for event in episode.events:
                 if event.kind in h.SCHEDULING:
-                    self._tasks.append(_task(event, self._episode))
+                    key = (_STARTS[event.kind], (event.name or "").lower())
+                    place = self._counts[key] = self._counts.get(key, -1) + 1
+                    self._tasks.append(_task(event, self._episode, place))
             self._has_ended = episode.finished or episode.next_generation is not None
             if self._execution.result is None and episode.status == "Failed":
                 raise NonDeterminismError(f"today's code cannot be replayed: {episode.output}")
@@ -299,7 +304,26 @@ class _Steps:
                 )
 
 
-def _task(event: Event, episode: int) -> _Task:
+def _places(events: Sequence[Json]) -> dict[int, int]:
+    """By the id() of each event about a call: the call's place among those of its kind and name.
+
+    Without ids, the times of scheduling tell calls of one function apart that ran at the same time.
+    """
+    found: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for event in events:
+        kind = _ENDS.get(event["EventType"]) or _START_NAMES.get(event["EventType"])
+        if kind in ("activity", "sub-orchestrator"):
+            name = str(event.get("FunctionName") or event.get("Name") or "").lower()
+            at = str(event.get("ScheduledTime") or event["Timestamp"]).replace("+00:00", "").rstrip("Z")
+            found.setdefault((kind, name), []).append((at, id(event)))
+    return {
+        key: place
+        for group in found.values()
+        for place, (_, key) in enumerate(sorted(group, key=lambda each: each[0]))
+    }
+
+
+def _task(event: Event, episode: int, place: int) -> _Task:
     data = json.loads(event.text)
     request = json.loads(data["Input"]) if event.kind == h.EVENT_SENT else {}
     return _Task(
@@ -309,6 +333,7 @@ def _task(event: Event, episode: int) -> _Task:
         str(data.get("InstanceId") or data.get("FireAt") or ""),
         str(request.get("id", "")),
         episode,
+        place,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dfhost.testing import Durable, Host, NotDeterministic, Run
-from tests.support.apps import write_app
+from tests.support.apps import ROOT, write_app
 
 BEFORE = """
     from datetime import timedelta
@@ -121,6 +122,54 @@ def test_a_change_is_found_in_every_history_that_it_breaks(
         check(changed, histories[f"{moment}, {form}"], tmp_path)
     with pytest.raises(NotDeterministic, match=rf"ship does not replay .*: .*(?:{difference})"):
         check(changed, histories[f"{first_seen}, {form}"], tmp_path)
+
+
+RECORDED = sorted((ROOT / "tests" / "management" / "histories").glob("*.json"))
+SORTED = "mixed_fan_out"  # its events were put in another order when they were recorded
+
+
+@pytest.mark.parametrize("recording", RECORDED, ids=lambda file: file.stem)
+def test_histories_of_the_real_host_replay(recording: Path) -> None:
+    text = (
+        recording.read_text("utf-8")
+        .replace("TIME.fZ", "TIME")
+        .replace('"TIME"', '"2026-01-01T00:00:00.000000Z"')
+    )
+    saved = json.loads(text)
+    with Host(ROOT / "tests" / "conformance" / "app") as durable:
+        durable.assert_replays(saved["history"], saved["history"][1]["Name"])
+        if recording.stem != SORTED:
+            durable.assert_replays(saved["shown"], saved["shown"][0]["FunctionName"])
+
+
+def test_parallel_calls_of_one_function_get_their_own_results(tmp_path: Path) -> None:
+    body = """
+        @app.orchestration_trigger(context_name="context")
+        def both(context):
+            one, two = yield context.task_all([context.call_activity("work", n) for n in (1, 2)])
+            yield context.call_activity("first" if one == "one" else "second", one)
+
+        @app.activity_trigger(input_name="n")
+        def work(n: int) -> str:
+            return "one" if n == 1 else "two"
+
+        @app.activity_trigger(input_name="n")
+        def first(n: str) -> str:
+            return n
+    """
+    at = "2026-01-01T00:00:0{}.0000000Z"
+    ended = [("work", "two", 2), ("work", "one", 1), ("first", "one", 5)]
+    started: dict[str, Any] = {
+        "EventType": "ExecutionStarted",
+        "FunctionName": "both",
+        "Timestamp": at.format(0),
+    }
+    results = [
+        {"EventType": "TaskCompleted", "FunctionName": name, "Result": result, "ScheduledTime": at.format(scheduled),
+         "Timestamp": at.format(6)} for name, result, scheduled in ended
+    ]  # fmt: skip
+    with Host(write_app(tmp_path, body)) as durable:
+        durable.assert_replays({"name": "both", "historyEvents": [started, *results]})
 
 
 def test_what_is_no_history_is_refused(durable: Durable, tmp_path: Path) -> None:
