@@ -303,11 +303,16 @@ class Durable:
         return response
 
     def explained(self, id: str) -> dict[str, Any]:
-        """What an instance waits for, in the form of ``?explain=true``."""
+        """What an instance waits for, as ``?explain=true`` has it; without `waitsFor` if the host does not say."""
         __tracebackhide__ = True
         explained = from_json(self.manage("GET", f"instances/{quote(id, safe='')}?explain=true").text)
-        if "waitsFor" not in explained:
-            self._local("explain, which only dfhost has")
+        if "waitsFor" not in explained:  # only dfhost explains
+            sentence = f"It is {explained['runtimeStatus']}."
+            return {
+                "name": explained["name"],
+                "runtimeStatus": explained["runtimeStatus"],
+                "sentence": sentence,
+            }
         return dict(explained)
 
     def logs_of(self, id: str | None) -> list[str]:
@@ -317,6 +322,15 @@ class Durable:
     def events_of(self, id: str) -> list[Any]:
         """The history events of an instance, with their ids."""
         return [json.loads(text) for text in self._local("the stored history").events(id)]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the host has the test's clock."""
+        return isinstance(self._host, LocalHost)
+
+    def needs(self, what: str) -> None:
+        """Skip the test if the host does not have it."""
+        self._local(what)
 
     def path(self, file: str | Path) -> Path:
         """The file that a test means."""

@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from dfhost.testing.durable import Durable
 
-_OPTIONS = frozenset(("now", "auto_advance", "timeout", "settings"))
+_OPTIONS = frozenset(("now", "auto_advance", "timeout"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "durable(now=…, auto_advance=…, timeout=…, settings=…): options of the fixture `durable` for one test",
+        "durable(now=…, auto_advance=…, timeout=…): options of the fixture `durable` for one test",
     )
 
 

@@ -109,6 +109,8 @@ class Run:
         explained = self._explained()
         if explained["runtimeStatus"] in ENDED:
             raise RunEnded(f"{self._title(explained)} waits for nothing. {explained['sentence']}")
+        if "waitsFor" not in explained:
+            self._durable.needs("a host that knows what an instance waits for")
         awaited = [entry for entry in explained["waitsFor"] if entry["awaited"]]
         wanted = {
             "event": event,
@@ -165,10 +167,14 @@ class Run:
         """What a test may do about it."""
         advice = [
             f'run.raise_event("{entry["name"]}") raises the event.'
-            for entry in explained["waitsFor"]
+            for entry in explained.get("waitsFor", ())
             if entry["kind"] == "event" and entry["awaited"]
         ]
-        if (due := min(_dues(explained), default=None)) is not None and due > self._durable.now:
+        if (
+            self._durable.is_local
+            and (due := min(_dues(explained), default=None)) is not None
+            and due > self._durable.now
+        ):
             arguments = as_arguments(due - self._durable.now)
             advice.append(f"durable.advance({arguments}) moves the clock to the next time that it waits for.")
         return "".join(f"\n  {line}" for line in advice)
