@@ -27,8 +27,16 @@ class HostAddress(NamedTuple):
     connection: str = ""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, reads: bool = False) -> None:
+    """`reads`: the command only reads, so a database file will do as well."""
     group = parser.add_argument_group("which host")
+    if reads:
+        group.add_argument(
+            "--db",
+            metavar="FILE",
+            type=Path,
+            help="no host: read the database file, whether a host runs it or not",
+        )
     group.add_argument(
         "--url",
         type=arguments.url,

@@ -12,16 +12,17 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from dfhost.cli.history_tasks import brief
 from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
 from dfhost.cli.tables import ago, parse_time, table_lines, took
 from dfhost.instance_failure import read_failure
 from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.timeline.sentences import brief
 
 Json = dict[str, Any]
 
 _LISTED = 25  # tasks; more are counted, after those that failed and those that are open
 _LONGEST_PAYLOAD = 2000  # characters
+_SHORT_PAYLOAD = 90
 _OPEN = ("queued", "running", "waiting", "retrying")
 
 
@@ -75,7 +76,7 @@ def payload_lines(status: Json, style: Style, whole: bool) -> list[str]:
         value = status.get(key)
         if value is None or key in hidden:
             continue
-        text = printable_json(_decoded(value))
+        text = _json(_decoded(value))
         if not whole and len(text) > _LONGEST_PAYLOAD:
             text = f"{text[:_LONGEST_PAYLOAD]}… ({count(len(text))} characters: --full shows all)"
         lines += ["", style(title, "dim"), *text.split("\n")]
@@ -155,6 +156,12 @@ def _span(start: str | None, end: str | datetime | None) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_PAYLOAD else text[: _LONGEST_PAYLOAD - 1] + "…"
+
+
+def _json(value: Any) -> str:
+    """In one line if it is short."""
+    line = json.dumps(value, ensure_ascii=False)
+    return printable(line) if len(line) <= _SHORT_PAYLOAD else printable_json(value)
 
 
 def _decoded(value: Any) -> Any:

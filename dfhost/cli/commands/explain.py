@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--watch", action="store_true", help="show every change, until the instance has ended"
     )
     parser.add_argument("--json", action="store_true", help="print the host's answer as JSON")
-    host_address.add_arguments(parser)
+    host_address.add_arguments(parser, reads=True)
 
 
 def run(options: argparse.Namespace) -> int:

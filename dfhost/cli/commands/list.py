@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print the instances as the management API has them"
     )
-    host_address.add_arguments(parser)
+    host_address.add_arguments(parser, reads=True)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="every task, and payloads whole")
     parser.add_argument("--watch", action="store_true", help="show every change, until it has ended")
     parser.add_argument("--json", action="store_true", help="print its status and its tasks as JSON")
-    host_address.add_arguments(parser)
+    host_address.add_arguments(parser, reads=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -56,7 +56,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _orchestration(client: ManagementClient, status: Json, options: argparse.Namespace) -> str:
-    tasks = _tasks(client, str(status["instanceId"]))
+    timeline = client.own_status(str(status["instanceId"]), "timeline")
+    tasks = _tasks(client, str(status["instanceId"]), timeline)
+    if timeline:  # its times are precise
+        ended = timeline.get("endedTime") or timeline["lastUpdatedTime"]
+        status = {**status, "createdTime": timeline["createdTime"], "lastUpdatedTime": ended}
     waits = None
     if status["runtimeStatus"] not in FINAL_STATUSES:
         waits = client.own_status(str(status["instanceId"]), "explain")
@@ -75,8 +79,7 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
     return "\n".join(lines)
 
 
-def _tasks(client: ManagementClient, instance_id: str) -> list[Json]:
-    timeline = client.own_status(instance_id, "timeline")
+def _tasks(client: ManagementClient, instance_id: str, timeline: Json | None) -> list[Json]:
     if timeline is not None:
         return list(timeline["tasks"])
     status = client.status(instance_id, showHistory="true", showHistoryOutput="true", showInput="true")
@@ -98,9 +101,8 @@ def _failures(
             followed += 1
             child = str(task["instanceId"])
             if client.status(child, showInput="false") is not None:
-                below = _failures(
-                    client, _tasks(client, child), [*path, f"{task['name']} {child}"], deepest - 1
-                )
+                tasks_of_child = _tasks(client, child, client.own_status(child, "timeline"))
+                below = _failures(client, tasks_of_child, [*path, f"{task['name']} {child}"], deepest - 1)
         found += below or [(path, task)]
     return found
 

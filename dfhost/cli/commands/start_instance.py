@@ -7,9 +7,9 @@ import sys
 import time
 
 from dfhost.cli import arguments, host_address
-from dfhost.cli.did_you_mean import question
-from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_COMPLETED, NotDone
+from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
 from dfhost.cli.management_client import ManagementClient, open_client
+from dfhost.cli.orchestrator_names import check_orchestrator
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import duration, printable, printable_json, printable_lines
 from dfhost.instance_failure import read_failure
@@ -46,27 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     given = read_json("--input", options.input)
     client, _ = open_client(options)
-    _check_name(client, options.name)
+    check_orchestrator(options.name, client.functions())
     links = client.start(options.name, given, options.id, options.version)
     instance_id = str(links["id"])
     if options.wait:
         return _wait(client, instance_id, options)
     print(printable_json(links) if options.json else printable(instance_id))
     return DONE
-
-
-def _check_name(client: ManagementClient, name: str) -> None:
-    """Hosts take any name, and the instance fails. NotDone if the app's functions are known, and this is none."""
-    names = [
-        str(binding.get("orchestration") or function["name"])
-        for function in client.functions() or ()
-        for binding in function["config"]["bindings"]
-        if binding["type"] == "orchestrationTrigger"
-    ]
-    if not names or name.lower() in (each.lower() for each in names):
-        return
-    hint = question(name, names) or f"It has {', '.join(names)}."
-    raise NotDone(MISTAKE, f"The app has no orchestrator '{printable(name)}'. {printable(hint)}")
 
 
 def _wait(client: ManagementClient, instance_id: str, options: argparse.Namespace) -> int:
