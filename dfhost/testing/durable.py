@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import unittest
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -263,12 +263,15 @@ class Durable:
         return self._local("the host's console").notes
 
     def assert_replays(
-        self, history: str | Path | Mapping[str, Any], orchestrator: str | None = None
+        self,
+        history: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        orchestrator: str | None = None,
     ) -> None:
         """Replay a saved history with the code as it is today, and fail if it asks for something else.
 
         `history`: a JSON file with the status of an instance from the management API, with ``showHistory=true`` and
-        ``showHistoryOutput=true``; or that status itself. `orchestrator`: its name, if not that of the history.
+        ``showHistoryOutput=true``; a file of `dfhost export` or `Run.save_history`; or what such a file holds.
+        `orchestrator`: its name, if not that of the history.
         """
         __tracebackhide__ = True
         self._local("the app's code").assert_replays(history, orchestrator)

@@ -21,7 +21,7 @@ from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle
 from dfhost.testing.faults import Faults, Stub
 from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import AppLog, HostReports, Records, inside_user_code
-from dfhost.testing.replays import check_history
+from dfhost.testing.replays import check_histories
 from dfhost.testing.report import report
 from dfhost.testing.responses import read_response, request_bytes
 from dfhost.testing.runner import CALL_HTTP, TestRunner
@@ -310,11 +310,15 @@ class LocalHost:
             sentences, self._runner.passes.differences = self._runner.passes.differences, []
             raise NotDeterministic("\n".join(sentences))
 
-    def assert_replays(self, history: str | Path | Mapping[str, Any], orchestrator: str | None) -> None:
+    def assert_replays(
+        self,
+        history: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        orchestrator: str | None,
+    ) -> None:
         __tracebackhide__ = True
         if isinstance(history, (str, Path)):
             history = self.path(history)
-        check_history(history, orchestrator, self._host.app, self._app.runner.replay)
+        check_histories(history, orchestrator, self._host.app, self._app.runner.replay)
 
     def path(self, file: str | Path) -> Path:
         """A relative path counts from the folder in which the test runs, which is not that of the app."""

@@ -58,6 +58,7 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
     with Host(durable_app, url=url, key=key, **options) as host:
         request.node.stash[_DURABLE] = host
         yield host
+        del request.node.stash[_DURABLE]  # pytest keeps the node until the end of the run
 
 
 _DURABLE: pytest.StashKey[Durable] = pytest.StashKey()

@@ -8,7 +8,7 @@ is run step by step, and each recorded result is given to the task that it belon
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,21 @@ _START_NAMES = {
 _LAST = ("ExecutionCompleted", "ExecutionFailed", "ExecutionTerminated", "ContinueAsNew")
 
 
-def check_history(
+def check_histories(
     source: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
     orchestrator: str | None,
     app: AppInfo,
     replay: Replay,
 ) -> None:
     """Raises NotDeterministic, or ValueError for something that is not a history."""
-    where, saved = _read(source)
+    where = str(source) if isinstance(source, (str, Path)) else "the history"
+    for saved in _read(source, where):
+        _check(saved, where, orchestrator, app, replay)
+
+
+def _check(
+    saved: Mapping[str, Any], where: str, orchestrator: str | None, app: AppInfo, replay: Replay
+) -> None:
     events = saved.get("historyEvents")
     if not isinstance(events, list) or not events:
         raise ValueError(f"{where} has no historyEvents: save the status with showHistory=true.")
@@ -67,9 +74,10 @@ def check_history(
         raise ValueError(
             f"The app has no orchestrator '{name}'. It has: {', '.join(app.orchestrators.names)}."
         )
+    instance_id = str(saved.get("instanceId") or "")
 
     def replay_call(trigger: str, keeps_generator: bool) -> ReplayResult:
-        return replay(ReplayCall(function.name, str(saved.get("instanceId") or "replayed"), trigger))
+        return replay(ReplayCall(function.name, instance_id or "replayed", trigger))
 
     try:
         if isinstance(events[0].get("EventType"), int):
@@ -77,22 +85,29 @@ def check_history(
         else:
             _Steps(saved, events, function.durable_name, replay_call).run()
     except NonDeterminismError as difference:
-        raise NotDeterministic(f"{name} does not replay {where}: {difference}") from None
+        which = f"{where} ({instance_id})" if instance_id else where
+        raise NotDeterministic(f"{name} does not replay {which}: {difference}") from None
 
 
-def _read(source: Any) -> tuple[str, Mapping[str, Any]]:
+def _read(source: Any, where: str) -> Iterator[Mapping[str, Any]]:
+    """The statuses in it: one, or as many as the lines of a file that `dfhost export` has written."""
     if isinstance(source, (str, Path)):
+        text = Path(source).read_text("utf-8")
         try:
-            value, where = json.loads(Path(source).read_text("utf-8")), str(source)
+            source = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{source} is not JSON: {error}.") from None
-    else:
-        value, where = source, "the history"
-    if isinstance(value, list):
-        value = {"historyEvents": value}
-    if not isinstance(value, Mapping):
+            try:
+                lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+            except json.JSONDecodeError:
+                raise ValueError(f"{where} is not JSON: {error}.") from None
+            for line in lines:
+                yield from _read(line, where)
+            return
+    if isinstance(source, list):
+        source = {"historyEvents": source}
+    if not isinstance(source, Mapping):
         raise ValueError(f"{where} is neither the status of an instance nor a list of its history events.")
-    return where, value
+    yield source
 
 
 # -- with ids ------------------------------------------------------------------------------------------------

@@ -82,6 +82,7 @@ FORMS = ["with ids", "without ids"]
 
 
 def check(body: str, history: Path, tmp_path: Path) -> None:
+    tmp_path.mkdir(exist_ok=True)
     with Host(write_app(tmp_path / "after", body)) as durable:
         durable.assert_replays(history)
 
@@ -170,6 +171,19 @@ def test_parallel_calls_of_one_function_get_their_own_results(tmp_path: Path) ->
     ]  # fmt: skip
     with Host(write_app(tmp_path, body)) as durable:
         durable.assert_replays({"name": "both", "historyEvents": [started, *results]})
+
+
+def test_a_file_with_several_histories(histories: dict[str, Path], tmp_path: Path) -> None:
+    file = tmp_path / "exported.jsonl"  # as `dfhost export` writes it
+    lines = [json.dumps(json.loads(histories[f"{moment}, without ids"].read_text())) for moment in MOMENTS]
+    file.write_text("\n".join(lines) + "\n")
+    check(BEFORE, file, tmp_path)
+    with pytest.raises(NotDeterministic, match=r"exported\.jsonl \(o-1\): .* has ended"):
+        check(
+            BEFORE.replace("return answer", 'yield context.call_activity("audit", 9)'),
+            file,
+            tmp_path / "other",
+        )
 
 
 def test_what_is_no_history_is_refused(durable: Durable, tmp_path: Path) -> None:
