@@ -1,7 +1,7 @@
 """Mistakes in the code of functions that pass silently, found in the source before anything runs.
 
-A call without `yield` or `await` does nothing, and some calls in an orchestrator differ from replay to replay. Only the
-function's own code is read, and only what is certainly a mistake is reported.
+A call without `yield` or `await` does nothing, and some calls in an orchestrator differ from replay to replay. The
+function's own code alone is read, and only what is certainly a mistake is reported.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _instead_of(called: Any) -> str:
     owner = getattr(called, "__self__", None)
     if isinstance(owner, type) and issubclass(owner, datetime.date):
         return _NOW if getattr(called, "__name__", "") in ("now", "utcnow", "today") else ""
-    if owner is random._inst or getattr(called, "__module__", "") == secrets.__name__:  # type: ignore[attr-defined]
+    if owner is random._inst or getattr(called, "__module__", "") == secrets.__name__:
         return _RANDOM if getattr(called, "__name__", "") != "seed" else ""
     with suppress(TypeError):  # not hashable
         return _CHANGING.get(called, "")
@@ -130,7 +130,9 @@ def _resolve(node: ast.expr, code: Callable[..., Any]) -> Any:
 # -- functions with a durable client -----------------------------------------------------------------------------
 def _unawaited(node: ast.AST, client: str) -> Iterator[tuple[int, str]]:
     for statement in ast.walk(node):
-        name = _method(getattr(statement, "value", None), client)
+        if not isinstance(statement, (ast.Expr, ast.Assign)):
+            continue
+        name = _method(statement.value, client)
         if not inspect.iscoroutinefunction(getattr(DurableOrchestrationClient, name, None)):
             continue
         is_lost = isinstance(statement, ast.Expr)
