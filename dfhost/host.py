@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 
 from dfhost.clock import Clock
+from dfhost.dispatch.call_http import CallHttp, call_http
+from dfhost.dispatch.idle_signal import IdleSignal
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.engine.options import EngineOptions
@@ -23,6 +25,7 @@ from dfhost.runner.durable_clients import client_texts
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.running_calls import RunningCalls, interrupted_sentence
 from dfhost.settings import Settings
+from dfhost.settings.model import DEFAULT_PORT
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
 
@@ -30,11 +33,12 @@ from dfhost.task_hub import TaskHub
 class Host:
     """A function app, running. Use as ``async with Host(…) as host``; raises HostErrors on the way in.
 
-    `runner` has the app, and is started and stopped here. `database` None keeps everything in memory; `port` 0 takes
-    any free one. `on_failure` is called, from any thread, when the host cannot go on and should be stopped: the
-    database can no longer be written. `on_ready` is called when the host takes requests and has not yet run anything,
-    not even what an earlier host has left. `host_names`: names that requests may use besides localhost, `address` and
-    the app setting WEBSITE_HOSTNAME.
+    `runner` has the app, and is started and stopped here. `database` None keeps everything in memory; `store`, if it
+    is given, is used instead. `port` 0 takes any free one; None takes none, and only `exchange` and the app's durable
+    clients reach the host. `on_failure` is called, from any thread, when the host cannot go on and should be stopped:
+    the database can no longer be written. `on_ready` is called when the host takes requests and has not yet run
+    anything, not even what an earlier host has left. `host_names`: names that requests may use besides localhost,
+    `address` and the app setting WEBSITE_HOSTNAME. `call_http` sends what orchestrators give to `context.call_http`.
     """
 
     hub: TaskHub
@@ -46,17 +50,20 @@ class Host:
         *,
         settings: Settings,
         database: Path | None,
-        port: int = 7071,
+        store: Store | None = None,
+        port: int | None = 7071,
         address: str = "127.0.0.1",
         host_names: Sequence[str] = (),
         log: HostLog,
         on_failure: Callable[[HostError], None] | None = None,
         on_ready: Callable[[Host], None] = lambda host: None,
         clock: Clock | None = None,
+        call_http: CallHttp = call_http,
     ) -> None:
         self.runner = runner
         self._settings = settings
         self._database = database
+        self._given_store = store
         self._port = port
         self._address = address
         self._host_names = host_names
@@ -64,6 +71,7 @@ class Host:
         self._on_failure = on_failure or (lambda error: log.note(str(error)))
         self._on_ready = on_ready
         self._clock = clock or Clock()
+        self._call_http = call_http
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
@@ -71,7 +79,7 @@ class Host:
             self._calls = RunningCalls(self._database and Path(f"{self._database}.running"))
             await self.runner.start()
             stack.push_async_callback(self.runner.stop)
-            store = Store(self._database, self._clock)
+            store = self._given_store or Store(self._database, self._clock)
             store.open()
             stack.callback(store.close)
             self._calls.open()  # under the lock of the database
@@ -86,6 +94,7 @@ class Host:
                 max_orchestrators=settings.max_orchestrators,
                 max_entities=settings.max_entities,
                 max_entity_batch=settings.entity_batch_size,
+                call_http=self._call_http,
                 on_store_failure=self._on_failure,
             )
             self.hub = TaskHub(settings.hub, store, self._worker, settings, self._clock)
@@ -108,10 +117,12 @@ class Host:
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()
             stack.push_async_callback(self._server.stop)
-            self.url = f"http://localhost:{self._server.port}"
+            # Without a port: an address at which nobody else may ever be reached.
+            self._client_origin = f"http://127.0.0.1:{self._server.port or 0}"
+            self.url = f"http://localhost:{self._server.port or DEFAULT_PORT}"
             services = HostServices(
                 clients=self._clients,
-                client_url=f"http://127.0.0.1:{self._server.port}{RPC_PATH}",
+                client_url=f"{self._client_origin}{RPC_PATH}",
                 answer_client=management.handle,
                 calls=self._calls,
             )
@@ -123,17 +134,23 @@ class Host:
             self._timers = TimerTriggers(
                 self.runner, self._log, self._clock, timeout=settings.function_timeout
             )
+            self._idle_signal = IdleSignal(lambda: self.is_idle)
+            for part in (self._worker, self._timers, self._server):
+                part.on_end = self._idle_signal.changed
             self._timers.start()
             stack.push_async_callback(self._timers.stop)
             self._stack = stack.pop_all()
         return self
 
     def _clients(self, app: AppInfo) -> ClientTexts:
-        local, settings = f"http://127.0.0.1:{self._server.port}", self._settings
+        settings = self._settings
         return client_texts(
             app,
             lambda hub, connection: client_json(
-                local, f"{local}{RPC_PATH}", hub or settings.hub, connection or settings.connection
+                self._client_origin if self._port is not None else self.url,
+                f"{self._client_origin}{RPC_PATH}",
+                hub or settings.hub,
+                connection or settings.connection,
             ),
         )
 
@@ -168,6 +185,29 @@ class Host:
     def forget_running_calls(self) -> None:
         """Call this before the process is ended on a person's wish, so that no call is blamed for it."""
         self._calls.forget()
+
+    async def exchange(self, request: bytes) -> bytes:
+        """The response to one whole HTTP/1.1 request, both as bytes, without a socket."""
+        return await self._server.exchange(request)
+
+    async def idle(self) -> None:
+        """Wait until nothing runs, and nothing can run before the clock moves or somebody asks for more."""
+        await self._idle_signal.wait()
+
+    @property
+    def serves_calls(self) -> bool:
+        """Whether a call of an HTTP function runs, or of one that is run by hand."""
+        return self._server.unfinished > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether `idle` would return at once."""
+        parts = (self._worker, self._timers, self._server)
+        return sum(part.unfinished for part in parts) <= self._clock.pauses
+
+    def recheck_idle(self) -> None:
+        """To be called when a pause by the clock has begun."""
+        self._idle_signal.changed()
 
     async def drain(self) -> None:
         """Take no new work and wait until the results of what runs are stored."""

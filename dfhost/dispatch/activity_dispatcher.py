@@ -11,14 +11,15 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from threading import Lock
+from typing import Any
 
 from dfhost.clock import Clock
-from dfhost.dispatch.call_http import CallHttpError, call_http
+from dfhost.dispatch.call_http import CallHttp, CallHttpError
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
@@ -47,7 +48,10 @@ class _RunningActivity:
 class ActivityDispatcher:
     """`limit`: how many activities may run at once."""
 
-    def __init__(self, runner: AppRunner, store: Store, log: HostLog, clock: Clock, limit: int) -> None:
+    def __init__(
+        self, runner: AppRunner, store: Store, log: HostLog, clock: Clock, limit: int, call_http: CallHttp
+    ) -> None:
+        self._send_http = call_http
         self._runner = runner
         self._store = store
         self._log = log
@@ -55,9 +59,9 @@ class ActivityDispatcher:
         self._limit = max(1, limit)
         self._queue: deque[ActivityWorkItem] = deque()
         self._busy = 0  # activities that run; one that ends passes its place on, in its own thread
-        self._lock = Lock()  # of the two
+        self._lock = Lock()  # of the two, and of `_results`
         self._running: dict[tuple[str, int], str] = {}  # (instance, task id) -> since when
-        self._http_calls: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._results: deque[ActivityResult] = deque()  # not stored yet
         self._storing = False
         self._draining = False
@@ -67,8 +71,10 @@ class ActivityDispatcher:
         self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(self._loop)
 
     @property
-    def idle(self) -> bool:
-        return not self._busy and not self._storing
+    def unfinished(self) -> int:
+        """See `IdleSignal`. A queued activity counts if it may start."""
+        may_start = min(len(self._queue), self._limit - self._busy)
+        return self._busy + may_start + len(self._results) + self._storing
 
     def drain(self) -> None:
         """Start no more activities; what is queued stays in the store for the next host."""
@@ -148,7 +154,11 @@ class ActivityDispatcher:
         self._end(item, h.task_failed(self._clock.now(), activity.task_id, reason, details))
 
     def _attempt_later(self, running: _RunningActivity, delay: float) -> None:
-        self._loop.call_later(delay, self._attempt, running)
+        async def wait() -> None:
+            await self._clock.pause(delay)
+            self._attempt(running)
+
+        self._spawn(wait())
 
     def _fail_missing(self, item: ActivityWorkItem) -> None:
         name = item.activity.name
@@ -160,9 +170,12 @@ class ActivityDispatcher:
     # -- the activity behind call_http, on the host loop -----------------------------------------------------
 
     def _call_http(self, item: ActivityWorkItem) -> None:
-        call = self._loop.create_task(self._run_http_call(item))
-        self._http_calls.add(call)  # the loop itself keeps only weak references
-        call.add_done_callback(self._http_calls.discard)
+        self._spawn(self._run_http_call(item))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)  # the loop itself keeps only weak references
+        task.add_done_callback(self._tasks.discard)
 
     async def _run_http_call(self, item: ActivityWorkItem) -> None:
         activity, began = item.activity, time.perf_counter()
@@ -170,7 +183,7 @@ class ActivityDispatcher:
         named = f"{request['method']} {request['uri']}"
         self._log.started(activity.name, "activity", item.instance_id, named)
         try:
-            result = await call_http(activity.input)
+            result = await self._send_http(activity.input)
         except CallHttpError as failure:
             seconds = time.perf_counter() - began
             self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "", named)
@@ -187,13 +200,14 @@ class ActivityDispatcher:
     def _end(self, item: ActivityWorkItem, event: h.Event) -> None:
         """Have the result stored, together with those that come until the writer takes them."""
         started_at = self._running.pop((item.instance_id, item.activity.task_id), None)
-        self._results.append(ActivityResult(item, event, started_at))
+        with self._lock:
+            # Both at once: whoever takes the result finds the place free, so `unfinished` is 0 after its commit.
+            self._results.append(ActivityResult(item, event, started_at))
+            following = self._queue.popleft() if self._queue else None
+            self._busy -= following is None
         if not self._storing:
             self._storing = True
             self._store.store_results(self._take_results)
-        with self._lock:
-            following = self._queue.popleft() if self._queue else None
-            self._busy -= following is None
         if following is not None:
             self._start(following)
 
@@ -201,8 +215,9 @@ class ActivityDispatcher:
         # The flag comes first: a result that is appended from now on calls `store_results` again.
         self._storing = False
         results: list[ActivityResult] = []
-        while self._results and len(results) < _PORTION:
-            results.append(self._results.popleft())
+        with self._lock:
+            while self._results and len(results) < _PORTION:
+                results.append(self._results.popleft())
         if self._results and not self._storing:
             self._storing = True
             self._store.store_results(self._take_results)

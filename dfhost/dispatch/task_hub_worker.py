@@ -1,9 +1,9 @@
 """The task hub worker: runs user code because of what the store holds.
 
 Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
-`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` and
-`idle` for the end of the host. `TaskHubWorker` routes the store's events to them. A restart needs no special path:
-what was due is due. Knows no HTTP.
+`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` for
+the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's events to them. A restart
+needs no special path: what was due is due. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
+from dfhost.dispatch.call_http import CallHttp
 from dfhost.dispatch.entity_dispatcher import EntityDispatcher
+from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.orchestration_dispatcher import OrchestrationDispatcher
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
@@ -70,12 +72,13 @@ class TaskHubWorker:
         max_orchestrators: int,
         max_entities: int,
         max_entity_batch: int,
+        call_http: CallHttp,
         on_store_failure: Callable[[DatabaseError], None],
     ) -> None:
         self.registry = AppFunctionRegistry(runner.app)
         poison = PoisonMessages(store, log, clock)
         self.timers = TimerDispatcher(store, clock)
-        self.activities = ActivityDispatcher(runner, store, log, clock, max_activities)
+        self.activities = ActivityDispatcher(runner, store, log, clock, max_activities, call_http)
         self.entities = EntityDispatcher(
             runner, store, log, clock, poison, max_entities, max_batch=max_entity_batch
         )
@@ -92,6 +95,9 @@ class TaskHubWorker:
             timers=self.timers,
         )
         self._dispatchers = (self.timers, self.activities, self.entities, self.orchestrations)
+        self.on_end = unheard  # see `IdleSignal.changed`
+        for part in (self.timers, self.entities):
+            part.on_end = self._ended
         self._store = store
         self._log = log
         self._on_store_failure = on_store_failure
@@ -99,6 +105,14 @@ class TaskHubWorker:
         self._uncommitted: list[StoreEvent] = []
         self._waiting: set[str] = set()  # the instances of `_uncommitted`
         store.listen(self)
+
+    @property
+    def unfinished(self) -> int:
+        """See `IdleSignal`."""
+        return self._store.unfinished + sum(each.unfinished for each in self._dispatchers)
+
+    def _ended(self) -> None:
+        self.on_end()
 
     def start(self) -> None:
         """Take up what the store holds: all that an earlier host has left runs on."""
@@ -123,7 +137,7 @@ class TaskHubWorker:
         """Take nothing new and wait until the results of what runs have been passed to the store."""
         for dispatcher in self._dispatchers:
             dispatcher.drain()
-        while not all(dispatcher.idle for dispatcher in self._dispatchers):
+        while any(dispatcher.unfinished for dispatcher in self._dispatchers):
             await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
@@ -154,6 +168,9 @@ class TaskHubWorker:
                 self._waiting.add(event.instance_id)
                 self._uncommitted.append(event)
         self.orchestrations.receive(at_once)
+
+    def all_answered(self) -> None:
+        self.on_end()
 
     def commit_finished(self, committed: bool) -> None:
         events, self._uncommitted = self._uncommitted, []

@@ -58,7 +58,7 @@ class RequestRouter:
             (f"{prefix.rstrip('/').lower()}/", handler, prefix != RPC_PATH)
             for prefix, handler in mounts.items()
         ]
-        self._admin = Admin(runner, functions.routes, log, mounts.get(WEBHOOKS_PATH))
+        self.admin = Admin(runner, functions.routes, log, mounts.get(WEBHOOKS_PATH))
         self._access = access
         self._throttle = throttle
         self._stopping = False
@@ -92,7 +92,7 @@ class RequestRouter:
         if path.lower().startswith(_ADMIN):
             body = await read_body(request)
             content_type = request.headers.get("Content-Type", "")
-            return await self._admin.handle(
+            return await self.admin.handle(
                 request.method, path[len(_ADMIN) :], content_type, body, origin(request)
             )
         routes = self._functions.routes

@@ -45,6 +45,12 @@ def open_memory() -> sqlite3.Connection:
     return connection
 
 
+def copy_to_memory(source: sqlite3.Connection) -> sqlite3.Connection:
+    copy = connect(":memory:", durable=False)
+    source.backup(copy)
+    return copy
+
+
 def create_if_missing(database: Path) -> None:
     """A complete database appears at once, so that one which is empty was not left by a host.
 

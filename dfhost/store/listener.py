@@ -46,6 +46,9 @@ class StoreListener(Protocol):
     def commit_finished(self, committed: bool) -> None:
         """All that was written so far is on the disk, or (False) never will be. The callers are answered next."""
 
+    def all_answered(self) -> None:
+        """The callers of that commit were answered."""
+
     def operation_failed(self, error: OperationFailed) -> None:
         """One operation has failed unexpectedly; its caller gets the same error."""
 
@@ -60,6 +63,9 @@ class NullListener:
         pass
 
     def commit_finished(self, committed: bool) -> None:
+        pass
+
+    def all_answered(self) -> None:
         pass
 
     def operation_failed(self, error: OperationFailed) -> None:

@@ -38,6 +38,7 @@ class Store(StoreReader):
 
     def __init__(self, path: Path | None, clock: Clock | None = None) -> None:
         self.path = path
+        self._copied: sqlite3.Connection | None = None
         self._clock = clock or Clock()
         self._path_lock: PathLock | None = None
         self._file: DatabaseFile | None = None
@@ -46,7 +47,7 @@ class Store(StoreReader):
         """DatabaseError if the file cannot be used. Must be called in the loop that will use the store."""
         with ExitStack() as undo:
             if self.path is None:
-                connection = undo.enter_context(closing(db.open_memory()))
+                connection = undo.enter_context(closing(self._copied or db.open_memory()))
                 self._reader, self._guard = connection, threading.Lock()
             else:
                 path = Path(os.path.realpath(self.path))  # its log and its lock are beside the file itself
@@ -85,6 +86,29 @@ class Store(StoreReader):
     def commits(self) -> int:
         """How many there were since `open`."""
         return self._writer.commits
+
+    def on_commit(self, call: Callable[[Callable[[], Store]], None]) -> None:
+        """Have `call` called behind each commit, in the writer's thread, with a function that copies the store.
+
+        The copy is a store in memory that is not open yet. If `call` raises, the store fails as if its file were
+        lost: that commit stays, but nothing is acknowledged or written any more.
+        """
+        self._writer.on_commit = lambda: call(self._copy)
+
+    def copy(self) -> Store:
+        """Of a store in memory: another one with everything that is committed, not open yet."""
+        with self._reading():
+            return self._copy()
+
+    def _copy(self) -> Store:
+        copy = Store(None, self._clock)
+        copy._copied = db.copy_to_memory(self._connection)
+        return copy
+
+    @property
+    def unfinished(self) -> int:
+        """How many writes were asked for and not answered yet."""
+        return self._writer.unfinished
 
     # -- what clients ask for --------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -65,10 +66,12 @@ class Writer:
         self._checkpoint_at = LOG_BYTES
         self._log_bytes = 0
         self._queue: SimpleQueue[_QueuedWrite | None] = SimpleQueue()
+        self._unanswered: deque[None] = deque()  # one entry for each operation; its methods are atomic
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.listener: StoreListener = NullListener()
         self.commits = 0
+        self.on_commit: Callable[[], None] = lambda: None  # in the writer's thread; may raise
         self._failure: DatabaseError | None = None
         self._stopping = False
 
@@ -83,6 +86,11 @@ class Writer:
             self._thread.join()
 
     @property
+    def unfinished(self) -> int:
+        """How many operations were accepted and not answered yet."""
+        return len(self._unanswered)
+
+    @property
     def file_is_lost(self) -> bool:
         return isinstance(self._failure, DatabaseLost)
 
@@ -90,11 +98,12 @@ class Writer:
         """The operation's result, once it is on the disk. From the loop's thread."""
         assert self._loop is not None
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put((operation, partial(_resolve, future)))
+        self.post(operation, partial(_resolve, future))
         return future
 
     def post(self, operation: WriteOperation[Any], on_outcome: OnOutcome) -> None:
         """Likewise, from any thread: `on_outcome` receives the result."""
+        self._unanswered.append(None)
         self._queue.put((operation, on_outcome))
 
     # -- in the writer's thread ------------------------------------------------------------------------------
@@ -158,6 +167,7 @@ class Writer:
                     self._write(more, outcomes)
                 cursor.execute("COMMIT")
                 self.commits += 1
+                self.on_commit()
                 if self._file is not None:  # nothing in a lost file may be acknowledged
                     self._log_bytes = self._file.check()
             except Exception as error:
@@ -237,6 +247,8 @@ class Writer:
         self._call_safely(self.listener.commit_finished, committed)
         for (_, on_outcome), outcome in zip(group, outcomes, strict=True):
             self._call_safely(on_outcome, *outcome)
+            self._unanswered.pop()
+        self._call_safely(self.listener.all_answered)
 
     def _call_safely(self, function: Callable[..., None], *values: Any) -> None:
         """Whoever raises must not keep the others from their answers."""

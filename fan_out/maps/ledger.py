@@ -73,18 +73,18 @@ class Reporter:
 
 @bp.entity_trigger(context_name="context", entity_name="map_ledger")
 def map_ledger(context: df.DurableEntityContext) -> None:
-    """Operations, all signals: `open`, `report`, `note`, `close`; see `entered` for what each does."""
+    """Operations, all signals: `open`, `report`, `note`, `close`; see `apply_operation` for what each does."""
     state = context.get_state(dict)
     entry = context.get_input() or {}
     before = state.get("tenths", 0)
-    state = entered(state, context.operation_name or "", entry)
+    state = apply_operation(state, context.operation_name or "", entry)
     if state.get("tenths", 0) > before:
         shown = {key: state[key] for key in ("map_id", "succeeded", "failed", "total")}
         _log.info("map progress %s", json.dumps({**shown, "percent": _percent(state)}))
     context.set_state(state)
 
 
-def entered(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dict[str, Any]:
+def apply_operation(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dict[str, Any]:
     """The ledger's state after one operation. Pure.
 
     open    a map begins: `{"map_id", "total", "max_concurrency", "at", …}`; what was there before is forgotten,

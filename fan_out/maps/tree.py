@@ -23,7 +23,7 @@ from fan_out.blueprint import bp
 from fan_out.maps.ledger import Reporter
 from fan_out.maps.parts import ItemResult, Part, Results, as_json, merge
 from fan_out.maps.plan import next_shares
-from fan_out.maps.settle import error_text, failed, settled
+from fan_out.maps.settle import error_text, has_failed, wait_for_all
 
 STOP = "map-stop"
 Context = df.DurableOrchestrationContext
@@ -75,7 +75,7 @@ def hand_out(
             if stop and running and not passed_on and (stop != "failures" or part.whole_budget):
                 passed_on = True
                 instances = [instance for instance, _ in running.values()]
-                yield from settled(context, [context.call_activity(map_stop_children, instances)])
+                yield from wait_for_all(context, [context.call_activity(map_stop_children, instances)])
         left.sort()
     return results, stop
 
@@ -104,9 +104,9 @@ def map_chunk(context: Context) -> Generator[Any, Any, Any]:
             tasks = [context.call_activity(part.activity, part.argument(position)) for position in batch]
             # The SDK delivers an event only to a wait that was yielded: beside the first batch, if there is another.
             beside = stop_event if to_try and attempt == 1 and batch[0] == 0 else None
-            yield from settled(context, tasks, beside)
+            yield from wait_for_all(context, tasks, beside)
             for position, task in zip(batch, tasks, strict=True):
-                error = error_text(task.result) if failed(task) else None
+                error = error_text(task.result) if has_failed(task) else None
                 results[position] = ItemResult(attempt, None if error else task.result, error)
                 if error and attempt < part.attempts:
                     again.append(position)
@@ -151,7 +151,7 @@ async def map_stop_children(instances: list, client: df.DurableOrchestrationClie
 
 def _results_of(task: Any, count: int) -> Results:
     """What a child returned; if it has failed, because somebody terminated it, so have all of its items."""
-    if failed(task):
+    if has_failed(task):
         return [ItemResult(0, None, error_text(task.result))] * count
     returned: Results = task.result
     return returned

@@ -177,6 +177,7 @@ def test_nothing_that_a_client_names_controls_the_terminal(host: HostProcess) ->
     assert [each for each in host.text if not each.isprintable() and each != "\n"] == []
 
 
+@pytest.mark.long
 def test_verbose_prints_more_and_the_environment_wins(app: Path) -> None:
     with HostProcess(app, "--memory", "--verbose", GREETING="from outside") as host:
         assert host.client.request("GET", "/api/talk").plain == (200, "from outside")
@@ -184,6 +185,7 @@ def test_verbose_prints_more_and_the_environment_wins(app: Path) -> None:
         host.line(r"Taken from the environment, not from local\.settings\.json: GREETING")
 
 
+@pytest.mark.long
 def test_log_levels_of_functions_are_host_jsons(tmp_path: Path) -> None:
     body = """
         import logging
@@ -230,6 +232,7 @@ def test_log_levels_of_functions_are_host_jsons(tmp_path: Path) -> None:
         assert "quiet prints" in host.text
 
 
+@pytest.mark.long
 def test_functions_see_the_environment_and_the_path_of_a_real_host(tmp_path: Path) -> None:
     body = """
         import json, os, sys, helper
@@ -262,11 +265,13 @@ def test_functions_see_the_environment_and_the_path_of_a_real_host(tmp_path: Pat
     assert path.index(str(app)) > path.index(libraries[-1])
 
 
+@pytest.mark.long
 def test_an_app_without_a_bundle_has_no_durable_extension_on_a_real_host(app: Path, tmp_path: Path) -> None:
     with HostProcess(app, "--memory") as host:
         host.line(r"note +host\.json has no extensionBundle, so a real host has no Durable Task extension")
 
 
+@pytest.mark.long
 # -- how it ends ---------------------------------------------------------------------------------------------
 def test_the_first_ctrl_c_lets_running_activities_finish(app: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
@@ -282,6 +287,7 @@ def test_the_first_ctrl_c_lets_running_activities_finish(app: Path, tmp_path: Pa
         assert "Stopped." in host.lines[-1]
 
 
+@pytest.mark.long
 def test_after_the_first_signal_nothing_new_is_accepted(app: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -340,6 +346,7 @@ def test_the_task_hub_lies_beside_the_app_and_goes_on(app: Path) -> None:
         assert host.client.output(id) == {"by": "me"}
 
 
+@pytest.mark.long
 def test_two_hosts_on_one_database_are_refused(app: Path) -> None:
     with HostProcess(app):
         done = run_dfhost("start", app, "--port", "0")
@@ -368,6 +375,7 @@ def test_explain_says_what_an_instance_waits_for(app: Path) -> None:
         assert not any("started" in line for line in host.lines)  # --quiet
 
 
+@pytest.mark.long
 def test_a_pipe_that_is_closed_does_not_end_the_host(app: Path) -> None:
     reading, writing = os.pipe()
     with subprocess.Popen(

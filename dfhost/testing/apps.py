@@ -1,0 +1,77 @@
+"""The apps under test. Each is loaded once in a process and then runs on one host after the other.
+
+Its functions run in one set of threads all the while, so what the app has made for its event loop (a session, a lock)
+stays usable from test to test, as it does from call to call on Azure.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dfhost.app import script_import
+from dfhost.app.in_process import InProcessRunner
+from dfhost.cli.app_folder import open_folder, working_in
+from dfhost.errors import HostError
+from dfhost.testing.host_loop import host_loop
+from dfhost.testing.records import ForwardedLog
+
+_loaded: dict[Path, LoadedApp] = {}
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Close what the apps have open, above all the HTTP session of the SDK's clients."""
+    for app in _loaded.values():
+        host_loop().call(app.runner.stop())
+
+
+class LoadedApp:
+    def __init__(self, folder: Path) -> None:
+        with _environment({}) as added:
+            self.root, self.settings = open_folder(folder)
+            self.log = ForwardedLog()
+            self.runner = InProcessRunner(
+                self.root, self.log, only=self.settings.functions, on_failure=self._failed, reuses_import=True
+            )
+            with working_in(self.root):
+                host_loop().call(self.runner.start())
+            self._imported = script_import.imported_app()
+            self._settings_added = {name: text for name, text in os.environ.items() if name not in added}
+
+    def _failed(self, error: HostError) -> None:
+        """Its event loop has ended: the next test has to load it again."""
+        self.log.note(str(error))
+        _loaded.pop(self.root, None)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """In this block the process's environment, modules and working directory are the app's."""
+        script_import.switch_to(self._imported)
+        with _environment(self._settings_added), working_in(self.root):
+            yield
+
+
+def loaded_app(folder: Path) -> LoadedApp:
+    """Raises the HostErrors of `dfhost start` for an app that cannot be loaded."""
+    root = folder.resolve()
+    if root not in _loaded:
+        _loaded[root] = LoadedApp(root)
+    return _loaded[root]
+
+
+@contextmanager
+def _environment(added: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The process's environment before; in this block, with `added` where they do not exist. Restored then."""
+    before = dict(os.environ)
+    for name, text in added.items():
+        os.environ.setdefault(name, text)
+    try:
+        yield before
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
