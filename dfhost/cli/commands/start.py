@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a further name by which clients reach this host, as of a tunnel or a container; may be repeated",
     )
+    parser.add_argument("--no-dashboard", action="store_true", help="serve no page at /dashboard")
     arguments.add_database(parser, "default: .dfhost/HUB.db in the folder")
     arguments.add_replay(parser)
     arguments.add_verbosity(parser, quiet="show failures, warnings and what the app prints, but no calls")
@@ -65,9 +66,7 @@ def run(options: argparse.Namespace) -> int:
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
     app_output = AppOutput(console, AppLogLevels(settings.log_levels, options.verbose, options.quiet))
     with console, app_output, working_in(root):
-        asyncio.run(
-            _serve(root, settings, database, task_hub_place, port, address, options.allow_host, console)
-        )
+        asyncio.run(_serve(root, settings, database, task_hub_place, port, address, options, console))
     return 0
 
 
@@ -78,7 +77,7 @@ async def _serve(
     task_hub_place: str,
     port: int,
     address: str,
-    host_names: list[str],
+    options: argparse.Namespace,
     console: Console,
 ) -> None:
     stop_signals = StopSignals()
@@ -110,7 +109,8 @@ async def _serve(
         stop_signals.host_is_ready(host.forget_running_calls)
         if database is not None:
             url_file(database).write_text(host.url, "utf-8")
-        console.print("", f"Ready on {host.url}. Ctrl-C stops the host.")
+        dashboard = "" if options.no_dashboard else f" Dashboard: {host.url}/dashboard."
+        console.print("", f"Ready on {host.url}.{dashboard} Ctrl-C stops the host.")
         if host.last_death:
             console.note(host.last_death)
             console.flush()  # it may happen again at once
@@ -121,10 +121,11 @@ async def _serve(
         database=database,
         port=port,
         address=address,
-        host_names=host_names,
+        host_names=options.allow_host,
         log=console,
         on_failure=failure.report,
         on_ready=on_ready,
+        dashboard=not options.no_dashboard,
     ) as host:
         await failure.watch(stop_signals.wait())
         calls = await asyncio.to_thread(console.running_calls)
