@@ -65,16 +65,27 @@ class Console:
         self._thread.join(timeout)
 
     # -- HostLog ---------------------------------------------------------------------------------------------
-    def started(self, function: str, trigger: str, instance_id: str | None) -> None:
-        self._put((time.time(), "started", function, trigger, instance_id, 0.0))
+    def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
+        self._put((time.time(), "started", function, trigger, instance_id, 0.0, item))
 
-    def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
-        self._put((time.time(), "finished", function, trigger, instance_id, seconds))
+    def finished(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
+    ) -> None:
+        self._put((time.time(), "finished", function, trigger, instance_id, seconds, item))
 
     def failed(
-        self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
+        self,
+        function: str,
+        trigger: str,
+        instance_id: str | None,
+        seconds: float,
+        error: str,
+        stack: str,
+        item: str = "",
     ) -> None:
-        self._put(FailedCall(time.time(), "failed", function, trigger, instance_id, seconds, error, stack))
+        self._put(
+            FailedCall(time.time(), "failed", function, trigger, instance_id, seconds, item, error, stack)
+        )
 
     def refused(self, request: str, status: int, reason: str) -> None:
         self.note(f"{request} was answered {status}: {reason}")
