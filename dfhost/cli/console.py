@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
+from dfhost.cli.log_file import LogFile
 from dfhost.cli.log_formatter import FailedCall, LogEvent, LogFormatter, Message
 from dfhost.cli.style import Style, printable
 
@@ -32,17 +33,24 @@ _QueueItem = LogEvent | RawText | threading.Event | None
 class Console:
     """A `HostLog` at the terminal. A context manager: leaving it writes what is left.
 
-    `write_context` is entered around each write, for example to hide a progress bar.
+    `write_context` is entered around each write, for example to hide a progress bar. `log_file` gets the same text.
     """
 
     def __init__(
-        self, stream: TextIO, *, verbose: bool = False, calls: bool = True, style: Style | None = None
+        self,
+        stream: TextIO,
+        *,
+        verbose: bool = False,
+        calls: bool = True,
+        style: Style | None = None,
+        log_file: LogFile | None = None,
     ) -> None:
         self.style = style or Style.of(stream)
         self.verbose = verbose
         self.write_context: Callable[[], AbstractContextManager[None]] = nullcontext
         self._formatter = LogFormatter(self.style, summarise=not verbose, calls=calls)
         self._stream = stream
+        self._log_file = log_file
         self._mid_line = False
         self._stream_broken = False
         self._queue: deque[_QueueItem] = deque()
@@ -146,6 +154,8 @@ class Console:
             while self._flushed:
                 self._flushed.pop().set()
             if stopping:
+                if self._log_file is not None:
+                    self._log_file.close()
                 return
             self._stop.wait(_PAUSE)
 
@@ -170,6 +180,8 @@ class Console:
             self._mid_line = False
 
     def _write(self, text: str) -> None:
+        if self._log_file is not None:
+            self._log_file.write(text)
         if self._stream_broken:
             return
         try:

@@ -13,7 +13,6 @@ a burst are counted, with the latest text.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import NamedTuple
 
 from dfhost.cli.style import Style, count, duration, printable, printable_lines
 from dfhost.instance_failure import read_failure
+from dfhost.short_id import short_id
 from dfhost.timeline.sentences import brief
 
 WINDOW = 1.0  # seconds
@@ -101,8 +101,6 @@ _LOOKS = {
 }
 _INDENT = " " * 24  # continuation lines stand below the text, right of time and label
 _READ_OF_ITEM, _LONGEST_ITEM = 400, 60  # characters
-_GENERATED = re.compile("[0-9a-f]{32}")
-_SHORT_ID = 8  # its beginning, which every command takes
 _LIBRARIES = ("site-packages", "dist-packages", "<frozen ", os.path.dirname(os.__file__) + os.sep)
 
 
@@ -264,9 +262,7 @@ class LogFormatter:
 
 def _shown_id(trigger: str, instance_id: str | None) -> str | None:
     """An orchestration's whole id; of an activity, whose line names its item, the beginning of a generated one."""
-    if trigger == "activity" and instance_id and _GENERATED.fullmatch(instance_id):
-        return instance_id[:_SHORT_ID]
-    return instance_id
+    return short_id(instance_id) if trigger == "activity" and instance_id else instance_id
 
 
 def user_frames(stack: str) -> str:
