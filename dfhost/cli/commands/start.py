@@ -13,6 +13,7 @@ from dfhost.cli import arguments, gc_tuning
 from dfhost.cli.app_folder import database_file, open_folder, working_in
 from dfhost.cli.console import Console
 from dfhost.cli.host_address import url_file
+from dfhost.cli.log_file import LogFile, log_file
 from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.settings import Settings, set_environment_defaults
 from dfhost.settings.model import DEFAULT_PORT
@@ -63,7 +64,8 @@ def run(options: argparse.Namespace) -> int:
         {"WEBSITE_HOSTNAME": f"localhost:{port}", "ASPNETCORE_URLS": f"http://localhost:{port}"}
     )
     task_hub_place = _task_hub_place(database)
-    console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
+    kept = LogFile(log_file(database)) if database is not None else None
+    console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet, log_file=kept)
     app_output = AppOutput(console, AppLogLevels(settings.log_levels, options.verbose, options.quiet))
     with console, app_output, working_in(root):
         asyncio.run(_serve(root, settings, database, task_hub_place, port, address, options, console))
