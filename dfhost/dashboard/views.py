@@ -85,5 +85,11 @@ def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
     return found
 
 
+async def waits_view(hub: TaskHub, ids: list[str]) -> dict[str, str]:
+    """By id of an instance: the sentence of its explanation."""
+    found = {instance_id: await hub.explain(instance_id) for instance_id in ids}
+    return {instance_id: each["sentence"] for instance_id, each in found.items() if each is not None}
+
+
 async def search_view(hub: TaskHub, text: str, limit: int) -> list[list[Any]]:
     return [listed_json(row) for row in await hub.search(text, limit)]

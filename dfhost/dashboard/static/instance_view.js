@@ -98,7 +98,7 @@ export function showInstance(main, id) {
     const awaited = awaitedEvents();
     replace(
       callouts,
-      !timeline.endedTime && explanation && h("div", { class: "callout", role: "note" }, h("strong", null, "Now"), h("p", null, withLinks(explanation), longest && [" ", h("span", { class: "muted" }, "For ", sinceElement(longest), ".")])),
+      !timeline.endedTime && explanation && h("div", { class: "callout", role: "note" }, h("strong", null, "Now"), h("p", null, withLinks(explanation), longest && [" ", h("span", { class: "muted" }, "Waiting for ", sinceElement(longest), ".")])),
       !timeline.endedTime && unclaimed.length > 0 && h("div", { class: "callout warning", role: "note" }, h("strong", null, "Not awaited"),
         h("p", null, unclaimed.length === 1 ? "An event has come that nothing waits for: " : "Events have come that nothing waits for: ", unclaimed.map((name, index) => [index > 0 && ", ", h("code", null, name)]),
           awaited.length > 0 && [". It waits for ", awaited.map((name, index) => [index > 0 && ", ", h("code", null, name)]), ". Is the name misspelt?"])),
