@@ -1,6 +1,7 @@
 """Take the screenshots of docs/dashboard.md: `python -m tests.dashboard.screenshots`, with the extra `browser`.
 
-They show the app of tests/apps/shop and the map's test app as they run, faults included.
+They show the app of tests/apps/shop and the map's test app as they run, faults included. Make them small before they
+are committed: `pngquant --force --ext .png docs/images/*.png`.
 """
 
 from __future__ import annotations
@@ -45,14 +46,8 @@ def shop_images(page: Page, host: HostProcess, shop: Shop) -> None:
     shop.open(page, "instances/order-1003")
     page.get_by_role("button", name="Unfold").click()
     take(page, "timeline")
-    page.get_by_role("tab", name="Sequence").click()
-    take(page, "sequence")
     shop.open(page, "entities/%40stock%40north")
     take(page, "entity")
-    shop.open(page, "functions/place")
-    page.get_by_label("Body (JSON)").fill('{"id": "8", "article": "roll", "customer": "Eve"}')
-    page.get_by_role("button", name="Send").click()
-    take(page, "function")
 
 
 def map_image(page: Page, folder: Path) -> None:

@@ -4,7 +4,7 @@ import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
 import { ask } from "./dialogs.js";
 import { button, empty, h, instanceLink, pill, replace, sinceElement, toast } from "./dom.js";
 import { orchestratorNames } from "./functions.js";
-import { ago, clock, count, duration, preciseClock, readable, time } from "./format.js";
+import { clock, count, duration, preciseClock, readable, time } from "./format.js";
 import { Gantt } from "./gantt.js";
 import { act, listen, read, readPayload } from "./host.js";
 import { isMap } from "./maps_view.js";
@@ -69,8 +69,8 @@ export function showInstance(main, id) {
           h("p", { class: "sub" },
             h("span", { class: "mono", id: "instance-id" }, id),
             button("Copy id", () => navigator.clipboard.writeText(id).then(() => toast("Id copied.")), { class: "button small quiet" }),
-            h("span", null, `created ${clock(time(timeline.createdTime))} (${ago(time(timeline.createdTime))})`),
-            Number.isFinite(end) && h("span", null, `took ${duration(end - time(timeline.createdTime))}`),
+            h("span", null, `created ${clock(time(timeline.createdTime))}`),
+            Number.isFinite(end) ? h("span", null, `took ${duration(end - time(timeline.createdTime))}`) : h("span", null, "open for ", sinceElement(time(timeline.createdTime))),
             isMap(timeline.customStatus) && h("a", { href: `#/maps/${encodeURIComponent(id)}` }, "Open as a map"),
             timeline.version && h("span", null, `version ${timeline.version}`))),
         !isEntity && h("div", { class: "verbs" },
