@@ -31,6 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # The SDK's warnings about its own calls are nothing that a test could act on.
+    for warning in ("azure.functions df_:DeprecationWarning", "Potential duplicate Task completion"):
+        config.addinivalue_line("filterwarnings", f"ignore:{warning}")
     config.addinivalue_line(
         "markers",
         "durable(now=…, auto_advance=…, timeout=…): options of the fixture `durable` for one test",

@@ -1,4 +1,4 @@
-"""The pytest plugin in a test run of its own, as a user has it. All files of the run are made here, and run once."""
+"""The pytest plugin in a test run of its own, as a user has it; the examples of docs/testing.md are part of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, indent
 
 import pytest
 
 from tests.support.apps import APPS, ROOT, write_app
 from tests.support.host_process import HostProcess, clean_environment
 from tests.support.waiting import DEADLINE
+
+PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
+PAGE_APP, PAGE_TESTS, *_, PAGE_UNITTEST = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 
 OTHER_APP = f"""
     import pytest
@@ -23,6 +26,12 @@ OTHER_APP = f"""
 """
 
 FILES = {
+    "test_page": PAGE_TESTS,
+    "test_page_unittest": PAGE_UNITTEST.replace("src/orders", "."),
+    "test_page_waiting": """
+        def test_waiting(durable):
+            durable.start("approval", {"amount": 900}, id="4c5f9e").result()
+    """,
     "test_a_plain": """
         import os
 
@@ -95,7 +104,16 @@ FILES = {
     """,
 }  # fmt: skip
 
-ROOT_APP = """
+ROOT_APP = (
+    """
+    from datetime import timedelta
+"""
+    + indent(PAGE_APP, "    ")
+    + """
+    @app.activity_trigger(input_name="mail")
+    def send_mail(mail: dict) -> str:
+        return "sent"
+
     GREETING = "Hello"
 
     @app.orchestration_trigger(context_name="context")
@@ -107,6 +125,7 @@ ROOT_APP = """
     def add_one(n: int) -> int:
         return n + 1
 """
+)
 
 COUNTING_APP = """
     import helper
@@ -152,6 +171,9 @@ def printed(folder: Path) -> str:
 
 
 PASSED = """
+    test_page.py::test_nobody_answers
+    test_page.py::test_the_boss_agrees
+    test_page_unittest.py::ApprovalTest::test_nobody_answers
     test_a_plain.py::test_the_environment_is_the_tests_own
     test_root_app.py::test_the_app_in_the_root_folder
     test_root_app.py::test_patched
@@ -165,6 +187,13 @@ PASSED = """
 @pytest.mark.parametrize("test", PASSED.split())
 def test_what_passes(printed: str, test: str) -> None:
     assert re.search(rf"^{re.escape(test)} PASSED", printed, re.M), printed
+
+
+def test_a_wait_that_cannot_end_fails_as_the_page_says(printed: str) -> None:
+    failure = printed.partition("___ test_waiting ___")[2]
+    for shown in re.findall(r"```text\n((?:StillWaiting:|---).*?)```", PAGE, re.S):
+        for line in shown.splitlines():
+            assert line in failure, failure
 
 
 def test_a_failure_shows_what_happened(printed: str) -> None:
