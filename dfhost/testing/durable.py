@@ -109,8 +109,11 @@ class Durable:
             body = to_json(json).encode()
         if body and "content-type" not in {name.lower() for name in sent}:
             sent["Content-Type"] = "application/json"
-        status, fields, content = self._host.exchange(method, with_query(path, params or {}), sent, body)
-        self._host.settle()
+        return self._send(method, with_query(path, params or {}), sent, body)
+
+    def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        __tracebackhide__ = True
+        status, fields, content = self._host.exchange(method, path, headers, body)
         return Response(status, fields, content, self.run)
 
     def get(self, path: str, **options: Any) -> Response:
@@ -292,9 +295,9 @@ class Durable:
     ) -> Response:
         """A request to the management API; `path` without its prefix. Fails unless the status is in `accept`."""
         __tracebackhide__ = True
-        self._host.settle()
+        sent = {"Content-Type": "application/json", **(headers or {})}
         try:
-            response = self.request(method, f"{WEBHOOKS_PATH}/{path}", data=body.encode(), headers=headers)
+            response = self._send(method, f"{WEBHOOKS_PATH}/{path}", sent, body.encode())
         except HostCrashed:
             # The host was at rest, so the commit after which it crashed was that of this request.
             self._host.settle()
