@@ -279,6 +279,14 @@ class Durable:
         __tracebackhide__ = True
         self._local("the app's code").assert_replays(history, orchestrator)
 
+    def assert_replays_elsewhere(self) -> None:
+        """Replay what this test has run in a second process, and fail if anything differs there.
+
+        It finds what is the same within one process, above all the order of sets. It takes a second or two.
+        """
+        __tracebackhide__ = True
+        self._local("the app's code").assert_replays_elsewhere()
+
     def report(self) -> str:
         """What happened in every instance so far, for people. It is printed when a test fails."""
         return self._host.report()

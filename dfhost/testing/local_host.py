@@ -17,6 +17,7 @@ from dfhost.store.store import Store
 from dfhost.testing.apps import LoadedApp
 from dfhost.testing.client_patches import CLIENT, CLIENT_METHODS, patched_client
 from dfhost.testing.clock import ManualClock
+from dfhost.testing.elsewhere import differences
 from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle
 from dfhost.testing.faults import Faults, Stub
 from dfhost.testing.host_loop import host_loop
@@ -329,6 +330,14 @@ class LocalHost:
         if isinstance(history, (str, Path)):
             history = self.path(history)
         check_histories(history, orchestrator, self._host.app, self._app.runner.replay)
+
+    def assert_replays_elsewhere(self) -> None:
+        __tracebackhide__ = True
+        self.settle()
+        folder, script = str(self._app.root), self._app.script
+        passes = list(self._runner.passes.newest.values())
+        if sentences := self._call(differences(folder, script, passes)):
+            raise NotDeterministic("\n".join(sentences))
 
     def path(self, file: str | Path) -> Path:
         """A relative path counts from the folder in which the test runs, which is not that of the app."""

@@ -24,7 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the tests against this host, func or Azure; those that need faults or the test's clock are skipped",
     )
     group.addoption("--durable-key", metavar="KEY", help="the key that --durable-url asks for (a master key)")
-    parser.addini("durable_app", "the app to test: its folder (default: pytest's root folder)", default="")
+    parser.addini(
+        "durable_app",
+        "the app to test: its folder (default: pytest's root folder), or module:name",
+        default="",
+    )
     parser.addini(
         "durable_timeout", "real seconds until a test gives up on an app that keeps running", default="30"
     )
@@ -42,8 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def durable_app(request: pytest.FixtureRequest) -> str:
-    """The app that the fixture `durable` runs: its folder. Override it to test another one than the ini file says."""
-    return str(request.config.rootpath / request.config.getini("durable_app"))
+    """The app that the fixture `durable` runs: its folder, or module:name. Override it to test another."""
+    app: str = request.config.getini("durable_app")
+    return app if ":" in app[2:] else str(request.config.rootpath / app)  # not the colon of C:\\
 
 
 @pytest.fixture

@@ -89,6 +89,22 @@ FILES = {
 
         def test_all(): assert seen == [("one", 1), ("two", 1), ("one", 2), ("two", 2)]
     """,
+    "test_module": """
+        import pytest
+        import shop.orders.main
+
+        @pytest.fixture
+        def durable_app(): return "shop.orders.main:app"
+
+        def test_module(durable, monkeypatch):
+            monkeypatch.setattr(shop.orders.main, "GREETING", "Welcome")
+            assert durable.start("hello", "you").result() == ["Welcome you!", 2]
+    """,
+    "test_no_module": """
+        from dfhost.testing import Host
+        def test_no_module():
+            with Host("no.such:app"): pass
+    """,
     "test_unittest": f"""
         import unittest
         from dfhost.testing import Host, NotDeterministic
@@ -158,6 +174,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("one", "two"):
         write_app(folder / name, COUNTING_APP)
         (folder / name / "helper.py").write_text(f"NAME = {name!r}\n")
+    (folder / "shop" / "orders").mkdir(parents=True)
+    write_app(folder / "shop" / "orders", ROOT_APP)
+    (folder / "shop" / "orders" / "function_app.py").rename(folder / "shop" / "orders" / "main.py")
     for name, content in FILES.items():
         (folder / f"{name}.py").write_text(dedent(content))
     return folder
@@ -179,6 +198,7 @@ PASSED = """
     test_root_app.py::test_patched
     test_root_app.py::test_restored
     test_two_apps.py::test_all
+    test_module.py::test_module
     test_unittest.py::PayTest::test_pay
     test_unittest.py::PayTest::test_not_deterministic
 """
@@ -215,6 +235,7 @@ def test_a_test_fails_if_an_orchestrator_is_not_deterministic(printed: str) -> N
 def test_mistakes_are_told_in_a_sentence(printed: str) -> None:
     assert "@pytest.mark.durable takes auto_advance, now, timeout by name." in printed
     assert re.search(r"AppError: There is no folder .*nowhere", printed)
+    assert "AppError: There is no module no.such. pytest finds modules" in printed
 
 
 def test_coverage_sees_the_app(printed: str, folder: Path) -> None:
