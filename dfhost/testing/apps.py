@@ -23,6 +23,7 @@ from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import ForwardedLog
 
 _loaded: dict[Path, LoadedApp] = {}
+_failures: dict[Path, AppError] = {}
 
 
 @atexit.register
@@ -65,8 +66,14 @@ def loaded_app(app: str | Path) -> LoadedApp:
     """`app`: its folder, or ``module:name``. Raises the HostErrors of `dfhost start` if it cannot be loaded."""
     folder, script = _found(app) if is_module(app) else (Path(app).resolve(), "")
     key = folder / script
+    if error := _failures.get(key):
+        raise error
     if key not in _loaded:
-        _loaded[key] = LoadedApp(folder, script)
+        try:
+            _loaded[key] = LoadedApp(folder, script)
+        except AppError as error:  # it fails in the same way for every other test
+            _failures[key] = error.with_traceback(None)
+            raise
     return _loaded[key]
 
 

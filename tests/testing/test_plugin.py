@@ -14,6 +14,8 @@ from tests.support.apps import APPS, ROOT, write_app
 from tests.support.host_process import HostProcess, clean_environment
 from tests.support.waiting import DEADLINE
 
+pytestmark = pytest.mark.long  # each run of pytest is a process that imports everything
+
 PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
 PAGE_APP, PAGE_TESTS, *_, PAGE_UNITTEST = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 
@@ -171,6 +173,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("user")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:asyncio -p no:xdist\n")
     write_app(folder, ROOT_APP)
+    (folder / "host.json").write_text("{}")
     for name in ("one", "two"):
         write_app(folder / name, COUNTING_APP)
         (folder / name / "helper.py").write_text(f"NAME = {name!r}\n")
@@ -234,7 +237,7 @@ def test_a_test_fails_if_an_orchestrator_is_not_deterministic(printed: str) -> N
 
 def test_mistakes_are_told_in_a_sentence(printed: str) -> None:
     assert "@pytest.mark.durable takes auto_advance, now, timeout by name." in printed
-    assert re.search(r"AppError: There is no folder .*nowhere", printed)
+    assert re.search(r"^There is no folder .*nowhere", printed, re.M)
     assert "AppError: There is no module no.such. pytest finds modules" in printed
 
 
@@ -290,3 +293,15 @@ def test_the_same_tests_run_against_a_url(tmp_path: Path) -> None:
     assert f"needs the test's own clock, so it does not run against {host.url}" in printed
     assert f"needs stubs, so it does not run against {host.url}" in printed
     assert "has not ended. It waits for the first of" in printed
+
+
+def test_the_app_is_found_from_the_folder_of_the_tests(folder: Path) -> None:
+    tests = folder / "below" / "tests"
+    tests.mkdir(parents=True)
+    (folder / "below" / "host.json").write_text("{}")
+    write_app(folder / "below", ROOT_APP.replace("Hello", "Hi"))
+    (tests / "test_hi.py").write_text(
+        'def test_hi(durable): assert durable.start("hello", 1).result() == ["Hi 1!", 2]\n'
+    )
+    options = "-m pytest -p no:asyncio -p no:xdist --rootdir=below/tests below/tests".split()
+    assert "1 passed" in run_python(folder, *options)
