@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from dfhost.clock import Clock
+from dfhost.dashboard.dashboard import Dashboard
 from dfhost.dispatch.call_http import CallHttp, call_http
 from dfhost.dispatch.idle_signal import IdleSignal
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
@@ -59,6 +60,7 @@ class Host:
         on_ready: Callable[[Host], None] = lambda host: None,
         clock: Clock | None = None,
         call_http: CallHttp = call_http,
+        dashboard: bool = True,
     ) -> None:
         self.runner = runner
         self._settings = settings
@@ -72,6 +74,7 @@ class Host:
         self._on_ready = on_ready
         self._clock = clock or Clock()
         self._call_http = call_http
+        self._has_dashboard = dashboard
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
@@ -113,6 +116,9 @@ class Host:
                 custom_headers=settings.custom_headers,
                 max_outstanding_requests=settings.max_outstanding_requests,
                 max_concurrent_requests=settings.max_concurrent_requests,
+                dashboard=Dashboard(self.hub, self.runner.app.root.resolve().name)
+                if self._has_dashboard
+                else None,
             )
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()

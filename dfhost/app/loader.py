@@ -18,6 +18,7 @@ from typing import Any
 import azure.functions as func
 
 from dfhost.app.bundle import unknown_binding_types
+from dfhost.app.code_hints import code_hints
 from dfhost.app.functions import App, Function
 from dfhost.app.load_hints import hidden_files, misplaced_binding_hint
 from dfhost.app.script_import import import_script
@@ -74,7 +75,8 @@ def load_app(
         f"The app's {name} is never imported, because {file} comes first, as on Azure. Rename {name}."
         for name, file in hidden_files(root)
     ]
-    return App(root, functions, disabled, excluded, [*_notes(functions), *hidden])
+    notes = [*_notes(functions), *code_hints(functions), *hidden]
+    return App(root, functions, disabled, excluded, notes)
 
 
 class _BadName(AppError):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
+from dfhost.cli.log_file import LogFile
 from dfhost.cli.log_formatter import FailedCall, LogEvent, LogFormatter, Message
 from dfhost.cli.style import Style, printable
 
@@ -32,17 +33,24 @@ _QueueItem = LogEvent | RawText | threading.Event | None
 class Console:
     """A `HostLog` at the terminal. A context manager: leaving it writes what is left.
 
-    `write_context` is entered around each write, for example to hide a progress bar.
+    `write_context` is entered around each write, for example to hide a progress bar. `log_file` gets the same text.
     """
 
     def __init__(
-        self, stream: TextIO, *, verbose: bool = False, calls: bool = True, style: Style | None = None
+        self,
+        stream: TextIO,
+        *,
+        verbose: bool = False,
+        calls: bool = True,
+        style: Style | None = None,
+        log_file: LogFile | None = None,
     ) -> None:
         self.style = style or Style.of(stream)
         self.verbose = verbose
         self.write_context: Callable[[], AbstractContextManager[None]] = nullcontext
         self._formatter = LogFormatter(self.style, summarise=not verbose, calls=calls)
         self._stream = stream
+        self._log_file = log_file
         self._mid_line = False
         self._stream_broken = False
         self._queue: deque[_QueueItem] = deque()
@@ -65,16 +73,27 @@ class Console:
         self._thread.join(timeout)
 
     # -- HostLog ---------------------------------------------------------------------------------------------
-    def started(self, function: str, trigger: str, instance_id: str | None) -> None:
-        self._put((time.time(), "started", function, trigger, instance_id, 0.0))
+    def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
+        self._put((time.time(), "started", function, trigger, instance_id, 0.0, item))
 
-    def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
-        self._put((time.time(), "finished", function, trigger, instance_id, seconds))
+    def finished(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
+    ) -> None:
+        self._put((time.time(), "finished", function, trigger, instance_id, seconds, item))
 
     def failed(
-        self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
+        self,
+        function: str,
+        trigger: str,
+        instance_id: str | None,
+        seconds: float,
+        error: str,
+        stack: str,
+        item: str = "",
     ) -> None:
-        self._put(FailedCall(time.time(), "failed", function, trigger, instance_id, seconds, error, stack))
+        self._put(
+            FailedCall(time.time(), "failed", function, trigger, instance_id, seconds, item, error, stack)
+        )
 
     def refused(self, request: str, status: int, reason: str) -> None:
         self.note(f"{request} was answered {status}: {reason}")
@@ -135,6 +154,8 @@ class Console:
             while self._flushed:
                 self._flushed.pop().set()
             if stopping:
+                if self._log_file is not None:
+                    self._log_file.close()
                 return
             self._stop.wait(_PAUSE)
 
@@ -159,6 +180,8 @@ class Console:
             self._mid_line = False
 
     def _write(self, text: str) -> None:
+        if self._log_file is not None:
+            self._log_file.write(text)
         if self._stream_broken:
             return
         try:

@@ -42,23 +42,32 @@ class CountingLog:
         self._calls = calls
         self._lock = threading.Lock()
 
-    def started(self, function: str, trigger: str, instance_id: str | None) -> None:
+    def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
         self._count(trigger, 1)
         if self._calls:
-            self._log.started(function, trigger, instance_id)
+            self._log.started(function, trigger, instance_id, item)
 
-    def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
+    def finished(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
+    ) -> None:
         self._count(trigger, -1)
         if self._calls:
-            self._log.finished(function, trigger, instance_id, seconds)
+            self._log.finished(function, trigger, instance_id, seconds, item)
 
     def failed(
-        self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
+        self,
+        function: str,
+        trigger: str,
+        instance_id: str | None,
+        seconds: float,
+        error: str,
+        stack: str,
+        item: str = "",
     ) -> None:
         self._count(trigger, -1)
         if trigger == "orchestration":
             self.failed_instances.add(instance_id)
-        self._log.failed(function, trigger, instance_id, seconds, error, stack)
+        self._log.failed(function, trigger, instance_id, seconds, error, stack, item)
 
     def refused(self, request: str, status: int, reason: str) -> None:
         """Not passed on: the only client is `dfhost run`, which prints the response itself."""

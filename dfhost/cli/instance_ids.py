@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 
 from dfhost.cli.did_you_mean import question
 from dfhost.cli.exit_codes import NOT_FOUND, NotDone
 from dfhost.cli.management_client import Json, ManagementClient
 from dfhost.cli.style import printable
+from dfhost.short_id import LENGTH, is_generated
 
-_GENERATED = re.compile(r"[0-9a-f]{32}")
 _SEARCHED = 2000  # ids that are compared with a misspelt one
 _SHOWN = 5
-_SHORT = 8  # characters of a generated id that are shown at least
 
 
 def find_instance(client: ManagementClient, text: str, *, acting: bool = False) -> Json:
@@ -26,7 +24,7 @@ def find_instance(client: ManagementClient, text: str, *, acting: bool = False) 
     if status is not None:
         return status
     similar = list(islice(client.instances(instanceIdPrefix=text), _SHOWN + 1)) if text else []
-    if len(similar) == 1 and (not acting or _GENERATED.fullmatch(similar[0]["instanceId"])):
+    if len(similar) == 1 and (not acting or is_generated(str(similar[0]["instanceId"]))):
         return similar[0]
     ids = [str(each["instanceId"]) for each in similar]
     if len(ids) > 1:
@@ -46,8 +44,8 @@ def find_id(client: ManagementClient, text: str, *, acting: bool = False) -> str
 
 def shortest_ids(ids: list[str]) -> list[str]:
     """Of each generated id the beginning that tells it from the others, any other id as it is."""
-    generated = {text for text in ids if _GENERATED.fullmatch(text)}
-    length = _SHORT
+    generated = {text for text in ids if is_generated(text)}
+    length = LENGTH
     while len({text[:length] for text in generated}) < len(generated):
         length += 1
-    return [text[:length] if _GENERATED.fullmatch(text) else text for text in ids]
+    return [text[:length] if is_generated(text) else text for text in ids]

@@ -8,6 +8,7 @@ it to `OrchestrationDispatcher.receive`, where the replay gate decides whether i
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -22,6 +23,7 @@ from dfhost.dispatch.call_http import CallHttp, CallHttpError
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
+from dfhost.engine.episode import ScheduledActivity
 from dfhost.engine.failures import Failure
 from dfhost.host_log import HostLog
 from dfhost.loop_queue import LoopQueue, callback_queue
@@ -29,6 +31,7 @@ from dfhost.runner.app_runner import ActivityCall, ActivityOutcome, AppRunner
 from dfhost.runner.functions import FunctionInfo
 from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
+from dfhost.timeline.sentences import brief
 
 _PORTION = 2000  # work items queued, or results stored, at a time: 20 ms on the host loop or in the store
 
@@ -120,7 +123,7 @@ class ActivityDispatcher:
 
     def _attempt(self, running: _RunningActivity) -> None:
         item = running.item
-        self._log.started(item.activity.name, "activity", item.instance_id)
+        self._log.started(item.activity.name, "activity", item.instance_id, item.activity.input)
         running.since = time.perf_counter()
         call = ActivityCall(running.function.name, item.instance_id, item.activity.input, running.retry_count)
         self._runner.run_activity(call, partial(self._ended, running))
@@ -131,10 +134,18 @@ class ActivityDispatcher:
         item, seconds = running.item, time.perf_counter() - running.since
         activity = item.activity
         if not isinstance(outcome, Failure):
-            self._log.finished(activity.name, "activity", item.instance_id, seconds)
+            self._log.finished(activity.name, "activity", item.instance_id, seconds, activity.input)
             self._end(item, h.task_completed(self._clock.now(), activity.task_id, outcome))
             return
-        self._log.failed(activity.name, "activity", item.instance_id, seconds, outcome.text, outcome.stack)
+        self._log.failed(
+            activity.name,
+            "activity",
+            item.instance_id,
+            seconds,
+            outcome.text,
+            outcome.stack,
+            _named(activity),
+        )
         if (delay := next(running.delays, None)) is not None:
             running.retry_count += 1
             self._on_loop.put_if_open(partial(self._attempt_later, running, delay))
@@ -153,7 +164,7 @@ class ActivityDispatcher:
         name = item.activity.name
         is_disabled = name in self._runner.app.disabled_of("activity")
         reason, details = failures.activity_missing(name, is_disabled)
-        self._log.failed(name, "activity", item.instance_id, 0.0, reason, "")
+        self._log.failed(name, "activity", item.instance_id, 0.0, reason, "", _named(item.activity))
         self._end(item, h.task_failed(self._clock.now(), item.activity.task_id, reason, details))
 
     # -- the activity behind call_http, on the host loop -----------------------------------------------------
@@ -168,15 +179,19 @@ class ActivityDispatcher:
 
     async def _run_http_call(self, item: ActivityWorkItem) -> None:
         activity, began = item.activity, time.perf_counter()
-        self._log.started(activity.name, "activity", item.instance_id)
+        request = json.loads(activity.input)
+        named = f"{request['method']} {request['uri']}"
+        self._log.started(activity.name, "activity", item.instance_id, named)
         try:
             result = await self._send_http(activity.input)
         except CallHttpError as failure:
             seconds = time.perf_counter() - began
-            self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "")
+            self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "", named)
             event = h.task_failed(self._clock.now(), activity.task_id, failure.reason, failure.details)
         else:
-            self._log.finished(activity.name, "activity", item.instance_id, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            status = result.partition(":")[2].partition(",")[0]  # `call_http` writes it first
+            self._log.finished(activity.name, "activity", item.instance_id, seconds, f"{status} {named}")
             event = h.task_completed(self._clock.now(), activity.task_id, result)
         self._end(item, event)
 
@@ -207,3 +222,12 @@ class ActivityDispatcher:
             self._storing = True
             self._store.store_results(self._take_results)
         return results
+
+
+def _named(activity: ScheduledActivity) -> str:
+    """The activity's input, and which attempt it is of how many."""
+    if activity.max_attempts == 1:
+        return activity.input
+    return f"{brief(activity.input)}, attempt {activity.attempt} of {activity.max_attempts}".removeprefix(
+        ", "
+    )

@@ -187,7 +187,8 @@ class EntityDispatcher:
         )
         name = batch.entity.name
         began = time.perf_counter()
-        self._log.started(name, "entity", entity.entity_id)
+        operations = ", ".join(dict.fromkeys(str(request["op"]) for request in requests))
+        self._log.started(name, "entity", entity.entity_id, operations)
         reply, error, stack = self._reply(entity.entity_id, batch), "", ""
         try:
             if isinstance(reply, Failure):
@@ -200,9 +201,9 @@ class EntityDispatcher:
             result = en.fail_batch(batch, Failure(type(unreadable).__name__, str(unreadable), error, ""))
         seconds = time.perf_counter() - began
         if result.failures:
-            self._log.failed(name, "entity", entity.entity_id, seconds, error, stack)
+            self._log.failed(name, "entity", entity.entity_id, seconds, error, stack, operations)
         else:
-            self._log.finished(name, "entity", entity.entity_id, seconds)
+            self._log.finished(name, "entity", entity.entity_id, seconds, operations)
         self._finished.put_if_open(_FinishedBatch(entity, messages, result))
 
     def _reply(self, entity_id: str, batch: en.EntityBatch) -> str | Failure:

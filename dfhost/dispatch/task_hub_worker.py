@@ -121,13 +121,12 @@ class TaskHubWorker:
         self._started = True
         unfinished = self._store.unfinished_activities()
         instances, entities = self._store.instances_needing_episodes(), self._store.entities_with_requests()
-        if count := len({*(item.instance_id for item in unfinished), *instances, *entities}):
-            subject = (
-                "1 instance goes on where it was"
-                if count == 1
-                else f"{count:,} instances go on where they were"
-            )
-            self._log.note(f"{subject} when the last host left.")
+        orchestrations = {*(item.instance_id for item in unfinished), *instances}
+        running = len(orchestrations) + len(entities)
+        waiting = self._store.open_instances() - len(orchestrations)
+        counts = [f"{n:,} {what}" for n, what in ((running, "running"), (waiting, "waiting")) if n > 0]
+        if counts:
+            self._log.note(f"What is left from last time goes on: {', '.join(counts)}.")
         self.activities.add(unfinished)
         for instance_id in instances:
             self.orchestrations.wake(instance_id)

@@ -20,6 +20,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from multidict import CIMultiDict
 
 from dfhost import forked_children
+from dfhost.dashboard.dashboard import Dashboard
 from dfhost.errors import HostError, PortInUse
 from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules
@@ -61,6 +62,7 @@ class Server:
         custom_headers: Sequence[tuple[str, str]] = (),
         max_outstanding_requests: int | None = None,
         max_concurrent_requests: int | None = None,
+        dashboard: Dashboard | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -79,7 +81,13 @@ class Server:
         if max_outstanding_requests is not None or max_concurrent_requests is not None:
             throttle = Throttle(max_outstanding_requests, max_concurrent_requests)
         self._router = RequestRouter(
-            runner, self._functions, log, mounts or {}, access=access, throttle=throttle
+            runner,
+            self._functions,
+            log,
+            mounts or {},
+            access=access,
+            throttle=throttle,
+            dashboard=dashboard,
         )
         self._runner: web.ServerRunner | None = None
         self.on_end: Callable[[], None] = lambda: None

@@ -40,10 +40,11 @@ class DueTimer(NamedTuple):
 
 def unfinished_activities(reader: sqlite3.Connection) -> list[ActivityWorkItem]:
     found = reader.execute(
-        "SELECT instance_id, execution_id, task_id, name, input FROM activities "
+        "SELECT instance_id, execution_id, task_id, name, activities.input, coalesce(attempt, 1), "
+        "coalesce(max_attempts, 1) FROM activities LEFT JOIN attempts USING (instance_id, task_id) "
         "ORDER BY created_at, instance_id, task_id"
     )
-    return [ActivityWorkItem(i, e, ScheduledActivity(t, n, x)) for i, e, t, n, x in found]
+    return [ActivityWorkItem(i, e, ScheduledActivity(*activity)) for i, e, *activity in found]
 
 
 def store_results(cursor: InboxCursor, results: Sequence[ActivityResult]) -> None:

@@ -218,6 +218,14 @@ class StoreReader:
                 (instance_id,),
             ).fetchall()
 
+    def open_instances(self) -> int:
+        """How many orchestrations have not ended."""
+        with self._reading() as reader:
+            count: int = reader.execute(
+                f"SELECT count(*) FROM instances WHERE status NOT IN {sql.FINAL_SQL}"
+            ).fetchone()[0]
+            return count
+
     def next_due(self) -> str | None:
         """When the next timer fires."""
         with self._reading() as reader:

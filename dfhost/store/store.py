@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from dfhost.clock import Clock
 from dfhost.engine import history as h
@@ -21,16 +22,19 @@ from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import Episode
 from dfhost.errors import HostError, OperationFailed
 from dfhost.store import database as db
-from dfhost.store import entities, episodes, instances, open_tasks, purging
+from dfhost.store import entities, episodes, instances, open_tasks, overview, purging
 from dfhost.store.database_file import DatabaseFile, PathLock, check_usable
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.instances import Check
 from dfhost.store.listener import InboxMessage, StoreListener
 from dfhost.store.open_tasks import ActivityResult, DueTimer
+from dfhost.store.overview import ListedInstance, Overview
 from dfhost.store.reader import StoreReader
 from dfhost.store.statements import Where
 from dfhost.store.writer import Writer
+
+T = TypeVar("T")
 
 
 class Store(StoreReader):
@@ -189,12 +193,32 @@ class Store(StoreReader):
         return purged
 
     def _find_targets(self, where: Where) -> list[purging.Target]:
-        """With a connection of its own, since this may take long and others read meanwhile."""
+        return self._read_apart(lambda reader: purging.find(reader, where))
+
+    def _read_apart(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """With a connection of its own, since this may take long and others read meanwhile. For another thread."""
         if self._guard is not None:
             with self._reading() as reader:
-                return purging.find(reader, where)
+                return read(reader)
         with closing(db.connect(str(self.path), durable=True)) as reader:
-            return purging.find(reader, where)
+            return read(reader)
+
+    # -- what lists of everything show -------------------------------------------------------------------------
+
+    async def overview(self, changed_since: str, limit: int) -> Overview:
+        """At most `limit` instances that were updated at `changed_since` (ISO text) or later, and all counts."""
+        read = partial(overview.overview, changed_since=changed_since, limit=limit)
+        return await asyncio.to_thread(self._read_apart, read)
+
+    async def search(self, text: str, limit: int) -> list[ListedInstance]:
+        """Instances that have `text` somewhere, payloads included."""
+        read = partial(overview.search, text=text, limit=limit)
+        return await asyncio.to_thread(self._read_apart, read)
+
+    def queue_lengths(self) -> dict[str, int]:
+        """How many operations each entity has not processed, if any."""
+        with self._reading() as reader:
+            return overview.queue_lengths(reader)
 
     def signal_entity(self, entity_id: str, request: str, at: str) -> asyncio.Future[None]:
         """The request is in the entity's inbox; a new entity has a row."""

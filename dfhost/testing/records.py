@@ -149,14 +149,23 @@ class HostReports:
         self._records = records
         self._log = logging.getLogger("dfhost")
 
-    def started(self, function: str, trigger: str, instance_id: str | None) -> None:
+    def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
         self._log.debug("%s %s started%s", trigger, function, _of(instance_id))
 
-    def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
+    def finished(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
+    ) -> None:
         self._log.debug("%s %s finished%s", trigger, function, _of(instance_id))
 
     def failed(
-        self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
+        self,
+        function: str,
+        trigger: str,
+        instance_id: str | None,
+        seconds: float,
+        error: str,
+        stack: str,
+        item: str = "",
     ) -> None:
         # What happened in an instance is in the report of the test.
         level = logging.DEBUG if instance_id else logging.WARNING

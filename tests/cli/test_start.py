@@ -122,7 +122,7 @@ def test_it_lists_the_functions_and_the_settings_it_ignores(host: HostProcess) -
 def test_each_call_is_printed_with_its_instance(host: HostProcess) -> None:
     id = host.start_instance("/api/begin", {"orchestrator": "fan", "input": 2})
     host.line(rf"finished +fan +\S+ m?s +{id}")
-    calls = [line.split()[1:3] for line in host.lines if id in line]
+    calls = [line.split()[1:3] for line in host.lines if id[:8] in line]
     assert calls.count(["started", "work"]) == calls.count(["finished", "work"]) == 2
     assert calls[0] == ["started", "fan"]
     assert calls[-1] == ["finished", "fan"]
@@ -151,7 +151,7 @@ def test_failures_come_with_the_users_traceback_and_are_counted(host: HostProces
 def test_output_of_user_code_is_printed_and_it_sees_its_settings(host: HostProcess) -> None:
     assert host.client.request("GET", "/api/talk").plain == (200, "hello from settings")
     host.line(r"^\S+ +a printed line$")
-    host.line(r"info +a logged line$")
+    host.line(r"info +a logged line  \(talk\)$")
     host.line(r"^a line from below$")
     assert not any("a debug line" in line for line in host.lines)
 
@@ -326,7 +326,7 @@ def test_the_second_signal_stops_at_once_and_loses_nothing(
             writer.write("at last")
         host.line(rf"finished +one_slow .*{id}")
         text = host.text
-        goes_on = r"note +1 instance goes on where it was when the last host left\.$"
+        goes_on = r"note +What is left from last time goes on: 1 running\.$"
         assert re.search(rf"Ready on .*\n.*{goes_on}(.*\n)*.*started +slow", text, re.MULTILINE), text
         assert host.client.output(id) == "at last"
 
@@ -340,6 +340,7 @@ def test_the_task_hub_lies_beside_the_app_and_goes_on(app: Path) -> None:
     assert (app / ".dfhost" / "Shop.db").is_file()
     assert (app / ".dfhost" / ".gitignore").read_text() == "*\n"
     with HostProcess(app) as host:
+        assert host.line(r"note +(What is left .*)$")[1] == "What is left from last time goes on: 1 waiting."
         host.client.send(id, "raiseEvent/Approval", {"by": "me"})
         host.line(rf"finished +approval .*{id}")
         assert host.client.output(id) == {"by": "me"}

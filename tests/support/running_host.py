@@ -130,13 +130,19 @@ class RunningHost:
 
 @asynccontextmanager
 async def running_host(
-    folder: str | Path = "worker", database: Path | None = None, clock: Clock | None = None, **settings: Any
+    folder: str | Path = "worker",
+    database: Path | None = None,
+    clock: Clock | None = None,
+    dashboard: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[RunningHost]:
     """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`."""
     log = RecordingLog()
     options = Settings(**settings)
     runner = InProcessRunner(APPS / folder, log, only=options.functions)
-    host = Host(runner, settings=options, database=database, port=0, log=log, clock=clock)
+    host = Host(
+        runner, settings=options, database=database, port=0, log=log, clock=clock, dashboard=dashboard
+    )
     timeout = aiohttp.ClientTimeout(total=DEADLINE)
     async with host, aiohttp.ClientSession(timeout=timeout) as session:
         yield RunningHost(host, log, session)

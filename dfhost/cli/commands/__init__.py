@@ -42,6 +42,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("list", "list instances or entities, the newest first"),
         Command("show", "show one: state, failures, payloads, tasks"),
         Command("history", "print the history events of one"),
+        Command("logs", "print what the host has written to its console"),
         Command("explain", "explain what an instance waits for"),
         Command("export", "write instances with their histories as JSON"),
     ),
