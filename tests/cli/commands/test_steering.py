@@ -138,6 +138,17 @@ def test_the_beginning_of_a_generated_id_suffices(dfhost: Commands) -> None:
     assert dfhost.done("terminate", id[:8]) == f"{id} is terminated.\n"
 
 
+def test_the_short_form_of_a_childs_id(dfhost: Commands) -> None:
+    parent = dfhost.ended("calls_generated_child", ["good"])
+    (child,) = (
+        event["InstanceId"] for event in dfhost("history", parent, "--json").json if "InstanceId" in event
+    )
+    short = re.sub(r"^(.{8}).*(:\d+)$", r"\1\2", child)
+    assert short in dfhost.done("list", "--name", "import_orders", "--limit", "0")
+    assert child in dfhost.done("show", short)
+    assert dfhost.done("purge", short) == "Purged 1 instance.\n"
+
+
 def test_the_beginning_of_a_chosen_id_suffices_to_look_and_not_to_act(dfhost: Commands) -> None:
     dfhost.waiting("order-17")
     assert "order-17" in dfhost.done("show", "order-1")
