@@ -152,7 +152,7 @@ class LogFormatter:
             return lines
         if verb == "finished" and trigger == "orchestration":
             # The calls that led to its end stand above it.
-            lines = [*lines, *self.summaries(at, everything=True)]
+            lines = [*lines, *self._summaries_above(at)]
         took = duration(seconds) if verb == "finished" else ""
         return [*lines, self._call_line(at, verb, function, took, _shown_id(trigger, instance_id), item)]
 
@@ -167,6 +167,14 @@ class LogFormatter:
             counts = self._functions[name]
             if everything or now >= counts.window_start + WINDOW:
                 lines += self._close_window(name, counts, now, everything)
+        return lines
+
+    def _summaries_above(self, now: float) -> list[str]:
+        """Those of the calls that led to the end of an orchestration. Lasting load goes on below it."""
+        lines: list[str] = []
+        for name in sorted(self._to_summarise):
+            if not (self._live and self._functions[name].busy):
+                lines += self._close_window(name, self._functions[name], now, everything=True)
         return lines
 
     def progress(self) -> str:
@@ -206,7 +214,7 @@ class LogFormatter:
             self._count_unshown(event.function, counts, "failed", event.at)
             return []
         failures.shown += 1
-        lines = self.summaries(event.at, everything=True) if event.trigger == "orchestration" else []
+        lines = self._summaries_above(event.at) if event.trigger == "orchestration" else []
         at, verb, function, trigger, instance_id, seconds, item = event[:7]
         instance_id = _shown_id(trigger, instance_id)
         lines.append(self._call_line(at, verb, function, duration(seconds), instance_id, item))
