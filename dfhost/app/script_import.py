@@ -24,6 +24,7 @@ _SCRIPT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*\.py")
 
 _added_paths: list[str] = []
 _added_modules: list[str] = []
+_of_others: dict[Path, ModuleType] = {}  # scripts of apps that were not imported here
 
 
 class AppImportFailed(AppError):
@@ -54,9 +55,11 @@ def import_script(root: Path, script: str, *, reuses_import: bool = False) -> Mo
     _add_path(str(root), len(sys.path))
     _move_checkout_last(root)
 
-    if reuses_import and _file_of(imported := sys.modules.get(path.stem)) == path and imported is not None:
-        _added_modules.append(path.stem)
-        return imported
+    if reuses_import:
+        if (imported := _imported_by_others(path)) is not None:
+            sys.modules[path.stem] = imported
+            _added_modules.append(path.stem)
+            return imported
     before = set(sys.modules)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None  # it is a .py file
@@ -103,9 +106,13 @@ def switch_to(app: ImportedApp) -> None:
     _added_modules.extend(app.modules)
 
 
-def _file_of(module: ModuleType | None) -> Path | None:
+def _imported_by_others(path: Path) -> ModuleType | None:
+    """The module of this very file, if somebody else has imported it. One of another file is kept for later."""
+    module = sys.modules.get(path.stem)
     file = getattr(module, "__file__", None)
-    return Path(file).resolve() if file else None
+    if module is not None and file:
+        _of_others[Path(file).resolve()] = module
+    return _of_others.get(path)
 
 
 def _remove_last_app() -> None:

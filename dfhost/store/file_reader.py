@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,18 +22,27 @@ class FileReader(StoreReader):
             raise DatabaseError(f"There is no database file {path}.")
         # Without a write-ahead log nobody writes, and SQLite need not make one to find that out.
         how = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
-        try:
-            self._reader = sqlite3.connect(
-                f"file:{quote(str(path))}?{how}", uri=True, isolation_level=None, check_same_thread=False
-            )
-            version = schema_version(self._reader, str(path))
-        except sqlite3.Error as error:
-            raise DatabaseError(explain_sqlite_error(error, str(path))) from None
-        if version != SCHEMA_VERSION:
-            raise DatabaseError(
-                f"{path} has schema {version}, and this dfhost reads schema {SCHEMA_VERSION}. "
-                "`dfhost start --db` brings an older file to the newest schema."
-            )
+        with ExitStack() as undo:
+            try:
+                self._reader = undo.enter_context(
+                    closing(
+                        sqlite3.connect(
+                            f"file:{quote(str(path))}?{how}",
+                            uri=True,
+                            isolation_level=None,
+                            check_same_thread=False,
+                        )
+                    )
+                )
+                version = schema_version(self._reader, str(path))
+            except sqlite3.Error as error:
+                raise DatabaseError(explain_sqlite_error(error, str(path))) from None
+            if version != SCHEMA_VERSION:
+                raise DatabaseError(
+                    f"{path} has schema {version}, and this dfhost reads schema {SCHEMA_VERSION}. "
+                    "`dfhost start --db` brings an older file to the newest schema."
+                )
+            undo.pop_all()
 
     def close(self) -> None:
         self._reader.close()

@@ -110,7 +110,7 @@ def _leaves(old: Any, new: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[A
 
 
 def _decoded(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in '{["':
+    if isinstance(value, str) and value[:1] in '{["-0123456789':
         try:
             return _decoded(json.loads(value))
         except ValueError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import unittest
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,11 @@ class Durable:
         self._host = host
         #: Whether the clock moves on by itself while a test waits, whenever nothing else can run.
         self.auto_advance = auto_advance
+
+    @property
+    def url(self) -> str:
+        """The host's address. Nobody listens there unless the host was asked to."""
+        return self._host.url
 
     # -- starting --------------------------------------------------------------------------------------------
 
@@ -258,12 +263,15 @@ class Durable:
         return self._local("the host's console").notes
 
     def assert_replays(
-        self, history: str | Path | Mapping[str, Any], orchestrator: str | None = None
+        self,
+        history: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        orchestrator: str | None = None,
     ) -> None:
         """Replay a saved history with the code as it is today, and fail if it asks for something else.
 
         `history`: a JSON file with the status of an instance from the management API, with ``showHistory=true`` and
-        ``showHistoryOutput=true``; or that status itself. `orchestrator`: its name, if not that of the history.
+        ``showHistoryOutput=true``; a file of `dfhost export` or `Run.save_history`; or what such a file holds.
+        `orchestrator`: its name, if not that of the history.
         """
         __tracebackhide__ = True
         self._local("the app's code").assert_replays(history, orchestrator)
@@ -298,16 +306,38 @@ class Durable:
         return response
 
     def explained(self, id: str) -> dict[str, Any]:
-        """What an instance waits for, in the form of ``?explain=true``."""
+        """What an instance waits for, as ``?explain=true`` has it; without `waitsFor` if the host does not say."""
         __tracebackhide__ = True
         explained = from_json(self.manage("GET", f"instances/{quote(id, safe='')}?explain=true").text)
-        if "waitsFor" not in explained:
-            self._local("explain, which only dfhost has")
+        if "waitsFor" not in explained:  # only dfhost explains
+            sentence = f"It is {explained['runtimeStatus']}."
+            return {
+                "name": explained["name"],
+                "runtimeStatus": explained["runtimeStatus"],
+                "sentence": sentence,
+            }
         return dict(explained)
 
     def logs_of(self, id: str | None) -> list[str]:
         """The log of one instance, or the whole log."""
         return self._local("the app's log").logs(id)
+
+    def events_of(self, id: str) -> list[Any]:
+        """The history events of an instance, with their ids."""
+        return [json.loads(text) for text in self._local("the stored history").events(id)]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the host has the test's clock."""
+        return isinstance(self._host, LocalHost)
+
+    def needs(self, what: str) -> None:
+        """Skip the test if the host does not have it."""
+        self._local(what)
+
+    def path(self, file: str | Path) -> Path:
+        """The file that a test means."""
+        return self._local("the app's folder").path(file)
 
     def wait_until(self, holds: Callable[[], bool], what: Callable[[], str], timeout: float | None) -> None:
         """Return once `holds()`. Raises StillWaiting with `what()` if that will not come by itself."""

@@ -21,6 +21,7 @@ from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle
 from dfhost.testing.faults import Faults, Stub
 from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import AppLog, HostReports, Records, inside_user_code
+from dfhost.testing.replays import check_histories
 from dfhost.testing.report import report
 from dfhost.testing.responses import read_response, request_bytes
 from dfhost.testing.runner import CALL_HTTP, TestRunner
@@ -49,6 +50,7 @@ class LocalHost:
     # -- its life --------------------------------------------------------------------------------------------
 
     def open(self) -> None:
+        self._folder = Path.cwd()
         with ExitStack() as undo:
             undo.enter_context(self._app.active())
             undo.enter_context(AppLog(self._records).listening())
@@ -308,11 +310,24 @@ class LocalHost:
             sentences, self._runner.passes.differences = self._runner.passes.differences, []
             raise NotDeterministic("\n".join(sentences))
 
-    def assert_replays(self, history: str | Path | Mapping[str, Any], orchestrator: str | None) -> None:
+    def assert_replays(
+        self,
+        history: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        orchestrator: str | None,
+    ) -> None:
         __tracebackhide__ = True
-        from dfhost.testing.replays import check_history
+        if isinstance(history, (str, Path)):
+            history = self.path(history)
+        check_histories(history, orchestrator, self._host.app, self._app.runner.replay)
 
-        check_history(history, orchestrator, self._host.app, self._app.runner.replay)
+    def path(self, file: str | Path) -> Path:
+        """A relative path counts from the folder in which the test runs, which is not that of the app."""
+        return self._folder / file
+
+    def events(self, id: str) -> list[str]:
+        """The history events of an instance as they are stored, with their ids."""
+        self.settle()
+        return self._store.history(id)
 
     def report(self) -> str:
         return self._call(self._report())

@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from dfhost.testing.durable import Durable
 
-_OPTIONS = frozenset(("now", "auto_advance", "timeout", "settings"))
+_OPTIONS = frozenset(("now", "auto_advance", "timeout"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "durable(now=…, auto_advance=…, timeout=…, settings=…): options of the fixture `durable` for one test",
+        "durable(now=…, auto_advance=…, timeout=…): options of the fixture `durable` for one test",
     )
 
 
@@ -58,6 +58,7 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
     with Host(durable_app, url=url, key=key, **options) as host:
         request.node.stash[_DURABLE] = host
         yield host
+        del request.node.stash[_DURABLE]  # pytest keeps the node until the end of the run
 
 
 _DURABLE: pytest.StashKey[Durable] = pytest.StashKey()

@@ -54,7 +54,8 @@ def _run(timeline: Timeline, sentence: str, start: str) -> Iterator[str]:
         yield f"  {sentence}"
     elif timeline.error:
         yield f"  failed: {_brief(timeline.error)}"
-        yield from (f"      {line}" for line in timeline.stack.splitlines() if line.strip())
+        if not timeline.failed_tasks():  # it has a failure of its own
+            yield from (f"      {line}" for line in timeline.stack.splitlines() if line.strip())
     else:
         yield f"  output {_brief(timeline.output or 'null')}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -108,6 +109,8 @@ class Run:
         explained = self._explained()
         if explained["runtimeStatus"] in ENDED:
             raise RunEnded(f"{self._title(explained)} waits for nothing. {explained['sentence']}")
+        if "waitsFor" not in explained:
+            self._durable.needs("a host that knows what an instance waits for")
         awaited = [entry for entry in explained["waitsFor"] if entry["awaited"]]
         wanted = {
             "event": event,
@@ -164,10 +167,14 @@ class Run:
         """What a test may do about it."""
         advice = [
             f'run.raise_event("{entry["name"]}") raises the event.'
-            for entry in explained["waitsFor"]
+            for entry in explained.get("waitsFor", ())
             if entry["kind"] == "event" and entry["awaited"]
         ]
-        if (due := min(_dues(explained), default=None)) is not None and due > self._durable.now:
+        if (
+            self._durable.is_local
+            and (due := min(_dues(explained), default=None)) is not None
+            and due > self._durable.now
+        ):
             arguments = as_arguments(due - self._durable.now)
             advice.append(f"durable.advance({arguments}) moves the clock to the next time that it waits for.")
         return "".join(f"\n  {line}" for line in advice)
@@ -215,6 +222,13 @@ class Run:
         """Its history events, as the management API lists them."""
         events = self._status(showHistory=True, showHistoryOutput=True).get("historyEvents")
         return list(events or ())
+
+    def save_history(self, file: str | Path) -> None:
+        """Write the history to a JSON file for `durable.assert_replays`, with the ids of all tasks."""
+        status = self._status()
+        saved = {key: status[key] for key in ("name", "instanceId", "runtimeStatus")}
+        saved["historyEvents"] = self._durable.events_of(self.id)
+        self._durable.path(file).write_text(json.dumps(saved, indent=1), "utf-8")
 
     @property
     def explanation(self) -> str:

@@ -60,7 +60,7 @@ def pay(context):
 @app.activity_trigger(input_name="order")
 def charge(order: str) -> dict:
     charged.append(order)
-    return {"order": order, "price": price_of(order)}
+    return {"order": order, "price": price_of(str(order))}
 
 
 @app.orchestration_trigger(context_name="context")
@@ -152,7 +152,7 @@ async def wait_for_it(req: func.HttpRequest, client) -> func.HttpResponse:
     return await client.wait_for_completion_or_create_check_status_response(req, id)
 
 
-@app.route(route="now")
+@app.route(route="now", methods=["GET"])
 def now(req: func.HttpRequest) -> str:
     return "now"
 
