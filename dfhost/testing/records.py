@@ -103,6 +103,8 @@ class AppLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         current = _current.get()
+        if record.name.startswith("azure.functions"):  # hints of the SDK about its own calls
+            return
         if current is None or (current[0] == "orchestration" and _is_replaying()):
             return
         self._records.lines.append((current[2], f"{record.levelname} {record.getMessage()}"))
