@@ -82,6 +82,9 @@ class RunningCalls:
         return offset
 
     def end(self, entry: int) -> None:
+        """In the thread or task of `begin`."""
+        current_function.set(None)
+        current_instance.set(None)
         if entry != _NO_ENTRY and self._entries is not None:
             self._entries[entry] = 0
             self._free.append(entry)

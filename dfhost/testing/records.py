@@ -54,18 +54,18 @@ class WatchedCalls(RunningCalls):
     def __init__(self) -> None:
         super().__init__()
         self._numbers = itertools.count(1)
-        self._running: dict[int, tuple[str, str, str]] = {}
+        self._running: dict[int, tuple[int, tuple[str, str, str]]] = {}
 
     def begin(self, kind: str, function: str, instance_id: str | None) -> int:
-        super().begin(kind, function, instance_id)
         call = (kind, function, instance_id or "")
         _current.set(call)
         number = next(self._numbers)
-        self._running[number] = call
+        self._running[number] = super().begin(kind, function, instance_id), call
         return number
 
     def end(self, entry: int) -> None:
-        self._running.pop(entry, None)
+        own_entry, _ = self._running.pop(entry)
+        super().end(own_entry)
         _current.set(None)
 
     @contextmanager
@@ -81,7 +81,7 @@ class WatchedCalls(RunningCalls):
         """The calls that run: ``activity charge of instance abc``."""
         return [
             f"{kind} {function}" + (f" of instance {instance}" if instance else "")
-            for kind, function, instance in self._running.values()
+            for _, (kind, function, instance) in self._running.values()
         ]
 
 
