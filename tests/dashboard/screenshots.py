@@ -20,7 +20,7 @@ from tests.support.apps import APPS, ROOT
 from tests.support.host_process import HostProcess
 
 IMAGES = ROOT / "docs" / "images"
-SIZE = {"width": 1200, "height": 720}
+SIZE: Any = {"width": 1200, "height": 720}
 
 
 def take(page: Page, name: str) -> None:
@@ -68,11 +68,11 @@ def main() -> int:
     IMAGES.mkdir(exist_ok=True)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as name:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport=SIZE, color_scheme="light")  # type: ignore[arg-type]
+        page = browser.new_page(viewport=SIZE, color_scheme="light")
         stop = Path(name) / "stop"
         with HostProcess(APPS / "shop", "--memory", SHOP_STOP=str(stop), SHOP_PACE="0.02") as host:
             shop_images(page, host, Shop(host))
-            dark = browser.new_page(viewport=SIZE, color_scheme="dark")  # type: ignore[arg-type]
+            dark = browser.new_page(viewport=SIZE, color_scheme="dark")
             dark.goto(f"{host.url}/dashboard#/instances/packing")
             take(dark, "dark")
             stop.touch()
