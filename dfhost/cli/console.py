@@ -7,6 +7,7 @@ never waits for the terminal. `LogFormatter` decides what the lines look like.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections import deque
@@ -48,7 +49,9 @@ class Console:
         self.style = style or Style.of(stream)
         self.verbose = verbose
         self.write_context: Callable[[], AbstractContextManager[None]] = nullcontext
-        self._formatter = LogFormatter(self.style, summarise=not verbose, calls=calls)
+        self._live = stream.isatty() and calls and not verbose
+        self._formatter = LogFormatter(self.style, summarise=not verbose, calls=calls, live=self._live)
+        self._progress = ""  # what stands in the last line, without a line end
         self._stream = stream
         self._log_file = log_file
         self._mid_line = False
@@ -148,9 +151,7 @@ class Console:
             stopping = self._stop.is_set()
             pieces = self._read_queue()
             self._add_lines(pieces, self._formatter.summaries(time.time(), everything=stopping))
-            if pieces:
-                with self.write_context():
-                    self._write("".join(pieces))
+            self._write_lines("".join(pieces), last=stopping)
             while self._flushed:
                 self._flushed.pop().set()
             if stopping:
@@ -179,9 +180,20 @@ class Console:
             pieces.append(f"\n{line}\n" if self._mid_line else f"{line}\n")
             self._mid_line = False
 
-    def _write(self, text: str) -> None:
-        if self._log_file is not None:
+    def _write_lines(self, text: str, last: bool) -> None:
+        """Write `text`, and below it the progress in place of that which stands there."""
+        progress = self._formatter.progress() if self._live and not (last or self._mid_line) else ""
+        if self._log_file is not None and text:
             self._log_file.write(text)
+        if not text and progress == self._progress:
+            return
+        shown = self.style(progress[: shutil.get_terminal_size().columns - 1], "cyan")
+        erased = "\r\x1b[K" if self._progress else ""
+        self._progress = progress
+        with self.write_context():
+            self._write(f"{erased}{text}{shown}")
+
+    def _write(self, text: str) -> None:
         if self._stream_broken:
             return
         try:

@@ -23,6 +23,7 @@ Json = dict[str, Any]
 _LISTED = 25  # tasks; more are counted, after those that failed and those that are open
 _LONGEST_PAYLOAD = 2000  # characters
 _SHORT_PAYLOAD = 90
+_LONGEST_LABEL = 50  # of a task in the table
 _OPEN = ("queued", "running", "waiting", "retrying")
 
 
@@ -126,7 +127,7 @@ def _row(task: Json, now: datetime) -> list[str]:
     ran = _span(start, task.get("endedTime") or now) if start else ""
     if not start and task.get("endedTime") and task["kind"] != "event":
         queued, ran = "", _span(task["scheduledTime"], task["endedTime"])
-    return [str(task["label"]), str(task["state"]), queued, ran, _details(task, now)]
+    return [brief(str(task["label"]), _LONGEST_LABEL), str(task["state"]), queued, ran, _details(task, now)]
 
 
 def _details(task: Json, now: datetime) -> str:

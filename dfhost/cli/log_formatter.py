@@ -6,8 +6,9 @@ Names, ids and failures come out without control characters; what the app logs a
 
 Within one second, the first `LINES_PER_WINDOW` starts and ends of a function get a line of their own. The others
 are counted in a summary when the second is over ("4,312 finished in 0.9 s"). While the load lasts, every further
-second is one summary. Of each kind of failure the first has its traceback and the next two their text; the rest of
-a burst are counted, with the latest text.
+second is one summary; with `live` there is one at its end, and `progress` says meanwhile how far it is. Of each kind
+of failure the first has its traceback and the next two their text; the rest of a burst are counted, with the latest
+text.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class _FunctionCounts:
     first_unshown_at: float = 0.0
     last_unshown_at: float = 0.0
     busy: bool = False  # the window before had more events than lines
+    all_unshown: bool = False  # of what is in `unshown` none had a line
+    carried: bool = False  # the window before had no summary: its numbers are among those of this one
 
 
 _LOOKS = {
@@ -105,14 +108,20 @@ _LIBRARIES = ("site-packages", "dist-packages", "<frozen ", os.path.dirname(os._
 
 
 class LogFormatter:
-    """`summarise=False`: every start and end gets its line. `calls=False`: only failures and messages do."""
+    """`summarise=False`: every start and end gets its line. `calls=False`: only failures and messages do.
 
-    def __init__(self, style: Style, *, summarise: bool = True, calls: bool = True) -> None:
+    `live`: the terminal shows `progress` in place.
+    """
+
+    def __init__(
+        self, style: Style, *, summarise: bool = True, calls: bool = True, live: bool = False
+    ) -> None:
         self.name_width = 0
         self._last_at = 0.0  # of the newest line
         self._style = style
         self._summarise = summarise
         self._calls = calls
+        self._live = live
         self._functions: dict[str, _FunctionCounts] = {}
         self._to_summarise: set[str] = set()  # names of functions with unshown events
         self._failures: dict[tuple[str, str, str], _FailureCounts] = {}
@@ -143,7 +152,7 @@ class LogFormatter:
             return lines
         if verb == "finished" and trigger == "orchestration":
             # The calls that led to its end stand above it.
-            lines = [*lines, *self.summaries(at, everything=True)]
+            lines = [*lines, *self._summaries_above(at)]
         took = duration(seconds) if verb == "finished" else ""
         return [*lines, self._call_line(at, verb, function, took, _shown_id(trigger, instance_id), item)]
 
@@ -157,8 +166,33 @@ class LogFormatter:
         for name in sorted(self._to_summarise):
             counts = self._functions[name]
             if everything or now >= counts.window_start + WINDOW:
-                lines += self._close_window(name, counts, now)
+                lines += self._close_window(name, counts, now, everything)
         return lines
+
+    def _summaries_above(self, now: float) -> list[str]:
+        """Those of the calls that led to the end of an orchestration. Lasting load goes on below it."""
+        lines: list[str] = []
+        for name in sorted(self._to_summarise):
+            if not (self._live and self._functions[name].busy):
+                lines += self._close_window(name, self._functions[name], now, everything=True)
+        return lines
+
+    def progress(self) -> str:
+        """What is under way and has no lines: "process_item 4,312 finished, 3 failed, 40 running, 980/s"; or ""."""
+        return "   ".join(
+            self._progress_of(name, counts)
+            for name in sorted(self._to_summarise)
+            if (counts := self._functions[name]).carried and counts.trigger != "log"
+        )
+
+    def _progress_of(self, name: str, counts: _FunctionCounts) -> str:
+        ended = sum(number for verb, number in counts.unshown.items() if verb != "started")
+        parts = [f"{number:,} {verb}" for verb, number in counts.unshown.items() if verb != "started"]
+        if counts.running:
+            parts.append(f"{counts.running:,} running")
+        if (seconds := counts.last_unshown_at - counts.first_unshown_at) >= WINDOW:
+            parts.append(f"{ended / seconds:,.0f}/s")
+        return f"{printable(name)} {', '.join(parts)}"
 
     def running_calls(self) -> dict[str, int]:
         """Function -> calls that execute user code now. An orchestration that only waits is not counted."""
@@ -180,7 +214,7 @@ class LogFormatter:
             self._count_unshown(event.function, counts, "failed", event.at)
             return []
         failures.shown += 1
-        lines = self.summaries(event.at, everything=True) if event.trigger == "orchestration" else []
+        lines = self._summaries_above(event.at) if event.trigger == "orchestration" else []
         at, verb, function, trigger, instance_id, seconds, item = event[:7]
         instance_id = _shown_id(trigger, instance_id)
         lines.append(self._call_line(at, verb, function, duration(seconds), instance_id, item))
@@ -195,22 +229,28 @@ class LogFormatter:
     def _count_unshown(self, name: str, counts: _FunctionCounts, verb: str, at: float) -> None:
         if not counts.unshown:
             counts.first_unshown_at = at
+            counts.all_unshown = counts.busy
         counts.last_unshown_at = at
         counts.unshown[verb] = counts.unshown.get(verb, 0) + 1
         self._to_summarise.add(name)
 
-    def _close_window(self, name: str, counts: _FunctionCounts, now: float) -> list[str]:
+    def _close_window(
+        self, name: str, counts: _FunctionCounts, now: float, everything: bool = False
+    ) -> list[str]:
         """The summary of the window, if it needs one; the next window begins at `now`."""
-        lines = [self._summary(name, counts)] if counts.unshown else []
-        self._to_summarise.discard(name)
         counts.busy = max(counts.events.values(), default=0) > LINES_PER_WINDOW
         counts.window_start = now
         counts.events.clear()
+        counts.carried = self._live and counts.busy and bool(counts.unshown) and not everything
+        if counts.carried:
+            return []
+        lines = [self._summary(name, counts)] if counts.unshown else []
+        self._to_summarise.discard(name)
         counts.unshown.clear()
         return lines
 
     def _summary(self, name: str, counts: _FunctionCounts) -> str:
-        more = "" if counts.busy else " more"  # than those with a line of their own
+        more = "" if counts.all_unshown else " more"  # than those with a line of their own
         ends = {verb: number for verb, number in counts.unshown.items() if verb != "started"}
         # Starts are mentioned only where there are no ends.
         text = ", ".join(f"{number:,}{more} {verb}" for verb, number in (ends or counts.unshown).items())

@@ -256,3 +256,29 @@ def test_of_a_traceback_the_frames_of_the_app_are_shown() -> None:
     assert "requests" not in shown and "^^^^" not in shown
     assert "requests" in "\n".join(Scene().failed("ValueError: no", stack=library))  # better than nothing
     assert "requests" in "\n".join(Scene(fold=False).failed("ValueError: no", stack=STACK + library))
+
+
+# -- progress in place -------------------------------------------------------------------------------------------
+def test_lasting_load_is_progress_while_it_lasts_and_one_line_when_it_ends() -> None:
+    scene = Scene()
+    scene.formatter = LogFormatter(Style(colour=False), live=True)
+    lines, progress = [], []
+    for number in range(4000):
+        lines += scene.started()
+        lines += scene.failed(f"ValueError: {number}", stack="") if number % 1000 == 999 else scene.finished()
+        scene.now += 0.001
+        lines += scene.due()
+        progress.append(scene.formatter.progress())
+    assert len([line for line in lines if line.startswith("finished")]) == LINES_PER_WINDOW
+    assert not any(" finished in " in line for line in lines)
+    assert progress[500] == ""  # the first second has its lines
+    assert re.fullmatch(r"price 3,[\d,]+ finished, 1 failed, 9\d\d/s", progress[-1]), progress[-1]
+    lines = []
+    for _ in range(2):
+        scene.now += 5
+        lines += scene.due()
+    (summary,) = lines
+    assert re.search(
+        r"price  3,986 more finished, 1 more failed in 4\.0 s; the last: ValueError: 3999$", summary
+    )
+    assert scene.formatter.progress() == ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from dfhost.cli import host_address, instance_view
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED
+from dfhost.cli.explanation import reasons
 from dfhost.cli.history_tasks import tasks_of_history
 from dfhost.cli.instance_ids import find_instance
 from dfhost.cli.management_client import Json, ManagementClient, open_client
@@ -69,7 +70,7 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
     style, now = Style.of(sys.stdout), datetime.now(timezone.utc)
     lines = instance_view.headline(status, style)
     if waits and waits.get("sentence"):
-        lines += ["", printable(str(waits["sentence"]))]
+        lines += ["", *map(printable, [str(waits["sentence"]), *reasons(waits)])]
     failures = _failures(client, tasks, [], _DEEPEST)
     lines += instance_view.failure_lines(failures, style)
     if status["runtimeStatus"] == "Failed" and not failures:
