@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dfhost.host_log import HostLog
-from dfhost.running_calls import RunningCalls
+from dfhost.running_calls import NO_ENTRY, RunningCalls
 
 #: (kind, function, instance id or "") of the call that runs in this thread or task.
 _current: ContextVar[tuple[str, str, str] | None] = ContextVar("dfhost_testing_call", default=None)
@@ -74,6 +74,7 @@ class WatchedCalls(RunningCalls):
         return number
 
     def end(self, entry: int) -> None:
+        super().end(NO_ENTRY)
         self._running.pop(entry, None)
         _current.set(None)
 
