@@ -22,7 +22,7 @@ current_instance: ContextVar[str | None] = ContextVar("current_instance", defaul
 
 _ENTRY_BYTES = 256  # the first is 0 in a free entry; a longer text is cut
 _ENTRIES = 256  # further calls at the same time have no entry
-NO_ENTRY = -1
+_NO_ENTRY = -1
 _SHOWN = 5
 
 
@@ -70,11 +70,11 @@ class RunningCalls:
         current_function.set(function)
         current_instance.set(instance_id)
         if not self._free or (entries := self._entries) is None:
-            return NO_ENTRY
+            return _NO_ENTRY
         try:
             offset = self._free.pop()
         except IndexError:  # another thread took it
-            return NO_ENTRY
+            return _NO_ENTRY
         times = self._times.get((kind, function, instance_id or ""), 0) if self._times else 0
         text = f"{kind}\0{function}\0{instance_id or ''}\0".encode("utf-8", "replace")[: _ENTRY_BYTES - 1]
         entries[offset + 1 : offset + 1 + len(text)] = text
@@ -85,7 +85,7 @@ class RunningCalls:
         """In the thread or task of `begin`."""
         current_function.set(None)
         current_instance.set(None)
-        if entry != NO_ENTRY and self._entries is not None:
+        if entry != _NO_ENTRY and self._entries is not None:
             self._entries[entry] = 0
             self._free.append(entry)
 

@@ -107,12 +107,16 @@ def switch_to(app: ImportedApp) -> None:
 
 
 def _imported_by_others(path: Path) -> ModuleType | None:
-    """The module of this very file, if somebody else has imported it. One of another file is kept for later."""
-    module = sys.modules.get(path.stem)
-    file = getattr(module, "__file__", None)
-    if module is not None and file:
-        _of_others[Path(file).resolve()] = module
-    return _of_others.get(path)
+    """The module of this very file, under whatever name somebody else has imported it.
+
+    The module of another file that has the script's name is kept, for when its own app is loaded.
+    """
+    displaced = sys.modules.get(path.stem)
+    file = getattr(displaced, "__file__", None)
+    if displaced is not None and file:
+        _of_others[Path(file).resolve()] = displaced
+    same_file = (each for each in list(sys.modules.values()) if getattr(each, "__file__", None) == str(path))
+    return next(same_file, None) or _of_others.get(path)
 
 
 def _remove_last_app() -> None:

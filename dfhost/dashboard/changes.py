@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from dfhost.dashboard.views import instance_view, listed_json
+from dfhost.store.overview import Overview
 from dfhost.task_hub import TaskHub
 
 LISTED = 20_000  # instances that the page holds at most, the newest
@@ -37,8 +38,7 @@ async def instances(hub: TaskHub) -> AsyncIterator[Message | None]:
         commits, began = hub.commits, time.perf_counter()
         found = await hub.overview(newest, LISTED)
         newest = max((each.updated_at for each in found.instances), default=newest)
-        rows = [listed_json(each) for each in found.instances]
-        yield Message(name, _json({"rows": rows, "counts": found.counts, "limit": LISTED}))
+        yield Message(name, await asyncio.to_thread(_listing, found))
         name = "changed"
         await asyncio.sleep(_rest_since(began))
         while hub.commits == commits:
@@ -61,6 +61,11 @@ async def instance(hub: TaskHub, instance_id: str) -> AsyncIterator[Message | No
         while hub.commits == commits and time.monotonic() < patience:
             yield None
             await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _listing(found: Overview) -> str:
+    rows = [listed_json(each) for each in found.instances]
+    return _json({"rows": rows, "counts": found.counts, "limit": LISTED})
 
 
 def _rest_since(began: float) -> float:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+from dfhost.instance_failure import read_failure
 from dfhost.store.overview import ListedInstance
 from dfhost.task_hub import TaskHub
 from dfhost.timeline.model import Timeline
@@ -17,8 +18,9 @@ _ENTITIES = 5_000
 
 
 def listed_json(row: ListedInstance) -> list[Any]:
-    """[id, name, status, created, updated, parent id, custom status]: a list, since there are thousands."""
-    return list(row)
+    """[id, name, status, created, updated, parent id, custom status, error]: a list, since there are thousands."""
+    error = None if row.failure is None else str(read_failure(row.failure).within(row.name))
+    return [*row[:-1], error]
 
 
 async def instance_view(hub: TaskHub, instance_id: str) -> dict[str, Any] | None:

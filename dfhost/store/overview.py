@@ -6,10 +6,11 @@ import sqlite3
 from typing import NamedTuple
 
 _SHOWN = 200  # characters of a custom status
+_FAILURE = 1_000  # characters of a failure, which holds the names of the functions that it has passed through
 
 
 class ListedInstance(NamedTuple):
-    """`custom_status`: its first characters. Times are ISO texts."""
+    """`custom_status`: its first characters. `failure`: those of the output, if it has failed. Times: ISO texts."""
 
     instance_id: str
     name: str
@@ -18,6 +19,7 @@ class ListedInstance(NamedTuple):
     updated_at: str
     parent_id: str | None
     custom_status: str | None
+    failure: str | None
 
 
 class Overview(NamedTuple):
@@ -27,7 +29,10 @@ class Overview(NamedTuple):
     counts: dict[str, int]
 
 
-_COLUMNS = f"instance_id, name, status, created_at, updated_at, parent_id, substr(custom_status, 1, {_SHOWN})"
+_COLUMNS = (
+    f"instance_id, name, status, created_at, updated_at, parent_id, substr(custom_status, 1, {_SHOWN}), "
+    f"CASE WHEN status = 'Failed' THEN substr(output, 1, {_FAILURE}) END"
+)
 
 
 def overview(reader: sqlite3.Connection, changed_since: str, limit: int) -> Overview:

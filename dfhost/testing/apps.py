@@ -7,7 +7,9 @@ stays usable from test to test, as it does from call to call on Azure.
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +17,13 @@ from pathlib import Path
 from dfhost.app import script_import
 from dfhost.app.in_process import InProcessRunner
 from dfhost.cli.app_folder import open_folder, working_in
-from dfhost.errors import HostError
+from dfhost.errors import AppError, HostError
+from dfhost.settings.app_files import script_name
 from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import ForwardedLog
 
 _loaded: dict[Path, LoadedApp] = {}
+_failures: dict[Path, AppError] = {}
 
 
 @atexit.register
@@ -30,9 +34,11 @@ def _stop_all() -> None:
 
 
 class LoadedApp:
-    def __init__(self, folder: Path) -> None:
-        with _environment({}) as added:
+    def __init__(self, folder: Path, script: str) -> None:
+        """`script`: the file with the app; "" for function_app.py, or what the setting names."""
+        with _environment({"PYTHON_SCRIPT_FILE_NAME": script} if script else {}) as added:
             self.root, self.settings = open_folder(folder)
+            self.script = script_name()
             self.log = ForwardedLog()
             self.runner = InProcessRunner(
                 self.root, self.log, only=self.settings.functions, on_failure=self._failed, reuses_import=True
@@ -45,7 +51,8 @@ class LoadedApp:
     def _failed(self, error: HostError) -> None:
         """Its event loop has ended: the next test has to load it again."""
         self.log.note(str(error))
-        _loaded.pop(self.root, None)
+        for key in [key for key, app in _loaded.items() if app is self]:
+            del _loaded[key]
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -55,12 +62,39 @@ class LoadedApp:
             yield
 
 
-def loaded_app(folder: Path) -> LoadedApp:
-    """Raises the HostErrors of `dfhost start` for an app that cannot be loaded."""
-    root = folder.resolve()
-    if root not in _loaded:
-        _loaded[root] = LoadedApp(root)
-    return _loaded[root]
+def loaded_app(app: str | Path) -> LoadedApp:
+    """`app`: its folder, or ``module:name``. Raises the HostErrors of `dfhost start` if it cannot be loaded."""
+    folder, script = _found(app) if is_module(app) else (Path(app).resolve(), "")
+    key = folder / script
+    if error := _failures.get(key):
+        raise error
+    if key not in _loaded:
+        try:
+            _loaded[key] = LoadedApp(folder, script)
+        except AppError as error:  # it fails in the same way for every other test
+            _failures[key] = error.with_traceback(None)
+            raise
+    return _loaded[key]
+
+
+def is_module(app: str | Path) -> bool:
+    """Whether it is written as ``module:name``."""
+    return isinstance(app, str) and re.fullmatch(r"[\w.]+:\w+", app) is not None
+
+
+def _found(app: str | Path) -> tuple[Path, str]:
+    """Folder and file of ``module:name``; a module can only have one app, whatever its name."""
+    module = str(app).partition(":")[0]
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or not spec.origin:
+        raise AppError(
+            f"There is no module {module}. pytest finds modules in the folders that its setting pythonpath names."
+        )
+    file = Path(spec.origin).resolve()
+    return file.parent, file.name
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from dfhost.engine import actions as act
 from dfhost.engine.replay_result import ReplayResult
@@ -22,11 +22,23 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?")
 _REWOUND = '"EventType":17'
 
 
+class Pass(NamedTuple):
+    """One replay from the beginning: what was asked, and the actions that were the answer."""
+
+    function: str
+    instance_id: str
+    trigger: str
+    actions: Sequence[Action]
+
+    def sentence(self, difference: str) -> str:
+        return f"{self.function} is not deterministic (instance {self.instance_id}): {difference}"
+
+
 class Passes:
     """The newest pass of each execution."""
 
     def __init__(self) -> None:
-        self._actions: dict[tuple[str, str, int], Sequence[Action]] = {}
+        self.newest: dict[tuple[str, str, int], Pass] = {}
         #: A sentence for each execution that differed.
         self.differences: list[str] = []
         self._reported: set[tuple[str, str]] = set()
@@ -38,15 +50,13 @@ class Passes:
         if result.known_actions is not None or result.crash is not None:
             return
         key = (*execution, trigger.count(_REWOUND))  # a rewind changes the history
-        before = self._actions.get(key)
-        self._actions[key] = result.actions
+        before = self.newest.get(key)
+        now = self.newest[key] = Pass(orchestrator, execution[0], trigger, result.actions)
         if before is None or execution in self._reported:
             return
-        if sentence := difference(before, result.actions):
+        if sentence := difference(before.actions, now.actions):
             self._reported.add(execution)
-            self.differences.append(
-                f"{orchestrator} is not deterministic (instance {execution[0]}): {sentence}"
-            )
+            self.differences.append(now.sentence(sentence))
 
 
 def difference(before: Sequence[Action], now: Sequence[Action]) -> str | None:

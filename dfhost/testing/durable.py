@@ -109,8 +109,11 @@ class Durable:
             body = to_json(json).encode()
         if body and "content-type" not in {name.lower() for name in sent}:
             sent["Content-Type"] = "application/json"
-        status, fields, content = self._host.exchange(method, with_query(path, params or {}), sent, body)
-        self._host.settle()
+        return self._send(method, with_query(path, params or {}), sent, body)
+
+    def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        __tracebackhide__ = True
+        status, fields, content = self._host.exchange(method, path, headers, body)
         return Response(status, fields, content, self.run)
 
     def get(self, path: str, **options: Any) -> Response:
@@ -276,6 +279,14 @@ class Durable:
         __tracebackhide__ = True
         self._local("the app's code").assert_replays(history, orchestrator)
 
+    def assert_replays_elsewhere(self) -> None:
+        """Replay what this test has run in a second process, and fail if anything differs there.
+
+        It finds what is the same within one process, above all the order of sets. It takes a second or two.
+        """
+        __tracebackhide__ = True
+        self._local("the app's code").assert_replays_elsewhere()
+
     def report(self) -> str:
         """What happened in every instance so far, for people. It is printed when a test fails."""
         return self._host.report()
@@ -292,9 +303,9 @@ class Durable:
     ) -> Response:
         """A request to the management API; `path` without its prefix. Fails unless the status is in `accept`."""
         __tracebackhide__ = True
-        self._host.settle()
+        sent = {"Content-Type": "application/json", **(headers or {})}
         try:
-            response = self.request(method, f"{WEBHOOKS_PATH}/{path}", data=body.encode(), headers=headers)
+            response = self._send(method, f"{WEBHOOKS_PATH}/{path}", sent, body.encode())
         except HostCrashed:
             # The host was at rest, so the commit after which it crashed was that of this request.
             self._host.settle()

@@ -94,6 +94,13 @@ class Decision:
     stub: Stub | None = None
     runs: int = 1
 
+    @property
+    def is_plain(self) -> bool:
+        return self == _PLAIN
+
+
+_PLAIN = Decision()
+
 
 class Faults:
     """For any thread."""

@@ -18,10 +18,10 @@ START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 class Host:
     """Use as ``with Host("path/of/the/app") as durable``. Raises HostErrors for an app that cannot be loaded.
 
-    `now`: the time at which the clock stands at first (UTC unless it has a time zone). `auto_advance`: see
-    `Durable.auto_advance`. `timeout`: real seconds until a test gives up on an app that keeps running. `port`: serve
-    on this port as well, 0 for any free one; `durable.url` has the address. `url` and `key`: test the app that
-    another host serves there, without faults and clock.
+    `app`: the folder, or ``module:name`` as in "orders.main:app". `now`: the time at which the clock stands at first,
+    UTC unless it has a time zone. `auto_advance`: see `Durable.auto_advance`. `timeout`: real seconds until a test
+    gives up on an app that keeps running. `port`: serve on this port as well, 0 for any free one; `durable.url` has
+    the address. `url` and `key`: test the app that another host serves there, without faults and clock.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Host:
         url: str | None = None,
         key: str | None = None,
     ) -> None:
-        self._app = Path(app)
+        self._app = app
         self._now = now
         self._auto_advance = auto_advance
         self._timeout = timeout

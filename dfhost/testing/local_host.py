@@ -17,6 +17,7 @@ from dfhost.store.store import Store
 from dfhost.testing.apps import LoadedApp
 from dfhost.testing.client_patches import CLIENT, CLIENT_METHODS, patched_client
 from dfhost.testing.clock import ManualClock
+from dfhost.testing.elsewhere import differences
 from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle
 from dfhost.testing.faults import Faults, Stub
 from dfhost.testing.host_loop import host_loop
@@ -129,27 +130,32 @@ class LocalHost:
     def exchange(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of the response. The app is at rest before the request, and again after it."""
         __tracebackhide__ = True
-        origin = self._host.url
-        request = request_bytes(method, url, headers, body, origin.partition("://")[2])
+        request = request_bytes(method, url, headers, body, self._host.url.partition("://")[2])
         crashes = self._crashes
-        response = self._call(self._exchange(request))
+        response, is_at_rest = self._call(self._exchange(request, settles=not inside_user_code()))
         if self._crashes > crashes:
             raise HostCrashed(f"The host crashed while it answered {method} {url}. It has started again.")
+        if not is_at_rest:
+            raise self._not_idle(self._timeout)
         return read_response(method, response)
 
-    async def _exchange(self, request: bytes) -> bytes:
-        """While the function itself waits for a time, the clock moves: a client would wait as well."""
+    async def _exchange(self, request: bytes, *, settles: bool) -> tuple[bytes, bool]:
+        """The response, and whether the app came to rest in time."""
+        if settles and not await self._come_to_rest(self._timeout):
+            return b"", False
         response = asyncio.ensure_future(self._host.exchange(request))
         while not response.done():
             idle = asyncio.ensure_future(self._host.idle())
             await asyncio.wait((response, idle), return_when=asyncio.FIRST_COMPLETED)
             idle.cancel()
+            # While the function itself waits for a time, the clock moves: a client would wait as well.
             if self._clock.pauses and self._host.serves_calls and self._host.is_idle:
                 assert self._clock.next_due is not None
                 self._clock.move_to(self._clock.next_due)
             await asyncio.sleep(0)
-        return response.result()
+        return response.result(), not settles or await self._come_to_rest(self._timeout)
 
     # -- coming to rest --------------------------------------------------------------------------------------
 
@@ -161,16 +167,21 @@ class LocalHost:
     def _settle(self, timeout: float) -> None:
         __tracebackhide__ = True
         if not self._call(self._come_to_rest(timeout)):
-            running = ", ".join(self._runner.calls.described()) or "a loop of orchestrations or entities"
-            raise NotIdle(
-                f"The app has not come to rest within {timeout:g} s of real time. It runs: {running}. "
-                "A longer time-out: the setting durable_timeout, or Host(timeout=…)."
-            )
+            raise self._not_idle(timeout)
+
+    def _not_idle(self, timeout: float) -> NotIdle:
+        running = ", ".join(self._runner.calls.described()) or "a loop of orchestrations or entities"
+        return NotIdle(
+            f"The app has not come to rest within {timeout:g} s of real time. It runs: {running}. "
+            "A longer time-out: the setting durable_timeout, or Host(timeout=…)."
+        )
 
     async def _come_to_rest(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         while True:
             host = self._host
+            if host.is_idle and not self._is_restarting:
+                return True
             idle = asyncio.ensure_future(host.idle())
             left = max(0.0, deadline - time.monotonic())
             # A host that crashes never comes to rest; the next one does.
@@ -319,6 +330,14 @@ class LocalHost:
         if isinstance(history, (str, Path)):
             history = self.path(history)
         check_histories(history, orchestrator, self._host.app, self._app.runner.replay)
+
+    def assert_replays_elsewhere(self) -> None:
+        __tracebackhide__ = True
+        self.settle()
+        folder, script = str(self._app.root), self._app.script
+        passes = list(self._runner.passes.newest.values())
+        if sentences := self._call(differences(folder, script, passes)):
+            raise NotDeterministic("\n".join(sentences))
 
     def path(self, file: str | Path) -> Path:
         """A relative path counts from the folder in which the test runs, which is not that of the app."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dfhost.host_log import HostLog
-from dfhost.running_calls import NO_ENTRY, RunningCalls
+from dfhost.running_calls import RunningCalls
 
 #: (kind, function, instance id or "") of the call that runs in this thread or task.
 _current: ContextVar[tuple[str, str, str] | None] = ContextVar("dfhost_testing_call", default=None)
@@ -63,19 +63,18 @@ class WatchedCalls(RunningCalls):
     def __init__(self) -> None:
         super().__init__()
         self._numbers = itertools.count(1)
-        self._running: dict[int, tuple[str, str, str]] = {}
+        self._running: dict[int, tuple[int, tuple[str, str, str]]] = {}
 
     def begin(self, kind: str, function: str, instance_id: str | None) -> int:
-        super().begin(kind, function, instance_id)
         call = (kind, function, instance_id or "")
         _current.set(call)
         number = next(self._numbers)
-        self._running[number] = call
+        self._running[number] = super().begin(kind, function, instance_id), call
         return number
 
     def end(self, entry: int) -> None:
-        super().end(NO_ENTRY)
-        self._running.pop(entry, None)
+        own_entry, _ = self._running.pop(entry)
+        super().end(own_entry)
         _current.set(None)
 
     @contextmanager
@@ -91,7 +90,7 @@ class WatchedCalls(RunningCalls):
         """The calls that run: ``activity charge of instance abc``."""
         return [
             f"{kind} {function}" + (f" of instance {instance}" if instance else "")
-            for kind, function, instance in self._running.values()
+            for _, (kind, function, instance) in self._running.values()
         ]
 
 

@@ -95,7 +95,10 @@ class TestRunner:
             if not self._stopped:
                 done(outcome)
 
-        self._loop.call_soon_threadsafe(self._begin, call, decision, record, ended)
+        if decision.is_plain:
+            self._app.run_activity(call, ended)
+        else:
+            self._loop.call_soon_threadsafe(self._begin, call, decision, record, ended)
 
     def _begin(self, call: ActivityCall, decision: Decision, record: Call, ended: Done) -> None:
         if decision.delay:

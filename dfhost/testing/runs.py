@@ -151,8 +151,14 @@ class Run:
 
     def _ended(self, timeout: float | None) -> dict[str, Any]:
         __tracebackhide__ = True
-        self._durable.wait_until(lambda: self.ended, self._not_ended, timeout)
-        return self._status()
+        status: dict[str, Any] = {}
+
+        def has_ended() -> bool:
+            status.update(self._status())
+            return status["runtimeStatus"] in ENDED
+
+        self._durable.wait_until(has_ended, self._not_ended, timeout)
+        return status
 
     def _not_ended(self) -> str:
         explained = self._explained()

@@ -42,6 +42,23 @@ def test_what_the_context_offers_is_deterministic(durable: Durable) -> None:
     assert first != second
 
 
+@pytest.mark.long  # each starts a process
+def test_the_order_of_a_set_shows_in_another_process(durable: Durable) -> None:
+    durable.start("set_order", id="x").result()
+    durable.check()
+    with pytest.raises(
+        NotDeterministic, match=r"set_order .*instance x.*: .* the same 12 tasks .* the order of a set"
+    ):
+        durable.assert_replays_elsewhere()
+
+
+@pytest.mark.long
+def test_deterministic_code_replays_in_another_process(durable: Durable) -> None:
+    durable.start("deterministic", id="x").raise_event("go").result()
+    durable.start("order", "book").result()
+    durable.assert_replays_elsewhere()
+
+
 @pytest.mark.parametrize("orchestrator", ["approval", "pay", "fan", "order", "sell", "monitor", "talks"])
 def test_rewinds_continued_generations_and_cancelled_timers_are_no_differences(
     durable: Durable, orchestrator: str

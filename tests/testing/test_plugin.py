@@ -1,4 +1,4 @@
-"""The pytest plugin in a test run of its own, as a user has it. All files of the run are made here, and run once."""
+"""The pytest plugin in a test run of its own, as a user has it; the examples of docs/testing.md are part of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, indent
 
 import pytest
 
 from tests.support.apps import APPS, ROOT, write_app
 from tests.support.host_process import HostProcess, clean_environment
 from tests.support.waiting import DEADLINE
+
+pytestmark = pytest.mark.long  # each run of pytest is a process that imports everything
+
+PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
+PAGE_APP, PAGE_TESTS, *_, PAGE_UNITTEST = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 
 OTHER_APP = f"""
     import pytest
@@ -23,6 +28,12 @@ OTHER_APP = f"""
 """
 
 FILES = {
+    "test_page": PAGE_TESTS,
+    "test_page_unittest": PAGE_UNITTEST.replace("src/orders", "."),
+    "test_page_waiting": """
+        def test_waiting(durable):
+            durable.start("approval", {"amount": 900}, id="4c5f9e").result()
+    """,
     "test_a_plain": """
         import os
 
@@ -80,6 +91,22 @@ FILES = {
 
         def test_all(): assert seen == [("one", 1), ("two", 1), ("one", 2), ("two", 2)]
     """,
+    "test_module": """
+        import pytest
+        import shop.orders.main
+
+        @pytest.fixture
+        def durable_app(): return "shop.orders.main:app"
+
+        def test_module(durable, monkeypatch):
+            monkeypatch.setattr(shop.orders.main, "GREETING", "Welcome")
+            assert durable.start("hello", "you").result() == ["Welcome you!", 2]
+    """,
+    "test_no_module": """
+        from dfhost.testing import Host
+        def test_no_module():
+            with Host("no.such:app"): pass
+    """,
     "test_unittest": f"""
         import unittest
         from dfhost.testing import Host, NotDeterministic
@@ -95,7 +122,16 @@ FILES = {
     """,
 }  # fmt: skip
 
-ROOT_APP = """
+ROOT_APP = (
+    """
+    from datetime import timedelta
+"""
+    + indent(PAGE_APP, "    ")
+    + """
+    @app.activity_trigger(input_name="mail")
+    def send_mail(mail: dict) -> str:
+        return "sent"
+
     GREETING = "Hello"
 
     @app.orchestration_trigger(context_name="context")
@@ -107,6 +143,7 @@ ROOT_APP = """
     def add_one(n: int) -> int:
         return n + 1
 """
+)
 
 COUNTING_APP = """
     import helper
@@ -136,9 +173,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("user")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:asyncio -p no:xdist\n")
     write_app(folder, ROOT_APP)
+    (folder / "host.json").write_text("{}")
     for name in ("one", "two"):
         write_app(folder / name, COUNTING_APP)
         (folder / name / "helper.py").write_text(f"NAME = {name!r}\n")
+    (folder / "shop" / "orders").mkdir(parents=True)
+    write_app(folder / "shop" / "orders", ROOT_APP)
+    (folder / "shop" / "orders" / "function_app.py").rename(folder / "shop" / "orders" / "main.py")
     for name, content in FILES.items():
         (folder / f"{name}.py").write_text(dedent(content))
     return folder
@@ -152,11 +193,15 @@ def printed(folder: Path) -> str:
 
 
 PASSED = """
+    test_page.py::test_nobody_answers
+    test_page.py::test_the_boss_agrees
+    test_page_unittest.py::ApprovalTest::test_nobody_answers
     test_a_plain.py::test_the_environment_is_the_tests_own
     test_root_app.py::test_the_app_in_the_root_folder
     test_root_app.py::test_patched
     test_root_app.py::test_restored
     test_two_apps.py::test_all
+    test_module.py::test_module
     test_unittest.py::PayTest::test_pay
     test_unittest.py::PayTest::test_not_deterministic
 """
@@ -165,6 +210,13 @@ PASSED = """
 @pytest.mark.parametrize("test", PASSED.split())
 def test_what_passes(printed: str, test: str) -> None:
     assert re.search(rf"^{re.escape(test)} PASSED", printed, re.M), printed
+
+
+def test_a_wait_that_cannot_end_fails_as_the_page_says(printed: str) -> None:
+    failure = printed.partition("___ test_waiting ___")[2]
+    for shown in re.findall(r"```text\n((?:StillWaiting:|---).*?)```", PAGE, re.S):
+        for line in shown.splitlines():
+            assert line in failure, failure
 
 
 def test_a_failure_shows_what_happened(printed: str) -> None:
@@ -185,7 +237,8 @@ def test_a_test_fails_if_an_orchestrator_is_not_deterministic(printed: str) -> N
 
 def test_mistakes_are_told_in_a_sentence(printed: str) -> None:
     assert "@pytest.mark.durable takes auto_advance, now, timeout by name." in printed
-    assert re.search(r"AppError: There is no folder .*nowhere", printed)
+    assert re.search(r"^There is no folder .*nowhere", printed, re.M)
+    assert "AppError: There is no module no.such. pytest finds modules" in printed
 
 
 def test_coverage_sees_the_app(printed: str, folder: Path) -> None:
@@ -240,3 +293,15 @@ def test_the_same_tests_run_against_a_url(tmp_path: Path) -> None:
     assert f"needs the test's own clock, so it does not run against {host.url}" in printed
     assert f"needs stubs, so it does not run against {host.url}" in printed
     assert "has not ended. It waits for the first of" in printed
+
+
+def test_the_app_is_found_from_the_folder_of_the_tests(folder: Path) -> None:
+    tests = folder / "below" / "tests"
+    tests.mkdir(parents=True)
+    (folder / "below" / "host.json").write_text("{}")
+    write_app(folder / "below", ROOT_APP.replace("Hello", "Hi"))
+    (tests / "test_hi.py").write_text(
+        'def test_hi(durable): assert durable.start("hello", 1).result() == ["Hi 1!", 2]\n'
+    )
+    options = "-m pytest -p no:asyncio -p no:xdist --rootdir=below/tests below/tests".split()
+    assert "1 passed" in run_python(folder, *options)

@@ -7,6 +7,7 @@ import { orchestratorNames } from "./functions.js";
 import { ago, clock, count, duration, preciseClock, readable, time } from "./format.js";
 import { Gantt } from "./gantt.js";
 import { act, listen, read, readPayload } from "./host.js";
+import { isMap } from "./maps_view.js";
 import { payload } from "./payload.js";
 import { fitsSequence, sequence } from "./sequence.js";
 
@@ -70,6 +71,7 @@ export function showInstance(main, id) {
             button("Copy id", () => navigator.clipboard.writeText(id).then(() => toast("Id copied.")), { class: "button small quiet" }),
             h("span", null, `created ${clock(time(timeline.createdTime))} (${ago(time(timeline.createdTime))})`),
             Number.isFinite(end) && h("span", null, `took ${duration(end - time(timeline.createdTime))}`),
+            isMap(timeline.customStatus) && h("a", { href: `#/maps/${encodeURIComponent(id)}` }, "Open as a map"),
             timeline.version && h("span", null, `version ${timeline.version}`))),
         !isEntity && h("div", { class: "verbs" },
           ["Pending", "Running", "Suspended"].includes(status) && button("Raise event…", raise, { class: awaitedEvents().length ? "button primary" : "button" }),

@@ -40,7 +40,7 @@ const COLUMNS = [
   { key: "name", label: "Orchestrator", value: (row) => row[1] },
   { key: "created", label: "Created", value: (row) => row[3] },
   { key: "duration", label: "Duration", value: (row) => lasted(row) },
-  { key: "custom", label: "Custom status", value: (row) => row[6] ?? "" },
+  { key: "custom", label: "Custom status or error", value: (row) => row[7] ?? row[6] ?? "" },
 ];
 
 /** @param {Row} row */
@@ -55,7 +55,7 @@ export function showInstances(main) {
   let rows = [];
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Statuses" });
   const find = h("input", {
-    type: "search", class: "find", placeholder: "Find by id, name or custom status; Enter looks into payloads, too", "aria-label": "Find instances",
+    type: "search", class: "find", placeholder: "Find by id, name, custom status or error; Enter looks into payloads, too", "aria-label": "Find instances",
     value: chosen.text, autocomplete: "off", spellcheck: "false",
     oninput: () => { chosen.text = find.value; chosen.withText = null; refresh(); },
     onkeydown: (/** @type {KeyboardEvent} */ event) => { if (event.key === "Enter") searchPayloads(); },
@@ -183,7 +183,7 @@ export function showInstances(main) {
 
   /** @param {Row} row @param {number} index */
   function rowElement(row, index) {
-    const [id, name, status, created, , parent, custom] = row;
+    const [id, name, status, created, , parent, custom, error] = row;
     const isSelected = chosen.selected.has(id);
     const pick = h("input", {
       type: "checkbox", "aria-label": `Select ${id}`, checked: isSelected, "data-key": `pick ${id}`,
@@ -200,7 +200,7 @@ export function showInstances(main) {
       h("span", { role: "cell", class: "cell name" }, name),
       h("span", { role: "cell", class: "cell created", title: ago(time(created)) }, clock(time(created))),
       h("span", { role: "cell", class: "cell duration" }, duration(lasted(row))),
-      h("span", { role: "cell", class: "cell custom mono muted", title: custom ?? "" }, custom ?? ""),
+      h("span", { role: "cell", class: error ? "cell custom bad" : "cell custom mono muted", title: error ?? custom ?? "" }, error ?? custom ?? ""),
     );
   }
 
@@ -223,7 +223,7 @@ function found(withRange) {
     if (chosen.statuses.size && !chosen.statuses.has(row[2])) continue;
     if (chosen.name && row[1] !== chosen.name) continue;
     if (chosen.topOnly && row[5]) continue;
-    if (text && !chosen.withText?.has(row[0]) && !`${row[0]} ${row[1]} ${row[6] ?? ""}`.toLowerCase().includes(text)) continue;
+    if (text && !chosen.withText?.has(row[0]) && !`${row[0]} ${row[1]} ${row[6] ?? ""} ${row[7] ?? ""}`.toLowerCase().includes(text)) continue;
     if (chosen.seconds || (withRange && chosen.range)) {
       const created = time(row[3]);
       if (created < since) continue;

@@ -22,6 +22,11 @@ function shape(custom) {
   return found ? { phase: found[1] ?? "", total: found[2] === undefined ? undefined : Number(found[2]) } : null;
 }
 
+/** Whether this is the custom status of a map run. @param {string | undefined} custom */
+export function isMap(custom) {
+  return shape(custom ?? null)?.total !== undefined;
+}
+
 /** Where the app answers for a map, ``/api/maps/ID``; "" if it does not. @param {string} id @param {string} [verb] */
 async function mapUrl(id, verb = "") {
   const tail = `maps/{id}${verb && `/${verb}`}`;

@@ -2,8 +2,8 @@
 
 export type Status = "Pending" | "Running" | "Suspended" | "Completed" | "Failed" | "Terminated";
 
-/** id, name, status, created, updated, parent id, the beginning of the custom status */
-export type Row = [string, string, string, string, string, string | null, string | null];
+/** id, name, status, created, updated, parent id, the beginning of the custom status, the error of a failed one */
+export type Row = [string, string, string, string, string, string | null, string | null, string | null];
 
 export interface Snapshot {
   rows: Row[];

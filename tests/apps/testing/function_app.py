@@ -195,6 +195,12 @@ _turn: list[None] = []
 
 
 @app.orchestration_trigger(context_name="context")
+def set_order(context):
+    names = set("Ann Bob Cid Dan Eve Fay Gus Hal Ida Jim Kay Leo".split())
+    return (yield context.task_all([context.call_activity("charge", each) for each in names]))
+
+
+@app.orchestration_trigger(context_name="context")
 def deterministic(context):
     yield context.call_activity("charge", [str(context.new_guid()), context.current_utc_datetime.isoformat()])
     yield context.wait_for_external_event("go")
