@@ -15,6 +15,7 @@ from dfhost.timeline.timeline_json import PAYLOADS, timeline_json
 _TASK_PAYLOAD = 1_000  # characters of a task's payload; the rest is fetched when it is looked at
 _PAYLOAD = 100_000  # likewise of the instance's own
 _ENTITIES = 5_000
+_WAITS = 200  # entries of an explanation; the timeline has every task
 
 
 def listed_json(row: ListedInstance) -> list[Any]:
@@ -29,6 +30,8 @@ async def instance_view(hub: TaskHub, instance_id: str) -> dict[str, Any] | None
     explanation = await hub.explain(instance_id)
     if timeline is None:
         return None
+    if explanation is not None:
+        explanation["waitsFor"] = explanation["waitsFor"][:_WAITS]
     shown = await asyncio.to_thread(timeline_json, timeline, _TASK_PAYLOAD)
     cut = [name for name in ("input", "output", "customStatus") if len(shown.get(name) or "") > _PAYLOAD]
     shown.update((name, shown[name][:_PAYLOAD]) for name in cut)
@@ -83,6 +86,12 @@ def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+async def waits_view(hub: TaskHub, ids: list[str]) -> dict[str, str]:
+    """By id of an instance: the sentence of its explanation."""
+    found = {instance_id: await hub.explain(instance_id) for instance_id in ids}
+    return {instance_id: each["sentence"] for instance_id, each in found.items() if each is not None}
 
 
 async def search_view(hub: TaskHub, text: str, limit: int) -> list[list[Any]]:

@@ -266,7 +266,10 @@ class Run:
     # -- steering --------------------------------------------------------------------------------------------
 
     def raise_event(self, name: str, data: Any = None) -> Run:
-        """Raise an external event. `RunEnded` if the instance has ended."""
+        """Raise an external event, as the management API does. `RunEnded` if the instance has ended.
+
+        The code gets the data itself. From `client.raise_event` of the SDK it gets a text, which holds JSON.
+        """
         __tracebackhide__ = True
         return self._steer(f"raiseEvent/{quote(name, safe='')}", to_json(data))
 

@@ -23,7 +23,7 @@ _OPTIONS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not run on into tests that have loops of their own
 def browser() -> Iterator[Browser]:
     """Chromium. The environment variable CHROMIUM names its file if it is not on the path."""
     api = pytest.importorskip(

@@ -219,6 +219,13 @@ async def test_the_history_comes_in_pages(page: Page) -> None:
     assert len(second["events"]) == 4
 
 
+async def test_what_instances_wait_for(page: Page) -> None:
+    await page.host.start("waits", ["go"], "mine")
+    await page.host.until_waiting("mine", "event")
+    assert await page.read('waits?instances=["mine","nobody",1]') == {"mine": "It waits for event go."}
+    assert await page.read("waits?instances={") == {}
+
+
 async def test_search_looks_into_payloads(page: Page) -> None:
     found = await page.host.start("fan", {"activity": "echo", "inputs": ["50%_Needle"]})
     other = await page.host.start("fan", {"activity": "echo", "inputs": ["50 needles"]})

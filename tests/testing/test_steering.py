@@ -6,7 +6,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from dfhost.testing import Durable, RunEnded, RunFailed, StillWaiting
+from dfhost.errors import HostError
+from dfhost.testing import Durable, Host, RunEnded, RunFailed, StillWaiting
+from tests.support.apps import APPS
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
@@ -155,3 +157,9 @@ def test_logs_belong_to_their_run_and_replays_are_left_out(durable: Durable) -> 
     assert one.logs == ["INFO started Ann", "INFO mail to Ann", "WARNING ended"]
     assert two.logs == ["INFO started Bob", "INFO mail to Bob", "WARNING ended"]
     assert durable.logs == one.logs + two.logs
+
+
+def test_one_host_at_a_time(durable: Durable) -> None:
+    with pytest.raises(HostError, match="One host under test at a time"), Host(APPS / "testing"):
+        pass
+    assert durable.start("pay", "book").status == "Completed"

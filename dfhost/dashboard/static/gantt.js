@@ -254,6 +254,7 @@ function noteElement(line, gantt) {
     const kind = widest.kind.startsWith("waiting") ? "bar-note in-light" : "bar-note in";
     return h("span", { class: kind, style: { left: `${gantt.share(widest.from)}%`, maxWidth: `${width}%` } }, line.note);
   }
+  if (start < 8) return null; // there is no room
   return h("span", { class: "bar-note", style: { right: `${100 - start}%`, maxWidth: `${start}%` } }, line.note);
 }
 
