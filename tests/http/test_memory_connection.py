@@ -52,4 +52,4 @@ async def test_a_server_without_a_port_answers_all_the_same() -> None:
 
 def comparable(response: bytes) -> bytes:
     """Without what differs from one moment to the next."""
-    return re.sub(rb'Date: [^\r]*\r\n|ThreadPoolExecutor-0_\d+', b"", response)
+    return re.sub(rb"Date: [^\r]*\r\n|ThreadPoolExecutor-0_\d+", b"", response)
