@@ -6,6 +6,7 @@
     GET   /dashboard/api/history?instance=ID&start=…&count=…
     GET   /dashboard/api/payload?instance=ID&of=input|…&task=…   as plain text, whole
     GET   /dashboard/api/entities
+    GET   /dashboard/api/inFlight?instance=ID&activity=NAME      how many ran at once, over time
     GET   /dashboard/api/explain?instance=ID
     GET   /dashboard/api/waits?instances=[…]                     what each waits for, as sentences
     POST  /dashboard/api/actions                                 see `actions`; needs the token that the page carries
@@ -120,6 +121,8 @@ class Dashboard:
             case "instance":
                 if (view := await views.instance_view(hub, instance_id)) is not None:
                     return _json(200, view)
+            case "inFlight":
+                return _json(200, await views.in_flight_view(hub, instance_id, query.get("activity", "")))
             case "waits":
                 return _json(200, await views.waits_view(hub, _ids(query.get("instances", ""))))
             case "entities":

@@ -120,7 +120,7 @@ class TestRunner:
         if decision.error is not None:
             done(_raised(decision.error))
         elif decision.stub is not None:
-            answer = decision.stub.take(input)
+            answer = decision.stub._take(input)
             self._off_loop(
                 partial(self._outcome, answer, ("activity", call.function, call.instance_id)), done
             )
@@ -149,7 +149,7 @@ class TestRunner:
         decision = self._faults.decide(CALL_HTTP)
         if decision.stub is None:
             return await call_http(request_text)
-        answer = decision.stub.take(request)
+        answer = decision.stub._take(request)
         outcome = await asyncio.to_thread(self._outcome, answer, ("http", CALL_HTTP, instance_id))
         if isinstance(outcome, Failure):
             raise CallHttpError(outcome.message, outcome.text)
@@ -196,7 +196,7 @@ class TestRunner:
             if decision.error is not None:
                 answered[number] = _operation_failed(_raised(decision.error))
             elif stub is not None:
-                answer = stub.take(operation["name"], _value(_value(operation["input"])))
+                answer = stub._take(operation["name"], _value(_value(operation["input"])))
                 answered[number] = self._operation_result(answer, ("entity", call.function, call.entity_id))
         left = [each for number, each in enumerate(batch["batch"]) if number not in answered]
         reply: str | Failure = json.dumps(
@@ -237,7 +237,7 @@ class TestRunner:
     def _replayed(self, stub: Stub, input: Any, call: tuple[str, str, str]) -> ReplayResult:
         try:
             return ReplayResult(
-                is_done=True, output=json.loads(to_json(self._evaluated(stub.take(input), call)))
+                is_done=True, output=json.loads(to_json(self._evaluated(stub._take(input), call)))
             )
         except BaseException as error:
             return _failed(error)

@@ -534,7 +534,17 @@ async def test_purging_leaves_nothing(db: OpenStore) -> None:
         assert await db.store.purge(instance_id, lambda row: None) == 1
         assert await db.store.purge(instance_id, lambda row: None) == 0
     with db.store._reading() as reader:
-        for table in ("instances", "history", "inbox", "activities", "timers", "entities", "entity_requests"):
+        tables = (
+            "instances",
+            "history",
+            "inbox",
+            "activities",
+            "attempts",
+            "timers",
+            "entities",
+            "entity_requests",
+        )
+        for table in tables:
             assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
     assert db.published(InstanceRemoved) == ["x", "@counter@k"]
 
