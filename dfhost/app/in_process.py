@@ -77,11 +77,16 @@ class InProcessRunner:
 
     # -- its life --------------------------------------------------------------------------------------------
 
+    def load(self) -> App:
+        """Import the app, in this thread. `start` does it, if nobody has."""
+        with self._threads.loop_for_import():
+            self.loaded = load_app(self._root, self._log, self._only)
+        return self.loaded
+
     async def start(self) -> None:
         threads = self._threads
         try:
-            with threads.loop_for_import():
-                self.loaded = app = load_app(self._root, self._log, self._only)
+            app = self.loaded or self.load()
         except BaseException:
             threads.stop()
             raise
