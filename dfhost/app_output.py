@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
-from dfhost.printable import printable_lines
-from dfhost.running_calls import current_function
+from dfhost.printable import printable, printable_lines
+from dfhost.running_calls import current_function, current_instance
+from dfhost.short_id import short_id
 
 _REMEMBERED_KINDS = 1000
 _WINDOW = 1.0  # seconds
@@ -150,7 +151,7 @@ class _SinkHandler(logging.Handler):
             text = f"{record.name}: {record.msg!r} cannot be formatted: {error}"
         if record.name.partition(".")[0] in _NOT_OF_THE_APP:
             text = printable_lines(text)
-        self._sink.print(record.levelname.lower(), text.removeprefix("root: "))
+        self._sink.print(record.levelname.lower(), _with_origin(text.removeprefix("root: ")))
 
     def _gets_a_line(self, record: logging.LogRecord) -> bool:
         """Called under the handler's lock."""
@@ -163,6 +164,15 @@ class _SinkHandler(logging.Handler):
             self._windows[key] = window = _RecordWindow(record.created, busy)
         window.records += 1
         return not window.busy and window.records <= _LINES_PER_WINDOW
+
+
+def _with_origin(text: str) -> str:
+    """With the function that logs it behind its first line: many run side by side."""
+    if (function := current_function.get()) is None:
+        return text
+    first, line_end, rest = text.partition("\n")
+    instance = printable(short_id(current_instance.get() or ""))
+    return f"{first}  ({f'{function} {instance}'.rstrip()}){line_end}{rest}"
 
 
 @dataclass(slots=True)

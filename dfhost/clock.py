@@ -53,6 +53,15 @@ class Clock:
             self._formatted = (whole, text)
         return f"{text}.{nanoseconds // 1000:06d}Z"
 
+    async def pause(self, seconds: float) -> None:
+        """Sleep in the middle of something that counts as running, such as a call between two attempts."""
+        await asyncio.sleep(seconds)
+
+    @property
+    def pauses(self) -> int:
+        """How many pauses end only when somebody moves the clock: none, since this one moves by itself."""
+        return 0
+
     async def sleep_until(self, due: float, wake_up: asyncio.Event | None = None) -> None:
         """Sleep until `time()` is `due`, or until `wake_up` is set."""
         while (left := due - self.time()) > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -9,6 +10,9 @@ from pathlib import Path
 from types import TracebackType
 
 from dfhost.clock import Clock
+from dfhost.dashboard.dashboard import Dashboard
+from dfhost.dispatch.call_http import CallHttp, call_http
+from dfhost.dispatch.idle_signal import IdleSignal
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.engine.options import EngineOptions
@@ -23,18 +27,23 @@ from dfhost.runner.durable_clients import client_texts
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.running_calls import RunningCalls, interrupted_sentence
 from dfhost.settings import Settings
+from dfhost.settings.model import DEFAULT_PORT
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
+
+_DRAINS_WITHIN = 8.0  # seconds; with all that follows a stop takes ten at most
+_CALLS_END_WITHIN = 5.0  # seconds for HTTP functions, if the host is stopped without having been drained
 
 
 class Host:
     """A function app, running. Use as ``async with Host(…) as host``; raises HostErrors on the way in.
 
-    `runner` has the app, and is started and stopped here. `database` None keeps everything in memory; `port` 0 takes
-    any free one. `on_failure` is called, from any thread, when the host cannot go on and should be stopped: the
-    database can no longer be written. `on_ready` is called when the host takes requests and has not yet run anything,
-    not even what an earlier host has left. `host_names`: names that requests may use besides localhost, `address` and
-    the app setting WEBSITE_HOSTNAME.
+    `runner` has the app, and is started and stopped here. `database` None keeps everything in memory; `store`, if it
+    is given, is used instead. `port` 0 takes any free one; None takes none, and only `exchange` and the app's durable
+    clients reach the host. `on_failure` is called, from any thread, when the host cannot go on and should be stopped:
+    the database can no longer be written. `on_ready` is called when the host takes requests and has not yet run
+    anything, not even what an earlier host has left. `host_names`: names that requests may use besides localhost,
+    `address` and the app setting WEBSITE_HOSTNAME. `call_http` sends what orchestrators give to `context.call_http`.
     """
 
     hub: TaskHub
@@ -46,17 +55,22 @@ class Host:
         *,
         settings: Settings,
         database: Path | None,
-        port: int = 7071,
+        store: Store | None = None,
+        port: int | None = 7071,
         address: str = "127.0.0.1",
         host_names: Sequence[str] = (),
         log: HostLog,
         on_failure: Callable[[HostError], None] | None = None,
         on_ready: Callable[[Host], None] = lambda host: None,
         clock: Clock | None = None,
+        call_http: CallHttp = call_http,
+        dashboard: bool = True,
     ) -> None:
+        self._drained = False
         self.runner = runner
         self._settings = settings
         self._database = database
+        self._given_store = store
         self._port = port
         self._address = address
         self._host_names = host_names
@@ -64,6 +78,8 @@ class Host:
         self._on_failure = on_failure or (lambda error: log.note(str(error)))
         self._on_ready = on_ready
         self._clock = clock or Clock()
+        self._call_http = call_http
+        self._has_dashboard = dashboard
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
@@ -71,7 +87,7 @@ class Host:
             self._calls = RunningCalls(self._database and Path(f"{self._database}.running"))
             await self.runner.start()
             stack.push_async_callback(self.runner.stop)
-            store = Store(self._database)
+            store = self._given_store or Store(self._database, self._clock)
             store.open()
             stack.callback(store.close)
             self._calls.open()  # under the lock of the database
@@ -86,10 +102,12 @@ class Host:
                 max_orchestrators=settings.max_orchestrators,
                 max_entities=settings.max_entities,
                 max_entity_batch=settings.entity_batch_size,
+                call_http=self._call_http,
                 on_store_failure=self._on_failure,
             )
             self.hub = TaskHub(settings.hub, store, self._worker, settings, self._clock)
             management = ManagementApi(self.hub, connection=settings.connection, note=self._log.note)
+            timeout = None if self.runner.applies_timeout else settings.function_timeout
             self._server = Server(
                 self.runner,
                 self._log,
@@ -99,19 +117,24 @@ class Host:
                 mounts=management.mounts,
                 cors=settings.cors,
                 cors_credentials=settings.cors_credentials,
-                timeout=settings.function_timeout,
+                timeout=timeout,
                 host_names=(*self._host_names, os.environ.get("WEBSITE_HOSTNAME", "")),
                 custom_headers=settings.custom_headers,
                 max_outstanding_requests=settings.max_outstanding_requests,
                 max_concurrent_requests=settings.max_concurrent_requests,
+                dashboard=Dashboard(self.hub, self.runner.app.root.resolve().name)
+                if self._has_dashboard
+                else None,
             )
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()
-            stack.push_async_callback(self._server.stop)
-            self.url = f"http://localhost:{self._server.port}"
+            stack.push_async_callback(self._stop_server)
+            # Without a port: an address at which nobody else may ever be reached.
+            self._client_origin = f"http://127.0.0.1:{self._server.port or 0}"
+            self.url = f"http://localhost:{self._server.port or DEFAULT_PORT}"
             services = HostServices(
                 clients=self._clients,
-                client_url=f"http://127.0.0.1:{self._server.port}{RPC_PATH}",
+                client_url=f"{self._client_origin}{RPC_PATH}",
                 answer_client=management.handle,
                 calls=self._calls,
             )
@@ -120,20 +143,27 @@ class Host:
             self._on_ready(self)
             self._worker.start()
             stack.push_async_callback(self._worker.stop)
-            self._timers = TimerTriggers(
-                self.runner, self._log, self._clock, timeout=settings.function_timeout
-            )
+            self._timers = TimerTriggers(self.runner, self._log, self._clock, timeout=timeout)
+            self._idle_signal = IdleSignal(lambda: self.is_idle)
+            for part in (self._worker, self._timers, self._server):
+                part.on_end = self._idle_signal.changed
             self._timers.start()
             stack.push_async_callback(self._timers.stop)
             self._stack = stack.pop_all()
         return self
 
+    async def _stop_server(self) -> None:
+        await self._server.stop(0.0 if self._drained else _CALLS_END_WITHIN)
+
     def _clients(self, app: AppInfo) -> ClientTexts:
-        local, settings = f"http://127.0.0.1:{self._server.port}", self._settings
+        settings = self._settings
         return client_texts(
             app,
             lambda hub, connection: client_json(
-                local, f"{local}{RPC_PATH}", hub or settings.hub, connection or settings.connection
+                self._client_origin if self._port is not None else self.url,
+                f"{self._client_origin}{RPC_PATH}",
+                hub or settings.hub,
+                connection or settings.connection,
             ),
         )
 
@@ -169,11 +199,40 @@ class Host:
         """Call this before the process is ended on a person's wish, so that no call is blamed for it."""
         self._calls.forget()
 
+    async def exchange(self, request: bytes) -> bytes:
+        """The response to one whole HTTP/1.1 request, both as bytes, without a socket."""
+        return await self._server.exchange(request)
+
+    async def idle(self) -> None:
+        """Wait until nothing runs, and nothing can run before the clock moves or somebody asks for more."""
+        await self._idle_signal.wait()
+
+    @property
+    def serves_calls(self) -> bool:
+        """Whether a call of an HTTP function runs, or of one that is run by hand."""
+        return self._server.unfinished > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether `idle` would return at once."""
+        parts = (self._worker, self._timers, self._server)
+        return sum(part.unfinished for part in parts) <= self._clock.pauses
+
+    def recheck_idle(self) -> None:
+        """To be called when a pause by the clock has begun."""
+        self._idle_signal.changed()
+
     async def drain(self) -> None:
-        """Take no new work and wait until the results of what runs are stored."""
+        """Take no new work and wait until the results of what runs are stored, but not for ever.
+
+        What still runs then is done again at the next start.
+        """
         self._server.refuse()
         await self._timers.stop()
-        await self._worker.drain()
+        self._drained = True
+        ending = asyncio.gather(self._worker.drain(), self._server.finish(_DRAINS_WITHIN))
+        await asyncio.wait({ending}, timeout=_DRAINS_WITHIN)
+        ending.cancel()
 
     async def __aexit__(
         self,

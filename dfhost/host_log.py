@@ -10,14 +10,25 @@ from typing import Protocol
 
 
 class HostLog(Protocol):
-    def started(self, function: str, trigger: str, instance_id: str | None) -> None:
+    """`item` tells the calls of one function apart: an activity's input, an entity's operations, an HTTP request."""
+
+    def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
         """`function` was called. `trigger`: http, orchestration, activity, entity, timer, or a binding's type."""
 
-    def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
+    def finished(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
+    ) -> None:
         """`function` has returned."""
 
     def failed(
-        self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
+        self,
+        function: str,
+        trigger: str,
+        instance_id: str | None,
+        seconds: float,
+        error: str,
+        stack: str,
+        item: str = "",
     ) -> None:
         """`function` has raised. `error`: `ValueError: no`; `stack`: the traceback, may be empty."""
 

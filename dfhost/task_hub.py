@@ -19,9 +19,11 @@ from dfhost.dispatch.explain import code_state, explain
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
-from dfhost.errors import IdTooLong, UnknownFunction, WrongState
+from dfhost.errors import IdTooLong, InstanceNotFound, UnknownFunction, WrongState
+from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.settings import Settings
-from dfhost.store.events import FINISHED, InstanceRow
+from dfhost.store.instance_row import InstanceRow
+from dfhost.store.overview import ListedInstance, Overview
 from dfhost.store.store import Store
 from dfhost.timeline.builder import build_timeline
 from dfhost.timeline.model import Timeline
@@ -53,7 +55,7 @@ class Instance:
 
     @property
     def finished(self) -> bool:
-        return self.status in FINISHED
+        return self.status in FINAL_STATUSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,23 @@ class TaskHub:
         )
         return [_entity(row) for row in rows]
 
+    @property
+    def commits(self) -> int:
+        """How many there were: what one has read is still true while this has not grown."""
+        return self._store.commits
+
+    async def overview(self, changed_since: str = "", limit: int = -1) -> Overview:
+        """The newest instances that were updated at `changed_since` (ISO text) or later, and counts of all."""
+        return await self._store.overview(changed_since, limit)
+
+    async def search(self, text: str, limit: int) -> list[ListedInstance]:
+        """The newest instances that have `text` in their id, name or payloads, whatever its case."""
+        return await self._store.search(text, limit)
+
+    def queue_lengths(self) -> dict[str, int]:
+        """How many operations each entity (``@name@key``) has not processed, if any."""
+        return self._store.queue_lengths()
+
     async def explain(self, instance_id: str) -> dict[str, Any] | None:
         """What the instance waits for and why, ready for JSON; None if there is no such instance."""
         return await explain(instance_id, self._store, self._worker)
@@ -190,6 +209,16 @@ class TaskHub:
             row, lambda generation: started(generation=generation).text, self._settings.any_state_overridable
         )
         return instance_id
+
+    async def restart(self, instance_id: str, with_new_id: bool = True) -> str:
+        """Start it anew with its first input; returns the id. InstanceNotFound, and what `start` raises."""
+        instance = self.instance(instance_id)
+        if instance is None:
+            raise InstanceNotFound(instance_id)
+        new_id = None if with_new_id else instance_id
+        return await self.start(
+            instance.name, instance.input, new_id, instance.version, source_id=instance_id
+        )
 
     async def finished(self, instance_id: str, timeout: float) -> Instance | None:
         """The instance once it has ended, or as it is after `timeout` seconds; None if it does not exist."""

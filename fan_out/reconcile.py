@@ -23,7 +23,7 @@ from fan_out.bodies import BadRequest, body_object, refusal
 from fan_out.downstream import Bookings
 from fan_out.maps.items import map_activity
 from fan_out.maps.readers import csv_items
-from fan_out.maps.routes import MAPPERS, started
+from fan_out.maps.routes import MAPPERS, started_response
 from fan_out.maps.run import fan_out_map
 
 FOLDER = Path(__file__).parent / "statements"
@@ -39,7 +39,7 @@ async def start_reconcile(req: func.HttpRequest, client: df.DurableOrchestration
         body_object(req, [])
     except BadRequest as error:
         return refusal(error)
-    return started(req, client, await client.start_new("reconcile"), "/reconcile")
+    return started_response(req, client, await client.start_new("reconcile"), "/reconcile")
 
 
 @bp.orchestration_trigger(context_name="context")

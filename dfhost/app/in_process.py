@@ -51,7 +51,7 @@ class InProcessRunner:
     """The app in the folder `root`. `only`: the names of the functions that run, all if empty.
 
     `on_failure` is called, on any thread, if the app ends the event loop of its async functions: nothing can go on
-    then. `threads`: where user code runs, if not in threads of the runner's own.
+    then. `threads`: where user code runs, if not in threads of the runner's own. `reuses_import`: see `load_app`.
     """
 
     def __init__(
@@ -62,7 +62,9 @@ class InProcessRunner:
         only: Collection[str] = (),
         on_failure: Callable[[HostError], None] | None = None,
         threads: UserThreads | None = None,
+        reuses_import: bool = False,
     ) -> None:
+        self._reuses_import = reuses_import
         self._root = root
         self._log = log
         self._only = only
@@ -73,14 +75,14 @@ class InProcessRunner:
         self.loaded: App | None = None
         self._stopped = False
         self.replays_at_once = max(2, processor_count())
-        self.streams_http = False
+        self.streams_http = self.applies_timeout = False
 
     # -- its life --------------------------------------------------------------------------------------------
 
     def load(self) -> App:
         """Import the app, in this thread. `start` does it, if nobody has."""
         with self._threads.loop_for_import():
-            self.loaded = load_app(self._root, self._log, self._only)
+            self.loaded = load_app(self._root, self._log, self._only, reuses_import=self._reuses_import)
         return self.loaded
 
     async def start(self) -> None:
@@ -116,14 +118,19 @@ class InProcessRunner:
         watch.start()
         self._undo.append(watch.stop)
 
+    async def disconnect(self) -> None:
+        """Leave the host. Another one may `connect` then."""
+        for each in self._loopbacks:
+            each.close()
+        self._loopbacks.clear()
+        while self._undo:
+            self._undo.pop()()
+
     async def stop(self) -> None:
         if self._stopped:
             return
         self._stopped = True
-        for each in self._loopbacks:
-            each.close()
-        while self._undo:
-            self._undo.pop()()
+        await self.disconnect()
         if self.loaded is not None:
             # The app's own code may have ended the loop, or an async function may block it.
             with suppress(UserLoopEnded, asyncio.TimeoutError):

@@ -18,6 +18,7 @@ from typing import Any
 import azure.functions as func
 
 from dfhost.app.bundle import unknown_binding_types
+from dfhost.app.code_hints import code_hints
 from dfhost.app.functions import App, Function
 from dfhost.app.load_hints import hidden_files, misplaced_binding_hint
 from dfhost.app.script_import import import_script
@@ -35,19 +36,21 @@ _NAME = re.compile(r"[a-z][a-z0-9_\-]{0,127}", re.IGNORECASE)
 _ALL_LOST = " On Azure the host would run without any function, and every route would be a 404."
 
 
-def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ()) -> App:
+def load_app(
+    root: Path, log: HostLog | None = None, only: Collection[str] = (), *, reuses_import: bool = False
+) -> App:
     """The function app in the folder `root`.
 
     `only`: names of the functions to run (`functions` of host.json), all if empty. Functions that the
     settings disable (`AzureWebJobs.NAME.Disabled`) are left out. `log` gets the values of output bindings, which
-    go nowhere else.
+    go nowhere else. `reuses_import`: if this process has imported the script already, its module is taken.
 
     Raises AppImportFailed if the user's code raises during its import, AppError for everything else that would keep
     the app from running on Azure.
     """
     root = root.resolve()
     script = script_name()
-    app = _find_app(import_script(root, script), script)
+    app = _find_app(import_script(root, script, reuses_import=reuses_import), script)
     indexed = _indexed_functions(app)
 
     functions: list[Function] = []
@@ -72,7 +75,8 @@ def load_app(root: Path, log: HostLog | None = None, only: Collection[str] = ())
         f"The app's {name} is never imported, because {file} comes first, as on Azure. Rename {name}."
         for name, file in hidden_files(root)
     ]
-    return App(root, functions, disabled, excluded, [*_notes(functions), *hidden])
+    notes = [*_notes(functions), *code_hints(functions), *hidden]
+    return App(root, functions, disabled, excluded, notes)
 
 
 class _BadName(AppError):

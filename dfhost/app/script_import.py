@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -23,12 +24,14 @@ _SCRIPT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*\.py")
 
 _added_paths: list[str] = []
 _added_modules: list[str] = []
+_of_others: dict[Path, ModuleType] = {}  # scripts of apps that were not imported here
 
 
-def import_script(root: Path, script: str) -> ModuleType:
+def import_script(root: Path, script: str, *, reuses_import: bool = False) -> ModuleType:
     """Import the file `script` of the folder `root`.
 
-    AppError if there is no such file, AppImportFailed if the user's code raises.
+    `reuses_import`: if somebody has imported that very file, the module is taken as it is. AppError if there is no
+    such file, AppImportFailed if the user's code raises.
     """
     path = root / script
     if not _SCRIPT.fullmatch(script):
@@ -44,6 +47,11 @@ def import_script(root: Path, script: str) -> ModuleType:
     _add_path(str(root), len(sys.path))
     _move_checkout_last(root)
 
+    if reuses_import:
+        if (imported := _imported_by_others(path)) is not None:
+            sys.modules[path.stem] = imported
+            _added_modules.append(path.stem)
+            return imported
     before = set(sys.modules)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None  # it is a .py file
@@ -63,6 +71,44 @@ def import_script(root: Path, script: str) -> ModuleType:
             name for name in set(sys.modules) - before if _is_users(root, sys.modules[name])
         )
     return module
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedApp:
+    """What the import of an app has added to the process."""
+
+    paths: list[str]
+    modules: dict[str, ModuleType]
+
+
+def imported_app() -> ImportedApp:
+    """The app that was imported last."""
+    names = [name for name in _added_modules if name in sys.modules]
+    return ImportedApp(list(_added_paths), {name: sys.modules[name] for name in names})
+
+
+def switch_to(app: ImportedApp) -> None:
+    """Put an app that was imported before in the place of the one that is there."""
+    if all(sys.modules.get(name) is module for name, module in app.modules.items()):
+        return
+    _remove_last_app()
+    for path in app.paths:
+        _add_path(path, len(sys.path))
+    sys.modules.update(app.modules)
+    _added_modules.extend(app.modules)
+
+
+def _imported_by_others(path: Path) -> ModuleType | None:
+    """The module of this very file, under whatever name somebody else has imported it.
+
+    The module of another file that has the script's name is kept, for when its own app is loaded.
+    """
+    displaced = sys.modules.get(path.stem)
+    file = getattr(displaced, "__file__", None)
+    if displaced is not None and file:
+        _of_others[Path(file).resolve()] = displaced
+    same_file = (each for each in list(sys.modules.values()) if getattr(each, "__file__", None) == str(path))
+    return next(same_file, None) or _of_others.get(path)
 
 
 def _remove_last_app() -> None:

@@ -61,13 +61,13 @@ class UserThreads(ThreadPool):
         self._spawned: LoopQueue[Callable[[], Coroutine[Any, Any, None]]] = LoopQueue(
             self.loop, self._create_tasks
         )
-        self._loop_thread: int | None = None
+        self._loop_thread = threading.Thread(target=self.serve_loop, name="user-loop", daemon=True)
         self._serves = False
 
     def start(self) -> None:
         """Run the user loop in a thread of its own."""
         self._serves = True
-        threading.Thread(target=self.serve_loop, name="user-loop", daemon=True).start()
+        self._loop_thread.start()
 
     def stop(self) -> None:
         """End each pool thread after its present call, and the loop at once. Returns without waiting."""
@@ -107,7 +107,7 @@ class UserThreads(ThreadPool):
 
     def loop_frame(self) -> FrameType | None:
         """What the thread of the user loop executes now."""
-        return sys._current_frames().get(self._loop_thread or 0)
+        return sys._current_frames().get(self._loop_thread.ident or 0)
 
     async def run_async(self, function: Callable[[], Awaitable[T]]) -> T:
         """Run `await function()` on the user loop and return its result. Awaited on the host loop.
@@ -142,7 +142,7 @@ class UserThreads(ThreadPool):
 
     def serve_loop(self) -> None:
         """Run the user loop in this thread, until `stop`."""
-        self._serves, self._loop_thread = True, threading.get_ident()
+        self._serves, self._loop_thread = True, threading.current_thread()
         asyncio.set_event_loop(self.loop)
         stop = self.loop.stop
 

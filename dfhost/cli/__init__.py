@@ -5,11 +5,12 @@ The verbs are in `commands/`, and `parser` reads their arguments. Here a mistake
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 from dfhost.cli.commands import COMMANDS
-from dfhost.cli.exit_codes import exit_code
+from dfhost.cli.exit_codes import DONE, INTERRUPTED, exit_code
 from dfhost.cli.parser import parse
 from dfhost.cli.style import printable_lines
 from dfhost.errors import HostError
@@ -19,9 +20,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code (`exit_codes`)."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        return COMMANDS[options.command].load().run(options)
+        code = COMMANDS[options.command].load().run(options)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    except BrokenPipeError:  # `dfhost list | head -1`; nothing is left for Python to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except HostError as error:
         # When the app cannot be imported, its own traceback says more than our sentence.
         sys.stderr.write(getattr(error, "traceback", ""))

@@ -7,6 +7,7 @@ never waits for the terminal. `LogFormatter` decides what the lines look like.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections import deque
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
+from dfhost.cli.log_file import LogFile
 from dfhost.cli.log_formatter import FailedCall, LogEvent, LogFormatter, Message
 from dfhost.cli.style import Style, printable
 
@@ -32,17 +34,26 @@ _QueueItem = LogEvent | RawText | threading.Event | None
 class Console:
     """A `HostLog` at the terminal. A context manager: leaving it writes what is left.
 
-    `write_context` is entered around each write, for example to hide a progress bar.
+    `write_context` is entered around each write, for example to hide a progress bar. `log_file` gets the same text.
     """
 
     def __init__(
-        self, stream: TextIO, *, verbose: bool = False, calls: bool = True, style: Style | None = None
+        self,
+        stream: TextIO,
+        *,
+        verbose: bool = False,
+        calls: bool = True,
+        style: Style | None = None,
+        log_file: LogFile | None = None,
     ) -> None:
         self.style = style or Style.of(stream)
         self.verbose = verbose
         self.write_context: Callable[[], AbstractContextManager[None]] = nullcontext
-        self._formatter = LogFormatter(self.style, summarise=not verbose, calls=calls)
+        self._live = stream.isatty() and calls and not verbose
+        self._formatter = LogFormatter(self.style, summarise=not verbose, calls=calls, live=self._live)
+        self._progress = ""  # what stands in the last line, without a line end
         self._stream = stream
+        self._log_file = log_file
         self._mid_line = False
         self._stream_broken = False
         self._queue: deque[_QueueItem] = deque()
@@ -65,16 +76,27 @@ class Console:
         self._thread.join(timeout)
 
     # -- HostLog ---------------------------------------------------------------------------------------------
-    def started(self, function: str, trigger: str, instance_id: str | None) -> None:
-        self._put((time.time(), "started", function, trigger, instance_id, 0.0))
+    def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
+        self._put((time.time(), "started", function, trigger, instance_id, 0.0, item))
 
-    def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
-        self._put((time.time(), "finished", function, trigger, instance_id, seconds))
+    def finished(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
+    ) -> None:
+        self._put((time.time(), "finished", function, trigger, instance_id, seconds, item))
 
     def failed(
-        self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
+        self,
+        function: str,
+        trigger: str,
+        instance_id: str | None,
+        seconds: float,
+        error: str,
+        stack: str,
+        item: str = "",
     ) -> None:
-        self._put(FailedCall(time.time(), "failed", function, trigger, instance_id, seconds, error, stack))
+        self._put(
+            FailedCall(time.time(), "failed", function, trigger, instance_id, seconds, item, error, stack)
+        )
 
     def refused(self, request: str, status: int, reason: str) -> None:
         self.note(f"{request} was answered {status}: {reason}")
@@ -129,12 +151,12 @@ class Console:
             stopping = self._stop.is_set()
             pieces = self._read_queue()
             self._add_lines(pieces, self._formatter.summaries(time.time(), everything=stopping))
-            if pieces:
-                with self.write_context():
-                    self._write("".join(pieces))
+            self._write_lines("".join(pieces), last=stopping)
             while self._flushed:
                 self._flushed.pop().set()
             if stopping:
+                if self._log_file is not None:
+                    self._log_file.close()
                 return
             self._stop.wait(_PAUSE)
 
@@ -157,6 +179,19 @@ class Console:
         for line in lines:
             pieces.append(f"\n{line}\n" if self._mid_line else f"{line}\n")
             self._mid_line = False
+
+    def _write_lines(self, text: str, last: bool) -> None:
+        """Write `text`, and below it the progress in place of that which stands there."""
+        progress = self._formatter.progress() if self._live and not (last or self._mid_line) else ""
+        if self._log_file is not None and text:
+            self._log_file.write(text)
+        if not text and progress == self._progress:
+            return
+        shown = self.style(progress[: shutil.get_terminal_size().columns - 1], "cyan")
+        erased = "\r\x1b[K" if self._progress else ""
+        self._progress = progress
+        with self.write_context():
+            self._write(f"{erased}{text}{shown}")
 
     def _write(self, text: str) -> None:
         if self._stream_broken:

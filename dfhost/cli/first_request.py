@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import NamedTuple
+from urllib.parse import quote
 
-from dfhost.cli.payload import check_json, read_bytes
+from dfhost.cli.payload import check_json, read_bytes, read_json
 
 Headers = list[tuple[str, str]]
 
 
 class FirstRequest(NamedTuple):
+    """`orchestrator`: the name of the one that the request starts, "" if the request is for a route of the app."""
+
     method: str
     path: str  # with its query string
     headers: Headers
     body: bytes | None
+    orchestrator: str = ""
 
 
 def read_request(options: argparse.Namespace) -> FirstRequest:
@@ -23,6 +28,8 @@ def read_request(options: argparse.Namespace) -> FirstRequest:
     The body must be JSON unless a header gives it another content type.
     """
     headers: Headers = options.header
+    if options.path is None:
+        return _start_request(options.method, read_json("--input", options.input))
     if options.data is None:
         return FirstRequest(options.method, options.path, headers, None)
     body = read_bytes("--data", options.data)
@@ -36,3 +43,10 @@ def read_request(options: argparse.Namespace) -> FirstRequest:
             "If the body is not meant to be JSON, give its type, for example --header Content-Type:text/plain.",
         )
     return FirstRequest(options.method, options.path, headers, body)
+
+
+def _start_request(orchestrator: str, given: str | None) -> FirstRequest:
+    """The input arrives as from the SDK's `start_new`, which encodes it twice."""
+    path = f"/runtime/webhooks/durabletask/orchestrators/{quote(orchestrator, safe='')}"
+    body = None if given is None else json.dumps(given).encode()
+    return FirstRequest("POST", path, [("Content-Type", "application/json")], body, orchestrator)

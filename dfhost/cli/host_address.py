@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import socket
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -27,8 +28,16 @@ class HostAddress(NamedTuple):
     connection: str = ""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, reads: bool = False) -> None:
+    """`reads`: the command only reads, so a database file will do as well."""
     group = parser.add_argument_group("which host")
+    if reads:
+        group.add_argument(
+            "--db",
+            metavar="FILE",
+            type=Path,
+            help="no host: read the database file, whether a host runs it or not",
+        )
     group.add_argument(
         "--url",
         type=arguments.url,
@@ -70,11 +79,20 @@ def status_url(text: str) -> tuple[HostAddress, str] | None:
 
 def _host_of_folder(folder: Path) -> str:
     """Where the host listens that serves the app in this folder, or would listen."""
-    files = sorted(folder.glob(".dfhost/*.url"), key=lambda file: file.stat().st_mtime)
-    if files:
-        return files[-1].read_text("utf-8").strip()
+    for file in sorted(folder.glob(".dfhost/*.url"), key=lambda file: file.stat().st_mtime, reverse=True):
+        if _listens(url := file.read_text("utf-8").strip()):  # a host that was killed has left its file
+            return url
     port = read_local_settings(folder / "local.settings.json").port
     return f"http://localhost:{port or DEFAULT_PORT}"
+
+
+def _listens(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def url_file(database: Path) -> Path:

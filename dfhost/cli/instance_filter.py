@@ -14,17 +14,8 @@ from typing import Any
 
 from dfhost.cli.did_you_mean import question
 from dfhost.cli.management_client import Json, ManagementClient, orchestrations
+from dfhost.runtime_status import RUNTIME_STATUSES
 
-STATUSES = (
-    "Pending",
-    "Running",
-    "Suspended",
-    "Completed",
-    "Failed",
-    "Terminated",
-    "Canceled",
-    "ContinuedAsNew",
-)
 _AGE = re.compile(r"(\d+)\s*(s|min|m|h|d|w)")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -79,10 +70,10 @@ def statuses(text: str) -> list[str]:
 
 
 def _status(name: str) -> str:
-    known = {status.lower(): status for status in STATUSES}
+    known = {status.lower(): status for status in RUNTIME_STATUSES}
     if name.lower() in known:
         return known[name.lower()]
-    hint = question(name, STATUSES) or f"There are {', '.join(STATUSES)}."
+    hint = question(name, RUNTIME_STATUSES) or f"There are {', '.join(RUNTIME_STATUSES)}."
     raise argparse.ArgumentTypeError(f"no instance has the status '{name}'. {hint}")
 
 

@@ -18,8 +18,7 @@ import aiohttp
 from dfhost.cli.progress import Progress
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog
-
-ENDED = ("Completed", "Failed", "Terminated", "Canceled")
+from dfhost.runtime_status import FINAL_STATUSES
 
 _LONGEST_PAUSE = 0.25  # seconds between two reads of the status
 _PROGRESS_AFTER = 0.3  # seconds: what ends sooner needs no progress
@@ -43,23 +42,32 @@ class CountingLog:
         self._calls = calls
         self._lock = threading.Lock()
 
-    def started(self, function: str, trigger: str, instance_id: str | None) -> None:
+    def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
         self._count(trigger, 1)
         if self._calls:
-            self._log.started(function, trigger, instance_id)
+            self._log.started(function, trigger, instance_id, item)
 
-    def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
+    def finished(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
+    ) -> None:
         self._count(trigger, -1)
         if self._calls:
-            self._log.finished(function, trigger, instance_id, seconds)
+            self._log.finished(function, trigger, instance_id, seconds, item)
 
     def failed(
-        self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
+        self,
+        function: str,
+        trigger: str,
+        instance_id: str | None,
+        seconds: float,
+        error: str,
+        stack: str,
+        item: str = "",
     ) -> None:
         self._count(trigger, -1)
         if trigger == "orchestration":
             self.failed_instances.add(instance_id)
-        self._log.failed(function, trigger, instance_id, seconds, error, stack)
+        self._log.failed(function, trigger, instance_id, seconds, error, stack, item)
 
     def refused(self, request: str, status: int, reason: str) -> None:
         """Not passed on: the only client is `dfhost run`, which prints the response itself."""
@@ -102,7 +110,7 @@ class InstanceFollower:
         pause = 0.01
         while True:
             self.status = await self._read_status(showInput="false")
-            if self.status.get("runtimeStatus") in ENDED:
+            if self.status.get("runtimeStatus") in FINAL_STATUSES:
                 return self.status
             await self._show_progress()
             await self._explain_stall()

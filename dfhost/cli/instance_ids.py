@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from itertools import islice
 
 from dfhost.cli.did_you_mean import question
 from dfhost.cli.exit_codes import NOT_FOUND, NotDone
 from dfhost.cli.management_client import Json, ManagementClient
 from dfhost.cli.style import printable
+from dfhost.short_id import LENGTH, is_generated, short_child, short_id
 
-_GENERATED = re.compile(r"[0-9a-f]{32}")
 _SEARCHED = 2000  # ids that are compared with a misspelt one
 _SHOWN = 5
-_SHORT = 8  # characters of a generated id that are shown at least
 
 
 def find_instance(client: ManagementClient, text: str, *, acting: bool = False) -> Json:
@@ -25,16 +24,13 @@ def find_instance(client: ManagementClient, text: str, *, acting: bool = False) 
     status = client.status(text, showInput="false")
     if status is not None:
         return status
-    similar = list(islice(client.instances(instanceIdPrefix=text), _SHOWN + 1)) if text else []
-    if len(similar) == 1 and (not acting or _GENERATED.fullmatch(similar[0]["instanceId"])):
+    similar = list(islice(_beginning_with(client, text), _SHOWN + 1)) if text else []
+    if len(similar) == 1 and (not acting or is_generated(str(similar[0]["instanceId"]))):
         return similar[0]
     ids = [str(each["instanceId"]) for each in similar]
     if len(ids) > 1:
-        more = ", …" if len(ids) > _SHOWN else ""
-        raise NotDone(
-            NOT_FOUND,
-            f"'{printable(text)}' is the beginning of several ids: {printable(', '.join(ids[:_SHOWN]))}{more}.",
-        )
+        shown = printable(", ".join(shortest_ids(ids[:_SHOWN]))) + (", …" if len(ids) > _SHOWN else "")
+        raise NotDone(NOT_FOUND, f"'{printable(text)}' is the beginning of several ids: {shown}.")
     every = ids or [str(each["instanceId"]) for each in islice(client.instances(), _SEARCHED)]
     hint = question(text, every, 3) or "Is it on another host? See --url."
     raise NotDone(NOT_FOUND, f"{client.place} has no instance '{printable(text)}'. {printable(hint)}")
@@ -46,8 +42,15 @@ def find_id(client: ManagementClient, text: str, *, acting: bool = False) -> str
 
 def shortest_ids(ids: list[str]) -> list[str]:
     """Of each generated id the beginning that tells it from the others, any other id as it is."""
-    generated = {text for text in ids if _GENERATED.fullmatch(text)}
-    length = _SHORT
-    while len({text[:length] for text in generated}) < len(generated):
+    length = LENGTH
+    while len({short_id(text, length) for text in ids}) < len(set(ids)):
         length += 1
-    return [text[:length] if _GENERATED.fullmatch(text) else text for text in ids]
+    return [short_id(text, length) for text in ids]
+
+
+def _beginning_with(client: ManagementClient, text: str) -> Iterator[Json]:
+    if child := short_child(text):
+        beginning, number = child
+        found = client.instances(instanceIdPrefix=beginning)
+        return (each for each in found if str(each["instanceId"]).endswith(number))
+    return client.instances(instanceIdPrefix=text)

@@ -12,23 +12,25 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from dfhost.cli.history_tasks import brief
-from dfhost.cli.management_client import ENDED
 from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
 from dfhost.cli.tables import ago, parse_time, table_lines, took
 from dfhost.instance_failure import read_failure
+from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.timeline.sentences import brief
 
 Json = dict[str, Any]
 
 _LISTED = 25  # tasks; more are counted, after those that failed and those that are open
 _LONGEST_PAYLOAD = 2000  # characters
+_SHORT_PAYLOAD = 90
+_LONGEST_LABEL = 50  # of a task in the table
 _OPEN = ("queued", "running", "waiting", "retrying")
 
 
 def headline(status: Json, style: Style) -> list[str]:
     """Name and id, state and age."""
     state = str(status["runtimeStatus"])
-    ended = state in ENDED
+    ended = state in FINAL_STATUSES
     look = {"Completed": "green", "Running": "cyan"}.get(state, "red" if ended else "yellow")
     lasted = f" after {took(status['createdTime'], status['lastUpdatedTime'])}" if ended else ""
     return [
@@ -75,7 +77,7 @@ def payload_lines(status: Json, style: Style, whole: bool) -> list[str]:
         value = status.get(key)
         if value is None or key in hidden:
             continue
-        text = printable_json(_decoded(value))
+        text = _json(_decoded(value))
         if not whole and len(text) > _LONGEST_PAYLOAD:
             text = f"{text[:_LONGEST_PAYLOAD]}… ({count(len(text))} characters: --full shows all)"
         lines += ["", style(title, "dim"), *text.split("\n")]
@@ -125,7 +127,7 @@ def _row(task: Json, now: datetime) -> list[str]:
     ran = _span(start, task.get("endedTime") or now) if start else ""
     if not start and task.get("endedTime") and task["kind"] != "event":
         queued, ran = "", _span(task["scheduledTime"], task["endedTime"])
-    return [str(task["label"]), str(task["state"]), queued, ran, _details(task, now)]
+    return [brief(str(task["label"]), _LONGEST_LABEL), str(task["state"]), queued, ran, _details(task, now)]
 
 
 def _details(task: Json, now: datetime) -> str:
@@ -155,6 +157,12 @@ def _span(start: str | None, end: str | datetime | None) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_PAYLOAD else text[: _LONGEST_PAYLOAD - 1] + "…"
+
+
+def _json(value: Any) -> str:
+    """In one line if it is short."""
+    line = json.dumps(value, ensure_ascii=False)
+    return printable(line) if len(line) <= _SHORT_PAYLOAD else printable_json(value)
 
 
 def _decoded(value: Any) -> Any:

@@ -1,16 +1,19 @@
 """Turns log events into lines: one for each start and end of a call, or one per second and function under load.
 
-Pure: events with their times go in, lines come out. `Console` owns the clock, the thread and the terminal.
+Pure: events with their times go in, lines come out, none of them earlier than the one above it. `Console` owns the
+clock, the thread and the terminal.
 Names, ids and failures come out without control characters; what the app logs and prints stays as it is.
 
 Within one second, the first `LINES_PER_WINDOW` starts and ends of a function get a line of their own. The others
 are counted in a summary when the second is over ("4,312 finished in 0.9 s"). While the load lasts, every further
-second is one summary. Of each kind of failure the first has its traceback and the next two their text; the rest of
-a burst are counted, with the latest text.
+second is one summary; with `live` there is one at its end, and `progress` says meanwhile how far it is. Of each kind
+of failure the first has its traceback and the next two their text; the rest of a burst are counted, with the latest
+text.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +21,8 @@ from typing import NamedTuple
 
 from dfhost.cli.style import Style, count, duration, printable, printable_lines
 from dfhost.instance_failure import read_failure
+from dfhost.short_id import short_id
+from dfhost.timeline.sentences import brief
 
 WINDOW = 1.0  # seconds
 LINES_PER_WINDOW = 10  # of one function and verb
@@ -25,13 +30,13 @@ FAILURES_PER_BURST = 3  # of one kind, with a line of their own
 BURST_ENDS_AFTER = 10.0  # seconds without a failure of the kind
 
 
-# A start or an end: (time.time(), "started" or "finished", function, trigger, instance id, seconds). A plain
+# A start or an end: (time.time(), "started" or "finished", function, trigger, instance id, seconds, item). A plain
 # tuple, because a fan-out makes two of them for each item: a class would cost the host 2 % of its time.
-Call = tuple[float, str, str, str, "str | None", float]
+Call = tuple[float, str, str, str, "str | None", float, str]
 
 
 class FailedCall(NamedTuple):
-    """The first six fields are those of a `Call`."""
+    """The first seven fields are those of a `Call`."""
 
     at: float
     verb: str
@@ -39,6 +44,7 @@ class FailedCall(NamedTuple):
     trigger: str
     instance_id: str | None
     seconds: float
+    item: str
     error: str
     stack: str
 
@@ -81,6 +87,8 @@ class _FunctionCounts:
     first_unshown_at: float = 0.0
     last_unshown_at: float = 0.0
     busy: bool = False  # the window before had more events than lines
+    all_unshown: bool = False  # of what is in `unshown` none had a line
+    carried: bool = False  # the window before had no summary: its numbers are among those of this one
 
 
 _LOOKS = {
@@ -95,16 +103,25 @@ _LOOKS = {
     "info": "cyan",
 }
 _INDENT = " " * 24  # continuation lines stand below the text, right of time and label
+_READ_OF_ITEM, _LONGEST_ITEM = 400, 60  # characters
+_LIBRARIES = ("site-packages", "dist-packages", "<frozen ", os.path.dirname(os.__file__) + os.sep)
 
 
 class LogFormatter:
-    """`summarise=False`: every start and end gets its line. `calls=False`: only failures and messages do."""
+    """`summarise=False`: every start and end gets its line. `calls=False`: only failures and messages do.
 
-    def __init__(self, style: Style, *, summarise: bool = True, calls: bool = True) -> None:
+    `live`: the terminal shows `progress` in place.
+    """
+
+    def __init__(
+        self, style: Style, *, summarise: bool = True, calls: bool = True, live: bool = False
+    ) -> None:
         self.name_width = 0
+        self._last_at = 0.0  # of the newest line
         self._style = style
         self._summarise = summarise
         self._calls = calls
+        self._live = live
         self._functions: dict[str, _FunctionCounts] = {}
         self._to_summarise: set[str] = set()  # names of functions with unshown events
         self._failures: dict[tuple[str, str, str], _FailureCounts] = {}
@@ -114,7 +131,7 @@ class LogFormatter:
         if isinstance(event, Message):
             return self._format_message(event)
         failure = event if isinstance(event, FailedCall) else None
-        at, verb, function, trigger, instance_id, seconds = event[:6]
+        at, verb, function, trigger, instance_id, seconds, item = event[:7]
         counts = self._functions.get(function)
         if counts is None:
             counts = self._functions[function] = _FunctionCounts(trigger, at)
@@ -135,9 +152,9 @@ class LogFormatter:
             return lines
         if verb == "finished" and trigger == "orchestration":
             # The calls that led to its end stand above it.
-            lines = [*lines, *self.summaries(at, everything=True)]
+            lines = [*lines, *self._summaries_above(at)]
         took = duration(seconds) if verb == "finished" else ""
-        return [*lines, self._call_line(at, verb, function, took, instance_id)]
+        return [*lines, self._call_line(at, verb, function, took, _shown_id(trigger, instance_id), item)]
 
     def next_summary(self) -> float | None:
         """The time at which `summaries` next has a line, None while there is nothing to summarise."""
@@ -149,8 +166,33 @@ class LogFormatter:
         for name in sorted(self._to_summarise):
             counts = self._functions[name]
             if everything or now >= counts.window_start + WINDOW:
-                lines += self._close_window(name, counts, now)
+                lines += self._close_window(name, counts, now, everything)
         return lines
+
+    def _summaries_above(self, now: float) -> list[str]:
+        """Those of the calls that led to the end of an orchestration. Lasting load goes on below it."""
+        lines: list[str] = []
+        for name in sorted(self._to_summarise):
+            if not (self._live and self._functions[name].busy):
+                lines += self._close_window(name, self._functions[name], now, everything=True)
+        return lines
+
+    def progress(self) -> str:
+        """What is under way and has no lines: "process_item 4,312 finished, 3 failed, 40 running, 980/s"; or ""."""
+        return "   ".join(
+            self._progress_of(name, counts)
+            for name in sorted(self._to_summarise)
+            if (counts := self._functions[name]).carried and counts.trigger != "log"
+        )
+
+    def _progress_of(self, name: str, counts: _FunctionCounts) -> str:
+        ended = sum(number for verb, number in counts.unshown.items() if verb != "started")
+        parts = [f"{number:,} {verb}" for verb, number in counts.unshown.items() if verb != "started"]
+        if counts.running:
+            parts.append(f"{counts.running:,} running")
+        if (seconds := counts.last_unshown_at - counts.first_unshown_at) >= WINDOW:
+            parts.append(f"{ended / seconds:,.0f}/s")
+        return f"{printable(name)} {', '.join(parts)}"
 
     def running_calls(self) -> dict[str, int]:
         """Function -> calls that execute user code now. An orchestration that only waits is not counted."""
@@ -172,37 +214,43 @@ class LogFormatter:
             self._count_unshown(event.function, counts, "failed", event.at)
             return []
         failures.shown += 1
-        lines = self.summaries(event.at, everything=True) if event.trigger == "orchestration" else []
-        lines += [
-            self._call_line(event.at, "failed", event.function, duration(event.seconds), event.instance_id)
-        ]
-        error = printable_lines(_error_text(event.function, event.error))
+        lines = self._summaries_above(event.at) if event.trigger == "orchestration" else []
+        at, verb, function, trigger, instance_id, seconds, item = event[:7]
+        instance_id = _shown_id(trigger, instance_id)
+        lines.append(self._call_line(at, verb, function, duration(seconds), instance_id, item))
+        error = printable_lines(_error_text(function, event.error))
         lines += [_INDENT + self._style(line, "red") for line in error.splitlines()]
         if event.stack != failures.shown_stack:
-            stack = printable_lines(event.stack.rstrip())
-            lines += [_INDENT + line for line in stack.splitlines()]
+            stack = event.stack if not self._summarise else user_frames(event.stack)
+            lines += [_INDENT + line for line in printable_lines(stack.rstrip()).splitlines()]
             failures.shown_stack = event.stack
         return lines
 
     def _count_unshown(self, name: str, counts: _FunctionCounts, verb: str, at: float) -> None:
         if not counts.unshown:
             counts.first_unshown_at = at
+            counts.all_unshown = counts.busy
         counts.last_unshown_at = at
         counts.unshown[verb] = counts.unshown.get(verb, 0) + 1
         self._to_summarise.add(name)
 
-    def _close_window(self, name: str, counts: _FunctionCounts, now: float) -> list[str]:
+    def _close_window(
+        self, name: str, counts: _FunctionCounts, now: float, everything: bool = False
+    ) -> list[str]:
         """The summary of the window, if it needs one; the next window begins at `now`."""
-        lines = [self._summary(name, counts)] if counts.unshown else []
-        self._to_summarise.discard(name)
         counts.busy = max(counts.events.values(), default=0) > LINES_PER_WINDOW
         counts.window_start = now
         counts.events.clear()
+        counts.carried = self._live and counts.busy and bool(counts.unshown) and not everything
+        if counts.carried:
+            return []
+        lines = [self._summary(name, counts)] if counts.unshown else []
+        self._to_summarise.discard(name)
         counts.unshown.clear()
         return lines
 
     def _summary(self, name: str, counts: _FunctionCounts) -> str:
-        more = "" if counts.busy else " more"  # than those with a line of their own
+        more = "" if counts.all_unshown else " more"  # than those with a line of their own
         ends = {verb: number for verb, number in counts.unshown.items() if verb != "started"}
         # Starts are mentioned only where there are no ends.
         text = ", ".join(f"{number:,}{more} {verb}" for verb, number in (ends or counts.unshown).items())
@@ -236,16 +284,36 @@ class LogFormatter:
         self._count_unshown(name, counts, f"at level {record.label}", record.at)
         return lines
 
-    def _call_line(self, at: float, verb: str, function: str, text: str, instance_id: str | None) -> str:
+    def _call_line(
+        self, at: float, verb: str, function: str, text: str, instance_id: str | None, item: str = ""
+    ) -> str:
         name = self._style(f"{printable(function):<{self.name_width}}", "bold")
         instance = self._style(printable(instance_id or ""), "dim")
-        line = f"{self._line_head(at, verb)}{name}  {text:<8}  {instance}"
-        return line.rstrip()
+        shown = "  ".join(filter(None, (instance, printable(brief(item[:_READ_OF_ITEM], _LONGEST_ITEM)))))
+        return f"{self._line_head(at, verb)}{name}  {text:<8}  {shown}".rstrip()
 
     def _line_head(self, at: float, label: str) -> str:
+        """Threads report at almost the same time, and a summary comes after its calls: the clock never goes back."""
+        self._last_at = at = max(at, self._last_at)
         clock = time.strftime("%H:%M:%S", time.localtime(at)) + f".{int(at * 1000) % 1000:03d}"
         column = self._style(f"{label:<8}", _LOOKS.get(label, "dim")) if label else " " * 8
         return f"{self._style(clock, 'dim')}  {column}  "
+
+
+def _shown_id(trigger: str, instance_id: str | None) -> str | None:
+    """An orchestration's whole id; of an activity, whose line names its item, the beginning of a generated one."""
+    return short_id(instance_id) if trigger == "activity" and instance_id else instance_id
+
+
+def user_frames(stack: str) -> str:
+    """The frames of a traceback that are the app's own; all of them if none is."""
+    frames: list[list[str]] = []
+    for line in stack.splitlines():
+        if line.startswith("  File ") or not frames:
+            frames.append([])
+        frames[-1].append(line)
+    own = [frame for frame in frames if not any(folder in frame[0] for folder in _LIBRARIES)]
+    return "\n".join(line for frame in own or frames for line in frame)
 
 
 def _failure_kind(event: FailedCall) -> tuple[str, str, str]:

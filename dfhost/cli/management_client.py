@@ -14,13 +14,13 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from dfhost.cli.exit_codes import MISTAKE, NOT_COMPLETED, NOT_FOUND, WRONG_STATE, NotDone
+from dfhost.cli.file_transport import read_file
 from dfhost.cli.host_address import HostAddress, find_host, status_url
 from dfhost.cli.http_transport import Response, send
 from dfhost.errors import HostError
 
 _API = "/runtime/webhooks/durabletask"
 _PAGE = 500  # instances in one answer
-ENDED = ("Completed", "Failed", "Terminated", "Canceled")
 
 Json = dict[str, Any]
 
@@ -196,6 +196,8 @@ def open_client(options: argparse.Namespace, *ids: str) -> tuple[ManagementClien
             raise HostError("These status URLs are of several hosts. Give those of one host.")
         address, text = found or (address, text)
         plain.append(text)
+    if file := getattr(options, "db", None):
+        return ManagementClient(partial(read_file, file), f"The file {file}", HostAddress("")), plain
     if address is None:
         address = find_host(options)
     return ManagementClient(partial(send, address.url), f"The host at {address.url}", address), plain

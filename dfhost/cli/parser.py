@@ -13,6 +13,8 @@ from dfhost.cli.did_you_mean import question
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of one command, `command` its name. SystemExit for --help, and for a mistake with exit code 2."""
     verb = arguments[0] if arguments else ""
+    if list(arguments[:3]) == ["completion", "words", "--"]:  # argparse would drop a further --
+        return argparse.Namespace(command=verb, shell="words", words=list(arguments[3:]))
     parser = build_parser([verb])
     if verb and not verb.startswith("-") and verb not in COMMANDS:
         meant = question(verb, COMMANDS) or f"choose from {', '.join(COMMANDS)}"

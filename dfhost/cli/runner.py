@@ -21,6 +21,7 @@ from dfhost.cli.console import Console
 from dfhost.cli.first_request import FirstRequest
 from dfhost.cli.function_listing import route_listing
 from dfhost.cli.instance_follower import CountingLog, InstanceFollower, status_urls
+from dfhost.cli.orchestrator_names import check_orchestrator
 from dfhost.cli.progress import progress
 from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
 from dfhost.cli.style import count, duration, printable, printable_json, printable_lines
@@ -101,7 +102,10 @@ class _Runner:
         self._follower: InstanceFollower | None = None
 
     async def run(self) -> RunOutcome:
-        method, path, headers, body = self._request
+        method, path, headers, body, orchestrator = self._request
+        if orchestrator:
+            async with self._session.get(f"{self._host.url}/admin/functions") as listing:
+                check_orchestrator(orchestrator, await listing.json())
         async with self._session.request(
             method, self._host.url + path, data=body, headers=headers, allow_redirects=False
         ) as response:

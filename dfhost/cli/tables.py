@@ -55,13 +55,16 @@ def parse_time(text: str) -> datetime:
 def ago(text: str, now: datetime | None = None) -> str:
     """How long ago: "12 s ago", "3 min ago"; after a day the local date."""
     at = parse_time(text)
-    seconds = ((now or datetime.now(timezone.utc)) - at).total_seconds()
+    seconds = round(((now or datetime.now(timezone.utc)) - at).total_seconds())
     if seconds >= 86400:
         return at.astimezone().strftime("%Y-%m-%d %H:%M")
-    return f"{duration(max(0, round(seconds))).split(' min ')[0]} ago" if seconds >= 1 else "now"
+    for size, unit in ((3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "now"
 
 
 def took(start: str, end: str) -> str:
-    """Between two times of a status, which have whole seconds."""
+    """Between two times, of which those of a status have whole seconds."""
     seconds = (parse_time(end) - parse_time(start)).total_seconds()
-    return duration(seconds) if seconds >= 1 else "<1 s"
+    return duration(seconds) if seconds or "." in end else "<1 s"

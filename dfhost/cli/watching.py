@@ -17,7 +17,8 @@ def show(render: Callable[[], tuple[str, bool]], watch: bool) -> None:
         if text != shown:
             if watch and sys.stdout.isatty():
                 sys.stdout.write("\x1b[H\x1b[J")  # to the top left, and clear what follows
-            print(text, flush=True)
+            if text:
+                print(text, flush=True)
             shown = text
         if not watch or is_last:
             return

@@ -8,19 +8,22 @@ it to `OrchestrationDispatcher.receive`, where the replay gate decides whether i
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from threading import Lock
+from typing import Any
 
 from dfhost.clock import Clock
-from dfhost.dispatch.call_http import CallHttpError, call_http
+from dfhost.dispatch.call_http import CallHttp, CallHttpError
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
+from dfhost.engine.episode import ScheduledActivity
 from dfhost.engine.failures import Failure
 from dfhost.host_log import HostLog
 from dfhost.loop_queue import LoopQueue, callback_queue
@@ -28,6 +31,7 @@ from dfhost.runner.app_runner import ActivityCall, ActivityOutcome, AppRunner
 from dfhost.runner.functions import FunctionInfo
 from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
+from dfhost.timeline.sentences import brief
 
 _PORTION = 2000  # work items queued, or results stored, at a time: 20 ms on the host loop or in the store
 
@@ -44,7 +48,10 @@ class _RunningActivity:
 class ActivityDispatcher:
     """`limit`: how many activities may run at once."""
 
-    def __init__(self, runner: AppRunner, store: Store, log: HostLog, clock: Clock, limit: int) -> None:
+    def __init__(
+        self, runner: AppRunner, store: Store, log: HostLog, clock: Clock, limit: int, call_http: CallHttp
+    ) -> None:
+        self._send_http = call_http
         self._runner = runner
         self._store = store
         self._log = log
@@ -52,9 +59,9 @@ class ActivityDispatcher:
         self._limit = max(1, limit)
         self._queue: deque[ActivityWorkItem] = deque()
         self._busy = 0  # activities that run; one that ends passes its place on, in its own thread
-        self._lock = Lock()  # of the two
+        self._lock = Lock()  # of the two, and of `_results`
         self._running: dict[tuple[str, int], str] = {}  # (instance, task id) -> since when
-        self._http_calls: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._results: deque[ActivityResult] = deque()  # not stored yet
         self._storing = False
         self._draining = False
@@ -64,8 +71,10 @@ class ActivityDispatcher:
         self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(self._loop)
 
     @property
-    def idle(self) -> bool:
-        return not self._busy and not self._storing
+    def unfinished(self) -> int:
+        """See `IdleSignal`. A queued activity counts if it may start."""
+        may_start = min(len(self._queue), self._limit - self._busy)
+        return self._busy + may_start + len(self._results) + self._storing
 
     def drain(self) -> None:
         """Start no more activities; what is queued stays in the store for the next host."""
@@ -114,7 +123,7 @@ class ActivityDispatcher:
 
     def _attempt(self, running: _RunningActivity) -> None:
         item = running.item
-        self._log.started(item.activity.name, "activity", item.instance_id)
+        self._log.started(item.activity.name, "activity", item.instance_id, item.activity.input)
         running.since = time.perf_counter()
         call = ActivityCall(running.function.name, item.instance_id, item.activity.input, running.retry_count)
         self._runner.run_activity(call, partial(self._ended, running))
@@ -125,10 +134,18 @@ class ActivityDispatcher:
         item, seconds = running.item, time.perf_counter() - running.since
         activity = item.activity
         if not isinstance(outcome, Failure):
-            self._log.finished(activity.name, "activity", item.instance_id, seconds)
+            self._log.finished(activity.name, "activity", item.instance_id, seconds, activity.input)
             self._end(item, h.task_completed(self._clock.now(), activity.task_id, outcome))
             return
-        self._log.failed(activity.name, "activity", item.instance_id, seconds, outcome.text, outcome.stack)
+        self._log.failed(
+            activity.name,
+            "activity",
+            item.instance_id,
+            seconds,
+            outcome.text,
+            outcome.stack,
+            _named(activity),
+        )
         if (delay := next(running.delays, None)) is not None:
             running.retry_count += 1
             self._on_loop.put_if_open(partial(self._attempt_later, running, delay))
@@ -137,33 +154,44 @@ class ActivityDispatcher:
         self._end(item, h.task_failed(self._clock.now(), activity.task_id, reason, details))
 
     def _attempt_later(self, running: _RunningActivity, delay: float) -> None:
-        self._loop.call_later(delay, self._attempt, running)
+        async def wait() -> None:
+            await self._clock.pause(delay)
+            self._attempt(running)
+
+        self._spawn(wait())
 
     def _fail_missing(self, item: ActivityWorkItem) -> None:
         name = item.activity.name
         is_disabled = name in self._runner.app.disabled_of("activity")
         reason, details = failures.activity_missing(name, is_disabled)
-        self._log.failed(name, "activity", item.instance_id, 0.0, reason, "")
+        self._log.failed(name, "activity", item.instance_id, 0.0, reason, "", _named(item.activity))
         self._end(item, h.task_failed(self._clock.now(), item.activity.task_id, reason, details))
 
     # -- the activity behind call_http, on the host loop -----------------------------------------------------
 
     def _call_http(self, item: ActivityWorkItem) -> None:
-        call = self._loop.create_task(self._run_http_call(item))
-        self._http_calls.add(call)  # the loop itself keeps only weak references
-        call.add_done_callback(self._http_calls.discard)
+        self._spawn(self._run_http_call(item))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)  # the loop itself keeps only weak references
+        task.add_done_callback(self._tasks.discard)
 
     async def _run_http_call(self, item: ActivityWorkItem) -> None:
         activity, began = item.activity, time.perf_counter()
-        self._log.started(activity.name, "activity", item.instance_id)
+        request = json.loads(activity.input)
+        named = f"{request['method']} {request['uri']}"
+        self._log.started(activity.name, "activity", item.instance_id, named)
         try:
-            result = await call_http(activity.input)
+            result = await self._send_http(activity.input)
         except CallHttpError as failure:
             seconds = time.perf_counter() - began
-            self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "")
+            self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "", named)
             event = h.task_failed(self._clock.now(), activity.task_id, failure.reason, failure.details)
         else:
-            self._log.finished(activity.name, "activity", item.instance_id, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            status = result.partition(":")[2].partition(",")[0]  # `call_http` writes it first
+            self._log.finished(activity.name, "activity", item.instance_id, seconds, f"{status} {named}")
             event = h.task_completed(self._clock.now(), activity.task_id, result)
         self._end(item, event)
 
@@ -172,13 +200,14 @@ class ActivityDispatcher:
     def _end(self, item: ActivityWorkItem, event: h.Event) -> None:
         """Have the result stored, together with those that come until the writer takes them."""
         started_at = self._running.pop((item.instance_id, item.activity.task_id), None)
-        self._results.append(ActivityResult(item, event, started_at))
+        with self._lock:
+            # Both at once: whoever takes the result finds the place free, so `unfinished` is 0 after its commit.
+            self._results.append(ActivityResult(item, event, started_at))
+            following = self._queue.popleft() if self._queue else None
+            self._busy -= following is None
         if not self._storing:
             self._storing = True
             self._store.store_results(self._take_results)
-        with self._lock:
-            following = self._queue.popleft() if self._queue else None
-            self._busy -= following is None
         if following is not None:
             self._start(following)
 
@@ -186,9 +215,19 @@ class ActivityDispatcher:
         # The flag comes first: a result that is appended from now on calls `store_results` again.
         self._storing = False
         results: list[ActivityResult] = []
-        while self._results and len(results) < _PORTION:
-            results.append(self._results.popleft())
+        with self._lock:
+            while self._results and len(results) < _PORTION:
+                results.append(self._results.popleft())
         if self._results and not self._storing:
             self._storing = True
             self._store.store_results(self._take_results)
         return results
+
+
+def _named(activity: ScheduledActivity) -> str:
+    """The activity's input, and which attempt it is of how many."""
+    if activity.max_attempts == 1:
+        return activity.input
+    return f"{brief(activity.input)}, attempt {activity.attempt} of {activity.max_attempts}".removeprefix(
+        ", "
+    )

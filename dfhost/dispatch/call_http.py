@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 _TIMEOUT_SECONDS = 240  # the extension's client
 _CONTENT_HEADERS = ("content-type", "content-length")  # .NET keeps these apart from the response's headers
+
+
+#: See `call_http`.
+CallHttp = Callable[[str], Coroutine[Any, Any, str]]
 
 
 class CallHttpError(Exception):
@@ -28,7 +32,10 @@ class CallHttpError(Exception):
 
 
 async def call_http(request_text: str) -> str:
-    """`{"method", "uri", "content", "headers", "tokenSource"?}` -> `{"statusCode", "headers", "content"}`."""
+    """`{"method", "uri", "content", "headers", "tokenSource"?}` -> `{"statusCode", "headers", "content"}`.
+
+    Raises CallHttpError.
+    """
     import aiohttp  # here, since an app without call_http need not wait for the import
 
     request = json.loads(request_text)

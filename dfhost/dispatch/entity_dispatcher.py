@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from dfhost.clock import Clock
+from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.engine import entities as en
 from dfhost.engine import failures
@@ -23,7 +24,7 @@ from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.loop_queue import LoopQueue
 from dfhost.runner.app_runner import AppRunner, EntityCall
-from dfhost.store.events import InboxMessage
+from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 
@@ -78,17 +79,21 @@ class EntityDispatcher:
         self._queue: deque[LoadedEntity] = deque()
         self._running = 0
         self._draining = False
+        self._busy = 0  # entities of which a batch is queued, runs or is being committed
+        self.on_end = unheard  # see `IdleSignal.changed`
 
     def start(self) -> None:
         self._finished: LoopQueue[_FinishedBatch] = LoopQueue(asyncio.get_running_loop(), self._commit)
 
     @property
-    def idle(self) -> bool:
-        return self._running == 0
+    def unfinished(self) -> int:
+        """See `IdleSignal`."""
+        return self._busy
 
     def drain(self) -> None:
         """Start no more batches; what has arrived stays in the inbox for the next host."""
         self._draining = True
+        self._busy -= len(self._queue)
         self._queue.clear()
 
     def stop(self) -> None:
@@ -155,6 +160,7 @@ class EntityDispatcher:
         if entity.busy or not entity.messages or self._draining:
             return
         entity.busy = True
+        self._busy += 1
         self._entities.move_to_end(entity.entity_id)
         self._queue.append(entity)
         self._dispatch()
@@ -181,7 +187,8 @@ class EntityDispatcher:
         )
         name = batch.entity.name
         began = time.perf_counter()
-        self._log.started(name, "entity", entity.entity_id)
+        operations = ", ".join(dict.fromkeys(str(request["op"]) for request in requests))
+        self._log.started(name, "entity", entity.entity_id, operations)
         reply, error, stack = self._reply(entity.entity_id, batch), "", ""
         try:
             if isinstance(reply, Failure):
@@ -194,9 +201,9 @@ class EntityDispatcher:
             result = en.fail_batch(batch, Failure(type(unreadable).__name__, str(unreadable), error, ""))
         seconds = time.perf_counter() - began
         if result.failures:
-            self._log.failed(name, "entity", entity.entity_id, seconds, error, stack)
+            self._log.failed(name, "entity", entity.entity_id, seconds, error, stack, operations)
         else:
-            self._log.finished(name, "entity", entity.entity_id, seconds)
+            self._log.finished(name, "entity", entity.entity_id, seconds, operations)
         self._finished.put_if_open(_FinishedBatch(entity, messages, result))
 
     def _reply(self, entity_id: str, batch: en.EntityBatch) -> str | Failure:
@@ -230,6 +237,7 @@ class EntityDispatcher:
             entity, result = batch.entity, batch.result
             self._running -= 1
             if self._entities.get(entity.entity_id) is not entity:
+                self._busy -= 1
                 continue  # it was purged meanwhile, and perhaps created again
             if result.state is not None:
                 state = en.scheduler_state(result.exists, result.state)
@@ -247,9 +255,15 @@ class EntityDispatcher:
                 event=lambda response: h.event_raised(at, response.request_id, response.text).text,
             ).add_done_callback(partial(self._committed, batch, state))
         self._dispatch()
+        self.on_end()
 
     def _committed(self, batch: _FinishedBatch, state: str, done: asyncio.Future[None]) -> None:
-        entity, error = batch.entity, done.exception()
+        self._busy -= 1
+        self._go_on(batch, state, done.exception())
+        self.on_end()
+
+    def _go_on(self, batch: _FinishedBatch, state: str, error: BaseException | None) -> None:
+        entity = batch.entity
         if self._entities.get(entity.entity_id) is not entity:
             return
         if error is None:

@@ -66,6 +66,11 @@ class EpisodeLimiter:
         """Its episode has ended, or its result is of no use any more."""
         self._busy.pop(id(instance), None)
 
+    def stop(self) -> None:
+        """Look after nothing any more."""
+        if self._next_check is not None:
+            self._next_check.cancel()
+
     def _check(self) -> None:
         self._next_check = None
         if not self._busy:

@@ -18,7 +18,7 @@ from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.tasks import SingleTask, TaskNode
-from dfhost.store.events import InstanceRow
+from dfhost.store.instance_row import InstanceRow
 from dfhost.store.store import Store
 
 # Awaited children and entities are explained as well: so many of the instance, one of each of those, and so on.

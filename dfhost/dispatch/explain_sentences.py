@@ -8,7 +8,7 @@ from typing import Any
 from dfhost.clock import timestamp_of
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
-from dfhost.store.events import InstanceRow
+from dfhost.store.instance_row import InstanceRow
 
 #: An entry of `waitsFor`, see `explain`.
 Entry = dict[str, Any]

@@ -21,7 +21,8 @@ from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
 from dfhost.engine.replay_gate import ReplayNeed
-from dfhost.store.events import InboxMessage, InstanceRow
+from dfhost.store.instance_row import InstanceRow
+from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 
 LONG_HISTORY = 200  # events

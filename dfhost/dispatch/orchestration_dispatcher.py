@@ -34,8 +34,8 @@ from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, ReplayCall
-from dfhost.store.events import InboxMessage
-from dfhost.store.instances import EpisodeDiscarded
+from dfhost.store.instances import StaleCommit
+from dfhost.store.listener import InboxMessage
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
@@ -78,14 +78,16 @@ class OrchestrationDispatcher:
         self._event_name_hints = EventNameHints(log)
         self._reported_held_back: set[str] = set()  # names of orchestrators
         self._draining = False
+        self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
 
     @property
-    def idle(self) -> bool:
-        return not self._running
+    def unfinished(self) -> int:
+        """See `IdleSignal`."""
+        return len(self._queue) + len(self._running) + len(self._delayed)
 
     def drain(self) -> None:
         """Start no more episodes; what has arrived stays in the inbox for the next host."""
@@ -94,6 +96,7 @@ class OrchestrationDispatcher:
 
     def stop(self) -> None:
         self._threads.stop()
+        self._running.stop()
 
     def __contains__(self, instance_id: str) -> bool:
         """Whether the instance is in memory."""
@@ -134,6 +137,7 @@ class OrchestrationDispatcher:
         if instance is not None:
             self._running.remove(instance)
             instance.cancel_delay()
+            self._delayed.discard(instance_id)
             self._dispatch()
         self.completions.notify(instance_id)
 
@@ -167,6 +171,7 @@ class OrchestrationDispatcher:
         self._instances.mark_active(instance.instance_id)
         if instance.replay_need is ReplayNeed.REPLAY and (seconds := self._delay(instance)) > 0:
             if instance.delayed_episode is None:
+                self._delayed.add(instance.instance_id)
                 instance.delayed_episode = self._loop.call_later(seconds, self._end_delay, instance)
             return
         self._enqueue(instance)
@@ -184,12 +189,14 @@ class OrchestrationDispatcher:
 
     def _end_delay(self, instance: LoadedInstance) -> None:
         instance.delayed_episode = None
+        self._delayed.discard(instance.instance_id)
         if self._instances.holds(instance) and not instance.busy and not self._draining:
             self._enqueue(instance)
 
     def _enqueue(self, instance: LoadedInstance) -> None:
         instance.busy = True
         instance.cancel_delay()
+        self._delayed.discard(instance.instance_id)
         self._queue.append(instance)
         self._dispatch()
 
@@ -245,7 +252,7 @@ class OrchestrationDispatcher:
                 self._log_end(instance, episode)
             return
         if error is not None:
-            if isinstance(error, EpisodeDiscarded):  # the instance was ended from outside
+            if isinstance(error, StaleCommit):  # the instance was ended from outside
                 self.forget(instance.instance_id)
             elif isinstance(error, OperationFailed) and episode.status != "Failed":
                 self._running.add(instance)

@@ -6,7 +6,7 @@ import traceback
 
 from dfhost.clock import Clock
 from dfhost.host_log import HostLog
-from dfhost.store.events import InboxMessage
+from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 
 

@@ -1,9 +1,9 @@
 """The task hub worker: runs user code because of what the store holds.
 
 Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
-`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` and
-`idle` for the end of the host. `TaskHubWorker` routes the store's events to them. A restart needs no special path:
-what was due is due. Knows no HTTP.
+`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` for
+the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's events to them. A restart
+needs no special path: what was due is due. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
+from dfhost.dispatch.call_http import CallHttp
 from dfhost.dispatch.entity_dispatcher import EntityDispatcher
+from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.orchestration_dispatcher import OrchestrationDispatcher
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
@@ -23,7 +25,7 @@ from dfhost.errors import DatabaseError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner
 from dfhost.runner.functions import AppInfo, FunctionInfo, Functions
-from dfhost.store.events import InboxMessage, InstanceRemoved, StoreEvent
+from dfhost.store.listener import InboxMessage, InstanceRemoved, StoreEvent
 from dfhost.store.store import Store
 
 
@@ -70,12 +72,13 @@ class TaskHubWorker:
         max_orchestrators: int,
         max_entities: int,
         max_entity_batch: int,
+        call_http: CallHttp,
         on_store_failure: Callable[[DatabaseError], None],
     ) -> None:
         self.registry = AppFunctionRegistry(runner.app)
         poison = PoisonMessages(store, log, clock)
         self.timers = TimerDispatcher(store, clock)
-        self.activities = ActivityDispatcher(runner, store, log, clock, max_activities)
+        self.activities = ActivityDispatcher(runner, store, log, clock, max_activities, call_http)
         self.entities = EntityDispatcher(
             runner, store, log, clock, poison, max_entities, max_batch=max_entity_batch
         )
@@ -92,6 +95,9 @@ class TaskHubWorker:
             timers=self.timers,
         )
         self._dispatchers = (self.timers, self.activities, self.entities, self.orchestrations)
+        self.on_end = unheard  # see `IdleSignal.changed`
+        for part in (self.timers, self.entities):
+            part.on_end = self._ended
         self._store = store
         self._log = log
         self._on_store_failure = on_store_failure
@@ -100,6 +106,14 @@ class TaskHubWorker:
         self._waiting: set[str] = set()  # the instances of `_uncommitted`
         store.listen(self)
 
+    @property
+    def unfinished(self) -> int:
+        """See `IdleSignal`."""
+        return self._store.unfinished + sum(each.unfinished for each in self._dispatchers)
+
+    def _ended(self) -> None:
+        self.on_end()
+
     def start(self) -> None:
         """Take up what the store holds: all that an earlier host has left runs on."""
         for dispatcher in self._dispatchers:
@@ -107,13 +121,12 @@ class TaskHubWorker:
         self._started = True
         unfinished = self._store.unfinished_activities()
         instances, entities = self._store.instances_needing_episodes(), self._store.entities_with_requests()
-        if count := len({*(item.instance_id for item in unfinished), *instances, *entities}):
-            subject = (
-                "1 instance goes on where it was"
-                if count == 1
-                else f"{count:,} instances go on where they were"
-            )
-            self._log.note(f"{subject} when the last host left.")
+        orchestrations = {*(item.instance_id for item in unfinished), *instances}
+        running = len(orchestrations) + len(entities)
+        waiting = self._store.open_instances() - len(orchestrations)
+        counts = [f"{n:,} {what}" for n, what in ((running, "running"), (waiting, "waiting")) if n > 0]
+        if counts:
+            self._log.note(f"What is left from last time goes on: {', '.join(counts)}.")
         self.activities.add(unfinished)
         for instance_id in instances:
             self.orchestrations.wake(instance_id)
@@ -124,7 +137,7 @@ class TaskHubWorker:
         """Take nothing new and wait until the results of what runs have been passed to the store."""
         for dispatcher in self._dispatchers:
             dispatcher.drain()
-        while not all(dispatcher.idle for dispatcher in self._dispatchers):
+        while any(dispatcher.unfinished for dispatcher in self._dispatchers):
             await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
@@ -155,6 +168,9 @@ class TaskHubWorker:
                 self._waiting.add(event.instance_id)
                 self._uncommitted.append(event)
         self.orchestrations.receive(at_once)
+
+    def all_answered(self) -> None:
+        self.on_end()
 
     def commit_finished(self, committed: bool) -> None:
         events, self._uncommitted = self._uncommitted, []

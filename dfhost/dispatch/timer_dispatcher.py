@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable
 
 from dfhost.clock import Clock
+from dfhost.dispatch.idle_signal import unheard
 from dfhost.engine import history as h
 from dfhost.store.open_tasks import DueTimer
 from dfhost.store.store import Store
@@ -22,13 +23,19 @@ class TimerDispatcher:
         self._next_due: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._draining = False
+        self._sleeping = False
+        self.on_end = unheard  # see `IdleSignal.changed`
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     @property
-    def idle(self) -> bool:
-        return self._task is None or self._task.done()
+    def unfinished(self) -> int:
+        """See `IdleSignal`. A timer that is due has yet to fire."""
+        if self._task is None or self._task.done():
+            return 0
+        is_due = self._next_due is not None and self._next_due <= self._clock.now()
+        return int(not self._sleeping or self._wake_up.is_set() or is_due)
 
     def drain(self) -> None:
         """Fire no more timers; they stay in the store for the next host."""
@@ -50,12 +57,16 @@ class TimerDispatcher:
         while not self._draining:
             self._wake_up.clear()
             self._next_due = self._store.next_due()
+            if self._next_due is not None and self._next_due <= (at := self._clock.now()):
+                await self._store.fire_timers(at, self._fired)
+                continue
+            self._sleeping = True
+            self.on_end()
             if self._next_due is None:
                 await self._wake_up.wait()
-            elif self._next_due <= (at := self._clock.now()):
-                await self._store.fire_timers(at, self._fired)
             else:
                 await self._clock.sleep_until(self._seconds(self._next_due), self._wake_up)
+            self._sleeping = False
 
     def _seconds(self, due: str) -> float:
         try:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 
 from dfhost.clock import Clock
+from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.schedule import Schedule, parse_schedule, time_zone
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, FunctionCall, TimerOccurrence
@@ -59,6 +60,8 @@ class TimerTriggers:
         self._clock = clock
         self._timeout = timeout
         self._tasks: list[asyncio.Task[None]] = []
+        self._sleeping: dict[str, float] = {}  # timer functions, with the time until which they sleep
+        self.on_end = unheard  # see `IdleSignal.changed`
         timers = runner.app.timers
         zone = self._read_zone() if timers else timezone.utc
         self._timers = [timer for function in timers if (timer := self._read_trigger(function, zone))]
@@ -66,6 +69,13 @@ class TimerTriggers:
     def start(self) -> None:
         """Call this on the host loop."""
         self._tasks = [asyncio.create_task(self._run_timer(timer)) for timer in self._timers]
+
+    @property
+    def unfinished(self) -> int:
+        """See `IdleSignal`."""
+        now = self._clock.time()
+        busy = sum(not task.done() for task in self._tasks)
+        return busy - sum(until > now for until in self._sleeping.values())
 
     async def stop(self) -> None:
         """Start no more runs. One that is running ends in its thread, and its result is dropped."""
@@ -110,10 +120,16 @@ class TimerTriggers:
             await self._invoke(timer, None, timer.schedule(last))
         while True:
             due = timer.schedule(self._clock.moment())
-            await self._clock.sleep_until(due.timestamp())
+            await self._sleep_until(timer, due.timestamp())
             past_due = self._clock.moment() - due > _PAST_DUE_AFTER
             await self._invoke(timer, last, timer.schedule(due), past_due)
             last = due
+
+    async def _sleep_until(self, timer: _TimerTrigger, due: float) -> None:
+        self._sleeping[timer.function.name] = due
+        self.on_end()
+        await self._clock.sleep_until(due)
+        del self._sleeping[timer.function.name]
 
     async def _invoke(
         self, timer: _TimerTrigger, last: datetime | None, following: datetime, past_due: bool = False

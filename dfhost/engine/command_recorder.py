@@ -92,7 +92,9 @@ class CommandRecorder:
         stored = f"[{quote(input)}]" if self._options.store_inputs else None
         episode = self._episode
         episode.events.append(h.task_scheduled(episode.at, command.id, name, stored))
-        episode.activities.append(ScheduledActivity(command.id, name, input))
+        task = command.task
+        attempts = (task.attempt, task.max_attempts) if task.kind in act.WITH_RETRY else (1, 1)
+        episode.activities.append(ScheduledActivity(command.id, name, input, *attempts))
 
     def _record_timer(self, command: Command) -> None:
         assert command.fire_at is not None

@@ -17,9 +17,13 @@ from dfhost.engine.history import Event
 
 @dataclass(frozen=True, slots=True)
 class ScheduledActivity:
+    """`attempt`: which it is, from 1, of how many of its call."""
+
     task_id: int
     name: str
     input: str
+    attempt: int = 1
+    max_attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from dfhost.host_log import HostLog
@@ -47,6 +48,16 @@ class Admin:
         self._management = management
         self._started = time.monotonic()
         self._calls: set[asyncio.Task[Any]] = set()
+        self.on_end: Callable[[], None] = lambda: None
+
+    @property
+    def unfinished(self) -> int:
+        """How many functions run by hand."""
+        return len(self._calls)
+
+    def _ended(self, call: asyncio.Task[Any]) -> None:
+        self._calls.discard(call)
+        self.on_end()
 
     async def handle(self, method: str, path: str, content_type: str, body: bytes, origin: str) -> HttpReply:
         """`path`: decoded, what follows ``/admin/``; its case does not count."""
@@ -140,7 +151,7 @@ class Admin:
         calling = FunctionCall(function.name, TriggerText(text))
         call = asyncio.create_task(invoke_function(self._runner, function, calling, self._log))
         self._calls.add(call)  # the loop itself keeps only weak references
-        call.add_done_callback(self._calls.discard)
+        call.add_done_callback(self._ended)
         return HttpReply(202, [])
 
     async def _start(self, function: FunctionInfo, text: str, origin: str) -> HttpReply:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
+from dfhost.dashboard.dashboard import PATH as DASHBOARD
 from dfhost.http.function_routes import Route, RouteTable
 from dfhost.management.urls import WEBHOOKS_PATH
 from dfhost.runner.app_runner import HttpReply
 from dfhost.runner.functions import AppInfo, FunctionInfo
 
 
-def home_page(app: AppInfo, routes: RouteTable[FunctionInfo], origin: str) -> HttpReply:
+def home_page(app: AppInfo, routes: RouteTable[FunctionInfo], origin: str, has_dashboard: bool) -> HttpReply:
     """`origin`: scheme and host as the browser used them."""
     sections = {
         "HTTP": [_http_entry(route, origin) for route in _declared(app, routes)],
@@ -26,11 +27,12 @@ def home_page(app: AppInfo, routes: RouteTable[FunctionInfo], origin: str) -> Ht
         for title, entries in sections.items()
         if entries
     )
+    dashboard = f'<p><a href="{DASHBOARD}">Dashboard</a></p>' if has_dashboard else ""
     page = (
         "<!doctype html><meta charset=utf-8><title>dfhost</title>"
         f"<h1>{html.escape(app.root.name)}</h1>"
         "<p>This function app runs on dfhost, the local durable host for Python.</p>"
-        f'{lists}<p><a href="{WEBHOOKS_PATH}/instances">Instances</a> · '
+        f'{dashboard}{lists}<p><a href="{WEBHOOKS_PATH}/instances">Instances</a> · '
         '<a href="/admin/host/status">Status</a></p>\n'
     )
     return HttpReply(200, [("Content-Type", "text/html")], page.encode())

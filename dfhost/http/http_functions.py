@@ -6,7 +6,7 @@ The `AppRunner` runs user code. Which requests are meant for functions is `reque
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
@@ -46,6 +46,12 @@ class HttpFunctions:
         self._running = 0
         self._idle = asyncio.Event()
         self._noted_chunks: set[str] = set()
+        self.on_end: Callable[[], None] = lambda: None
+
+    @property
+    def unfinished(self) -> int:
+        """How many calls run."""
+        return self._running
 
     def refuse(self) -> None:
         """Respond to new calls with 503; running calls go on."""
@@ -78,6 +84,7 @@ class HttpFunctions:
             self._running -= 1
             if not self._running:
                 self._idle.set()
+            self.on_end()
 
     async def _invoke(
         self, function: FunctionInfo, path: str, values: Mapping[str, str], request: web.BaseRequest

@@ -4,6 +4,7 @@
     /admin/…                                       `admin`
     a route of one of the app's HTTP functions     `http_functions`
     /                                              `home_page`, unless a function has that route
+    /dashboard, /dashboard/…                       `dashboard_requests`, likewise
 
 Any other request is a 404 without a body, as on Azure; the log says why. `access` comes before everything else.
 """
@@ -15,9 +16,11 @@ from typing import Any
 
 from aiohttp import web
 
+from dfhost.dashboard.dashboard import Dashboard
 from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules, forbidden
 from dfhost.http.admin import Admin
+from dfhost.http.dashboard_requests import DashboardRequests
 from dfhost.http.home_page import home_page
 from dfhost.http.http_functions import HttpFunctions
 from dfhost.http.messages import origin, raw_target, read_body
@@ -46,10 +49,11 @@ class RequestRouter:
         *,
         access: AccessRules | None,
         throttle: Throttle | None,
+        dashboard: Dashboard | None,
     ) -> None:
         """`mounts`: handlers by path prefix; they come before everything else, and case does not count.
 
-        `access` None serves everybody; `throttle` None sets no limits.
+        `access` None serves everybody; `throttle` None sets no limits; without `dashboard` there is none.
         """
         self._runner = runner
         self._functions = functions
@@ -58,9 +62,10 @@ class RequestRouter:
             (f"{prefix.rstrip('/').lower()}/", handler, prefix != RPC_PATH)
             for prefix, handler in mounts.items()
         ]
-        self._admin = Admin(runner, functions.routes, log, mounts.get(WEBHOOKS_PATH))
+        self.admin = Admin(runner, functions.routes, log, mounts.get(WEBHOOKS_PATH))
         self._access = access
         self._throttle = throttle
+        self._dashboard = DashboardRequests(dashboard) if dashboard else None
         self._stopping = False
         self._logged_refusals: set[tuple[str, int, str]] = set()
 
@@ -71,6 +76,8 @@ class RequestRouter:
         """
         self._stopping = True
         self._functions.refuse()
+        if self._dashboard:
+            self._dashboard.stop()
 
     async def respond(self, request: web.BaseRequest) -> HttpReply | web.StreamResponse:
         """The reply, or a streamed response that is already sent. Raises what `read_body` raises."""
@@ -92,7 +99,7 @@ class RequestRouter:
         if path.lower().startswith(_ADMIN):
             body = await read_body(request)
             content_type = request.headers.get("Content-Type", "")
-            return await self._admin.handle(
+            return await self.admin.handle(
                 request.method, path[len(_ADMIN) :], content_type, body, origin(request)
             )
         routes = self._functions.routes
@@ -101,7 +108,10 @@ class RequestRouter:
             route, values = found
             return await self._throttled(self._functions.call(route.target, path, values, request))
         if path == "/":
-            return home_page(self._runner.app, routes, origin(request))
+            has_dashboard = self._dashboard is not None
+            return home_page(self._runner.app, routes, origin(request), has_dashboard)
+        if self._dashboard and self._dashboard.serves(path):
+            return await self._dashboard.respond(request, path, query)
         self.log_refusal(request, 404, routes.why_not(request.method, path))
         return HttpReply(404, [])
 

@@ -1,4 +1,4 @@
-"""The HTTP server: one aiohttp listener on one port, from start to stop.
+"""The HTTP server: one aiohttp listener on one port, or on none, from start to stop.
 
 Frames each request: CORS before and after `request_router`, headers that every response has, and a 500 if a part of
 the host has a defect. `connections` answers what is no HTTP.
@@ -13,19 +13,21 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 from multidict import CIMultiDict
 
 from dfhost import forked_children
+from dfhost.dashboard.dashboard import Dashboard
 from dfhost.errors import HostError, PortInUse
 from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules
 from dfhost.http.connections import Listener, Request, first_line
 from dfhost.http.cors import Cors
 from dfhost.http.http_functions import HttpFunctions
+from dfhost.http.memory_connection import exchange
 from dfhost.http.messages import MAX_BODY, BodyTooLarge, web_response
 from dfhost.http.request_router import RequestRouter
 from dfhost.http.throttle import TOO_MANY_REQUESTS, Throttle
@@ -36,7 +38,8 @@ _log = logging.getLogger("dfhost.http")
 
 
 class Server:
-    """Serves the app of `runner` on `host`:`port`. Port 0 takes any free one, which `port` holds after `start`.
+    """Serves the app of `runner` on `host`:`port`. Port 0 takes any free one, which `port` holds after `start`; None
+    takes none, and only `exchange` reaches the app.
 
     `mounts`: handlers by path prefix. `cors`: origins, ``("*",)`` for all. `timeout`: of one HTTP function, in
     seconds. `host_names`: those that requests may name besides `host`; None serves requests to any name and from
@@ -48,7 +51,7 @@ class Server:
         runner: AppRunner,
         log: HostLog,
         host: str = "127.0.0.1",
-        port: int = 7071,
+        port: int | None = 7071,
         *,
         route_prefix: str = "api",
         mounts: Mapping[str, RequestHandler] | None = None,
@@ -59,6 +62,7 @@ class Server:
         custom_headers: Sequence[tuple[str, str]] = (),
         max_outstanding_requests: int | None = None,
         max_concurrent_requests: int | None = None,
+        dashboard: Dashboard | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -77,9 +81,17 @@ class Server:
         if max_outstanding_requests is not None or max_concurrent_requests is not None:
             throttle = Throttle(max_outstanding_requests, max_concurrent_requests)
         self._router = RequestRouter(
-            runner, self._functions, log, mounts or {}, access=access, throttle=throttle
+            runner,
+            self._functions,
+            log,
+            mounts or {},
+            access=access,
+            throttle=throttle,
+            dashboard=dashboard,
         )
         self._runner: web.ServerRunner | None = None
+        self.on_end: Callable[[], None] = lambda: None
+        self._functions.on_end = self._router.admin.on_end = self._ended
 
     @property
     def notes(self) -> list[str]:
@@ -92,7 +104,7 @@ class Server:
 
     async def start(self) -> None:
         """Listen. Raises PortInUse, or HostError for an address that cannot be had."""
-        server = Listener(
+        self._listener = Listener(
             self._handle,
             self._count_malformed,
             access_log=None,
@@ -102,8 +114,11 @@ class Server:
             max_line_size=16_384,
             max_field_size=32_768,
         )
-        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        self._runner = web.ServerRunner(self._listener, shutdown_timeout=1.0)
         await self._runner.setup()
+        self._sockets: list[int] = []
+        if self.port is None:
+            return
         try:
             site = web.TCPSite(self._runner, self.host, self.port)
             await site.start()
@@ -116,9 +131,25 @@ class Server:
         for descriptor in self._sockets:
             forked_children.close_in_children(descriptor)
 
+    async def exchange(self, request: bytes) -> bytes:
+        """The response to one whole HTTP/1.1 request, both as bytes, without a socket."""
+        return await exchange(self._listener(), request)
+
+    @property
+    def unfinished(self) -> int:
+        """How many calls of functions run; see `IdleSignal`."""
+        return self._functions.unfinished + self._router.admin.unfinished
+
+    def _ended(self) -> None:
+        self.on_end()
+
     def refuse(self) -> None:
         """Respond to what would start something new with 503; status queries and running calls go on."""
         self._router.refuse()
+
+    async def finish(self, grace_period: float) -> None:
+        """Wait until no HTTP function runs, at most `grace_period` seconds."""
+        await self._functions.finish(grace_period)
 
     async def stop(self, grace_period: float = 5.0) -> None:
         """Refuse new calls, wait for running ones for at most `grace_period` seconds, then close the listener."""

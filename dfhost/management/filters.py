@@ -5,9 +5,8 @@ An unreadable value counts as absent, as in the extension: a purge then deletes 
 
 from __future__ import annotations
 
-from dfhost.management.query import RUNTIME_STATUSES
 from dfhost.management.request import ManagementRequest
-from dfhost.management.responses import FINAL_STATUSES
+from dfhost.runtime_status import FINAL_STATUSES, RUNTIME_STATUSES
 from dfhost.task_hub import InstanceFilter
 
 _PURGEABLE = [status for status in RUNTIME_STATUSES if status in FINAL_STATUSES]

@@ -11,7 +11,7 @@ from typing import Any
 
 from dfhost.engine import history
 from dfhost.management import json_text
-from dfhost.management.query import RUNTIME_STATUSES
+from dfhost.runtime_status import RUNTIME_STATUSES
 
 # DurableTask.Core's EventType, by number.
 _NAMES = (

@@ -23,9 +23,9 @@ from dfhost.errors import (
 from dfhost.management.charsets import UnknownCharset
 from dfhost.management.json_errors import InvalidJson
 from dfhost.management.json_text import encode, utf8
+from dfhost.runtime_status import FINAL_STATUSES
 
 SOMETHING_WENT_WRONG = "Something went wrong while processing your request"
-FINAL_STATUSES = frozenset(("Completed", "Failed", "Terminated", "Canceled"))
 
 _log = logging.getLogger("dfhost.management")
 

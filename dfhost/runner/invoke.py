@@ -11,7 +11,7 @@ import time
 
 from dfhost.engine.failures import Failure
 from dfhost.host_log import HostLog
-from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply
+from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, HttpRequest
 from dfhost.runner.functions import FunctionInfo
 
 
@@ -34,7 +34,8 @@ async def invoke_function(
 async def _attempt(
     runner: AppRunner, function: FunctionInfo, call: FunctionCall, log: HostLog, timeout: float | None
 ) -> HttpReply | Failure | None:
-    log.started(function.name, function.kind, None)
+    item = _item(call)
+    log.started(function.name, function.kind, None, item)
     start = time.perf_counter()
     try:
         calling = runner.invoke(call)
@@ -43,10 +44,19 @@ async def _attempt(
         outcome = _timed_out(function, timeout or 0)
     seconds = time.perf_counter() - start
     if isinstance(outcome, Failure):
-        log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack)
+        log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack, item)
     else:
-        log.finished(function.name, function.kind, None, seconds)
+        status = f"{outcome.status} " if isinstance(outcome, HttpReply) else ""
+        log.finished(function.name, function.kind, None, seconds, status + item)
     return outcome
+
+
+def _item(call: FunctionCall) -> str:
+    """The request's method and path, "" for other calls."""
+    if not isinstance(call.data, HttpRequest):
+        return ""
+    path = call.data.url.partition("://")[2].partition("/")[2].partition("?")[0]
+    return f"{call.data.method} /{path}"
 
 
 def _timed_out(function: FunctionInfo, timeout: float) -> Failure:

@@ -45,6 +45,12 @@ def open_memory() -> sqlite3.Connection:
     return connection
 
 
+def copy_to_memory(source: sqlite3.Connection) -> sqlite3.Connection:
+    copy = connect(":memory:", durable=False)
+    source.backup(copy)
+    return copy
+
+
 def create_if_missing(database: Path) -> None:
     """A complete database appears at once, so that one which is empty was not left by a host.
 
@@ -145,9 +151,9 @@ def _create_schema(connection: sqlite3.Connection) -> None:
     )
 
 
-def _check_schema(connection: sqlite3.Connection, label: str) -> None:
-    """Migrate an older schema. A file that is not ours is refused before anything is written."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+def schema_version(connection: sqlite3.Connection, label: str) -> int:
+    """The version of the file's schema. DatabaseError if it is not ours, or of a newer version."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if application != _APPLICATION_ID:
         raise DatabaseError(
@@ -163,6 +169,12 @@ def _check_schema(connection: sqlite3.Connection, label: str) -> None:
             f"{label} has lost the version of its schema (user_version is {version}): restore it from a copy, or use "
             "another file with --db."
         )
+    return version
+
+
+def _check_schema(connection: sqlite3.Connection, label: str) -> None:
+    """Migrate an older schema. A file that is not ours is refused before anything is written."""
+    version = schema_version(connection, label)
     if version == 1:
         connection.execute("PRAGMA journal_mode = DELETE")  # a log would have to hold all pages
         script = _script("migration_1.sql").replace("-- {schema.sql}", _script("schema.sql"))

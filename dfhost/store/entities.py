@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dfhost.engine.entities import EntityResponse
-from dfhost.store.instances import EpisodeDiscarded, post_to_execution
-from dfhost.store.write_cursor import WriteCursor
+from dfhost.store.inbox import InboxCursor
+from dfhost.store.instances import StaleCommit, post_to_execution
 
 
-def post_request(cursor: WriteCursor, entity_id: str, request: str, at: str) -> None:
+def post_request(cursor: InboxCursor, entity_id: str, request: str, at: str) -> None:
     cursor.execute("INSERT OR IGNORE INTO entities VALUES (?, NULL, NULL, ?)", (entity_id, at))
-    cursor.post_request(entity_id, request)
+    cursor.add_request(entity_id, request)
 
 
 def commit_batch(
-    cursor: WriteCursor,
+    cursor: InboxCursor,
     entity_id: str,
     at: str,
     state: str,
@@ -29,7 +29,7 @@ def commit_batch(
         (state, custom_status, at, entity_id),
     )
     if cursor.rowcount == 0:
-        raise EpisodeDiscarded
+        raise StaleCommit
     cursor.execute("DELETE FROM entity_requests WHERE entity_id = ? AND seq <= ?", (entity_id, consumed))
     for answer in answers:
         post_to_execution(cursor, answer.instance_id, answer.execution_id, event(answer))

@@ -6,15 +6,16 @@ import sqlite3
 
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode, ScheduledChild, child_refused
+from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.store import statements as sql
 from dfhost.store.entities import post_request
-from dfhost.store.events import FINISHED, InstanceRow
-from dfhost.store.instances import EpisodeDiscarded, post_to_execution
-from dfhost.store.write_cursor import WriteCursor
+from dfhost.store.inbox import InboxCursor
+from dfhost.store.instance_row import InstanceRow
+from dfhost.store.instances import StaleCommit, post_to_execution
 
 
-def commit(cursor: WriteCursor, episode: Episode, consumed: int) -> None:
-    """EpisodeDiscarded before anything is written. `consumed`: the number of the last message it has processed."""
+def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
+    """StaleCommit before anything is written. `consumed`: the number of the last message it has processed."""
     instance_id, execution_id, at = episode.instance_id, episode.execution_id, episode.at
     _update_instance(cursor, episode)
     if episode.next_generation is None:
@@ -41,7 +42,7 @@ def commit(cursor: WriteCursor, episode: Episode, consumed: int) -> None:
     for timer in episode.timers:
         if timer.fire_at <= at:
             fired = h.timer_fired(at, timer.timer_id, timer.fire_at)
-            cursor.post(instance_id, fired.text, execution_id)
+            cursor.add_message(instance_id, fired.text, execution_id)
     for child in episode.children:
         _start_child(cursor, episode, child)
     for message in episode.entity_messages:
@@ -70,11 +71,11 @@ def _update_instance(cursor: sqlite3.Cursor, episode: Episode) -> None:
         values += [following.execution_id, following.input, episode.at]
     cursor.execute(
         f"UPDATE instances SET {', '.join(changes)} "
-        f"WHERE instance_id = ? AND execution_id = ? AND status NOT IN {sql.FINISHED_SQL}",
+        f"WHERE instance_id = ? AND execution_id = ? AND status NOT IN {sql.FINAL_SQL}",
         (*values, episode.instance_id, episode.execution_id),
     )
     if cursor.rowcount == 0:
-        raise EpisodeDiscarded
+        raise StaleCommit
 
 
 def _begin_generation(cursor: sqlite3.Cursor, episode: Episode) -> None:
@@ -90,12 +91,12 @@ def _begin_generation(cursor: sqlite3.Cursor, episode: Episode) -> None:
     sql.insert_history(cursor, instance_id, 0, [event.text for event in episode.next_generation.history])
 
 
-def _start_child(cursor: WriteCursor, episode: Episode, child: ScheduledChild) -> None:
+def _start_child(cursor: InboxCursor, episode: Episode, child: ScheduledChild) -> None:
     status = sql.select_status(cursor, child.instance_id)
     if status is not None:
-        if status not in FINISHED:
+        if status not in FINAL_STATUSES:
             refusal = child_refused(child, status, episode.at)
-            cursor.post(episode.instance_id, refusal.text, episode.execution_id)
+            cursor.add_message(episode.instance_id, refusal.text, episode.execution_id)
             return
         sql.delete_instance(cursor, child.instance_id)
     row = InstanceRow(
@@ -103,4 +104,4 @@ def _start_child(cursor: WriteCursor, episode: Episode, child: ScheduledChild) -
         episode.at, episode.at, episode.instance_id, episode.execution_id, child.task_id,
     )  # fmt: skip
     sql.insert_instance(cursor, row)
-    cursor.post(child.instance_id, child.started.text, event=child.started, new_instance=row)
+    cursor.add_message(child.instance_id, child.started.text, event=child.started, new_instance=row)

@@ -8,38 +8,40 @@ from collections.abc import Callable, Sequence
 from dfhost.engine.entities import is_entity_id
 from dfhost.engine.rewind import rewind_history
 from dfhost.errors import InstanceExists, InstanceNotFound, WrongState
+from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.store import statements as sql
-from dfhost.store.events import FINISHED, InboxMessage, InstanceRemoved, InstanceRow
-from dfhost.store.write_cursor import WriteCursor
+from dfhost.store.inbox import InboxCursor
+from dfhost.store.instance_row import InstanceRow
+from dfhost.store.listener import InboxMessage, InstanceRemoved
 
 #: Raises the HostError by which an operation is refused on this instance.
 Check = Callable[[InstanceRow], None]
 
 
-class EpisodeDiscarded(WrongState):
-    """The instance was terminated, replaced or purged while the episode ran."""
+class StaleCommit(WrongState):
+    """The instance or entity was terminated, replaced or purged while its episode or batch ran."""
 
     def __init__(self) -> None:
         super().__init__("The instance has ended or was replaced meanwhile.", "")
 
 
 def start(
-    cursor: WriteCursor, row: InstanceRow, started: Callable[[int], str], replaces_running: bool
+    cursor: InboxCursor, row: InstanceRow, started: Callable[[int], str], replaces_running: bool
 ) -> None:
     status = sql.select_status(cursor, row.instance_id)
     generation = 0
     if status is None and is_entity_id(row.instance_id) and sql.select_entity(cursor, row.instance_id):
         raise InstanceExists("Running")  # an entity shows as an instance of this id
     if status is not None:
-        if status not in FINISHED and not replaces_running:
+        if status not in FINAL_STATUSES and not replaces_running:
             raise InstanceExists(status)
         generation = 1 + _generation(cursor, row.instance_id)
         sql.delete_instance(cursor, row.instance_id)
     sql.insert_instance(cursor, row)
-    cursor.post(row.instance_id, started(generation), new_instance=row)
+    cursor.add_message(row.instance_id, started(generation), new_instance=row)
 
 
-def show_running(cursor: WriteCursor, instance_id: str, execution_id: str, at: str) -> None:
+def show_running(cursor: InboxCursor, instance_id: str, execution_id: str, at: str) -> None:
     cursor.execute(
         "UPDATE instances SET status = 'Running', updated_at = ? "
         "WHERE instance_id = ? AND execution_id = ? AND status = 'Pending'",
@@ -47,13 +49,13 @@ def show_running(cursor: WriteCursor, instance_id: str, execution_id: str, at: s
     )
 
 
-def post_event(cursor: WriteCursor, instance_id: str, event: str, check: Check) -> None:
+def post_event(cursor: InboxCursor, instance_id: str, event: str, check: Check) -> None:
     if not existing_instance(cursor, instance_id, check).is_entity:  # that takes nothing but requests
-        cursor.post(instance_id, event)
+        cursor.add_message(instance_id, event)
 
 
 def terminate(
-    cursor: WriteCursor,
+    cursor: InboxCursor,
     instance_id: str,
     at: str,
     reason: str | None,
@@ -79,11 +81,11 @@ def terminate(
         post_to_execution(cursor, row.parent.instance_id, row.parent.execution_id, text)
 
 
-def rewind(cursor: WriteCursor, instance_id: str, at: str, wake_event: str, check: Check) -> None:
+def rewind(cursor: InboxCursor, instance_id: str, at: str, wake_event: str, check: Check) -> None:
     _rewind(cursor, existing_instance(cursor, instance_id, check).instance_id, at, wake_event)
 
 
-def _rewind(cursor: WriteCursor, instance_id: str, at: str, wake_event: str) -> None:
+def _rewind(cursor: InboxCursor, instance_id: str, at: str, wake_event: str) -> None:
     past = list(sql.select_events(cursor, "history", instance_id))
     events, children = rewind_history(past, lambda child: sql.select_status(cursor, child) == "Failed")
     cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
@@ -96,10 +98,10 @@ def _rewind(cursor: WriteCursor, instance_id: str, at: str, wake_event: str) -> 
     for child in children:
         _rewind(cursor, child, at, wake_event)
     if not children:  # a parent goes on when its rewound child has ended
-        cursor.post(instance_id, wake_event)
+        cursor.add_message(instance_id, wake_event)
 
 
-def set_aside(cursor: WriteCursor, message: InboxMessage, reason: str, at: str) -> None:
+def set_aside(cursor: InboxCursor, message: InboxMessage, reason: str, at: str) -> None:
     instance_id, seq = message.instance_id, message.seq
     if message.to_entity:
         cursor.execute("DELETE FROM entity_requests WHERE entity_id = ? AND seq = ?", (instance_id, seq))
@@ -121,14 +123,14 @@ def existing_instance(cursor: sqlite3.Cursor, instance_id: str, check: Check) ->
     return row
 
 
-def post_to_execution(cursor: WriteCursor, instance_id: str, execution_id: str, text: str) -> None:
+def post_to_execution(cursor: InboxCursor, instance_id: str, execution_id: str, text: str) -> None:
     """Post the event that ends a task, if the execution that waits for it still runs."""
     found = cursor.execute(
-        f"SELECT 1 FROM instances WHERE instance_id = ? AND execution_id = ? AND status NOT IN {sql.FINISHED_SQL}",
+        f"SELECT 1 FROM instances WHERE instance_id = ? AND execution_id = ? AND status NOT IN {sql.FINAL_SQL}",
         (instance_id, execution_id),
     ).fetchone()
     if found:
-        cursor.post(instance_id, text, execution_id)
+        cursor.add_message(instance_id, text, execution_id)
 
 
 def _generation(cursor: sqlite3.Cursor, instance_id: str) -> int:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dfhost.engine.episode import ScheduledActivity
 from dfhost.engine.history import Event
-from dfhost.store.write_cursor import WriteCursor
+from dfhost.store.inbox import InboxCursor
 
 KEPT_INPUT = 4_000  # characters of an activity's input that are kept once it has ended
 
@@ -40,13 +40,14 @@ class DueTimer(NamedTuple):
 
 def unfinished_activities(reader: sqlite3.Connection) -> list[ActivityWorkItem]:
     found = reader.execute(
-        "SELECT instance_id, execution_id, task_id, name, input FROM activities "
+        "SELECT instance_id, execution_id, task_id, name, activities.input, coalesce(attempt, 1), "
+        "coalesce(max_attempts, 1) FROM activities LEFT JOIN attempts USING (instance_id, task_id) "
         "ORDER BY created_at, instance_id, task_id"
     )
-    return [ActivityWorkItem(i, e, ScheduledActivity(t, n, x)) for i, e, t, n, x in found]
+    return [ActivityWorkItem(i, e, ScheduledActivity(*activity)) for i, e, *activity in found]
 
 
-def store_results(cursor: WriteCursor, results: Sequence[ActivityResult]) -> None:
+def store_results(cursor: InboxCursor, results: Sequence[ActivityResult]) -> None:
     wanted, started = [], []
     for work, event, started_at in results:
         cursor.execute(
@@ -62,10 +63,10 @@ def store_results(cursor: WriteCursor, results: Sequence[ActivityResult]) -> Non
         "ON CONFLICT (instance_id, task_id) DO UPDATE SET started_at = excluded.started_at, input = excluded.input",
         started,
     )
-    cursor.post_to_executions(wanted)
+    cursor.add_messages(wanted)
 
 
-def fire_timers(cursor: WriteCursor, now: str, fired: Callable[[DueTimer], str]) -> None:
+def fire_timers(cursor: InboxCursor, now: str, fired: Callable[[DueTimer], str]) -> None:
     found = cursor.execute(
         "SELECT instance_id, timer_id, fire_at, execution_id FROM timers WHERE fire_at <= ? ORDER BY fire_at",
         (now,),
@@ -73,4 +74,4 @@ def fire_timers(cursor: WriteCursor, now: str, fired: Callable[[DueTimer], str])
     due = [DueTimer(*values) for values in found.fetchall()]
     cursor.execute("DELETE FROM timers WHERE fire_at <= ?", (now,))
     for timer in due:
-        cursor.post(timer.instance_id, fired(timer), timer.execution_id)
+        cursor.add_message(timer.instance_id, fired(timer), timer.execution_id)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dfhost.store import statements as sql
-from dfhost.store.events import InstanceRemoved
+from dfhost.store.inbox import InboxCursor
 from dfhost.store.instances import Check
-from dfhost.store.write_cursor import WriteCursor
+from dfhost.store.listener import InstanceRemoved
 
 PORTION_SECONDS = 0.01  # without the commit, which takes longer
 #: Free pages (of 4 KB) that are left in the file, for the next instances.
@@ -32,7 +32,7 @@ class Portion(NamedTuple):
     purged: int
 
 
-def purge(cursor: WriteCursor, instance_id: str, check: Check) -> int:
+def purge(cursor: InboxCursor, instance_id: str, check: Check) -> int:
     row = sql.select_instance(cursor, instance_id)
     if row is None:
         return 0
@@ -49,7 +49,7 @@ def find(reader: sqlite3.Connection, where: sql.Where) -> list[Target]:
     return [Target(*values) for values in found]
 
 
-def purge_portion(cursor: WriteCursor, targets: Sequence[Target], start: int) -> Portion:
+def purge_portion(cursor: InboxCursor, targets: Sequence[Target], start: int) -> Portion:
     """Purge those from `start` on, as long as there is time; at least one."""
     _set_auto_vacuum(cursor, "FULL")
     until = time.perf_counter() + PORTION_SECONDS
@@ -60,12 +60,12 @@ def purge_portion(cursor: WriteCursor, targets: Sequence[Target], start: int) ->
     return Portion(end, purged)
 
 
-def has_free_space(cursor: WriteCursor) -> bool:
+def has_free_space(cursor: InboxCursor) -> bool:
     pages: int = cursor.execute("PRAGMA freelist_count").fetchone()[0]
     return pages > _KEPT_PAGES
 
 
-def give_space_back(cursor: WriteCursor) -> None:
+def give_space_back(cursor: InboxCursor) -> None:
     """The commit behind this moves all free pages to the end of the file, and the next checkpoint cuts them off.
 
     `PRAGMA incremental_vacuum` would do the same page by page, with a search of the whole free list for each: hours
@@ -74,17 +74,17 @@ def give_space_back(cursor: WriteCursor) -> None:
     _set_auto_vacuum(cursor, "FULL")
 
 
-def keep_free_pages(cursor: WriteCursor) -> None:
+def keep_free_pages(cursor: InboxCursor) -> None:
     """After a purge: commits leave the pages that they free in the file again, which is faster."""
     _set_auto_vacuum(cursor, "INCREMENTAL")
     cursor.wants_checkpoint = True
 
 
-def _set_auto_vacuum(cursor: WriteCursor, mode: str) -> None:
+def _set_auto_vacuum(cursor: InboxCursor, mode: str) -> None:
     cursor.execute(f"PRAGMA auto_vacuum = {mode}")
 
 
-def _remove(cursor: WriteCursor, target: Target) -> int:
+def _remove(cursor: InboxCursor, target: Target) -> int:
     """1, or 0 if a new start has replaced it."""
     instance_id, execution_id = target
     if execution_id:

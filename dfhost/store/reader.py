@@ -15,7 +15,8 @@ from dfhost.engine import history as h
 from dfhost.errors import DatabaseError
 from dfhost.store import open_tasks
 from dfhost.store import statements as sql
-from dfhost.store.events import InboxMessage, InstanceRow
+from dfhost.store.instance_row import InstanceRow
+from dfhost.store.listener import InboxMessage
 from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.sqlite_errors import explain_sqlite_error
 
@@ -216,6 +217,14 @@ class StoreReader:
                 "SELECT task_id, name, input, created_at FROM activities WHERE instance_id = ? ORDER BY task_id",
                 (instance_id,),
             ).fetchall()
+
+    def open_instances(self) -> int:
+        """How many orchestrations have not ended."""
+        with self._reading() as reader:
+            count: int = reader.execute(
+                f"SELECT count(*) FROM instances WHERE status NOT IN {sql.FINAL_SQL}"
+            ).fetchone()[0]
+            return count
 
     def next_due(self) -> str | None:
         """When the next timer fires."""

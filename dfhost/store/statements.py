@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from dfhost.store.events import FINISHED, InstanceRow
+from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.store.instance_row import InstanceRow
 
-FINISHED_SQL = str(FINISHED)  # ('Completed', 'Failed', ...): Python quotes as SQL does
+FINAL_SQL = str(FINAL_STATUSES)  # ('Completed', 'Failed', ...): Python quotes as SQL does
 INSTANCE_COLUMNS = (
     "instance_id, execution_id, name, version, status, input, output, custom_status, created_at, updated_at, "
     "parent_id, parent_execution, parent_task"

@@ -12,31 +12,38 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from dfhost.clock import Clock
 from dfhost.engine import history as h
 from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import Episode
 from dfhost.errors import HostError, OperationFailed
 from dfhost.store import database as db
-from dfhost.store import entities, episodes, instances, open_tasks, purging
+from dfhost.store import entities, episodes, instances, open_tasks, overview, purging
 from dfhost.store.database_file import DatabaseFile, PathLock, check_usable
-from dfhost.store.events import InboxMessage, InstanceRow, StoreListener
+from dfhost.store.inbox import InboxCursor
+from dfhost.store.instance_row import InstanceRow
 from dfhost.store.instances import Check
+from dfhost.store.listener import InboxMessage, StoreListener
 from dfhost.store.open_tasks import ActivityResult, DueTimer
+from dfhost.store.overview import ListedInstance, Overview
 from dfhost.store.reader import StoreReader
 from dfhost.store.statements import Where
-from dfhost.store.write_cursor import WriteCursor
 from dfhost.store.writer import Writer
+
+T = TypeVar("T")
 
 
 class Store(StoreReader):
     """Open with `open`, close with `close`; `path` None keeps everything in memory."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, clock: Clock | None = None) -> None:
         self.path = path
+        self._copied: sqlite3.Connection | None = None
+        self._clock = clock or Clock()
         self._path_lock: PathLock | None = None
         self._file: DatabaseFile | None = None
 
@@ -44,7 +51,7 @@ class Store(StoreReader):
         """DatabaseError if the file cannot be used. Must be called in the loop that will use the store."""
         with ExitStack() as undo:
             if self.path is None:
-                connection = undo.enter_context(closing(db.open_memory()))
+                connection = undo.enter_context(closing(self._copied or db.open_memory()))
                 self._reader, self._guard = connection, threading.Lock()
             else:
                 path = Path(os.path.realpath(self.path))  # its log and its lock are beside the file itself
@@ -83,6 +90,29 @@ class Store(StoreReader):
     def commits(self) -> int:
         """How many there were since `open`."""
         return self._writer.commits
+
+    def on_commit(self, call: Callable[[Callable[[], Store]], None]) -> None:
+        """Have `call` called behind each commit, in the writer's thread, with a function that copies the store.
+
+        The copy is a store in memory that is not open yet. If `call` raises, the store fails as if its file were
+        lost: that commit stays, but nothing is acknowledged or written any more.
+        """
+        self._writer.on_commit = lambda: call(self._copy)
+
+    def copy(self) -> Store:
+        """Of a store in memory: another one with everything that is committed, not open yet."""
+        with self._reading():
+            return self._copy()
+
+    def _copy(self) -> Store:
+        copy = Store(None, self._clock)
+        copy._copied = db.copy_to_memory(self._connection)
+        return copy
+
+    @property
+    def unfinished(self) -> int:
+        """How many writes were asked for and not answered yet."""
+        return self._writer.unfinished
 
     # -- what clients ask for --------------------------------------------------------------------------------
 
@@ -131,7 +161,7 @@ class Store(StoreReader):
     async def purge(self, instance_id: str, check: Check) -> int:
         """Nothing is left of the instance; 1, or 0 if there was none. Raises what `check` raises."""
 
-        def operation(cursor: WriteCursor) -> tuple[int, bool]:
+        def operation(cursor: InboxCursor) -> tuple[int, bool]:
             return purging.purge(cursor, instance_id, check), purging.has_free_space(cursor)
 
         purged, has_free_space = await self._writer.submit(operation)
@@ -163,12 +193,32 @@ class Store(StoreReader):
         return purged
 
     def _find_targets(self, where: Where) -> list[purging.Target]:
-        """With a connection of its own, since this may take long and others read meanwhile."""
+        return self._read_apart(lambda reader: purging.find(reader, where))
+
+    def _read_apart(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """With a connection of its own, since this may take long and others read meanwhile. For another thread."""
         if self._guard is not None:
             with self._reading() as reader:
-                return purging.find(reader, where)
+                return read(reader)
         with closing(db.connect(str(self.path), durable=True)) as reader:
-            return purging.find(reader, where)
+            return read(reader)
+
+    # -- what lists of everything show -------------------------------------------------------------------------
+
+    async def overview(self, changed_since: str, limit: int) -> Overview:
+        """At most `limit` instances that were updated at `changed_since` (ISO text) or later, and all counts."""
+        read = partial(overview.overview, changed_since=changed_since, limit=limit)
+        return await asyncio.to_thread(self._read_apart, read)
+
+    async def search(self, text: str, limit: int) -> list[ListedInstance]:
+        """Instances that have `text` somewhere, payloads included."""
+        read = partial(overview.search, text=text, limit=limit)
+        return await asyncio.to_thread(self._read_apart, read)
+
+    def queue_lengths(self) -> dict[str, int]:
+        """How many operations each entity has not processed, if any."""
+        with self._reading() as reader:
+            return overview.queue_lengths(reader)
 
     def signal_entity(self, entity_id: str, request: str, at: str) -> asyncio.Future[None]:
         """The request is in the entity's inbox; a new entity has a row."""
@@ -194,7 +244,7 @@ class Store(StoreReader):
     ) -> None:
         """The episode is history, its tasks are scheduled, the inbox is empty up to `consumed`.
 
-        EpisodeDiscarded: nothing happened. From any thread; `then` is called in the loop.
+        StaleCommit: nothing happened. From any thread; `then` is called in the loop.
         """
         self._writer.post(lambda cursor: episodes.commit(cursor, episode, consumed), then)
 
@@ -206,7 +256,7 @@ class Store(StoreReader):
         """
         taken: list[ActivityResult] = []
 
-        def operation(cursor: WriteCursor) -> None:
+        def operation(cursor: InboxCursor) -> None:
             taken.extend(take())  # the writer may repeat the operation: nothing that was taken is lost
             open_tasks.store_results(cursor, taken)
 
@@ -220,8 +270,7 @@ class Store(StoreReader):
     def _store_result_or_failure(self, result: ActivityResult) -> None:
         def then(_: None, error: HostError | None) -> None:
             if isinstance(error, OperationFailed):
-                at = h.timestamp(datetime.now(timezone.utc))
-                event = h.task_failed(at, result.work.activity.task_id, str(error), None)
+                event = h.task_failed(self._clock.now(), result.work.activity.task_id, str(error), None)
                 self._writer.post(
                     lambda cursor: open_tasks.store_results(cursor, [result._replace(event=event)]),
                     lambda _, error: None,
@@ -246,7 +295,7 @@ class Store(StoreReader):
     ) -> asyncio.Future[None]:
         """The entity's state is stored, its inbox is empty up to `consumed`, the callers have their answers.
 
-        EpisodeDiscarded: the entity was purged, nothing happened.
+        StaleCommit: the entity was purged, nothing happened.
         """
         return self._writer.submit(
             partial(

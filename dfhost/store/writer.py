@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -22,21 +23,21 @@ from typing import Any, TypeVar
 from dfhost.errors import DatabaseError, DatabaseLost, HostError, OperationFailed
 from dfhost.store.database import LOG_BYTES, checkpoint
 from dfhost.store.database_file import DatabaseFile
-from dfhost.store.events import InboxMessage, NullListener, StoreEvent, StoreListener
+from dfhost.store.inbox import InboxCursor
+from dfhost.store.listener import InboxMessage, NullListener, StoreEvent, StoreListener
 from dfhost.store.sqlite_errors import explain_sqlite_error, is_file_error
-from dfhost.store.write_cursor import WriteCursor
 
 T = TypeVar("T")
-WriteOperation = Callable[[WriteCursor], T]
+WriteOperation = Callable[[InboxCursor], T]
 #: Called in the loop with the operation's result, or with None and the reason why nothing happened.
-Then = Callable[[Any, "HostError | None"], None]
-_Entry = tuple[WriteOperation[Any], Then]
+OnOutcome = Callable[[Any, "HostError | None"], None]
+_QueuedWrite = tuple[WriteOperation[Any], OnOutcome]
 _Outcome = tuple[Any, "HostError | None"]
 
 # Seconds that a commit waits for the episodes that its events lead to. A short replay and its way here take 1 to
 # 2 ms; one commit less saves 0.3 ms of CPU and an fsync of 0.3 to 20 ms. If no episode comes, the client that started
 # an instance or raised an event waits this much longer, and nobody else.
-_LINGER_SECONDS = 0.003
+_EPISODE_WAIT_SECONDS = 0.003
 # Seconds after which a writer that has nothing to do looks whether its file is still there.
 _IDLE_CHECK_SECONDS = 1.0
 
@@ -53,20 +54,24 @@ class Writer:
     ) -> None:
         """`file` is checked at every commit, and now and then while there are none.
 
-        `guard` is held during a group where readers share the connection (in memory); no commit lingers there."""
+        `guard` is held during a group where readers share the connection (in memory). No commit waits for episodes
+        there.
+        """
         self._connection = connection
-        self._cursor = WriteCursor(connection)
+        self._cursor = InboxCursor(connection)
         self._label = label
         self._guard = guard or threading.Lock()
-        self._lingers = guard is None
+        self._waits_for_episodes = guard is None
         self._file = file
         self._checkpoint_at = LOG_BYTES
         self._log_bytes = 0
-        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self._queue: SimpleQueue[_QueuedWrite | None] = SimpleQueue()
+        self._unanswered: deque[None] = deque()  # one entry for each operation; its methods are atomic
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.listener: StoreListener = NullListener()
         self.commits = 0
+        self.on_commit: Callable[[], None] = lambda: None  # in the writer's thread; may raise
         self._failure: DatabaseError | None = None
         self._stopping = False
 
@@ -81,6 +86,11 @@ class Writer:
             self._thread.join()
 
     @property
+    def unfinished(self) -> int:
+        """How many operations were accepted and not answered yet."""
+        return len(self._unanswered)
+
+    @property
     def file_is_lost(self) -> bool:
         return isinstance(self._failure, DatabaseLost)
 
@@ -88,12 +98,13 @@ class Writer:
         """The operation's result, once it is on the disk. From the loop's thread."""
         assert self._loop is not None
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put((operation, partial(_resolve, future)))
+        self.post(operation, partial(_resolve, future))
         return future
 
-    def post(self, operation: WriteOperation[Any], then: Then) -> None:
-        """Likewise, from any thread: `then` receives the result."""
-        self._queue.put((operation, then))
+    def post(self, operation: WriteOperation[Any], on_outcome: OnOutcome) -> None:
+        """Likewise, from any thread: `on_outcome` receives the result."""
+        self._unanswered.append(None)
+        self._queue.put((operation, on_outcome))
 
     # -- in the writer's thread ------------------------------------------------------------------------------
 
@@ -107,11 +118,11 @@ class Writer:
                 del group, outcomes  # or they would live until the next commit
             if self._file is not None and self._failure is None:
                 try:
-                    self._look_after(self._file, was_idle)
+                    self._check_file_and_log(self._file, was_idle)
                 except Exception as error:
                     self._fail(error)
 
-    def _look_after(self, file: DatabaseFile, was_idle: bool) -> None:
+    def _check_file_and_log(self, file: DatabaseFile, was_idle: bool) -> None:
         """While no caller waits: look whether the file is still there, and keep its log short."""
         if was_idle:
             self._log_bytes = file.check()
@@ -123,24 +134,26 @@ class Writer:
             # A program that is reading keeps the log from being emptied; the next attempt comes later then.
             self._checkpoint_at = LOG_BYTES if length <= LOG_BYTES else length + LOG_BYTES
 
-    def _gather(self, timeout: float | None = None) -> list[_Entry]:
-        """All that is queued; waits for the first entry, at most `timeout` seconds."""
-        group: list[_Entry] = []
+    def _gather(self, timeout: float | None = None) -> list[_QueuedWrite]:
+        """All that is queued; waits for the first write, at most `timeout` seconds."""
+        group: list[_QueuedWrite] = []
         try:
-            entry = self._queue.get(timeout=timeout)
-            while entry is not None:
-                group.append(entry)
-                entry = self._queue.get_nowait()
+            write = self._queue.get(timeout=timeout)
+            while write is not None:
+                group.append(write)
+                write = self._queue.get_nowait()
             self._stopping = True
         except Empty:
             pass
         return group
 
-    def _commit(self, group: list[_Entry]) -> tuple[list[_Outcome], bool]:
-        """Each entry's outcome, and whether it is on the disk. Entries that come while it lingers join `group`."""
-        if (
-            self._failure is not None
-        ):  # the listener has built on events that are not there: nothing may follow them
+    def _commit(self, group: list[_QueuedWrite]) -> tuple[list[_Outcome], bool]:
+        """Each operation's outcome, and whether it is on the disk.
+
+        What is queued while it waits for episodes joins `group`.
+        """
+        # The listener has built on events that are not there: nothing may follow them.
+        if self._failure is not None:
             return [(None, self._failure)] * len(group), False
         outcomes: list[_Outcome] = []
         with self._guard:
@@ -148,12 +161,13 @@ class Writer:
             try:
                 cursor.execute("BEGIN IMMEDIATE")
                 events = self._write(group, outcomes)
-                if self._lingers and not self._stopping and _may_lead_to_episodes(events):
-                    more = self._gather(timeout=_LINGER_SECONDS)
+                if self._waits_for_episodes and not self._stopping and _may_lead_to_episodes(events):
+                    more = self._gather(timeout=_EPISODE_WAIT_SECONDS)
                     group += more
                     self._write(more, outcomes)
                 cursor.execute("COMMIT")
                 self.commits += 1
+                self.on_commit()
                 if self._file is not None:  # nothing in a lost file may be acknowledged
                     self._log_bytes = self._file.check()
             except Exception as error:
@@ -175,7 +189,7 @@ class Writer:
         self._call_in_loop(self.listener.store_failed, self._failure)
         return self._failure
 
-    def _write(self, group: list[_Entry], outcomes: list[_Outcome]) -> Sequence[StoreEvent]:
+    def _write(self, group: list[_QueuedWrite], outcomes: list[_Outcome]) -> Sequence[StoreEvent]:
         """Carry out the group's operations and hand their events to the listener."""
         cursor = self._cursor
         cursor.execute("SAVEPOINT operations")
@@ -229,10 +243,12 @@ class Writer:
 
     # -- in the loop -----------------------------------------------------------------------------------------
 
-    def _answer(self, group: list[_Entry], outcomes: list[_Outcome], committed: bool) -> None:
+    def _answer(self, group: list[_QueuedWrite], outcomes: list[_Outcome], committed: bool) -> None:
         self._call_safely(self.listener.commit_finished, committed)
-        for (_, then), outcome in zip(group, outcomes, strict=True):
-            self._call_safely(then, *outcome)
+        for (_, on_outcome), outcome in zip(group, outcomes, strict=True):
+            self._call_safely(on_outcome, *outcome)
+            self._unanswered.pop()
+        self._call_safely(self.listener.all_answered)
 
     def _call_safely(self, function: Callable[..., None], *values: Any) -> None:
         """Whoever raises must not keep the others from their answers."""
@@ -245,7 +261,7 @@ class Writer:
             )
 
 
-def _carry_out(cursor: WriteCursor, operation: WriteOperation[Any]) -> _Outcome:
+def _carry_out(cursor: InboxCursor, operation: WriteOperation[Any]) -> _Outcome:
     try:
         return operation(cursor), None
     except HostError as refusal:

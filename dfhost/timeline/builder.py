@@ -122,10 +122,10 @@ class _Builder:
         if self._suspension is not None:
             self._cancel_if_over(self._suspension)
         hidden = self._join_attempts()
-        for group in self._groups.values():
-            if len(group) > 1:
-                for index, task in enumerate(group):
-                    task.index, task.fan_out_size = index, len(group)
+        fan_outs = (group for group in self._groups.values() if len(group) > 1)
+        for number, group in enumerate(fan_outs):
+            for index, task in enumerate(group):
+                task.fan_out, task.index, task.fan_out_size = number, index, len(group)
         return [task for task in self._tasks if id(task) not in hidden]
 
     # -- one event -------------------------------------------------------------------------------------------

@@ -43,7 +43,8 @@ class Task:
     """A call or a wait of the orchestrator's code.
 
     `name`: of the function, the event or the operation; "" of a timer; "GET https://…" of an HTTP call. `index` is
-    its place among the `fan_out_size` calls of one function that were made at once, from 0; None if it was alone.
+    its place among the `fan_out_size` calls of one function that were made at once, from 0; `fan_out` numbers these
+    groups. All three are None if it was alone.
     `instance_id`: the child, or the entity (``@name@key``). `due`: when a timer fires, or the next attempt is made.
     `error` is what the function raised, ``ValueError: bad``, and `stack` its traceback, if known.
     """
@@ -57,6 +58,7 @@ class Task:
     ended_at: str | None = None
     index: int | None = None
     fan_out_size: int | None = None
+    fan_out: int | None = None
     input: str | None = None
     input_is_cut: bool = False
     result: str | None = None

@@ -23,9 +23,9 @@ def failure_sentence(task: Task) -> str:
     return f"{task_label(task)} failed{attempt}: {error}"
 
 
-def brief(text: str | None) -> str:
+def brief(text: str | None, longest: int = _BRIEF) -> str:
     """The beginning of a payload in one line; "" for none, and for null."""
     line = " ".join((text or "").split())
     if line == "null":
         return ""
-    return line if len(line) <= _BRIEF else line[: _BRIEF - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -48,6 +48,7 @@ def task_json(task: Task, limit: int | None = None) -> dict[str, Any]:
         state=task.state,
         taskId=task.task_id,
         index=task.index,
+        fanOut=task.fan_out,
         fanOutSize=task.fan_out_size,
         scheduledTime=task.scheduled_at,
         startedTime=task.started_at,

@@ -17,16 +17,17 @@ _SHOWN = 5
 class DeathReport:
     """`count`: of the workers."""
 
-    def __init__(self, log: HostLog, count: int) -> None:
+    def __init__(self, log: HostLog, count: int, restart_interval: float) -> None:
         self._log = log
         self._limit = _RECYCLED_AFTER * count
+        self._restart_interval = restart_interval
         self._deaths: list[float] = []
 
     def restart_delay(self, last_start: float) -> float:
         """Seconds until the next worker is started, for one that has just died."""
         now = time.monotonic()
         self._deaths = [at for at in self._deaths if at > now - _WINDOW] + [now]
-        return 0.0 if len(self._deaths) == 1 else max(0.0, last_start + RESTART_INTERVAL - now)
+        return 0.0 if len(self._deaths) == 1 else max(0.0, last_start + self._restart_interval - now)
 
     def report(self, process: WorkerProcess, delay: float) -> None:
         """To be called before its calls fail."""

@@ -191,8 +191,9 @@ class OutputReader:
 
     def _show_message(self, message: dict[str, Any]) -> None:
         match message:
-            case {"print": str(text)}:
-                self._sink.print("", text)
+            case {"print": str(text), "function": str(function)}:
+                first, line_end, rest = text.partition("\n")
+                self._sink.print("", f"{first}  ({function}){line_end}{rest}")
             case {"write": str(text)}:
                 self._sink.write(text)
             case {"log": str(level), "text": str(text)}:

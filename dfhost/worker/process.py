@@ -213,10 +213,6 @@ class WorkerProcess:
         self._process.kill()  # does nothing if it has ended
 
     @property
-    def is_alive(self) -> bool:
-        return self.exit_code is None
-
-    @property
     def failure(self) -> Failure:
         """What becomes of the calls that ran when it ended."""
         code = self.exit_code or 0

@@ -51,6 +51,8 @@ _GENERATOR_LOST = Failure("GeneratorLost", "", "", "")  # the engine replays
 class WorkerRunner:
     """`count`: how many workers there are. `timeout`: functionTimeout in seconds, None for none.
 
+    `restart_interval`: seconds between two starts, if workers die.
+
     The first workers are started here, so that they load the app while the host is loaded.
     """
 
@@ -62,21 +64,24 @@ class WorkerRunner:
         *,
         count: int = 1,
         timeout: float | None = None,
+        restart_interval: float = RESTART_INTERVAL,
     ) -> None:
         self._options = options
         self._log = log
         self._sink = sink
         self._count = count
         self._timeout = timeout
+        self._restart_interval = restart_interval
         self.replays_at_once = 2 * count + 1
         self.streams_http = False
+        self.applies_timeout = True
         self._lock = threading.Lock()  # of the three below
         self._ready: list[WorkerProcess] = []
         self._turn = 0
         self._waiting: deque[Callable[[WorkerProcess], None]] = deque()
         self._processes = [WorkerProcess(options, sink) for _ in range(count)]
         self._started_at = time.monotonic()
-        self._deaths = DeathReport(log, count)
+        self._deaths = DeathReport(log, count, restart_interval)
         self._services: HostServices | None = None
         self._clients: Any = None
         self._streams: dict[tuple[WorkerProcess, int], tuple[Receive, Send]] = {}
@@ -114,11 +119,15 @@ class WorkerRunner:
         for process in self._processes:
             process.abandon_calls()
             process.send("stop")
-        deadline = time.monotonic() + _STOPS_WITHIN
-        while any(process.is_alive for process in self._processes) and time.monotonic() < deadline:
-            await asyncio.sleep(0.005)
+        await self._wait_for_ends(_STOPS_WITHIN)
         for process in self._processes:
             process.kill()
+        await self._wait_for_ends(_STOPS_WITHIN)
+
+    async def _wait_for_ends(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self._processes and time.monotonic() < deadline:
+            await asyncio.sleep(0.005)
 
     async def _open(self, process: WorkerProcess) -> None:
         await process.open(self._receive, self._lost, self._ended)
@@ -209,10 +218,10 @@ class WorkerRunner:
             error = AppImportFailed(sentence, traceback) if traceback else AppError(sentence)
             self._loaded.set_exception(error)
             return
-        self._log.note(f"{sentence} The app is loaded again in {RESTART_INTERVAL:.0f} s.")
+        self._log.note(f"{sentence} The app is loaded again in {self._restart_interval:.0f} s.")
         process.is_expected_to_end = True
         process.kill()
-        self._loop.call_later(RESTART_INTERVAL, self._start_process)
+        self._loop.call_later(self._restart_interval, self._start_process)
 
     async def _answer(self, process: WorkerProcess, number: int, what: str, question: list[Any]) -> None:
         answer: Any

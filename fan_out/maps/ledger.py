@@ -1,8 +1,8 @@
 """The ledger: one entity a map, where its parts report, so that progress is one read at any size.
 
-    batches ── signals ─► map_ledger@<map id> ◄─ read ── GET /api/maps/{id}
+    chunks ─── signals ─► map_ledger@<map id> ◄─ read ── GET /api/maps/{id}
 
-Batches report about once a second, so a large map does not pay for being watched. The totals of the outcome never
+Chunks report about once a second, so a large map does not pay for being watched. The totals of the outcome never
 come from here: a ledger is for looking.
 """
 
@@ -34,7 +34,7 @@ def ledger_id(map_id: str) -> df.EntityId:
 
 
 class Reporter:
-    """One batch's reports to the ledger: when it begins, pauses or ends, and about once a second in between."""
+    """One chunk's reports to the ledger: when it begins, pauses or ends, and about once a second in between."""
 
     def __init__(self, context: df.DurableOrchestrationContext, map_id: str, total: int) -> None:
         self._context = context
@@ -73,23 +73,23 @@ class Reporter:
 
 @bp.entity_trigger(context_name="context", entity_name="map_ledger")
 def map_ledger(context: df.DurableEntityContext) -> None:
-    """Operations, all signals: `open`, `report`, `note`, `close`; see `entered` for what each does."""
+    """Operations, all signals: `open`, `report`, `note`, `close`; see `apply_operation` for what each does."""
     state = context.get_state(dict)
     entry = context.get_input() or {}
     before = state.get("tenths", 0)
-    state = entered(state, context.operation_name or "", entry)
+    state = apply_operation(state, context.operation_name or "", entry)
     if state.get("tenths", 0) > before:
         shown = {key: state[key] for key in ("map_id", "succeeded", "failed", "total")}
         _log.info("map progress %s", json.dumps({**shown, "percent": _percent(state)}))
     context.set_state(state)
 
 
-def entered(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dict[str, Any]:
+def apply_operation(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dict[str, Any]:
     """The ledger's state after one operation. Pure.
 
     open    a map begins: `{"map_id", "total", "max_concurrency", "at", …}`; what was there before is forgotten,
             but for links
-    report  counts to add, how many items of that batch are in flight, first failures
+    report  counts to add, how many items of that chunk are in flight, first failures
     note    keys to set: `{"cancelled_at": …}`, `{"redriven_by": …}`
     close   it is over: `{"at", "reason", "succeeded", "failed", "not_started", "failures"}`, the true totals
     """
@@ -111,7 +111,7 @@ def entered(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dic
     failures = {tuple(failure) for failure in state["failures"] + entry["failures"]}
     state["failures"] = sorted(failures)[:FAILURES]
     in_flight = {**state["in_flight"], entry["by"]: entry["in_flight"]}
-    state["in_flight"] = {batch: number for batch, number in in_flight.items() if number}
+    state["in_flight"] = {chunk: number for chunk, number in in_flight.items() if number}
     finished = state["succeeded"] + state["failed"]
     marks = state["marks"]
     if not marks or _seconds(marks[-1][0], entry["at"]) >= _MARK_SECONDS:

@@ -66,7 +66,7 @@ def unfinished(outcome: dict[str, Any]) -> list[dict[str, Any]]:
     return compact(outcome)["unfinished"]  # type: ignore[no-any-return]
 
 
-def merged(old: dict[str, Any], new: dict[str, Any], indexes: list[int]) -> dict[str, Any]:
+def merge_redrive(old: dict[str, Any], new: dict[str, Any], indexes: list[int]) -> dict[str, Any]:
     """`old` (either form), with what `new` made of the items at `indexes`. In the full form if old is."""
     as_values = "unfinished" in old
     results = list(old["results"])

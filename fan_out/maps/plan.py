@@ -1,8 +1,8 @@
 """The planner: which items a part of a map hands out next, to which children, and how many run at once. Pure.
 
     section   hands its items to lanes, all at once; too many of them to sections, in turn
-    lane      hands its items to batches, in turn
-    batch     runs its items in waves, as many at once as it has slots
+    lane      hands its items to chunks, in turn
+    chunk     runs its items batch by batch; a batch has as many as the lane has slots, and they start together
 
 The cost of an orchestration decides the shape. The times below are those of 1,000 trivial items on the Functions
 host with Azurite; one flat `task_all` takes 14 to 31 s there. The same map has the same shape every time.
@@ -13,20 +13,20 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
-# At once: 4 lanes of 25 took 8 to 10 s, 8 lanes 22 s, 40 batches 51 s. A task hub has four partitions.
+# At once: 4 lanes of 25 took 8 to 10 s, 8 lanes 22 s, 40 chunks 51 s. A task hub has four partitions.
 LANES = 4
 # Up to so many slots each is a lane of its own, so that a slow item holds up nobody else: 200 items at 10 took
-# 7.0 s, batches of 5 in two lanes 9 to 12 s. Ten lanes at once took 10 to 76 s for 1,000 items, so not more.
+# 7.0 s, chunks of 5 in two lanes 9 to 12 s. Ten lanes at once took 10 to 76 s for 1,000 items, so not more.
 FEW = 10
-# Slots of a lane: batches of 125 at once took 20 s, of 250 54 s.
+# Slots of a lane: chunks of 125 at once took 20 s, of 250 54 s.
 WIDEST = 125
-# Children one after another, or waves of a batch. Each replays all before it: on dfhost a chain of 10 costs 2.6 ms
+# Children one after another, or batches of a chunk. Each replays all before it: on dfhost a chain of 10 costs 2.6 ms
 # an activity, one of 100 costs 7.3 ms.
 TURNS = 25
 
 
 class Share(NamedTuple):
-    """What one child gets. `kind`: batch, lane or section; `lanes`: the slots of each."""
+    """What one child gets. `kind`: chunk, lane or section; `lanes`: the slots of each."""
 
     kind: str
     positions: list[int]
@@ -49,25 +49,25 @@ def lanes_of(count: int, slots: int, width: int | None) -> list[int]:
 
 def next_shares(left: list[int], lanes: list[int]) -> list[Share]:
     """What is handed out next of the positions `left`, all of it to run at once: together a prefix of them."""
-    most = TURNS * sum(batch_size(slots) for slots in lanes)
+    most = TURNS * sum(chunk_size(slots) for slots in lanes)
     if len(left) > most:
         while most * TURNS < len(left):
             most *= TURNS
         return [Share("section", left[:most], lanes)]
     if len(lanes) == 1:
-        return [Share("batch", left[: batch_size(lanes[0])], lanes)]
+        return [Share("chunk", left[: chunk_size(lanes[0])], lanes)]
     size = 1 if len(lanes) <= TURNS else TURNS
     groups = [lanes[first : first + size] for first in range(0, len(lanes), size)]
     shares = []
     for group, dealt in zip(groups, deal(left, [sum(group) for group in groups]), strict=True):
-        kind = "section" if len(group) > 1 else "lane" if len(dealt) > batch_size(group[0]) else "batch"
+        kind = "section" if len(group) > 1 else "lane" if len(dealt) > chunk_size(group[0]) else "chunk"
         shares += [Share(kind, dealt, group)] if dealt else []
     return shares
 
 
-def batch_size(slots: int) -> int:
-    """The items of a batch: up to 100, in waves. With one wave of 25, a map of 1,000 has 45 orchestrations; with four
-    it has 17. With five it has 13, and on dfhost replays more than that saves."""
+def chunk_size(slots: int) -> int:
+    """The items of a chunk: up to 100. With one batch of 25 each, a map of 1,000 has 45 orchestrations; with four it
+    has 17. With five it has 13, and on dfhost replays more than that saves."""
     return slots * max(1, min(TURNS, 100 // slots))
 
 

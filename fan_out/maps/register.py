@@ -36,19 +36,19 @@ def register_id(key: str) -> df.EntityId:
 @bp.entity_trigger(context_name="context", entity_name="map_register")
 def map_register(context: df.DurableEntityContext) -> None:
     """`claim`: `{"run", "body", "over"}` → `{"run", "body"}` of the run that has the key now."""
-    state = claimed(context.get_state(), context.get_input())
+    state = apply_claim(context.get_state(), context.get_input())
     context.set_state(state)
     context.set_result(state)
 
 
-def claimed(state: dict[str, Any] | None, claim: dict[str, Any]) -> dict[str, Any]:
+def apply_claim(state: dict[str, Any] | None, claim: dict[str, Any]) -> dict[str, Any]:
     """The key's holder after `claim`. Pure."""
     if state and state["run"] not in (claim["run"], claim["over"]):
         return state
     return {"run": claim["run"], "body": claim["body"]}
 
 
-async def started_once(
+async def start_once(
     client: df.DurableOrchestrationClient,
     key: str,
     body: str,

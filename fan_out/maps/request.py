@@ -53,7 +53,7 @@ def all_fields() -> list[str]:
     return [*FIELDS, *dict.fromkeys(own)]
 
 
-def parsed(body: dict[str, Any]) -> MapRequest:
+def parse_request(body: dict[str, Any]) -> MapRequest:
     items, source = _items(body)
     activity = body.get("activity")
     known = ", ".join(map_activities())
@@ -61,11 +61,11 @@ def parsed(body: dict[str, Any]) -> MapRequest:
         raise BadRequest(f"'activity' must name one of these activities: {known}.", "activity")
     if activity not in map_activities():
         raise BadRequest(f"There is no activity {activity!r} to map; there are: {known}.", "activity")
-    options, results = parsed_options(body, {"activity": activity})
-    return MapRequest(options, items, source, results or "full", checked_key(body.get("key"), "key"))
+    options, results = parse_options(body, {"activity": activity})
+    return MapRequest(options, items, source, results or "full", check_key(body.get("key"), "key"))
 
 
-def parsed_options(body: dict[str, Any], defaults: dict[str, Any]) -> tuple[Options, str | None]:
+def parse_options(body: dict[str, Any], defaults: dict[str, Any]) -> tuple[Options, str | None]:
     """The options, and `results`; what is absent is as in `defaults`, else as `Options` has it."""
     given: dict[str, Any] = dict(defaults)
     for field, (least, most, note, may_be_null) in _NUMBERS.items():
@@ -90,7 +90,7 @@ def parsed_options(body: dict[str, Any], defaults: dict[str, Any]) -> tuple[Opti
         raise BadRequest(str(error)) from None
 
 
-def checked_key(key: Any, field: str) -> str | None:
+def check_key(key: Any, field: str) -> str | None:
     """An idempotency key as given in `field`, or None."""
     if key is None:
         return None

@@ -25,16 +25,16 @@ def settle(
     extension starts what comes next only when every sibling has ended, and hands a retried sibling's value to
     the wrong task if the orchestrator went on before. Waiting for each of them first is right in every case.
     """
-    yield from settled(context, tasks)
+    yield from wait_for_all(context, tasks)
     return [
         {"status": "failed", "error": error_text(task.result)}
-        if failed(task)
+        if has_failed(task)
         else {"status": "succeeded", "result": task.result}
         for task in tasks
     ]
 
 
-def settled(
+def wait_for_all(
     context: df.DurableOrchestrationContext, tasks: Sequence[Any], event: Any = None
 ) -> Generator[Any, Any, None]:
     """Only the wait: afterwards `task.is_completed` holds for each, and `task.result` is there.
@@ -58,7 +58,7 @@ def settled(
                 pass
 
 
-def failed(task: Any) -> bool:
+def has_failed(task: Any) -> bool:
     """Whether a task that has ended failed. The SDK keeps the exception where the result would be."""
     return isinstance(task.result, Exception)
 

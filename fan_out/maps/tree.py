@@ -1,4 +1,4 @@
-"""The orchestrations that a map is made of: map_section → map_lane → map_batch → the activity.
+"""The orchestrations that a map is made of: map_section → map_lane → map_chunk → the activity.
 
 Each returns what became of its items, and leaves to plan.py which items go to whom. Facts of the durable extension
 that this stands on:
@@ -23,7 +23,7 @@ from fan_out.blueprint import bp
 from fan_out.maps.ledger import Reporter
 from fan_out.maps.parts import ItemResult, Part, Results, as_json, merge
 from fan_out.maps.plan import next_shares
-from fan_out.maps.settle import error_text, failed, settled
+from fan_out.maps.settle import error_text, has_failed, wait_for_all
 
 STOP = "map-stop"
 Context = df.DurableOrchestrationContext
@@ -75,14 +75,14 @@ def hand_out(
             if stop and running and not passed_on and (stop != "failures" or part.whole_budget):
                 passed_on = True
                 instances = [instance for instance, _ in running.values()]
-                yield from settled(context, [context.call_activity(map_stop_children, instances)])
+                yield from wait_for_all(context, [context.call_activity(map_stop_children, instances)])
         left.sort()
     return results, stop
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_batch(context: Context) -> Generator[Any, Any, Any]:
-    """Try every item once, in waves of as many as there are slots; then, after a pause, those that failed, and so on.
+def map_chunk(context: Context) -> Generator[Any, Any, Any]:
+    """Try every item once, batch by batch; then, after a pause, those that failed, and so on.
 
     Retried here and not by `call_activity_with_retry`: so the number of tries is known, and stopping stops them.
     """
@@ -99,14 +99,14 @@ def map_batch(context: Context) -> Generator[Any, Any, Any]:
         while to_try and not (
             stop := _why_stop(context, part, failures if budgeted else 0, stop_event.is_completed)
         ):
-            wave, to_try = to_try[:slots], to_try[slots:]
-            reporter.report(in_flight=len(wave))
-            tasks = [context.call_activity(part.activity, part.argument(position)) for position in wave]
-            # The SDK delivers an event only to a wait that was yielded: beside the first wave, if there is another.
-            beside = stop_event if to_try and attempt == 1 and wave[0] == 0 else None
-            yield from settled(context, tasks, beside)
-            for position, task in zip(wave, tasks, strict=True):
-                error = error_text(task.result) if failed(task) else None
+            batch, to_try = to_try[:slots], to_try[slots:]
+            reporter.report(in_flight=len(batch))
+            tasks = [context.call_activity(part.activity, part.argument(position)) for position in batch]
+            # The SDK delivers an event only to a wait that was yielded: beside the first batch, if there is another.
+            beside = stop_event if to_try and attempt == 1 and batch[0] == 0 else None
+            yield from wait_for_all(context, tasks, beside)
+            for position, task in zip(batch, tasks, strict=True):
+                error = error_text(task.result) if has_failed(task) else None
                 results[position] = ItemResult(attempt, None if error else task.result, error)
                 if error and attempt < part.attempts:
                     again.append(position)
@@ -151,7 +151,7 @@ async def map_stop_children(instances: list, client: df.DurableOrchestrationClie
 
 def _results_of(task: Any, count: int) -> Results:
     """What a child returned; if it has failed, because somebody terminated it, so have all of its items."""
-    if failed(task):
+    if has_failed(task):
         return [ItemResult(0, None, error_text(task.result))] * count
     returned: Results = task.result
     return returned

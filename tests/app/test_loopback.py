@@ -50,6 +50,7 @@ class Twin:
 
     @contextmanager
     def serving(self) -> Iterator[Twin]:
+        self.run(close_client_session())  # an app that dfhost.testing keeps loaded in this process has one
         with user_threads() as threads:
             runner = InProcessRunner(write_app(self._folder, ""), RecordingLog(), threads=threads)
             self.run(runner.start())

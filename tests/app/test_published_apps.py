@@ -152,6 +152,7 @@ def test_a_singleton_monitor_runs_until_its_own_event_url_is_posted_to(events: H
     assert "the-monitor" not in tidied["left"]
 
 
+@pytest.mark.long
 # -- before the SDK had decorators of its own ----------------------------------------------------------------
 def test_generic_bindings_and_handles_made_by_hand() -> None:
     with HostProcess(APPS / "idioms_generic", "--memory") as host:

@@ -264,3 +264,37 @@ def test_the_level_of_a_functions_logs_is_that_of_the_longest_rule() -> None:
     seen = {name: levels.of(name) for name in ("price", "Quiet", "talk", "other", None)}
     assert seen == {"price": 10, "Quiet": 50, "talk": 20, "other": 30, None: 30}
     assert levels.lowest == 10
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+    def screen(self) -> list[str]:
+        """The lines as they stand there, after what was erased."""
+        lines = []
+        for line in self.getvalue().split("\n"):
+            lines.append(line.split("\r\x1b[K")[-1])
+        return lines
+
+
+def test_progress_stands_in_the_last_line_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    with Console(stream, style=Style(colour=False)) as opened:
+        clock = [1000.0]
+        monkeypatch.setattr("dfhost.cli.console.time.time", lambda: clock[0])
+        for number in range(3000):
+            opened.started("price", "activity", "i1", str(number))
+            opened.finished("price", "activity", "i1", 0.1, str(number))
+            clock[0] += 0.001
+        opened.flush()
+        assert re.fullmatch(r"price [\d,]+ finished, .*/s", stream.screen()[-1]), stream.screen()[-1]
+        opened.note("in between")
+        opened.flush()
+        assert stream.screen()[-2].endswith("in between") and "finished" in stream.screen()[-1]
+        clock[0] += 10
+        opened.note("at the end")
+        opened.flush()
+    assert stream.screen()[-1] == ""
+    assert not any(line.startswith("price ") for line in stream.screen())
+    assert any(re.search(r"price +2,990 more finished", line) for line in stream.screen())

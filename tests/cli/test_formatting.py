@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dfhost.cli.commands.explain import explanation_lines
+from dfhost.cli.explanation import explanation_lines
 from dfhost.cli.function_listing import function_listing, route_listing
 from dfhost.cli.instance_follower import phase, reported_progress, status_urls
 from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines

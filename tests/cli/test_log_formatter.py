@@ -28,15 +28,15 @@ class Scene:
         return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in self.formatter.format(event)]
 
     def started(self, function: str = "price", trigger: str = "activity", id: str = "i1") -> list[str]:
-        return self._lines((self.now, "started", function, trigger, id, 0.0))
+        return self._lines((self.now, "started", function, trigger, id, 0.0, ""))
 
     def finished(self, function: str = "price", trigger: str = "activity", id: str = "i1") -> list[str]:
-        return self._lines((self.now, "finished", function, trigger, id, 0.25))
+        return self._lines((self.now, "finished", function, trigger, id, 0.25, ""))
 
     def failed(
         self, error: str, function: str = "price", stack: str = STACK, trigger: str = "activity"
     ) -> list[str]:
-        return self._lines(FailedCall(self.now, "failed", function, trigger, "i1", 0.25, error, stack))
+        return self._lines(FailedCall(self.now, "failed", function, trigger, "i1", 0.25, "", error, stack))
 
     def due(self, everything: bool = False) -> list[str]:
         lines = self.formatter.summaries(self.now, everything)
@@ -202,6 +202,83 @@ def test_a_text_of_several_lines_is_indented_below_its_first() -> None:
 
 def test_colour_is_only_around_the_words() -> None:
     formatter = LogFormatter(Style(colour=True))
-    (line,) = formatter.format((1000.0, "finished", "price", "activity", "i1", 0.25))
+    (line,) = formatter.format((1000.0, "finished", "price", "activity", "i1", 0.25, ""))
     assert "\x1b[32mfinished\x1b[0m" in line
     assert re.sub(r"\x1b\[\d+m", "", line).endswith("finished  price  250 ms    i1")
+
+
+# -- calls that run side by side ---------------------------------------------------------------------------------
+ID = "e9156b5c062e404e8a8434c6f25fce37"
+
+
+def call(trigger: str, id: str | None, item: str, verb: str = "finished") -> str:
+    scene = Scene()
+    (line,) = scene._lines((scene.now, verb, "price", trigger, id, 0.25, item))
+    return line
+
+
+def test_a_line_names_the_item() -> None:
+    assert call("activity", ID, '"item-4"') == 'finished  price  250 ms    e9156b5c  "item-4"'
+    assert (
+        call("activity", "order-17", '"item-4"', "started") == 'started   price            order-17  "item-4"'
+    )
+    assert call("http", None, "202 POST /api/go") == "finished  price  250 ms    202 POST /api/go"
+    assert call("orchestration", ID, "") == f"finished  price  250 ms    {ID}"
+    assert call("activity", ID, "null") == "finished  price  250 ms    e9156b5c"
+
+
+def test_a_long_item_is_cut_and_has_no_line_ends_and_no_control_characters() -> None:
+    line = call("activity", ID, "x" * 1_000_000)
+    assert line.endswith("xx…") and len(line) < 110
+    assert call("activity", ID, "a\x1b[2J\nb").endswith("a\\x1b[2J b")
+
+
+def test_time_never_goes_backwards() -> None:
+    formatter = LogFormatter(Style(colour=False))
+    times = []
+    for at in (1000.5, 1000.4, 1000.6, 999.0):  # threads take the time before they queue the event
+        (line,) = formatter.format((at, "started", "price", "activity", "i1", 0.0, ""))
+        times.append(line.split()[0])
+    assert times == sorted(times)
+    for _ in range(20):  # a summary is written after the lines of others
+        formatter.format((1000.7, "started", "price", "activity", "i1", 0.0, ""))
+    (other,) = formatter.format((1000.8, "started", "other", "activity", "i1", 0.0, ""))
+    (summary,) = formatter.summaries(1001.0, everything=True)
+    assert summary.split()[0] >= other.split()[0]
+
+
+def test_of_a_traceback_the_frames_of_the_app_are_shown() -> None:
+    library = '  File "/env/lib/python3.11/site-packages/requests/api.py", line 59, in request\n    return session\n'
+    standard = f'  File "{re.__file__}", line 1, in compile\n    pass\n    ^^^^\n'
+    lines = Scene().failed("ValueError: no", stack=STACK + library + standard)
+    shown = "\n".join(lines)
+    assert "/app/work.py" in shown and "raise ValueError" in shown
+    assert "requests" not in shown and "^^^^" not in shown
+    assert "requests" in "\n".join(Scene().failed("ValueError: no", stack=library))  # better than nothing
+    assert "requests" in "\n".join(Scene(fold=False).failed("ValueError: no", stack=STACK + library))
+
+
+# -- progress in place -------------------------------------------------------------------------------------------
+def test_lasting_load_is_progress_while_it_lasts_and_one_line_when_it_ends() -> None:
+    scene = Scene()
+    scene.formatter = LogFormatter(Style(colour=False), live=True)
+    lines, progress = [], []
+    for number in range(4000):
+        lines += scene.started()
+        lines += scene.failed(f"ValueError: {number}", stack="") if number % 1000 == 999 else scene.finished()
+        scene.now += 0.001
+        lines += scene.due()
+        progress.append(scene.formatter.progress())
+    assert len([line for line in lines if line.startswith("finished")]) == LINES_PER_WINDOW
+    assert not any(" finished in " in line for line in lines)
+    assert progress[500] == ""  # the first second has its lines
+    assert re.fullmatch(r"price 3,[\d,]+ finished, 1 failed, 9\d\d/s", progress[-1]), progress[-1]
+    lines = []
+    for _ in range(2):
+        scene.now += 5
+        lines += scene.due()
+    (summary,) = lines
+    assert re.search(
+        r"price  3,986 more finished, 1 more failed in 4\.0 s; the last: ValueError: 3999$", summary
+    )
+    assert scene.formatter.progress() == ""

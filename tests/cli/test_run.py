@@ -131,6 +131,14 @@ def test_the_output_alone_is_on_stdout(app: Path) -> None:
     assert not (app / ".dfhost").exists()
 
 
+def test_an_orchestrator_by_its_name_with_an_input(run_here: Dfhost) -> None:
+    done = run_here("fan", "--input", "2")
+    assert done.returncode == 0 and json.loads(done.stdout) == [f"item {n} \N{SNOWMAN}" for n in range(2)]
+    assert run_here("raises").returncode == 1
+    misspelt = run_here("fans")
+    assert misspelt.returncode == 2 and "no orchestrator 'fans'. Did you mean 'fan'?" in misspelt.stderr
+
+
 def test_quiet_prints_nothing_about_success(run_here: Dfhost) -> None:
     done = run_here("POST", "api/begin/fan", "--quiet")
     assert json.loads(done.stdout) == [f"item {n} \N{SNOWMAN}" for n in range(3)]
@@ -181,6 +189,7 @@ def test_a_timeout_names_what_the_instance_waits_for(run_here: Dfhost) -> None:
     assert "Approval" in said
 
 
+@pytest.mark.long
 def test_an_unfinished_instance_goes_on_with_the_same_database(app: Path, tmp_path: Path) -> None:
     database = tmp_path / "kept.db"
     done = run(app, "POST", "/api/begin/approval", "--timeout", "0.5", "--db", database)
@@ -212,6 +221,7 @@ def test_a_response_that_is_no_success_is_printed_too(run_here: Dfhost) -> None:
     assert "HTTP 404 Not Found" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("from_file", [True, False])
 def test_the_body_may_come_from_a_file_or_stdin(
     app: Path, run_here: Dfhost, tmp_path: Path, from_file: bool
@@ -228,6 +238,7 @@ def test_the_body_may_come_from_a_file_or_stdin(
     assert seen["headers"]["content-type"] == "application/json"
 
 
+@pytest.mark.long
 def test_a_closed_stdout_is_no_traceback(app: Path) -> None:
     with subprocess.Popen(
         dfhost_command("run", "POST", "/api/begin/fan", "--data", "3", "--app", app, "--quiet"),
@@ -242,6 +253,7 @@ def test_a_closed_stdout_is_no_traceback(app: Path) -> None:
         assert b"Traceback" not in errors
 
 
+@pytest.mark.long
 def test_on_a_terminal_there_is_a_bar(app: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -267,6 +279,7 @@ def test_on_a_terminal_there_is_a_bar(app: Path, tmp_path: Path) -> None:
     assert "\x1b[" in shown
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_ends_the_run_with_a_sentence(app: Path, tmp_path: Path) -> None:
     # A limit on the size of files stands in for a full disk.
     limit = ["sh", "-c", 'ulimit -f 300 && exec "$@"', "sh"]
@@ -278,6 +291,7 @@ def test_a_disk_that_is_full_ends_the_run_with_a_sentence(app: Path, tmp_path: P
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("replay", "starts"), [("always", range(41, 42)), ("auto", range(2, 41))])
 def test_how_often_a_long_history_is_replayed(replay: str, starts: range, tmp_path: Path) -> None:
     """Forty steps; the output is how many times the orchestrator's code had been started when it came to its end."""

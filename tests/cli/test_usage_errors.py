@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dfhost.cli import main
+from dfhost.cli.commands import COMMANDS
 from tests.cli.conftest import Dfhost
 from tests.support.apps import write_app
 from tests.support.host_process import clean_environment, dfhost_command, run_dfhost
@@ -206,6 +208,10 @@ def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str
         (["run", "/api/x", "POST"], "'/api/x' is not an HTTP method; METHOD comes first"),
         (["run", "FOO", "/api/x"], "'FOO' is not an HTTP method; METHOD comes first"),
         (["run", "POST", "http://localhost:7071/api/x"], "is a whole URL"),
+        (["run", "POST"], "PATH is missing"),
+        (["run", "fan", "--data", "5"], "the input of an orchestrator is --input"),
+        (["run", "POST", "/x", "--input", "5"], "the body for a route is --data"),
+        (["lst"], "Did you mean 'list'?"),
         (["run", "POST", "/x", "--timeout", "soon"], "'soon' is not a number of seconds"),
         (["run", "POST", "/x", "--timeout", "-1"], "not a number of seconds above 0"),
         (["run", "POST", "/x", "--header", "nothing"], "write NAME:VALUE"),
@@ -232,12 +238,13 @@ def test_an_unknown_option_shows_those_of_its_command(
     assert capsys.readouterr().err.startswith(f"usage: dfhost {arguments[0]} ")
 
 
-@pytest.mark.parametrize("name", ["start", "run", "explain"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_has_two_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([name, "--help"])
     assert left.value.code == 0
-    assert capsys.readouterr().out.count(f"\n  dfhost {name} ") == 2
+    examples = re.findall(r"^  dfhost .*", capsys.readouterr().out, re.M)
+    assert len([line for line in examples if f"dfhost {name}" in line]) == 2
 
 
 def test_the_module_and_the_command_are_the_same() -> None:

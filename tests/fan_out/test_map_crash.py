@@ -56,11 +56,11 @@ def kill(host: MapHost, run: str, after: int) -> None:
 
 
 def stored(host: MapHost, run: str) -> set[int]:
-    """The indexes of the items whose batch has ended."""
+    """The indexes of the items whose chunk has ended."""
     url = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}&top=1000"
     parts = host.call("GET", url)[1]
-    batches = [part for part in parts if part["name"] == "map_batch" and part["runtimeStatus"] == "Completed"]
-    return {result[1] for batch in batches for result in batch["output"] if result}
+    chunks = [part for part in parts if part["name"] == "map_chunk" and part["runtimeStatus"] == "Completed"]
+    return {result[1] for chunk in chunks for result in chunk["output"] if result}
 
 
 # -- at every commit -----------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fan_out.maps import ledger, outcome
 from fan_out.maps.parts import ItemResult, Part, as_json, merge
 from fan_out.maps.plan import TURNS, WIDEST, Share, lanes_of, next_shares
-from fan_out.maps.register import claimed
+from fan_out.maps.register import apply_claim
 from fan_out.maps.run import Options
 from fan_out.maps.settle import error_text
 
@@ -21,14 +21,14 @@ from fan_out.maps.settle import error_text
 
 
 class Clock:
-    """Runs a map in simulated time, as the orchestrations hand its items out, down to the waves of its batches."""
+    """Runs a map in simulated time, as the orchestrations hand its items out, down to the batches of its chunks."""
 
     def __init__(self, seconds: list[float], bound: int, width: int | None = None) -> None:
         self.seconds, self.bound, self.width = seconds, bound, width
         self.marks: list[tuple[float, int]] = []
         self.ran: list[int] = []
         self.orchestrations = 1
-        self.longest = 0  # children of one orchestration, or waves of one batch
+        self.longest = 0  # children of one orchestration, or batches of one chunk
         self.widest = 0  # items that start together
 
     def run(self) -> float:
@@ -59,17 +59,17 @@ class Clock:
 
     def child(self, share: Share, items: list[int], now: float) -> float:
         self.orchestrations += 1
-        if share.kind != "batch":
+        if share.kind != "chunk":
             return self.section(items, share.lanes, now)
         (slots,) = share.lanes
-        waves = [items[first : first + slots] for first in range(0, len(items), slots)]
-        for wave in waves:
-            ends = [now + self.seconds[item] for item in wave]
-            self.marks += [(now, 1) for _ in wave] + [(end, -1) for end in ends]
-            self.ran += wave
-            self.widest = max(self.widest, len(wave))
+        batches = [items[first : first + slots] for first in range(0, len(items), slots)]
+        for batch in batches:
+            ends = [now + self.seconds[item] for item in batch]
+            self.marks += [(now, 1) for _ in batch] + [(end, -1) for end in ends]
+            self.ran += batch
+            self.widest = max(self.widest, len(batch))
             now = max(ends)
-        self.longest = max(self.longest, len(waves))
+        self.longest = max(self.longest, len(batches))
         return now
 
 
@@ -113,7 +113,7 @@ def test_one_lane_is_never_handed_a_heap_of_slow_items():
 
 @pytest.mark.parametrize("bound", [8, 16, 50, 64])
 def test_a_large_map_of_uneven_items_keeps_its_slots_busy_one_by_one(bound):
-    # Wider waves wait for their slowest: for uneven items the caller asks for one at a time.
+    # Wider batches wait for their slowest: for uneven items the caller asks for one at a time.
     seconds = uneven(60 * bound, bound)
     clock = Clock(seconds, bound, 1)
     assert clock.run() <= 1.7 * sum(seconds) / bound
@@ -188,7 +188,7 @@ def part(**more: Any) -> Part:
 def test_a_part_of_a_part_knows_its_places_in_the_map():
     child = Part(**part().child(Share("lane", [0, 2], [1]), 0, 2))
     assert (child.items, child.indexes, child.lanes, child.map_id) == (["a", "c"], [5, 7], [1], "m")
-    assert Part(**part(envelope=True).child(Share("batch", [2], [1]), 0, 1)).argument(0) == {
+    assert Part(**part(envelope=True).child(Share("chunk", [2], [1]), 0, 1)).argument(0) == {
         "item": "c",
         "index": 7,
         "map_id": "m",
@@ -275,7 +275,7 @@ def test_a_redrive_fills_the_gaps(compact):
     new = outcome.outcome_of(
         ["b", "d", "e"], [ItemResult(1, "B"), ItemResult(1, None, "KeyError: 'd'"), ItemResult(1, "E")], None
     )
-    merged = outcome.merged(old, new, [1, 3, 4])
+    merged = outcome.merge_redrive(old, new, [1, 3, 4])
     assert [merged[key] for key in ("total", "succeeded", "failed", "not_started", "reason")] == [
         5,
         4,
@@ -367,7 +367,7 @@ def at(seconds: float) -> str:
 
 def opened(total: int = 100) -> dict[str, Any]:
     entry = {"map_id": "m", "total": total, "max_concurrency": 4, "at": at(0)}
-    return ledger.entered({}, "open", entry)
+    return ledger.apply_operation({}, "open", entry)
 
 
 def report(seconds: float, succeeded: int, failed: int = 0, **more: Any) -> dict[str, Any]:
@@ -377,8 +377,10 @@ def report(seconds: float, succeeded: int, failed: int = 0, **more: Any) -> dict
 
 def test_reports_add_up_and_progress_tells_rate_and_end():
     state = opened()
-    state = ledger.entered(state, "report", report(0, 0, in_flight=4))
-    state = ledger.entered(state, "report", report(10, 18, 2, failures=[(7, "b"), (3, "a")], in_flight=4))
+    state = ledger.apply_operation(state, "report", report(0, 0, in_flight=4))
+    state = ledger.apply_operation(
+        state, "report", report(10, 18, 2, failures=[(7, "b"), (3, "a")], in_flight=4)
+    )
     shown = ledger.progress(state, BEGIN + timedelta(seconds=10))
     assert shown["succeeded"] == 18 and shown["failed"] == 2 and shown["remaining"] == 80
     assert shown["in_flight"] == 4 and shown["percent"] == 20.0
@@ -390,19 +392,19 @@ def test_reports_add_up_and_progress_tells_rate_and_end():
 def test_the_rate_is_that_of_late():
     state = opened(1000)
     for second in range(0, 300, 5):
-        state = ledger.entered(state, "report", report(second, 1 if second < 200 else 10))
+        state = ledger.apply_operation(state, "report", report(second, 1 if second < 200 else 10))
     assert ledger.progress(state, BEGIN + timedelta(seconds=295))["rate_per_second"] == pytest.approx(2.0)
 
 
 def test_batches_that_have_ended_are_in_flight_no_more():
     state = opened()
     for batch, number in (("p", 3), ("q", 2), ("p", 0)):
-        state = ledger.entered(state, "report", {**report(1, 0), "by": batch, "in_flight": number})
+        state = ledger.apply_operation(state, "report", {**report(1, 0), "by": batch, "in_flight": number})
     assert ledger.progress(state, BEGIN)["in_flight"] == 2
 
 
 def test_the_end_has_the_true_totals_and_keeps_them():
-    state = ledger.entered(opened(), "report", report(1, 3))
+    state = ledger.apply_operation(opened(), "report", report(1, 3))
     closing = {
         "at": at(20),
         "reason": "cancelled",
@@ -411,7 +413,7 @@ def test_the_end_has_the_true_totals_and_keeps_them():
         "not_started": 50,
         "failures": [[1, "x"]],
     }
-    state = ledger.entered(state, "close", closing)
+    state = ledger.apply_operation(state, "close", closing)
     shown = ledger.progress(state, BEGIN + timedelta(days=1))
     assert [shown[key] for key in ("succeeded", "failed", "not_started", "remaining")] == [40, 10, 50, 50]
     assert shown["rate_per_second"] == 2.5 and shown["estimated_end"] is None
@@ -424,13 +426,15 @@ def test_a_map_of_nothing_is_complete():
 
 
 def test_a_note_before_the_opening_is_kept():
-    state = ledger.entered({}, "note", {"cancelled_at": at(0)})
-    state = ledger.entered(state, "open", {"map_id": "m", "total": 1, "max_concurrency": 1, "at": at(1)})
+    state = ledger.apply_operation({}, "note", {"cancelled_at": at(0)})
+    state = ledger.apply_operation(
+        state, "open", {"map_id": "m", "total": 1, "max_concurrency": 1, "at": at(1)}
+    )
     assert state["cancelled_at"] == at(0) and state["total"] == 1
 
 
 def test_tenths_count_what_has_ended():
-    state = ledger.entered(opened(), "report", report(1, 29, 2))
+    state = ledger.apply_operation(opened(), "report", report(1, 29, 2))
     assert state["tenths"] == 3
 
 
@@ -438,10 +442,10 @@ def test_tenths_count_what_has_ended():
 
 
 def test_the_first_claim_wins_until_someone_takes_over_from_it():
-    first = claimed(None, {"run": "a", "body": "x", "over": None})
+    first = apply_claim(None, {"run": "a", "body": "x", "over": None})
     assert first == {"run": "a", "body": "x"}
-    assert claimed(first, {"run": "b", "body": "x", "over": None}) == first
-    second = claimed(first, {"run": "b", "body": "y", "over": "a"})
+    assert apply_claim(first, {"run": "b", "body": "x", "over": None}) == first
+    second = apply_claim(first, {"run": "b", "body": "y", "over": "a"})
     assert second == {"run": "b", "body": "y"}
-    assert claimed(second, {"run": "c", "body": "x", "over": "a"}) == second
-    assert claimed(second, {"run": "b", "body": "y", "over": "a"}) == second
+    assert apply_claim(second, {"run": "c", "body": "x", "over": "a"}) == second
+    assert apply_claim(second, {"run": "b", "body": "y", "over": "a"}) == second

@@ -6,13 +6,13 @@ import pytest
 
 import fan_out  # noqa: F401  (registers the activities)
 from fan_out.bodies import BadRequest
-from fan_out.maps.request import checked_key, fingerprint, parsed, parsed_options
+from fan_out.maps.request import check_key, fingerprint, parse_options, parse_request
 
 GOOD = {"items": ["a"], "activity": "process_item"}
 
 
 def test_the_defaults():
-    asked = parsed(GOOD)
+    asked = parse_request(GOOD)
     assert asked.options.max_concurrency == 50
     assert asked.options.max_attempts == 1
     assert asked.options.tolerated(10) == 0
@@ -20,7 +20,7 @@ def test_the_defaults():
 
 
 def test_everything_that_can_be_said():
-    asked = parsed(
+    asked = parse_request(
         {
             "source": "orders",
             "count": 2500,
@@ -88,7 +88,7 @@ def test_everything_that_can_be_said():
 )
 def test_a_wrong_field_is_named_and_told_what_it_wants(change, field):
     with pytest.raises(BadRequest) as refused:
-        parsed({**GOOD, **change})
+        parse_request({**GOOD, **change})
     assert refused.value.field == field
     assert refused.value.status == 400
     assert str(refused.value).endswith(".")
@@ -96,33 +96,33 @@ def test_a_wrong_field_is_named_and_told_what_it_wants(change, field):
 
 def test_an_unknown_activity_is_told_the_known_ones():
     with pytest.raises(BadRequest, match="process_item"):
-        parsed({**GOOD, "activity": "nobody"})
+        parse_request({**GOOD, "activity": "nobody"})
 
 
 def test_an_unknown_source_is_told_the_known_ones():
     with pytest.raises(BadRequest, match="orders, lines") as refused:
-        parsed({"source": "nobody", "activity": "process_item"})
+        parse_request({"source": "nobody", "activity": "process_item"})
     assert refused.value.field == "source"
 
 
 def test_a_field_of_another_source_is_refused():
     with pytest.raises(BadRequest, match="does not go with source 'orders'") as refused:
-        parsed({"source": "orders", "count": 1, "path": "x", "activity": "process_item"})
+        parse_request({"source": "orders", "count": 1, "path": "x", "activity": "process_item"})
     assert refused.value.field == "path"
 
 
 def test_too_many_items():
-    parsed({**GOOD, "items": [0] * 100_000})
+    parse_request({**GOOD, "items": [0] * 100_000})
     with pytest.raises(BadRequest, match="100,001") as refused:
-        parsed({**GOOD, "items": [0] * 100_001})
+        parse_request({**GOOD, "items": [0] * 100_001})
     assert (refused.value.status, refused.value.field) == (413, "items")
 
 
 def test_what_a_redrive_changes_must_go_with_what_it_keeps():
-    options, _ = parsed_options({"max_concurrency": 4}, {"activity": "a", "max_attempts": 2})
+    options, _ = parse_options({"max_concurrency": 4}, {"activity": "a", "max_attempts": 2})
     assert (options.max_concurrency, options.max_attempts) == (4, 2)
     with pytest.raises(BadRequest, match="items_per_batch"):
-        parsed_options({"max_concurrency": 4}, {"activity": "a", "items_per_batch": 10})
+        parse_options({"max_concurrency": 4}, {"activity": "a", "items_per_batch": 10})
 
 
 def test_a_fingerprint_is_that_of_what_is_asked_for():
@@ -132,4 +132,4 @@ def test_a_fingerprint_is_that_of_what_is_asked_for():
 
 
 def test_no_key_is_no_key():
-    assert checked_key(None, "key") is None
+    assert check_key(None, "key") is None

@@ -235,8 +235,8 @@ def without_stop_event(host: MapHost, run: str) -> list[str]:
     found = []
     for part in host.call("GET", url)[1]:
         given = json.loads(part["input"])
-        wave = part["name"] == "map_batch" and sum(given["lanes"]) >= len(given["items"])
-        if part["runtimeStatus"] == "Running" and not wave:
+        all_started = part["name"] == "map_chunk" and sum(given["lanes"]) >= len(given["items"])
+        if part["runtimeStatus"] == "Running" and not all_started:
             path = f"/runtime/webhooks/durabletask/instances/{part['instanceId']}?showHistory=true"
             history = host.call("GET", path)[1]["historyEvents"]
             if not any(event.get("Name") == "map-stop" for event in history):
@@ -291,7 +291,7 @@ def test_the_items_of_a_part_that_was_terminated_have_failed_and_the_others_are_
     run = host.start_map({"items": given, "max_concurrency": 2, "tolerated_failure_count": 3})["id"]
     host.until(lambda: len(host.marks(run).starts), lambda started: started == 2)
     url = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}:&top=10"
-    part = next(part for part in host.call("GET", url)[1] if part["name"] == "map_batch")
+    part = next(part for part in host.call("GET", url)[1] if part["name"] == "map_chunk")
     host.call(
         "POST", f"/runtime/webhooks/durabletask/instances/{part['instanceId']}/terminate?reason=by+hand"
     )

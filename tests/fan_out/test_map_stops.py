@@ -1,4 +1,4 @@
-"""What ends a map early, where it is easily missed: in a pause, in a wave, asked for twice, deep in a large map."""
+"""What ends a map early, where it is easily missed: in a pause, in a batch, asked for twice, deep in a large map."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def until_batches_have_the_stop_event(host: MapHost, run: str) -> None:
         path = f"/runtime/webhooks/durabletask/instances/{part['instanceId']}?showHistory=true"
         return any(event.get("Name") == "map-stop" for event in host.call("GET", path)[1]["historyEvents"])
 
-    batches = [part for part in host.call("GET", url)[1] if part["name"] == "map_batch"]
-    host.until(lambda: [part for part in batches if not has_stop_event(part)], lambda without: not without)
+    chunks = [part for part in host.call("GET", url)[1] if part["name"] == "map_chunk"]
+    host.until(lambda: [part for part in chunks if not has_stop_event(part)], lambda without: not without)
 
 
 def test_an_item_that_failed_is_tried_again_after_the_others_and_after_the_pause(host):

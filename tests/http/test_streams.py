@@ -106,7 +106,7 @@ async def host_of(folder: Path) -> AsyncIterator[Host]:
         try:
             yield host
         finally:
-            output, _ = await process.communicate()
+            output, _ = await process.communicate(b"")  # before Python 3.12, only an input closes stdin
             host.log = json.loads(output)
 
 

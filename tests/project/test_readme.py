@@ -10,11 +10,13 @@ import ast
 import importlib.util
 import inspect
 import json
+import os
 import re
 import shlex
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
@@ -24,6 +26,8 @@ from textwrap import dedent
 import pytest
 
 from dfhost.app.loader import load_app
+from dfhost.cli import exit_codes
+from dfhost.cli.commands import COMMANDS
 from dfhost.management.routes import ANY_METHOD, ROUTES
 from dfhost.settings.model import DEFAULT_PORT
 from fan_out import fan_out_map
@@ -39,6 +43,7 @@ PAGES = [
     "CONTRIBUTING.md",
     "dfhost/README.md",
     "docs/README.md",
+    "docs/commands.md",
     "docs/dfhost.md",
     "docs/fidelity.md",
     "docs/glossary.md",
@@ -264,7 +269,7 @@ def kind(command: str) -> str:
         return "make"
     if words.startswith("curl ") and SHOWN_URL in words:
         return "curl"
-    if re.match(r"dfhost (start|run|explain)( |$)", words):
+    if (verb := re.match(r"dfhost ([\w-]+)( |$)", words)) and verb[1] in COMMANDS:
         return "dfhost"
     if words.startswith("sqlite3 .dfhost/FanOutHub.db "):
         return "sqlite3"
@@ -391,7 +396,9 @@ def follow(links: dict[str, str], host: HostProcess) -> None:
 
 
 @of_kind("dfhost")
-def test_a_command_of_dfhost(command: str, shown: list[str], your_app: Path, yours: HostProcess) -> None:
+def test_a_command_of_dfhost(
+    command: str, shown: list[str], your_app: Path, yours: HostProcess, tmp_path: Path
+) -> None:
     verb, *rest = shlex.split(command, comments=True)[1:]
     if verb == "start":
         assert rest == []
@@ -409,16 +416,33 @@ def test_a_command_of_dfhost(command: str, shown: list[str], your_app: Path, you
         if shown:
             shows(done.stdout.splitlines(), shown)
             return
-    elif verb == "explain" and rest:
-        id = yours.start_instance("/api/your-starter", "wait")
-        yours.line(rf"started +waits .*{id}")
-        words = [id if word.isupper() else word for word in rest]
-        done = run_dfhost(verb, *words, "--url", yours.url)
-        assert done.returncode == 0, done.stderr
-        assert id in done.stdout and "event Approval" in done.stdout
+    elif command in [other for _, other, _ in SHOWN]:
+        run_in_shell(command, yours, tmp_path)
     else:
-        assert run_dfhost(verb, *rest, "--help").returncode == 0  # a mention
+        assert run_dfhost(verb, "--help").returncode == 0  # a mention
     assert shown == [], "compare it"
+
+
+def run_in_shell(command: str, host: HostProcess, home: Path) -> None:
+    """As it stands there, while an instance waits, another is suspended and a third has failed."""
+    waits, suspended = (host.start_instance("/api/your-starter", "wait") for _ in range(2))
+    host.client.ended(host.client.start("bounded", 5))
+    for id in (waits, suspended):
+        host.client.until(id, lambda status: status["runtimeStatus"] == "Running")
+    host.client.send(suspended, "suspend")
+    host.client.until(suspended, lambda status: status["runtimeStatus"] == "Suspended")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command.replace("INSTANCE_ID", waits)],
+        env=clean_environment(PATH=path, HOME=str(home), DFHOST_URL=host.url),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    nothing_so_old = done.returncode == 4 and " --until 7d " in command
+    assert done.returncode == 0 or nothing_so_old, (done.stdout, done.stderr)
+    if "dfhost explain" in command:
+        assert waits in done.stdout and "event Approval" in done.stdout
 
 
 @of_kind("sqlite3")
@@ -535,6 +559,7 @@ PROVED_BY = {
         "",
         "test_replays_in_every_episode_find_it_in_the_next test_a_long_history_finds_it_when_it_has_doubled",
     ),
+    "a call without `yield`": ("", "test_in_an_orchestrator test_a_missing_await"),
     "an orchestrator that yields None": ("", "test_an_orchestrator_that_yields_none_fails_and_says_so"),
 }
 
@@ -596,6 +621,14 @@ def test_every_route_of_the_management_api_is_in_its_table() -> None:
     rows = re.findall(r"^\| ([A-Za-z ]+) \| `(\S+)` \|", text("docs/management-api.md"), re.M)
     named = [(methods.replace("any", ANY_METHOD), path) for methods, path in rows]
     assert named == [(methods, path) for methods, path, _ in ROUTES]
+
+
+def test_every_verb_and_exit_code_is_in_its_table() -> None:
+    page = text("docs/commands.md")
+    rows = re.findall(r"^\| (`dfhost .*?) \|", page, re.M)
+    assert re.findall(r"`dfhost ([\w-]+)`", " ".join(rows)) == list(COMMANDS)
+    codes = {value for name, value in vars(exit_codes).items() if name.isupper()}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.M)} == codes
 
 
 def test_the_versions_that_are_named() -> None:

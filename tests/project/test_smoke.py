@@ -100,6 +100,7 @@ def smoke(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_waits_for_a_host_that_starts_and_prints_the_five_results() -> None:
     with serving(FreshHost(not_yet=(404, 503, 503, 502), polls=4)) as host:
         run = smoke(host.url)
@@ -109,6 +110,7 @@ def test_waits_for_a_host_that_starts_and_prints_the_five_results() -> None:
     assert host.calls.count("POST /api/start-fanout") == 5
 
 
+@pytest.mark.long
 def test_gives_up_when_time_is_up() -> None:
     with serving(FreshHost(not_yet=(503,) * 10_000)) as host:
         run = smoke(host.url, "--timeout", "0.3")
@@ -116,6 +118,7 @@ def test_gives_up_when_time_is_up() -> None:
     assert "time is up and it answers 503" in run.stderr
 
 
+@pytest.mark.long
 def test_says_that_nobody_listens() -> None:
     with serving(FreshHost()) as host:
         pass
@@ -125,6 +128,7 @@ def test_says_that_nobody_listens() -> None:
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.long
 def test_does_not_wait_after_a_400() -> None:
     with serving(FreshHost(not_yet=(400,))) as host:
         run = smoke(host.url)
@@ -133,6 +137,7 @@ def test_does_not_wait_after_a_400() -> None:
     assert host.calls == ["POST /api/start-fanout"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "end",
     [
@@ -149,6 +154,7 @@ def test_a_wrong_end_is_a_failure(end: dict[str, Any]) -> None:
     assert json.dumps(end["output"]) in run.stderr
 
 
+@pytest.mark.long
 def test_a_starter_open_to_everyone_is_a_failure() -> None:
     host = FreshHost(key=KEY)
     host.refuses_strangers = False
@@ -158,6 +164,7 @@ def test_a_starter_open_to_everyone_is_a_failure() -> None:
     assert "a caller without a key" in run.stderr
 
 
+@pytest.mark.long
 def test_after_azd_up_it_finds_the_key_itself_and_shows_none(tmp_path: Path) -> None:
     azd = tmp_path / "azd"
     azd.write_text('#!/bin/sh\necho \'{"token": "arm-token", "expiresOn": "2030-01-01T00:00:00Z"}\'\n')
@@ -178,6 +185,7 @@ def test_after_azd_up_it_finds_the_key_itself_and_shows_none(tmp_path: Path) -> 
         assert secret not in run.stdout + run.stderr
 
 
+@pytest.mark.long
 def test_an_address_given_by_hand_is_never_sent_the_deployed_key(tmp_path: Path) -> None:
     with serving(FreshHost()) as host:
         run = smoke(

@@ -33,8 +33,9 @@ from dfhost.errors import (
     WrongState,
 )
 from dfhost.store import purging, writer
-from dfhost.store.events import InboxMessage, InstanceRemoved, InstanceRow, NullListener, StoreEvent
-from dfhost.store.instances import EpisodeDiscarded
+from dfhost.store.instance_row import InstanceRow
+from dfhost.store.instances import StaleCommit
+from dfhost.store.listener import InboxMessage, InstanceRemoved, NullListener, StoreEvent
 from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
 
@@ -167,9 +168,9 @@ class OpenStore:
 
 
 @pytest.fixture
-def long_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_wait_for_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit waits for the episodes that its events lead to as long as they take on this machine."""
-    monkeypatch.setattr(writer, "_LINGER_SECONDS", 30.0)
+    monkeypatch.setattr(writer, "_EPISODE_WAIT_SECONDS", 30.0)
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -289,7 +290,7 @@ async def test_an_episode_of_a_removed_instance_is_discarded_whole(db: OpenStore
     if how == "replaced":
         await db.start(execution_id="e2")
     before = (db.store.instance("x"), db.past(), db.inbox())
-    with pytest.raises(EpisodeDiscarded):
+    with pytest.raises(StaleCommit):
         await db.episode(
             stored_texts=["a"],
             activities=[activity(0)],
@@ -636,7 +637,7 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Ope
 async def test_a_batch_of_a_purged_entity_is_discarded(db: OpenStore) -> None:
     await db.store.signal_entity("@counter@k", "one", AT)
     await db.store.purge("@counter@k", lambda row: None)
-    with pytest.raises(EpisodeDiscarded):
+    with pytest.raises(StaleCommit):
         await db.store.commit_batch(
             "@counter@k",
             at=AT,
@@ -744,7 +745,7 @@ async def test_events_come_in_the_order_of_the_groups_then_the_commit_then_the_c
 
 
 async def test_a_commit_waits_for_the_episodes_that_its_events_lead_to(
-    tmp_path: Path, long_linger: None
+    tmp_path: Path, long_wait_for_episodes: None
 ) -> None:
     db = OpenStore(tmp_path / "hub.db")
     follow_ups: list[asyncio.Future[None]] = []
@@ -761,12 +762,14 @@ async def test_a_commit_waits_for_the_episodes_that_its_events_lead_to(
 
 
 async def test_a_commit_does_not_wait_for_an_entity_that_waits_for_it(
-    db: OpenStore, long_linger: None
+    db: OpenStore, long_wait_for_episodes: None
 ) -> None:
     await asyncio.wait_for(db.store.signal_entity("@counter@a", "{}", AT), 20)
 
 
-async def test_closing_the_store_writes_what_was_posted_before(tmp_path: Path, long_linger: None) -> None:
+async def test_closing_the_store_writes_what_was_posted_before(
+    tmp_path: Path, long_wait_for_episodes: None
+) -> None:
     db = OpenStore(tmp_path / "hub.db")
     asked = [asyncio.ensure_future(db.start(each)) for each in "ab"]
     await asyncio.sleep(0)

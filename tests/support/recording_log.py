@@ -7,7 +7,7 @@ from typing import Any
 
 
 class RecordingLog:
-    """Each entry is a tuple: the method's name, then its arguments without instance id and duration.
+    """Each entry is a tuple: the method's name, then its arguments without instance id, duration and item.
 
     >>> await log.entry("failed", "process_item")
     """
@@ -16,14 +16,23 @@ class RecordingLog:
         self.entries: list[tuple[Any, ...]] = []
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
-    def started(self, function: str, trigger: str, instance_id: str | None) -> None:
+    def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
         self._add("started", function, trigger)
 
-    def finished(self, function: str, trigger: str, instance_id: str | None, seconds: float) -> None:
+    def finished(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
+    ) -> None:
         self._add("finished", function, trigger)
 
     def failed(
-        self, function: str, trigger: str, instance_id: str | None, seconds: float, error: str, stack: str
+        self,
+        function: str,
+        trigger: str,
+        instance_id: str | None,
+        seconds: float,
+        error: str,
+        stack: str,
+        item: str = "",
     ) -> None:
         self._add("failed", function, trigger, error, stack)
 

@@ -41,7 +41,10 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "look": (
         Command("list", "list instances or entities, the newest first"),
         Command("show", "show one: state, failures, payloads, tasks"),
+        Command("history", "print the history events of one"),
+        Command("logs", "print what the host has written to its console"),
         Command("explain", "explain what an instance waits for"),
+        Command("export", "write instances with their histories as JSON"),
     ),
     "steer": (
         Command("start-instance", "start an orchestrator by its name"),
@@ -52,6 +55,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("terminate", "end instances at once"),
         Command("rewind", "run what failed in failed instances again"),
         Command("restart", "start an instance anew with its input"),
+        Command("purge", "delete instances that have ended"),
     ),
+    "complete at a tab": (Command("completion", "print the script that completes dfhost in bash or zsh"),),
 }
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}

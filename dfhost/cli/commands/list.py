@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from itertools import islice
 
 from dfhost.cli import host_address, instance_filter
-from dfhost.cli.exit_codes import DONE, NOT_FOUND
+from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
 from dfhost.cli.instance_ids import shortest_ids
-from dfhost.cli.management_client import ENDED, Json, ManagementClient, open_client
+from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import Style, count, printable_json
 from dfhost.cli.tables import ago, table_lines, took
 from dfhost.cli.watching import show
 from dfhost.instance_failure import read_failure
+from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.timeline.sentences import brief
 
 DESCRIPTION = """\
 List the orchestrations of a host, the newest first. A filter may be combined with others.
@@ -28,6 +30,7 @@ exit code: 0, or 4 if there are none.
 """
 
 _MOST_READ = 20_000  # instances; more are not sorted
+_EXPLAINED = 25  # of which it is asked what they wait for: each is a request of its own
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print the instances as the management API has them"
     )
-    host_address.add_arguments(parser)
+    host_address.add_arguments(parser, reads=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -54,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
         nonlocal found
         rows, total = _entities(client, options) if options.entities else _instances(client, options)
         found = len(rows)
-        return "\n".join(_lines(rows, total, options)), False
+        waits = {} if options.json or options.ids else _waits(client, rows)
+        return "\n".join(_lines(rows, total, waits, options)), False
 
     show(render, options.watch)
     return DONE if found else NOT_FOUND
@@ -79,48 +83,66 @@ def _entities(client: ManagementClient, options: argparse.Namespace) -> tuple[li
     return read[: options.limit or None], len(read)
 
 
-def _lines(rows: list[Json], total: int, options: argparse.Namespace) -> Iterable[str]:
+def _waits(client: ManagementClient, rows: list[Json]) -> dict[str, str]:
+    """What the first of those that have not ended wait for, by id; only dfhost says so."""
+    waits: dict[str, str] = {}
+    going_on = [_id(row) for row in rows if row.get("runtimeStatus") not in FINAL_STATUSES]
+    for instance_id in going_on[:_EXPLAINED]:
+        try:
+            answer = client.own_status(instance_id, "explain")
+        except NotDone:  # it was purged meanwhile
+            continue
+        if answer is None:
+            break
+        waits[instance_id] = str(answer.get("sentence") or "")
+    return waits
+
+
+def _lines(rows: list[Json], total: int, waits: dict[str, str], options: argparse.Namespace) -> Iterable[str]:
     style = Style.of(sys.stdout)
     if options.json:
         yield printable_json(rows)
     elif options.ids:
-        yield from (_entity_id(row) if options.entities else str(row["instanceId"]) for row in rows)
+        yield from map(_id, rows)
     elif not rows:
         yield "There are none." if not instance_filter.is_used(options) else "There are none that match."
     elif options.entities:
-        cells = [[_entity_id(row), ago(row["lastOperationTime"]), _brief(row["state"])] for row in rows]
-        yield from table_lines(("ENTITY", "LAST OPERATION", "STATE"), cells, style)
+        cells = [
+            [_id(row), ago(row["lastOperationTime"]), _brief(row["state"]), waits.get(_id(row), "")]
+            for row in rows
+        ]
+        yield from table_lines(("ENTITY", "LAST OPERATION", "STATE", "DETAILS"), cells, style)
     else:
         ids = shortest_ids([str(row["instanceId"]) for row in rows])
-        cells = [[id, *_cells(row)] for id, row in zip(ids, rows, strict=True)]
+        cells = [[id, *_cells(row, waits.get(_id(row), ""))] for id, row in zip(ids, rows, strict=True)]
         yield from table_lines(("ID", "STATUS", "ORCHESTRATOR", "CREATED", "TOOK", "DETAILS"), cells, style)
     if len(rows) < total and not (options.json or options.ids):
         yield style(f"{count(total - len(rows))} more: --limit 0 lists all.", "dim")
 
 
-def _cells(row: Json) -> list[str]:
-    ended = row["runtimeStatus"] in ENDED
+def _cells(row: Json, waits: str) -> list[str]:
+    ended = row["runtimeStatus"] in FINAL_STATUSES
     lasted = took(row["createdTime"], row["lastUpdatedTime"]) if ended else ""
-    return [row["runtimeStatus"], row["name"] or "", ago(row["createdTime"]), lasted, _details(row)]
+    return [row["runtimeStatus"], row["name"] or "", ago(row["createdTime"]), lasted, _details(row, waits)]
 
 
-def _details(row: Json) -> str:
-    """Why it failed, else its custom status, else its output."""
+def _details(row: Json, waits: str) -> str:
+    """Why it failed; of one that goes on its custom status and what it waits for; else its output."""
     if row["runtimeStatus"] == "Failed":
         return str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
     custom = row.get("customStatus")
-    if custom is not None and row["runtimeStatus"] != "Completed":
-        return _brief(custom)
+    if row["runtimeStatus"] not in FINAL_STATUSES:
+        return "  ".join(filter(None, (_brief(custom, 60), waits)))
     return _brief(row.get("output"))
 
 
-def _brief(value: object) -> str:
+def _brief(value: object, longest: int = 200) -> str:
     if value is None:
         return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    line = " ".join(text.split())
-    return line if len(line) <= 200 else line[:199] + "…"
+    return brief(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), longest)
 
 
-def _entity_id(row: Json) -> str:
-    return f"@{row['entityId']['name']}@{row['entityId']['key']}"
+def _id(row: Json) -> str:
+    if "entityId" in row:
+        return f"@{row['entityId']['name']}@{row['entityId']['key']}"
+    return str(row["instanceId"])

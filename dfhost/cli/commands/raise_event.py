@@ -8,9 +8,10 @@ from dfhost.cli import host_address
 from dfhost.cli.did_you_mean import nearest
 from dfhost.cli.exit_codes import DONE, MISTAKE, NotDone
 from dfhost.cli.instance_ids import find_instance
-from dfhost.cli.management_client import ENDED, ManagementClient, open_client
+from dfhost.cli.management_client import ManagementClient, open_client
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import printable, printable_json
+from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
 Raise an external event for an instance. A name that is nearly one that the instance waits for is refused, unless
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     instance = find_instance(client, text, acting=True)
     instance_id = str(instance["instanceId"])
     awaited: list[str] | None = None
-    if not options.force and instance["runtimeStatus"] not in ENDED:
+    if not options.force and instance["runtimeStatus"] not in FINAL_STATUSES:
         awaited = _awaited_events(client, instance_id)
         if near := _meant(options.event, awaited or []):
             raise NotDone(

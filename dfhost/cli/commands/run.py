@@ -21,11 +21,11 @@ from dfhost.cli.console import Console
 from dfhost.cli.first_request import read_request
 
 DESCRIPTION = """\
-Start the app, call one of its routes, follow the orchestration that the route starts, and print its output as
-JSON. Only the output goes to stdout, so it can be piped. Progress and failures go to stderr.
+Start the app, start one of its orchestrators or call a route that starts one, follow the orchestration, and print
+its output as JSON. Only the output goes to stdout, so it can be piped. Progress and failures go to stderr.
 
 examples:
-  dfhost run POST /api/start-fanout
+  dfhost run fan_out_fan_in_orchestrator --input '{"items": ["a", "b"]}'
   dfhost run POST /api/start-map --data @items.json --timeout 60 | jq '.results[0]'
 
 exit code: 0 if the orchestration completed, or if the route starts none and answers 2xx; 1 if it failed, was
@@ -36,8 +36,18 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("method", metavar="METHOD", type=_method, help="GET, POST, ...")
-    parser.add_argument("path", metavar="PATH", type=_path, help="the route, e.g. /api/start-fanout")
+    """The first argument is a METHOD or a NAME, which argparse cannot tell apart: `_check` does."""
+    parser.usage = (
+        "dfhost run NAME [--input JSON] [options]\n       dfhost run METHOD PATH [--data JSON] [options]"
+    )
+    parser.set_defaults(usage_error=parser.error)
+    parser.add_argument(
+        "method", metavar="METHOD, PATH (or NAME)", help="GET, POST, ..., or the name of an orchestrator"
+    )
+    parser.add_argument(
+        "path", metavar="PATH", nargs="?", type=_path, help="the route, e.g. /api/start-fanout"
+    )
+    parser.add_argument("--input", metavar="JSON", help="of the orchestrator: JSON, @FILE, or @- for stdin")
     parser.add_argument("--data", metavar="JSON", help="the request's body: JSON, @FILE, or @- for stdin")
     parser.add_argument(
         "--header",
@@ -62,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 for Completed, or for a 2xx response that starts nothing; 1 otherwise. Raises HostError."""
+    _check(options)
     request = read_request(options)
     root, settings = open_folder(options.app, replay_always=options.replay == "always")
     database = existing_parent(options.db) if options.db else None
@@ -94,10 +105,19 @@ def _reserved_stdout() -> Iterator[int]:
         os.close(real_stdout)
 
 
-def _method(text: str) -> str:
-    if text.upper() in _METHODS:
-        return text.upper()
-    raise argparse.ArgumentTypeError(f"'{text}' is not an HTTP method; METHOD comes first, then PATH")
+def _check(options: argparse.Namespace) -> None:
+    """SystemExit with the usage if the arguments are neither a route nor an orchestrator."""
+    first = options.method
+    is_method = first.upper() in _METHODS
+    if options.path is None and is_method:
+        options.usage_error(f"PATH is missing: which route is called with {first}?")
+    if (options.path is not None or "/" in first) and not is_method:
+        options.usage_error(f"'{first}' is not an HTTP method; METHOD comes first, then PATH")
+    if options.path is None and (options.data is not None or options.header):
+        options.usage_error("--data and --header are of a route; the input of an orchestrator is --input")
+    if options.path is not None and options.input is not None:
+        options.usage_error("--input is of an orchestrator; the body for a route is --data")
+    options.method = first.upper() if is_method else first
 
 
 def _path(text: str) -> str:

@@ -9,11 +9,13 @@ from typing import Any
 
 from dfhost.cli import host_address, instance_view
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED
+from dfhost.cli.explanation import reasons
 from dfhost.cli.history_tasks import tasks_of_history
 from dfhost.cli.instance_ids import find_instance
-from dfhost.cli.management_client import ENDED, Json, ManagementClient, open_client
+from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import Style, printable, printable_json
 from dfhost.cli.watching import show
+from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
 Show an instance: its state, what failed in it and with which input, what it waits for, its payloads and its tasks.
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="every task, and payloads whole")
     parser.add_argument("--watch", action="store_true", help="show every change, until it has ended")
     parser.add_argument("--json", action="store_true", help="print its status and its tasks as JSON")
-    host_address.add_arguments(parser)
+    host_address.add_arguments(parser, reads=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,23 +50,27 @@ def run(options: argparse.Namespace) -> int:
         status = client.status(instance_id) or {}
         state = str(status.get("runtimeStatus"))
         view = _entity if instance_id.startswith("@") else _orchestration
-        return view(client, status, options), state in ENDED
+        return view(client, status, options), state in FINAL_STATUSES
 
     show(render, options.watch)
     return NOT_COMPLETED if options.watch and state != "Completed" else DONE
 
 
 def _orchestration(client: ManagementClient, status: Json, options: argparse.Namespace) -> str:
-    tasks = _tasks(client, str(status["instanceId"]))
+    timeline = client.own_status(str(status["instanceId"]), "timeline")
+    tasks = _tasks(client, str(status["instanceId"]), timeline)
+    if timeline:  # its times are precise
+        ended = timeline.get("endedTime") or timeline["lastUpdatedTime"]
+        status = {**status, "createdTime": timeline["createdTime"], "lastUpdatedTime": ended}
     waits = None
-    if status["runtimeStatus"] not in ENDED:
+    if status["runtimeStatus"] not in FINAL_STATUSES:
         waits = client.own_status(str(status["instanceId"]), "explain")
     if options.json:
         return printable_json({**status, "tasks": tasks})
     style, now = Style.of(sys.stdout), datetime.now(timezone.utc)
     lines = instance_view.headline(status, style)
     if waits and waits.get("sentence"):
-        lines += ["", printable(str(waits["sentence"]))]
+        lines += ["", *map(printable, [str(waits["sentence"]), *reasons(waits)])]
     failures = _failures(client, tasks, [], _DEEPEST)
     lines += instance_view.failure_lines(failures, style)
     if status["runtimeStatus"] == "Failed" and not failures:
@@ -74,13 +80,12 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
     return "\n".join(lines)
 
 
-def _tasks(client: ManagementClient, instance_id: str) -> list[Json]:
-    timeline = client.own_status(instance_id, "timeline")
+def _tasks(client: ManagementClient, instance_id: str, timeline: Json | None) -> list[Json]:
     if timeline is not None:
         return list(timeline["tasks"])
     status = client.status(instance_id, showHistory="true", showHistoryOutput="true", showInput="true")
     status = status or {}
-    return tasks_of_history(status.get("historyEvents") or [], status.get("runtimeStatus") in ENDED)
+    return tasks_of_history(status.get("historyEvents") or [], status.get("runtimeStatus") in FINAL_STATUSES)
 
 
 def _failures(
@@ -97,9 +102,8 @@ def _failures(
             followed += 1
             child = str(task["instanceId"])
             if client.status(child, showInput="false") is not None:
-                below = _failures(
-                    client, _tasks(client, child), [*path, f"{task['name']} {child}"], deepest - 1
-                )
+                tasks_of_child = _tasks(client, child, client.own_status(child, "timeline"))
+                below = _failures(client, tasks_of_child, [*path, f"{task['name']} {child}"], deepest - 1)
         found += below or [(path, task)]
     return found
 

@@ -14,6 +14,7 @@ from dfhost.cli.app_folder import database_file, open_folder, working_in
 from dfhost.cli.app_runner import MakeRunner, app_runner
 from dfhost.cli.console import Console
 from dfhost.cli.host_address import url_file
+from dfhost.cli.log_file import LogFile, log_file
 from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.settings import Settings, set_environment_defaults
 from dfhost.settings.model import DEFAULT_PORT
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a further name by which clients reach this host, as of a tunnel or a container; may be repeated",
     )
+    parser.add_argument("--no-dashboard", action="store_true", help="serve no page at /dashboard")
     arguments.add_database(parser, "default: .dfhost/HUB.db in the folder")
     arguments.add_replay(parser)
     arguments.add_workers(parser)
@@ -64,13 +66,10 @@ def run(options: argparse.Namespace) -> int:
         {"WEBSITE_HOSTNAME": f"localhost:{port}", "ASPNETCORE_URLS": f"http://localhost:{port}"}
     )
     task_hub_place = _task_hub_place(database)
-    console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet)
+    kept = LogFile(log_file(database)) if database is not None else None
+    console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet, log_file=kept)
     with console, app_runner(options, root, settings, console) as make_runner, working_in(root):
-        asyncio.run(
-            _serve(
-                make_runner, settings, database, task_hub_place, port, address, options.allow_host, console
-            )
-        )
+        asyncio.run(_serve(make_runner, settings, database, task_hub_place, port, address, options, console))
     return 0
 
 
@@ -81,7 +80,7 @@ async def _serve(
     task_hub_place: str,
     port: int,
     address: str,
-    host_names: list[str],
+    options: argparse.Namespace,
     console: Console,
 ) -> None:
     stop_signals = StopSignals()
@@ -113,7 +112,8 @@ async def _serve(
         stop_signals.host_is_ready(host.forget_running_calls)
         if database is not None:
             url_file(database).write_text(host.url, "utf-8")
-        console.print("", f"Ready on {host.url}. Ctrl-C stops the host.")
+        dashboard = "" if options.no_dashboard else f" Dashboard: {host.url}/dashboard."
+        console.print("", f"Ready on {host.url}.{dashboard} Ctrl-C stops the host.")
         if host.last_death:
             console.note(host.last_death)
             console.flush()  # it may happen again at once
@@ -124,10 +124,11 @@ async def _serve(
         database=database,
         port=port,
         address=address,
-        host_names=host_names,
+        host_names=options.allow_host,
         log=console,
         on_failure=failure.report,
         on_ready=on_ready,
+        dashboard=not options.no_dashboard,
     ) as host:
         await failure.watch(stop_signals.wait())
         calls = await asyncio.to_thread(console.running_calls)

@@ -7,12 +7,13 @@ import sys
 import time
 
 from dfhost.cli import arguments, host_address
-from dfhost.cli.did_you_mean import question
-from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_COMPLETED, NotDone
-from dfhost.cli.management_client import ENDED, ManagementClient, open_client
+from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
+from dfhost.cli.management_client import ManagementClient, open_client
+from dfhost.cli.orchestrator_names import check_orchestrator
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import duration, printable, printable_json, printable_lines
 from dfhost.instance_failure import read_failure
+from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
 Start an orchestrator by its name on a running host, and print the new instance's id, or with --wait its output.
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     given = read_json("--input", options.input)
     client, _ = open_client(options)
-    _check_name(client, options.name)
+    check_orchestrator(options.name, client.functions())
     links = client.start(options.name, given, options.id, options.version)
     instance_id = str(links["id"])
     if options.wait:
@@ -54,26 +55,12 @@ def run(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _check_name(client: ManagementClient, name: str) -> None:
-    """Hosts take any name, and the instance fails. NotDone if the app's functions are known, and this is none."""
-    names = [
-        str(binding.get("orchestration") or function["name"])
-        for function in client.functions() or ()
-        for binding in function["config"]["bindings"]
-        if binding["type"] == "orchestrationTrigger"
-    ]
-    if not names or name.lower() in (each.lower() for each in names):
-        return
-    hint = question(name, names) or f"It has {', '.join(names)}."
-    raise NotDone(MISTAKE, f"The app has no orchestrator '{printable(name)}'. {printable(hint)}")
-
-
 def _wait(client: ManagementClient, instance_id: str, options: argparse.Namespace) -> int:
     start, pause = time.monotonic(), 0.02
     while True:
         status = client.status(instance_id) or {}
         state, passed = str(status.get("runtimeStatus")), time.monotonic() - start
-        if state in ENDED:
+        if state in FINAL_STATUSES:
             break
         if options.timeout and passed >= options.timeout:
             raise NotDone(

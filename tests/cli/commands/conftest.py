@@ -36,6 +36,10 @@ APP = """
         return (yield context.call_sub_orchestrator("import_orders", context.get_input(), "child-of-all"))
 
     @app.orchestration_trigger(context_name="context")
+    def calls_generated_child(context):
+        return (yield context.call_sub_orchestrator("import_orders", context.get_input()))
+
+    @app.orchestration_trigger(context_name="context")
     def raises(context):
         raise KeyError("missing")
         yield

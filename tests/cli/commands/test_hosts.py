@@ -24,10 +24,16 @@ def test_the_host_of_this_folder_is_found_whatever_its_port(
     tmp_path: Path, dfhost: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(write_app(tmp_path, APP))
-    with HostProcess(tmp_path):
+    with HostProcess(tmp_path) as host:
         assert dfhost.plain("start-instance", "raises", "--id", "here").code == 0
         assert dfhost.plain("list", "--ids").out == "here\n"
-    assert dfhost.plain("list").code == 6
+        host.kill()
+    with socket.socket() as unused:  # what the killed host has left leads nobody astray
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        (tmp_path / "local.settings.json").write_text(f'{{"Host": {{"LocalHttpPort": {port}}}}}')
+        said = dfhost.plain("list")
+    assert said.code == 6 and f"No host answers at http://localhost:{port} " in said.err
 
 
 def test_a_status_url_names_host_and_instance(dfhost: Commands) -> None:

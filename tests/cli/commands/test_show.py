@@ -35,7 +35,7 @@ def test_one_that_waits(dfhost: Commands) -> None:
 
 def test_payloads_are_json_as_the_code_sees_them_and_cut_unless_asked_for(dfhost: Commands) -> None:
     shown = dfhost.done("show", dfhost.ended("echo", {"n": 1}))
-    assert '\ninput\n{\n  "n": 1\n}\n' in shown
+    assert '\ninput\n{"n": 1}\n' in shown
     long = dfhost.ended("echo", "y" * 5000)
     assert "--full shows all" in dfhost.done("show", long)
     assert "y" * 5000 in dfhost.done("show", long, "--full")

@@ -35,7 +35,7 @@ def test_waiting_for_the_end(dfhost: Commands) -> None:
 def test_a_misspelt_orchestrator_is_not_started(dfhost: Commands) -> None:
     said = dfhost("start-instance", "import_order")
     assert said.code == 2 and "Did you mean 'import_orders'?" in said.err
-    assert "It has approval, echo" in dfhost("start-instance", "zzz").err
+    assert "It has approval, calls_generated_child, echo" in dfhost("start-instance", "zzz").err
 
 
 def test_an_id_that_is_taken(dfhost: Commands) -> None:
@@ -136,6 +136,17 @@ def test_signal(dfhost: Commands) -> None:
 def test_the_beginning_of_a_generated_id_suffices(dfhost: Commands) -> None:
     id = dfhost.waiting()
     assert dfhost.done("terminate", id[:8]) == f"{id} is terminated.\n"
+
+
+def test_the_short_form_of_a_childs_id(dfhost: Commands) -> None:
+    parent = dfhost.ended("calls_generated_child", ["good"])
+    (child,) = (
+        event["InstanceId"] for event in dfhost("history", parent, "--json").json if "InstanceId" in event
+    )
+    short = re.sub(r"^(.{8}).*(:\d+)$", r"\1\2", child)
+    assert short in dfhost.done("list", "--name", "import_orders", "--limit", "0")
+    assert child in dfhost.done("show", short)
+    assert dfhost.done("purge", short) == "Purged 1 instance.\n"
 
 
 def test_the_beginning_of_a_chosen_id_suffices_to_look_and_not_to_act(dfhost: Commands) -> None:

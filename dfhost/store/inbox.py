@@ -1,4 +1,9 @@
-"""The cursor that write operations get: SQL, messages into inboxes, and the events for the store's listener."""
+"""Adds messages to the inboxes of instances and entities.
+
+A raised event, the result of an activity, an entity's request: each becomes a row here, in the transaction of the
+operation that caused it. `InboxCursor` is the cursor that every write operation gets. It also collects what the
+store's listener learns after the write.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,11 @@ import sqlite3
 from collections.abc import Sequence
 
 from dfhost.engine.history import Event
-from dfhost.store.events import InboxMessage, InstanceRow, StoreEvent
+from dfhost.store.instance_row import InstanceRow
+from dfhost.store.listener import InboxMessage, StoreEvent
 
 
-class WriteCursor(sqlite3.Cursor):
+class InboxCursor(sqlite3.Cursor):
     """One for the life of the writing connection: it numbers the messages."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -20,7 +26,7 @@ class WriteCursor(sqlite3.Cursor):
             "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM inbox UNION ALL SELECT seq FROM entity_requests)"
         ).fetchone()[0]
 
-    def post(
+    def add_message(
         self,
         instance_id: str,
         text: str,
@@ -28,13 +34,13 @@ class WriteCursor(sqlite3.Cursor):
         event: Event | None = None,
         new_instance: InstanceRow | None = None,
     ) -> None:
-        """The last message of the instance's inbox is `text`."""
+        """Add the history event `text` to the instance's inbox."""
         self._last_seq += 1
         message = InboxMessage(instance_id, self._last_seq, text, execution_id, event, new_instance)
         self.execute("INSERT INTO inbox VALUES (?, ?, ?, ?)", message[:4])
         self._events.append(message)
 
-    def post_to_executions(self, addressed: Sequence[tuple[str, str, Event]]) -> None:
+    def add_messages(self, addressed: Sequence[tuple[str, str, Event]]) -> None:
         """Likewise for many (instance id, execution id, event)."""
         messages = []
         for instance_id, execution_id, event in addressed:
@@ -43,8 +49,8 @@ class WriteCursor(sqlite3.Cursor):
         self.executemany("INSERT INTO inbox VALUES (?, ?, ?, ?)", [message[:4] for message in messages])
         self._events += messages
 
-    def post_request(self, entity_id: str, request: str) -> None:
-        """The last of the entity's requests is `request`."""
+    def add_request(self, entity_id: str, request: str) -> None:
+        """Add `request` to the inbox of the entity."""
         self._last_seq += 1
         self.execute("INSERT INTO entity_requests VALUES (?, ?, ?)", (entity_id, self._last_seq, request))
         self._events.append(InboxMessage(entity_id, self._last_seq, request, to_entity=True))

@@ -1,48 +1,13 @@
-"""What the store holds of an instance, and what it reports to its listener: values, and the listener's protocol."""
+"""What the store reports to its listener after a write: the messages and removals, and the listener's protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
 from dfhost.errors import DatabaseError, OperationFailed
-
-FINISHED = ("Completed", "Failed", "Terminated", "Canceled")
-
-
-class InstanceRow(NamedTuple):
-    """An instance as stored, or an entity as instance lists show it; times are ISO texts."""
-
-    instance_id: str
-    execution_id: str
-    name: str
-    version: str | None
-    status: str
-    input: str | None
-    output: str | None
-    custom_status: str | None
-    created_at: str
-    updated_at: str
-    parent_id: str | None = None
-    parent_execution: str | None = None
-    parent_task: int | None = None
-
-    @property
-    def finished(self) -> bool:
-        return self.status in FINISHED
-
-    @property
-    def parent(self) -> Parent | None:
-        if self.parent_id is None or self.parent_execution is None or self.parent_task is None:
-            return None
-        return Parent(self.parent_id, self.parent_execution, self.parent_task)
-
-    @property
-    def is_entity(self) -> bool:
-        """Its id alone does not tell: an orchestration may be called ``@name@key`` as well."""
-        return not self.execution_id
+from dfhost.store.instance_row import InstanceRow
 
 
 class InboxMessage(NamedTuple):
@@ -81,6 +46,9 @@ class StoreListener(Protocol):
     def commit_finished(self, committed: bool) -> None:
         """All that was written so far is on the disk, or (False) never will be. The callers are answered next."""
 
+    def all_answered(self) -> None:
+        """The callers of that commit were answered."""
+
     def operation_failed(self, error: OperationFailed) -> None:
         """One operation has failed unexpectedly; its caller gets the same error."""
 
@@ -95,6 +63,9 @@ class NullListener:
         pass
 
     def commit_finished(self, committed: bool) -> None:
+        pass
+
+    def all_answered(self) -> None:
         pass
 
     def operation_failed(self, error: OperationFailed) -> None:

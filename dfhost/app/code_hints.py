@@ -1,0 +1,176 @@
+"""Mistakes in the code of functions that pass silently, found in the source before anything runs.
+
+A call without `yield` or `await` does nothing, and some calls in an orchestrator differ from replay to replay. The
+function's own code alone is read, and only what is certainly a mistake is reported.
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import inspect
+import os
+import random
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from azure.durable_functions import DurableOrchestrationClient
+
+from dfhost.app.functions import Function
+
+_MOST = 20  # sentences
+_TASKS = frozenset(
+    """call_activity call_activity_with_retry call_sub_orchestrator call_sub_orchestrator_with_retry call_entity
+    call_http wait_for_external_event create_timer task_all task_any""".split()
+)
+_NOW = "context.current_utc_datetime"
+_UUID = "str(context.new_uuid())"
+_RANDOM = "random.Random(context.instance_id), or let an activity choose"
+#: What an orchestrator must not call -> what to write instead.
+_CHANGING: dict[Any, str] = {
+    **dict.fromkeys((time.time, time.time_ns, time.monotonic, time.perf_counter), f"{_NOW}.timestamp()"),
+    **dict.fromkeys((uuid.uuid1, uuid.uuid4), _UUID),
+    os.urandom: _RANDOM,
+}
+
+
+def code_hints(functions: Iterable[Function]) -> list[str]:
+    """A sentence for each mistake: where it is, what it does, and what to write."""
+    files: dict[str, dict[int, ast.AST]] = {}
+    found: list[str] = []
+    for function in functions:
+        code = _user_code(function)
+        node = _definition(code, files) if code is not None else None
+        if code is None or node is None:
+            continue
+        place = f"{function.name} ({Path(code.__code__.co_filename).name}, line "
+        if function.kind == "orchestration":
+            found += [
+                f"{place}{line}): {what}" for line, what in _in_orchestrator(node, code, function.parameter)
+            ]
+        for binding in function.bindings:
+            if binding["type"] == "durableClient":
+                found += [f"{place}{line}): {what}" for line, what in _unawaited(node, str(binding["name"]))]
+    return found[:_MOST]
+
+
+def _user_code(function: Function) -> Callable[..., Any] | None:
+    handle = function.callable
+    plain = inspect.unwrap(getattr(handle, "orchestrator_function", handle))
+    return plain if inspect.isfunction(plain) else None
+
+
+def _definition(code: Callable[..., Any], files: dict[str, dict[int, ast.AST]]) -> ast.AST | None:
+    """The function's definition. Each file is parsed once; it is that of the first decorator's line."""
+    name, line = code.__code__.co_filename, code.__code__.co_firstlineno
+    if name not in files:
+        files[name] = {}
+        with suppress(OSError, SyntaxError, ValueError):
+            for node in ast.walk(ast.parse(Path(name).read_bytes())):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    first = node.decorator_list[0] if node.decorator_list else node
+                    files[name][first.lineno] = node
+    return files[name].get(line)
+
+
+# -- orchestrators -----------------------------------------------------------------------------------------------
+def _in_orchestrator(node: ast.AST, code: Callable[..., Any], context: str) -> Iterator[tuple[int, str]]:
+    for statement in ast.walk(node):
+        value = getattr(statement, "value", None)
+        name = _method(value, context)
+        if name not in _TASKS:
+            continue
+        call = f"{context}.{name}"
+        if isinstance(statement, ast.Expr) or (
+            isinstance(statement, ast.Assign) and _unused(statement, node)
+        ):
+            yield statement.lineno, f"{call} without yield starts nothing. Write: yield {call}(…)."
+        elif isinstance(statement, ast.Return):
+            yield statement.lineno, f"this returns a task that never starts. Write: return (yield {call}(…))."
+    for call_node in ast.walk(node):
+        if isinstance(call_node, ast.Call) and (instead := _instead_of(_resolve(call_node.func, code))):
+            text = ast.unparse(call_node.func)
+            yield (
+                call_node.lineno,
+                f"{text}() differs at each replay, which can fail the orchestration. Write {instead}.",
+            )
+
+
+def _instead_of(called: Any) -> str:
+    """What an orchestrator is to call in place of `called`, "" if nothing is wrong with it."""
+    if called is time.sleep:
+        return f"yield context.create_timer({_NOW} + timedelta(seconds=…))"
+    owner = getattr(called, "__self__", None)
+    if isinstance(owner, type) and issubclass(owner, datetime.date):
+        return _NOW if getattr(called, "__name__", "") in ("now", "utcnow", "today") else ""
+    if owner is random._inst or getattr(called, "__module__", "") == secrets.__name__:
+        return _RANDOM if getattr(called, "__name__", "") != "seed" else ""
+    with suppress(TypeError):  # not hashable
+        return _CHANGING.get(called, "")
+    return ""
+
+
+def _resolve(node: ast.expr, code: Callable[..., Any]) -> Any:
+    """The object that a name or an attribute of the function's module stands for, None if that is not certain."""
+    if isinstance(node, ast.Name):
+        is_local = node.id in (*code.__code__.co_varnames, *code.__code__.co_freevars)
+        return None if is_local else code.__globals__.get(node.id)
+    if isinstance(node, ast.Attribute):
+        owner = _resolve(node.value, code)
+        if inspect.ismodule(owner) or inspect.isclass(owner):
+            return getattr(owner, node.attr, None)
+    return None
+
+
+# -- functions with a durable client -----------------------------------------------------------------------------
+def _unawaited(node: ast.AST, client: str) -> Iterator[tuple[int, str]]:
+    for statement in ast.walk(node):
+        if not isinstance(statement, (ast.Expr, ast.Assign)):
+            continue
+        name = _method(statement.value, client)
+        if not inspect.iscoroutinefunction(getattr(DurableOrchestrationClient, name, None)):
+            continue
+        is_lost = isinstance(statement, ast.Expr)
+        if isinstance(statement, ast.Assign):
+            is_lost = not _is_used_as_task(statement, node)
+        if is_lost:
+            call = f"{client}.{name}"
+            yield statement.lineno, f"{call} without await does nothing. Write: await {call}(…)."
+
+
+# -- both --------------------------------------------------------------------------------------------------------
+def _method(value: Any, owner: str) -> str:
+    """ "call_activity" for the call `context.call_activity(…)`, "" for all else."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        target = value.func.value
+        if isinstance(target, ast.Name) and target.id == owner:
+            return value.func.attr
+    return ""
+
+
+def _unused(statement: ast.Assign, node: ast.AST) -> bool:
+    names = {target.id for target in statement.targets if isinstance(target, ast.Name)}
+    read = {
+        each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)
+    }
+    return len(names) == len(statement.targets) and not names & read
+
+
+def _is_used_as_task(statement: ast.Assign, node: ast.AST) -> bool:
+    """Whether what was assigned is awaited later, or given to something that may do so, as asyncio.gather."""
+    names = {target.id for target in statement.targets if isinstance(target, ast.Name)}
+    if not names:
+        return True
+    for each in ast.walk(node):
+        if isinstance(each, ast.Await) or (
+            isinstance(each, ast.Call) and "asyncio" in ast.unparse(each.func)
+        ):
+            read = {n.id for n in ast.walk(each) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            if names & read:
+                return True
+    return False

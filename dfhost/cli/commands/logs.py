@@ -1,0 +1,79 @@
+"""`dfhost logs`: what the host of this folder has written to its console."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from dfhost.cli.exit_codes import DONE, NOT_FOUND
+from dfhost.cli.log_file import entries_with, follow_log, log_file, read_log
+from dfhost.errors import HostError
+from dfhost.short_id import short_id
+
+DESCRIPTION = """\
+Print what the host of this folder has written to its console, this time and before: calls, failures with their
+tracebacks, notes, and what the app logs and prints. Of an instance, the lines that name it.
+
+examples:
+  dfhost logs 1f0c6a3e
+  dfhost logs --follow --text ValueError
+
+exit code: 0; 4 if there is no such line.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", nargs="?", help="an instance's id, or the beginning of one")
+    parser.add_argument("--text", help="only lines in which this occurs, in this case")
+    parser.add_argument(
+        "--lines", "-n", metavar="N", type=int, default=1000, help="the last N (default: 1000)"
+    )
+    parser.add_argument(
+        "--follow", "-f", action="store_true", help="go on with what is written, until ctrl-C"
+    )
+    parser.add_argument("--json", action="store_true", help="print each line as a JSON string")
+    parser.add_argument(
+        "--db", metavar="FILE", type=Path, help="of the host of this database file (default: of this folder)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    path = _path(options.db)
+    wanted = [text for text in (short_id(options.id or ""), options.text) if text]
+    lines = list(_matching(read_log(path), wanted))[-options.lines :]
+    for line in lines:
+        _print(line, options.json)
+    if options.follow:
+        for line in _matching(follow_log(path), wanted):
+            _print(line, options.json)
+    return DONE if lines else NOT_FOUND
+
+
+def _path(database: Path | None) -> Path:
+    """HostError if there is no log."""
+    if database is not None:
+        path = log_file(database)
+    else:
+        found = sorted(Path().glob(".dfhost/*.log"), key=lambda file: file.stat().st_mtime)
+        path = found[-1] if found else Path(".dfhost/HUB.db.log")
+    if path.is_file():
+        return path
+    raise HostError(
+        f"There is no {path}. `dfhost start` writes it beside its database, and with --memory none. "
+        "Another host's log is on its own console; on Azure: az webapp log tail."
+    )
+
+
+def _matching(lines: Iterable[str], wanted: list[str]) -> Iterable[str]:
+    for text in wanted:
+        lines = entries_with(lines, text)
+    return lines
+
+
+def _print(line: str, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        line = json.dumps(line, ensure_ascii=False)
+    print(line, flush=True)

@@ -1,0 +1,83 @@
+"""`dfhost purge`: delete instances that have ended, by id or by a filter."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from dfhost.cli import host_address, instance_filter
+from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_FOUND, NotDone
+from dfhost.cli.instance_ids import find_id
+from dfhost.cli.management_client import ManagementClient, open_client
+from dfhost.cli.style import count, printable, printable_json
+from dfhost.runtime_status import FINAL_STATUSES
+
+DESCRIPTION = """\
+Delete instances with all that is stored of them. The space that they took is given back. With a filter only
+instances that have ended are deleted, and the number is asked about first.
+
+examples:
+  dfhost purge 1f0c6a3e @counter@total
+  dfhost purge --status Completed --until 7d --yes      those created more than seven days ago
+
+exit code: 0; 4 if there is nothing to purge; 5 if an instance has not ended.
+"""
+
+_ALWAYS = "1970-01-01T00:00:00Z"  # the management API wants a first date
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", nargs="*", help="ids, or the beginnings of generated ones")
+    instance_filter.add_arguments(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say how many there are")
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    parser.add_argument("--json", action="store_true", help="print how many were purged as JSON")
+    host_address.add_arguments(parser)
+    parser.set_defaults(usage_error=parser.error)
+
+
+def run(options: argparse.Namespace) -> int:
+    by_filter = instance_filter.is_used(options)
+    if bool(options.id) == by_filter:
+        options.usage_error("which instances? Give ids, or a filter such as --status Completed --until 7d")
+    if going_on := [status for status in options.status if status not in FINAL_STATUSES]:
+        options.usage_error(
+            f"only instances that have ended are purged, not those that are {going_on[0]}: terminate them first"
+        )
+    client, ids = open_client(options, *options.id)
+    purged = _by_filter(client, options) if by_filter else _by_ids(client, ids, options.dry_run)
+    if options.json:
+        print(printable_json({"instancesDeleted": purged}))
+    elif not options.dry_run:
+        print(f"Purged {count(purged, 'instance')}.")
+    return DONE if purged or options.dry_run else NOT_FOUND
+
+
+def _by_ids(client: ManagementClient, ids: list[str], dry_run: bool) -> int:
+    found = [find_id(client, text, acting=True) for text in ids]  # a misspelt one stops all
+    if dry_run:
+        print(f"{printable(', '.join(found))} would be purged.")
+        return 0
+    return sum(client.purge(instance_id) for instance_id in found)
+
+
+def _by_filter(client: ManagementClient, options: argparse.Namespace) -> int:
+    options.status = options.status or list(FINAL_STATUSES)
+    found = [str(instance["instanceId"]) for instance in instance_filter.find(client, options)]
+    if options.dry_run:
+        print(f"{count(len(found), 'instance')} would be purged.")
+        return 0
+    if not found or not (options.yes or _agreed(len(found))):
+        return 0
+    if options.name or options.text or options.prefix:  # which the management API cannot purge by
+        return sum(client.purge(instance_id) for instance_id in found)
+    since, until = instance_filter.iso(options.since) or _ALWAYS, instance_filter.iso(options.until)
+    query = {"createdTimeFrom": since, "createdTimeTo": until, "runtimeStatus": ",".join(options.status)}
+    return client.purge_where(**{name: text for name, text in query.items() if text})
+
+
+def _agreed(number: int) -> bool:
+    if not sys.stdin.isatty():
+        raise NotDone(MISTAKE, f"{count(number, 'instance')} would be purged. Add --yes to do it.")
+    print(f"Purge {count(number, 'instance')}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,79 @@
+"""What an instance waits for, in words. Pure: the host's answer in (its shape: `TaskHub.explain`), lines out."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from dfhost.cli.style import count, duration
+from dfhost.cli.tables import parse_time
+
+_KINDS = {"subOrchestration": "sub-orchestration"}
+_LISTED = 12  # more waits of one kind than that are counted
+
+
+def explanation_lines(answer: dict[str, Any], now: datetime) -> list[str]:
+    """All that the host says."""
+    # An entity has its id for a name.
+    names = dict.fromkeys((answer["name"], answer["instanceId"]))
+    lines = [f"{' '.join(names)} is {answer['runtimeStatus']}."]
+    if answer.get("sentence"):
+        lines.append(str(answer["sentence"]))
+    waits: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for wait in answer.get("waitsFor") or []:
+        what = f"{_KINDS.get(wait['kind'], wait['kind'])} {wait.get('name') or ''}".rstrip()
+        waits.setdefault((what, wait.get("state") or ""), []).append(wait)
+    if waits:
+        lines.append("")
+    for (what, state), group in waits.items():
+        if len(group) > _LISTED:
+            oldest = min(wait.get("since") or "" for wait in group)
+            lines.append(f"  {what}, {state}: {count(len(group))} of them{_since(oldest, now, 'up to ')}")
+            for wait in group:
+                lines += _reason_lines(wait, "    ", f"{wait.get('instanceId')}: ")
+        else:
+            for wait in group:
+                lines += [f"  {what}{_state(wait, now)}", *_reason_lines(wait, "    ")]
+    if answer.get("heldBack"):
+        lines += ["", "Held back, as on Azure, until the action before it has ended:"]
+        lines += [f"  {held['action']} behind {held['behind']}: {held['why']}" for held in answer["heldBack"]]
+    return lines
+
+
+def reasons(answer: dict[str, Any]) -> list[str]:
+    """What those wait for that the instance waits for: its children and entities."""
+    lines: list[str] = []
+    for wait in answer.get("waitsFor") or []:
+        lines += _reason_lines(wait, "  ", f"{wait.get('instanceId')}: ")
+    return lines
+
+
+def _reason_lines(wait: dict[str, Any], indent: str, prefix: str = "") -> list[str]:
+    """What the child or entity in `wait` waits for itself, each level below the one that waits for it."""
+    explanation = wait.get("explanation")
+    if not explanation:
+        return []
+    lines = [f"{indent}{prefix}{explanation['sentence']}"]
+    several = sum("instanceId" in below for below in explanation["waitsFor"]) > 1
+    for below in explanation["waitsFor"]:
+        lines += _reason_lines(below, f"{indent}  ", f"{below.get('instanceId')}: " if several else "")
+    return lines
+
+
+def _state(wait: dict[str, Any], now: datetime) -> str:
+    text = f" {wait['instanceId']}" if wait.get("instanceId") else ""
+    text += f", {wait.get('status') or wait['state']}" if wait.get("state") else ""
+    text += _since(wait.get("since"), now)
+    if wait.get("due"):
+        left = (parse_time(wait["due"]) - now).total_seconds()
+        text += f", due in {duration(left)}" if left > 0 else ", due now"
+    if wait.get("input") not in (None, ""):
+        given = wait["input"]
+        shown = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+        text += f", input {shown if len(shown) <= 60 else shown[:59] + '…'}"
+    return text
+
+
+def _since(text: str | None, now: datetime, at_most: str = "") -> str:
+    return f", for {at_most}{duration(max(0.0, (now - parse_time(text)).total_seconds()))}" if text else ""

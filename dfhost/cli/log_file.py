@@ -1,0 +1,93 @@
+"""The file beside the database in which the host's console is kept, for `dfhost logs`: written, rotated, read.
+
+What is written is what stands at the terminal, without its colours. Two files of `_LIMIT` bytes are kept at most.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_LIMIT = 5_000_000  # bytes
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_INDENTED = " " * 12  # a line that goes on with the one above has no time
+_PAUSE = 0.2  # seconds between two looks at the file
+
+
+def log_file(database: Path) -> Path:
+    return database.with_name(f"{database.name}.log")
+
+
+class LogFile:
+    """Opened for appending. A file that cannot be written is left alone: the terminal has it all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self._open()
+        self.write(f"-- {time.strftime('%Y-%m-%d %H:%M:%S')} dfhost start, process {os.getpid()}\n")
+
+    def write(self, text: str) -> None:
+        if self._descriptor is None:
+            return
+        with suppress(OSError):
+            os.write(self._descriptor, _COLOURS.sub("", text).encode("utf-8", "backslashreplace"))
+            if os.fstat(self._descriptor).st_size > _LIMIT:
+                self.close()
+                with suppress(OSError):  # Windows, while somebody reads it: it grows
+                    self._path.replace(_older(self._path))
+                self._open()
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> None:
+        with suppress(OSError):
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+# -- reading -----------------------------------------------------------------------------------------------------
+def read_log(path: Path) -> list[str]:
+    """All lines that are kept, the oldest first."""
+    lines: list[str] = []
+    for each in (_older(path), path):
+        with suppress(OSError):
+            lines += each.read_text("utf-8", "replace").splitlines()
+    return lines
+
+
+def follow_log(path: Path) -> Iterator[str]:
+    """The lines that are written from now on, for ever."""
+    with suppress(OSError):
+        stream = path.open(encoding="utf-8", errors="replace")
+        stream.seek(0, os.SEEK_END)
+        while True:
+            if line := stream.readline():
+                yield line.rstrip("\n")
+                continue
+            with suppress(OSError):
+                if path.stat().st_ino != os.fstat(stream.fileno()).st_ino:  # rotated
+                    stream.close()
+                    stream = path.open(encoding="utf-8", errors="replace")
+                    continue
+            time.sleep(_PAUSE)
+
+
+def entries_with(lines: Iterable[str], text: str) -> Iterator[str]:
+    """The lines that contain `text`, and the indented ones below them."""
+    shown = False
+    for line in lines:
+        if not line.startswith(_INDENTED):
+            shown = text in line
+        if shown:
+            yield line
+
+
+def _older(path: Path) -> Path:
+    return path.with_name(f"{path.name}.1")

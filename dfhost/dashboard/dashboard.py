@@ -1,0 +1,145 @@
+"""The dashboard's requests: the page and its files, and below ``/dashboard/api`` what the page shows and does.
+
+    GET   /dashboard/api/hub                                     names of the app and the task hub
+    GET   /dashboard/api/stream, …/stream?instance=ID            server-sent events, see `changes`
+    GET   /dashboard/api/search?text=…
+    GET   /dashboard/api/history?instance=ID&start=…&count=…
+    GET   /dashboard/api/payload?instance=ID&of=input|…&task=…   as plain text, whole
+    GET   /dashboard/api/entities
+    GET   /dashboard/api/explain?instance=ID
+    POST  /dashboard/api/actions                                 see `actions`; needs the token that the page carries
+
+Ids travel in the query, since they may hold any character. Requests of other web sites never arrive here: `http/`
+refuses them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from dfhost.dashboard import changes, views
+from dfhost.dashboard.actions import BadAction, act
+from dfhost.dashboard.changes import Message
+from dfhost.task_hub import TaskHub
+
+PATH = "/dashboard"
+TOKEN_HEADER = "X-Dashboard-Token"
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+_MOST = 5_000  # entries of one answer
+#: Nothing but our own files runs or is shown, and no other page may frame this one.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+class DashboardReply(NamedTuple):
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Dashboard:
+    def __init__(self, hub: TaskHub, app_name: str) -> None:
+        self._hub = hub
+        self._app_name = app_name
+        self._token = secrets.token_urlsafe(24)  # another web page can send requests, but cannot read this
+        self._files: dict[str, DashboardReply] = {}
+
+    def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Message | None] | None:
+        """The messages that answer this request; None if it is not for a stream."""
+        if path != "api/stream":
+            return None
+        instance_id = query.get("instance")
+        return (
+            changes.instances(self._hub) if instance_id is None else changes.instance(self._hub, instance_id)
+        )
+
+    async def reply(
+        self, method: str, path: str, query: Mapping[str, str], token: str, body: bytes
+    ) -> DashboardReply:
+        """`path`: what follows ``/dashboard/``; `token`: of the header `TOKEN_HEADER`."""
+        if method == "GET":
+            return self._file(path) if not path.startswith("api/") else await self._read(path[4:], query)
+        if method == "POST" and path == "api/actions":
+            if not hmac.compare_digest(token.encode(), self._token.encode()):
+                return _json(403, {"error": "The host was started anew. Reload the page."})
+            return await self._act(body)
+        return _json(405, {"error": "No such request."})
+
+    # -- the page --------------------------------------------------------------------------------------------
+    def _file(self, name: str) -> DashboardReply:
+        if not self._files:
+            self._read_files()
+        return self._files.get(name or "index.html", _json(404, {"error": "No such file."}))
+
+    def _read_files(self) -> None:
+        for file in files("dfhost.dashboard").joinpath("static").iterdir():
+            content_type = _TYPES.get(file.name.rpartition(".")[2])
+            if content_type is not None:
+                body = file.read_bytes().replace(b"{{token}}", self._token.encode())
+                self._files[file.name] = DashboardReply(200, content_type, body)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+    async def _read(self, what: str, query: Mapping[str, str]) -> DashboardReply:
+        hub, instance_id = self._hub, query.get("instance", "")
+        match what:
+            case "hub":
+                return _json(200, {"app": self._app_name, "hub": hub.name})
+            case "search":
+                return _json(200, await views.search_view(hub, query.get("text", ""), _MOST))
+            case "history":
+                start, count = _number(query, "start", 0), _number(query, "count", 100)
+                return _json(200, views.history_page(hub, instance_id, start, min(count, _MOST)))
+            case "payload":
+                task_id = _number(query, "task", -1)
+                text = await views.payload(
+                    hub, instance_id, query.get("of", ""), task_id if task_id >= 0 else None
+                )
+                if text is not None:
+                    return DashboardReply(200, "text/plain; charset=utf-8", text.encode("utf-8", "replace"))
+            case "instance":
+                if (view := await views.instance_view(hub, instance_id)) is not None:
+                    return _json(200, view)
+            case "entities":
+                return _json(200, views.entities_view(hub))
+            case "explain":
+                if (explanation := await hub.explain(instance_id)) is not None:
+                    return _json(200, explanation)
+        return _json(404, {"error": "There is no such thing here."})
+
+    # -- acting ----------------------------------------------------------------------------------------------
+    async def _act(self, body: bytes) -> DashboardReply:
+        try:
+            asked = json.loads(body)
+            if not isinstance(asked, dict):
+                raise BadAction("The body must be a JSON object.")
+            return _json(200, await act(self._hub, asked))
+        except (BadAction, ValueError) as error:
+            return _json(400, {"error": str(error)})
+
+
+def _number(query: Mapping[str, str], name: str, default: int) -> int:
+    text = query.get(name, "")
+    return int(text) if text.isdecimal() else default
+
+
+def _json(status: int, value: Any) -> DashboardReply:
+    return DashboardReply(status, "application/json; charset=utf-8", json.dumps(value).encode())

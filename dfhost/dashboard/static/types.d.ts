@@ -1,0 +1,115 @@
+/** The values that the host sends: see views.py and timeline_json.py. Times are ISO 8601 texts, payloads JSON texts. */
+
+export type Status = "Pending" | "Running" | "Suspended" | "Completed" | "Failed" | "Terminated";
+
+/** id, name, status, created, updated, parent id, the beginning of the custom status, the error of a failed one */
+export type Row = [string, string, string, string, string, string | null, string | null, string | null];
+
+export interface Snapshot {
+  rows: Row[];
+  counts: Record<string, number>;
+  limit: number;
+}
+
+export interface Attempt {
+  attempt: number;
+  taskId: number;
+  state: string;
+  scheduledTime: string;
+  startedTime?: string;
+  endedTime?: string;
+  error?: string;
+}
+
+export interface Task {
+  kind: string;
+  name: string;
+  label: string;
+  state: string;
+  taskId?: number;
+  index?: number;
+  fanOut?: number;
+  fanOutSize?: number;
+  scheduledTime?: string;
+  startedTime?: string;
+  endedTime?: string;
+  input?: string;
+  result?: string;
+  error?: string;
+  stack?: string;
+  truncated?: string[];
+  attempt?: number;
+  maxAttempts?: number;
+  attempts?: Attempt[];
+  due?: string;
+  instanceId?: string;
+  childStatus?: string;
+  httpStatus?: number;
+}
+
+export interface Timeline {
+  instanceId: string;
+  name: string;
+  version?: string;
+  runtimeStatus: string;
+  createdTime: string;
+  startedTime?: string;
+  endedTime?: string;
+  lastUpdatedTime: string;
+  parentInstanceId?: string;
+  input?: string;
+  output?: string;
+  customStatus?: string;
+  error?: string;
+  stack?: string;
+  tasks: Task[];
+  failures: string[];
+}
+
+export interface Wait {
+  kind: string;
+  name?: string;
+  state: string;
+  since?: string;
+  awaited: boolean;
+}
+
+export interface Explanation {
+  sentence: string;
+  waitsFor: Wait[];
+  unclaimed: { name: string; since: string }[];
+}
+
+export interface InstanceView {
+  timeline: Timeline;
+  explanation: Explanation | null;
+  cut: string[];
+}
+
+export interface Entity {
+  id: string;
+  name: string;
+  key: string;
+  state: string | null;
+  lastOperation: string | null;
+  waiting: number;
+}
+
+export interface ActionReport {
+  done: number;
+  refused: { id: string; why: string }[];
+  started: string[];
+}
+
+export interface FunctionInfo {
+  name: string;
+  invoke_url_template: string | null;
+  isDisabled: boolean;
+  config: { bindings: Record<string, any>[] };
+}
+
+/** What a view returns: called when another view takes its place. */
+export type Dispose = () => void;
+
+/** A child of an element: text is shown as text, never read as HTML. */
+export type Child = Node | string | number | null | undefined | false | Child[];

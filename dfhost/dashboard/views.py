@@ -1,0 +1,89 @@
+"""What the page shows, as values ready for JSON: the shapes that `static/types.d.ts` describes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from dfhost.instance_failure import read_failure
+from dfhost.store.overview import ListedInstance
+from dfhost.task_hub import TaskHub
+from dfhost.timeline.model import Timeline
+from dfhost.timeline.timeline_json import PAYLOADS, timeline_json
+
+_TASK_PAYLOAD = 1_000  # characters of a task's payload; the rest is fetched when it is looked at
+_PAYLOAD = 100_000  # likewise of the instance's own
+_ENTITIES = 5_000
+
+
+def listed_json(row: ListedInstance) -> list[Any]:
+    """[id, name, status, created, updated, parent id, custom status, error]: a list, since there are thousands."""
+    error = None if row.failure is None else str(read_failure(row.failure).within(row.name))
+    return [*row[:-1], error]
+
+
+async def instance_view(hub: TaskHub, instance_id: str) -> dict[str, Any] | None:
+    """{"timeline", "explanation", "cut": names of the instance's payloads that were cut}; None if there is none."""
+    timeline = await hub.timeline(instance_id)
+    explanation = await hub.explain(instance_id)
+    if timeline is None:
+        return None
+    shown = await asyncio.to_thread(timeline_json, timeline, _TASK_PAYLOAD)
+    cut = [name for name in ("input", "output", "customStatus") if len(shown.get(name) or "") > _PAYLOAD]
+    shown.update((name, shown[name][:_PAYLOAD]) for name in cut)
+    return {"timeline": shown, "explanation": explanation, "cut": cut}
+
+
+async def payload(hub: TaskHub, instance_id: str, name: str, task_id: int | None) -> str | None:
+    """The whole of a payload of the instance (input, output, customStatus) or of one of its tasks."""
+    timeline = await hub.timeline(instance_id)
+    if timeline is None:
+        return None
+    if task_id is None:
+        return _instance_payloads(timeline).get(name)
+    task = next((each for each in timeline.tasks if each.task_id == task_id), None)
+    return getattr(task, name) if task is not None and name in PAYLOADS else None
+
+
+def _instance_payloads(timeline: Timeline) -> dict[str, str | None]:
+    return {"input": timeline.input, "output": timeline.output, "customStatus": timeline.custom_status}
+
+
+def history_page(hub: TaskHub, instance_id: str, start: int, count: int) -> dict[str, Any]:
+    """{"total", "events"}: `count` events from `start` on, as the store holds them."""
+    events = hub.history(instance_id)
+    return {"total": len(events), "events": [json.loads(text) for text in events[start : start + count]]}
+
+
+def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
+    """[{"id", "name", "key", "state": JSON text, "lastOperation", "waiting": operations in its queue}]"""
+    waiting = hub.queue_lengths()
+    found = [
+        {
+            "id": f"@{entity.name}@{entity.key}",
+            "name": entity.name,
+            "key": entity.key,
+            "state": entity.state,
+            "lastOperation": entity.last_operation.isoformat().replace("+00:00", "Z"),
+            "waiting": waiting.pop(f"@{entity.name}@{entity.key}", 0),
+        }
+        for entity in hub.entities(None, None, None, _ENTITIES)
+    ]
+    for entity_id, count in waiting.items():  # no batch of theirs has ended yet
+        _, name, key = entity_id.split("@", 2)
+        found.append(
+            {
+                "id": entity_id,
+                "name": name,
+                "key": key,
+                "state": None,
+                "lastOperation": None,
+                "waiting": count,
+            }
+        )
+    return found
+
+
+async def search_view(hub: TaskHub, text: str, limit: int) -> list[list[Any]]:
+    return [listed_json(row) for row in await hub.search(text, limit)]

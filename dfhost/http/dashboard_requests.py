@@ -1,0 +1,78 @@
+"""The dashboard under HTTP: its requests, and its streams as server-sent events.
+
+Stricter than the rest of the host: a web page of another origin gets nothing, whatever CORS allows it elsewhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from dfhost.dashboard.changes import Message
+from dfhost.dashboard.dashboard import HEADERS, PATH, TOKEN_HEADER, Dashboard
+from dfhost.http.access import forbidden
+from dfhost.http.messages import origin, read_body
+from dfhost.runner.app_runner import HttpReply
+
+_BEAT_SECONDS = 10.0  # a line at least this often: a proxy or a browser closes what is silent
+
+
+class DashboardRequests:
+    def __init__(self, dashboard: Dashboard) -> None:
+        self._dashboard = dashboard
+        self._stopping = False
+
+    def stop(self) -> None:
+        """End the streams within a moment: their connections would hold up the end of the server."""
+        self._stopping = True
+
+    @staticmethod
+    def serves(path: str) -> bool:
+        return path == PATH or path.startswith(f"{PATH}/")
+
+    async def respond(
+        self, request: web.BaseRequest, path: str, query: str
+    ) -> HttpReply | web.StreamResponse:
+        """`path`: decoded, with ``/dashboard`` at its head."""
+        if not _is_own_page(request):
+            return forbidden("The dashboard answers no other web page.")
+        tail = path[len(PATH) :].lstrip("/")
+        values = dict(parse_qsl(query, keep_blank_values=True))
+        stream = self._dashboard.stream(tail, values) if request.method == "GET" else None
+        if stream is not None:
+            return await self._send_events(request, stream)
+        body = await read_body(request)
+        token = request.headers.get(TOKEN_HEADER, "")
+        method = "GET" if request.method == "HEAD" else request.method
+        reply = await self._dashboard.reply(method, tail, values, token, body)
+        headers = [("Content-Type", reply.content_type), *HEADERS.items()]
+        return HttpReply(reply.status, headers, reply.body)
+
+    async def _send_events(
+        self, request: web.BaseRequest, stream: AsyncIterator[Message | None]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **HEADERS})
+        await response.prepare(request)
+        sent_at = time.monotonic()
+        async for message in stream:
+            if self._stopping:
+                break
+            if message is not None:
+                await response.write(f"event: {message.name}\ndata: {message.data}\n\n".encode())
+            elif time.monotonic() - sent_at > _BEAT_SECONDS:
+                await response.write(b":\n\n")
+            else:
+                continue
+            sent_at = time.monotonic()
+        await response.write_eof()
+        return response
+
+
+def _is_own_page(request: web.BaseRequest) -> bool:
+    """No browser at all, the address bar, or our own page."""
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    sender = request.headers.get("Origin")
+    return site in ("same-origin", "none") and sender in (None, origin(request))

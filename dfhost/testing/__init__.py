@@ -1,0 +1,61 @@
+"""Tests of whole Durable Functions apps, in the test's own process, with time under control.
+
+With pytest the fixture `durable` is there as soon as dfhost is installed; without it, ``with Host() as durable``.
+docs/testing.md shows both. This module only names what is public, so that the plugin costs a test run nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dfhost.testing.durable import Durable
+    from dfhost.testing.errors import (
+        HostCrashed,
+        NotDeterministic,
+        NotIdle,
+        RunEnded,
+        RunFailed,
+        StillWaiting,
+    )
+    from dfhost.testing.faults import Stub
+    from dfhost.testing.host import Host
+    from dfhost.testing.responses import Response
+    from dfhost.testing.runs import Entity, Run
+
+_HOMES = {
+    "Durable": "durable",
+    "Entity": "runs",
+    "Host": "host",
+    "HostCrashed": "errors",
+    "NotDeterministic": "errors",
+    "NotIdle": "errors",
+    "Response": "responses",
+    "Run": "runs",
+    "RunEnded": "errors",
+    "RunFailed": "errors",
+    "StillWaiting": "errors",
+    "Stub": "faults",
+}
+__all__ = [  # noqa: RUF022 - in the order of docs/testing-reference.md
+    "Host",
+    "Durable",
+    "Run",
+    "Entity",
+    "Response",
+    "Stub",
+    "StillWaiting",
+    "RunFailed",
+    "RunEnded",
+    "NotIdle",
+    "NotDeterministic",
+    "HostCrashed",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,67 @@
+"""Changes to the SDK's durable client while a test runs: stubs of its methods, and waiting by the test's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+from azure.durable_functions import DurableOrchestrationClient
+
+from dfhost.testing.clock import ManualClock
+from dfhost.testing.faults import Faults
+
+CLIENT = "client."  # before the names of methods, where a function's name is expected
+CLIENT_METHODS = tuple(
+    name
+    for name, method in vars(DurableOrchestrationClient).items()
+    if not name.startswith("_") and inspect.isfunction(method)
+)
+
+
+@contextmanager
+def patched_client(
+    clock: ManualClock, host_loop: asyncio.AbstractEventLoop, faults: Faults
+) -> Iterator[None]:
+    """In this block stubbed methods answer from `faults`, and what waits in the client waits by `clock`."""
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(clock.pause(seconds), host_loop))
+
+    module: Any = sys.modules[DurableOrchestrationClient.__module__]
+    client: Any = DurableOrchestrationClient
+    replaced = [(module, name) for name in ("sleep", "time") if hasattr(module, name)]
+    replaced += [(client, name) for name in CLIENT_METHODS]
+    originals = [getattr(owner, name) for owner, name in replaced]
+    for owner, name in replaced:
+        original = getattr(owner, name)
+        if owner is client:
+            setattr(owner, name, _stubbable(name, original, faults))
+        else:
+            setattr(owner, name, sleep if name == "sleep" else clock.time)
+    try:
+        yield
+    finally:
+        for (owner, name), original in zip(replaced, originals, strict=True):
+            setattr(owner, name, original)
+
+
+def _stubbable(name: str, method: Callable[..., Any], faults: Faults) -> Callable[..., Any]:
+    def stub_or_method(self: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        stub = faults.stub_of(f"{CLIENT}{name}")
+        return method(self, *arguments, **options) if stub is None else stub.take(*arguments, **options)()
+
+    @wraps(method)
+    async def asynchronous(self: Any, *arguments: Any, **options: Any) -> Any:
+        result = stub_or_method(self, arguments, options)
+        return await result if inspect.isawaitable(result) else result
+
+    @wraps(method)
+    def synchronous(self: Any, *arguments: Any, **options: Any) -> Any:
+        return stub_or_method(self, arguments, options)
+
+    return asynchronous if inspect.iscoroutinefunction(method) else synchronous

@@ -1,0 +1,154 @@
+"""Compares what an orchestrator asks for from one replay to the next. Code that is deterministic never differs.
+
+The engine, like Azure, notices only other functions or other kinds of tasks. An input with a fresh uuid in it passes
+there, and the instance goes on with the first one; here a test fails, and is told what was different.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from dfhost.engine import actions as act
+from dfhost.engine.replay_result import ReplayResult
+
+Action = Mapping[str, Any]
+
+_IGNORED = frozenset(("isCanceled",))  # a timer is cancelled later than it is made
+_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?")
+_REWOUND = '"EventType":17'
+
+
+class Pass(NamedTuple):
+    """One replay from the beginning: what was asked, and the actions that were the answer."""
+
+    function: str
+    instance_id: str
+    trigger: str
+    actions: Sequence[Action]
+
+    def sentence(self, difference: str) -> str:
+        return f"{self.function} is not deterministic (instance {self.instance_id}): {difference}"
+
+
+class Passes:
+    """The newest pass of each execution."""
+
+    def __init__(self) -> None:
+        self.newest: dict[tuple[str, str, int], Pass] = {}
+        #: A sentence for each execution that differed.
+        self.differences: list[str] = []
+        self._reported: set[tuple[str, str]] = set()
+
+    def compare(
+        self, orchestrator: str, execution: tuple[str, str], trigger: str, result: ReplayResult
+    ) -> None:
+        """`result`: that of a replay from the beginning."""
+        if result.known_actions is not None or result.crash is not None:
+            return
+        key = (*execution, trigger.count(_REWOUND))  # a rewind changes the history
+        before = self.newest.get(key)
+        now = self.newest[key] = Pass(orchestrator, execution[0], trigger, result.actions)
+        if before is None or execution in self._reported:
+            return
+        if sentence := difference(before.actions, now.actions):
+            self._reported.add(execution)
+            self.differences.append(now.sentence(sentence))
+
+
+def difference(before: Sequence[Action], now: Sequence[Action]) -> str | None:
+    """How the actions of a later pass differ from those of an earlier one, in a sentence; None if they do not."""
+    before, now = tuple(_single(before)), tuple(_single(now))
+    if _same_members(before, now[: len(before)]):
+        return (
+            f"it asked for the same {len(before)} tasks in another order when it was replayed: the order of a set, "
+            "or of something else without an order; sort it."
+        )
+    for number, old in enumerate(before):
+        if number >= len(now):
+            return f"it asked for {_named(old)} the first time, and for nothing in its place when it was replayed."
+        new = now[number]
+        found = next(_leaves(old, new, ()), None)
+        if found is None:
+            continue
+        path, first, then = found
+        if path in (("functionName",), ("actionType",), ()):
+            return f"it asked for {_named(old)} the first time, and for {_named(new)} when it was replayed."
+        what = {"input": "the input", "fireAt": "the time", "instanceId": "the instance id"}.get(
+            str(path[0]), f"'{path[0]}'"
+        )
+        place = "".join(f"[{each!r}]" for each in path[1:])
+        return (
+            f"{what} of {_named(old)}{f', at {place},' if place else ''} was {_shown(first)} the first time and "
+            f"{_shown(then)} when it was replayed: {_cause(first, then)}."
+        )
+    return None
+
+
+def _single(actions: Iterable[Action]) -> Iterator[Action]:
+    """Without the compounds around them."""
+    for action in actions:
+        if action["actionType"] in act.COMPOUNDS:
+            yield from _single(action["compoundActions"])
+        else:
+            yield {key: value for key, value in action.items() if key not in _IGNORED}
+
+
+def _named(action: Action) -> str:
+    return act.describe(dict(action))
+
+
+def _leaves(old: Any, new: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
+    """The places at which two JSON values differ; texts that are JSON are looked into."""
+    old, new = _decoded(old), _decoded(new)
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old.keys() | new.keys() if path else dict.fromkeys((*old, *new)):
+            yield from _leaves(old.get(key), new.get(key), (*path, key))
+    elif (
+        isinstance(old, list)
+        and isinstance(new, list)
+        and len(old) == len(new)
+        and not _same_members(old, new)
+    ):
+        for number, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from _leaves(one, other, (*path, number))
+    elif old != new:
+        yield path, old, new
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in '{["-0123456789':
+        try:
+            return _decoded(json.loads(value))
+        except ValueError:
+            return value
+    return value
+
+
+def _same_members(old: Any, new: Any) -> bool:
+    if not isinstance(old, (list, tuple)) or not isinstance(new, (list, tuple)) or old == new:
+        return False
+    return sorted(map(json.dumps, old)) == sorted(map(json.dumps, new))
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _cause(first: Any, then: Any) -> str:
+    if _same_members(first, then):
+        return "the order of a set, or of something else without an order; sort it"
+    if isinstance(first, str) and isinstance(then, str):
+        if _UUID.search(first) and _UUID.search(then):
+            return "a random uuid; use context.new_guid()"
+        if _TIME.search(first) and _TIME.search(then):
+            return "the time of day; use context.current_utc_datetime"
+    if isinstance(first, float) and isinstance(then, float) and min(first, then) > 1e9:
+        return "the time of day; use context.current_utc_datetime"
+    if isinstance(first, (int, float)) and isinstance(then, (int, float)):
+        return "a random number, or something that counts; take it from an activity"
+    return "it comes from outside the history (a random value, a clock, a global); take it from an activity"

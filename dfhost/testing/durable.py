@@ -1,0 +1,390 @@
+"""`Durable`: what a test has in its hands. It starts, steers and looks at a whole app.
+
+Everything that also works against another host goes through HTTP, as any client of it would. What needs the host in
+this process (the clock, stubs, faults) goes through `LocalHost`; against a URL such a test is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import unittest
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from dfhost.app.json_values import from_json, to_json
+from dfhost.management.urls import WEBHOOKS_PATH
+from dfhost.testing.errors import HostCrashed, StillWaiting
+from dfhost.testing.faults import NOT_GIVEN, Stub, on_calls
+from dfhost.testing.local_host import LocalHost
+from dfhost.testing.remote_host import RemoteHost
+from dfhost.testing.responses import Response, with_query
+from dfhost.testing.runs import Entity, Run
+
+
+class Durable:
+    """The fixture `durable`, or what ``with Host() as durable`` gives.
+
+    Each method that starts or steers something returns once the app has come to rest: when nothing is left to do at
+    the present time of the clock.
+    """
+
+    def __init__(self, host: LocalHost | RemoteHost, *, auto_advance: bool = False) -> None:
+        self._host = host
+        #: Whether the clock moves on by itself while a test waits, whenever nothing else can run.
+        self.auto_advance = auto_advance
+
+    @property
+    def url(self) -> str:
+        """The host's address. Nobody listens there unless the host was asked to."""
+        return self._host.url
+
+    # -- starting --------------------------------------------------------------------------------------------
+
+    def start(
+        self, orchestrator: str, input: Any = None, *, id: str | None = None, version: str | None = None
+    ) -> Run:
+        """Start an orchestrator, with the input as `client.start_new` sends it. `id`: 32 hex digits unless given."""
+        __tracebackhide__ = True
+        self._host.check_orchestrator(orchestrator)
+        id = id or uuid.uuid4().hex
+        path = f"orchestrators/{quote(orchestrator, safe='')}/{quote(id, safe='')}"
+        body = "" if input is None else json.dumps(to_json(input))  # JSON in JSON, as the SDK sends it
+        self.manage("POST", with_query(path, {"version": version}), body)
+        return Run(self, id)
+
+    def run(self, id: str) -> Run:
+        """The instance with this id."""
+        return Run(self, id)
+
+    @property
+    def runs(self) -> list[Run]:
+        """All instances, the oldest first."""
+        found = [each for each in self._instances() if not each["instanceId"].startswith("@")]
+        return [Run(self, each["instanceId"]) for each in found]
+
+    def entity(self, name: str, key: str) -> Entity:
+        """The entity with this name and key, whether it exists or not."""
+        return Entity(self, name, key)
+
+    @property
+    def entities(self) -> list[Entity]:
+        """All entities that exist."""
+        listed = from_json(self.manage("GET", "entities").text)
+        return [Entity(self, each["entityId"]["name"], each["entityId"]["key"]) for each in listed]
+
+    def trigger(self, function: str, input: str = "") -> None:
+        """Run a function that has a timer, a queue or another trigger, as by hand. `input`: its message, as text."""
+        __tracebackhide__ = True
+        body = json.dumps({"input": input}).encode()
+        response = self.request("POST", f"/admin/functions/{quote(function, safe='')}", data=body)
+        if response.status != 202:
+            raise AssertionError(
+                f"{function} cannot be run: {response.status} {response.text or 'no such function'}"
+            )
+
+    # -- HTTP ------------------------------------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = NOT_GIVEN,
+        data: bytes | str = b"",
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Response:
+        """Send a request to the host: to the app's routes (``/api/…``), or to any other path that it serves.
+
+        `json`: a value to send as JSON. `data`: the body as it is. `params`: the query.
+        """
+        __tracebackhide__ = True
+        sent = dict(headers or {})
+        body = data.encode() if isinstance(data, str) else data
+        if json is not NOT_GIVEN:
+            body = to_json(json).encode()
+        if body and "content-type" not in {name.lower() for name in sent}:
+            sent["Content-Type"] = "application/json"
+        return self._send(method, with_query(path, params or {}), sent, body)
+
+    def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        __tracebackhide__ = True
+        status, fields, content = self._host.exchange(method, path, headers, body)
+        return Response(status, fields, content, self.run)
+
+    def get(self, path: str, **options: Any) -> Response:
+        """`request` with GET."""
+        __tracebackhide__ = True
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Response:
+        """`request` with POST."""
+        __tracebackhide__ = True
+        return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> Response:
+        """`request` with PUT."""
+        __tracebackhide__ = True
+        return self.request("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Response:
+        """`request` with PATCH."""
+        __tracebackhide__ = True
+        return self.request("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Response:
+        """`request` with DELETE."""
+        __tracebackhide__ = True
+        return self.request("DELETE", path, **options)
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        """The time by the test's clock (UTC). It stands still until it is moved."""
+        return self._local("the test's own clock").now
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When the next timer fires, be it of an orchestrator, a retry or a timer trigger; None if none is set."""
+        return self._local("the test's own clock").next_due
+
+    def advance(
+        self,
+        duration: timedelta | None = None,
+        *,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+    ) -> None:
+        """Move the clock on. All that becomes due on the way happens, each at its own time.
+
+        Without arguments: to the next time at which something is due. Raises `StillWaiting` if there is none.
+        """
+        __tracebackhide__ = True
+        local = self._local("the test's own clock")
+        given = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        if duration is None and not given:
+            if (due := local.next_due) is None:
+                raise StillWaiting("Nothing waits for a time, so there is nothing to advance to.")
+            return self.advance_to(due)
+        return self.advance_to(local.now + (duration or timedelta()) + given)
+
+    def advance_to(self, moment: datetime) -> None:
+        """Move the clock to `moment` (with its time zone, else UTC), as `advance` does."""
+        self._local("the test's own clock").advance_to(moment)
+
+    # -- faults ----------------------------------------------------------------------------------------------
+
+    def stub(self, name: str, returns: Any = NOT_GIVEN, *, answers: Iterable[Any] | None = None) -> Stub:
+        """Let something else answer in the place of a function, by its name.
+
+        `name`: an activity, a sub-orchestrator, an entity, ``call_http``, or a method of the durable client
+        (``client.start_new``). `returns`: the value, or a function that is called with the input (for an entity with
+        the operation and its input) and whose result counts. `answers`: one value or function for each call, in
+        order. An exception among them is raised.
+        """
+        __tracebackhide__ = True
+        if returns is not NOT_GIVEN and answers is not None:
+            raise TypeError("stub() takes either `returns` or `answers`.")
+        return self._local("stubs").stub(name, None if returns is NOT_GIVEN else returns, answers)
+
+    def unstub(self, name: str) -> None:
+        """Let the app's own function answer again, without stub, failures and delays."""
+        self._local("stubs").unstub(name)
+
+    def fail(
+        self,
+        name: str,
+        *,
+        times: int | None = None,
+        error: BaseException | type[BaseException] | str = "it was made to fail",
+        on_call: int | Iterable[int] | None = None,
+    ) -> None:
+        """Let calls of an activity, sub-orchestrator or entity raise `error` (a text is a RuntimeError's).
+
+        All calls, or the next `times`, or those with the numbers `on_call` (the first is 1). Retries count.
+        """
+        __tracebackhide__ = True
+        raised = RuntimeError(error) if isinstance(error, str) else error
+        self._local("faults").fail(name, raised, times, on_calls(on_call))
+
+    def slow(
+        self,
+        name: str,
+        duration: timedelta | None = None,
+        *,
+        seconds: float = 0,
+        minutes: float = 0,
+        hours: float = 0,
+        times: int | None = None,
+        on_call: int | Iterable[int] | None = None,
+    ) -> None:
+        """Let calls of an activity take that long by the test's clock. `times` and `on_call` as in `fail`."""
+        __tracebackhide__ = True
+        takes = (duration or timedelta()) + timedelta(seconds=seconds, minutes=minutes, hours=hours)
+        self._local("faults").slow(name, takes.total_seconds(), times, on_calls(on_call))
+
+    def redeliver(
+        self, name: str, *, times: int | None = None, on_call: int | Iterable[int] | None = None
+    ) -> None:
+        """Let calls of an activity run twice, as after a crash: the first result is lost. Options as in `fail`."""
+        __tracebackhide__ = True
+        self._local("faults").redeliver(name, times, on_calls(on_call))
+
+    def crash(self, after_commits: int | None = None) -> None:
+        """Let the host die and start it again with what was committed; what ran is lost and runs again.
+
+        At once, or, if `after_commits` is given, as soon as so many more commits are done.
+        """
+        __tracebackhide__ = True
+        self._local("a host that may crash").crash(after_commits)
+
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    def calls(self, name: str, *, of: Run | None = None) -> list[Any]:
+        """The inputs of all calls of an activity or sub-orchestrator, in the order of scheduling.
+
+        Every attempt counts. `of`: only those of one instance.
+        """
+        __tracebackhide__ = True
+        return self._local("the record of calls").calls(name, of.id if of else None)
+
+    @property
+    def logs(self) -> list[str]:
+        """What the app's functions have logged, with its level: ``INFO charged 12``. Replays are left out."""
+        return self.logs_of(None)
+
+    @property
+    def notes(self) -> list[str]:
+        """The sentences that the host would print on the console: hints and warnings about the app."""
+        return self._local("the host's console").notes
+
+    def assert_replays(
+        self,
+        history: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        orchestrator: str | None = None,
+    ) -> None:
+        """Replay a saved history with the code as it is today, and fail if it asks for something else.
+
+        `history`: a JSON file with the status of an instance from the management API, with ``showHistory=true`` and
+        ``showHistoryOutput=true``; a file of `dfhost export` or `Run.save_history`; or what such a file holds.
+        `orchestrator`: its name, if not that of the history.
+        """
+        __tracebackhide__ = True
+        self._local("the app's code").assert_replays(history, orchestrator)
+
+    def assert_replays_elsewhere(self) -> None:
+        """Replay what this test has run in a second process, and fail if anything differs there.
+
+        It finds what is the same within one process, above all the order of sets. It takes a second or two.
+        """
+        __tracebackhide__ = True
+        self._local("the app's code").assert_replays_elsewhere()
+
+    def report(self) -> str:
+        """What happened in every instance so far, for people. It is printed when a test fails."""
+        return self._host.report()
+
+    # -- for runs and entities -------------------------------------------------------------------------------
+
+    def manage(
+        self,
+        method: str,
+        path: str,
+        body: str = "",
+        accept: Iterable[int] = (200, 202),
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """A request to the management API; `path` without its prefix. Fails unless the status is in `accept`."""
+        __tracebackhide__ = True
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        try:
+            response = self._send(method, f"{WEBHOOKS_PATH}/{path}", sent, body.encode())
+        except HostCrashed:
+            # The host was at rest, so the commit after which it crashed was that of this request.
+            self._host.settle()
+            return Response(202, {}, b"", self.run)
+        if response.status not in accept:
+            raise AssertionError(
+                f"The host has refused {method} {path}: {response.status} {_message(response)}"
+            )
+        return response
+
+    def explained(self, id: str) -> dict[str, Any]:
+        """What an instance waits for, as ``?explain=true`` has it; without `waitsFor` if the host does not say."""
+        __tracebackhide__ = True
+        explained = from_json(self.manage("GET", f"instances/{quote(id, safe='')}?explain=true").text)
+        if "waitsFor" not in explained:  # only dfhost explains
+            sentence = f"It is {explained['runtimeStatus']}."
+            return {
+                "name": explained["name"],
+                "runtimeStatus": explained["runtimeStatus"],
+                "sentence": sentence,
+            }
+        return dict(explained)
+
+    def logs_of(self, id: str | None) -> list[str]:
+        """The log of one instance, or the whole log."""
+        return self._local("the app's log").logs(id)
+
+    def events_of(self, id: str) -> list[Any]:
+        """The history events of an instance, with their ids."""
+        return [json.loads(text) for text in self._local("the stored history").events(id)]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the host has the test's clock."""
+        return isinstance(self._host, LocalHost)
+
+    def needs(self, what: str) -> None:
+        """Skip the test if the host does not have it."""
+        self._local(what)
+
+    def path(self, file: str | Path) -> Path:
+        """The file that a test means."""
+        return self._local("the app's folder").path(file)
+
+    def wait_until(self, holds: Callable[[], bool], what: Callable[[], str], timeout: float | None) -> None:
+        """Return once `holds()`. Raises StillWaiting with `what()` if that will not come by itself."""
+        __tracebackhide__ = True
+        if self._host.wait_until(holds, self.auto_advance, timeout):
+            return
+        raise StillWaiting(what())
+
+    def check(self) -> None:
+        """Raise what was found meanwhile: orchestrators that are not deterministic."""
+        __tracebackhide__ = True
+        self._host.check()
+
+    def _instances(self) -> list[dict[str, Any]]:
+        listed: list[dict[str, Any]] = []
+        token, headers = None, "x-ms-continuation-token"
+        while True:
+            response = self.manage("GET", "instances", headers={headers: token} if token else None)
+            listed += from_json(response.text)
+            token = response.headers.get(headers)
+            if not token:
+                order = {id: number for number, id in enumerate(self._host.instances)}
+                return sorted(
+                    listed, key=lambda each: (each["createdTime"], order.get(each["instanceId"], -1))
+                )
+
+    def _local(self, what: str) -> LocalHost:
+        """The host in this process. Against a URL the test is skipped: it needs `what`."""
+        if isinstance(self._host, LocalHost):
+            return self._host
+        raise unittest.SkipTest(f"needs {what}, so it does not run against {self._host.url}")
+
+
+def _message(response: Response) -> str:
+    try:
+        body = json.loads(response.body)
+    except ValueError:
+        return response.text
+    return str(body.get("Message", body) if isinstance(body, dict) else body)

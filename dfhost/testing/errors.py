@@ -1,0 +1,32 @@
+"""What a test is told when the app does something else than it expects. All but one are AssertionErrors."""
+
+from __future__ import annotations
+
+
+class StillWaiting(AssertionError):
+    """Nothing is left to run, and what the test waits for has not happened; the text says what is waited for."""
+
+
+class RunFailed(AssertionError):
+    """The instance ended, but not with a result. `status`: Failed or Terminated; `reason`: its output."""
+
+    def __init__(self, sentence: str, status: str, reason: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.reason = reason
+
+
+class RunEnded(AssertionError):
+    """The instance has ended, and the test expects it to wait, or to fail, or asks it to go on."""
+
+
+class NotIdle(AssertionError):
+    """The app has not come to rest within the time-out, which is in real seconds; the text says what runs."""
+
+
+class HostCrashed(ConnectionError):
+    """The host crashed, as `durable.crash` has asked for, before it answered a request of the test."""
+
+
+class NotDeterministic(AssertionError):
+    """An orchestrator asked for something else when its history was replayed; the text says what differs."""

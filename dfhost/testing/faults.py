@@ -1,0 +1,163 @@
+"""What a test wants a function to do instead: answers in its place, failures, delays, repeated deliveries.
+
+One plan for each name, case ignored. Each call of a function gets the next number of its name, in the order in which
+the calls were scheduled, and `Faults.decide` says what becomes of it. Knows neither the host nor the SDK.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+#: Stands for "not given", where None is a value.
+NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda self: "NOT_GIVEN"})()
+
+
+class Stub:
+    """What answers in the place of a function."""
+
+    def __init__(self, name: str, returns: Any = None, answers: Iterable[Any] | None = None) -> None:
+        #: The name of the function.
+        self.name = name
+        self._returns = returns
+        self._answers = None if answers is None else list(answers)
+        #: The inputs that it was called with, in order.
+        self.calls: list[Any] = []
+
+    @property
+    def called(self) -> int:
+        """How many times it was called."""
+        return len(self.calls)
+
+    def take(self, *arguments: Any, **options: Any) -> Callable[[], Any]:
+        """The answer to one call, to be evaluated later: what it returns or raises is the call's result."""
+        self.calls.append(
+            arguments[0] if len(arguments) == 1 and not options else (*arguments, *options.values())
+        )
+        if self._answers is None:
+            value = self._returns
+        elif len(self.calls) <= len(self._answers):
+            value = self._answers[len(self.calls) - 1]
+        else:
+            count = "1 answer" if len(self._answers) == 1 else f"{len(self._answers)} answers"
+            value = AssertionError(f"the stub of {self.name} has {count}, and this is call {len(self.calls)}")
+
+        def evaluate() -> Any:
+            if isinstance(value, BaseException) or (
+                isinstance(value, type) and issubclass(value, BaseException)
+            ):
+                raise value
+            return value(*arguments, **options) if callable(value) else value
+
+        return evaluate
+
+    def __repr__(self) -> str:
+        return f"<Stub of {self.name}, called {self.called} times>"
+
+
+@dataclass
+class _Rule:
+    """Holds for all calls, for the next `times`, or for those with the numbers `on_calls`."""
+
+    value: Any
+    times: int | None = None
+    on_calls: Sequence[int] = ()
+
+    def holds(self, number: int) -> bool:
+        if self.on_calls:
+            return number in self.on_calls
+        if self.times is None:
+            return True
+        if self.times <= 0:
+            return False
+        self.times -= 1
+        return True
+
+
+@dataclass
+class _Plan:
+    number: int = 0  # of the last call
+    stub: Stub | None = None
+    failures: list[_Rule] = field(default_factory=list)
+    delays: list[_Rule] = field(default_factory=list)
+    redeliveries: list[_Rule] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of one call. `delay` in seconds of the test's clock; `stub` None means the app's own function."""
+
+    delay: float = 0.0
+    error: BaseException | type[BaseException] | None = None
+    stub: Stub | None = None
+    runs: int = 1
+
+    @property
+    def is_plain(self) -> bool:
+        return self == _PLAIN
+
+
+_PLAIN = Decision()
+
+
+class Faults:
+    """For any thread."""
+
+    def __init__(self) -> None:
+        self._plans: dict[str, _Plan] = {}
+        self._lock = threading.Lock()
+
+    def stub(self, stub: Stub) -> Stub:
+        with self._lock:
+            self._plan(stub.name).stub = stub
+        return stub
+
+    def unstub(self, name: str) -> None:
+        """Forget everything about this name but how often it was called."""
+        with self._lock:
+            self._plans[name.lower()] = _Plan(self._plan(name).number)
+
+    def fail(self, name: str, error: Any, times: int | None, on_calls: Sequence[int]) -> None:
+        with self._lock:
+            self._plan(name).failures.append(_Rule(error, times, on_calls))
+
+    def slow(self, name: str, seconds: float, times: int | None, on_calls: Sequence[int]) -> None:
+        with self._lock:
+            self._plan(name).delays.append(_Rule(seconds, times, on_calls))
+
+    def redeliver(self, name: str, times: int | None, on_calls: Sequence[int]) -> None:
+        with self._lock:
+            self._plan(name).redeliveries.append(_Rule(2, times, on_calls))
+
+    def stub_of(self, name: str) -> Stub | None:
+        plan = self._plans.get(name.lower())
+        return plan.stub if plan else None
+
+    def may_fail(self, name: str) -> bool:
+        plan = self._plans.get(name.lower())
+        return bool(plan and plan.failures)
+
+    def decide(self, name: str) -> Decision:
+        """For the next call of `name`."""
+        with self._lock:
+            plan = self._plan(name)
+            plan.number += 1
+
+            def first(rules: list[_Rule]) -> Any:
+                return next((rule.value for rule in rules if rule.holds(plan.number)), None)
+
+            return Decision(
+                first(plan.delays) or 0.0, first(plan.failures), plan.stub, first(plan.redeliveries) or 1
+            )
+
+    def _plan(self, name: str) -> _Plan:
+        return self._plans.setdefault(name.lower(), _Plan())
+
+
+def on_calls(numbers: int | Iterable[int] | None) -> tuple[int, ...]:
+    """`on_call` as a test writes it: 3 -> (3,)."""
+    if numbers is None:
+        return ()
+    return (numbers,) if isinstance(numbers, int) else tuple(numbers)

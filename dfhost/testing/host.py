@@ -1,0 +1,64 @@
+"""`Host`: a host under test without pytest. The fixture `durable` is one, too."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+
+from dfhost.testing.apps import loaded_app
+from dfhost.testing.durable import Durable
+from dfhost.testing.local_host import LocalHost
+from dfhost.testing.remote_host import RemoteHost
+
+#: The time at which a test begins.
+START = datetime(2030, 1, 1, tzinfo=timezone.utc)
+
+
+class Host:
+    """Use as ``with Host("path/of/the/app") as durable``. Raises HostErrors for an app that cannot be loaded.
+
+    `app`: the folder, or ``module:name`` as in "orders.main:app". `now`: the time at which the clock stands at first,
+    UTC unless it has a time zone. `auto_advance`: see `Durable.auto_advance`. `timeout`: real seconds until a test
+    gives up on an app that keeps running. `port`: serve on this port as well, 0 for any free one; `durable.url` has
+    the address. `url` and `key`: test the app that another host serves there, without faults and clock.
+    """
+
+    def __init__(
+        self,
+        app: str | Path = ".",
+        *,
+        now: datetime = START,
+        auto_advance: bool = False,
+        timeout: float = 30.0,
+        port: int | None = None,
+        url: str | None = None,
+        key: str | None = None,
+    ) -> None:
+        self._app = app
+        self._now = now
+        self._auto_advance = auto_advance
+        self._timeout = timeout
+        self._port = port
+        self._url = url
+        self._key = key
+
+    def __enter__(self) -> Durable:
+        self._host: LocalHost | RemoteHost
+        if self._url:
+            self._host = RemoteHost(self._url, self._key, self._timeout)
+        else:
+            app = loaded_app(self._app)
+            self._host = LocalHost(app, now=self._now, timeout=self._timeout, port=self._port)
+        self._host.open()
+        return Durable(self._host, auto_advance=self._auto_advance)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        try:
+            if error is None:
+                self._host.check()
+        finally:
+            self._host.close()

@@ -1,0 +1,375 @@
+"""The host in this process, with a clock, stubs and faults. After a crash it is another one, with the same store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dfhost.errors import HostError
+from dfhost.host import Host
+from dfhost.store.store import Store
+from dfhost.testing.apps import LoadedApp
+from dfhost.testing.client_patches import CLIENT, CLIENT_METHODS, patched_client
+from dfhost.testing.clock import ManualClock
+from dfhost.testing.elsewhere import differences
+from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle
+from dfhost.testing.faults import Faults, Stub
+from dfhost.testing.host_loop import host_loop
+from dfhost.testing.records import AppLog, HostReports, Records, inside_user_code
+from dfhost.testing.replays import check_histories
+from dfhost.testing.report import report
+from dfhost.testing.responses import read_response, request_bytes
+from dfhost.testing.runner import CALL_HTTP, TestRunner
+
+T = TypeVar("T")
+
+_CRASH_PAUSE = 0.01  # real seconds between two looks whether a crashed host has started again
+
+
+class LocalHost:
+    """Its public methods are for the test's thread."""
+
+    def __init__(self, app: LoadedApp, *, now: datetime, timeout: float, port: int | None = None) -> None:
+        self._app = app
+        self._timeout = timeout
+        self._port = port
+        self._clock = ManualClock(now if now.tzinfo else now.replace(tzinfo=timezone.utc))
+        self._start_time = self._clock.now()
+        self._faults = Faults()
+        self._records = Records()
+        self._loop = host_loop()
+        self._exit = ExitStack()
+        self._crash: _Crash | None = None
+        self._crashes = 0
+
+    # -- its life --------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        self._folder = Path.cwd()
+        with ExitStack() as undo:
+            undo.enter_context(self._app.active())
+            undo.enter_context(AppLog(self._records).listening())
+            undo.enter_context(patched_client(self._clock, self._loop.loop, self._faults))
+            self._call(self._start(Store(None, self._clock)))
+            undo.callback(lambda: self._call(self._stop()))
+            self._exit = undo.pop_all()
+
+    def close(self) -> None:
+        self._exit.close()
+
+    async def _start(self, store: Store) -> None:
+        self._store = store
+        self._app.log.target = HostReports(self._records)
+        self._runner = TestRunner(self._app.runner, self._faults, self._records, self._clock)
+        self._host = Host(
+            self._runner,
+            settings=replace(self._app.settings, replay_always=True),
+            database=None,
+            store=store,
+            port=self._port,
+            log=self._app.log.target,
+            clock=self._clock,
+            on_failure=self._failed,
+            call_http=self._runner.call_http,
+        )
+        await self._host.__aenter__()
+        self._clock.on_pause = self._host.recheck_idle
+
+    async def _stop(self) -> None:
+        await self._host.__aexit__(None, None, None)
+
+    def _failed(self, error: HostError) -> None:
+        """The host cannot go on."""
+        if self._crash is not None and self._crash.store is not None:
+            self._crashes += 1
+            self._restarting = asyncio.get_running_loop().create_task(self._restart(self._crash))
+        else:
+            self._records.notes.append(str(error))
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        __tracebackhide__ = True
+        return self._loop.call(coroutine)
+
+    @property
+    def url(self) -> str:
+        return self._host.url
+
+    # -- crashing --------------------------------------------------------------------------------------------
+
+    def crash(self, after_commits: int | None) -> None:
+        __tracebackhide__ = True
+        if after_commits is not None and after_commits < 1:
+            raise ValueError("after_commits counts from 1.")
+        self.settle()
+        if after_commits is None:
+            self._call(self._crash_now())
+            self.settle()
+        else:
+            self._crash = _Crash(after_commits)
+            self._store.on_commit(self._crash.committed)
+
+    async def _crash_now(self) -> None:
+        copy = self._store.copy()
+        await self._stop()
+        await self._start(copy)
+
+    async def _restart(self, crash: _Crash) -> None:
+        assert crash.store is not None
+        await self._stop()
+        await self._start(crash.store)
+        self._crash = None
+
+    # -- requests --------------------------------------------------------------------------------------------
+
+    def exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of the response. The app is at rest before the request, and again after it."""
+        __tracebackhide__ = True
+        request = request_bytes(method, url, headers, body, self._host.url.partition("://")[2])
+        crashes = self._crashes
+        response, is_at_rest = self._call(self._exchange(request, settles=not inside_user_code()))
+        if self._crashes > crashes:
+            raise HostCrashed(f"The host crashed while it answered {method} {url}. It has started again.")
+        if not is_at_rest:
+            raise self._not_idle(self._timeout)
+        return read_response(method, response)
+
+    async def _exchange(self, request: bytes, *, settles: bool) -> tuple[bytes, bool]:
+        """The response, and whether the app came to rest in time."""
+        if settles and not await self._come_to_rest(self._timeout):
+            return b"", False
+        response = asyncio.ensure_future(self._host.exchange(request))
+        while not response.done():
+            idle = asyncio.ensure_future(self._host.idle())
+            await asyncio.wait((response, idle), return_when=asyncio.FIRST_COMPLETED)
+            idle.cancel()
+            # While the function itself waits for a time, the clock moves: a client would wait as well.
+            if self._clock.pauses and self._host.serves_calls and self._host.is_idle:
+                assert self._clock.next_due is not None
+                self._clock.move_to(self._clock.next_due)
+            await asyncio.sleep(0)
+        return response.result(), not settles or await self._come_to_rest(self._timeout)
+
+    # -- coming to rest --------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        __tracebackhide__ = True
+        if not inside_user_code():  # a stub that steers runs may not wait for itself
+            self._settle(self._timeout)
+
+    def _settle(self, timeout: float) -> None:
+        __tracebackhide__ = True
+        if not self._call(self._come_to_rest(timeout)):
+            raise self._not_idle(timeout)
+
+    def _not_idle(self, timeout: float) -> NotIdle:
+        running = ", ".join(self._runner.calls.described()) or "a loop of orchestrations or entities"
+        return NotIdle(
+            f"The app has not come to rest within {timeout:g} s of real time. It runs: {running}. "
+            "A longer time-out: the setting durable_timeout, or Host(timeout=…)."
+        )
+
+    async def _come_to_rest(self, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        while True:
+            host = self._host
+            if host.is_idle and not self._is_restarting:
+                return True
+            idle = asyncio.ensure_future(host.idle())
+            left = max(0.0, deadline - time.monotonic())
+            # A host that crashes never comes to rest; the next one does.
+            crashing = self._crash is not None
+            await asyncio.wait((idle,), timeout=min(left, _CRASH_PAUSE) if crashing else left)
+            idle.cancel()
+            if idle.done() and not idle.cancelled() and host is self._host and not self._is_restarting:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+
+    @property
+    def _is_restarting(self) -> bool:
+        return self._crash is not None and self._crash.store is not None
+
+    def wait_until(self, holds: Callable[[], bool], auto_advance: bool, timeout: float | None) -> bool:
+        __tracebackhide__ = True
+        real = self._timeout if timeout is None else timeout
+        deadline = time.monotonic() + real
+        self._settle(real)
+        while not holds():
+            self.check()
+            if not auto_advance or (due := self.next_due) is None or time.monotonic() > deadline:
+                return False
+            self._move_to(due)
+            self._settle(real)
+        self.check()
+        return True
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        return self._clock.moment()
+
+    @property
+    def next_due(self) -> datetime | None:
+        return self._call(self._next_due())
+
+    async def _next_due(self) -> datetime | None:
+        return self._clock.next_due
+
+    def advance_to(self, moment: datetime) -> None:
+        __tracebackhide__ = True
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        if moment < self.now:
+            raise ValueError(
+                f"The clock is at {self.now.isoformat()} and cannot go back to {moment.isoformat()}."
+            )
+        self.settle()
+        while (due := self.next_due) is not None and due <= moment:
+            self._move_to(due)
+            self.settle()
+        self._move_to(moment)
+        self.settle()
+
+    def _move_to(self, moment: datetime) -> None:
+        async def move() -> None:
+            self._clock.move_to(moment)
+
+        self._call(move())
+
+    # -- stubs and faults ------------------------------------------------------------------------------------
+
+    def stub(self, name: str, returns: Any, answers: Iterable[Any] | None) -> Stub:
+        __tracebackhide__ = True
+        return self._faults.stub(
+            Stub(self._function(name, "activity orchestration entity", others=True), returns, answers)
+        )
+
+    def unstub(self, name: str) -> None:
+        __tracebackhide__ = True
+        self._faults.unstub(self._function(name, "activity orchestration entity", others=True))
+
+    def fail(self, name: str, error: Any, times: int | None, on_calls: Sequence[int]) -> None:
+        __tracebackhide__ = True
+        self._faults.fail(self._function(name, "activity orchestration entity"), error, times, on_calls)
+
+    def slow(self, name: str, seconds: float, times: int | None, on_calls: Sequence[int]) -> None:
+        __tracebackhide__ = True
+        self._faults.slow(self._function(name, "activity"), seconds, times, on_calls)
+
+    def redeliver(self, name: str, times: int | None, on_calls: Sequence[int]) -> None:
+        __tracebackhide__ = True
+        self._faults.redeliver(self._function(name, "activity"), times, on_calls)
+
+    def _function(self, name: str, kinds: str, *, others: bool = False) -> str:
+        """The indexed name of the function that orchestrators and clients call `name`."""
+        __tracebackhide__ = True
+        if others and name == CALL_HTTP:
+            return name
+        if others and name.startswith(CLIENT):
+            if name.removeprefix(CLIENT) not in CLIENT_METHODS:
+                raise ValueError(
+                    f"The durable client has no method to stub {name!r}; it has {', '.join(CLIENT_METHODS)}."
+                )
+            return name
+        app, known = self._host.app, []
+        for function in app.functions:
+            if function.kind in kinds.split():
+                if name.lower() in (function.durable_name.lower(), function.name.lower()):
+                    return function.name
+                known.append(function.durable_name)
+        what = kinds.replace("orchestration", "orchestrator").replace(" ", ", ")
+        raise ValueError(f"The app has no {what} '{name}'. It has: {', '.join(known) or 'none'}.")
+
+    def check_orchestrator(self, name: str) -> None:
+        __tracebackhide__ = True
+        self._function(name, "orchestration")
+
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    def calls(self, name: str, instance_id: str | None) -> list[Any]:
+        __tracebackhide__ = True
+        self.settle()
+        function = self._function(name, "activity orchestration", others=True)
+        info = self._host.app.get(function)
+        return self._records.inputs((info.durable_name if info else function).lower(), instance_id)
+
+    def logs(self, instance_id: str | None) -> list[str]:
+        self.settle()
+        return [line for id, line in self._records.lines if instance_id is None or id == instance_id]
+
+    @property
+    def notes(self) -> list[str]:
+        self.settle()
+        return list(self._records.notes)
+
+    @property
+    def instances(self) -> list[str]:
+        """The ids of all instances in the order in which they first ran."""
+        return list(self._records.instances)
+
+    def check(self) -> None:
+        __tracebackhide__ = True
+        if self._runner.passes.differences:
+            sentences, self._runner.passes.differences = self._runner.passes.differences, []
+            raise NotDeterministic("\n".join(sentences))
+
+    def assert_replays(
+        self,
+        history: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        orchestrator: str | None,
+    ) -> None:
+        __tracebackhide__ = True
+        if isinstance(history, (str, Path)):
+            history = self.path(history)
+        check_histories(history, orchestrator, self._host.app, self._app.runner.replay)
+
+    def assert_replays_elsewhere(self) -> None:
+        __tracebackhide__ = True
+        self.settle()
+        folder, script = str(self._app.root), self._app.script
+        passes = list(self._runner.passes.newest.values())
+        if sentences := self._call(differences(folder, script, passes)):
+            raise NotDeterministic("\n".join(sentences))
+
+    def path(self, file: str | Path) -> Path:
+        """A relative path counts from the folder in which the test runs, which is not that of the app."""
+        return self._folder / file
+
+    def events(self, id: str) -> list[str]:
+        """The history events of an instance as they are stored, with their ids."""
+        self.settle()
+        return self._store.history(id)
+
+    def report(self) -> str:
+        return self._call(self._report())
+
+    async def _report(self) -> str:
+        hub, explained = self._host.hub, []
+        for id in list(self._records.instances):
+            timeline, explanation = await hub.timeline(id), await hub.explain(id)
+            if timeline is not None and explanation is not None:
+                explained.append((timeline, str(explanation["sentence"])))
+        return report(explained, self._records.notes, self._start_time)
+
+
+class _Crash:
+    """Waits for the last commit of a host. `store`: what was committed by then."""
+
+    def __init__(self, after_commits: int) -> None:
+        self._left = after_commits
+        self.store: Store | None = None
+
+    def committed(self, copy: Callable[[], Store]) -> None:
+        """In the writer's thread."""
+        self._left -= 1
+        if not self._left:
+            self.store = copy()
+            raise HostError("The test has let the host crash.")

@@ -1,0 +1,108 @@
+"""The pytest plugin: the fixture `durable`, and a report of what happened when a test with it fails.
+
+pytest imports this module in every run. It imports the host only when a test asks for the fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from dfhost.testing.durable import Durable
+
+_OPTIONS = frozenset(("now", "auto_advance", "timeout"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("durable", "Durable Functions apps (dfhost)")
+    group.addoption(
+        "--durable-url",
+        metavar="URL",
+        help="run the tests against this host, func or Azure; those that need faults or the test's clock are skipped",
+    )
+    group.addoption("--durable-key", metavar="KEY", help="the key that --durable-url asks for (a master key)")
+    parser.addini(
+        "durable_app",
+        "the app to test: its folder (default: the one with host.json), or module:name",
+        default="",
+    )
+    parser.addini(
+        "durable_timeout", "real seconds until a test gives up on an app that keeps running", default="30"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The SDK's warnings about its own calls are nothing that a test could act on.
+    for warning in ("azure.functions df_:DeprecationWarning", "Potential duplicate Task completion"):
+        config.addinivalue_line("filterwarnings", f"ignore:{warning}")
+    config.addinivalue_line(
+        "markers",
+        "durable(now=…, auto_advance=…, timeout=…): options of the fixture `durable` for one test",
+    )
+
+
+@pytest.fixture
+def durable_app(request: pytest.FixtureRequest) -> str:
+    """The app that the fixture `durable` runs: its folder, or module:name. Override it to test another."""
+    app: str = request.config.getini("durable_app")
+    if not app:
+        # Without an ini file pytest takes the folder of the tests for its root.
+        root, here = request.config.rootpath, request.config.invocation_params.dir
+        found = (folder for folder in (root, *root.parents, here) if (folder / "host.json").is_file())
+        return str(next(found, root))
+    return app if ":" in app[2:] else str(request.config.rootpath / app)  # not the colon of C:\\
+
+
+@pytest.fixture
+def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durable]:
+    """The app, running in this process, with a clock that stands still (dfhost: docs/testing.md)."""
+    from contextlib import ExitStack
+
+    from dfhost.errors import HostError
+    from dfhost.testing.host import Host
+
+    options: dict[str, Any] = {"timeout": float(request.config.getini("durable_timeout"))}
+    for marker in reversed(list(request.node.iter_markers("durable"))):
+        if marker.args or marker.kwargs.keys() - _OPTIONS:
+            raise pytest.UsageError(f"@pytest.mark.durable takes {', '.join(sorted(_OPTIONS))} by name.")
+        options |= marker.kwargs
+    url = request.config.getoption("--durable-url")
+    key = request.config.getoption("--durable-key")
+    with ExitStack() as stack:
+        problem = ""
+        try:
+            host = stack.enter_context(Host(durable_app, url=url, key=key, **options))
+        except HostError as error:  # a mistake in the app, which its sentence explains
+            problem = "\n".join(filter(None, (str(error), getattr(error, "traceback", ""))))
+        if problem:
+            pytest.fail(problem, pytrace=False)
+        request.node.stash[_DURABLE] = host
+        yield host
+        del request.node.stash[_DURABLE]  # pytest keeps the node until the end of the run
+
+
+_DURABLE: pytest.StashKey[Durable] = pytest.StashKey()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, None]:
+    """A test passes only if its orchestrators were deterministic."""
+    outcome = yield
+    durable = pyfuncitem.stash.get(_DURABLE, None)
+    if durable is not None and outcome.excinfo is None:
+        try:
+            durable.check()
+        except AssertionError as error:
+            outcome.force_exception(error.with_traceback(None))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+    outcome = yield
+    durable = item.stash.get(_DURABLE, None)
+    if durable is not None and call.when == "call" and outcome.get_result().failed:
+        if report := durable.report():
+            outcome.get_result().sections.append(("durable: what happened", report))

@@ -1,0 +1,183 @@
+"""What the app did during a test: its calls, its log, and the host's sentences. For any thread."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from dfhost.host_log import HostLog
+from dfhost.running_calls import RunningCalls
+
+#: (kind, function, instance id or "") of the call that runs in this thread or task.
+_current: ContextVar[tuple[str, str, str] | None] = ContextVar("dfhost_testing_call", default=None)
+
+
+def inside_user_code() -> bool:
+    """Whether this thread or task runs a function of the app."""
+    return _current.get() is not None
+
+
+@dataclass
+class Call:
+    """`name`: the function's durable name. `error`: how it failed, else ""."""
+
+    kind: str
+    name: str
+    instance_id: str
+    input: Any
+    error: str = ""
+    ended: bool = False
+
+
+@dataclass
+class Records:
+    calls: list[Call] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    #: (instance id, "INFO charged 12")
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    #: The ids of instances in the order in which their code first ran.
+    instances: dict[str, None] = field(default_factory=dict)
+
+    def begin(self, kind: str, name: str, instance_id: str, input: Any) -> Call:
+        call = Call(kind, name, instance_id, input)
+        self.calls.append(call)
+        return call
+
+    def inputs(self, name: str, instance_id: str | None) -> list[Any]:
+        return [
+            call.input
+            for call in self.calls
+            if call.name.lower() == name and (instance_id is None or call.instance_id == instance_id)
+        ]
+
+
+class WatchedCalls(RunningCalls):
+    """Knows which calls run, and lets code that is called know which one it is in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers = itertools.count(1)
+        self._running: dict[int, tuple[int, tuple[str, str, str]]] = {}
+
+    def begin(self, kind: str, function: str, instance_id: str | None) -> int:
+        call = (kind, function, instance_id or "")
+        _current.set(call)
+        number = next(self._numbers)
+        self._running[number] = super().begin(kind, function, instance_id), call
+        return number
+
+    def end(self, entry: int) -> None:
+        own_entry, _ = self._running.pop(entry)
+        super().end(own_entry)
+        _current.set(None)
+
+    @contextmanager
+    def entered(self, kind: str, function: str, instance_id: str) -> Iterator[None]:
+        """In this block the call runs, and what is logged belongs to it."""
+        entry = self.begin(kind, function, instance_id)
+        try:
+            yield
+        finally:
+            self.end(entry)
+
+    def described(self) -> list[str]:
+        """The calls that run: ``activity charge of instance abc``."""
+        return [
+            f"{kind} {function}" + (f" of instance {instance}" if instance else "")
+            for _, (kind, function, instance) in self._running.values()
+        ]
+
+
+class AppLog(logging.Handler):
+    """Takes what the app's functions log, for as long as it is `listening`."""
+
+    def __init__(self, records: Records) -> None:
+        super().__init__()
+        self._records = records
+
+    def emit(self, record: logging.LogRecord) -> None:
+        current = _current.get()
+        if current is None or (current[0] == "orchestration" and _is_replaying()):
+            return
+        self._records.lines.append((current[2], f"{record.levelname} {record.getMessage()}"))
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """As on Azure, INFO and above reach the log."""
+        root = logging.getLogger()
+        level = root.level
+        root.addHandler(self)
+        if level > logging.INFO:
+            root.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            root.removeHandler(self)
+            root.setLevel(level)
+
+
+def _is_replaying() -> bool:
+    """Whether the orchestrator that logs now has come by here before; the SDK's executor on the stack knows."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "resume_user_code":
+            return bool(frame.f_locals["self"].context.is_replaying)
+        frame = frame.f_back
+    return False
+
+
+class ForwardedLog:
+    """The log of an app, which outlives its hosts: it passes everything on to that of the present one."""
+
+    def __init__(self) -> None:
+        self.target: HostLog | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.target, name) if self.target is not None else lambda *values: None
+
+
+class HostReports:
+    """The host log: keeps the sentences, and passes everything on to logging as ``dfhost``."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._log = logging.getLogger("dfhost")
+
+    def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
+        self._log.debug("%s %s started%s", trigger, function, _of(instance_id))
+
+    def finished(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
+    ) -> None:
+        self._log.debug("%s %s finished%s", trigger, function, _of(instance_id))
+
+    def failed(
+        self,
+        function: str,
+        trigger: str,
+        instance_id: str | None,
+        seconds: float,
+        error: str,
+        stack: str,
+        item: str = "",
+    ) -> None:
+        # What happened in an instance is in the report of the test.
+        level = logging.DEBUG if instance_id else logging.WARNING
+        self._log.log(level, "%s %s failed%s: %s\n%s", trigger, function, _of(instance_id), error, stack)
+
+    def refused(self, request: str, status: int, reason: str) -> None:
+        self._log.warning("%s was answered %s: %s", request, status, reason)
+
+    def note(self, sentence: str) -> None:
+        self._records.notes.append(sentence)
+        self._log.warning("%s", sentence)
+
+
+def _of(instance_id: str | None) -> str:
+    return f" ({instance_id})" if instance_id else ""

@@ -1,0 +1,80 @@
+"""What happened in a test, for whoever reads why it failed: one block of lines for each instance. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dfhost.engine.history import moment
+from dfhost.testing.durations import spoken
+from dfhost.timeline import model
+from dfhost.timeline.model import Task, Timeline
+from dfhost.timeline.sentences import task_label
+
+_MOST_RUNS = 20
+_MOST_TASKS = 40  # of one instance
+_LONGEST = 200  # characters of a payload
+
+#: A timeline, and what its instance waits for in a sentence.
+Explained = tuple[Timeline, str]
+
+
+def report(runs: Sequence[Explained], notes: Sequence[str], start: str) -> str:
+    """`start`: the time at which the test began; the times of tasks count from there."""
+    blocks = ["\n".join(_run(timeline, sentence, start)) for timeline, sentence in runs[:_MOST_RUNS]]
+    if len(runs) > _MOST_RUNS:
+        blocks.append(f"{len(runs) - _MOST_RUNS} more instances.")
+    if notes:
+        blocks.append("\n".join(("The host says:", *(f"  {note}" for note in notes))))
+    return "\n\n".join(blocks)
+
+
+def _run(timeline: Timeline, sentence: str, start: str) -> Iterator[str]:
+    called = f", called by {timeline.parent_id}" if timeline.parent_id else ""
+    yield f"{timeline.name} {timeline.instance_id}: {timeline.status}{called}"
+    if timeline.input is not None:
+        yield f"  input {_brief(timeline.input)}"
+    rows = [
+        (_since(task.scheduled_at, start), task_label(task), task.state, _outcome(task))
+        for task in timeline.tasks
+    ]
+    shown = rows[:_MOST_TASKS]
+    widths = [max((len(row[column]) for row in shown), default=0) for column in range(3)]
+    for row, task in zip(shown, timeline.tasks, strict=False):
+        cells = (cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True))
+        yield f"  {'  '.join(cells)}  {row[3]}".rstrip()
+        for attempt in task.attempts if task.max_attempts > 1 else ():
+            yield f"      attempt {attempt.number}  {attempt.state}  {_brief(attempt.error or '')}".rstrip()
+        if task.state == model.FAILED:
+            yield from (f"      {line}" for line in task.stack.splitlines() if line.strip())
+    if len(rows) > _MOST_TASKS:
+        yield f"  {len(rows) - _MOST_TASKS} more tasks."
+    if timeline.custom_status not in (None, "null"):
+        yield f"  custom status {_brief(timeline.custom_status)}"
+    if timeline.ended_at is None:
+        yield f"  {sentence}"
+    elif timeline.error:
+        yield f"  failed: {_brief(timeline.error)}"
+        if not timeline.failed_tasks():  # it has a failure of its own
+            yield from (f"      {line}" for line in timeline.stack.splitlines() if line.strip())
+    else:
+        yield f"  output {_brief(timeline.output or 'null')}"
+
+
+def _outcome(task: Task) -> str:
+    if task.error:
+        return f"-> {_brief(task.error)}"
+    if task.due and task.state in model.OPEN:
+        return f"due at {task.due}"
+    return f"-> {_brief(task.result)}" if task.result is not None else ""
+
+
+def _since(at: str | None, start: str) -> str:
+    if at is None:
+        return ""
+    passed = moment(at) - moment(start)
+    return f"+{spoken(passed)}" if passed else "+0"
+
+
+def _brief(text: str | None) -> str:
+    line = " ".join((text or "").split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

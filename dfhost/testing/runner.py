@@ -1,0 +1,298 @@
+"""The runner of a host under test: the app's own functions, or what the test has put in their place."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from dfhost.app.exceptions import describe_exception
+from dfhost.app.in_process import InProcessRunner
+from dfhost.app.json_values import from_json, to_json
+from dfhost.dispatch.call_http import CallHttpError, call_http
+from dfhost.engine.failures import Failure
+from dfhost.engine.replay_result import ReplayResult
+from dfhost.runner.app_runner import (
+    ActivityCall,
+    ActivityOutcome,
+    EntityCall,
+    FunctionCall,
+    HostServices,
+    HttpReply,
+    Receive,
+    ReplayCall,
+    Send,
+    StreamingCall,
+)
+from dfhost.runner.functions import AppInfo
+from dfhost.testing.clock import ManualClock
+from dfhost.testing.determinism import Passes
+from dfhost.testing.faults import Decision, Faults, Stub
+from dfhost.testing.records import Call, Records, WatchedCalls
+
+CALL_HTTP = "call_http"  # its name for stubs
+
+Done = Callable[[ActivityOutcome], None]
+
+
+class TestRunner:
+    """Wraps the runner of the app, which outlives it: the app is loaded once for many hosts."""
+
+    __test__ = False  # pytest takes classes of this name for tests
+
+    def __init__(self, app: InProcessRunner, faults: Faults, records: Records, clock: ManualClock) -> None:
+        self._app = app
+        self._faults = faults
+        self._records = records
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.calls = WatchedCalls()
+        self.passes = Passes()
+        self._decisions: dict[tuple[str, str], Decision] = {}
+        self._stopped = False
+
+    # -- its life --------------------------------------------------------------------------------------------
+
+    @property
+    def app(self) -> AppInfo:
+        return self._app.app
+
+    @property
+    def streams_http(self) -> bool:
+        return self._app.streams_http
+
+    @property
+    def applies_timeout(self) -> bool:
+        return self._app.applies_timeout
+
+    @property
+    def replays_at_once(self) -> int:
+        return self._app.replays_at_once
+
+    async def start(self) -> None:
+        """The app is loaded already."""
+        self._loop = asyncio.get_running_loop()
+
+    async def connect(self, services: HostServices) -> None:
+        await self._app.connect(replace(services, calls=self.calls))
+
+    async def stop(self) -> None:
+        self._stopped = True
+        for task in self._tasks:
+            task.cancel()
+        await self._app.disconnect()
+
+    # -- activities ------------------------------------------------------------------------------------------
+
+    def run_activity(self, call: ActivityCall, done: Done) -> None:
+        name = self._durable_name(call.function)
+        record = self._records.begin("activity", name, call.instance_id, _value(call.input))
+        decision = self._faults.decide(call.function)
+
+        def ended(outcome: ActivityOutcome) -> None:
+            record.ended = True
+            record.error = outcome.text if isinstance(outcome, Failure) else ""
+            if not self._stopped:
+                done(outcome)
+
+        if decision.is_plain:
+            self._app.run_activity(call, ended)
+        else:
+            self._loop.call_soon_threadsafe(self._begin, call, decision, record, ended)
+
+    def _begin(self, call: ActivityCall, decision: Decision, record: Call, ended: Done) -> None:
+        if decision.delay:
+            self._spawn(self._delayed(call, decision, record, ended))
+        else:
+            self._attempt(call, decision, record, ended)
+
+    async def _delayed(self, call: ActivityCall, decision: Decision, record: Call, ended: Done) -> None:
+        await self._clock.pause(decision.delay)
+        self._attempt(call, decision, record, ended)
+
+    def _attempt(self, call: ActivityCall, decision: Decision, record: Call, ended: Done) -> None:
+        run = partial(self._run, call, decision, record.input)
+        if decision.runs == 1:
+            run(ended)
+            return
+
+        def again(_: ActivityOutcome) -> None:  # the first result is lost
+            self._records.begin(record.kind, record.name, record.instance_id, record.input).ended = True
+            run(ended)
+
+        run(again)
+
+    def _run(self, call: ActivityCall, decision: Decision, input: Any, done: Done) -> None:
+        if decision.error is not None:
+            done(_raised(decision.error))
+        elif decision.stub is not None:
+            answer = decision.stub.take(input)
+            self._off_loop(
+                partial(self._outcome, answer, ("activity", call.function, call.instance_id)), done
+            )
+        else:
+            self._app.run_activity(call, done)
+
+    def _off_loop(self, work: Callable[[], ActivityOutcome], done: Done) -> None:
+        """Stubs may be functions of the test, which may do anything but run on the host's loop."""
+
+        async def run() -> None:
+            done(await asyncio.to_thread(work))
+
+        self._spawn(run())
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)  # the loop itself keeps only weak references
+        task.add_done_callback(self._tasks.discard)
+
+    # -- call_http -------------------------------------------------------------------------------------------
+
+    async def call_http(self, request_text: str) -> str:
+        """For the host, which sends these requests itself."""
+        request = json.loads(request_text)
+        self._records.begin("http", CALL_HTTP, "", request)
+        decision = self._faults.decide(CALL_HTTP)
+        if decision.stub is None:
+            return await call_http(request_text)
+        outcome = await asyncio.to_thread(self._outcome, decision.stub.take(request), ("http", CALL_HTTP, ""))
+        if isinstance(outcome, Failure):
+            raise CallHttpError(outcome.message, outcome.text)
+        return outcome or "null"
+
+    # -- orchestrators ---------------------------------------------------------------------------------------
+
+    def replay(self, call: ReplayCall) -> ReplayResult:
+        self._records.instances.setdefault(call.instance_id)
+        execution = (call.instance_id, execution_id(call.trigger))
+        decision = self._decisions.get(execution)
+        if decision is None:
+            trigger = json.loads(call.trigger)
+            name, input = self._durable_name(call.function), _started_with(trigger)
+            self._records.begin("orchestration", name, trigger.get("parentInstanceId") or "", input)
+            decision = self._decisions[execution] = self._faults.decide(call.function)
+            if decision.error is not None:
+                return _failed(decision.error)
+            if decision.stub is not None:
+                return self._replayed(
+                    decision.stub, input, ("orchestration", call.function, call.instance_id)
+                )
+        result = self._app.replay(call)
+        self.passes.compare(call.function, execution, call.trigger, result)
+        return result
+
+    # -- entities --------------------------------------------------------------------------------------------
+
+    def run_entity(self, call: EntityCall) -> str | Failure:
+        """Operations that the test fails or stubs are answered here, the others by the app's function."""
+        stub = self._faults.stub_of(call.function)
+        if stub is None and not self._faults.may_fail(call.function):
+            return self._app.run_entity(call)
+        batch = json.loads(call.trigger)
+        decisions = [self._faults.decide(call.function) for _ in batch["batch"]]
+        answered: dict[int, dict[str, Any]] = {}
+        for number, (operation, decision) in enumerate(zip(batch["batch"], decisions, strict=True)):
+            if decision.error is not None:
+                answered[number] = _operation_failed(_raised(decision.error))
+            elif stub is not None:
+                answer = stub.take(operation["name"], _value(_value(operation["input"])))
+                answered[number] = self._operation_result(answer, ("entity", call.function, call.entity_id))
+        left = [each for number, each in enumerate(batch["batch"]) if number not in answered]
+        reply: str | Failure = json.dumps(
+            {"entityExists": batch["exists"], "entityState": batch["state"], "results": [], "signals": []}
+        )
+        if left:
+            reply = self._app.run_entity(call._replace(trigger=json.dumps({**batch, "batch": left})))
+            if isinstance(reply, Failure):
+                return reply
+        whole = json.loads(str(reply))
+        results = iter(whole["results"])
+        whole["results"] = [
+            answered[number] if number in answered else next(results) for number in range(len(decisions))
+        ]
+        return json.dumps(whole)
+
+    # -- other functions -------------------------------------------------------------------------------------
+
+    async def invoke(self, call: FunctionCall) -> HttpReply | Failure | None:
+        return await self._app.invoke(call)
+
+    async def stream(self, call: StreamingCall, receive: Receive, send: Send) -> None:
+        await self._app.stream(call, receive, send)
+
+    # -- answers of stubs, on any thread but the host loop's --------------------------------------------------
+
+    def _evaluated(self, answer: Callable[[], Any], call: tuple[str, str, str]) -> Any:
+        with self.calls.entered(*call):
+            value = answer()
+            return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
+
+    def _outcome(self, answer: Callable[[], Any], call: tuple[str, str, str]) -> ActivityOutcome:
+        try:
+            return to_json(self._evaluated(answer, call))
+        except BaseException as error:
+            return describe_exception(error)
+
+    def _replayed(self, stub: Stub, input: Any, call: tuple[str, str, str]) -> ReplayResult:
+        try:
+            return ReplayResult(
+                is_done=True, output=json.loads(to_json(self._evaluated(stub.take(input), call)))
+            )
+        except BaseException as error:
+            return _failed(error)
+
+    def _operation_result(self, answer: Callable[[], Any], call: tuple[str, str, str]) -> dict[str, Any]:
+        try:
+            result = to_json(self._evaluated(answer, call))
+        except BaseException as error:
+            return _operation_failed(describe_exception(error))
+        return {"isError": False, "duration": 0, "startTime": 0, "result": result}
+
+    def _durable_name(self, function: str) -> str:
+        info = self._app.app.get(function)
+        return info.durable_name if info else function
+
+
+def execution_id(trigger: str) -> str:
+    """The first in the trigger's history: that of the execution which is replayed."""
+    return trigger.partition('"ExecutionId":"')[2].partition('"')[0]
+
+
+def _value(text: str | None) -> Any:
+    """A payload as a value; JSON in JSON is read twice, as the SDK does."""
+    if text is None:
+        return None
+    try:
+        return from_json(text)
+    except ValueError:
+        return text
+
+
+def _started_with(trigger: dict[str, Any]) -> Any:
+    value = trigger.get("input")
+    value = _value(value) if isinstance(value, str) else value
+    return _value(value) if isinstance(value, str) else value
+
+
+def _raised(error: BaseException | type[BaseException]) -> Failure:
+    try:
+        raise error
+    except BaseException as raised:
+        return describe_exception(raised)
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+def _failed(error: BaseException | type[BaseException]) -> ReplayResult:
+    failure = _raised(error)
+    return ReplayResult(error=failure.message, raised=failure)
+
+
+def _operation_failed(failure: Failure) -> dict[str, Any]:
+    return {"isError": True, "duration": 0, "startTime": 0, "result": json.dumps(failure.message)}

@@ -1,0 +1,387 @@
+"""One instance of an orchestration, and one entity, as a test steers them and looks at them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from dfhost.app.json_values import from_json, to_json
+from dfhost.engine.history import moment
+from dfhost.testing.durations import as_arguments, spoken
+from dfhost.testing.errors import RunEnded, RunFailed, StillWaiting
+from dfhost.testing.responses import with_query
+
+if TYPE_CHECKING:
+    from dfhost.testing.durable import Durable
+
+ENDED = ("Completed", "Failed", "Terminated", "Canceled")
+
+
+class Run:
+    """One instance. `durable.start` gives it, `response.run`, `durable.run(id)`, or `run.children`.
+
+    Whatever is looked at is looked at once the app has come to rest.
+    """
+
+    def __init__(self, durable: Durable, id: str) -> None:
+        self._durable = durable
+        #: The instance id.
+        self.id = id
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    # -- its end ---------------------------------------------------------------------------------------------
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The output of the instance, which must complete.
+
+        Fails at once, with what the instance waits for, if nothing is left to run. With `durable.auto_advance` the
+        clock first moves on as often as something waits for a time. `timeout` is in real seconds. Raises
+        `StillWaiting`, or `RunFailed` with the reason.
+        """
+        __tracebackhide__ = True
+        status = self._ended(timeout)
+        if status["runtimeStatus"] == "Completed":
+            return status["output"]
+        raise RunFailed(
+            f"{self._title(status)} has ended as {status['runtimeStatus']}: {status['output']}",
+            status["runtimeStatus"],
+            str(status["output"]),
+        )
+
+    def failure(self, timeout: float | None = None) -> str:
+        """Why the instance failed; it must fail. Waits as `result` does. Raises `RunEnded` if it completes."""
+        __tracebackhide__ = True
+        status = self._ended(timeout)
+        if status["runtimeStatus"] == "Failed":
+            return str(status["output"])
+        raise RunEnded(
+            f"{self._title(status)} has not failed, it has ended as {status['runtimeStatus']}: {status['output']!r}"
+        )
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait for the end as `result` does; the runtime status, whichever it is."""
+        __tracebackhide__ = True
+        return str(self._ended(timeout)["runtimeStatus"])
+
+    def until(self, condition: Callable[[Run], object], timeout: float | None = None) -> Run:
+        """Wait until ``condition(run)`` is true: at once, or with `durable.auto_advance` at some later time.
+
+        Raises `StillWaiting` if nothing is left to run, and `RunEnded` if the instance ends before.
+        """
+        __tracebackhide__ = True
+        self._durable.wait_until(lambda: bool(condition(self)) or self.ended, self._not_reached, timeout)
+        if not condition(self):
+            status = self._status()
+            raise RunEnded(
+                f"The condition does not hold, and {self._title(status)} has ended as "
+                f"{status['runtimeStatus']}: {status['output']!r}"
+            )
+        return self
+
+    def waits_for(
+        self,
+        *,
+        event: str | None = None,
+        timer: timedelta | datetime | bool | None = None,
+        activity: str | None = None,
+        child: str | None = None,
+        entity: str | None = None,
+        retry: str | None = None,
+    ) -> Run:
+        """Assert that the code waits for this now, perhaps among other things.
+
+        `timer`: the time that is left, the moment at which it is due, or True for any. `child`: the name of a
+        sub-orchestrator. `entity`: the operation that was called. `retry`: the activity that is tried again later.
+        """
+        __tracebackhide__ = True
+        explained = self._explained()
+        if explained["runtimeStatus"] in ENDED:
+            raise RunEnded(f"{self._title(explained)} waits for nothing. {explained['sentence']}")
+        if "waitsFor" not in explained:
+            self._durable.needs("a host that knows what an instance waits for")
+        awaited = [entry for entry in explained["waitsFor"] if entry["awaited"]]
+        wanted = {
+            "event": event,
+            "activity": activity,
+            "subOrchestration": child,
+            "entity": entity,
+            "retry": retry,
+        }
+        for kind, name in wanted.items():
+            if name is not None and not any(
+                entry["kind"] == kind and entry["name"].lower() == name.lower() for entry in awaited
+            ):
+                raise StillWaiting(
+                    f"{self._title(explained)} does not wait for {_NOUNS[kind]} {name}. {explained['sentence']}"
+                )
+        if timer:
+            self._check_timer(timer, awaited, explained)
+        return self
+
+    def _check_timer(
+        self, timer: timedelta | datetime | bool, awaited: list[dict[str, Any]], explained: dict[str, Any]
+    ) -> None:
+        __tracebackhide__ = True
+        due = [moment(entry["due"]) for entry in awaited if entry["kind"] == "timer"]
+        if isinstance(timer, bool):
+            fits, wanted = bool(due), "a timer"
+        elif isinstance(timer, datetime):
+            fits, wanted = timer in due, f"a timer due at {timer.isoformat()}"
+        else:
+            now = self._durable.now
+            fits, wanted = now + timer in due, f"a timer that is due in {spoken(timer)}"
+            if due and not fits:
+                wanted += f" (there is one in {', '.join(spoken(each - now) for each in due)})"
+        if not fits:
+            raise StillWaiting(
+                f"{self._title(explained)} does not wait for {wanted}. {explained['sentence']}"
+            )
+
+    def _ended(self, timeout: float | None) -> dict[str, Any]:
+        __tracebackhide__ = True
+        status: dict[str, Any] = {}
+
+        def has_ended() -> bool:
+            status.update(self._status())
+            return status["runtimeStatus"] in ENDED
+
+        self._durable.wait_until(has_ended, self._not_ended, timeout)
+        return status
+
+    def _not_ended(self) -> str:
+        explained = self._explained()
+        return f"{self._title(explained)} has not ended. {explained['sentence']}{self._advice(explained)}"
+
+    def _not_reached(self) -> str:
+        explained = self._explained()
+        subject = f"The condition does not hold. {self._title(explained)}"
+        return f"{subject}: {explained['sentence']}{self._advice(explained)}"
+
+    def _advice(self, explained: dict[str, Any]) -> str:
+        """What a test may do about it."""
+        advice = [
+            f'run.raise_event("{entry["name"]}") raises the event.'
+            for entry in explained.get("waitsFor", ())
+            if entry["kind"] == "event" and entry["awaited"]
+        ]
+        if (
+            self._durable.is_local
+            and (due := min(_dues(explained), default=None)) is not None
+            and due > self._durable.now
+        ):
+            arguments = as_arguments(due - self._durable.now)
+            advice.append(f"durable.advance({arguments}) moves the clock to the next time that it waits for.")
+        return "".join(f"\n  {line}" for line in advice)
+
+    # -- what it is ------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name of its orchestrator."""
+        return str(self._status()["name"])
+
+    @property
+    def status(self) -> str:
+        """Pending, Running, Suspended, Completed, Failed or Terminated."""
+        return str(self._status()["runtimeStatus"])
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has completed, failed or was terminated."""
+        return self.status in ENDED
+
+    @property
+    def input(self) -> Any:
+        """What it was started with."""
+        value = self._status()["input"]
+        if isinstance(value, str):  # the SDK's client sends JSON in JSON
+            try:
+                return from_json(value)
+            except ValueError:
+                return value
+        return value
+
+    @property
+    def output(self) -> Any:
+        """Its output so far: the result, the reason of a failure, or None."""
+        return self._status()["output"]
+
+    @property
+    def custom_status(self) -> Any:
+        """What `set_custom_status` has set last."""
+        return self._status()["customStatus"]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Its history events, as the management API lists them."""
+        events = self._status(showHistory=True, showHistoryOutput=True).get("historyEvents")
+        return list(events or ())
+
+    def save_history(self, file: str | Path) -> None:
+        """Write the history to a JSON file for `durable.assert_replays`, with the ids of all tasks."""
+        status = self._status()
+        saved = {key: status[key] for key in ("name", "instanceId", "runtimeStatus")}
+        saved["historyEvents"] = self._durable.events_of(self.id)
+        self._durable.path(file).write_text(json.dumps(saved, indent=1), "utf-8")
+
+    @property
+    def explanation(self) -> str:
+        """What it waits for and why, in a sentence."""
+        return str(self._explained()["sentence"])
+
+    @property
+    def children(self) -> list[Run]:
+        """The sub-orchestrations that it has started, in order."""
+        ids = [event["InstanceId"] for event in self.history if "SubOrchestration" in event["EventType"]]
+        return [Run(self._durable, id) for id in dict.fromkeys(ids)]
+
+    @property
+    def entities(self) -> list[Entity]:
+        """The entities that it has called or signalled, in the order of the first time."""
+        ids = [event["InstanceId"] for event in self.history if event["EventType"] == "EventSent"]
+        found = [id[1:].partition("@") for id in dict.fromkeys(ids) if id.startswith("@") and "@" in id[1:]]
+        return [Entity(self._durable, name, key) for name, _, key in found]
+
+    def calls(self, name: str) -> list[Any]:
+        """The inputs of its calls of an activity or sub-orchestrator, in the order of scheduling; attempts count."""
+        return self._durable.calls(name, of=self)
+
+    @property
+    def logs(self) -> list[str]:
+        """What its orchestrator and its activities have logged, replays left out."""
+        return self._durable.logs_of(self.id)
+
+    # -- steering --------------------------------------------------------------------------------------------
+
+    def raise_event(self, name: str, data: Any = None) -> Run:
+        """Raise an external event. `RunEnded` if the instance has ended."""
+        __tracebackhide__ = True
+        return self._steer(f"raiseEvent/{quote(name, safe='')}", to_json(data))
+
+    def terminate(self, reason: str = "") -> Run:
+        """End the instance as Terminated; its children go on."""
+        __tracebackhide__ = True
+        return self._steer("terminate", reason=reason)
+
+    def suspend(self, reason: str = "") -> Run:
+        """Let the instance process nothing until `resume`."""
+        __tracebackhide__ = True
+        return self._steer("suspend", reason=reason)
+
+    def resume(self, reason: str = "") -> Run:
+        """Let a suspended instance go on."""
+        __tracebackhide__ = True
+        return self._steer("resume", reason=reason)
+
+    def rewind(self, reason: str = "") -> Run:
+        """Let a failed instance try again what failed."""
+        __tracebackhide__ = True
+        return self._steer("rewind", reason=reason)
+
+    def restart(self) -> Run:
+        """Start a new instance with the same input."""
+        __tracebackhide__ = True
+        response = self._durable.manage("POST", f"instances/{quote(self.id, safe='')}/restart")
+        return Run(self._durable, str(json.loads(response.body)["id"]))
+
+    def purge(self) -> None:
+        """Delete an instance that has ended, with its history."""
+        __tracebackhide__ = True
+        self._durable.manage("DELETE", f"instances/{quote(self.id, safe='')}")
+
+    def _steer(self, verb: str, body: str = "", **query: str) -> Run:
+        __tracebackhide__ = True
+        path = with_query(f"instances/{quote(self.id, safe='')}/{verb}", query)
+        response = self._durable.manage("POST", path, body, accept=(202, 410))
+        if response.status == 410:
+            status = self._status()
+            raise RunEnded(f"{self._title(status)} has ended as {status['runtimeStatus']}.")
+        return self
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def _status(self, **query: Any) -> dict[str, Any]:
+        __tracebackhide__ = True
+        path = with_query(f"instances/{quote(self.id, safe='')}", query)
+        response = self._durable.manage("GET", path, accept=(200, 202, 404))
+        if response.status == 404:
+            raise AssertionError(f"There is no instance {self.id}.")
+        return dict(from_json(response.text))
+
+    def _explained(self) -> dict[str, Any]:
+        return self._durable.explained(self.id)
+
+    def _title(self, status: Mapping[str, Any]) -> str:
+        return f"{status['name']} {self.id}"
+
+
+_NOUNS = {
+    "event": "the event",
+    "activity": "the activity",
+    "subOrchestration": "the sub-orchestrator",
+    "entity": "the entity operation",
+    "retry": "another attempt of",
+}
+
+
+def _dues(explained: Mapping[str, Any]) -> Iterator[datetime]:
+    """When timers and other attempts are due, those of awaited children included."""
+    for entry in explained["waitsFor"]:
+        if "due" in entry:
+            yield moment(entry["due"])
+        if "explanation" in entry:
+            yield from _dues(entry["explanation"])
+
+
+class Entity:
+    """One entity, by the name of its function and its key."""
+
+    def __init__(self, durable: Durable, name: str, key: str) -> None:
+        self._durable = durable
+        #: The name of its function.
+        self.name = name
+        #: Its key.
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"<Entity {self.name} {self.key}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entity) and (other.name.lower(), other.key) == (self.name.lower(), self.key)
+
+    def __hash__(self) -> int:
+        return hash((self.name.lower(), self.key))
+
+    @property
+    def state(self) -> Any:
+        """Its state; None if it does not exist."""
+        response = self._durable.manage("GET", self._path, accept=(200, 404))
+        return from_json(response.text) if response.status == 200 else None
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has a state."""
+        return self._durable.manage("GET", self._path, accept=(200, 404)).status == 200
+
+    def signal(self, operation: str, input: Any = None) -> Entity:
+        """Send one operation, as a client does."""
+        __tracebackhide__ = True
+        body = json.dumps(to_json(input))  # the SDK's client sends JSON in JSON
+        self._durable.manage("POST", with_query(self._path, {"op": operation}), body)
+        return self
+
+    @property
+    def _path(self) -> str:
+        return f"entities/{quote(self.name, safe='')}/{quote(self.key, safe='')}"

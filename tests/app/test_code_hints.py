@@ -1,0 +1,130 @@
+"""Mistakes that pass silently on Azure are named at the start, each with what to write."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dfhost.app.code_hints import code_hints
+from tests.support.apps import load_written_app
+
+HEAD = """
+import asyncio, os, random, secrets, time, uuid
+import datetime as dt
+from datetime import datetime, timedelta, date
+from random import randint
+from uuid import uuid4
+
+"""
+ORCHESTRATOR = """
+@app.orchestration_trigger(context_name="context")
+def flow(context):
+{body}
+
+@app.activity_trigger(input_name="x")
+def work(x: str) -> str:
+    return str(datetime.now()) + str(uuid4()) + str(random.random())
+"""
+STARTER = """
+@app.route(route="go")
+@app.durable_client_input(client_name="client")
+async def go(req: func.HttpRequest, client) -> func.HttpResponse:
+{body}
+"""
+
+
+def hints(folder: Path, template: str, body: str) -> list[str]:
+    indented = "".join(f"    {line}\n" for line in body.splitlines())
+    return code_hints(load_written_app(folder, HEAD + template.replace("{body}", indented)).functions)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "context.call_activity('work', 1)\nyield context.create_timer(1)",
+            "context.call_activity without yield",
+        ),
+        ("task = context.call_activity('work', 1)\nreturn 1\nyield", "context.call_activity without yield"),
+        ("return context.task_all([])\nyield", "return (yield context.task_all(…))"),
+        ("a = datetime.now()\nyield a", "datetime.now() differs at each replay"),
+        ("a = dt.datetime.utcnow()\nyield a", "context.current_utc_datetime"),
+        ("a = date.today()\nyield a", "date.today() differs"),
+        ("a = time.time()\nyield a", "context.current_utc_datetime.timestamp()"),
+        ("time.sleep(5)\nyield 1", "yield context.create_timer("),
+        ("a = uuid4()\nyield a", "context.new_uuid()"),
+        ("a = uuid.uuid1()\nyield a", "context.new_uuid()"),
+        ("a = randint(1, 6)\nyield a", "random.Random(context.instance_id)"),
+        ("a = [random.choice(x) for x in context.get_input()]\nyield a", "random.choice() differs"),
+        ("a = secrets.token_hex()\nyield a", "let an activity choose"),
+        ("def inner():\n    return os.urandom(4)\nyield inner()", "os.urandom() differs"),
+    ],
+)
+def test_in_an_orchestrator(tmp_path: Path, body: str, said: str) -> None:
+    (hint,) = hints(tmp_path, ORCHESTRATOR, body)
+    assert said in hint
+    assert re.match(r"flow \(function_app\.py, line \d+\): ", hint)
+    line = int(re.search(r"line (\d+)", hint)[1])  # type: ignore[index]
+    source = (tmp_path / "function_app.py").read_text().splitlines()[line - 1]
+    assert source.strip() in body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a = yield context.call_activity('work', 1)\nreturn a",
+        "task = context.call_activity('work', 1)\nreturn (yield task)",
+        "tasks = [context.call_activity('work', n) for n in range(3)]\nreturn (yield context.task_all(tasks))",
+        "context.signal_entity('x', 'y')\ncontext.set_custom_status(1)\nyield context.create_timer(1)",
+        "a = random.Random(context.instance_id).random()\nyield a",
+        "a = datetime(2026, 1, 1)\nb = datetime.fromisoformat('2026-01-01')\nyield a",
+        "a = context.new_uuid()\nyield a",
+        "random = context.get_input()\nrandom.choice()\nyield 1",
+        "timer = context.create_timer(1)\nyield context.task_any([timer])\ntimer.cancel()",
+    ],
+)
+def test_code_without_mistakes(tmp_path: Path, body: str) -> None:
+    assert hints(tmp_path, ORCHESTRATOR, body) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "client.start_new('flow')\nreturn func.HttpResponse()",
+            "client.start_new without await does nothing",
+        ),
+        (
+            "id = client.start_new('flow')\nreturn client.create_check_status_response(req, id)",
+            "Write: await client.start_new(…).",
+        ),
+        ("client.raise_event('a', 'b')\nreturn func.HttpResponse()", "client.raise_event without await"),
+    ],
+)
+def test_a_missing_await(tmp_path: Path, body: str, said: str) -> None:
+    (hint,) = hints(tmp_path, STARTER, body)
+    assert said in hint and hint.startswith("go (function_app.py, line ")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "id = await client.start_new('flow')\nreturn client.create_check_status_response(req, id)",
+        "a = client.start_new('flow')\nid = await a\nreturn func.HttpResponse(id)",
+        "a, b = await asyncio.gather(client.start_new('flow'), client.start_new('flow'))\nreturn func.HttpResponse()",
+        "a = client.start_new('flow')\nids = await asyncio.gather(a)\nreturn func.HttpResponse()",
+        "return client.create_check_status_response(req, 'x')",
+    ],
+)
+def test_awaited_calls(tmp_path: Path, body: str) -> None:
+    assert hints(tmp_path, STARTER, body) == []
+
+
+def test_the_apps_of_this_repository_have_none() -> None:
+    from dfhost.app.loader import load_app
+    from tests.support.apps import ROOT
+    from tests.support.recording_log import RecordingLog
+
+    assert code_hints(load_app(ROOT, RecordingLog()).functions) == []

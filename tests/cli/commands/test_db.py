@@ -1,0 +1,79 @@
+"""`--db FILE`: what is in a task hub, while its host runs, after it was killed, and after it has stopped."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands.conftest import APP, Commands
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """Database files of one content, by how their hosts have fared."""
+    folder = tmp_path_factory.mktemp("files")
+    app = write_app(folder / "app", APP)
+    found = {name: folder / f"{name}.db" for name in ("stopped", "killed", "running")}
+    running = []
+    for name, file in found.items():
+        host = HostProcess(app, "--db", file)
+        host.client.ended(host.client.start("import_orders", ["good", "bad-1"], "failed"))
+        host.client.start("approval", None, "waits")
+        host.client.until("waits", lambda status: status["customStatus"] is not None)
+        if name == "stopped":
+            host.signal()
+            host.exit_code()
+        elif name == "killed":
+            host.kill()
+        running.append(host)
+    yield found
+    for host in running:
+        host.close()
+
+
+@pytest.fixture(params=["stopped", "killed", "running"])
+def db(request: pytest.FixtureRequest, files: dict[str, Path]) -> str:
+    return str(files[request.param])
+
+
+def test_the_reading_verbs(dfhost: Commands, db: str) -> None:
+    assert set(dfhost.plain("list", "--ids", "--db", db).out.split()) == {"failed", "waits"}
+    shown = dfhost.plain("show", "failed", "--db", db)
+    assert shown.code == 0 and 'process_item [1] "bad-1" failed, attempt 2 of 2: ValueError' in shown.out
+    assert "Running" in dfhost.plain("show", "wai", "--db", db).out
+    assert "TaskFailed" in dfhost.plain("history", "failed", "--db", db).out
+    assert json.loads(dfhost.plain("export", "waits", "--db", db).out)["runtimeStatus"] == "Running"
+    assert dfhost.plain("explain", "failed", "--db", db).code == 0
+    assert dfhost.plain("show", "nobody", "--db", db).code == 4
+
+
+def test_reading_leaves_the_folder_as_it_was(dfhost: Commands, files: dict[str, Path]) -> None:
+    file = files["stopped"]
+    before = sorted(path.name for path in file.parent.glob("stopped.db*")), file.read_bytes()
+    assert dfhost.plain("list", "--db", str(file)).code == 0
+    assert (sorted(path.name for path in file.parent.glob("stopped.db*")), file.read_bytes()) == before
+
+
+def test_files_that_cannot_be_read(dfhost: Commands, tmp_path: Path, files: dict[str, Path]) -> None:
+    assert "There is no database file" in dfhost.plain("list", "--db", str(tmp_path / "none.db")).err
+    (tmp_path / "text.db").write_text("no database " * 100)
+    assert "is not a database" in dfhost.plain("list", "--db", str(tmp_path / "text.db")).err
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("create table x (y)")
+    assert "a database of something else" in dfhost.plain("list", "--db", str(tmp_path / "other.db")).err
+    (tmp_path / "old.db").write_bytes(files["stopped"].read_bytes())
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old:
+        old.execute("pragma user_version = 1")
+    said = dfhost.plain("list", "--db", str(tmp_path / "old.db"))
+    assert said.code == 2 and "has schema 1" in said.err
+
+
+def test_the_verbs_that_change_something_take_no_file(dfhost: Commands, db: str) -> None:
+    assert dfhost.plain("terminate", "waits", "--db", db).code == 2

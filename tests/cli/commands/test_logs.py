@@ -1,0 +1,107 @@
+"""`dfhost logs`: the console of the host of this folder, after it has been printed, and after the host has gone."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dfhost.cli import log_file
+from dfhost.cli.log_file import LogFile, follow_log, read_log
+from tests.cli.commands.conftest import Commands
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess
+
+APP = """
+    import logging
+
+    @app.orchestration_trigger(context_name="context")
+    def flow(context):
+        return (yield context.call_activity("work", context.get_input()))
+
+    @app.activity_trigger(input_name="item")
+    def work(item: str) -> str:
+        logging.warning("looking at %s\\nin two lines", item)
+        if item == "bad":
+            raise ValueError("no such item")
+        return item
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An app whose host has run two instances and was killed."""
+    app = write_app(tmp_path_factory.mktemp("logs"), APP)
+    with HostProcess(app) as host:
+        (app / "ids").write_text(" ".join(host.client.start("flow", item) for item in ("bad", "good")))
+        for id in (app / "ids").read_text().split():
+            host.client.ended(id)
+            host.line(rf"(finished|failed) +flow .*{id}")
+        host.kill()
+    yield app
+
+
+@pytest.fixture
+def ids(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(folder)
+    return (folder / "ids").read_text().split()
+
+
+def test_all_that_the_console_had(dfhost: Commands, ids: list[str]) -> None:
+    said = dfhost.plain("logs")
+    assert said.code == 0
+    assert re.search(r"^-- \d{4}-\d\d-\d\d \d\d:\d\d:\d\d dfhost start, process \d+$", said.out, re.M)
+    assert "Ready on http://localhost:" in said.out
+    assert all(id in said.out for id in ids)
+    assert len(dfhost.plain("logs", "--lines", "3").out.splitlines()) == 3
+
+
+def test_of_one_instance(dfhost: Commands, ids: list[str]) -> None:
+    bad, good = ids
+    said = dfhost.plain("logs", bad).out
+    assert f"looking at bad  (work {bad[:8]})" in said and "in two lines" in said  # a line of more lines
+    assert "ValueError: no such item" in said and 'raise ValueError("no such item")' in said
+    assert good[:8] not in said and "Ready on" not in said
+    assert dfhost.plain("logs", bad[:6]).out == said
+    assert dfhost.plain("logs", "--text", "looking at good").out.count("looking at") == 1
+    assert dfhost.plain("logs", "nobody").code == 4
+
+
+def test_where_there_is_none(dfhost: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = dfhost.plain("logs")
+    assert said.code == 2 and "`dfhost start` writes it beside its database" in said.err
+
+
+def test_what_is_written_from_now_on_and_through_a_rotation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_file, "_LIMIT", 200)
+    path = tmp_path / "hub.db.log"
+    kept = LogFile(path)
+    followed: list[str] = []
+    seen = threading.Semaphore(0)
+    lines = follow_log(path)
+
+    def follow() -> None:
+        for line in lines:
+            followed.append(line)
+            seen.release()
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    for number in range(200):  # until the follower has opened the file
+        kept.write(f"early {number}\n")
+        if seen.acquire(timeout=0.05):
+            break
+    for number in range(5):
+        kept.write(f"\x1b[31mlate {number}\x1b[0m {'x' * 100}\n")
+        assert seen.acquire(timeout=10)
+        while followed[-1].split()[:2] != ["late", str(number)]:
+            assert seen.acquire(timeout=10)
+    kept.close()
+    assert path.with_name("hub.db.log.1").exists()
+    assert "\x1b" not in "".join(read_log(path)) and read_log(path)[-1].startswith("late 4")

@@ -1,0 +1,78 @@
+"""`dfhost purge`: what it deletes, and above all what it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dfhost.cli import main
+from tests.cli.commands.conftest import APP, Commands
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess
+
+
+def test_by_id(dfhost: Commands) -> None:
+    one, two = dfhost.ended("echo", 1), dfhost.ended("echo", 2)
+    assert dfhost.done("purge", one, two[:12]) == "Purged 2 instances.\n"
+    assert dfhost("show", one).code == 4 and dfhost("purge", one).code == 4
+
+
+def test_an_unknown_id_among_others_stops_all(dfhost: Commands) -> None:
+    one = dfhost.ended("echo", 1)
+    assert dfhost("purge", one, "nobody").code == 4
+    assert dfhost("show", one).code == 0
+
+
+def test_one_that_runs(dfhost: Commands) -> None:
+    said = dfhost("purge", dfhost.waiting())
+    assert said.code == 5 and "Only orchestrations in a terminal state can be purged" in said.err
+
+
+def test_an_entity(dfhost: Commands) -> None:
+    dfhost.done("signal", "@counter@gone", "add", "--input", "1")
+    dfhost.http.until("@counter@gone", lambda status: "1" in str(status["input"]))
+    assert dfhost.done("purge", "@counter@gone") == "Purged 1 instance.\n"
+
+
+def test_by_filter_only_what_has_ended(dfhost: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, waits = dfhost.ended("echo", 1, "purge-me"), dfhost.waiting("purge-not-me")
+    asked = dfhost("purge", "--prefix", "purge-")
+    assert asked.code == 2 and asked.err == "dfhost: 1 instance would be purged. Add --yes to do it.\n"
+    assert dfhost.done("purge", "--prefix", "purge-", "--dry-run") == "1 instance would be purged.\n"
+    assert dfhost("purge", "--prefix", "purge-", "--yes", "--json").json == {"instancesDeleted": 1}
+    assert dfhost("show", done).code == 4 and dfhost("show", waits).code == 0
+    assert dfhost("purge", "--prefix", "purge-", "--yes").code == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "which instances?"),
+        (["x", "--status", "Failed"], "which instances?"),
+        (["--status", "Running"], "terminate them first"),
+        (["--status", "Failde"], "Did you mean 'Failed'?"),
+    ],
+)
+def test_a_filter_that_means_nothing_deletes_nothing(dfhost: Commands, words: list[str], said: str) -> None:
+    before = dfhost.done("list", "--ids", "--limit", "0")
+    refused = dfhost("purge", *words, "--yes")
+    assert refused.code == 2 and said in refused.err
+    assert dfhost.done("list", "--ids", "--limit", "0") == before
+
+
+def test_a_purge_leaves_running_ones_and_entities_and_gives_the_space_back(tmp_path: Path) -> None:
+    with HostProcess(write_app(tmp_path / "app", APP), "--db", tmp_path / "hub.db") as host:
+        host.client.start("approval", None, "stays")
+        assert host.client.manage("POST", "entities/counter/stays?op=add", "1").status == 202
+        host.client.until("@counter@stays", lambda status: "1" in str(status["input"]))
+        for number in range(20):
+            host.client.output(host.client.start("echo", "x" * 100_000, f"goes-{number}"))
+        full = (tmp_path / "hub.db").stat().st_size
+        assert main(["purge", "--status", "Completed", "--yes", "--url", host.url]) == 0
+        assert host.client.manage("GET", "instances/goes-1").status == 404
+        assert host.client.manage("GET", "instances/stays").status == 202
+        assert host.client.manage("GET", "entities/counter/stays").status == 200
+        host.signal()
+        assert host.exit_code() == 0
+        assert (tmp_path / "hub.db").stat().st_size < full / 4

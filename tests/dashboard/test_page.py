@@ -1,0 +1,417 @@
+"""The page in a real browser, at a shop with four faults: each view is clicked through as a person would."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.apps import APPS
+from tests.support.host_process import HostProcess
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.long
+
+SIZES = ("S", "M", "L")
+
+
+class Shop:
+    """The running app, with an instance for each of its faults."""
+
+    def __init__(self, host: HostProcess) -> None:
+        self.host = host
+        self.url = f"{host.url}/dashboard"
+        self.start("pack_orders", [order(k, "XL" if k == 4 else SIZES[k % 3]) for k in range(12)], "packing")
+        self.start("pack_orders", [order(k, SIZES[k % 3]) for k in range(60)], "many")
+        self.start("approve_order", {"count": 12}, "approval")
+        self.start("approve_order", {"count": 3}, "misspelt")
+        self.start("reserve", {"warehouse": "south", "count": 5}, "reserve-south")
+        self.signal("stock", "north", "recount")
+        for number in range(3):
+            self.start("reserve", {"warehouse": "north", "count": 1}, f"reserve-{number}")
+        self.start("close_month", [1, 2, 3], "ledger")
+        self.start("place_order", {"id": "7", "article": "cake", "customer": "<b>Ada</b>"}, "order-7")
+        for instance_id in ("packing", "many", "order-7"):
+            host.client.ended(instance_id)
+        assert host.client.request("POST", "/api/orders/misspelt/approve").status == 200
+
+    def start(self, name: str, input: Any, instance_id: str) -> str:
+        path = f"/runtime/webhooks/durabletask/orchestrators/{name}/{instance_id}"
+        assert self.host.client.request("POST", path, json.dumps(input)).status == 202
+        return instance_id
+
+    def signal(self, entity: str, key: str, operation: str) -> None:
+        path = f"/runtime/webhooks/durabletask/entities/{entity}/{key}?op={operation}"
+        assert self.host.client.request("POST", path, "1").status == 202
+
+    def open(self, page: Page, view: str = "instances") -> None:
+        page.goto("about:blank")
+        page.goto(f"{self.url}#/{view}")
+        page.get_by_role("heading", level=1).wait_for()
+
+
+def order(number: int, size: str) -> dict[str, Any]:
+    return {"id": number, "size": size}
+
+
+@pytest.fixture(scope="module")
+def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    stop = tmp_path_factory.mktemp("shop") / "stop"
+    with HostProcess(APPS / "shop", "--memory", SHOP_STOP=str(stop), SHOP_PACE="0.01") as host:
+        yield Shop(host)
+        stop.touch()
+
+
+def expect(found: Locator | Page) -> Any:
+    from playwright.sync_api import expect as playwright_expect
+
+    return playwright_expect(found)
+
+
+def row(page: Page, instance_id: str) -> Locator:
+    return page.get_by_role("row").filter(has=page.get_by_role("link", name=instance_id, exact=True))
+
+
+def note(page: Page, title: str) -> Locator:
+    return page.get_by_role("note").filter(has_text=title)
+
+
+# -- instances -------------------------------------------------------------------------------------------------
+def test_the_list_is_live(page: Page, shop: Shop) -> None:
+    shop.open(page)
+    expect(row(page, "packing")).to_contain_text("Failed")
+    expect(row(page, "packing")).to_contain_text("pack: KeyError: 'XL'")
+    expect(page.locator("#live")).to_have_text("Live")
+    completed = page.get_by_role("button", name="Completed")
+    before = int(re.findall(r"\d+", completed.inner_text())[0])
+    shop.start("count_up", [1], "counted-live")
+    expect(row(page, "counted-live")).to_contain_text("Completed")
+    expect(completed).to_contain_text(str(before + 1))
+
+
+def test_filters(page: Page, shop: Shop) -> None:
+    shop.open(page)
+    page.get_by_role("button", name="Failed").click()
+    expect(row(page, "packing")).to_be_visible()
+    expect(row(page, "many")).to_have_count(0)
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_label("Orchestrator", exact=True).select_option("reserve")
+    expect(page.get_by_role("table").get_by_role("link")).to_have_count(4)
+    page.get_by_role("button", name="Clear").click()
+    find = page.get_by_label("Find instances")
+    find.fill("ledger")
+    expect(page.get_by_role("table").get_by_role("link")).to_have_count(1)
+    find.fill('\\"XL\\"')
+    expect(page.get_by_text("No instance fits.")).to_be_visible()
+    find.press("Enter")
+    expect(row(page, "packing")).to_be_visible()
+
+
+def test_a_time_is_chosen_by_dragging(page: Page, shop: Shop) -> None:
+    shop.open(page)
+    page.get_by_role("img", name="created from").wait_for()
+    box = page.locator(".histogram").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 1, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 20)
+    page.mouse.up()
+    expect(page.get_by_text("created from")).to_be_visible()
+
+
+def test_sorting(page: Page, shop: Shop) -> None:
+    shop.open(page)
+    page.get_by_role("button", name="Instance", exact=True).click()
+    expect(page.get_by_role("columnheader", name="Instance")).to_have_attribute("aria-sort", "ascending")
+    ids = page.locator(".cell.id a").all_inner_texts()
+    assert ids == sorted(ids)
+
+
+def test_many_are_terminated_after_a_question_in_words(page: Page, shop: Shop) -> None:
+    for number in range(3):
+        shop.start("approve_order", {"count": number}, f"doomed-{number}")
+    shop.open(page)
+    page.get_by_label("Find instances").fill("doomed")
+    expect(page.get_by_role("table").get_by_role("link")).to_have_count(3)
+    page.get_by_label("Select all that are listed").check()
+    bar = page.get_by_role("region", name="Selected instances")
+    expect(bar).to_contain_text("3 selected")
+    bar.get_by_role("button", name="Terminate").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Terminate 3 instances?")
+    expect(dialog).to_contain_text("ends at once and for good")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(row(page, "doomed-0")).to_contain_text("Running")
+    bar.get_by_role("button", name="Terminate").click()
+    dialog.get_by_label("Reason").fill("too old")
+    dialog.get_by_role("button", name="Terminate 3 instances").click()
+    for number in range(3):
+        expect(row(page, f"doomed-{number}")).to_contain_text("Terminated")
+    assert shop.host.client.status("doomed-1")["output"] == "too old"
+    page.get_by_label("Select all that are listed").check()
+    bar.get_by_role("button", name="Purge").click()
+    dialog.get_by_role("button", name="Purge 3 instances").click()
+    expect(page.get_by_text("No instance fits.")).to_be_visible()
+
+
+# -- one instance: the four faults -----------------------------------------------------------------------------
+def test_a_failed_item_is_named_with_its_input(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/packing")
+    expect(note(page, "Failed")).to_contain_text(
+        'pack [4] {"id": 4, "size": "XL"} failed, attempt 3 of 3: KeyError: \'XL\''
+    )
+    fan_out = page.get_by_role("row", name=re.compile("pack . 12"))
+    expect(fan_out).to_contain_text("11 completed, 1 failed")
+    failed = page.get_by_role("row", name="pack [4]")
+    expect(failed).to_be_visible()  # although the others are folded
+    expect(page.get_by_role("row", name="pack [5]")).to_have_count(0)
+    failed.get_by_role("button", name="Unfold").click()
+    for number in (1, 2, 3):
+        attempt = page.get_by_role("row", name=re.compile(f"^attempt {number}"))
+        expect(attempt).to_contain_text("KeyError: 'XL'")
+    failed.get_by_role("button", name="pack [4]").click()
+    detail = page.get_by_role("region", name="Task pack [4]")
+    expect(detail).to_contain_text("3 of 3")
+    expect(detail).to_contain_text("4 of 12 in its fan-out")
+    expect(detail).to_contain_text("in pack")  # the traceback
+    fan_out.get_by_role("button", name="Unfold").click()
+    expect(page.get_by_role("row", name="pack [5]")).to_be_visible()
+
+
+def test_a_misspelt_event_is_told_and_the_right_one_raised(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/misspelt")
+    expect(note(page, "Not awaited")).to_contain_text("Aproval")
+    expect(note(page, "Not awaited")).to_contain_text("It waits for Approval")
+    page.get_by_role("button", name="Raise event…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Event")).to_have_value("Approval")
+    dialog.get_by_label("Data (JSON)").fill("{yes")
+    dialog.get_by_role("button", name="Raise").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("is not JSON")
+    dialog.get_by_label("Data (JSON)").fill("true")
+    dialog.get_by_role("button", name="Raise").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Completed")
+    expect(page.get_by_role("region", name="Output")).to_contain_text('"approved": true')
+
+
+def test_a_stuck_entity_is_found_from_the_instance_that_waits(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/reserve-0")
+    note(page, "Now").get_by_role("link", name="@stock@north").click()
+    entity = page.get_by_role("complementary", name="Entity")
+    expect(entity).to_contain_text("operation recount has been running since")
+    expect(entity).to_contain_text("4 operations in its queue")
+    expect(entity.get_by_role("listitem").first).to_contain_text("recount")
+
+
+def test_a_slow_activity_shows_as_running(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/ledger")
+    expect(note(page, "Now")).to_contain_text("It waits for activity export_ledger (running)")
+    expect(page.get_by_role("row", name="export_ledger")).to_contain_text("running")
+
+
+# -- one instance: everything else -----------------------------------------------------------------------------
+def test_children_are_nested_and_linked_both_ways(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/order-7")
+    page.get_by_role("row", name="ship_order").get_by_role("button", name="Unfold").click()
+    expect(page.get_by_role("row", name="hand_over")).to_be_visible()
+    page.get_by_role("button", name="ship_order").click()
+    page.get_by_role("region", name="Task ship_order").get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("ship_order")
+    page.get_by_role("navigation", name="Where this is").get_by_role("link", name="order-7").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("place_order")
+
+
+def test_texts_are_texts(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/order-7")
+    expect(page.get_by_role("region", name="Input")).to_contain_text("<b>Ada</b>")
+    assert page.locator("main b").count() == 0
+
+
+def test_the_sequence_diagram(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/order-7")
+    page.get_by_role("tab", name="Sequence").click()
+    diagram = page.get_by_role("img", name="place_order and what it calls")
+    for name in ("check_stock", "charge_card", "ship_order", "R-7"):
+        expect(diagram).to_contain_text(name)
+
+
+def test_the_history_in_pages(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/many")
+    page.get_by_role("tab", name="History").click()
+    history = page.get_by_role("region", name="History")
+    expect(history).to_contain_text(re.compile("1.100 of"))
+    expect(history).to_contain_text("ExecutionStarted")
+    history.get_by_role("button", name="Last").click()
+    expect(history).to_contain_text("ExecutionCompleted")
+    history.get_by_role("button", name="First").click()
+    expect(history).to_contain_text(re.compile("1.100 of"))
+
+
+def test_zoom_and_keys(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/many")
+    page.get_by_role("row", name=re.compile("pack . 60")).wait_for()
+    track = page.locator(".gantt-row .gantt-track").first
+    width = track.evaluate("element => element.getBoundingClientRect().width")
+    page.get_by_role("button", name="Zoom in").click()
+    assert track.evaluate("element => element.getBoundingClientRect().width") == pytest.approx(
+        width * 1.6, rel=0.01
+    )
+    page.get_by_role("treegrid", name="Timeline").focus()
+    page.keyboard.press("0")
+    assert track.evaluate("element => element.getBoundingClientRect().width") == pytest.approx(
+        width, rel=0.01
+    )
+
+
+def test_suspend_resume_and_start_again_with_another_input(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/approval")
+    status = page.get_by_role("heading", level=1)
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Suspend…").click()
+    dialog.get_by_label("Reason").fill("holidays")
+    dialog.get_by_role("button", name="Suspend").click()
+    expect(status).to_contain_text("Suspended")
+    expect(note(page, "Now")).to_contain_text("holidays")
+    page.get_by_role("button", name="Resume…").click()
+    dialog.get_by_role("button", name="Resume").click()
+    expect(status).to_contain_text("Running")
+    page.get_by_role("button", name="Start again…").click()
+    expect(dialog.get_by_label("Orchestrator")).to_have_value("approve_order")
+    dialog.get_by_label("Input (JSON)").fill('{"count": 99}')
+    dialog.get_by_label("Instance id").fill("approval-again")
+    dialog.get_by_role("button", name="Start").click()
+    expect(page.locator("#instance-id")).to_have_text("approval-again")
+    expect(page.get_by_role("region", name="Input")).to_contain_text('"count": 99')
+
+
+def test_rewind_restart_and_purge(page: Page, shop: Shop) -> None:
+    shop.start("pack_orders", [order(1, "XL")], "again")
+    shop.host.client.ended("again")
+    shop.open(page, "instances/again")
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Rewind…").click()
+    expect(dialog).to_contain_text("failed parts")
+    dialog.get_by_role("button", name="Rewind").click()
+    expect(page.get_by_text("1 instance rewound.")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Failed")
+    page.get_by_role("button", name="Restart…").click()
+    dialog.get_by_role("button", name="Restart").click()
+    expect(page.locator("#instance-id")).not_to_have_text("again")
+    shop.open(page, "instances/again")
+    page.get_by_role("button", name="Purge…").click()
+    dialog.get_by_role("button", name="Purge").click()
+    expect(page).to_have_url(re.compile("#/instances$"))
+    page.goto(f"{shop.url}#/instances/again")
+    expect(page.get_by_text("There is no instance again.")).to_be_visible()
+
+
+# -- entities and functions ------------------------------------------------------------------------------------
+def test_an_entity_is_signalled_by_hand(page: Page, shop: Shop) -> None:
+    shop.open(page, "entities")
+    page.get_by_role("button", name="Signal…").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Entity").select_option("visits")
+    dialog.get_by_label("Key").fill("home")
+    dialog.get_by_label("Operation").fill("add")
+    dialog.get_by_role("button", name="Signal").click()
+    entity = page.get_by_role("complementary", name="Entity")
+    expect(entity).to_contain_text("@visits@home")
+    expect(entity.get_by_role("region", name="State")).to_contain_text("1")
+    expect(entity).to_contain_text("The entity is idle.")
+
+
+def test_functions_are_tried(page: Page, shop: Shop) -> None:
+    shop.open(page, "functions")
+    for title in ("HTTP", "Orchestrators", "Activities", "Entities", "Timers", "Other triggers"):
+        expect(page.get_by_role("region", name=title, exact=True)).to_be_visible()
+    side = page.get_by_role("complementary", name="Try a function")
+    page.get_by_role("link", name="health").click()
+    side.get_by_role("button", name="Send").click()
+    expect(side).to_contain_text("200 OK")
+    expect(side).to_contain_text('"status": "ok"')
+    page.get_by_role("link", name="place", exact=True).click()
+    side.get_by_label("Body (JSON)").fill('{"id": "8", "article": "roll", "customer": "Eve"}')
+    side.get_by_role("button", name="Send").click()
+    expect(side).to_contain_text("202")
+    side.get_by_role("link", name="Open the instance").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("place_order")
+    shop.open(page, "functions/sweep")
+    side.get_by_role("button", name="Run").click()
+    expect(side).to_contain_text("It was called.")
+    shop.host.line("swept")
+
+
+# -- for everybody ---------------------------------------------------------------------------------------------
+VIEWS = (
+    "instances",
+    "instances/packing",
+    "instances/misspelt",
+    "maps",
+    "entities/%40stock%40north",
+    "functions/place",
+)
+
+
+@pytest.mark.parametrize(
+    "page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"]
+)
+def test_axe_finds_nothing_serious(page: Page, shop: Shop) -> None:
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="pip install -e '.[browser]'"
+    ).Axe()
+    found = {}
+    for view in VIEWS:
+        shop.open(page, view)
+        page.wait_for_timeout(300)  # until the parts that come by the stream are there
+        result = axe.run(page).response["violations"]
+        for each in result:
+            if each["impact"] in ("serious", "critical"):
+                found[view, each["id"]] = [node["html"][:120] for node in each["nodes"]][:3]
+    assert not found, json.dumps({" ".join(key): nodes for key, nodes in found.items()}, indent=1)
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 400, "height": 800}}], indirect=True, ids=["narrow"])
+def test_a_narrow_window_scrolls_in_one_direction(page: Page, shop: Shop) -> None:
+    for view in VIEWS:
+        shop.open(page, view)
+        page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, view
+
+
+def test_the_keyboard_suffices(page: Page, shop: Shop) -> None:
+    shop.open(page)
+    row(page, "packing").wait_for()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    row(page, "packing").get_by_role("link").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Purge…").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_theme_is_kept(page: Page, shop: Shop) -> None:
+    shop.open(page)
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    page.get_by_role("button", name="Theme: auto").click()
+    page.get_by_role("button", name="Theme: light").click()
+    assert page.evaluate(background) != light
+    page.reload()
+    expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
+
+
+def test_the_page_tells_when_the_host_is_away(page: Page, tmp_path: Path, browser: Browser) -> None:
+    with HostProcess(APPS / "shop", "--memory") as host:
+        page.goto(f"{host.url}/dashboard")
+        expect(page.get_by_text("No instance yet.")).to_be_visible()
+        host.kill()
+        expect(page.locator("#live")).to_have_text("Host is away")

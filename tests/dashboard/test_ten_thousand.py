@@ -1,0 +1,89 @@
+"""The list with 10,000 instances: how long it takes to show, and how smoothly it scrolls and filters.
+
+The frames are measured in the browser and printed (`-s`); on a busy machine they say nothing. What is asserted is
+why they are short: only the rows in sight are elements.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.apps import APPS
+from tests.support.host_process import HostProcess
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.long
+
+COUNT = 10_000
+STATUSES = ("Completed", "Completed", "Completed", "Failed", "Terminated")
+SCROLL = """
+async () => {
+  const table = document.querySelector(".table");
+  const frames = [];
+  let last = performance.now();
+  for (let step = 1; step <= 90; step += 1) {
+    table.scrollTop = (table.scrollHeight * step) / 90;
+    await new Promise(requestAnimationFrame);
+    frames.push(performance.now() - last);
+    last = performance.now();
+  }
+  frames.sort((a, b) => a - b);
+  return { median: frames[45], worst: frames[89], rows: document.querySelectorAll(".virtual-body .row").length };
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def host(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
+    file = tmp_path_factory.mktemp("many") / "hub.db"
+    with HostProcess(APPS / "shop", "--db", file) as first:
+        first.signal()
+        first.exit_code()
+    fill(file)
+    with HostProcess(APPS / "shop", "--db", file) as running:
+        yield running
+
+
+def fill(file: Path) -> None:
+    begin = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    rows = []
+    for number in range(COUNT):
+        created = begin + timedelta(seconds=number * 7)
+        times = [
+            f"{each:%Y-%m-%dT%H:%M:%S.%fZ}" for each in (created, created + timedelta(seconds=number % 90))
+        ]
+        name = ("place_order", "ship_order", "pack_orders")[number % 3]
+        rows.append(
+            (f"instance-{number:05}", "e", name, STATUSES[number % 5], *times, '{"step": 1}', '"in"', '"out"')
+        )
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO instances (instance_id, execution_id, name, status, created_at, updated_at, custom_status, "
+            "input, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+
+def test_ten_thousand_instances_stay_smooth(page: Page, host: HostProcess) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(f"{host.url}/dashboard")
+    expect(page.get_by_role("table")).to_have_attribute("aria-rowcount", str(COUNT + 1))
+    expect(page.get_by_role("link", name="instance-09999")).to_be_visible()
+    frames: dict[str, Any] = page.evaluate(SCROLL)
+    print("milliseconds a frame while it scrolls from end to end:", frames)
+    assert frames["rows"] < 60
+    expect(page.get_by_role("link", name="instance-00000")).to_be_visible()
+    page.get_by_role("button", name="Failed").click()
+    expect(page.get_by_role("table")).to_have_attribute("aria-rowcount", str(COUNT // 5 + 1))
+    page.get_by_label("Find instances").fill("instance-0123")
+    expect(page.get_by_role("table")).to_have_attribute("aria-rowcount", "3")

@@ -1,0 +1,77 @@
+"""A test fails if a replay asks for something else than the pass before, and says what was different."""
+
+from __future__ import annotations
+
+import pytest
+
+from dfhost.testing import Durable, NotDeterministic
+
+
+@pytest.mark.parametrize(
+    ("orchestrator", "difference"),
+    [
+        ("fresh_uuid", r"the input of call_activity\('charge', .*, at \['id'\], was \".*\" the first time and \".*\" "
+                       r"when it was replayed: a random uuid; use context\.new_guid\(\)"),
+        ("time_of_day", "the time of day; use context.current_utc_datetime"),
+        ("clock_seconds", "the time of day; use context.current_utc_datetime"),
+        ("any_number", r"at \[0\], was .*: a random number"),
+        ("any_order", "the same 3 tasks in another order .* the order of a set"),
+    ],
+)  # fmt: skip
+def test_what_was_different_is_named(durable: Durable, orchestrator: str, difference: str) -> None:
+    durable.start(orchestrator, id="x").raise_event("go")
+    with pytest.raises(
+        NotDeterministic, match=rf"{orchestrator} is not deterministic \(instance x\): .*{difference}"
+    ):
+        durable.check()
+    durable.check()  # it is told once
+
+
+def test_a_wait_for_the_result_tells_as_well(durable: Durable) -> None:
+    run = durable.start("fresh_uuid")
+    run.raise_event("go")
+    with pytest.raises(NotDeterministic):
+        run.result()
+
+
+def test_what_the_context_offers_is_deterministic(durable: Durable) -> None:
+    run = durable.start("deterministic")
+    durable.advance(minutes=1)
+    run.raise_event("go").result()
+    first, second = run.calls("charge")
+    assert first != second
+
+
+@pytest.mark.long  # each starts a process
+def test_the_order_of_a_set_shows_in_another_process(durable: Durable) -> None:
+    durable.start("set_order", id="x").result()
+    durable.check()
+    with pytest.raises(
+        NotDeterministic, match=r"set_order .*instance x.*: .* the same 12 tasks .* the order of a set"
+    ):
+        durable.assert_replays_elsewhere()
+
+
+@pytest.mark.long
+def test_deterministic_code_replays_in_another_process(durable: Durable) -> None:
+    durable.start("deterministic", id="x").raise_event("go").result()
+    durable.start("order", "book").result()
+    durable.assert_replays_elsewhere()
+
+
+@pytest.mark.parametrize("orchestrator", ["approval", "pay", "fan", "order", "sell", "monitor", "talks"])
+def test_rewinds_continued_generations_and_cancelled_timers_are_no_differences(
+    durable: Durable, orchestrator: str
+) -> None:
+    if orchestrator != "monitor":
+        durable.fail("charge", times=1)
+    run = durable.start(
+        orchestrator, {"amount": 1} if orchestrator == "approval" else 5 if orchestrator == "sell" else "ab"
+    )
+    durable.advance(hours=5)
+    if orchestrator == "approval":
+        run.raise_event("approved")
+    if run.status == "Failed":
+        run.rewind()
+    durable.advance(hours=5)
+    durable.check()

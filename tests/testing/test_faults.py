@@ -1,0 +1,150 @@
+"""Stubs, failures, delays, repeated deliveries and crashes."""
+
+from __future__ import annotations
+
+import pytest
+
+from dfhost.testing import Durable
+from tests.support.apps import loaded_module
+
+
+def test_a_stub_returns_a_value_or_calls_a_function(durable: Durable) -> None:
+    stub = durable.stub("charge", returns={"price": 1})
+    assert durable.start("fan", ["a", "b"]).result() == [{"price": 1}] * 2
+    assert (stub.called, stub.calls) == (2, ["a", "b"])
+    durable.stub("charge", lambda order: order * 2)
+    assert durable.start("fan", ["a", "b"]).result() == ["aa", "bb"]
+    durable.unstub("charge")
+    assert durable.start("fan", ["a"]).result() == [{"order": "a", "price": 1}]
+    durable.stub("charge")
+    assert durable.start("fan", ["a"]).result() == [None]
+
+
+def test_a_stub_may_be_a_coroutine_function(durable: Durable) -> None:
+    async def stub(order: str) -> str:
+        return f"stub {order}"
+
+    durable.stub("charge_async", stub)
+    assert durable.start("pay_async", "a").result() == "stub a"
+    durable.unstub("charge_async")
+    assert durable.start("pay_async", "a").result() == "async a"
+
+
+def test_answers_are_given_in_the_order_of_scheduling(durable: Durable) -> None:
+    durable.stub("charge", answers=[1, lambda order: order, ValueError("third")])
+    run = durable.start("fan", ["a", "b", "c"])
+    assert "ValueError: third" in run.failure()
+    assert run.calls("charge") == ["a", "b", "c"]
+    durable.stub("charge", answers=[1])
+    assert "the stub of charge has 1 answer, and this is call 2" in durable.start("fan", ["a", "b"]).failure()
+    with pytest.raises(TypeError, match="either"):
+        durable.stub("charge", returns=1, answers=[2])
+
+
+def test_only_what_exists_can_be_stubbed(durable: Durable) -> None:
+    with pytest.raises(
+        ValueError, match=r"The app has no activity, orchestrator, entity 'chrage'. It has: .*charge"
+    ):
+        durable.stub("chrage")
+    with pytest.raises(ValueError, match=r"The app has no activity 'pay'"):
+        durable.slow("pay", seconds=1)
+    with pytest.raises(ValueError, match="start_new"):
+        durable.stub("client.start")
+
+
+def test_failures_by_count_and_by_number(durable: Durable) -> None:
+    durable.fail("charge", on_call=2, error=ConnectionError("down"))
+    run = durable.start("fan", ["a", "b", "c"])
+    assert "ConnectionError: down" in run.failure()
+    assert durable.start("fan", ["a", "b", "c"]).wait() == "Completed"
+    durable.fail("charge", on_call=[7, 9])
+    assert "it was made to fail" in durable.start("fan", ["a"]).failure()
+    assert durable.start("fan", ["b"]).wait() == "Completed"
+    assert durable.start("fan", ["c"]).wait() == "Failed"
+
+
+def test_sub_orchestrators_are_stubbed_and_fail(durable: Durable) -> None:
+    durable.stub("pay", returns="a receipt")
+    run = durable.start("order", "book")
+    assert (run.result(), run.calls("pay"), run.calls("charge")) == ({"paid": "a receipt"}, ["book"], [])
+    durable.unstub("pay")
+    durable.fail("pay", error=PermissionError("no"), times=1)
+    assert "no" in durable.start("order", "book").failure()
+    assert durable.start("order", "book").wait() == "Completed"
+
+
+def test_entities_are_stubbed_and_fail(durable: Durable) -> None:
+    durable.fail("till", on_call=1, error=ValueError("stuck"))
+    assert "stuck" in durable.start("sell", 5).failure()
+    assert durable.start("sell", 5).result() == 5
+    stub = durable.stub("till", lambda operation, amount: 100 if operation == "get" else None)
+    assert durable.start("sell", 7).result() == 100
+    assert stub.calls == [("add", 7), ("get", None)]
+    assert durable.entity("till", "main").state == 5
+
+
+def test_call_http_is_stubbed(durable: Durable) -> None:
+    stub = durable.stub(
+        "call_http", lambda request: {"statusCode": 200, "headers": {}, "content": request["uri"]}
+    )
+    assert durable.start("fetch").result() == [200, "http://weather.invalid/today"]
+    assert stub.calls[0]["method"] == "GET"
+    durable.stub("call_http", returns=TimeoutError("too slow"))
+    assert "too slow" in durable.start("fetch").failure()
+
+
+def test_methods_of_the_client_are_stubbed(durable: Durable) -> None:
+    stub = durable.stub("client.start_new", answers=[RuntimeError("no storage"), "an-id"])
+    first, second = (durable.post("/api/approvals", json={"amount": 1}) for _ in range(2))
+    assert (first.status, first.text) == (503, "cannot start: no storage")
+    assert second.json()["id"] == "an-id"
+    assert stub.calls[0] == ("approval", {"amount": 1})
+    durable.unstub("client.start_new")
+    assert durable.post("/api/approvals", json={"amount": 1}).run.status == "Running"
+
+
+def test_an_activity_is_delivered_twice(durable: Durable) -> None:
+    charged = loaded_module().charged
+    charged.clear()
+    durable.redeliver("charge", times=1)
+    run = durable.start("fan", ["a", "b"])
+    assert [each["order"] for each in run.result()] == ["a", "b"]
+    assert sorted(charged) == ["a", "a", "b"]
+    assert sorted(run.calls("charge")) == ["a", "a", "b"]
+
+
+def test_the_apps_modules_can_be_patched(durable: Durable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("function_app.price_of", lambda order: 77)
+    assert durable.start("pay", "book").result()["price"] == 77
+
+
+def test_a_crash_loses_nothing_that_was_committed(durable: Durable) -> None:
+    run = durable.start("approval", {"amount": 1})
+    durable.start("sell", 5)
+    durable.crash()
+    run.waits_for(event="approved")
+    durable.crash()
+    assert run.raise_event("approved", "yes").result() == "yes"
+    assert run.calls("send_mail") == [{"to": "boss", "amount": 1}]
+    assert durable.entity("till", "main").state == 5
+
+
+@pytest.mark.parametrize("commits", range(1, 9))
+def test_a_crash_after_any_commit(durable: Durable, commits: int) -> None:
+    run = durable.start("approval", {"amount": 1}, id="x")
+    durable.crash(after_commits=commits)
+    durable.start("sell", 5, id="y")
+    durable.start("fan", ["a", "b"], id="z")
+    assert run.raise_event("approved", "yes").result() == "yes"
+    assert durable.run("y").result() == 5
+    assert [each["order"] for each in durable.run("z").result()] == ["a", "b"]
+    assert durable.entity("till", "main").state == 5
+
+
+def test_an_activity_runs_again_if_the_host_crashes_meanwhile(durable: Durable) -> None:
+    durable.slow("charge", minutes=1)
+    run = durable.start("fan", ["a"])
+    durable.crash()
+    durable.advance(minutes=1)
+    assert run.result() == [{"order": "a", "price": 1}]
+    assert run.calls("charge") == ["a", "a"]

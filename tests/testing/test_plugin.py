@@ -1,0 +1,307 @@
+"""The pytest plugin in a test run of its own, as a user has it; the examples of docs/testing.md are part of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent, indent
+
+import pytest
+
+from tests.support.apps import APPS, ROOT, write_app
+from tests.support.host_process import HostProcess, clean_environment
+from tests.support.waiting import DEADLINE
+
+pytestmark = pytest.mark.long  # each run of pytest is a process that imports everything
+
+PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
+PAGE_APP, PAGE_TESTS, *_, PAGE_UNITTEST = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+
+OTHER_APP = f"""
+    import pytest
+
+    @pytest.fixture
+    def durable_app():
+        return {str(APPS / "testing")!r}
+"""
+
+FILES = {
+    "test_page": PAGE_TESTS,
+    "test_page_unittest": PAGE_UNITTEST.replace("src/orders", "."),
+    "test_page_waiting": """
+        def test_waiting(durable):
+            durable.start("approval", {"amount": 900}, id="4c5f9e").result()
+    """,
+    "test_a_plain": """
+        import os
+
+        def test_the_environment_is_the_tests_own():
+            assert "FUNCTIONS_WORKER_RUNTIME" not in os.environ
+    """,
+    "test_root_app": """
+        import os
+        import function_app
+
+        def test_the_app_in_the_root_folder(durable):
+            assert durable.start("hello", "you").result() == ["Hello you!", 2]
+            assert "FUNCTIONS_WORKER_RUNTIME" in os.environ
+
+        def test_patched(durable, monkeypatch):
+            monkeypatch.setattr(function_app, "GREETING", "Good day")
+            assert durable.start("hello", "you").result() == ["Good day you!", 2]
+
+        def test_restored(durable):
+            assert durable.start("hello", "you").result() == ["Hello you!", 2]
+    """,
+    "test_failures": OTHER_APP + """
+    def test_failed(durable):
+        durable.fail("charge", on_call=2, error=ConnectionError("down"))
+        durable.start("fan", ["a", "b"], id="x").result()
+
+    def test_not_deterministic(durable):
+        durable.start("fresh_uuid", id="y").raise_event("go")
+
+    @pytest.mark.durable(speed=2)
+    def test_unknown_option(durable): pass
+    """,
+    "test_nowhere": """
+        import pytest
+
+        @pytest.fixture
+        def durable_app(): return "nowhere"
+
+        def test_nowhere(durable): pass
+    """,
+    "test_two_apps": """
+        import sys
+        from pathlib import Path
+        import pytest
+
+        @pytest.fixture(params=["one", "two", "one", "two"])
+        def durable_app(request): return str(Path(__file__).parent / request.param)
+
+        seen = []
+        def test_who(durable, durable_app):
+            name, count = durable.start("who").result()
+            seen.append((name, count))
+            assert name == Path(durable_app).name == sys.modules["helper"].NAME
+            assert Path(sys.modules["function_app"].__file__).parent.name == name
+
+        def test_all(): assert seen == [("one", 1), ("two", 1), ("one", 2), ("two", 2)]
+    """,
+    "test_module": """
+        import pytest
+        import shop.orders.main
+
+        @pytest.fixture
+        def durable_app(): return "shop.orders.main:app"
+
+        def test_module(durable, monkeypatch):
+            monkeypatch.setattr(shop.orders.main, "GREETING", "Welcome")
+            assert durable.start("hello", "you").result() == ["Welcome you!", 2]
+    """,
+    "test_no_module": """
+        from dfhost.testing import Host
+        def test_no_module():
+            with Host("no.such:app"): pass
+    """,
+    "test_unittest": f"""
+        import unittest
+        from dfhost.testing import Host, NotDeterministic
+
+        class PayTest(unittest.TestCase):
+            def test_pay(self):
+                with Host({str(APPS / "testing")!r}) as durable:
+                    self.assertEqual(durable.start("pay", "book").result()["price"], 4)
+
+            def test_not_deterministic(self):
+                with self.assertRaises(NotDeterministic), Host({str(APPS / "testing")!r}) as durable:
+                    durable.start("fresh_uuid").raise_event("go")
+    """,
+}  # fmt: skip
+
+ROOT_APP = (
+    """
+    from datetime import timedelta
+"""
+    + indent(PAGE_APP, "    ")
+    + """
+    @app.activity_trigger(input_name="mail")
+    def send_mail(mail: dict) -> str:
+        return "sent"
+
+    GREETING = "Hello"
+
+    @app.orchestration_trigger(context_name="context")
+    def hello(context):
+        number = yield context.call_activity("add_one", 1)
+        return f"{GREETING} {context.get_input()}!", number
+
+    @app.activity_trigger(input_name="n")
+    def add_one(n: int) -> int:
+        return n + 1
+"""
+)
+
+COUNTING_APP = """
+    import helper
+    count = [0]
+
+    @app.orchestration_trigger(context_name="context")
+    def who(context):
+        count[0] += 1
+        return helper.NAME, count[0]
+"""
+
+
+def run_python(folder: Path, *arguments: str) -> str:
+    """What `python` prints with these arguments."""
+    environ = {
+        name: text for name, text in clean_environment().items() if not name.startswith(("PYTEST", "COV"))
+    }
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=DEADLINE,
+        check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:asyncio -p no:xdist\n")
+    write_app(folder, ROOT_APP)
+    (folder / "host.json").write_text("{}")
+    for name in ("one", "two"):
+        write_app(folder / name, COUNTING_APP)
+        (folder / name / "helper.py").write_text(f"NAME = {name!r}\n")
+    (folder / "shop" / "orders").mkdir(parents=True)
+    write_app(folder / "shop" / "orders", ROOT_APP)
+    (folder / "shop" / "orders" / "function_app.py").rename(folder / "shop" / "orders" / "main.py")
+    for name, content in FILES.items():
+        (folder / f"{name}.py").write_text(dedent(content))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> str:
+    """What a run of all files prints."""
+    coverage = "-m coverage run --include=function_app.py -m pytest -v".split()
+    return run_python(folder, *coverage)
+
+
+PASSED = """
+    test_page.py::test_nobody_answers
+    test_page.py::test_the_boss_agrees
+    test_page_unittest.py::ApprovalTest::test_nobody_answers
+    test_a_plain.py::test_the_environment_is_the_tests_own
+    test_root_app.py::test_the_app_in_the_root_folder
+    test_root_app.py::test_patched
+    test_root_app.py::test_restored
+    test_two_apps.py::test_all
+    test_module.py::test_module
+    test_unittest.py::PayTest::test_pay
+    test_unittest.py::PayTest::test_not_deterministic
+"""
+
+
+@pytest.mark.parametrize("test", PASSED.split())
+def test_what_passes(printed: str, test: str) -> None:
+    assert re.search(rf"^{re.escape(test)} PASSED", printed, re.M), printed
+
+
+def test_a_wait_that_cannot_end_fails_as_the_page_says(printed: str) -> None:
+    failure = printed.partition("___ test_waiting ___")[2]
+    for shown in re.findall(r"```text\n((?:StillWaiting:|---).*?)```", PAGE, re.S):
+        for line in shown.splitlines():
+            assert line in failure, failure
+
+
+def test_a_failure_shows_what_happened(printed: str) -> None:
+    _, _, section = printed.partition("___ test_failed ___")
+    section, _, _ = section.partition("___ test_not_deterministic ___")
+    assert "RunFailed: fan x has ended as Failed" in section
+    assert "durable: what happened" in section
+    assert "fan x: Failed" in section
+    assert re.search(r'\+0  charge \[0\] "a"  completed  -> \{"order":"a","price":1\}', section)
+    assert re.search(r'\+0  charge \[1\] "b"  failed +-> ConnectionError: down', section)
+    assert "local_host.py" not in section, "no frames of ours"
+
+
+def test_a_test_fails_if_an_orchestrator_is_not_deterministic(printed: str) -> None:
+    assert re.search(r"^test_failures.py::test_not_deterministic FAILED", printed, re.M)
+    assert "NotDeterministic: fresh_uuid is not deterministic (instance y)" in printed
+
+
+def test_mistakes_are_told_in_a_sentence(printed: str) -> None:
+    assert "@pytest.mark.durable takes auto_advance, now, timeout by name." in printed
+    assert re.search(r"^There is no folder .*nowhere", printed, re.M)
+    assert "AppError: There is no module no.such. pytest finds modules" in printed
+
+
+def test_coverage_sees_the_app(printed: str, folder: Path) -> None:
+    report = run_python(folder, "-m", "coverage", "report", "--include=./function_app.py")
+    assert re.search(r"function_app.py +\d+ +0 +100%", report), report
+
+
+def test_the_plugin_imports_nothing_until_the_fixture_is_asked_for() -> None:
+    code = (
+        "import sys, pytest; before = set(sys.modules); import dfhost.testing.plugin; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    assert run_python(ROOT, "-c", code).split() == ["dfhost", "dfhost.testing", "dfhost.testing.plugin"]
+
+
+# -- against a URL -------------------------------------------------------------------------------------------
+
+FOR_A_URL = (
+    OTHER_APP
+    + """
+    def test_a_run(durable):
+        assert durable.start("pay", "book").result() == {"order": "book", "price": 4}
+
+    def test_http_and_events(durable):
+        run = durable.post("/api/approvals", json={"amount": 1}).run
+        run.until(lambda run: any(event["EventType"] == "TimerCreated" for event in run.history))
+        run.waits_for(event="approved")
+        assert run.raise_event("approved", "yes").result() == "yes"
+
+    def test_entities(durable):
+        durable.start("sell", 5).result()
+        assert durable.entity("till", "main").state >= 5
+
+    def test_time(durable):
+        durable.advance(days=1)
+
+    def test_stub(durable):
+        durable.stub("charge", returns=1)
+
+    def test_waiting(durable):
+        durable.start("approval", {"amount": 1}).result(timeout=0.1)
+"""
+)
+
+
+def test_the_same_tests_run_against_a_url(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:asyncio -p no:xdist\n")
+    (tmp_path / "test_url.py").write_text(dedent(FOR_A_URL))
+    with HostProcess(APPS / "testing", "--memory") as host:
+        printed = run_python(tmp_path, "-m", "pytest", "-rs", "--durable-url", host.url, "--durable-key", "k")
+    assert "1 failed, 3 passed, 2 skipped" in printed, printed
+    assert f"needs the test's own clock, so it does not run against {host.url}" in printed
+    assert f"needs stubs, so it does not run against {host.url}" in printed
+    assert "has not ended. It waits for the first of" in printed
+
+
+def test_the_app_is_found_from_the_folder_of_the_tests(folder: Path) -> None:
+    tests = folder / "below" / "tests"
+    tests.mkdir(parents=True)
+    (folder / "below" / "host.json").write_text("{}")
+    write_app(folder / "below", ROOT_APP.replace("Hello", "Hi"))
+    (tests / "test_hi.py").write_text(
+        'def test_hi(durable): assert durable.start("hello", 1).result() == ["Hi 1!", 2]\n'
+    )
+    options = "-m pytest -p no:asyncio -p no:xdist --rootdir=below/tests below/tests".split()
+    assert "1 passed" in run_python(folder, *options)

@@ -1,0 +1,207 @@
+"""Saved histories against the code of today."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfhost.testing import Durable, Host, NotDeterministic, Run
+from tests.support.apps import ROOT, write_app
+
+BEFORE = """
+    from datetime import timedelta
+
+    @app.orchestration_trigger(context_name="context")
+    def ship(context):
+        yield context.call_activity("reserve", 1)
+        retry = df.RetryOptions(1000, 3)
+        yield context.call_activity_with_retry("charge", retry, 2)
+        yield context.task_all([context.call_activity("pack", n) for n in range(3)])
+        yield context.call_sub_orchestrator("deliver", 4)
+        yield context.call_entity(df.EntityId("stock", "a"), "take", 5)
+        yield context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+        answer = yield context.wait_for_external_event("received")
+        context.signal_entity(df.EntityId("stock", "a"), "done")
+        return answer
+
+    @app.orchestration_trigger(context_name="context")
+    def deliver(context):
+        return "delivered"
+
+    @app.entity_trigger(context_name="context")
+    def stock(context):
+        context.set_result(1)
+""" + "".join(f"""
+    @app.activity_trigger(input_name="n")
+    def {name}(n: int) -> str:
+        return "{name}"
+""" for name in ("reserve", "charge", "pack", "audit"))  # fmt: skip
+
+
+def exported(run: Run, form: str, tmp_path: Path) -> Path:
+    """The history in one of its two forms, as a file."""
+    file = tmp_path / f"{run.id}-{form}.json"
+    if form == "with ids":
+        run.save_history(file)
+    else:
+        path = f"/runtime/webhooks/durabletask/instances/{run.id}?showHistory=true&showHistoryOutput=true"
+        file.write_text(run._durable.get(path).text)
+    return file
+
+
+@pytest.fixture(scope="module")
+def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """At several points of its life, in both forms."""
+    folder = tmp_path_factory.mktemp("histories")
+    found = {}
+    with Host(write_app(folder / "before", BEFORE)) as durable:
+        durable.fail("charge", on_call=1)
+        run = durable.start("ship", {"order": 1}, id="o-1")
+
+        def save(moment: str) -> None:
+            for form in ("with ids", "without ids"):
+                found[f"{moment}, {form}"] = exported(run, form, folder).rename(
+                    folder / f"{moment}-{form}.json"
+                )
+
+        save("retrying")
+        durable.advance(minutes=1)
+        save("sleeping")
+        durable.advance(hours=1)
+        save("waiting")
+        run.raise_event("received", "thanks").result()
+        save("ended")
+    return found
+
+
+MOMENTS = ["retrying", "sleeping", "waiting", "ended"]
+FORMS = ["with ids", "without ids"]
+
+
+def check(body: str, history: Path, tmp_path: Path) -> None:
+    tmp_path.mkdir(exist_ok=True)
+    with Host(write_app(tmp_path / "after", body)) as durable:
+        durable.assert_replays(history)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_unchanged_code_replays(histories: dict[str, Path], tmp_path: Path, moment: str, form: str) -> None:
+    check(BEFORE, histories[f"{moment}, {form}"], tmp_path)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("change", "first_seen", "difference"),
+    [
+        (('"reserve", 1', '"audit", 1'), "retrying", "reserve.*audit"),
+        (("yield context.call_activity(\"reserve\", 1)", "yield context.call_activity(\"audit\", 0); "
+          "yield context.call_activity(\"reserve\", 1)"), "retrying", "reserve.*audit"),
+        (("range(3)", "range(4)"), "sleeping", "pack|sub-orchestrat"),
+        (('"deliver", 4', '"ship", 4'), "sleeping", "deliver"),
+        (('yield context.create_timer(context.current_utc_datetime + timedelta(hours=1))', "pass"),
+         "sleeping", "timer"),
+        (('answer = yield context.wait_for_external_event("received")', "answer = None"), "ended", "ended"),
+        (("return answer", 'yield context.call_activity("audit", 9)'), "ended", "audit|ended"),
+    ],
+)  # fmt: skip
+def test_a_change_is_found_in_every_history_that_it_breaks(
+    histories: dict[str, Path],
+    tmp_path: Path,
+    change: tuple[str, str],
+    first_seen: str,
+    difference: str,
+    form: str,
+) -> None:
+    before, after = change
+    assert before in BEFORE
+    changed = BEFORE.replace(before, after)
+    for moment in MOMENTS[: MOMENTS.index(first_seen)]:
+        check(changed, histories[f"{moment}, {form}"], tmp_path)
+    with pytest.raises(NotDeterministic, match=rf"ship does not replay .*: .*(?:{difference})"):
+        check(changed, histories[f"{first_seen}, {form}"], tmp_path)
+
+
+RECORDED = sorted((ROOT / "tests" / "management" / "histories").glob("*.json"))
+SORTED = "mixed_fan_out"  # its events were put in another order when they were recorded
+
+
+@pytest.mark.parametrize("recording", RECORDED, ids=lambda file: file.stem)
+def test_histories_of_the_real_host_replay(recording: Path) -> None:
+    text = (
+        recording.read_text("utf-8")
+        .replace("TIME.fZ", "TIME")
+        .replace('"TIME"', '"2026-01-01T00:00:00.000000Z"')
+    )
+    saved = json.loads(text)
+    with Host(ROOT / "tests" / "conformance" / "app") as durable:
+        durable.assert_replays(saved["history"], saved["history"][1]["Name"])
+        if recording.stem != SORTED:
+            durable.assert_replays(saved["shown"], saved["shown"][0]["FunctionName"])
+
+
+def test_parallel_calls_of_one_function_get_their_own_results(tmp_path: Path) -> None:
+    body = """
+        @app.orchestration_trigger(context_name="context")
+        def both(context):
+            one, two = yield context.task_all([context.call_activity("work", n) for n in (1, 2)])
+            yield context.call_activity("first" if one == "one" else "second", one)
+
+        @app.activity_trigger(input_name="n")
+        def work(n: int) -> str:
+            return "one" if n == 1 else "two"
+
+        @app.activity_trigger(input_name="n")
+        def first(n: str) -> str:
+            return n
+    """
+    at = "2026-01-01T00:00:0{}.0000000Z"
+    ended = [("work", "two", 2), ("work", "one", 1), ("first", "one", 5)]
+    started: dict[str, Any] = {
+        "EventType": "ExecutionStarted",
+        "FunctionName": "both",
+        "Timestamp": at.format(0),
+    }
+    results = [
+        {"EventType": "TaskCompleted", "FunctionName": name, "Result": result, "ScheduledTime": at.format(scheduled),
+         "Timestamp": at.format(6)} for name, result, scheduled in ended
+    ]  # fmt: skip
+    with Host(write_app(tmp_path, body)) as durable:
+        durable.assert_replays({"name": "both", "historyEvents": [started, *results]})
+
+
+def test_a_file_with_several_histories(histories: dict[str, Path], tmp_path: Path) -> None:
+    file = tmp_path / "exported.jsonl"  # as `dfhost export` writes it
+    lines = [json.dumps(json.loads(histories[f"{moment}, without ids"].read_text())) for moment in MOMENTS]
+    file.write_text("\n".join(lines) + "\n")
+    check(BEFORE, file, tmp_path)
+    with pytest.raises(NotDeterministic, match=r"exported\.jsonl \(o-1\): .* has ended"):
+        check(
+            BEFORE.replace("return answer", 'yield context.call_activity("audit", 9)'),
+            file,
+            tmp_path / "other",
+        )
+
+
+def test_what_is_no_history_is_refused(durable: Durable, tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_text("{")
+    with pytest.raises(ValueError, match=r"x\.json is not JSON"):
+        durable.assert_replays(file)
+    with pytest.raises(ValueError, match="neither the status"):
+        file.write_text('"text"')
+        durable.assert_replays(file)
+    with pytest.raises(ValueError, match="has no historyEvents: save the status with showHistory=true"):
+        durable.assert_replays({"name": "pay"})
+    run = durable.start("pay", "book")
+    status: Any = {"name": "pay", "historyEvents": run.history}
+    durable.assert_replays(status)
+    with pytest.raises(ValueError, match="The app has no orchestrator 'gone'"):
+        durable.assert_replays(status, "gone")
+    for event in status["historyEvents"]:
+        event.pop("Result", None)
+    with pytest.raises(ValueError, match="showHistoryOutput=true"):
+        durable.assert_replays(status)

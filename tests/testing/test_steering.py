@@ -1,0 +1,157 @@
+"""Starting, waiting, steering and looking, through the fixture alone."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from dfhost.testing import Durable, RunEnded, RunFailed, StillWaiting
+
+START = datetime(2030, 1, 1, tzinfo=timezone.utc)
+
+
+def test_the_first_test_of_the_page(durable: Durable) -> None:
+    durable.stub("send_mail", returns="sent")
+    run = durable.start("approval", {"amount": 900})
+    run.waits_for(event="approved", timer=timedelta(days=3))
+    durable.advance(days=3)
+    assert run.result() == "escalated"
+    assert run.calls("send_mail") == [{"to": "boss", "amount": 900}]
+
+
+async def test_a_test_may_be_async(durable: Durable) -> None:
+    run = durable.start("approval", {"amount": 900})
+    assert run.raise_event("approved", "by the boss").result() == "by the boss"
+
+
+def test_a_wait_that_cannot_end_fails_at_once_and_says_why(durable: Durable) -> None:
+    run = durable.start("approval", {"amount": 900}, id="a-1")
+    with pytest.raises(StillWaiting) as failure:
+        run.result()
+    text = str(failure.value)
+    assert text.startswith("approval a-1 has not ended. It waits for the first of ")
+    assert "event approved" in text and 'run.raise_event("approved")' in text
+    assert "durable.advance(days=3)" in text
+
+
+def test_what_a_run_does_not_wait_for(durable: Durable) -> None:
+    run = durable.start("approval", {"amount": 900})
+    with pytest.raises(StillWaiting, match="does not wait for the event refused"):
+        run.waits_for(event="refused")
+    with pytest.raises(StillWaiting, match=r"a timer that is due in 2 days \(there is one in 3 days\)"):
+        run.waits_for(timer=timedelta(days=2))
+    durable.advance(days=1)
+    run.waits_for(timer=timedelta(days=2)).waits_for(
+        timer=datetime(2030, 1, 4, tzinfo=timezone.utc), event="approved"
+    )
+    run.raise_event("approved")
+    with pytest.raises(RunEnded, match="waits for nothing"):
+        run.waits_for(event="approved")
+
+
+def test_a_failed_run_is_a_failed_test_unless_it_is_expected(durable: Durable) -> None:
+    durable.fail("charge", error=ConnectionError("down"))
+    run = durable.start("fan", ["a"])
+    with pytest.raises(RunFailed, match=r"fan .* has ended as Failed: .*ConnectionError: down") as failure:
+        run.result()
+    assert failure.value.status == "Failed" and "down" in failure.value.reason
+    assert "ConnectionError: down" in run.failure()
+    assert run.wait() == "Failed"
+    durable.unstub("charge")
+    with pytest.raises(RunEnded, match="has not failed, it has ended as Completed"):
+        durable.start("fan", ["a"]).failure()
+
+
+def test_steering(durable: Durable) -> None:
+    run = durable.start("approval", {"amount": 1})
+    assert run.suspend("a pause").status == "Suspended"
+    durable.advance(days=4)
+    assert run.status == "Suspended"
+    assert run.resume().result() == "escalated"
+    other = durable.start("approval", {"amount": 2})
+    other.terminate("no longer needed")
+    assert (other.status, other.output, other.ended) == ("Terminated", "no longer needed", True)
+    with pytest.raises(RunFailed, match="Terminated"):
+        other.result()
+    with pytest.raises(RunEnded, match="has ended as Terminated"):
+        other.raise_event("approved")
+    again = other.restart()
+    assert again != other and again.input == {"amount": 2}
+    other.purge()
+    with pytest.raises(AssertionError, match="There is no instance"):
+        _ = other.status
+
+
+def test_a_failed_run_can_be_rewound(durable: Durable) -> None:
+    durable.fail("charge", times=1)
+    run = durable.start("fan", ["a"])
+    assert run.status == "Failed"
+    assert run.rewind().result() == [{"order": "a", "price": 1}]
+
+
+def test_looking(durable: Durable) -> None:
+    run = durable.start("pay", "book", id="p-1")
+    assert (run.id, run.name, run.status, run.input) == ("p-1", "pay", "Completed", "book")
+    assert (run.output, run.custom_status) == ({"order": "book", "price": 4}, "paid")
+    assert [event["EventType"] for event in run.history] == [
+        "ExecutionStarted",
+        "TaskCompleted",
+        "ExecutionCompleted",
+    ]
+    assert run.explanation == "It ended at 2030-01-01T00:00:00.000000Z."
+    assert durable.runs == [run] and durable.run("p-1") == run
+    assert repr(run) == "<Run p-1>"
+
+
+def test_runs_are_listed_in_the_order_in_which_they_began(durable: Durable) -> None:
+    ids = [durable.start("pay", str(number), id=f"{-number % 7}-{number}").id for number in range(30)]
+    assert [run.id for run in durable.runs] == ids
+
+
+def test_until(durable: Durable) -> None:
+    durable.fail("charge", times=2)
+    run = durable.start("pay", "book")
+    run.until(lambda run: run.custom_status == "charging")
+    with pytest.raises(StillWaiting, match=r"The condition does not hold.*another attempt of charge"):
+        run.until(lambda run: run.custom_status == "paid")
+    durable.auto_advance = True
+    run.until(lambda run: run.custom_status == "paid")
+    assert durable.now == START + timedelta(minutes=2)
+    with pytest.raises(RunEnded, match=r"The condition does not hold, and pay .* has ended as Completed"):
+        run.until(lambda run: run.custom_status == "refused")
+
+
+def test_children(durable: Durable) -> None:
+    run = durable.start("order", "book")
+    (child,) = run.children
+    assert (child.name, child.result()) == ("pay", {"order": "book", "price": 4})
+    assert run.result() == {"paid": child.output}
+    assert run.calls("pay") == ["book"] and child.calls("charge") == ["book"]
+
+
+def test_events_that_come_early_or_twice(durable: Durable) -> None:
+    durable.slow("send_mail", minutes=1)
+    early = durable.start("approval", {"amount": 1})
+    early.waits_for(activity="send_mail")
+    early.raise_event("approved", "early").raise_event("approved", "twice")
+    assert early.status == "Running"
+    durable.advance(minutes=1)
+    assert early.result() == "twice"  # the SDK hands out the last of several early ones
+
+
+def test_mistakes_in_a_test_are_told_at_once(durable: Durable) -> None:
+    with pytest.raises(ValueError, match=r"The app has no orchestrator 'aproval'. It has: approval, "):
+        durable.start("aproval")
+    durable.start("approval", {"amount": 1}, id="x")
+    with pytest.raises(AssertionError, match="refused POST orchestrators/approval/x: 409"):
+        durable.start("approval", {"amount": 1}, id="x")
+    with pytest.raises(AssertionError, match="There is no instance nobody"):
+        _ = durable.run("nobody").status
+
+
+def test_logs_belong_to_their_run_and_replays_are_left_out(durable: Durable) -> None:
+    one, two = durable.start("talks", "Ann"), durable.start("talks", "Bob")
+    assert one.logs == ["INFO started Ann", "INFO mail to Ann", "WARNING ended"]
+    assert two.logs == ["INFO started Bob", "INFO mail to Bob", "WARNING ended"]
+    assert durable.logs == one.logs + two.logs
