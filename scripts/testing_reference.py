@@ -47,30 +47,13 @@ def _members(cls: Any) -> Iterator[tuple[str, str]]:
         yield f"Host{_signature(cls.__init__)}", "Options, all by name but the folder."
     yield from _attributes(cls)
     for name, member in vars(cls).items():
-        if name.startswith("_") or name in _FOR_THE_PACKAGE or not (doc := inspect.getdoc(member)):
+        if name.startswith("_") or not (doc := inspect.getdoc(member)):
             continue
         if isinstance(member, property) or not callable(member):
             function = member.fget if isinstance(member, property) else getattr(member, "func", member)
             yield f"{name}: {_type(function)}", _text(doc)
         else:
             yield f"{name}{_signature(member)}", _text(doc)
-
-
-#: Methods by which `Durable` and `Run` work together.
-_FOR_THE_PACKAGE = frozenset(
-    (
-        "check",
-        "events_of",
-        "explained",
-        "is_local",
-        "logs_of",
-        "manage",
-        "needs",
-        "path",
-        "take",
-        "wait_until",
-    )
-)
 
 
 def _attributes(cls: Any) -> Iterator[tuple[str, str]]:

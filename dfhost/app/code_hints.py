@@ -41,7 +41,7 @@ _CHANGING: dict[Any, str] = {
 
 def code_hints(functions: Iterable[Function]) -> list[str]:
     """A sentence for each mistake: where it is, what it does, and what to write."""
-    files: dict[str, dict[int, ast.AST]] = {}
+    files: dict[str, dict[int, ast.stmt]] = {}
     found: list[str] = []
     for function in functions:
         code = _user_code(function)
@@ -65,24 +65,32 @@ def _user_code(function: Function) -> Callable[..., Any] | None:
     return plain if inspect.isfunction(plain) else None
 
 
-def _definition(code: Callable[..., Any], files: dict[str, dict[int, ast.AST]]) -> ast.AST | None:
+def _definition(code: Callable[..., Any], files: dict[str, dict[int, ast.stmt]]) -> ast.stmt | None:
     """The function's definition. Each file is parsed once; it is that of the first decorator's line."""
     name, line = code.__code__.co_filename, code.__code__.co_firstlineno
     if name not in files:
         files[name] = {}
         with suppress(OSError, SyntaxError, ValueError):
-            for node in ast.walk(ast.parse(Path(name).read_bytes())):
+            for node in _statements(ast.parse(Path(name).read_bytes())):
                 if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                     first = node.decorator_list[0] if node.decorator_list else node
                     files[name][first.lineno] = node
     return files[name].get(line)
 
 
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """Those within `node`, at any depth. They are found without a look at the expressions, which are many."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for each in getattr(node, field, ()):
+            if isinstance(each, ast.stmt):
+                yield each
+            yield from _statements(each)
+
+
 # -- orchestrators -----------------------------------------------------------------------------------------------
-def _in_orchestrator(node: ast.AST, code: Callable[..., Any], context: str) -> Iterator[tuple[int, str]]:
-    for statement in ast.walk(node):
-        value = getattr(statement, "value", None)
-        name = _method(value, context)
+def _in_orchestrator(node: ast.stmt, code: Callable[..., Any], context: str) -> Iterator[tuple[int, str]]:
+    for statement in _statements(node):
+        name = _method(getattr(statement, "value", None), context)
         if name not in _TASKS:
             continue
         call = f"{context}.{name}"
@@ -92,11 +100,11 @@ def _in_orchestrator(node: ast.AST, code: Callable[..., Any], context: str) -> I
             yield statement.lineno, f"{call} without yield starts nothing. Write: yield {call}(…)."
         elif isinstance(statement, ast.Return):
             yield statement.lineno, f"this returns a task that never starts. Write: return (yield {call}(…))."
-    for call_node in ast.walk(node):
-        if isinstance(call_node, ast.Call) and (instead := _instead_of(_resolve(call_node.func, code))):
-            text = ast.unparse(call_node.func)
+    for each in ast.walk(node):
+        if isinstance(each, ast.Call) and (instead := _instead_of(_resolve(each.func, code))):
+            text = ast.unparse(each.func)
             yield (
-                call_node.lineno,
+                each.lineno,
                 f"{text}() differs at each replay, which can fail the orchestration. Write {instead}.",
             )
 
@@ -128,17 +136,14 @@ def _resolve(node: ast.expr, code: Callable[..., Any]) -> Any:
 
 
 # -- functions with a durable client -----------------------------------------------------------------------------
-def _unawaited(node: ast.AST, client: str) -> Iterator[tuple[int, str]]:
-    for statement in ast.walk(node):
+def _unawaited(node: ast.stmt, client: str) -> Iterator[tuple[int, str]]:
+    for statement in _statements(node):
         if not isinstance(statement, (ast.Expr, ast.Assign)):
             continue
         name = _method(statement.value, client)
         if not inspect.iscoroutinefunction(getattr(DurableOrchestrationClient, name, None)):
             continue
-        is_lost = isinstance(statement, ast.Expr)
-        if isinstance(statement, ast.Assign):
-            is_lost = not _is_used_as_task(statement, node)
-        if is_lost:
+        if isinstance(statement, ast.Expr) or not _is_used_as_task(statement, node):
             call = f"{client}.{name}"
             yield statement.lineno, f"{call} without await does nothing. Write: await {call}(…)."
 

@@ -14,8 +14,10 @@ from typing import Any
 
 from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
 from dfhost.cli.tables import ago, parse_time, table_lines, took
+from dfhost.cli.user_frames import user_frames
 from dfhost.instance_failure import read_failure
 from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.short_id import short_id
 from dfhost.timeline.sentences import brief
 
 Json = dict[str, Any]
@@ -39,34 +41,30 @@ def headline(status: Json, style: Style) -> list[str]:
     ]
 
 
-def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style) -> list[str]:
-    """`failures`: failed tasks, each with the calls that lead to it."""
+def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style, whole: bool) -> list[str]:
+    """`failures`: failed tasks, each with the calls that lead to it. `whole`: with the frames of libraries."""
     lines: list[str] = []
     for path, task in failures:
-        where = "".join(f"{printable(each)} > " for each in path)
-        error = printable_lines(str(task.get("error") or "no reason given"))
         attempt = f", attempt {task['attempt']} of {task['maxAttempts']}" if task.get("maxAttempts") else ""
-        first, *rest = error.split("\n")
-        label = printable(str(task["label"]))
-        lines += [
-            "",
-            style(f"{where}{label} failed{attempt}: {first}", "red"),
-            *(f"  {line}" for line in rest),
-        ]
-        if (given := task.get("input")) and len(given) > len(brief(given)):
-            lines.append(f"  input {printable(_cut(given))}")
-        lines += [
-            f"  {line}" for line in printable_lines(str(task.get("stack") or "")).splitlines() if line.strip()
-        ]
+        head = f"{' > '.join([*path, str(task['label'])])} failed{attempt}: "
+        given = task.get("input") or ""
+        more = [f"input {_cut(given)}"] if len(given) > len(brief(given)) else []
+        error, stack = str(task.get("error") or "no reason given"), str(task.get("stack") or "")
+        lines += _failure(printable(head), error, more, stack, style, whole)
     return lines
 
 
-def own_failure(status: Json, style: Style) -> list[str]:
+def own_failure(status: Json, style: Style, whole: bool) -> list[str]:
     """Why the instance failed, where no task of it says so."""
     failure = read_failure(status.get("output")).within(str(status["name"]))
-    first, *rest = printable_lines(str(failure)).split("\n")
-    stack = printable_lines(failure.stack).splitlines()
-    return ["", style(first, "red"), *(f"  {line}" for line in [*rest, *stack] if line.strip())]
+    return _failure("", str(failure), [], failure.stack, style, whole)
+
+
+def _failure(head: str, error: str, more: Sequence[str], stack: str, style: Style, whole: bool) -> list[str]:
+    first, *rest = printable_lines(error).split("\n")
+    frames = printable_lines(stack if whole else user_frames(stack)).splitlines()
+    below = [*rest, *map(printable, more), *frames]
+    return ["", style(head + first, "red"), *(f"  {line}" for line in below if line.strip())]
 
 
 def payload_lines(status: Json, style: Style, whole: bool) -> list[str]:
@@ -94,7 +92,7 @@ def task_lines(tasks: Sequence[Json], now: datetime, style: Style, whole: bool) 
         # The first ones of each kind that matters, in their order.
         ranked = sorted(range(len(tasks)), key=lambda n: (_rank(tasks[n]), n))[:_LISTED]
         shown = [tasks[n] for n in sorted(ranked)]
-    head = ("TASK", "STATE", "QUEUED", "RAN", "DETAILS")
+    head = ("TASK", "STATE", "QUEUED", "TOOK", "DETAILS")
     lines = ["", *table_lines(head, [_row(task, now) for task in shown], style)]
     if len(shown) < len(tasks):
         counted = ", ".join(_counts(tasks))
@@ -118,16 +116,22 @@ def _counts(tasks: Sequence[Json]) -> Iterator[str]:
 
 
 def _row(task: Json, now: datetime) -> list[str]:
-    start = task.get("startedTime")
-    queued = (
-        _span(task["scheduledTime"], start or (None if task.get("endedTime") else now))
-        if "scheduledTime" in task
-        else ""
-    )
-    ran = _span(start, task.get("endedTime") or now) if start else ""
-    if not start and task.get("endedTime") and task["kind"] != "event":
-        queued, ran = "", _span(task["scheduledTime"], task["endedTime"])
-    return [brief(str(task["label"]), _LONGEST_LABEL), str(task["state"]), queued, ran, _details(task, now)]
+    return [
+        brief(str(task["label"]), _LONGEST_LABEL),
+        str(task["state"]),
+        *_times(task, now),
+        _details(task, now),
+    ]
+
+
+def _times(task: Json, now: datetime) -> tuple[str, str]:
+    """How long it was queued, and how long it took or takes; "" for what is unknown."""
+    scheduled, started, ended = (task.get(key) for key in ("scheduledTime", "startedTime", "endedTime"))
+    if scheduled is None or scheduled == ended:
+        return "", ""
+    if task["state"] == "queued":
+        return _span(scheduled, now), ""
+    return _span(scheduled, started) if started else "", _span(started or scheduled, ended or now)
 
 
 def _details(task: Json, now: datetime) -> str:
@@ -138,7 +142,7 @@ def _details(task: Json, now: datetime) -> str:
         left = (parse_time(task["due"]) - now).total_seconds()
         parts.append(f"due in {duration(left)}" if left > 0 else "due now")
     if task.get("instanceId") and task["kind"] == "subOrchestration":
-        parts.append(str(task["instanceId"]))
+        parts.append(short_id(str(task["instanceId"])))
     if task.get("httpStatus"):
         parts.append(f"HTTP {task['httpStatus']}")
     if task.get("error"):
@@ -148,9 +152,7 @@ def _details(task: Json, now: datetime) -> str:
     return ", ".join(parts)
 
 
-def _span(start: str | None, end: str | datetime | None) -> str:
-    if start is None or end is None:
-        return ""
+def _span(start: str, end: str | datetime) -> str:
     at = parse_time(end) if isinstance(end, str) else end
     return duration(max(0.0, (at - parse_time(start)).total_seconds()))
 

@@ -13,13 +13,13 @@ text.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dfhost.cli.style import Style, count, duration, printable, printable_lines
+from dfhost.cli.user_frames import user_frames
 from dfhost.instance_failure import read_failure
 from dfhost.short_id import short_id
 from dfhost.timeline.sentences import brief
@@ -104,7 +104,6 @@ _LOOKS = {
 }
 _INDENT = " " * 24  # continuation lines stand below the text, right of time and label
 _READ_OF_ITEM, _LONGEST_ITEM = 400, 60  # characters
-_LIBRARIES = ("site-packages", "dist-packages", "<frozen ", os.path.dirname(os.__file__) + os.sep)
 
 
 class LogFormatter:
@@ -303,17 +302,6 @@ class LogFormatter:
 def _shown_id(trigger: str, instance_id: str | None) -> str | None:
     """An orchestration's whole id; of an activity, whose line names its item, the beginning of a generated one."""
     return short_id(instance_id) if trigger == "activity" and instance_id else instance_id
-
-
-def user_frames(stack: str) -> str:
-    """The frames of a traceback that are the app's own; all of them if none is."""
-    frames: list[list[str]] = []
-    for line in stack.splitlines():
-        if line.startswith("  File ") or not frames:
-            frames.append([])
-        frames[-1].append(line)
-    own = [frame for frame in frames if not any(folder in frame[0] for folder in _LIBRARIES)]
-    return "\n".join(line for frame in own or frames for line in frame)
 
 
 def _failure_kind(event: FailedCall) -> tuple[str, str, str]:

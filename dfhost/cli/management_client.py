@@ -49,7 +49,6 @@ class ManagementClient:
         response = self._ask("GET", f"instances/{_quoted(instance_id)}", query)
         if response.status == 404:
             return None
-        # With a status of its own for failures, 500, some hosts answer with the same body.
         self._check(response, 200, 202)
         return _object(response)
 

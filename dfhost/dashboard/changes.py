@@ -18,7 +18,7 @@ from dfhost.task_hub import TaskHub
 
 LISTED = 20_000  # instances that the page holds at most, the newest
 _LOOK_SECONDS = 0.25
-_REST = 5  # after a reading that took some time, so many times as long passes before the next
+_REST = 3  # after a reading that took some time, so many times as long passes before the next
 _PATIENCE = (
     1.0  # seconds after which an instance is read again: that an activity has begun to run is no commit
 )

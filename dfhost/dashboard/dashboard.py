@@ -6,7 +6,9 @@
     GET   /dashboard/api/history?instance=ID&start=…&count=…
     GET   /dashboard/api/payload?instance=ID&of=input|…&task=…   as plain text, whole
     GET   /dashboard/api/entities
+    GET   /dashboard/api/inFlight?instance=ID&activity=NAME      how many ran at once, over time
     GET   /dashboard/api/explain?instance=ID
+    GET   /dashboard/api/waits?instances=[…]                     what each waits for, as sentences
     POST  /dashboard/api/actions                                 see `actions`; needs the token that the page carries
 
 Ids travel in the query, since they may hold any character. Requests of other web sites never arrive here: `http/`
@@ -36,6 +38,7 @@ _TYPES = {
     "svg": "image/svg+xml",
 }
 _MOST = 5_000  # entries of one answer
+_MOST_WAITS = 60  # instances; a screen shows fewer
 #: Nothing but our own files runs or is shown, and no other page may frame this one.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
@@ -118,6 +121,10 @@ class Dashboard:
             case "instance":
                 if (view := await views.instance_view(hub, instance_id)) is not None:
                     return _json(200, view)
+            case "inFlight":
+                return _json(200, await views.in_flight_view(hub, instance_id, query.get("activity", "")))
+            case "waits":
+                return _json(200, await views.waits_view(hub, _ids(query.get("instances", ""))))
             case "entities":
                 return _json(200, views.entities_view(hub))
             case "explain":
@@ -139,6 +146,15 @@ class Dashboard:
 def _number(query: Mapping[str, str], name: str, default: int) -> int:
     text = query.get(name, "")
     return int(text) if text.isdecimal() else default
+
+
+def _ids(text: str) -> list[str]:
+    """The ids in a JSON list, as many as are looked up at a time; none if it is no such list."""
+    try:
+        ids = json.loads(text)
+    except ValueError:
+        return []
+    return [each for each in ids if isinstance(each, str)][:_MOST_WAITS] if isinstance(ids, list) else []
 
 
 def _json(status: int, value: Any) -> DashboardReply:

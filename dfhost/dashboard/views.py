@@ -9,12 +9,15 @@ from typing import Any
 from dfhost.instance_failure import read_failure
 from dfhost.store.overview import ListedInstance
 from dfhost.task_hub import TaskHub
-from dfhost.timeline.model import Timeline
+from dfhost.timeline.in_flight import Span, activity_spans, in_flight
+from dfhost.timeline.model import CHILD, Timeline
 from dfhost.timeline.timeline_json import PAYLOADS, timeline_json
 
 _TASK_PAYLOAD = 1_000  # characters of a task's payload; the rest is fetched when it is looked at
 _PAYLOAD = 100_000  # likewise of the instance's own
 _ENTITIES = 5_000
+_DESCENDANTS = 2_000  # instances whose activities are counted
+_WAITS = 200  # entries of an explanation; the timeline has every task
 
 
 def listed_json(row: ListedInstance) -> list[Any]:
@@ -29,6 +32,8 @@ async def instance_view(hub: TaskHub, instance_id: str) -> dict[str, Any] | None
     explanation = await hub.explain(instance_id)
     if timeline is None:
         return None
+    if explanation is not None:
+        explanation["waitsFor"] = explanation["waitsFor"][:_WAITS]
     shown = await asyncio.to_thread(timeline_json, timeline, _TASK_PAYLOAD)
     cut = [name for name in ("input", "output", "customStatus") if len(shown.get(name) or "") > _PAYLOAD]
     shown.update((name, shown[name][:_PAYLOAD]) for name in cut)
@@ -44,6 +49,22 @@ async def payload(hub: TaskHub, instance_id: str, name: str, task_id: int | None
         return _instance_payloads(timeline).get(name)
     task = next((each for each in timeline.tasks if each.task_id == task_id), None)
     return getattr(task, name) if task is not None and name in PAYLOADS else None
+
+
+async def in_flight_view(hub: TaskHub, instance_id: str, activity: str) -> list[tuple[str, int]]:
+    """How many calls of the activity ran at once under this instance and its descendants, see `in_flight`."""
+    spans: list[Span] = []
+    pending, looked_at = [instance_id], 0
+    while pending and looked_at < _DESCENDANTS:
+        timeline = await hub.timeline(pending.pop())
+        looked_at += 1
+        if timeline is not None:
+            spans += activity_spans(timeline, activity)
+            pending += [
+                task.instance_id for task in timeline.tasks if task.kind == CHILD and task.instance_id
+            ]
+        await asyncio.sleep(0)  # others are answered in between
+    return await asyncio.to_thread(in_flight, spans)
 
 
 def _instance_payloads(timeline: Timeline) -> dict[str, str | None]:
@@ -83,6 +104,12 @@ def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+async def waits_view(hub: TaskHub, ids: list[str]) -> dict[str, str]:
+    """By id of an instance: the sentence of its explanation."""
+    found = {instance_id: await hub.explain(instance_id) for instance_id in ids}
+    return {instance_id: each["sentence"] for instance_id, each in found.items() if each is not None}
 
 
 async def search_view(hub: TaskHub, text: str, limit: int) -> list[list[Any]]:

@@ -183,7 +183,7 @@ class ActivityDispatcher:
         named = f"{request['method']} {request['uri']}"
         self._log.started(activity.name, "activity", item.instance_id, named)
         try:
-            result = await self._send_http(activity.input)
+            result = await self._send_http(activity.input, item.instance_id)
         except CallHttpError as failure:
             seconds = time.perf_counter() - began
             self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "", named)

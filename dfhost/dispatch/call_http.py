@@ -19,7 +19,7 @@ _CONTENT_HEADERS = ("content-type", "content-length")  # .NET keeps these apart 
 
 
 #: See `call_http`.
-CallHttp = Callable[[str], Coroutine[Any, Any, str]]
+CallHttp = Callable[[str, str], Coroutine[Any, Any, str]]
 
 
 class CallHttpError(Exception):
@@ -31,10 +31,10 @@ class CallHttpError(Exception):
         self.details = details
 
 
-async def call_http(request_text: str) -> str:
+async def call_http(request_text: str, instance_id: str = "") -> str:
     """`{"method", "uri", "content", "headers", "tokenSource"?}` -> `{"statusCode", "headers", "content"}`.
 
-    Raises CallHttpError.
+    `instance_id`: who asks, for those that stand in the place of this function. Raises CallHttpError.
     """
     import aiohttp  # here, since an app without call_http need not wait for the import
 

@@ -24,6 +24,7 @@ from dfhost.store.store import Store
 # Awaited children and entities are explained as well: so many of the instance, one of each of those, and so on.
 _FOLLOWED = 3
 _DEEPEST = 8
+_EVENT_RAISED = f'{{"EventType":{h.EVENT_RAISED},'
 
 
 async def explain(
@@ -96,8 +97,8 @@ async def code_state(instance_id: str, store: Store, worker: TaskHubWorker) -> C
     if instance is None or instance.busy:
         return CodeState()
     awaited = _awaited_keys(instance)
-    history = [h.parse(text) for text in store.history(instance_id)]
-    waits, _ = _external_events(instance, awaited, history)
+    raised = [h.parse(text) for text in store.history(instance_id) if text.startswith(_EVENT_RAISED)]
+    waits, _ = _external_events(instance, awaited, raised)
     open_timers = None
     if instance.execution.result is not None:
         keys = {*instance.execution.interpreter.open_tasks, *(awaited or ())}
@@ -202,14 +203,11 @@ def _external_events(
         }
         for task in waits
     ]
-    for name in awaited or ():
+    raised = [event for event in history if event.kind == h.EVENT_RAISED]
+    for name in (awaited or ()) if raised else ():
         # For the extension, and so for the interpreter, an event whose name differs in case ends the wait; not so
         # for the SDK.
-        others = [
-            e
-            for e in history
-            if e.kind == h.EVENT_RAISED and e.key != name and e.key.lower() == str(name).lower()
-        ]
+        others = [e for e in raised if e.key != name and e.key.lower() == str(name).lower()]
         if others and not any(_event_name(task) == name for task in waits):
             since = _timestamp(others[0].text)
             entries.append(

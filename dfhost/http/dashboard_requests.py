@@ -14,7 +14,7 @@ from aiohttp import web
 from dfhost.dashboard.changes import Message
 from dfhost.dashboard.dashboard import HEADERS, PATH, TOKEN_HEADER, Dashboard
 from dfhost.http.access import forbidden
-from dfhost.http.messages import origin, read_body
+from dfhost.http.messages import read_body
 from dfhost.runner.app_runner import HttpReply
 
 _BEAT_SECONDS = 10.0  # a line at least this often: a proxy or a browser closes what is silent
@@ -72,7 +72,13 @@ class DashboardRequests:
 
 
 def _is_own_page(request: web.BaseRequest) -> bool:
-    """No browser at all, the address bar, or our own page."""
-    site = request.headers.get("Sec-Fetch-Site", "none")
+    """No browser at all, the address bar, or our own page.
+
+    Browsers send Sec-Fetch-Site to localhost and over https. Over http to other hosts Origin has to do: they send it
+    with every request whose answer another page could read, or that changes anything.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in ("same-origin", "none")
     sender = request.headers.get("Origin")
-    return site in ("same-origin", "none") and sender in (None, origin(request))
+    return sender is None or sender.partition("://")[2].lower() == request.host.lower()

@@ -27,9 +27,11 @@ def home_page(app: AppInfo, routes: RouteTable[FunctionInfo], origin: str, has_d
         for title, entries in sections.items()
         if entries
     )
-    dashboard = f'<p><a href="{DASHBOARD}">Dashboard</a></p>' if has_dashboard else ""
+    look = f'<link rel="stylesheet" href="{DASHBOARD}/dashboard.css">' if has_dashboard else ""
+    dashboard = f'<p><a class="button primary" href="{DASHBOARD}">Dashboard</a></p>' if has_dashboard else ""
     page = (
-        "<!doctype html><meta charset=utf-8><title>dfhost</title>"
+        "<!doctype html><html lang=en><meta charset=utf-8><title>dfhost</title>"
+        f'<meta name=viewport content="width=device-width, initial-scale=1">{look}<main class=start>'
         f"<h1>{html.escape(app.root.name)}</h1>"
         "<p>This function app runs on dfhost, the local durable host for Python.</p>"
         f'{dashboard}{lists}<p><a href="{WEBHOOKS_PATH}/instances">Instances</a> · '

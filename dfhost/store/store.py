@@ -201,6 +201,7 @@ class Store(StoreReader):
             with self._reading() as reader:
                 return read(reader)
         with closing(db.connect(str(self.path), durable=True)) as reader:
+            reader.execute("BEGIN")  # several reads of one and the same commit
             return read(reader)
 
     # -- what lists of everything show -------------------------------------------------------------------------

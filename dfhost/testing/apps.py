@@ -24,6 +24,7 @@ from dfhost.testing.records import ForwardedLog
 
 _loaded: dict[Path, LoadedApp] = {}
 _failures: dict[Path, AppError] = {}
+_is_one_active = False
 
 
 @atexit.register
@@ -56,10 +57,20 @@ class LoadedApp:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """In this block the process's environment, modules and working directory are the app's."""
+        """In this block the process's environment, modules and working directory are the app's.
+
+        HostError inside another such block.
+        """
+        global _is_one_active
+        if _is_one_active:
+            raise HostError("One host under test at a time: leave the first before another is opened.")
         script_import.switch_to(self._imported)
-        with _environment(self._settings_added), working_in(self.root):
-            yield
+        _is_one_active = True
+        try:
+            with _environment(self._settings_added), working_in(self.root):
+                yield
+        finally:
+            _is_one_active = False
 
 
 def loaded_app(app: str | Path) -> LoadedApp:

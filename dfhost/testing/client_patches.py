@@ -53,7 +53,7 @@ def patched_client(
 def _stubbable(name: str, method: Callable[..., Any], faults: Faults) -> Callable[..., Any]:
     def stub_or_method(self: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         stub = faults.stub_of(f"{CLIENT}{name}")
-        return method(self, *arguments, **options) if stub is None else stub.take(*arguments, **options)()
+        return method(self, *arguments, **options) if stub is None else stub._take(*arguments, **options)()
 
     @wraps(method)
     async def asynchronous(self: Any, *arguments: Any, **options: Any) -> Any:

@@ -19,7 +19,11 @@ Action = Mapping[str, Any]
 _IGNORED = frozenset(("isCanceled",))  # a timer is cancelled later than it is made
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?")
-_REWOUND = '"EventType":17'
+
+
+def rewinds(trigger: str) -> int:
+    """How many events a rewind has changed in the history of this trigger; what comes then may be different."""
+    return trigger.count('"EventType":17')
 
 
 class Pass(NamedTuple):
@@ -49,7 +53,7 @@ class Passes:
         """`result`: that of a replay from the beginning."""
         if result.known_actions is not None or result.crash is not None:
             return
-        key = (*execution, trigger.count(_REWOUND))  # a rewind changes the history
+        key = (*execution, rewinds(trigger))
         before = self.newest.get(key)
         now = self.newest[key] = Pass(orchestrator, execution[0], trigger, result.actions)
         if before is None or execution in self._reported:
@@ -105,7 +109,7 @@ def _leaves(old: Any, new: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[A
     """The places at which two JSON values differ; texts that are JSON are looked into."""
     old, new = _decoded(old), _decoded(new)
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in old.keys() | new.keys() if path else dict.fromkeys((*old, *new)):
+        for key in dict.fromkeys((*old, *new)):
             yield from _leaves(old.get(key), new.get(key), (*path, key))
     elif (
         isinstance(old, list)

@@ -53,7 +53,7 @@ class Durable:
         id = id or uuid.uuid4().hex
         path = f"orchestrators/{quote(orchestrator, safe='')}/{quote(id, safe='')}"
         body = "" if input is None else json.dumps(to_json(input))  # JSON in JSON, as the SDK sends it
-        self.manage("POST", with_query(path, {"version": version}), body)
+        self._manage("POST", with_query(path, {"version": version}), body)
         return Run(self, id)
 
     def run(self, id: str) -> Run:
@@ -73,7 +73,7 @@ class Durable:
     @property
     def entities(self) -> list[Entity]:
         """All entities that exist."""
-        listed = from_json(self.manage("GET", "entities").text)
+        listed = from_json(self._manage("GET", "entities").text)
         return [Entity(self, each["entityId"]["name"], each["entityId"]["key"]) for each in listed]
 
     def trigger(self, function: str, input: str = "") -> None:
@@ -258,7 +258,7 @@ class Durable:
     @property
     def logs(self) -> list[str]:
         """What the app's functions have logged, with its level: ``INFO charged 12``. Replays are left out."""
-        return self.logs_of(None)
+        return self._logs_of(None)
 
     @property
     def notes(self) -> list[str]:
@@ -293,7 +293,7 @@ class Durable:
 
     # -- for runs and entities -------------------------------------------------------------------------------
 
-    def manage(
+    def _manage(
         self,
         method: str,
         path: str,
@@ -316,10 +316,10 @@ class Durable:
             )
         return response
 
-    def explained(self, id: str) -> dict[str, Any]:
+    def _explained_of(self, id: str) -> dict[str, Any]:
         """What an instance waits for, as ``?explain=true`` has it; without `waitsFor` if the host does not say."""
         __tracebackhide__ = True
-        explained = from_json(self.manage("GET", f"instances/{quote(id, safe='')}?explain=true").text)
+        explained = from_json(self._manage("GET", f"instances/{quote(id, safe='')}?explain=true").text)
         if "waitsFor" not in explained:  # only dfhost explains
             sentence = f"It is {explained['runtimeStatus']}."
             return {
@@ -329,28 +329,28 @@ class Durable:
             }
         return dict(explained)
 
-    def logs_of(self, id: str | None) -> list[str]:
+    def _logs_of(self, id: str | None) -> list[str]:
         """The log of one instance, or the whole log."""
         return self._local("the app's log").logs(id)
 
-    def events_of(self, id: str) -> list[Any]:
+    def _events_of(self, id: str) -> list[Any]:
         """The history events of an instance, with their ids."""
         return [json.loads(text) for text in self._local("the stored history").events(id)]
 
     @property
-    def is_local(self) -> bool:
+    def _is_local(self) -> bool:
         """Whether the host has the test's clock."""
         return isinstance(self._host, LocalHost)
 
-    def needs(self, what: str) -> None:
+    def _needs(self, what: str) -> None:
         """Skip the test if the host does not have it."""
         self._local(what)
 
-    def path(self, file: str | Path) -> Path:
+    def _path(self, file: str | Path) -> Path:
         """The file that a test means."""
         return self._local("the app's folder").path(file)
 
-    def wait_until(self, holds: Callable[[], bool], what: Callable[[], str], timeout: float | None) -> None:
+    def _wait_until(self, holds: Callable[[], bool], what: Callable[[], str], timeout: float | None) -> None:
         """Return once `holds()`. Raises StillWaiting with `what()` if that will not come by itself."""
         __tracebackhide__ = True
         if self._host.wait_until(holds, self.auto_advance, timeout):
@@ -366,7 +366,7 @@ class Durable:
         listed: list[dict[str, Any]] = []
         token, headers = None, "x-ms-continuation-token"
         while True:
-            response = self.manage("GET", "instances", headers={headers: token} if token else None)
+            response = self._manage("GET", "instances", headers={headers: token} if token else None)
             listed += from_json(response.text)
             token = response.headers.get(headers)
             if not token:

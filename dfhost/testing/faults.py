@@ -31,7 +31,7 @@ class Stub:
         """How many times it was called."""
         return len(self.calls)
 
-    def take(self, *arguments: Any, **options: Any) -> Callable[[], Any]:
+    def _take(self, *arguments: Any, **options: Any) -> Callable[[], Any]:
         """The answer to one call, to be evaluated later: what it returns or raises is the call's result."""
         self.calls.append(
             arguments[0] if len(arguments) == 1 and not options else (*arguments, *options.values())

@@ -60,5 +60,7 @@ class Host:
         try:
             if error is None:
                 self._host.check()
+            elif isinstance(error, Exception) and hasattr(error, "add_note"):  # Python 3.11
+                error.add_note(f"\nWhat happened:\n{self._host.report()}")
         finally:
             self._host.close()

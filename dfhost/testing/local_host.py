@@ -29,7 +29,7 @@ from dfhost.testing.runner import CALL_HTTP, TestRunner
 
 T = TypeVar("T")
 
-_CRASH_PAUSE = 0.01  # real seconds between two looks whether a crashed host has started again
+_LOOK_SECONDS = 0.01  # real time between two looks, where nobody reports what has changed
 
 
 class LocalHost:
@@ -115,6 +115,7 @@ class LocalHost:
             self._store.on_commit(self._crash.committed)
 
     async def _crash_now(self) -> None:
+        self._crash = None
         copy = self._store.copy()
         await self._stop()
         await self._start(copy)
@@ -146,10 +147,14 @@ class LocalHost:
         if settles and not await self._come_to_rest(self._timeout):
             return b"", False
         response = asyncio.ensure_future(self._host.exchange(request))
+        deadline = time.monotonic() + self._timeout
         while not response.done():
-            idle = asyncio.ensure_future(self._host.idle())
-            await asyncio.wait((response, idle), return_when=asyncio.FIRST_COMPLETED)
+            idle, left = asyncio.ensure_future(self._host.idle()), deadline - time.monotonic()
+            await asyncio.wait((response, idle), timeout=left, return_when=asyncio.FIRST_COMPLETED)
             idle.cancel()
+            if left <= 0:
+                response.cancel()
+                return b"", False
             # While the function itself waits for a time, the clock moves: a client would wait as well.
             if self._clock.pauses and self._host.serves_calls and self._host.is_idle:
                 assert self._clock.next_due is not None
@@ -186,7 +191,7 @@ class LocalHost:
             left = max(0.0, deadline - time.monotonic())
             # A host that crashes never comes to rest; the next one does.
             crashing = self._crash is not None
-            await asyncio.wait((idle,), timeout=min(left, _CRASH_PAUSE) if crashing else left)
+            await asyncio.wait((idle,), timeout=min(left, _LOOK_SECONDS) if crashing else left)
             idle.cancel()
             if idle.done() and not idle.cancelled() and host is self._host and not self._is_restarting:
                 return True
@@ -201,6 +206,10 @@ class LocalHost:
         __tracebackhide__ = True
         real = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + real
+        if inside_user_code():  # a stub that waits counts as running, so the app will not come to rest
+            while not holds() and time.monotonic() < deadline:
+                time.sleep(_LOOK_SECONDS)
+            return holds()
         self._settle(real)
         while not holds():
             self.check()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from dfhost.host_log import HostLog
 from dfhost.running_calls import RunningCalls
@@ -23,16 +23,12 @@ def inside_user_code() -> bool:
     return _current.get() is not None
 
 
-@dataclass
-class Call:
-    """`name`: the function's durable name. `error`: how it failed, else ""."""
+class Call(NamedTuple):
+    """`name`: the function's durable name. `instance_id`: who has called it."""
 
-    kind: str
     name: str
     instance_id: str
     input: Any
-    error: str = ""
-    ended: bool = False
 
 
 @dataclass
@@ -43,11 +39,6 @@ class Records:
     lines: list[tuple[str, str]] = field(default_factory=list)
     #: The ids of instances in the order in which their code first ran.
     instances: dict[str, None] = field(default_factory=dict)
-
-    def begin(self, kind: str, name: str, instance_id: str, input: Any) -> Call:
-        call = Call(kind, name, instance_id, input)
-        self.calls.append(call)
-        return call
 
     def inputs(self, name: str, instance_id: str | None) -> list[Any]:
         return [
@@ -103,6 +94,8 @@ class AppLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         current = _current.get()
+        if record.name.startswith("azure.functions"):  # hints of the SDK about its own calls
+            return
         if current is None or (current[0] == "orchestration" and _is_replaying()):
             return
         self._records.lines.append((current[2], f"{record.levelname} {record.getMessage()}"))

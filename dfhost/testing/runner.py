@@ -30,7 +30,7 @@ from dfhost.runner.app_runner import (
 )
 from dfhost.runner.functions import AppInfo
 from dfhost.testing.clock import ManualClock
-from dfhost.testing.determinism import Passes
+from dfhost.testing.determinism import Passes, rewinds
 from dfhost.testing.faults import Decision, Faults, Stub
 from dfhost.testing.records import Call, Records, WatchedCalls
 
@@ -52,7 +52,7 @@ class TestRunner:
         self._tasks: set[asyncio.Task[None]] = set()
         self.calls = WatchedCalls()
         self.passes = Passes()
-        self._decisions: dict[tuple[str, str], Decision] = {}
+        self._faulty_results: dict[tuple[str, str, int], ReplayResult | None] = {}
         self._stopped = False
 
     # -- its life --------------------------------------------------------------------------------------------
@@ -90,12 +90,11 @@ class TestRunner:
 
     def run_activity(self, call: ActivityCall, done: Done) -> None:
         name = self._durable_name(call.function)
-        record = self._records.begin("activity", name, call.instance_id, _value(call.input))
+        record = Call(name, call.instance_id, _value(call.input))
+        self._records.calls.append(record)
         decision = self._faults.decide(call.function)
 
         def ended(outcome: ActivityOutcome) -> None:
-            record.ended = True
-            record.error = outcome.text if isinstance(outcome, Failure) else ""
             if not self._stopped:
                 done(outcome)
 
@@ -105,32 +104,27 @@ class TestRunner:
             self._loop.call_soon_threadsafe(self._begin, call, decision, record, ended)
 
     def _begin(self, call: ActivityCall, decision: Decision, record: Call, ended: Done) -> None:
-        if decision.delay:
-            self._spawn(self._delayed(call, decision, record, ended))
-        else:
-            self._attempt(call, decision, record, ended)
-
-    async def _delayed(self, call: ActivityCall, decision: Decision, record: Call, ended: Done) -> None:
-        await self._clock.pause(decision.delay)
-        self._attempt(call, decision, record, ended)
-
-    def _attempt(self, call: ActivityCall, decision: Decision, record: Call, ended: Done) -> None:
-        run = partial(self._run, call, decision, record.input)
-        if decision.runs == 1:
-            run(ended)
-            return
+        def run() -> None:
+            self._run(call, decision, record.input, again if decision.runs > 1 else ended)
 
         def again(_: ActivityOutcome) -> None:  # the first result is lost
-            self._records.begin(record.kind, record.name, record.instance_id, record.input).ended = True
-            run(ended)
+            self._records.calls.append(record)
+            self._run(call, decision, record.input, ended)
 
-        run(again)
+        async def run_later() -> None:
+            await self._clock.pause(decision.delay)
+            run()
+
+        if decision.delay:
+            self._spawn(run_later())
+        else:
+            run()
 
     def _run(self, call: ActivityCall, decision: Decision, input: Any, done: Done) -> None:
         if decision.error is not None:
             done(_raised(decision.error))
         elif decision.stub is not None:
-            answer = decision.stub.take(input)
+            answer = decision.stub._take(input)
             self._off_loop(
                 partial(self._outcome, answer, ("activity", call.function, call.instance_id)), done
             )
@@ -152,14 +146,15 @@ class TestRunner:
 
     # -- call_http -------------------------------------------------------------------------------------------
 
-    async def call_http(self, request_text: str) -> str:
+    async def call_http(self, request_text: str, instance_id: str) -> str:
         """For the host, which sends these requests itself."""
         request = json.loads(request_text)
-        self._records.begin("http", CALL_HTTP, "", request)
+        self._records.calls.append(Call(CALL_HTTP, instance_id, request))
         decision = self._faults.decide(CALL_HTTP)
         if decision.stub is None:
             return await call_http(request_text)
-        outcome = await asyncio.to_thread(self._outcome, decision.stub.take(request), ("http", CALL_HTTP, ""))
+        answer = decision.stub._take(request)
+        outcome = await asyncio.to_thread(self._outcome, answer, ("http", CALL_HTTP, instance_id))
         if isinstance(outcome, Failure):
             raise CallHttpError(outcome.message, outcome.text)
         return outcome or "null"
@@ -169,21 +164,27 @@ class TestRunner:
     def replay(self, call: ReplayCall) -> ReplayResult:
         self._records.instances.setdefault(call.instance_id)
         execution = (call.instance_id, execution_id(call.trigger))
-        decision = self._decisions.get(execution)
-        if decision is None:
-            trigger = json.loads(call.trigger)
-            name, input = self._durable_name(call.function), _started_with(trigger)
-            self._records.begin("orchestration", name, trigger.get("parentInstanceId") or "", input)
-            decision = self._decisions[execution] = self._faults.decide(call.function)
-            if decision.error is not None:
-                return _failed(decision.error)
-            if decision.stub is not None:
-                return self._replayed(
-                    decision.stub, input, ("orchestration", call.function, call.instance_id)
-                )
+        key = (*execution, rewinds(call.trigger))
+        if key not in self._faulty_results:
+            self._faulty_results[key] = self._faulty_result(call)
+        if (faulty := self._faulty_results[key]) is not None:
+            return faulty
         result = self._app.replay(call)
         self.passes.compare(call.function, execution, call.trigger, result)
         return result
+
+    def _faulty_result(self, call: ReplayCall) -> ReplayResult | None:
+        """What the test has put in the place of an instance that begins, or is rewound; None for the app's code."""
+        trigger = json.loads(call.trigger)
+        name, input = self._durable_name(call.function), _started_with(trigger)
+        if not rewinds(call.trigger):
+            self._records.calls.append(Call(name, trigger.get("parentInstanceId") or "", input))
+        decision = self._faults.decide(call.function)
+        if decision.error is not None:
+            return _failed(decision.error)
+        if decision.stub is not None:
+            return self._replayed(decision.stub, input, ("orchestration", call.function, call.instance_id))
+        return None
 
     # -- entities --------------------------------------------------------------------------------------------
 
@@ -199,7 +200,7 @@ class TestRunner:
             if decision.error is not None:
                 answered[number] = _operation_failed(_raised(decision.error))
             elif stub is not None:
-                answer = stub.take(operation["name"], _value(_value(operation["input"])))
+                answer = stub._take(operation["name"], _value(_value(operation["input"])))
                 answered[number] = self._operation_result(answer, ("entity", call.function, call.entity_id))
         left = [each for number, each in enumerate(batch["batch"]) if number not in answered]
         reply: str | Failure = json.dumps(
@@ -240,7 +241,7 @@ class TestRunner:
     def _replayed(self, stub: Stub, input: Any, call: tuple[str, str, str]) -> ReplayResult:
         try:
             return ReplayResult(
-                is_done=True, output=json.loads(to_json(self._evaluated(stub.take(input), call)))
+                is_done=True, output=json.loads(to_json(self._evaluated(stub._take(input), call)))
             )
         except BaseException as error:
             return _failed(error)

@@ -81,7 +81,7 @@ class Run:
         Raises `StillWaiting` if nothing is left to run, and `RunEnded` if the instance ends before.
         """
         __tracebackhide__ = True
-        self._durable.wait_until(lambda: bool(condition(self)) or self.ended, self._not_reached, timeout)
+        self._durable._wait_until(lambda: bool(condition(self)) or self.ended, self._not_reached, timeout)
         if not condition(self):
             status = self._status()
             raise RunEnded(
@@ -110,7 +110,7 @@ class Run:
         if explained["runtimeStatus"] in ENDED:
             raise RunEnded(f"{self._title(explained)} waits for nothing. {explained['sentence']}")
         if "waitsFor" not in explained:
-            self._durable.needs("a host that knows what an instance waits for")
+            self._durable._needs("a host that knows what an instance waits for")
         awaited = [entry for entry in explained["waitsFor"] if entry["awaited"]]
         wanted = {
             "event": event,
@@ -157,7 +157,7 @@ class Run:
             status.update(self._status())
             return status["runtimeStatus"] in ENDED
 
-        self._durable.wait_until(has_ended, self._not_ended, timeout)
+        self._durable._wait_until(has_ended, self._not_ended, timeout)
         return status
 
     def _not_ended(self) -> str:
@@ -177,7 +177,7 @@ class Run:
             if entry["kind"] == "event" and entry["awaited"]
         ]
         if (
-            self._durable.is_local
+            self._durable._is_local
             and (due := min(_dues(explained), default=None)) is not None
             and due > self._durable.now
         ):
@@ -233,8 +233,8 @@ class Run:
         """Write the history to a JSON file for `durable.assert_replays`, with the ids of all tasks."""
         status = self._status()
         saved = {key: status[key] for key in ("name", "instanceId", "runtimeStatus")}
-        saved["historyEvents"] = self._durable.events_of(self.id)
-        self._durable.path(file).write_text(json.dumps(saved, indent=1), "utf-8")
+        saved["historyEvents"] = self._durable._events_of(self.id)
+        self._durable._path(file).write_text(json.dumps(saved, indent=1), "utf-8")
 
     @property
     def explanation(self) -> str:
@@ -261,12 +261,15 @@ class Run:
     @property
     def logs(self) -> list[str]:
         """What its orchestrator and its activities have logged, replays left out."""
-        return self._durable.logs_of(self.id)
+        return self._durable._logs_of(self.id)
 
     # -- steering --------------------------------------------------------------------------------------------
 
     def raise_event(self, name: str, data: Any = None) -> Run:
-        """Raise an external event. `RunEnded` if the instance has ended."""
+        """Raise an external event, as the management API does. `RunEnded` if the instance has ended.
+
+        The code gets the data itself. From `client.raise_event` of the SDK it gets a text, which holds JSON.
+        """
         __tracebackhide__ = True
         return self._steer(f"raiseEvent/{quote(name, safe='')}", to_json(data))
 
@@ -293,18 +296,18 @@ class Run:
     def restart(self) -> Run:
         """Start a new instance with the same input."""
         __tracebackhide__ = True
-        response = self._durable.manage("POST", f"instances/{quote(self.id, safe='')}/restart")
+        response = self._durable._manage("POST", f"instances/{quote(self.id, safe='')}/restart")
         return Run(self._durable, str(json.loads(response.body)["id"]))
 
     def purge(self) -> None:
         """Delete an instance that has ended, with its history."""
         __tracebackhide__ = True
-        self._durable.manage("DELETE", f"instances/{quote(self.id, safe='')}")
+        self._durable._manage("DELETE", f"instances/{quote(self.id, safe='')}")
 
     def _steer(self, verb: str, body: str = "", **query: str) -> Run:
         __tracebackhide__ = True
         path = with_query(f"instances/{quote(self.id, safe='')}/{verb}", query)
-        response = self._durable.manage("POST", path, body, accept=(202, 410))
+        response = self._durable._manage("POST", path, body, accept=(202, 410))
         if response.status == 410:
             status = self._status()
             raise RunEnded(f"{self._title(status)} has ended as {status['runtimeStatus']}.")
@@ -315,13 +318,13 @@ class Run:
     def _status(self, **query: Any) -> dict[str, Any]:
         __tracebackhide__ = True
         path = with_query(f"instances/{quote(self.id, safe='')}", query)
-        response = self._durable.manage("GET", path, accept=(200, 202, 404))
+        response = self._durable._manage("GET", path, accept=(200, 202, 404))
         if response.status == 404:
             raise AssertionError(f"There is no instance {self.id}.")
         return dict(from_json(response.text))
 
     def _explained(self) -> dict[str, Any]:
-        return self._durable.explained(self.id)
+        return self._durable._explained_of(self.id)
 
     def _title(self, status: Mapping[str, Any]) -> str:
         return f"{status['name']} {self.id}"
@@ -367,19 +370,19 @@ class Entity:
     @property
     def state(self) -> Any:
         """Its state; None if it does not exist."""
-        response = self._durable.manage("GET", self._path, accept=(200, 404))
+        response = self._durable._manage("GET", self._path, accept=(200, 404))
         return from_json(response.text) if response.status == 200 else None
 
     @property
     def exists(self) -> bool:
         """Whether it has a state."""
-        return self._durable.manage("GET", self._path, accept=(200, 404)).status == 200
+        return self._durable._manage("GET", self._path, accept=(200, 404)).status == 200
 
     def signal(self, operation: str, input: Any = None) -> Entity:
         """Send one operation, as a client does."""
         __tracebackhide__ = True
         body = json.dumps(to_json(input))  # the SDK's client sends JSON in JSON
-        self._durable.manage("POST", with_query(self._path, {"op": operation}), body)
+        self._durable._manage("POST", with_query(self._path, {"op": operation}), body)
         return self
 
     @property

@@ -46,6 +46,7 @@ def test_a_map_from_its_progress_to_its_redrive(page: Page, host: HostProcess, t
     failures = page.get_by_role("region", name="Failures")
     expect(failures).to_contain_text("ValueError: item 3 fails")
     expect(failures).to_contain_text(json.dumps(items[3], separators=(",", ":")))
+    expect(page.get_by_role("region", name="In flight")).to_contain_text("at most")
     gate.touch()
     expect(main).to_contain_text("20 of 20 items · 1 failed")
     page.get_by_role("button", name="Redrive…").click()

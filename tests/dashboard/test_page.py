@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,6 +92,13 @@ def test_the_list_is_live(page: Page, shop: Shop) -> None:
     shop.start("count_up", [1], "counted-live")
     expect(row(page, "counted-live")).to_contain_text("Completed")
     expect(completed).to_contain_text(str(before + 1))
+
+
+def test_the_list_says_what_each_waits_for(page: Page, shop: Shop) -> None:
+    shop.open(page)
+    expect(row(page, "ledger")).to_contain_text("It waits for activity export_ledger (running).")
+    expect(row(page, "misspelt")).to_contain_text("It has received event Aproval, which nothing waits for.")
+    expect(row(page, "reserve-0")).to_contain_text("the answer to reserve of @stock@north")
 
 
 def test_filters(page: Page, shop: Shop) -> None:
@@ -409,9 +415,30 @@ def test_the_theme_is_kept(page: Page, shop: Shop) -> None:
     expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
 
 
-def test_the_page_tells_when_the_host_is_away(page: Page, tmp_path: Path, browser: Browser) -> None:
+def test_the_page_outlives_the_host(page: Page, browser: Browser) -> None:
     with HostProcess(APPS / "shop", "--memory") as host:
         page.goto(f"{host.url}/dashboard")
         expect(page.get_by_text("No instance yet.")).to_be_visible()
         host.kill()
         expect(page.locator("#live")).to_have_text("Host is away")
+    with HostProcess(APPS / "shop", "--memory", port=host.url.rpartition(":")[2]):
+        expect(page.locator("#live")).to_have_text("Live")
+        page.get_by_role("button", name="Start…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Orchestrator").select_option("count_up")
+        dialog.get_by_label("Input (JSON)").fill("[1, 2]")
+        dialog.get_by_role("button", name="Start").click()
+        expect(page.get_by_role("region", name="Output")).to_contain_text("3")
+
+
+def test_a_page_out_of_sight_holds_no_connection(page: Page, shop: Shop) -> None:
+    shop.open(page)
+    row(page, "packing").wait_for()
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    shop.start("count_up", [1], "unseen")
+    shop.host.client.ended("unseen")
+    expect(row(page, "unseen")).to_have_count(0)
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: false, configurable: true })")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(row(page, "unseen")).to_be_visible()

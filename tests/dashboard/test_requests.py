@@ -104,6 +104,7 @@ async def test_every_module_that_is_imported_is_served(page: Page) -> None:
 async def test_other_web_pages_get_nothing(page: Page) -> None:
     for headers in (
         {"Origin": "http://evil.example"},
+        {"Origin": "null"},
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site"},
         {"Origin": "http://localhost:1", "Sec_Fetch_Site": "same-site"},
@@ -112,6 +113,7 @@ async def test_other_web_pages_get_nothing(page: Page) -> None:
             assert (await page.get(path, **headers))[0] == 403, (path, headers)
     assert (await page.get("/dashboard", Sec_Fetch_Site="none"))[0] == 200
     assert (await page.get("/dashboard", Sec_Fetch_Site="same-origin", Origin=page.base))[0] == 200
+    assert (await page.get("/dashboard", Origin=page.base.replace("http:", "https:")))[0] == 200  # a tunnel
 
 
 async def test_cors_opens_the_app_but_not_the_dashboard(tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ async def test_without_a_dashboard_there_is_none() -> None:
 
 
 async def test_the_start_page_leads_to_it(page: Page) -> None:
-    assert '<a href="/dashboard">' in (await page.get("/"))[2]
+    assert 'href="/dashboard"' in (await page.get("/"))[2]
 
 
 async def test_a_function_of_the_app_comes_first(tmp_path: Path) -> None:
@@ -217,6 +219,13 @@ async def test_the_history_comes_in_pages(page: Page) -> None:
     assert first["total"] == second["total"] > 8
     assert [each["EventType"] for each in first["events"]] == [12, 0, 4, 13]
     assert len(second["events"]) == 4
+
+
+async def test_what_instances_wait_for(page: Page) -> None:
+    await page.host.start("waits", ["go"], "mine")
+    await page.host.until_waiting("mine", "event")
+    assert await page.read('waits?instances=["mine","nobody",1]') == {"mine": "It waits for event go."}
+    assert await page.read("waits?instances={") == {}
 
 
 async def test_search_looks_into_payloads(page: Page) -> None:

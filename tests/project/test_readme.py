@@ -50,6 +50,7 @@ PAGES = [
     "docs/management-api.md",
     "docs/map.md",
     "docs/performance.md",
+    "docs/testing.md",
 ]
 SHOWN_URL = "http://localhost:7071"
 
@@ -57,6 +58,7 @@ NOT_RUN = {
     "pip install": "needs the network, and an environment of its own",
     ".venv/bin/pre-commit install": "sets up the hooks of git",
     ".venv/bin/pytest": "the suite that runs this",
+    "pytest": "tests/testing/test_plugin.py runs what the page shows",
 }
 PIP = "pip install --quiet --disable-pip-version-check"
 LINT = [

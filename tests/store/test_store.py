@@ -534,7 +534,17 @@ async def test_purging_leaves_nothing(db: OpenStore) -> None:
         assert await db.store.purge(instance_id, lambda row: None) == 1
         assert await db.store.purge(instance_id, lambda row: None) == 0
     with db.store._reading() as reader:
-        for table in ("instances", "history", "inbox", "activities", "timers", "entities", "entity_requests"):
+        tables = (
+            "instances",
+            "history",
+            "inbox",
+            "activities",
+            "attempts",
+            "timers",
+            "entities",
+            "entity_requests",
+        )
+        for table in tables:
             assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
     assert db.published(InstanceRemoved) == ["x", "@counter@k"]
 
@@ -904,3 +914,46 @@ async def test_everything_is_there_after_opening_the_file_again(tmp_path: Path) 
     await store.post_event("x", "new", lambda row: None)
     assert again.inbox("x") == [FIRED, "new"], "new messages come after the old ones"
     store.close()
+
+
+# -- copies ----------------------------------------------------------------------------------------------------
+async def test_a_copy_has_what_was_committed_and_is_a_store_of_its_own() -> None:
+    first = OpenStore(None)
+    await first.start("x")
+    copy = first.store.copy()
+    await first.start("y")
+    first.store.close()
+    copy.open()
+    assert [row.instance_id for row in copy.instances()] == ["x"]
+    assert copy.instances_needing_episodes() == ["x"]
+    copy.close()
+
+
+async def test_a_store_may_end_with_any_commit() -> None:
+    """What was committed by then stays, and nothing is acknowledged any more."""
+    first, copies = OpenStore(None), []
+
+    def end(copy: Callable[[], Store]) -> None:
+        copies.append(copy())
+        raise HostError("the end")
+
+    await first.start("x")
+    first.store.on_commit(end)
+    for instance_id in ("y", "z"):
+        with pytest.raises(DatabaseError, match="the end"):
+            await first.start(instance_id)
+    first.store.close()
+    (copy,) = copies
+    copy.open()
+    assert [row.instance_id for row in copy.instances()] == ["x", "y"]
+    copy.close()
+
+
+async def test_writes_are_unfinished_until_they_are_answered() -> None:
+    first = OpenStore(None)
+    answered: list[int] = []
+    first.store.listen(Listener(finished=lambda committed: answered.append(first.store.unfinished)))
+    await asyncio.gather(first.start("x"), first.start("y"))
+    assert sum(answered) >= 1
+    assert first.store.unfinished == 0
+    first.store.close()

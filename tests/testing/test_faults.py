@@ -73,6 +73,25 @@ def test_sub_orchestrators_are_stubbed_and_fail(durable: Durable) -> None:
     assert durable.start("order", "book").wait() == "Completed"
 
 
+def test_a_stub_that_fails_is_asked_again_after_a_rewind(durable: Durable) -> None:
+    stub = durable.stub("pay", answers=[ConnectionError("down"), "a receipt"])
+    run = durable.start("order", "book")
+    assert "down" in run.failure()
+    assert run.rewind().result() == {"paid": "a receipt"}
+    assert (stub.called, run.calls("pay")) == (2, ["book"])
+
+
+def test_a_stub_may_steer_what_it_is_part_of(durable: Durable) -> None:
+    def look(_: object) -> str:
+        durable.start("approval", {"amount": 1}, id="other").raise_event("approved", "yes")
+        return str(durable.run("other").result())
+
+    durable.stub("look", look)
+    run = durable.start("monitor")
+    assert run.calls("look") == [None]
+    assert durable.run("other").output == "yes"
+
+
 def test_entities_are_stubbed_and_fail(durable: Durable) -> None:
     durable.fail("till", on_call=1, error=ValueError("stuck"))
     assert "stuck" in durable.start("sell", 5).failure()
@@ -89,6 +108,7 @@ def test_call_http_is_stubbed(durable: Durable) -> None:
     )
     assert durable.start("fetch").result() == [200, "http://weather.invalid/today"]
     assert stub.calls[0]["method"] == "GET"
+    assert durable.runs[0].calls("call_http") == stub.calls
     durable.stub("call_http", returns=TimeoutError("too slow"))
     assert "too slow" in durable.start("fetch").failure()
 

@@ -123,15 +123,8 @@ FILES = {
 }  # fmt: skip
 
 ROOT_APP = (
-    """
-    from datetime import timedelta
-"""
-    + indent(PAGE_APP, "    ")
+    indent(PAGE_APP.replace("...  #", 'return "sent"  #'), "    ")
     + """
-    @app.activity_trigger(input_name="mail")
-    def send_mail(mail: dict) -> str:
-        return "sent"
-
     GREETING = "Hello"
 
     @app.orchestration_trigger(context_name="context")

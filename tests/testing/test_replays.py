@@ -41,14 +41,14 @@ BEFORE = """
 """ for name in ("reserve", "charge", "pack", "audit"))  # fmt: skip
 
 
-def exported(run: Run, form: str, tmp_path: Path) -> Path:
+def exported(durable: Durable, run: Run, form: str, tmp_path: Path) -> Path:
     """The history in one of its two forms, as a file."""
     file = tmp_path / f"{run.id}-{form}.json"
     if form == "with ids":
         run.save_history(file)
     else:
         path = f"/runtime/webhooks/durabletask/instances/{run.id}?showHistory=true&showHistoryOutput=true"
-        file.write_text(run._durable.get(path).text)
+        file.write_text(durable.get(path).text)
     return file
 
 
@@ -63,7 +63,7 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
         def save(moment: str) -> None:
             for form in ("with ids", "without ids"):
-                found[f"{moment}, {form}"] = exported(run, form, folder).rename(
+                found[f"{moment}, {form}"] = exported(durable, run, form, folder).rename(
                     folder / f"{moment}-{form}.json"
                 )
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
-from dfhost.testing import Durable, RunEnded, RunFailed, StillWaiting
+from dfhost.errors import HostError
+from dfhost.testing import Durable, Host, RunEnded, RunFailed, StillWaiting
+from tests.support.apps import APPS, write_app
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
@@ -155,3 +159,37 @@ def test_logs_belong_to_their_run_and_replays_are_left_out(durable: Durable) -> 
     assert one.logs == ["INFO started Ann", "INFO mail to Ann", "WARNING ended"]
     assert two.logs == ["INFO started Bob", "INFO mail to Bob", "WARNING ended"]
     assert durable.logs == one.logs + two.logs
+
+
+def test_one_host_at_a_time(durable: Durable) -> None:
+    with pytest.raises(HostError, match="One host under test at a time"), Host(APPS / "testing"):
+        pass
+    assert durable.start("pay", "book").status == "Completed"
+
+
+VERSIONED = """
+    @app.orchestration_trigger(context_name="context")
+    def ship(context):
+        if context.version == "1.0":
+            return (yield context.call_activity("by_truck", 1))
+        return (yield context.call_activity("by_train", 1))
+
+    @app.activity_trigger(input_name="n")
+    def by_truck(n: int) -> str:
+        return "truck"
+
+    @app.activity_trigger(input_name="n")
+    def by_train(n: int) -> str:
+        return "train"
+"""
+
+
+def test_versions_live_side_by_side(tmp_path: Path) -> None:
+    folder = write_app(tmp_path, VERSIONED)
+    settings = {"version": "2.0", "extensions": {"durableTask": {"defaultVersion": "2.0"}}}
+    (folder / "host.json").write_text(json.dumps(settings))
+    with Host(folder) as durable:
+        assert durable.start("ship", version="1.0").result() == "truck"
+        assert durable.start("ship").result() == durable.start("ship", version="2.0").result() == "train"
+        with pytest.raises(RunFailed, match=r"3\.0"):
+            durable.start("ship", version="3.0").result()

@@ -119,3 +119,12 @@ def test_an_app_that_does_not_come_to_rest_is_given_up(durable: Durable) -> None
     ):
         durable.start("fan", ["a"])
     gate.set()
+
+
+@pytest.mark.durable(timeout=0.2)
+def test_a_function_that_does_not_answer_is_given_up(durable: Durable) -> None:
+    gate = threading.Event()
+    durable.stub("client.start_new", lambda *_, **__: gate.wait(30))
+    with pytest.raises(NotIdle, match="It runs: http start_approval"):
+        durable.post("/api/approvals", json={"amount": 1})
+    gate.set()

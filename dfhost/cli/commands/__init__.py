@@ -38,7 +38,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("start", "serve a function app until ctrl-C"),
         Command("run", "run one orchestration from start to end"),
     ),
-    "look": (
+    "look at instances": (
         Command("list", "list instances or entities, the newest first"),
         Command("show", "show one: state, failures, payloads, tasks"),
         Command("history", "print the history events of one"),
@@ -46,7 +46,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("explain", "explain what an instance waits for"),
         Command("export", "write instances with their histories as JSON"),
     ),
-    "steer": (
+    "steer them": (
         Command("start-instance", "start an orchestrator by its name"),
         Command("raise", "raise an event for an instance"),
         Command("signal", "signal an entity"),
@@ -57,6 +57,6 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("restart", "start an instance anew with its input"),
         Command("purge", "delete instances that have ended"),
     ),
-    "complete at a tab": (Command("completion", "print the script that completes dfhost in bash or zsh"),),
+    "set up the shell": (Command("completion", "print the script that completes dfhost in bash or zsh"),),
 }
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dfhost.cli import host_address, instance_view
-from dfhost.cli.exit_codes import DONE, NOT_COMPLETED
+from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NOT_FOUND, NotDone
 from dfhost.cli.explanation import reasons
 from dfhost.cli.history_tasks import tasks_of_history
 from dfhost.cli.instance_ids import find_instance
@@ -16,6 +16,7 @@ from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import Style, printable, printable_json
 from dfhost.cli.watching import show
 from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.short_id import short_id
 
 DESCRIPTION = """\
 Show an instance: its state, what failed in it and with which input, what it waits for, its payloads and its tasks.
@@ -34,7 +35,9 @@ _FOLLOWED = 3  # failed children of one instance
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="an id, the beginning of one, or a status URL")
-    parser.add_argument("--full", action="store_true", help="every task, and payloads whole")
+    parser.add_argument(
+        "--full", action="store_true", help="every task, payloads whole, and the frames of libraries"
+    )
     parser.add_argument("--watch", action="store_true", help="show every change, until it has ended")
     parser.add_argument("--json", action="store_true", help="print its status and its tasks as JSON")
     host_address.add_arguments(parser, reads=True)
@@ -47,8 +50,10 @@ def run(options: argparse.Namespace) -> int:
 
     def render() -> tuple[str, bool]:
         nonlocal state
-        status = client.status(instance_id) or {}
-        state = str(status.get("runtimeStatus"))
+        status = client.status(instance_id)
+        if status is None:
+            raise NotDone(NOT_FOUND, f"{printable(instance_id)} was purged meanwhile.")
+        state = str(status["runtimeStatus"])
         view = _entity if instance_id.startswith("@") else _orchestration
         return view(client, status, options), state in FINAL_STATUSES
 
@@ -72,9 +77,9 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
     if waits and waits.get("sentence"):
         lines += ["", *map(printable, [str(waits["sentence"]), *reasons(waits)])]
     failures = _failures(client, tasks, [], _DEEPEST)
-    lines += instance_view.failure_lines(failures, style)
+    lines += instance_view.failure_lines(failures, style, options.full)
     if status["runtimeStatus"] == "Failed" and not failures:
-        lines += instance_view.own_failure(status, style)
+        lines += instance_view.own_failure(status, style, options.full)
     lines += instance_view.payload_lines(status, style, options.full)
     lines += instance_view.task_lines(tasks, now, style, options.full)
     return "\n".join(lines)
@@ -91,7 +96,7 @@ def _tasks(client: ManagementClient, instance_id: str, timeline: Json | None) ->
 def _failures(
     client: ManagementClient, tasks: list[Json], path: list[str], deepest: int
 ) -> list[tuple[list[str], Json]]:
-    """The failed tasks, in place of a failed child those that failed in it."""
+    """The failed tasks with the calls that lead to them; in place of a failed child those that failed in it."""
     found: list[tuple[list[str], Json]] = []
     followed = 0
     for task in tasks:
@@ -103,7 +108,9 @@ def _failures(
             child = str(task["instanceId"])
             if client.status(child, showInput="false") is not None:
                 tasks_of_child = _tasks(client, child, client.own_status(child, "timeline"))
-                below = _failures(client, tasks_of_child, [*path, f"{task['name']} {child}"], deepest - 1)
+                below = _failures(
+                    client, tasks_of_child, [*path, f"{task['name']} {short_id(child)}"], deepest - 1
+                )
         found += below or [(path, task)]
     return found
 

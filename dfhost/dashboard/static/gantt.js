@@ -254,6 +254,7 @@ function noteElement(line, gantt) {
     const kind = widest.kind.startsWith("waiting") ? "bar-note in-light" : "bar-note in";
     return h("span", { class: kind, style: { left: `${gantt.share(widest.from)}%`, maxWidth: `${width}%` } }, line.note);
   }
+  if (start < 8) return null; // there is no room
   return h("span", { class: "bar-note", style: { right: `${100 - start}%`, maxWidth: `${start}%` } }, line.note);
 }
 
@@ -327,6 +328,7 @@ function barsOf(task, now) {
 
 /** @param {Task} task */
 function noteOf(task) {
+  if (task.kind === "entitySignal" || (task.kind === "event" && task.endedTime)) return "";
   if (task.state === "failed") return `${task.maxAttempts ? `attempt ${task.attempt} of ${task.maxAttempts}: ` : ""}${(task.error ?? "").split("\n")[0]}`;
   if (task.state === "retrying") return `attempt ${task.attempt} of ${task.maxAttempts} failed, next at ${clock(time(task.due))}`;
   if (task.kind === "timer" && task.state === "waiting") return `due at ${clock(time(task.due))}`;

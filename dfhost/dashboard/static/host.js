@@ -4,7 +4,7 @@ import { byId, toast } from "./dom.js";
 
 /** @typedef {import("./types").ActionReport} ActionReport */
 
-const TOKEN = document.querySelector("meta[name=dashboard-token]")?.getAttribute("content") ?? "";
+let token = document.querySelector("meta[name=dashboard-token]")?.getAttribute("content") ?? "";
 
 /** @param {string} path @param {Record<string, string | number>} [query] */
 function address(path, query) {
@@ -31,12 +31,20 @@ export async function readPayload(query) {
  * @returns {Promise<ActionReport | null>}
  */
 export async function act(action) {
-  try {
-    const response = await fetch(address("actions"), {
+  const send = () =>
+    fetch(address("actions"), {
       method: "POST",
-      headers: { "Content-Type": "application/json", "X-Dashboard-Token": TOKEN },
+      headers: { "Content-Type": "application/json", "X-Dashboard-Token": token },
       body: JSON.stringify(action),
     });
+  try {
+    let response = await send();
+    if (response.status === 403) {
+      // The host was started anew, and its page has another token.
+      const page = await (await fetch("/dashboard")).text();
+      token = /name="dashboard-token" content="([^"]+)"/.exec(page)?.[1] ?? "";
+      response = await send();
+    }
     const report = await response.json();
     if (!response.ok) throw new Error(report.error);
     for (const each of report.refused.slice(0, 3)) toast(`${each.id}: ${each.why}`, "refused");
@@ -49,19 +57,34 @@ export async function act(action) {
 }
 
 /**
- * Listen to a stream; the browser connects again by itself if the host was away.
+ * Listen to a stream while the page is in sight: a browser has six connections to a host, for all its tabs together.
+ * It connects again by itself if the host was away.
  * @param {Record<string, string>} query
  * @param {Record<string, (data: any) => void>} handlers by the name of the message
  * @returns {() => void} stops listening
  */
 export function listen(query, handlers) {
-  const source = new EventSource(address("stream", query));
-  source.onopen = () => showLive(true);
-  source.onerror = () => showLive(false);
-  for (const [name, handle] of Object.entries(handlers)) {
-    source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
+  /** @type {EventSource | null} */
+  let source = null;
+  function connectIfSeen() {
+    if (document.hidden) {
+      source?.close();
+      source = null;
+    } else if (!source) {
+      source = new EventSource(address("stream", query));
+      source.onopen = () => showLive(true);
+      source.onerror = () => showLive(false);
+      for (const [name, handle] of Object.entries(handlers)) {
+        source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
+      }
+    }
   }
-  return () => source.close();
+  connectIfSeen();
+  document.addEventListener("visibilitychange", connectIfSeen);
+  return () => {
+    document.removeEventListener("visibilitychange", connectIfSeen);
+    source?.close();
+  };
 }
 
 /** @param {boolean} isLive */

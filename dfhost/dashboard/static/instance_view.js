@@ -4,7 +4,7 @@ import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
 import { ask } from "./dialogs.js";
 import { button, empty, h, instanceLink, pill, replace, sinceElement, toast } from "./dom.js";
 import { orchestratorNames } from "./functions.js";
-import { ago, clock, count, duration, preciseClock, readable, time } from "./format.js";
+import { clock, count, duration, preciseClock, readable, time } from "./format.js";
 import { Gantt } from "./gantt.js";
 import { act, listen, read, readPayload } from "./host.js";
 import { isMap } from "./maps_view.js";
@@ -69,8 +69,8 @@ export function showInstance(main, id) {
           h("p", { class: "sub" },
             h("span", { class: "mono", id: "instance-id" }, id),
             button("Copy id", () => navigator.clipboard.writeText(id).then(() => toast("Id copied.")), { class: "button small quiet" }),
-            h("span", null, `created ${clock(time(timeline.createdTime))} (${ago(time(timeline.createdTime))})`),
-            Number.isFinite(end) && h("span", null, `took ${duration(end - time(timeline.createdTime))}`),
+            h("span", null, `created ${clock(time(timeline.createdTime))}`),
+            Number.isFinite(end) ? h("span", null, `took ${duration(end - time(timeline.createdTime))}`) : h("span", null, "open for ", sinceElement(time(timeline.createdTime))),
             isMap(timeline.customStatus) && h("a", { href: `#/maps/${encodeURIComponent(id)}` }, "Open as a map"),
             timeline.version && h("span", null, `version ${timeline.version}`))),
         !isEntity && h("div", { class: "verbs" },
@@ -98,7 +98,7 @@ export function showInstance(main, id) {
     const awaited = awaitedEvents();
     replace(
       callouts,
-      !timeline.endedTime && explanation && h("div", { class: "callout", role: "note" }, h("strong", null, "Now"), h("p", null, withLinks(explanation), longest && [" ", h("span", { class: "muted" }, "For ", sinceElement(longest), ".")])),
+      !timeline.endedTime && explanation && h("div", { class: "callout", role: "note" }, h("strong", null, "Now"), h("p", null, withLinks(explanation), longest && [" ", h("span", { class: "muted" }, "Waiting for ", sinceElement(longest), ".")])),
       !timeline.endedTime && unclaimed.length > 0 && h("div", { class: "callout warning", role: "note" }, h("strong", null, "Not awaited"),
         h("p", null, unclaimed.length === 1 ? "An event has come that nothing waits for: " : "Events have come that nothing waits for: ", unclaimed.map((name, index) => [index > 0 && ", ", h("code", null, name)]),
           awaited.length > 0 && [". It waits for ", awaited.map((name, index) => [index > 0 && ", ", h("code", null, name)]), ". Is the name misspelt?"])),

@@ -61,8 +61,8 @@ export function connect() {
     changed(/** @type {Snapshot} */ snapshot) {
       for (const row of snapshot.rows) rows.set(row[0], row);
       show(snapshot);
-      // Fewer than before: some were purged. Which ones only the host knows.
-      if (instances.total < Math.min(rows.size, limit)) connect();
+      // Others than we have: some were purged. Which ones only the host knows.
+      if (instances.total !== rows.size && !instances.isCut) connect();
     },
   });
 }

@@ -3,7 +3,7 @@
 import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
 import { button, empty, h, instanceLink, oncePerFrame, pill, replace } from "./dom.js";
 import { orchestratorNames } from "./functions.js";
-import { ago, clock, count, counted, duration, time } from "./format.js";
+import { ago, clock, count, counted, duration, readable, time } from "./format.js";
 import { Histogram } from "./histogram.js";
 import { read } from "./host.js";
 import { instances } from "./instances_store.js";
@@ -33,6 +33,9 @@ const chosen = {
   withText: null,
 };
 
+/** What open instances wait for, by id, and when that was asked. @type {Map<string, {at: number, sentence: string}>} */
+const waits = new Map();
+
 /** @type {{key: string, label: string, value: (row: Row) => string | number}[]} */
 const COLUMNS = [
   { key: "status", label: "Status", value: (row) => row[2] },
@@ -40,13 +43,17 @@ const COLUMNS = [
   { key: "name", label: "Orchestrator", value: (row) => row[1] },
   { key: "created", label: "Created", value: (row) => row[3] },
   { key: "duration", label: "Duration", value: (row) => lasted(row) },
-  { key: "custom", label: "Custom status or error", value: (row) => row[7] ?? row[6] ?? "" },
+  { key: "custom", label: "Details", value: (row) => row[7] ?? row[6] ?? "" },
 ];
 
 /** @param {Row} row */
+function isOpen(row) {
+  return row[2] === "Running" || row[2] === "Pending" || row[2] === "Suspended";
+}
+
+/** @param {Row} row */
 function lasted(row) {
-  const isOpen = row[2] === "Running" || row[2] === "Pending" || row[2] === "Suspended";
-  return (isOpen ? Date.now() : time(row[4])) - time(row[3]);
+  return (isOpen(row) ? Date.now() : time(row[4])) - time(row[3]);
 }
 
 /** @param {HTMLElement} main @returns {import("./types").Dispose} */
@@ -183,7 +190,7 @@ export function showInstances(main) {
 
   /** @param {Row} row @param {number} index */
   function rowElement(row, index) {
-    const [id, name, status, created, , parent, custom, error] = row;
+    const [id, name, status, created, , parent] = row;
     const isSelected = chosen.selected.has(id);
     const pick = h("input", {
       type: "checkbox", "aria-label": `Select ${id}`, checked: isSelected, "data-key": `pick ${id}`,
@@ -200,13 +207,32 @@ export function showInstances(main) {
       h("span", { role: "cell", class: "cell name" }, name),
       h("span", { role: "cell", class: "cell created", title: ago(time(created)) }, clock(time(created))),
       h("span", { role: "cell", class: "cell duration" }, duration(lasted(row))),
-      h("span", { role: "cell", class: error ? "cell custom bad" : "cell custom mono muted", title: error ?? custom ?? "" }, error ?? custom ?? ""),
+      detailsCell(row),
     );
+  }
+
+  /** The error of a failed one; of an open one the custom status, and what it waits for. @param {Row} row */
+  function detailsCell(row) {
+    const [id, , , , , , custom, error] = row;
+    const wait = isOpen(row) ? waits.get(id)?.sentence : undefined;
+    return h("span", { role: "cell", class: "cell custom", title: [error, custom, wait].filter(Boolean).join("\n") },
+      error && h("span", { class: "bad" }, error), custom && !error && h("span", { class: "mono muted" }, custom), custom && wait && " ", wait && h("span", { class: "muted" }, wait));
+  }
+
+  /** Ask what the open instances in sight wait for. */
+  async function lookAtWaits() {
+    const now = Date.now();
+    const wanted = list.inSight().map((index) => /** @type {Row} */ (rows[index])).filter((row) => isOpen(row) && !(now - (waits.get(row[0])?.at ?? 0) < 3000)).map((row) => row[0]);
+    if (!wanted.length) return;
+    for (const id of wanted) waits.set(id, { at: now, sentence: waits.get(id)?.sentence ?? "" });
+    const found = await read("waits", { instances: JSON.stringify(wanted) }).catch(() => ({}));
+    for (const [id, sentence] of Object.entries(found)) waits.set(id, { at: now, sentence: readable(sentence) });
+    list.draw();
   }
 
   refresh();
   const unsubscribe = instances.subscribe(refresh);
-  const clockwork = setInterval(() => { if (rows.some((row) => row[2] === "Running")) list.draw(); }, 1000);
+  const clockwork = setInterval(() => { if (rows.some(isOpen)) { list.draw(); lookAtWaits(); } }, 1000);
   return () => { unsubscribe(); clearInterval(clockwork); list.dispose(); };
 }
 

@@ -110,8 +110,9 @@ export function showMap(main, id) {
   const body = h("div", { class: "map" });
   const failures = h("div");
   replace(main, head, body, failures);
-  /** @type {{at: number, inFlight: number, done: number}[]} */
-  const seen = [];
+  /** @type {[string, number][]} */
+  let flight = [];
+  let flightAsked = 0;
   let phase = "";
   let stopped = false;
 
@@ -124,7 +125,7 @@ export function showMap(main, id) {
     }
     const done = Number(progress.succeeded ?? 0) + Number(progress.failed ?? 0);
     const isOver = progress.ended_at || ["completed", "failed", "cancelled", "terminated"].includes(progress.phase);
-    if (!isOver || seen.length < 2) seen.push({ at: Date.now(), inFlight: Number(progress.in_flight ?? 0), done });
+    if (Date.now() >= flightAsked || (isOver && flightAsked < Infinity)) await lookAtFlight(progress, Boolean(isOver));
     const row = instances.get(id);
     if (progress.phase !== phase) {
       phase = progress.phase;
@@ -144,9 +145,19 @@ export function showMap(main, id) {
         ["Estimated end", progress.estimated_end ? clock(time(progress.estimated_end)) : ""],
         ["Took", progress.elapsed_seconds ? duration(progress.elapsed_seconds * 1000) : ""],
       ]).filter(([, value]) => value).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))),
-      seen.length > 2 && h("section", { class: "card", "aria-label": "In flight" }, h("div", { class: "card-head" }, h("h2", null, "In flight"), h("span", { class: "muted" }, "while this page was open")), chart(seen)),
+      flight.length > 0 && h("section", { class: "card", "aria-label": "In flight" },
+        h("div", { class: "card-head" }, h("h2", null, "In flight"), h("span", { class: "muted" }, `at most ${count(Math.max(...flight.map(([, number]) => number)))}`)),
+        chart(flight),
+        h("div", { class: "histogram-axis" }, h("span", null, clock(time(flight[0]?.[0]))), h("span", null, clock(time(flight[flight.length - 1]?.[0]))))),
     );
     if (!isOver) setTimeout(poll, 1000);
+  }
+
+  /** How many items ran at once; asked for again after ten times as long as the answer took. @param {Progress} progress @param {boolean} isOver */
+  async function lookAtFlight(progress, isOver) {
+    const began = Date.now();
+    flight = progress.activity ? await read("inFlight", { instance: id, activity: progress.activity }).catch(() => flight) : [];
+    flightAsked = isOver ? Infinity : Date.now() + Math.max(2000, 10 * (Date.now() - began));
   }
 
   /** @param {Progress} progress @param {string} name @param {boolean} isOver */
@@ -209,13 +220,11 @@ async function itemsOf(id) {
   }
 }
 
-/** @param {{at: number, inFlight: number}[]} seen */
-function chart(seen) {
+/** @param {[string, number][]} flight */
+function chart(flight) {
   const [width, height] = [600, 80];
-  const from = seen[0]?.at ?? 0;
-  const span = Math.max(1, (seen[seen.length - 1]?.at ?? 1) - from);
-  const highest = Math.max(1, ...seen.map(({ inFlight }) => inFlight));
-  const points = seen.map(({ at, inFlight }) => `${((at - from) / span) * width},${height - (inFlight / highest) * (height - 6)}`);
+  const highest = Math.max(1, ...flight.map(([, number]) => number));
+  const points = flight.map(([, number], place) => `${(place / Math.max(1, flight.length - 1)) * width},${height - (number / highest) * (height - 6)}`);
   return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `At most ${highest} in flight` },
     svg("polygon", { points: `0,${height} ${points.join(" ")} ${width},${height}` }), svg("polyline", { points: points.join(" ") }));
 }

@@ -29,19 +29,23 @@ export class VirtualList {
     this.draw();
   }
 
-  draw() {
+  /** The numbers of the rows that are drawn: those in sight, and a few beyond. */
+  inSight() {
     const top = this.scroller.scrollTop - this.body.offsetTop;
     const beyond = 8;
     const first = Math.max(0, Math.floor(top / this.rowHeight) - beyond);
     const last = Math.min(this.length, Math.ceil((top + this.scroller.clientHeight) / this.rowHeight) + beyond);
+    return Array.from({ length: Math.max(0, last - first) }, (_, place) => first + place);
+  }
+
+  draw() {
     const focused = /** @type {HTMLElement | null} */ (this.body.contains(document.activeElement) ? document.activeElement : null);
     const key = focused?.dataset.key;
-    const rows = [];
-    for (let index = first; index < last; index += 1) {
+    const rows = this.inSight().map((index) => {
       const row = this.render(index);
       row.style.top = `${index * this.rowHeight}px`;
-      rows.push(row);
-    }
+      return row;
+    });
     this.body.replaceChildren(...rows);
     if (key) /** @type {HTMLElement | null} */ (this.body.querySelector(`[data-key="${CSS.escape(key)}"]`))?.focus({ preventScroll: true });
   }

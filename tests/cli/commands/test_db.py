@@ -47,7 +47,8 @@ def test_the_reading_verbs(dfhost: Commands, db: str) -> None:
     assert set(dfhost.plain("list", "--ids", "--db", db).out.split()) == {"failed", "waits"}
     shown = dfhost.plain("show", "failed", "--db", db)
     assert shown.code == 0 and 'process_item [1] "bad-1" failed, attempt 2 of 2: ValueError' in shown.out
-    assert "Running" in dfhost.plain("show", "wai", "--db", db).out
+    waits = dfhost.plain("show", "wai", "--db", db).out
+    assert "Running" in waits and "only a running host knows" in waits
     assert "TaskFailed" in dfhost.plain("history", "failed", "--db", db).out
     assert json.loads(dfhost.plain("export", "waits", "--db", db).out)["runtimeStatus"] == "Running"
     assert dfhost.plain("explain", "failed", "--db", db).code == 0
