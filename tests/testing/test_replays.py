@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dfhost.testing import Durable, Host, NotDeterministic, Run
-from tests.support.apps import ROOT, write_app
+from tests.support.apps import APPS, ROOT, write_app
 
 BEFORE = """
     from datetime import timedelta
@@ -184,6 +184,16 @@ def test_a_file_with_several_histories(histories: dict[str, Path], tmp_path: Pat
             file,
             tmp_path / "other",
         )
+
+
+def test_a_relative_path_counts_from_the_folder_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Host(APPS / "testing") as durable:
+        durable.start("pay", "book").save_history("saved.json")
+        assert (tmp_path / "saved.json").is_file()
+        durable.assert_replays("saved.json")
 
 
 def test_what_is_no_history_is_refused(durable: Durable, tmp_path: Path) -> None:
