@@ -186,6 +186,31 @@ def test_a_file_with_several_histories(histories: dict[str, Path], tmp_path: Pat
         )
 
 
+def test_histories_of_several_versions(tmp_path: Path) -> None:
+    body = """
+        @app.orchestration_trigger(context_name="context")
+        def ship(context):
+            yield context.call_activity("by_truck" if context.version == "1.0" else "by_train", 1)
+
+        @app.activity_trigger(input_name="n")
+        def by_truck(n: int) -> int:
+            return n
+
+        @app.activity_trigger(input_name="n")
+        def by_train(n: int) -> int:
+            return n
+    """
+    folder = write_app(tmp_path, body)
+    (folder / "host.json").write_text(
+        '{"version": "2.0", "extensions": {"durableTask": {"defaultVersion": "2.0"}}}'
+    )
+    with Host(folder) as durable:
+        for version in ("1.0", "2.0"):
+            run = durable.start("ship", version=version, id=version)
+            for form in FORMS:
+                durable.assert_replays(exported(durable, run, form, tmp_path))
+
+
 def test_a_relative_path_counts_from_the_folder_of_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
