@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfhost.cli.commands import COMMANDS
+from dfhost.cli.instance_ids import find_id
 from dfhost.cli.management_client import ManagementClient, open_client, orchestrations
 from dfhost.cli.orchestrator_names import orchestrator_names
 from dfhost.cli.parser import build_parser
@@ -86,7 +87,7 @@ def _candidates(before: Sequence[str], current: str) -> Iterable[Candidate]:
     actions: list[argparse.Action] = commands.choices[verb]._actions
     options = {name: action for action in actions for name in action.option_strings}
     if rest and (option := options.get(rest[-1])) is not None and option.nargs != 0:
-        return _values(option, rest, [])
+        return _values(option, rest, [], current)
     if current.startswith("-"):
         return [
             Candidate(name, action.help or "") for name, action in options.items() if name.startswith("--")
@@ -94,9 +95,9 @@ def _candidates(before: Sequence[str], current: str) -> Iterable[Candidate]:
     positionals = [action for action in actions if not action.option_strings]
     given = _positionals(rest, options)
     if len(given) < len(positionals):
-        return _values(positionals[len(given)], rest, given)
+        return _values(positionals[len(given)], rest, given, current)
     if positionals and positionals[-1].nargs in ("+", "*"):
-        return _values(positionals[-1], rest, given)
+        return _values(positionals[-1], rest, given, current)
     return []
 
 
@@ -110,7 +111,10 @@ def _positionals(words: Sequence[str], options: dict[str, argparse.Action]) -> l
     return found
 
 
-def _values(action: argparse.Action, words: Sequence[str], given: Sequence[str]) -> Iterable[Candidate]:
+def _values(
+    action: argparse.Action, words: Sequence[str], given: Sequence[str], current: str
+) -> Iterable[Candidate]:
+    """`words`: all before the one that is typed, `given`: those of them that are neither options nor their values."""
     if action.choices is not None:
         return [Candidate(str(choice)) for choice in action.choices]
     if action.type is Path:
@@ -121,7 +125,7 @@ def _values(action: argparse.Action, words: Sequence[str], given: Sequence[str])
         return []
     with suppress(HostError, KeyError, TypeError):
         client, _ = open_client(_host_options(words))
-        return list(ask(client, given))
+        return list(ask(client, given, current))
     return []
 
 
@@ -136,26 +140,26 @@ def _host_options(words: Sequence[str]) -> argparse.Namespace:
 
 
 # -- what the host has -------------------------------------------------------------------------------------------
-def _ids(client: ManagementClient, given: Sequence[str]) -> Iterable[Candidate]:
-    for instance in islice(orchestrations(client.instances()), _MOST):
+def _ids(client: ManagementClient, given: Sequence[str], current: str) -> Iterable[Candidate]:
+    for instance in islice(orchestrations(client.instances(instanceIdPrefix=current)), _MOST):
         yield Candidate(str(instance["instanceId"]), f"{instance['name']}, {instance['runtimeStatus']}")
 
 
-def _entity_ids(client: ManagementClient, given: Sequence[str]) -> Iterable[Candidate]:
+def _entity_ids(client: ManagementClient, given: Sequence[str], current: str) -> Iterable[Candidate]:
     for entity in islice(client.entities(), _MOST):
         yield Candidate(f"@{entity['entityId']['name']}@{entity['entityId']['key']}")
 
 
-def _orchestrators(client: ManagementClient, given: Sequence[str]) -> Iterable[Candidate]:
+def _orchestrators(client: ManagementClient, given: Sequence[str], current: str) -> Iterable[Candidate]:
     return map(Candidate, orchestrator_names(client.functions() or []))
 
 
-def _awaited_events(client: ManagementClient, given: Sequence[str]) -> Iterable[Candidate]:
-    answer = client.own_status(given[0], "explain") or {"waitsFor": []}
+def _awaited_events(client: ManagementClient, given: Sequence[str], current: str) -> Iterable[Candidate]:
+    answer = client.own_status(find_id(client, given[0]), "explain") or {"waitsFor": []}
     return [Candidate(wait["name"]) for wait in answer["waitsFor"] if wait["kind"] == "event"]
 
 
-_ASKED: dict[str, Callable[[ManagementClient, Sequence[str]], Iterable[Candidate]]] = {
+_ASKED: dict[str, Callable[[ManagementClient, Sequence[str], str], Iterable[Candidate]]] = {
     "id": _ids,
     "entity": _entity_ids,
     "name": _orchestrators,

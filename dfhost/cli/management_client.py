@@ -52,12 +52,12 @@ class ManagementClient:
         self._check(response, 200, 202)
         return _object(response)
 
-    def own_status(self, instance_id: str, question: str) -> Json | None:
+    def own_status(self, instance_id: str, question: str, **query: str) -> Json | None:
         """What dfhost alone answers to `question`, explain or timeline. None from another host.
 
         NotDone if there is no such instance.
         """
-        answer = self.status(instance_id, **{question: "true"})
+        answer = self.status(instance_id, **{question: "true"}, **query)
         if answer is None:
             raise NotDone(
                 NOT_FOUND, f"{self.place} has no instance '{instance_id}'. Is it on another host? See --url."

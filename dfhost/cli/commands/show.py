@@ -31,6 +31,7 @@ exit code: 0; with --watch 1 if the instance did not complete; 4 if there is no 
 
 _DEEPEST = 5  # children of children whose failures are looked up
 _FOLLOWED = 3  # failed children of one instance
+_LONGEST_PAYLOAD = "2000"  # characters of a task's input or result
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _orchestration(client: ManagementClient, status: Json, options: argparse.Namespace) -> str:
-    timeline = client.own_status(str(status["instanceId"]), "timeline")
+    whole = options.full or options.json
+    timeline = _timeline(client, str(status["instanceId"]), whole)
     tasks = _tasks(client, str(status["instanceId"]), timeline)
     if timeline:  # its times are precise
         ended = timeline.get("endedTime") or timeline["lastUpdatedTime"]
@@ -83,6 +85,11 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
     lines += instance_view.payload_lines(status, style, options.full)
     lines += instance_view.task_lines(tasks, now, style, options.full)
     return "\n".join(lines)
+
+
+def _timeline(client: ManagementClient, instance_id: str, whole: bool = False) -> Json | None:
+    """Of a wide fan-out its payloads may be many times what is shown of them."""
+    return client.own_status(instance_id, "timeline", **({} if whole else {"limit": _LONGEST_PAYLOAD}))
 
 
 def _tasks(client: ManagementClient, instance_id: str, timeline: Json | None) -> list[Json]:
@@ -107,7 +114,7 @@ def _failures(
             followed += 1
             child = str(task["instanceId"])
             if client.status(child, showInput="false") is not None:
-                tasks_of_child = _tasks(client, child, client.own_status(child, "timeline"))
+                tasks_of_child = _tasks(client, child, _timeline(client, child))
                 below = _failures(
                     client, tasks_of_child, [*path, f"{task['name']} {short_id(child)}"], deepest - 1
                 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,6 +15,7 @@ import pytest
 from tests.cli.commands.conftest import APP, Commands
 from tests.support.apps import write_app
 from tests.support.host_process import HostProcess
+from tests.support.running_host import running_host
 
 
 @pytest.fixture(scope="module")
@@ -21,21 +24,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
     folder = tmp_path_factory.mktemp("files")
     app = write_app(folder / "app", APP)
     found = {name: folder / f"{name}.db" for name in ("stopped", "killed", "running")}
-    running = []
-    for name, file in found.items():
-        host = HostProcess(app, "--db", file)
-        host.client.ended(host.client.start("import_orders", ["good", "bad-1"], "failed"))
-        host.client.start("approval", None, "waits")
-        host.client.until("waits", lambda status: status["customStatus"] is not None)
-        if name == "stopped":
-            host.signal()
-            host.exit_code()
-        elif name == "killed":
-            host.kill()
-        running.append(host)
-    yield found
-    for host in running:
-        host.close()
+
+    async def stopped() -> None:
+        async with running_host(app, database=found["stopped"]) as host:
+            await host.failure(await host.start("import_orders", ["good", "bad-1"], "failed"))
+            await host.until_custom_status(await host.start("approval", None, "waits"), {"asked": "Ada"})
+
+    asyncio.run(stopped())
+    shutil.copy(found["stopped"], found["running"])
+    with HostProcess(app, "--db", found["running"]):
+        for end in ("", "-wal"):  # what is on the disk if it is killed now
+            shutil.copy(f"{found['running']}{end}", f"{found['killed']}{end}")
+        yield found
 
 
 @pytest.fixture(params=["stopped", "killed", "running"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from dfhost.cli import main
 from tests.cli.commands.conftest import APP, Commands
 from tests.support.apps import write_app
-from tests.support.host_process import HostProcess
+from tests.support.running_host import running_host
 
 
 def test_by_id(dfhost: Commands) -> None:
@@ -61,18 +62,18 @@ def test_a_filter_that_means_nothing_deletes_nothing(dfhost: Commands, words: li
     assert dfhost.done("list", "--ids", "--limit", "0") == before
 
 
-def test_a_purge_leaves_running_ones_and_entities_and_gives_the_space_back(tmp_path: Path) -> None:
-    with HostProcess(write_app(tmp_path / "app", APP), "--db", tmp_path / "hub.db") as host:
-        host.client.start("approval", None, "stays")
-        assert host.client.manage("POST", "entities/counter/stays?op=add", "1").status == 202
-        host.client.until("@counter@stays", lambda status: "1" in str(status["input"]))
+async def test_a_purge_leaves_running_ones_and_entities_and_gives_the_space_back(tmp_path: Path) -> None:
+    file = tmp_path / "hub.db"
+    async with running_host(write_app(tmp_path / "app", APP), database=file) as host:
+        await host.start("approval", None, "stays")
+        await host.signal("counter", "stays", "add", 1)
+        await host.until("@counter@stays", lambda status: "1" in str(status["input"]))
         for number in range(20):
-            host.client.output(host.client.start("echo", "x" * 100_000, f"goes-{number}"))
-        full = (tmp_path / "hub.db").stat().st_size
-        assert main(["purge", "--status", "Completed", "--yes", "--url", host.url]) == 0
-        assert host.client.manage("GET", "instances/goes-1").status == 404
-        assert host.client.manage("GET", "instances/stays").status == 202
-        assert host.client.manage("GET", "entities/counter/stays").status == 200
-        host.signal()
-        assert host.exit_code() == 0
-        assert (tmp_path / "hub.db").stat().st_size < full / 4
+            await host.output(await host.start("echo", "x" * 100_000, f"goes-{number}"))
+        command = ["purge", "--status", "Completed", "--yes", "--url", host.host.url]
+        full = file.stat().st_size + Path(f"{file}-wal").stat().st_size
+        assert await asyncio.to_thread(main, command) == 0
+        assert (await host.request("GET", "instances/goes-1"))[0] == 404
+        assert (await host.request("GET", "instances/stays"))[0] == 202
+        assert (await host.request("GET", "entities/counter/stays"))[0] == 200
+    assert file.stat().st_size < full / 4
