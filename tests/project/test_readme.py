@@ -436,6 +436,7 @@ def run_in_shell(command: str, host: HostProcess, home: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command.replace("INSTANCE_ID", waits)],
+        cwd=home,
         env=clean_environment(PATH=path, HOME=str(home), DFHOST_URL=host.url),
         capture_output=True,
         text=True,
