@@ -15,7 +15,8 @@ from functools import partial
 from typing import Any
 
 from dfhost.clock import Clock
-from dfhost.dispatch.explain import code_state, explain
+from dfhost.dispatch.explain import explain
+from dfhost.dispatch.live_timeline import code_state, live_timeline
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
@@ -25,7 +26,6 @@ from dfhost.settings import Settings
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.overview import ListedInstance, Overview
 from dfhost.store.store import Store
-from dfhost.timeline.builder import build_timeline
 from dfhost.timeline.model import Timeline
 
 _MAX_ID_LENGTH = 1024  # characters: what Azure Storage takes as a key
@@ -160,13 +160,12 @@ class TaskHub:
 
     async def timeline(self, instance_id: str) -> Timeline | None:
         """All tasks of the instance, ended and open; None if there is no such instance."""
-        code = await code_state(instance_id, self._store, self._worker)
+        instance = await self._worker.orchestrations.inspect(instance_id)
         stored = self._store.timeline(instance_id)
         if stored is None:
             return None
-        states = {task_id: self._worker.activities.state(instance_id, task_id) for task_id in stored.inputs}
-        running = {task_id: since for task_id, (_, since) in states.items() if since is not None}
-        build = partial(build_timeline, stored, running, code.events, code.open_timers)
+        code = code_state(None if instance is None or instance.busy else instance, stored)
+        build = partial(live_timeline, stored, code, self._worker)
         return build() if len(stored.history) < _LONG_HISTORY else await asyncio.to_thread(build)
 
     # -- writing ---------------------------------------------------------------------------------------------

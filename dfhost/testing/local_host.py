@@ -17,6 +17,7 @@ from dfhost.store.store import Store
 from dfhost.testing.apps import LoadedApp
 from dfhost.testing.client_patches import CLIENT, CLIENT_METHODS, patched_client
 from dfhost.testing.clock import ManualClock
+from dfhost.testing.debugging import is_debugged
 from dfhost.testing.elsewhere import differences
 from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle
 from dfhost.testing.faults import Faults, Stub
@@ -150,9 +151,11 @@ class LocalHost:
         deadline = time.monotonic() + self._timeout
         while not response.done():
             idle, left = asyncio.ensure_future(self._host.idle()), deadline - time.monotonic()
-            await asyncio.wait((response, idle), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                (response, idle), timeout=max(left, _LOOK_SECONDS), return_when=asyncio.FIRST_COMPLETED
+            )
             idle.cancel()
-            if left <= 0:
+            if left <= 0 and not is_debugged():
                 response.cancel()
                 return b"", False
             # While the function itself waits for a time, the clock moves: a client would wait as well.
@@ -188,14 +191,14 @@ class LocalHost:
             if host.is_idle and not self._is_restarting:
                 return True
             idle = asyncio.ensure_future(host.idle())
-            left = max(0.0, deadline - time.monotonic())
+            left = max(_LOOK_SECONDS, deadline - time.monotonic())
             # A host that crashes never comes to rest; the next one does.
             crashing = self._crash is not None
             await asyncio.wait((idle,), timeout=min(left, _LOOK_SECONDS) if crashing else left)
             idle.cancel()
             if idle.done() and not idle.cancelled() and host is self._host and not self._is_restarting:
                 return True
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline and not is_debugged():
                 return False
 
     @property

@@ -87,6 +87,13 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
 _DURABLE: pytest.StashKey[Durable] = pytest.StashKey()
 
 
+def pytest_enter_pdb() -> None:
+    """A breakpoint, perhaps in a function of the app."""
+    from dfhost.testing.debugging import debugger_entered
+
+    debugger_entered()
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, None]:
     """A test passes only if its orchestrators were deterministic."""

@@ -33,21 +33,18 @@ def _run(timeline: Timeline, sentence: str, start: str) -> Iterator[str]:
     yield f"{timeline.name} {timeline.instance_id}: {timeline.status}{called}"
     if timeline.input is not None:
         yield f"  input {_brief(timeline.input)}"
-    rows = [
-        (_since(task.scheduled_at, start), task_label(task), task.state, _outcome(task))
-        for task in timeline.tasks
-    ]
-    shown = rows[:_MOST_TASKS]
-    widths = [max((len(row[column]) for row in shown), default=0) for column in range(3)]
-    for row, task in zip(shown, timeline.tasks, strict=False):
-        cells = (cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True))
-        yield f"  {'  '.join(cells)}  {row[3]}".rstrip()
+    shown = _chosen(timeline.tasks)
+    rows = [(_since(each.scheduled_at, start), task_label(each), each.state) for each in shown]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    for row, task in zip(rows, shown, strict=True):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield f"  {'  '.join(cells)}  {_outcome(task)}".rstrip()
         for attempt in task.attempts if task.max_attempts > 1 else ():
             yield f"      attempt {attempt.number}  {attempt.state}  {_brief(attempt.error or '')}".rstrip()
         if task.state == model.FAILED:
             yield from (f"      {line}" for line in task.stack.splitlines() if line.strip())
-    if len(rows) > _MOST_TASKS:
-        yield f"  {len(rows) - _MOST_TASKS} more tasks."
+    if len(shown) < len(timeline.tasks):
+        yield f"  {len(timeline.tasks) - len(shown)} more tasks."
     if timeline.custom_status not in (None, "null"):
         yield f"  custom status {_brief(timeline.custom_status)}"
     if timeline.ended_at is None:
@@ -58,6 +55,15 @@ def _run(timeline: Timeline, sentence: str, start: str) -> Iterator[str]:
             yield from (f"      {line}" for line in timeline.stack.splitlines() if line.strip())
     else:
         yield f"  output {_brief(timeline.output or 'null')}"
+
+
+def _chosen(tasks: Sequence[Task]) -> Sequence[Task]:
+    """Of a great many those that failed or are open, then the first ones; in their order."""
+    if len(tasks) <= _MOST_TASKS:
+        return tasks
+    matters = model.OPEN | {model.FAILED}
+    ranked = sorted(range(len(tasks)), key=lambda number: (tasks[number].state not in matters, number))
+    return [tasks[number] for number in sorted(ranked[:_MOST_TASKS])]
 
 
 def _outcome(task: Task) -> str:

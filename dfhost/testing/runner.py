@@ -16,6 +16,7 @@ from dfhost.app.json_values import from_json, to_json
 from dfhost.dispatch.call_http import CallHttpError, call_http
 from dfhost.engine.failures import Failure
 from dfhost.engine.replay_result import ReplayResult
+from dfhost.loop_queue import LoopQueue, callback_queue
 from dfhost.runner.app_runner import (
     ActivityCall,
     ActivityOutcome,
@@ -67,11 +68,13 @@ class TestRunner:
 
     @property
     def replays_at_once(self) -> int:
-        return self._app.replays_at_once
+        """One, so that calls are numbered in the order in which they were scheduled."""
+        return 1
 
     async def start(self) -> None:
         """The app is loaded already."""
         self._loop = asyncio.get_running_loop()
+        self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(self._loop)
 
     async def connect(self, services: HostServices) -> None:
         await self._app.connect(replace(services, calls=self.calls))
@@ -91,13 +94,14 @@ class TestRunner:
         decision = self._faults.decide(call.function)
 
         def ended(outcome: ActivityOutcome) -> None:
+            # On the loop, since whoever ends begins the next call: in threads they would overtake each other.
             if not self._stopped:
-                done(outcome)
+                self._on_loop.put_if_open(partial(done, outcome))
 
         if decision.is_plain:
             self._app.run_activity(call, ended)
         else:
-            self._loop.call_soon_threadsafe(self._begin, call, decision, record, ended)
+            self._on_loop.put_if_open(partial(self._begin, call, decision, record, ended))
 
     def _begin(self, call: ActivityCall, decision: Decision, record: Call, ended: Done) -> None:
         def run() -> None:

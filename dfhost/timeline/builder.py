@@ -25,7 +25,7 @@ def build_timeline(
     stored: StoredTimeline,
     running: Mapping[int, str],
     awaited_events: Iterable[tuple[str, str | None]] = (),
-    open_timers: Collection[int] | None = None,
+    open_timers: Collection[int | str] | None = None,
 ) -> Timeline:
     """`running`: since when activities run, by task id. `awaited_events`: names, and since when they are awaited.
 
@@ -64,7 +64,7 @@ def build_timeline(
 
 class _Builder:
     def __init__(
-        self, stored: StoredTimeline, running: Mapping[int, str], open_timers: Collection[int] | None
+        self, stored: StoredTimeline, running: Mapping[int, str], open_timers: Collection[int | str] | None
     ) -> None:
         self._stored = stored
         self._running = running
@@ -133,13 +133,9 @@ class _Builder:
     def _begin(self, task: Task) -> None:
         self._tasks.append(task)
         assert task.task_id is not None
-        if task.kind == model.ENTITY_CALL:
-            request = json.loads(task.input or "{}")
-            self._by_request[request["id"]] = task
-        if task.kind in (model.ENTITY_CALL, model.ENTITY_SIGNAL):
-            request = json.loads(task.input or "{}")
-            task.input = _unquoted(request.get("input"))
-        else:
+        if task.request_id is not None:
+            self._by_request[task.request_id] = task
+        elif task.kind != model.ENTITY_SIGNAL:
             self._by_id[task.task_id] = task
         if task.kind != model.TIMER and self._attempt(task).attempt in (None, 1):
             self._groups.setdefault((self._group, task.kind, task.name), []).append(task)
@@ -270,8 +266,9 @@ def _scheduled(event: dict[str, Any]) -> Task:
             at,
             task_id,
             ended_at=at if is_signal else None,
-            input=event["Input"],
+            input=_unquoted(request.get("input")),
             instance_id=event["InstanceId"],
+            request_id=None if is_signal else request["id"],
         )
     (input,) = json.loads(event["Input"] or "[null]")  # if it is there, a list of one JSON text
     is_http_call = event["Name"] == HTTP_ACTIVITY

@@ -68,6 +68,7 @@ class Task:
     max_attempts: int = 1
     due: str | None = None
     instance_id: str | None = None
+    request_id: str | None = None  # of an entity call
     child_status: str | None = None
     http_status: int | None = None
 

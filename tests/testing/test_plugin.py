@@ -102,6 +102,22 @@ FILES = {
             monkeypatch.setattr(shop.orders.main, "GREETING", "Welcome")
             assert durable.start("hello", "you").result() == ["Welcome you!", 2]
     """,
+    "slow_debugger": """
+        import pdb, time
+
+        class SlowDebugger(pdb.Pdb):
+            def interaction(self, *arguments):
+                time.sleep(1)  # somebody reads
+                self.set_continue()
+    """,
+    "test_debugging": """
+        import pytest
+
+        @pytest.mark.durable(timeout=0.3)
+        def test_no_time_out_ends_a_test_at_a_breakpoint(durable):
+            durable.stub("send_mail", lambda mail: breakpoint())
+            assert durable.start("approval", {"amount": 1}).status == "Running"
+    """,
     "test_no_module": """
         from dfhost.testing import Host
         def test_no_module():
@@ -181,8 +197,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def printed(folder: Path) -> str:
     """What a run of all files prints."""
-    coverage = "-m coverage run --include=function_app.py -m pytest -v".split()
-    return run_python(folder, *coverage)
+    coverage = "-m coverage run --include=function_app.py"
+    return run_python(folder, *f"{coverage} -m pytest -v -rp --pdbcls=slow_debugger:SlowDebugger".split())
 
 
 PASSED = """
@@ -193,6 +209,7 @@ PASSED = """
     test_root_app.py::test_the_app_in_the_root_folder
     test_root_app.py::test_patched
     test_root_app.py::test_restored
+    test_debugging.py::test_no_time_out_ends_a_test_at_a_breakpoint
     test_two_apps.py::test_all
     test_module.py::test_module
     test_unittest.py::PayTest::test_pay
@@ -202,7 +219,7 @@ PASSED = """
 
 @pytest.mark.parametrize("test", PASSED.split())
 def test_what_passes(printed: str, test: str) -> None:
-    assert re.search(rf"^{re.escape(test)} PASSED", printed, re.M), printed
+    assert re.search(rf"^PASSED {re.escape(test)}$", printed, re.M), printed
 
 
 def test_a_wait_that_cannot_end_fails_as_the_page_says(printed: str) -> None:

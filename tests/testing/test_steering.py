@@ -134,6 +134,19 @@ def test_children(durable: Durable) -> None:
     assert run.calls("pay") == ["book"] and child.calls("charge") == ["book"]
 
 
+def test_calls_are_numbered_as_they_were_scheduled(durable: Durable) -> None:
+    orders = [str(number) for number in range(300)]
+    durable.fail("charge", on_call=[200, 250])
+    run = durable.start("fan", orders)
+    assert run.calls("charge") == orders
+    failed = [line for line in durable.report().splitlines() if " failed  " in line]
+    assert ["charge [199]" in failed[0], "charge [249]" in failed[1], len(failed)] == [True, True, 2]
+    durable.fail("charge", on_call=400)
+    nested = durable.start("families", [orders[:20], orders[20:40], orders[40:110]])
+    assert durable.calls("charge")[300:400] == orders[:100]
+    assert nested.calls("fan") == [orders[:20], orders[20:40], orders[40:110]]
+
+
 def test_events_that_come_early_or_twice(durable: Durable) -> None:
     durable.slow("send_mail", minutes=1)
     early = durable.start("approval", {"amount": 1})

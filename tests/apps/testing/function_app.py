@@ -68,6 +68,13 @@ def fan(context):
     return (yield context.task_all([context.call_activity("charge", each) for each in context.get_input()]))
 
 
+@app.orchestration_trigger(context_name="context")
+def families(context):
+    return (
+        yield context.task_all([context.call_sub_orchestrator("fan", each) for each in context.get_input()])
+    )
+
+
 @app.activity_trigger(input_name="order")
 async def charge_async(order: str) -> str:
     return f"async {order}"

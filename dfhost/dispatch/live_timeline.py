@@ -1,0 +1,108 @@
+"""The timeline of an instance as it is now: what the store holds, and what only the dispatchers know.
+
+That is which activities run, which external events the code waits for, and which timers it has cancelled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from dfhost.dispatch.instance_cache import LoadedInstance
+from dfhost.dispatch.task_hub_worker import TaskHubWorker
+from dfhost.engine import history as h
+from dfhost.engine.tasks import SingleTask
+from dfhost.store.reader import StoredTimeline
+from dfhost.timeline.builder import build_timeline
+from dfhost.timeline.model import Timeline
+
+_EVENT_RAISED = f'{{"EventType":{h.EVENT_RAISED},'
+
+
+class AwaitedEvent(NamedTuple):
+    """`since`: ISO text. `is_awaited`: the code waits for it now, and has not only left it open."""
+
+    name: str
+    since: str
+    is_awaited: bool
+
+
+class CodeState(NamedTuple):
+    """What the code waits for. `awaited`: task ids, names of events and ids of requests; None if that is unknown.
+
+    `unclaimed`: events that have come and that nothing waits for. `open_timers`: the ids of those that were not
+    cancelled, None if that is unknown.
+    """
+
+    awaited: Collection[int | str] | None = None
+    events: Sequence[AwaitedEvent] = ()
+    unclaimed: Sequence[h.Event] = ()
+    open_timers: Collection[int | str] | None = None
+
+
+def code_state(instance: LoadedInstance | None, stored: StoredTimeline) -> CodeState:
+    """`instance`: None if it has ended, or if its code runs at this moment and cannot be asked."""
+    if instance is None:
+        return CodeState()
+    result, interpreter = instance.execution.result, instance.execution.interpreter
+    awaited = result.awaited.keys if result is not None and result.awaited is not None else None
+    if interpreter.held_back():
+        awaited = None  # what the code waits for has not even been started
+    events, unclaimed = _external_events(instance, awaited, stored)
+    open_timers = None if result is None else {*interpreter.open_tasks, *(awaited or ())}
+    return CodeState(awaited, events, unclaimed, open_timers)
+
+
+def live_timeline(stored: StoredTimeline, code: CodeState, worker: TaskHubWorker) -> Timeline:
+    instance_id = stored.row.instance_id
+    states = {task_id: worker.activities.state(instance_id, task_id) for task_id in stored.inputs}
+    running = {task_id: since for task_id, (_, since) in states.items() if since is not None}
+    events = [(event.name, event.since) for event in code.events]
+    return build_timeline(stored, running, events, code.open_timers)
+
+
+def _external_events(
+    instance: LoadedInstance, awaited: Collection[int | str] | None, stored: StoredTimeline
+) -> tuple[list[AwaitedEvent], list[h.Event]]:
+    """Those that are waited for, and those that have come and that nothing waits for."""
+    interpreter = instance.execution.interpreter
+    waits = list(interpreter.event_waits())
+    unclaimed = list(interpreter.early_events())
+    # Events that have come since the last episode are not processed yet, but end a wait all the same.
+    for _, event in instance.messages:
+        if event.kind != h.EVENT_RAISED or event.key in interpreter.open_tasks:
+            continue
+        ended = [task for task in waits if _event_name(task).lower() == event.key.lower()]
+        if ended:
+            waits.remove(ended[-1])
+        else:
+            unclaimed.append(event)
+    events = [
+        AwaitedEvent(name, timestamp_in(task.waiting_since), awaited is None or name in awaited)
+        for task in waits
+        for name in [_event_name(task)]
+    ]
+    raised = list(_raised(stored))
+    for key in (awaited or ()) if raised else ():
+        # For the extension, and so for the interpreter, an event whose name differs in case ends the wait; not so
+        # for the SDK.
+        name = str(key)
+        others = [event for event in raised if event.key != key and event.key.lower() == name.lower()]
+        if others and not any(_event_name(task) == name for task in waits):
+            events.append(AwaitedEvent(name, timestamp_in(others[0].text), True))
+            unclaimed.append(others[0])
+    return events, unclaimed
+
+
+def _raised(stored: StoredTimeline) -> Iterator[h.Event]:
+    return (h.parse(text) for text in (*stored.history, *stored.inbox) if text.startswith(_EVENT_RAISED))
+
+
+def _event_name(task: SingleTask) -> str:
+    return str(task.action["externalEventName"])
+
+
+def timestamp_in(event_text: str) -> str:
+    event: dict[str, Any] = json.loads(event_text)
+    return str(event["Timestamp"])
