@@ -41,6 +41,9 @@ class OutputSink(Protocol):
     def write(self, text: str) -> None:
         """Text as it is, with whatever line ends it has."""
 
+    def flush(self) -> None:
+        """Wait until all that was put so far is written, but not for long."""
+
 
 class AppLogLevels:
     """The lowest level of the app's log records that is shown, for each function. `levels`: `Settings.log_levels`.
@@ -81,42 +84,56 @@ def _minimum_level(logger: str) -> int:
     return logging.INFO if logger == "asyncio" else 0
 
 
-class AppOutput:
-    """While entered, everything that user code logs or prints goes to `console`, whole lines at a time."""
+class LogHandling:
+    """While entered, the app's log records go to `sink`. Owns the root logger's handler and level."""
 
-    def __init__(self, console: OutputSink, levels: AppLogLevels) -> None:
-        self._console = console
-        self._handler = _ConsoleHandler(console, levels)
+    def __init__(self, sink: OutputSink, levels: AppLogLevels) -> None:
+        self._handler = _SinkHandler(sink, levels)
         self._level = levels.lowest
 
-    def __enter__(self) -> AppOutput:
+    def __enter__(self) -> LogHandling:
         root = logging.getLogger()
         root.addHandler(self._handler)
         root.setLevel(self._level)
         logging.captureWarnings(True)
-        self._streams = sys.stdout, sys.stderr
-        sys.stdout = _ConsoleStream(self._console, sys.stdout)
-        sys.stderr = _ConsoleStream(self._console, sys.stderr)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, _ConsoleStream):
-                stream.finish()
-        sys.stdout, sys.stderr = self._streams
         logging.captureWarnings(False)
         logging.getLogger().removeHandler(self._handler)
 
 
-class _ConsoleHandler(logging.Handler):
+class AppOutput(LogHandling):
+    """While entered, everything that user code logs or prints in this process goes to `sink`, in whole lines."""
+
+    def __init__(self, sink: OutputSink, levels: AppLogLevels) -> None:
+        super().__init__(sink, levels)
+        self._sink = sink
+
+    def __enter__(self) -> AppOutput:
+        super().__enter__()
+        self._streams = sys.stdout, sys.stderr
+        sys.stdout = _SinkStream(self._sink, sys.stdout)
+        sys.stderr = _SinkStream(self._sink, sys.stderr)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, _SinkStream):
+                stream.finish()
+        sys.stdout, sys.stderr = self._streams
+        super().__exit__()
+
+
+class _SinkHandler(logging.Handler):
     """Of records alike (logger, level, format) only the first in a second get a line; the others are counted.
 
     This is decided here and not by the formatter of the console, so that only shown records cost a format.
     """
 
-    def __init__(self, console: OutputSink, levels: AppLogLevels) -> None:
+    def __init__(self, sink: OutputSink, levels: AppLogLevels) -> None:
         super().__init__()
-        self._console = console
+        self._sink = sink
         self._levels = levels
         self._windows: dict[tuple[str, int, str], _RecordWindow] = {}
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
@@ -124,8 +141,8 @@ class _ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno < max(_minimum_level(record.name), self._levels.of(current_function.get())):
             return
-        if not self._console.verbose and not self._gets_a_line(record):
-            self._console.count_record(record.levelname.lower(), record.name)
+        if not self._sink.verbose and not self._gets_a_line(record):
+            self._sink.count_record(record.levelname.lower(), record.name)
             return
         try:
             text = self.format(record)
@@ -134,7 +151,7 @@ class _ConsoleHandler(logging.Handler):
             text = f"{record.name}: {record.msg!r} cannot be formatted: {error}"
         if record.name.partition(".")[0] in _NOT_OF_THE_APP:
             text = printable_lines(text)
-        self._console.print(record.levelname.lower(), _with_origin(text.removeprefix("root: ")))
+        self._sink.print(record.levelname.lower(), _with_origin(text.removeprefix("root: ")))
 
     def _gets_a_line(self, record: logging.LogRecord) -> bool:
         """Called under the handler's lock."""
@@ -167,14 +184,14 @@ class _RecordWindow:
     records: int = 0
 
 
-class _ConsoleStream(io.TextIOBase):
+class _SinkStream(io.TextIOBase):
     """A text stream whose lines go to the console. What is flushed before its line ends goes there as it is.
 
     The latter keeps prompts (`breakpoint()`) and progress bars alive.
     """
 
-    def __init__(self, console: OutputSink, stream: TextIO) -> None:
-        self._console = console
+    def __init__(self, sink: OutputSink, stream: TextIO) -> None:
+        self._sink = sink
         self._stream = stream
         self._unfinished: dict[int, str] = {}  # thread -> a line without its end
 
@@ -191,7 +208,7 @@ class _ConsoleStream(io.TextIOBase):
     def flush(self) -> None:
         unfinished = self._unfinished.pop(threading.get_ident(), "")
         if unfinished:
-            self._console.write(unfinished)
+            self._sink.write(unfinished)
 
     def finish(self) -> None:
         """Show the lines that never ended."""
@@ -203,8 +220,8 @@ class _ConsoleStream(io.TextIOBase):
         # Libraries print this prefix before lines for the Functions host's own log, which `func` shows only
         # with --verbose.
         text = printed.removeprefix("LanguageWorkerConsoleLog")
-        if text == printed or self._console.verbose:
-            self._console.print("", text)
+        if text == printed or self._sink.verbose:
+            self._sink.print("", text)
 
     def isatty(self) -> bool:
         return self._stream.isatty()

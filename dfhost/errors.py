@@ -15,8 +15,24 @@ class AppError(HostError):
     """The function app cannot be loaded: no function_app.py, no app in it, two functions with one name."""
 
 
+class AppImportFailed(AppError):
+    """The app's code raised during its import; `traceback` is the user's part, ready to print."""
+
+    def __init__(self, sentence: str, traceback: str) -> None:
+        super().__init__(sentence)
+        self.traceback = traceback
+
+
 class UserLoopEnded(HostError):
-    """The app's own code has ended the event loop of its async functions while the host runs."""
+    """The app's own code has ended the event loop of its async functions while the host runs: `cause` says how."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            f"The app has ended the event loop in which all its async functions run: {cause}. "
+            "No async function can run any more, so the host stops. On Azure the worker process would end. "
+            "Let the app's tasks return instead. Unfinished instances continue at the next start."
+        )
+        self.cause = cause
 
 
 class SettingsError(HostError):

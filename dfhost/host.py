@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -29,6 +30,9 @@ from dfhost.settings import Settings
 from dfhost.settings.model import DEFAULT_PORT
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
+
+_DRAINS_WITHIN = 8.0  # seconds; with all that follows a stop takes ten at most
+_CALLS_END_WITHIN = 5.0  # seconds for HTTP functions, if the host is stopped without having been drained
 
 
 class Host:
@@ -62,6 +66,7 @@ class Host:
         call_http: CallHttp = call_http,
         dashboard: bool = True,
     ) -> None:
+        self._drained = False
         self.runner = runner
         self._settings = settings
         self._database = database
@@ -102,6 +107,7 @@ class Host:
             )
             self.hub = TaskHub(settings.hub, store, self._worker, settings, self._clock)
             management = ManagementApi(self.hub, connection=settings.connection, note=self._log.note)
+            timeout = None if self.runner.applies_timeout else settings.function_timeout
             self._server = Server(
                 self.runner,
                 self._log,
@@ -111,7 +117,7 @@ class Host:
                 mounts=management.mounts,
                 cors=settings.cors,
                 cors_credentials=settings.cors_credentials,
-                timeout=settings.function_timeout,
+                timeout=timeout,
                 host_names=(*self._host_names, os.environ.get("WEBSITE_HOSTNAME", "")),
                 custom_headers=settings.custom_headers,
                 max_outstanding_requests=settings.max_outstanding_requests,
@@ -122,7 +128,7 @@ class Host:
             )
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()
-            stack.push_async_callback(self._server.stop)
+            stack.push_async_callback(self._stop_server)
             # Without a port: an address at which nobody else may ever be reached.
             self._client_origin = f"http://127.0.0.1:{self._server.port or 0}"
             self.url = f"http://localhost:{self._server.port or DEFAULT_PORT}"
@@ -137,9 +143,7 @@ class Host:
             self._on_ready(self)
             self._worker.start()
             stack.push_async_callback(self._worker.stop)
-            self._timers = TimerTriggers(
-                self.runner, self._log, self._clock, timeout=settings.function_timeout
-            )
+            self._timers = TimerTriggers(self.runner, self._log, self._clock, timeout=timeout)
             self._idle_signal = IdleSignal(lambda: self.is_idle)
             for part in (self._worker, self._timers, self._server):
                 part.on_end = self._idle_signal.changed
@@ -147,6 +151,9 @@ class Host:
             stack.push_async_callback(self._timers.stop)
             self._stack = stack.pop_all()
         return self
+
+    async def _stop_server(self) -> None:
+        await self._server.stop(0.0 if self._drained else _CALLS_END_WITHIN)
 
     def _clients(self, app: AppInfo) -> ClientTexts:
         settings = self._settings
@@ -216,10 +223,16 @@ class Host:
         self._idle_signal.changed()
 
     async def drain(self) -> None:
-        """Take no new work and wait until the results of what runs are stored."""
+        """Take no new work and wait until the results of what runs are stored, but not for ever.
+
+        What still runs then is done again at the next start.
+        """
         self._server.refuse()
         await self._timers.stop()
-        await self._worker.drain()
+        self._drained = True
+        ending = asyncio.gather(self._worker.drain(), self._server.finish(_DRAINS_WITHIN))
+        await asyncio.wait({ending}, timeout=_DRAINS_WITHIN)
+        ending.cancel()
 
     async def __aexit__(
         self,

@@ -7,12 +7,16 @@ frames of dfhost.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from traceback import StackSummary, extract_stack, extract_tb
 from types import FrameType, TracebackType
 
 from dfhost.app.credentials import hide_credentials
 from dfhost.engine.failures import Failure
+
+#: In a worker: called when user code raises SystemExit or KeyboardInterrupt, which end the real worker, too.
+end_process: Callable[[BaseException], None] | None = None
 
 _OURS = str(Path(__file__).resolve().parent.parent)
 _STDLIB = str(Path(os.__file__).parent)
@@ -26,6 +30,8 @@ def describe_exception(error: BaseException) -> Failure:
 
 def raw_description(error: BaseException) -> Failure:
     """Likewise, as the worker sends it to its host, which hides credentials then."""
+    if end_process is not None and isinstance(error, (SystemExit, KeyboardInterrupt)):
+        end_process(error)
     type_name = type(error).__name__
     try:
         message = str(error)

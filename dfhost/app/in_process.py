@@ -75,17 +75,20 @@ class InProcessRunner:
         self.loaded: App | None = None
         self._stopped = False
         self.replays_at_once = max(2, processor_count())
-        self.streams_http = False
+        self.streams_http = self.applies_timeout = False
 
     # -- its life --------------------------------------------------------------------------------------------
+
+    def load(self) -> App:
+        """Import the app, in this thread. `start` does it, if nobody has."""
+        with self._threads.loop_for_import():
+            self.loaded = load_app(self._root, self._log, self._only, reuses_import=self._reuses_import)
+        return self.loaded
 
     async def start(self) -> None:
         threads = self._threads
         try:
-            with threads.loop_for_import():
-                self.loaded = app = load_app(
-                    self._root, self._log, self._only, reuses_import=self._reuses_import
-                )
+            app = self.loaded or self.load()
         except BaseException:
             threads.stop()
             raise

@@ -6,8 +6,8 @@ still, sync functions and orchestrators included, and nothing there says so.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+import threading
 from collections.abc import Iterable
 from types import CodeType, FrameType
 
@@ -21,7 +21,7 @@ _CHECK_SECONDS = 0.5
 
 
 class LoopWatch:
-    """Asks the user loop for a sign of life as long as it has tasks. Its methods are for the host loop."""
+    """Asks the user loop for a sign of life as long as it has tasks, from a thread of its own."""
 
     def __init__(self, threads: UserThreads, functions: Iterable[Function], log: HostLog) -> None:
         self._threads = threads
@@ -32,45 +32,35 @@ class LoopWatch:
             if function.is_async and code is not None:
                 self._names[code] = function.name
         self._reported: set[str] = set()
-        self._asked_at = 0.0  # 0: the loop has answered
-        self._watching = False
-        self._next_check: asyncio.TimerHandle | None = None
+        self._spawned = threading.Event()
+        self._stopped = threading.Event()
 
     def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._threads.on_spawn = self._on_spawn
+        threading.Thread(target=self._watch, name="loop-watch", daemon=True).start()
 
     def stop(self) -> None:
         self._threads.on_spawn = None
-        if self._next_check is not None:
-            self._next_check.cancel()
+        self._stopped.set()
+        self._spawned.set()
 
     def _on_spawn(self) -> None:
         """On any thread."""
-        if not self._watching:
-            self._watching = True
-            self._loop.call_soon_threadsafe(self._check_later)
+        if not self._spawned.is_set():
+            self._spawned.set()
 
-    def _check_later(self) -> None:
-        self._next_check = self._loop.call_later(_CHECK_SECONDS, self._check)
-
-    def _check(self) -> None:
-        if self._threads.loop.is_closed():
-            return
-        if not self._asked_at:
-            self._watching = False
-            if not self._threads.has_tasks:
-                return  # the next call starts the watch again
-            self._watching = True
-            self._asked_at = self._loop.time()
-            self._threads.loop.call_soon_threadsafe(self._answer)
-        elif self._loop.time() - self._asked_at >= BLOCKED_SECONDS:
-            self._report()
-        self._check_later()
-
-    def _answer(self) -> None:
-        """On the user loop."""
-        self._asked_at = 0.0
+    def _watch(self) -> None:
+        while self._spawned.wait() and not self._stopped.wait(_CHECK_SECONDS):
+            answered = threading.Event()
+            try:
+                self._threads.loop.call_soon_threadsafe(answered.set)
+            except RuntimeError:  # it has ended
+                return
+            while not answered.wait(BLOCKED_SECONDS) and not self._stopped.is_set():
+                self._report()
+            self._spawned.clear()
+            if self._threads.has_tasks:
+                self._spawned.set()
 
     def _report(self) -> None:
         frame = self._threads.loop_frame()

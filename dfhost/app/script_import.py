@@ -17,7 +17,7 @@ from types import ModuleType
 
 from dfhost.app.exceptions import describe_exception, user_traceback
 from dfhost.app.load_hints import import_hint
-from dfhost.errors import AppError
+from dfhost.errors import AppError, AppImportFailed
 from dfhost.settings.app_files import missing_script_sentence, packages_folder
 
 _SCRIPT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*\.py")
@@ -25,14 +25,6 @@ _SCRIPT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*\.py")
 _added_paths: list[str] = []
 _added_modules: list[str] = []
 _of_others: dict[Path, ModuleType] = {}  # scripts of apps that were not imported here
-
-
-class AppImportFailed(AppError):
-    """The app's code raised during its import; `traceback` is the user's part, ready to print."""
-
-    def __init__(self, sentence: str, traceback: str) -> None:
-        super().__init__(sentence)
-        self.traceback = traceback
 
 
 def import_script(root: Path, script: str, *, reuses_import: bool = False) -> ModuleType:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextvars
 import json
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
@@ -287,28 +287,23 @@ def _awaited_tasks(task: Any) -> AwaitedTasks | None:
     return AwaitedTasks(unique, all_needed and len(unique) == len(keys))
 
 
-class _SdkOpenTasks(Mapping[int, OpenTask]):
+class _SdkOpenTasks:
     """The SDK's open tasks by their ids; each is described only when it is asked for."""
 
     def __init__(self, tasks: Mapping[Any, Any]) -> None:
         self._tasks = tasks
-        self._ids = frozenset(i for i, task in tasks.items() if type(i) is int and type(task) is not list)
+        self.ids = frozenset(i for i, task in tasks.items() if type(i) is int and type(task) is not list)
 
-    def __getitem__(self, task_id: int) -> OpenTask:
-        if task_id not in self._ids:
-            raise KeyError(task_id)
+    @property
+    def has_retried(self) -> bool:
+        return any(isinstance(self._tasks[task_id].action_repr, NoOpAction) for task_id in self.ids)
+
+    def get(self, task_id: int) -> OpenTask | None:
+        if task_id not in self.ids:
+            return None
         task = self._tasks[task_id]
         action = task.action_repr
         if isinstance(action, NoOpAction):
             role = "timer" if task.parent.is_waiting_on_timer else "attempt"
             return OpenTask(role, task.parent.children[0].id, None)
         return OpenTask("call", task_id, json.loads(json.dumps(action.to_json(), default=str)))
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._ids)
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def same_ids(self, ids: Set[int]) -> bool:
-        return self._ids == ids

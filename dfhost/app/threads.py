@@ -62,14 +62,17 @@ class UserThreads(ThreadPool):
             self.loop, self._create_tasks
         )
         self._loop_thread = threading.Thread(target=self.serve_loop, name="user-loop", daemon=True)
+        self._serves = False
 
     def start(self) -> None:
+        """Run the user loop in a thread of its own."""
+        self._serves = True
         self._loop_thread.start()
 
     def stop(self) -> None:
         """End each pool thread after its present call, and the loop at once. Returns without waiting."""
         super().stop()
-        if self._loop_thread.ident is None:  # never started: the app could not be loaded
+        if not self._serves:  # the app could not be loaded
             self.loop.close()
             return
         with suppress(RuntimeError):  # the app's own code has ended the loop
@@ -81,7 +84,7 @@ class UserThreads(ThreadPool):
 
         They belong there as in the real worker, which imports an app on the loop of its async functions.
         """
-        host_loop = asyncio.get_running_loop()
+        host_loop = asyncio._get_running_loop()
         asyncio._set_running_loop(self.loop)
         try:
             yield
@@ -126,7 +129,7 @@ class UserThreads(ThreadPool):
         try:
             self.spawn(work)
             if self.loop.is_closed():
-                raise UserLoopEnded("The event loop of the app's async functions has ended.")
+                raise UserLoopEnded("earlier")
             return await result
         finally:
             self._awaited.discard(result)
@@ -138,6 +141,8 @@ class UserThreads(ThreadPool):
             task.add_done_callback(self._tasks.discard)
 
     def serve_loop(self) -> None:
+        """Run the user loop in this thread, until `stop`."""
+        self._serves, self._loop_thread = True, threading.current_thread()
         asyncio.set_event_loop(self.loop)
         stop = self.loop.stop
 
@@ -158,11 +163,7 @@ class UserThreads(ThreadPool):
             self._loop_ended(cause or f"its stop() was called{self._stop_caller}")
 
     def _loop_ended(self, cause: str) -> None:
-        error = UserLoopEnded(
-            f"The app has ended the event loop in which all its async functions run: {cause}. "
-            "No async function can run any more, so the host stops. On Azure the worker process would end. "
-            "Let the app's tasks return instead. Unfinished instances continue at the next start."
-        )
+        error = UserLoopEnded(cause)
 
         def fail_awaited() -> None:
             for result in list(self._awaited):

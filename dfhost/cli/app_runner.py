@@ -1,20 +1,70 @@
-"""Which runner `start` and `run` give to the host."""
+"""The runner that `start` and `run` give to the host, and where the app's output goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from dfhost.errors import HostError
+from dfhost.app_output import AppLogLevels, AppOutput, LogHandling
+from dfhost.cli.arguments import MAX_WORKERS
+from dfhost.cli.console import Console
+from dfhost.errors import HostError, SettingsError
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner
 from dfhost.settings import Settings
 
+_COUNT = "FUNCTIONS_WORKER_PROCESS_COUNT"
+MakeRunner = Callable[[HostLog, Callable[[HostError], None]], AppRunner]
 
+
+@contextmanager
 def app_runner(
+    options: argparse.Namespace, root: Path, settings: Settings, console: Console
+) -> Iterator[MakeRunner]:
+    """Makes the runner for the app in the folder `root`; its arguments are the log, and `on_failure` of `Host`.
+
+    Meanwhile what the app prints and logs goes to `console`.
+    """
+    levels = AppLogLevels(settings.log_levels, options.verbose, options.quiet)
+    count = _worker_count(options)
+    if not count:
+        with AppOutput(console, levels):
+            yield lambda log, on_failure: _in_process(root, settings, log, on_failure)
+        return
+    from dfhost.worker.process import WorkerOptions
+    from dfhost.worker.runner import WorkerRunner
+
+    worker_options = WorkerOptions(
+        root,
+        only=sorted(settings.functions),
+        log_levels=dict(settings.log_levels),
+        verbose=options.verbose,
+        quiet=options.quiet,
+    )
+    with LogHandling(console, levels):
+        yield lambda log, on_failure: WorkerRunner(
+            worker_options, log, console, count=count, timeout=settings.function_timeout
+        )
+
+
+def _in_process(
     root: Path, settings: Settings, log: HostLog, on_failure: Callable[[HostError], None]
 ) -> AppRunner:
-    """For the app in the folder `root`. `on_failure`: see `Host`."""
     from dfhost.app.in_process import InProcessRunner
 
     return InProcessRunner(root, log, only=settings.functions, on_failure=on_failure)
+
+
+def _worker_count(options: argparse.Namespace) -> int:
+    """0 for none: the app runs in this process."""
+    if options.in_process:
+        return 0
+    if options.workers:
+        return int(options.workers)
+    text = os.environ.get(_COUNT) or "0"
+    if text == "0" or (text.isdecimal() and 1 <= int(text) <= MAX_WORKERS):
+        return int(text)
+    raise SettingsError(f"{_COUNT} is '{text}'; it has to be a number from 1 to {MAX_WORKERS}.")

@@ -6,6 +6,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
+MAX_WORKERS = 10  # as on Azure
+
 
 def port(text: str) -> int:
     if text.isdecimal() and int(text) < 65536:
@@ -21,6 +23,12 @@ def seconds(text: str) -> float:
     if 0 < number < 1e9:
         return number
     raise ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
+
+
+def workers(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
+        return int(text)
+    raise ArgumentTypeError(f"'{text}' is not a number of workers; give one from 1 to {MAX_WORKERS}")
 
 
 def url(text: str) -> str:
@@ -44,6 +52,22 @@ def add_replay(parser: ArgumentParser) -> None:
         choices=("auto", "always"),
         default="auto",
         help="always: replay the whole history in every episode, as Azure does; slow when it is long (default: auto)",
+    )
+
+
+def add_workers(parser: ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--workers",
+        metavar="N",
+        type=workers,
+        help="run the app in N processes of its own, as on Azure (default: the app setting "
+        "FUNCTIONS_WORKER_PROCESS_COUNT; without it the app runs in the host's process)",
+    )
+    group.add_argument(
+        "--in-process",
+        action="store_true",
+        help="run the app in the host's process, whatever the setting says",
     )
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from dfhost.cli import gc_tuning
-from dfhost.cli.app_runner import app_runner
+from dfhost import gc_tuning
+from dfhost.cli.app_runner import MakeRunner
 from dfhost.cli.console import Console
 from dfhost.cli.first_request import FirstRequest
 from dfhost.cli.function_listing import route_listing
@@ -36,7 +36,7 @@ RunOutcome = tuple[int, bytes]  # the exit code, and what goes to stdout
 
 async def run_to_end(
     request: FirstRequest,
-    root: Path,
+    make_runner: MakeRunner,
     settings: Settings,
     database: Path | None,
     console: Console,
@@ -54,7 +54,7 @@ async def run_to_end(
             console.flush()  # it may happen again at once
 
     async with Host(
-        app_runner(root, settings, log, failure.report),
+        make_runner(log, failure.report),
         settings=settings,
         database=database,
         port=0,

@@ -106,10 +106,14 @@ def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
     return found
 
 
-async def waits_view(hub: TaskHub, ids: list[str]) -> dict[str, str]:
-    """By id of an instance: the sentence of its explanation."""
-    found = {instance_id: await hub.explain(instance_id) for instance_id in ids}
-    return {instance_id: each["sentence"] for instance_id, each in found.items() if each is not None}
+async def waits_view(hub: TaskHub, ids: list[str]) -> dict[str, dict[str, Any]]:
+    """By id of an instance: {"sentence" of its explanation, "unclaimed": names of events that nothing waits for}."""
+    views = {}
+    for instance_id in ids:
+        if (explanation := await hub.explain(instance_id)) is not None:
+            unclaimed = list(dict.fromkeys(event["name"] for event in explanation["unclaimed"]))
+            views[instance_id] = {"sentence": explanation["sentence"], "unclaimed": unclaimed}
+    return views
 
 
 async def search_view(hub: TaskHub, text: str, limit: int) -> list[list[Any]]:

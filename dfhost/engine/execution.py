@@ -180,6 +180,8 @@ class Execution:
         result = live.go_on([*self._texts[self._live_events :], *arrived])
         self._live_events = length
         self._live, result.live = result.live, None
+        if result.crash is not None and not result.crash.type_name:  # its process has died in this very turn
+            return result
         if result.crash is not None or (result.has_ended and not self._replay_agrees(replay, options)):
             return None
         return result
@@ -194,7 +196,7 @@ class Execution:
         if result.crash is not None:
             if result.crash.type_name:
                 return failures.episode_failed(self.info.name, result.crash)
-            return self._orchestrator_failed(f"One or more errors occurred. ({result.crash.text})")
+            return self._died(result.crash)
         problem = payloads.custom_status_problem(result.custom_status)
         if problem is not None:
             return self._orchestrator_failed(problem)
@@ -206,6 +208,16 @@ class Execution:
         conflict = find_task_id_conflict(self.interpreter, result)
         result.open_tasks = None  # the SDK's tasks, with all their inputs and results, are of no more use
         return self._orchestrator_failed(conflict) if conflict else None
+
+    def _died(self, crash: failures.Failure) -> ReasonAndDetails:
+        """The SDK has not answered. In a later turn that is no answer to the history: as if the code had changed."""
+        try:
+            without_answer = ActionInterpreter()
+            for event in self.past:
+                without_answer.apply(event)
+        except NonDeterminismError as error:
+            return str(error), None
+        return self._orchestrator_failed(f"One or more errors occurred. ({crash.text})")
 
     def _update_interpreter(self, result: ReplayResult) -> None:
         interpreter, actions = self.interpreter, result.actions

@@ -7,6 +7,7 @@ have the extension's form down to the blanks (recorded). Nothing here decides *w
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 _STATE = "$OutOfProcData$:"
@@ -36,6 +37,9 @@ def activity_failed(name: str, failure: Failure) -> tuple[str, str]:
 
     The extension cuts the text at the state marker, which it takes for an orchestrator's own.
     """
+    if failure.type_name in _ASSEMBLIES:  # the host's own exception
+        exception = _host_exception(failure.type_name, failure.message)
+        return f"Activity function '{name}' failed: {failure.message}", exception
     text = clean(failure.text)
     kept, marker, _ = text.partition(_STATE)
     if marker:
@@ -63,6 +67,20 @@ def _rpc_exception(text: str, stack: str) -> dict[str, Any]:
     }
 
 
+def _host_exception(kind: str, message: str) -> str:
+    exception = {
+        "$type": f"{kind}, {_ASSEMBLIES[kind]}",
+        "Message": message,
+        "Data": {"$type": "System.Collections.ListDictionaryInternal, System.Private.CoreLib"},
+        "InnerException": None,
+        "HelpLink": None,
+        "Source": "dfhost",
+        "HResult": -2146233088,
+        "StackTrace": "   at dfhost",
+    }
+    return json.dumps(exception, separators=(",", ":"), ensure_ascii=False)
+
+
 def _exception_json(kind: str, assembly: str, message: str, inner: dict[str, Any] | None) -> str:
     """A .NET exception in one line."""
     exception = {
@@ -81,6 +99,33 @@ def _exception_json(kind: str, assembly: str, message: str, inner: dict[str, Any
         "WatsonBuckets": None,
     }
     return json.dumps(exception, separators=(",", ":"), ensure_ascii=False)
+
+
+_SCRIPT = "Microsoft.Azure.WebJobs.Script"
+_WORKER_EXIT = f"{_SCRIPT}.Workers.WorkerProcessExitException"
+_TIMEOUT = "Microsoft.Azure.WebJobs.Host.FunctionTimeoutException"
+_ASSEMBLIES = {_WORKER_EXIT: _SCRIPT, _TIMEOUT: "Microsoft.Azure.WebJobs.Host"}
+
+
+def worker_exited(python: str, code: int) -> Failure:
+    """What ran in a worker process that has ended. `code`: a signal n counts as 128 + n."""
+    message = f"{python} exited with code {code} (0x{code:X})"
+    return Failure(_WORKER_EXIT, message, f"WorkerProcessExitException: {message}", "")
+
+
+def timed_out(function: str, seconds: float) -> Failure:
+    """A call of an activity, entity, HTTP or timer function that took longer than functionTimeout."""
+    limit = str(timedelta(seconds=round(seconds))).rjust(8, "0")
+    message = f"Timeout value of {limit} was exceeded by function: Functions.{function}"
+    return Failure(_TIMEOUT, message, message, "")
+
+
+def is_worker_exit(failure: Failure) -> bool:
+    return failure.type_name == _WORKER_EXIT
+
+
+def is_timeout(failure: Failure) -> bool:
+    return failure.type_name == _TIMEOUT
 
 
 def activity_missing(name: str, is_disabled: bool) -> tuple[str, str | None]:

@@ -38,11 +38,15 @@ class OpenTask(NamedTuple):
 
 
 class OpenTasks(Protocol):
-    """The SDK's open tasks by id."""
+    """The SDK's open tasks by id. `has_retried`: one of them belongs to a retry that has begun."""
+
+    @property
+    def ids(self) -> Set[int]: ...
+
+    @property
+    def has_retried(self) -> bool: ...
 
     def get(self, task_id: int) -> OpenTask | None: ...
-
-    def same_ids(self, ids: Set[int]) -> bool: ...
 
 
 class LiveReplay(Protocol):

@@ -25,7 +25,7 @@ def find_task_id_conflict(interpreter: ActionInterpreter, result: ReplayResult) 
     if result.open_tasks is None or result.has_ended or interpreter.is_suspended:
         return None
     started = {key for key in interpreter.open_tasks if isinstance(key, int)}
-    if not interpreter.has_retried and result.open_tasks.same_ids(started):
+    if not interpreter.has_retried and result.open_tasks.ids == started:
         return None
     for task_id in sorted(started):
         task = interpreter.open_tasks[task_id]

@@ -147,6 +147,10 @@ class Server:
         """Respond to what would start something new with 503; status queries and running calls go on."""
         self._router.refuse()
 
+    async def finish(self, grace_period: float) -> None:
+        """Wait until no HTTP function runs, at most `grace_period` seconds."""
+        await self._functions.finish(grace_period)
+
     async def stop(self, grace_period: float = 5.0) -> None:
         """Refuse new calls, wait for running ones for at most `grace_period` seconds, then close the listener."""
         self.refuse()

@@ -149,6 +149,10 @@ class AppRunner(Protocol):
         """Whether the app's HTTP functions are called by `stream`: it uses azurefunctions-extensions-http-fastapi."""
 
     @property
+    def applies_timeout(self) -> bool:
+        """Whether it applies functionTimeout itself; else `invoke_function` does, and to nothing else."""
+
+    @property
     def replays_at_once(self) -> int:
         """How many replays are worth starting at once. They only compute."""
 

@@ -62,8 +62,7 @@ _OTHER_PROVIDERS = ("azuremanaged", "mssql", "netherite")
 
 # App settings that the Functions host or its Python worker reads, and why they have no effect here.
 _APP_SETTINGS_WITHOUT_EFFECT = {
-    "FUNCTIONS_WORKER_PROCESS_COUNT": "the app runs in one process",
-    "FUNCTIONS_WORKER_DYNAMIC_CONCURRENCY_ENABLED": "the app runs in one process",
+    "FUNCTIONS_WORKER_DYNAMIC_CONCURRENCY_ENABLED": "the number of worker processes stays as it is",
     "WEBSITE_MAX_DYNAMIC_APPLICATION_SCALE_OUT": "one host runs the app",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "no telemetry is sent",
     "APPINSIGHTS_INSTRUMENTATIONKEY": "no telemetry is sent",

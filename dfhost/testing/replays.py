@@ -28,6 +28,8 @@ from dfhost.testing.errors import NotDeterministic
 Json = dict[str, Any]
 Replay = Callable[[ReplayCall], ReplayResult]
 
+# A history of any version is replayed from the beginning: whether an instance of it may run is another question.
+_OPTIONS = EngineOptions(live_from=None, version_match="None")
 _ENDS = {
     "TaskCompleted": "activity",
     "TaskFailed": "activity",
@@ -120,7 +122,7 @@ def _replay_whole(events: Sequence[Json], replay: Callable[[str, bool], ReplayRe
     ended = next((event for event in past if event.kind in (h.EXECUTION_COMPLETED, h.CONTINUED_AS_NEW)), None)
     if ended is not None:  # its code had ended; what it did last is compared without that
         texts = texts[: past.index(ended)]
-    result = replay(execution.info.trigger(texts, True, EngineOptions()), False)
+    result = replay(execution.info.trigger(texts, True, _OPTIONS), False)
     _check_crash(result)
     interpreter = ActionInterpreter(result.actions)
     for event in past:
@@ -131,7 +133,7 @@ def _replay_whole(events: Sequence[Json], replay: Callable[[str, bool], ReplayRe
         n for n, event in enumerate(past[: len(texts)]) if event.kind == h.ORCHESTRATOR_STARTED
     )
     if any(event.kind == h.EXECUTION_STARTED for event in past[:last_episode]):
-        before = replay(execution.info.trigger(texts[:last_episode], True, EngineOptions()), False)
+        before = replay(execution.info.trigger(texts[:last_episode], True, _OPTIONS), False)
         if before.has_ended:
             raise NonDeterminismError("today's code has ended where the recorded instance still waited.")
     if not result.has_ended:
@@ -291,9 +293,7 @@ class _Steps:
     def _go_on(self, arrived: list[Event], at: str) -> None:
         while True:
             self._episode += 1
-            episode = self._execution.run_episode(
-                arrived, at, self._replay, _AnyFunction(), EngineOptions(live_from=None)
-            )
+            episode = self._execution.run_episode(arrived, at, self._replay, _AnyFunction(), _OPTIONS)
             for event in episode.events:
                 if event.kind in h.SCHEDULING:
                     key = (_STARTS[event.kind], (event.name or "").lower())

@@ -67,6 +67,10 @@ class TestRunner:
         return self._app.streams_http
 
     @property
+    def applies_timeout(self) -> bool:
+        return self._app.applies_timeout
+
+    @property
     def replays_at_once(self) -> int:
         """One, so that calls are numbered in the order in which they were scheduled."""
         return 1

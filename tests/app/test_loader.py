@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfhost.app.loader import load_app
-from dfhost.app.script_import import AppImportFailed
-from dfhost.errors import AppError
+from dfhost.errors import AppError, AppImportFailed
 from tests.support.apps import APPS, HEAD, function_named, load_written_app, write_app
 
 

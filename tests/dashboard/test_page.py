@@ -97,7 +97,7 @@ def test_the_list_is_live(page: Page, shop: Shop) -> None:
 def test_the_list_says_what_each_waits_for(page: Page, shop: Shop) -> None:
     shop.open(page)
     expect(row(page, "ledger")).to_contain_text("It waits for activity export_ledger (running).")
-    expect(row(page, "misspelt")).to_contain_text("It has received event Aproval, which nothing waits for.")
+    expect(row(page, "misspelt")).to_contain_text("not awaited: Aproval")
     expect(row(page, "reserve-0")).to_contain_text("the answer to reserve of @stock@north")
 
 

@@ -224,7 +224,9 @@ async def test_the_history_comes_in_pages(page: Page) -> None:
 async def test_what_instances_wait_for(page: Page) -> None:
     await page.host.start("waits", ["go"], "mine")
     await page.host.until_waiting("mine", "event")
-    assert await page.read('waits?instances=["mine","nobody",1]') == {"mine": "It waits for event go."}
+    assert await page.read('waits?instances=["mine","nobody",1]') == {
+        "mine": {"sentence": "It waits for event go.", "unclaimed": []}
+    }
     assert await page.read("waits?instances={") == {}
 
 

@@ -40,13 +40,14 @@ def durable(**options: Any) -> dict[str, Any]:
 # -- what is read --------------------------------------------------------------------------------------------
 def test_app_settings_without_effect_are_named_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "host.json").write_text('{"version": "2.0"}')
-    values = {"FUNCTIONS_WORKER_PROCESS_COUNT": "3", "PYTHON_ENABLE_WORKER_EXTENSIONS": "0", "MINE": "1"}
+    unused = {"FUNCTIONS_WORKER_DYNAMIC_CONCURRENCY_ENABLED": "true", "PYTHON_ENABLE_WORKER_EXTENSIONS": "0"}
+    values = {**unused, "MINE": "1"}
     local = {"IsEncrypted": False, "Values": values}
     (tmp_path / "local.settings.json").write_text(json.dumps(local))
     notes = read_settings(tmp_path, {"APPLICATIONINSIGHTS_CONNECTION_STRING": "x"}).notes
     assert notes == (
-        "These app settings have no effect in dfhost: FUNCTIONS_WORKER_PROCESS_COUNT (the app runs in one process), "
-        "APPLICATIONINSIGHTS_CONNECTION_STRING (no telemetry is sent).",
+        "These app settings have no effect in dfhost: FUNCTIONS_WORKER_DYNAMIC_CONCURRENCY_ENABLED (the number of "
+        "worker processes stays as it is), APPLICATIONINSIGHTS_CONNECTION_STRING (no telemetry is sent).",
     )
 
 

@@ -16,11 +16,38 @@ from dfhost.app.in_process import InProcessRunner
 from dfhost.clock import Clock
 from dfhost.host import Host
 from dfhost.settings import Settings
+from dfhost.worker.process import WorkerOptions
+from dfhost.worker.runner import WorkerRunner
 from tests.support import gates
 from tests.support.apps import APPS
 from tests.support.http_client import ENDED, MANAGEMENT
 from tests.support.recording_log import RecordingLog
 from tests.support.waiting import DEADLINE, eventually
+
+
+class Output:
+    """An `OutputSink` that keeps what workers print: `lines` of text, each log record with its level before it."""
+
+    verbose = False
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    def print(self, label: str, text: str) -> None:
+        self.text += f"{label} {text}\n" if label else f"{text}\n"
+
+    def count_record(self, level: str, logger: str) -> None:
+        self.text += f"{level} of {logger}\n"
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+    def flush(self) -> None:
+        pass
 
 
 class RunningHost:
@@ -134,12 +161,28 @@ async def running_host(
     database: Path | None = None,
     clock: Clock | None = None,
     dashboard: bool = True,
+    workers: int = 0,
+    output: Output | None = None,
     **settings: Any,
 ) -> AsyncIterator[RunningHost]:
-    """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`."""
+    """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`.
+
+    `workers`: it runs in so many processes of its own, which print to `output`; 0 for this process.
+    """
     log = RecordingLog()
     options = Settings(**settings)
-    runner = InProcessRunner(APPS / folder, log, only=options.functions)
+    runner = (
+        WorkerRunner(
+            WorkerOptions((APPS / folder).resolve(), only=sorted(options.functions)),
+            log,
+            output or Output(),
+            count=workers,
+            timeout=options.function_timeout,
+            restart_interval=0.0,
+        )
+        if workers
+        else InProcessRunner(APPS / folder, log, only=options.functions)
+    )
     host = Host(
         runner, settings=options, database=database, port=0, log=log, clock=clock, dashboard=dashboard
     )

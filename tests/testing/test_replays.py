@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dfhost.testing import Durable, Host, NotDeterministic, Run
-from tests.support.apps import ROOT, write_app
+from tests.support.apps import APPS, ROOT, write_app
 
 BEFORE = """
     from datetime import timedelta
@@ -184,6 +184,41 @@ def test_a_file_with_several_histories(histories: dict[str, Path], tmp_path: Pat
             file,
             tmp_path / "other",
         )
+
+
+def test_histories_of_several_versions(tmp_path: Path) -> None:
+    body = """
+        @app.orchestration_trigger(context_name="context")
+        def ship(context):
+            yield context.call_activity("by_truck" if context.version == "1.0" else "by_train", 1)
+
+        @app.activity_trigger(input_name="n")
+        def by_truck(n: int) -> int:
+            return n
+
+        @app.activity_trigger(input_name="n")
+        def by_train(n: int) -> int:
+            return n
+    """
+    folder = write_app(tmp_path, body)
+    (folder / "host.json").write_text(
+        '{"version": "2.0", "extensions": {"durableTask": {"defaultVersion": "2.0"}}}'
+    )
+    with Host(folder) as durable:
+        for version in ("1.0", "2.0"):
+            run = durable.start("ship", version=version, id=version)
+            for form in FORMS:
+                durable.assert_replays(exported(durable, run, form, tmp_path))
+
+
+def test_a_relative_path_counts_from_the_folder_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Host(APPS / "testing") as durable:
+        durable.start("pay", "book").save_history("saved.json")
+        assert (tmp_path / "saved.json").is_file()
+        durable.assert_replays("saved.json")
 
 
 def test_what_is_no_history_is_refused(durable: Durable, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dfhost.app_output import AppLogLevels, AppOutput
 from dfhost.cli import arguments
 from dfhost.cli.app_folder import existing_parent, open_folder, working_in
+from dfhost.cli.app_runner import app_runner
 from dfhost.cli.console import Console
 from dfhost.cli.first_request import read_request
 
@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, "default: a temporary one; with FILE, an unfinished run continues at the next start"
     )
     arguments.add_replay(parser)
+    arguments.add_workers(parser)
     arguments.add_verbosity(parser, quiet="show failures, warnings and what the app prints, but no progress")
 
 
@@ -77,13 +78,12 @@ def run(options: argparse.Namespace) -> int:
     database = existing_parent(options.db) if options.db else None
     with _reserved_stdout() as stdout:
         console = Console(sys.stderr, verbose=options.verbose, calls=options.verbose)
-        app_output = AppOutput(console, AppLogLevels(settings.log_levels, options.verbose, options.quiet))
-        with console, app_output, working_in(root):
+        with console, app_runner(options, root, settings, console) as make_runner, working_in(root):
             # By far the slowest import, so mistakes in the arguments and the settings are reported before it.
             from dfhost.cli.runner import run_to_end
 
             code, output = asyncio.run(
-                run_to_end(request, root, settings, database, console, options.timeout, options.quiet)
+                run_to_end(request, make_runner, settings, database, console, options.timeout, options.quiet)
             )
         with suppress(BrokenPipeError):  # `dfhost run ... | head -1`
             while output:

@@ -8,9 +8,10 @@ import os
 import sys
 from pathlib import Path
 
-from dfhost.app_output import AppLogLevels, AppOutput
-from dfhost.cli import arguments, gc_tuning
+from dfhost import gc_tuning
+from dfhost.cli import arguments
 from dfhost.cli.app_folder import database_file, open_folder, working_in
+from dfhost.cli.app_runner import MakeRunner, app_runner
 from dfhost.cli.console import Console
 from dfhost.cli.host_address import url_file
 from dfhost.cli.log_file import LogFile, log_file
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-dashboard", action="store_true", help="serve no page at /dashboard")
     arguments.add_database(parser, "default: .dfhost/HUB.db in the folder")
     arguments.add_replay(parser)
+    arguments.add_workers(parser)
     arguments.add_verbosity(parser, quiet="show failures, warnings and what the app prints, but no calls")
 
 
@@ -66,14 +68,13 @@ def run(options: argparse.Namespace) -> int:
     task_hub_place = _task_hub_place(database)
     kept = LogFile(log_file(database)) if database is not None else None
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet, log_file=kept)
-    app_output = AppOutput(console, AppLogLevels(settings.log_levels, options.verbose, options.quiet))
-    with console, app_output, working_in(root):
-        asyncio.run(_serve(root, settings, database, task_hub_place, port, address, options, console))
+    with console, app_runner(options, root, settings, console) as make_runner, working_in(root):
+        asyncio.run(_serve(make_runner, settings, database, task_hub_place, port, address, options, console))
     return 0
 
 
 async def _serve(
-    root: Path,
+    make_runner: MakeRunner,
     settings: Settings,
     database: Path | None,
     task_hub_place: str,
@@ -85,8 +86,8 @@ async def _serve(
     stop_signals = StopSignals()
     failure = FatalFailure()
     gc_tuning.pause()
+    runner = make_runner(console, failure.report)  # workers load the app while the host is imported
     # By far the slowest imports: mistakes in the settings are reported before them, and ctrl-C already works.
-    from dfhost.cli.app_runner import app_runner
     from dfhost.cli.function_listing import function_listing
     from dfhost.host import Host
 
@@ -118,7 +119,7 @@ async def _serve(
             console.flush()  # it may happen again at once
 
     async with Host(
-        app_runner(root, settings, console, failure.report),
+        runner,
         settings=settings,
         database=database,
         port=port,

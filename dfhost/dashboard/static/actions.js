@@ -20,26 +20,53 @@ const ENDED = ["Completed", "Failed", "Terminated"];
 
 /** @type {Record<string, Verb>} */
 export const VERBS = {
-  suspend: {
-    label: "Suspend", done: "suspended", from: ["Pending", "Running"], asksReason: true,
-    effect: "Its code does not go on until it is resumed. Activities that run are finished, and their results kept.",
-  },
-  resume: { label: "Resume", done: "resumed", from: ["Suspended"], asksReason: true, effect: "Its code goes on with everything that has arrived meanwhile." },
-  terminate: {
-    label: "Terminate", done: "terminated", from: OPEN, danger: true, asksReason: true,
-    effect: "It ends at once and for good. Its sub-orchestrations and the activities that run are not stopped, as on Azure.",
-  },
-  rewind: {
-    label: "Rewind", done: "rewound", from: ["Failed"], asksReason: true,
-    effect: "Its failed parts, and those of its sub-orchestrations, run again. What succeeded is kept.",
-  },
-  restart: { label: "Restart", done: "started again", from: ENDED, effect: "A new instance starts with the same input. This one stays as it is." },
-  purge: { label: "Purge", done: "purged", from: ENDED, danger: true, effect: "Its input, output and history are deleted. This cannot be undone." },
+    suspend: {
+        label: "Suspend",
+        done: "suspended",
+        from: ["Pending", "Running"],
+        asksReason: true,
+        effect: "Its code does not go on until it is resumed. Activities that run are finished, and their results kept.",
+    },
+    resume: {
+        label: "Resume",
+        done: "resumed",
+        from: ["Suspended"],
+        asksReason: true,
+        effect: "Its code goes on with everything that has arrived meanwhile.",
+    },
+    terminate: {
+        label: "Terminate",
+        done: "terminated",
+        from: OPEN,
+        danger: true,
+        asksReason: true,
+        effect: "It ends at once and for good. Its sub-orchestrations and the activities that run are not stopped, as on Azure.",
+    },
+    rewind: {
+        label: "Rewind",
+        done: "rewound",
+        from: ["Failed"],
+        asksReason: true,
+        effect: "Its failed parts, and those of its sub-orchestrations, run again. What succeeded is kept.",
+    },
+    restart: {
+        label: "Restart",
+        done: "started again",
+        from: ENDED,
+        effect: "A new instance starts with the same input. This one stays as it is.",
+    },
+    purge: {
+        label: "Purge",
+        done: "purged",
+        from: ENDED,
+        danger: true,
+        effect: "Its input, output and history are deleted. This cannot be undone.",
+    },
 };
 
 /** Whether the verb fits an instance of this status. @param {string} verb @param {string} status */
 export function fits(verb, status) {
-  return VERBS[verb]?.from.includes(status) ?? false;
+    return VERBS[verb]?.from.includes(status) ?? false;
 }
 
 /**
@@ -48,37 +75,52 @@ export function fits(verb, status) {
  * @param {{id: string, status: string}[]} targets
  */
 export async function confirmAndAct(verb, targets) {
-  const { label, done, danger, asksReason, effect } = /** @type {Verb} */ (VERBS[verb]);
-  const fitting = targets.filter(({ status }) => fits(verb, status));
-  const left = targets.length - fitting.length;
-  if (!fitting.length) {
-    toast(`Nothing to ${verb}: none of them is ${VERBS[verb]?.from.join(" or ")}.`, "refused");
-    return null;
-  }
-  const one = fitting.length === 1 ? fitting[0] : null;
-  const answer = await ask({
-    title: one ? `${label} this instance?` : `${label} ${counted(fitting.length, "instance")}?`,
-    text: [
-      one ? h("p", { class: "mono" }, one.id) : h("p", null, summary(fitting)),
-      h("p", null, one ? effect : effect.replace(/^Its /, "Their ").replace(/^It ends/, "Each ends").replace(/^A new instance starts/, "New instances start").replace("This one stays as it is", "These stay as they are")),
-      left > 0 && h("p", { class: "muted" }, `${counted(left, "selected instance")} ${left === 1 ? "is" : "are"} in another state and stay${left === 1 ? "s" : ""} as ${left === 1 ? "it is" : "they are"}.`),
-    ],
-    confirm: one ? label : `${label} ${counted(fitting.length, "instance")}`,
-    danger,
-    fields: asksReason ? [{ name: "reason", label: "Reason (optional)" }] : [],
-  });
-  if (!answer) return null;
-  const report = await act({ action: verb, ids: fitting.map(({ id }) => id), reason: answer.reason });
-  if (report?.done) toast(`${counted(report.done, "instance")} ${done}.`);
-  return report;
+    const { label, done, danger, asksReason, effect } = /** @type {Verb} */ (VERBS[verb]);
+    const fitting = targets.filter(({ status }) => fits(verb, status));
+    const left = targets.length - fitting.length;
+    if (!fitting.length) {
+        toast(`Nothing to ${verb}: none of them is ${VERBS[verb]?.from.join(" or ")}.`, "refused");
+        return null;
+    }
+    const one = fitting.length === 1 ? fitting[0] : null;
+    const answer = await ask({
+        title: one ? `${label} this instance?` : `${label} ${counted(fitting.length, "instance")}?`,
+        text: [
+            one ? h("p", { class: "mono" }, one.id) : h("p", null, summary(fitting)),
+            h(
+                "p",
+                null,
+                one
+                    ? effect
+                    : effect
+                          .replace(/^Its /, "Their ")
+                          .replace(/^It ends/, "Each ends")
+                          .replace(/^A new instance starts/, "New instances start")
+                          .replace("This one stays as it is", "These stay as they are"),
+            ),
+            left > 0 &&
+                h(
+                    "p",
+                    { class: "muted" },
+                    `${counted(left, "selected instance")} ${left === 1 ? "is" : "are"} in another state and stay${left === 1 ? "s" : ""} as ${left === 1 ? "it is" : "they are"}.`,
+                ),
+        ],
+        confirm: one ? label : `${label} ${counted(fitting.length, "instance")}`,
+        danger,
+        fields: asksReason ? [{ name: "reason", label: "Reason (optional)" }] : [],
+    });
+    if (!answer) return null;
+    const report = await act({ action: verb, ids: fitting.map(({ id }) => id), reason: answer.reason });
+    if (report?.done) toast(`${counted(report.done, "instance")} ${done}.`);
+    return report;
 }
 
 /** ``12 Running, 3 Pending``. @param {{status: string}[]} targets */
 function summary(targets) {
-  /** @type {Map<string, number>} */
-  const counts = new Map();
-  for (const { status } of targets) counts.set(status, (counts.get(status) ?? 0) + 1);
-  return [...counts].map(([status, number]) => `${number} ${status}`).join(", ");
+    /** @type {Map<string, number>} */
+    const counts = new Map();
+    for (const { status } of targets) counts.set(status, (counts.get(status) ?? 0) + 1);
+    return [...counts].map(([status, number]) => `${number} ${status}`).join(", ");
 }
 
 /**
@@ -87,16 +129,29 @@ function summary(targets) {
  * @returns {Promise<string | undefined>}
  */
 export async function startInstance({ names, name, input }) {
-  const answer = await ask({
-    title: "Start an orchestration",
-    confirm: "Start",
-    fields: [
-      { name: "name", label: "Orchestrator", choices: names, only: names.length > 0, value: name, required: true },
-      { name: "input", label: "Input (JSON)", kind: "json", value: input, hint: "Leave it empty for no input." },
-      { name: "id", label: "Instance id (optional)", hint: "A new one is made if it is empty." },
-    ],
-  });
-  if (!answer) return undefined;
-  const report = await act({ action: "start", ...answer });
-  return report?.started[0];
+    const answer = await ask({
+        title: "Start an orchestration",
+        confirm: "Start",
+        fields: [
+            {
+                name: "name",
+                label: "Orchestrator",
+                choices: names,
+                only: names.length > 0,
+                value: name,
+                required: true,
+            },
+            {
+                name: "input",
+                label: "Input (JSON)",
+                kind: "json",
+                value: input,
+                hint: "Leave it empty for no input.",
+            },
+            { name: "id", label: "Instance id (optional)", hint: "A new one is made if it is empty." },
+        ],
+    });
+    if (!answer) return undefined;
+    const report = await act({ action: "start", ...answer });
+    return report?.started[0];
 }

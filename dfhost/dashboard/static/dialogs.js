@@ -23,83 +23,113 @@ let numbers = 0;
  * @returns {Promise<Record<string, string> | null>}
  */
 export function ask({ title, text, confirm, danger, fields = [] }) {
-  return new Promise((resolve) => {
-    const titleId = `dialog-${(numbers += 1)}`;
-    const problem = h("p", { class: "problem", role: "alert" });
-    const inputs = fields.map((field) => ({ field, ...fieldElements(field) }));
-    /** @type {Record<string, string> | null} */
-    let answer = null;
-    const form = h(
-      "form",
-      {
-        onsubmit(/** @type {Event} */ event) {
-          event.preventDefault();
-          const wrong = inputs.map(({ field, input }) => wrongWith(field, input.value)).find(Boolean);
-          if (wrong) {
-            problem.textContent = wrong;
-            return;
-          }
-          answer = Object.fromEntries(inputs.map(({ field, input }) => [field.name, input.value]));
-          dialog.close();
-        },
-      },
-      h("h2", { id: titleId }, title),
-      text && h("div", { class: "dialog-text" }, text),
-      inputs.map(({ element }) => element),
-      problem,
-      h(
-        "div",
-        { class: "dialog-buttons" },
-        h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Cancel"),
-        h("button", { type: "submit", class: danger ? "button danger" : "button primary", autofocus: !fields.length }, confirm),
-      ),
-    );
-    const dialog = h(
-      "dialog",
-      {
-        "aria-labelledby": titleId,
-        onclose() {
-          dialog.remove();
-          resolve(answer);
-        },
-        onclick(/** @type {Event} */ event) {
-          if (event.target === dialog) dialog.close(); // beside it
-        },
-      },
-      form,
-    );
-    document.body.append(dialog);
-    dialog.showModal();
-  });
+    return new Promise((resolve) => {
+        const titleId = `dialog-${(numbers += 1)}`;
+        const problem = h("p", { class: "problem", role: "alert" });
+        const inputs = fields.map((field) => ({ field, ...fieldElements(field) }));
+        /** @type {Record<string, string> | null} */
+        let answer = null;
+        const form = h(
+            "form",
+            {
+                onsubmit(/** @type {Event} */ event) {
+                    event.preventDefault();
+                    const wrong = inputs
+                        .map(({ field, input }) => wrongWith(field, input.value))
+                        .find(Boolean);
+                    if (wrong) {
+                        problem.textContent = wrong;
+                        return;
+                    }
+                    answer = Object.fromEntries(inputs.map(({ field, input }) => [field.name, input.value]));
+                    dialog.close();
+                },
+            },
+            h("h2", { id: titleId }, title),
+            text && h("div", { class: "dialog-text" }, text),
+            inputs.map(({ element }) => element),
+            problem,
+            h(
+                "div",
+                { class: "dialog-buttons" },
+                h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Cancel"),
+                h(
+                    "button",
+                    {
+                        type: "submit",
+                        class: danger ? "button danger" : "button primary",
+                        autofocus: !fields.length,
+                    },
+                    confirm,
+                ),
+            ),
+        );
+        const dialog = h(
+            "dialog",
+            {
+                "aria-labelledby": titleId,
+                onclose() {
+                    dialog.remove();
+                    resolve(answer);
+                },
+                onclick(/** @type {Event} */ event) {
+                    if (event.target === dialog) dialog.close(); // beside it
+                },
+            },
+            form,
+        );
+        document.body.append(dialog);
+        dialog.showModal();
+    });
 }
 
 /** @param {Field} field */
 function fieldElements(field) {
-  const id = `field-${(numbers += 1)}`;
-  const list = field.choices && !field.only ? h("datalist", { id: `${id}-list` }, field.choices.map((each) => h("option", { value: each }))) : null;
-  /** @type {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} */
-  let input;
-  if (field.only && field.choices) {
-    input = h("select", { id }, field.choices.map((each) => h("option", { value: each }, each)));
-    if (field.value) input.value = field.value;
-  } else if (field.kind === "json") {
-    input = h("textarea", { id, rows: 6, spellcheck: "false", class: "mono", value: field.value ?? "" });
-  } else {
-    input = h("input", { id, list: list && `${id}-list`, value: field.value ?? "", autocomplete: "off", spellcheck: "false" });
-  }
-  const hint = field.hint && h("p", { class: "hint" }, field.hint);
-  return { input, element: h("div", { class: "field" }, h("label", { for: id }, field.label), input, list, hint) };
+    const id = `field-${(numbers += 1)}`;
+    const list =
+        field.choices && !field.only
+            ? h(
+                  "datalist",
+                  { id: `${id}-list` },
+                  field.choices.map((each) => h("option", { value: each })),
+              )
+            : null;
+    /** @type {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} */
+    let input;
+    if (field.only && field.choices) {
+        input = h(
+            "select",
+            { id },
+            field.choices.map((each) => h("option", { value: each }, each)),
+        );
+        if (field.value) input.value = field.value;
+    } else if (field.kind === "json") {
+        input = h("textarea", { id, rows: 6, spellcheck: "false", class: "mono", value: field.value ?? "" });
+    } else {
+        input = h("input", {
+            id,
+            list: list && `${id}-list`,
+            value: field.value ?? "",
+            autocomplete: "off",
+            spellcheck: "false",
+        });
+    }
+    const hint = field.hint && h("p", { class: "hint" }, field.hint);
+    return {
+        input,
+        element: h("div", { class: "field" }, h("label", { for: id }, field.label), input, list, hint),
+    };
 }
 
 /** @param {Field} field @param {string} value */
 function wrongWith(field, value) {
-  if (field.required && !value.trim()) return `${field.label} is missing.`;
-  if (field.kind === "json" && value.trim()) {
-    try {
-      JSON.parse(value);
-    } catch (error) {
-      return `${field.label} is not JSON: ${/** @type {Error} */ (error).message}. A text needs quotes.`;
+    if (field.required && !value.trim()) return `${field.label} is missing.`;
+    if (field.kind === "json" && value.trim()) {
+        try {
+            JSON.parse(value);
+        } catch (error) {
+            return `${field.label} is not JSON: ${/** @type {Error} */ (error).message}. A text needs quotes.`;
+        }
     }
-  }
-  return "";
+    return "";
 }

@@ -15,10 +15,10 @@ const SVG = "http://www.w3.org/2000/svg";
  * @returns {HTMLElementTagNameMap[K]}
  */
 export function h(tag, properties, ...children) {
-  const element = document.createElement(tag);
-  assign(element, properties);
-  append(element, children);
-  return element;
+    const element = document.createElement(tag);
+    assign(element, properties);
+    append(element, children);
+    return element;
 }
 
 /**
@@ -28,91 +28,96 @@ export function h(tag, properties, ...children) {
  * @returns {SVGElement}
  */
 export function svg(tag, properties, ...children) {
-  const element = /** @type {SVGElement} */ (document.createElementNS(SVG, tag));
-  assign(element, properties);
-  append(element, children);
-  return element;
+    const element = /** @type {SVGElement} */ (document.createElementNS(SVG, tag));
+    assign(element, properties);
+    append(element, children);
+    return element;
 }
 
 /** @param {Element} element @param {Record<string, any> | null | undefined} properties */
 function assign(element, properties) {
-  for (const [name, value] of Object.entries(properties ?? {})) {
-    if (value === false || value === null || value === undefined) continue;
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "style") Object.assign(/** @type {HTMLElement} */ (element).style, value);
-    else if (name === "value") /** @type {HTMLInputElement} */ (element).value = value;
-    else element.setAttribute(name, value === true ? "" : String(value));
-  }
+    for (const [name, value] of Object.entries(properties ?? {})) {
+        if (value === false || value === null || value === undefined) continue;
+        if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+        else if (name === "style") Object.assign(/** @type {HTMLElement} */ (element).style, value);
+        else if (name === "value") /** @type {HTMLInputElement} */ (element).value = value;
+        else element.setAttribute(name, value === true ? "" : String(value));
+    }
 }
 
 /** @param {Node} parent @param {Child[]} children */
 function append(parent, children) {
-  for (const child of /** @type {any[]} */ (children).flat(Infinity)) {
-    if (child === null || child === undefined || child === false) continue;
-    parent.appendChild(child instanceof Node ? child : document.createTextNode(String(child)));
-  }
+    for (const child of /** @type {any[]} */ (children).flat(Infinity)) {
+        if (child === null || child === undefined || child === false) continue;
+        parent.appendChild(child instanceof Node ? child : document.createTextNode(String(child)));
+    }
 }
 
 /** Show `children` in place of what is in `parent`. @param {Element} parent @param {...Child} children */
 export function replace(parent, ...children) {
-  parent.replaceChildren();
-  append(parent, children);
+    parent.replaceChildren();
+    append(parent, children);
 }
 
 /** The element with this id. @param {string} id */
 export function byId(id) {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`no element ${id}`);
-  return found;
+    const found = document.getElementById(id);
+    if (!found) throw new Error(`no element ${id}`);
+    return found;
 }
 
 /** A button. @param {string} label @param {() => void} onclick @param {Record<string, any>} [properties] */
 export function button(label, onclick, properties) {
-  return h("button", { type: "button", class: "button", onclick, ...properties }, label);
+    return h("button", { type: "button", class: "button", onclick, ...properties }, label);
 }
 
 /** A status as a coloured word. @param {string} status */
 export function pill(status) {
-  return h("span", { class: "pill", "data-status": status }, status);
+    return h("span", { class: "pill", "data-status": status }, status);
 }
 
 /** A link to an instance. @param {string} id @param {string} [label] */
 export function instanceLink(id, label) {
-  return h("a", { class: "mono", href: `#/instances/${encodeURIComponent(id)}`, title: id }, label ?? id);
+    return h("a", { class: "mono", href: `#/instances/${encodeURIComponent(id)}`, title: id }, label ?? id);
 }
 
 /** What is shown where there is nothing. @param {string} title @param {...Child} hints */
 export function empty(title, ...hints) {
-  return h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), hints.map((hint) => h("p", null, hint)));
+    return h(
+        "div",
+        { class: "empty" },
+        h("p", { class: "empty-title" }, title),
+        hints.map((hint) => h("p", null, hint)),
+    );
 }
 
 /** `update` at most once a frame, however often this is called. @param {() => void} update */
 export function oncePerFrame(update) {
-  let asked = false;
-  return () => {
-    if (asked) return;
-    asked = true;
-    requestAnimationFrame(() => {
-      asked = false;
-      update();
-    });
-  };
+    let asked = false;
+    return () => {
+        if (asked) return;
+        asked = true;
+        requestAnimationFrame(() => {
+            asked = false;
+            update();
+        });
+    };
 }
 
 /** A short message that goes away by itself. @param {string} text @param {"done" | "refused"} [kind] */
 export function toast(text, kind = "done") {
-  const shown = h("div", { class: "toast", "data-kind": kind }, text);
-  byId("toasts").append(shown);
-  setTimeout(() => shown.remove(), kind === "done" ? 4000 : 12000);
+    const shown = h("div", { class: "toast", "data-kind": kind }, text);
+    byId("toasts").append(shown);
+    setTimeout(() => shown.remove(), kind === "done" ? 4000 : 12000);
 }
 
 /** How long something has lasted; goes on counting. @param {number} since */
 export function sinceElement(since) {
-  return h("span", { "data-since": since }, duration(Date.now() - since));
+    return h("span", { "data-since": since }, duration(Date.now() - since));
 }
 
 setInterval(() => {
-  for (const shown of document.querySelectorAll("[data-since]")) {
-    shown.textContent = duration(Date.now() - Number(shown.getAttribute("data-since")));
-  }
+    for (const shown of document.querySelectorAll("[data-since]")) {
+        shown.textContent = duration(Date.now() - Number(shown.getAttribute("data-since")));
+    }
 }, 1000);

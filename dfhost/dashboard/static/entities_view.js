@@ -12,97 +12,221 @@ import { payload } from "./payload.js";
 
 /** @param {HTMLElement} main @param {string} chosen @returns {import("./types").Dispose} */
 export function showEntities(main, chosen) {
-  /** @type {Entity[] | null} */
-  let entities = null;
-  let text = "";
-  const find = h("input", { type: "search", class: "find", placeholder: "Find by name, key or state", "aria-label": "Find entities", oninput: () => { text = find.value.toLowerCase(); draw(); } });
-  const list = h("div", { class: "wide" });
-  const detail = h("aside", { class: "side", "aria-label": "Entity" });
-  replace(
-    main,
-    h("div", { class: "view-head" }, h("h1", null, "Entities"), button("Signal…", () => signal("", ""), { class: "button primary" })),
-    h("div", { class: "filters" }, find),
-    h("div", { class: "columns" }, list, detail),
-  );
-
-  async function load() {
-    entities = await read("entities");
-    draw();
-    await showDetail();
-  }
-
-  const draw = oncePerFrame(() => {
-    if (!entities) return;
-    const shown = entities.filter(({ id, state }) => !text || `${id} ${state ?? ""}`.toLowerCase().includes(text));
-    if (!shown.length) {
-      replace(list, entities.length ? empty("No entity fits.") : empty("No entity yet.", "One appears with the first signal or call that it gets."));
-      return;
-    }
-    replace(
-      list,
-      h("div", { class: "card history", tabindex: "0", role: "region", "aria-label": "Entities" }, h("table", { class: "entities" },
-        h("thead", null, h("tr", null, ["Entity", "Key", "State", "Waiting", "Last operation"].map((label) => h("th", { scope: "col" }, label)))),
-        h("tbody", null, shown.slice(0, 1000).map((entity) => h("tr", { "data-selected": entity.id === chosen },
-          h("td", null, h("a", { href: `#/entities/${encodeURIComponent(entity.id)}` }, entity.name)),
-          h("td", { class: "mono" }, entity.key),
-          h("td", { class: "mono held" }, entity.state === null ? h("span", { class: "muted" }, "none") : entity.state.slice(0, 120)),
-          h("td", { class: entity.waiting ? "number busy" : "number" }, count(entity.waiting)),
-          h("td", { class: "number" }, entity.lastOperation ? ago(time(entity.lastOperation)) : ""),
-        )))), shown.length > 1000 && h("p", { class: "muted" }, `The first 1,000 of ${count(shown.length)}; the search finds the others.`)),
-    );
-  });
-
-  let drawn = "";
-  async function showDetail() {
-    const entity = entities?.find(({ id }) => id === chosen);
-    if (!entity) {
-      if (chosen && entities) replace(detail, empty(`There is no entity ${chosen}.`));
-      return;
-    }
-    const explanation = await read("explain", { instance: entity.id }).catch(() => null);
-    const text = JSON.stringify([entity, explanation]);
-    if (text === drawn) return;
-    drawn = text;
-    const queue = explanation?.waitsFor ?? [];
-    replace(
-      detail,
-      h("section", { class: "card" },
-        h("div", { class: "card-head" }, h("h2", { class: "mono" }, entity.id)),
-        h("div", { class: entity.waiting ? "callout warning" : "callout" }, h("p", null, readable(explanation?.sentence ?? ""))),
-        h("div", { class: "verbs" }, button("Signal…", () => signal(entity.name, entity.key))),
-        payload("State", entity.state),
-        h("h3", null, counted(queue.length, "operation"), " in its queue"),
-        h("ol", { class: "queue" }, queue.slice(0, 100).map((/** @type {import("./types").Wait} */ each) => h("li", null, h("span", { class: "pill", "data-state": each.state }, each.state), " ", h("span", { class: "mono" }, each.name ?? ""), " ", h("span", { class: "muted" }, each.since && ["for ", sinceElement(time(each.since))])))),
-      ),
-    );
-  }
-
-  /** @param {string} name @param {string} key */
-  async function signal(name, key) {
-    const names = (await functions()).filter((info) => trigger(info).type === "entityTrigger").map(durableName);
-    const answer = await ask({
-      title: "Signal an entity",
-      text: h("p", { class: "muted" }, "One operation is put into its queue. Nothing waits for the answer."),
-      confirm: "Signal",
-      fields: [
-        { name: "entity", label: "Entity", choices: names, only: names.length > 0, value: names.find((each) => each.toLowerCase() === name) ?? name, required: true },
-        { name: "key", label: "Key", value: key },
-        { name: "operation", label: "Operation", required: true },
-        { name: "input", label: "Input (JSON)", kind: "json" },
-      ],
+    /** @type {Entity[] | null} */
+    let entities = null;
+    let text = "";
+    const find = h("input", {
+        type: "search",
+        class: "find",
+        placeholder: "Find by name, key or state",
+        "aria-label": "Find entities",
+        oninput: () => {
+            text = find.value.toLowerCase();
+            draw();
+        },
     });
-    if (answer && (await act({ action: "signal", ...answer }))?.done) {
-      toast(`${answer.operation} sent.`);
-      location.hash = `#/entities/${encodeURIComponent(`@${(answer.entity ?? "").toLowerCase()}@${answer.key}`)}`;
-    }
-  }
+    const list = h("div", { class: "wide" });
+    const detail = h("aside", { class: "side", "aria-label": "Entity" });
+    replace(
+        main,
+        h(
+            "div",
+            { class: "view-head" },
+            h("h1", null, "Entities"),
+            button("Signal…", () => signal("", ""), { class: "button primary" }),
+        ),
+        h("div", { class: "filters" }, find),
+        h("div", { class: "columns" }, list, detail),
+    );
 
-  load();
-  let asked = false;
-  const unsubscribe = instances.subscribe(() => {
-    if (asked) return;
-    asked = true;
-    setTimeout(() => { asked = false; load(); }, 500);
-  });
-  return () => { unsubscribe(); };
+    async function load() {
+        entities = await read("entities");
+        draw();
+        await showDetail();
+    }
+
+    const draw = oncePerFrame(() => {
+        if (!entities) return;
+        const shown = entities.filter(
+            ({ id, state }) => !text || `${id} ${state ?? ""}`.toLowerCase().includes(text),
+        );
+        if (!shown.length) {
+            replace(
+                list,
+                entities.length
+                    ? empty("No entity fits.")
+                    : empty("No entity yet.", "One appears with the first signal or call that it gets."),
+            );
+            return;
+        }
+        replace(
+            list,
+            h(
+                "div",
+                { class: "card history", tabindex: "0", role: "region", "aria-label": "Entities" },
+                h(
+                    "table",
+                    { class: "entities" },
+                    h(
+                        "thead",
+                        null,
+                        h(
+                            "tr",
+                            null,
+                            ["Entity", "Key", "State", "Waiting", "Last operation"].map((label) =>
+                                h("th", { scope: "col" }, label),
+                            ),
+                        ),
+                    ),
+                    h(
+                        "tbody",
+                        null,
+                        shown
+                            .slice(0, 1000)
+                            .map((entity) =>
+                                h(
+                                    "tr",
+                                    { "data-selected": entity.id === chosen },
+                                    h(
+                                        "td",
+                                        null,
+                                        h(
+                                            "a",
+                                            { href: `#/entities/${encodeURIComponent(entity.id)}` },
+                                            entity.name,
+                                        ),
+                                    ),
+                                    h("td", { class: "mono" }, entity.key),
+                                    h(
+                                        "td",
+                                        { class: "mono held" },
+                                        entity.state === null
+                                            ? h("span", { class: "muted" }, "none")
+                                            : entity.state.slice(0, 120),
+                                    ),
+                                    h(
+                                        "td",
+                                        { class: entity.waiting ? "number busy" : "number" },
+                                        count(entity.waiting),
+                                    ),
+                                    h(
+                                        "td",
+                                        { class: "number" },
+                                        entity.lastOperation ? ago(time(entity.lastOperation)) : "",
+                                    ),
+                                ),
+                            ),
+                    ),
+                ),
+                shown.length > 1000 &&
+                    h(
+                        "p",
+                        { class: "muted" },
+                        `The first 1,000 of ${count(shown.length)}; the search finds the others.`,
+                    ),
+            ),
+        );
+    });
+
+    let drawn = "";
+    async function showDetail() {
+        const entity = entities?.find(({ id }) => id === chosen);
+        if (!entity) {
+            if (chosen && entities) replace(detail, empty(`There is no entity ${chosen}.`));
+            return;
+        }
+        const explanation = await read("explain", { instance: entity.id }).catch(() => null);
+        const text = JSON.stringify([entity, explanation]);
+        if (text === drawn) return;
+        drawn = text;
+        const queue = explanation?.waitsFor ?? [];
+        replace(
+            detail,
+            h(
+                "section",
+                { class: "card" },
+                h("div", { class: "card-head" }, h("h2", { class: "mono" }, entity.id)),
+                h(
+                    "div",
+                    { class: entity.waiting ? "callout warning" : "callout" },
+                    h("p", null, readable(explanation?.sentence ?? "")),
+                ),
+                h(
+                    "div",
+                    { class: "verbs" },
+                    button("Signal…", () => signal(entity.name, entity.key)),
+                ),
+                payload("State", entity.state),
+                h("h3", null, counted(queue.length, "operation"), " in its queue"),
+                h(
+                    "ol",
+                    { class: "queue" },
+                    queue
+                        .slice(0, 100)
+                        .map((/** @type {import("./types").Wait} */ each) =>
+                            h(
+                                "li",
+                                null,
+                                h("span", { class: "pill", "data-state": each.state }, each.state),
+                                " ",
+                                h("span", { class: "mono" }, each.name ?? ""),
+                                " ",
+                                h(
+                                    "span",
+                                    { class: "muted" },
+                                    each.since && ["for ", sinceElement(time(each.since))],
+                                ),
+                            ),
+                        ),
+                ),
+            ),
+        );
+    }
+
+    /** @param {string} name @param {string} key */
+    async function signal(name, key) {
+        const names = (await functions())
+            .filter((info) => trigger(info).type === "entityTrigger")
+            .map(durableName);
+        const answer = await ask({
+            title: "Signal an entity",
+            text: h(
+                "p",
+                { class: "muted" },
+                "One operation is put into its queue. Nothing waits for the answer.",
+            ),
+            confirm: "Signal",
+            fields: [
+                {
+                    name: "entity",
+                    label: "Entity",
+                    choices: names,
+                    only: names.length > 0,
+                    value: names.find((each) => each.toLowerCase() === name) ?? name,
+                    required: true,
+                },
+                { name: "key", label: "Key", value: key },
+                { name: "operation", label: "Operation", required: true },
+                { name: "input", label: "Input (JSON)", kind: "json" },
+            ],
+        });
+        if (answer && (await act({ action: "signal", ...answer }))?.done) {
+            toast(`${answer.operation} sent.`);
+            location.hash = `#/entities/${encodeURIComponent(`@${(answer.entity ?? "").toLowerCase()}@${answer.key}`)}`;
+        }
+    }
+
+    load();
+    let asked = false;
+    const unsubscribe = instances.subscribe(() => {
+        if (asked) return;
+        asked = true;
+        setTimeout(() => {
+            asked = false;
+            load();
+        }, 500);
+    });
+    return () => {
+        unsubscribe();
+    };
 }

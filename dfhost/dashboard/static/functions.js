@@ -7,27 +7,33 @@ let known;
 
 /** @returns {Promise<FunctionInfo[]>} */
 export function functions() {
-  known ??= fetch("/admin/functions").then((response) => (response.ok ? response.json() : []));
-  return known;
+    known ??= fetch("/admin/functions").then((response) => (response.ok ? response.json() : []));
+    return known;
 }
 
 /** Read them again: the app may have been reloaded. */
 export function forgetFunctions() {
-  known = undefined;
+    known = undefined;
 }
 
 /** The binding that starts a function. @param {FunctionInfo} info */
 export function trigger(info) {
-  return info.config.bindings.find((binding) => String(binding.type).toLowerCase().endsWith("trigger")) ?? { type: "" };
+    return (
+        info.config.bindings.find((binding) => String(binding.type).toLowerCase().endsWith("trigger")) ?? {
+            type: "",
+        }
+    );
 }
 
 /** @param {FunctionInfo} info the name that orchestrators and clients use */
 export function durableName(info) {
-  const { orchestration, activity, entityName } = trigger(info);
-  return String(orchestration || activity || entityName || info.name);
+    const { orchestration, activity, entityName } = trigger(info);
+    return String(orchestration || activity || entityName || info.name);
 }
 
 export async function orchestratorNames() {
-  const all = await functions();
-  return all.filter((info) => trigger(info).type === "orchestrationTrigger" && !info.isDisabled).map(durableName);
+    const all = await functions();
+    return all
+        .filter((info) => trigger(info).type === "orchestrationTrigger" && !info.isDisabled)
+        .map(durableName);
 }

@@ -18,274 +18,629 @@ const SENTENCES = 5; // of failed tasks; the timeline has the others
 
 /** @param {HTMLElement} main @param {string} id @returns {import("./types").Dispose} */
 export function showInstance(main, id) {
-  /** @type {InstanceView | null} */
-  let view = null;
-  let tab = "timeline";
-  let start = 0;
-  let chosenKey = "";
-  const head = h("div");
-  const callouts = h("div", { class: "callouts" });
-  const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Views of this instance" });
-  const panel = h("div", { class: "panel", role: "tabpanel", id: "panel" });
-  const detail = h("div", { class: "detail" });
-  const side = h("aside", { class: "side", "aria-label": "Payloads" });
-  const gantt = new Gantt((task, owner) => { chosenKey = keyOf(task, owner); showDetail(task, owner); });
-  replace(main, head, callouts, tabs, h("div", { class: "columns" }, h("div", { class: "wide" }, panel, detail), side));
-
-  /** What is drawn anew only if it has changed: a selection or a scroll position is not lost. @type {Record<string, string>} */
-  const drawn = {};
-  /** @param {string} part @param {unknown} value @param {() => void} draw */
-  function ifChanged(part, value, draw) {
-    const text = JSON.stringify(value);
-    if (drawn[part] === text) return;
-    drawn[part] = text;
-    draw();
-  }
-
-  function show() {
-    if (!view) return;
-    const { timeline, explanation, cut } = view;
-    ifChanged("head", [timeline.runtimeStatus, timeline.endedTime, explanation?.waitsFor, timeline.input], showHead);
-    ifChanged("callouts", [explanation?.sentence, explanation?.waitsFor, explanation?.unclaimed, timeline.failures, timeline.error], showCallouts);
-    ifChanged("side", [timeline.input, timeline.output, timeline.customStatus, timeline.error, cut], showSide);
-    gantt.show(timeline);
-    showTabs();
-    const chosen = timeline.tasks.find((task) => keyOf(task, id) === chosenKey);
-    if (chosen) ifChanged("detail", chosen, () => showDetail(chosen, id));
-  }
-
-  function showHead() {
-    if (!view) return;
-    const { timeline } = view;
-    const status = timeline.runtimeStatus;
-    const end = timeline.endedTime ? time(timeline.endedTime) : NaN;
-    const isEntity = id.startsWith("@");
-    replace(
-      head,
-      h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("a", { href: "#/instances" }, "Instances"), " / ", timeline.parentInstanceId && [instanceLink(timeline.parentInstanceId), " / "]),
-      h("div", { class: "view-head" },
-        h("div", null,
-          h("h1", null, timeline.name, " ", pill(status)),
-          h("p", { class: "sub" },
-            h("span", { class: "mono", id: "instance-id" }, id),
-            button("Copy id", () => navigator.clipboard.writeText(id).then(() => toast("Id copied.")), { class: "button small quiet" }),
-            h("span", null, `created ${clock(time(timeline.createdTime))}`),
-            Number.isFinite(end) ? h("span", null, `took ${duration(end - time(timeline.createdTime))}`) : h("span", null, "open for ", sinceElement(time(timeline.createdTime))),
-            isMap(timeline.customStatus) && h("a", { href: `#/maps/${encodeURIComponent(id)}` }, "Open as a map"),
-            timeline.version && h("span", null, `version ${timeline.version}`))),
-        !isEntity && h("div", { class: "verbs" },
-          ["Pending", "Running", "Suspended"].includes(status) && button("Raise event…", raise, { class: awaitedEvents().length ? "button primary" : "button" }),
-          Object.entries(VERBS).filter(([verb]) => fits(verb, status)).map(([verb, { label, danger }]) =>
-            button(`${label}…`, () => steer(verb), { class: danger ? "button danger-quiet" : "button" })),
-          button("Start again…", startAgain)),
-      ),
-    );
-  }
-
-  /** The names of the events that the code waits for. */
-  function awaitedEvents() {
-    return [...new Set((view?.explanation?.waitsFor ?? []).filter(({ kind }) => kind === "event").map(({ name }) => name ?? ""))];
-  }
-
-  function showCallouts() {
-    if (!view) return;
-    const { timeline, explanation } = view;
-    const failures = timeline.failures;
-    const more = failures.length - SENTENCES;
-    const since = (explanation?.waitsFor ?? []).filter(({ awaited }) => awaited).map((wait) => time(wait.since)).filter(Number.isFinite);
-    const longest = since.length ? Math.min(...since) : 0;
-    const unclaimed = [...new Set((explanation?.unclaimed ?? []).map(({ name }) => name))];
-    const awaited = awaitedEvents();
-    replace(
-      callouts,
-      !timeline.endedTime && explanation && h("div", { class: "callout", role: "note" }, h("strong", null, "Now"), h("p", null, withLinks(explanation), longest && [" ", h("span", { class: "muted" }, "Waiting for ", sinceElement(longest), ".")])),
-      !timeline.endedTime && unclaimed.length > 0 && h("div", { class: "callout warning", role: "note" }, h("strong", null, "Not awaited"),
-        h("p", null, unclaimed.length === 1 ? "An event has come that nothing waits for: " : "Events have come that nothing waits for: ", unclaimed.map((name, index) => [index > 0 && ", ", h("code", null, name)]),
-          awaited.length > 0 && [". It waits for ", awaited.map((name, index) => [index > 0 && ", ", h("code", null, name)]), ". Is the name misspelt?"])),
-      (timeline.error || failures.length > 0) && h("div", { class: "callout failed", role: "note" },
-        h("strong", null, timeline.error ? "Failed" : failures.length === 1 ? "A task failed" : `${count(failures.length)} tasks failed`),
-        h("div", null,
-          timeline.error && h("p", null, timeline.error),
-          h("ul", null, failures.slice(0, SENTENCES).map((sentence) => h("li", null, sentence)), more > 0 && h("li", { class: "muted" }, `and ${count(more)} more in the timeline`)),
-          timeline.stack && details("Traceback", timeline.stack))),
-    );
-  }
-
-  function showSide() {
-    if (!view) return;
-    const { timeline, cut } = view;
-    const whole = (/** @type {string} */ of) => (cut.includes(of) ? { instance: id, of } : null);
-    replace(
-      side,
-      payload("Input", timeline.input, whole("input")),
-      timeline.runtimeStatus === "Failed" ? null : payload("Output", timeline.output, whole("output")),
-      timeline.customStatus !== undefined && payload("Custom status", timeline.customStatus, whole("customStatus")),
-    );
-  }
-
-  function showTabs() {
-    if (!view) return;
-    const { timeline } = view;
-    const offered = { timeline: "Timeline", ...(fitsSequence(timeline) && { sequence: "Sequence" }), history: "History" };
-    if (!(tab in offered)) tab = "timeline";
-    ifChanged("tabs", [offered, tab], () => replace(
-      tabs,
-      Object.entries(offered).map(([key, label]) => h("button", {
-        type: "button", role: "tab", "aria-selected": String(key === tab), "aria-controls": "panel", tabindex: key === tab ? "0" : "-1",
-        onclick: () => { tab = key; start = 0; drawn.panel = ""; show(); /** @type {HTMLElement | null} */ (tabs.querySelector("[aria-selected=true]"))?.focus(); },
-        onkeydown: (/** @type {KeyboardEvent} */ event) => {
-          const keys = Object.keys(offered);
-          const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-          if (by) { tab = keys[(keys.indexOf(tab) + by + keys.length) % keys.length] ?? tab; drawn.panel = ""; show(); /** @type {HTMLElement | null} */ (tabs.querySelector("[aria-selected=true]"))?.focus(); }
-        },
-      }, label)),
-    ));
-    detail.hidden = tab !== "timeline";
-    if (tab === "timeline") ifChanged("panel", "timeline", () => replace(panel, timeline.instanceId.startsWith("@") ? empty("An entity has no timeline.", h("a", { href: "#/entities" }, "Entities")) : gantt.element));
-    else if (tab === "sequence") ifChanged("panel", ["sequence", timeline.tasks], () => replace(panel, h("section", { class: "card" }, sequence(timeline))));
-    else ifChanged("panel", ["history", start, timeline.lastUpdatedTime], showHistory);
-  }
-
-  async function showHistory() {
-    const { total, events } = await read("history", { instance: id, start, count: PAGE });
-    if (tab !== "history") return;
-    const page = (/** @type {number} */ from) => { start = from; show(); };
-    replace(
-      panel,
-      h("section", { class: "card", "aria-label": "History" },
-        h("div", { class: "card-head" },
-          h("h2", null, "History"), h("span", { class: "muted" }, total ? `${start + 1}–${start + events.length} of ${count(total)} events` : "no events"),
-          h("div", { class: "button-group" },
-            button("First", () => page(0), { class: "button small", disabled: start === 0 }),
-            button("Previous", () => page(Math.max(0, start - PAGE)), { class: "button small", disabled: start === 0 }),
-            button("Next", () => page(start + PAGE), { class: "button small", disabled: start + PAGE >= total }),
-            button("Last", () => page(Math.floor((total - 1) / PAGE) * PAGE), { class: "button small", disabled: start + PAGE >= total }))),
-        h("div", { class: "history", tabindex: "0", role: "region", "aria-label": "Events" },
-          h("table", null,
-            h("thead", null, h("tr", null, ["#", "Time", "Event", "Task", "Name", "What it holds"].map((label) => h("th", { scope: "col" }, label)))),
-            h("tbody", null, events.map((/** @type {Record<string, any>} */ event, /** @type {number} */ index) => historyRow(event, start + index)))))),
-    );
-  }
-
-  /** @param {Task} task @param {string} owner */
-  function showDetail(task, owner) {
-    drawn.detail = JSON.stringify(task);
-    const whole = (/** @type {string} */ of) => (task.truncated?.includes(of) && task.taskId !== undefined ? { instance: owner, of, task: task.taskId } : null);
-    const [scheduled, started, ended] = [time(task.scheduledTime), time(task.startedTime), time(task.endedTime)];
-    const facts = /** @type {[string, import("./types").Child][]} */ ([
-      ["Scheduled", preciseClock(scheduled)],
-      ["Queued", Number.isFinite(started - scheduled) && task.kind !== "timer" ? duration(started - scheduled) : ""],
-      ["Started", task.kind === "timer" ? "" : preciseClock(started)],
-      ["Ended", preciseClock(ended)],
-      [task.attempts && task.attempts.length > 1 ? "Took, with pauses" : "Ran", Number.isFinite(ended - started) ? duration(ended - started) : ""],
-      ["Due", preciseClock(time(task.due))],
-      ["Attempt", task.maxAttempts ? `${task.attempt} of ${task.maxAttempts}` : ""],
-      ["Item", task.index === undefined ? "" : `${task.index} of ${count(task.fanOutSize ?? 0)} in its fan-out`],
-      ["HTTP status", task.httpStatus ?? ""],
-      ["Entity", task.kind.startsWith("entity") && task.instanceId ? h("a", { class: "mono", href: `#/entities/${encodeURIComponent(task.instanceId)}` }, task.instanceId) : ""],
-      ["Sub-orchestration", task.kind === "subOrchestration" && task.instanceId ? instanceLink(task.instanceId) : ""],
-    ]).filter(([, value]) => value !== "");
-    replace(
-      detail,
-      h("section", { class: "card detail-card", "aria-label": `Task ${task.label}` },
-        h("div", { class: "card-head" }, h("h2", null, task.label || task.kind), h("span", { class: "pill", "data-state": task.state }, task.state), button("Close", () => { chosenKey = ""; replace(detail); }, { class: "button small quiet" })),
-        h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))),
-        task.error && payload("Error", task.error, whole("error"), "error"),
-        task.stack && payload("Traceback", task.stack, whole("stack")),
-        h("div", { class: "payload-pair" }, payload("Input", task.input, whole("input")), task.error ? null : payload("Result", task.result, whole("result"))),
-      ),
-    );
-  }
-
-  // -- acting ----------------------------------------------------------------------------------------------------
-
-  /** @param {string} verb */
-  async function steer(verb) {
-    const report = await confirmAndAct(verb, [{ id, status: view?.timeline.runtimeStatus ?? "" }]);
-    if (report?.started[0]) location.hash = `#/instances/${encodeURIComponent(report.started[0])}`;
-    if (verb === "purge" && report?.done) location.hash = "#/instances";
-  }
-
-  async function raise() {
-    const awaited = awaitedEvents();
-    const answer = await ask({
-      title: "Raise an event",
-      text: awaited.length ? h("p", null, "It waits for ", awaited.map((name, index) => [index > 0 && ", ", h("code", null, name)]), ".") : h("p", { class: "muted" }, "It waits for no event now. One that comes early is kept for it."),
-      confirm: "Raise",
-      fields: [{ name: "event", label: "Event", choices: awaited, value: awaited[0] ?? "", required: true }, { name: "data", label: "Data (JSON)", kind: "json" }],
+    /** @type {InstanceView | null} */
+    let view = null;
+    let tab = "timeline";
+    let start = 0;
+    let chosenKey = "";
+    const head = h("div");
+    const callouts = h("div", { class: "callouts" });
+    const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Views of this instance" });
+    const panel = h("div", { class: "panel", role: "tabpanel", id: "panel" });
+    const detail = h("div", { class: "detail" });
+    const side = h("aside", { class: "side", "aria-label": "Payloads" });
+    const gantt = new Gantt((task, owner) => {
+        chosenKey = keyOf(task, owner);
+        showDetail(task, owner);
     });
-    if (answer && (await act({ action: "raise", ids: [id], ...answer }))?.done) toast(`Event ${answer.event} raised.`);
-  }
+    replace(
+        main,
+        head,
+        callouts,
+        tabs,
+        h("div", { class: "columns" }, h("div", { class: "wide" }, panel, detail), side),
+    );
 
-  async function startAgain() {
-    const input = view?.cut.includes("input") ? await readPayload({ instance: id, of: "input" }) : view?.timeline.input;
-    let text = input ?? "";
-    try { text = JSON.stringify(JSON.parse(text), null, 2); } catch { /* as it is */ }
-    const started = await startInstance({ names: await orchestratorNames(), name: view?.timeline.name, input: text });
-    if (started) location.hash = `#/instances/${encodeURIComponent(started)}`;
-  }
+    /** What is drawn anew only if it has changed: a selection or a scroll position is not lost. @type {Record<string, string>} */
+    const drawn = {};
+    /** @param {string} part @param {unknown} value @param {() => void} draw */
+    function ifChanged(part, value, draw) {
+        const text = JSON.stringify(value);
+        if (drawn[part] === text) return;
+        drawn[part] = text;
+        draw();
+    }
 
-  const stop = listen({ instance: id }, {
-    instance(/** @type {InstanceView} */ sent) {
-      if (!view) replace(callouts);
-      view = sent;
-      show();
-    },
-    gone() {
-      view = null;
-      for (const part of [head, tabs, panel, detail, side]) replace(part);
-      replace(callouts, empty(`There is no instance ${id}.`, "It may have been purged.", h("a", { href: "#/instances" }, "All instances")));
-    },
-  });
-  return () => { stop(); gantt.dispose(); };
+    function show() {
+        if (!view) return;
+        const { timeline, explanation, cut } = view;
+        ifChanged(
+            "head",
+            [timeline.runtimeStatus, timeline.endedTime, explanation?.waitsFor, timeline.input],
+            showHead,
+        );
+        ifChanged(
+            "callouts",
+            [
+                explanation?.sentence,
+                explanation?.waitsFor,
+                explanation?.unclaimed,
+                timeline.failures,
+                timeline.error,
+            ],
+            showCallouts,
+        );
+        ifChanged(
+            "side",
+            [timeline.input, timeline.output, timeline.customStatus, timeline.error, cut],
+            showSide,
+        );
+        gantt.show(timeline);
+        showTabs();
+        const chosen = timeline.tasks.find((task) => keyOf(task, id) === chosenKey);
+        if (chosen) ifChanged("detail", chosen, () => showDetail(chosen, id));
+    }
+
+    function showHead() {
+        if (!view) return;
+        const { timeline } = view;
+        const status = timeline.runtimeStatus;
+        const end = timeline.endedTime ? time(timeline.endedTime) : NaN;
+        const isEntity = id.startsWith("@");
+        replace(
+            head,
+            h(
+                "nav",
+                { class: "crumbs", "aria-label": "Where this is" },
+                h("a", { href: "#/instances" }, "Instances"),
+                " / ",
+                timeline.parentInstanceId && [instanceLink(timeline.parentInstanceId), " / "],
+            ),
+            h(
+                "div",
+                { class: "view-head" },
+                h(
+                    "div",
+                    null,
+                    h("h1", null, timeline.name, " ", pill(status)),
+                    h(
+                        "p",
+                        { class: "sub" },
+                        h("span", { class: "mono", id: "instance-id" }, id),
+                        button(
+                            "Copy id",
+                            () => navigator.clipboard.writeText(id).then(() => toast("Id copied.")),
+                            { class: "button small quiet" },
+                        ),
+                        h("span", null, `created ${clock(time(timeline.createdTime))}`),
+                        Number.isFinite(end)
+                            ? h("span", null, `took ${duration(end - time(timeline.createdTime))}`)
+                            : h("span", null, "open for ", sinceElement(time(timeline.createdTime))),
+                        isMap(timeline.customStatus) &&
+                            h("a", { href: `#/maps/${encodeURIComponent(id)}` }, "Open as a map"),
+                        timeline.version && h("span", null, `version ${timeline.version}`),
+                    ),
+                ),
+                !isEntity &&
+                    h(
+                        "div",
+                        { class: "verbs" },
+                        ["Pending", "Running", "Suspended"].includes(status) &&
+                            button("Raise event…", raise, {
+                                class: awaitedEvents().length ? "button primary" : "button",
+                            }),
+                        Object.entries(VERBS)
+                            .filter(([verb]) => fits(verb, status))
+                            .map(([verb, { label, danger }]) =>
+                                button(`${label}…`, () => steer(verb), {
+                                    class: danger ? "button danger-quiet" : "button",
+                                }),
+                            ),
+                        button("Start again…", startAgain),
+                    ),
+            ),
+        );
+    }
+
+    /** The names of the events that the code waits for. */
+    function awaitedEvents() {
+        return [
+            ...new Set(
+                (view?.explanation?.waitsFor ?? [])
+                    .filter(({ kind }) => kind === "event")
+                    .map(({ name }) => name ?? ""),
+            ),
+        ];
+    }
+
+    function showCallouts() {
+        if (!view) return;
+        const { timeline, explanation } = view;
+        const failures = timeline.failures;
+        const more = failures.length - SENTENCES;
+        const since = (explanation?.waitsFor ?? [])
+            .filter(({ awaited }) => awaited)
+            .map((wait) => time(wait.since))
+            .filter(Number.isFinite);
+        const longest = since.length ? Math.min(...since) : 0;
+        const unclaimed = [...new Set((explanation?.unclaimed ?? []).map(({ name }) => name))];
+        const awaited = awaitedEvents();
+        replace(
+            callouts,
+            !timeline.endedTime &&
+                explanation &&
+                h(
+                    "div",
+                    { class: "callout", role: "note" },
+                    h("strong", null, "Now"),
+                    h(
+                        "p",
+                        null,
+                        withLinks(explanation),
+                        longest && [
+                            " ",
+                            h("span", { class: "muted" }, "Waiting for ", sinceElement(longest), "."),
+                        ],
+                    ),
+                ),
+            !timeline.endedTime &&
+                unclaimed.length > 0 &&
+                h(
+                    "div",
+                    { class: "callout warning", role: "note" },
+                    h("strong", null, "Not awaited"),
+                    h(
+                        "p",
+                        null,
+                        unclaimed.length === 1
+                            ? "An event has come that nothing waits for: "
+                            : "Events have come that nothing waits for: ",
+                        unclaimed.map((name, index) => [index > 0 && ", ", h("code", null, name)]),
+                        awaited.length > 0 && [
+                            ". It waits for ",
+                            awaited.map((name, index) => [index > 0 && ", ", h("code", null, name)]),
+                            ". Is the name misspelt?",
+                        ],
+                    ),
+                ),
+            (timeline.error || failures.length > 0) &&
+                h(
+                    "div",
+                    { class: "callout failed", role: "note" },
+                    h(
+                        "strong",
+                        null,
+                        timeline.error
+                            ? "Failed"
+                            : failures.length === 1
+                              ? "A task failed"
+                              : `${count(failures.length)} tasks failed`,
+                    ),
+                    h(
+                        "div",
+                        null,
+                        timeline.error && h("p", null, timeline.error),
+                        h(
+                            "ul",
+                            null,
+                            failures.slice(0, SENTENCES).map((sentence) => h("li", null, sentence)),
+                            more > 0 &&
+                                h("li", { class: "muted" }, `and ${count(more)} more in the timeline`),
+                        ),
+                        timeline.stack && details("Traceback", timeline.stack),
+                    ),
+                ),
+        );
+    }
+
+    function showSide() {
+        if (!view) return;
+        const { timeline, cut } = view;
+        const whole = (/** @type {string} */ of) => (cut.includes(of) ? { instance: id, of } : null);
+        replace(
+            side,
+            payload("Input", timeline.input, whole("input")),
+            timeline.runtimeStatus === "Failed" ? null : payload("Output", timeline.output, whole("output")),
+            timeline.customStatus !== undefined &&
+                payload("Custom status", timeline.customStatus, whole("customStatus")),
+        );
+    }
+
+    function showTabs() {
+        if (!view) return;
+        const { timeline } = view;
+        const offered = {
+            timeline: "Timeline",
+            ...(fitsSequence(timeline) && { sequence: "Sequence" }),
+            history: "History",
+        };
+        if (!(tab in offered)) tab = "timeline";
+        ifChanged("tabs", [offered, tab], () =>
+            replace(
+                tabs,
+                Object.entries(offered).map(([key, label]) =>
+                    h(
+                        "button",
+                        {
+                            type: "button",
+                            role: "tab",
+                            "aria-selected": String(key === tab),
+                            "aria-controls": "panel",
+                            tabindex: key === tab ? "0" : "-1",
+                            onclick: () => {
+                                tab = key;
+                                start = 0;
+                                drawn.panel = "";
+                                show();
+                                /** @type {HTMLElement | null} */ (
+                                    tabs.querySelector("[aria-selected=true]")
+                                )?.focus();
+                            },
+                            onkeydown: (/** @type {KeyboardEvent} */ event) => {
+                                const keys = Object.keys(offered);
+                                const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+                                if (by) {
+                                    tab = keys[(keys.indexOf(tab) + by + keys.length) % keys.length] ?? tab;
+                                    drawn.panel = "";
+                                    show();
+                                    /** @type {HTMLElement | null} */ (
+                                        tabs.querySelector("[aria-selected=true]")
+                                    )?.focus();
+                                }
+                            },
+                        },
+                        label,
+                    ),
+                ),
+            ),
+        );
+        detail.hidden = tab !== "timeline";
+        if (tab === "timeline")
+            ifChanged("panel", "timeline", () =>
+                replace(
+                    panel,
+                    timeline.instanceId.startsWith("@")
+                        ? empty("An entity has no timeline.", h("a", { href: "#/entities" }, "Entities"))
+                        : gantt.element,
+                ),
+            );
+        else if (tab === "sequence")
+            ifChanged("panel", ["sequence", timeline.tasks], () =>
+                replace(panel, h("section", { class: "card" }, sequence(timeline))),
+            );
+        else ifChanged("panel", ["history", start, timeline.lastUpdatedTime], showHistory);
+    }
+
+    async function showHistory() {
+        const { total, events } = await read("history", { instance: id, start, count: PAGE });
+        if (tab !== "history") return;
+        const page = (/** @type {number} */ from) => {
+            start = from;
+            show();
+        };
+        replace(
+            panel,
+            h(
+                "section",
+                { class: "card", "aria-label": "History" },
+                h(
+                    "div",
+                    { class: "card-head" },
+                    h("h2", null, "History"),
+                    h(
+                        "span",
+                        { class: "muted" },
+                        total
+                            ? `${start + 1}–${start + events.length} of ${count(total)} events`
+                            : "no events",
+                    ),
+                    h(
+                        "div",
+                        { class: "button-group" },
+                        button("First", () => page(0), { class: "button small", disabled: start === 0 }),
+                        button("Previous", () => page(Math.max(0, start - PAGE)), {
+                            class: "button small",
+                            disabled: start === 0,
+                        }),
+                        button("Next", () => page(start + PAGE), {
+                            class: "button small",
+                            disabled: start + PAGE >= total,
+                        }),
+                        button("Last", () => page(Math.floor((total - 1) / PAGE) * PAGE), {
+                            class: "button small",
+                            disabled: start + PAGE >= total,
+                        }),
+                    ),
+                ),
+                h(
+                    "div",
+                    { class: "history", tabindex: "0", role: "region", "aria-label": "Events" },
+                    h(
+                        "table",
+                        null,
+                        h(
+                            "thead",
+                            null,
+                            h(
+                                "tr",
+                                null,
+                                ["#", "Time", "Event", "Task", "Name", "What it holds"].map((label) =>
+                                    h("th", { scope: "col" }, label),
+                                ),
+                            ),
+                        ),
+                        h(
+                            "tbody",
+                            null,
+                            events.map(
+                                (/** @type {Record<string, any>} */ event, /** @type {number} */ index) =>
+                                    historyRow(event, start + index),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+        );
+    }
+
+    /** @param {Task} task @param {string} owner */
+    function showDetail(task, owner) {
+        drawn.detail = JSON.stringify(task);
+        const whole = (/** @type {string} */ of) =>
+            task.truncated?.includes(of) && task.taskId !== undefined
+                ? { instance: owner, of, task: task.taskId }
+                : null;
+        const [scheduled, started, ended] = [
+            time(task.scheduledTime),
+            time(task.startedTime),
+            time(task.endedTime),
+        ];
+        const facts = /** @type {[string, import("./types").Child][]} */ ([
+            ["Scheduled", preciseClock(scheduled)],
+            [
+                "Queued",
+                Number.isFinite(started - scheduled) && task.kind !== "timer"
+                    ? duration(started - scheduled)
+                    : "",
+            ],
+            ["Started", task.kind === "timer" ? "" : preciseClock(started)],
+            ["Ended", preciseClock(ended)],
+            [
+                task.attempts && task.attempts.length > 1 ? "Took, with pauses" : "Ran",
+                Number.isFinite(ended - started) ? duration(ended - started) : "",
+            ],
+            ["Due", preciseClock(time(task.due))],
+            ["Attempt", task.maxAttempts ? `${task.attempt} of ${task.maxAttempts}` : ""],
+            [
+                "Item",
+                task.index === undefined
+                    ? ""
+                    : `${task.index} of ${count(task.fanOutSize ?? 0)} in its fan-out`,
+            ],
+            ["HTTP status", task.httpStatus ?? ""],
+            [
+                "Entity",
+                task.kind.startsWith("entity") && task.instanceId
+                    ? h(
+                          "a",
+                          { class: "mono", href: `#/entities/${encodeURIComponent(task.instanceId)}` },
+                          task.instanceId,
+                      )
+                    : "",
+            ],
+            [
+                "Sub-orchestration",
+                task.kind === "subOrchestration" && task.instanceId ? instanceLink(task.instanceId) : "",
+            ],
+        ]).filter(([, value]) => value !== "");
+        replace(
+            detail,
+            h(
+                "section",
+                { class: "card detail-card", "aria-label": `Task ${task.label}` },
+                h(
+                    "div",
+                    { class: "card-head" },
+                    h("h2", null, task.label || task.kind),
+                    h("span", { class: "pill", "data-state": task.state }, task.state),
+                    button(
+                        "Close",
+                        () => {
+                            chosenKey = "";
+                            replace(detail);
+                        },
+                        { class: "button small quiet" },
+                    ),
+                ),
+                h(
+                    "dl",
+                    { class: "facts" },
+                    facts.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
+                ),
+                task.error && payload("Error", task.error, whole("error"), "error"),
+                task.stack && payload("Traceback", task.stack, whole("stack")),
+                h(
+                    "div",
+                    { class: "payload-pair" },
+                    payload("Input", task.input, whole("input")),
+                    task.error ? null : payload("Result", task.result, whole("result")),
+                ),
+            ),
+        );
+    }
+
+    // -- acting ----------------------------------------------------------------------------------------------------
+
+    /** @param {string} verb */
+    async function steer(verb) {
+        const report = await confirmAndAct(verb, [{ id, status: view?.timeline.runtimeStatus ?? "" }]);
+        if (report?.started[0]) location.hash = `#/instances/${encodeURIComponent(report.started[0])}`;
+        if (verb === "purge" && report?.done) location.hash = "#/instances";
+    }
+
+    async function raise() {
+        const awaited = awaitedEvents();
+        const answer = await ask({
+            title: "Raise an event",
+            text: awaited.length
+                ? h(
+                      "p",
+                      null,
+                      "It waits for ",
+                      awaited.map((name, index) => [index > 0 && ", ", h("code", null, name)]),
+                      ".",
+                  )
+                : h(
+                      "p",
+                      { class: "muted" },
+                      "It waits for no event now. One that comes early is kept for it.",
+                  ),
+            confirm: "Raise",
+            fields: [
+                { name: "event", label: "Event", choices: awaited, value: awaited[0] ?? "", required: true },
+                { name: "data", label: "Data (JSON)", kind: "json" },
+            ],
+        });
+        if (answer && (await act({ action: "raise", ids: [id], ...answer }))?.done)
+            toast(`Event ${answer.event} raised.`);
+    }
+
+    async function startAgain() {
+        const input = view?.cut.includes("input")
+            ? await readPayload({ instance: id, of: "input" })
+            : view?.timeline.input;
+        let text = input ?? "";
+        try {
+            text = JSON.stringify(JSON.parse(text), null, 2);
+        } catch {
+            /* as it is */
+        }
+        const started = await startInstance({
+            names: await orchestratorNames(),
+            name: view?.timeline.name,
+            input: text,
+        });
+        if (started) location.hash = `#/instances/${encodeURIComponent(started)}`;
+    }
+
+    const stop = listen(
+        { instance: id },
+        {
+            instance(/** @type {InstanceView} */ sent) {
+                if (!view) replace(callouts);
+                view = sent;
+                show();
+            },
+            gone() {
+                view = null;
+                for (const part of [head, tabs, panel, detail, side]) replace(part);
+                replace(
+                    callouts,
+                    empty(
+                        `There is no instance ${id}.`,
+                        "It may have been purged.",
+                        h("a", { href: "#/instances" }, "All instances"),
+                    ),
+                );
+            },
+        },
+    );
+    return () => {
+        stop();
+        gantt.dispose();
+    };
 }
 
 /** @param {Task} task @param {string} owner */
 function keyOf(task, owner) {
-  return `${owner} ${task.taskId ?? `${task.name} ${task.endedTime ?? "open"}`}`;
+    return `${owner} ${task.taskId ?? `${task.name} ${task.endedTime ?? "open"}`}`;
 }
 
 /** The sentence, with the ids of children and entities as links. @param {import("./types").Explanation} explanation */
 function withLinks(explanation) {
-  /** @type {import("./types").Child[]} */
-  let parts = [readable(explanation.sentence)];
-  for (const wait of explanation.waitsFor) {
-    const id = /** @type {{instanceId?: string}} */ (wait).instanceId;
-    if (!id) continue;
-    const href = id.startsWith("@") ? `#/entities/${encodeURIComponent(id)}` : `#/instances/${encodeURIComponent(id)}`;
-    parts = parts.flatMap((part) => {
-      if (typeof part !== "string" || !part.includes(id)) return [part];
-      const [before = "", ...rest] = part.split(id);
-      return [before, h("a", { href, class: "mono" }, id), rest.join(id)];
-    });
-  }
-  return parts;
+    /** @type {import("./types").Child[]} */
+    let parts = [readable(explanation.sentence)];
+    for (const wait of explanation.waitsFor) {
+        const id = /** @type {{instanceId?: string}} */ (wait).instanceId;
+        if (!id) continue;
+        const href = id.startsWith("@")
+            ? `#/entities/${encodeURIComponent(id)}`
+            : `#/instances/${encodeURIComponent(id)}`;
+        parts = parts.flatMap((part) => {
+            if (typeof part !== "string" || !part.includes(id)) return [part];
+            const [before = "", ...rest] = part.split(id);
+            return [before, h("a", { href, class: "mono" }, id), rest.join(id)];
+        });
+    }
+    return parts;
 }
 
 /** @param {string} title @param {string} text */
 function details(title, text) {
-  return h("details", null, h("summary", null, title), h("pre", { class: "payload", tabindex: "0" }, text));
+    return h("details", null, h("summary", null, title), h("pre", { class: "payload", tabindex: "0" }, text));
 }
 
 const EVENT_NAMES = /** @type {Record<number, string>} */ ({
-  0: "ExecutionStarted", 1: "ExecutionCompleted", 3: "ExecutionTerminated", 4: "TaskScheduled", 5: "TaskCompleted", 6: "TaskFailed", 7: "SubOrchestrationInstanceCreated",
-  8: "SubOrchestrationInstanceCompleted", 9: "SubOrchestrationInstanceFailed", 10: "TimerCreated", 11: "TimerFired", 12: "OrchestratorStarted", 13: "OrchestratorCompleted",
-  14: "EventSent", 15: "EventRaised", 16: "ContinueAsNew", 17: "GenericEvent", 19: "ExecutionSuspended", 20: "ExecutionResumed",
+    0: "ExecutionStarted",
+    1: "ExecutionCompleted",
+    3: "ExecutionTerminated",
+    4: "TaskScheduled",
+    5: "TaskCompleted",
+    6: "TaskFailed",
+    7: "SubOrchestrationInstanceCreated",
+    8: "SubOrchestrationInstanceCompleted",
+    9: "SubOrchestrationInstanceFailed",
+    10: "TimerCreated",
+    11: "TimerFired",
+    12: "OrchestratorStarted",
+    13: "OrchestratorCompleted",
+    14: "EventSent",
+    15: "EventRaised",
+    16: "ContinueAsNew",
+    17: "GenericEvent",
+    19: "ExecutionSuspended",
+    20: "ExecutionResumed",
 });
 
 /** @param {Record<string, any>} event @param {number} number */
 function historyRow(event, number) {
-  const { EventType, Timestamp, EventId, TaskScheduledId, TimerId, Name, Input, Result, Reason, Data, FireAt, InstanceId } = event;
-  const task = TaskScheduledId ?? TimerId ?? (EventId >= 0 ? EventId : "");
-  const held = FireAt ? `fires at ${preciseClock(time(FireAt))}` : Reason ?? Result ?? Input ?? Data ?? "";
-  return h(
-    "tr",
-    { "data-kind": EVENT_NAMES[EventType] },
-    h("td", { class: "number" }, number),
-    h("td", { class: "number" }, preciseClock(time(Timestamp))),
-    h("td", null, EVENT_NAMES[EventType] ?? EventType),
-    h("td", { class: "number" }, task),
-    h("td", null, InstanceId && EventType === 7 ? instanceLink(InstanceId, Name) : Name ?? ""),
-    h("td", { class: "held mono" }, String(held).length > 160 ? h("details", null, h("summary", null, `${String(held).slice(0, 160)}…`), h("pre", { class: "payload", tabindex: "0" }, String(held))) : String(held)),
-  );
+    const {
+        EventType,
+        Timestamp,
+        EventId,
+        TaskScheduledId,
+        TimerId,
+        Name,
+        Input,
+        Result,
+        Reason,
+        Data,
+        FireAt,
+        InstanceId,
+    } = event;
+    const task = TaskScheduledId ?? TimerId ?? (EventId >= 0 ? EventId : "");
+    const held = FireAt
+        ? `fires at ${preciseClock(time(FireAt))}`
+        : (Reason ?? Result ?? Input ?? Data ?? "");
+    return h(
+        "tr",
+        { "data-kind": EVENT_NAMES[EventType] },
+        h("td", { class: "number" }, number),
+        h("td", { class: "number" }, preciseClock(time(Timestamp))),
+        h("td", null, EVENT_NAMES[EventType] ?? EventType),
+        h("td", { class: "number" }, task),
+        h("td", null, InstanceId && EventType === 7 ? instanceLink(InstanceId, Name) : (Name ?? "")),
+        h(
+            "td",
+            { class: "held mono" },
+            String(held).length > 160
+                ? h(
+                      "details",
+                      null,
+                      h("summary", null, `${String(held).slice(0, 160)}…`),
+                      h("pre", { class: "payload", tabindex: "0" }, String(held)),
+                  )
+                : String(held),
+        ),
+    );
 }

@@ -14,61 +14,64 @@ let loaded = false;
 const listeners = new Set();
 
 export const instances = {
-  /** @returns {Iterable<Row>} */
-  get all() {
-    return rows.values();
-  },
-  get counts() {
-    return counts;
-  },
-  get total() {
-    return Object.values(counts).reduce((sum, each) => sum + each, 0);
-  },
-  get size() {
-    return rows.size;
-  },
-  /** Whether the host has sent them yet. */
-  get loaded() {
-    return loaded;
-  },
-  /** Whether there are more than the page holds. */
-  get isCut() {
-    return rows.size >= limit;
-  },
-  /** @param {string} id */
-  get(id) {
-    return rows.get(id);
-  },
-  /** `listener` is called after every commit of the host. @param {() => void} listener @returns {() => void} */
-  subscribe(listener) {
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  },
+    /** @returns {Iterable<Row>} */
+    get all() {
+        return rows.values();
+    },
+    get counts() {
+        return counts;
+    },
+    get total() {
+        return Object.values(counts).reduce((sum, each) => sum + each, 0);
+    },
+    get size() {
+        return rows.size;
+    },
+    /** Whether the host has sent them yet. */
+    get loaded() {
+        return loaded;
+    },
+    /** Whether there are more than the page holds. */
+    get isCut() {
+        return rows.size >= limit;
+    },
+    /** @param {string} id */
+    get(id) {
+        return rows.get(id);
+    },
+    /** `listener` is called after every commit of the host. @param {() => void} listener @returns {() => void} */
+    subscribe(listener) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+    },
 };
 
 /** @type {() => void} */
 let stop;
 
 export function connect() {
-  stop?.();
-  stop = listen({}, {
-    all(/** @type {Snapshot} */ snapshot) {
-      rows = new Map(snapshot.rows.map((row) => [row[0], row]));
-      limit = snapshot.limit;
-      loaded = true;
-      show(snapshot);
-    },
-    changed(/** @type {Snapshot} */ snapshot) {
-      for (const row of snapshot.rows) rows.set(row[0], row);
-      show(snapshot);
-      // Others than we have: some were purged. Which ones only the host knows.
-      if (instances.total !== rows.size && !instances.isCut) connect();
-    },
-  });
+    stop?.();
+    stop = listen(
+        {},
+        {
+            all(/** @type {Snapshot} */ snapshot) {
+                rows = new Map(snapshot.rows.map((row) => [row[0], row]));
+                limit = snapshot.limit;
+                loaded = true;
+                show(snapshot);
+            },
+            changed(/** @type {Snapshot} */ snapshot) {
+                for (const row of snapshot.rows) rows.set(row[0], row);
+                show(snapshot);
+                // Others than we have: some were purged. Which ones only the host knows.
+                if (instances.total !== rows.size && !instances.isCut) connect();
+            },
+        },
+    );
 }
 
 /** @param {Snapshot} snapshot */
 function show(snapshot) {
-  counts = snapshot.counts;
-  for (const listener of listeners) listener();
+    counts = snapshot.counts;
+    for (const listener of listeners) listener();
 }

@@ -18,213 +18,464 @@ const SHAPE = /^\{"phase": ?"([a-z_]+)"(?:.*?"total": ?(\d+))?/;
 
 /** The phase and total in the beginning of a custom status. @param {string | null} custom */
 function shape(custom) {
-  const found = custom ? SHAPE.exec(custom) : null;
-  return found ? { phase: found[1] ?? "", total: found[2] === undefined ? undefined : Number(found[2]) } : null;
+    const found = custom ? SHAPE.exec(custom) : null;
+    return found
+        ? { phase: found[1] ?? "", total: found[2] === undefined ? undefined : Number(found[2]) }
+        : null;
 }
 
 /** Whether this is the custom status of a map run. @param {string | undefined} custom */
 export function isMap(custom) {
-  return shape(custom ?? null)?.total !== undefined;
+    return shape(custom ?? null)?.total !== undefined;
 }
 
 /** Where the app answers for a map, ``/api/maps/ID``; "" if it does not. @param {string} id @param {string} [verb] */
 async function mapUrl(id, verb = "") {
-  const tail = `maps/{id}${verb && `/${verb}`}`;
-  const route = (await functions()).find((info) => String(trigger(info).route ?? "").replace(/\{[^}]*\}/, "{id}") === tail);
-  return route?.invoke_url_template ? new URL(route.invoke_url_template).pathname.replace(/(\{|%7B)[^/]*(\}|%7D)/, encodeURIComponent(id)) : "";
+    const tail = `maps/{id}${verb && `/${verb}`}`;
+    const route = (await functions()).find(
+        (info) => String(trigger(info).route ?? "").replace(/\{[^}]*\}/, "{id}") === tail,
+    );
+    return route?.invoke_url_template
+        ? new URL(route.invoke_url_template).pathname.replace(/(\{|%7B)[^/]*(\}|%7D)/, encodeURIComponent(id))
+        : "";
 }
 
 /** @param {HTMLElement} main @returns {import("./types").Dispose} */
 export function showMaps(main) {
-  const list = h("div", { class: "cards" });
-  replace(main, h("div", { class: "view-head" }, h("h1", null, "Maps")), list);
-  /** @type {Map<string, Progress>} */
-  const known = new Map();
-  const runs = () => [...instances.all].filter((row) => !row[5] && shape(row[6])).sort((a, b) => (a[3] < b[3] ? 1 : -1)).slice(0, 100);
-  const refresh = oncePerFrame(() => {
-    const rows = runs();
-    replace(list, rows.length ? rows.map((row) => mapCard(row, known.get(row[0]))) : instances.loaded ? empty("No map run yet.", "A map shows here by its custom status: {\"phase\": …, \"total\": …}.") : "Loading…");
-  });
-  async function poll() {
-    for (const row of runs().slice(0, 20)) {
-      if (known.has(row[0]) && row[2] !== "Running" && known.get(row[0])?.seen === row[4]) continue;
-      const progress = await progressOf(row[0]);
-      if (progress) known.set(row[0], { ...progress, seen: row[4] });
+    const list = h("div", { class: "cards" });
+    replace(main, h("div", { class: "view-head" }, h("h1", null, "Maps")), list);
+    /** @type {Map<string, Progress>} */
+    const known = new Map();
+    const runs = () =>
+        [...instances.all]
+            .filter((row) => !row[5] && shape(row[6]))
+            .sort((a, b) => (a[3] < b[3] ? 1 : -1))
+            .slice(0, 100);
+    const refresh = oncePerFrame(() => {
+        const rows = runs();
+        replace(
+            list,
+            rows.length
+                ? rows.map((row) => mapCard(row, known.get(row[0])))
+                : instances.loaded
+                  ? empty(
+                        "No map run yet.",
+                        'A map shows here by its custom status: {"phase": …, "total": …}.',
+                    )
+                  : "Loading…",
+        );
+    });
+    async function poll() {
+        for (const row of runs().slice(0, 20)) {
+            if (known.has(row[0]) && row[2] !== "Running" && known.get(row[0])?.seen === row[4]) continue;
+            const progress = await progressOf(row[0]);
+            if (progress) known.set(row[0], { ...progress, seen: row[4] });
+        }
+        refresh();
     }
     refresh();
-  }
-  refresh();
-  poll();
-  const timer = setInterval(poll, 1500);
-  const unsubscribe = instances.subscribe(refresh);
-  return () => { clearInterval(timer); unsubscribe(); };
+    poll();
+    const timer = setInterval(poll, 1500);
+    const unsubscribe = instances.subscribe(refresh);
+    return () => {
+        clearInterval(timer);
+        unsubscribe();
+    };
 }
 
 /** @param {Row} row @param {Progress | undefined} progress */
 function mapCard(row, progress) {
-  const [id, name, status, created] = row;
-  const known = shape(row[6]);
-  return h(
-    "article",
-    { class: "card map-card" },
-    h("div", { class: "card-head" }, h("h2", null, h("a", { href: `#/maps/${encodeURIComponent(id)}` }, progress?.activity ? `${name} over ${progress.activity}` : name)), pill(status), h("span", { class: "muted" }, ago(time(created)))),
-    bar(progress ?? { total: known?.total }),
-    h("p", { class: "sub" }, h("span", { class: "mono" }, id), h("span", null, progress?.phase ?? known?.phase ?? "")),
-  );
+    const [id, name, status, created] = row;
+    const known = shape(row[6]);
+    return h(
+        "article",
+        { class: "card map-card" },
+        h(
+            "div",
+            { class: "card-head" },
+            h(
+                "h2",
+                null,
+                h(
+                    "a",
+                    { href: `#/maps/${encodeURIComponent(id)}` },
+                    progress?.activity ? `${name} over ${progress.activity}` : name,
+                ),
+            ),
+            pill(status),
+            h("span", { class: "muted" }, ago(time(created))),
+        ),
+        bar(progress ?? { total: known?.total }),
+        h(
+            "p",
+            { class: "sub" },
+            h("span", { class: "mono" }, id),
+            h("span", null, progress?.phase ?? known?.phase ?? ""),
+        ),
+    );
 }
 
 /** @param {Progress} progress */
 function bar(progress) {
-  const total = Number(progress.total ?? 0);
-  const parts = /** @type {[string, number][]} */ ([["completed", Number(progress.succeeded ?? 0)], ["failed", Number(progress.failed ?? 0)], ["running", Number(progress.in_flight ?? 0)]]);
-  const done = (parts[0]?.[1] ?? 0) + (parts[1]?.[1] ?? 0);
-  return h(
-    "div",
-    null,
-    h("div", { class: "progress", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": String(total), "aria-valuenow": String(done), "aria-label": "Items that have ended" },
-      parts.map(([kind, number]) => h("span", { class: `part ${kind}`, style: { width: total ? `${(number / total) * 100}%` : "0" } }))),
-    h("p", { class: "progress-text" },
-      total ? `${count(done)} of ${counted(total, "item")}` : "counting items",
-      progress.failed ? h("span", { class: "bad" }, ` · ${count(progress.failed)} failed`) : null,
-      progress.in_flight ? ` · ${count(progress.in_flight)} in flight` : null),
-  );
+    const total = Number(progress.total ?? 0);
+    const parts = /** @type {[string, number][]} */ ([
+        ["completed", Number(progress.succeeded ?? 0)],
+        ["failed", Number(progress.failed ?? 0)],
+        ["running", Number(progress.in_flight ?? 0)],
+    ]);
+    const done = (parts[0]?.[1] ?? 0) + (parts[1]?.[1] ?? 0);
+    return h(
+        "div",
+        null,
+        h(
+            "div",
+            {
+                class: "progress",
+                role: "progressbar",
+                "aria-valuemin": "0",
+                "aria-valuemax": String(total),
+                "aria-valuenow": String(done),
+                "aria-label": "Items that have ended",
+            },
+            parts.map(([kind, number]) =>
+                h("span", {
+                    class: `part ${kind}`,
+                    style: { width: total ? `${(number / total) * 100}%` : "0" },
+                }),
+            ),
+        ),
+        h(
+            "p",
+            { class: "progress-text" },
+            total ? `${count(done)} of ${counted(total, "item")}` : "counting items",
+            progress.failed ? h("span", { class: "bad" }, ` · ${count(progress.failed)} failed`) : null,
+            progress.in_flight ? ` · ${count(progress.in_flight)} in flight` : null,
+        ),
+    );
 }
 
 /** What the app answers for the map, or its own custom status. @param {string} id @returns {Promise<Progress | null>} */
 async function progressOf(id) {
-  const url = await mapUrl(id);
-  if (url) {
-    const response = await fetch(url).catch(() => null);
-    if (response?.ok) return response.json();
-  }
-  try {
-    return JSON.parse(await readPayload({ instance: id, of: "customStatus" }));
-  } catch {
-    return null;
-  }
+    const url = await mapUrl(id);
+    if (url) {
+        const response = await fetch(url).catch(() => null);
+        if (response?.ok) return response.json();
+    }
+    try {
+        return JSON.parse(await readPayload({ instance: id, of: "customStatus" }));
+    } catch {
+        return null;
+    }
 }
 
 /** @param {HTMLElement} main @param {string} id @returns {import("./types").Dispose} */
 export function showMap(main, id) {
-  const head = h("div");
-  const body = h("div", { class: "map" });
-  const failures = h("div");
-  replace(main, head, body, failures);
-  /** @type {[string, number][]} */
-  let flight = [];
-  let flightAsked = 0;
-  let phase = "";
-  let stopped = false;
+    const head = h("div");
+    const body = h("div", { class: "map" });
+    const failures = h("div");
+    replace(main, head, body, failures);
+    /** @type {[string, number][]} */
+    let flight = [];
+    let flightAsked = 0;
+    let phase = "";
+    let stopped = false;
 
-  async function poll() {
-    const progress = await progressOf(id);
-    if (stopped) return;
-    if (!progress) {
-      replace(body, empty(`There is no map ${id}.`, h("a", { href: "#/maps" }, "All maps")));
-      return;
+    async function poll() {
+        const progress = await progressOf(id);
+        if (stopped) return;
+        if (!progress) {
+            replace(body, empty(`There is no map ${id}.`, h("a", { href: "#/maps" }, "All maps")));
+            return;
+        }
+        const done = Number(progress.succeeded ?? 0) + Number(progress.failed ?? 0);
+        const isOver =
+            progress.ended_at || ["completed", "failed", "cancelled", "terminated"].includes(progress.phase);
+        if (Date.now() >= flightAsked || (isOver && flightAsked < Infinity))
+            await lookAtFlight(progress, Boolean(isOver));
+        const row = instances.get(id);
+        if (progress.phase !== phase) {
+            phase = progress.phase;
+            showHead(progress, row?.[1] ?? "Map", Boolean(isOver));
+            if (isOver || progress.failed) showFailures(progress, Boolean(isOver));
+        } else if (!isOver) {
+            showFailures(progress, false);
+        }
+        replace(
+            body,
+            bar(progress),
+            h(
+                "dl",
+                { class: "facts big" },
+                /** @type {[string, string][]} */ ([
+                    ["Succeeded", count(Number(progress.succeeded ?? 0))],
+                    ["Failed", count(Number(progress.failed ?? 0))],
+                    [
+                        "Left",
+                        count(Math.max(0, Number(progress.remaining ?? Number(progress.total ?? 0) - done))),
+                    ],
+                    [
+                        "Rate",
+                        progress.rate_per_second
+                            ? `${Number(progress.rate_per_second).toFixed(1)} items/s`
+                            : "",
+                    ],
+                    ["Estimated end", progress.estimated_end ? clock(time(progress.estimated_end)) : ""],
+                    ["Took", progress.elapsed_seconds ? duration(progress.elapsed_seconds * 1000) : ""],
+                ])
+                    .filter(([, value]) => value)
+                    .map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
+            ),
+            flight.length > 0 &&
+                h(
+                    "section",
+                    { class: "card", "aria-label": "In flight" },
+                    h(
+                        "div",
+                        { class: "card-head" },
+                        h("h2", null, "In flight"),
+                        h(
+                            "span",
+                            { class: "muted" },
+                            `at most ${count(Math.max(...flight.map(([, number]) => number)))}`,
+                        ),
+                    ),
+                    chart(flight),
+                    h(
+                        "div",
+                        { class: "histogram-axis" },
+                        h("span", null, clock(time(flight[0]?.[0]))),
+                        h("span", null, clock(time(flight[flight.length - 1]?.[0]))),
+                    ),
+                ),
+        );
+        if (!isOver) setTimeout(poll, 1000);
     }
-    const done = Number(progress.succeeded ?? 0) + Number(progress.failed ?? 0);
-    const isOver = progress.ended_at || ["completed", "failed", "cancelled", "terminated"].includes(progress.phase);
-    if (Date.now() >= flightAsked || (isOver && flightAsked < Infinity)) await lookAtFlight(progress, Boolean(isOver));
-    const row = instances.get(id);
-    if (progress.phase !== phase) {
-      phase = progress.phase;
-      showHead(progress, row?.[1] ?? "Map", Boolean(isOver));
-      if (isOver || progress.failed) showFailures(progress, Boolean(isOver));
-    } else if (!isOver) {
-      showFailures(progress, false);
+
+    /** How many items ran at once; asked for again after ten times as long as the answer took. @param {Progress} progress @param {boolean} isOver */
+    async function lookAtFlight(progress, isOver) {
+        const began = Date.now();
+        flight = progress.activity
+            ? await read("inFlight", { instance: id, activity: progress.activity }).catch(() => flight)
+            : [];
+        flightAsked = isOver ? Infinity : Date.now() + Math.max(2000, 10 * (Date.now() - began));
     }
-    replace(
-      body,
-      bar(progress),
-      h("dl", { class: "facts big" }, /** @type {[string, string][]} */ ([
-        ["Succeeded", count(Number(progress.succeeded ?? 0))],
-        ["Failed", count(Number(progress.failed ?? 0))],
-        ["Left", count(Math.max(0, Number(progress.remaining ?? Number(progress.total ?? 0) - done)))],
-        ["Rate", progress.rate_per_second ? `${Number(progress.rate_per_second).toFixed(1)} items/s` : ""],
-        ["Estimated end", progress.estimated_end ? clock(time(progress.estimated_end)) : ""],
-        ["Took", progress.elapsed_seconds ? duration(progress.elapsed_seconds * 1000) : ""],
-      ]).filter(([, value]) => value).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))),
-      flight.length > 0 && h("section", { class: "card", "aria-label": "In flight" },
-        h("div", { class: "card-head" }, h("h2", null, "In flight"), h("span", { class: "muted" }, `at most ${count(Math.max(...flight.map(([, number]) => number)))}`)),
-        chart(flight),
-        h("div", { class: "histogram-axis" }, h("span", null, clock(time(flight[0]?.[0]))), h("span", null, clock(time(flight[flight.length - 1]?.[0]))))),
-    );
-    if (!isOver) setTimeout(poll, 1000);
-  }
 
-  /** How many items ran at once; asked for again after ten times as long as the answer took. @param {Progress} progress @param {boolean} isOver */
-  async function lookAtFlight(progress, isOver) {
-    const began = Date.now();
-    flight = progress.activity ? await read("inFlight", { instance: id, activity: progress.activity }).catch(() => flight) : [];
-    flightAsked = isOver ? Infinity : Date.now() + Math.max(2000, 10 * (Date.now() - began));
-  }
+    /** @param {Progress} progress @param {string} name @param {boolean} isOver */
+    async function showHead(progress, name, isOver) {
+        const [redrive, cancel] = await Promise.all([mapUrl(id, "redrive"), mapUrl(id, "cancel")]);
+        const short = Number(progress.failed ?? 0) + Number(progress.not_started ?? progress.remaining ?? 0);
+        replace(
+            head,
+            h(
+                "nav",
+                { class: "crumbs", "aria-label": "Where this is" },
+                h("a", { href: "#/maps" }, "Maps"),
+                " / ",
+            ),
+            h(
+                "div",
+                { class: "view-head" },
+                h(
+                    "div",
+                    null,
+                    h(
+                        "h1",
+                        null,
+                        progress.activity ? `${name} over ${progress.activity}` : name,
+                        " ",
+                        h("span", { class: "pill", "data-state": progress.phase }, progress.phase ?? ""),
+                    ),
+                    h(
+                        "p",
+                        { class: "sub" },
+                        instanceLink(id),
+                        progress.redrive_of &&
+                            h(
+                                "span",
+                                null,
+                                "redrive of ",
+                                h(
+                                    "a",
+                                    {
+                                        href: `#/maps/${encodeURIComponent(progress.redrive_of)}`,
+                                        class: "mono",
+                                    },
+                                    progress.redrive_of,
+                                ),
+                            ),
+                        progress.redriven_by &&
+                            h(
+                                "span",
+                                null,
+                                "redriven by ",
+                                h(
+                                    "a",
+                                    {
+                                        href: `#/maps/${encodeURIComponent(progress.redriven_by)}`,
+                                        class: "mono",
+                                    },
+                                    progress.redriven_by,
+                                ),
+                            ),
+                    ),
+                ),
+                h(
+                    "div",
+                    { class: "verbs" },
+                    !isOver &&
+                        cancel &&
+                        button(
+                            "Cancel…",
+                            () =>
+                                send(
+                                    cancel,
+                                    "Cancel this map?",
+                                    "What runs now runs to its end; nothing new is started.",
+                                    "Cancel the map",
+                                ),
+                            { class: "button danger-quiet" },
+                        ),
+                    isOver &&
+                        redrive &&
+                        short > 0 &&
+                        button(
+                            "Redrive…",
+                            () =>
+                                send(
+                                    redrive,
+                                    `Run ${counted(short, "item")} again?`,
+                                    "A new run takes only what failed or was not started. Its outcome is the whole of both.",
+                                    "Redrive",
+                                ),
+                            { class: "button primary" },
+                        ),
+                ),
+            ),
+        );
+    }
 
-  /** @param {Progress} progress @param {string} name @param {boolean} isOver */
-  async function showHead(progress, name, isOver) {
-    const [redrive, cancel] = await Promise.all([mapUrl(id, "redrive"), mapUrl(id, "cancel")]);
-    const short = Number(progress.failed ?? 0) + Number(progress.not_started ?? progress.remaining ?? 0);
-    replace(
-      head,
-      h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("a", { href: "#/maps" }, "Maps"), " / "),
-      h("div", { class: "view-head" },
-        h("div", null, h("h1", null, progress.activity ? `${name} over ${progress.activity}` : name, " ", h("span", { class: "pill", "data-state": progress.phase }, progress.phase ?? "")),
-          h("p", { class: "sub" }, instanceLink(id), progress.redrive_of && h("span", null, "redrive of ", h("a", { href: `#/maps/${encodeURIComponent(progress.redrive_of)}`, class: "mono" }, progress.redrive_of)), progress.redriven_by && h("span", null, "redriven by ", h("a", { href: `#/maps/${encodeURIComponent(progress.redriven_by)}`, class: "mono" }, progress.redriven_by)))),
-        h("div", { class: "verbs" },
-          !isOver && cancel && button("Cancel…", () => send(cancel, "Cancel this map?", "What runs now runs to its end; nothing new is started.", "Cancel the map"), { class: "button danger-quiet" }),
-          isOver && redrive && short > 0 && button("Redrive…", () => send(redrive, `Run ${counted(short, "item")} again?`, "A new run takes only what failed or was not started. Its outcome is the whole of both.", "Redrive"), { class: "button primary" }))),
-    );
-  }
+    /** @param {string} url @param {string} title @param {string} text @param {string} confirm */
+    async function send(url, title, text, confirm) {
+        if (!(await ask({ title, text, confirm }))) return;
+        const response = await fetch(url, {
+            method: "POST",
+            headers: { "Content-Type": "application/json" },
+            body: "{}",
+        });
+        const answer = await response.json().catch(() => ({}));
+        if (!response.ok) toast(String(answer.error ?? `The app answered ${response.status}.`), "refused");
+        else if (answer.id && answer.id !== id) location.hash = `#/maps/${encodeURIComponent(answer.id)}`;
+        else toast("Done.");
+    }
 
-  /** @param {string} url @param {string} title @param {string} text @param {string} confirm */
-  async function send(url, title, text, confirm) {
-    if (!(await ask({ title, text, confirm }))) return;
-    const response = await fetch(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
-    const answer = await response.json().catch(() => ({}));
-    if (!response.ok) toast(String(answer.error ?? `The app answered ${response.status}.`), "refused");
-    else if (answer.id && answer.id !== id) location.hash = `#/maps/${encodeURIComponent(answer.id)}`;
-    else toast("Done.");
-  }
+    /** @param {Progress} progress @param {boolean} isOver */
+    async function showFailures(progress, isOver) {
+        const url = isOver ? await mapUrl(id, "outcome") : "";
+        const outcome = url
+            ? await fetch(url).then(
+                  (response) => (response.ok ? response.json() : null),
+                  () => null,
+              )
+            : null;
+        const entries = (
+            outcome?.unfinished ??
+            outcome?.results?.map((/** @type {Progress} */ entry, /** @type {number} */ index) => ({
+                index,
+                ...entry,
+            })) ??
+            progress.first_failures ??
+            []
+        ).filter((/** @type {Progress} */ entry) => entry.error !== undefined || entry.status === "failed");
+        if (!entries.length) return;
+        const items = outcome ? null : await itemsOf(id);
+        const shown = entries.slice(0, 500);
+        replace(
+            failures,
+            h(
+                "section",
+                { class: "card", "aria-label": "Failures" },
+                h(
+                    "div",
+                    { class: "card-head" },
+                    h("h2", null, counted(entries.length, "failure")),
+                    entries.length > shown.length &&
+                        h("span", { class: "muted" }, `the first ${shown.length}`),
+                ),
+                h(
+                    "div",
+                    { class: "history", tabindex: "0", role: "region", "aria-label": "Failed items" },
+                    h(
+                        "table",
+                        null,
+                        h(
+                            "thead",
+                            null,
+                            h(
+                                "tr",
+                                null,
+                                ["#", "Item", "Attempts", "Error"].map((label) =>
+                                    h("th", { scope: "col" }, label),
+                                ),
+                            ),
+                        ),
+                        h(
+                            "tbody",
+                            null,
+                            shown.map((/** @type {Progress} */ entry) =>
+                                h(
+                                    "tr",
+                                    null,
+                                    h("td", { class: "number" }, entry.index),
+                                    h(
+                                        "td",
+                                        { class: "mono" },
+                                        JSON.stringify(entry.item ?? items?.[entry.index] ?? null),
+                                    ),
+                                    h("td", { class: "number" }, entry.attempts ?? ""),
+                                    h("td", { class: "bad" }, entry.error ?? ""),
+                                ),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+        );
+    }
 
-  /** @param {Progress} progress @param {boolean} isOver */
-  async function showFailures(progress, isOver) {
-    const url = isOver ? await mapUrl(id, "outcome") : "";
-    const outcome = url ? await fetch(url).then((response) => (response.ok ? response.json() : null), () => null) : null;
-    const entries = (outcome?.unfinished ?? outcome?.results?.map((/** @type {Progress} */ entry, /** @type {number} */ index) => ({ index, ...entry })) ?? progress.first_failures ?? [])
-      .filter((/** @type {Progress} */ entry) => entry.error !== undefined || entry.status === "failed");
-    if (!entries.length) return;
-    const items = outcome ? null : await itemsOf(id);
-    const shown = entries.slice(0, 500);
-    replace(
-      failures,
-      h("section", { class: "card", "aria-label": "Failures" },
-        h("div", { class: "card-head" }, h("h2", null, counted(entries.length, "failure")), entries.length > shown.length && h("span", { class: "muted" }, `the first ${shown.length}`)),
-        h("div", { class: "history", tabindex: "0", role: "region", "aria-label": "Failed items" }, h("table", null,
-          h("thead", null, h("tr", null, ["#", "Item", "Attempts", "Error"].map((label) => h("th", { scope: "col" }, label)))),
-          h("tbody", null, shown.map((/** @type {Progress} */ entry) => h("tr", null,
-            h("td", { class: "number" }, entry.index), h("td", { class: "mono" }, JSON.stringify(entry.item ?? items?.[entry.index] ?? null)), h("td", { class: "number" }, entry.attempts ?? ""), h("td", { class: "bad" }, entry.error ?? ""))))))),
-    );
-  }
-
-  poll();
-  return () => { stopped = true; };
+    poll();
+    return () => {
+        stopped = true;
+    };
 }
 
 /** The items in the input of the map, if they are there. @param {string} id @returns {Promise<unknown[] | null>} */
 async function itemsOf(id) {
-  try {
-    const input = JSON.parse(await readPayload({ instance: id, of: "input" }));
-    return Array.isArray(input.items) ? input.items : null;
-  } catch {
-    return null;
-  }
+    try {
+        const input = JSON.parse(await readPayload({ instance: id, of: "input" }));
+        return Array.isArray(input.items) ? input.items : null;
+    } catch {
+        return null;
+    }
 }
 
 /** @param {[string, number][]} flight */
 function chart(flight) {
-  const [width, height] = [600, 80];
-  const highest = Math.max(1, ...flight.map(([, number]) => number));
-  const points = flight.map(([, number], place) => `${(place / Math.max(1, flight.length - 1)) * width},${height - (number / highest) * (height - 6)}`);
-  return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `At most ${highest} in flight` },
-    svg("polygon", { points: `0,${height} ${points.join(" ")} ${width},${height}` }), svg("polyline", { points: points.join(" ") }));
+    const [width, height] = [600, 80];
+    const highest = Math.max(1, ...flight.map(([, number]) => number));
+    const points = flight.map(
+        ([, number], place) =>
+            `${(place / Math.max(1, flight.length - 1)) * width},${height - (number / highest) * (height - 6)}`,
+    );
+    return svg(
+        "svg",
+        {
+            class: "spark",
+            viewBox: `0 0 ${width} ${height}`,
+            preserveAspectRatio: "none",
+            role: "img",
+            "aria-label": `At most ${highest} in flight`,
+        },
+        svg("polygon", { points: `0,${height} ${points.join(" ")} ${width},${height}` }),
+        svg("polyline", { points: points.join(" ") }),
+    );
 }

@@ -11,15 +11,46 @@ import { readPayload } from "./host.js";
  * @param {string} [kind] "error" for a failure
  */
 export function payload(title, text, whole, kind) {
-  const shown = h("pre", { class: kind === "error" ? "payload error" : "payload", tabindex: "0", "aria-label": title });
-  const fill = (/** @type {string} */ value) => replace(shown, pretty(value));
-  const copy = button("Copy", async () => {
-    const value = whole ? await readPayload(whole) : text ?? "";
-    await navigator.clipboard.writeText(pretty(value)).then(() => toast(`${title} copied.`), () => toast("The browser does not allow it here; select the text.", "refused"));
-  }, { class: "button small quiet" });
-  const more = whole && button("Show all", async () => { fill(await readPayload(whole)); more?.remove(); }, { class: "button small quiet" });
-  if (text === undefined || text === null) replace(shown, h("span", { class: "muted" }, "none"));
-  else if (whole) replace(shown, text, "…");
-  else fill(text);
-  return h("section", { class: "payload-box", "aria-label": title }, h("div", { class: "payload-head" }, h("h3", null, title), more, text !== undefined && text !== null && copy), shown);
+    const shown = h("pre", {
+        class: kind === "error" ? "payload error" : "payload",
+        tabindex: "0",
+        "aria-label": title,
+    });
+    const fill = (/** @type {string} */ value) => replace(shown, pretty(value));
+    const copy = button(
+        "Copy",
+        async () => {
+            const value = whole ? await readPayload(whole) : (text ?? "");
+            await navigator.clipboard.writeText(pretty(value)).then(
+                () => toast(`${title} copied.`),
+                () => toast("The browser does not allow it here; select the text.", "refused"),
+            );
+        },
+        { class: "button small quiet" },
+    );
+    const more =
+        whole &&
+        button(
+            "Show all",
+            async () => {
+                fill(await readPayload(whole));
+                more?.remove();
+            },
+            { class: "button small quiet" },
+        );
+    if (text === undefined || text === null) replace(shown, h("span", { class: "muted" }, "none"));
+    else if (whole) replace(shown, text, "…");
+    else fill(text);
+    return h(
+        "section",
+        { class: "payload-box", "aria-label": title },
+        h(
+            "div",
+            { class: "payload-head" },
+            h("h3", null, title),
+            more,
+            text !== undefined && text !== null && copy,
+        ),
+        shown,
+    );
 }

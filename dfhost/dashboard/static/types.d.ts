@@ -6,106 +6,106 @@ export type Status = "Pending" | "Running" | "Suspended" | "Completed" | "Failed
 export type Row = [string, string, string, string, string, string | null, string | null, string | null];
 
 export interface Snapshot {
-  rows: Row[];
-  counts: Record<string, number>;
-  limit: number;
+    rows: Row[];
+    counts: Record<string, number>;
+    limit: number;
 }
 
 export interface Attempt {
-  attempt: number;
-  taskId: number;
-  state: string;
-  scheduledTime: string;
-  startedTime?: string;
-  endedTime?: string;
-  error?: string;
+    attempt: number;
+    taskId: number;
+    state: string;
+    scheduledTime: string;
+    startedTime?: string;
+    endedTime?: string;
+    error?: string;
 }
 
 export interface Task {
-  kind: string;
-  name: string;
-  label: string;
-  state: string;
-  taskId?: number;
-  index?: number;
-  fanOut?: number;
-  fanOutSize?: number;
-  scheduledTime?: string;
-  startedTime?: string;
-  endedTime?: string;
-  input?: string;
-  result?: string;
-  error?: string;
-  stack?: string;
-  truncated?: string[];
-  attempt?: number;
-  maxAttempts?: number;
-  attempts?: Attempt[];
-  due?: string;
-  instanceId?: string;
-  childStatus?: string;
-  httpStatus?: number;
+    kind: string;
+    name: string;
+    label: string;
+    state: string;
+    taskId?: number;
+    index?: number;
+    fanOut?: number;
+    fanOutSize?: number;
+    scheduledTime?: string;
+    startedTime?: string;
+    endedTime?: string;
+    input?: string;
+    result?: string;
+    error?: string;
+    stack?: string;
+    truncated?: string[];
+    attempt?: number;
+    maxAttempts?: number;
+    attempts?: Attempt[];
+    due?: string;
+    instanceId?: string;
+    childStatus?: string;
+    httpStatus?: number;
 }
 
 export interface Timeline {
-  instanceId: string;
-  name: string;
-  version?: string;
-  runtimeStatus: string;
-  createdTime: string;
-  startedTime?: string;
-  endedTime?: string;
-  lastUpdatedTime: string;
-  parentInstanceId?: string;
-  input?: string;
-  output?: string;
-  customStatus?: string;
-  error?: string;
-  stack?: string;
-  tasks: Task[];
-  failures: string[];
+    instanceId: string;
+    name: string;
+    version?: string;
+    runtimeStatus: string;
+    createdTime: string;
+    startedTime?: string;
+    endedTime?: string;
+    lastUpdatedTime: string;
+    parentInstanceId?: string;
+    input?: string;
+    output?: string;
+    customStatus?: string;
+    error?: string;
+    stack?: string;
+    tasks: Task[];
+    failures: string[];
 }
 
 export interface Wait {
-  kind: string;
-  name?: string;
-  state: string;
-  since?: string;
-  awaited: boolean;
+    kind: string;
+    name?: string;
+    state: string;
+    since?: string;
+    awaited: boolean;
 }
 
 export interface Explanation {
-  sentence: string;
-  waitsFor: Wait[];
-  unclaimed: { name: string; since: string }[];
+    sentence: string;
+    waitsFor: Wait[];
+    unclaimed: { name: string; since: string }[];
 }
 
 export interface InstanceView {
-  timeline: Timeline;
-  explanation: Explanation | null;
-  cut: string[];
+    timeline: Timeline;
+    explanation: Explanation | null;
+    cut: string[];
 }
 
 export interface Entity {
-  id: string;
-  name: string;
-  key: string;
-  state: string | null;
-  lastOperation: string | null;
-  waiting: number;
+    id: string;
+    name: string;
+    key: string;
+    state: string | null;
+    lastOperation: string | null;
+    waiting: number;
 }
 
 export interface ActionReport {
-  done: number;
-  refused: { id: string; why: string }[];
-  started: string[];
+    done: number;
+    refused: { id: string; why: string }[];
+    started: string[];
 }
 
 export interface FunctionInfo {
-  name: string;
-  invoke_url_template: string | null;
-  isDisabled: boolean;
-  config: { bindings: Record<string, any>[] };
+    name: string;
+    invoke_url_template: string | null;
+    isDisabled: boolean;
+    config: { bindings: Record<string, any>[] };
 }
 
 /** What a view returns: called when another view takes its place. */

@@ -1,0 +1,201 @@
+"""A channel of messages over a socket, for both ends.
+
+A message is a tuple of None, Booleans, numbers, texts, bytes, lists, tuples and dicts. On the wire it is its length
+in four bytes (big-endian) and its value as `marshal` writes it: both ends are the same Python, and marshal is several
+times as fast as JSON. Messages arrive in the order in which one thread sent them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import marshal
+import select
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import IO, Any
+
+from dfhost import forked_children
+
+Message = tuple[Any, ...]
+
+_LENGTH = struct.Struct(">I")
+_AT_ONCE = 8  # messages that wait for the loop; whoever sends one more writes them all
+_LULL = 0.0005  # seconds without a message, after which one goes out at once
+
+
+def pack(message: Message) -> bytes:
+    """The bytes of `message`."""
+    try:
+        data = marshal.dumps(message)
+    except ValueError:
+        data = marshal.dumps(_plain(message))
+    return _LENGTH.pack(len(data)) + data
+
+
+def read_message(file: IO[bytes]) -> Message | None:
+    """The next message of a blocking stream, None at its end. Raises OSError."""
+    head = file.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    data = file.read(length)
+    if len(data) < length:
+        return None
+    message: Message = marshal.loads(data)
+    return message
+
+
+class Channel(asyncio.Protocol):
+    """`on_message` and `on_lost`, to be set before `open`, are called on the loop that `open` was called on.
+
+    `on_lost` is called once, when the other end is closed or its process has ended.
+    """
+
+    on_message: Callable[[Message], None]
+    on_lost: Callable[[], None]
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._lock = threading.Lock()  # of what follows
+        self._outgoing: deque[bytes | memoryview] = deque()
+        self._flush_is_due = False
+        self._wrote_at = 0.0
+        self._is_blocked = False  # a thread waits until the other end takes more
+        self._transport: asyncio.BaseTransport | None = None
+
+    async def open(self, peer: socket.socket) -> None:
+        self._socket = peer
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer.setblocking(False)
+        self._descriptor = peer.fileno()
+        forked_children.close_in_children(self._descriptor)
+        # The transport only reads. Writing is done here, because it comes from any thread.
+        self._transport, _ = await self._loop.create_connection(lambda: self, sock=peer)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            forked_children.forget(self._descriptor)
+            self._transport.close()
+
+    # -- sending, on any thread ------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> None:
+        """Send without delay. What is sent on the loop goes out when its present callbacks are done."""
+        if self._is_loop_thread():
+            self.send_soon(message)
+            return
+        with self._lock:
+            self._append(message)
+            self._write()
+
+    def send_soon(self, message: Message) -> None:
+        """Send together with what others send at this moment."""
+        with self._lock:
+            self._append(message)
+            now = time.perf_counter()
+            if len(self._outgoing) >= _AT_ONCE or (
+                now - self._wrote_at > _LULL and not self._is_loop_thread()
+            ):
+                self._write()
+                self._wrote_at = now
+            elif not self._flush_is_due:
+                self._flush_is_due = True
+                if self._is_loop_thread():
+                    self._loop.call_soon(self._flush)
+                else:
+                    self._loop.call_soon_threadsafe(self._flush)
+
+    def _is_loop_thread(self) -> bool:
+        return threading.get_ident() == self._loop_thread
+
+    def _append(self, message: Message) -> None:
+        self._outgoing.append(pack(message))
+
+    def _flush(self) -> None:
+        with self._lock:
+            self._flush_is_due = False
+            self._write()
+
+    def _write(self) -> None:
+        """Write all that waits, as far as the other end takes it. Under the lock."""
+        if self._is_blocked or not self._outgoing:
+            return
+        try:
+            self._write_now()
+        except BlockingIOError:
+            self._is_blocked = True
+            threading.Thread(target=self._write_when_possible, name="channel", daemon=True).start()
+        except OSError:  # the other end is gone, which the reader notices, too
+            self._outgoing.clear()
+
+    def _write_now(self) -> None:
+        while self._outgoing:
+            if len(self._outgoing) > 1 and sum(map(len, self._outgoing)) < 1_000_000:
+                data: bytes | memoryview = b"".join(self._outgoing)
+                self._outgoing.clear()
+                self._outgoing.append(data)
+            data = self._outgoing[0]
+            sent = self._socket.send(data)
+            if sent < len(data):
+                self._outgoing[0] = memoryview(data)[sent:]
+            else:
+                self._outgoing.popleft()
+
+    def _write_when_possible(self) -> None:
+        while True:
+            try:
+                select.select([], [self._descriptor], [], 1.0)
+                with self._lock:
+                    self._write_now()
+                    self._is_blocked = False
+                    return
+            except BlockingIOError:
+                continue
+            except (OSError, ValueError):  # it was closed meanwhile
+                with self._lock:
+                    self._outgoing.clear()
+                return
+
+    # -- receiving, on the loop ------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        received = self._received
+        received += data
+        start, end = 0, len(received)
+        while end - start >= 4:
+            (length,) = _LENGTH.unpack_from(received, start)
+            if end - start - 4 < length:
+                break
+            with memoryview(received) as view:
+                message = marshal.loads(view[start + 4 : start + 4 + length])
+            start += 4 + length
+            self.on_message(message)
+        if start:
+            del received[:start]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        forked_children.forget(self._descriptor)
+        self.on_lost()
+
+
+def _plain(value: Any) -> Any:
+    """`value` with subclasses of the types that a message has replaced by these: texts of multidict, named tuples."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, dict):
+        return {_plain(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, list):
+        return list(map(_plain, value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__int__(value)
+    return float.__float__(value) if isinstance(value, float) else value

@@ -1,0 +1,73 @@
+"""Deaths of workers: when the next one is started, and what the console says."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from dfhost.host_log import HostLog
+from dfhost.worker.process import RunningCall, WorkerProcess
+
+RESTART_INTERVAL = 10.0  # seconds between two starts (WorkerProcessCountOptions.ProcessRestartInterval)
+_RECYCLED_AFTER = 3  # deaths of each worker, in
+_WINDOW = 30 * 60.0  # seconds, on Azure
+_SHOWN = 5
+
+
+class DeathReport:
+    """`count`: of the workers."""
+
+    def __init__(self, log: HostLog, count: int, restart_interval: float) -> None:
+        self._log = log
+        self._limit = _RECYCLED_AFTER * count
+        self._restart_interval = restart_interval
+        self._deaths: list[float] = []
+
+    def restart_delay(self, last_start: float) -> float:
+        """Seconds until the next worker is started, for one that has just died."""
+        now = time.monotonic()
+        self._deaths = [at for at in self._deaths if at > now - _WINDOW] + [now]
+        return 0.0 if len(self._deaths) == 1 else max(0.0, last_start + self._restart_interval - now)
+
+    def report(self, process: WorkerProcess, delay: float) -> None:
+        """To be called before its calls fail."""
+        when = "at once" if not delay else f"in {delay:.0f} s; calls wait for it"
+        sentence = (
+            f"The app's worker process {process.pid} has ended ({process.end}). "
+            f"{_what_ran(list(process.calls.values()))} Another one starts {when}."
+        )
+        if len(self._deaths) == self._limit:
+            sentence += (
+                f" That was the {_ordinal(self._limit)} within 30 minutes: Azure would now recycle the host."
+            )
+        self._log.note(sentence)
+
+
+def _what_ran(calls: list[RunningCall]) -> str:
+    if not calls:
+        return "Nothing ran in it."
+    counts = Counter(_described(call) for call in calls)
+    shown = [
+        f"{text} ({number} calls)" if number > 1 else text for text, number in counts.most_common(_SHOWN)
+    ]
+    if more := sum(counts.values()) - sum(number for _, number in counts.most_common(_SHOWN)):
+        shown.append(f"{more} more")
+    return (
+        f"In it ran {', '.join(shown[:-1])} and {shown[-1]}." if len(shown) > 1 else f"In it ran {shown[0]}."
+    )
+
+
+def _described(call: RunningCall) -> str:
+    match call.kind:
+        case "orchestration":
+            return f"orchestrator {call.function} of instance {call.instance_id}"
+        case "activity":
+            return f"activity {call.function} of instance {call.instance_id}"
+        case "entity":
+            return f"entity {call.instance_id}"
+    return f"function {call.function}"
+
+
+def _ordinal(number: int) -> str:
+    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"

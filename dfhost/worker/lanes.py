@@ -1,0 +1,105 @@
+"""Lanes: connections on which one thread of the host asks and one thread of the worker answers.
+
+Replays and batches of entities block a thread of the host anyway. On a lane of its own that thread speaks with the
+thread of the worker that does the work, and no other thread of either side has to be woken for it. A lane carries the
+calls of the protocol, one at a time, in the form of the channel's messages.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import hmac
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from dfhost import forked_children
+from dfhost.worker.channel import Message, pack, read_message
+
+
+class Lane:
+    """The host's end."""
+
+    def __init__(self, port: int, secret: str) -> None:
+        """Raises OSError if the worker is gone."""
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._file = self._socket.makefile("rb")
+        self._socket.sendall(pack((secret,)))
+
+    def ask(self, message: Message) -> tuple[Any, ...] | None:
+        """The answer as a tuple of one value; None if the worker has ended, or somebody has closed the lane."""
+        try:
+            self._socket.sendall(pack(message))
+            return read_message(self._file)
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        """Also ends an `ask` that waits in another thread."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._socket.close()
+
+
+class LanePool:
+    """The lanes to one worker that nobody uses at present. From any thread."""
+
+    def __init__(self, port: int, secret: str) -> None:
+        self._port = port
+        self._secret = secret
+        self._free: deque[Lane] = deque()
+
+    def take(self) -> Lane:
+        """Raises OSError if the worker is gone."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return Lane(self._port, self._secret)
+
+    def give_back(self, lane: Lane) -> None:
+        self._free.append(lane)
+
+    def close(self) -> None:
+        while self._free:
+            self._free.pop().close()
+
+
+class LaneListener:
+    """The worker's end: a thread for each lane, in which `answer` is called with each message."""
+
+    def __init__(self, secret: str, answer: Callable[[Message], Any]) -> None:
+        self._secret = secret
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        forked_children.close_in_children(self._listener.fileno())
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, name="lanes", daemon=True).start()
+
+    def _accept(self) -> None:
+        number = 0
+        while True:
+            peer, _ = self._listener.accept()
+            name = f"ThreadPoolExecutor-1_{number}"
+            threading.Thread(target=self._serve, args=(peer,), name=name, daemon=True).start()
+            number += 1
+
+    def _serve(self, peer: socket.socket) -> None:
+        descriptor = peer.fileno()
+        forked_children.close_in_children(descriptor)
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with peer, peer.makefile("rb") as file:
+            try:
+                hello = read_message(file)
+                if hello is None or not hmac.compare_digest(str(hello[0]), self._secret):
+                    return
+                while (message := read_message(file)) is not None:
+                    peer.sendall(pack((contextvars.Context().run(self._answer, message),)))
+            except OSError:  # the host has given the call up
+                pass
+            finally:
+                forked_children.forget(descriptor)

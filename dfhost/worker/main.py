@@ -1,0 +1,305 @@
+"""What runs in a worker: it loads the app, takes calls from the host, and answers them.
+
+As in the real worker, the main thread imports the app and then has the loop of its async functions, which also reads
+the channel. An async function that blocks therefore holds up what comes by the channel. Sync functions run in threads
+of a pool, replays and entities in the threads of the lanes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dfhost import gc_tuning
+from dfhost.app import exceptions
+from dfhost.app.in_process import InProcessRunner
+from dfhost.app.threads import UserThreads
+from dfhost.app_output import AppLogLevels, LogHandling
+from dfhost.engine.replay_result import LiveReplay, ReplayResult
+from dfhost.errors import AppError, UserLoopEnded
+from dfhost.runner.app_runner import (
+    ActivityCall,
+    ActivityOutcome,
+    AsgiMessage,
+    EntityCall,
+    FunctionCall,
+    HostServices,
+    ReplayCall,
+    StreamingCall,
+)
+from dfhost.running_calls import RunningCalls
+from dfhost.worker import protocol
+from dfhost.worker.channel import Channel, Message
+from dfhost.worker.lanes import LaneListener
+from dfhost.worker.output import PipeSink, WorkerStream
+
+#: What the real worker's process ends with when a function raises one of these.
+_EXIT_CODES = {KeyboardInterrupt: 130, SystemExit: 1}
+
+
+def main() -> None:
+    start, host_pipe = _read_start()
+    gc_tuning.pause()
+    sink = PipeSink(start["verbose"])
+    sys.stdout, sys.stderr = streams = WorkerStream(1, sink), WorkerStream(2, sink)
+    faulthandler.enable(file=2, all_threads=False)
+    _ignore_signals()
+    threading.Thread(target=_end_with_host, args=(host_pipe,), name="host", daemon=True).start()
+    levels = AppLogLevels(start["log_levels"], start["verbose"], start["quiet"])
+    peer = socket.create_connection(("127.0.0.1", start["port"]))
+    with LogHandling(sink, levels):
+        worker = Worker(Path(start["root"]), start["only"], peer, start["secret"])
+        worker.run()
+        for stream in streams:
+            stream.finish()
+    os._exit(0)  # without waiting for threads that run user code
+
+
+def _read_start() -> tuple[dict[str, Any], int]:
+    """The host's JSON line, and the pipe that it came by, which ends with the host. The app gets an empty stdin."""
+    line = b""
+    while not line.endswith(b"\n"):
+        if not (byte := os.read(0, 1)):
+            sys.exit("The app's worker is started by dfhost.")
+        line += byte
+    host_pipe = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    start: dict[str, Any] = json.loads(line)
+    return start, host_pipe
+
+
+def _end_with_host(host_pipe: int) -> None:
+    """The host is gone: nobody needs this process any more, and it may be deep in user code."""
+    os.read(host_pipe, 1)
+    os._exit(0)
+
+
+def _ignore_signals() -> None:
+    """The host ends the worker. What ctrl-C or a service manager sends to all processes is meant for the host.
+
+    Handlers, unlike ignored signals, are not inherited by the programs that the app starts.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+
+
+class Worker:
+    """`run` returns when the host says so."""
+
+    def __init__(self, root: Path, only: list[str], peer: socket.socket, secret: str) -> None:
+        self._secret = secret
+        self._peer = peer
+        self._threads = UserThreads(on_loop_ended=self._user_loop_ended)
+        self._loop = self._threads.loop
+        self._channel = Channel()
+        self._runner = InProcessRunner(root, _HostLog(self._send), only=only, threads=self._threads)
+        self._failure: AppError | None = None
+        self._generators: dict[int, _Generator] = {}
+        self._generator_numbers = count(1)
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._asks = count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: dict[str, Callable[..., None]] = {
+            "activity": self._activity,
+            "invoke": self._invoke,
+            "stream": self._stream,
+        }
+        self._lane_calls: dict[str, Callable[..., Any]] = {
+            "replay": self._replay,
+            "go on": self._go_on,
+            "describe tasks": self._describe_tasks,
+            "entity": self._entity,
+        }
+
+    def run(self) -> None:
+        try:
+            self._runner.load()
+        except AppError as error:
+            self._failure = error
+        gc_tuning.resume()
+        exceptions.end_process = _end_process
+        self._loop.call_soon(self._start, self._open())
+        self._threads.serve_loop()
+
+    # -- the channel -----------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        channel = self._channel
+        channel.on_message, channel.on_lost = self._receive, lambda: os._exit(0)
+        await channel.open(self._peer)
+        lanes = LaneListener(self._secret, self._answer_lane)
+        self._send("hello", protocol.VERSION, self._secret, os.getpid(), lanes.port)
+        if self._failure is not None:  # the host ends this process
+            self._send("not loaded", str(self._failure), getattr(self._failure, "traceback", None))
+            return
+        await self._runner.start()
+        self._send("loaded", protocol.app_to_wire(self._runner.app, self._runner.streams_http))
+
+    async def _stop(self) -> None:
+        await self._runner.stop()
+        self._threads.stop()
+
+    def _send(self, *message: Any) -> None:
+        self._channel.send(message)
+
+    def _receive(self, message: Message) -> None:
+        match message:
+            case ("call", number, kind, *arguments):
+                self._calls[kind](number, *arguments)
+            case ("answer", number, value):
+                if not (answer := self._asked.pop(number)).done():
+                    answer.set_result(value)
+            case ("drop", generator):
+                self._generators.pop(generator, None)
+            case ("connect", clients, client_url):
+                services = HostServices(lambda app: clients, client_url, self._ask_client, RunningCalls())
+                self._start(self._runner.connect(services))
+            case ("stop",):
+                self._start(self._stop())
+
+    async def _ask(self, *question: Any) -> Any:
+        """The host's answer."""
+        number, answer = next(self._asks), self._loop.create_future()
+        self._asked[number] = answer
+        self._send("ask", number, *question)
+        return await answer
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)  # the loop itself keeps only weak references
+        task.add_done_callback(self._tasks.discard)
+
+    # -- durable functions -----------------------------------------------------------------------------------
+
+    def _activity(self, number: int, *call: Any) -> None:
+        def done(outcome: ActivityOutcome) -> None:
+            self._channel.send_soon(("result", number, protocol.outcome_to_wire(outcome)))
+
+        self._runner.run_activity(ActivityCall(*call), done)
+
+    def _answer_lane(self, message: Message) -> Any:
+        """On the lane's thread."""
+        kind, *arguments = message
+        return self._lane_calls[kind](*arguments)
+
+    def _replay(self, function: str, instance_id: str, trigger: str, keeps: bool, describes: bool) -> Any:
+        result = self._runner.replay(ReplayCall(function, instance_id, trigger, keeps))
+        return self._replayed(result, function, instance_id, describes)
+
+    def _go_on(self, generator: int, texts: list[str]) -> Any:
+        kept = self._generators.pop(generator)
+        entry = self._threads.calls.begin("orchestration", kept.function, kept.instance_id)
+        result = kept.live.go_on(texts)
+        self._threads.calls.end(entry)
+        # Without a generator nobody could be asked for the tasks later.
+        return self._replayed(result, kept.function, kept.instance_id, describes=result.live is None)
+
+    def _replayed(self, result: ReplayResult, function: str, instance_id: str, describes: bool) -> Any:
+        generator = None
+        if result.live is not None:
+            generator = next(self._generator_numbers)
+            self._generators[generator] = _Generator(result.live, result, function, instance_id)
+        return protocol.replay_to_wire(result, generator, describes)
+
+    def _describe_tasks(self, generator: int) -> Any:
+        tasks = self._generators[generator].result.open_tasks
+        return protocol.tasks_to_wire(tasks) if tasks is not None else {}
+
+    def _entity(self, *call: Any) -> Any:
+        return protocol.outcome_to_wire(self._runner.run_entity(EntityCall(*call)))
+
+    # -- other functions -------------------------------------------------------------------------------------
+
+    def _invoke(self, number: int, function: str, kind: str, data: Any, retry_count: int) -> None:
+        call = FunctionCall(function, protocol.data_from_wire(kind, data), retry_count)
+
+        async def invoke() -> None:
+            self._send("result", number, protocol.reply_to_wire(await self._runner.invoke(call)))
+
+        self._start(invoke())
+
+    def _stream(self, number: int, *call: Any) -> None:
+        async def receive() -> AsgiMessage:
+            return dict(await self._ask("receive", number))
+
+        async def send(message: AsgiMessage) -> None:
+            if problem := await self._ask("send", number, _plain(message)):
+                raise ConnectionResetError(problem)
+
+        async def stream() -> None:
+            problem = None
+            try:
+                await self._runner.stream(StreamingCall(*call), receive, send)
+            except ConnectionResetError as error:
+                problem = str(error)
+            self._send("result", number, problem)
+
+        self._start(stream())
+
+    async def _ask_client(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, origin: str
+    ) -> _ClientReply:
+        pairs = list(headers.items())
+        return _ClientReply(*await self._ask("client", method, path, query, pairs, body, origin))
+
+    def _user_loop_ended(self, error: UserLoopEnded) -> None:
+        print(
+            f"The app has ended the event loop in which all its async functions run: {error.cause}. "
+            "Its worker ends, as on Azure. Let the app's tasks return instead.",
+            file=sys.stderr,
+        )
+        os._exit(1)
+
+
+class _Generator(NamedTuple):
+    live: LiveReplay
+    result: ReplayResult  # whose open tasks may be asked for
+    function: str
+    instance_id: str
+
+
+class _ClientReply(NamedTuple):
+    status: int
+    body: bytes
+
+
+class _HostLog:
+    """The `HostLog` of a worker: the host shows what is logged."""
+
+    def __init__(self, send: Callable[..., None]) -> None:
+        self.started = partial(send, "started")
+        self.finished = partial(send, "finished")
+        self.failed = partial(send, "failed")
+        self.refused = partial(send, "refused")
+        self.note = partial(send, "note")
+
+
+def _plain(message: AsgiMessage) -> dict[str, Any]:
+    """An ASGI message as the channel carries it: frameworks have own kinds of bytes and lists in it."""
+    plain = dict(message)
+    if "headers" in plain:
+        plain["headers"] = [(bytes(name), bytes(value)) for name, value in plain["headers"]]
+    if "body" in plain:
+        plain["body"] = bytes(plain["body"])
+    return plain
+
+
+def _end_process(error: BaseException) -> None:
+    """SystemExit and KeyboardInterrupt in a function end the process, as in the real worker."""
+    traceback.print_exception(type(error), error, exceptions.user_traceback(error))
+    sys.stderr.flush()
+    os._exit(_EXIT_CODES[SystemExit if isinstance(error, SystemExit) else KeyboardInterrupt])

@@ -1,0 +1,206 @@
+"""What a worker prints and logs: one pipe, which is its stdout and its stderr.
+
+Whatever writes to these two descriptors is read by the host: Python, C code, child processes. Python's own output
+has the function's name with it where that is known: a line that begins with a zero byte is JSON,
+
+    {"print": "text", "function": "name"}
+    {"write": "text"}                         text that was flushed before its line had ended
+    {"log": "warning", "text": "text"}
+    {"count": "warning", "logger": "name"}    a log record that gets no line of its own
+
+Every other line is shown as it is. Nothing is buffered in the worker, so nothing is lost when it dies. Whoever prints
+faster than the console writes has to wait, and the host has not.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+import time
+from typing import Any
+
+from dfhost.app_output import OutputSink
+from dfhost.running_calls import current_function
+
+_MARK = b"\0"
+_NAMED_PER_SECOND = 100  # printed lines; a flood goes without names, and so without work for the host
+_CHUNK = 1 << 16
+_KEPT_LINES = 20
+
+
+class PipeSink:
+    """The worker's end: an `OutputSink` that writes to the pipe."""
+
+    def __init__(self, verbose: bool) -> None:
+        self.verbose = verbose
+        self._lock = threading.Lock()
+        self._second, self._named = 0, 0
+
+    def print(self, label: str, text: str) -> None:
+        if label:
+            self._write_json({"log": label, "text": text})
+            return
+        function = current_function.get()
+        if function is not None and self._may_name():
+            self._write_json({"print": text, "function": function})
+        else:
+            self._write(text.encode("utf-8", "backslashreplace") + b"\n")
+
+    def count_record(self, level: str, logger: str) -> None:
+        self._write_json({"count": level, "logger": logger})
+
+    def write(self, text: str) -> None:
+        self._write_json({"write": text})
+
+    def flush(self) -> None:
+        """Nothing is kept here."""
+
+    def _may_name(self) -> bool:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._named = second, 0
+        self._named += 1
+        return self._named <= _NAMED_PER_SECOND
+
+    def _write_json(self, value: dict[str, Any]) -> None:
+        self._write(_MARK + json.dumps(value).encode() + b"\n")
+
+    def _write(self, data: bytes) -> None:
+        with self._lock:  # the parts of one line must not be parted
+            try:
+                while data:
+                    data = data[os.write(1, data) :]
+            except OSError:  # the app has closed its stdout
+                pass
+
+
+class WorkerStream(io.TextIOWrapper):
+    """`sys.stdout` and `sys.stderr` of a worker: real streams, whose complete lines go out by a sink.
+
+    What is flushed before its line ends goes out as it is.
+    """
+
+    def __init__(self, descriptor: int, sink: OutputSink) -> None:
+        super().__init__(
+            open(descriptor, "wb", buffering=0, closefd=False),
+            encoding="utf-8",
+            errors="backslashreplace",
+            write_through=True,
+        )
+        self._sink = sink
+        self._unfinished: dict[int, str] = {}  # thread -> a line without its end
+
+    def write(self, text: str) -> int:
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        thread = threading.get_ident()
+        printed = self._unfinished.pop(thread, "") + text
+        # print() writes its last line end separately: one call's lines stay together.
+        if printed.endswith("\n"):
+            self._sink.print("", printed[:-1])
+        elif printed:
+            self._unfinished[thread] = printed
+        return len(text)
+
+    def flush(self) -> None:
+        unfinished = getattr(self, "_unfinished", {}).pop(threading.get_ident(), "")
+        if unfinished:
+            self._sink.write(unfinished)
+
+    def finish(self) -> None:
+        """Write the lines that never ended."""
+        for unfinished in list(self._unfinished.values()):
+            self._sink.print("", unfinished)
+        self._unfinished.clear()
+
+
+class OutputReader:
+    """The host's end of a worker's output: shows it until the pipe is closed, in a thread of its own.
+
+    `last_lines`: of what did not come from Python's own streams, such as the words of a crash.
+    """
+
+    def __init__(self, descriptor: int, sink: OutputSink) -> None:
+        self._descriptor = descriptor
+        self._sink = sink
+        self._unfinished = b""
+        self.last_lines: list[str] = []
+        self._thread = threading.Thread(target=self._run, name="worker-output", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self, timeout: float) -> None:
+        """Wait until all that was written is shown. A child process that has outlived the worker may still write."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        shown = 0
+        while True:
+            try:
+                data = os.read(self._descriptor, _CHUNK)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            self._take(data)
+            shown += len(data)
+            if shown > 16 * _CHUNK:
+                self._sink.flush()  # the console is slower than the app: that may wait, nobody else
+                shown = 0
+        if self._unfinished:
+            self._show(self._unfinished + b"\n")
+        os.close(self._descriptor)
+
+    def _take(self, data: bytes) -> None:
+        data = self._unfinished + data
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        self._unfinished = data[end:]
+        if end:
+            self._show(data[:end])
+
+    def _show(self, data: bytes) -> None:
+        """Whole lines; those that follow each other are shown at once."""
+        if _MARK not in data:
+            self._show_plain(data)
+            return
+        start = 0
+        while (mark := data.find(_MARK, start)) >= 0:
+            end = data.index(b"\n", mark) + 1
+            try:
+                message = json.loads(data[mark + 1 : end])
+            except ValueError:  # the app itself prints zero bytes
+                self._show_plain(data[start:end])
+            else:
+                self._show_plain(data[start:mark])
+                self._show_message(message)
+            start = end
+        self._show_plain(data[start:])
+
+    def _show_plain(self, data: bytes) -> None:
+        if not data:
+            return
+        text = _text(data)
+        if not text.endswith("\n"):
+            self._sink.write(text)
+            return
+        self.last_lines = [*self.last_lines, *text[-10_000:].splitlines()][-_KEPT_LINES:]
+        self._sink.print("", text[:-1])
+
+    def _show_message(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"print": str(text), "function": str(function)}:
+                first, line_end, rest = text.partition("\n")
+                self._sink.print("", f"{first}  ({function}){line_end}{rest}")
+            case {"write": str(text)}:
+                self._sink.write(text)
+            case {"log": str(level), "text": str(text)}:
+                self._sink.print(level, text)
+            case {"count": str(level), "logger": str(logger)}:
+                self._sink.count_record(level, logger)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")

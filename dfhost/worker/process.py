@@ -1,0 +1,289 @@
+"""The host's side of one worker: starts the process, passes calls to it, and says how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from dfhost.app_output import OutputSink
+from dfhost.engine import failures
+from dfhost.engine.failures import Failure
+from dfhost.worker import protocol
+from dfhost.worker.channel import Channel, Message
+from dfhost.worker.lanes import Lane, LanePool
+from dfhost.worker.output import OutputReader
+
+_SCRIPT = Path(__file__).with_name("script") / "worker.py"
+_HELLO_WITHIN = 10.0  # seconds
+_OUTPUT_ENDS_WITHIN = 0.5  # seconds after the process; a child of the app may hold the pipe open
+_CHANNEL_ENDS_WITHIN = 0.5  # likewise
+_ENDS_WITHIN = 1.0  # seconds after its channel, else it is killed
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How every worker is started. `only`: see `load_app`. `log_levels`, `verbose`, `quiet`: see `AppLogLevels`.
+
+    `python_arguments` come before the worker's script: those of a debugger, for instance.
+    """
+
+    root: Path
+    only: Sequence[str] = ()
+    log_levels: dict[str, int] | None = None
+    verbose: bool = False
+    quiet: bool = False
+    python_arguments: Sequence[str] = ()
+
+
+class RunningCall:
+    """A call in a worker. `resolve` gets its value from the wire, or a Failure if the worker has ended."""
+
+    __slots__ = ("function", "instance_id", "kind", "resolve", "since")
+
+    def __init__(
+        self, kind: str, function: str, instance_id: str | None, resolve: Callable[[Any], None]
+    ) -> None:
+        self.kind = kind
+        self.function = function
+        self.instance_id = instance_id
+        self.resolve = resolve
+        self.since = time.monotonic()
+
+
+class _GivenUp:
+    """The `resolve` of a call on a lane: lets the thread that waits there go on."""
+
+    def __init__(self) -> None:
+        self.lane: Lane | None = None
+        self._failure: Failure | None = None
+        self._is_known = threading.Event()
+
+    def __call__(self, failure: Failure) -> None:
+        self._failure = failure
+        self._is_known.set()
+        if self.lane is not None:
+            self.lane.close()
+
+    def wait(self) -> Failure:
+        self._is_known.wait()
+        assert self._failure is not None
+        return self._failure
+
+
+class WorkerProcess:
+    """A worker from its start on. `open` has to be called on the host's loop; all callbacks come there.
+
+    `on_message`: what is neither a result nor the hello. `on_lost`: it takes no more calls, and will end.
+    `on_ended`: it has ended, and all that it has said before was passed on.
+    """
+
+    def __init__(self, options: WorkerOptions, sink: OutputSink) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._secret = secrets.token_hex(16)
+        start = {
+            "port": self._listener.getsockname()[1],
+            "secret": self._secret,
+            "root": str(options.root),
+            "only": list(options.only),
+            "log_levels": options.log_levels or {},
+            "verbose": options.verbose,
+            "quiet": options.quiet,
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, *options.python_arguments, str(_SCRIPT)],
+            cwd=options.root,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self.pid = self._process.pid
+        self.started_at = time.monotonic()
+        self.exit_code: int | None = None
+        self.calls: dict[int, RunningCall] = {}
+        self.is_expected_to_end = self.is_loaded = False
+        self._numbers = count(1)
+        self._channel: Channel | None = None
+        self._is_lost = self._has_ended = False
+        with self._process.stdout as stdout:
+            self._output = OutputReader(os.dup(stdout.fileno()), sink)
+        self._output.start()
+        self._stdin = self._process.stdin  # it ends with this process, and the worker with it
+        try:
+            self._stdin.write(json.dumps(start).encode() + b"\n")
+            self._stdin.flush()
+        except OSError:  # the worker has ended already
+            pass
+
+    # -- its life --------------------------------------------------------------------------------------------
+
+    async def open(
+        self,
+        on_message: Callable[[WorkerProcess, Message], None],
+        on_lost: Callable[[WorkerProcess], None],
+        on_ended: Callable[[WorkerProcess], None],
+    ) -> None:
+        """Returns at once. Its first message is "loaded" or "not loaded", if it does not end before."""
+        self._loop = asyncio.get_running_loop()
+        self.on_message, self.on_lost, self.on_ended = on_message, on_lost, on_ended
+        threading.Thread(target=self._wait, name="worker-exit", daemon=True).start()
+        self._accepting = self._loop.create_task(self._accept())
+
+    async def _accept(self) -> None:
+        self._listener.setblocking(False)
+        with self._listener:
+            while self._channel is None:
+                peer, _ = await self._loop.sock_accept(self._listener)
+                channel = Channel()
+                said_hello = self._loop.create_future()
+                channel.on_message = partial(self._hello, channel, said_hello)
+                channel.on_lost = partial(_cancel, said_hello)
+                await channel.open(peer)
+                try:
+                    await asyncio.wait_for(said_hello, _HELLO_WITHIN)
+                except (asyncio.TimeoutError, asyncio.CancelledError):  # somebody else has found the port
+                    channel.close()
+                    if self.exit_code is not None:
+                        raise
+
+    def _hello(self, channel: Channel, said: asyncio.Future[None], message: Message) -> None:
+        match message:
+            case ("hello", protocol.VERSION, str(secret), int(), int(port)) if hmac.compare_digest(
+                secret, self._secret
+            ):
+                self._channel = channel
+                self._lanes = LanePool(port, self._secret)
+                channel.on_message, channel.on_lost = self._receive, self._lost
+                said.set_result(None)
+
+    def _wait(self) -> None:
+        code = self._process.wait()
+        self._output.finish(_OUTPUT_ENDS_WITHIN)
+        try:
+            self._loop.call_soon_threadsafe(self._exited, code)
+        except RuntimeError:  # the host has ended
+            pass
+
+    def _exited(self, code: int) -> None:
+        self.exit_code = code
+        if self._channel is None:
+            self._accepting.cancel()
+            self._lost()
+        elif self._is_lost:
+            self._ended()
+        else:  # what it has sent is still read; a forked child of the app may hold the channel open
+            self._loop.call_later(_CHANNEL_ENDS_WITHIN, self._lost)
+
+    def _lost(self) -> None:
+        if not self._is_lost:
+            self._is_lost = True
+            self.on_lost(self)
+        if self.exit_code is not None:
+            self._ended()
+        else:
+            self._loop.call_later(_ENDS_WITHIN, self.kill)
+
+    def _ended(self) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            if self._channel is not None:
+                self._channel.close()
+                self._lanes.close()
+            with suppress(OSError):
+                self._stdin.close()
+            self.on_ended(self)
+
+    def kill(self) -> None:
+        self._process.kill()  # does nothing if it has ended
+
+    @property
+    def failure(self) -> Failure:
+        """What becomes of the calls that ran when it ended."""
+        code = self.exit_code or 0
+        return failures.worker_exited(sys.executable, code if code >= 0 else 128 - code)
+
+    @property
+    def end(self) -> str:
+        """ "exit code 3", "SIGKILL": how it ended."""
+        code = self.exit_code or 0
+        if code >= 0:
+            return f"exit code {code}"
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            return f"signal {-code}"
+
+    # -- calls, on any thread --------------------------------------------------------------------------------
+
+    def call(self, call: RunningCall, *message: Any) -> int:
+        """Its number."""
+        number = self._enter(call)
+        assert self._channel is not None
+        self._channel.send(("call", number, *message))
+        if self._has_ended and self.calls.pop(number, None) is not None:
+            call.resolve(self.failure)
+        return number
+
+    def call_and_wait(self, kind: str, function: str, instance_id: str, *message: Any) -> Any:
+        """Make a call on a lane: its value from the wire, or a Failure. Blocks."""
+        given_up = _GivenUp()
+        number = self._enter(RunningCall(kind, function, instance_id, given_up))
+        try:
+            lane = given_up.lane = self._lanes.take()
+        except OSError:
+            answer = None
+        else:
+            answer = lane.ask(message)
+        if answer is None:  # it has ended, or it is too late
+            if self._has_ended and self.calls.pop(number, None) is not None:
+                return self.failure
+            return given_up.wait()
+        self.calls.pop(number, None)
+        self._lanes.give_back(lane)
+        return answer[0]
+
+    def _enter(self, call: RunningCall) -> int:
+        number, call.since = next(self._numbers), time.monotonic()
+        self.calls[number] = call
+        return number
+
+    def send(self, *message: Any) -> None:
+        if self._channel is not None:
+            self._channel.send(message)
+
+    def abandon_calls(self) -> None:
+        """Their results are of no interest any more."""
+        self.calls.clear()
+
+    def fail_calls(self) -> None:
+        """Of a process that has ended."""
+        while self.calls:
+            _, call = self.calls.popitem()
+            call.resolve(self.failure)
+
+    def _receive(self, message: Message) -> None:
+        if message[0] == "result":
+            if (call := self.calls.pop(message[1], None)) is not None:
+                call.resolve(message[2])
+        else:
+            self.on_message(self, message)
+
+
+def _cancel(future: asyncio.Future[None]) -> None:
+    future.cancel()

@@ -1,0 +1,231 @@
+"""What host and workers say to each other. Version 1.
+
+The worker connects to the host's port on 127.0.0.1 and says hello. The host's port and a secret are in the JSON line
+that the worker finds on its stdin. A message is a tuple (`channel.py`); its first element says what it is:
+
+    ("hello", version, secret, pid, port)      worker: the first message; the port of its lanes
+    ("loaded", app)                            worker: `app` as `app_to_wire` makes it
+    ("not loaded", sentence, traceback)        worker: it ends then; the traceback may be None
+    ("connect", clients, client_url)           host: before its first call
+    ("call", id, kind, ...)                    host: see below
+    ("result", id, value)                      worker: the end of a call
+    ("drop", generator)                        host: a generator that is of no more use
+    ("ask", id, what, ...)                     worker: see below
+    ("answer", id, value)                      host: to an "ask"
+    ("note", sentence)                         worker: for the console
+    ("started" | "finished" | "failed", ...)   worker: a streamed call, with the arguments of `HostLog`
+    ("stop",)                                  host: end; what still runs is given up
+
+The calls, and their values:
+
+    "activity", function, instance id, input, retry count        an outcome: the result's JSON, None, or a failure
+    "invoke", function, data's kind, data, retry count           a reply, None, or a failure
+    "stream", function, params, headers, scope                   None, or the text of a disconnection
+
+The calls on a lane (`lanes.py`), each a message without a number; the value comes back as a tuple of one:
+
+    "replay", function, instance id, trigger, keeps generator, describes tasks    a replay, see `replay_to_wire`
+    "go on", generator, texts                                    a replay
+    "describe tasks", generator                                  the open tasks: id -> task
+    "entity", function, entity id, trigger                       the reply's JSON, or a failure
+
+What a worker asks:
+
+    "client", method, path, query, headers, body, origin    [status, body]: a request of the app's durable clients
+    "receive", call id                                      the next message of a streamed request
+    "send", call id, message                                None, or the text of a disconnection
+
+A failure is a tuple of four texts (`Failure`), which no other value is. Payloads are JSON texts and cross once. A
+later SDK whose protocol is another (2.x speaks protobuf) needs other "replay" and "entity" payloads, not another
+channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dfhost.engine.actions import WITH_RETRY, Action
+from dfhost.engine.failures import Failure
+from dfhost.engine.replay_result import AwaitedTasks, OpenTask, OpenTasks, ReplayResult
+from dfhost.runner.app_runner import (
+    FunctionCall,
+    HttpReply,
+    HttpRequest,
+    TimerOccurrence,
+    TriggerText,
+)
+from dfhost.runner.functions import AppInfo, FunctionInfo
+from dfhost.runner.retry_policy import RetryPolicy
+
+VERSION = 1
+
+_FEW_TASKS = 100  # are described in less time than a second question would take
+
+
+# -- the app -------------------------------------------------------------------------------------------------
+def app_to_wire(app: AppInfo, streams_http: bool) -> list[Any]:
+    groups = [
+        [_function_to_wire(each) for each in group] for group in (app.functions, app.disabled, app.excluded)
+    ]
+    return [str(app.root), *groups, app.notes, streams_http]
+
+
+def app_from_wire(wire: list[Any]) -> tuple[AppInfo, bool]:
+    """The app, and whether its HTTP functions stream."""
+    root, functions, disabled, excluded, notes, streams_http = wire
+    app = AppInfo(
+        Path(root),
+        map(_function_from_wire, functions),
+        map(_function_from_wire, disabled),
+        map(_function_from_wire, excluded),
+        notes,
+    )
+    return app, streams_http
+
+
+def _function_to_wire(function: FunctionInfo) -> list[Any]:
+    policy = function.retry
+    retry = policy and [policy.max_retry_count, policy.minimum, policy.maximum]
+    return [function.name, function.trigger, list(function.bindings), retry]
+
+
+def _function_from_wire(wire: list[Any]) -> FunctionInfo:
+    name, trigger, bindings, retry = wire
+    return FunctionInfo(name, trigger, tuple(bindings), RetryPolicy(*retry) if retry else None)
+
+
+# -- outcomes ------------------------------------------------------------------------------------------------
+def outcome_to_wire(outcome: str | Failure | None) -> Any:
+    return tuple(outcome) if isinstance(outcome, Failure) else outcome
+
+
+def outcome_from_wire(wire: Any) -> Any:
+    return Failure(*wire) if isinstance(wire, tuple) else wire
+
+
+def reply_to_wire(reply: HttpReply | Failure | None) -> Any:
+    if isinstance(reply, HttpReply):
+        return [reply.status, reply.headers, bytes(reply.body), reply.problem]
+    return outcome_to_wire(reply)
+
+
+def reply_from_wire(wire: Any) -> HttpReply | Failure | None:
+    if isinstance(wire, list):
+        status, headers, body, problem = wire
+        return HttpReply(status, headers, body, problem)
+    failure: Failure | None = outcome_from_wire(wire)
+    return failure
+
+
+_DATA = {"http": HttpRequest, "timer": TimerOccurrence, "text": TriggerText}
+
+
+def data_to_wire(call: FunctionCall) -> tuple[str, tuple[Any, ...]]:
+    kind = next(kind for kind, form in _DATA.items() if isinstance(call.data, form))
+    return kind, tuple(call.data)
+
+
+def data_from_wire(kind: str, wire: tuple[Any, ...]) -> Any:
+    return _DATA[kind](*wire)
+
+
+# -- replays -------------------------------------------------------------------------------------------------
+def replay_to_wire(
+    result: ReplayResult, generator: int | None, describes_tasks: bool = False
+) -> tuple[Any, ...]:
+    """`generator`: the number under which the worker keeps the result's generator.
+
+    The open tasks are ids. Each is described as well if the engine will probably ask for it: because of a retry, or
+    because `describes_tasks` says that it has.
+    """
+    tasks, open_tasks = result.open_tasks, None
+    if tasks is not None and not result.has_ended:
+        is_described = describes_tasks or _has_retries(result, tasks)
+        open_tasks = (list(tasks.ids), tasks_to_wire(tasks) if is_described else None)
+    return (
+        result.actions,
+        result.is_done,
+        result.output,
+        result.custom_status,
+        result.error,
+        result.raised and tuple(result.raised),
+        result.crash and tuple(result.crash),
+        result.awaited and (list(result.awaited.keys), result.awaited.needs_all),
+        open_tasks,
+        result.known_actions,
+        dict(result.changed_actions),
+        generator,
+    )
+
+
+def _has_retries(result: ReplayResult, tasks: OpenTasks) -> bool:
+    if not _with_retry(result.actions):
+        return False
+    return len(tasks.ids) <= _FEW_TASKS or tasks.has_retried
+
+
+def _with_retry(actions: Iterable[Action]) -> bool:
+    return any(
+        action["actionType"] in WITH_RETRY or _with_retry(action.get("compoundActions", ()))
+        for action in actions
+    )
+
+
+def tasks_to_wire(tasks: OpenTasks) -> dict[int, Any]:
+    described = ((task_id, tasks.get(task_id)) for task_id in tasks.ids)
+    return {task_id: tuple(task) for task_id, task in described if task is not None}
+
+
+def replay_from_wire(
+    wire: tuple[Any, ...], describe: Callable[[int | None], dict[int, Any]]
+) -> tuple[ReplayResult, int | None]:
+    """The result, and the number of its generator. `describe` asks for the tasks if they are needed after all."""
+    (
+        actions, is_done, output, custom_status, error, raised, crash, awaited, open_tasks, known, changed, generator,
+    ) = wire  # fmt: skip
+    result = ReplayResult(
+        actions=actions,
+        is_done=is_done,
+        output=output,
+        custom_status=custom_status,
+        error=error,
+        raised=raised and Failure(*raised),
+        crash=crash and Failure(*crash),
+        awaited=awaited and AwaitedTasks(frozenset(awaited[0]), awaited[1]),
+        open_tasks=None
+        if open_tasks is None
+        else _OpenTasks(open_tasks[0], open_tasks[1], partial(describe, generator)),
+        known_actions=known,
+        changed_actions=changed,
+    )
+    return result, generator
+
+
+def open_tasks_of(wire: tuple[Any, ...]) -> dict[int, Any]:
+    """The described tasks in a replay's result."""
+    open_tasks = wire[8]
+    return (open_tasks[1] if open_tasks else None) or {}
+
+
+class _OpenTasks:
+    """The engine's `OpenTasks`, from the wire."""
+
+    def __init__(
+        self, ids: list[int], tasks: dict[int, Any] | None, describe: Callable[[], dict[int, Any]]
+    ) -> None:
+        self.ids = frozenset(ids)
+        self._tasks = tasks
+        self._describe = describe
+
+    @property
+    def has_retried(self) -> bool:
+        raise NotImplementedError  # only the worker asks
+
+    def get(self, task_id: int) -> OpenTask | None:
+        if self._tasks is None:
+            self._tasks = self._describe()
+        task = self._tasks.get(task_id)
+        return None if task is None else OpenTask(*task)

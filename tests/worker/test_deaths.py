@@ -1,0 +1,197 @@
+"""A worker that dies: what ran in it fails as on Azure, what waits goes on, and another worker takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.running_host import RunningHost, running_host
+from tests.support.waiting import eventually
+
+EXITS = {
+    "os._exit": 3,
+    "SystemExit": 1,
+    "KeyboardInterrupt": 130,
+    "segfault": 128 + signal.SIGSEGV,
+    "SIGKILL": 128 + signal.SIGKILL,
+}
+ENDS = {
+    "os._exit": "exit code 3",
+    "SystemExit": "exit code 1",
+    "KeyboardInterrupt": "exit code 130",
+    "segfault": "SIGSEGV",
+    "SIGKILL": "SIGKILL",
+}
+
+
+def exited(code: int) -> str:
+    return f"{sys.executable} exited with code {code} (0x{code:X})"
+
+
+@pytest.fixture
+async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningHost]:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=1) as host:
+        yield host
+
+
+async def get(host: RunningHost, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"{host.host.url}/api/{path}") as response:
+        return response.status, await response.text()
+
+
+async def worker_pid(host: RunningHost) -> int:
+    return int(json.loads((await get(host, "process"))[1])["pid"])
+
+
+async def until_exists(file: Path) -> None:
+    async def exists() -> bool:
+        return file.exists()
+
+    await eventually(exists, bool)
+
+
+# -- every way to die, in every phase ------------------------------------------------------------------------
+@pytest.mark.long
+async def test_an_activity_fails_with_the_words_of_the_host_and_can_be_caught(host: RunningHost) -> None:
+    for how, code in EXITS.items():
+        caught = await host.run("caught", ["die", how])
+        head, _, details = caught.partition(" \n ")
+        assert head == f"Activity function 'die' failed: {exited(code)}"
+        assert json.loads(details)["$type"] == (
+            "Microsoft.Azure.WebJobs.Script.Workers.WorkerProcessExitException, Microsoft.Azure.WebJobs.Script"
+        )
+    ends = [note for note in host.log.notes if "has ended" in note]
+    assert [end in note for end, note in zip(ENDS.values(), ends, strict=True)] == [True] * len(EXITS)
+    assert all("In it ran activity die of instance " in note for note in ends)
+    assert ["recycle the host" in note for note in ends] == [False, False, True, False, False]
+
+
+@pytest.mark.long
+async def test_an_async_activity_fails_likewise(host: RunningHost) -> None:
+    assert exited(1) in await host.run("caught", ["die_async", "SystemExit"])
+    assert exited(3) in await host.failure(await host.start("call", ["die_async", "os._exit"]))
+
+
+async def test_a_retry_policy_tries_again(host: RunningHost) -> None:
+    assert await host.run("retried", "tried") == "second attempt"
+
+
+async def test_an_orchestrator_in_its_first_turn_fails(host: RunningHost) -> None:
+    failure = await host.failure(await host.start("dies_in_first_turn", "os._exit"))
+    assert failure == (
+        f"Orchestrator function 'dies_in_first_turn' failed: One or more errors occurred. ({exited(3)})"
+    )
+
+
+async def test_an_orchestrator_in_a_later_turn_fails_as_if_its_code_had_changed(host: RunningHost) -> None:
+    failure = await host.failure(await host.start("dies_in_second_turn", "SIGKILL"))
+    assert failure.startswith(
+        "Non-Deterministic workflow detected: A previous execution of this orchestration scheduled an activity task "
+        "with sequence ID 0 and name 'echo' (version ''), but the current replay execution hasn't (yet?) scheduled "
+        "this task."
+    )
+
+
+async def test_the_batch_of_an_entity_is_done_again(host: RunningHost) -> None:
+    assert await host.run("asks_entity", ["key", "die_once"]) == "die_once done"
+
+
+@pytest.mark.parametrize("path", ["die", pytest.param("die-async", marks=pytest.mark.long)])
+async def test_an_http_function_is_answered_500_without_a_body(host: RunningHost, path: str) -> None:
+    assert await get(host, f"{path}/os._exit") == (500, "")
+    assert await get(host, f"{path}/SystemExit") == (500, "")
+    assert await get(host, f"{path}/nothing") == (200, "nothing")
+    kinds = [entry[3] for entry in host.log.entries if entry[0] == "failed"]
+    assert kinds == [f"WorkerProcessExitException: {exited(code)}" for code in (3, 1)]
+
+
+@pytest.mark.long
+async def test_what_runs_beside_it_fails_and_what_waits_goes_on(host: RunningHost, tmp_path: Path) -> None:
+    waiting = await host.start("waits")
+    await host.until_waiting(waiting, "event")
+    beside = [await host.start("caught", ["wait_for_file", name]) for name in ("a", "b")]
+    for name in ("a", "b"):
+        await until_exists(tmp_path / f"{name}.waits")
+    os.kill(await worker_pid(host), signal.SIGKILL)
+    for instance_id in beside:
+        assert exited(137) in await host.output(instance_id)
+    await host.send(waiting, "raiseEvent/go", "went on")
+    assert await host.output(waiting) == "went on"
+    (note,) = [note for note in host.log.notes if "has ended" in note]
+    assert "activity wait_for_file of instance" in note and "SIGKILL" in note
+
+
+@pytest.mark.long
+async def test_a_kept_generator_that_is_lost_is_replayed(host: RunningHost) -> None:
+    instance_id = await host.start("loops", 150)
+    await host.until(instance_id, lambda status: True)
+    os.kill(await worker_pid(host), signal.SIGKILL)
+    outcome = await host.ended(instance_id)
+    # The step that ran in it has failed, or none did: then the loop went on in another worker.
+    assert outcome["runtimeStatus"] == "Failed" or outcome["output"] == sum(range(150))
+    assert await host.run("loops", 120) == sum(range(120))
+
+
+@pytest.mark.long
+async def test_too_little_memory_ends_a_worker_or_fails_its_call(host: RunningHost) -> None:
+    assert "failed: " in await host.run("caught", ["die", "memory"])
+    assert await host.run("call", ["echo", "all is well"]) == "all is well"
+
+
+# -- functionTimeout -----------------------------------------------------------------------------------------
+@pytest.mark.long
+async def test_what_takes_too_long_fails_and_its_worker_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=1, function_timeout=1.0) as host:
+        first = await worker_pid(host)
+        activity, entity = await asyncio.gather(
+            host.run("caught", ["die", "hang"]), host.start("asks_entity", ["key", "hang"])
+        )
+        sentence = "Timeout value of 00:00:01 was exceeded by function: Functions."
+        assert activity.startswith(f"Activity function 'die' failed: {sentence}die \n ")
+        kind = json.loads(activity.partition(" \n ")[2])["$type"]
+        assert kind == "Microsoft.Azure.WebJobs.Host.FunctionTimeoutException, Microsoft.Azure.WebJobs.Host"
+        failure = await host.failure(entity)
+        assert failure.startswith(f"Orchestrator function 'asks_entity' failed: {sentence}mortal"), failure
+        assert await get(host, "die/spin") == (500, "")
+        assert await get(host, "die-async/hang") == (500, "")
+        assert await worker_pid(host) != first
+
+
+@pytest.mark.long
+async def test_an_orchestrator_that_never_returns_fails_after_three_tries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=1, function_timeout=0.5) as host:
+        failure = await host.failure(await host.start("dies_in_first_turn", "spin"))
+        assert failure == (
+            "Orchestrator function 'dies_in_first_turn' failed: One or more errors occurred. "
+            "(it did not return within the functionTimeout, 3 times)"
+        )
+
+
+# -- several workers -----------------------------------------------------------------------------------------
+@pytest.mark.long
+async def test_calls_go_to_the_workers_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=2) as host:
+        await eventually(lambda: ready(host), lambda count: count == 2)
+        pids: list[Any] = await host.run("fan", ["process_id", 20])
+        assert sorted(pids.count(pid) for pid in set(pids)) == [10, 10]
+
+
+async def ready(host: RunningHost) -> int:
+    return len({await worker_pid(host) for _ in range(2)})

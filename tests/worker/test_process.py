@@ -1,0 +1,155 @@
+"""What the app sees of its process, and what the person at the terminal sees of the app."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.support.apps import APPS, write_app
+from tests.support.host_process import HostProcess, run_dfhost
+from tests.support.running_host import Output, RunningHost, running_host
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def output() -> Output:
+    return Output()
+
+
+@pytest.fixture
+async def host(output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningHost]:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=1, output=output) as host:
+        yield host
+
+
+async def get(host: RunningHost, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"{host.host.url}/api/{path}") as response:
+        return response.status, await response.text()
+
+
+async def until_shown(output: Output, line: str) -> None:
+    async def lines() -> list[str]:
+        return output.lines
+
+    await eventually(lines, lambda lines: line in lines)
+
+
+async def test_an_async_function_runs_on_the_main_thread_of_a_process_of_its_own(host: RunningHost) -> None:
+    seen = json.loads((await get(host, "process"))[1])
+    assert seen["pid"] != os.getpid()
+    assert (seen["thread"], seen["main"]) == ("MainThread", True)
+    assert seen["argv"][0].endswith("worker.py")
+    assert seen["path"].index(str(APPS / "dying")) > seen["path"].index(
+        next(path for path in seen["path"] if "site-packages" in path)
+    )
+    assert seen["cwd"] == str(APPS / "dying")
+    assert (seen["stdin"], seen["stdout"]) == ("", 1)
+
+
+async def test_all_that_is_printed_is_shown_in_order(host: RunningHost, output: Output) -> None:
+    assert await get(host, "output") == (200, "done")
+    await until_shown(output, "echoed by a child")
+    shown = [line for line in output.lines if "without" not in line]
+    assert shown == [
+        "printed  (output)",
+        "warning logged  (output)",
+        "written to a descriptor",
+        "to stderr  (output)",
+        "written to the buffer",
+        "echoed by a child",
+    ]
+
+
+async def test_nothing_printed_is_lost_when_the_worker_dies(host: RunningHost, output: Output) -> None:
+    assert await get(host, "output?then=die") == (500, "")
+    assert [line for line in output.lines if "printed" in line or "echoed" in line] == [
+        "printed  (output)",
+        "echoed by a child",
+    ]
+
+
+@pytest.mark.long
+async def test_a_segfault_shows_the_python_stack(host: RunningHost, output: Output) -> None:
+    assert await get(host, "die/segfault") == (500, "")
+    assert "Fatal Python error: Segmentation fault" in output.text
+    assert "in end_process" in output.text
+
+
+async def test_a_flood_is_shown_whole(host: RunningHost, output: Output) -> None:
+    assert await get(host, "flood?lines=50000") == (200, "done")
+    await until_shown(output, "line 49999")
+    numbers = [int(line.split()[1]) for line in output.lines if line.startswith("line ")]
+    assert numbers == list(range(50_000))
+
+
+@pytest.mark.long
+async def test_an_app_may_close_its_stdout(host: RunningHost) -> None:
+    assert await get(host, "close-stdout") == (200, "closed")
+    assert (await get(host, "output"))[0] == 500  # print() raises, as anywhere
+    assert await get(host, "die/nothing") == (200, "nothing")
+
+
+@pytest.mark.long
+async def test_a_forked_child_keeps_no_worker_alive(host: RunningHost, output: Output) -> None:
+    assert await get(host, "fork?seconds=20") == (200, "forked")
+    pid = json.loads((await get(host, "process"))[1])["pid"]
+    os.kill(pid, signal.SIGKILL)
+    assert "SIGKILL" in (await host.log.entry("note"))[1]
+    assert json.loads((await get(host, "process"))[1])["pid"] != pid
+
+
+# -- with the command line -----------------------------------------------------------------------------------
+@pytest.mark.long
+def test_a_worker_ends_with_its_host_even_when_that_is_killed(tmp_path: Path) -> None:
+    with HostProcess(APPS / "dying", "--memory", "--workers", "1", SCRATCH=str(tmp_path)) as host:
+        pid = json.loads(host.client.request("GET", "/api/process").text)["pid"]
+        host.kill()
+        for _ in range(500):
+            if not Path(f"/proc/{pid}").exists():
+                return
+            time.sleep(0.01)
+        pytest.fail(f"the worker {pid} has outlived its host")
+
+
+def test_an_app_that_cannot_be_loaded_ends_the_start_with_its_traceback(tmp_path: Path) -> None:
+    folder = write_app(tmp_path / "app", "raise ValueError('not today')")
+    done = run_dfhost("start", folder, "--memory", "--workers", "1", "--port", "0")
+    assert done.returncode == 2
+    assert "raise ValueError('not today')" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith("function_app.py cannot be imported: ValueError: not today")
+
+
+@pytest.mark.long
+def test_an_app_that_ends_its_process_while_it_is_loaded(tmp_path: Path) -> None:
+    folder = write_app(tmp_path / "app", "import os; os._exit(7)")
+    done = run_dfhost("start", folder, "--memory", "--workers", "1", "--port", "0")
+    assert done.returncode == 2
+    assert "worker process ended while it loaded the app (exit code 7)" in done.stderr
+
+
+def test_a_number_of_workers_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    folder = write_app(tmp_path / "app", "")
+    done = run_dfhost("start", folder, "--memory", FUNCTIONS_WORKER_PROCESS_COUNT="many")
+    assert done.returncode == 2
+    assert "FUNCTIONS_WORKER_PROCESS_COUNT is 'many'; it has to be a number from 1 to 10." in done.stderr
+    done = run_dfhost("start", folder, "--workers", "0")
+    assert done.returncode == 2 and "'0' is not a number of workers" in done.stderr
+
+
+def test_the_host_imports_neither_the_app_nor_the_sdk() -> None:
+    code = (
+        "import sys; import dfhost.host, dfhost.cli.commands.start, dfhost.worker.runner; "
+        "print([m for m in sys.modules if m.startswith(('azure', 'dfhost.app.')) or m == 'dfhost.app'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
