@@ -96,7 +96,7 @@ class AppFunctions(Generic[F]):
 
     `functions` are those that run. `disabled`: those that settings disable. `excluded`: those that `functions` of
     host.json leaves out, as if they did not exist. `notes`: sentences for a person at the start (triggers that are
-    not polled, bindings that are not supported). `mistakes`: sentences about code that passes silently (`code_hints`).
+    not polled, bindings that are not supported). `mistakes`: those about code that does not do what it seems.
     """
 
     def __init__(
