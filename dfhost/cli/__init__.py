@@ -18,7 +18,10 @@ from dfhost.errors import HostError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code (`exit_codes`)."""
-    options = parse(sys.argv[1:] if arguments is None else arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:2] == ["host", "start"]:  # `func host start`, as VS Code's tasks have it
+        del arguments[0]
+    options = parse(arguments)
     try:
         code = COMMANDS[options.command].load().run(options)
         sys.stdout.flush()

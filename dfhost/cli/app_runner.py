@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from dfhost.app_output import AppLogLevels, AppOutput, LogHandling
@@ -16,7 +19,10 @@ from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner
 from dfhost.settings import Settings
 
+DEBUG_PORT = 9091  # what VS Code's Azure Functions extension has in its launch.json
+
 _COUNT = "FUNCTIONS_WORKER_PROCESS_COUNT"
+_ARGUMENTS = "languageWorkers__python__arguments"  # set by VS Code's extension and read by Core Tools
 MakeRunner = Callable[[HostLog, Callable[[HostError], None]], AppRunner]
 
 
@@ -37,17 +43,21 @@ def app_runner(
     from dfhost.worker.process import WorkerOptions
     from dfhost.worker.runner import WorkerRunner
 
+    arguments = _python_arguments(options)
+    is_debugged = "debugpy" in arguments
+    if "--wait-for-client" in arguments:
+        console.note("The app waits for a debugger to attach.")
     worker_options = WorkerOptions(
         root,
         only=sorted(settings.functions),
         log_levels=dict(settings.log_levels),
         verbose=options.verbose,
         quiet=options.quiet,
+        python_arguments=arguments,
     )
+    timeout = None if is_debugged else settings.function_timeout  # a person takes longer
     with LogHandling(console, levels):
-        yield lambda log, on_failure: WorkerRunner(
-            worker_options, log, console, count=count, timeout=settings.function_timeout
-        )
+        yield lambda log, on_failure: WorkerRunner(worker_options, log, console, count=count, timeout=timeout)
 
 
 def _in_process(
@@ -58,13 +68,26 @@ def _in_process(
     return InProcessRunner(root, log, only=settings.functions, on_failure=on_failure)
 
 
+def _python_arguments(options: argparse.Namespace) -> list[str]:
+    """What comes before the worker's script: a debugger, if one is asked for."""
+    port = getattr(options, "debug", None)
+    if port is None:
+        return shlex.split(os.environ.get(_ARGUMENTS, ""))
+    if find_spec("debugpy") is None:
+        raise HostError(f"--debug needs debugpy beside dfhost: {sys.executable} -m pip install debugpy")
+    listen = ["-m", "debugpy", "--listen", f"127.0.0.1:{port}", "--wait-for-client"]
+    return ["-Xfrozen_modules=off", *listen]
+
+
 def _worker_count(options: argparse.Namespace) -> int:
     """0 for none: the app runs in this process."""
+    if getattr(options, "debug", None) is not None:
+        return 1
     if options.in_process:
         return 0
     if options.workers:
         return int(options.workers)
-    text = os.environ.get(_COUNT) or "0"
+    text = os.environ.get(_COUNT) or ("1" if os.environ.get(_ARGUMENTS) else "0")
     if text == "0" or (text.isdecimal() and 1 <= int(text) <= MAX_WORKERS):
         return int(text)
     raise SettingsError(f"{_COUNT} is '{text}'; it has to be a number from 1 to {MAX_WORKERS}.")

@@ -4,7 +4,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-sys.path.remove(str(Path(__file__).resolve().parent))
+if (folder := str(Path(__file__).resolve().parent)) in sys.path:
+    sys.path.remove(folder)
 if find_spec("dfhost") is None:  # the host runs from a checkout that was not installed
     sys.path.append(str(Path(__file__).resolve().parents[3]))
 

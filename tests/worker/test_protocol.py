@@ -1,0 +1,181 @@
+"""What host and worker say to each other: the channel, the lanes, and the values on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import istr
+
+from dfhost.engine.failures import Failure
+from dfhost.engine.replay_result import AwaitedTasks, OpenTask, ReplayResult
+from dfhost.runner.app_runner import FunctionCall, HttpReply, HttpRequest, TimerOccurrence, TriggerText
+from dfhost.runner.functions import AppInfo, FunctionInfo
+from dfhost.runner.retry_policy import RetryPolicy
+from dfhost.worker import protocol
+from dfhost.worker.channel import Channel, Message
+from dfhost.worker.lanes import Lane, LaneListener
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+)
+
+
+class Peers:
+    """Two channels that are connected; `received`: what the second has got. To be made on a loop."""
+
+    def __init__(self) -> None:
+        self.first, self.second = Channel(), Channel()
+        self.received: list[Message] = []
+        self.lost = asyncio.Event()
+        self.second.on_message = self.received.append
+        self.first.on_message = lambda message: None
+        self.first.on_lost = lambda: None
+        self.second.on_lost = self.lost.set
+
+    async def open(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            first = socket.create_connection(listener.getsockname())
+            second, _ = listener.accept()
+        await self.first.open(first)
+        await self.second.open(second)
+
+    async def until(self, count: int) -> list[Message]:
+        while len(self.received) < count:
+            await asyncio.sleep(0.001)
+        return self.received
+
+    async def close(self) -> None:
+        self.first.close()
+        await self.lost.wait()
+
+
+@given(st.lists(st.tuples(st.text(), values), max_size=20))
+def test_messages_arrive_as_they_were_sent_and_in_order(messages: list[Message]) -> None:
+    async def exchange() -> None:
+        peers = Peers()
+        await peers.open()
+        for message in messages:
+            peers.first.send(message)
+        assert await peers.until(len(messages)) == messages
+        await peers.close()
+
+    asyncio.run(exchange())
+
+
+async def test_a_large_message_and_many_threads() -> None:
+    peers = Peers()
+    await peers.open()
+
+    def send(number: int) -> None:
+        for count in range(200):
+            peers.first.send((number, count)) if count % 2 else peers.first.send_soon((number, count))
+
+    peers.first.send(("large", "x" * 30_000_000))
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    messages = await peers.until(1 + 8 * 200)
+    assert len(messages[0][1]) == 30_000_000
+    for number in range(8):
+        assert [message[1] for message in messages if message[0] == number] == list(range(200))
+    await peers.close()
+
+
+async def test_subclasses_of_plain_types_arrive_as_these() -> None:
+    class Colour(IntEnum):
+        RED = 1
+
+    peers = Peers()
+    await peers.open()
+    peers.first.send((istr("Name"), Colour.RED, bytearray(b"x"), Failure("a", "b", "c", "d")))
+    (message,) = await peers.until(1)
+    assert message == ("Name", 1, b"x", ("a", "b", "c", "d"))
+    assert [type(each) for each in message] == [str, int, bytes, tuple]
+    await peers.close()
+
+
+async def test_a_lane_answers_who_knows_the_secret() -> None:
+    listener = LaneListener("secret", lambda message: [*message, threading.current_thread().name])
+    lane, stranger = Lane(listener.port, "secret"), Lane(listener.port, "guess")
+    assert await asyncio.to_thread(lane.ask, ("replay", 1)) == (["replay", 1, "ThreadPoolExecutor-1_0"],)
+    assert await asyncio.to_thread(stranger.ask, ("replay", 1)) is None
+    lane.close()
+    stranger.close()
+
+
+def carried(value: Any) -> Any:
+    """`value` as it comes out of a message."""
+    import marshal
+
+    return marshal.loads(marshal.dumps(value))
+
+
+def test_an_app_on_the_wire() -> None:
+    trigger = {"type": "activityTrigger", "name": "n", "activity": "price"}
+    function = FunctionInfo(
+        "work", trigger, ({"type": "durableClient", "name": "c"},), RetryPolicy(3, 1.0, 9.0)
+    )
+    app = AppInfo(Path("/app"), [function], notes=["a note"])
+    again, streams = protocol.app_from_wire(carried(protocol.app_to_wire(app, True)))
+    assert (again.root, again.functions, again.notes, streams) == (app.root, [function], ["a note"], True)
+    assert again.activities.get("PRICE") == function
+
+
+def test_calls_and_outcomes_on_the_wire() -> None:
+    request = HttpRequest("GET", "http://h/", [("a", "b")], {"q": "1"}, {"id": "2"}, b"body")
+    for data in (request, TimerOccurrence("", "2026-01-01"), TriggerText("text")):
+        kind, wire = protocol.data_to_wire(FunctionCall("f", data))
+        assert protocol.data_from_wire(kind, carried(wire)) == data
+    failure = Failure("ValueError", "no", "ValueError: no", "stack")
+    for outcome in ("1", None, failure):
+        assert protocol.outcome_from_wire(carried(protocol.outcome_to_wire(outcome))) == outcome
+    for reply in (HttpReply(200, [("a", "b")], b"x"), HttpReply(500, [], problem="why"), failure, None):
+        assert protocol.reply_from_wire(carried(protocol.reply_to_wire(reply))) == reply
+
+
+class Tasks:
+    """The engine's OpenTasks, one of a retry."""
+
+    ids = frozenset((1, 2))
+    has_retried = True
+
+    def get(self, task_id: int) -> OpenTask | None:
+        return OpenTask("timer", 1, None) if task_id == 2 else OpenTask("call", 1, {"actionType": 1})
+
+
+def test_a_replay_on_the_wire() -> None:
+    result = ReplayResult(
+        actions=[{"actionType": 1, "functionName": "f"}],
+        custom_status={"a": [1]},
+        awaited=AwaitedTasks(frozenset((1, "event")), True),
+        open_tasks=Tasks(),
+        raised=Failure("E", "m", "t", "s"),
+    )
+    asked: list[int | None] = []
+
+    def describe(generator: int | None) -> dict[int, Any]:
+        asked.append(generator)
+        return {2: ("attempt", 1, None)}
+
+    again, generator = protocol.replay_from_wire(carried(protocol.replay_to_wire(result, 7)), describe)
+    assert generator == 7 and again.open_tasks is not None
+    assert (again.actions, again.custom_status, again.awaited) == (
+        result.actions,
+        result.custom_status,
+        result.awaited,
+    )
+    assert again.raised == result.raised and again.open_tasks.ids == {1, 2}
+    assert again.open_tasks.get(2) == OpenTask("timer", 1, None) and not asked
+
+    result.actions = [{"actionType": 0, "functionName": "f"}]  # nothing is retried: only the ids go
+    again, _ = protocol.replay_from_wire(carried(protocol.replay_to_wire(result, 7)), describe)
+    assert again.open_tasks is not None and again.open_tasks.get(2) == OpenTask("attempt", 1, None)
+    assert asked == [7]
