@@ -220,7 +220,7 @@ class Worker:
         return protocol.tasks_to_wire(tasks) if tasks is not None else {}
 
     def _entity(self, *call: Any) -> Any:
-        return protocol.outcome_to_wire(self._runner.run_entity(EntityCall(*call)))
+        return protocol.entity_reply_to_wire(self._runner.run_entity(EntityCall(*call)))
 
     # -- other functions -------------------------------------------------------------------------------------
 
