@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 EXTRA ?= dev
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: run start test test-all test-workers check lint e2e crash install package bench bench-peers clean
+.PHONY: runtime run start test test-all test-workers check lint e2e crash install package bench bench-peers clean
 
-run: install          ## run the recipe end to end: five items out, five results in
+run: runtime          ## run the recipe end to end: five items out, five results in
 	$(BIN)/dfhost run POST /api/start-fanout
 
-start: install        ## serve the app on http://localhost:7071 until ctrl-C
+start: runtime        ## serve the app on http://localhost:7071 until ctrl-C
 	$(BIN)/dfhost start
 
 test: install         ## the tests to run at every change: all but those marked `long`; TESTS=tests/cli for some
@@ -41,12 +41,20 @@ test-workers: install ## the recordings again, with the app in a worker process
 crash: install        ## kill the host at random moments, ROUNDS times (500); CRASH_SEED=… repeats a run
 	CRASH_ROUNDS="$(or $(ROUNDS),500)" $(BIN)/pytest tests/crash --timeout=7200
 
-install: $(VENV)/.installed  ## the virtual environment, once
+runtime: $(VENV)/.runtime  ## the virtual environment, with what the app and the host need
+install: $(VENV)/.installed  ## the virtual environment, with the tools for tests as well
+
+$(VENV)/.runtime: pyproject.toml requirements.txt
+	@echo "Setting up $(VENV), once …"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -r requirements.txt -e .
+	@touch $@
 
 $(VENV)/.installed: pyproject.toml requirements.txt
+	@echo "Setting up $(VENV) with the tools for tests, once. This takes about a minute …"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -r requirements.txt -e '.[$(EXTRA)]'
-	@touch $@
+	@touch $(VENV)/.runtime $@
 
 package: install      ## build the wheel, check it, and run an app with it in an empty environment
 	@$(BIN)/python -c 'import build, twine' 2>&- || $(PIP) -e '.[package]'

@@ -179,7 +179,7 @@ class Host:
     @property
     def notes(self) -> list[str]:
         """Warnings about the app: triggers that do not run here, routes that no request can reach."""
-        return [*self.app.notes, *self._server.notes, *self._notes_on_settings()]
+        return [*self.app.mistakes, *self.app.notes, *self._server.notes, *self._notes_on_settings()]
 
     def _notes_on_settings(self) -> list[str]:
         app = self.app

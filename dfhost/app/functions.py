@@ -231,7 +231,7 @@ class App(AppFunctions[Function]):
         functions, disabled, excluded = (
             [function.info for function in group] for group in (self.functions, self.disabled, self.excluded)
         )
-        return AppInfo(self.root, functions, disabled, excluded, self.notes)
+        return AppInfo(self.root, functions, disabled, excluded, self.notes, self.mistakes)
 
     def connect(self, clients: ClientTexts) -> None:
         """Give every durable client its JSON. Call this before any function runs."""

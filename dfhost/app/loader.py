@@ -75,8 +75,7 @@ def load_app(
         f"The app's {name} is never imported, because {file} comes first, as on Azure. Rename {name}."
         for name, file in hidden_files(root)
     ]
-    notes = [*_notes(functions), *code_hints(functions), *hidden]
-    return App(root, functions, disabled, excluded, notes)
+    return App(root, functions, disabled, excluded, [*_notes(functions), *hidden], code_hints(functions))
 
 
 class _BadName(AppError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from dfhost.cli.did_you_mean import question
+from dfhost.cli.did_you_mean import nearest, question
 from dfhost.cli.exit_codes import NOT_FOUND, NotDone
 from dfhost.cli.management_client import Json, ManagementClient
 from dfhost.cli.style import printable
@@ -31,9 +31,17 @@ def find_instance(client: ManagementClient, text: str, *, acting: bool = False) 
     if len(ids) > 1:
         shown = printable(", ".join(shortest_ids(ids[:_SHOWN]))) + (", …" if len(ids) > _SHOWN else "")
         raise NotDone(NOT_FOUND, f"'{printable(text)}' is the beginning of several ids: {shown}.")
-    every = ids or [str(each["instanceId"]) for each in islice(client.instances(), _SEARCHED)]
-    hint = question(text, every, 3) or "Is it on another host? See --url."
+    hint = _hint(text, similar or list(islice(client.instances(), _SEARCHED)))
     raise NotDone(NOT_FOUND, f"{client.place} has no instance '{printable(text)}'. {printable(hint)}")
+
+
+def _hint(text: str, instances: list[Json]) -> str:
+    """What was probably meant: an id, or the instances of an orchestrator whose name was given."""
+    ids, names = ({str(each[key]) for each in instances} for key in ("instanceId", "name"))
+    near = nearest(text, sorted(ids | names), 3)
+    if near and near[0] not in ids:
+        return f"Instances of {near[0]}? See `dfhost list --name {near[0]}`."
+    return question(text, sorted(ids), 3) or "Is it on another host? See --url."
 
 
 def find_id(client: ManagementClient, text: str, *, acting: bool = False) -> str:

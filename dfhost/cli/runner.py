@@ -65,7 +65,7 @@ async def run_to_end(
         gc_tuning.resume()
         console.set_name_width(max((len(function.name) for function in host.app.functions), default=0))
         if not quiet:
-            for note in (*settings.notes, *(host.notes if console.verbose else ())):
+            for note in (*settings.notes, *(host.notes if console.verbose else host.app.mistakes)):
                 console.note(note)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
             runner = _Runner(request, host, settings, console, log, session, quiet)

@@ -19,6 +19,7 @@ from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
 from dfhost.dispatch.event_name_hints import EventNameHints
+from dfhost.dispatch.failed_tasks import failed_tasks
 from dfhost.dispatch.garbage import GarbageByVolume
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
@@ -41,6 +42,7 @@ from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
+_LONG_HISTORY = 500  # events; what failed in them takes some milliseconds to find
 
 
 class OrchestrationDispatcher:
@@ -300,10 +302,17 @@ class OrchestrationDispatcher:
         seconds = time.perf_counter() - instance.started_at
         if episode.status == "Completed":
             self._log.finished(instance.name, "orchestration", instance.instance_id, seconds)
+        elif episode.history_length < _LONG_HISTORY:
+            self._log_failure(instance, episode, seconds)
         else:
-            raised = episode.raised
-            error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
-            self._log.failed(instance.name, "orchestration", instance.instance_id, seconds, error, stack)
+            self._threads.post(partial(self._log_failure, instance, episode, seconds))
+
+    def _log_failure(self, instance: LoadedInstance, episode: Episode, seconds: float) -> None:
+        raised = episode.raised
+        error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
+        tasks = failed_tasks(self._store, instance.instance_id, episode.output or "")
+        stack = "\n".join(filter(None, [*tasks, stack]))
+        self._log.failed(instance.name, "orchestration", instance.instance_id, seconds, error, stack)
 
     # -- inspection ------------------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ class AppFunctions(Generic[F]):
 
     `functions` are those that run. `disabled`: those that settings disable. `excluded`: those that `functions` of
     host.json leaves out, as if they did not exist. `notes`: sentences for a person at the start (triggers that are
-    not polled, bindings that are not supported).
+    not polled, bindings that are not supported). `mistakes`: those about code that does not do what it seems.
     """
 
     def __init__(
@@ -106,12 +106,14 @@ class AppFunctions(Generic[F]):
         disabled: Iterable[F] = (),
         excluded: Iterable[F] = (),
         notes: Iterable[str] = (),
+        mistakes: Iterable[str] = (),
     ) -> None:
         self.root = root
         self.functions = list(functions)
         self.disabled = list(disabled)
         self.excluded = list(excluded)
         self.notes = list(notes)
+        self.mistakes = list(mistakes)
         of_kind = self._of_kind
         self.activities = Functions(of_kind("activity"))
         self.orchestrators = Functions(of_kind("orchestration"))

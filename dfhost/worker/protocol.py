@@ -70,18 +70,19 @@ def app_to_wire(app: AppInfo, streams_http: bool) -> list[Any]:
     groups = [
         [_function_to_wire(each) for each in group] for group in (app.functions, app.disabled, app.excluded)
     ]
-    return [str(app.root), *groups, app.notes, streams_http]
+    return [str(app.root), *groups, app.notes, app.mistakes, streams_http]
 
 
 def app_from_wire(wire: list[Any]) -> tuple[AppInfo, bool]:
     """The app, and whether its HTTP functions stream."""
-    root, functions, disabled, excluded, notes, streams_http = wire
+    root, functions, disabled, excluded, notes, mistakes, streams_http = wire
     app = AppInfo(
         Path(root),
         map(_function_from_wire, functions),
         map(_function_from_wire, disabled),
         map(_function_from_wire, excluded),
         notes,
+        mistakes,
     )
     return app, streams_http
 

@@ -139,6 +139,26 @@ def test_an_orchestrator_by_its_name_with_an_input(run_here: Dfhost) -> None:
     assert misspelt.returncode == 2 and "no orchestrator 'fans'. Did you mean 'fan'?" in misspelt.stderr
 
 
+def test_mistakes_in_the_code_are_named(tmp_path: Path, dfhost_here: Dfhost) -> None:
+    folder = write_app(
+        tmp_path,
+        """
+        @app.orchestration_trigger(context_name="context")
+        def forgets(context):
+            context.call_activity("work", 1)
+            return "done"
+            yield
+        """,
+    )
+    done = dfhost_here("run", "forgets", "--app", folder)
+    assert (done.returncode, done.stdout) == (0, '"done"\n')
+    said = (
+        r"note +forgets \(function_app\.py, line \d+\): context\.call_activity without yield starts nothing"
+    )
+    assert len(re.findall(said, done.stderr)) == 1
+    assert "without yield" not in dfhost_here("run", "forgets", "--app", folder, "--quiet").stderr
+
+
 def test_quiet_prints_nothing_about_success(run_here: Dfhost) -> None:
     done = run_here("POST", "api/begin/fan", "--quiet")
     assert json.loads(done.stdout) == [f"item {n} \N{SNOWMAN}" for n in range(3)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.support.apps import write_app
 from tests.support.running_host import running_host
 
 WORDS = {
@@ -115,7 +117,40 @@ async def test_a_failed_activity_is_logged_as_the_cause() -> None:
     async with running_host("fails") as host:
         output = await host.failure(await host.start("of_its_activity"))
         *_, error, stack = await host.log.entry("failed", "of_its_activity")
-        assert (error, stack) == (output, "")
+        assert (error, stack) == (output, "bad 1 failed: RuntimeError: a bad one")
+
+
+async def test_the_log_names_the_items_of_a_failed_fan_out(tmp_path: Path) -> None:
+    app = """
+        @app.orchestration_trigger(context_name="context")
+        def fan(context):
+            try:
+                yield context.call_activity("work", "caught")
+            except Exception:
+                pass
+            retry = df.RetryOptions(1, 2)
+            items = [f"{'good' if n in (1, 3) else 'bad'}-{n}" for n in range(context.get_input())]
+            yield context.task_all([context.call_activity_with_retry("work", retry, item) for item in items])
+
+        @app.activity_trigger(input_name="item")
+        def work(item: str) -> str:
+            if item == "caught":
+                raise KeyError("handled")
+            if item.startswith("bad"):
+                raise ValueError("no such item")
+            return item
+    """
+    async with running_host(write_app(tmp_path, app)) as host:
+        await host.failure(await host.start("fan", 4))
+        *_, stack = await host.log.entry("failed", "fan")
+        said = [line for line in stack.splitlines() if line.startswith("work ")]
+        assert said == [
+            f'work [{n}] "bad-{n}" failed, attempt 2 of 2: ValueError: no such item' for n in (0, 2)
+        ]
+        await host.failure(await host.start("fan", 300))
+        *_, stack = await host.log.entry("failed", "fan", count=2)
+        assert len([line for line in stack.splitlines() if line.startswith("work [")]) == 3
+        assert "more tasks failed so" in stack
 
 
 async def test_an_entity_that_raises_system_exit_fails_its_operation_and_goes_on() -> None:

@@ -81,8 +81,8 @@ def test_auto_advance_moves_time_only_while_a_test_waits(durable: Durable) -> No
 def test_an_eternal_orchestration_does_not_keep_a_test_for_ever(durable: Durable) -> None:
     run = durable.start("monitor")
     with pytest.raises(StillWaiting, match=r"monitor .* has not ended"):
-        run.result(timeout=0.3)
-    assert durable.now > START + timedelta(hours=5)
+        run.result(timeout=1)
+    assert durable.now > START
 
 
 def test_a_monitor_ends_on_the_third_look(durable: Durable) -> None:
@@ -110,18 +110,18 @@ def test_a_timer_function_runs_on_its_schedule(durable: Durable) -> None:
     assert len(durable.runs) == 3
 
 
-@pytest.mark.durable(timeout=0.2)
+@pytest.mark.durable(timeout=1)
 def test_an_app_that_does_not_come_to_rest_is_given_up(durable: Durable) -> None:
     gate = threading.Event()
     durable.stub("charge", lambda _: gate.wait(30))
     with pytest.raises(
-        NotIdle, match=r"not come to rest within 0.2 s of real time. It runs: activity charge of instance"
+        NotIdle, match=r"not come to rest within 1 s of real time. It runs: activity charge of instance"
     ):
         durable.start("fan", ["a"])
     gate.set()
 
 
-@pytest.mark.durable(timeout=0.2)
+@pytest.mark.durable(timeout=1)
 def test_a_function_that_does_not_answer_is_given_up(durable: Durable) -> None:
     gate = threading.Event()
     durable.stub("client.start_new", lambda *_, **__: gate.wait(30))

@@ -40,7 +40,7 @@ export function showEntities(main, chosen) {
     );
 
     async function load() {
-        entities = await read("entities");
+        entities = await read("entities").catch(() => entities);
         draw();
         await showDetail();
     }

@@ -7,7 +7,13 @@ let known;
 
 /** @returns {Promise<FunctionInfo[]>} */
 export function functions() {
-    known ??= fetch("/admin/functions").then((response) => (response.ok ? response.json() : []));
+    known ??= fetch("/admin/functions").then(
+        (response) => (response.ok ? response.json() : []),
+        () => {
+            forgetFunctions(); // the host is away; the next who asks tries again
+            return [];
+        },
+    );
     return known;
 }
 

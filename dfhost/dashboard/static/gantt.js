@@ -90,6 +90,7 @@ export class Gantt {
             },
             { passive: false },
         );
+        this.scroller.addEventListener("scroll", () => this.drawAxis(), { passive: true });
         this.scroller.addEventListener("keydown", (event) => this.onkey(event));
         this.redraw = oncePerFrame(() => this.draw());
         this.clockwork = setInterval(() => {

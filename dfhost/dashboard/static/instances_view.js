@@ -29,7 +29,7 @@ const chosen = {
     descending: true,
     /** @type {Set<string>} */
     selected: new Set(),
-    /** Those that have the text in a payload: the host has found them. @type {Set<string> | null} */
+    /** Those that have the text somewhere, payloads included: the host has found them. @type {Map<string, Row> | null} */
     withText: null,
 };
 
@@ -203,7 +203,7 @@ export function showInstances(main) {
     async function searchPayloads() {
         if (!chosen.text.trim()) return;
         const hits = await read("search", { text: chosen.text });
-        chosen.withText = new Set(hits.map((/** @type {Row} */ row) => row[0]));
+        chosen.withText = new Map(hits.map((/** @type {Row} */ row) => [row[0], row]));
         refresh();
     }
 
@@ -295,7 +295,7 @@ export function showInstances(main) {
 
     function showBar() {
         const targets = [...chosen.selected]
-            .map((id) => instances.get(id))
+            .map((id) => instances.get(id) ?? chosen.withText?.get(id))
             .filter((row) => row !== undefined)
             .map((row) => ({ id: row[0], status: row[2] }));
         if (targets.length !== chosen.selected.size) chosen.selected = new Set(targets.map(({ id }) => id));
@@ -433,7 +433,8 @@ function found(withRange) {
     const text = chosen.text.trim().toLowerCase();
     const since = chosen.seconds ? Date.now() - Number(chosen.seconds) * 1000 : -Infinity;
     const result = [];
-    for (const row of instances.all) {
+    const older = [...(chosen.withText?.values() ?? [])].filter((row) => !instances.get(row[0]));
+    for (const row of [...instances.all, ...older]) {
         if (chosen.statuses.size && !chosen.statuses.has(row[2])) continue;
         if (chosen.name && row[1] !== chosen.name) continue;
         if (chosen.topOnly && row[5]) continue;

@@ -67,7 +67,10 @@ offerThemes();
 connect();
 addEventListener("hashchange", showView);
 showView();
-read("hub").then(({ app, hub }) => {
-    byId("app-name").textContent = app;
-    byId("app-name").title = `Task hub ${hub}`;
-});
+read("hub").then(
+    ({ app, hub }) => {
+        byId("app-name").textContent = app;
+        byId("app-name").title = `Task hub ${hub}`;
+    },
+    () => {}, // the host is away, and the page says so
+);

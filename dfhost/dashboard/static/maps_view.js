@@ -181,10 +181,14 @@ export function showMap(main, id) {
     let stopped = false;
 
     async function poll() {
+        if (stopped) return;
         const progress = await progressOf(id);
         if (stopped) return;
         if (!progress) {
-            replace(body, empty(`There is no map ${id}.`, h("a", { href: "#/maps" }, "All maps")));
+            if (!phase) {
+                replace(body, empty(`There is no map ${id}.`, h("a", { href: "#/maps" }, "All maps")));
+            }
+            setTimeout(poll, 2000); // the host may be away
             return;
         }
         const done = Number(progress.succeeded ?? 0) + Number(progress.failed ?? 0);

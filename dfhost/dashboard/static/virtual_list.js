@@ -2,6 +2,8 @@
 
 import { h } from "./dom.js";
 
+const BEYOND = 8; // rows that are drawn above and below what is in sight
+
 export class VirtualList {
     /**
      * @param {object} options
@@ -14,12 +16,23 @@ export class VirtualList {
         this.rowHeight = rowHeight;
         this.render = render;
         this.length = 0;
+        /** @type {Map<number, HTMLElement>} the elements of the rows in sight, by number */
+        this.drawn = new Map();
         this.body = h("div", { class: "virtual-body", role: "rowgroup" });
         scroller.append(this.body);
-        this.draw = this.draw.bind(this);
-        scroller.addEventListener("scroll", this.draw, { passive: true });
-        this.observer = new ResizeObserver(this.draw);
+        scroller.addEventListener("scroll", () => this.place(), { passive: true });
+        this.observer = new ResizeObserver(() => this.place());
         this.observer.observe(scroller);
+        // A row that is replaced between the press and the release of a button gets no click.
+        this.isPressed = false;
+        this.body.addEventListener("pointerdown", () => (this.isPressed = true));
+        this.release = () => {
+            if (!this.isPressed) return;
+            this.isPressed = false;
+            setTimeout(() => this.draw());
+        };
+        addEventListener("pointerup", this.release);
+        addEventListener("pointercancel", this.release);
     }
 
     /** Show this many rows, drawn anew. @param {number} length */
@@ -32,33 +45,45 @@ export class VirtualList {
     /** The numbers of the rows that are drawn: those in sight, and a few beyond. */
     inSight() {
         const top = this.scroller.scrollTop - this.body.offsetTop;
-        const beyond = 8;
-        const first = Math.max(0, Math.floor(top / this.rowHeight) - beyond);
-        const last = Math.min(
-            this.length,
-            Math.ceil((top + this.scroller.clientHeight) / this.rowHeight) + beyond,
+        const first = Math.max(0, Math.floor(top / this.rowHeight) - BEYOND);
+        const end = Math.ceil((top + this.scroller.clientHeight) / this.rowHeight) + BEYOND;
+        return Array.from(
+            { length: Math.max(0, Math.min(this.length, end) - first) },
+            (_, place) => first + place,
         );
-        return Array.from({ length: Math.max(0, last - first) }, (_, place) => first + place);
     }
 
+    /** Draw the rows anew. */
     draw() {
-        const focused = /** @type {HTMLElement | null} */ (
-            this.body.contains(document.activeElement) ? document.activeElement : null
+        if (this.isPressed) return;
+        this.drawn.clear();
+        this.place();
+    }
+
+    /** Have the rows in sight in the page; those that were there before stay the same elements. */
+    place() {
+        const rows = new Map(
+            this.inSight().map((index) => [index, this.drawn.get(index) ?? this.rowAt(index)]),
         );
-        const key = focused?.dataset.key;
-        const rows = this.inSight().map((index) => {
-            const row = this.render(index);
-            row.style.top = `${index * this.rowHeight}px`;
-            return row;
-        });
-        this.body.replaceChildren(...rows);
-        if (key)
-            /** @type {HTMLElement | null} */ (
-                this.body.querySelector(`[data-key="${CSS.escape(key)}"]`)
-            )?.focus({ preventScroll: true });
+        const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+        const key = focused && this.body.contains(focused) ? focused.dataset.key : undefined;
+        this.drawn = rows;
+        this.body.replaceChildren(...rows.values());
+        if (key === undefined) return;
+        const again = this.body.querySelector(`[data-key="${CSS.escape(key)}"]`);
+        /** @type {HTMLElement | null} */ (again)?.focus({ preventScroll: true });
+    }
+
+    /** @param {number} index */
+    rowAt(index) {
+        const row = this.render(index);
+        row.style.top = `${index * this.rowHeight}px`;
+        return row;
     }
 
     dispose() {
         this.observer.disconnect();
+        removeEventListener("pointerup", this.release);
+        removeEventListener("pointercancel", this.release);
     }
 }

@@ -168,3 +168,8 @@ def test_a_misspelt_id(dfhost: Commands) -> None:
     dfhost.waiting("invoice-2026")
     assert "Did you mean 'invoice-2026'?" in dfhost("terminate", "invoce-2026").err
     assert dfhost("show", "qqqqqqqqqq").code == 4
+    dfhost.ended("import_orders", ["good"])
+    assert (
+        "Instances of import_orders? See `dfhost list --name import_orders`."
+        in dfhost("show", "import_order").err
+    )
