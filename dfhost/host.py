@@ -252,5 +252,5 @@ def _engine_options(settings: Settings) -> EngineOptions:
         version_failure=settings.version_failure,
         async_request_sleep_ms=int(settings.http_poll_seconds * 1000),
         max_actions=settings.max_actions,
-        live_from=None if settings.replay_always else EngineOptions().live_from,
+        keep_generator_from=None if settings.replay_always else EngineOptions().keep_generator_from,
     )

@@ -6,7 +6,7 @@ and the task that the user's code waits at.
 
 Private parts: the attribute `orchestrator_function` of the SDK's handle, the context's `open_tasks`, and the classes
 of tasks. They only add knowledge. An orchestrator that is not a plain SDK handle, because someone wrapped it, is
-replayed without observation. `live_orchestrator` keeps a generator after a replay, `sdk_patches` changes the SDK's
+replayed without observation. `kept_orchestrator` keeps a generator after a replay, `sdk_patches` changes the SDK's
 speed; both look first whether the SDK still has the form that they were written for.
 
 A second protocol (the SDK's 2.x speaks gRPC) would be a second module like this one.
@@ -26,16 +26,16 @@ from azure.durable_functions import Orchestrator
 from azure.durable_functions.models.actions.NoOpAction import NoOpAction
 from azure.durable_functions.models.Task import AtomicTask, RetryAbleTask, TaskBase, WhenAllTask, WhenAnyTask
 
-from dfhost.app.credentials import hide_credentials
 from dfhost.app.exceptions import describe_exception, raw_description
-from dfhost.app.live_orchestrator import (
-    LiveExecutor,
-    LiveOrchestrator,
+from dfhost.app.kept_orchestrator import (
+    KeptExecutor,
+    KeptOrchestrator,
     sdk_is_as_expected,
     show_is_replaying,
 )
 from dfhost.app.sdk_patches import install_replay_caches
 from dfhost.app.suspended_code import closing_runs_code
+from dfhost.app.credentials import hide_credentials
 from dfhost.engine.failures import MARKER, Failure
 from dfhost.engine.payloads import loads
 from dfhost.engine.replay_result import AwaitedTasks, OpenTask, ReplayResult
@@ -91,7 +91,7 @@ class Replayer:
         observed = self._observed(self._user_function, observation)
         if not sdk_is_as_expected():
             return _result_of(partial(self._observed_handle(observed), trigger), observation)
-        executor = LiveExecutor()
+        executor = KeptExecutor()
         input_type = getattr(self._handle, "_df_input_type", None)
         # User code keeps its context variables when it goes on later, in whatever thread.
         variables = contextvars.copy_context()
@@ -100,7 +100,7 @@ class Replayer:
         )
         waits = not result.has_ended and result.crash is None and observation.generator is not None
         if keeps_generator and waits and not closing_runs_code(observation.generator):
-            result.live = _LiveReplay(executor, observation, variables)
+            result.generator = _KeptGenerator(executor, observation, variables)
         return result
 
     def _observed(
@@ -125,13 +125,13 @@ class Replayer:
         return handle
 
 
-class _LiveReplay:
-    """The engine's `LiveReplay`: a replay whose generator waits, and which can go on."""
+class _KeptGenerator:
+    """The engine's `KeptGenerator`: a replay whose generator waits, and which can go on."""
 
     def __init__(
-        self, executor: LiveExecutor, observation: _ReplayObservation, variables: contextvars.Context
+        self, executor: KeptExecutor, observation: _ReplayObservation, variables: contextvars.Context
     ) -> None:
-        self._orchestrator = LiveOrchestrator(executor)
+        self._orchestrator = KeptOrchestrator(executor)
         self._observation = observation
         self._variables = variables
 
@@ -151,7 +151,7 @@ class _LiveReplay:
             result.changed_actions = orchestrator.changed_actions
             orchestrator.known_actions += len(result.actions)
             if result.crash is None and not closing_runs_code(self._observation.generator):
-                result.live = self
+                result.generator = self
         return result
 
 

@@ -33,11 +33,11 @@ from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.nondeterminism import NonDeterminismError
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
-from dfhost.engine.replay_result import LiveReplay, ReplayResult
+from dfhost.engine.replay_result import KeptGenerator, ReplayResult
 from dfhost.engine.task_id_conflicts import find_task_id_conflict
 
 #: Asks the SDK: the orchestration trigger's JSON -> the result. The second argument: whether the result is to have
-#: the generator (`ReplayResult.live`), if that may be kept.
+#: the generator (`ReplayResult.generator`), if that may be kept.
 Replay = Callable[[str, bool], ReplayResult]
 #: Of a failed execution: the reason is its output.
 ReasonAndDetails = tuple[str, "str | None"]
@@ -55,8 +55,8 @@ class Execution:
         self.gate = ReplayGate()
         self._texts: list[str] = []  # of `past`
         self.text_length = 0  # of all of them
-        self._live: LiveReplay | None = None
-        self._live_events = 0  # how many events of the history it has processed
+        self._generator: KeptGenerator | None = None
+        self._generator_events = 0  # how many events of the history it has processed
         self._replay_at = (
             0  # the length of the history at which it is replayed, though the generator is there
         )
@@ -137,11 +137,11 @@ class Execution:
     @property
     def generator_events(self) -> int:
         """The length of the history that the generator has processed; 0 if there is none."""
-        return self._live_events if self._live is not None else 0
+        return self._generator_events if self._generator is not None else 0
 
     def drop_generator(self) -> None:
         """The next episode replays."""
-        self._live = None
+        self._generator = None
 
     # -- the replay ------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Execution:
         texts = [*self._texts, *arrived]
         if not new:  # a generation's first invocation: nothing has been played yet
             texts = [h.as_unplayed(text) for text in texts]
-        self._live = None
+        self._generator = None
         # Without arrivals the generator is of no use: its events count as played from now on, whatever they are.
         keeps_generator = bool(new) and _is_long(len(texts), options)
         result = replay(info.trigger(texts, bool(new and self._texts), options), keeps_generator)
@@ -166,20 +166,20 @@ class Execution:
 
     def _keep_generator(self, result: ReplayResult, length: int) -> None:
         """`length`: that of the history that was replayed."""
-        live, result.live = result.live, None
-        if live is not None:
-            self._live, self._live_events, self._replay_at = live, length, 2 * length
+        generator, result.generator = result.generator, None
+        if generator is not None:
+            self._generator, self._generator_events, self._replay_at = generator, length, 2 * length
 
     def _resume_generator(
         self, arrived: list[str], replay: Replay, options: EngineOptions
     ) -> ReplayResult | None:
         """The generator's own next step; None if it is not there, or if a replay has to decide."""
-        live, length = self._live, len(self._texts) + len(arrived)
-        if live is None or length >= self._replay_at:
+        generator, length = self._generator, len(self._texts) + len(arrived)
+        if generator is None or length >= self._replay_at:
             return None
-        result = live.go_on([*self._texts[self._live_events :], *arrived])
-        self._live_events = length
-        self._live, result.live = result.live, None
+        result = generator.go_on([*self._texts[self._generator_events :], *arrived])
+        self._generator_events = length
+        self._generator, result.generator = result.generator, None
         if result.crash is not None and not result.crash.type_name:  # its process has died in this very turn
             return result
         if result.crash is not None or (result.has_ended and not self._replay_agrees(replay, options)):
@@ -372,4 +372,4 @@ class Execution:
 
 def _is_long(length: int, options: EngineOptions) -> bool:
     """Whether the generator of a history of `length` events is worth keeping."""
-    return options.live_from is not None and length >= options.live_from
+    return options.keep_generator_from is not None and length >= options.keep_generator_from

@@ -49,13 +49,13 @@ class OpenTasks(Protocol):
     def get(self, task_id: int) -> OpenTask | None: ...
 
 
-class LiveReplay(Protocol):
+class KeptGenerator(Protocol):
     """A replay whose generator waits and goes on with the events that come next."""
 
     def go_on(self, texts: Sequence[str]) -> ReplayResult:
         """Process these events of the history: all that come after those of the replay and of earlier calls.
 
-        Nothing is raised. It can go on again if the result has it as its `live`.
+        Nothing is raised. It can go on again if the result has it as its `generator`.
         """
         ...
 
@@ -68,7 +68,7 @@ class ReplayResult:
     is None where the failure of a task went through the orchestrator as it was.
     """
 
-    #: All actions; of a live replay that went on, those that come after the first `known_actions`.
+    #: All actions; of a kept generator that went on, those that come after the first `known_actions`.
     actions: list[Action] = field(default_factory=list)
     is_done: bool = False
     output: Any = None
@@ -84,7 +84,7 @@ class ReplayResult:
     changed_actions: Mapping[int, Action] = field(default_factory=dict)
     #: If the generator waits and may be kept. It may not where user code would run if it were closed, as Azure closes
     #: it after every episode.
-    live: LiveReplay | None = None
+    generator: KeptGenerator | None = None
 
     @property
     def has_ended(self) -> bool:

@@ -29,7 +29,7 @@ Json = dict[str, Any]
 Replay = Callable[[ReplayCall], ReplayResult]
 
 # A history of any version is replayed from the beginning: whether an instance of it may run is another question.
-_OPTIONS = EngineOptions(live_from=None, version_match="None")
+_OPTIONS = EngineOptions(keep_generator_from=None, version_match="None")
 _ENDS = {
     "TaskCompleted": "activity",
     "TaskFailed": "activity",

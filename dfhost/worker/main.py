@@ -26,7 +26,7 @@ from dfhost.app import exceptions
 from dfhost.app.in_process import InProcessRunner
 from dfhost.app.threads import UserThreads
 from dfhost.app_output import AppLogLevels, LogHandling
-from dfhost.engine.replay_result import LiveReplay, ReplayResult
+from dfhost.engine.replay_result import KeptGenerator, ReplayResult
 from dfhost.errors import AppError, UserLoopEnded
 from dfhost.runner.app_runner import (
     ActivityCall,
@@ -192,16 +192,16 @@ class Worker:
     def _go_on(self, generator: int, texts: list[str]) -> Any:
         kept = self._generators.pop(generator)
         entry = self._threads.calls.begin("orchestration", kept.function, kept.instance_id)
-        result = kept.live.go_on(texts)
+        result = kept.generator.go_on(texts)
         self._threads.calls.end(entry)
         # Without a generator nobody could be asked for the tasks later.
-        return self._replayed(result, kept.function, kept.instance_id, describes=result.live is None)
+        return self._replayed(result, kept.function, kept.instance_id, describes=result.generator is None)
 
     def _replayed(self, result: ReplayResult, function: str, instance_id: str, describes: bool) -> Any:
         generator = None
-        if result.live is not None:
+        if result.generator is not None:
             generator = next(self._generator_numbers)
-            self._generators[generator] = _Generator(result.live, result, function, instance_id)
+            self._generators[generator] = _Generator(result.generator, result, function, instance_id)
         return protocol.replay_to_wire(result, generator, describes)
 
     def _describe_tasks(self, generator: int) -> Any:
@@ -255,7 +255,7 @@ class Worker:
 
 
 class _Generator(NamedTuple):
-    live: LiveReplay
+    generator: KeptGenerator
     result: ReplayResult  # whose open tasks may be asked for
     function: str
     instance_id: str

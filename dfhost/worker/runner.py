@@ -302,7 +302,7 @@ class WorkerRunner:
 
         result, generator = protocol.replay_from_wire(value, describe)
         if generator is not None:
-            result.live = _RemoteGenerator(self, process, generator, call)
+            result.generator = _RemoteGenerator(self, process, generator, call)
         return result
 
     def go_on(
@@ -377,7 +377,7 @@ class WorkerRunner:
 
 
 class _RemoteGenerator:
-    """The engine's `LiveReplay` in a worker."""
+    """The engine's `KeptGenerator` in a worker."""
 
     def __init__(
         self, runner: WorkerRunner, process: WorkerProcess, generator: int, call: ReplayCall

@@ -47,7 +47,7 @@ class Instance:
         self, before: Step, after: Step | None, *, steps: int = 40, kept_from: int | None = KEPT_FROM
     ) -> None:
         self.before, self.after, self.steps = before, after, steps
-        self.options = EngineOptions(live_from=kept_from)
+        self.options = EngineOptions(keep_generator_from=kept_from)
         self.changed = False
         self.episodes = 0
         self.execution = Execution()

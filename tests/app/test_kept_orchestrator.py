@@ -12,7 +12,7 @@ import azure.durable_functions as df
 import pytest
 
 from dfhost.app import sdk
-from dfhost.app.live_orchestrator import sdk_is_as_expected
+from dfhost.app.kept_orchestrator import sdk_is_as_expected
 from dfhost.app.sdk import Replayer
 from dfhost.app.suspended_code import closing_runs_code
 from dfhost.engine import history as h
@@ -46,7 +46,7 @@ class Chain:
 
         def run() -> None:
             episode = self.execution.run_episode(
-                [self.event], self.now, self.replayer, EveryFunction(), EngineOptions(live_from=0)
+                [self.event], self.now, self.replayer, EveryFunction(), EngineOptions(keep_generator_from=0)
             )
             self.number += 1
             for activity in episode.activities:

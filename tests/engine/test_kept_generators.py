@@ -20,7 +20,7 @@ from azure.durable_functions.models.Task import TimerTask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfhost.app.live_orchestrator import sdk_is_as_expected
+from dfhost.app.kept_orchestrator import sdk_is_as_expected
 from dfhost.app.sdk import Replayer
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
@@ -43,7 +43,7 @@ EVENTS = ("e", "f", "E")
 CALLS = (
     "activity", "retried activity", "child", "retried child", "timer", "long timer", "event", "entity", "http",
 )  # fmt: skip
-OPTIONS = EngineOptions(live_from=None)
+OPTIONS = EngineOptions(keep_generator_from=None)
 
 # (what, numbers): see `_run`.
 Op = tuple[str, tuple[int, ...]]
@@ -184,23 +184,23 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
     """Returns how many episodes the kept generators ran."""
     replaying, keeping = Side(program, OPTIONS), Side(program, options)
     open_tasks: dict[Any, Callable[[str], Event]] = {}
-    seen = live_episodes = 0
+    seen = kept_episodes = 0
     at = h.timestamp(START)
     arrived = [h.execution_started(at, instance_id="i", execution_id="e", name="o", version=None, input=None)]
     need = ReplayNeed.REPLAY
     for _ in range(60):
         at = h.timestamp(h.moment(at) + timedelta(seconds=1))
-        kept_before = keeping.execution._live
+        kept_before = keeping.execution._generator
         expected, actual = replaying.run(arrived, at, need), keeping.run(arrived, at, need)
-        live_episodes += need is ReplayNeed.REPLAY and kept_before is not None is keeping.execution._live
-        live_episodes += kept_before is not None and kept_before is keeping.execution._live
+        kept_episodes += need is ReplayNeed.REPLAY and kept_before is not None is keeping.execution._generator
+        kept_episodes += kept_before is not None and kept_before is keeping.execution._generator
         assert comparable(actual) == comparable(expected)
         old, new = replaying.traces.longest, keeping.traces.longest
         assert [each[1:] for each in new] == [each[1:] for each in old]
         assert new[seen:] == old[seen:], f"{new[seen:]} {old[seen:]}"
         seen = len(old)
         if expected.finished:
-            return live_episodes
+            return kept_episodes
         if expected.next_generation is not None and actual.next_generation is not None:
             replaying.execution = Execution(expected.next_generation.history)
             keeping.execution = Execution(actual.next_generation.history)
@@ -227,7 +227,7 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
         arrived, need = inbox, max(needs)
         if losses == "all" or rng.random() < 0.5:
             need = ReplayNeed.REPLAY
-    return live_episodes
+    return kept_episodes
 
 
 def started_by(episode: Episode, rng: random.Random) -> dict[Any, Callable[[str], Event]]:
@@ -281,22 +281,24 @@ def reloaded(execution: Execution) -> Execution:
 @bounded
 @given(programs, st.randoms(use_true_random=False))
 def test_a_generator_that_is_kept_gives_what_replays_give(program: Program, rng: random.Random) -> None:
-    run_side_by_side(program, rng, replace(OPTIONS, live_from=0), losses="")
+    run_side_by_side(program, rng, replace(OPTIONS, keep_generator_from=0), losses="")
 
 
 @bounded
 @given(programs, st.randoms(use_true_random=False))
 def test_a_generator_can_be_lost_at_any_moment(program: Program, rng: random.Random) -> None:
-    run_side_by_side(program, rng, replace(OPTIONS, live_from=0), losses="generator")
+    run_side_by_side(program, rng, replace(OPTIONS, keep_generator_from=0), losses="generator")
 
 
 @bounded
 @given(programs, st.randoms(use_true_random=False))
 def test_the_execution_can_be_loaded_again_at_any_moment(program: Program, rng: random.Random) -> None:
-    run_side_by_side(program, rng, replace(OPTIONS, live_from=0), losses="all")
+    run_side_by_side(program, rng, replace(OPTIONS, keep_generator_from=0), losses="all")
 
 
 def test_the_installed_sdk_lets_generators_be_kept() -> None:
     assert sdk_is_as_expected()
     ops: list[Op] = [("call and yield", (kind, 1)) for kind in (0, 2, 4) * 5]
-    assert run_side_by_side((ops, "return"), random.Random(1), replace(OPTIONS, live_from=0), "") > 8
+    assert (
+        run_side_by_side((ops, "return"), random.Random(1), replace(OPTIONS, keep_generator_from=0), "") > 8
+    )

@@ -95,13 +95,13 @@ def show_is_replaying(context: Any) -> None:
         context._set_is_replaying(bool(context.is_replaying))
 
 
-class LiveExecutor(TaskOrchestrationExecutor):
+class KeptExecutor(TaskOrchestrationExecutor):
     """The SDK's executor, with two additions: `is_played` ages, and the timers that may be cancelled are known."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.played = _Played()  # of the present episode's tasks
-        self.open_timers: dict[int, tuple[int, CreateTimerAction]] = {}  # see LiveOrchestrator
+        self.open_timers: dict[int, tuple[int, CreateTimerAction]] = {}  # see KeptOrchestrator
 
     def replay(self, trigger: str, function: Callable[[Any], Any], input_type: Any) -> str:
         """What a handle of the SDK does with the orchestration trigger's JSON."""
@@ -124,10 +124,10 @@ class LiveExecutor(TaskOrchestrationExecutor):
             task = task.parent
 
 
-class LiveOrchestrator:
+class KeptOrchestrator:
     """An executor after a replay at whose end the generator waits."""
 
-    def __init__(self, executor: LiveExecutor) -> None:
+    def __init__(self, executor: KeptExecutor) -> None:
         self._executor = executor
         self._context = executor.context
         self.known_actions = len(self._actions)  # those that were read
