@@ -199,7 +199,7 @@ def open_client(options: argparse.Namespace, *ids: str) -> tuple[ManagementClien
         return ManagementClient(partial(read_file, file), f"The file {file}", HostAddress("")), plain
     if address is None:
         address = find_host(options)
-    return ManagementClient(partial(send, address.url), f"The host at {address.url}", address), plain
+    return ManagementClient(partial(send, address), f"The host at {address.url}", address), plain
 
 
 def orchestrations(instances: Iterable[Json]) -> Iterator[Json]:
