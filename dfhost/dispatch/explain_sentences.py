@@ -63,7 +63,7 @@ def of_instance(
         reason = f" ({act.brief(row.output, BRIEF)})" if row.output else ""
         return f"It is suspended{since}{reason}: resume it." + (f" Open: {open_now}." if open_now else "")
     if not open_now and instance is None:  # read from a file: nothing is loaded
-        return "None of its tasks is open; which events its code waits for, only a running host knows."
+        return "None of its tasks is open."
     if not open_now:
         return "It waits for nothing: its next episode is about to run."
     result = instance.execution.result if instance else None
