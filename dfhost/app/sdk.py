@@ -26,7 +26,6 @@ from azure.durable_functions import Orchestrator
 from azure.durable_functions.models.actions.NoOpAction import NoOpAction
 from azure.durable_functions.models.Task import AtomicTask, RetryAbleTask, TaskBase, WhenAllTask, WhenAnyTask
 
-from dfhost.app.credentials import hide_credentials
 from dfhost.app.exceptions import describe_exception, raw_description
 from dfhost.app.live_orchestrator import (
     LiveExecutor,
@@ -36,6 +35,7 @@ from dfhost.app.live_orchestrator import (
 )
 from dfhost.app.sdk_patches import install_replay_caches
 from dfhost.app.suspended_code import closing_runs_code
+from dfhost.credentials import hide_credentials
 from dfhost.engine.failures import MARKER, Failure
 from dfhost.engine.payloads import loads
 from dfhost.engine.replay_result import AwaitedTasks, OpenTask, ReplayResult
