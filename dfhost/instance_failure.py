@@ -49,8 +49,7 @@ def read_failure(output: object) -> InstanceFailure:
         return InstanceFailure(
             (), json.dumps(output, ensure_ascii=False) if output is not None else "no reason given"
         )
-    text, stack = _without_exceptions(output)
-    text = re.sub(_STATE, "", re.sub(_REPEATED, "", text)).removesuffix(" \n None")
+    text, stack = _words(output)
     path = []
     while level := re.match(_LEVEL, text):
         path.append(level[2])
@@ -58,6 +57,20 @@ def read_failure(output: object) -> InstanceFailure:
     if worker := re.fullmatch(_WORKER, text):
         text, stack = worker["text"], stack or worker["stack"].removesuffix(")")
     return InstanceFailure(tuple(path), text.strip(), stack.rstrip())
+
+
+def failure_text(output: object) -> str:
+    """The `output` of a failed instance as it is, but without the .NET exceptions in it.
+
+    "Orchestrator function 'all' failed: Activity function 'one' failed: ValueError: bad"
+    """
+    return _words(output)[0].strip() if isinstance(output, str) else str(output)
+
+
+def _words(output: str) -> tuple[str, str]:
+    """The text without what repeats it, and the first Python traceback in it."""
+    text, stack = _without_exceptions(output)
+    return re.sub(_STATE, "", re.sub(_REPEATED, "", text)).removesuffix(" \n None"), stack
 
 
 def _without_exceptions(text: str) -> tuple[str, str]:

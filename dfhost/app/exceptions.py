@@ -12,7 +12,7 @@ from pathlib import Path
 from traceback import StackSummary, extract_stack, extract_tb
 from types import FrameType, TracebackType
 
-from dfhost.app.credentials import hide_credentials
+from dfhost.credentials import hide_credentials
 from dfhost.engine.failures import Failure
 
 #: In a worker: called when user code raises SystemExit or KeyboardInterrupt, which end the real worker, too.

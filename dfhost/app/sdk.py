@@ -35,7 +35,7 @@ from dfhost.app.kept_orchestrator import (
 )
 from dfhost.app.sdk_patches import install_replay_caches
 from dfhost.app.suspended_code import closing_runs_code
-from dfhost.app.credentials import hide_credentials
+from dfhost.credentials import hide_credentials
 from dfhost.engine.failures import MARKER, Failure
 from dfhost.engine.payloads import loads
 from dfhost.engine.replay_result import AwaitedTasks, OpenTask, ReplayResult

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -203,7 +203,7 @@ class EntityDispatcher:
                 result, error = en.fail_batch(batch, reply), reply.text
             else:
                 result = en.read_batch_reply(batch, reply.text, reply.raised)
-                error = "; ".join(f"{operation}: {failure.text}" for operation, failure in result.failures)
+                error = _summary(result.failures)
         except Exception as unreadable:  # the function is no SDK handle, and has answered something else
             error = f"{type(unreadable).__name__}: {unreadable}"
             result = en.fail_batch(batch, Failure(type(unreadable).__name__, str(unreadable), error, ""))
@@ -292,3 +292,9 @@ class EntityDispatcher:
         self._schedule(entity)
         if not entity.busy and not entity.messages and len(entity.state or "") > KEPT_STATE:
             del self._entities[entity.entity_id]
+
+
+def _summary(failures: Iterable[en.FailedOperation]) -> str:
+    """ "add: TypeError: no (2 times); get: KeyError: 'a'" """
+    counts = Counter(f"{operation}: {failure.text}" for operation, failure in failures)
+    return "; ".join(line if times == 1 else f"{line} ({times} times)" for line, times in counts.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dfhost.credentials import hide_credentials
 from dfhost.store.store import Store
 from dfhost.timeline.builder import build_timeline
 from dfhost.timeline.sentences import failure_sentence
@@ -20,4 +21,4 @@ def failed_tasks(store: Store, instance_id: str, output: str) -> list[str]:
     failed = build_timeline(stored, {}).failed_tasks()
     told = [task for task in failed if task.error and task.error.split("\n")[0] in output]
     more = [f"{len(told) - _LISTED} more tasks failed so"] if len(told) > _LISTED else []
-    return [*map(failure_sentence, told[:_LISTED]), *more]
+    return [*(hide_credentials(failure_sentence(task)) for task in told[:_LISTED]), *more]

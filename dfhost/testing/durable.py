@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from dfhost.app.json_values import from_json, to_json
 from dfhost.management.urls import WEBHOOKS_PATH
+from dfhost.testing.durations import spoken
 from dfhost.testing.errors import HostCrashed, StillWaiting
 from dfhost.testing.faults import NOT_GIVEN, Stub, on_calls
 from dfhost.testing.local_host import LocalHost
@@ -353,9 +354,19 @@ class Durable:
     def _wait_until(self, holds: Callable[[], bool], what: Callable[[], str], timeout: float | None) -> None:
         """Return once `holds()`. Raises StillWaiting with `what()` if that will not come by itself."""
         __tracebackhide__ = True
+        start = self._host.now if isinstance(self._host, LocalHost) else None
         if self._host.wait_until(holds, self.auto_advance, timeout):
             return
-        raise StillWaiting(what())
+        raise StillWaiting(what() + self._given_up(start))
+
+    def _given_up(self, start: datetime | None) -> str:
+        """Says that `auto_advance` stopped although something is still due. `start`: when the wait began."""
+        if start is None or self.now == start or not self.auto_advance or self.next_due is None:
+            return ""
+        return (
+            f"\n  auto_advance stopped after {spoken(self.now - start)}, when the time-out in real time was over. "
+            "Use durable.advance(…) for an orchestration that never ends."
+        )
 
     def check(self) -> None:
         """Raise what was found meanwhile: orchestrators that are not deterministic."""

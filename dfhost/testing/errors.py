@@ -8,7 +8,7 @@ class StillWaiting(AssertionError):
 
 
 class RunFailed(AssertionError):
-    """The instance ended, but not with a result. `status`: Failed or Terminated; `reason`: its output."""
+    """The instance ended, but not with a result. `status`: Failed or Terminated; `reason`: its whole output."""
 
     def __init__(self, sentence: str, status: str, reason: str) -> None:
         super().__init__(sentence)

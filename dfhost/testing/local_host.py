@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dfhost.cli.did_you_mean import question
 from dfhost.engine.entities import EntityId
 from dfhost.errors import HostError
 from dfhost.host import Host
@@ -289,7 +290,8 @@ class LocalHost:
         if others and name.startswith(CLIENT):
             if name.removeprefix(CLIENT) not in CLIENT_METHODS:
                 raise ValueError(
-                    f"The durable client has no method to stub {name!r}; it has {', '.join(CLIENT_METHODS)}."
+                    f"The durable client has no method to stub {name!r}; it has {', '.join(CLIENT_METHODS)}. "
+                    + question(name.removeprefix(CLIENT), CLIENT_METHODS)
                 )
             return name
         app, known = self._host.app, []
@@ -299,7 +301,9 @@ class LocalHost:
                     return function.name
                 known.append(function.durable_name)
         what = kinds.replace("orchestration", "orchestrator").replace(" ", ", ")
-        raise ValueError(f"The app has no {what} '{name}'. It has: {', '.join(known) or 'none'}.")
+        raise ValueError(
+            f"The app has no {what} '{name}'. It has: {', '.join(known) or 'none'}. {question(name, known)}".rstrip()
+        )
 
     def check_orchestrator(self, name: str) -> None:
         __tracebackhide__ = True

@@ -114,17 +114,20 @@ class AppLog(logging.Handler):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """As on Azure, INFO and above reach the log."""
-        root = logging.getLogger()
-        level = root.level
+        """As on Azure, INFO and above reach the log. The SDK's hints about its own calls do not."""
+        root, sdk = logging.getLogger(), logging.getLogger("azure.functions")
+        level, sdk_level = root.level, sdk.level
         root.addHandler(self)
         if level > logging.INFO:
             root.setLevel(logging.INFO)
+        if sdk_level == logging.NOTSET:
+            sdk.setLevel(logging.WARNING)
         try:
             yield
         finally:
             root.removeHandler(self)
             root.setLevel(level)
+            sdk.setLevel(sdk_level)
 
 
 def _is_replaying() -> bool:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from dfhost.app.json_values import from_json, to_json
 from dfhost.engine.history import SUB_ORCHESTRATION_CREATED, moment
+from dfhost.instance_failure import failure_text
 from dfhost.testing.durations import as_arguments, spoken
 from dfhost.testing.errors import RunEnded, RunFailed, StillWaiting
 from dfhost.testing.responses import with_query
@@ -55,17 +56,21 @@ class Run:
         if status["runtimeStatus"] == "Completed":
             return status["output"]
         raise RunFailed(
-            f"{self._title(status)} has ended as {status['runtimeStatus']}: {status['output']}",
+            f"{self._title(status)} has ended as {status['runtimeStatus']}: {failure_text(status['output'])}",
             status["runtimeStatus"],
             str(status["output"]),
         )
 
     def failure(self, timeout: float | None = None) -> str:
-        """Why the instance failed; it must fail. Waits as `result` does. Raises `RunEnded` if it completes."""
+        """Why the instance failed; it must fail. Waits as `result` does. Raises `RunEnded` if it completes.
+
+        The text is Azure's: ``Orchestrator function 'pay' failed: Activity function 'charge' failed: KeyError: 'a'``,
+        without the .NET exceptions that `output` has.
+        """
         __tracebackhide__ = True
         status = self._ended(timeout)
         if status["runtimeStatus"] == "Failed":
-            return str(status["output"])
+            return failure_text(status["output"])
         raise RunEnded(
             f"{self._title(status)} has not failed, it has ended as {status['runtimeStatus']}: {status['output']!r}"
         )

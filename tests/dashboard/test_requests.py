@@ -246,6 +246,12 @@ async def test_entities_have_their_state_and_their_queue(page: Page, gates: Modu
     )
     assert (entity["id"], entity["waiting"]) == ("@counter@k", 0)
     assert "5" in entity["state"]
+    await page.done(action="signal", entity="counter", key="k", operation="add", input='"five"')
+    explained = await eventually(
+        lambda: page.read("explain?instance=@counter@k"), lambda each: "lastFailure" in each
+    )
+    assert "Its last failed operation was add at " in explained["sentence"]
+    assert "TypeError: unsupported operand type(s)" in explained["sentence"]
 
 
 # -- what is done --------------------------------------------------------------------------------------------

@@ -146,6 +146,20 @@ async def test_a_failed_operation_of_an_entity_is_logged_with_its_type_and_place
         assert shown["sentence"] == "The entity is idle."
 
 
+async def test_equal_failures_of_one_batch_are_logged_once(gates: ModuleType) -> None:
+    async with running_host() as host:
+        await host.signal("counter", "x", "stop", "gate")
+        await gates.arrivals("gate")
+        for value in ("a", "b", None):
+            await host.signal("counter", "x", "add", value)
+        gates.open("gate")
+        *_, error, _ = await host.log.entry("failed", "counter")
+        assert error == (
+            "add: TypeError: unsupported operand type(s) for +=: 'int' and 'str' (2 times); "
+            "add: TypeError: unsupported operand type(s) for +=: 'int' and 'NoneType'"
+        )
+
+
 def _is_idle_after_failure(shown: dict[str, Any]) -> bool:
     return "lastFailure" in shown and not shown["waitsFor"]
 

@@ -43,13 +43,16 @@ def test_answers_are_given_in_the_order_of_scheduling(durable: Durable) -> None:
 
 def test_only_what_exists_can_be_stubbed(durable: Durable) -> None:
     with pytest.raises(
-        ValueError, match=r"The app has no activity, orchestrator, entity 'chrage'. It has: .*charge"
+        ValueError,
+        match=r"The app has no activity, orchestrator, entity 'chrage'. It has: .*Did you mean 'charge'\?$",
     ):
         durable.stub("chrage")
     with pytest.raises(ValueError, match=r"The app has no activity 'pay'"):
         durable.slow("pay", seconds=1)
     with pytest.raises(ValueError, match="start_new"):
         durable.stub("client.start")
+    with pytest.raises(ValueError, match=r"Did you mean 'start_new'\?$"):
+        durable.stub("client.start_nwe")
 
 
 def test_failures_by_count_and_by_number(durable: Durable) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -76,6 +77,10 @@ def test_a_failed_run_is_a_failed_test_unless_it_is_expected(durable: Durable) -
         run.result()
     assert failure.value.status == "Failed" and "down" in failure.value.reason
     assert "ConnectionError: down" in run.failure()
+    said = "Orchestrator function 'fan' failed: Activity function 'charge' failed: ConnectionError: down"
+    assert run.failure() == said
+    assert str(failure.value) == f"fan {run.id} has ended as Failed: {said}"
+    assert "RemoteMessage" in failure.value.reason and failure.value.reason == run.output
     assert run.wait() == "Failed"
     durable.unstub("charge")
     with pytest.raises(RunEnded, match="has not failed, it has ended as Completed"):
@@ -179,8 +184,21 @@ def test_events_that_come_early_or_twice(durable: Durable) -> None:
     assert early.result() == "twice"  # the SDK hands out the last of several early ones
 
 
+def test_the_sdks_hints_about_its_own_calls_stay_out_of_the_log(
+    durable: Durable, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sdk = sys.modules["azure.functions._durable_functions"]
+    monkeypatch.setattr(sdk, "_no_expected_type_notice_emitted", False)  # it comes once in a process
+    durable.start("talks", "Ann").result()
+    assert sdk._no_expected_type_notice_emitted
+    assert "started Ann" in caplog.text and "df_loads" not in caplog.text
+
+
 def test_mistakes_in_a_test_are_told_at_once(durable: Durable) -> None:
-    with pytest.raises(ValueError, match=r"The app has no orchestrator 'aproval'. It has: approval, "):
+    with pytest.raises(
+        ValueError,
+        match=r"The app has no orchestrator 'aproval'. It has: approval, .*Did you mean 'approval'\?$",
+    ):
         durable.start("aproval")
     durable.start("approval", {"amount": 1}, id="x")
     with pytest.raises(AssertionError, match="refused POST orchestrators/approval/x: 409"):

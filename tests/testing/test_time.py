@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from dfhost.testing import Durable, NotIdle, StillWaiting
+from dfhost.testing.durations import spoken
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
@@ -80,9 +81,17 @@ def test_auto_advance_moves_time_only_while_a_test_waits(durable: Durable) -> No
 @pytest.mark.durable(auto_advance=True)
 def test_an_eternal_orchestration_does_not_keep_a_test_for_ever(durable: Durable) -> None:
     run = durable.start("monitor")
-    with pytest.raises(StillWaiting, match=r"monitor .* has not ended"):
+    with pytest.raises(StillWaiting, match=r"monitor .* has not ended") as given_up:
         run.result(timeout=1)
     assert durable.now > START
+    assert f"auto_advance stopped after {spoken(durable.now - START)}" in str(given_up.value)
+    assert "durable.advance(…)" in str(given_up.value)
+
+
+@pytest.mark.durable(auto_advance=True)
+def test_an_eternal_orchestration_can_be_waited_for_round_by_round(durable: Durable) -> None:
+    durable.start("monitor").until(lambda run: len(run.calls("look")) == 4)
+    assert durable.now == START + timedelta(hours=3)
 
 
 def test_a_monitor_ends_on_the_third_look(durable: Durable) -> None:

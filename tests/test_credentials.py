@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfhost.app.credentials import hide_credentials
+from dfhost.credentials import hide_credentials
 from tests.support.apps import write_app
 from tests.support.running_host import running_host
 
