@@ -98,6 +98,7 @@ def test_the_list_says_what_each_waits_for(page: Page, shop: Shop) -> None:
     shop.open(page)
     expect(row(page, "ledger")).to_contain_text("It waits for activity export_ledger (running).")
     expect(row(page, "misspelt")).to_contain_text("not awaited: Aproval")
+    expect(row(page, "misspelt")).to_contain_text("It waits for event Approval or a timer due in 2 d (")
     expect(row(page, "reserve-0")).to_contain_text("the answer to reserve of @stock@north")
 
 
@@ -184,7 +185,7 @@ def test_a_failed_item_is_named_with_its_input(page: Page, shop: Shop) -> None:
     failed.get_by_role("button", name="pack [4]").click()
     detail = page.get_by_role("region", name="Task pack [4]")
     expect(detail).to_contain_text("3 of 3")
-    expect(detail).to_contain_text("4 of 12 in its fan-out")
+    expect(detail).to_contain_text("[4] of 12, counted from [0]")
     expect(detail).to_contain_text("in pack")  # the traceback
     fan_out.get_by_role("button", name="Unfold").click()
     expect(page.get_by_role("row", name="pack [5]")).to_be_visible()
@@ -201,9 +202,28 @@ def test_a_misspelt_event_is_told_and_the_right_one_raised(page: Page, shop: Sho
     dialog.get_by_role("button", name="Raise").click()
     expect(dialog.get_by_role("alert")).to_contain_text("is not JSON")
     dialog.get_by_label("Data (JSON)").fill("true")
+    dialog.get_by_label("Event").fill("aproval")
+    dialog.get_by_role("button", name="Raise").click()
+    expect(dialog.get_by_role("alert")).to_have_text("Nothing waits for aproval now. Did you mean Approval?")
+    expect(dialog.get_by_role("button", name="Raise anyway")).to_be_visible()
+    dialog.get_by_role("button", name="Approval").click()
+    expect(dialog.get_by_label("Event")).to_have_value("Approval")
+    expect(dialog.get_by_role("alert")).to_have_count(0)
     dialog.get_by_role("button", name="Raise").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Completed")
     expect(page.get_by_role("region", name="Output")).to_contain_text('"approved": true')
+
+
+def test_an_early_event_is_raised_anyway(page: Page, shop: Shop) -> None:
+    shop.start("approve_order", {"count": 1}, "early")
+    shop.open(page, "instances/early")
+    expect(note(page, "Now")).to_contain_text("event Approval")
+    page.get_by_role("button", name="Raise event…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Event").fill("Payment")
+    dialog.get_by_role("button", name="Raise").click()
+    dialog.get_by_role("button", name="Raise anyway").click()
+    expect(note(page, "Not awaited")).to_contain_text("Payment")
 
 
 def test_a_stuck_entity_is_found_from_the_instance_that_waits(page: Page, shop: Shop) -> None:
@@ -303,6 +323,7 @@ def test_rewind_restart_and_purge(page: Page, shop: Shop) -> None:
     dialog = page.get_by_role("dialog")
     page.get_by_role("button", name="Rewind…").click()
     expect(dialog).to_contain_text("failed parts")
+    expect(dialog).to_contain_text("was retried: after a rewind the instance fails as non-deterministic")
     dialog.get_by_role("button", name="Rewind").click()
     expect(page.get_by_text("1 instance rewound.")).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Failed")
