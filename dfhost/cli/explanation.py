@@ -9,6 +9,9 @@ from typing import Any
 from dfhost.cli.style import count, duration
 from dfhost.cli.tables import parse_time
 
+#: What is said of an instance that goes on and was read from a file.
+FROM_FILE = "From the history alone: awaited events are not known."
+
 _KINDS = {"subOrchestration": "sub-orchestration"}
 _LISTED = 12  # more waits of one kind than that are counted
 

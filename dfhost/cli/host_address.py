@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -15,17 +16,23 @@ from dfhost.errors import HostError
 from dfhost.settings.local_settings import read_local_settings
 from dfhost.settings.model import DEFAULT_PORT
 
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
 _STATUS_URL = re.compile(r"(?P<host>https?://[^/]+)/.*?/instances/(?P<id>[^/?#]+)", re.IGNORECASE)
 _WEBHOOKS = re.compile(r"(?i)/runtime/webhooks(/.*)?$")
 
 
 class HostAddress(NamedTuple):
-    """`url`: http://localhost:7071, without a path. Empty texts stand for the host's own task hub, and for no key."""
+    """`url`: http://localhost:7071, without a path. Empty texts stand for the host's own task hub, and for no key.
+
+    `unanswered`: the sentences for people if no host answers there.
+    """
 
     url: str
     key: str = ""
     task_hub: str = ""
     connection: str = ""
+    unanswered: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser, reads: bool = False) -> None:
@@ -62,7 +69,9 @@ def find_host(options: argparse.Namespace) -> HostAddress:
         parts = urlsplit(url)
         key = options.key or parse_qs(parts.query).get("code", [key])[0]
         url = _WEBHOOKS.sub("", url.partition("?")[0])
-    return HostAddress(url or _host_of_folder(Path()), key, options.task_hub)
+        return HostAddress(url, key, options.task_hub, unanswered=_unanswered(url))
+    url, unanswered = _host_of_folder(Path(), reads="db" in options)
+    return HostAddress(url, key, options.task_hub, unanswered=unanswered)
 
 
 def status_url(text: str) -> tuple[HostAddress, str] | None:
@@ -70,20 +79,42 @@ def status_url(text: str) -> tuple[HostAddress, str] | None:
     if found := _STATUS_URL.match(text):
         query = {name: values[0] for name, values in parse_qs(urlsplit(text).query).items()}
         key = query.get("code") or os.environ.get("DFHOST_KEY", "")
-        address = HostAddress(found["host"], key, query.get("taskHub", ""), query.get("connection", ""))
+        task_hub, connection = query.get("taskHub", ""), query.get("connection", "")
+        address = HostAddress(found["host"], key, task_hub, connection, _unanswered(found["host"]))
         return address, unquote(found["id"])
     if text.lower().startswith(("http://", "https://")):
         raise HostError(f"{text} is not a status URL. A status URL contains /instances/ID.")
     return None
 
 
-def _host_of_folder(folder: Path) -> str:
-    """Where the host listens that serves the app in this folder, or would listen."""
-    for file in sorted(folder.glob(".dfhost/*.url"), key=lambda file: file.stat().st_mtime, reverse=True):
-        if _listens(url := file.read_text("utf-8").strip()):  # a host that was killed has left its file
-            return url
+def _host_of_folder(folder: Path, reads: bool) -> tuple[str, str]:
+    """Where the host listens that serves the app in this folder, or would listen; and what to say if none does."""
+    killed = ""
+    for file in _newest_first(folder.glob(".dfhost/*.url")):
+        if _listens(url := file.read_text("utf-8").strip()):
+            return url, _unanswered(url)
+        killed = killed or url  # a host that stops removes its file
     port = read_local_settings(folder / "local.settings.json").port
-    return f"http://localhost:{port or DEFAULT_PORT}"
+    default = f"http://localhost:{port or DEFAULT_PORT}"
+    files = _newest_first(folder.glob(".dfhost/*.db")) if reads else []
+    read_file = f", or read what it has left: --db {files[0]}" if files else ""
+    if killed:
+        port = urlsplit(killed).port
+        ended = f"The host of this folder (port {port}) has ended."
+        return default, f"{ended} Start it with `dfhost start`{read_file}."
+    if files:
+        return default, f"The host of this folder does not run. Start it with `dfhost start`{read_file}."
+    return default, _unanswered(default)
+
+
+def _newest_first(files: Iterable[Path]) -> list[Path]:
+    return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+
+
+def _unanswered(url: str) -> str:
+    local = urlsplit(url).hostname in THIS_MACHINE
+    advice = " Start one with `dfhost start`, or name another with --url." if local else ""
+    return f"No host answers at {url}.{advice}"
 
 
 def _listens(url: str) -> bool:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from dfhost.cli.exit_codes import NO_HOST, NotDone
+from dfhost.cli.host_address import THIS_MACHINE, HostAddress
 
 _SECONDS = 30.0
-_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 class Response(NamedTuple):
@@ -33,13 +33,16 @@ class Response(NamedTuple):
 
 
 def send(
-    url: str, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    address: HostAddress,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """`url`: of the host; `path` with its query. NotDone if nothing answers there."""
-    request = urllib.request.Request(url + path, body, dict(headers or {}), method=method)
+    """`path`: with its query. NotDone if nothing answers there."""
+    request = urllib.request.Request(address.url + path, body, dict(headers or {}), method=method)
     # A proxy cannot reach this machine.
-    local = urlsplit(url).hostname in _THIS_MACHINE
-    proxies = [urllib.request.ProxyHandler({})] if local else []
+    proxies = [urllib.request.ProxyHandler({})] if urlsplit(address.url).hostname in THIS_MACHINE else []
     try:
         with urllib.request.build_opener(*proxies).open(request, timeout=_SECONDS) as response:
             return Response(response.status, _mapping(response.headers), response.read())
@@ -48,8 +51,10 @@ def send(
             return Response(error.code, _mapping(error.headers), error.read())
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        advice = " Start one with `dfhost start`, or name another with --url." if local else ""
-        raise NotDone(NO_HOST, f"No host answers at {url} ({reason}).{advice}") from None
+        more = ""
+        if not isinstance(reason, ConnectionRefusedError):  # which is what "no host" means
+            more = f" The reason: {getattr(reason, 'strerror', None) or reason}."
+        raise NotDone(NO_HOST, address.unanswered + more) from None
 
 
 def _mapping(headers: Message) -> dict[str, str]:

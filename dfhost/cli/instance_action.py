@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from dfhost.cli import host_address
 from dfhost.cli.exit_codes import DONE, NotDone
 from dfhost.cli.instance_ids import find_id
-from dfhost.cli.management_client import open_client
+from dfhost.cli.management_client import ManagementClient, open_client
 from dfhost.cli.style import printable, printable_json
 
 
@@ -21,13 +22,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     host_address.add_arguments(parser)
 
 
-def run(options: argparse.Namespace, verb: str, done: str) -> int:
-    """`done`: "is asked to …". The exit code is that of the first instance for which it could not be done."""
+def run(
+    options: argparse.Namespace,
+    verb: str,
+    done: str,
+    check: Callable[[ManagementClient, str], None] | None = None,
+) -> int:
+    """The exit code is that of the first instance for which it could not be done.
+
+    `done`: the words of success, "is suspended". `check`: raises NotDone if it must not be done to an instance.
+    """
     client, ids = open_client(options, *options.id)
     code, answers = DONE, []
     for text in ids:
         try:
             instance_id = find_id(client, text, acting=True)
+            if check is not None:
+                check(client, instance_id)
             client.act(instance_id, verb, options.reason)
         except NotDone as error:
             if len(ids) == 1:

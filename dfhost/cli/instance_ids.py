@@ -32,16 +32,22 @@ def find_instance(client: ManagementClient, text: str, *, acting: bool = False) 
         shown = printable(", ".join(shortest_ids(ids[:_SHOWN]))) + (", …" if len(ids) > _SHOWN else "")
         raise NotDone(NOT_FOUND, f"'{printable(text)}' is the beginning of several ids: {shown}.")
     hint = _hint(text, similar or list(islice(client.instances(), _SEARCHED)))
+    hint = hint or "Is it on another host? See --url."
     raise NotDone(NOT_FOUND, f"{client.place} has no instance '{printable(text)}'. {printable(hint)}")
 
 
+def suggestion(client: ManagementClient, text: str) -> str:
+    """What was probably meant by an id that does not exist, "" if that is unknown."""
+    return printable(_hint(text, list(islice(client.instances(), _SEARCHED))))
+
+
 def _hint(text: str, instances: list[Json]) -> str:
-    """What was probably meant: an id, or the instances of an orchestrator whose name was given."""
+    """What was probably meant: an id, or the instances of an orchestrator whose name was given; or ""."""
     ids, names = ({str(each[key]) for each in instances} for key in ("instanceId", "name"))
     near = nearest(text, sorted(ids | names), 3)
     if near and near[0] not in ids:
         return f"Instances of {near[0]}? See `dfhost list --name {near[0]}`."
-    return question(text, sorted(ids), 3) or "Is it on another host? See --url."
+    return question(text, sorted(ids), 3)
 
 
 def find_id(client: ManagementClient, text: str, *, acting: bool = False) -> str:

@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -36,10 +37,16 @@ class Transport(Protocol):
 
 
 class ManagementClient:
-    """`place` names the host in sentences: "the host at http://localhost:7071"."""
+    """`place` names the host in sentences: "the host at http://localhost:7071".
 
-    def __init__(self, transport: Transport, place: str, address: HostAddress) -> None:
+    `reads_file`: no host answers, but a database file, which does not know which events are awaited.
+    """
+
+    def __init__(
+        self, transport: Transport, place: str, address: HostAddress, reads_file: bool = False
+    ) -> None:
         self.place = place
+        self.reads_file = reads_file
         self.address = address
         self._transport = transport
 
@@ -196,10 +203,15 @@ def open_client(options: argparse.Namespace, *ids: str) -> tuple[ManagementClien
         address, text = found or (address, text)
         plain.append(text)
     if file := getattr(options, "db", None):
-        return ManagementClient(partial(read_file, file), f"The file {file}", HostAddress("")), plain
+        return file_client(file), plain
     if address is None:
         address = find_host(options)
-    return ManagementClient(partial(send, address.url), f"The host at {address.url}", address), plain
+    return ManagementClient(partial(send, address), f"The host at {address.url}", address), plain
+
+
+def file_client(file: Path) -> ManagementClient:
+    """Reads a database file in place of a host."""
+    return ManagementClient(partial(read_file, file), f"The file {file}", HostAddress(""), True)
 
 
 def orchestrations(instances: Iterable[Json]) -> Iterator[Json]:

@@ -186,7 +186,7 @@ def test_explain_asks_the_port_that_the_folder_names(
         (tmp_path / "local.settings.json").write_text(json.dumps({"Host": {"LocalHttpPort": port}}))
         monkeypatch.chdir(tmp_path)
         assert main(["explain", "x"]) == 6
-    assert f"No host answers at http://localhost:{port} " in capfd.readouterr().err
+    assert f"No host answers at http://localhost:{port}. " in capfd.readouterr().err
 
 
 def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from dfhost.cli import host_address
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
-from dfhost.cli.explanation import explanation_lines
+from dfhost.cli.explanation import FROM_FILE, explanation_lines
 from dfhost.cli.instance_ids import find_id
 from dfhost.cli.management_client import open_client
 from dfhost.cli.style import printable, printable_json
@@ -49,7 +49,10 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             return printable_json(answer), answer["runtimeStatus"] in FINAL_STATUSES
         lines = explanation_lines(answer, datetime.now(timezone.utc))
-        return "\n".join(map(printable, lines)), answer["runtimeStatus"] in FINAL_STATUSES
+        ended = answer["runtimeStatus"] in FINAL_STATUSES
+        if client.reads_file and not ended and not instance_id.startswith("@"):
+            lines.append(f"({FROM_FILE})")
+        return "\n".join(map(printable, lines)), ended
 
     show(render, options.watch)
     return DONE

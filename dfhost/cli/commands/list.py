@@ -11,6 +11,7 @@ from itertools import islice
 
 from dfhost.cli import host_address, instance_filter
 from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
+from dfhost.cli.explanation import FROM_FILE
 from dfhost.cli.instance_ids import shortest_ids
 from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import Style, count, printable_json
@@ -60,7 +61,10 @@ def run(options: argparse.Namespace) -> int:
         rows, total = _entities(client, options) if options.entities else _instances(client, options)
         found = len(rows)
         waits = {} if options.json or options.ids else _waits(client, rows)
-        return "\n".join(_lines(rows, total, waits, options)), False
+        lines = list(_lines(rows, total, waits, options))
+        if client.reads_file and waits and not options.entities:
+            lines.append(Style.of(sys.stdout)(FROM_FILE, "dim"))
+        return "\n".join(lines), False
 
     show(render, options.watch)
     return DONE if found else NOT_FOUND

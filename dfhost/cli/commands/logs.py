@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from dfhost.cli.exit_codes import DONE, NOT_FOUND
+from dfhost.cli.instance_ids import suggestion
 from dfhost.cli.log_file import entries_with, follow_log, log_file, read_log
+from dfhost.cli.management_client import file_client
+from dfhost.cli.style import printable
 from dfhost.errors import HostError
 from dfhost.short_id import short_id
 
@@ -42,12 +47,29 @@ def run(options: argparse.Namespace) -> int:
     path = _path(options.db)
     wanted = [text for text in (short_id(options.id or ""), options.text) if text]
     lines = list(_matching(read_log(path), wanted))[-options.lines :]
+    if not lines and wanted:
+        print(f"dfhost: {_nothing_found(path, options.id, options.text)}", file=sys.stderr)
     for line in lines:
         _print(line, options.json)
     if options.follow:
         for line in _matching(follow_log(path), wanted):
             _print(line, options.json)
     return DONE if lines else NOT_FOUND
+
+
+def _nothing_found(path: Path, instance: str | None, text: str | None) -> str:
+    """What is not in the log, and which instance was probably meant."""
+    wanted = f" of an instance '{printable(instance)}'" if instance else ""
+    wanted += f" with the text '{printable(text)}'" if text else ""
+    sentence = f"The log has nothing{wanted}."
+    if not instance:
+        return sentence
+    with suppress(HostError):  # the database may be gone
+        client = file_client(path.with_suffix(""))
+        if client.status(instance) is not None:
+            return f"{sentence} `dfhost show {printable(instance)}` shows what the host has of it."
+        sentence = f"{sentence} {suggestion(client, instance)}".rstrip()
+    return sentence
 
 
 def _path(database: Path | None) -> Path:

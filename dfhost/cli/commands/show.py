@@ -9,7 +9,7 @@ from typing import Any
 
 from dfhost.cli import host_address, instance_view
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NOT_FOUND, NotDone
-from dfhost.cli.explanation import reasons
+from dfhost.cli.explanation import FROM_FILE, reasons
 from dfhost.cli.history_tasks import tasks_of_history
 from dfhost.cli.instance_ids import find_instance
 from dfhost.cli.management_client import Json, ManagementClient, open_client
@@ -78,6 +78,8 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
     lines = instance_view.headline(status, style)
     if waits and waits.get("sentence"):
         lines += ["", *map(printable, [str(waits["sentence"]), *reasons(waits)])]
+        if client.reads_file:
+            lines.append(f"({FROM_FILE})")
     failures = _failures(client, tasks, [], _DEEPEST)
     lines += instance_view.failure_lines(failures, style, options.full)
     if status["runtimeStatus"] == "Failed" and not failures:
@@ -133,4 +135,6 @@ def _entity(client: ManagementClient, status: Json, options: argparse.Namespace)
     lines = [style(printable(entity_id), "bold")]
     if queue and queue.get("sentence"):
         lines.append(printable(str(queue["sentence"])))
+    if queue and (failed := queue.get("lastFailure")):
+        lines += instance_view.frame_lines(str(failed["stack"]), options.full)
     return "\n".join([*lines, "", style("state", "dim"), printable_json(state)])

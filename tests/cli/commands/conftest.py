@@ -40,6 +40,18 @@ APP = """
         return (yield context.call_sub_orchestrator("import_orders", context.get_input()))
 
     @app.orchestration_trigger(context_name="context")
+    def calls_failing_child(context):
+        return (yield context.call_sub_orchestrator("reads_file", context.get_input(), "rewound-child"))
+
+    @app.orchestration_trigger(context_name="context")
+    def reads_file(context):
+        return (yield context.call_activity("needs_file", context.get_input()))
+
+    @app.activity_trigger(input_name="path")
+    def needs_file(path: str) -> str:
+        return open(path).read()
+
+    @app.orchestration_trigger(context_name="context")
     def raises(context):
         raise KeyError("missing")
         yield

@@ -48,11 +48,20 @@ def test_the_reading_verbs(dfhost: Commands, db: str) -> None:
     shown = dfhost.plain("show", "failed", "--db", db)
     assert shown.code == 0 and 'process_item [1] "bad-1" failed, attempt 2 of 2: ValueError' in shown.out
     waits = dfhost.plain("show", "wai", "--db", db).out
-    assert "Running" in waits and "only a running host knows" in waits
+    assert "Running" in waits and "None of its tasks is open.\n(From the history alone" in waits
     assert "TaskFailed" in dfhost.plain("history", "failed", "--db", db).out
     assert json.loads(dfhost.plain("export", "waits", "--db", db).out)["runtimeStatus"] == "Running"
     assert dfhost.plain("explain", "failed", "--db", db).code == 0
     assert dfhost.plain("show", "nobody", "--db", db).code == 4
+
+
+def test_it_is_said_that_a_file_does_not_know_which_events_are_awaited(dfhost: Commands, db: str) -> None:
+    said = "From the history alone: awaited events are not known."
+    assert f"({said})" in dfhost.plain("explain", "waits", "--db", db).out
+    assert f"({said})" in dfhost.plain("show", "waits", "--db", db).out
+    assert dfhost.plain("list", "--db", db).out.endswith(f"\n{said}\n")
+    for command in (("explain", "failed"), ("show", "failed"), ("list", "--status", "Failed")):
+        assert said not in dfhost.plain(*command, "--db", db).out
 
 
 def test_reading_leaves_the_folder_as_it_was(dfhost: Commands, files: dict[str, Path]) -> None:

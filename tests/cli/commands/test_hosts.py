@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,20 +21,29 @@ def azure(app_host: HostProcess) -> Iterator[str]:
         yield url
 
 
-def test_the_host_of_this_folder_is_found_whatever_its_port(
+def test_the_host_of_this_folder_is_found_whatever_its_port_and_missed_when_it_has_ended(
     tmp_path: Path, dfhost: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(write_app(tmp_path, APP))
-    with HostProcess(tmp_path) as host:
-        assert dfhost.plain("start-instance", "raises", "--id", "here").code == 0
-        assert dfhost.plain("list", "--ids").out == "here\n"
-        host.kill()
+    file = Path(".dfhost") / "TestHubName.db"
+    read_it = f"Start it with `dfhost start`, or read what it has left: --db {file}.\n"
     with socket.socket() as unused:  # what the killed host has left leads nobody astray
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         (tmp_path / "local.settings.json").write_text(f'{{"Host": {{"LocalHttpPort": {port}}}}}')
+        with HostProcess(tmp_path) as host:
+            assert dfhost.plain("start-instance", "raises", "--id", "here").code == 0
+            assert dfhost.plain("list", "--ids").out == "here\n"
+            host.kill()
         said = dfhost.plain("list")
-    assert said.code == 6 and f"No host answers at http://localhost:{port} " in said.err
+        ended = f"dfhost: The host of this folder (port {urlsplit(host.url).port}) has ended."
+        assert said == (6, "", f"{ended} {read_it}")
+        assert dfhost.plain("terminate", "here").err == f"{ended} Start it with `dfhost start`.\n"
+        Path(f"{file}.url").unlink()  # as a host does that stops
+        assert dfhost.plain("list").err == f"dfhost: The host of this folder does not run. {read_it}"
+        at_port = dfhost.plain("terminate", "here").err
+    assert at_port.startswith(f"dfhost: No host answers at http://localhost:{port}. Start one")
+    assert "here" in dfhost.plain("list", "--ids", "--db", str(file)).out
 
 
 def test_a_status_url_names_host_and_instance(dfhost: Commands) -> None:
@@ -54,7 +64,7 @@ def test_no_host(dfhost: Commands) -> None:
         unused.bind(("127.0.0.1", 0))
         said = dfhost.plain("list", "--port", str(unused.getsockname()[1]))
     assert said.code == 6 and "No host answers at http://localhost:" in said.err
-    assert said.err.count("\n") == 1
+    assert said.err.count("\n") == 1 and "Errno" not in said.err
 
 
 def test_a_host_that_asks_for_a_key(dfhost: Commands, azure: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,17 @@ def test_of_one_instance(dfhost: Commands, ids: list[str]) -> None:
     assert good[:8] not in said and "Ready on" not in said
     assert dfhost.plain("logs", bad[:6]).out == said
     assert dfhost.plain("logs", "--text", "looking at good").out.count("looking at") == 1
-    assert dfhost.plain("logs", "nobody").code == 4
+
+
+def test_what_the_log_does_not_have(dfhost: Commands, ids: list[str]) -> None:
+    said = dfhost.plain("logs", "nobody")
+    assert said == (4, "", "dfhost: The log has nothing of an instance 'nobody'.\n")
+    misspelt = ids[1][:-1] + "-"
+    assert f"'{misspelt}'. Did you mean '{ids[1]}'" in dfhost.plain("logs", misspelt).err
+    assert "Instances of flow? See `dfhost list --name flow`." in dfhost.plain("logs", "flwo").err
+    assert "nothing with the text 'qqq'." in dfhost.plain("logs", "--text", "qqq").err
+    quiet = dfhost.plain("logs", ids[0], "--text", "qqq")
+    assert quiet.code == 4 and f"`dfhost show {ids[0]}` shows what" in quiet.err
 
 
 def test_where_there_is_none(dfhost: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

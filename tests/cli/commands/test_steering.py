@@ -35,7 +35,10 @@ def test_waiting_for_the_end(dfhost: Commands) -> None:
 def test_a_misspelt_orchestrator_is_not_started(dfhost: Commands) -> None:
     said = dfhost("start-instance", "import_order")
     assert said.code == 2 and "Did you mean 'import_orders'?" in said.err
-    assert "It has approval, calls_generated_child, echo" in dfhost("start-instance", "zzz").err
+    assert (
+        "It has approval, calls_failing_child, calls_generated_child, echo"
+        in dfhost("start-instance", "zzz").err
+    )
 
 
 def test_an_id_that_is_taken(dfhost: Commands) -> None:
@@ -106,12 +109,27 @@ def test_terminate_several_at_once(dfhost: Commands) -> None:
     assert dfhost("terminate", one).code == 5
 
 
-def test_rewind(dfhost: Commands) -> None:
-    failed = dfhost.ended("import_orders", ["good", "bad"])
+def test_rewind(dfhost: Commands, tmp_path: Path) -> None:
+    failed = dfhost.ended("calls_failing_child", str(tmp_path / "late.txt"))
+    (tmp_path / "late.txt").write_text("here now")
     assert dfhost.done("rewind", failed) == f"{failed} is rewound.\n"
-    dfhost.http.ended(failed)
+    assert dfhost.http.output(failed) == "here now"
     said = dfhost("rewind", dfhost.ended("echo", 1))
     assert said.code == 5 and "only orchestrations in the" in said.err
+
+
+def test_a_rewind_after_retries_is_refused_before_it_fails(dfhost: Commands) -> None:
+    failed = dfhost.ended("import_orders", ["good", "bad"])
+    said = dfhost("rewind", failed)
+    assert said.code == 5 and said.out == ""
+    assert 'process_item [1] "bad" was retried. A rewind then fails as non-deterministic' in said.err
+    assert f"Use `dfhost restart {failed}`; --force" in said.err
+    assert "no such order: bad" in dfhost.http.status(failed)["output"]  # it was left as it was
+    in_child = dfhost("rewind", dfhost.ended("calls_generated_child", ["bad"]))
+    assert in_child.code == 5 and 'process_item "bad" was retried' in in_child.err
+    assert dfhost.done("rewind", failed, "--force") == f"{failed} is rewound.\n"
+    dfhost.http.ended(failed)
+    assert "Non-Deterministic" in dfhost.http.status(failed)["output"]
 
 
 def test_restart(dfhost: Commands) -> None:
