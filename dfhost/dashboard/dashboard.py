@@ -9,6 +9,7 @@
     GET   /dashboard/api/inFlight?instance=ID&activity=NAME      how many ran at once, over time
     GET   /dashboard/api/explain?instance=ID
     GET   /dashboard/api/waits?instances=[…]                     what each waits for, as sentences
+    GET   /dashboard/api/rewind?instances=[…]                    why a rewind will not help, as sentences
     POST  /dashboard/api/actions                                 see `actions`; needs the token that the page carries
 
 Ids travel in the query, since they may hold any character. Requests of other web sites never arrive here: `http/`
@@ -125,6 +126,8 @@ class Dashboard:
                 return _json(200, await views.in_flight_view(hub, instance_id, query.get("activity", "")))
             case "waits":
                 return _json(200, await views.waits_view(hub, _ids(query.get("instances", ""))))
+            case "rewind":
+                return _json(200, await views.rewind_view(hub, _ids(query.get("instances", ""))))
             case "entities":
                 return _json(200, views.entities_view(hub))
             case "explain":

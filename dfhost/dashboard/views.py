@@ -10,7 +10,8 @@ from dfhost.instance_failure import read_failure
 from dfhost.store.overview import ListedInstance
 from dfhost.task_hub import TaskHub
 from dfhost.timeline.in_flight import Span, activity_spans, in_flight
-from dfhost.timeline.model import CHILD, Timeline
+from dfhost.timeline.model import CHILD, FAILED, Timeline
+from dfhost.timeline.sentences import rewind_warning, task_label
 from dfhost.timeline.timeline_json import PAYLOADS, timeline_json
 
 _TASK_PAYLOAD = 1_000  # characters of a task's payload; the rest is fetched when it is looked at
@@ -114,6 +115,25 @@ async def waits_view(hub: TaskHub, ids: list[str]) -> dict[str, dict[str, Any]]:
             unclaimed = list(dict.fromkeys(event["name"] for event in explanation["unclaimed"]))
             views[instance_id] = {"sentence": explanation["sentence"], "unclaimed": unclaimed}
     return views
+
+
+async def rewind_view(hub: TaskHub, ids: list[str]) -> dict[str, str]:
+    """Why a rewind will not help, by id: of those instances in which, or below which, a failed task was retried."""
+    warnings = {}
+    for instance_id in ids:
+        pending, looked_at = [instance_id], 0
+        while pending and looked_at < _DESCENDANTS and instance_id not in warnings:
+            timeline = await hub.timeline(pending.pop())
+            looked_at += 1
+            if timeline is None:
+                continue
+            if retried := timeline.retried_tasks():
+                warnings[instance_id] = rewind_warning([task_label(task) for task in retried])
+            # A rewind goes down to the children that failed.
+            failed = (task for task in timeline.tasks if task.kind == CHILD and task.state == FAILED)
+            pending += [task.instance_id for task in failed if task.instance_id]
+            await asyncio.sleep(0)  # others are answered in between
+    return warnings
 
 
 async def search_view(hub: TaskHub, text: str, limit: int) -> list[list[Any]]:

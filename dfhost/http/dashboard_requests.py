@@ -18,6 +18,9 @@ from dfhost.http.messages import read_body
 from dfhost.runner.app_runner import HttpReply
 
 _BEAT_SECONDS = 10.0  # a line at least this often: a proxy or a browser closes what is silent
+_RETRY_MILLISECONDS = (
+    1000  # after which a browser looks whether a host that was away is back; its own 3000 feel long
+)
 
 
 class DashboardRequests:
@@ -56,6 +59,7 @@ class DashboardRequests:
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **HEADERS})
         await response.prepare(request)
+        await response.write(f"retry: {_RETRY_MILLISECONDS}\n\n".encode())
         sent_at = time.monotonic()
         async for message in stream:
             if self._stopping:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dfhost.store.database import create_if_missing
 from tests.support.apps import APPS
 from tests.support.host_process import HostProcess
 
@@ -46,9 +47,7 @@ async () => {
 @pytest.fixture(scope="module")
 def host(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
     file = tmp_path_factory.mktemp("many") / "hub.db"
-    with HostProcess(APPS / "shop", "--db", file) as first:
-        first.signal()
-        first.exit_code()
+    create_if_missing(file)
     fill(file)
     with HostProcess(APPS / "shop", "--db", file) as running:
         yield running

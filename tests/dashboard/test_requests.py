@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest_asyncio
@@ -283,6 +284,41 @@ async def test_rewind(page: Page, gates: ModuleType) -> None:
     await page.host.ended(instance_id)
     await page.done(action="rewind", ids=[instance_id])
     await gates.arrivals("a", 2)
+
+
+async def test_why_a_rewind_will_not_help(tmp_path: Path) -> None:
+    retries = """
+    @app.activity_trigger(input_name="text")
+    def fail(text):
+        raise ValueError(text)
+
+    @app.orchestration_trigger(context_name="context")
+    def plain(context):
+        yield context.call_activity("fail", "no")
+
+    @app.orchestration_trigger(context_name="context")
+    def retried(context):
+        yield context.call_activity_with_retry("fail", df.RetryOptions(1, 2), "no")
+
+    @app.orchestration_trigger(context_name="context")
+    def above(context):
+        yield context.call_sub_orchestrator("retried")
+    """
+    async with open_page(write_app(tmp_path, retries)) as page:
+        names = ["plain", "retried", "above"]
+        for name in names:
+            await page.host.start(name, None, name)
+            await page.host.failure(name)
+        ids = quote(json.dumps([*names, "nobody"]))
+        warning = (
+            'fail "no" was retried: after a rewind the instance fails as non-deterministic, on Azure too. '
+            "Restart it instead."
+        )
+        assert await page.read(f"rewind?instances={ids}") == {"retried": warning, "above": warning}
+        for name in names:
+            await page.done(action="rewind", ids=[name])
+            reason = await page.host.failure(name)
+            assert ("Non-Deterministic" in reason) == (name != "plain"), reason
 
 
 async def test_what_is_refused_is_told_for_each(page: Page) -> None:

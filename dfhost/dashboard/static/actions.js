@@ -3,7 +3,7 @@
 import { h, toast } from "./dom.js";
 import { ask } from "./dialogs.js";
 import { counted } from "./format.js";
-import { act } from "./host.js";
+import { act, read } from "./host.js";
 
 /**
  * @typedef {object} Verb
@@ -15,6 +15,8 @@ import { act } from "./host.js";
  * @property {string} effect what happens to one instance
  */
 
+const ASKED = 60; // instances that the host looks at before a rewind
+const WARNINGS = 3; // that are shown of them
 const OPEN = ["Pending", "Running", "Suspended"];
 const ENDED = ["Completed", "Failed", "Terminated"];
 
@@ -83,6 +85,7 @@ export async function confirmAndAct(verb, targets) {
         return null;
     }
     const one = fitting.length === 1 ? fitting[0] : null;
+    const warnings = verb === "rewind" ? await rewindWarnings(fitting.map(({ id }) => id)) : [];
     const answer = await ask({
         title: one ? `${label} this instance?` : `${label} ${counted(fitting.length, "instance")}?`,
         text: [
@@ -98,6 +101,11 @@ export async function confirmAndAct(verb, targets) {
                           .replace(/^A new instance starts/, "New instances start")
                           .replace("This one stays as it is", "These stay as they are"),
             ),
+            warnings.slice(0, WARNINGS).map(([id, warning]) =>
+                h("p", { class: "problem" }, !one && [h("span", { class: "mono" }, id), ": "], warning),
+            ),
+            warnings.length > WARNINGS &&
+                h("p", { class: "problem" }, `So it is with ${warnings.length - WARNINGS} more.`),
             left > 0 &&
                 h(
                     "p",
@@ -113,6 +121,12 @@ export async function confirmAndAct(verb, targets) {
     const report = await act({ action: verb, ids: fitting.map(({ id }) => id), reason: answer.reason });
     if (report?.done) toast(`${counted(report.done, "instance")} ${done}.`);
     return report;
+}
+
+/** Why a rewind will not help, with the ids. @param {string[]} ids @returns {Promise<[string, string][]>} */
+async function rewindWarnings(ids) {
+    const asked = JSON.stringify(ids.slice(0, ASKED));
+    return Object.entries(await read("rewind", { instances: asked }).catch(() => ({})));
 }
 
 /** ``12 Running, 3 Pending``. @param {{status: string}[]} targets */

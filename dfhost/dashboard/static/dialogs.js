@@ -1,6 +1,6 @@
 /** Questions to the person: a confirmation that says what will happen, or a few fields. */
 
-import { h } from "./dom.js";
+import { button, h, replace } from "./dom.js";
 
 /** @typedef {import("./types").Child} Child */
 /**
@@ -13,8 +13,10 @@ import { h } from "./dom.js";
  * @property {boolean} [only]
  * @property {boolean} [required]
  * @property {string} [hint]
+ * @property {() => string[]} [awaited] the names that something waits for; about any other the person is asked once
  */
 
+const ALTERNATIVES = 3;
 let numbers = 0;
 
 /**
@@ -27,11 +29,54 @@ export function ask({ title, text, confirm, danger, fields = [] }) {
         const titleId = `dialog-${(numbers += 1)}`;
         const problem = h("p", { class: "problem", role: "alert" });
         const inputs = fields.map((field) => ({ field, ...fieldElements(field) }));
+        const go = h(
+            "button",
+            {
+                type: "submit",
+                class: danger ? "button danger" : "button primary",
+                autofocus: !fields.length,
+            },
+            confirm,
+        );
         /** @type {Record<string, string> | null} */
         let answer = null;
+        let doubted = ""; // the value that was asked about
+
+        /** What is to be asked about the values, if that was not asked before. @returns {import("./types").Child} */
+        function doubt() {
+            for (const { field, input } of inputs) {
+                const awaited = field.awaited?.() ?? [];
+                if (!awaited.length || awaited.includes(input.value) || input.value === doubted) continue;
+                doubted = input.value;
+                const take = (/** @type {string} */ name) => {
+                    input.value = name;
+                    settle();
+                    go.focus();
+                };
+                return [
+                    `Nothing waits for ${input.value} now. Did you mean `,
+                    awaited
+                        .slice(0, ALTERNATIVES)
+                        .map((name, index) => [
+                            index > 0 && " or ",
+                            button(name, () => take(name), { class: "button small" }),
+                        ]),
+                    "?",
+                ];
+            }
+            return null;
+        }
+
+        function settle() {
+            doubted = "";
+            replace(problem);
+            go.textContent = confirm;
+        }
+
         const form = h(
             "form",
             {
+                oninput: settle,
                 onsubmit(/** @type {Event} */ event) {
                     event.preventDefault();
                     const wrong = inputs
@@ -39,6 +84,12 @@ export function ask({ title, text, confirm, danger, fields = [] }) {
                         .find(Boolean);
                     if (wrong) {
                         problem.textContent = wrong;
+                        return;
+                    }
+                    const question = doubt();
+                    if (question) {
+                        replace(problem, question);
+                        go.textContent = `${confirm} anyway`;
                         return;
                     }
                     answer = Object.fromEntries(inputs.map(({ field, input }) => [field.name, input.value]));
@@ -53,15 +104,7 @@ export function ask({ title, text, confirm, danger, fields = [] }) {
                 "div",
                 { class: "dialog-buttons" },
                 h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Cancel"),
-                h(
-                    "button",
-                    {
-                        type: "submit",
-                        class: danger ? "button danger" : "button primary",
-                        autofocus: !fields.length,
-                    },
-                    confirm,
-                ),
+                go,
             ),
         );
         const dialog = h(

@@ -415,7 +415,7 @@ export function showInstance(main, id) {
                 "Item",
                 task.index === undefined
                     ? ""
-                    : `${task.index} of ${count(task.fanOutSize ?? 0)} in its fan-out`,
+                    : `[${task.index}] of ${count(task.fanOutSize ?? 0)}, counted from [0]`,
             ],
             ["HTTP status", task.httpStatus ?? ""],
             [
@@ -497,7 +497,14 @@ export function showInstance(main, id) {
                   ),
             confirm: "Raise",
             fields: [
-                { name: "event", label: "Event", choices: awaited, value: awaited[0] ?? "", required: true },
+                {
+                    name: "event",
+                    label: "Event",
+                    choices: awaited,
+                    value: awaited[0] ?? "",
+                    required: true,
+                    awaited: awaitedEvents,
+                },
                 { name: "data", label: "Data (JSON)", kind: "json" },
             ],
         });

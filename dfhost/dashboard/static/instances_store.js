@@ -44,6 +44,14 @@ export const instances = {
         listeners.add(listener);
         return () => listeners.delete(listener);
     },
+    /** `act` is called once the host has sent them, or at once if it has. @param {() => void} act */
+    whenLoaded(act) {
+        if (loaded) return act();
+        const stop = instances.subscribe(() => {
+            stop();
+            act();
+        });
+    },
 };
 
 /** @type {() => void} */

@@ -404,6 +404,7 @@ export function showInstances(main) {
 
     refresh();
     const unsubscribe = instances.subscribe(refresh);
+    instances.whenLoaded(() => requestAnimationFrame(() => requestAnimationFrame(lookAtWaits))); // rows are drawn then
     const clockwork = setInterval(() => {
         if (rows.some(isOpen)) {
             list.draw();

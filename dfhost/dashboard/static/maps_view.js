@@ -74,7 +74,7 @@ export function showMaps(main) {
         refresh();
     }
     refresh();
-    poll();
+    instances.whenLoaded(poll);
     const timer = setInterval(poll, 1500);
     const unsubscribe = instances.subscribe(refresh);
     return () => {
