@@ -156,7 +156,7 @@ class TaskHub:
 
     async def explain(self, instance_id: str) -> dict[str, Any] | None:
         """What the instance waits for and why, ready for JSON; None if there is no such instance."""
-        return await explain(instance_id, self._store, self._worker)
+        return await explain(instance_id, self._store, self._worker, self._clock.moment())
 
     async def timeline(self, instance_id: str) -> Timeline | None:
         """All tasks of the instance, ended and open; None if there is no such instance."""

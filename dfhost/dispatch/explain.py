@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from dfhost.dispatch import explain_sentences
@@ -29,7 +30,12 @@ _DEEPEST = 8
 
 
 async def explain(
-    instance_id: str, store: Store, worker: TaskHubWorker, followed: int = _FOLLOWED, deepest: int = _DEEPEST
+    instance_id: str,
+    store: Store,
+    worker: TaskHubWorker,
+    now: datetime,
+    followed: int = _FOLLOWED,
+    deepest: int = _DEEPEST,
 ) -> dict[str, Any] | None:
     """None if there is no such instance, else, ready for JSON:
 
@@ -77,12 +83,12 @@ async def explain(
         ]
         suspensions = [task for task in timeline.tasks if task.kind == model.SUSPENSION]
         explanation["sentence"] = explain_sentences.of_instance(
-            row, explanation, instance, suspensions[-1].started_at or "" if suspensions else ""
+            row, explanation, instance, suspensions[-1].started_at or "" if suspensions else "", now
         )
         if deepest:
             others = [each for each in explanation["waitsFor"] if "instanceId" in each and each["awaited"]]
             for entry in others[:followed]:
-                if other := await explain(entry["instanceId"], store, worker, 1, deepest - 1):
+                if other := await explain(entry["instanceId"], store, worker, now, 1, deepest - 1):
                     entry["explanation"] = other
     return explanation
 

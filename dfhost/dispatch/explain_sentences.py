@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from dfhost.clock import timestamp_of
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
+from dfhost.engine.history import moment
 from dfhost.store.instance_row import InstanceRow
 
 #: An entry of `waitsFor`, see `explain`.
@@ -35,7 +37,11 @@ def of_entity(operations: list[Entry]) -> str:
 
 
 def of_instance(
-    row: InstanceRow, explanation: dict[str, Any], instance: LoadedInstance | None, suspended_at: str
+    row: InstanceRow,
+    explanation: dict[str, Any],
+    instance: LoadedInstance | None,
+    suspended_at: str,
+    now: datetime,
 ) -> str:
     """`explanation`: all but its sentence; `suspended_at`: the time of the last suspension, if there was one."""
     if instance is not None and instance.busy:
@@ -43,7 +49,7 @@ def of_instance(
             return "Its next episode is queued: as many episodes as may run at once are running."
         since = timestamp_of(instance.episode_since)
         return f"Its code has been running since {since}: until it yields or returns, nothing else happens to it."
-    open_now = _list(explanation["waitsFor"])
+    open_now = _list(explanation["waitsFor"], now)
     if row.status == "Suspended":
         since = f" since {suspended_at}" if suspended_at else ""
         reason = f" ({act.brief(row.output, BRIEF)})" if row.output else ""
@@ -60,9 +66,9 @@ def of_instance(
     if not awaited:
         awaited, left = left, awaited
     any_of = result is not None and result.awaited is not None and not result.awaited.needs_all
-    sentence = f"It waits for {'the first of ' if any_of and len(awaited) > 1 else ''}{_list(awaited)}."
+    sentence = f"It waits for {_list(awaited, now, 'or' if any_of else 'and')}."
     if left:
-        sentence += f" Open besides: {_list(left)}."
+        sentence += f" Open besides: {_list(left, now)}."
     if held := explanation["heldBack"]:
         what = f"{held[0]['action']} is" if len(held) == 1 else f"{len(held)} actions are"
         sentence += f" {what} held back behind {held[0]['behind']}, here as on Azure: {held[0]['why']}."
@@ -73,14 +79,19 @@ def of_instance(
     return sentence
 
 
-def _list(entries: list[Entry]) -> str:
-    """``2 activities price (1 running, 1 queued), a timer due at …``."""
+def _list(entries: list[Entry], now: datetime, last: str = "and") -> str:
+    """``event Approval, 2 activities price (1 running, 1 queued) or a timer due in 5 min (…)``. `last`: or, and.
+
+    Events come first, since a person can raise them; timers come last.
+    """
     groups: dict[tuple[str, str], list[Entry]] = {}
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: _ORDER.get(entry["kind"], 1)):
         groups.setdefault((entry["kind"], entry.get("name", "")), []).append(entry)
-    phrases = [_PHRASES[kind](name, group) for (kind, name), group in groups.items()]
-    more = f" and {len(phrases) - 5} more" if len(phrases) > 5 else ""
-    return ", ".join(phrases[:5]) + more
+    phrases = [_PHRASES[kind](name, group, now) for (kind, name), group in groups.items()]
+    if len(phrases) > _LISTED:
+        phrases[_LISTED:] = [f"{len(phrases) - _LISTED} more"]
+    *others, final = phrases or [""]
+    return f"{', '.join(others)} {last} {final}" if others else final
 
 
 def _counted(singular: str, plural: str, group: list[Entry]) -> str:
@@ -99,26 +110,48 @@ def _counts(group: list[Entry], key: str) -> str:
     return ", ".join(f"{values.count(value)} {value}" for value in dict.fromkeys(values))
 
 
-def _first_due(group: list[Entry]) -> str:
-    return str(min(entry["due"] for entry in group))
+def _first_due(group: list[Entry], now: datetime) -> str:
+    """``in 2 d 23 h (2026-12-01T09:02:26Z)``"""
+    due = str(min(entry["due"] for entry in group))
+    return f"{_time_left((moment(due) - now).total_seconds())} ({due[:19]}Z)"
 
 
-_PHRASES: dict[str, Callable[[str, list[Entry]], str]] = {
-    "activity": lambda name, group: (
+def _time_left(seconds: float) -> str:
+    """In seconds, from a minute on in minutes, from a day on in hours: what is far away changes seldom."""
+    if seconds <= 0:
+        return "now"
+    if seconds < 59.5:
+        return f"in {max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    hours = round(seconds / 3600)
+    if hours >= 24:
+        large, small = divmod(hours, 24)
+        units = "d", "h"
+    else:
+        large, small = divmod(minutes, 60)
+        units = "h", "min"
+    parts = [f"{number} {unit}" for number, unit in zip((large, small), units, strict=True) if number]
+    return f"in {' '.join(parts)}"
+
+
+_LISTED = 5
+_ORDER = {"event": 0, "timer": 2}
+_PHRASES: dict[str, Callable[[str, list[Entry], datetime], str]] = {
+    "activity": lambda name, group, now: (
         f"{_counted('activity', 'activities', group)} {name} ({_counts(group, 'state')})"
     ),
-    "retry": lambda name, group: (
-        f"{_counted('another attempt', 'other attempts', group)} of {name} at {_first_due(group)}"
+    "retry": lambda name, group, now: (
+        f"{_counted('another attempt', 'other attempts', group)} of {name} {_first_due(group, now)}"
     ),
-    "timer": lambda name, group: (
-        f"{_counted('a timer', 'timers, the first', group)} due at {_first_due(group)}"
+    "timer": lambda name, group, now: (
+        f"{_counted('a timer', 'timers, the first', group)} due {_first_due(group, now)}"
     ),
-    "event": lambda name, group: f"{_counted('event', 'events', group)} {name}",
-    "subOrchestration": lambda name, group: (
+    "event": lambda name, group, now: f"{_counted('event', 'events', group)} {name}",
+    "subOrchestration": lambda name, group, now: (
         f"{_counted('sub-orchestration', 'sub-orchestrations', group)} {name}{_id_of_one(group)} "
         f"({_counts(group, 'status')})"
     ),
-    "entity": lambda name, group: (
+    "entity": lambda name, group, now: (
         f"{_counted('the answer', 'answers', group)} to {name} of {_counts(group, 'instanceId')}"
     ),
 }

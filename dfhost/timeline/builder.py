@@ -206,6 +206,8 @@ class _Builder:
         is_open = task.kind != model.TIMER or self._open_timers is None or task.task_id in self._open_timers
         if self._stored.row.finished or not is_open:
             task.state = model.CANCELLED
+            if self._stored.row.finished:  # the history does not say when a timer was cancelled
+                task.ended_at = self._stored.row.updated_at
 
     def _join_attempts(self) -> set[int]:
         """Make one task of the attempts of each call; returns the `id()`s of the others."""

@@ -20,7 +20,7 @@ WAITING = "waiting"  # for a moment, for an event, for an answer
 RETRYING = "retrying"  # an attempt has failed, the next one comes
 COMPLETED = "completed"
 FAILED = "failed"
-CANCELLED = "cancelled"  # its instance ended first
+CANCELLED = "cancelled"  # by the code, or its instance ended first
 
 OPEN = frozenset((QUEUED, RUNNING, WAITING, RETRYING))
 
@@ -104,3 +104,11 @@ class Timeline:
     def failed_tasks(self) -> list[Task]:
         """Those that failed for good, first things first."""
         return sorted((t for t in self.tasks if t.state == FAILED), key=lambda task: task.ended_at or "")
+
+    def retried_tasks(self) -> list[Task]:
+        """Those that were tried again after a failure.
+
+        A rewind removes the failed attempts but not the timers between them. So the instance then fails as
+        non-deterministic, here as on Azure.
+        """
+        return [task for task in self.tasks if len(task.attempts) > 1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dfhost.timeline import model
 from dfhost.timeline.model import Task
 
@@ -21,6 +23,17 @@ def failure_sentence(task: Task) -> str:
     attempt = f", attempt {task.attempt} of {task.max_attempts}" if task.max_attempts > 1 else ""
     error = " ".join((task.error or "no reason given").split("\n")[0].split())
     return f"{task_label(task)} failed{attempt}: {error}"
+
+
+def rewind_warning(retried: Sequence[str]) -> str:
+    """Why a rewind will not help; "" if it may. `retried`: labels of the tasks of `Timeline.retried_tasks`."""
+    if not retried:
+        return ""
+    more = f" and {len(retried) - 1} more were" if len(retried) > 1 else " was"
+    return (
+        f"{retried[0]}{more} retried: after a rewind the instance fails as non-deterministic, on Azure too. "
+        "Restart it instead."
+    )
 
 
 def brief(text: str | None, longest: int = _BRIEF) -> str:

@@ -302,7 +302,7 @@ def test_the_same_tests_run_against_a_url(tmp_path: Path) -> None:
     assert "1 failed, 3 passed, 2 skipped" in printed, printed
     assert f"needs the test's own clock, so it does not run against {host.url}" in printed
     assert f"needs stubs, so it does not run against {host.url}" in printed
-    assert "has not ended. It waits for the first of" in printed
+    assert "has not ended. It waits for event approved or a timer" in printed
 
 
 def test_the_app_is_found_from_the_folder_of_the_tests(folder: Path) -> None:

@@ -34,9 +34,24 @@ def test_a_wait_that_cannot_end_fails_at_once_and_says_why(durable: Durable) -> 
     with pytest.raises(StillWaiting) as failure:
         run.result()
     text = str(failure.value)
-    assert text.startswith("approval a-1 has not ended. It waits for the first of ")
-    assert "event approved" in text and 'run.raise_event("approved")' in text
+    assert text.startswith("approval a-1 has not ended. It waits for event approved or a timer due in 3 d (")
+    assert 'run.raise_event("approved")' in text
     assert "durable.advance(days=3)" in text
+
+
+def test_how_long_a_timer_still_takes(durable: Durable) -> None:
+    run = durable.start("approval", {"amount": 900})
+    passed = timedelta()
+    for at, left in (
+        (timedelta(hours=1), "in 2 d 23 h"),
+        (timedelta(days=2), "in 1 d"),
+        (timedelta(days=2, hours=1, minutes=2), "in 22 h 58 min"),
+        (timedelta(days=2, hours=23, minutes=55), "in 5 min"),
+        (timedelta(days=2, hours=23, minutes=59, seconds=48), "in 12 s"),
+    ):
+        durable.advance(seconds=(at - passed).total_seconds())
+        passed = at
+        assert run.explanation == f"It waits for event approved or a timer due {left} (2030-01-04T00:00:00Z)."
 
 
 def test_what_a_run_does_not_wait_for(durable: Durable) -> None:

@@ -70,6 +70,12 @@ async def test_attempts_are_one_task(host: RunningHost) -> None:
     times = [each[key] for each in task["attempts"] for key in ("scheduledTime", "startedTime", "endedTime")]
     assert times == sorted(times)
     assert found["failures"] == ['fail "no" failed, attempt 3 of 3: ValueError: no']
+    assert found["retried"] == ['fail "no"']
+
+
+async def test_one_attempt_is_no_retry(host: RunningHost) -> None:
+    found = await ended(host, "retries", {"milliseconds": 1, "attempts": 1, "text": "no"})
+    assert (len(found["failures"]), found["retried"]) == (1, [])
 
 
 async def test_a_retry_that_waits_says_when_it_comes(host: RunningHost) -> None:
@@ -109,6 +115,11 @@ async def test_events_timers_and_signals(host: RunningHost) -> None:
     timer, event, end = (await timeline(host, instance_id))["tasks"]
     assert (timer["state"], event["name"], event["result"]) == ("cancelled", "go", '{"a":1}')
     assert (end["name"], end["state"]) == ("end", "waiting")
+    await host.send(instance_id, "raiseEvent/end", 1)
+    await host.ended(instance_id)
+    found = await timeline(host, instance_id)
+    timer = found["tasks"][0]
+    assert (timer["state"], timer["endedTime"]) == ("cancelled", found["endedTime"])
 
 
 async def test_an_entity_call_has_its_operation_and_answer(host: RunningHost) -> None:
@@ -127,7 +138,9 @@ async def test_suspensions_and_what_was_cancelled(host: RunningHost) -> None:
     await host.until(instance_id, lambda status: status["runtimeStatus"] == "Running")
     await host.send(instance_id, "suspend")
     await host.send(instance_id, "terminate")
-    tasks = (await timeline(host, instance_id))["tasks"]
+    found = await timeline(host, instance_id)
+    tasks = found["tasks"]
+    assert all(task["endedTime"] == found["endedTime"] for task in tasks if task["state"] == "cancelled")
     assert [(task["kind"], task["state"]) for task in tasks if task["kind"] == "suspension"] == [
         ("suspension", "completed"),
     ] + [("suspension", "cancelled")] * (len(tasks) - 1)
