@@ -26,7 +26,9 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="an id, its beginning if it is generated, or a status URL")
     parser.add_argument("event", metavar="EVENT", help="its name, in the case in which it is waited for")
-    parser.add_argument("--data", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: null)")
+    parser.add_argument(
+        "--data", "--input", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: null)"
+    )
     parser.add_argument("--force", action="store_true", help="raise it whatever the instance waits for")
     parser.add_argument("--json", action="store_true", help="print what was raised as JSON")
     host_address.add_arguments(parser)

@@ -8,8 +8,8 @@ import time
 
 from dfhost.cli import arguments, host_address
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
+from dfhost.cli.function_names import check_orchestrator
 from dfhost.cli.management_client import ManagementClient, open_client
-from dfhost.cli.orchestrator_names import check_orchestrator
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import duration, printable, printable_json, printable_lines
 from dfhost.instance_failure import read_failure
@@ -32,7 +32,9 @@ _LONGEST_PAUSE = 1.0  # seconds between two looks at the status
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="of the orchestrator")
-    parser.add_argument("--input", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: none)")
+    parser.add_argument(
+        "--input", "--data", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: none)"
+    )
     parser.add_argument("--id", default="", help="the instance's id (default: a new one)")
     parser.add_argument("--version", default="", help="the instance's version (default: that of host.json)")
     parser.add_argument("--wait", action="store_true", help="until it has ended; print its output")

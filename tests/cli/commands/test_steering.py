@@ -60,6 +60,18 @@ def test_the_input_of_a_file(dfhost: Commands, tmp_path: Path) -> None:
     ]
 
 
+def test_a_text_that_is_no_json_is_shown_as_json(dfhost: Commands) -> None:
+    for verb in (("raise", "x", "E"), ("signal", "@counter@a", "add"), ("start-instance", "echo")):
+        for option in ("--data", "--input"):
+            said = dfhost(*verb, option, "yes")
+            assert said.code == 2
+            assert re.fullmatch(
+                r"dfhost: --(data|input) 'yes' is not JSON; a text is written '\"yes\"'\.\n", said.err
+            )
+    assert "{by: Ada} is not JSON: Expecting" in dfhost("raise", "x", "E", "--data", "{by: Ada}").err
+    assert "is empty, which is not JSON" in dfhost("raise", "x", "E", "--data", "").err
+
+
 # -- raise -------------------------------------------------------------------------------------------------------
 def test_an_event_reaches_the_instance_that_waits(dfhost: Commands) -> None:
     id = dfhost.waiting()
@@ -146,7 +158,7 @@ def test_signal(dfhost: Commands) -> None:
     assert dfhost("signal", "counter@a", "add", "--input", "3", "--json").json["instanceId"] == "@counter@a"
     dfhost.http.until("@counter@a", lambda status: "5" in str(status["input"]))
     unknown = dfhost("signal", "@conter@a", "add")
-    assert unknown.code == 1 and "counter" in unknown.err
+    assert unknown.code == 2 and "no entity 'conter'. Did you mean 'counter'?" in unknown.err
     assert "write @NAME@KEY" in dfhost("signal", "counter", "add").err
 
 
@@ -162,7 +174,7 @@ def test_the_short_form_of_a_childs_id(dfhost: Commands) -> None:
         event["InstanceId"] for event in dfhost("history", parent, "--json").json if "InstanceId" in event
     )
     short = re.sub(r"^(.{8}).*(:\d+)$", r"\1\2", child)
-    assert short in dfhost.done("list", "--name", "import_orders", "--limit", "0")
+    assert short in dfhost.done("list", "--name", "import_orders", "--all")
     assert child in dfhost.done("show", short)
     assert dfhost.done("purge", short) == "Purged 1 instance.\n"
 
