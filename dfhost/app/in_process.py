@@ -12,6 +12,7 @@ from azure.functions.meta import Datum
 
 from dfhost.app.activity_threads import ActivityThreads
 from dfhost.app.bindings import http_streaming_enabled
+from dfhost.app.entities import run_batch
 from dfhost.app.exceptions import describe_exception
 from dfhost.app.functions import App, Function, InvocationResult
 from dfhost.app.http_messages import http_reply, request_datum
@@ -32,6 +33,7 @@ from dfhost.runner.app_runner import (
     ActivityCall,
     ActivityOutcome,
     EntityCall,
+    EntityReply,
     FunctionCall,
     HostServices,
     HttpReply,
@@ -150,11 +152,10 @@ class InProcessRunner:
         finally:
             self._threads.calls.end(entry)
 
-    def run_entity(self, call: EntityCall) -> str | Failure:
+    def run_entity(self, call: EntityCall) -> EntityReply | Failure:
         entry = self._threads.calls.begin("entity", call.function, call.entity_id)
         try:
-            reply: str = self._functions[call.function].callable(call.trigger)
-            return reply
+            return run_batch(self._functions[call.function].callable, call.trigger)
         except BaseException as error:  # user code may raise anything, SystemExit included
             return describe_exception(error)
         finally:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from dfhost.app_output import AppLogLevels, AppOutput, LogHandling
+from dfhost.app_output import AppLogLevels, AppOutput
 from dfhost.cli.arguments import MAX_WORKERS
 from dfhost.cli.console import Console
 from dfhost.errors import HostError, SettingsError
@@ -56,7 +56,7 @@ def app_runner(
         python_arguments=arguments,
     )
     timeout = None if is_debugged else settings.function_timeout  # a person takes longer
-    with LogHandling(console, levels):
+    with AppOutput(console, levels):  # what the host itself prints or warns of
         yield lambda log, on_failure: WorkerRunner(worker_options, log, console, count=count, timeout=timeout)
 
 

@@ -62,9 +62,14 @@ def own_failure(status: Json, style: Style, whole: bool) -> list[str]:
 
 def _failure(head: str, error: str, more: Sequence[str], stack: str, style: Style, whole: bool) -> list[str]:
     first, *rest = printable_lines(error).split("\n")
+    below = (f"  {line}" for line in [*rest, *map(printable, more)] if line.strip())
+    return ["", style(head + first, "red"), *below, *frame_lines(stack, whole)]
+
+
+def frame_lines(stack: str, whole: bool) -> list[str]:
+    """The user's frames, or all, one step to the right."""
     frames = printable_lines(stack if whole else user_frames(stack)).splitlines()
-    below = [*rest, *map(printable, more), *frames]
-    return ["", style(head + first, "red"), *(f"  {line}" for line in below if line.strip())]
+    return [f"  {line}" for line in frames if line.strip()]
 
 
 def payload_lines(status: Json, style: Style, whole: bool) -> list[str]:

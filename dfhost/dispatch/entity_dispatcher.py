@@ -23,12 +23,13 @@ from dfhost.engine.failures import Failure
 from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.loop_queue import LoopQueue
-from dfhost.runner.app_runner import AppRunner, EntityCall
+from dfhost.runner.app_runner import AppRunner, EntityCall, EntityReply
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 
 KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped
+KEPT_FAILURES = 1000  # the last failed operations of so many entities
 KEPT_STATE = (
     64_000  # characters; an entity with a longer state is read from the store for each of its batches
 )
@@ -75,6 +76,8 @@ class EntityDispatcher:
         self._limit = max(1, limit)
         self._max_batch = max(1, max_batch)
         self._entities: OrderedDict[str, LoadedEntity] = OrderedDict()
+        # The last failed operation of each entity, and when its batch ended.
+        self._failures: OrderedDict[str, tuple[str, en.FailedOperation]] = OrderedDict()
         self._unreadable: set[str] = set()  # entities whose state cannot be read
         self._queue: deque[LoadedEntity] = deque()
         self._running = 0
@@ -117,6 +120,11 @@ class EntityDispatcher:
     def forget(self, entity_id: str) -> None:
         """The entity was purged: drop it. If a batch of it runs, that will be discarded."""
         self._entities.pop(entity_id, None)
+        self._failures.pop(entity_id, None)
+
+    def last_failure(self, entity_id: str) -> tuple[str, en.FailedOperation] | None:
+        """The last operation that failed since the host's start, and when (ISO 8601)."""
+        return self._failures.get(entity_id)
 
     def waiting(self, entity_id: str) -> int:
         """How many operations are in no batch yet."""
@@ -189,24 +197,25 @@ class EntityDispatcher:
         began = time.perf_counter()
         operations = ", ".join(dict.fromkeys(str(request["op"]) for request in requests))
         self._log.started(name, "entity", entity.entity_id, operations)
-        reply, error, stack = self._reply(entity.entity_id, batch), "", ""
+        reply, error = self._reply(entity.entity_id, batch), ""
         try:
             if isinstance(reply, Failure):
-                result, error, stack = en.fail_batch(batch, reply), reply.text, reply.stack
+                result, error = en.fail_batch(batch, reply), reply.text
             else:
-                result = en.read_batch_reply(batch, reply)
-                error = "; ".join(result.failures)
+                result = en.read_batch_reply(batch, reply.text, reply.raised)
+                error = "; ".join(f"{operation}: {failure.text}" for operation, failure in result.failures)
         except Exception as unreadable:  # the function is no SDK handle, and has answered something else
             error = f"{type(unreadable).__name__}: {unreadable}"
             result = en.fail_batch(batch, Failure(type(unreadable).__name__, str(unreadable), error, ""))
         seconds = time.perf_counter() - began
         if result.failures:
+            stack = result.failures[0].failure.stack
             self._log.failed(name, "entity", entity.entity_id, seconds, error, stack, operations)
         else:
             self._log.finished(name, "entity", entity.entity_id, seconds, operations)
         self._finished.put_if_open(_FinishedBatch(entity, messages, result))
 
-    def _reply(self, entity_id: str, batch: en.EntityBatch) -> str | Failure:
+    def _reply(self, entity_id: str, batch: en.EntityBatch) -> EntityReply | Failure:
         function = self._runner.app.entities.get(batch.entity.name)
         if function is None:
             error = self._explain_missing(batch.entity.name)
@@ -239,6 +248,11 @@ class EntityDispatcher:
             if self._entities.get(entity.entity_id) is not entity:
                 self._busy -= 1
                 continue  # it was purged meanwhile, and perhaps created again
+            if result.failures:
+                self._failures[entity.entity_id] = at, result.failures[-1]
+                self._failures.move_to_end(entity.entity_id)
+                if len(self._failures) > KEPT_FAILURES:
+                    self._failures.popitem(last=False)
             if result.state is not None:
                 state = en.scheduler_state(result.exists, result.state)
                 exists = result.exists

@@ -46,6 +46,7 @@ async def explain(
                    "input"?, "attempt"?, "due"?, "instanceId"?, "status"? (a child's),
                    "explanation"?: the same of that child or entity, for the first few that are awaited}],
      "heldBack": [{"action", "behind", "why"}],
+     "lastFailure"?: {"name", "time", "error", "stack"},   an entity's last failed operation since the host's start
      "unclaimed": [{"name", "since"}],   events that have come and that nothing waits for
      "sentence": a summary for people}
 
@@ -66,7 +67,17 @@ async def explain(
     }
     if row.is_entity:
         explanation["waitsFor"] = _operations(instance_id, store, worker)
-        explanation["sentence"] = explain_sentences.of_entity(explanation["waitsFor"])
+        if last := worker.entities.last_failure(instance_id):
+            at, (name, failure) = last
+            explanation["lastFailure"] = {
+                "name": name,
+                "time": at,
+                "error": failure.text,
+                "stack": failure.stack,
+            }
+        explanation["sentence"] = explain_sentences.of_entity(
+            explanation["waitsFor"], explanation.get("lastFailure")
+        )
     elif row.finished:
         explanation["sentence"] = explain_sentences.of_end(row)
     else:

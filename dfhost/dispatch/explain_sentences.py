@@ -28,12 +28,20 @@ def of_end(row: InstanceRow) -> str:
     return f"{ended}: {reason.rstrip('.')}."
 
 
-def of_entity(operations: list[Entry]) -> str:
-    if not operations:
-        return "The entity is idle."
-    first = operations[0]
-    more = f", {len(operations) - 1} more wait behind it" if len(operations) > 1 else ""
-    return f"The entity's operation {first['name']} has been {first['state']} since {first['since']}{more}."
+def of_entity(operations: list[Entry], last_failure: Entry | None) -> str:
+    sentence = "The entity is idle."
+    if operations:
+        first = operations[0]
+        more = f", {len(operations) - 1} more wait behind it" if len(operations) > 1 else ""
+        sentence = (
+            f"The entity's operation {first['name']} has been {first['state']} since {first['since']}{more}."
+        )
+    if last_failure is None:
+        return sentence
+    error = act.brief(" ".join(last_failure["error"].split()), BRIEF).rstrip(".")
+    return (
+        f"{sentence} Its last failed operation was {last_failure['name']} at {last_failure['time']}: {error}."
+    )
 
 
 def of_instance(

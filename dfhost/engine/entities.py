@@ -8,9 +8,10 @@ the input of an eternal orchestration, so it appears in instance lists.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quote
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dfhost.engine.failures import Failure, clean
@@ -119,9 +120,14 @@ class EntityBatch:
     requests: tuple[dict[str, Any], ...]
 
 
+class FailedOperation(NamedTuple):
+    name: str
+    failure: Failure
+
+
 @dataclass(frozen=True, slots=True)
 class EntityBatchResult:
-    """`state` is the text to store (``null`` once destroyed), `failures` one line for each operation that raised.
+    """`state` is the text to store (``null`` once destroyed), `failures` the operations that raised, in order.
 
     A `state` of None means that the function itself failed: the stored state stays as it is.
     """
@@ -129,7 +135,7 @@ class EntityBatchResult:
     exists: bool
     state: str | None
     responses: tuple[EntityResponse, ...]
-    failures: tuple[str, ...] = ()
+    failures: tuple[FailedOperation, ...] = ()
 
 
 def read_request(text: str) -> dict[str, Any]:
@@ -167,14 +173,23 @@ def build_batch(
     return EntityBatch(entity, trigger, tuple(requests))
 
 
-def read_batch_reply(batch: EntityBatch, text: str) -> EntityBatchResult:
-    """Read the SDK's reply: one result an operation, in order. ValueError or KeyError if it is not one."""
+def read_batch_reply(
+    batch: EntityBatch, text: str, raised: Mapping[int, Failure] = MappingProxyType({})
+) -> EntityBatchResult:
+    """Read the SDK's reply: one result an operation, in order. ValueError or KeyError if it is not one.
+
+    It has only the messages of exceptions; `raised` has the exceptions, by the places of operations, where known.
+    """
     reply = json.loads(text)
     results = reply["results"]
     responses, failed = [], []
-    for request, result in zip(batch.requests, results, strict=True):
+    for place, (request, result) in enumerate(zip(batch.requests, results, strict=True)):
         if result["isError"]:
-            failed.append(f"{request['op']}: {json.loads(result['result'])}")
+            failure = raised.get(place)
+            if failure is None:
+                message = str(json.loads(result["result"]))
+                failure = Failure("", message, message, "")
+            failed.append(FailedOperation(request["op"], failure))
         if not request.get("signal"):
             responses.append(_response_to(request, result["result"], result["isError"]))
     return EntityBatchResult(
@@ -189,7 +204,7 @@ def fail_batch(batch: EntityBatch, failure: Failure) -> EntityBatchResult:
     """
     text = json.dumps(clean(failure.text))
     responses = tuple(_response_to(r, text, True) for r in batch.requests if not r.get("signal"))
-    failed = tuple(f"{r['op']}: {failure.text}" for r in batch.requests)
+    failed = tuple(FailedOperation(r["op"], failure) for r in batch.requests)
     return EntityBatchResult(False, None, responses, failed)
 
 

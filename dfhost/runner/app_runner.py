@@ -78,6 +78,13 @@ class EntityCall(NamedTuple):
     trigger: str
 
 
+class EntityReply(NamedTuple):
+    """`text`: the SDK's reply as JSON. `raised`: how operations failed, by their places in the batch, where known."""
+
+    text: str
+    raised: Mapping[int, Failure]
+
+
 class HttpRequest(NamedTuple):
     """`url`: as the function sees it. `query`: its values by name. `params`: those of the route."""
 
@@ -171,8 +178,8 @@ class AppRunner(Protocol):
     def replay(self, call: ReplayCall) -> ReplayResult:
         """Replay an orchestrator. Blocks; raises nothing."""
 
-    def run_entity(self, call: EntityCall) -> str | Failure:
-        """Run a batch of an entity's operations: the SDK's reply as JSON, or how the function failed. Blocks."""
+    def run_entity(self, call: EntityCall) -> EntityReply | Failure:
+        """Run a batch of an entity's operations: the SDK's reply, or how the function itself failed. Blocks."""
 
     async def invoke(self, call: FunctionCall) -> HttpReply | Failure | None:
         """Call an HTTP function (the reply), or a function with another trigger (None); or how it failed."""

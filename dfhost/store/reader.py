@@ -267,8 +267,8 @@ def _children(reader: sqlite3.Connection, history: Sequence[str]) -> dict[str, C
     found = {}
     for child_id in (json.loads(text)["InstanceId"] for text in history if text.startswith(prefix)):
         values = reader.execute(
-            "SELECT status, (SELECT event ->> '$.Timestamp' FROM history WHERE instance_id = ?1 AND seq = 0), "
-            "input FROM instances WHERE instance_id = ?1",
+            "SELECT status, (SELECT json_extract(event, '$.Timestamp') FROM history "
+            "WHERE history.instance_id = instances.instance_id AND seq = 0), input FROM instances WHERE instance_id = ?",
             (child_id,),
         ).fetchone()
         if values:

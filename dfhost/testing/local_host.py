@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dfhost.engine.entities import EntityId
 from dfhost.errors import HostError
 from dfhost.host import Host
 from dfhost.store.store import Store
@@ -24,7 +25,7 @@ from dfhost.testing.faults import Faults, Stub
 from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import AppLog, HostReports, Records, inside_user_code
 from dfhost.testing.replays import check_histories
-from dfhost.testing.report import report
+from dfhost.testing.report import ReportedEntity, report
 from dfhost.testing.responses import read_response, request_bytes
 from dfhost.testing.runner import CALL_HTTP, TestRunner
 
@@ -66,7 +67,7 @@ class LocalHost:
 
     async def _start(self, store: Store) -> None:
         self._store = store
-        self._app.log.target = HostReports(self._records)
+        self._app.log.target = HostReports(self._records, self._clock.now)
         self._runner = TestRunner(self._app.runner, self._faults, self._records, self._clock)
         self._host = Host(
             self._runner,
@@ -369,7 +370,12 @@ class LocalHost:
             timeline, explanation = await hub.timeline(id), await hub.explain(id)
             if timeline is not None and explanation is not None:
                 explained.append((timeline, str(explanation["sentence"])))
-        return report(explained, self._records.notes, self._start_time)
+        entities = []
+        for id in list(self._records.entities):
+            entity = hub.entity(*EntityId.parse(id))
+            failed = [batch for batch in self._records.failed_batches if batch.entity_id == id]
+            entities.append(ReportedEntity(id, entity.state if entity else None, failed))
+        return report(explained, entities, self._records.notes, self._start_time)
 
 
 class _Crash:

@@ -111,5 +111,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     outcome = yield
     durable = item.stash.get(_DURABLE, None)
     if durable is not None and call.when == "call" and outcome.get_result().failed:
-        if report := durable.report():
+        try:
+            report = durable.report()
+        except Exception as error:  # it must not take the place of the test's own failure
+            report = f"The report failed: {type(error).__name__}: {error}"
+        if report:
             outcome.get_result().sections.append(("durable: what happened", report))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -31,6 +31,15 @@ class Call(NamedTuple):
     input: Any
 
 
+class FailedBatch(NamedTuple):
+    """Operations of an entity that failed together. `error`: ``add: TypeError: no``, for each; `at`: ISO 8601."""
+
+    at: str
+    entity_id: str
+    error: str
+    stack: str
+
+
 @dataclass
 class Records:
     calls: list[Call] = field(default_factory=list)
@@ -39,6 +48,9 @@ class Records:
     lines: list[tuple[str, str]] = field(default_factory=list)
     #: The ids of instances in the order in which their code first ran.
     instances: dict[str, None] = field(default_factory=dict)
+    #: The ids of entities, likewise.
+    entities: dict[str, None] = field(default_factory=dict)
+    failed_batches: list[FailedBatch] = field(default_factory=list)
 
     def inputs(self, name: str, instance_id: str | None) -> list[Any]:
         return [
@@ -136,13 +148,19 @@ class ForwardedLog:
 
 
 class HostReports:
-    """The host log: keeps the sentences, and passes everything on to logging as ``dfhost``."""
+    """The host log: keeps the sentences and what happened in entities, and passes all on to logging as ``dfhost``.
 
-    def __init__(self, records: Records) -> None:
+    `now`: the time of the test's clock, ISO 8601.
+    """
+
+    def __init__(self, records: Records, now: Callable[[], str]) -> None:
         self._records = records
+        self._now = now
         self._log = logging.getLogger("dfhost")
 
     def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
+        if trigger == "entity" and instance_id:
+            self._records.entities.setdefault(instance_id)
         self._log.debug("%s %s started%s", trigger, function, _of(instance_id))
 
     def finished(
@@ -160,6 +178,8 @@ class HostReports:
         stack: str,
         item: str = "",
     ) -> None:
+        if trigger == "entity" and instance_id:
+            self._records.failed_batches.append(FailedBatch(self._now(), instance_id, error, stack))
         # What happened in an instance is in the report of the test.
         level = logging.DEBUG if instance_id else logging.WARNING
         self._log.log(level, "%s %s failed%s: %s\n%s", trigger, function, _of(instance_id), error, stack)

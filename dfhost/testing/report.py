@@ -1,11 +1,13 @@
-"""What happened in a test, for whoever reads why it failed: one block of lines for each instance. Pure."""
+"""What happened in a test, for whoever reads why it failed: one block of lines for each instance and entity. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from dfhost.engine.history import moment
 from dfhost.testing.durations import spoken
+from dfhost.testing.records import FailedBatch
 from dfhost.timeline import model
 from dfhost.timeline.model import Task, Timeline
 from dfhost.timeline.sentences import task_label
@@ -18,11 +20,26 @@ _LONGEST = 200  # characters of a payload
 Explained = tuple[Timeline, str]
 
 
-def report(runs: Sequence[Explained], notes: Sequence[str], start: str) -> str:
+class ReportedEntity(NamedTuple):
+    """`state`: as JSON, None if it does not exist."""
+
+    id: str
+    state: str | None
+    failed: Sequence[FailedBatch]
+
+
+def report(
+    runs: Sequence[Explained], entities: Sequence[ReportedEntity], notes: Sequence[str], start: str
+) -> str:
     """`start`: the time at which the test began; the times of tasks count from there."""
     blocks = ["\n".join(_run(timeline, sentence, start)) for timeline, sentence in runs[:_MOST_RUNS]]
     if len(runs) > _MOST_RUNS:
         blocks.append(f"{len(runs) - _MOST_RUNS} more instances.")
+    # Those with failures first.
+    ranked = sorted(entities, key=lambda entity: not entity.failed)
+    blocks += ["\n".join(_entity(entity, start)) for entity in ranked[:_MOST_RUNS]]
+    if len(entities) > _MOST_RUNS:
+        blocks.append(f"{len(entities) - _MOST_RUNS} more entities.")
     if notes:
         blocks.append("\n".join(("The host says:", *(f"  {note}" for note in notes))))
     return "\n\n".join(blocks)
@@ -55,6 +72,13 @@ def _run(timeline: Timeline, sentence: str, start: str) -> Iterator[str]:
             yield from (f"      {line}" for line in timeline.stack.splitlines() if line.strip())
     else:
         yield f"  output {_brief(timeline.output or 'null')}"
+
+
+def _entity(entity: ReportedEntity, start: str) -> Iterator[str]:
+    yield f"{entity.id}: {'does not exist' if entity.state is None else f'state {_brief(entity.state)}'}"
+    for batch in entity.failed[-_MOST_TASKS:]:
+        yield f"  {_since(batch.at, start)}  failed  {_brief(batch.error)}"
+        yield from (f"      {line}" for line in batch.stack.splitlines() if line.strip())
 
 
 def _chosen(tasks: Sequence[Task]) -> Sequence[Task]:

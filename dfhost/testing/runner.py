@@ -21,6 +21,7 @@ from dfhost.runner.app_runner import (
     ActivityCall,
     ActivityOutcome,
     EntityCall,
+    EntityReply,
     FunctionCall,
     HostServices,
     HttpReply,
@@ -192,34 +193,37 @@ class TestRunner:
 
     # -- entities --------------------------------------------------------------------------------------------
 
-    def run_entity(self, call: EntityCall) -> str | Failure:
+    def run_entity(self, call: EntityCall) -> EntityReply | Failure:
         """Operations that the test fails or stubs are answered here, the others by the app's function."""
         stub = self._faults.stub_of(call.function)
         if stub is None and not self._faults.may_fail(call.function):
             return self._app.run_entity(call)
         batch = json.loads(call.trigger)
         decisions = [self._faults.decide(call.function) for _ in batch["batch"]]
-        answered: dict[int, dict[str, Any]] = {}
-        for number, (operation, decision) in enumerate(zip(batch["batch"], decisions, strict=True)):
+        answered: dict[int, str | Failure] = {}
+        for place, (operation, decision) in enumerate(zip(batch["batch"], decisions, strict=True)):
             if decision.error is not None:
-                answered[number] = _operation_failed(_raised(decision.error))
+                answered[place] = _raised(decision.error)
             elif stub is not None:
                 answer = stub._take(operation["name"], _value(_value(operation["input"])))
-                answered[number] = self._operation_result(answer, ("entity", call.function, call.entity_id))
-        left = [each for number, each in enumerate(batch["batch"]) if number not in answered]
-        reply: str | Failure = json.dumps(
-            {"entityExists": batch["exists"], "entityState": batch["state"], "results": [], "signals": []}
-        )
+                outcome = self._outcome(answer, ("entity", call.function, call.entity_id))
+                answered[place] = "null" if outcome is None else outcome
+        left = [each for place, each in enumerate(batch["batch"]) if place not in answered]
+        whole = {"entityExists": batch["exists"], "entityState": batch["state"], "results": [], "signals": []}
+        raised = {place: outcome for place, outcome in answered.items() if isinstance(outcome, Failure)}
         if left:
             reply = self._app.run_entity(call._replace(trigger=json.dumps({**batch, "batch": left})))
             if isinstance(reply, Failure):
                 return reply
-        whole = json.loads(str(reply))
+            whole = json.loads(reply.text)
+            places = [place for place in range(len(decisions)) if place not in answered]
+            raised |= {places[place]: failure for place, failure in reply.raised.items()}
         results = iter(whole["results"])
         whole["results"] = [
-            answered[number] if number in answered else next(results) for number in range(len(decisions))
+            _operation_result(answered[place]) if place in answered else next(results)
+            for place in range(len(decisions))
         ]
-        return json.dumps(whole)
+        return EntityReply(json.dumps(whole), raised)
 
     # -- other functions -------------------------------------------------------------------------------------
 
@@ -249,13 +253,6 @@ class TestRunner:
             )
         except BaseException as error:
             return _failed(error)
-
-    def _operation_result(self, answer: Callable[[], Any], call: tuple[str, str, str]) -> dict[str, Any]:
-        try:
-            result = to_json(self._evaluated(answer, call))
-        except BaseException as error:
-            return _operation_failed(describe_exception(error))
-        return {"isError": False, "duration": 0, "startTime": 0, "result": result}
 
     def _durable_name(self, function: str) -> str:
         info = self._app.app.get(function)
@@ -299,5 +296,7 @@ def _failed(error: BaseException | type[BaseException]) -> ReplayResult:
     return ReplayResult(error=failure.message, raised=failure)
 
 
-def _operation_failed(failure: Failure) -> dict[str, Any]:
-    return {"isError": True, "duration": 0, "startTime": 0, "result": json.dumps(failure.message)}
+def _operation_result(outcome: str | Failure) -> dict[str, Any]:
+    is_error = isinstance(outcome, Failure)
+    result = json.dumps(outcome.message) if isinstance(outcome, Failure) else outcome
+    return {"isError": is_error, "duration": 0, "startTime": 0, "result": result}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dfhost.app.json_values import from_json, to_json
-from dfhost.engine.history import moment
+from dfhost.engine.history import SUB_ORCHESTRATION_CREATED, moment
 from dfhost.testing.durations import as_arguments, spoken
 from dfhost.testing.errors import RunEnded, RunFailed, StillWaiting
 from dfhost.testing.responses import with_query
@@ -244,7 +244,13 @@ class Run:
     @property
     def children(self) -> list[Run]:
         """The sub-orchestrations that it has started, in order."""
-        ids = [event["InstanceId"] for event in self.history if "SubOrchestration" in event["EventType"]]
+        if self._durable._is_local:
+            events = self._durable._events_of(self.id)
+            ids = [each["InstanceId"] for each in events if each["EventType"] == SUB_ORCHESTRATION_CREATED]
+        else:  # a child that has ended is listed where it ended
+            called = [each for each in self.history if "SubOrchestration" in each["EventType"]]
+            called.sort(key=lambda each: each.get("ScheduledTime") or each["Timestamp"])
+            ids = [each["InstanceId"] for each in called]
         return [Run(self._durable, id) for id in dict.fromkeys(ids)]
 
     @property

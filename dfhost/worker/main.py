@@ -11,7 +11,6 @@ import asyncio
 import faulthandler
 import json
 import os
-import signal
 import socket
 import sys
 import threading
@@ -55,7 +54,6 @@ def main() -> None:
     sink = PipeSink(start["verbose"])
     sys.stdout, sys.stderr = streams = WorkerStream(1, sink), WorkerStream(2, sink)
     faulthandler.enable(file=2, all_threads=False)
-    _ignore_signals()
     threading.Thread(target=_end_with_host, args=(host_pipe,), name="host", daemon=True).start()
     levels = AppLogLevels(start["log_levels"], start["verbose"], start["quiet"])
     peer = socket.create_connection(("127.0.0.1", start["port"]))
@@ -86,15 +84,6 @@ def _end_with_host(host_pipe: int) -> None:
     """The host is gone: nobody needs this process any more, and it may be deep in user code."""
     os.read(host_pipe, 1)
     os._exit(0)
-
-
-def _ignore_signals() -> None:
-    """The host ends the worker. What ctrl-C or a service manager sends to all processes is meant for the host.
-
-    Handlers, unlike ignored signals, are not inherited by the programs that the app starts.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
 
 
 class Worker:
@@ -220,7 +209,7 @@ class Worker:
         return protocol.tasks_to_wire(tasks) if tasks is not None else {}
 
     def _entity(self, *call: Any) -> Any:
-        return protocol.outcome_to_wire(self._runner.run_entity(EntityCall(*call)))
+        return protocol.entity_reply_to_wire(self._runner.run_entity(EntityCall(*call)))
 
     # -- other functions -------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ The calls on a lane (`lanes.py`), each a message without a number; the value com
     "replay", function, instance id, trigger, keeps generator, describes tasks    a replay, see `replay_to_wire`
     "go on", generator, texts                                    a replay
     "describe tasks", generator                                  the open tasks: id -> task
-    "entity", function, entity id, trigger                       the reply's JSON, or a failure
+    "entity", function, entity id, trigger                       [the reply's JSON, place -> failure], or a failure
 
 What a worker asks:
 
@@ -51,6 +51,7 @@ from dfhost.engine.actions import WITH_RETRY, Action
 from dfhost.engine.failures import Failure
 from dfhost.engine.replay_result import AwaitedTasks, OpenTask, OpenTasks, ReplayResult
 from dfhost.runner.app_runner import (
+    EntityReply,
     FunctionCall,
     HttpReply,
     HttpRequest,
@@ -105,6 +106,19 @@ def outcome_to_wire(outcome: str | Failure | None) -> Any:
 
 def outcome_from_wire(wire: Any) -> Any:
     return Failure(*wire) if isinstance(wire, tuple) else wire
+
+
+def entity_reply_to_wire(reply: EntityReply | Failure) -> Any:
+    if isinstance(reply, EntityReply):
+        return [reply.text, {place: tuple(failure) for place, failure in reply.raised.items()}]
+    return tuple(reply)
+
+
+def entity_reply_from_wire(wire: Any) -> EntityReply | Failure:
+    if isinstance(wire, list):
+        text, raised = wire
+        return EntityReply(text, {place: Failure(*failure) for place, failure in raised.items()})
+    return Failure(*wire)
 
 
 def reply_to_wire(reply: HttpReply | Failure | None) -> Any:

@@ -28,6 +28,7 @@ from dfhost.runner.app_runner import (
     ActivityCall,
     ActivityOutcome,
     EntityCall,
+    EntityReply,
     FunctionCall,
     HostServices,
     HttpReply,
@@ -317,14 +318,14 @@ class WorkerRunner:
             return ReplayResult(crash=_GENERATOR_LOST)
         return self._result(value, process, call)
 
-    def run_entity(self, call: EntityCall) -> str | Failure:
+    def run_entity(self, call: EntityCall) -> EntityReply | Failure:
         while True:
             value = self._next_process().call_and_wait(
                 "entity", call.function, call.entity_id, "entity", *call
             )
-            outcome: str | Failure = protocol.outcome_from_wire(value)
-            if not (isinstance(outcome, Failure) and failures.is_worker_exit(outcome)):
-                return outcome
+            reply = protocol.entity_reply_from_wire(value)
+            if not (isinstance(reply, Failure) and failures.is_worker_exit(reply)):
+                return reply
             # As on Azure, the batch is done again when its worker has died.
 
     def _next_process(self) -> WorkerProcess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -111,6 +112,42 @@ async def test_the_log_says_what_an_orchestrator_raised_and_where(
         places = [frame.rpartition(", ")[2] for frame in frames]
         assert places[len(places) - len(where) :] == where
         assert bool(places) == bool(where)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+async def test_a_failed_operation_of_an_entity_is_logged_with_its_type_and_place(
+    workers: int, tmp_path: Path
+) -> None:
+    app = """
+        def total(context):
+            return context.get_state(lambda: 0) + context.get_input()
+
+        @app.entity_trigger(context_name="context")
+        def counter(context):
+            context.set_state(total(context))
+    """
+    async with running_host(write_app(tmp_path, app), workers=workers) as host:
+        await host.signal("counter", "main", "add", 2)
+        await host.signal("counter", "main", "add", "two")
+        *_, error, stack = await host.log.entry("failed", "counter")
+        said = "TypeError: unsupported operand type(s) for +: 'int' and 'str'"
+        assert error == f"add: {said}"
+        frames = [line for line in stack.splitlines() if line.lstrip().startswith("File ")]
+        assert [frame.rpartition(", ")[2] for frame in frames] == ["in counter", "in total"]
+        shown = await host.until_explained("@counter@main", _is_idle_after_failure)
+        assert re.fullmatch(
+            rf"The entity is idle\. Its last failed operation was add at \S+Z: {re.escape(said)}\.",
+            shown["sentence"],
+        )
+        assert shown["lastFailure"]["stack"] == stack
+        await host.request("DELETE", "instances/@counter@main")
+        await host.signal("counter", "main", "add", 1)
+        shown = await host.until_explained("@counter@main", lambda shown: not shown["waitsFor"])
+        assert shown["sentence"] == "The entity is idle."
+
+
+def _is_idle_after_failure(shown: dict[str, Any]) -> bool:
+    return "lastFailure" in shown and not shown["waitsFor"]
 
 
 async def test_a_failed_activity_is_logged_as_the_cause() -> None:

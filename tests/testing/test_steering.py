@@ -149,6 +149,13 @@ def test_children(durable: Durable) -> None:
     assert run.calls("pay") == ["book"] and child.calls("charge") == ["book"]
 
 
+def test_children_are_listed_in_the_order_in_which_they_were_called(durable: Durable) -> None:
+    durable.slow("charge", minutes=1, on_call=[1, 3])
+    run = durable.start("families", [["a"], ["b"], ["c"]])
+    assert [child.status for child in run.children] == ["Running", "Completed", "Running"]
+    assert [child.input for child in run.children] == [["a"], ["b"], ["c"]]
+
+
 def test_calls_are_numbered_as_they_were_scheduled(durable: Durable) -> None:
     orders = [str(number) for number in range(300)]
     durable.fail("charge", on_call=[200, 250])

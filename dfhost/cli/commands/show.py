@@ -135,4 +135,6 @@ def _entity(client: ManagementClient, status: Json, options: argparse.Namespace)
     lines = [style(printable(entity_id), "bold")]
     if queue and queue.get("sentence"):
         lines.append(printable(str(queue["sentence"])))
+    if queue and (failed := queue.get("lastFailure")):
+        lines += instance_view.frame_lines(str(failed["stack"]), options.full)
     return "\n".join([*lines, "", style("state", "dim"), printable_json(state)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.cli.commands.conftest import Commands
+from tests.support.waiting import until
 
 
 def test_a_failed_item_is_named_with_its_input_and_the_users_line(dfhost: Commands) -> None:
@@ -61,6 +62,15 @@ def test_an_entity(dfhost: Commands) -> None:
     dfhost.http.until("@counter@shown", lambda status: "41" in str(status["input"]))
     assert re.search(r"^@counter@shown\n.*idle.*\n\nstate\n41\n", dfhost.done("show", "@counter@shown"))
     assert dfhost("show", "@counter@shown", "--json").json["state"] == 41
+
+
+def test_an_entity_whose_last_operation_failed(dfhost: Commands) -> None:
+    dfhost.done("signal", "@counter@failed", "add", "--input", '"two"')
+    until(lambda: dfhost("show", "@counter@failed"), lambda said: "failed operation" in said.out)
+    shown = dfhost.done("show", "@counter@failed")
+    assert re.search(r"idle\. Its last failed operation was add at \S+: TypeError: unsupported", shown)
+    assert re.search(r'^  +File ".*function_app.py", line \d+, in counter$', shown, re.M), shown
+    assert "TypeError: unsupported" in dfhost.done("explain", "@counter@failed")
 
 
 def test_the_end_is_watched_for(dfhost: Commands) -> None:
