@@ -206,7 +206,7 @@ def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str
         (["start", "--replay", "never"], "invalid choice: 'never'"),
         (["run"], "required: METHOD, PATH"),
         (["run", "/api/x", "POST"], "'/api/x' is not an HTTP method; METHOD comes first"),
-        (["run", "fan", "--port", "7072"], "`dfhost start --port` at one of yours"),
+        (["run", "fan", "--port", "7072"], "`dfhost start --port` listens at the one"),
         (["run", "FOO", "/api/x"], "'FOO' is not an HTTP method; METHOD comes first"),
         (["run", "POST", "http://localhost:7071/api/x"], "is a whole URL"),
         (["run", "POST"], "PATH is missing"),

@@ -52,7 +52,10 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(printable_json({"instanceId": instance_id, "event": options.event}))
         return DONE
-    later = "" if awaited is None or options.event in awaited else ", which does not wait for it yet"
+    later = ""
+    if awaited is not None and options.event not in awaited:
+        others = ", but for " + ", ".join(dict.fromkeys(awaited)) if awaited else ""
+        later = f", which does not wait for it yet{printable(others)}"
     print(f"Raised {printable(options.event)} for {printable(instance_id)}{later}.")
     return DONE
 

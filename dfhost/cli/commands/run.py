@@ -131,7 +131,7 @@ def _path(text: str) -> str:
 
 def _no_port(text: str) -> str:
     raise argparse.ArgumentTypeError(
-        "the host of a run listens at any free port; `dfhost start --port` at one of yours"
+        "a run takes any free port; `dfhost start --port` listens at the one that you choose"
     )
 
 

@@ -45,6 +45,11 @@ def test_an_id_that_is_taken(dfhost: Commands) -> None:
     id = dfhost.waiting()
     said = dfhost("start-instance", "approval", "--id", id)
     assert said.code == 5 and "already exists" in said.err
+    assert dfhost("terminate", id).code == 0
+    said = dfhost("start-instance", "echo", "--id", id, "--wait")
+    assert said == (0, "null\n", f"Replaced approval {id}, which had been terminated.\n")
+    said = dfhost("start-instance", "echo", "--id", id)
+    assert said == (0, f"{id}\n", f"Replaced echo {id}, which had completed.\n")
 
 
 @pytest.mark.parametrize("text", ["{", "@/nowhere/x.json", "plain"])
@@ -90,7 +95,8 @@ def test_a_name_that_is_nearly_awaited_is_refused(dfhost: Commands, name: str) -
     id = dfhost.waiting()
     said = dfhost("raise", id, name)
     assert said.code == 2 and f"{id} waits for 'Approval', not for '{name}'. Nothing was raised" in said.err
-    assert "which does not wait for it yet" in dfhost.done("raise", id, "Invoice")
+    raised = dfhost.done("raise", id, "Invoice")
+    assert raised == f"Raised Invoice for {id}, which does not wait for it yet, but for Approval.\n"
     assert "Raised" in dfhost.done("raise", id, name, "--force")
 
 
