@@ -228,6 +228,7 @@ class Host:
         What still runs then is done again at the next start.
         """
         self._server.refuse()
+        self._worker.refuse()
         await self._timers.stop()
         self._drained = True
         ending = asyncio.gather(self._worker.drain(), self._server.finish(_DRAINS_WITHIN))

@@ -133,10 +133,14 @@ class TaskHubWorker:
         for entity_id in entities:
             self.entities.wake(entity_id)
 
-    async def drain(self) -> None:
-        """Take nothing new and wait until the results of what runs have been passed to the store."""
+    def refuse(self) -> None:
+        """Take nothing new from now on."""
         for dispatcher in self._dispatchers:
             dispatcher.drain()
+
+    async def drain(self) -> None:
+        """Take nothing new and wait until the results of what runs have been passed to the store."""
+        self.refuse()
         while any(dispatcher.unfinished for dispatcher in self._dispatchers):
             await asyncio.sleep(0.01)
 

@@ -136,7 +136,8 @@ def post_to_execution(cursor: InboxCursor, instance_id: str, execution_id: str, 
 def _generation(cursor: sqlite3.Cursor, instance_id: str) -> int:
     """The Generation in its ExecutionStarted, the second event of its history."""
     cursor.execute(
-        "SELECT iif(json_valid(event), event ->> '$.Generation', 0) FROM history WHERE instance_id = ? AND seq = 1",
+        "SELECT iif(json_valid(event), json_extract(event, '$.Generation'), 0) FROM history "
+        "WHERE instance_id = ? AND seq = 1",
         (instance_id,),
     )
     values = cursor.fetchone()

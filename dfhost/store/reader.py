@@ -268,7 +268,8 @@ def _children(reader: sqlite3.Connection, history: Sequence[str]) -> dict[str, C
     for child_id in (json.loads(text)["InstanceId"] for text in history if text.startswith(prefix)):
         values = reader.execute(
             "SELECT status, (SELECT json_extract(event, '$.Timestamp') FROM history "
-            "WHERE history.instance_id = instances.instance_id AND seq = 0), input FROM instances WHERE instance_id = ?",
+            "WHERE history.instance_id = instances.instance_id AND seq = 0), input "
+            "FROM instances WHERE instance_id = ?",
             (child_id,),
         ).fetchone()
         if values:
