@@ -12,18 +12,19 @@ from dfhost.cli.exit_codes import MISTAKE
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options of one command, `command` its name. SystemExit for --help, and for a mistake with exit code 2."""
-    if not arguments:
-        build_parser([]).print_help()
-        raise SystemExit(0)
-    verb = arguments[0]
+    """The options of one command, `command` its name. SystemExit for help, and for a mistake with exit code 2."""
+    verb = arguments[0] if arguments else ""
     if list(arguments[:3]) == ["completion", "words", "--"]:  # argparse would drop a further --
         return argparse.Namespace(command=verb, shell="words", words=list(arguments[3:]))
     parser = build_parser([verb])
-    if not verb.startswith("-") and verb not in COMMANDS:
+    if verb and not verb.startswith("-") and verb not in COMMANDS:
         meant = question(verb, COMMANDS) or f"choose from {', '.join(COMMANDS)}"
         parser.error(f"argument COMMAND: invalid choice: '{verb}' ({meant})")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        parser.exit()
+    return options
 
 
 def build_parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
@@ -39,7 +40,6 @@ def build_parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command",
         metavar="COMMAND",
-        required=True,
         parser_class=_Parser,
         help=argparse.SUPPRESS,
     )

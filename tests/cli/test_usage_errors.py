@@ -198,7 +198,7 @@ def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--bogus"], "required: COMMAND"),
+        (["--verson"], "unrecognized arguments: --verson. Did you mean --version?"),
         (["stop"], "invalid choice: 'stop'"),
         (["start", "--port", "x"], "'x' is not a port"),
         (["start", "--port", "70000"], "'70000' is not a port"),
