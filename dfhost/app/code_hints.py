@@ -100,8 +100,9 @@ def _in_orchestrator(node: ast.stmt, code: Callable[..., Any], context: str) -> 
             yield statement.lineno, f"{call} without yield starts nothing. Write: yield {call}(…)."
         elif isinstance(statement, ast.Return):
             yield statement.lineno, f"this returns a task that never starts. Write: return (yield {call}(…))."
+    imported = _imported_within(node)
     for each in ast.walk(node):
-        if isinstance(each, ast.Call) and (instead := _instead_of(_resolve(each.func, code))):
+        if isinstance(each, ast.Call) and (instead := _instead_of(_resolve(each.func, code, imported))):
             text = ast.unparse(each.func)
             yield (
                 each.lineno,
@@ -123,13 +124,34 @@ def _instead_of(called: Any) -> str:
     return ""
 
 
-def _resolve(node: ast.expr, code: Callable[..., Any]) -> Any:
-    """The object that a name or an attribute of the function's module stands for, None if that is not certain."""
+def _imported_within(node: ast.stmt) -> dict[str, Any]:
+    """What names stand for that the function imports itself and assigns nowhere else, by name.
+
+    Only the modules that have something which an orchestrator must not call.
+    """
+    modules = {module.__name__: module for module in (datetime, os, random, secrets, time, uuid)}
+    found: dict[str, Any] = {}
+    for each in ast.walk(node):
+        if isinstance(each, ast.Import):
+            found |= {name.asname or name.name: modules.get(name.name) for name in each.names}
+        elif isinstance(each, ast.ImportFrom):
+            module = modules.get(each.module or "")
+            found |= {name.asname or name.name: getattr(module, name.name, None) for name in each.names}
+    stored = {
+        each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+    } | {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
+    return {name: value for name, value in found.items() if value is not None and name not in stored}
+
+
+def _resolve(node: ast.expr, code: Callable[..., Any], imported: dict[str, Any]) -> Any:
+    """The object that a name or an attribute stands for in the function, None if that is not certain."""
     if isinstance(node, ast.Name):
+        if node.id in imported:
+            return imported[node.id]
         is_local = node.id in (*code.__code__.co_varnames, *code.__code__.co_freevars)
         return None if is_local else code.__globals__.get(node.id)
     if isinstance(node, ast.Attribute):
-        owner = _resolve(node.value, code)
+        owner = _resolve(node.value, code, imported)
         if inspect.ismodule(owner) or inspect.isclass(owner):
             return getattr(owner, node.attr, None)
     return None

@@ -37,6 +37,12 @@ def url(text: str) -> str:
     raise ArgumentTypeError(f"'{text}' is not a URL; a URL begins with http://")
 
 
+def above_zero(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise ArgumentTypeError(f"'{text}' is not a number above 0")
+
+
 # -- of the commands that are a host ------------------------------------------------------------------------------
 def add_database(parser: ArgumentParser, default: str) -> None:
     group = parser.add_mutually_exclusive_group()

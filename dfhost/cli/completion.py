@@ -13,14 +13,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfhost.cli.commands import COMMANDS
+from dfhost.cli.function_names import orchestrator_names
 from dfhost.cli.instance_ids import find_id
 from dfhost.cli.management_client import ManagementClient, open_client, orchestrations
-from dfhost.cli.orchestrator_names import orchestrator_names
 from dfhost.cli.parser import build_parser
 from dfhost.errors import HostError
-from dfhost.runtime_status import RUNTIME_STATUSES
+from dfhost.runtime_status import FINAL_STATUSES, RUNTIME_STATUSES
 
 _MOST = 200  # ids
+_GOING_ON = [status for status in RUNTIME_STATUSES if status not in FINAL_STATUSES]
+#: The statuses of the instances that a verb can do something to; any for the others.
+_STATUSES = {
+    "raise": _GOING_ON,
+    "suspend": [status for status in _GOING_ON if status != "Suspended"],
+    "resume": ["Suspended"],
+    "terminate": _GOING_ON,
+    "rewind": ["Failed"],
+    "purge": FINAL_STATUSES,
+}
 
 BASH = """\
 _dfhost() {
@@ -87,7 +97,7 @@ def _candidates(before: Sequence[str], current: str) -> Iterable[Candidate]:
     actions: list[argparse.Action] = commands.choices[verb]._actions
     options = {name: action for action in actions for name in action.option_strings}
     if rest and (option := options.get(rest[-1])) is not None and option.nargs != 0:
-        return _values(option, rest, [], current)
+        return _values(verb, option, rest, [], current)
     if current.startswith("-"):
         return [
             Candidate(name, action.help or "") for name, action in options.items() if name.startswith("--")
@@ -95,9 +105,9 @@ def _candidates(before: Sequence[str], current: str) -> Iterable[Candidate]:
     positionals = [action for action in actions if not action.option_strings]
     given = _positionals(rest, options)
     if len(given) < len(positionals):
-        return _values(positionals[len(given)], rest, given, current)
+        return _values(verb, positionals[len(given)], rest, given, current)
     if positionals and positionals[-1].nargs in ("+", "*"):
-        return _values(positionals[-1], rest, given, current)
+        return _values(verb, positionals[-1], rest, given, current)
     return []
 
 
@@ -112,7 +122,7 @@ def _positionals(words: Sequence[str], options: dict[str, argparse.Action]) -> l
 
 
 def _values(
-    action: argparse.Action, words: Sequence[str], given: Sequence[str], current: str
+    verb: str, action: argparse.Action, words: Sequence[str], given: Sequence[str], current: str
 ) -> Iterable[Candidate]:
     """`words`: all before the one that is typed, `given`: those of them that are neither options nor their values."""
     if action.choices is not None:
@@ -125,7 +135,7 @@ def _values(
         return []
     with suppress(HostError, KeyError, TypeError):
         client, _ = open_client(_host_options(words))
-        return list(ask(client, given, current))
+        return list(ask(client, verb, given, current))
     return []
 
 
@@ -140,26 +150,34 @@ def _host_options(words: Sequence[str]) -> argparse.Namespace:
 
 
 # -- what the host has -------------------------------------------------------------------------------------------
-def _ids(client: ManagementClient, given: Sequence[str], current: str) -> Iterable[Candidate]:
-    for instance in islice(orchestrations(client.instances(instanceIdPrefix=current)), _MOST):
+def _ids(client: ManagementClient, verb: str, given: Sequence[str], current: str) -> Iterable[Candidate]:
+    query = {"instanceIdPrefix": current, "runtimeStatus": ",".join(_STATUSES.get(verb, ()))}
+    found = client.instances(**{name: text for name, text in query.items() if text})
+    for instance in islice(orchestrations(found), _MOST):
         yield Candidate(str(instance["instanceId"]), f"{instance['name']}, {instance['runtimeStatus']}")
 
 
-def _entity_ids(client: ManagementClient, given: Sequence[str], current: str) -> Iterable[Candidate]:
+def _entity_ids(
+    client: ManagementClient, verb: str, given: Sequence[str], current: str
+) -> Iterable[Candidate]:
     for entity in islice(client.entities(), _MOST):
         yield Candidate(f"@{entity['entityId']['name']}@{entity['entityId']['key']}")
 
 
-def _orchestrators(client: ManagementClient, given: Sequence[str], current: str) -> Iterable[Candidate]:
+def _orchestrators(
+    client: ManagementClient, verb: str, given: Sequence[str], current: str
+) -> Iterable[Candidate]:
     return map(Candidate, orchestrator_names(client.functions() or []))
 
 
-def _awaited_events(client: ManagementClient, given: Sequence[str], current: str) -> Iterable[Candidate]:
+def _awaited_events(
+    client: ManagementClient, verb: str, given: Sequence[str], current: str
+) -> Iterable[Candidate]:
     answer = client.own_status(find_id(client, given[0]), "explain") or {"waitsFor": []}
     return [Candidate(wait["name"]) for wait in answer["waitsFor"] if wait["kind"] == "event"]
 
 
-_ASKED: dict[str, Callable[[ManagementClient, Sequence[str], str], Iterable[Candidate]]] = {
+_ASKED: dict[str, Callable[[ManagementClient, str, Sequence[str], str], Iterable[Candidate]]] = {
     "id": _ids,
     "entity": _entity_ids,
     "name": _orchestrators,

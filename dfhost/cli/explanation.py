@@ -18,9 +18,10 @@ _LISTED = 12  # more waits of one kind than that are counted
 
 def explanation_lines(answer: dict[str, Any], now: datetime) -> list[str]:
     """All that the host says."""
-    # An entity has its id for a name.
-    names = dict.fromkeys((answer["name"], answer["instanceId"]))
-    lines = [f"{' '.join(names)} is {answer['runtimeStatus']}."]
+    # An entity has its id for a name, and is Running for ever: what it does is in its sentence.
+    names = " ".join(dict.fromkeys((answer["name"], answer["instanceId"])))
+    has_own_words = names.startswith("@") and answer.get("sentence")
+    lines = [names if has_own_words else f"{names} is {answer['runtimeStatus']}."]
     if answer.get("sentence"):
         lines.append(str(answer["sentence"]))
     waits: dict[tuple[str, str], list[dict[str, Any]]] = {}

@@ -39,6 +39,7 @@ def read_request(options: argparse.Namespace) -> FirstRequest:
     if content_type is None or "json" in content_type:
         check_json(
             "--data",
+            options.data,
             body,
             "If the body is not meant to be JSON, give its type, for example --header Content-Type:text/plain.",
         )

@@ -97,14 +97,12 @@ def _host_of_folder(folder: Path, reads: bool) -> tuple[str, str]:
     port = read_local_settings(folder / "local.settings.json").port
     default = f"http://localhost:{port or DEFAULT_PORT}"
     files = _newest_first(folder.glob(".dfhost/*.db")) if reads else []
-    read_file = f", or read what it has left: --db {files[0]}" if files else ""
     if killed:
-        port = urlsplit(killed).port
-        ended = f"The host of this folder (port {port}) has ended."
+        read_file = f", or read what it has left: --db {files[0]}" if files else ""
+        ended = f"The host of this folder (port {urlsplit(killed).port}) has ended."
         return default, f"{ended} Start it with `dfhost start`{read_file}."
-    if files:
-        return default, f"The host of this folder does not run. Start it with `dfhost start`{read_file}."
-    return default, _unanswered(default)
+    read_file = f" The task hub of this folder can be read: --db {files[0]}." if files else ""
+    return default, _unanswered(default) + read_file
 
 
 def _newest_first(files: Iterable[Path]) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 _LIMIT = 5_000_000  # bytes
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_INDENTED = " " * 12  # a line that goes on with the one above has no time
+INDENTED = " " * 12  # a line that goes on with the one above has no time
 _PAUSE = 0.2  # seconds between two looks at the file
 
 
@@ -83,7 +83,7 @@ def entries_with(lines: Iterable[str], text: str) -> Iterator[str]:
     """The lines that contain `text`, and the indented ones below them."""
     shown = False
     for line in lines:
-        if not line.startswith(_INDENTED):
+        if not line.startswith(INDENTED):
             shown = text in line
         if shown:
             yield line

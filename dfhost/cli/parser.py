@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from dfhost.cli.commands import COMMANDS, GROUPS
-from dfhost.cli.did_you_mean import question
+from dfhost.cli.did_you_mean import nearest, question
+from dfhost.cli.exit_codes import MISTAKE
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options of one command, `command` its name. SystemExit for --help, and for a mistake with exit code 2."""
+    """The options of one command, `command` its name. SystemExit for help, and for a mistake with exit code 2."""
     verb = arguments[0] if arguments else ""
     if list(arguments[:3]) == ["completion", "words", "--"]:  # argparse would drop a further --
         return argparse.Namespace(command=verb, shell="words", words=list(arguments[3:]))
@@ -19,12 +20,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if verb and not verb.startswith("-") and verb not in COMMANDS:
         meant = question(verb, COMMANDS) or f"choose from {', '.join(COMMANDS)}"
         parser.error(f"argument COMMAND: invalid choice: '{verb}' ({meant})")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        parser.exit()
+    return options
 
 
 def build_parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
     """With the arguments of `verbs`. Of the other commands only the names are known, which costs no import."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="dfhost",
         usage="dfhost COMMAND …",
         description="The local durable host for Azure Durable Functions in Python.",
@@ -35,8 +40,7 @@ def build_parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command",
         metavar="COMMAND",
-        required=True,
-        parser_class=_CommandParser,
+        parser_class=_Parser,
         help=argparse.SUPPRESS,
     )
     for name, command in COMMANDS.items():
@@ -74,11 +78,22 @@ class _VersionAction(argparse.Action):
         parser.exit()
 
 
-class _CommandParser(argparse.ArgumentParser):
-    """Reports unknown options itself, so that the command's usage is shown and not that of `dfhost`."""
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in a line, with the name that was meant; its usage would stand above and hide that."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(MISTAKE, f"{self.prog}: {message}\n`{self.prog} --help` shows what it takes.\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown)}")
         return options, unknown
+
+    def _meant(self, unknown: Sequence[str]) -> str:
+        """ ". Did you mean --port?", "" if no option is near."""
+        name = next((word[2:].partition("=")[0] for word in unknown if word.startswith("--")), "")
+        found = nearest(
+            name, [option[2:] for option in self._option_string_actions if option.startswith("--")]
+        )
+        return f". Did you mean --{found[0]}?" if name and found else ""

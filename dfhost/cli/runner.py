@@ -20,8 +20,8 @@ from dfhost.cli.app_runner import MakeRunner
 from dfhost.cli.console import Console
 from dfhost.cli.first_request import FirstRequest
 from dfhost.cli.function_listing import route_listing
+from dfhost.cli.function_names import check_orchestrator
 from dfhost.cli.instance_follower import CountingLog, InstanceFollower, status_urls
-from dfhost.cli.orchestrator_names import check_orchestrator
 from dfhost.cli.progress import progress
 from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
 from dfhost.cli.style import count, duration, printable, printable_json, printable_lines

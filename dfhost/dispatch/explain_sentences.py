@@ -83,7 +83,7 @@ def of_instance(
     if unclaimed := explanation["unclaimed"]:
         names = list(dict.fromkeys(entry["name"] for entry in unclaimed))
         events = "event" if len(names) == 1 else "events"
-        sentence += f" It has received {events} {', '.join(names)}, which nothing waits for."
+        sentence += f" It has received {events} {', '.join(names)}, which nothing waits for yet."
     return sentence
 
 

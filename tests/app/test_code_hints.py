@@ -60,6 +60,10 @@ def hints(folder: Path, template: str, body: str) -> list[str]:
         ("a = [random.choice(x) for x in context.get_input()]\nyield a", "random.choice() differs"),
         ("a = secrets.token_hex()\nyield a", "let an activity choose"),
         ("def inner():\n    return os.urandom(4)\nyield inner()", "os.urandom() differs"),
+        ("import random\na = random.random()\nyield a", "random.random() differs"),
+        ("import random as r\na = r.choice([1])\nyield a", "r.choice() differs"),
+        ("from uuid import uuid1 as new\na = new()\nyield a", "new() differs"),
+        ("from datetime import datetime\na = datetime.now()\nyield a", "datetime.now() differs"),
     ],
 )
 def test_in_an_orchestrator(tmp_path: Path, body: str, said: str) -> None:
@@ -82,6 +86,9 @@ def test_in_an_orchestrator(tmp_path: Path, body: str, said: str) -> None:
         "a = datetime(2026, 1, 1)\nb = datetime.fromisoformat('2026-01-01')\nyield a",
         "a = context.new_uuid()\nyield a",
         "random = context.get_input()\nrandom.choice()\nyield 1",
+        "import random\nrandom = random.Random(context.instance_id)\nyield random.choice([1])",
+        "import random\ndef inner(random):\n    return random.choice([1])\nyield inner(context)",
+        "import random\nyield random.Random(context.instance_id).choice([1])",
         "timer = context.create_timer(1)\nyield context.task_any([timer])\ntimer.cancel()",
     ],
 )

@@ -198,7 +198,7 @@ def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "required: COMMAND"),
+        (["--verson"], "unrecognized arguments: --verson. Did you mean --version?"),
         (["stop"], "invalid choice: 'stop'"),
         (["start", "--port", "x"], "'x' is not a port"),
         (["start", "--port", "70000"], "'70000' is not a port"),
@@ -206,6 +206,7 @@ def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str
         (["start", "--replay", "never"], "invalid choice: 'never'"),
         (["run"], "required: METHOD, PATH"),
         (["run", "/api/x", "POST"], "'/api/x' is not an HTTP method; METHOD comes first"),
+        (["run", "fan", "--port", "7072"], "`dfhost start --port` listens at the one"),
         (["run", "FOO", "/api/x"], "'FOO' is not an HTTP method; METHOD comes first"),
         (["run", "POST", "http://localhost:7071/api/x"], "is a whole URL"),
         (["run", "POST"], "PATH is missing"),
@@ -227,15 +228,35 @@ def test_a_wrong_argument(arguments: list[str], said: str, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    "arguments", [["start", "--prot", "8000"], ["run", "POST", "/x", "--bogus"], ["explain", "x", "--bogus"]]
+    ("arguments", "meant"),
+    [
+        (["start", "--prot", "8000"], ". Did you mean --port?"),
+        (["list", "--entitys"], ". Did you mean --entities?"),
+        (["run", "POST", "/x", "--zzzzz"], ""),
+        (["explain", "x", "--bogus"], ""),
+    ],
 )
-def test_an_unknown_option_shows_those_of_its_command(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+def test_an_unknown_option_names_the_one_that_was_meant_and_the_help_of_its_command(
+    arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
         main(arguments)
     assert left.value.code == 2
-    assert capsys.readouterr().err.startswith(f"usage: dfhost {arguments[0]} ")
+    option = next(word for word in arguments if word.startswith("--"))
+    assert capsys.readouterr().err.splitlines() == [
+        f"dfhost {arguments[0]}: unrecognized arguments: {option}{meant}",
+        f"`dfhost {arguments[0]} --help` shows what it takes.",
+    ]
+
+
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = []
+    for arguments in ([], ["--help"]):
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        assert left.value.code == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1] and "start-instance" in outputs[0]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

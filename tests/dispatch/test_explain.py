@@ -246,7 +246,7 @@ async def test_an_event_that_nothing_waits_for() -> None:
         shown = await explained(host, instance, lambda shown: shown["unclaimed"])
         assert [entry["name"] for entry in shown["unclaimed"]] == ["Aproval"]
         assert shown["sentence"] == (
-            "It waits for event Approval. It has received event Aproval, which nothing waits for."
+            "It waits for event Approval. It has received event Aproval, which nothing waits for yet."
         )
 
 
@@ -257,7 +257,7 @@ async def test_an_event_whose_name_differs_in_case() -> None:
         await host.send(instance, "raiseEvent/approval", 1)
         shown = await explained(host, instance, lambda shown: shown["unclaimed"] and shown["waitsFor"])
         assert shown["sentence"] == (
-            "It waits for event Approval. It has received event approval, which nothing waits for."
+            "It waits for event Approval. It has received event approval, which nothing waits for yet."
         )
         assert await host.log.entry("note") == (
             "note",

@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterable
 from itertools import islice
 
-from dfhost.cli import host_address, instance_filter
+from dfhost.cli import arguments, host_address, instance_filter
 from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
 from dfhost.cli.explanation import FROM_FILE
+from dfhost.cli.function_names import entity_names, misspelt, orchestrator_names
 from dfhost.cli.instance_ids import shortest_ids
-from dfhost.cli.management_client import Json, ManagementClient, open_client
+from dfhost.cli.management_client import Json, ManagementClient, open_client, orchestrations
 from dfhost.cli.style import Style, count, printable_json
 from dfhost.cli.tables import ago, table_lines, took
 from dfhost.cli.watching import show
@@ -42,8 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--entities", action="store_true", help="list the entities instead; of these --name counts"
     )
     parser.add_argument(
-        "--limit", metavar="N", type=int, default=50, help="at most so many (default: 50; 0: all)"
+        "--limit", metavar="N", type=arguments.above_zero, default=50, help="at most so many (default: 50)"
     )
+    parser.add_argument("--all", action="store_true", help="list all, however many there are")
     parser.add_argument("--ids", action="store_true", help="print the whole ids and nothing else")
     parser.add_argument("--watch", action="store_true", help="show every change, until ctrl-C")
     parser.add_argument(
@@ -61,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
         rows, total = _entities(client, options) if options.entities else _instances(client, options)
         found = len(rows)
         waits = {} if options.json or options.ids else _waits(client, rows)
-        lines = list(_lines(rows, total, waits, options))
+        meant = misspelt(options.name, _names(client, options.entities)) if options.name and not rows else ""
+        lines = list(_lines(rows, total, waits, meant, options))
         if client.reads_file and waits and not options.entities:
             lines.append(Style.of(sys.stdout)(FROM_FILE, "dim"))
         return "\n".join(lines), False
@@ -78,7 +81,7 @@ def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[l
             file=sys.stderr,
         )
     read.sort(key=lambda instance: str(instance["createdTime"]), reverse=True)
-    return read[: options.limit or None], len(read)
+    return read[: None if options.all else options.limit], len(read)
 
 
 def _entities(client: ManagementClient, options: argparse.Namespace) -> tuple[list[Json], int]:
@@ -86,7 +89,7 @@ def _entities(client: ManagementClient, options: argparse.Namespace) -> tuple[li
     query["lastOperationTimeTo"] = instance_filter.iso(options.until)
     found = client.entities(options.name or "", **{name: text for name, text in query.items() if text})
     read = list(islice(found, _MOST_READ))
-    return read[: options.limit or None], len(read)
+    return read[: None if options.all else options.limit], len(read)
 
 
 def _waits(client: ManagementClient, rows: list[Json]) -> dict[str, str]:
@@ -107,14 +110,28 @@ def _waits(client: ManagementClient, rows: list[Json]) -> dict[str, str]:
     return waits
 
 
-def _lines(rows: list[Json], total: int, waits: dict[str, str], options: argparse.Namespace) -> Iterable[str]:
+def _names(client: ManagementClient, entities: bool) -> list[str]:
+    """Those that --name may have: the app's, or where a host does not list them those of its instances."""
+    functions = client.functions()
+    if functions is not None:
+        return entity_names(functions) if entities else orchestrator_names(functions)
+    if entities:
+        return [str(each["entityId"]["name"]) for each in islice(client.entities(), _MOST_READ)]
+    return [str(each["name"]) for each in islice(orchestrations(client.instances()), _MOST_READ)]
+
+
+def _lines(
+    rows: list[Json], total: int, waits: dict[str, str], meant: str, options: argparse.Namespace
+) -> Iterable[str]:
+    """`meant`: what to say about a name that no instance has."""
     style = Style.of(sys.stdout)
     if options.json:
         yield printable_json(rows)
     elif options.ids:
         yield from map(_id, rows)
     elif not rows:
-        yield "There are none." if not instance_filter.is_used(options) else "There are none that match."
+        none = "There are none that match." if instance_filter.is_used(options) else "There are none."
+        yield f"{none} {meant}".rstrip()
     elif options.entities:
         cells = [
             [_id(row), ago(row["lastOperationTime"]), _brief(row["state"]), waits.get(_id(row), "")]
@@ -126,7 +143,7 @@ def _lines(rows: list[Json], total: int, waits: dict[str, str], options: argpars
         cells = [[id, *_cells(row, waits.get(_id(row), ""))] for id, row in zip(ids, rows, strict=True)]
         yield from table_lines(("ID", "STATUS", "ORCHESTRATOR", "CREATED", "TOOK", "DETAILS"), cells, style)
     if len(rows) < total and not (options.json or options.ids):
-        yield style(f"{count(total - len(rows))} more: --limit 0 lists all.", "dim")
+        yield style(f"{count(total - len(rows))} more: --all lists them.", "dim")
 
 
 def _cells(row: Json, waits: str) -> list[str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from dfhost.cli import arguments
 from dfhost.cli.exit_codes import DONE, NOT_FOUND
 from dfhost.cli.instance_ids import suggestion
-from dfhost.cli.log_file import entries_with, follow_log, log_file, read_log
+from dfhost.cli.log_file import INDENTED, entries_with, follow_log, log_file, read_log
 from dfhost.cli.management_client import file_client
 from dfhost.cli.style import printable
 from dfhost.errors import HostError
@@ -27,17 +30,26 @@ examples:
 exit code: 0; 4 if there is no such line.
 """
 
+_HEAD = re.compile(r"(?P<time>\d\d:\d\d:\d\d\.\d{3})  (?P<label>.{8})  (?P<text>.*)")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", nargs="?", help="an instance's id, or the beginning of one")
     parser.add_argument("--text", help="only lines in which this occurs, in this case")
     parser.add_argument(
-        "--lines", "-n", metavar="N", type=int, default=1000, help="the last N (default: 1000)"
+        "--lines",
+        "-n",
+        metavar="N",
+        type=arguments.above_zero,
+        default=1000,
+        help="the last N (default: 1000)",
     )
     parser.add_argument(
         "--follow", "-f", action="store_true", help="go on with what is written, until ctrl-C"
     )
-    parser.add_argument("--json", action="store_true", help="print each line as a JSON string")
+    parser.add_argument(
+        "--json", action="store_true", help="print each line as JSON: its time, label and text"
+    )
     parser.add_argument(
         "--db", metavar="FILE", type=Path, help="of the host of this database file (default: of this folder)"
     )
@@ -46,14 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     path = _path(options.db)
     wanted = [text for text in (short_id(options.id or ""), options.text) if text]
-    lines = list(_matching(read_log(path), wanted))[-options.lines :]
+    shown = _json_lines if options.json else iter
+    lines = list(shown(_matching(read_log(path), wanted)))[-options.lines :]
     if not lines and wanted:
         print(f"dfhost: {_nothing_found(path, options.id, options.text)}", file=sys.stderr)
     for line in lines:
-        _print(line, options.json)
+        print(line)
     if options.follow:
-        for line in _matching(follow_log(path), wanted):
-            _print(line, options.json)
+        for line in shown(_matching(follow_log(path), wanted)):
+            print(line, flush=True)
     return DONE if lines else NOT_FOUND
 
 
@@ -93,9 +106,13 @@ def _matching(lines: Iterable[str], wanted: list[str]) -> Iterable[str]:
     return lines
 
 
-def _print(line: str, as_json: bool) -> None:
-    if as_json:
-        import json
-
-        line = json.dumps(line, ensure_ascii=False)
-    print(line, flush=True)
+def _json_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Each line as a JSON object. A line that goes on with the one above has its time and label."""
+    time, label = None, ""
+    for line in lines:
+        text = line.strip()
+        if head := _HEAD.match(line):
+            time, label, text = head["time"], head["label"].rstrip(), head["text"]
+        elif not line.startswith(INDENTED):
+            time, label = None, ""
+        yield json.dumps({"time": time, "label": label, "text": text}, ensure_ascii=False)

@@ -26,7 +26,9 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="an id, its beginning if it is generated, or a status URL")
     parser.add_argument("event", metavar="EVENT", help="its name, in the case in which it is waited for")
-    parser.add_argument("--data", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: null)")
+    parser.add_argument(
+        "--data", "--input", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: null)"
+    )
     parser.add_argument("--force", action="store_true", help="raise it whatever the instance waits for")
     parser.add_argument("--json", action="store_true", help="print what was raised as JSON")
     host_address.add_arguments(parser)
@@ -50,7 +52,10 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(printable_json({"instanceId": instance_id, "event": options.event}))
         return DONE
-    later = "" if awaited is None or options.event in awaited else ", which does not wait for it yet"
+    later = ""
+    if awaited is not None and options.event not in awaited:
+        others = ", but for " + ", ".join(dict.fromkeys(awaited)) if awaited else ""
+        later = f", which does not wait for it yet{printable(others)}"
     print(f"Raised {printable(options.event)} for {printable(instance_id)}{later}.")
     return DONE
 

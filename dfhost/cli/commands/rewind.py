@@ -53,6 +53,8 @@ def _retried_call(client: ManagementClient, instance_id: str) -> str:
     for task in answer["tasks"]:
         if task["state"] == "failed" and task["kind"] == "subOrchestration":
             child = str(task["instanceId"])
-            if client.status(child) is not None and (label := _retried_call(client, child)):
+            if client.status(child, showInput="false") is not None and (
+                label := _retried_call(client, child)
+            ):
                 return label
     return ""

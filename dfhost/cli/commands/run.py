@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--app", metavar="FOLDER", type=Path, default=Path(), help="the app's folder (default: here)"
     )
+    parser.add_argument("--port", "-p", type=_no_port, help=argparse.SUPPRESS)
     arguments.add_database(
         parser, "default: a temporary one; with FILE, an unfinished run continues at the next start"
     )
@@ -126,6 +127,12 @@ def _path(text: str) -> str:
             f"'{text}' is a whole URL; give only its path, e.g. /api/start-fanout"
         )
     return text if text.startswith("/") else f"/{text}"
+
+
+def _no_port(text: str) -> str:
+    raise argparse.ArgumentTypeError(
+        "a run takes any free port; `dfhost start --port` listens at the one that you choose"
+    )
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import argparse
 
 from dfhost.cli import host_address
 from dfhost.cli.exit_codes import DONE
+from dfhost.cli.function_names import check_entity
 from dfhost.cli.management_client import open_client
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import printable, printable_json
@@ -22,7 +23,9 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("entity", metavar="ENTITY", type=_entity, help="@NAME@KEY, as lists show it")
     parser.add_argument("operation", metavar="OPERATION")
-    parser.add_argument("--input", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: none)")
+    parser.add_argument(
+        "--input", "--data", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: none)"
+    )
     parser.add_argument("--json", action="store_true", help="print what was sent as JSON")
     host_address.add_arguments(parser)
 
@@ -31,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
     given = read_json("--input", options.input)
     client, _ = open_client(options)
     name, key = options.entity
+    check_entity(name, client.functions())
     client.signal(name, key, options.operation, given)
     entity_id = f"@{name.lower()}@{key}"
     if options.json:

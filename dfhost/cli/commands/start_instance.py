@@ -8,8 +8,8 @@ import time
 
 from dfhost.cli import arguments, host_address
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
-from dfhost.cli.management_client import ManagementClient, open_client
-from dfhost.cli.orchestrator_names import check_orchestrator
+from dfhost.cli.function_names import check_orchestrator
+from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import duration, printable, printable_json, printable_lines
 from dfhost.instance_failure import read_failure
@@ -32,7 +32,9 @@ _LONGEST_PAUSE = 1.0  # seconds between two looks at the status
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="of the orchestrator")
-    parser.add_argument("--input", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: none)")
+    parser.add_argument(
+        "--input", "--data", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: none)"
+    )
     parser.add_argument("--id", default="", help="the instance's id (default: a new one)")
     parser.add_argument("--version", default="", help="the instance's version (default: that of host.json)")
     parser.add_argument("--wait", action="store_true", help="until it has ended; print its output")
@@ -47,12 +49,22 @@ def run(options: argparse.Namespace) -> int:
     given = read_json("--input", options.input)
     client, _ = open_client(options)
     check_orchestrator(options.name, client.functions())
+    before = client.status(options.id, showInput="false") if options.id else None
     links = client.start(options.name, given, options.id, options.version)
     instance_id = str(links["id"])
+    if before is not None:  # hosts replace an instance that has ended
+        print(f"Replaced {printable(_ended(before))}.", file=sys.stderr)
     if options.wait:
         return _wait(client, instance_id, options)
     print(printable_json(links) if options.json else printable(instance_id))
     return DONE
+
+
+def _ended(status: Json) -> str:
+    """ "approval order-1, which had completed" """
+    state = str(status["runtimeStatus"]).lower()
+    had = "had" if state in ("completed", "failed") else "had been"
+    return f"{status['name']} {status['instanceId']}, which {had} {state}"
 
 
 def _wait(client: ManagementClient, instance_id: str, options: argparse.Namespace) -> int:

@@ -37,6 +37,14 @@ def test_what_the_host_has(dfhost: Commands) -> None:
     dfhost.http.until("@counter@complete", lambda status: "1" in str(status["input"]))
     assert words(dfhost, "show", "--url", dfhost.url, "complete-") == [id]
     assert words(dfhost, "terminate", "--url", dfhost.url, id, "complete-") == [id]
+    assert words(dfhost, "raise", "--url", dfhost.url, "complete-") == [id]  # and none that has ended:
+    ended = dfhost.ended("raises", None, "complete-ended")
+    assert words(dfhost, "raise", "--url", dfhost.url, "complete-") == [id]
+    assert words(dfhost, "rewind", "--url", dfhost.url, "complete-") == [ended]
+    assert words(dfhost, "purge", "--url", dfhost.url, "complete-") == [ended]
+    assert words(dfhost, "resume", "--url", dfhost.url, "complete-") == []
+    assert set(words(dfhost, "show", "--url", dfhost.url, "complete-")) == {id, ended}
+    dfhost.done("purge", ended)
     assert words(dfhost, "raise", "--url", dfhost.url, id, "") == ["Approval"]
     assert words(dfhost, "raise", id, "--url", dfhost.url, "") == ["Approval"]
     assert words(dfhost, "start-instance", "--url", dfhost.url, "import") == ["import_all", "import_orders"]

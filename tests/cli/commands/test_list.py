@@ -33,7 +33,7 @@ def test_generated_ids_are_short_and_distinct_for_people_and_whole_for_scripts(d
     shown = {row[0] for row in rows(dfhost.done("list", "--name", "echo"))[1:]}
     assert {next(s for s in shown if id.startswith(s)) for id in ids} <= shown
     assert all(len(short) < 12 for short in shown if re.fullmatch("[0-9a-f]+", short))
-    assert ids <= set(dfhost.done("list", "--ids", "--limit", "0").split())
+    assert ids <= set(dfhost.done("list", "--ids", "--all").split())
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,17 @@ def test_more_than_a_page_and_the_limit(dfhost: Commands) -> None:
     for number in range(4):
         dfhost.http.start("raises", None, f"page-{number}")
     shown = dfhost.done("list", "--prefix", "page-", "--limit", "3")
-    assert len(shown.splitlines()) == 5 and "1 more: --limit 0 lists all." in shown
+    assert len(shown.splitlines()) == 5 and "1 more: --all lists them." in shown
+
+
+def test_a_name_that_no_instance_has(dfhost: Commands) -> None:
+    said = dfhost("list", "--name", "import_order")
+    assert (said.code, said.out) == (4, "There are none that match. Did you mean 'import_orders'?\n")
+    said = dfhost("list", "--entities", "--name", "countr")
+    assert (said.code, said.out) == (4, "There are none that match. Did you mean 'counter'?\n")
+    assert dfhost("list", "--name", "echo", "--since", "2100-01-01").out == "There are none that match.\n"
+    said = dfhost("list", "--limit", "0")
+    assert said.code == 2 and "argument --limit: '0' is not a number above 0" in said.err
 
 
 def test_json_is_what_the_management_api_has(dfhost: Commands) -> None:

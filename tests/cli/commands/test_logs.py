@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -67,6 +68,16 @@ def test_of_one_instance(dfhost: Commands, ids: list[str]) -> None:
     assert good[:8] not in said and "Ready on" not in said
     assert dfhost.plain("logs", bad[:6]).out == said
     assert dfhost.plain("logs", "--text", "looking at good").out.count("looking at") == 1
+
+
+def test_each_line_as_json(dfhost: Commands, ids: list[str]) -> None:
+    lines = [json.loads(line) for line in dfhost.plain("logs", ids[0], "--json").out.splitlines()]
+    failed = next(line for line in lines if line["label"] == "failed")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", failed["time"])
+    assert {**failed, "text": "ValueError: no such item"} in lines  # below it, with its time and label
+    every = [json.loads(line) for line in dfhost.plain("logs", "--json").out.splitlines()]
+    assert every[0]["time"] is None and "dfhost start, process" in every[0]["text"]
+    assert dfhost.plain("logs", "--lines", "0").code == 2
 
 
 def test_what_the_log_does_not_have(dfhost: Commands, ids: list[str]) -> None:

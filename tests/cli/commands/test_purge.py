@@ -56,10 +56,10 @@ def test_by_filter_only_what_has_ended(dfhost: Commands, monkeypatch: pytest.Mon
     ],
 )
 def test_a_filter_that_means_nothing_deletes_nothing(dfhost: Commands, words: list[str], said: str) -> None:
-    before = dfhost.done("list", "--ids", "--limit", "0")
+    before = dfhost.done("list", "--ids", "--all")
     refused = dfhost("purge", *words, "--yes")
     assert refused.code == 2 and said in refused.err
-    assert dfhost.done("list", "--ids", "--limit", "0") == before
+    assert dfhost.done("list", "--ids", "--all") == before
 
 
 async def test_a_purge_leaves_running_ones_and_entities_and_gives_the_space_back(tmp_path: Path) -> None:

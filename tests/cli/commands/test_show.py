@@ -62,6 +62,7 @@ def test_an_entity(dfhost: Commands) -> None:
     dfhost.http.until("@counter@shown", lambda status: "41" in str(status["input"]))
     assert re.search(r"^@counter@shown\n.*idle.*\n\nstate\n41\n", dfhost.done("show", "@counter@shown"))
     assert dfhost("show", "@counter@shown", "--json").json["state"] == 41
+    assert dfhost.done("explain", "@counter@shown") == "@counter@shown\nThe entity is idle.\n"
 
 
 def test_an_entity_whose_last_operation_failed(dfhost: Commands) -> None:

@@ -45,6 +45,11 @@ def test_an_id_that_is_taken(dfhost: Commands) -> None:
     id = dfhost.waiting()
     said = dfhost("start-instance", "approval", "--id", id)
     assert said.code == 5 and "already exists" in said.err
+    assert dfhost("terminate", id).code == 0
+    said = dfhost("start-instance", "echo", "--id", id, "--wait")
+    assert said == (0, "null\n", f"Replaced approval {id}, which had been terminated.\n")
+    said = dfhost("start-instance", "echo", "--id", id)
+    assert said == (0, f"{id}\n", f"Replaced echo {id}, which had completed.\n")
 
 
 @pytest.mark.parametrize("text", ["{", "@/nowhere/x.json", "plain"])
@@ -58,6 +63,18 @@ def test_the_input_of_a_file(dfhost: Commands, tmp_path: Path) -> None:
     assert json.loads(dfhost.done("start-instance", "echo", "--input", f"@{tmp_path}/in.json", "--wait")) == [
         "from a file"
     ]
+
+
+def test_a_text_that_is_no_json_is_shown_as_json(dfhost: Commands) -> None:
+    for verb in (("raise", "x", "E"), ("signal", "@counter@a", "add"), ("start-instance", "echo")):
+        for option in ("--data", "--input"):
+            said = dfhost(*verb, option, "yes")
+            assert said.code == 2
+            assert re.fullmatch(
+                r"dfhost: --(data|input) 'yes' is not JSON; a text is written '\"yes\"'\.\n", said.err
+            )
+    assert "{by: Ada} is not JSON: Expecting" in dfhost("raise", "x", "E", "--data", "{by: Ada}").err
+    assert "is empty, which is not JSON" in dfhost("raise", "x", "E", "--data", "").err
 
 
 # -- raise -------------------------------------------------------------------------------------------------------
@@ -78,7 +95,8 @@ def test_a_name_that_is_nearly_awaited_is_refused(dfhost: Commands, name: str) -
     id = dfhost.waiting()
     said = dfhost("raise", id, name)
     assert said.code == 2 and f"{id} waits for 'Approval', not for '{name}'. Nothing was raised" in said.err
-    assert "which does not wait for it yet" in dfhost.done("raise", id, "Invoice")
+    raised = dfhost.done("raise", id, "Invoice")
+    assert raised == f"Raised Invoice for {id}, which does not wait for it yet, but for Approval.\n"
     assert "Raised" in dfhost.done("raise", id, name, "--force")
 
 
@@ -146,7 +164,7 @@ def test_signal(dfhost: Commands) -> None:
     assert dfhost("signal", "counter@a", "add", "--input", "3", "--json").json["instanceId"] == "@counter@a"
     dfhost.http.until("@counter@a", lambda status: "5" in str(status["input"]))
     unknown = dfhost("signal", "@conter@a", "add")
-    assert unknown.code == 1 and "counter" in unknown.err
+    assert unknown.code == 2 and "no entity 'conter'. Did you mean 'counter'?" in unknown.err
     assert "write @NAME@KEY" in dfhost("signal", "counter", "add").err
 
 
@@ -162,7 +180,7 @@ def test_the_short_form_of_a_childs_id(dfhost: Commands) -> None:
         event["InstanceId"] for event in dfhost("history", parent, "--json").json if "InstanceId" in event
     )
     short = re.sub(r"^(.{8}).*(:\d+)$", r"\1\2", child)
-    assert short in dfhost.done("list", "--name", "import_orders", "--limit", "0")
+    assert short in dfhost.done("list", "--name", "import_orders", "--all")
     assert child in dfhost.done("show", short)
     assert dfhost.done("purge", short) == "Purged 1 instance.\n"
 
