@@ -8,6 +8,7 @@ from dfhost.cli import instance_action
 from dfhost.cli.exit_codes import WRONG_STATE, NotDone
 from dfhost.cli.management_client import ManagementClient
 from dfhost.cli.style import printable
+from dfhost.timeline.sentences import rewind_warning
 
 DESCRIPTION = """\
 Run the failed parts of failed instances again: what has succeeded is kept. After retries that fails as
@@ -33,28 +34,23 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(client: ManagementClient, instance_id: str) -> None:
     """NotDone if the rewind is known to fail. Of another host than dfhost that is not known before."""
-    if retried := _retried_call(client, instance_id):
+    if warning := rewind_warning(_retried_calls(client, instance_id)):
+        restart = f"`dfhost restart {instance_id}`"
         raise NotDone(
             WRONG_STATE,
-            f"{printable(retried)} was retried. A rewind then fails as non-deterministic, on Azure too: "
-            f"the history keeps the timers of the retries. Use `dfhost restart {printable(instance_id)}`; "
-            "--force rewinds it all the same.",
+            printable(f"{warning} Nothing was done: use {restart}; --force rewinds it all the same."),
         )
 
 
-def _retried_call(client: ManagementClient, instance_id: str) -> str:
-    """The label of a call that was retried, in the instance or in a failed child, which is rewound with it."""
+def _retried_calls(client: ManagementClient, instance_id: str) -> list[str]:
+    """The labels of the calls that were retried, in the instance or in a failed child, which is rewound with it."""
     answer = client.own_status(instance_id, "timeline", limit=_SHORT_PAYLOADS)
-    if answer is None or answer["runtimeStatus"] != "Failed":  # the host says so itself
-        return ""
+    if answer is None or answer["runtimeStatus"] != "Failed":  # the host refuses it itself
+        return []
+    retried = [str(label) for label in answer["retried"]]
     for task in answer["tasks"]:
-        if task.get("attempt", 1) > 1:
-            return str(task["label"])
-    for task in answer["tasks"]:
-        if task["state"] == "failed" and task["kind"] == "subOrchestration":
+        if not retried and task["state"] == "failed" and task["kind"] == "subOrchestration":
             child = str(task["instanceId"])
-            if client.status(child, showInput="false") is not None and (
-                label := _retried_call(client, child)
-            ):
-                return label
-    return ""
+            if client.status(child, showInput="false") is not None:
+                retried = _retried_calls(client, child)
+    return retried

@@ -140,8 +140,8 @@ def test_a_rewind_after_retries_is_refused_before_it_fails(dfhost: Commands) -> 
     failed = dfhost.ended("import_orders", ["good", "bad"])
     said = dfhost("rewind", failed)
     assert said.code == 5 and said.out == ""
-    assert 'process_item [1] "bad" was retried. A rewind then fails as non-deterministic' in said.err
-    assert f"Use `dfhost restart {failed}`; --force" in said.err
+    assert 'process_item [1] "bad" was retried: after a rewind the instance fails as non-det' in said.err
+    assert f"Nothing was done: use `dfhost restart {failed}`; --force" in said.err
     assert "no such order: bad" in dfhost.http.status(failed)["output"]  # it was left as it was
     in_child = dfhost("rewind", dfhost.ended("calls_generated_child", ["bad"]))
     assert in_child.code == 5 and 'process_item "bad" was retried' in in_child.err
