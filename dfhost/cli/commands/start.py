@@ -123,7 +123,8 @@ async def _serve(
             )
         stop_signals.host_is_ready(host.forget_running_calls)
         if database is not None:
-            url_file(database).write_text(host.url, "utf-8")
+            with suppress(OSError):  # on a full disk the commands have to be told the port
+                url_file(database).write_text(host.url, "utf-8")
         dashboard = "" if options.no_dashboard else f" Dashboard: {host.url}/dashboard."
         console.print("", f"Ready on {host.url}.{dashboard} Ctrl-C stops the host.")
         if host.last_death:
