@@ -47,7 +47,6 @@ class SimulatedInstance:
 
     plan: Plan
     order: list[Arrival] = field(default_factory=list)  # in which everything arrived
-    actions: list[Any] = field(default_factory=list)  # the SDK's newest list, timers without their times
     stored: list[str] = field(default_factory=list)  # the history's texts
     episode: Episode | None = None
     options: EngineOptions = field(default_factory=EngineOptions)
@@ -105,8 +104,12 @@ class SimulatedInstance:
     def replay(self, trigger: str, keeps_generator: bool = False) -> ReplayResult:
         result = self.replayer(trigger, keeps_generator)
         assert result.crash is None, result.crash
-        self.actions = timeless(result.actions)
         return result
+
+    @property
+    def actions(self) -> Any:
+        """The SDK's list so far, timers without their times. A kept generator adds to it without a replay."""
+        return timeless(self.execution.interpreter.actions)
 
     def activity_end(self, task_id: int, name: str) -> Callable[[str], Event]:
         attempt = self.attempts[name] = self.attempts.get(name, 0) + 1
