@@ -151,8 +151,7 @@ def _host_options(words: Sequence[str]) -> argparse.Namespace:
 
 # -- what the host has -------------------------------------------------------------------------------------------
 def _ids(client: ManagementClient, verb: str, given: Sequence[str], current: str) -> Iterable[Candidate]:
-    query = {"instanceIdPrefix": current, "runtimeStatus": ",".join(_STATUSES.get(verb, ()))}
-    found = client.instances(**{name: text for name, text in query.items() if text})
+    found = client.instances(instanceIdPrefix=current, runtimeStatus=",".join(_STATUSES.get(verb, ())))
     for instance in islice(orchestrations(found), _MOST):
         yield Candidate(str(instance["instanceId"]), f"{instance['name']}, {instance['runtimeStatus']}")
 

@@ -37,9 +37,10 @@ class Transport(Protocol):
 
 
 class ManagementClient:
-    """`place` names the host in sentences: "the host at http://localhost:7071".
+    """`place` names the host in sentences: "The host at http://localhost:7071".
 
-    `reads_file`: no host answers, but a database file, which does not know which events are awaited.
+    `reads_file`: no host answers, but a database file, which does not know which events are awaited. A `query` is
+    sent without its empty texts.
     """
 
     def __init__(

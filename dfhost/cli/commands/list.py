@@ -85,9 +85,12 @@ def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[l
 
 
 def _entities(client: ManagementClient, options: argparse.Namespace) -> tuple[list[Json], int]:
-    query = {"lastOperationTimeFrom": instance_filter.iso(options.since), "fetchState": "true"}
-    query["lastOperationTimeTo"] = instance_filter.iso(options.until)
-    found = client.entities(options.name or "", **{name: text for name, text in query.items() if text})
+    found = client.entities(
+        options.name or "",
+        lastOperationTimeFrom=instance_filter.iso(options.since),
+        lastOperationTimeTo=instance_filter.iso(options.until),
+        fetchState="true",
+    )
     read = list(islice(found, _MOST_READ))
     return read[: None if options.all else options.limit], len(read)
 

@@ -71,9 +71,11 @@ def _by_filter(client: ManagementClient, options: argparse.Namespace) -> int:
         return 0
     if options.name or options.text or options.prefix:  # which the management API cannot purge by
         return sum(client.purge(instance_id) for instance_id in found)
-    since, until = instance_filter.iso(options.since) or _ALWAYS, instance_filter.iso(options.until)
-    query = {"createdTimeFrom": since, "createdTimeTo": until, "runtimeStatus": ",".join(options.status)}
-    return client.purge_where(**{name: text for name, text in query.items() if text})
+    return client.purge_where(
+        createdTimeFrom=instance_filter.iso(options.since) or _ALWAYS,
+        createdTimeTo=instance_filter.iso(options.until),
+        runtimeStatus=",".join(options.status),
+    )
 
 
 def _agreed(number: int) -> bool:
