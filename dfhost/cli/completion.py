@@ -172,8 +172,7 @@ def _orchestrators(
 def _awaited_events(
     client: ManagementClient, verb: str, given: Sequence[str], current: str
 ) -> Iterable[Candidate]:
-    answer = client.own_status(find_id(client, given[0]), "explain") or {"waitsFor": []}
-    return [Candidate(wait["name"]) for wait in answer["waitsFor"] if wait["kind"] == "event"]
+    return map(Candidate, client.awaited_events(find_id(client, given[0])) or [])
 
 
 _ASKED: dict[str, Callable[[ManagementClient, str, Sequence[str], str], Iterable[Candidate]]] = {

@@ -72,6 +72,16 @@ class ManagementClient:
             )
         return answer if {"explain": "waitsFor", "timeline": "tasks"}[question] in answer else None
 
+    def awaited_events(self, instance_id: str) -> list[str] | None:
+        """The names of events that the instance waits for. None from another host than dfhost.
+
+        NotDone if there is no such instance.
+        """
+        answer = self.own_status(instance_id, "explain")
+        if answer is None:
+            return None
+        return [str(wait["name"]) for wait in answer["waitsFor"] if wait["kind"] == "event"]
+
     def instances(self, **query: str) -> Iterator[Json]:
         """Those that the query matches, ordered by id; reads page by page. Entities are among them."""
         return self._pages("instances", {"top": str(_PAGE), "showInput": "false", **query})
