@@ -46,10 +46,10 @@ def run(options: argparse.Namespace) -> int:
                 f"{client.place} does not explain what an instance waits for: it is not dfhost. "
                 f"`dfhost show {printable(instance_id)}` lists its open tasks.",
             )
-        if options.json:
-            return printable_json(answer), answer["runtimeStatus"] in FINAL_STATUSES
-        lines = explanation_lines(answer, datetime.now(timezone.utc))
         ended = answer["runtimeStatus"] in FINAL_STATUSES
+        if options.json:
+            return printable_json(answer), ended
+        lines = explanation_lines(answer, datetime.now(timezone.utc))
         if client.reads_file and not ended and not instance_id.startswith("@"):
             lines.append(f"({FROM_FILE})")
         return "\n".join(map(printable, lines)), ended

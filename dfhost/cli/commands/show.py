@@ -11,7 +11,7 @@ from dfhost.cli import host_address, instance_view
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NOT_FOUND, NotDone
 from dfhost.cli.explanation import FROM_FILE, reasons
 from dfhost.cli.history_tasks import tasks_of_history
-from dfhost.cli.instance_ids import find_instance
+from dfhost.cli.instance_ids import find_id
 from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import Style, printable, printable_json
 from dfhost.cli.watching import show
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     client, [text] = open_client(options, options.id)
-    instance_id = str(find_instance(client, text)["instanceId"])
+    instance_id = find_id(client, text)
     state = ""
 
     def render() -> tuple[str, bool]:
