@@ -15,7 +15,7 @@ _CODES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", 
 
 
 class Style:
-    """Colours a text, or leaves it plain: `style("failed", "red")`."""
+    """Colours a text: `style("failed", "red")`. It stays plain with the look "", and where colour is not wanted."""
 
     def __init__(self, colour: bool) -> None:
         self.colour = colour
@@ -27,7 +27,7 @@ class Style:
         return cls(stream.isatty() and not plain)
 
     def __call__(self, text: str, look: str) -> str:
-        return f"\x1b[{_CODES[look]}m{text}\x1b[0m" if self.colour and text else text
+        return f"\x1b[{_CODES[look]}m{text}\x1b[0m" if self.colour and text and look else text
 
 
 def duration(seconds: float) -> str:
