@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
+from dfhost.cli.style import STATUS_LOOKS, Style, count, duration, printable, printable_json, printable_lines
 from dfhost.cli.tables import ago, parse_time, table_lines, took
 from dfhost.cli.user_frames import user_frames
 from dfhost.instance_failure import read_failure
@@ -33,11 +33,10 @@ def headline(status: Json, style: Style) -> list[str]:
     """Name and id, state and age."""
     state = str(status["runtimeStatus"])
     ended = state in FINAL_STATUSES
-    look = {"Completed": "green", "Running": "cyan"}.get(state, "red" if ended else "yellow")
     lasted = f" after {took(status['createdTime'], status['lastUpdatedTime'])}" if ended else ""
     return [
         f"{style(printable(str(status['name'])), 'bold')} {printable(str(status['instanceId']))}",
-        f"{style(state, look)}{lasted}, created {ago(status['createdTime'])}",
+        f"{style(state, STATUS_LOOKS.get(state, ''))}{lasted}, created {ago(status['createdTime'])}",
     ]
 
 

@@ -13,6 +13,17 @@ from dfhost.printable import printable_lines as printable_lines
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 
+#: How each runtime status looks.
+STATUS_LOOKS = {
+    "Completed": "green",
+    "Failed": "red",
+    "Terminated": "red",
+    "Canceled": "red",
+    "Running": "cyan",
+    "Suspended": "yellow",
+    "Pending": "dim",
+}
+
 
 class Style:
     """Colours a text: `style("failed", "red")`. It stays plain with the look "", and where colour is not wanted."""
