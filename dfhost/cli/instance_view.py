@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from dfhost.cli.style import STATUS_LOOKS, Style, count, duration, printable, printable_json, printable_lines
-from dfhost.cli.tables import ago, parse_time, table_lines, took
+from dfhost.cli.tables import ago, due, parse_time, table_lines, took
 from dfhost.cli.user_frames import user_frames
 from dfhost.instance_failure import read_failure
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
+from dfhost.timeline import model
 from dfhost.timeline.sentences import brief
 
 Json = dict[str, Any]
@@ -26,7 +27,6 @@ _LISTED = 25  # tasks; more are counted, after those that failed and those that 
 _LONGEST_PAYLOAD = 2000  # characters
 _SHORT_PAYLOAD = 90
 _LONGEST_LABEL = 50  # of a task in the table
-_OPEN = ("queued", "running", "waiting", "retrying")
 
 
 def headline(status: Json, style: Style) -> list[str]:
@@ -105,7 +105,7 @@ def task_lines(tasks: Sequence[Json], now: datetime, style: Style, whole: bool) 
 
 
 def _rank(task: Json) -> int:
-    return 0 if task["state"] == "failed" else 1 if task["state"] in _OPEN else 2
+    return 0 if task["state"] == model.FAILED else 1 if task["state"] in model.OPEN else 2
 
 
 def _counts(tasks: Sequence[Json]) -> Iterator[str]:
@@ -142,9 +142,8 @@ def _details(task: Json, now: datetime) -> str:
     parts = []
     if task.get("maxAttempts") and (task["state"] != "completed" or task["attempt"] > 1):
         parts.append(f"attempt {task['attempt']} of {task['maxAttempts']}")
-    if task["state"] in _OPEN and task.get("due"):
-        left = (parse_time(task["due"]) - now).total_seconds()
-        parts.append(f"due in {duration(left)}" if left > 0 else "due now")
+    if task["state"] in model.OPEN and task.get("due"):
+        parts.append(due(task["due"], now))
     if task.get("instanceId") and task["kind"] == "subOrchestration":
         parts.append(short_id(str(task["instanceId"])))
     if task.get("httpStatus"):

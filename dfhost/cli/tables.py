@@ -54,6 +54,12 @@ def ago(text: str, now: datetime | None = None) -> str:
     return "now"
 
 
+def due(text: str, now: datetime) -> str:
+    """ "due in 5 min", "due now"."""
+    left = (parse_time(text) - now).total_seconds()
+    return f"due in {duration(left)}" if left > 0 else "due now"
+
+
 def took(start: str, end: str) -> str:
     """Between two times, of which those of a status have whole seconds."""
     seconds = (parse_time(end) - parse_time(start)).total_seconds()
