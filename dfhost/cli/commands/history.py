@@ -7,13 +7,11 @@ import json
 import sys
 from typing import Any
 
-from dfhost.cli import host_address
+from dfhost.cli import host_address, instance_ids, watching
 from dfhost.cli.exit_codes import DONE
-from dfhost.cli.instance_ids import find_id
 from dfhost.cli.management_client import open_client
 from dfhost.cli.style import Style, printable_json
 from dfhost.cli.tables import parse_time, table_lines
-from dfhost.cli.watching import show
 from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
@@ -28,17 +26,15 @@ _LONGEST = 200  # characters of the details
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="an id, the beginning of one, or a status URL")
-    parser.add_argument(
-        "--watch", action="store_true", help="show every change, until the instance has ended"
-    )
+    instance_ids.add_argument(parser)
+    watching.add_argument(parser, until="the instance has ended")
     parser.add_argument("--json", action="store_true", help="print the events as the management API has them")
     host_address.add_arguments(parser, reads=True)
 
 
 def run(options: argparse.Namespace) -> int:
     client, [text] = open_client(options, options.id)
-    instance_id = find_id(client, text)
+    instance_id = instance_ids.find_id(client, text)
 
     def render() -> tuple[str, bool]:
         status = (
@@ -52,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         lines = table_lines(("#", "AT", "EVENT", "NAME", "DETAILS"), rows, Style.of(sys.stdout))
         return "\n".join(lines), ended
 
-    show(render, options.watch)
+    watching.show(render, options.watch)
     return DONE
 
 

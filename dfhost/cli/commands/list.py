@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from itertools import islice
 
-from dfhost.cli import arguments, host_address, instance_filter
+from dfhost.cli import arguments, host_address, instance_filter, watching
 from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
 from dfhost.cli.explanation import FROM_FILE
 from dfhost.cli.function_names import entity_names, misspelt, orchestrator_names
@@ -17,7 +17,6 @@ from dfhost.cli.instance_ids import shortest_ids
 from dfhost.cli.management_client import Json, ManagementClient, open_client, orchestrations
 from dfhost.cli.style import Style, count, printable_json
 from dfhost.cli.tables import ago, table_lines, took
-from dfhost.cli.watching import show
 from dfhost.instance_failure import read_failure
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.timeline.sentences import brief
@@ -47,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="list all, however many there are")
     parser.add_argument("--ids", action="store_true", help="print the whole ids and nothing else")
-    parser.add_argument("--watch", action="store_true", help="show every change, until ctrl-C")
+    watching.add_argument(parser, until="ctrl-C")
     parser.add_argument(
         "--json", action="store_true", help="print the instances as the management API has them"
     )
@@ -69,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
             lines.append(Style.of(sys.stdout)(FROM_FILE, "dim"))
         return "\n".join(lines), False
 
-    show(render, options.watch)
+    watching.show(render, options.watch)
     return DONE if found else NOT_FOUND
 
 
