@@ -8,11 +8,13 @@ from typing import Any
 
 from dfhost.cli.style import count, duration
 from dfhost.cli.tables import due, parse_time
+from dfhost.printable import shortened
 
 #: What is said of an instance that goes on and was read from a file.
 FROM_FILE = "From the history alone: awaited events are not known."
 
 _KINDS = {"subOrchestration": "sub-orchestration"}
+_LONGEST_INPUT = 60  # characters
 _LISTED = 12  # more waits of one kind than that are counted
 
 
@@ -74,7 +76,7 @@ def _state(wait: dict[str, Any], now: datetime) -> str:
     if wait.get("input") not in (None, ""):
         given = wait["input"]
         shown = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-        text += f", input {shown if len(shown) <= 60 else shown[:59] + '…'}"
+        text += f", input {shortened(shown, _LONGEST_INPUT)}"
     return text
 
 

@@ -16,6 +16,7 @@ from dfhost.cli.style import STATUS_LOOKS, Style, count, duration, printable, pr
 from dfhost.cli.tables import ago, due, parse_time, table_lines, took
 from dfhost.cli.user_frames import user_frames
 from dfhost.instance_failure import read_failure
+from dfhost.printable import shortened
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 from dfhost.timeline import model
@@ -47,7 +48,7 @@ def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style, 
         attempt = f", attempt {task['attempt']} of {task['maxAttempts']}" if task.get("maxAttempts") else ""
         head = f"{' > '.join([*path, str(task['label'])])} failed{attempt}: "
         given = task.get("input") or ""
-        more = [f"input {_cut(given)}"] if len(given) > len(brief(given)) else []
+        more = [f"input {shortened(given, _LONGEST_PAYLOAD)}"] if len(given) > len(brief(given)) else []
         error, stack = str(task.get("error") or "no reason given"), str(task.get("stack") or "")
         lines += _failure(printable(head), error, more, stack, style, whole)
     return lines
@@ -158,10 +159,6 @@ def _details(task: Json, now: datetime) -> str:
 def _span(start: str, end: str | datetime) -> str:
     at = parse_time(end) if isinstance(end, str) else end
     return duration(max(0.0, (at - parse_time(start)).total_seconds()))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_PAYLOAD else text[: _LONGEST_PAYLOAD - 1] + "…"
 
 
 def _json(value: Any) -> str:

@@ -13,6 +13,7 @@ from dfhost.cli.management_client import open_client
 from dfhost.cli.style import Style, printable_json
 from dfhost.cli.tables import parse_time, table_lines
 from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.timeline.sentences import brief
 
 DESCRIPTION = """\
 Print the history of an instance as the extension shows it: a completion stands in place of what it completes.
@@ -69,8 +70,7 @@ def _details(event: dict[str, Any]) -> str:
         "instance": event.get("InstanceId"),
     }
     parts = [f"{key} {_text(value)}".strip() for key, value in told.items() if value not in (None, "")]
-    line = " ".join(", ".join(parts).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return brief(", ".join(parts), _LONGEST)
 
 
 def _text(value: Any) -> str:
