@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
-from dfhost.cli.style import count, duration
+from dfhost.cli.style import count, duration, text_of
 from dfhost.cli.tables import due, parse_time
 from dfhost.printable import shortened
 
@@ -74,9 +73,7 @@ def _state(wait: dict[str, Any], now: datetime) -> str:
     if wait.get("due"):
         text += f", {due(wait['due'], now)}"
     if wait.get("input") not in (None, ""):
-        given = wait["input"]
-        shown = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-        text += f", input {shortened(shown, _LONGEST_INPUT)}"
+        text += f", input {shortened(text_of(wait['input']), _LONGEST_INPUT)}"
     return text
 
 

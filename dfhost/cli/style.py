@@ -62,6 +62,11 @@ def count(number: int, noun: str = "") -> str:
     return f"{number:,}" + (f" {noun}{'' if number == 1 else 's'}" if noun else "")
 
 
+def text_of(value: Any) -> str:
+    """A text as it is, any other value as JSON in one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def printable_json(value: Any) -> str:
     """Indented JSON in which control characters stand as its own escapes: the value stays the same."""
 

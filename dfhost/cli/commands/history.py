@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
 from dfhost.cli import host_address, instance_ids, watching
 from dfhost.cli.exit_codes import DONE
 from dfhost.cli.management_client import open_client
-from dfhost.cli.style import Style, printable_json
+from dfhost.cli.style import Style, printable_json, text_of
 from dfhost.cli.tables import parse_time, table_lines
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.timeline.sentences import brief
@@ -69,9 +68,5 @@ def _details(event: dict[str, Any]) -> str:
         "due": event.get("FireAt"),
         "instance": event.get("InstanceId"),
     }
-    parts = [f"{key} {_text(value)}".strip() for key, value in told.items() if value not in (None, "")]
+    parts = [f"{key} {text_of(value)}".strip() for key, value in told.items() if value not in (None, "")]
     return brief(", ".join(parts), _LONGEST)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from dfhost.cli.explanation import FROM_FILE
 from dfhost.cli.function_names import entity_names, misspelt, orchestrator_names
 from dfhost.cli.instance_ids import shortest_ids
 from dfhost.cli.management_client import Json, ManagementClient, open_client, orchestrations
-from dfhost.cli.style import Style, count, printable_json
+from dfhost.cli.style import Style, count, printable_json, text_of
 from dfhost.cli.tables import ago, table_lines, took
 from dfhost.instance_failure import read_failure
 from dfhost.runtime_status import FINAL_STATUSES
@@ -165,9 +164,7 @@ def _details(row: Json, waits: str) -> str:
 
 
 def _brief(value: object, longest: int = 200) -> str:
-    if value is None:
-        return ""
-    return brief(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), longest)
+    return brief(text_of(value), longest)
 
 
 def _id(row: Json) -> str:
