@@ -1,4 +1,4 @@
-"""Other people's texts without what steers a terminal. Pure."""
+"""Other people's texts as they can be shown: without what steers a terminal, and not too long. Pure."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def printable_lines(text: str) -> str:
     if text.isprintable():
         return text
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text itself, or as much of it as fits into `longest` characters with an ellipsis."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from dfhost.cli import host_address
 from dfhost.cli.commands import COMMANDS
 from dfhost.cli.function_names import orchestrator_names
 from dfhost.cli.instance_ids import find_id
@@ -133,26 +134,22 @@ def _values(
         return [Candidate(status) for status in RUNTIME_STATUSES]
     if (ask := _ASKED.get(action.dest)) is None:
         return []
-    with suppress(HostError, KeyError, TypeError):
+    with suppress(HostError, KeyError, TypeError, argparse.ArgumentError):
         client, _ = open_client(_host_options(words))
         return list(ask(client, verb, given, current))
     return []
 
 
 def _host_options(words: Sequence[str]) -> argparse.Namespace:
-    """Those of the options that say which host, as far as they are typed."""
-    given = dict(pairwise(words))
-    options = argparse.Namespace(url=given.get("--url"), port=given.get("--port"), key=given.get("--key"))
-    options.task_hub, options.db = given.get("--task-hub", ""), None
-    if "--db" in given:
-        options.db = Path(given["--db"])
-    return options
+    """Those of the options that say which host, as far as they are typed. ArgumentError if one has no valid value."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    host_address.add_arguments(parser, reads=True)
+    return parser.parse_known_args(words)[0]
 
 
 # -- what the host has -------------------------------------------------------------------------------------------
 def _ids(client: ManagementClient, verb: str, given: Sequence[str], current: str) -> Iterable[Candidate]:
-    query = {"instanceIdPrefix": current, "runtimeStatus": ",".join(_STATUSES.get(verb, ()))}
-    found = client.instances(**{name: text for name, text in query.items() if text})
+    found = client.instances(instanceIdPrefix=current, runtimeStatus=",".join(_STATUSES.get(verb, ())))
     for instance in islice(orchestrations(found), _MOST):
         yield Candidate(str(instance["instanceId"]), f"{instance['name']}, {instance['runtimeStatus']}")
 
@@ -173,8 +170,7 @@ def _orchestrators(
 def _awaited_events(
     client: ManagementClient, verb: str, given: Sequence[str], current: str
 ) -> Iterable[Candidate]:
-    answer = client.own_status(find_id(client, given[0]), "explain") or {"waitsFor": []}
-    return [Candidate(wait["name"]) for wait in answer["waitsFor"] if wait["kind"] == "event"]
+    return map(Candidate, client.awaited_events(find_id(client, given[0])) or [])
 
 
 _ASKED: dict[str, Callable[[ManagementClient, str, Sequence[str], str], Iterable[Candidate]]] = {

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
-from dfhost.cli.style import count, duration
-from dfhost.cli.tables import parse_time
+from dfhost.cli.style import count, duration, text_of
+from dfhost.cli.tables import due, parse_time
+from dfhost.printable import shortened
 
 #: What is said of an instance that goes on and was read from a file.
 FROM_FILE = "From the history alone: awaited events are not known."
 
 _KINDS = {"subOrchestration": "sub-orchestration"}
+_LONGEST_INPUT = 60  # characters
 _LISTED = 12  # more waits of one kind than that are counted
 
 
@@ -70,12 +71,9 @@ def _state(wait: dict[str, Any], now: datetime) -> str:
     text += f", {wait.get('status') or wait['state']}" if wait.get("state") else ""
     text += _since(wait.get("since"), now)
     if wait.get("due"):
-        left = (parse_time(wait["due"]) - now).total_seconds()
-        text += f", due in {duration(left)}" if left > 0 else ", due now"
+        text += f", {due(wait['due'], now)}"
     if wait.get("input") not in (None, ""):
-        given = wait["input"]
-        shown = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-        text += f", input {shown if len(shown) <= 60 else shown[:59] + '…'}"
+        text += f", input {shortened(text_of(wait['input']), _LONGEST_INPUT)}"
     return text
 
 

@@ -6,10 +6,10 @@ when a call started nor which attempt it was; inputs are in them only with `stor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+from dfhost.cli.style import text_of
 from dfhost.instance_failure import read_failure
 from dfhost.timeline import model
 from dfhost.timeline.model import Task
@@ -69,4 +69,4 @@ def _call(task_kind: str, kind: str, event: dict[str, Any], at: str) -> Task:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return None if value is None else text_of(value)

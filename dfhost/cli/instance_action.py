@@ -6,17 +6,14 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from dfhost.cli import host_address
+from dfhost.cli import host_address, instance_ids
 from dfhost.cli.exit_codes import DONE, NotDone
-from dfhost.cli.instance_ids import find_id
 from dfhost.cli.management_client import ManagementClient, open_client
 from dfhost.cli.style import printable, printable_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "id", metavar="ID", nargs="+", help="an id, its beginning if it is generated, or a status URL"
-    )
+    instance_ids.add_argument(parser, acting=True, nargs="+")
     parser.add_argument("--reason", metavar="TEXT", help="is kept in the history")
     parser.add_argument("--json", action="store_true", help="print what was asked for as JSON")
     host_address.add_arguments(parser)
@@ -36,7 +33,7 @@ def run(
     code, answers = DONE, []
     for text in ids:
         try:
-            instance_id = find_id(client, text, acting=True)
+            instance_id = instance_ids.find_id(client, text, acting=True)
             if check is not None:
                 check(client, instance_id)
             client.act(instance_id, verb, options.reason)

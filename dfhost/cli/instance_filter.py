@@ -42,14 +42,13 @@ def is_used(options: argparse.Namespace) -> bool:
 
 def find(client: ManagementClient, options: argparse.Namespace) -> Iterator[Json]:
     """The orchestrations that the filter matches, ordered by id."""
-    query = {
-        "runtimeStatus": ",".join(options.status),
-        "createdTimeFrom": iso(options.since),
-        "createdTimeTo": iso(options.until),
-        "instanceIdPrefix": options.prefix,
-    }
-    found = orchestrations(client.instances(**{name: text for name, text in query.items() if text}))
-    return (each for each in found if _matches(each, options.name, options.text))
+    found = client.instances(
+        runtimeStatus=",".join(options.status),
+        createdTimeFrom=iso(options.since),
+        createdTimeTo=iso(options.until),
+        instanceIdPrefix=options.prefix,
+    )
+    return (each for each in orchestrations(found) if _matches(each, options.name, options.text))
 
 
 def _matches(instance: Json, name: str | None, text: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from itertools import islice
 
@@ -13,6 +14,12 @@ from dfhost.short_id import LENGTH, is_generated, short_child, short_id
 
 _SEARCHED = 2000  # ids that are compared with a misspelt one
 _SHOWN = 5
+
+
+def add_argument(parser: ArgumentParser, *, acting: bool = False, nargs: str | None = None) -> None:
+    """The argument ID, whose texts are for `open_client` and then for `find_instance`."""
+    beginning = "its beginning if it is generated" if acting else "the beginning of one"
+    parser.add_argument("id", metavar="ID", nargs=nargs, help=f"an id, {beginning}, or a status URL")
 
 
 def find_instance(client: ManagementClient, text: str, *, acting: bool = False) -> Json:

@@ -12,12 +12,14 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
-from dfhost.cli.tables import ago, parse_time, table_lines, took
+from dfhost.cli.style import STATUS_LOOKS, Style, count, duration, printable, printable_json, printable_lines
+from dfhost.cli.tables import ago, due, parse_time, table_lines, took
 from dfhost.cli.user_frames import user_frames
 from dfhost.instance_failure import read_failure
+from dfhost.printable import shortened
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
+from dfhost.timeline import model
 from dfhost.timeline.sentences import brief
 
 Json = dict[str, Any]
@@ -26,18 +28,16 @@ _LISTED = 25  # tasks; more are counted, after those that failed and those that 
 _LONGEST_PAYLOAD = 2000  # characters
 _SHORT_PAYLOAD = 90
 _LONGEST_LABEL = 50  # of a task in the table
-_OPEN = ("queued", "running", "waiting", "retrying")
 
 
 def headline(status: Json, style: Style) -> list[str]:
     """Name and id, state and age."""
     state = str(status["runtimeStatus"])
     ended = state in FINAL_STATUSES
-    look = {"Completed": "green", "Running": "cyan"}.get(state, "red" if ended else "yellow")
     lasted = f" after {took(status['createdTime'], status['lastUpdatedTime'])}" if ended else ""
     return [
         f"{style(printable(str(status['name'])), 'bold')} {printable(str(status['instanceId']))}",
-        f"{style(state, look)}{lasted}, created {ago(status['createdTime'])}",
+        f"{style(state, STATUS_LOOKS.get(state, ''))}{lasted}, created {ago(status['createdTime'])}",
     ]
 
 
@@ -48,7 +48,7 @@ def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style, 
         attempt = f", attempt {task['attempt']} of {task['maxAttempts']}" if task.get("maxAttempts") else ""
         head = f"{' > '.join([*path, str(task['label'])])} failed{attempt}: "
         given = task.get("input") or ""
-        more = [f"input {_cut(given)}"] if len(given) > len(brief(given)) else []
+        more = [f"input {shortened(given, _LONGEST_PAYLOAD)}"] if len(given) > len(brief(given)) else []
         error, stack = str(task.get("error") or "no reason given"), str(task.get("stack") or "")
         lines += _failure(printable(head), error, more, stack, style, whole)
     return lines
@@ -106,7 +106,7 @@ def task_lines(tasks: Sequence[Json], now: datetime, style: Style, whole: bool) 
 
 
 def _rank(task: Json) -> int:
-    return 0 if task["state"] == "failed" else 1 if task["state"] in _OPEN else 2
+    return 0 if task["state"] == model.FAILED else 1 if task["state"] in model.OPEN else 2
 
 
 def _counts(tasks: Sequence[Json]) -> Iterator[str]:
@@ -143,9 +143,8 @@ def _details(task: Json, now: datetime) -> str:
     parts = []
     if task.get("maxAttempts") and (task["state"] != "completed" or task["attempt"] > 1):
         parts.append(f"attempt {task['attempt']} of {task['maxAttempts']}")
-    if task["state"] in _OPEN and task.get("due"):
-        left = (parse_time(task["due"]) - now).total_seconds()
-        parts.append(f"due in {duration(left)}" if left > 0 else "due now")
+    if task["state"] in model.OPEN and task.get("due"):
+        parts.append(due(task["due"], now))
     if task.get("instanceId") and task["kind"] == "subOrchestration":
         parts.append(short_id(str(task["instanceId"])))
     if task.get("httpStatus"):
@@ -160,10 +159,6 @@ def _details(task: Json, now: datetime) -> str:
 def _span(start: str, end: str | datetime) -> str:
     at = parse_time(end) if isinstance(end, str) else end
     return duration(max(0.0, (at - parse_time(start)).total_seconds()))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_PAYLOAD else text[: _LONGEST_PAYLOAD - 1] + "…"
 
 
 def _json(value: Any) -> str:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from dfhost.cli.style import Style, count, duration, printable, printable_lines
 from dfhost.cli.user_frames import user_frames
 from dfhost.instance_failure import read_failure
+from dfhost.printable import shortened
 from dfhost.short_id import short_id
 from dfhost.timeline.sentences import brief
 
@@ -315,5 +316,4 @@ def _error_text(function: str, error: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    first = printable(text.strip().split("\n", 1)[0])
-    return first if len(first) <= 80 else first[:79] + "…"
+    return shortened(printable(text.strip().split("\n", 1)[0]), 80)

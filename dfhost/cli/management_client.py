@@ -37,9 +37,10 @@ class Transport(Protocol):
 
 
 class ManagementClient:
-    """`place` names the host in sentences: "the host at http://localhost:7071".
+    """`place` names the host in sentences: "The host at http://localhost:7071".
 
-    `reads_file`: no host answers, but a database file, which does not know which events are awaited.
+    `reads_file`: no host answers, but a database file, which does not know which events are awaited. A `query` is
+    sent without its empty texts.
     """
 
     def __init__(
@@ -70,6 +71,16 @@ class ManagementClient:
                 NOT_FOUND, f"{self.place} has no instance '{instance_id}'. Is it on another host? See --url."
             )
         return answer if {"explain": "waitsFor", "timeline": "tasks"}[question] in answer else None
+
+    def awaited_events(self, instance_id: str) -> list[str] | None:
+        """The names of events that the instance waits for. None from another host than dfhost.
+
+        NotDone if there is no such instance.
+        """
+        answer = self.own_status(instance_id, "explain")
+        if answer is None:
+            return None
+        return [str(wait["name"]) for wait in answer["waitsFor"] if wait["kind"] == "event"]
 
     def instances(self, **query: str) -> Iterator[Json]:
         """Those that the query matches, ordered by id; reads page by page. Entities are among them."""

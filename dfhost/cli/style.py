@@ -13,9 +13,20 @@ from dfhost.printable import printable_lines as printable_lines
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 
+#: How each runtime status looks.
+STATUS_LOOKS = {
+    "Completed": "green",
+    "Failed": "red",
+    "Terminated": "red",
+    "Canceled": "red",
+    "Running": "cyan",
+    "Suspended": "yellow",
+    "Pending": "dim",
+}
+
 
 class Style:
-    """Colours a text, or leaves it plain: `style("failed", "red")`."""
+    """Colours a text: `style("failed", "red")`. It stays plain with the look "", and where colour is not wanted."""
 
     def __init__(self, colour: bool) -> None:
         self.colour = colour
@@ -27,7 +38,7 @@ class Style:
         return cls(stream.isatty() and not plain)
 
     def __call__(self, text: str, look: str) -> str:
-        return f"\x1b[{_CODES[look]}m{text}\x1b[0m" if self.colour and text else text
+        return f"\x1b[{_CODES[look]}m{text}\x1b[0m" if self.colour and text and look else text
 
 
 def duration(seconds: float) -> str:
@@ -49,6 +60,11 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str = "") -> str:
     """4312 -> "4,312"; 1, "task" -> "1 task"; 2, "task" -> "2 tasks"."""
     return f"{number:,}" + (f" {noun}{'' if number == 1 else 's'}" if noun else "")
+
+
+def text_of(value: Any) -> str:
+    """A text as it is, any other value as JSON in one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def printable_json(value: Any) -> str:

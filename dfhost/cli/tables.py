@@ -8,17 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from dfhost.cli.style import Style, duration, printable
-
-_LOOKS = {
-    "Completed": "green",
-    "Failed": "red",
-    "Terminated": "red",
-    "Canceled": "red",
-    "Running": "cyan",
-    "Suspended": "yellow",
-    "Pending": "dim",
-}
+from dfhost.cli.style import STATUS_LOOKS, Style, duration, printable
 
 
 def table_lines(
@@ -33,7 +23,7 @@ def table_lines(
         cells = [cell + " " * (size - _columns(cell)) for cell, size in zip(row[:-1], widths, strict=False)]
         room = width - sum(widths[:-1]) - 2 * len(cells) if width else 0
         last = row[-1] if not width or len(row[-1]) <= room else row[-1][: max(1, room - 1)] + "…"
-        cells = [style(cell, "dim" if number == 0 else _LOOKS.get(cell.rstrip(), "")) for cell in cells]
+        cells = [style(cell, "dim" if number == 0 else STATUS_LOOKS.get(cell.rstrip(), "")) for cell in cells]
         lines.append("  ".join([*cells, style(last, "dim") if number == 0 else last]).rstrip())
     return lines
 
@@ -62,6 +52,12 @@ def ago(text: str, now: datetime | None = None) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return "now"
+
+
+def due(text: str, now: datetime) -> str:
+    """ "due in 5 min", "due now"."""
+    left = (parse_time(text) - now).total_seconds()
+    return f"due in {duration(left)}" if left > 0 else "due now"
 
 
 def took(start: str, end: str) -> str:

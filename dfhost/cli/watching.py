@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable
 
 _SECONDS = 1.0
+
+
+def add_argument(parser: ArgumentParser, until: str) -> None:
+    parser.add_argument("--watch", action="store_true", help=f"show every change, until {until}")
 
 
 def show(render: Callable[[], tuple[str, bool]], watch: bool) -> None:

@@ -20,6 +20,7 @@ from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import actions as act
 from dfhost.engine.actions import HTTP_ACTIVITY
 from dfhost.engine.tasks import SingleTask, TaskNode
+from dfhost.printable import shortened
 from dfhost.store.store import Store
 from dfhost.timeline import model
 from dfhost.timeline.model import Attempt, Task
@@ -129,7 +130,7 @@ def _task_entry(task: Task, awaited: Collection[int | str] | None) -> Entry:
         name = HTTP_ACTIVITY if task.kind == model.HTTP_CALL else task.name
         entry = {"kind": "activity", "name": name, "state": task.state}
         if task.input is not None:
-            entry["input"] = act.brief(task.input, explain_sentences.BRIEF)
+            entry["input"] = shortened(task.input, explain_sentences.BRIEF)
         since = newest.started_at or since
     entry |= {"since": since, "awaited": awaited is None or key in awaited}
     if task.max_attempts > 1:

@@ -8,8 +8,8 @@ from typing import Any
 
 from dfhost.clock import timestamp_of
 from dfhost.dispatch.instance_cache import LoadedInstance
-from dfhost.engine import actions as act
 from dfhost.engine.history import moment
+from dfhost.printable import shortened
 from dfhost.store.instance_row import InstanceRow
 
 #: An entry of `waitsFor`, see `explain`.
@@ -24,7 +24,7 @@ def of_end(row: InstanceRow) -> str:
         return f"{ended}."
     # A failure outside the generator begins with "Result: Failure"; the exception has a line of its own.
     _, _, raised = row.output.partition("\nException: ")
-    reason = act.brief(" ".join((raised or row.output).partition("\n")[0].split()), BRIEF)
+    reason = shortened(" ".join((raised or row.output).partition("\n")[0].split()), BRIEF)
     return f"{ended}: {reason.rstrip('.')}."
 
 
@@ -38,7 +38,7 @@ def of_entity(operations: list[Entry], last_failure: Entry | None) -> str:
         )
     if last_failure is None:
         return sentence
-    error = act.brief(" ".join(last_failure["error"].split()), BRIEF).rstrip(".")
+    error = shortened(" ".join(last_failure["error"].split()), BRIEF).rstrip(".")
     return (
         f"{sentence} Its last failed operation was {last_failure['name']} at {last_failure['time']}: {error}."
     )
@@ -60,7 +60,7 @@ def of_instance(
     open_now = _list(explanation["waitsFor"], now)
     if row.status == "Suspended":
         since = f" since {suspended_at}" if suspended_at else ""
-        reason = f" ({act.brief(row.output, BRIEF)})" if row.output else ""
+        reason = f" ({shortened(row.output, BRIEF)})" if row.output else ""
         return f"It is suspended{since}{reason}: resume it." + (f" Open: {open_now}." if open_now else "")
     if not open_now and instance is None:  # read from a file: nothing is loaded
         return "None of its tasks is open."

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from dfhost.printable import shortened
+
 # The numbers of the SDK's ActionType.
 CALL_ACTIVITY = 0
 CALL_ACTIVITY_WITH_RETRY = 1
@@ -71,8 +73,8 @@ def describe(action: Action) -> str:
         request = action["httpRequest"]
         return f"{method}({request['method']!r}, {request['uri']!r})"
     if kind == CONTINUE_AS_NEW:
-        return f"{method}({brief(action.get('input'))})"
-    return f"{method}({action['functionName']!r}, {brief(action.get('input'))})"
+        return f"{method}({_argument(action.get('input'))})"
+    return f"{method}({action['functionName']!r}, {_argument(action.get('input'))})"
 
 
 def is_uri(text: str) -> bool:
@@ -96,8 +98,5 @@ def path_to(wanted: Action, actions: Sequence[Action], path: str = "actions[0]")
     return ""
 
 
-def brief(text: str | None, limit: int = 40) -> str:
-    """The beginning of a payload, for display."""
-    if text is None:
-        return "None"
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _argument(payload: str | None) -> str:
+    return "None" if payload is None else shortened(payload, 40)

@@ -51,7 +51,7 @@ class SingleTask:
 class CompoundTask:
     """A task_all or task_any."""
 
-    __slots__ = ("action", "children", "done", "done", "is_any", "parent", "remaining")
+    __slots__ = ("action", "children", "done", "is_any", "parent", "remaining")
 
     def __init__(self, action: Action, parent: CompoundTask | None) -> None:
         self.action = action

@@ -210,14 +210,6 @@ class StoreReader:
         with self._reading() as reader:
             return open_tasks.unfinished_activities(reader)
 
-    def activities_of(self, instance_id: str) -> list[tuple[int, str, str, str]]:
-        """(task id, name, input, scheduled at) of the instance's activities without a result."""
-        with self._reading() as reader:
-            return reader.execute(
-                "SELECT task_id, name, input, created_at FROM activities WHERE instance_id = ? ORDER BY task_id",
-                (instance_id,),
-            ).fetchall()
-
     def open_instances(self) -> int:
         """How many orchestrations have not ended."""
         with self._reading() as reader:

@@ -214,7 +214,7 @@ class _Builder:
         hidden = set()
         firsts: dict[int, Task] = {}
         for task_id, task in self._by_id.items():
-            first_id, number, max_attempts, *_ = self._stored.attempts.get(task_id, _NO_ATTEMPT)
+            first_id, number, max_attempts, *_ = self._attempt(task)
             if first_id is None or number is None or max_attempts is None:
                 continue
             first = firsts.setdefault(first_id, task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dfhost.printable import shortened
 from dfhost.timeline import model
 from dfhost.timeline.model import Task
 
@@ -39,6 +40,4 @@ def rewind_warning(retried: Sequence[str]) -> str:
 def brief(text: str | None, longest: int = _BRIEF) -> str:
     """The beginning of a payload in one line; "" for none, and for null."""
     line = " ".join((text or "").split())
-    if line == "null":
-        return ""
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    return "" if line == "null" else shortened(line, longest)

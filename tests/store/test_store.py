@@ -416,7 +416,8 @@ async def test_unfinished_activities_come_in_the_order_of_its_scheduling(db: Ope
         ("a", 0),
         ("a", 1),
     ]
-    assert [row[0] for row in db.store.activities_of("a")] == [0, 1]
+    timeline = db.store.timeline("a")
+    assert timeline is not None and list(timeline.inputs) == [0, 1]
 
 
 # -- timers --------------------------------------------------------------------------------------------------

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 from datetime import datetime, timezone
 
-from dfhost.cli import host_address
+from dfhost.cli import host_address, instance_ids, watching
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
 from dfhost.cli.explanation import FROM_FILE, explanation_lines
-from dfhost.cli.instance_ids import find_id
 from dfhost.cli.management_client import open_client
 from dfhost.cli.style import printable, printable_json
-from dfhost.cli.watching import show
 from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
@@ -26,17 +24,15 @@ exit code: 0; 1 if the host does not explain, since it is not dfhost; 4 if it ha
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the instance's id, the beginning of it, or its status URL")
-    parser.add_argument(
-        "--watch", action="store_true", help="show every change, until the instance has ended"
-    )
+    instance_ids.add_argument(parser)
+    watching.add_argument(parser, until="the instance has ended")
     parser.add_argument("--json", action="store_true", help="print the host's answer as JSON")
     host_address.add_arguments(parser, reads=True)
 
 
 def run(options: argparse.Namespace) -> int:
     client, [text] = open_client(options, options.id)
-    instance_id = find_id(client, text)
+    instance_id = instance_ids.find_id(client, text)
 
     def render() -> tuple[str, bool]:
         answer = client.own_status(instance_id, "explain")
@@ -46,13 +42,13 @@ def run(options: argparse.Namespace) -> int:
                 f"{client.place} does not explain what an instance waits for: it is not dfhost. "
                 f"`dfhost show {printable(instance_id)}` lists its open tasks.",
             )
-        if options.json:
-            return printable_json(answer), answer["runtimeStatus"] in FINAL_STATUSES
-        lines = explanation_lines(answer, datetime.now(timezone.utc))
         ended = answer["runtimeStatus"] in FINAL_STATUSES
+        if options.json:
+            return printable_json(answer), ended
+        lines = explanation_lines(answer, datetime.now(timezone.utc))
         if client.reads_file and not ended and not instance_id.startswith("@"):
             lines.append(f"({FROM_FILE})")
         return "\n".join(map(printable, lines)), ended
 
-    show(render, options.watch)
+    watching.show(render, options.watch)
     return DONE

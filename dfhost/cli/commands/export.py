@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-from dfhost.cli import host_address, instance_filter
+from dfhost.cli import host_address, instance_filter, instance_ids
 from dfhost.cli.exit_codes import DONE, NOT_FOUND
-from dfhost.cli.instance_ids import find_id
 from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import count
 from dfhost.errors import HostError
@@ -29,7 +28,7 @@ exit code: 0; 4 if there are none.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", nargs="*", help="an id, the beginning of one, or a status URL")
+    instance_ids.add_argument(parser, nargs="*")
     instance_filter.add_arguments(parser)
     parser.add_argument("--children", action="store_true", help="the children of these instances, too")
     parser.add_argument("--output", "-o", metavar="FILE", type=Path, help="default: stdout")
@@ -39,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     client, ids = open_client(options, *options.id)
-    found = [find_id(client, text) for text in ids]
+    found = [instance_ids.find_id(client, text) for text in ids]
     if not ids:
         found = [str(instance["instanceId"]) for instance in instance_filter.find(client, options)]
     written = 0

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
-from dfhost.cli import host_address
+from dfhost.cli import host_address, instance_ids, watching
 from dfhost.cli.exit_codes import DONE
-from dfhost.cli.instance_ids import find_id
 from dfhost.cli.management_client import open_client
-from dfhost.cli.style import Style, printable_json
+from dfhost.cli.style import Style, printable_json, text_of
 from dfhost.cli.tables import parse_time, table_lines
-from dfhost.cli.watching import show
 from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.timeline.sentences import brief
 
 DESCRIPTION = """\
 Print the history of an instance as the extension shows it: a completion stands in place of what it completes.
@@ -28,17 +26,15 @@ _LONGEST = 200  # characters of the details
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="an id, the beginning of one, or a status URL")
-    parser.add_argument(
-        "--watch", action="store_true", help="show every change, until the instance has ended"
-    )
+    instance_ids.add_argument(parser)
+    watching.add_argument(parser, until="the instance has ended")
     parser.add_argument("--json", action="store_true", help="print the events as the management API has them")
     host_address.add_arguments(parser, reads=True)
 
 
 def run(options: argparse.Namespace) -> int:
     client, [text] = open_client(options, options.id)
-    instance_id = find_id(client, text)
+    instance_id = instance_ids.find_id(client, text)
 
     def render() -> tuple[str, bool]:
         status = (
@@ -52,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         lines = table_lines(("#", "AT", "EVENT", "NAME", "DETAILS"), rows, Style.of(sys.stdout))
         return "\n".join(lines), ended
 
-    show(render, options.watch)
+    watching.show(render, options.watch)
     return DONE
 
 
@@ -72,10 +68,5 @@ def _details(event: dict[str, Any]) -> str:
         "due": event.get("FireAt"),
         "instance": event.get("InstanceId"),
     }
-    parts = [f"{key} {_text(value)}".strip() for key, value in told.items() if value not in (None, "")]
-    line = " ".join(", ".join(parts).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    parts = [f"{key} {text_of(value)}".strip() for key, value in told.items() if value not in (None, "")]
+    return brief(", ".join(parts), _LONGEST)

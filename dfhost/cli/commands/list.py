@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterable
 from itertools import islice
 
-from dfhost.cli import arguments, host_address, instance_filter
+from dfhost.cli import arguments, host_address, instance_filter, watching
 from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
 from dfhost.cli.explanation import FROM_FILE
 from dfhost.cli.function_names import entity_names, misspelt, orchestrator_names
 from dfhost.cli.instance_ids import shortest_ids
 from dfhost.cli.management_client import Json, ManagementClient, open_client, orchestrations
-from dfhost.cli.style import Style, count, printable_json
+from dfhost.cli.style import Style, count, printable_json, text_of
 from dfhost.cli.tables import ago, table_lines, took
-from dfhost.cli.watching import show
 from dfhost.instance_failure import read_failure
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.timeline.sentences import brief
@@ -47,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="list all, however many there are")
     parser.add_argument("--ids", action="store_true", help="print the whole ids and nothing else")
-    parser.add_argument("--watch", action="store_true", help="show every change, until ctrl-C")
+    watching.add_argument(parser, until="ctrl-C")
     parser.add_argument(
         "--json", action="store_true", help="print the instances as the management API has them"
     )
@@ -69,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
             lines.append(Style.of(sys.stdout)(FROM_FILE, "dim"))
         return "\n".join(lines), False
 
-    show(render, options.watch)
+    watching.show(render, options.watch)
     return DONE if found else NOT_FOUND
 
 
@@ -85,9 +83,12 @@ def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[l
 
 
 def _entities(client: ManagementClient, options: argparse.Namespace) -> tuple[list[Json], int]:
-    query = {"lastOperationTimeFrom": instance_filter.iso(options.since), "fetchState": "true"}
-    query["lastOperationTimeTo"] = instance_filter.iso(options.until)
-    found = client.entities(options.name or "", **{name: text for name, text in query.items() if text})
+    found = client.entities(
+        options.name or "",
+        lastOperationTimeFrom=instance_filter.iso(options.since),
+        lastOperationTimeTo=instance_filter.iso(options.until),
+        fetchState="true",
+    )
     read = list(islice(found, _MOST_READ))
     return read[: None if options.all else options.limit], len(read)
 
@@ -163,9 +164,7 @@ def _details(row: Json, waits: str) -> str:
 
 
 def _brief(value: object, longest: int = 200) -> str:
-    if value is None:
-        return ""
-    return brief(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), longest)
+    return brief(text_of(value), longest)
 
 
 def _id(row: Json) -> str:

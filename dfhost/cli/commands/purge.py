@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dfhost.cli import host_address, instance_filter
+from dfhost.cli import host_address, instance_filter, instance_ids
 from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_FOUND, NotDone
-from dfhost.cli.instance_ids import find_id
 from dfhost.cli.management_client import ManagementClient, open_client
 from dfhost.cli.style import count, printable, printable_json
 from dfhost.runtime_status import FINAL_STATUSES
@@ -27,7 +26,7 @@ _ALWAYS = "1970-01-01T00:00:00Z"  # the management API wants a first date
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", nargs="*", help="ids, or the beginnings of generated ones")
+    instance_ids.add_argument(parser, acting=True, nargs="*")
     instance_filter.add_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say how many there are")
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _by_ids(client: ManagementClient, ids: list[str], dry_run: bool) -> int:
-    found = [find_id(client, text, acting=True) for text in ids]  # a misspelt one stops all
+    found = [instance_ids.find_id(client, text, acting=True) for text in ids]  # a misspelt one stops all
     if dry_run:
         print(f"{printable(', '.join(found))} would be purged.")
         return 0
@@ -71,9 +70,11 @@ def _by_filter(client: ManagementClient, options: argparse.Namespace) -> int:
         return 0
     if options.name or options.text or options.prefix:  # which the management API cannot purge by
         return sum(client.purge(instance_id) for instance_id in found)
-    since, until = instance_filter.iso(options.since) or _ALWAYS, instance_filter.iso(options.until)
-    query = {"createdTimeFrom": since, "createdTimeTo": until, "runtimeStatus": ",".join(options.status)}
-    return client.purge_where(**{name: text for name, text in query.items() if text})
+    return client.purge_where(
+        createdTimeFrom=instance_filter.iso(options.since) or _ALWAYS,
+        createdTimeTo=instance_filter.iso(options.until),
+        runtimeStatus=",".join(options.status),
+    )
 
 
 def _agreed(number: int) -> bool:

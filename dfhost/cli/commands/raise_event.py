@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from dfhost.cli import host_address
+from dfhost.cli import host_address, instance_ids
 from dfhost.cli.did_you_mean import nearest
 from dfhost.cli.exit_codes import DONE, MISTAKE, NotDone
-from dfhost.cli.instance_ids import find_instance
-from dfhost.cli.management_client import ManagementClient, open_client
+from dfhost.cli.management_client import open_client
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import printable, printable_json
 from dfhost.runtime_status import FINAL_STATUSES
@@ -24,7 +23,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="an id, its beginning if it is generated, or a status URL")
+    instance_ids.add_argument(parser, acting=True)
     parser.add_argument("event", metavar="EVENT", help="its name, in the case in which it is waited for")
     parser.add_argument(
         "--data", "--input", metavar="JSON", help="JSON, @FILE, or @- for stdin (default: null)"
@@ -37,11 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     data = read_json("--data", options.data)
     client, [text] = open_client(options, options.id)
-    instance = find_instance(client, text, acting=True)
+    instance = instance_ids.find_instance(client, text, acting=True)
     instance_id = str(instance["instanceId"])
     awaited: list[str] | None = None
     if not options.force and instance["runtimeStatus"] not in FINAL_STATUSES:
-        awaited = _awaited_events(client, instance_id)
+        awaited = client.awaited_events(instance_id)
         if near := _meant(options.event, awaited or []):
             raise NotDone(
                 MISTAKE,
@@ -58,14 +57,6 @@ def run(options: argparse.Namespace) -> int:
         later = f", which does not wait for it yet{printable(others)}"
     print(f"Raised {printable(options.event)} for {printable(instance_id)}{later}.")
     return DONE
-
-
-def _awaited_events(client: ManagementClient, instance_id: str) -> list[str] | None:
-    """The names of events that the instance waits for, None if the host does not tell."""
-    answer = client.own_status(instance_id, "explain")
-    if answer is None:
-        return None
-    return [str(wait["name"]) for wait in answer["waitsFor"] if wait["kind"] == "event"]
 
 
 def _meant(name: str, awaited: list[str]) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from dfhost.cli import host_address
+from dfhost.cli import host_address, instance_ids
 from dfhost.cli.exit_codes import DONE
-from dfhost.cli.instance_ids import find_id
 from dfhost.cli.management_client import open_client
 from dfhost.cli.style import printable, printable_json
 
@@ -20,7 +19,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="an id, its beginning if it is generated, or a status URL")
+    instance_ids.add_argument(parser, acting=True)
     parser.add_argument("--same-id", action="store_true", help="replace the instance, which must have ended")
     parser.add_argument("--json", action="store_true", help="print the new instance's links as JSON")
     host_address.add_arguments(parser)
@@ -28,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     client, [text] = open_client(options, options.id)
-    instance_id = find_id(client, text, acting=True)
+    instance_id = instance_ids.find_id(client, text, acting=True)
     links = client.restart(instance_id, new_id=not options.same_id)
     if options.json:
         print(printable_json(links))

@@ -7,14 +7,12 @@ import sys
 from datetime import datetime, timezone
 from typing import Any
 
-from dfhost.cli import host_address, instance_view
+from dfhost.cli import host_address, instance_ids, instance_view, watching
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NOT_FOUND, NotDone
 from dfhost.cli.explanation import FROM_FILE, reasons
 from dfhost.cli.history_tasks import tasks_of_history
-from dfhost.cli.instance_ids import find_instance
 from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import Style, printable, printable_json
-from dfhost.cli.watching import show
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 
@@ -35,18 +33,18 @@ _LONGEST_PAYLOAD = "2000"  # characters of a task's input or result
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="an id, the beginning of one, or a status URL")
+    instance_ids.add_argument(parser)
     parser.add_argument(
         "--full", action="store_true", help="every task, payloads whole, and the frames of libraries"
     )
-    parser.add_argument("--watch", action="store_true", help="show every change, until it has ended")
+    watching.add_argument(parser, until="the instance has ended")
     parser.add_argument("--json", action="store_true", help="print its status and its tasks as JSON")
     host_address.add_arguments(parser, reads=True)
 
 
 def run(options: argparse.Namespace) -> int:
     client, [text] = open_client(options, options.id)
-    instance_id = str(find_instance(client, text)["instanceId"])
+    instance_id = instance_ids.find_id(client, text)
     state = ""
 
     def render() -> tuple[str, bool]:
@@ -58,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         view = _entity if instance_id.startswith("@") else _orchestration
         return view(client, status, options), state in FINAL_STATUSES
 
-    show(render, options.watch)
+    watching.show(render, options.watch)
     return NOT_COMPLETED if options.watch and state != "Completed" else DONE
 
 

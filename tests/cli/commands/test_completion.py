@@ -49,7 +49,11 @@ def test_what_the_host_has(dfhost: Commands) -> None:
     assert words(dfhost, "raise", id, "--url", dfhost.url, "") == ["Approval"]
     assert words(dfhost, "start-instance", "--url", dfhost.url, "import") == ["import_all", "import_orders"]
     assert "@counter@complete" in words(dfhost, "signal", "--url", dfhost.url, "@")
+    port = dfhost.url.rpartition(":")[2]
+    for which in (["--port", port], ["-p", port], [f"--url={dfhost.url}"]):
+        assert words(dfhost, "show", *which, "complete-") == [id]
     assert words(dfhost, "show", "--port", "1", "") == []  # no host: nothing, and no error
+    assert words(dfhost, "show", "--port", "none", "") == words(dfhost, "show", "--url", "none", "") == []
 
 
 def in_shell(shell: str, script: str, url: str) -> list[str]:
