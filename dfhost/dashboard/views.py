@@ -89,30 +89,28 @@ def history_page(hub: TaskHub, instance_id: str, start: int, count: int) -> dict
 def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
     """[{"id", "name", "key", "state": JSON text, "lastOperation", "waiting": operations in its queue}]"""
     waiting = hub.queue_lengths()
-    found = [
-        {
-            "id": f"@{entity.name}@{entity.key}",
-            "name": entity.name,
-            "key": entity.key,
-            "state": entity.state,
-            "lastOperation": entity.last_operation.isoformat().replace("+00:00", "Z"),
-            "waiting": waiting.pop(f"@{entity.name}@{entity.key}", 0),
-        }
-        for entity in hub.entities(None, None, None, _ENTITIES)
-    ]
-    for entity_id, count in waiting.items():  # no batch of theirs has ended yet
+    found = []
+    for entity in hub.entities(None, None, None, _ENTITIES):
+        last = entity.last_operation.isoformat().replace("+00:00", "Z")
+        queued = waiting.pop(f"@{entity.name}@{entity.key}", 0)
+        found.append(_entity(entity.name, entity.key, entity.state, last, queued))
+    for entity_id, queued in waiting.items():  # no batch of theirs has ended yet
         _, name, key = entity_id.split("@", 2)
-        found.append(
-            {
-                "id": entity_id,
-                "name": name,
-                "key": key,
-                "state": None,
-                "lastOperation": None,
-                "waiting": count,
-            }
-        )
+        found.append(_entity(name, key, None, None, queued))
     return found
+
+
+def _entity(
+    name: str, key: str, state: str | None, last_operation: str | None, waiting: int
+) -> dict[str, Any]:
+    return {
+        "id": f"@{name}@{key}",
+        "name": name,
+        "key": key,
+        "state": state,
+        "lastOperation": last_operation,
+        "waiting": waiting,
+    }
 
 
 async def waits_view(hub: TaskHub, ids: list[str]) -> dict[str, dict[str, Any]]:
