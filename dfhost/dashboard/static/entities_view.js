@@ -66,7 +66,7 @@ export function showEntities(main, chosen) {
                 { class: "card history", tabindex: "0", role: "region", "aria-label": "Entities" },
                 h(
                     "table",
-                    { class: "entities" },
+                    null,
                     h(
                         "thead",
                         null,

@@ -59,7 +59,7 @@ export class Gantt {
         );
         this.element = h(
             "section",
-            { class: "card gantt-card", "aria-label": "Timeline" },
+            { class: "card", "aria-label": "Timeline" },
             h(
                 "div",
                 { class: "card-head" },
@@ -470,11 +470,11 @@ function fanOutLine(members, now) {
         note: parts.join(", "),
         bars: [
             { from, to: started, kind: "queued", title: "queued" },
-            { from: started, to, kind: `${isOpen ? "running" : "completed"} group`, title: parts.join(", ") },
+            { from: started, to, kind: isOpen ? "running" : "completed", title: parts.join(", ") },
             ...failed.flatMap((task) =>
-                barsOf({ ...task, attempts: task.attempts?.slice(-1) }, now)
-                    .filter(({ kind }) => kind === "failed")
-                    .map((bar) => ({ ...bar, kind: "failed group" })),
+                barsOf({ ...task, attempts: task.attempts?.slice(-1) }, now).filter(
+                    ({ kind }) => kind === "failed",
+                ),
             ),
         ],
     };
