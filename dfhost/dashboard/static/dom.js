@@ -104,6 +104,22 @@ export function oncePerFrame(update) {
     };
 }
 
+/**
+ * Says whether what a part of a view shows has changed since it was asked last: what is not drawn anew keeps its
+ * selection and its scroll position.
+ * @returns {(part: string, value: unknown) => boolean}
+ */
+export function changes() {
+    /** @type {Map<string, string>} */
+    const seen = new Map();
+    return (part, value) => {
+        const text = JSON.stringify(value);
+        if (seen.get(part) === text) return false;
+        seen.set(part, text);
+        return true;
+    };
+}
+
 /** A short message that goes away by itself. @param {string} text @param {"done" | "refused"} [kind] */
 export function toast(text, kind = "done") {
     const shown = h("div", { class: "toast", "data-kind": kind }, text);

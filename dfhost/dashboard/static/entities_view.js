@@ -1,7 +1,7 @@
 /** Entities: their state, what waits in their queues, and a way to signal one. */
 
 import { ask } from "./dialogs.js";
-import { button, empty, h, oncePerFrame, replace, sinceElement, toast } from "./dom.js";
+import { button, changes, empty, h, oncePerFrame, replace, sinceElement, toast } from "./dom.js";
 import { ago, count, counted, readable, time } from "./format.js";
 import { durableName, functions, trigger } from "./functions.js";
 import { act, read } from "./host.js";
@@ -128,7 +128,7 @@ export function showEntities(main, chosen) {
         );
     });
 
-    let drawn = "";
+    const hasChanged = changes();
     async function showDetail() {
         const entity = entities?.find(({ id }) => id === chosen);
         if (!entity) {
@@ -136,9 +136,7 @@ export function showEntities(main, chosen) {
             return;
         }
         const explanation = await read("explain", { instance: entity.id }).catch(() => null);
-        const text = JSON.stringify([entity, explanation]);
-        if (text === drawn) return;
-        drawn = text;
+        if (!hasChanged("detail", [entity, explanation])) return;
         const queue = explanation?.waitsFor ?? [];
         replace(
             detail,

@@ -2,7 +2,7 @@
 
 import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
 import { ask } from "./dialogs.js";
-import { button, empty, h, instanceLink, pill, replace, sinceElement, toast } from "./dom.js";
+import { button, changes, empty, h, instanceLink, pill, replace, sinceElement, toast } from "./dom.js";
 import { orchestratorNames } from "./functions.js";
 import { clock, count, duration, preciseClock, readable, time } from "./format.js";
 import { Gantt } from "./gantt.js";
@@ -41,44 +41,20 @@ export function showInstance(main, id) {
         h("div", { class: "columns" }, h("div", { class: "wide" }, panel, detail), side),
     );
 
-    /** What is drawn anew only if it has changed: a selection or a scroll position is not lost. @type {Record<string, string>} */
-    const drawn = {};
-    /** @param {string} part @param {unknown} value @param {() => void} draw */
-    function ifChanged(part, value, draw) {
-        const text = JSON.stringify(value);
-        if (drawn[part] === text) return;
-        drawn[part] = text;
-        draw();
-    }
+    const hasChanged = changes();
 
     function show() {
         if (!view) return;
         const { timeline, explanation, cut } = view;
-        ifChanged(
-            "head",
-            [timeline.runtimeStatus, timeline.endedTime, explanation?.waitsFor, timeline.input],
-            showHead,
-        );
-        ifChanged(
-            "callouts",
-            [
-                explanation?.sentence,
-                explanation?.waitsFor,
-                explanation?.unclaimed,
-                timeline.failures,
-                timeline.error,
-            ],
-            showCallouts,
-        );
-        ifChanged(
-            "side",
-            [timeline.input, timeline.output, timeline.customStatus, timeline.error, cut],
-            showSide,
-        );
+        const { runtimeStatus, endedTime, failures, error, input, output, customStatus } = timeline;
+        const { sentence, waitsFor, unclaimed } = explanation ?? {};
+        if (hasChanged("head", [runtimeStatus, endedTime, waitsFor, input])) showHead();
+        if (hasChanged("callouts", [sentence, waitsFor, unclaimed, failures, error])) showCallouts();
+        if (hasChanged("side", [input, output, customStatus, error, cut])) showSide();
         gantt.show(timeline);
         showTabs();
         const chosen = timeline.tasks.find((task) => keyOf(task, id) === chosenKey);
-        if (chosen) ifChanged("detail", chosen, () => showDetail(chosen, id));
+        if (chosen && hasChanged("detail", chosen)) showDetail(chosen, id);
     }
 
     function showHead() {
@@ -255,7 +231,13 @@ export function showInstance(main, id) {
             history: "History",
         };
         if (!(tab in offered)) tab = "timeline";
-        ifChanged("tabs", [offered, tab], () =>
+        const openTab = (/** @type {string} */ key) => {
+            tab = key;
+            start = 0;
+            show();
+            /** @type {HTMLElement | null} */ (tabs.querySelector("[aria-selected=true]"))?.focus();
+        };
+        if (hasChanged("tabs", [offered, tab]))
             replace(
                 tabs,
                 Object.entries(offered).map(([key, label]) =>
@@ -267,48 +249,36 @@ export function showInstance(main, id) {
                             "aria-selected": String(key === tab),
                             "aria-controls": "panel",
                             tabindex: key === tab ? "0" : "-1",
-                            onclick: () => {
-                                tab = key;
-                                start = 0;
-                                drawn.panel = "";
-                                show();
-                                /** @type {HTMLElement | null} */ (
-                                    tabs.querySelector("[aria-selected=true]")
-                                )?.focus();
-                            },
+                            onclick: () => openTab(key),
                             onkeydown: (/** @type {KeyboardEvent} */ event) => {
                                 const keys = Object.keys(offered);
                                 const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-                                if (by) {
-                                    tab = keys[(keys.indexOf(tab) + by + keys.length) % keys.length] ?? tab;
-                                    drawn.panel = "";
-                                    show();
-                                    /** @type {HTMLElement | null} */ (
-                                        tabs.querySelector("[aria-selected=true]")
-                                    )?.focus();
-                                }
+                                if (by)
+                                    openTab(
+                                        keys[(keys.indexOf(tab) + by + keys.length) % keys.length] ?? tab,
+                                    );
                             },
                         },
                         label,
                     ),
                 ),
-            ),
-        );
+            );
         detail.hidden = tab !== "timeline";
-        if (tab === "timeline")
-            ifChanged("panel", "timeline", () =>
-                replace(
-                    panel,
-                    timeline.instanceId.startsWith("@")
-                        ? empty("An entity has no timeline.", h("a", { href: "#/entities" }, "Entities"))
-                        : gantt.element,
-                ),
+        const shown = {
+            timeline: null,
+            sequence: timeline.tasks,
+            history: [start, timeline.lastUpdatedTime],
+        };
+        if (!hasChanged("panel", [tab, shown[/** @type {keyof typeof shown} */ (tab)]])) return;
+        if (tab === "history") showHistory();
+        else if (tab === "sequence") replace(panel, h("section", { class: "card" }, sequence(timeline)));
+        else
+            replace(
+                panel,
+                id.startsWith("@")
+                    ? empty("An entity has no timeline.", h("a", { href: "#/entities" }, "Entities"))
+                    : gantt.element,
             );
-        else if (tab === "sequence")
-            ifChanged("panel", ["sequence", timeline.tasks], () =>
-                replace(panel, h("section", { class: "card" }, sequence(timeline))),
-            );
-        else ifChanged("panel", ["history", start, timeline.lastUpdatedTime], showHistory);
     }
 
     async function showHistory() {
@@ -385,7 +355,7 @@ export function showInstance(main, id) {
 
     /** @param {Task} task @param {string} owner */
     function showDetail(task, owner) {
-        drawn.detail = JSON.stringify(task);
+        hasChanged("detail", task);
         const whole = (/** @type {string} */ of) =>
             task.truncated?.includes(of) && task.taskId !== undefined
                 ? { instance: owner, of, task: task.taskId }

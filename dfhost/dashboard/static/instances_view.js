@@ -1,7 +1,7 @@
 /** All instances: found, sorted, chosen, acted on. */
 
 import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
-import { button, empty, h, instanceLink, oncePerFrame, pill, replace } from "./dom.js";
+import { button, changes, empty, h, instanceLink, oncePerFrame, pill, replace } from "./dom.js";
 import { orchestratorNames } from "./functions.js";
 import { ago, clock, count, counted, duration, readable, time } from "./format.js";
 import { Histogram } from "./histogram.js";
@@ -235,11 +235,10 @@ export function showInstances(main) {
         );
     }
 
-    let shownNames = "";
+    const hasChanged = changes();
     function showNames() {
         const all = [...new Set([...instances.all].map((row) => row[1]))].sort();
-        if (all.join("\n") === shownNames) return;
-        shownNames = all.join("\n");
+        if (!hasChanged("names", all)) return;
         replace(
             names,
             h("option", { value: "" }, "Any orchestrator"),
