@@ -5,7 +5,7 @@
  */
 
 import { ask } from "./dialogs.js";
-import { button, empty, h, instanceLink, oncePerFrame, pill, replace, svg, toast } from "./dom.js";
+import { button, changes, empty, h, instanceLink, oncePerFrame, pill, replace, svg, toast } from "./dom.js";
 import { functions, trigger } from "./functions.js";
 import { ago, clock, count, counted, duration, time } from "./format.js";
 import { read, readPayload } from "./host.js";
@@ -177,6 +177,9 @@ export function showMap(main, id) {
     /** @type {[string, number][]} */
     let flight = [];
     let flightAsked = 0;
+    /** @type {unknown[] | null} */
+    let items = null;
+    const hasChanged = changes();
     let phase = "";
     let stopped = false;
 
@@ -200,10 +203,8 @@ export function showMap(main, id) {
         if (progress.phase !== phase) {
             phase = progress.phase;
             showHead(progress, row?.[1] ?? "Map", Boolean(isOver));
-            if (isOver || progress.failed) showFailures(progress, Boolean(isOver));
-        } else if (!isOver) {
-            showFailures(progress, false);
         }
+        showFailures(progress, Boolean(isOver));
         replace(
             body,
             bar(progress),
@@ -390,8 +391,8 @@ export function showMap(main, id) {
             progress.first_failures ??
             []
         ).filter((/** @type {Progress} */ entry) => entry.error !== undefined || entry.status === "failed");
-        if (!entries.length) return;
-        const items = outcome ? null : await itemsOf(id);
+        if (!entries.length || !hasChanged("failures", entries)) return;
+        if (!outcome) items ??= await itemsOf(id);
         const shown = entries.slice(0, 500);
         replace(
             failures,
