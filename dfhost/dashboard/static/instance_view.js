@@ -41,7 +41,7 @@ export function showInstance(main, id) {
         h("div", { class: "columns" }, h("div", { class: "wide" }, panel, detail), side),
     );
 
-    const hasChanged = changes();
+    let hasChanged = changes();
 
     function show() {
         if (!view) return;
@@ -510,6 +510,7 @@ export function showInstance(main, id) {
             },
             gone() {
                 view = null;
+                hasChanged = changes(); // it may be started again
                 for (const part of [head, tabs, panel, detail, side]) replace(part);
                 replace(
                     callouts,
