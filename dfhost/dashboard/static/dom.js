@@ -76,9 +76,14 @@ export function pill(status) {
     return h("span", { class: "pill", "data-status": status }, status);
 }
 
+/** The hash of the page under which one thing of a view is shown. @param {"instances" | "maps" | "entities" | "functions"} view @param {string} id */
+export function hashOf(view, id) {
+    return `#/${view}/${encodeURIComponent(id)}`;
+}
+
 /** A link to an instance. @param {string} id @param {string} [label] */
 export function instanceLink(id, label) {
-    return h("a", { class: "mono", href: `#/instances/${encodeURIComponent(id)}`, title: id }, label ?? id);
+    return h("a", { class: "mono", href: hashOf("instances", id), title: id }, label ?? id);
 }
 
 /** What is shown where there is nothing. @param {string} title @param {...Child} hints */

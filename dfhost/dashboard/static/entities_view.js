@@ -1,7 +1,7 @@
 /** Entities: their state, what waits in their queues, and a way to signal one. */
 
 import { ask } from "./dialogs.js";
-import { button, changes, empty, h, oncePerFrame, replace, sinceElement, toast } from "./dom.js";
+import { button, changes, empty, h, hashOf, oncePerFrame, replace, sinceElement, toast } from "./dom.js";
 import { ago, count, counted, readable, time } from "./format.js";
 import { durableName, functions, trigger } from "./functions.js";
 import { act, read } from "./host.js";
@@ -90,11 +90,7 @@ export function showEntities(main, chosen) {
                                     h(
                                         "td",
                                         null,
-                                        h(
-                                            "a",
-                                            { href: `#/entities/${encodeURIComponent(entity.id)}` },
-                                            entity.name,
-                                        ),
+                                        h("a", { href: hashOf("entities", entity.id) }, entity.name),
                                     ),
                                     h("td", { class: "mono" }, entity.key),
                                     h(
@@ -210,7 +206,7 @@ export function showEntities(main, chosen) {
         });
         if (answer && (await act({ action: "signal", ...answer }))?.done) {
             toast(`${answer.operation} sent.`);
-            location.hash = `#/entities/${encodeURIComponent(`@${(answer.entity ?? "").toLowerCase()}@${answer.key}`)}`;
+            location.hash = hashOf("entities", `@${(answer.entity ?? "").toLowerCase()}@${answer.key}`);
         }
     }
 

@@ -1,7 +1,7 @@
 /** The functions of the app, and a form to try each. */
 
 import { startInstance } from "./actions.js";
-import { button, empty, h, replace, toast } from "./dom.js";
+import { button, empty, h, hashOf, replace, toast } from "./dom.js";
 import { duration, pretty } from "./format.js";
 import { durableName, forgetFunctions, functions, orchestratorNames, trigger } from "./functions.js";
 
@@ -56,11 +56,7 @@ export function showFunctions(main, chosen) {
                                 h(
                                     "li",
                                     { "data-selected": info.name === chosen },
-                                    h(
-                                        "a",
-                                        { href: `#/functions/${encodeURIComponent(info.name)}` },
-                                        durableName(info),
-                                    ),
+                                    h("a", { href: hashOf("functions", info.name) }, durableName(info)),
                                     " ",
                                     h("span", { class: "muted mono" }, about(info)),
                                     info.isDisabled && h("span", { class: "pill" }, "disabled"),
@@ -109,7 +105,7 @@ function tryCard(info) {
                         names: await orchestratorNames(),
                         name: durableName(info),
                     });
-                    if (id) location.hash = `#/instances/${encodeURIComponent(id)}`;
+                    if (id) location.hash = hashOf("instances", id);
                 },
                 { class: "button primary" },
             ),
@@ -184,12 +180,7 @@ function tryHttp(info) {
                             `${response.status} ${response.statusText}`,
                         ),
                         h("span", null, duration(performance.now() - began)),
-                        started &&
-                            h(
-                                "a",
-                                { href: `#/instances/${encodeURIComponent(started)}` },
-                                "Open the instance",
-                            ),
+                        started && h("a", { href: hashOf("instances", started) }, "Open the instance"),
                     ),
                     h(
                         "pre",

@@ -2,7 +2,18 @@
 
 import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
 import { ask } from "./dialogs.js";
-import { button, changes, empty, h, instanceLink, pill, replace, sinceElement, toast } from "./dom.js";
+import {
+    button,
+    changes,
+    empty,
+    h,
+    hashOf,
+    instanceLink,
+    pill,
+    replace,
+    sinceElement,
+    toast,
+} from "./dom.js";
 import { orchestratorNames } from "./functions.js";
 import { clock, count, duration, preciseClock, readable, time } from "./format.js";
 import { Gantt } from "./gantt.js";
@@ -92,8 +103,7 @@ export function showInstance(main, id) {
                         Number.isFinite(end)
                             ? h("span", null, `took ${duration(end - time(timeline.createdTime))}`)
                             : h("span", null, "open for ", sinceElement(time(timeline.createdTime))),
-                        isMap(timeline.customStatus) &&
-                            h("a", { href: `#/maps/${encodeURIComponent(id)}` }, "Open as a map"),
+                        isMap(timeline.customStatus) && h("a", { href: hashOf("maps", id) }, "Open as a map"),
                         timeline.version && h("span", null, `version ${timeline.version}`),
                     ),
                 ),
@@ -391,11 +401,7 @@ export function showInstance(main, id) {
             [
                 "Entity",
                 task.kind.startsWith("entity") && task.instanceId
-                    ? h(
-                          "a",
-                          { class: "mono", href: `#/entities/${encodeURIComponent(task.instanceId)}` },
-                          task.instanceId,
-                      )
+                    ? h("a", { class: "mono", href: hashOf("entities", task.instanceId) }, task.instanceId)
                     : "",
             ],
             [
@@ -444,7 +450,7 @@ export function showInstance(main, id) {
     /** @param {string} verb */
     async function steer(verb) {
         const report = await confirmAndAct(verb, [{ id, status: view?.timeline.runtimeStatus ?? "" }]);
-        if (report?.started[0]) location.hash = `#/instances/${encodeURIComponent(report.started[0])}`;
+        if (report?.started[0]) location.hash = hashOf("instances", report.started[0]);
         if (verb === "purge" && report?.done) location.hash = "#/instances";
     }
 
@@ -497,7 +503,7 @@ export function showInstance(main, id) {
             name: view?.timeline.name,
             input: text,
         });
-        if (started) location.hash = `#/instances/${encodeURIComponent(started)}`;
+        if (started) location.hash = hashOf("instances", started);
     }
 
     const stop = listen(
@@ -541,9 +547,7 @@ function withLinks(explanation) {
     for (const wait of explanation.waitsFor) {
         const id = /** @type {{instanceId?: string}} */ (wait).instanceId;
         if (!id) continue;
-        const href = id.startsWith("@")
-            ? `#/entities/${encodeURIComponent(id)}`
-            : `#/instances/${encodeURIComponent(id)}`;
+        const href = hashOf(id.startsWith("@") ? "entities" : "instances", id);
         parts = parts.flatMap((part) => {
             if (typeof part !== "string" || !part.includes(id)) return [part];
             const [before = "", ...rest] = part.split(id);

@@ -1,7 +1,7 @@
 /** All instances: found, sorted, chosen, acted on. */
 
 import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
-import { button, changes, empty, h, instanceLink, oncePerFrame, pill, replace } from "./dom.js";
+import { button, changes, empty, h, hashOf, instanceLink, oncePerFrame, pill, replace } from "./dom.js";
 import { orchestratorNames } from "./functions.js";
 import { ago, clock, count, counted, duration, readable, time } from "./format.js";
 import { Histogram } from "./histogram.js";
@@ -209,7 +209,7 @@ export function showInstances(main) {
 
     async function start() {
         const id = await startInstance({ names: await orchestratorNames() });
-        if (id) location.hash = `#/instances/${encodeURIComponent(id)}`;
+        if (id) location.hash = hashOf("instances", id);
     }
 
     function showChips() {

@@ -5,7 +5,19 @@
  */
 
 import { ask } from "./dialogs.js";
-import { button, changes, empty, h, instanceLink, oncePerFrame, pill, replace, svg, toast } from "./dom.js";
+import {
+    button,
+    changes,
+    empty,
+    h,
+    hashOf,
+    instanceLink,
+    oncePerFrame,
+    pill,
+    replace,
+    svg,
+    toast,
+} from "./dom.js";
 import { functions, trigger } from "./functions.js";
 import { ago, clock, count, counted, duration, time } from "./format.js";
 import { read, readPayload } from "./host.js";
@@ -98,7 +110,7 @@ function mapCard(row, progress) {
                 null,
                 h(
                     "a",
-                    { href: `#/maps/${encodeURIComponent(id)}` },
+                    { href: hashOf("maps", id) },
                     progress?.activity ? `${name} over ${progress.activity}` : name,
                 ),
             ),
@@ -294,34 +306,8 @@ export function showMap(main, id) {
                         "p",
                         { class: "sub" },
                         instanceLink(id),
-                        progress.redrive_of &&
-                            h(
-                                "span",
-                                null,
-                                "redrive of ",
-                                h(
-                                    "a",
-                                    {
-                                        href: `#/maps/${encodeURIComponent(progress.redrive_of)}`,
-                                        class: "mono",
-                                    },
-                                    progress.redrive_of,
-                                ),
-                            ),
-                        progress.redriven_by &&
-                            h(
-                                "span",
-                                null,
-                                "redriven by ",
-                                h(
-                                    "a",
-                                    {
-                                        href: `#/maps/${encodeURIComponent(progress.redriven_by)}`,
-                                        class: "mono",
-                                    },
-                                    progress.redriven_by,
-                                ),
-                            ),
+                        mapLink("redrive of ", progress.redrive_of),
+                        mapLink("redriven by ", progress.redriven_by),
                     ),
                 ),
                 h(
@@ -369,7 +355,7 @@ export function showMap(main, id) {
         });
         const answer = await response.json().catch(() => ({}));
         if (!response.ok) toast(String(answer.error ?? `The app answered ${response.status}.`), "refused");
-        else if (answer.id && answer.id !== id) location.hash = `#/maps/${encodeURIComponent(answer.id)}`;
+        else if (answer.id && answer.id !== id) location.hash = hashOf("maps", answer.id);
         else toast("Done.");
     }
 
@@ -451,6 +437,11 @@ export function showMap(main, id) {
     return () => {
         stopped = true;
     };
+}
+
+/** @param {string} label @param {string | undefined | null} id */
+function mapLink(label, id) {
+    return id && h("span", null, label, h("a", { href: hashOf("maps", id), class: "mono" }, id));
 }
 
 /** The items in the input of the map, if they are there. @param {string} id @returns {Promise<unknown[] | null>} */
