@@ -1,8 +1,9 @@
 /** What can be done to instances, with the question that comes before it. */
 
-import { h, toast } from "./dom.js";
+import { h, hashOf, toast } from "./dom.js";
 import { ask } from "./dialogs.js";
 import { counted } from "./format.js";
+import { orchestratorNames } from "./functions.js";
 import { act, read } from "./host.js";
 
 /**
@@ -101,9 +102,11 @@ export async function confirmAndAct(verb, targets) {
                           .replace(/^A new instance starts/, "New instances start")
                           .replace("This one stays as it is", "These stay as they are"),
             ),
-            warnings.slice(0, WARNINGS).map(([id, warning]) =>
-                h("p", { class: "problem" }, !one && [h("span", { class: "mono" }, id), ": "], warning),
-            ),
+            warnings
+                .slice(0, WARNINGS)
+                .map(([id, warning]) =>
+                    h("p", { class: "problem" }, !one && [h("span", { class: "mono" }, id), ": "], warning),
+                ),
             warnings.length > WARNINGS &&
                 h("p", { class: "problem" }, `So it is with ${warnings.length - WARNINGS} more.`),
             left > 0 &&
@@ -137,12 +140,9 @@ function summary(targets) {
     return [...counts].map(([status, number]) => `${number} ${status}`).join(", ");
 }
 
-/**
- * Ask for an orchestrator and its input, and start it; the new id.
- * @param {{names: string[], name?: string, input?: string}} given
- * @returns {Promise<string | undefined>}
- */
-export async function startInstance({ names, name, input }) {
+/** Ask for an orchestrator and its input, start it and show the new instance. @param {{name?: string, input?: string}} [given] */
+export async function startInstance({ name, input } = {}) {
+    const names = await orchestratorNames();
     const answer = await ask({
         title: "Start an orchestration",
         confirm: "Start",
@@ -165,7 +165,7 @@ export async function startInstance({ names, name, input }) {
             { name: "id", label: "Instance id (optional)", hint: "A new one is made if it is empty." },
         ],
     });
-    if (!answer) return undefined;
+    if (!answer) return;
     const report = await act({ action: "start", ...answer });
-    return report?.started[0];
+    if (report?.started[0]) location.hash = hashOf("instances", report.started[0]);
 }

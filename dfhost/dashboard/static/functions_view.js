@@ -3,7 +3,7 @@
 import { startInstance } from "./actions.js";
 import { button, empty, h, hashOf, replace, toast } from "./dom.js";
 import { duration, pretty } from "./format.js";
-import { durableName, forgetFunctions, functions, orchestratorNames, trigger } from "./functions.js";
+import { durableName, forgetFunctions, functions, trigger } from "./functions.js";
 
 /** @typedef {import("./types").FunctionInfo} FunctionInfo */
 
@@ -98,17 +98,7 @@ function tryCard(info) {
             { class: "card" },
             title,
             h("p", { class: "muted" }, "Starts a new instance."),
-            button(
-                "Start…",
-                async () => {
-                    const id = await startInstance({
-                        names: await orchestratorNames(),
-                        name: durableName(info),
-                    });
-                    if (id) location.hash = hashOf("instances", id);
-                },
-                { class: "button primary" },
-            ),
+            button("Start…", () => startInstance({ name: durableName(info) }), { class: "button primary" }),
         );
     }
     if (type === "entityTrigger")

@@ -14,7 +14,6 @@ import {
     sinceElement,
     toast,
 } from "./dom.js";
-import { orchestratorNames } from "./functions.js";
 import { clock, count, duration, preciseClock, readable, time } from "./format.js";
 import { Gantt } from "./gantt.js";
 import { act, listen, read, readPayload } from "./host.js";
@@ -498,12 +497,7 @@ export function showInstance(main, id) {
         } catch {
             /* as it is */
         }
-        const started = await startInstance({
-            names: await orchestratorNames(),
-            name: view?.timeline.name,
-            input: text,
-        });
-        if (started) location.hash = hashOf("instances", started);
+        await startInstance({ name: view?.timeline.name, input: text });
     }
 
     const stop = listen(

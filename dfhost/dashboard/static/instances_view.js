@@ -1,8 +1,7 @@
 /** All instances: found, sorted, chosen, acted on. */
 
 import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
-import { button, changes, empty, h, hashOf, instanceLink, oncePerFrame, pill, replace } from "./dom.js";
-import { orchestratorNames } from "./functions.js";
+import { button, changes, empty, h, instanceLink, oncePerFrame, pill, replace } from "./dom.js";
 import { ago, clock, count, counted, duration, readable, time } from "./format.js";
 import { Histogram } from "./histogram.js";
 import { read } from "./host.js";
@@ -148,7 +147,7 @@ export function showInstances(main) {
             "div",
             { class: "view-head" },
             h("h1", null, "Instances"),
-            button("Start…", start, { class: "button primary" }),
+            button("Start…", () => startInstance(), { class: "button primary" }),
         ),
         chips,
         h(
@@ -205,11 +204,6 @@ export function showInstances(main) {
         const hits = await read("search", { text: chosen.text });
         chosen.withText = new Map(hits.map((/** @type {Row} */ row) => [row[0], row]));
         refresh();
-    }
-
-    async function start() {
-        const id = await startInstance({ names: await orchestratorNames() });
-        if (id) location.hash = hashOf("instances", id);
     }
 
     function showChips() {
