@@ -77,6 +77,11 @@ export const VERBS = {
     },
 };
 
+/** Whether an instance of this status has not ended. @param {string} status */
+export function isOpen(status) {
+    return OPEN.includes(status);
+}
+
 /** Whether the verb fits an instance of this status. @param {string} verb @param {string} status */
 export function fits(verb, status) {
     return VERBS[verb]?.from.includes(status) ?? false;

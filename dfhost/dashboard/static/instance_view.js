@@ -1,6 +1,6 @@
 /** One instance: what it waits for, its timeline, its history, and what can be done to it. */
 
-import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
+import { VERBS, confirmAndAct, fits, isOpen, startInstance } from "./actions.js";
 import { ask } from "./dialogs.js";
 import {
     button,
@@ -110,7 +110,7 @@ export function showInstance(main, id) {
                     h(
                         "div",
                         { class: "verbs" },
-                        ["Pending", "Running", "Suspended"].includes(status) &&
+                        isOpen(status) &&
                             button("Raise event…", raise, {
                                 class: awaitedEvents().length ? "button primary" : "button",
                             }),
@@ -539,7 +539,7 @@ function withLinks(explanation) {
     /** @type {import("./types").Child[]} */
     let parts = [readable(explanation.sentence)];
     for (const wait of explanation.waitsFor) {
-        const id = /** @type {{instanceId?: string}} */ (wait).instanceId;
+        const id = wait.instanceId;
         if (!id) continue;
         const href = hashOf(id.startsWith("@") ? "entities" : "instances", id);
         parts = parts.flatMap((part) => {
@@ -597,7 +597,7 @@ function historyRow(event, number) {
     const task = TaskScheduledId ?? TimerId ?? (EventId >= 0 ? EventId : "");
     const held = FireAt
         ? `fires at ${preciseClock(time(FireAt))}`
-        : (Reason ?? Result ?? Input ?? Data ?? "");
+        : String(Reason ?? Result ?? Input ?? Data ?? "");
     return h(
         "tr",
         { "data-kind": EVENT_NAMES[EventType] },
@@ -606,17 +606,6 @@ function historyRow(event, number) {
         h("td", null, EVENT_NAMES[EventType] ?? EventType),
         h("td", { class: "number" }, task),
         h("td", null, InstanceId && EventType === 7 ? instanceLink(InstanceId, Name) : (Name ?? "")),
-        h(
-            "td",
-            { class: "held mono" },
-            String(held).length > 160
-                ? h(
-                      "details",
-                      null,
-                      h("summary", null, `${String(held).slice(0, 160)}…`),
-                      h("pre", { class: "payload", tabindex: "0" }, String(held)),
-                  )
-                : String(held),
-        ),
+        h("td", { class: "held mono" }, held.length > 160 ? details(`${held.slice(0, 160)}…`, held) : held),
     );
 }

@@ -1,6 +1,6 @@
 /** All instances: found, sorted, chosen, acted on. */
 
-import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
+import { VERBS, confirmAndAct, fits, isOpen, startInstance } from "./actions.js";
 import { button, changes, empty, h, instanceLink, oncePerFrame, pill, replace } from "./dom.js";
 import { ago, clock, count, counted, duration, readable, time } from "./format.js";
 import { Histogram } from "./histogram.js";
@@ -46,13 +46,8 @@ const COLUMNS = [
 ];
 
 /** @param {Row} row */
-function isOpen(row) {
-    return row[2] === "Running" || row[2] === "Pending" || row[2] === "Suspended";
-}
-
-/** @param {Row} row */
 function lasted(row) {
-    return (isOpen(row) ? Date.now() : time(row[4])) - time(row[3]);
+    return (isOpen(row[2]) ? Date.now() : time(row[4])) - time(row[3]);
 }
 
 /** @param {HTMLElement} main @returns {import("./types").Dispose} */
@@ -364,7 +359,7 @@ export function showInstances(main) {
     /** The error of a failed one; of an open one the custom status, and what it waits for. @param {Row} row */
     function detailsCell(row) {
         const [id, , , , , , custom, error] = row;
-        const { sentence: wait = "", unclaimed = [] } = (isOpen(row) && waits.get(id)) || {};
+        const { sentence: wait = "", unclaimed = [] } = (isOpen(row[2]) && waits.get(id)) || {};
         return h(
             "span",
             { role: "cell", class: "cell custom", title: [error, custom, wait].filter(Boolean).join("\n") },
@@ -385,7 +380,7 @@ export function showInstances(main) {
         const wanted = list
             .inSight()
             .map((index) => /** @type {Row} */ (rows[index]))
-            .filter((row) => isOpen(row) && !(now - (waits.get(row[0])?.at ?? 0) < 3000))
+            .filter((row) => isOpen(row[2]) && !(now - (waits.get(row[0])?.at ?? 0) < 3000))
             .map((row) => row[0]);
         if (!wanted.length) return;
         for (const id of wanted) waits.set(id, { sentence: "", unclaimed: [], ...waits.get(id), at: now });
@@ -399,7 +394,7 @@ export function showInstances(main) {
     const unsubscribe = instances.subscribe(refresh);
     instances.whenLoaded(() => requestAnimationFrame(() => requestAnimationFrame(lookAtWaits))); // rows are drawn then
     const clockwork = setInterval(() => {
-        if (rows.some(isOpen)) {
+        if (rows.some((row) => isOpen(row[2]))) {
             list.draw();
             lookAtWaits();
         }
