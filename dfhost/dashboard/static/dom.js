@@ -76,6 +76,32 @@ export function pill(status) {
     return h("span", { class: "pill", "data-status": status }, status);
 }
 
+/** The state of a task, an operation or a map as a coloured word. @param {string} state @param {string} [label] */
+export function stateMark(state, label) {
+    return h("span", { class: "pill", "data-state": state }, label ?? state);
+}
+
+/** Names and values side by side, without those that have no value. @param {[string, Child][]} all @param {string} [kind] */
+export function facts(all, kind) {
+    return h(
+        "dl",
+        { class: kind ? `facts ${kind}` : "facts" },
+        all
+            .filter(([, value]) => value !== "")
+            .map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
+    );
+}
+
+/** A table in a box of its own that scrolls. @param {string} title @param {string[]} columns @param {HTMLElement[]} rows */
+export function table(title, columns, rows) {
+    const heads = columns.map((label) => h("th", { scope: "col" }, label));
+    return h(
+        "div",
+        { class: "table-box", tabindex: "0", role: "region", "aria-label": title },
+        h("table", null, h("thead", null, h("tr", null, heads)), h("tbody", null, rows)),
+    );
+}
+
 /** The hash of the page under which one thing of a view is shown. @param {"instances" | "maps" | "entities" | "functions"} view @param {string} id */
 export function hashOf(view, id) {
     return `#/${view}/${encodeURIComponent(id)}`;

@@ -1,7 +1,7 @@
 /** The functions of the app, and a form to try each. */
 
 import { startInstance } from "./actions.js";
-import { button, empty, h, hashOf, replace, toast } from "./dom.js";
+import { button, empty, h, hashOf, replace, stateMark, toast } from "./dom.js";
 import { duration, pretty } from "./format.js";
 import { durableName, forgetFunctions, functions, trigger } from "./functions.js";
 
@@ -164,9 +164,8 @@ function tryHttp(info) {
                     h(
                         "p",
                         { class: "sub" },
-                        h(
-                            "span",
-                            { class: "pill", "data-state": response.ok ? "completed" : "failed" },
+                        stateMark(
+                            response.ok ? "completed" : "failed",
                             `${response.status} ${response.statusText}`,
                         ),
                         h("span", null, duration(performance.now() - began)),

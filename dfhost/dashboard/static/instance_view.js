@@ -6,12 +6,15 @@ import {
     button,
     changes,
     empty,
+    facts,
     h,
     hashOf,
     instanceLink,
     pill,
     replace,
     sinceElement,
+    stateMark,
+    table,
     toast,
 } from "./dom.js";
 import { clock, count, duration, preciseClock, readable, time } from "./format.js";
@@ -331,31 +334,11 @@ export function showInstance(main, id) {
                         }),
                     ),
                 ),
-                h(
-                    "div",
-                    { class: "history", tabindex: "0", role: "region", "aria-label": "Events" },
-                    h(
-                        "table",
-                        null,
-                        h(
-                            "thead",
-                            null,
-                            h(
-                                "tr",
-                                null,
-                                ["#", "Time", "Event", "Task", "Name", "What it holds"].map((label) =>
-                                    h("th", { scope: "col" }, label),
-                                ),
-                            ),
-                        ),
-                        h(
-                            "tbody",
-                            null,
-                            events.map(
-                                (/** @type {Record<string, any>} */ event, /** @type {number} */ index) =>
-                                    historyRow(event, start + index),
-                            ),
-                        ),
+                table(
+                    "Events",
+                    ["#", "Time", "Event", "Task", "Name", "What it holds"],
+                    events.map((/** @type {Record<string, any>} */ event, /** @type {number} */ index) =>
+                        historyRow(event, start + index),
                     ),
                 ),
             ),
@@ -374,7 +357,7 @@ export function showInstance(main, id) {
             time(task.startedTime),
             time(task.endedTime),
         ];
-        const facts = /** @type {[string, import("./types").Child][]} */ ([
+        const known = /** @type {[string, import("./types").Child][]} */ ([
             ["Scheduled", preciseClock(scheduled)],
             [
                 "Queued",
@@ -407,7 +390,7 @@ export function showInstance(main, id) {
                 "Sub-orchestration",
                 task.kind === "subOrchestration" && task.instanceId ? instanceLink(task.instanceId) : "",
             ],
-        ]).filter(([, value]) => value !== "");
+        ]);
         replace(
             detail,
             h(
@@ -417,7 +400,7 @@ export function showInstance(main, id) {
                     "div",
                     { class: "card-head" },
                     h("h2", null, task.label || task.kind),
-                    h("span", { class: "pill", "data-state": task.state }, task.state),
+                    stateMark(task.state),
                     button(
                         "Close",
                         () => {
@@ -427,11 +410,7 @@ export function showInstance(main, id) {
                         { class: "button small quiet" },
                     ),
                 ),
-                h(
-                    "dl",
-                    { class: "facts" },
-                    facts.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
-                ),
+                facts(known),
                 task.error && payload("Error", task.error, whole("error"), "error"),
                 task.stack && payload("Traceback", task.stack, whole("stack")),
                 h(

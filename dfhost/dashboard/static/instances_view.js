@@ -1,7 +1,7 @@
 /** All instances: found, sorted, chosen, acted on. */
 
 import { VERBS, confirmAndAct, fits, isOpen, startInstance } from "./actions.js";
-import { button, changes, empty, h, instanceLink, oncePerFrame, pill, replace } from "./dom.js";
+import { button, changes, empty, h, instanceLink, oncePerFrame, pill, replace, stateMark } from "./dom.js";
 import { ago, clock, count, counted, duration, readable, time } from "./format.js";
 import { Histogram } from "./histogram.js";
 import { read } from "./host.js";
@@ -363,10 +363,7 @@ export function showInstances(main) {
         return h(
             "span",
             { role: "cell", class: "cell custom", title: [error, custom, wait].filter(Boolean).join("\n") },
-            unclaimed.map((name) => [
-                h("span", { class: "pill", "data-state": "waiting" }, `not awaited: ${name}`),
-                " ",
-            ]),
+            unclaimed.map((name) => [stateMark("waiting", `not awaited: ${name}`), " "]),
             error && h("span", { class: "bad" }, error),
             custom && !error && h("span", { class: "mono muted" }, custom),
             custom && wait && " ",

@@ -9,13 +9,16 @@ import {
     button,
     changes,
     empty,
+    facts,
     h,
     hashOf,
     instanceLink,
     oncePerFrame,
     pill,
     replace,
+    stateMark,
     svg,
+    table,
     toast,
 } from "./dom.js";
 import { functions, trigger } from "./functions.js";
@@ -220,10 +223,8 @@ export function showMap(main, id) {
         replace(
             body,
             bar(progress),
-            h(
-                "dl",
-                { class: "facts big" },
-                /** @type {[string, string][]} */ ([
+            facts(
+                [
                     ["Succeeded", count(Number(progress.succeeded ?? 0))],
                     ["Failed", count(Number(progress.failed ?? 0))],
                     [
@@ -238,9 +239,8 @@ export function showMap(main, id) {
                     ],
                     ["Estimated end", progress.estimated_end ? clock(time(progress.estimated_end)) : ""],
                     ["Took", progress.elapsed_seconds ? duration(progress.elapsed_seconds * 1000) : ""],
-                ])
-                    .filter(([, value]) => value)
-                    .map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
+                ],
+                "big",
             ),
             flight.length > 0 &&
                 h(
@@ -300,7 +300,7 @@ export function showMap(main, id) {
                         null,
                         progress.activity ? `${name} over ${progress.activity}` : name,
                         " ",
-                        h("span", { class: "pill", "data-state": progress.phase }, progress.phase ?? ""),
+                        stateMark(progress.phase ?? ""),
                     ),
                     h(
                         "p",
@@ -392,40 +392,21 @@ export function showMap(main, id) {
                     entries.length > shown.length &&
                         h("span", { class: "muted" }, `the first ${shown.length}`),
                 ),
-                h(
-                    "div",
-                    { class: "history", tabindex: "0", role: "region", "aria-label": "Failed items" },
-                    h(
-                        "table",
-                        null,
+                table(
+                    "Failed items",
+                    ["#", "Item", "Attempts", "Error"],
+                    shown.map((/** @type {Progress} */ entry) =>
                         h(
-                            "thead",
+                            "tr",
                             null,
+                            h("td", { class: "number" }, entry.index),
                             h(
-                                "tr",
-                                null,
-                                ["#", "Item", "Attempts", "Error"].map((label) =>
-                                    h("th", { scope: "col" }, label),
-                                ),
+                                "td",
+                                { class: "mono" },
+                                JSON.stringify(entry.item ?? items?.[entry.index] ?? null),
                             ),
-                        ),
-                        h(
-                            "tbody",
-                            null,
-                            shown.map((/** @type {Progress} */ entry) =>
-                                h(
-                                    "tr",
-                                    null,
-                                    h("td", { class: "number" }, entry.index),
-                                    h(
-                                        "td",
-                                        { class: "mono" },
-                                        JSON.stringify(entry.item ?? items?.[entry.index] ?? null),
-                                    ),
-                                    h("td", { class: "number" }, entry.attempts ?? ""),
-                                    h("td", { class: "bad" }, entry.error ?? ""),
-                                ),
-                            ),
+                            h("td", { class: "number" }, entry.attempts ?? ""),
+                            h("td", { class: "bad" }, entry.error ?? ""),
                         ),
                     ),
                 ),
