@@ -3,6 +3,7 @@
     GET   /dashboard/api/hub                                     names of the app and the task hub
     GET   /dashboard/api/stream, …/stream?instance=ID            server-sent events, see `changes`
     GET   /dashboard/api/search?text=…
+    GET   /dashboard/api/instance?instance=ID                    what a message of its stream holds, once
     GET   /dashboard/api/history?instance=ID&start=…&count=…
     GET   /dashboard/api/payload?instance=ID&of=input|…&task=…   as plain text, whole
     GET   /dashboard/api/entities

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from dfhost.instance_failure import read_failure
@@ -47,7 +49,8 @@ async def payload(hub: TaskHub, instance_id: str, name: str, task_id: int | None
     if timeline is None:
         return None
     if task_id is None:
-        return _instance_payloads(timeline).get(name)
+        whole = {"input": timeline.input, "output": timeline.output, "customStatus": timeline.custom_status}
+        return whole.get(name)
     task = next((each for each in timeline.tasks if each.task_id == task_id), None)
     return getattr(task, name) if task is not None and name in PAYLOADS else None
 
@@ -55,21 +58,26 @@ async def payload(hub: TaskHub, instance_id: str, name: str, task_id: int | None
 async def in_flight_view(hub: TaskHub, instance_id: str, activity: str) -> list[tuple[str, int]]:
     """How many calls of the activity ran at once under this instance and its descendants, see `in_flight`."""
     spans: list[Span] = []
+    async for timeline in _timelines_below(hub, instance_id):
+        spans += activity_spans(timeline, activity)
+    return await asyncio.to_thread(in_flight, spans)
+
+
+async def _timelines_below(
+    hub: TaskHub, instance_id: str, only_state: str | None = None
+) -> AsyncGenerator[Timeline, None]:
+    """The instance's timeline and those of its descendants. `only_state`: without children in any other state."""
     pending, looked_at = [instance_id], 0
     while pending and looked_at < _DESCENDANTS:
         timeline = await hub.timeline(pending.pop())
         looked_at += 1
         if timeline is not None:
-            spans += activity_spans(timeline, activity)
+            yield timeline
+            children = (task for task in timeline.tasks if task.kind == CHILD)
             pending += [
-                task.instance_id for task in timeline.tasks if task.kind == CHILD and task.instance_id
+                task.instance_id for task in children if task.instance_id and only_state in (None, task.state)
             ]
         await asyncio.sleep(0)  # others are answered in between
-    return await asyncio.to_thread(in_flight, spans)
-
-
-def _instance_payloads(timeline: Timeline) -> dict[str, str | None]:
-    return {"input": timeline.input, "output": timeline.output, "customStatus": timeline.custom_status}
 
 
 def history_page(hub: TaskHub, instance_id: str, start: int, count: int) -> dict[str, Any]:
@@ -81,30 +89,28 @@ def history_page(hub: TaskHub, instance_id: str, start: int, count: int) -> dict
 def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
     """[{"id", "name", "key", "state": JSON text, "lastOperation", "waiting": operations in its queue}]"""
     waiting = hub.queue_lengths()
-    found = [
-        {
-            "id": f"@{entity.name}@{entity.key}",
-            "name": entity.name,
-            "key": entity.key,
-            "state": entity.state,
-            "lastOperation": entity.last_operation.isoformat().replace("+00:00", "Z"),
-            "waiting": waiting.pop(f"@{entity.name}@{entity.key}", 0),
-        }
-        for entity in hub.entities(None, None, None, _ENTITIES)
-    ]
-    for entity_id, count in waiting.items():  # no batch of theirs has ended yet
+    found = []
+    for entity in hub.entities(None, None, None, _ENTITIES):
+        last = entity.last_operation.isoformat().replace("+00:00", "Z")
+        queued = waiting.pop(f"@{entity.name}@{entity.key}", 0)
+        found.append(_entity(entity.name, entity.key, entity.state, last, queued))
+    for entity_id, queued in waiting.items():  # no batch of theirs has ended yet
         _, name, key = entity_id.split("@", 2)
-        found.append(
-            {
-                "id": entity_id,
-                "name": name,
-                "key": key,
-                "state": None,
-                "lastOperation": None,
-                "waiting": count,
-            }
-        )
+        found.append(_entity(name, key, None, None, queued))
     return found
+
+
+def _entity(
+    name: str, key: str, state: str | None, last_operation: str | None, waiting: int
+) -> dict[str, Any]:
+    return {
+        "id": f"@{name}@{key}",
+        "name": name,
+        "key": key,
+        "state": state,
+        "lastOperation": last_operation,
+        "waiting": waiting,
+    }
 
 
 async def waits_view(hub: TaskHub, ids: list[str]) -> dict[str, dict[str, Any]]:
@@ -121,18 +127,12 @@ async def rewind_view(hub: TaskHub, ids: list[str]) -> dict[str, str]:
     """Why a rewind will not help, by id: of those instances in which, or below which, a failed task was retried."""
     warnings = {}
     for instance_id in ids:
-        pending, looked_at = [instance_id], 0
-        while pending and looked_at < _DESCENDANTS and instance_id not in warnings:
-            timeline = await hub.timeline(pending.pop())
-            looked_at += 1
-            if timeline is None:
-                continue
-            if retried := timeline.retried_tasks():
-                warnings[instance_id] = rewind_warning([task_label(task) for task in retried])
-            # A rewind goes down to the children that failed.
-            failed = (task for task in timeline.tasks if task.kind == CHILD and task.state == FAILED)
-            pending += [task.instance_id for task in failed if task.instance_id]
-            await asyncio.sleep(0)  # others are answered in between
+        # A rewind goes down to the children that failed.
+        async with aclosing(_timelines_below(hub, instance_id, only_state=FAILED)) as timelines:
+            async for timeline in timelines:
+                if retried := timeline.retried_tasks():
+                    warnings[instance_id] = rewind_warning([task_label(task) for task in retried])
+                    break
     return warnings
 
 

@@ -347,6 +347,19 @@ def test_rewind_restart_and_purge(page: Page, shop: Shop) -> None:
     expect(page.get_by_text("There is no instance again.")).to_be_visible()
 
 
+def test_an_instance_that_is_purged_and_started_again_shows_again(page: Page, shop: Shop) -> None:
+    shop.start("count_up", [1], "twice")
+    shop.host.client.ended("twice")
+    shop.open(page, "instances/twice")
+    line = page.get_by_role("row", name="count_up")
+    expect(line).to_be_visible()
+    path = "/runtime/webhooks/durabletask/instances/twice"
+    assert shop.host.client.request("DELETE", path).status == 200
+    expect(page.get_by_text("There is no instance twice.")).to_be_visible()
+    shop.start("count_up", [1], "twice")
+    expect(line).to_be_visible()
+
+
 # -- entities and functions ------------------------------------------------------------------------------------
 def test_an_entity_is_signalled_by_hand(page: Page, shop: Shop) -> None:
     shop.open(page, "entities")

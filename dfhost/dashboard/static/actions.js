@@ -1,8 +1,9 @@
 /** What can be done to instances, with the question that comes before it. */
 
-import { h, toast } from "./dom.js";
+import { h, hashOf, toast } from "./dom.js";
 import { ask } from "./dialogs.js";
 import { counted } from "./format.js";
+import { orchestratorNames } from "./functions.js";
 import { act, read } from "./host.js";
 
 /**
@@ -13,6 +14,7 @@ import { act, read } from "./host.js";
  * @property {boolean} [danger]
  * @property {boolean} [asksReason]
  * @property {string} effect what happens to one instance
+ * @property {string} effects what happens to several
  */
 
 const ASKED = 60; // instances that the host looks at before a rewind
@@ -28,6 +30,8 @@ export const VERBS = {
         from: ["Pending", "Running"],
         asksReason: true,
         effect: "Its code does not go on until it is resumed. Activities that run are finished, and their results kept.",
+        effects:
+            "Their code does not go on until they are resumed. Activities that run are finished, and their results kept.",
     },
     resume: {
         label: "Resume",
@@ -35,6 +39,7 @@ export const VERBS = {
         from: ["Suspended"],
         asksReason: true,
         effect: "Its code goes on with everything that has arrived meanwhile.",
+        effects: "Their code goes on with everything that has arrived meanwhile.",
     },
     terminate: {
         label: "Terminate",
@@ -43,6 +48,8 @@ export const VERBS = {
         danger: true,
         asksReason: true,
         effect: "It ends at once and for good. Its sub-orchestrations and the activities that run are not stopped, as on Azure.",
+        effects:
+            "Each ends at once and for good. Their sub-orchestrations and the activities that run are not stopped, as on Azure.",
     },
     rewind: {
         label: "Rewind",
@@ -50,12 +57,15 @@ export const VERBS = {
         from: ["Failed"],
         asksReason: true,
         effect: "Its failed parts, and those of its sub-orchestrations, run again. What succeeded is kept.",
+        effects:
+            "Their failed parts, and those of their sub-orchestrations, run again. What succeeded is kept.",
     },
     restart: {
         label: "Restart",
         done: "started again",
         from: ENDED,
         effect: "A new instance starts with the same input. This one stays as it is.",
+        effects: "For each, a new instance starts with the same input. These stay as they are.",
     },
     purge: {
         label: "Purge",
@@ -63,8 +73,14 @@ export const VERBS = {
         from: ENDED,
         danger: true,
         effect: "Its input, output and history are deleted. This cannot be undone.",
+        effects: "Their inputs, outputs and histories are deleted. This cannot be undone.",
     },
 };
+
+/** Whether an instance of this status has not ended. @param {string} status */
+export function isOpen(status) {
+    return OPEN.includes(status);
+}
 
 /** Whether the verb fits an instance of this status. @param {string} verb @param {string} status */
 export function fits(verb, status) {
@@ -77,11 +93,11 @@ export function fits(verb, status) {
  * @param {{id: string, status: string}[]} targets
  */
 export async function confirmAndAct(verb, targets) {
-    const { label, done, danger, asksReason, effect } = /** @type {Verb} */ (VERBS[verb]);
+    const { label, done, from, danger, asksReason, effect, effects } = /** @type {Verb} */ (VERBS[verb]);
     const fitting = targets.filter(({ status }) => fits(verb, status));
     const left = targets.length - fitting.length;
     if (!fitting.length) {
-        toast(`Nothing to ${verb}: none of them is ${VERBS[verb]?.from.join(" or ")}.`, "refused");
+        toast(`Nothing to ${verb}: none of them is ${from.join(" or ")}.`, "refused");
         return null;
     }
     const one = fitting.length === 1 ? fitting[0] : null;
@@ -90,22 +106,14 @@ export async function confirmAndAct(verb, targets) {
         title: one ? `${label} this instance?` : `${label} ${counted(fitting.length, "instance")}?`,
         text: [
             one ? h("p", { class: "mono" }, one.id) : h("p", null, summary(fitting)),
-            h(
-                "p",
-                null,
-                one
-                    ? effect
-                    : effect
-                          .replace(/^Its /, "Their ")
-                          .replace(/^It ends/, "Each ends")
-                          .replace(/^A new instance starts/, "New instances start")
-                          .replace("This one stays as it is", "These stay as they are"),
-            ),
-            warnings.slice(0, WARNINGS).map(([id, warning]) =>
-                h("p", { class: "problem" }, !one && [h("span", { class: "mono" }, id), ": "], warning),
-            ),
+            h("p", null, one ? effect : effects),
+            warnings
+                .slice(0, WARNINGS)
+                .map(([id, warning]) =>
+                    h("p", { class: "problem" }, !one && [h("span", { class: "mono" }, id), ": "], warning),
+                ),
             warnings.length > WARNINGS &&
-                h("p", { class: "problem" }, `So it is with ${warnings.length - WARNINGS} more.`),
+                h("p", { class: "problem" }, `The same goes for ${warnings.length - WARNINGS} more.`),
             left > 0 &&
                 h(
                     "p",
@@ -137,12 +145,9 @@ function summary(targets) {
     return [...counts].map(([status, number]) => `${number} ${status}`).join(", ");
 }
 
-/**
- * Ask for an orchestrator and its input, and start it; the new id.
- * @param {{names: string[], name?: string, input?: string}} given
- * @returns {Promise<string | undefined>}
- */
-export async function startInstance({ names, name, input }) {
+/** Ask for an orchestrator and its input, start it and show the new instance. @param {{name?: string, input?: string}} [given] */
+export async function startInstance({ name, input } = {}) {
+    const names = await orchestratorNames();
     const answer = await ask({
         title: "Start an orchestration",
         confirm: "Start",
@@ -165,7 +170,7 @@ export async function startInstance({ names, name, input }) {
             { name: "id", label: "Instance id (optional)", hint: "A new one is made if it is empty." },
         ],
     });
-    if (!answer) return undefined;
+    if (!answer) return;
     const report = await act({ action: "start", ...answer });
-    return report?.started[0];
+    if (report?.started[0]) location.hash = hashOf("instances", report.started[0]);
 }

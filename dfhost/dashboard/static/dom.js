@@ -76,9 +76,40 @@ export function pill(status) {
     return h("span", { class: "pill", "data-status": status }, status);
 }
 
+/** The state of a task, an operation or a map as a coloured word. @param {string} state @param {string} [label] */
+export function stateMark(state, label) {
+    return h("span", { class: "pill", "data-state": state }, label ?? state);
+}
+
+/** Names and values side by side, without those that have no value. @param {[string, Child][]} all @param {string} [kind] */
+export function facts(all, kind) {
+    return h(
+        "dl",
+        { class: kind ? `facts ${kind}` : "facts" },
+        all
+            .filter(([, value]) => value !== "")
+            .map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
+    );
+}
+
+/** A table in a box of its own that scrolls. @param {string} title @param {string[]} columns @param {HTMLElement[]} rows */
+export function table(title, columns, rows) {
+    const heads = columns.map((label) => h("th", { scope: "col" }, label));
+    return h(
+        "div",
+        { class: "table-box", tabindex: "0", role: "region", "aria-label": title },
+        h("table", null, h("thead", null, h("tr", null, heads)), h("tbody", null, rows)),
+    );
+}
+
+/** The hash of the page under which one thing of a view is shown. @param {"instances" | "maps" | "entities" | "functions"} view @param {string} id */
+export function hashOf(view, id) {
+    return `#/${view}/${encodeURIComponent(id)}`;
+}
+
 /** A link to an instance. @param {string} id @param {string} [label] */
 export function instanceLink(id, label) {
-    return h("a", { class: "mono", href: `#/instances/${encodeURIComponent(id)}`, title: id }, label ?? id);
+    return h("a", { class: "mono", href: hashOf("instances", id), title: id }, label ?? id);
 }
 
 /** What is shown where there is nothing. @param {string} title @param {...Child} hints */
@@ -101,6 +132,22 @@ export function oncePerFrame(update) {
             asked = false;
             update();
         });
+    };
+}
+
+/**
+ * Says whether what a part of a view shows has changed since it was asked last: what is not drawn anew keeps its
+ * selection and its scroll position.
+ * @returns {(part: string, value: unknown) => boolean}
+ */
+export function changes() {
+    /** @type {Map<string, string>} */
+    const seen = new Map();
+    return (part, value) => {
+        const text = JSON.stringify(value);
+        if (seen.get(part) === text) return false;
+        seen.set(part, text);
+        return true;
     };
 }
 

@@ -1,7 +1,19 @@
 /** Entities: their state, what waits in their queues, and a way to signal one. */
 
 import { ask } from "./dialogs.js";
-import { button, empty, h, oncePerFrame, replace, sinceElement, toast } from "./dom.js";
+import {
+    button,
+    changes,
+    empty,
+    h,
+    hashOf,
+    oncePerFrame,
+    replace,
+    sinceElement,
+    stateMark,
+    table,
+    toast,
+} from "./dom.js";
 import { ago, count, counted, readable, time } from "./format.js";
 import { durableName, functions, trigger } from "./functions.js";
 import { act, read } from "./host.js";
@@ -9,6 +21,8 @@ import { instances } from "./instances_store.js";
 import { payload } from "./payload.js";
 
 /** @typedef {import("./types").Entity} Entity */
+
+const SHOWN = 1000; // entities
 
 /** @param {HTMLElement} main @param {string} chosen @returns {import("./types").Dispose} */
 export function showEntities(main, chosen) {
@@ -63,72 +77,40 @@ export function showEntities(main, chosen) {
             list,
             h(
                 "div",
-                { class: "card history", tabindex: "0", role: "region", "aria-label": "Entities" },
-                h(
-                    "table",
-                    { class: "entities" },
-                    h(
-                        "thead",
-                        null,
-                        h(
-                            "tr",
-                            null,
-                            ["Entity", "Key", "State", "Waiting", "Last operation"].map((label) =>
-                                h("th", { scope: "col" }, label),
-                            ),
-                        ),
-                    ),
-                    h(
-                        "tbody",
-                        null,
-                        shown
-                            .slice(0, 1000)
-                            .map((entity) =>
-                                h(
-                                    "tr",
-                                    { "data-selected": entity.id === chosen },
-                                    h(
-                                        "td",
-                                        null,
-                                        h(
-                                            "a",
-                                            { href: `#/entities/${encodeURIComponent(entity.id)}` },
-                                            entity.name,
-                                        ),
-                                    ),
-                                    h("td", { class: "mono" }, entity.key),
-                                    h(
-                                        "td",
-                                        { class: "mono held" },
-                                        entity.state === null
-                                            ? h("span", { class: "muted" }, "none")
-                                            : entity.state.slice(0, 120),
-                                    ),
-                                    h(
-                                        "td",
-                                        { class: entity.waiting ? "number busy" : "number" },
-                                        count(entity.waiting),
-                                    ),
-                                    h(
-                                        "td",
-                                        { class: "number" },
-                                        entity.lastOperation ? ago(time(entity.lastOperation)) : "",
-                                    ),
-                                ),
-                            ),
-                    ),
+                { class: "card" },
+                table(
+                    "Entities",
+                    ["Entity", "Key", "State", "Waiting", "Last operation"],
+                    shown.slice(0, SHOWN).map(entityRow),
                 ),
-                shown.length > 1000 &&
+                shown.length > SHOWN &&
                     h(
                         "p",
                         { class: "muted" },
-                        `The first 1,000 of ${count(shown.length)}; the search finds the others.`,
+                        `The first ${count(SHOWN)} of ${count(shown.length)}; the search finds the others.`,
                     ),
             ),
         );
     });
 
-    let drawn = "";
+    /** @param {Entity} entity */
+    function entityRow({ id, name, key, state, waiting, lastOperation }) {
+        return h(
+            "tr",
+            { "data-selected": id === chosen },
+            h("td", null, h("a", { href: hashOf("entities", id) }, name)),
+            h("td", { class: "mono" }, key),
+            h(
+                "td",
+                { class: "mono held" },
+                state === null ? h("span", { class: "muted" }, "none") : state.slice(0, 120),
+            ),
+            h("td", { class: waiting ? "number busy" : "number" }, count(waiting)),
+            h("td", { class: "number" }, lastOperation ? ago(time(lastOperation)) : ""),
+        );
+    }
+
+    const hasChanged = changes();
     async function showDetail() {
         const entity = entities?.find(({ id }) => id === chosen);
         if (!entity) {
@@ -136,9 +118,7 @@ export function showEntities(main, chosen) {
             return;
         }
         const explanation = await read("explain", { instance: entity.id }).catch(() => null);
-        const text = JSON.stringify([entity, explanation]);
-        if (text === drawn) return;
-        drawn = text;
+        if (!hasChanged("detail", [entity, explanation])) return;
         const queue = explanation?.waitsFor ?? [];
         replace(
             detail,
@@ -167,7 +147,7 @@ export function showEntities(main, chosen) {
                             h(
                                 "li",
                                 null,
-                                h("span", { class: "pill", "data-state": each.state }, each.state),
+                                stateMark(each.state),
                                 " ",
                                 h("span", { class: "mono" }, each.name ?? ""),
                                 " ",
@@ -212,21 +192,21 @@ export function showEntities(main, chosen) {
         });
         if (answer && (await act({ action: "signal", ...answer }))?.done) {
             toast(`${answer.operation} sent.`);
-            location.hash = `#/entities/${encodeURIComponent(`@${(answer.entity ?? "").toLowerCase()}@${answer.key}`)}`;
+            location.hash = hashOf("entities", `@${(answer.entity ?? "").toLowerCase()}@${answer.key}`);
         }
     }
 
     load();
-    let asked = false;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let next;
     const unsubscribe = instances.subscribe(() => {
-        if (asked) return;
-        asked = true;
-        setTimeout(() => {
-            asked = false;
+        next ??= setTimeout(() => {
+            next = undefined;
             load();
         }, 500);
     });
     return () => {
         unsubscribe();
+        clearTimeout(next);
     };
 }

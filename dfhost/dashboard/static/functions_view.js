@@ -1,9 +1,9 @@
 /** The functions of the app, and a form to try each. */
 
 import { startInstance } from "./actions.js";
-import { button, empty, h, replace, toast } from "./dom.js";
+import { button, empty, h, hashOf, replace, stateMark, toast } from "./dom.js";
 import { duration, pretty } from "./format.js";
-import { durableName, forgetFunctions, functions, orchestratorNames, trigger } from "./functions.js";
+import { durableName, forgetFunctions, functions, trigger } from "./functions.js";
 
 /** @typedef {import("./types").FunctionInfo} FunctionInfo */
 
@@ -56,11 +56,7 @@ export function showFunctions(main, chosen) {
                                 h(
                                     "li",
                                     { "data-selected": info.name === chosen },
-                                    h(
-                                        "a",
-                                        { href: `#/functions/${encodeURIComponent(info.name)}` },
-                                        durableName(info),
-                                    ),
+                                    h("a", { href: hashOf("functions", info.name) }, durableName(info)),
                                     " ",
                                     h("span", { class: "muted mono" }, about(info)),
                                     info.isDisabled && h("span", { class: "pill" }, "disabled"),
@@ -102,17 +98,7 @@ function tryCard(info) {
             { class: "card" },
             title,
             h("p", { class: "muted" }, "Starts a new instance."),
-            button(
-                "Start…",
-                async () => {
-                    const id = await startInstance({
-                        names: await orchestratorNames(),
-                        name: durableName(info),
-                    });
-                    if (id) location.hash = `#/instances/${encodeURIComponent(id)}`;
-                },
-                { class: "button primary" },
-            ),
+            button("Start…", () => startInstance({ name: durableName(info) }), { class: "button primary" }),
         );
     }
     if (type === "entityTrigger")
@@ -178,18 +164,12 @@ function tryHttp(info) {
                     h(
                         "p",
                         { class: "sub" },
-                        h(
-                            "span",
-                            { class: "pill", "data-state": response.ok ? "completed" : "failed" },
+                        stateMark(
+                            response.ok ? "completed" : "failed",
                             `${response.status} ${response.statusText}`,
                         ),
                         h("span", null, duration(performance.now() - began)),
-                        started &&
-                            h(
-                                "a",
-                                { href: `#/instances/${encodeURIComponent(started)}` },
-                                "Open the instance",
-                            ),
+                        started && h("a", { href: hashOf("instances", started) }, "Open the instance"),
                     ),
                     h(
                         "pre",

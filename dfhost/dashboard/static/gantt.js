@@ -1,13 +1,13 @@
-/** The tasks of an instance over time: queued apart from running, fan-outs folded, attempts and children below. */
+/** The tasks of an instance over time, drawn: fan-outs folded, attempts and children below. `gantt_lines` has what a line says. */
 
 import { button, h, oncePerFrame, replace } from "./dom.js";
-import { clock, count, duration, preciseClock, time } from "./format.js";
+import { clock, duration, time } from "./format.js";
+import { barsOf, fanOutLine, instanceLine, noteOf } from "./gantt_lines.js";
 import { read } from "./host.js";
 import { VirtualList } from "./virtual_list.js";
 
 /** @typedef {import("./types").Task} Task @typedef {import("./types").Timeline} Timeline */
-/** @typedef {{from: number, to: number, kind: string, title: string}} Bar */
-/** @typedef {{key: string, depth: number, label: string, state: string, note: string, bars: Bar[], task?: Task, isOpen?: boolean, instanceId?: string, path: string}} Line */
+/** @typedef {import("./gantt_lines").Line} Line */
 
 const ROW_HEIGHT = 30;
 const FOLDED_FROM = 9; // calls of a fan-out; fewer are shown one by one
@@ -59,7 +59,7 @@ export class Gantt {
         );
         this.element = h(
             "section",
-            { class: "card gantt-card", "aria-label": "Timeline" },
+            { class: "card", "aria-label": "Timeline" },
             h(
                 "div",
                 { class: "card-head" },
@@ -412,139 +412,6 @@ function noteElement(line, gantt) {
         { class: "bar-note", style: { right: `${100 - start}%`, maxWidth: `${start}%` } },
         line.note,
     );
-}
-
-/** @param {Timeline} timeline @param {number} now @returns {Line} */
-function instanceLine(timeline, now) {
-    const [created, started] = [time(timeline.createdTime), time(timeline.startedTime)];
-    const end = timeline.endedTime ? time(timeline.endedTime) : now;
-    const state = timeline.runtimeStatus.toLowerCase();
-    return {
-        key: "instance",
-        depth: 0,
-        label: timeline.name,
-        state,
-        note: duration(end - created),
-        path: timeline.instanceId,
-        bars: [
-            ...(Number.isFinite(started)
-                ? [
-                      {
-                          from: created,
-                          to: started,
-                          kind: "queued",
-                          title: `waited for its first episode: ${duration(started - created)}`,
-                      },
-                  ]
-                : []),
-            {
-                from: Number.isFinite(started) ? started : created,
-                to: end,
-                kind: `instance ${state}`,
-                title: `${timeline.runtimeStatus}, ${duration(end - created)}`,
-            },
-        ],
-    };
-}
-
-/** @param {Task[]} members @param {number} now @returns {Omit<Line, "key" | "depth" | "path">} */
-function fanOutLine(members, now) {
-    /** @type {Record<string, number>} */
-    const states = {};
-    for (const { state } of members) states[state] = (states[state] ?? 0) + 1;
-    const from = Math.min(...members.map((task) => time(task.scheduledTime)));
-    const starts = members.map((task) => time(task.startedTime)).filter(Number.isFinite);
-    const started = starts.length ? Math.min(...starts) : from;
-    const isOpen = members.some((task) => !task.endedTime && task.state !== "cancelled");
-    const to = isOpen
-        ? now
-        : Math.max(from, ...members.map((task) => time(task.endedTime)).filter(Number.isFinite));
-    const state = isOpen ? "running" : states.failed ? "failed" : "completed";
-    const failed = members.filter((task) => task.state === "failed").slice(0, 100);
-    const parts = ["completed", "running", "queued", "retrying", "failed", "cancelled"]
-        .filter((each) => states[each])
-        .map((each) => `${count(states[each] ?? 0)} ${each}`);
-    return {
-        label: `${members[0]?.name} × ${count(members.length)}`,
-        state,
-        note: parts.join(", "),
-        bars: [
-            { from, to: started, kind: "queued", title: "queued" },
-            { from: started, to, kind: `${isOpen ? "running" : "completed"} group`, title: parts.join(", ") },
-            ...failed.flatMap((task) =>
-                barsOf({ ...task, attempts: task.attempts?.slice(-1) }, now)
-                    .filter(({ kind }) => kind === "failed")
-                    .map((bar) => ({ ...bar, kind: "failed group" })),
-            ),
-        ],
-    };
-}
-
-/** @param {Task} task @param {number} now @returns {Bar[]} */
-function barsOf(task, now) {
-    const attempts = task.attempts;
-    if (attempts && attempts.length) {
-        /** @type {Bar[]} */
-        const bars = [];
-        attempts.forEach((attempt, index) => {
-            bars.push(...barsOf({ ...task, ...attempt, attempts: undefined }, now));
-            const next = attempts[index + 1];
-            const until = next ? time(next.scheduledTime) : task.state === "retrying" ? now : NaN;
-            if (Number.isFinite(until))
-                bars.push({
-                    from: time(attempt.endedTime),
-                    to: until,
-                    kind: "pause",
-                    title: "waits for its next attempt",
-                });
-        });
-        return bars;
-    }
-    const scheduled = time(task.scheduledTime);
-    const started = time(task.startedTime);
-    const end = task.endedTime ? time(task.endedTime) : now;
-    const about = (/** @type {string} */ what, /** @type {number} */ from, /** @type {number} */ to) =>
-        `${what} ${duration(to - from)}, from ${preciseClock(from)} to ${preciseClock(to)}`;
-    if (task.kind === "event" && task.endedTime && !Number.isFinite(scheduled))
-        return [{ from: end, to: end, kind: "moment", title: `raised at ${preciseClock(end)}` }];
-    if (task.kind === "entitySignal")
-        return [
-            { from: scheduled, to: scheduled, kind: "moment", title: `sent at ${preciseClock(scheduled)}` },
-        ];
-    if (["timer", "event", "suspension", "entityCall"].includes(task.kind)) {
-        const from = Number.isFinite(scheduled) ? scheduled : started;
-        return Number.isFinite(from)
-            ? [{ from, to: end, kind: `waiting ${task.state}`, title: about("waited", from, end) }]
-            : [];
-    }
-    if (!Number.isFinite(started))
-        return [
-            {
-                from: scheduled,
-                to: end,
-                kind: task.endedTime ? task.state : "queued",
-                title: about(task.endedTime ? "took" : "queued", scheduled, end),
-            },
-        ];
-    return [
-        { from: scheduled, to: started, kind: "queued", title: about("queued", scheduled, started) },
-        { from: started, to: end, kind: task.state, title: about("ran", started, end) },
-    ];
-}
-
-/** @param {Task} task */
-function noteOf(task) {
-    if (task.kind === "entitySignal" || (task.kind === "event" && task.endedTime)) return "";
-    if (task.state === "failed")
-        return `${task.maxAttempts ? `attempt ${task.attempt} of ${task.maxAttempts}: ` : ""}${(task.error ?? "").split("\n")[0]}`;
-    if (task.state === "retrying")
-        return `attempt ${task.attempt} of ${task.maxAttempts} failed, next at ${clock(time(task.due))}`;
-    if (task.kind === "timer" && task.state === "waiting") return `due at ${clock(time(task.due))}`;
-    if (task.state === "waiting" || task.state === "queued" || task.state === "cancelled") return task.state;
-    if (task.state === "running")
-        return task.maxAttempts ? `attempt ${task.attempt} of ${task.maxAttempts}` : "running";
-    const from = Number.isFinite(time(task.startedTime)) ? time(task.startedTime) : time(task.scheduledTime);
-    return Number.isFinite(from) ? duration(time(task.endedTime) - from) : "";
 }
 
 /** 1, 2 or 5 times a power of ten, or so many seconds, minutes, hours; at least `wanted` milliseconds. @param {number} wanted */

@@ -1,9 +1,22 @@
 /** One instance: what it waits for, its timeline, its history, and what can be done to it. */
 
-import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
+import { VERBS, confirmAndAct, fits, isOpen, startInstance } from "./actions.js";
 import { ask } from "./dialogs.js";
-import { button, empty, h, instanceLink, pill, replace, sinceElement, toast } from "./dom.js";
-import { orchestratorNames } from "./functions.js";
+import {
+    button,
+    changes,
+    empty,
+    facts,
+    h,
+    hashOf,
+    instanceLink,
+    pill,
+    replace,
+    sinceElement,
+    stateMark,
+    table,
+    toast,
+} from "./dom.js";
 import { clock, count, duration, preciseClock, readable, time } from "./format.js";
 import { Gantt } from "./gantt.js";
 import { act, listen, read, readPayload } from "./host.js";
@@ -41,44 +54,20 @@ export function showInstance(main, id) {
         h("div", { class: "columns" }, h("div", { class: "wide" }, panel, detail), side),
     );
 
-    /** What is drawn anew only if it has changed: a selection or a scroll position is not lost. @type {Record<string, string>} */
-    const drawn = {};
-    /** @param {string} part @param {unknown} value @param {() => void} draw */
-    function ifChanged(part, value, draw) {
-        const text = JSON.stringify(value);
-        if (drawn[part] === text) return;
-        drawn[part] = text;
-        draw();
-    }
+    let hasChanged = changes();
 
     function show() {
         if (!view) return;
         const { timeline, explanation, cut } = view;
-        ifChanged(
-            "head",
-            [timeline.runtimeStatus, timeline.endedTime, explanation?.waitsFor, timeline.input],
-            showHead,
-        );
-        ifChanged(
-            "callouts",
-            [
-                explanation?.sentence,
-                explanation?.waitsFor,
-                explanation?.unclaimed,
-                timeline.failures,
-                timeline.error,
-            ],
-            showCallouts,
-        );
-        ifChanged(
-            "side",
-            [timeline.input, timeline.output, timeline.customStatus, timeline.error, cut],
-            showSide,
-        );
+        const { runtimeStatus, endedTime, failures, error, input, output, customStatus } = timeline;
+        const { sentence, waitsFor, unclaimed } = explanation ?? {};
+        if (hasChanged("head", [runtimeStatus, endedTime, waitsFor, input])) showHead();
+        if (hasChanged("callouts", [sentence, waitsFor, unclaimed, failures, error])) showCallouts();
+        if (hasChanged("side", [input, output, customStatus, error, cut])) showSide();
         gantt.show(timeline);
         showTabs();
         const chosen = timeline.tasks.find((task) => keyOf(task, id) === chosenKey);
-        if (chosen) ifChanged("detail", chosen, () => showDetail(chosen, id));
+        if (chosen && hasChanged("detail", chosen)) showDetail(chosen, id);
     }
 
     function showHead() {
@@ -116,8 +105,7 @@ export function showInstance(main, id) {
                         Number.isFinite(end)
                             ? h("span", null, `took ${duration(end - time(timeline.createdTime))}`)
                             : h("span", null, "open for ", sinceElement(time(timeline.createdTime))),
-                        isMap(timeline.customStatus) &&
-                            h("a", { href: `#/maps/${encodeURIComponent(id)}` }, "Open as a map"),
+                        isMap(timeline.customStatus) && h("a", { href: hashOf("maps", id) }, "Open as a map"),
                         timeline.version && h("span", null, `version ${timeline.version}`),
                     ),
                 ),
@@ -125,7 +113,7 @@ export function showInstance(main, id) {
                     h(
                         "div",
                         { class: "verbs" },
-                        ["Pending", "Running", "Suspended"].includes(status) &&
+                        isOpen(status) &&
                             button("Raise event…", raise, {
                                 class: awaitedEvents().length ? "button primary" : "button",
                             }),
@@ -255,7 +243,13 @@ export function showInstance(main, id) {
             history: "History",
         };
         if (!(tab in offered)) tab = "timeline";
-        ifChanged("tabs", [offered, tab], () =>
+        const openTab = (/** @type {string} */ key) => {
+            tab = key;
+            start = 0;
+            show();
+            /** @type {HTMLElement | null} */ (tabs.querySelector("[aria-selected=true]"))?.focus();
+        };
+        if (hasChanged("tabs", [offered, tab]))
             replace(
                 tabs,
                 Object.entries(offered).map(([key, label]) =>
@@ -267,48 +261,36 @@ export function showInstance(main, id) {
                             "aria-selected": String(key === tab),
                             "aria-controls": "panel",
                             tabindex: key === tab ? "0" : "-1",
-                            onclick: () => {
-                                tab = key;
-                                start = 0;
-                                drawn.panel = "";
-                                show();
-                                /** @type {HTMLElement | null} */ (
-                                    tabs.querySelector("[aria-selected=true]")
-                                )?.focus();
-                            },
+                            onclick: () => openTab(key),
                             onkeydown: (/** @type {KeyboardEvent} */ event) => {
                                 const keys = Object.keys(offered);
                                 const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-                                if (by) {
-                                    tab = keys[(keys.indexOf(tab) + by + keys.length) % keys.length] ?? tab;
-                                    drawn.panel = "";
-                                    show();
-                                    /** @type {HTMLElement | null} */ (
-                                        tabs.querySelector("[aria-selected=true]")
-                                    )?.focus();
-                                }
+                                if (by)
+                                    openTab(
+                                        keys[(keys.indexOf(tab) + by + keys.length) % keys.length] ?? tab,
+                                    );
                             },
                         },
                         label,
                     ),
                 ),
-            ),
-        );
+            );
         detail.hidden = tab !== "timeline";
-        if (tab === "timeline")
-            ifChanged("panel", "timeline", () =>
-                replace(
-                    panel,
-                    timeline.instanceId.startsWith("@")
-                        ? empty("An entity has no timeline.", h("a", { href: "#/entities" }, "Entities"))
-                        : gantt.element,
-                ),
+        const shown = {
+            timeline: null,
+            sequence: timeline.tasks,
+            history: [start, timeline.lastUpdatedTime],
+        };
+        if (!hasChanged("panel", [tab, shown[/** @type {keyof typeof shown} */ (tab)]])) return;
+        if (tab === "history") showHistory();
+        else if (tab === "sequence") replace(panel, h("section", { class: "card" }, sequence(timeline)));
+        else
+            replace(
+                panel,
+                id.startsWith("@")
+                    ? empty("An entity has no timeline.", h("a", { href: "#/entities" }, "Entities"))
+                    : gantt.element,
             );
-        else if (tab === "sequence")
-            ifChanged("panel", ["sequence", timeline.tasks], () =>
-                replace(panel, h("section", { class: "card" }, sequence(timeline))),
-            );
-        else ifChanged("panel", ["history", start, timeline.lastUpdatedTime], showHistory);
     }
 
     async function showHistory() {
@@ -352,31 +334,11 @@ export function showInstance(main, id) {
                         }),
                     ),
                 ),
-                h(
-                    "div",
-                    { class: "history", tabindex: "0", role: "region", "aria-label": "Events" },
-                    h(
-                        "table",
-                        null,
-                        h(
-                            "thead",
-                            null,
-                            h(
-                                "tr",
-                                null,
-                                ["#", "Time", "Event", "Task", "Name", "What it holds"].map((label) =>
-                                    h("th", { scope: "col" }, label),
-                                ),
-                            ),
-                        ),
-                        h(
-                            "tbody",
-                            null,
-                            events.map(
-                                (/** @type {Record<string, any>} */ event, /** @type {number} */ index) =>
-                                    historyRow(event, start + index),
-                            ),
-                        ),
+                table(
+                    "Events",
+                    ["#", "Time", "Event", "Task", "Name", "What it holds"],
+                    events.map((/** @type {Record<string, any>} */ event, /** @type {number} */ index) =>
+                        historyRow(event, start + index),
                     ),
                 ),
             ),
@@ -385,7 +347,7 @@ export function showInstance(main, id) {
 
     /** @param {Task} task @param {string} owner */
     function showDetail(task, owner) {
-        drawn.detail = JSON.stringify(task);
+        hasChanged("detail", task);
         const whole = (/** @type {string} */ of) =>
             task.truncated?.includes(of) && task.taskId !== undefined
                 ? { instance: owner, of, task: task.taskId }
@@ -395,7 +357,7 @@ export function showInstance(main, id) {
             time(task.startedTime),
             time(task.endedTime),
         ];
-        const facts = /** @type {[string, import("./types").Child][]} */ ([
+        const known = /** @type {[string, import("./types").Child][]} */ ([
             ["Scheduled", preciseClock(scheduled)],
             [
                 "Queued",
@@ -421,18 +383,14 @@ export function showInstance(main, id) {
             [
                 "Entity",
                 task.kind.startsWith("entity") && task.instanceId
-                    ? h(
-                          "a",
-                          { class: "mono", href: `#/entities/${encodeURIComponent(task.instanceId)}` },
-                          task.instanceId,
-                      )
+                    ? h("a", { class: "mono", href: hashOf("entities", task.instanceId) }, task.instanceId)
                     : "",
             ],
             [
                 "Sub-orchestration",
                 task.kind === "subOrchestration" && task.instanceId ? instanceLink(task.instanceId) : "",
             ],
-        ]).filter(([, value]) => value !== "");
+        ]);
         replace(
             detail,
             h(
@@ -442,7 +400,7 @@ export function showInstance(main, id) {
                     "div",
                     { class: "card-head" },
                     h("h2", null, task.label || task.kind),
-                    h("span", { class: "pill", "data-state": task.state }, task.state),
+                    stateMark(task.state),
                     button(
                         "Close",
                         () => {
@@ -452,11 +410,7 @@ export function showInstance(main, id) {
                         { class: "button small quiet" },
                     ),
                 ),
-                h(
-                    "dl",
-                    { class: "facts" },
-                    facts.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
-                ),
+                facts(known),
                 task.error && payload("Error", task.error, whole("error"), "error"),
                 task.stack && payload("Traceback", task.stack, whole("stack")),
                 h(
@@ -474,7 +428,7 @@ export function showInstance(main, id) {
     /** @param {string} verb */
     async function steer(verb) {
         const report = await confirmAndAct(verb, [{ id, status: view?.timeline.runtimeStatus ?? "" }]);
-        if (report?.started[0]) location.hash = `#/instances/${encodeURIComponent(report.started[0])}`;
+        if (report?.started[0]) location.hash = hashOf("instances", report.started[0]);
         if (verb === "purge" && report?.done) location.hash = "#/instances";
     }
 
@@ -522,12 +476,7 @@ export function showInstance(main, id) {
         } catch {
             /* as it is */
         }
-        const started = await startInstance({
-            names: await orchestratorNames(),
-            name: view?.timeline.name,
-            input: text,
-        });
-        if (started) location.hash = `#/instances/${encodeURIComponent(started)}`;
+        await startInstance({ name: view?.timeline.name, input: text });
     }
 
     const stop = listen(
@@ -540,6 +489,7 @@ export function showInstance(main, id) {
             },
             gone() {
                 view = null;
+                hasChanged = changes(); // it may be started again
                 for (const part of [head, tabs, panel, detail, side]) replace(part);
                 replace(
                     callouts,
@@ -568,11 +518,9 @@ function withLinks(explanation) {
     /** @type {import("./types").Child[]} */
     let parts = [readable(explanation.sentence)];
     for (const wait of explanation.waitsFor) {
-        const id = /** @type {{instanceId?: string}} */ (wait).instanceId;
+        const id = wait.instanceId;
         if (!id) continue;
-        const href = id.startsWith("@")
-            ? `#/entities/${encodeURIComponent(id)}`
-            : `#/instances/${encodeURIComponent(id)}`;
+        const href = hashOf(id.startsWith("@") ? "entities" : "instances", id);
         parts = parts.flatMap((part) => {
             if (typeof part !== "string" || !part.includes(id)) return [part];
             const [before = "", ...rest] = part.split(id);
@@ -628,7 +576,7 @@ function historyRow(event, number) {
     const task = TaskScheduledId ?? TimerId ?? (EventId >= 0 ? EventId : "");
     const held = FireAt
         ? `fires at ${preciseClock(time(FireAt))}`
-        : (Reason ?? Result ?? Input ?? Data ?? "");
+        : String(Reason ?? Result ?? Input ?? Data ?? "");
     return h(
         "tr",
         { "data-kind": EVENT_NAMES[EventType] },
@@ -637,17 +585,6 @@ function historyRow(event, number) {
         h("td", null, EVENT_NAMES[EventType] ?? EventType),
         h("td", { class: "number" }, task),
         h("td", null, InstanceId && EventType === 7 ? instanceLink(InstanceId, Name) : (Name ?? "")),
-        h(
-            "td",
-            { class: "held mono" },
-            String(held).length > 160
-                ? h(
-                      "details",
-                      null,
-                      h("summary", null, `${String(held).slice(0, 160)}…`),
-                      h("pre", { class: "payload", tabindex: "0" }, String(held)),
-                  )
-                : String(held),
-        ),
+        h("td", { class: "held mono" }, held.length > 160 ? details(`${held.slice(0, 160)}…`, held) : held),
     );
 }

@@ -1,8 +1,7 @@
 /** All instances: found, sorted, chosen, acted on. */
 
-import { VERBS, confirmAndAct, fits, startInstance } from "./actions.js";
-import { button, empty, h, instanceLink, oncePerFrame, pill, replace } from "./dom.js";
-import { orchestratorNames } from "./functions.js";
+import { VERBS, confirmAndAct, fits, isOpen, startInstance } from "./actions.js";
+import { button, changes, empty, h, instanceLink, oncePerFrame, pill, replace, stateMark } from "./dom.js";
 import { ago, clock, count, counted, duration, readable, time } from "./format.js";
 import { Histogram } from "./histogram.js";
 import { read } from "./host.js";
@@ -47,13 +46,8 @@ const COLUMNS = [
 ];
 
 /** @param {Row} row */
-function isOpen(row) {
-    return row[2] === "Running" || row[2] === "Pending" || row[2] === "Suspended";
-}
-
-/** @param {Row} row */
 function lasted(row) {
-    return (isOpen(row) ? Date.now() : time(row[4])) - time(row[3]);
+    return (isOpen(row[2]) ? Date.now() : time(row[4])) - time(row[3]);
 }
 
 /** @param {HTMLElement} main @returns {import("./types").Dispose} */
@@ -148,7 +142,7 @@ export function showInstances(main) {
             "div",
             { class: "view-head" },
             h("h1", null, "Instances"),
-            button("Start…", start, { class: "button primary" }),
+            button("Start…", () => startInstance(), { class: "button primary" }),
         ),
         chips,
         h(
@@ -207,11 +201,6 @@ export function showInstances(main) {
         refresh();
     }
 
-    async function start() {
-        const id = await startInstance({ names: await orchestratorNames() });
-        if (id) location.hash = `#/instances/${encodeURIComponent(id)}`;
-    }
-
     function showChips() {
         replace(
             chips,
@@ -235,11 +224,10 @@ export function showInstances(main) {
         );
     }
 
-    let shownNames = "";
+    const hasChanged = changes();
     function showNames() {
         const all = [...new Set([...instances.all].map((row) => row[1]))].sort();
-        if (all.join("\n") === shownNames) return;
-        shownNames = all.join("\n");
+        if (!hasChanged("names", all)) return;
         replace(
             names,
             h("option", { value: "" }, "Any orchestrator"),
@@ -371,14 +359,11 @@ export function showInstances(main) {
     /** The error of a failed one; of an open one the custom status, and what it waits for. @param {Row} row */
     function detailsCell(row) {
         const [id, , , , , , custom, error] = row;
-        const { sentence: wait = "", unclaimed = [] } = (isOpen(row) && waits.get(id)) || {};
+        const { sentence: wait = "", unclaimed = [] } = (isOpen(row[2]) && waits.get(id)) || {};
         return h(
             "span",
             { role: "cell", class: "cell custom", title: [error, custom, wait].filter(Boolean).join("\n") },
-            unclaimed.map((name) => [
-                h("span", { class: "pill", "data-state": "waiting" }, `not awaited: ${name}`),
-                " ",
-            ]),
+            unclaimed.map((name) => [stateMark("waiting", `not awaited: ${name}`), " "]),
             error && h("span", { class: "bad" }, error),
             custom && !error && h("span", { class: "mono muted" }, custom),
             custom && wait && " ",
@@ -392,7 +377,7 @@ export function showInstances(main) {
         const wanted = list
             .inSight()
             .map((index) => /** @type {Row} */ (rows[index]))
-            .filter((row) => isOpen(row) && !(now - (waits.get(row[0])?.at ?? 0) < 3000))
+            .filter((row) => isOpen(row[2]) && !(now - (waits.get(row[0])?.at ?? 0) < 3000))
             .map((row) => row[0]);
         if (!wanted.length) return;
         for (const id of wanted) waits.set(id, { sentence: "", unclaimed: [], ...waits.get(id), at: now });
@@ -406,7 +391,7 @@ export function showInstances(main) {
     const unsubscribe = instances.subscribe(refresh);
     instances.whenLoaded(() => requestAnimationFrame(() => requestAnimationFrame(lookAtWaits))); // rows are drawn then
     const clockwork = setInterval(() => {
-        if (rows.some(isOpen)) {
+        if (rows.some((row) => isOpen(row[2]))) {
             list.draw();
             lookAtWaits();
         }

@@ -5,7 +5,22 @@
  */
 
 import { ask } from "./dialogs.js";
-import { button, empty, h, instanceLink, oncePerFrame, pill, replace, svg, toast } from "./dom.js";
+import {
+    button,
+    changes,
+    empty,
+    facts,
+    h,
+    hashOf,
+    instanceLink,
+    oncePerFrame,
+    pill,
+    replace,
+    stateMark,
+    svg,
+    table,
+    toast,
+} from "./dom.js";
 import { functions, trigger } from "./functions.js";
 import { ago, clock, count, counted, duration, time } from "./format.js";
 import { read, readPayload } from "./host.js";
@@ -98,7 +113,7 @@ function mapCard(row, progress) {
                 null,
                 h(
                     "a",
-                    { href: `#/maps/${encodeURIComponent(id)}` },
+                    { href: hashOf("maps", id) },
                     progress?.activity ? `${name} over ${progress.activity}` : name,
                 ),
             ),
@@ -177,6 +192,9 @@ export function showMap(main, id) {
     /** @type {[string, number][]} */
     let flight = [];
     let flightAsked = 0;
+    /** @type {unknown[] | null} */
+    let items = null;
+    const hasChanged = changes();
     let phase = "";
     let stopped = false;
 
@@ -200,17 +218,13 @@ export function showMap(main, id) {
         if (progress.phase !== phase) {
             phase = progress.phase;
             showHead(progress, row?.[1] ?? "Map", Boolean(isOver));
-            if (isOver || progress.failed) showFailures(progress, Boolean(isOver));
-        } else if (!isOver) {
-            showFailures(progress, false);
         }
+        showFailures(progress, Boolean(isOver));
         replace(
             body,
             bar(progress),
-            h(
-                "dl",
-                { class: "facts big" },
-                /** @type {[string, string][]} */ ([
+            facts(
+                [
                     ["Succeeded", count(Number(progress.succeeded ?? 0))],
                     ["Failed", count(Number(progress.failed ?? 0))],
                     [
@@ -225,9 +239,8 @@ export function showMap(main, id) {
                     ],
                     ["Estimated end", progress.estimated_end ? clock(time(progress.estimated_end)) : ""],
                     ["Took", progress.elapsed_seconds ? duration(progress.elapsed_seconds * 1000) : ""],
-                ])
-                    .filter(([, value]) => value)
-                    .map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
+                ],
+                "big",
             ),
             flight.length > 0 &&
                 h(
@@ -287,40 +300,14 @@ export function showMap(main, id) {
                         null,
                         progress.activity ? `${name} over ${progress.activity}` : name,
                         " ",
-                        h("span", { class: "pill", "data-state": progress.phase }, progress.phase ?? ""),
+                        stateMark(progress.phase ?? ""),
                     ),
                     h(
                         "p",
                         { class: "sub" },
                         instanceLink(id),
-                        progress.redrive_of &&
-                            h(
-                                "span",
-                                null,
-                                "redrive of ",
-                                h(
-                                    "a",
-                                    {
-                                        href: `#/maps/${encodeURIComponent(progress.redrive_of)}`,
-                                        class: "mono",
-                                    },
-                                    progress.redrive_of,
-                                ),
-                            ),
-                        progress.redriven_by &&
-                            h(
-                                "span",
-                                null,
-                                "redriven by ",
-                                h(
-                                    "a",
-                                    {
-                                        href: `#/maps/${encodeURIComponent(progress.redriven_by)}`,
-                                        class: "mono",
-                                    },
-                                    progress.redriven_by,
-                                ),
-                            ),
+                        mapLink("redrive of ", progress.redrive_of),
+                        mapLink("redriven by ", progress.redriven_by),
                     ),
                 ),
                 h(
@@ -368,7 +355,7 @@ export function showMap(main, id) {
         });
         const answer = await response.json().catch(() => ({}));
         if (!response.ok) toast(String(answer.error ?? `The app answered ${response.status}.`), "refused");
-        else if (answer.id && answer.id !== id) location.hash = `#/maps/${encodeURIComponent(answer.id)}`;
+        else if (answer.id && answer.id !== id) location.hash = hashOf("maps", answer.id);
         else toast("Done.");
     }
 
@@ -390,8 +377,8 @@ export function showMap(main, id) {
             progress.first_failures ??
             []
         ).filter((/** @type {Progress} */ entry) => entry.error !== undefined || entry.status === "failed");
-        if (!entries.length) return;
-        const items = outcome ? null : await itemsOf(id);
+        if (!entries.length || !hasChanged("failures", entries)) return;
+        if (!outcome) items ??= await itemsOf(id);
         const shown = entries.slice(0, 500);
         replace(
             failures,
@@ -405,40 +392,21 @@ export function showMap(main, id) {
                     entries.length > shown.length &&
                         h("span", { class: "muted" }, `the first ${shown.length}`),
                 ),
-                h(
-                    "div",
-                    { class: "history", tabindex: "0", role: "region", "aria-label": "Failed items" },
-                    h(
-                        "table",
-                        null,
+                table(
+                    "Failed items",
+                    ["#", "Item", "Attempts", "Error"],
+                    shown.map((/** @type {Progress} */ entry) =>
                         h(
-                            "thead",
+                            "tr",
                             null,
+                            h("td", { class: "number" }, entry.index),
                             h(
-                                "tr",
-                                null,
-                                ["#", "Item", "Attempts", "Error"].map((label) =>
-                                    h("th", { scope: "col" }, label),
-                                ),
+                                "td",
+                                { class: "mono" },
+                                JSON.stringify(entry.item ?? items?.[entry.index] ?? null),
                             ),
-                        ),
-                        h(
-                            "tbody",
-                            null,
-                            shown.map((/** @type {Progress} */ entry) =>
-                                h(
-                                    "tr",
-                                    null,
-                                    h("td", { class: "number" }, entry.index),
-                                    h(
-                                        "td",
-                                        { class: "mono" },
-                                        JSON.stringify(entry.item ?? items?.[entry.index] ?? null),
-                                    ),
-                                    h("td", { class: "number" }, entry.attempts ?? ""),
-                                    h("td", { class: "bad" }, entry.error ?? ""),
-                                ),
-                            ),
+                            h("td", { class: "number" }, entry.attempts ?? ""),
+                            h("td", { class: "bad" }, entry.error ?? ""),
                         ),
                     ),
                 ),
@@ -450,6 +418,11 @@ export function showMap(main, id) {
     return () => {
         stopped = true;
     };
+}
+
+/** @param {string} label @param {string | undefined | null} id */
+function mapLink(label, id) {
+    return id && h("span", null, label, h("a", { href: hashOf("maps", id), class: "mono" }, id));
 }
 
 /** The items in the input of the map, if they are there. @param {string} id @returns {Promise<unknown[] | null>} */

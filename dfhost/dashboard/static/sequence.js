@@ -19,11 +19,11 @@ export function fitsSequence(timeline) {
 export function sequence(timeline) {
     const own = timeline.name;
     const names = [...new Set(timeline.tasks.map(partner))];
-    const x = (/** @type {string} */ name) => 95 + (names.indexOf(name) + 1) * COLUMN;
     const home = 95;
+    const x = (/** @type {string} */ name) => home + (names.indexOf(name) + 1) * COLUMN;
     const arrows = timeline.tasks.flatMap((task) => arrowsOf(task)).sort((a, b) => a.at - b.at);
     const height = TOP + (arrows.length + 1) * STEP;
-    const width = 95 + names.length * COLUMN + 95;
+    const width = home + names.length * COLUMN + home;
     const lifelines = [{ name: own, at: home }, ...names.map((name) => ({ name, at: x(name) }))].map(
         ({ name, at }) => [
             svg("line", { x1: at, x2: at, y1: 34, y2: height - 8, class: "lifeline" }),
@@ -76,8 +76,7 @@ export function sequence(timeline) {
 /** @param {Task} task */
 function partner(task) {
     if (task.kind === "timer") return "timer";
-    if (task.kind === "event") return "outside";
-    if (task.kind === "suspension") return "outside";
+    if (task.kind === "event" || task.kind === "suspension") return "outside";
     if (task.kind === "httpCall") return "HTTP";
     return task.kind.startsWith("entity") ? (task.instanceId ?? task.name) : task.name;
 }

@@ -72,6 +72,7 @@ export interface Wait {
     state: string;
     since?: string;
     awaited: boolean;
+    instanceId?: string;
 }
 
 export interface Explanation {
