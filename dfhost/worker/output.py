@@ -27,7 +27,6 @@ from dfhost.running_calls import current_function
 _MARK = b"\0"
 _NAMED_PER_SECOND = 100  # printed lines; a flood goes without names, and so without work for the host
 _CHUNK = 1 << 16
-_KEPT_LINES = 20
 
 
 class PipeSink:
@@ -117,16 +116,12 @@ class WorkerStream(io.TextIOWrapper):
 
 
 class OutputReader:
-    """The host's end of a worker's output: shows it until the pipe is closed, in a thread of its own.
-
-    `last_lines`: of what did not come from Python's own streams, such as the words of a crash.
-    """
+    """The host's end of a worker's output: shows it until the pipe is closed, in a thread of its own."""
 
     def __init__(self, descriptor: int, sink: OutputSink) -> None:
         self._descriptor = descriptor
         self._sink = sink
         self._unfinished = b""
-        self.last_lines: list[str] = []
         self._thread = threading.Thread(target=self._run, name="worker-output", daemon=True)
 
     def start(self) -> None:
@@ -182,12 +177,11 @@ class OutputReader:
     def _show_plain(self, data: bytes) -> None:
         if not data:
             return
-        text = _text(data)
-        if not text.endswith("\n"):
+        text = data.decode("utf-8", "backslashreplace")
+        if text.endswith("\n"):
+            self._sink.print("", text[:-1])
+        else:
             self._sink.write(text)
-            return
-        self.last_lines = [*self.last_lines, *text[-10_000:].splitlines()][-_KEPT_LINES:]
-        self._sink.print("", text[:-1])
 
     def _show_message(self, message: dict[str, Any]) -> None:
         match message:
@@ -200,7 +194,3 @@ class OutputReader:
                 self._sink.print(level, text)
             case {"count": str(level), "logger": str(logger)}:
                 self._sink.count_record(level, logger)
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")
