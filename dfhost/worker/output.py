@@ -21,7 +21,7 @@ import threading
 import time
 from typing import Any
 
-from dfhost.app_output import OutputSink
+from dfhost.app_output import OutputSink, WholeLines
 from dfhost.running_calls import current_function
 
 _MARK = b"\0"
@@ -76,43 +76,27 @@ class PipeSink:
 
 
 class WorkerStream(io.TextIOWrapper):
-    """`sys.stdout` and `sys.stderr` of a worker: real streams, whose complete lines go out by a sink.
-
-    What is flushed before its line ends goes out as it is.
-    """
+    """`sys.stdout` and `sys.stderr` of a worker: real streams, whose lines go out by a sink."""
 
     def __init__(self, descriptor: int, sink: OutputSink) -> None:
+        self._lines = WholeLines(sink)
         super().__init__(
             open(descriptor, "wb", buffering=0, closefd=False),
             encoding="utf-8",
             errors="backslashreplace",
             write_through=True,
         )
-        self._sink = sink
-        self._unfinished: dict[int, str] = {}  # thread -> a line without its end
 
     def write(self, text: str) -> int:
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        thread = threading.get_ident()
-        printed = self._unfinished.pop(thread, "") + text
-        # print() writes its last line end separately: one call's lines stay together.
-        if printed.endswith("\n"):
-            self._sink.print("", printed[:-1])
-        elif printed:
-            self._unfinished[thread] = printed
-        return len(text)
+        return self._lines.write(text)
 
     def flush(self) -> None:
-        unfinished = getattr(self, "_unfinished", {}).pop(threading.get_ident(), "")
-        if unfinished:
-            self._sink.write(unfinished)
+        self._lines.flush()
 
     def finish(self) -> None:
-        """Write the lines that never ended."""
-        for unfinished in list(self._unfinished.values()):
-            self._sink.print("", unfinished)
-        self._unfinished.clear()
+        self._lines.finish()
 
 
 class OutputReader:
