@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
@@ -88,6 +88,15 @@ class RunningCalls:
         if entry != _NO_ENTRY and self._entries is not None:
             self._entries[entry] = 0
             self._free.append(entry)
+
+    @contextmanager
+    def entered(self, kind: str, function: str, instance_id: str | None) -> Iterator[None]:
+        """In this block the call runs: `begin` and `end` around it."""
+        entry = self.begin(kind, function, instance_id)
+        try:
+            yield
+        finally:
+            self.end(entry)
 
     def forget(self) -> None:
         """Free every entry: the process ends because a person wants it to. Safe in a signal handler."""

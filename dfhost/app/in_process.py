@@ -146,20 +146,15 @@ class InProcessRunner:
         self._activities.run(self._functions[call.function], call, done)
 
     def replay(self, call: ReplayCall) -> ReplayResult:
-        entry = self._threads.calls.begin("orchestration", call.function, call.instance_id)
-        try:
+        with self._threads.calls.entered("orchestration", call.function, call.instance_id):
             return self._replayers[call.function](call.trigger, call.keeps_generator)
-        finally:
-            self._threads.calls.end(entry)
 
     def run_entity(self, call: EntityCall) -> EntityReply | Failure:
-        entry = self._threads.calls.begin("entity", call.function, call.entity_id)
-        try:
-            return run_batch(self._functions[call.function].callable, call.trigger)
-        except BaseException as error:  # user code may raise anything, SystemExit included
-            return describe_exception(error)
-        finally:
-            self._threads.calls.end(entry)
+        with self._threads.calls.entered("entity", call.function, call.entity_id):
+            try:
+                return run_batch(self._functions[call.function].callable, call.trigger)
+            except BaseException as error:  # user code may raise anything, SystemExit included
+                return describe_exception(error)
 
     # -- other functions -------------------------------------------------------------------------------------
 
@@ -177,22 +172,18 @@ class InProcessRunner:
         invocation = _invocation(function, headers, call.retry_count)
 
         def run() -> InvocationResult | Failure:
-            entry = self._threads.calls.begin(function.kind, function.name, None)
-            try:
-                return function.invoke(data, metadata, invocation)
-            except BaseException as error:
-                return describe_exception(error)
-            finally:
-                self._threads.calls.end(entry)
+            with self._threads.calls.entered(function.kind, function.name, None):
+                try:
+                    return function.invoke(data, metadata, invocation)
+                except BaseException as error:
+                    return describe_exception(error)
 
         async def run_async() -> InvocationResult | Failure:
-            entry = self._threads.calls.begin(function.kind, function.name, None)
-            try:
-                return await function.invoke_async(data, metadata, invocation)
-            except BaseException as error:
-                return describe_exception(error)
-            finally:
-                self._threads.calls.end(entry)
+            with self._threads.calls.entered(function.kind, function.name, None):
+                try:
+                    return await function.invoke_async(data, metadata, invocation)
+                except BaseException as error:
+                    return describe_exception(error)
 
         try:
             return await (self._threads.run_async(run_async) if function.is_async else self._threads.run(run))
