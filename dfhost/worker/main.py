@@ -26,7 +26,7 @@ from dfhost.app import exceptions
 from dfhost.app.in_process import InProcessRunner
 from dfhost.app.threads import UserThreads
 from dfhost.app_output import AppLogLevels, LogHandling
-from dfhost.engine.replay_result import KeptGenerator, ReplayResult
+from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import AppError, UserLoopEnded
 from dfhost.runner.app_runner import (
     ActivityCall,
@@ -97,7 +97,7 @@ class Worker:
         self._channel = Channel()
         self._runner = InProcessRunner(root, _HostLog(self._send), only=only, threads=self._threads)
         self._failure: AppError | None = None
-        self._generators: dict[int, _Generator] = {}
+        self._replays: dict[int, ReplayResult] = {}  # with a generator, by its number
         self._generator_numbers = count(1)
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._asks = count(1)
@@ -153,7 +153,7 @@ class Worker:
                 if not (answer := self._asked.pop(number)).done():
                     answer.set_result(value)
             case ("drop", generator):
-                self._generators.pop(generator, None)
+                self._replays.pop(generator, None)
             case ("connect", clients, client_url):
                 services = HostServices(lambda app: clients, client_url, self._ask_client, RunningCalls())
                 self._start(self._runner.connect(services))
@@ -187,25 +187,24 @@ class Worker:
 
     def _replay(self, function: str, instance_id: str, trigger: str, keeps: bool, describes: bool) -> Any:
         result = self._runner.replay(ReplayCall(function, instance_id, trigger, keeps))
-        return self._replayed(result, function, instance_id, describes)
+        return self._replayed(result, describes)
 
     def _go_on(self, generator: int, texts: list[str]) -> Any:
-        kept = self._generators.pop(generator)
-        entry = self._threads.calls.begin("orchestration", kept.function, kept.instance_id)
-        result = kept.generator.go_on(texts)
-        self._threads.calls.end(entry)
+        kept = self._replays.pop(generator).generator
+        assert kept is not None
+        result = kept.go_on(texts)
         # Without a generator nobody could be asked for the tasks later.
-        return self._replayed(result, kept.function, kept.instance_id, describes=result.generator is None)
+        return self._replayed(result, describes=result.generator is None)
 
-    def _replayed(self, result: ReplayResult, function: str, instance_id: str, describes: bool) -> Any:
+    def _replayed(self, result: ReplayResult, describes: bool) -> Any:
         generator = None
         if result.generator is not None:
             generator = next(self._generator_numbers)
-            self._generators[generator] = _Generator(result.generator, result, function, instance_id)
+            self._replays[generator] = result
         return protocol.replay_to_wire(result, generator, describes)
 
     def _describe_tasks(self, generator: int) -> Any:
-        tasks = self._generators[generator].result.open_tasks
+        tasks = self._replays[generator].open_tasks
         return protocol.tasks_to_wire(tasks) if tasks is not None else {}
 
     def _entity(self, *call: Any) -> Any:
@@ -252,13 +251,6 @@ class Worker:
             file=sys.stderr,
         )
         os._exit(1)
-
-
-class _Generator(NamedTuple):
-    generator: KeptGenerator
-    result: ReplayResult  # whose open tasks may be asked for
-    function: str
-    instance_id: str
 
 
 class _ClientReply(NamedTuple):
