@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -26,6 +26,7 @@ from dfhost.app import exceptions
 from dfhost.app.in_process import InProcessRunner
 from dfhost.app.threads import UserThreads
 from dfhost.app_output import AppLogLevels, LogHandling
+from dfhost.background_tasks import BackgroundTasks
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import AppError, UserLoopEnded
 from dfhost.runner.app_runner import (
@@ -101,7 +102,7 @@ class Worker:
         self._generator_numbers = count(1)
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._asks = count(1)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._calls: dict[str, Callable[..., None]] = {
             "activity": self._activity,
             "invoke": self._invoke,
@@ -121,7 +122,7 @@ class Worker:
             self._failure = error
         gc_tuning.resume()
         exceptions.end_process = _end_process
-        self._loop.call_soon(self._start, self._open())
+        self._loop.call_soon(self._tasks.start, self._open())
         self._threads.serve_loop()
 
     # -- the channel -----------------------------------------------------------------------------------------
@@ -156,9 +157,9 @@ class Worker:
                 self._replays.pop(generator, None)
             case ("connect", clients, client_url):
                 services = HostServices(lambda app: clients, client_url, self._ask_client, RunningCalls())
-                self._start(self._runner.connect(services))
+                self._tasks.start(self._runner.connect(services))
             case ("stop",):
-                self._start(self._stop())
+                self._tasks.start(self._stop())
 
     async def _ask(self, *question: Any) -> Any:
         """The host's answer."""
@@ -166,11 +167,6 @@ class Worker:
         self._asked[number] = answer
         self._send("ask", number, *question)
         return await answer
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(self._tasks.discard)
 
     # -- durable functions -----------------------------------------------------------------------------------
 
@@ -218,7 +214,7 @@ class Worker:
         async def invoke() -> None:
             self._send("result", number, protocol.reply_to_wire(await self._runner.invoke(call)))
 
-        self._start(invoke())
+        self._tasks.start(invoke())
 
     def _stream(self, number: int, *call: Any) -> None:
         async def receive() -> AsgiMessage:
@@ -236,7 +232,7 @@ class Worker:
                 problem = str(error)
             self._send("result", number, problem)
 
-        self._start(stream())
+        self._tasks.start(stream())
 
     async def _ask_client(
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, origin: str
