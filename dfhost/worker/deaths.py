@@ -35,7 +35,7 @@ class DeathReport:
         when = "at once" if not delay else f"in {delay:.0f} s; calls wait for it"
         sentence = (
             f"The app's worker process {process.pid} has ended ({process.end}). "
-            f"{_what_ran(list(process.calls.values()))} Another one starts {when}."
+            f"{_what_ran(list(process.calls.values()))} Another worker starts {when}."
         )
         if len(self._deaths) == self._limit:
             sentence += (
@@ -46,14 +46,13 @@ class DeathReport:
 
 def _what_ran(calls: list[RunningCall]) -> str:
     if not calls:
-        return "Nothing ran in it."
+        return "No call was running in it."
     counts = Counter(map(_described, calls)).most_common(_SHOWN)
     shown = [f"{text} ({number} calls)" if number > 1 else text for text, number in counts]
     if more := len(calls) - sum(number for _, number in counts):
         shown.append(f"{more} more")
-    return (
-        f"In it ran {', '.join(shown[:-1])} and {shown[-1]}." if len(shown) > 1 else f"In it ran {shown[0]}."
-    )
+    running = f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]
+    return f"It was running {running}."
 
 
 def _described(call: RunningCall) -> str:
