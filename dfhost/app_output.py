@@ -184,15 +184,15 @@ class _RecordWindow:
     records: int = 0
 
 
-class _SinkStream(io.TextIOBase):
-    """A text stream whose lines go to the console. What is flushed before its line ends goes there as it is.
+class WholeLines:
+    """The lines that are written to a stream, on their way to `sink`. Each thread writes lines of its own.
 
-    The latter keeps prompts (`breakpoint()`) and progress bars alive.
+    What is flushed before its line ends goes out as it is. That keeps prompts (`breakpoint()`) and progress bars
+    alive.
     """
 
-    def __init__(self, sink: OutputSink, stream: TextIO) -> None:
+    def __init__(self, sink: OutputSink) -> None:
         self._sink = sink
-        self._stream = stream
         self._unfinished: dict[int, str] = {}  # thread -> a line without its end
 
     def write(self, text: str) -> int:
@@ -212,7 +212,7 @@ class _SinkStream(io.TextIOBase):
 
     def finish(self) -> None:
         """Show the lines that never ended."""
-        for unfinished in self._unfinished.values():
+        for unfinished in list(self._unfinished.values()):
             self._print(unfinished)
         self._unfinished.clear()
 
@@ -222,6 +222,23 @@ class _SinkStream(io.TextIOBase):
         text = printed.removeprefix("LanguageWorkerConsoleLog")
         if text == printed or self._sink.verbose:
             self._sink.print("", text)
+
+
+class _SinkStream(io.TextIOBase):
+    """A text stream whose lines go to the console."""
+
+    def __init__(self, sink: OutputSink, stream: TextIO) -> None:
+        self._lines = WholeLines(sink)
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._lines.write(text)
+
+    def flush(self) -> None:
+        self._lines.flush()
+
+    def finish(self) -> None:
+        self._lines.finish()
 
     def isatty(self) -> bool:
         return self._stream.isatty()

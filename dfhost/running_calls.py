@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
@@ -89,6 +89,15 @@ class RunningCalls:
             self._entries[entry] = 0
             self._free.append(entry)
 
+    @contextmanager
+    def entered(self, kind: str, function: str, instance_id: str | None) -> Iterator[None]:
+        """In this block the call runs: `begin` and `end` around it."""
+        entry = self.begin(kind, function, instance_id)
+        try:
+            yield
+        finally:
+            self.end(entry)
+
     def forget(self) -> None:
         """Free every entry: the process ends because a person wants it to. Safe in a signal handler."""
         if self._entries is not None:
@@ -119,7 +128,7 @@ def interrupted_sentence(calls: Sequence[InterruptedCall]) -> str:
     calls = sorted(calls, key=lambda call: -call.times)
     groups: dict[str, list[InterruptedCall]] = {}
     for call in calls:
-        groups.setdefault(_described(call), []).append(call)
+        groups.setdefault(described_call(call.kind, call.function, call.instance_id), []).append(call)
     shown = [
         (f"{text} ({len(group)} calls)" if len(group) > 1 else text, group[0].times)
         for text, group in list(groups.items())[:_SHOWN]
@@ -127,11 +136,10 @@ def interrupted_sentence(calls: Sequence[InterruptedCall]) -> str:
     if len(groups) == 1:
         ((text, times),) = shown
         sentence = f"The last host died while {text} ran"
-        sentence += f", for the {_ordinal(times)} time in a row." if times > 1 else "."
+        sentence += f", for the {ordinal(times)} time in a row." if times > 1 else "."
     else:
         each = [
-            f"{text} (for the {_ordinal(times)} time in a row)" if times > 1 else text
-            for text, times in shown
+            f"{text} (for the {ordinal(times)} time in a row)" if times > 1 else text for text, times in shown
         ]
         if more := sum(map(len, list(groups.values())[_SHOWN:])):
             each.append(f"{more} more")
@@ -146,13 +154,15 @@ def interrupted_sentence(calls: Sequence[InterruptedCall]) -> str:
     return sentence
 
 
-def _described(call: InterruptedCall) -> str:
-    kind = {"orchestration": "orchestrator", "http": "HTTP function"}.get(call.kind, call.kind)
-    if call.kind == "entity":
-        return f"entity {call.instance_id}"
-    return f"{kind} {call.function}" + (f" of instance {call.instance_id}" if call.instance_id else "")
+def described_call(kind: str, function: str, instance_id: str | None) -> str:
+    """ "orchestrator flow of instance x", "entity @counter@a", "HTTP function begin"."""
+    if kind == "entity":
+        return f"entity {instance_id}"
+    kind = {"orchestration": "orchestrator", "http": "HTTP function"}.get(kind, kind)
+    return f"{kind} {function}" + (f" of instance {instance_id}" if instance_id else "")
 
 
-def _ordinal(number: int) -> str:
+def ordinal(number: int) -> str:
+    """ "1st", "22nd", "113th"."""
     suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{suffix}"

@@ -84,11 +84,8 @@ class StreamingWebApp:
         self._base.RequestTrackerMeta.get_synchronizer().sync_route_params(request, dict(values))
         self._log.started(function.name, function.kind, None)
         start = time.perf_counter()
-        entry = self._threads.calls.begin(function.kind, function.name, None)
-        try:
+        with self._threads.calls.entered(function.kind, function.name, None):
             outcome = await self._outcome(function, request, invocation)
-        finally:
-            self._threads.calls.end(entry)
         seconds = time.perf_counter() - start
         if isinstance(outcome, Failure):
             self._log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack)

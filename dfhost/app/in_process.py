@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.app.trigger_data import trigger_data
 from dfhost.engine.failures import Failure
-from dfhost.engine.replay_result import ReplayResult
+from dfhost.engine.replay_result import KeptGenerator, ReplayResult
 from dfhost.errors import HostError, UserLoopEnded
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import (
@@ -146,20 +147,29 @@ class InProcessRunner:
         self._activities.run(self._functions[call.function], call, done)
 
     def replay(self, call: ReplayCall) -> ReplayResult:
-        entry = self._threads.calls.begin("orchestration", call.function, call.instance_id)
-        try:
+        def replay() -> ReplayResult:
             return self._replayers[call.function](call.trigger, call.keeps_generator)
-        finally:
-            self._threads.calls.end(entry)
+
+        return self._run_orchestrator(call.function, call.instance_id, replay)
+
+    def _run_orchestrator(
+        self, function: str, instance_id: str, run: Callable[[], ReplayResult]
+    ) -> ReplayResult:
+        """A replay, or the next turn of a generator that was kept."""
+        with self._threads.calls.entered("orchestration", function, instance_id):
+            result = run()
+        if (generator := result.generator) is not None:
+            result.generator = _EnteredGenerator(
+                generator, partial(self._run_orchestrator, function, instance_id)
+            )
+        return result
 
     def run_entity(self, call: EntityCall) -> EntityReply | Failure:
-        entry = self._threads.calls.begin("entity", call.function, call.entity_id)
-        try:
-            return run_batch(self._functions[call.function].callable, call.trigger)
-        except BaseException as error:  # user code may raise anything, SystemExit included
-            return describe_exception(error)
-        finally:
-            self._threads.calls.end(entry)
+        with self._threads.calls.entered("entity", call.function, call.entity_id):
+            try:
+                return run_batch(self._functions[call.function].callable, call.trigger)
+            except BaseException as error:  # user code may raise anything, SystemExit included
+                return describe_exception(error)
 
     # -- other functions -------------------------------------------------------------------------------------
 
@@ -177,22 +187,18 @@ class InProcessRunner:
         invocation = _invocation(function, headers, call.retry_count)
 
         def run() -> InvocationResult | Failure:
-            entry = self._threads.calls.begin(function.kind, function.name, None)
-            try:
-                return function.invoke(data, metadata, invocation)
-            except BaseException as error:
-                return describe_exception(error)
-            finally:
-                self._threads.calls.end(entry)
+            with self._threads.calls.entered(function.kind, function.name, None):
+                try:
+                    return function.invoke(data, metadata, invocation)
+                except BaseException as error:
+                    return describe_exception(error)
 
         async def run_async() -> InvocationResult | Failure:
-            entry = self._threads.calls.begin(function.kind, function.name, None)
-            try:
-                return await function.invoke_async(data, metadata, invocation)
-            except BaseException as error:
-                return describe_exception(error)
-            finally:
-                self._threads.calls.end(entry)
+            with self._threads.calls.entered(function.kind, function.name, None):
+                try:
+                    return await function.invoke_async(data, metadata, invocation)
+                except BaseException as error:
+                    return describe_exception(error)
 
         try:
             return await (self._threads.run_async(run_async) if function.is_async else self._threads.run(run))
@@ -210,6 +216,19 @@ class InProcessRunner:
             run_on_loop(loop, receive),
             run_on_loop(loop, send),
         )
+
+
+class _EnteredGenerator:
+    """A kept generator each of whose turns is a call of user code like a replay."""
+
+    def __init__(
+        self, generator: KeptGenerator, run: Callable[[Callable[[], ReplayResult]], ReplayResult]
+    ) -> None:
+        self._generator = generator
+        self._run = run
+
+    def go_on(self, texts: Sequence[str]) -> ReplayResult:
+        return self._run(partial(self._generator.go_on, texts))
 
 
 def _trigger(function: Function, call: FunctionCall) -> tuple[Datum, Any, dict[str, str]]:

@@ -23,6 +23,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from dfhost.background_tasks import BackgroundTasks
 from dfhost.loop_queue import callback_queue
 from dfhost.runner.app_runner import AnswerClient, ManagementReply
 
@@ -49,11 +50,10 @@ class LoopbackSession:
         self._base_path = URL(base_url).raw_path
         self._origin = base_url.removesuffix(self._base_path)
         self._handler = handler
-        self._host_loop = host_loop
         self._client_loop = asyncio.get_running_loop()
         self._to_host = callback_queue(host_loop)
         self._to_client = callback_queue(self._client_loop)
-        self._running: set[asyncio.Task[ManagementReply]] = set()
+        self._running = BackgroundTasks()
         limit = session.connector.limit if session.connector else 0
         self._connections = asyncio.Semaphore(limit) if limit else nullcontext()
         self._closed = False
@@ -65,8 +65,7 @@ class LoopbackSession:
     def close(self) -> None:
         """Disconnect: running and later requests raise `ServerDisconnectedError`. Call it on `host_loop`."""
         self._closed = True
-        for task in self._running:
-            task.cancel()
+        self._running.cancel()
 
     def get(self, url: str, **options: Any) -> AbstractAsyncContextManager[Any]:
         return self._exchange("GET", url, **options) or self._session.get(url, **options)
@@ -119,13 +118,8 @@ class LoopbackSession:
             handling.close()
             self._to_client.put_if_open(partial(_disconnect, response))
             return
-        task = self._host_loop.create_task(handling)
-        self._running.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(partial(self._finish, response))
-
-    def _finish(self, response: asyncio.Future[ManagementReply], task: asyncio.Task[ManagementReply]) -> None:
-        self._running.discard(task)
-        self._to_client.put_if_open(partial(_hand_over, task, response))
+        task = self._running.start(handling)
+        task.add_done_callback(lambda task: self._to_client.put_if_open(partial(_hand_over, task, response)))
 
 
 def _hand_over(task: asyncio.Task[ManagementReply], response: asyncio.Future[ManagementReply]) -> None:

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from dfhost.app.exceptions import describe_exception, place_of_call, place_of_error
+from dfhost.background_tasks import BackgroundTasks
 from dfhost.errors import UserLoopEnded
 from dfhost.loop_queue import LoopQueue
 from dfhost.running_calls import RunningCalls
@@ -57,7 +58,7 @@ class UserThreads(ThreadPool):
         self._awaited: set[asyncio.Future[Any]] = set()  # the results of `run_async` that have not come
         self._stop_caller = ""
         self.loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = BackgroundTasks()
         self._spawned: LoopQueue[Callable[[], Coroutine[Any, Any, None]]] = LoopQueue(
             self.loop, self._create_tasks
         )
@@ -136,9 +137,7 @@ class UserThreads(ThreadPool):
 
     def _create_tasks(self, makers: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
         for make in makers:
-            task = self.loop.create_task(make())
-            self._tasks.add(task)  # the loop itself keeps only weak references
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.start(make())
 
     def serve_loop(self) -> None:
         """Run the user loop in this thread, until `stop`."""

@@ -11,13 +11,13 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from threading import Lock
-from typing import Any
 
+from dfhost.background_tasks import BackgroundTasks
 from dfhost.clock import Clock
 from dfhost.dispatch.call_http import CallHttp, CallHttpError
 from dfhost.engine import failures
@@ -61,7 +61,7 @@ class ActivityDispatcher:
         self._busy = 0  # activities that run; one that ends passes its place on, in its own thread
         self._lock = Lock()  # of the two, and of `_results`
         self._running: dict[tuple[str, int], str] = {}  # (instance, task id) -> since when
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._results: deque[ActivityResult] = deque()  # not stored yet
         self._storing = False
         self._draining = False
@@ -158,7 +158,7 @@ class ActivityDispatcher:
             await self._clock.pause(delay)
             self._attempt(running)
 
-        self._spawn(wait())
+        self._tasks.start(wait())
 
     def _fail_missing(self, item: ActivityWorkItem) -> None:
         name = item.activity.name
@@ -170,12 +170,7 @@ class ActivityDispatcher:
     # -- the activity behind call_http, on the host loop -----------------------------------------------------
 
     def _call_http(self, item: ActivityWorkItem) -> None:
-        self._spawn(self._run_http_call(item))
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(self._run_http_call(item))
 
     async def _run_http_call(self, item: ActivityWorkItem) -> None:
         activity, began = item.activity, time.perf_counter()

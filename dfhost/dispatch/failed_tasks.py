@@ -20,5 +20,5 @@ def failed_tasks(store: Store, instance_id: str, output: str) -> list[str]:
         return []
     failed = build_timeline(stored, {}).failed_tasks()
     told = [task for task in failed if task.error and task.error.split("\n")[0] in output]
-    more = [f"{len(told) - _LISTED} more tasks failed so"] if len(told) > _LISTED else []
+    more = [f"{len(told) - _LISTED} more tasks failed, too"] if len(told) > _LISTED else []
     return [*(hide_credentials(failure_sentence(task)) for task in told[:_LISTED]), *more]

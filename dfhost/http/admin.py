@@ -6,13 +6,13 @@ keys are needed.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
 from collections.abc import Callable
 from typing import Any
 
+from dfhost.background_tasks import BackgroundTasks
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.management.json_text import encode
@@ -47,17 +47,13 @@ class Admin:
         self._log = log
         self._management = management
         self._started = time.monotonic()
-        self._calls: set[asyncio.Task[Any]] = set()
+        self._calls = BackgroundTasks()
         self.on_end: Callable[[], None] = lambda: None
 
     @property
     def unfinished(self) -> int:
         """How many functions run by hand."""
         return len(self._calls)
-
-    def _ended(self, call: asyncio.Task[Any]) -> None:
-        self._calls.discard(call)
-        self.on_end()
 
     async def handle(self, method: str, path: str, content_type: str, body: bytes, origin: str) -> HttpReply:
         """`path`: decoded, what follows ``/admin/``; its case does not count."""
@@ -149,9 +145,8 @@ class Admin:
                 sentence = "its trigger takes JSON, which the input is not"
                 return _refusal(f"'{function.name}' cannot be run: {sentence}: {error}.")
         calling = FunctionCall(function.name, TriggerText(text))
-        call = asyncio.create_task(invoke_function(self._runner, function, calling, self._log))
-        self._calls.add(call)  # the loop itself keeps only weak references
-        call.add_done_callback(self._ended)
+        call = self._calls.start(invoke_function(self._runner, function, calling, self._log))
+        call.add_done_callback(lambda _: self.on_end())
         return HttpReply(202, [])
 
     async def _start(self, function: FunctionInfo, text: str, origin: str) -> HttpReply:

@@ -62,7 +62,7 @@ class ActivityCall(NamedTuple):
 
 
 class ReplayCall(NamedTuple):
-    """`trigger`: the orchestration trigger's JSON. `keeps_generator`: the result's `live` is wanted."""
+    """`trigger`: the orchestration trigger's JSON. `keeps_generator`: the result's `generator` is wanted."""
 
     function: str
     instance_id: str

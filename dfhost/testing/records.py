@@ -80,15 +80,6 @@ class WatchedCalls(RunningCalls):
         super().end(own_entry)
         _current.set(None)
 
-    @contextmanager
-    def entered(self, kind: str, function: str, instance_id: str) -> Iterator[None]:
-        """In this block the call runs, and what is logged belongs to it."""
-        entry = self.begin(kind, function, instance_id)
-        try:
-            yield
-        finally:
-            self.end(entry)
-
     def described(self) -> list[str]:
         """The calls that run: ``activity charge of instance abc``."""
         return [

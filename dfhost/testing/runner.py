@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from dfhost.app.exceptions import describe_exception
 from dfhost.app.in_process import InProcessRunner
 from dfhost.app.json_values import from_json, to_json
+from dfhost.background_tasks import BackgroundTasks
 from dfhost.dispatch.call_http import CallHttpError, call_http
 from dfhost.engine.failures import Failure
 from dfhost.engine.replay_result import ReplayResult
@@ -51,7 +52,7 @@ class TestRunner:
         self._faults = faults
         self._records = records
         self._clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self.calls = WatchedCalls()
         self.passes = Passes()
         self._faulty_results: dict[tuple[str, str, int], ReplayResult | None] = {}
@@ -78,16 +79,14 @@ class TestRunner:
 
     async def start(self) -> None:
         """The app is loaded already."""
-        self._loop = asyncio.get_running_loop()
-        self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(self._loop)
+        self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(asyncio.get_running_loop())
 
     async def connect(self, services: HostServices) -> None:
         await self._app.connect(replace(services, calls=self.calls))
 
     async def stop(self) -> None:
         self._stopped = True
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         await self._app.disconnect()
 
     # -- activities ------------------------------------------------------------------------------------------
@@ -121,7 +120,7 @@ class TestRunner:
             run()
 
         if decision.delay:
-            self._spawn(run_later())
+            self._tasks.start(run_later())
         else:
             run()
 
@@ -142,12 +141,7 @@ class TestRunner:
         async def run() -> None:
             done(await asyncio.to_thread(work))
 
-        self._spawn(run())
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(run())
 
     # -- call_http -------------------------------------------------------------------------------------------
 

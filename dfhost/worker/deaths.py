@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 from dfhost.host_log import HostLog
+from dfhost.running_calls import described_call, ordinal
 from dfhost.worker.process import RunningCall, WorkerProcess
 
 RESTART_INTERVAL = 10.0  # seconds between two starts (WorkerProcessCountOptions.ProcessRestartInterval)
@@ -34,40 +35,26 @@ class DeathReport:
         when = "at once" if not delay else f"in {delay:.0f} s; calls wait for it"
         sentence = (
             f"The app's worker process {process.pid} has ended ({process.end}). "
-            f"{_what_ran(list(process.calls.values()))} Another one starts {when}."
+            f"{_what_ran(list(process.calls.values()))} Another worker starts {when}."
         )
         if len(self._deaths) == self._limit:
             sentence += (
-                f" That was the {_ordinal(self._limit)} within 30 minutes: Azure would now recycle the host."
+                f" That was the {ordinal(self._limit)} within 30 minutes: Azure would now recycle the host."
             )
         self._log.note(sentence)
 
 
 def _what_ran(calls: list[RunningCall]) -> str:
     if not calls:
-        return "Nothing ran in it."
-    counts = Counter(_described(call) for call in calls)
-    shown = [
-        f"{text} ({number} calls)" if number > 1 else text for text, number in counts.most_common(_SHOWN)
-    ]
-    if more := sum(counts.values()) - sum(number for _, number in counts.most_common(_SHOWN)):
+        return "No call was running in it."
+    counts = Counter(map(_described, calls)).most_common(_SHOWN)
+    shown = [f"{text} ({number} calls)" if number > 1 else text for text, number in counts]
+    if more := len(calls) - sum(number for _, number in counts):
         shown.append(f"{more} more")
-    return (
-        f"In it ran {', '.join(shown[:-1])} and {shown[-1]}." if len(shown) > 1 else f"In it ran {shown[0]}."
-    )
+    running = f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]
+    return f"It was running {running}."
 
 
 def _described(call: RunningCall) -> str:
-    match call.kind:
-        case "orchestration":
-            return f"orchestrator {call.function} of instance {call.instance_id}"
-        case "activity":
-            return f"activity {call.function} of instance {call.instance_id}"
-        case "entity":
-            return f"entity {call.instance_id}"
-    return f"function {call.function}"
-
-
-def _ordinal(number: int) -> str:
-    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{suffix}"
+    kind = "function" if call.instance_id is None else call.kind  # "invoke" and "stream" are the protocol's
+    return described_call(kind, call.function, call.instance_id)

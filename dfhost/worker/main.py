@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -26,7 +26,8 @@ from dfhost.app import exceptions
 from dfhost.app.in_process import InProcessRunner
 from dfhost.app.threads import UserThreads
 from dfhost.app_output import AppLogLevels, LogHandling
-from dfhost.engine.replay_result import KeptGenerator, ReplayResult
+from dfhost.background_tasks import BackgroundTasks
+from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import AppError, UserLoopEnded
 from dfhost.runner.app_runner import (
     ActivityCall,
@@ -97,11 +98,11 @@ class Worker:
         self._channel = Channel()
         self._runner = InProcessRunner(root, _HostLog(self._send), only=only, threads=self._threads)
         self._failure: AppError | None = None
-        self._generators: dict[int, _Generator] = {}
+        self._replays: dict[int, ReplayResult] = {}  # with a generator, by its number
         self._generator_numbers = count(1)
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._asks = count(1)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._calls: dict[str, Callable[..., None]] = {
             "activity": self._activity,
             "invoke": self._invoke,
@@ -121,7 +122,7 @@ class Worker:
             self._failure = error
         gc_tuning.resume()
         exceptions.end_process = _end_process
-        self._loop.call_soon(self._start, self._open())
+        self._loop.call_soon(self._tasks.start, self._open())
         self._threads.serve_loop()
 
     # -- the channel -----------------------------------------------------------------------------------------
@@ -153,12 +154,12 @@ class Worker:
                 if not (answer := self._asked.pop(number)).done():
                     answer.set_result(value)
             case ("drop", generator):
-                self._generators.pop(generator, None)
+                self._replays.pop(generator, None)
             case ("connect", clients, client_url):
                 services = HostServices(lambda app: clients, client_url, self._ask_client, RunningCalls())
-                self._start(self._runner.connect(services))
+                self._tasks.start(self._runner.connect(services))
             case ("stop",):
-                self._start(self._stop())
+                self._tasks.start(self._stop())
 
     async def _ask(self, *question: Any) -> Any:
         """The host's answer."""
@@ -166,11 +167,6 @@ class Worker:
         self._asked[number] = answer
         self._send("ask", number, *question)
         return await answer
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(self._tasks.discard)
 
     # -- durable functions -----------------------------------------------------------------------------------
 
@@ -187,25 +183,24 @@ class Worker:
 
     def _replay(self, function: str, instance_id: str, trigger: str, keeps: bool, describes: bool) -> Any:
         result = self._runner.replay(ReplayCall(function, instance_id, trigger, keeps))
-        return self._replayed(result, function, instance_id, describes)
+        return self._replayed(result, describes)
 
     def _go_on(self, generator: int, texts: list[str]) -> Any:
-        kept = self._generators.pop(generator)
-        entry = self._threads.calls.begin("orchestration", kept.function, kept.instance_id)
-        result = kept.generator.go_on(texts)
-        self._threads.calls.end(entry)
+        kept = self._replays.pop(generator).generator
+        assert kept is not None
+        result = kept.go_on(texts)
         # Without a generator nobody could be asked for the tasks later.
-        return self._replayed(result, kept.function, kept.instance_id, describes=result.generator is None)
+        return self._replayed(result, describes=result.generator is None)
 
-    def _replayed(self, result: ReplayResult, function: str, instance_id: str, describes: bool) -> Any:
+    def _replayed(self, result: ReplayResult, describes: bool) -> Any:
         generator = None
         if result.generator is not None:
             generator = next(self._generator_numbers)
-            self._generators[generator] = _Generator(result.generator, result, function, instance_id)
+            self._replays[generator] = result
         return protocol.replay_to_wire(result, generator, describes)
 
     def _describe_tasks(self, generator: int) -> Any:
-        tasks = self._generators[generator].result.open_tasks
+        tasks = self._replays[generator].open_tasks
         return protocol.tasks_to_wire(tasks) if tasks is not None else {}
 
     def _entity(self, *call: Any) -> Any:
@@ -219,7 +214,7 @@ class Worker:
         async def invoke() -> None:
             self._send("result", number, protocol.reply_to_wire(await self._runner.invoke(call)))
 
-        self._start(invoke())
+        self._tasks.start(invoke())
 
     def _stream(self, number: int, *call: Any) -> None:
         async def receive() -> AsgiMessage:
@@ -237,7 +232,7 @@ class Worker:
                 problem = str(error)
             self._send("result", number, problem)
 
-        self._start(stream())
+        self._tasks.start(stream())
 
     async def _ask_client(
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, origin: str
@@ -252,13 +247,6 @@ class Worker:
             file=sys.stderr,
         )
         os._exit(1)
-
-
-class _Generator(NamedTuple):
-    generator: KeptGenerator
-    result: ReplayResult  # whose open tasks may be asked for
-    function: str
-    instance_id: str
 
 
 class _ClientReply(NamedTuple):

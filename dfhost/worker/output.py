@@ -21,13 +21,12 @@ import threading
 import time
 from typing import Any
 
-from dfhost.app_output import OutputSink
+from dfhost.app_output import OutputSink, WholeLines
 from dfhost.running_calls import current_function
 
 _MARK = b"\0"
 _NAMED_PER_SECOND = 100  # printed lines; a flood goes without names, and so without work for the host
 _CHUNK = 1 << 16
-_KEPT_LINES = 20
 
 
 class PipeSink:
@@ -77,56 +76,36 @@ class PipeSink:
 
 
 class WorkerStream(io.TextIOWrapper):
-    """`sys.stdout` and `sys.stderr` of a worker: real streams, whose complete lines go out by a sink.
-
-    What is flushed before its line ends goes out as it is.
-    """
+    """`sys.stdout` and `sys.stderr` of a worker: real streams, whose lines go out by a sink."""
 
     def __init__(self, descriptor: int, sink: OutputSink) -> None:
+        self._lines = WholeLines(sink)
         super().__init__(
             open(descriptor, "wb", buffering=0, closefd=False),
             encoding="utf-8",
             errors="backslashreplace",
             write_through=True,
         )
-        self._sink = sink
-        self._unfinished: dict[int, str] = {}  # thread -> a line without its end
 
     def write(self, text: str) -> int:
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        thread = threading.get_ident()
-        printed = self._unfinished.pop(thread, "") + text
-        # print() writes its last line end separately: one call's lines stay together.
-        if printed.endswith("\n"):
-            self._sink.print("", printed[:-1])
-        elif printed:
-            self._unfinished[thread] = printed
-        return len(text)
+        return self._lines.write(text)
 
     def flush(self) -> None:
-        unfinished = getattr(self, "_unfinished", {}).pop(threading.get_ident(), "")
-        if unfinished:
-            self._sink.write(unfinished)
+        self._lines.flush()
 
     def finish(self) -> None:
-        """Write the lines that never ended."""
-        for unfinished in list(self._unfinished.values()):
-            self._sink.print("", unfinished)
-        self._unfinished.clear()
+        self._lines.finish()
 
 
 class OutputReader:
-    """The host's end of a worker's output: shows it until the pipe is closed, in a thread of its own.
-
-    `last_lines`: of what did not come from Python's own streams, such as the words of a crash.
-    """
+    """The host's end of a worker's output: shows it until the pipe is closed, in a thread of its own."""
 
     def __init__(self, descriptor: int, sink: OutputSink) -> None:
         self._descriptor = descriptor
         self._sink = sink
         self._unfinished = b""
-        self.last_lines: list[str] = []
         self._thread = threading.Thread(target=self._run, name="worker-output", daemon=True)
 
     def start(self) -> None:
@@ -182,12 +161,11 @@ class OutputReader:
     def _show_plain(self, data: bytes) -> None:
         if not data:
             return
-        text = _text(data)
-        if not text.endswith("\n"):
+        text = data.decode("utf-8", "backslashreplace")
+        if text.endswith("\n"):
+            self._sink.print("", text[:-1])
+        else:
             self._sink.write(text)
-            return
-        self.last_lines = [*self.last_lines, *text[-10_000:].splitlines()][-_KEPT_LINES:]
-        self._sink.print("", text[:-1])
 
     def _show_message(self, message: dict[str, Any]) -> None:
         match message:
@@ -200,7 +178,3 @@ class OutputReader:
                 self._sink.print(level, text)
             case {"count": str(level), "logger": str(logger)}:
                 self._sink.count_record(level, logger)
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")

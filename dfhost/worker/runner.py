@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from multidict import CIMultiDict
 
 from dfhost.app_output import OutputSink
+from dfhost.background_tasks import BackgroundTasks
 from dfhost.engine import failures
 from dfhost.engine.failures import Failure
 from dfhost.engine.replay_result import ReplayResult
@@ -86,7 +87,7 @@ class WorkerRunner:
         self._services: HostServices | None = None
         self._clients: Any = None
         self._streams: dict[tuple[WorkerProcess, int], tuple[Receive, Send]] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = BackgroundTasks()
         self._stopping = False
 
     # -- its life --------------------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ class WorkerRunner:
             await self.stop()
             raise
         if self._timeout is not None:
-            self._start(self._watch_timeouts(self._timeout))
+            self._tasks.start(self._watch_timeouts(self._timeout))
 
     async def connect(self, services: HostServices) -> None:
         self._services = services
@@ -115,8 +116,7 @@ class WorkerRunner:
         if self._stopping:
             return
         self._stopping = True
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         for process in self._processes:
             process.abandon_calls()
             process.send("stop")
@@ -140,7 +140,7 @@ class WorkerRunner:
         process = WorkerProcess(self._options, self._sink)
         self._processes.append(process)
         self._started_at = process.started_at
-        self._start(self._open(process))
+        self._tasks.start(self._open(process))
 
     def _make_ready(self, process: WorkerProcess) -> None:
         assert self._services is not None
@@ -178,7 +178,7 @@ class WorkerRunner:
         process.is_expected_to_end = True
         self._lost(process)
         self._start_process()
-        self._start(self._kill_after_grace(process))
+        self._tasks.start(self._kill_after_grace(process))
 
     async def _kill_after_grace(self, process: WorkerProcess) -> None:
         deadline = time.monotonic() + _GRACE
@@ -186,17 +186,12 @@ class WorkerRunner:
             await asyncio.sleep(0.02)
         process.kill()
 
-    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(self._tasks.discard)
-
     # -- what workers say ------------------------------------------------------------------------------------
 
     def _receive(self, process: WorkerProcess, message: Message) -> None:
         match message:
             case ("ask", number, what, *question):
-                self._start(self._answer(process, number, what, question))
+                self._tasks.start(self._answer(process, number, what, question))
             case ("note", sentence):
                 self._log.note(sentence)
             case (("started" | "finished" | "failed") as verb, *arguments):

@@ -118,6 +118,12 @@ DEADLY_APP = """
     def exits_in_orchestrator(context):
         os._exit(3)
 
+    @app.orchestration_trigger(context_name="context")
+    def exits_in_generator(context):
+        for _ in range(40):  # by then the history is long enough for the generator to be kept
+            yield context.call_activity("deadly", "")
+        os._exit(3)
+
     @app.entity_trigger(context_name="context")
     def exits_in_entity(context):
         os._exit(3)
@@ -158,6 +164,10 @@ def test_what_ran_when_the_last_host_died_is_named_and_counted(tmp_path: Path) -
         (
             f"{MANAGEMENT}/orchestrators/exits_in_orchestrator/x",
             "orchestrator exits_in_orchestrator of instance x",
+        ),
+        (
+            f"{MANAGEMENT}/orchestrators/exits_in_generator/x",
+            "orchestrator exits_in_generator of instance x",
         ),
         (f"{MANAGEMENT}/entities/exits_in_entity/k", "entity @exits_in_entity@k"),
     ],

@@ -201,7 +201,7 @@ async def test_the_log_names_the_items_of_a_failed_fan_out(tmp_path: Path) -> No
         await host.failure(await host.start("fan", 300))
         *_, stack = await host.log.entry("failed", "fan", count=2)
         assert len([line for line in stack.splitlines() if line.startswith("work [")]) == 3
-        assert "more tasks failed so" in stack
+        assert "more tasks failed, too" in stack
 
 
 async def test_an_entity_that_raises_system_exit_fails_its_operation_and_goes_on() -> None:

@@ -72,7 +72,7 @@ async def test_an_activity_fails_with_the_words_of_the_host_and_can_be_caught(ho
         )
     ends = [note for note in host.log.notes if "has ended" in note]
     assert [end in note for end, note in zip(ENDS.values(), ends, strict=True)] == [True] * len(EXITS)
-    assert all("In it ran activity die of instance " in note for note in ends)
+    assert all("It was running activity die of instance " in note for note in ends)
     assert ["recycle the host" in note for note in ends] == [False, False, True, False, False]
 
 

@@ -186,6 +186,7 @@ async def process(req: func.HttpRequest) -> str:
 @app.route("output")
 def output(req: func.HttpRequest) -> str:
     print("printed")
+    print("LanguageWorkerConsoleLogfor the host itself")
     logging.warning("logged")
     os.write(1, b"written to a descriptor\n")
     print("to stderr", file=sys.stderr)
