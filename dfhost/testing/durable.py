@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dfhost.app.json_values import from_json, to_json
+from dfhost.management.responses import sentence_in
 from dfhost.management.urls import WEBHOOKS_PATH
 from dfhost.testing.durations import spoken
 from dfhost.testing.errors import HostCrashed, StillWaiting
@@ -314,9 +315,8 @@ class Durable:
             self._host.settle()
             return Response(202, {}, b"", self.run)
         if response.status not in accept:
-            raise AssertionError(
-                f"The host has refused {method} {path}: {response.status} {_message(response)}"
-            )
+            said = sentence_in(response.body) or response.text
+            raise AssertionError(f"The host has refused {method} {path}: {response.status} {said}")
         return response
 
     def _explained_of(self, id: str) -> dict[str, Any]:
@@ -344,10 +344,6 @@ class Durable:
     def _is_local(self) -> bool:
         """Whether the host has the test's clock."""
         return isinstance(self._host, LocalHost)
-
-    def _needs(self, what: str) -> None:
-        """Skip the test if the host does not have it."""
-        self._local(what)
 
     def _path(self, file: str | Path) -> Path:
         """The file that a test means."""
@@ -391,11 +387,3 @@ class Durable:
         if isinstance(self._host, LocalHost):
             return self._host
         raise unittest.SkipTest(f"needs {what}, so it does not run against {self._host.url}")
-
-
-def _message(response: Response) -> str:
-    try:
-        body = json.loads(response.body)
-    except ValueError:
-        return response.text
-    return str(body.get("Message", body) if isinstance(body, dict) else body)

@@ -115,7 +115,7 @@ class Run:
         if explained["runtimeStatus"] in FINAL_STATUSES:
             raise RunEnded(f"{self._title(explained)} waits for nothing. {explained['sentence']}")
         if "waitsFor" not in explained:
-            self._durable._needs("a host that knows what an instance waits for")
+            self._durable._local("a host that knows what an instance waits for")
         awaited = [entry for entry in explained["waitsFor"] if entry["awaited"]]
         wanted = {
             "event": event,
