@@ -125,7 +125,7 @@ def interrupted_sentence(calls: Sequence[InterruptedCall]) -> str:
     calls = sorted(calls, key=lambda call: -call.times)
     groups: dict[str, list[InterruptedCall]] = {}
     for call in calls:
-        groups.setdefault(_described(call), []).append(call)
+        groups.setdefault(call_label(*call[:3]), []).append(call)
     shown = [
         (f"{text} ({len(group)} calls)" if len(group) > 1 else text, group[0].times)
         for text, group in list(groups.items())[:_SHOWN]
@@ -152,11 +152,12 @@ def interrupted_sentence(calls: Sequence[InterruptedCall]) -> str:
     return sentence
 
 
-def _described(call: InterruptedCall) -> str:
-    kind = {"orchestration": "orchestrator", "http": "HTTP function"}.get(call.kind, call.kind)
-    if call.kind == "entity":
-        return f"entity {call.instance_id}"
-    return f"{kind} {call.function}" + (f" of instance {call.instance_id}" if call.instance_id else "")
+def call_label(kind: str, function: str, instance_id: str | None) -> str:
+    """``activity charge of instance abc``, ``entity @till@main``, ``HTTP function pay``."""
+    if kind == "entity":
+        return f"entity {instance_id}"
+    noun = {"orchestration": "orchestrator", "http": "HTTP function"}.get(kind, kind)
+    return f"{noun} {function}" + (f" of instance {instance_id}" if instance_id else "")
 
 
 def _ordinal(number: int) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dfhost.host_log import HostLog
-from dfhost.running_calls import CurrentCall, RunningCalls, current_call
+from dfhost.running_calls import CurrentCall, RunningCalls, call_label, current_call
 
 
 def inside_user_code() -> bool:
@@ -84,11 +84,8 @@ class WatchedCalls(RunningCalls):
             self.end(entry)
 
     def described(self) -> list[str]:
-        """The calls that run: ``activity charge of instance abc``."""
-        return [
-            f"{kind} {function}" + (f" of instance {instance}" if instance else "")
-            for _, (kind, function, instance) in self._running.values()
-        ]
+        """The calls that run, as `call_label` has them."""
+        return [call_label(*call) for _, call in self._running.values()]
 
 
 class AppLog(logging.Handler):

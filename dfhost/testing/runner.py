@@ -159,7 +159,7 @@ class TestRunner:
         if decision.stub is None:
             return await call_http(request_text)
         answer = decision.stub._take(request)
-        outcome = await asyncio.to_thread(self._outcome, answer, ("http", CALL_HTTP, instance_id))
+        outcome = await asyncio.to_thread(self._outcome, answer, ("stub", CALL_HTTP, instance_id))
         if isinstance(outcome, Failure):
             raise CallHttpError(outcome.message, outcome.text)
         return outcome or "null"
