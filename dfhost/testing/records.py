@@ -52,7 +52,7 @@ class Records:
         return [
             call.input
             for call in self.calls
-            if call.name.lower() == name and (instance_id is None or call.instance_id == instance_id)
+            if call.name == name and (instance_id is None or call.instance_id == instance_id)
         ]
 
 

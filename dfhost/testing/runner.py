@@ -93,7 +93,7 @@ class TestRunner:
     # -- activities ------------------------------------------------------------------------------------------
 
     def run_activity(self, call: ActivityCall, done: Done) -> None:
-        name = self._durable_name(call.function)
+        name = self.durable_name(call.function)
         record = Call(name, call.instance_id, _value(call.input))
         self._records.calls.append(record)
         decision = self._faults.decide(call.function)
@@ -180,7 +180,7 @@ class TestRunner:
     def _faulty_result(self, call: ReplayCall, *, is_rewound: bool) -> ReplayResult | None:
         """What the test has put in the place of an instance that begins, or is rewound; None for the app's code."""
         trigger = json.loads(call.trigger)
-        name, input = self._durable_name(call.function), _started_with(trigger)
+        name, input = self.durable_name(call.function), _started_with(trigger)
         if not is_rewound:
             self._records.calls.append(Call(name, trigger.get("parentInstanceId") or "", input))
         decision = self._faults.decide(call.function)
@@ -253,7 +253,8 @@ class TestRunner:
         except BaseException as error:
             return _failed(error)
 
-    def _durable_name(self, function: str) -> str:
+    def durable_name(self, function: str) -> str:
+        """`function`: an indexed name, or one that stubs know and the app does not, which stays as it is."""
         info = self._app.app.get(function)
         return info.durable_name if info else function
 
