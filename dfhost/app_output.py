@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 from dfhost.printable import printable, printable_lines
-from dfhost.running_calls import current_function, current_instance
+from dfhost.running_calls import current_call
 from dfhost.short_id import short_id
 
 _REMEMBERED_KINDS = 1000
@@ -139,7 +139,9 @@ class _SinkHandler(logging.Handler):
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < max(_minimum_level(record.name), self._levels.of(current_function.get())):
+        call = current_call.get()
+        of_function = self._levels.of(call.function if call else None)
+        if record.levelno < max(_minimum_level(record.name), of_function):
             return
         if not self._sink.verbose and not self._gets_a_line(record):
             self._sink.count_record(record.levelname.lower(), record.name)
@@ -168,11 +170,11 @@ class _SinkHandler(logging.Handler):
 
 def _with_origin(text: str) -> str:
     """With the function that logs it behind its first line: many run side by side."""
-    if (function := current_function.get()) is None:
+    if (call := current_call.get()) is None:
         return text
     first, line_end, rest = text.partition("\n")
-    instance = printable(short_id(current_instance.get() or ""))
-    return f"{first}  ({f'{function} {instance}'.rstrip()}){line_end}{rest}"
+    instance = printable(short_id(call.instance_id or ""))
+    return f"{first}  ({f'{call.function} {instance}'.rstrip()}){line_end}{rest}"
 
 
 @dataclass(slots=True)

@@ -16,9 +16,17 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
-#: The indexed name of the function that runs in this thread or task, and its instance, for its logs.
-current_function: ContextVar[str | None] = ContextVar("current_function", default=None)
-current_instance: ContextVar[str | None] = ContextVar("current_instance", default=None)
+
+class CurrentCall(NamedTuple):
+    """`function`: its indexed name."""
+
+    kind: str
+    function: str
+    instance_id: str | None
+
+
+#: The call that runs in this thread or task, for its logs.
+current_call: ContextVar[CurrentCall | None] = ContextVar("current_call", default=None)
 
 _ENTRY_BYTES = 256  # the first is 0 in a free entry; a longer text is cut
 _ENTRIES = 256  # further calls at the same time have no entry
@@ -67,8 +75,7 @@ class RunningCalls:
 
     def begin(self, kind: str, function: str, instance_id: str | None) -> int:
         """The entry of a call that starts now in this thread or task, for `end`. `function`: its indexed name."""
-        current_function.set(function)
-        current_instance.set(instance_id)
+        current_call.set(CurrentCall(kind, function, instance_id))
         if not self._free or (entries := self._entries) is None:
             return _NO_ENTRY
         try:
@@ -83,8 +90,7 @@ class RunningCalls:
 
     def end(self, entry: int) -> None:
         """In the thread or task of `begin`."""
-        current_function.set(None)
-        current_instance.set(None)
+        current_call.set(None)
         if entry != _NO_ENTRY and self._entries is not None:
             self._entries[entry] = 0
             self._free.append(entry)

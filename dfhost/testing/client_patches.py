@@ -34,19 +34,18 @@ def patched_client(
 
     module: Any = sys.modules[DurableOrchestrationClient.__module__]
     client: Any = DurableOrchestrationClient
-    replaced = [(module, name) for name in ("sleep", "time") if hasattr(module, name)]
-    replaced += [(client, name) for name in CLIENT_METHODS]
-    originals = [getattr(owner, name) for owner, name in replaced]
-    for owner, name in replaced:
-        original = getattr(owner, name)
-        if owner is client:
-            setattr(owner, name, _stubbable(name, original, faults))
-        else:
-            setattr(owner, name, sleep if name == "sleep" else clock.time)
+    clocked = {"sleep": sleep, "time": clock.time}
+    replacements = [(module, name, new) for name, new in clocked.items() if hasattr(module, name)]
+    replacements += [
+        (client, name, _stubbable(name, getattr(client, name), faults)) for name in CLIENT_METHODS
+    ]
+    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
+    for owner, name, new in replacements:
+        setattr(owner, name, new)
     try:
         yield
     finally:
-        for (owner, name), original in zip(replaced, originals, strict=True):
+        for owner, name, original in originals:
             setattr(owner, name, original)
 
 

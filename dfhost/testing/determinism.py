@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dfhost.engine import actions as act
+from dfhost.engine import history as h
 from dfhost.engine.replay_result import ReplayResult
 
 Action = Mapping[str, Any]
@@ -19,11 +20,6 @@ Action = Mapping[str, Any]
 _IGNORED = frozenset(("isCanceled",))  # a timer is cancelled later than it is made
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?")
-
-
-def rewinds(trigger: str) -> int:
-    """How many events a rewind has changed in the history of this trigger; what comes then may be different."""
-    return trigger.count('"EventType":17')
 
 
 class Pass(NamedTuple):
@@ -38,24 +34,37 @@ class Pass(NamedTuple):
         return f"{self.function} is not deterministic (instance {self.instance_id}): {difference}"
 
 
+class PassKey(NamedTuple):
+    """Passes are compared within an execution, from one rewind to the next."""
+
+    instance_id: str
+    execution_id: str
+    rewinds: int
+
+    @classmethod
+    def of(cls, instance_id: str, trigger: str) -> PassKey:
+        # The first execution id in the trigger's history is that of the execution which is replayed.
+        execution_id = trigger.partition('"ExecutionId":"')[2].partition('"')[0]
+        # A rewind changes failures to events of this kind; what comes then may be different.
+        return cls(instance_id, execution_id, trigger.count(f'"EventType":{h.GENERIC}'))
+
+
 class Passes:
     """The newest pass of each execution."""
 
     def __init__(self) -> None:
-        self.newest: dict[tuple[str, str, int], Pass] = {}
+        self.newest: dict[PassKey, Pass] = {}
         #: A sentence for each execution that differed.
         self.differences: list[str] = []
         self._reported: set[tuple[str, str]] = set()
 
-    def compare(
-        self, orchestrator: str, execution: tuple[str, str], trigger: str, result: ReplayResult
-    ) -> None:
+    def compare(self, key: PassKey, orchestrator: str, trigger: str, result: ReplayResult) -> None:
         """`result`: that of a replay from the beginning."""
         if result.known_actions is not None or result.crash is not None:
             return
-        key = (*execution, rewinds(trigger))
         before = self.newest.get(key)
-        now = self.newest[key] = Pass(orchestrator, execution[0], trigger, result.actions)
+        now = self.newest[key] = Pass(orchestrator, key.instance_id, trigger, result.actions)
+        execution = key.instance_id, key.execution_id
         if before is None or execution in self._reported:
             return
         if sentence := difference(before.actions, now.actions):

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dfhost.app.json_values import from_json, to_json
+from dfhost.management.responses import sentence_in
 from dfhost.management.urls import WEBHOOKS_PATH
 from dfhost.testing.durations import spoken
 from dfhost.testing.errors import HostCrashed, StillWaiting
@@ -64,7 +65,9 @@ class Durable:
     @property
     def runs(self) -> list[Run]:
         """All instances, the oldest first."""
-        found = [each for each in self._instances() if not each["instanceId"].startswith("@")]
+        found = [each for each in self._listed("instances") if not each["instanceId"].startswith("@")]
+        order = {id: number for number, id in enumerate(self._host.instances)}
+        found.sort(key=lambda each: (each["createdTime"], order.get(each["instanceId"], -1)))
         return [Run(self, each["instanceId"]) for each in found]
 
     def entity(self, name: str, key: str) -> Entity:
@@ -74,8 +77,8 @@ class Durable:
     @property
     def entities(self) -> list[Entity]:
         """All entities that exist."""
-        listed = from_json(self._manage("GET", "entities").text)
-        return [Entity(self, each["entityId"]["name"], each["entityId"]["key"]) for each in listed]
+        ids = [each["entityId"] for each in self._listed("entities")]
+        return [Entity(self, id["name"], id["key"]) for id in ids]
 
     def trigger(self, function: str, input: str = "") -> None:
         """Run a function that has a timer, a queue or another trigger, as by hand. `input`: its message, as text."""
@@ -312,9 +315,8 @@ class Durable:
             self._host.settle()
             return Response(202, {}, b"", self.run)
         if response.status not in accept:
-            raise AssertionError(
-                f"The host has refused {method} {path}: {response.status} {_message(response)}"
-            )
+            said = sentence_in(response.body) or response.text
+            raise AssertionError(f"The host has refused {method} {path}: {response.status} {said}")
         return response
 
     def _explained_of(self, id: str) -> dict[str, Any]:
@@ -343,10 +345,6 @@ class Durable:
         """Whether the host has the test's clock."""
         return isinstance(self._host, LocalHost)
 
-    def _needs(self, what: str) -> None:
-        """Skip the test if the host does not have it."""
-        self._local(what)
-
     def _path(self, file: str | Path) -> Path:
         """The file that a test means."""
         return self._local("the app's folder").path(file)
@@ -373,29 +371,19 @@ class Durable:
         __tracebackhide__ = True
         self._host.check()
 
-    def _instances(self) -> list[dict[str, Any]]:
+    def _listed(self, path: str) -> list[dict[str, Any]]:
+        """A list of the management API, all its pages."""
         listed: list[dict[str, Any]] = []
-        token, headers = None, "x-ms-continuation-token"
+        token, header = "", "x-ms-continuation-token"
         while True:
-            response = self._manage("GET", "instances", headers={headers: token} if token else None)
-            listed += from_json(response.text)
-            token = response.headers.get(headers)
-            if not token:
-                order = {id: number for number, id in enumerate(self._host.instances)}
-                return sorted(
-                    listed, key=lambda each: (each["createdTime"], order.get(each["instanceId"], -1))
-                )
+            page = self._manage("GET", path, headers={header: token} if token else None)
+            listed += from_json(page.text)
+            token = page.headers.get(header) or ""
+            if token in ("", "null"):
+                return listed
 
     def _local(self, what: str) -> LocalHost:
         """The host in this process. Against a URL the test is skipped: it needs `what`."""
         if isinstance(self._host, LocalHost):
             return self._host
         raise unittest.SkipTest(f"needs {what}, so it does not run against {self._host.url}")
-
-
-def _message(response: Response) -> str:
-    try:
-        body = json.loads(response.body)
-    except ValueError:
-        return response.text
-    return str(body.get("Message", body) if isinstance(body, dict) else body)

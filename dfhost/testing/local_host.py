@@ -188,20 +188,20 @@ class LocalHost:
 
     async def _come_to_rest(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
-        while True:
-            host = self._host
-            if host.is_idle and not self._is_restarting:
-                return True
-            idle = asyncio.ensure_future(host.idle())
+        while not self._is_at_rest:
+            idle = asyncio.ensure_future(self._host.idle())
             left = max(_LOOK_SECONDS, deadline - time.monotonic())
             # A host that crashes never comes to rest; the next one does.
             crashing = self._crash is not None
             await asyncio.wait((idle,), timeout=min(left, _LOOK_SECONDS) if crashing else left)
             idle.cancel()
-            if idle.done() and not idle.cancelled() and host is self._host and not self._is_restarting:
-                return True
-            if time.monotonic() >= deadline and not is_debugged():
+            if time.monotonic() >= deadline and not self._is_at_rest and not is_debugged():
                 return False
+        return True
+
+    @property
+    def _is_at_rest(self) -> bool:
+        return self._host.is_idle and not self._is_restarting
 
     @property
     def _is_restarting(self) -> bool:
@@ -315,8 +315,7 @@ class LocalHost:
         __tracebackhide__ = True
         self.settle()
         function = self._function(name, "activity orchestration", others=True)
-        info = self._host.app.get(function)
-        return self._records.inputs((info.durable_name if info else function).lower(), instance_id)
+        return self._records.inputs(self._runner.durable_name(function), instance_id)
 
     def logs(self, instance_id: str | None) -> list[str]:
         self.settle()

@@ -7,20 +7,16 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dfhost.host_log import HostLog
-from dfhost.running_calls import RunningCalls
-
-#: (kind, function, instance id or "") of the call that runs in this thread or task.
-_current: ContextVar[tuple[str, str, str] | None] = ContextVar("dfhost_testing_call", default=None)
+from dfhost.running_calls import CurrentCall, RunningCalls, current_call, described_call
 
 
 def inside_user_code() -> bool:
     """Whether this thread or task runs a function of the app."""
-    return _current.get() is not None
+    return current_call.get() is not None
 
 
 class Call(NamedTuple):
@@ -56,36 +52,31 @@ class Records:
         return [
             call.input
             for call in self.calls
-            if call.name.lower() == name and (instance_id is None or call.instance_id == instance_id)
+            if call.name == name and (instance_id is None or call.instance_id == instance_id)
         ]
 
 
 class WatchedCalls(RunningCalls):
-    """Knows which calls run, and lets code that is called know which one it is in."""
+    """Knows which calls run."""
 
     def __init__(self) -> None:
         super().__init__()
         self._numbers = itertools.count(1)
-        self._running: dict[int, tuple[int, tuple[str, str, str]]] = {}
+        self._running: dict[int, tuple[int, CurrentCall]] = {}
 
     def begin(self, kind: str, function: str, instance_id: str | None) -> int:
-        call = (kind, function, instance_id or "")
-        _current.set(call)
         number = next(self._numbers)
-        self._running[number] = super().begin(kind, function, instance_id), call
+        call = CurrentCall(kind, function, instance_id)
+        self._running[number] = super().begin(*call), call
         return number
 
     def end(self, entry: int) -> None:
         own_entry, _ = self._running.pop(entry)
         super().end(own_entry)
-        _current.set(None)
 
     def described(self) -> list[str]:
-        """The calls that run: ``activity charge of instance abc``."""
-        return [
-            f"{kind} {function}" + (f" of instance {instance}" if instance else "")
-            for _, (kind, function, instance) in self._running.values()
-        ]
+        """The calls that run, as `described_call` has them."""
+        return [described_call(*call) for _, call in self._running.values()]
 
 
 class AppLog(logging.Handler):
@@ -96,12 +87,12 @@ class AppLog(logging.Handler):
         self._records = records
 
     def emit(self, record: logging.LogRecord) -> None:
-        current = _current.get()
         if record.name.startswith("azure.functions"):  # hints of the SDK about its own calls
             return
-        if current is None or (current[0] == "orchestration" and _is_replaying()):
+        call = current_call.get()
+        if call is None or (call.kind == "orchestration" and _is_replaying()):
             return
-        self._records.lines.append((current[2], f"{record.levelname} {record.getMessage()}"))
+        self._records.lines.append((call.instance_id or "", f"{record.levelname} {record.getMessage()}"))
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dfhost.engine import actions as act
 from dfhost.engine.history import moment
 from dfhost.testing.durations import spoken
 from dfhost.testing.records import FailedBatch
@@ -59,7 +60,7 @@ def _run(timeline: Timeline, sentence: str, start: str) -> Iterator[str]:
         for attempt in task.attempts if task.max_attempts > 1 else ():
             yield f"      attempt {attempt.number}  {attempt.state}  {_brief(attempt.error or '')}".rstrip()
         if task.state == model.FAILED:
-            yield from (f"      {line}" for line in task.stack.splitlines() if line.strip())
+            yield from _indented(task.stack)
     if len(shown) < len(timeline.tasks):
         yield f"  {len(timeline.tasks) - len(shown)} more tasks."
     if timeline.custom_status not in (None, "null"):
@@ -69,7 +70,7 @@ def _run(timeline: Timeline, sentence: str, start: str) -> Iterator[str]:
     elif timeline.error:
         yield f"  failed: {_brief(timeline.error)}"
         if not timeline.failed_tasks():  # it has a failure of its own
-            yield from (f"      {line}" for line in timeline.stack.splitlines() if line.strip())
+            yield from _indented(timeline.stack)
     else:
         yield f"  output {_brief(timeline.output or 'null')}"
 
@@ -78,7 +79,7 @@ def _entity(entity: ReportedEntity, start: str) -> Iterator[str]:
     yield f"{entity.id}: {'does not exist' if entity.state is None else f'state {_brief(entity.state)}'}"
     for batch in entity.failed[-_MOST_TASKS:]:
         yield f"  {_since(batch.at, start)}  failed  {_brief(batch.error)}"
-        yield from (f"      {line}" for line in batch.stack.splitlines() if line.strip())
+        yield from _indented(batch.stack)
 
 
 def _chosen(tasks: Sequence[Task]) -> Sequence[Task]:
@@ -106,5 +107,8 @@ def _since(at: str | None, start: str) -> str:
 
 
 def _brief(text: str | None) -> str:
-    line = " ".join((text or "").split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return act.brief(" ".join((text or "").split()), _LONGEST)
+
+
+def _indented(stack: str) -> Iterator[str]:
+    return (f"      {line}" for line in stack.splitlines() if line.strip())

@@ -33,7 +33,7 @@ from dfhost.runner.app_runner import (
 )
 from dfhost.runner.functions import AppInfo
 from dfhost.testing.clock import ManualClock
-from dfhost.testing.determinism import Passes, rewinds
+from dfhost.testing.determinism import Passes, PassKey
 from dfhost.testing.faults import Decision, Faults, Stub
 from dfhost.testing.records import Call, Records, WatchedCalls
 
@@ -55,7 +55,7 @@ class TestRunner:
         self._tasks = BackgroundTasks()
         self.calls = WatchedCalls()
         self.passes = Passes()
-        self._faulty_results: dict[tuple[str, str, int], ReplayResult | None] = {}
+        self._faulty_results: dict[PassKey, ReplayResult | None] = {}
         self._stopped = False
 
     # -- its life --------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class TestRunner:
     # -- activities ------------------------------------------------------------------------------------------
 
     def run_activity(self, call: ActivityCall, done: Done) -> None:
-        name = self._durable_name(call.function)
+        name = self.durable_name(call.function)
         record = Call(name, call.instance_id, _value(call.input))
         self._records.calls.append(record)
         decision = self._faults.decide(call.function)
@@ -153,7 +153,7 @@ class TestRunner:
         if decision.stub is None:
             return await call_http(request_text)
         answer = decision.stub._take(request)
-        outcome = await asyncio.to_thread(self._outcome, answer, ("http", CALL_HTTP, instance_id))
+        outcome = await asyncio.to_thread(self._outcome, answer, ("stub", CALL_HTTP, instance_id))
         if isinstance(outcome, Failure):
             raise CallHttpError(outcome.message, outcome.text)
         return outcome or "null"
@@ -162,21 +162,20 @@ class TestRunner:
 
     def replay(self, call: ReplayCall) -> ReplayResult:
         self._records.instances.setdefault(call.instance_id)
-        execution = (call.instance_id, execution_id(call.trigger))
-        key = (*execution, rewinds(call.trigger))
+        key = PassKey.of(call.instance_id, call.trigger)
         if key not in self._faulty_results:
-            self._faulty_results[key] = self._faulty_result(call)
+            self._faulty_results[key] = self._faulty_result(call, is_rewound=key.rewinds > 0)
         if (faulty := self._faulty_results[key]) is not None:
             return faulty
         result = self._app.replay(call)
-        self.passes.compare(call.function, execution, call.trigger, result)
+        self.passes.compare(key, call.function, call.trigger, result)
         return result
 
-    def _faulty_result(self, call: ReplayCall) -> ReplayResult | None:
+    def _faulty_result(self, call: ReplayCall, *, is_rewound: bool) -> ReplayResult | None:
         """What the test has put in the place of an instance that begins, or is rewound; None for the app's code."""
         trigger = json.loads(call.trigger)
-        name, input = self._durable_name(call.function), _started_with(trigger)
-        if not rewinds(call.trigger):
+        name, input = self.durable_name(call.function), _started_with(trigger)
+        if not is_rewound:
             self._records.calls.append(Call(name, trigger.get("parentInstanceId") or "", input))
         decision = self._faults.decide(call.function)
         if decision.error is not None:
@@ -248,14 +247,10 @@ class TestRunner:
         except BaseException as error:
             return _failed(error)
 
-    def _durable_name(self, function: str) -> str:
+    def durable_name(self, function: str) -> str:
+        """`function`: an indexed name, or one that stubs know and the app does not, which stays as it is."""
         info = self._app.app.get(function)
         return info.durable_name if info else function
-
-
-def execution_id(trigger: str) -> str:
-    """The first in the trigger's history: that of the execution which is replayed."""
-    return trigger.partition('"ExecutionId":"')[2].partition('"')[0]
 
 
 def _value(text: str | None) -> Any:

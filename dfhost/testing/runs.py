@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dfhost.app.json_values import from_json, to_json
+from dfhost.engine.entities import EntityId, is_entity_id
 from dfhost.engine.history import SUB_ORCHESTRATION_CREATED, moment
 from dfhost.instance_failure import failure_text
+from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.testing.durations import as_arguments, spoken
 from dfhost.testing.errors import RunEnded, RunFailed, StillWaiting
 from dfhost.testing.responses import with_query
 
 if TYPE_CHECKING:
     from dfhost.testing.durable import Durable
-
-ENDED = ("Completed", "Failed", "Terminated", "Canceled")
 
 
 class Run:
@@ -112,10 +112,10 @@ class Run:
         """
         __tracebackhide__ = True
         explained = self._explained()
-        if explained["runtimeStatus"] in ENDED:
+        if explained["runtimeStatus"] in FINAL_STATUSES:
             raise RunEnded(f"{self._title(explained)} waits for nothing. {explained['sentence']}")
         if "waitsFor" not in explained:
-            self._durable._needs("a host that knows what an instance waits for")
+            self._durable._local("a host that knows what an instance waits for")
         awaited = [entry for entry in explained["waitsFor"] if entry["awaited"]]
         wanted = {
             "event": event,
@@ -160,7 +160,7 @@ class Run:
 
         def has_ended() -> bool:
             status.update(self._status())
-            return status["runtimeStatus"] in ENDED
+            return status["runtimeStatus"] in FINAL_STATUSES
 
         self._durable._wait_until(has_ended, self._not_ended, timeout)
         return status
@@ -205,7 +205,7 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether it has completed, failed or was terminated."""
-        return self.status in ENDED
+        return self.status in FINAL_STATUSES
 
     @property
     def input(self) -> Any:
@@ -262,8 +262,7 @@ class Run:
     def entities(self) -> list[Entity]:
         """The entities that it has called or signalled, in the order of the first time."""
         ids = [event["InstanceId"] for event in self.history if event["EventType"] == "EventSent"]
-        found = [id[1:].partition("@") for id in dict.fromkeys(ids) if id.startswith("@") and "@" in id[1:]]
-        return [Entity(self._durable, name, key) for name, _, key in found]
+        return [Entity(self._durable, *EntityId.parse(id)) for id in dict.fromkeys(ids) if is_entity_id(id)]
 
     def calls(self, name: str) -> list[Any]:
         """The inputs of its calls of an activity or sub-orchestrator, in the order of scheduling; attempts count."""

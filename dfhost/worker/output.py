@@ -22,7 +22,7 @@ import time
 from typing import Any
 
 from dfhost.app_output import OutputSink, WholeLines
-from dfhost.running_calls import current_function
+from dfhost.running_calls import current_call
 
 _MARK = b"\0"
 _NAMED_PER_SECOND = 100  # printed lines; a flood goes without names, and so without work for the host
@@ -41,9 +41,9 @@ class PipeSink:
         if label:
             self._write_json({"log": label, "text": text})
             return
-        function = current_function.get()
-        if function is not None and self._may_name():
-            self._write_json({"print": text, "function": function})
+        call = current_call.get()
+        if call is not None and self._may_name():
+            self._write_json({"print": text, "function": call.function})
         else:
             self._write(text.encode("utf-8", "backslashreplace") + b"\n")
 

@@ -13,6 +13,11 @@ def test_an_entity_counts(durable: Durable) -> None:
     assert repr(till) == "<Entity till main>"
 
 
+def test_all_entities_are_listed(durable: Durable) -> None:
+    tills = [durable.entity("till", f"{number:03}").signal("add", number) for number in range(101)]
+    assert durable.entities == tills  # the management API lists a hundred at a time
+
+
 def test_a_failed_operation_leaves_the_state_alone(durable: Durable) -> None:
     till = durable.entity("till", "main").signal("add", 2)
     till.signal("fail")

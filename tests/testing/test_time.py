@@ -134,6 +134,6 @@ def test_an_app_that_does_not_come_to_rest_is_given_up(durable: Durable) -> None
 def test_a_function_that_does_not_answer_is_given_up(durable: Durable) -> None:
     gate = threading.Event()
     durable.stub("client.start_new", lambda *_, **__: gate.wait(30))
-    with pytest.raises(NotIdle, match="It runs: http start_approval"):
+    with pytest.raises(NotIdle, match="It runs: HTTP function start_approval"):
         durable.post("/api/approvals", json={"amount": 1})
     gate.set()
