@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dfhost.engine import actions as act
 from dfhost.engine.history import moment
+from dfhost.printable import shortened
 from dfhost.testing.durations import spoken
 from dfhost.testing.records import FailedBatch
 from dfhost.timeline import model
@@ -107,7 +107,7 @@ def _since(at: str | None, start: str) -> str:
 
 
 def _brief(text: str | None) -> str:
-    return act.brief(" ".join((text or "").split()), _LONGEST)
+    return shortened(" ".join((text or "").split()), _LONGEST)
 
 
 def _indented(stack: str) -> Iterator[str]:
