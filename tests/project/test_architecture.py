@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -21,9 +22,9 @@ def module_name(path: Path) -> str:
     return name.removesuffix(".__init__") if name.count(".") else name
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(SOURCES):
-        yield module_name(path), ast.parse(path.read_text("utf-8"), str(path))
+@cache
+def trees() -> list[tuple[str, ast.Module]]:
+    return [(module_name(path), ast.parse(path.read_text("utf-8"), str(path))) for path in sorted(SOURCES)]
 
 
 def imported(tree: ast.Module) -> set[str]:
