@@ -97,8 +97,10 @@ def task_lines(tasks: Sequence[Json], now: datetime, style: Style, whole: bool) 
         # The first ones of each kind that matters, in their order.
         ranked = sorted(range(len(tasks)), key=lambda n: (_rank(tasks[n]), n))[:_LISTED]
         shown = [tasks[n] for n in sorted(ranked)]
-    head = ("TASK", "STATE", "QUEUED", "TOOK", "DETAILS")
-    lines = ["", *table_lines(head, [_row(task, now) for task in shown], style)]
+    workers = {task.get("worker") for task in tasks} - {None}
+    names_worker = len(workers) > 1  # of one worker everybody knows which it was
+    head = ["TASK", "STATE", "QUEUED", "TOOK", *["WORKER"] * names_worker, "DETAILS"]
+    lines = ["", *table_lines(head, [_row(task, now, names_worker) for task in shown], style)]
     if len(shown) < len(tasks):
         counted = ", ".join(_counts(tasks))
         lines.append(style(f"{count(len(tasks) - len(shown))} more: --full shows all. {counted}", "dim"))
@@ -120,11 +122,12 @@ def _counts(tasks: Sequence[Json]) -> Iterator[str]:
         )
 
 
-def _row(task: Json, now: datetime) -> list[str]:
+def _row(task: Json, now: datetime, names_worker: bool) -> list[str]:
     return [
         brief(str(task["label"]), _LONGEST_LABEL),
         str(task["state"]),
         *_times(task, now),
+        *[str(task.get("worker", ""))] * names_worker,
         _details(task, now),
     ]
 

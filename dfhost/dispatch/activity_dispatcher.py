@@ -130,12 +130,12 @@ class ActivityDispatcher:
 
     # -- the end of one, on any thread -----------------------------------------------------------------------
 
-    def _ended(self, running: _RunningActivity, outcome: ActivityOutcome) -> None:
+    def _ended(self, running: _RunningActivity, outcome: ActivityOutcome, worker: int | None = None) -> None:
         item, seconds = running.item, time.perf_counter() - running.since
         activity = item.activity
         if not isinstance(outcome, Failure):
             self._log.finished(activity.name, "activity", item.instance_id, seconds, activity.input)
-            self._end(item, h.task_completed(self._clock.now(), activity.task_id, outcome))
+            self._end(item, h.task_completed(self._clock.now(), activity.task_id, outcome), worker)
             return
         self._log.failed(
             activity.name,
@@ -151,7 +151,7 @@ class ActivityDispatcher:
             self._on_loop.put_if_open(partial(self._attempt_later, running, delay))
             return
         reason, details = failures.activity_failed(activity.name, outcome)
-        self._end(item, h.task_failed(self._clock.now(), activity.task_id, reason, details))
+        self._end(item, h.task_failed(self._clock.now(), activity.task_id, reason, details), worker)
 
     def _attempt_later(self, running: _RunningActivity, delay: float) -> None:
         async def wait() -> None:
@@ -192,12 +192,12 @@ class ActivityDispatcher:
 
     # -- storing results, on any thread ---------------------------------------------------------------------
 
-    def _end(self, item: ActivityWorkItem, event: h.Event) -> None:
+    def _end(self, item: ActivityWorkItem, event: h.Event, worker: int | None = None) -> None:
         """Have the result stored, together with those that come until the writer takes them."""
         started_at = self._running.pop((item.instance_id, item.activity.task_id), None)
         with self._lock:
             # Both at once: whoever takes the result finds the place free, so `unfinished` is 0 after its commit.
-            self._results.append(ActivityResult(item, event, started_at))
+            self._results.append(ActivityResult(item, event, started_at, worker))
             following = self._queue.popleft() if self._queue else None
             self._busy -= following is None
         if not self._storing:

@@ -144,6 +144,13 @@ class StreamingCall(NamedTuple):
 ActivityOutcome = str | None | Failure
 
 
+class ActivityDone(Protocol):
+    """What a runner calls when an activity has ended: once, on any thread. It must not raise."""
+
+    def __call__(self, outcome: ActivityOutcome, worker: int | None = None) -> None:
+        """`worker`: the pid of the worker process that ran it, None if it ran in this process."""
+
+
 class AppRunner(Protocol):
     """Asynchronous methods are called on the host's loop, the others on any thread."""
 
@@ -172,8 +179,8 @@ class AppRunner(Protocol):
     async def stop(self) -> None:
         """Nothing is called any more, and no result of a call that still runs is of interest. May be repeated."""
 
-    def run_activity(self, call: ActivityCall, done: Callable[[ActivityOutcome], None]) -> None:
-        """Run an activity. `done` is called once, on any thread; it must not raise."""
+    def run_activity(self, call: ActivityCall, done: ActivityDone) -> None:
+        """Run an activity, and call `done` with its outcome."""
 
     def replay(self, call: ReplayCall) -> ReplayResult:
         """Replay an orchestrator. Blocks; raises nothing."""

@@ -15,7 +15,7 @@ from dfhost.errors import DatabaseError
 from dfhost.store.database_file import has_log
 from dfhost.store.sqlite_errors import explain_sqlite_error
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _APPLICATION_ID = 0x64666873  # "dfhs": distinguishes our files from other people's databases
 #: How long another program, a sqlite3 shell for one, may hold the file.
 BUSY_SECONDS = 10.0
@@ -182,8 +182,8 @@ def _check_schema(connection: sqlite3.Connection, label: str) -> None:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         with suppress(sqlite3.Error):  # a full disk; then purges leave the file as long as it is
             connection.execute("VACUUM")
-    elif version == 2:
-        script = _script("migration_2.sql")
+    elif version < SCHEMA_VERSION:
+        script = "".join(_script(f"migration_{each}.sql") for each in range(version, SCHEMA_VERSION))
         connection.executescript(f"BEGIN; {script} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 

@@ -32,7 +32,7 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
         [(instance_id, a.task_id, execution_id, a.name, a.input, at) for a in episode.activities],
     )
     cursor.executemany(
-        "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, NULL, NULL)",
+        "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL)",
         [(instance_id, *attempt) for attempt in episode.attempts],
     )
     cursor.executemany(

@@ -22,11 +22,15 @@ class ActivityWorkItem(NamedTuple):
 
 
 class ActivityResult(NamedTuple):
-    """`event` is the activity's TaskCompleted or TaskFailed; `started_at`: when it began to run."""
+    """`event` is the activity's TaskCompleted or TaskFailed; `started_at`: when it began to run.
+
+    `worker`: the pid of the worker process that ran it, None if the host did.
+    """
 
     work: ActivityWorkItem
     event: Event
     started_at: str | None = None
+    worker: int | None = None
 
 
 class DueTimer(NamedTuple):
@@ -49,7 +53,7 @@ def unfinished_activities(reader: sqlite3.Connection) -> list[ActivityWorkItem]:
 
 def store_results(cursor: InboxCursor, results: Sequence[ActivityResult]) -> None:
     wanted, started = [], []
-    for work, event, started_at in results:
+    for work, event, started_at, worker in results:
         cursor.execute(
             "DELETE FROM activities WHERE instance_id = ? AND task_id = ? AND execution_id = ?",
             (work.instance_id, work.activity.task_id, work.execution_id),
@@ -57,10 +61,13 @@ def store_results(cursor: InboxCursor, results: Sequence[ActivityResult]) -> Non
         if cursor.rowcount:
             wanted.append((work.instance_id, work.execution_id, event))
             activity = work.activity
-            started.append((work.instance_id, activity.task_id, started_at, activity.input[:KEPT_INPUT]))
+            started.append(
+                (work.instance_id, activity.task_id, started_at, activity.input[:KEPT_INPUT], worker)
+            )
     cursor.executemany(
-        "INSERT INTO attempts (instance_id, task_id, started_at, input) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (instance_id, task_id) DO UPDATE SET started_at = excluded.started_at, input = excluded.input",
+        "INSERT INTO attempts (instance_id, task_id, started_at, input, worker) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (instance_id, task_id) DO UPDATE "
+        "SET started_at = excluded.started_at, input = excluded.input, worker = excluded.worker",
         started,
     )
     cursor.add_messages(wanted)

@@ -49,6 +49,7 @@ class AttemptRow(NamedTuple):
     max_attempts: int | None
     started_at: str | None
     input: str | None
+    worker: int | None
 
 
 class ChildRow(NamedTuple):
@@ -166,7 +167,7 @@ class StoreReader:
                 "SELECT task_id, input FROM activities WHERE instance_id = ?", (instance_id,)
             ).fetchall()
             attempts = reader.execute(
-                "SELECT task_id, first_task_id, attempt, max_attempts, started_at, input FROM attempts "
+                "SELECT task_id, first_task_id, attempt, max_attempts, started_at, input, worker FROM attempts "
                 "WHERE instance_id = ?",
                 (instance_id,),
             )

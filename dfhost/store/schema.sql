@@ -51,9 +51,10 @@ CREATE TABLE activities (
     PRIMARY KEY (instance_id, task_id)
 ) STRICT, WITHOUT ROWID;
 
--- What history events have no field for, by task. Of an activity that has ended: when it began to run, and the first
--- characters of its input, which the history has only if host.json says so. Of a call with retries: which attempt of how many the task is, and the task of its first attempt. A timer before the next attempt has
--- the number of the attempt that failed.
+-- What history events have no field for, by task. Of an activity that has ended: when it began to run, the pid of the
+-- worker process that ran it (none if the host did), and the first characters of its input, which the history has only
+-- if host.json says so. Of a call with retries: which attempt of how many the task is, and the task of its first
+-- attempt. A timer before the next attempt has the number of the attempt that failed.
 CREATE TABLE attempts (
     instance_id   TEXT NOT NULL,
     task_id       INTEGER NOT NULL,
@@ -62,6 +63,7 @@ CREATE TABLE attempts (
     max_attempts  INTEGER,
     started_at    TEXT,
     input         TEXT,
+    worker        INTEGER,
     PRIMARY KEY (instance_id, task_id)
 ) STRICT, WITHOUT ROWID;
 

@@ -17,7 +17,7 @@ from dfhost.timeline.model import Attempt, Task, Timeline
 
 #: A fan-out that is wider is recorded in several episodes.
 _WIDEST_EPISODE = EngineOptions().commands_per_episode
-_NO_ATTEMPT = AttemptRow(None, None, None, None, None)
+_NO_ATTEMPT = AttemptRow(None, None, None, None, None, None)
 _CHILD_STATES = {"Pending": model.QUEUED, "Running": model.RUNNING, "Suspended": model.WAITING}
 
 
@@ -112,7 +112,7 @@ class _Builder:
             elif task.kind == model.CHILD:
                 self._show_child(task)
             elif (row := self._stored.attempts.get(task_id)) is not None:
-                task.started_at = row.started_at
+                task.started_at, task.worker = row.started_at, row.worker
                 if task.input is None and row.input is not None:
                     task.input, task.input_is_cut = row.input, len(row.input) == KEPT_INPUT
                     if task.kind == model.HTTP_CALL:
@@ -236,9 +236,10 @@ class _Builder:
                     task.started_at,
                     task.ended_at,
                     task.error,
+                    task.worker,
                 )
             )
-            first.state, first.ended_at = task.state, task.ended_at
+            first.state, first.ended_at, first.worker = task.state, task.ended_at, task.worker
             first.result, first.error, first.stack = task.result, task.error, task.stack
             first.instance_id, first.child_status = task.instance_id, task.child_status
         return hidden

@@ -36,6 +36,7 @@ class Attempt:
     started_at: str | None = None
     ended_at: str | None = None
     error: str | None = None
+    worker: int | None = None
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Task:
     groups. All three are None if it was alone.
     `instance_id`: the child, or the entity (``@name@key``). `due`: when a timer fires, or the next attempt is made.
     `error` is what the function raised, ``ValueError: bad``, and `stack` its traceback, if known.
+    `worker`: the pid of the worker process that ran an activity; None if the host ran it, or it has not ended.
     """
 
     kind: str
@@ -71,6 +73,7 @@ class Task:
     request_id: str | None = None  # of an entity call
     child_status: str | None = None
     http_status: int | None = None
+    worker: int | None = None
 
     @property
     def attempt(self) -> int:

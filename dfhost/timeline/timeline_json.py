@@ -66,6 +66,7 @@ def task_json(task: Task, limit: int | None = None) -> dict[str, Any]:
         instanceId=task.instance_id,
         childStatus=task.child_status,
         httpStatus=task.http_status,
+        worker=task.worker,
     )
 
 
@@ -78,6 +79,7 @@ def _attempt_json(attempt: Attempt) -> dict[str, Any]:
         startedTime=attempt.started_at,
         endedTime=attempt.ended_at,
         error=attempt.error,
+        worker=attempt.worker,
     )
 
 

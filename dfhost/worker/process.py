@@ -54,7 +54,7 @@ class WorkerOptions:
 class RunningCall:
     """A call in a worker. `resolve` gets its value from the wire, or a Failure if the worker has ended."""
 
-    __slots__ = ("function", "instance_id", "kind", "resolve", "since")
+    __slots__ = ("function", "instance_id", "kind", "resolve", "since", "worker")
 
     def __init__(
         self, kind: str, function: str, instance_id: str | None, resolve: Callable[[Any], None]
@@ -64,6 +64,7 @@ class RunningCall:
         self.instance_id = instance_id
         self.resolve = resolve
         self.since = time.monotonic()
+        self.worker: int | None = None  # the pid, once a worker has the call
 
 
 class _GivenUp:
@@ -259,7 +260,7 @@ class WorkerProcess:
         return answer[0]
 
     def _enter(self, call: RunningCall) -> int:
-        number, call.since = next(self._numbers), time.monotonic()
+        number, call.since, call.worker = next(self._numbers), time.monotonic(), self.pid
         self.calls[number] = call
         return number
 

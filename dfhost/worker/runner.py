@@ -27,7 +27,7 @@ from dfhost.errors import AppError, AppImportFailed
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import (
     ActivityCall,
-    ActivityOutcome,
+    ActivityDone,
     EntityCall,
     EntityReply,
     FunctionCall,
@@ -261,9 +261,9 @@ class WorkerRunner:
 
         self._assign(send)
 
-    def run_activity(self, call: ActivityCall, done: Callable[[ActivityOutcome], None]) -> None:
+    def run_activity(self, call: ActivityCall, done: ActivityDone) -> None:
         def resolve(value: Any) -> None:
-            done(protocol.outcome_from_wire(value))
+            done(protocol.outcome_from_wire(value), running.worker)
 
         running = RunningCall("activity", call.function, call.instance_id, resolve)
         self._call(running, *call)

@@ -12,6 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 from tests.support.running_host import running_host
 
 SCHEMA_1 = Path(__file__).parent / "schema_1.sql"
@@ -53,12 +55,18 @@ def schema_of(file: Path) -> object:
         return connection.execute("PRAGMA user_version").fetchone(), names, columns
 
 
-async def test_a_file_of_version_2_goes_on(tmp_path: Path) -> None:
-    """Version 3 has one table more."""
+@pytest.mark.parametrize(
+    ("version", "undo"),
+    [
+        (2, "DROP TABLE attempts"),
+        (3, "ALTER TABLE attempts DROP COLUMN worker"),
+    ],
+)
+async def test_a_file_of_a_later_version_goes_on(tmp_path: Path, version: int, undo: str) -> None:
     file = await new_file(tmp_path)
     expected = schema_of(file)
     with closing(sqlite3.connect(file)) as connection:
-        connection.executescript("DROP TABLE attempts; PRAGMA user_version = 2;")
+        connection.executescript(f"{undo}; PRAGMA user_version = {version};")
     async with running_host(database=file) as host:
         assert await host.run("retries", {"milliseconds": 1, "attempts": 2, "text": "no"}) is not None
     assert schema_of(file) == expected

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
+from dfhost.cli import main
+from tests.support.apps import write_app
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
 
@@ -29,8 +35,9 @@ async def ended(host: RunningHost, orchestrator: str, input: Any = None) -> dict
     return await timeline(host, instance_id)
 
 
-async def test_a_failed_item_of_a_fan_out_is_named(host: RunningHost) -> None:
-    found = await ended(host, "fan", {"activity": "fail", "inputs": ["item-1", "item-2"]})
+async def test_a_failed_item_of_a_fan_out_is_named() -> None:
+    async with running_host(max_activities=1) as host:  # so that the first item fails first
+        found = await ended(host, "fan", {"activity": "fail", "inputs": ["item-1", "item-2"]})
     assert found["failures"] == [
         'fail [0] "item-1" failed: ValueError: item-1',
         'fail [1] "item-2" failed: ValueError: item-2',
@@ -58,6 +65,7 @@ async def test_times_tell_queued_from_running(host: RunningHost, gates: ModuleTy
     task = found["tasks"][0]
     assert task["startedTime"] == since < task["endedTime"] <= found["endedTime"]
     assert (task["state"], task["result"]) == ("completed", '"a"')
+    assert "worker" not in task  # it ran in the host's process
 
 
 async def test_attempts_are_one_task(host: RunningHost) -> None:
@@ -157,3 +165,41 @@ async def test_payloads_are_cut_on_demand(host: RunningHost) -> None:
 
 async def test_an_unknown_instance_is_404(host: RunningHost) -> None:
     assert (await host.request("GET", "instances/nobody", timeline="true"))[0] == 404
+
+
+async def test_the_worker_that_ran_a_task_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = write_app(
+        tmp_path,
+        """
+        import os
+
+        @app.orchestration_trigger(context_name="context")
+        def fan(context):
+            retry = df.RetryOptions(1, 2)
+            yield context.task_all([context.call_activity("pid", None) for _ in range(4)])
+            yield context.call_activity_with_retry("raises_its_pid", retry)
+
+        @app.activity_trigger(input_name="given")
+        def pid(given: str) -> int:
+            return os.getpid()
+
+        @app.activity_trigger(input_name="given")
+        def raises_its_pid(given: str) -> int:
+            raise ValueError(os.getpid())
+        """,
+    )
+    async with running_host(folder, workers=2) as host:
+        found = await eventually(  # the second worker may still load the app
+            lambda: ended(host, "fan"), lambda each: len({task["worker"] for task in each["tasks"]}) == 2
+        )
+        *pids, retried = found["tasks"]
+        assert [str(task["worker"]) for task in pids] == [task["result"] for task in pids]
+        assert [f"ValueError: {each['worker']}" for each in retried["attempts"]] == [
+            each["error"] for each in retried["attempts"]
+        ]
+        assert retried["error"] == f"ValueError: {retried['worker']}"
+        await asyncio.to_thread(main, ["show", found["instanceId"], "--url", host.host.url])
+        shown = capfd.readouterr().out
+        assert re.search(
+            rf"^pid \[0\] +completed +.* {pids[0]['worker']} +{pids[0]['worker']}$", shown, re.M
+        ), shown

@@ -120,7 +120,12 @@ export function barsOf(task, now) {
         ];
     return [
         { from: scheduled, to: started, kind: "queued", title: about("queued", scheduled, started) },
-        { from: started, to: end, kind: task.state, title: about("ran", started, end) },
+        {
+            from: started,
+            to: end,
+            kind: task.state,
+            title: about("ran", started, end) + (task.worker ? `, in worker ${task.worker}` : ""),
+        },
     ];
 }
 

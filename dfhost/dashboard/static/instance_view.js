@@ -380,6 +380,7 @@ export function showInstance(main, id) {
                     : `[${task.index}] of ${count(task.fanOutSize ?? 0)}, counted from [0]`,
             ],
             ["HTTP status", task.httpStatus ?? ""],
+            ["Worker process", task.worker ?? ""],
             [
                 "Entity",
                 task.kind.startsWith("entity") && task.instanceId

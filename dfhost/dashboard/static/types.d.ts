@@ -19,6 +19,7 @@ export interface Attempt {
     startedTime?: string;
     endedTime?: string;
     error?: string;
+    worker?: number;
 }
 
 export interface Task {
@@ -45,6 +46,7 @@ export interface Task {
     instanceId?: string;
     childStatus?: string;
     httpStatus?: number;
+    worker?: number;
 }
 
 export interface Timeline {
