@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -47,26 +48,41 @@ def run_dfhost(
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+def _open_terminal() -> tuple[int, int]:
+    """The descriptors of what a terminal shows, and of what a process prints to it."""
+    import pty  # not on Windows
+
+    return pty.openpty()
+
+
 class HostProcess:
     """`dfhost start` on `port`, 0 for a free one, as a context manager. Killed at the end if it still runs.
 
-    Inside the block it serves at `url`; `lines` holds what it has printed so far on stdout and stderr.
+    Inside the block it serves at `url`; `lines` holds what it has printed so far on stdout and stderr. With
+    `at_terminal` these are a terminal, and each writing of its last line counts as a line.
     """
 
     def __init__(
-        self, *arguments: str | Path, port: str = "0", cwd: str | Path = ".", **environ: str
+        self,
+        *arguments: str | Path,
+        port: str = "0",
+        cwd: str | Path = ".",
+        at_terminal: bool = False,
+        **environ: str,
     ) -> None:
         self.lines: list[str] = []
         self._more = threading.Condition()
         self._ended = False
+        output, stdout = (_open_terminal if at_terminal else os.pipe)()
+        self._output = os.fdopen(output, errors="replace")  # its universal newlines end a line at each \r
         self._process = subprocess.Popen(
             dfhost_command("start", *arguments, "--port", port),
             cwd=cwd,
-            env=clean_environment(**environ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            env=clean_environment(COLUMNS="200", LINES="50", **environ),
+            stdout=stdout,
+            stderr=stdout,
         )
+        os.close(stdout)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -130,8 +146,7 @@ class HostProcess:
         if self._process.poll() is None:
             self._process.kill()
         self.exit_code()
-        if self._process.stdout:
-            self._process.stdout.close()
+        self._output.close()
 
     def start_instance(self, path: str, body: object = None) -> str:
         """POST to a starter of the app; the instance's id."""
@@ -140,9 +155,9 @@ class HostProcess:
         return str(response.body["id"])
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        for text in self._process.stdout:
-            self._add(text.rstrip("\n"))
+        with suppress(OSError):  # how Linux says that the other side of a terminal is closed
+            for text in self._output:
+                self._add(text.rstrip("\n"))
         self._ended = True
         self._add()
 

@@ -10,12 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from dfhost import gc_tuning
+from dfhost.background_tasks import BackgroundTasks
 from dfhost.cli import arguments
 from dfhost.cli.app_folder import database_file, open_folder, working_in
 from dfhost.cli.app_runner import DEBUG_PORT, MakeRunner, app_runner
 from dfhost.cli.console import Console
 from dfhost.cli.host_address import url_file
 from dfhost.cli.log_file import LogFile, log_file
+from dfhost.cli.map_progress import show_map_progress
 from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.settings import Settings, set_environment_defaults
 from dfhost.settings.model import DEFAULT_PORT
@@ -97,7 +99,7 @@ async def _serve(
     console: Console,
 ) -> None:
     stop_signals = StopSignals()
-    failure = FatalFailure()
+    failure, tasks = FatalFailure(), BackgroundTasks()
     gc_tuning.pause()
     runner = make_runner(console, failure.report)  # workers load the app while the host is imported
     # By far the slowest imports: mistakes in the settings are reported before them, and ctrl-C already works.
@@ -144,7 +146,10 @@ async def _serve(
         on_ready=on_ready,
         dashboard=not options.no_dashboard,
     ) as host:
+        if not options.quiet:
+            tasks.start(show_map_progress(host, console))
         await failure.watch(stop_signals.wait())
+        tasks.cancel()
         calls = await asyncio.to_thread(console.running_calls)
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.print("", f"Waiting for running calls: {running}. Press ctrl-C again to stop at once.")
