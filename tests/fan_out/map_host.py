@@ -21,13 +21,9 @@ ENDED = ("Completed", "Failed", "Terminated")
 class MapHost:
     """Use as a context manager. `arguments` go to `dfhost start`."""
 
-    def __init__(
-        self, folder: Path, *arguments: str | Path, at_terminal: bool = False, **environ: str
-    ) -> None:
+    def __init__(self, folder: Path, *arguments: str | Path, **environ: str) -> None:
         self.marks_file = folder / "marks"
-        self.host = HostProcess(
-            APP, *arguments, at_terminal=at_terminal, MARKS=str(self.marks_file), **environ
-        )
+        self.host = HostProcess(APP, *arguments, MARKS=str(self.marks_file), **environ)
 
     def __enter__(self) -> MapHost:
         self.host.__enter__()

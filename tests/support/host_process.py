@@ -48,32 +48,21 @@ def run_dfhost(
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def _open_terminal() -> tuple[int, int]:
-    """The descriptors of what a terminal shows, and of what a process prints to it."""
-    import pty  # not on Windows
-
-    return pty.openpty()
-
-
 class HostProcess:
     """`dfhost start` on `port`, 0 for a free one, as a context manager. Killed at the end if it still runs.
 
-    Inside the block it serves at `url`; `lines` holds what it has printed so far on stdout and stderr. With
-    `at_terminal` these are a terminal, and each writing of its last line counts as a line.
+    Inside the block it serves at `url`; `lines` holds what it has printed so far on stdout and stderr.
     """
 
+    _open_output = staticmethod(os.pipe)
+
     def __init__(
-        self,
-        *arguments: str | Path,
-        port: str = "0",
-        cwd: str | Path = ".",
-        at_terminal: bool = False,
-        **environ: str,
+        self, *arguments: str | Path, port: str = "0", cwd: str | Path = ".", **environ: str
     ) -> None:
         self.lines: list[str] = []
         self._more = threading.Condition()
         self._ended = False
-        output, stdout = (_open_terminal if at_terminal else os.pipe)()
+        output, stdout = self._open_output()
         self._output = os.fdopen(output, errors="replace")  # its universal newlines end a line at each \r
         self._process = subprocess.Popen(
             dfhost_command("start", *arguments, "--port", port),
@@ -165,3 +154,13 @@ class HostProcess:
         with self._more:
             self.lines.extend(lines)
             self._more.notify_all()
+
+
+class TerminalHostProcess(HostProcess):
+    """One that prints to a terminal. What it writes in place of its last line is a further line here."""
+
+    @staticmethod
+    def _open_output() -> tuple[int, int]:
+        import pty  # not on Windows
+
+        return pty.openpty()
