@@ -42,9 +42,10 @@ class Server:
     """Serves the app of `runner` on `host`:`port`. Port 0 takes any free one, which `port` holds after `start`; None
     takes none, and only `exchange` reaches the app.
 
-    `mounts`: handlers by path prefix. `cors`: origins, ``("*",)`` for all. `timeout`: of one HTTP function, in
-    seconds; `clock`: by which it pauses before a retry. `host_names`: those that requests may name besides `host`; None serves requests to any name and from
-    any web page. Raises AppError, at construction already, for a route that no request can match.
+    `clock`: pauses before a retry go by it. `mounts`: handlers by path prefix. `cors`: origins, ``("*",)`` for all.
+    `timeout`: of one HTTP function, in seconds. `host_names`: those that requests may name besides `host`; None
+    serves requests to any name and from any web page. Raises AppError, at construction already, for a route that no
+    request can match.
     """
 
     def __init__(
