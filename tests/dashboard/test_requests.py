@@ -351,3 +351,5 @@ async def test_a_bad_request_gets_a_sentence(page: Page) -> None:
         assert await page.act(**asked) == (400, {"error": sentence})
     _, answer = await page.act(action="start", name="waits", input="{a")
     assert answer["error"].startswith("The input is not JSON: ")
+    _, answer = await page.act(action="start", name="waits", input="[" * 200_000)
+    assert answer["error"] == "The input is not JSON: it is nested too deeply. A text needs quotes."
