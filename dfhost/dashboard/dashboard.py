@@ -131,7 +131,7 @@ class Dashboard:
             case "rewind":
                 return _json(200, await views.rewind_view(hub, _ids(query.get("instances", ""))))
             case "entities":
-                return _json(200, views.entities_view(hub))
+                return _json(200, await views.entities_view(hub))
             case "explain":
                 if (explanation := await hub.explain(instance_id)) is not None:
                     return _json(200, explanation)
