@@ -87,7 +87,7 @@ async def test_a_segfault_shows_the_python_stack(host: RunningHost, output: Outp
 
 async def test_a_flood_is_shown_whole(host: RunningHost, output: Output) -> None:
     assert await get(host, "flood?lines=50000") == (200, "done")
-    await until_shown(output, "line 49999")
+    await until_shown(output, "line 49999  (flood)")
     numbers = [int(line.split()[1]) for line in output.lines if line.startswith("line ")]
     assert numbers == list(range(50_000))
 
