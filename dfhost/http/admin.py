@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dfhost.background_tasks import BackgroundTasks
+from dfhost.clock import Clock
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.management.json_text import encode
@@ -33,6 +34,7 @@ class Admin:
         runner: AppRunner,
         routes: RouteTable[FunctionInfo],
         log: HostLog,
+        clock: Clock,
         management: RequestHandler | None,
     ) -> None:
         """`management` starts orchestrators, as it does for any client."""
@@ -45,6 +47,7 @@ class Admin:
         self._functions = {function.name.lower(): function for function in functions}
         self._urls = {route.name: f"/{route.template}" for route in routes.routes}
         self._log = log
+        self._clock = clock
         self._management = management
         self._started = time.monotonic()
         self._calls = BackgroundTasks()
@@ -145,7 +148,7 @@ class Admin:
                 sentence = "its trigger takes JSON, which the input is not"
                 return _refusal(f"'{function.name}' cannot be run: {sentence}: {error}.")
         calling = FunctionCall(function.name, TriggerText(text))
-        call = self._calls.start(invoke_function(self._runner, function, calling, self._log))
+        call = self._calls.start(invoke_function(self._runner, function, calling, self._log, self._clock))
         call.add_done_callback(lambda _: self.on_end())
         return HttpReply(202, [])
 
