@@ -69,7 +69,7 @@ PATHS = [
     f"{MANAGEMENT}/instances/{{}}/terminate?reason={{}}", f"{MANAGEMENT}/instances/{{}}/suspend",
     f"{MANAGEMENT}/instances/{{}}/resume", f"{MANAGEMENT}/instances/{{}}/rewind",
     f"{MANAGEMENT}/instances/{{}}/restart?restartWithNewInstanceId={{}}",
-    f"{MANAGEMENT}/instances?runtimeStatus={{}}&top={{}}", f"{MANAGEMENT}/instances?createdTimeFrom={{}}",
+    f"{MANAGEMENT}/instances?runtimeStatus={{}}&top={{}}", f"{MANAGEMENT}/instances?runtimeStatus=Failed&createdTimeFrom={{}}",
     f"{MANAGEMENT}/instances?instanceIdPrefix={{}}", f"{MANAGEMENT}/entities",
     f"{MANAGEMENT}/entities/counter/{{}}", f"{MANAGEMENT}/entities/{{}}?fetchState={{}}", "/admin/host/status",
     "/admin/functions", "/admin/functions/{}", "/dashboard", "/dashboard/{}", "/{}",
