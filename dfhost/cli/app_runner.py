@@ -19,8 +19,6 @@ from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner
 from dfhost.settings import Settings
 
-DEBUG_PORT = 9091  # what VS Code's Azure Functions extension has in its launch.json
-
 _COUNT = "FUNCTIONS_WORKER_PROCESS_COUNT"
 _ARGUMENTS = "languageWorkers__python__arguments"  # set by VS Code's extension and read by Core Tools
 MakeRunner = Callable[[HostLog, Callable[[HostError], None]], AppRunner]
@@ -34,17 +32,24 @@ def app_runner(
 
     Meanwhile what the app prints and logs goes to `console`.
     """
-    levels = AppLogLevels(settings.log_levels, options.verbose, options.quiet)
     count = _worker_count(options)
-    if not count:
-        with AppOutput(console, levels):
+    with AppOutput(console, AppLogLevels(settings.log_levels, options.verbose, options.quiet)):
+        if count:
+            yield _make_workers(options, root, settings, console, count)
+        else:
             yield lambda log, on_failure: _in_process(root, settings, log, on_failure)
-        return
+
+
+def _make_workers(
+    options: argparse.Namespace, root: Path, settings: Settings, console: Console, count: int
+) -> MakeRunner:
     from dfhost.worker.process import WorkerOptions
     from dfhost.worker.runner import WorkerRunner
 
     arguments = _python_arguments(options)
-    is_debugged = "debugpy" in arguments
+    timeout = settings.function_timeout
+    if "debugpy" in arguments:  # it has one port, and a person takes longer than functions may
+        count, timeout = 1, None
     if "--wait-for-client" in arguments:
         console.note("The app waits for a debugger to attach.")
     worker_options = WorkerOptions(
@@ -55,9 +60,7 @@ def app_runner(
         quiet=options.quiet,
         python_arguments=arguments,
     )
-    timeout = None if is_debugged else settings.function_timeout  # a person takes longer
-    with AppOutput(console, levels):  # what the host itself prints or warns of
-        yield lambda log, on_failure: WorkerRunner(worker_options, log, console, count=count, timeout=timeout)
+    return lambda log, on_failure: WorkerRunner(worker_options, log, console, count=count, timeout=timeout)
 
 
 def _in_process(
@@ -81,13 +84,13 @@ def _python_arguments(options: argparse.Namespace) -> list[str]:
 
 def _worker_count(options: argparse.Namespace) -> int:
     """0 for none: the app runs in this process."""
-    if getattr(options, "debug", None) is not None:
-        return 1
     if options.in_process:
         return 0
     if options.workers:
         return int(options.workers)
-    text = os.environ.get(_COUNT) or ("1" if os.environ.get(_ARGUMENTS) else "0")
-    if text == "0" or (text.isdecimal() and 1 <= int(text) <= MAX_WORKERS):
+    if getattr(options, "debug", None) is not None:
+        return 1
+    text = os.environ.get(_COUNT) or "1"
+    if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
         return int(text)
     raise SettingsError(f"{_COUNT} is '{text}'; it has to be a number from 1 to {MAX_WORKERS}.")

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 from dfhost.background_tasks import BackgroundTasks
+from dfhost.clock import Clock
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.management.json_text import encode
 from dfhost.management.request import RequestHandler
 from dfhost.management.urls import WEBHOOKS_PATH
+from dfhost.parse_json import parse_json
 from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, TriggerText
 from dfhost.runner.functions import JSON_TRIGGERS, FunctionInfo
 from dfhost.runner.invoke import invoke_function
@@ -33,6 +35,7 @@ class Admin:
         runner: AppRunner,
         routes: RouteTable[FunctionInfo],
         log: HostLog,
+        clock: Clock,
         management: RequestHandler | None,
     ) -> None:
         """`management` starts orchestrators, as it does for any client."""
@@ -45,6 +48,7 @@ class Admin:
         self._functions = {function.name.lower(): function for function in functions}
         self._urls = {route.name: f"/{route.template}" for route in routes.routes}
         self._log = log
+        self._clock = clock
         self._management = management
         self._started = time.monotonic()
         self._calls = BackgroundTasks()
@@ -140,12 +144,12 @@ class Admin:
             )
         if function.trigger["type"] in JSON_TRIGGERS:
             try:
-                json.loads(text)
+                parse_json(text)
             except ValueError as error:
                 sentence = "its trigger takes JSON, which the input is not"
                 return _refusal(f"'{function.name}' cannot be run: {sentence}: {error}.")
         calling = FunctionCall(function.name, TriggerText(text))
-        call = self._calls.start(invoke_function(self._runner, function, calling, self._log))
+        call = self._calls.start(invoke_function(self._runner, function, calling, self._log, self._clock))
         call.add_done_callback(lambda _: self.on_end())
         return HttpReply(202, [])
 
@@ -154,7 +158,7 @@ class Admin:
         if self._management is None:
             return _refusal("There is no task hub here to start an orchestrator in.")
         try:
-            json.loads(text)
+            parse_json(text)
         except ValueError:
             text = json.dumps(text) if text else ""
         path = f"orchestrators/{function.durable_name}"
@@ -179,7 +183,7 @@ def _input_text(body: bytes) -> str:
     """
     expected = 'The body must be a JSON object such as {"input": "text"}.'
     try:
-        value = json.loads(body.decode())
+        value = parse_json(body.decode())
     except ValueError as error:  # UnicodeDecodeError is one
         raise ValueError(f"{expected} It is not JSON: {error}.") from None
     if not isinstance(value, dict):

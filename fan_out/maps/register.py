@@ -3,7 +3,7 @@
 A request cannot decide it: two may look for a run at the same moment, and an id made from the key does not help,
 since an instance that has ended is silently replaced. So each request may start an instance, under an id of its own,
 whose first act is to claim its key. Entity operations run one at a time, and an orchestrator's call is made exactly
-once. A run that loses the claim ends, having done nothing. The request waits for the claim and answers with the winner.
+once. A run that loses the claim ends at once. The request waits for the claim and answers with the winner.
 
 A claim names the run that it takes the key over from, if that run failed or was purged: the first that wants to take
 over gets the key.

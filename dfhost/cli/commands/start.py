@@ -13,7 +13,7 @@ from dfhost import gc_tuning
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.cli import arguments
 from dfhost.cli.app_folder import database_file, open_folder, working_in
-from dfhost.cli.app_runner import DEBUG_PORT, MakeRunner, app_runner
+from dfhost.cli.app_runner import MakeRunner, app_runner
 from dfhost.cli.console import Console
 from dfhost.cli.host_address import url_file
 from dfhost.cli.log_file import LogFile, log_file
@@ -55,20 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-dashboard", action="store_true", help="serve no page at /dashboard")
     arguments.add_database(parser, "default: .dfhost/HUB.db in the folder")
     arguments.add_replay(parser)
-    arguments.add_workers(parser)
-    _add_debug(parser)
+    arguments.add_workers(parser, debug=True)
     arguments.add_verbosity(parser, quiet="show failures, warnings and what the app prints, but no calls")
-
-
-def _add_debug(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--debug",
-        metavar="PORT",
-        type=arguments.port,
-        nargs="?",
-        const=DEBUG_PORT,
-        help=f"run the app in one worker, which waits for a debugger at PORT (default: {DEBUG_PORT}, as in VS Code)",
-    )
 
 
 def run(options: argparse.Namespace) -> int:
