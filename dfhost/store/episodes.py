@@ -20,7 +20,11 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
     _update_instance(cursor, episode)
     if episode.next_generation is None:
         sql.insert_history(cursor, instance_id, episode.first_position, episode.stored_texts)
-    else:
+        cursor.executemany(
+            "INSERT OR IGNORE INTO attempts (instance_id, task_id, cancelled_at) VALUES (?, ?, ?)",
+            [(instance_id, timer_id, at) for timer_id in episode.cancelled_timers],
+        )
+    else:  # its timers' ids are given again
         _begin_generation(cursor, episode)
     if consumed:
         cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (instance_id, consumed))
@@ -34,10 +38,6 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
     cursor.executemany(
         "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
         [(instance_id, *attempt) for attempt in episode.attempts],
-    )
-    cursor.executemany(
-        "INSERT OR IGNORE INTO attempts (instance_id, task_id, cancelled_at) VALUES (?, ?, ?)",
-        [(instance_id, timer_id, at) for timer_id in episode.cancelled_timers],
     )
     cursor.executemany(
         "INSERT INTO timers VALUES (?, ?, ?, ?)",
