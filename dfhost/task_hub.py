@@ -24,7 +24,7 @@ from dfhost.errors import IdTooLong, InstanceNotFound, UnknownFunction, WrongSta
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.settings import Settings
 from dfhost.store.instance_row import InstanceRow
-from dfhost.store.overview import ListedInstance, Overview
+from dfhost.store.overview import ListedInstance, Overview, ProgressReport
 from dfhost.store.store import Store
 from dfhost.timeline.model import Timeline
 
@@ -149,6 +149,11 @@ class TaskHub:
     async def search(self, text: str, limit: int) -> list[ListedInstance]:
         """The newest instances that have `text` in their id, name or payloads, whatever its case."""
         return await self._store.search(text, limit)
+
+    async def progress_reports(self) -> list[ProgressReport]:
+        """The running instances whose custom status has a total; `ledger` is the own state of the map's ledger."""
+        reports = await self._store.progress_reports()
+        return [report._replace(ledger=stored_state(report.ledger)) for report in reports]
 
     def queue_lengths(self) -> dict[str, int]:
         """How many operations each entity (``@name@key``) has not processed, if any."""

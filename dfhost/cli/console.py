@@ -50,6 +50,7 @@ class Console:
         self.verbose = verbose
         self.write_context: Callable[[], AbstractContextManager[None]] = nullcontext
         self._live = stream.isatty() and calls and not verbose
+        self._maps = ""  # see `show_progress`
         self._formatter = LogFormatter(self.style, summarise=not verbose, calls=calls, live=self._live)
         self._progress = ""  # what stands in the last line, without a line end
         self._stream = stream
@@ -117,6 +118,16 @@ class Console:
         """Text as it is, with whatever line ends it has."""
         self._put(RawText(text))
 
+    @property
+    def shows_progress(self) -> bool:
+        """Whether there is a last line that is written anew in place."""
+        return self._live
+
+    def show_progress(self, text: str) -> None:
+        """What the last line says besides the calls that run; "" for nothing."""
+        self._maps = text
+        self._wake.set()
+
     def flush_summaries(self) -> None:
         """Write the summaries of everything so far that got no line of its own."""
         self._put(None)
@@ -182,7 +193,9 @@ class Console:
 
     def _write_lines(self, text: str, last: bool) -> None:
         """Write `text`, and below it the progress in place of that which stands there."""
-        progress = self._formatter.progress() if self._live and not (last or self._mid_line) else ""
+        progress = ""
+        if self._live and not (last or self._mid_line):
+            progress = "   ".join(filter(None, (self._maps, self._formatter.progress())))
         if self._log_file is not None and text:
             self._log_file.write(text)
         if not text and progress == self._progress:

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from dfhost.cli.progress import Progress
+from dfhost.cli.reported_progress import phase, reported_progress
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog
 from dfhost.runtime_status import FINAL_STATUSES
@@ -27,7 +28,6 @@ _STALLED_AFTER = 5.0  # seconds without any change, after which the host is aske
 
 _SCHEDULED = ("TaskScheduled", "SubOrchestrationInstanceCreated")
 _DONE = ("TaskCompleted", "TaskFailed", "SubOrchestrationInstanceCompleted", "SubOrchestrationInstanceFailed")
-_DONE_WORDS = ("completed", "done", "finished", "processed")
 
 
 class CountingLog:
@@ -128,7 +128,7 @@ class InstanceFollower:
     async def _show_progress(self) -> None:
         custom_status = self.status.get("customStatus")
         if reported := reported_progress(custom_status):
-            self.done, self.total = reported
+            self.done, self.total, _ = reported
         elif time.monotonic() >= self._next_read:
             start = time.monotonic()
             await (
@@ -155,7 +155,7 @@ class InstanceFollower:
             return
         self._phase = phase(answer)
         if reported := reported_progress(answer):
-            self.done, self.total = reported
+            self.done, self.total, _ = reported
 
     async def _read_history(self) -> None:
         activities = self._log.activities
@@ -216,32 +216,3 @@ def status_urls(answer: bytes) -> tuple[str, str | None] | None:
     urls = (body.get("statusQueryGetUri"), body.get("progressGetUri"))
     status, progress = (url if isinstance(url, str) else None for url in urls)
     return (status, progress) if status else None
-
-
-def phase(reported: Any) -> str:
-    """A custom status in a few words: itself if it is a text, its "phase" if it has one."""
-    text = reported.get("phase") if isinstance(reported, dict) else reported
-    return text[:60] if isinstance(text, str) else ""
-
-
-def reported_progress(reported: Any) -> tuple[int, int] | None:
-    """(done, total) if what an app reports says so, else None.
-
-    {"total": 5, "completed": 2} -> (2, 5); {"total": 5, "succeeded": 2, "failed": 1} -> (3, 5)
-    """
-    if not isinstance(reported, dict):
-        return None
-    numbers = {
-        str(name).lower(): value
-        for name, value in reported.items()
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    }
-    total = numbers.get("total")
-    if not total:
-        return None
-    for word in _DONE_WORDS:
-        if word in numbers:
-            return min(numbers[word], total), total
-    if "succeeded" in numbers or "failed" in numbers:
-        return min(numbers.get("succeeded", 0) + numbers.get("failed", 0), total), total
-    return None

@@ -15,6 +15,24 @@ _FIRST_LINE = 2.0  # seconds; each further line comes after twice the time, but 
 _LONGEST_PAUSE = 30.0
 
 
+class LineTimes:
+    """When a run that goes on has a line again, where lines cannot be replaced."""
+
+    def __init__(self) -> None:
+        self._start_time = time.monotonic()
+        self._next_line = self._start_time + _FIRST_LINE
+        self._shown: object = None
+
+    def is_due(self, state: object) -> bool:
+        """Whether `state` has a line now. The line before was of another state."""
+        now = time.monotonic()
+        if now < self._next_line or state == self._shown:
+            return False
+        self._shown = state
+        self._next_line = now + min(_LONGEST_PAUSE, now - self._start_time)
+        return True
+
+
 class Progress(Protocol):
     def show(self, done: int, total: int | None, phase: str) -> None:
         """`done` of `total` tasks (None: unknown). `phase`: what the app says it is doing, may be empty."""
@@ -40,17 +58,13 @@ class _ProgressLines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._start_time = time.monotonic()
-        self._next_line = self._start_time + _FIRST_LINE
-        self._shown: object = (0, None, "")
+        self._times = LineTimes()
 
     def show(self, done: int, total: int | None, phase: str) -> None:
-        now = time.monotonic()
-        if now < self._next_line or self._shown == (done, total, phase):
+        if (done, total, phase) == (0, None, "") or not self._times.is_due((done, total, phase)):
             return
-        self._shown = (done, total, phase)
-        self._next_line = now + min(_LONGEST_PAUSE, now - self._start_time)
         text = count(done, "task") if total is None else f"{count(done)} of {count(total, 'task')}"
-        after = duration(now - self._start_time)
+        after = duration(time.monotonic() - self._start_time)
         self._console.print("", f"{text} done after {after}" + (f", {printable(phase)}" if phase else ""))
 
     def close(self) -> None:

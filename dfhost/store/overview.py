@@ -29,6 +29,15 @@ class Overview(NamedTuple):
     counts: dict[str, int]
 
 
+class ProgressReport(NamedTuple):
+    """The custom status of a running instance that has a total. `ledger`: the stored state of its `map_ledger`."""
+
+    instance_id: str
+    name: str
+    custom_status: str
+    ledger: str | None
+
+
 _COLUMNS = (
     f"instance_id, name, status, created_at, updated_at, parent_id, substr(custom_status, 1, {_SHOWN}), "
     f"CASE WHEN status = 'Failed' THEN substr(output, 1, {_FAILURE}) END"
@@ -56,6 +65,16 @@ def search(reader: sqlite3.Connection, text: str, limit: int) -> list[ListedInst
         (*[pattern] * len(columns), limit),
     )
     return [ListedInstance(*values) for values in rows]
+
+
+def progress_reports(reader: sqlite3.Connection) -> list[ProgressReport]:
+    """Of all running instances, the longest running first."""
+    rows = reader.execute(
+        "SELECT instance_id, name, custom_status, "
+        "(SELECT state FROM entities WHERE entity_id = '@map_ledger@' || instance_id) "
+        "FROM instances WHERE status = 'Running' AND custom_status LIKE '{%\"total\"%' ORDER BY created_at"
+    )
+    return [ProgressReport(*values) for values in rows]
 
 
 def queue_lengths(reader: sqlite3.Connection) -> dict[str, int]:

@@ -29,7 +29,7 @@ from dfhost.store.instance_row import InstanceRow
 from dfhost.store.instances import Check
 from dfhost.store.listener import InboxMessage, StoreListener
 from dfhost.store.open_tasks import ActivityResult, DueTimer
-from dfhost.store.overview import ListedInstance, Overview
+from dfhost.store.overview import ListedInstance, Overview, ProgressReport
 from dfhost.store.reader import StoreReader
 from dfhost.store.statements import Where
 from dfhost.store.writer import Writer
@@ -215,6 +215,10 @@ class Store(StoreReader):
         """Instances that have `text` somewhere, payloads included."""
         read = partial(overview.search, text=text, limit=limit)
         return await asyncio.to_thread(self._read_apart, read)
+
+    async def progress_reports(self) -> list[ProgressReport]:
+        """The running instances that say how much they have to do."""
+        return await asyncio.to_thread(self._read_apart, overview.progress_reports)
 
     def queue_lengths(self) -> dict[str, int]:
         """How many operations each entity has not processed, if any."""

@@ -12,7 +12,8 @@ import pytest
 
 from dfhost.cli.explanation import explanation_lines
 from dfhost.cli.function_listing import function_listing, route_listing
-from dfhost.cli.instance_follower import phase, reported_progress, status_urls
+from dfhost.cli.instance_follower import status_urls
+from dfhost.cli.reported_progress import phase, reported_progress
 from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
 from dfhost.instance_failure import InstanceFailure, read_failure
 from tests.support.apps import load_written_app
@@ -159,10 +160,10 @@ def test_a_failure_reads_as_a_path_and_a_text() -> None:
 @pytest.mark.parametrize(
     ("custom_status", "progress"),
     [
-        ({"total": 5, "completed": 2}, (2, 5)),
-        ({"Total": 5, "Done": 2, "failed": 1}, (2, 5)),
-        ({"total": 5, "succeeded": 2, "failed": 1}, (3, 5)),
-        ({"total": 5, "succeeded": 9}, (5, 5)),
+        ({"total": 5, "completed": 2}, (2, 5, 0)),
+        ({"Total": 5, "Done": 2, "failed": 1}, (2, 5, 1)),
+        ({"total": 5, "succeeded": 2, "failed": 1}, (3, 5, 1)),
+        ({"total": 5, "succeeded": 9}, (5, 5, 0)),
         ({"total": 0, "completed": 0}, None),
         ({"total": "5", "completed": 2}, None),
         ({"total": True, "completed": 1}, None),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -53,20 +54,24 @@ class HostProcess:
     Inside the block it serves at `url`; `lines` holds what it has printed so far on stdout and stderr.
     """
 
+    _open_output = staticmethod(os.pipe)
+
     def __init__(
         self, *arguments: str | Path, port: str = "0", cwd: str | Path = ".", **environ: str
     ) -> None:
         self.lines: list[str] = []
         self._more = threading.Condition()
         self._ended = False
+        output, stdout = self._open_output()
+        self._output = os.fdopen(output, errors="replace")  # its universal newlines end a line at each \r
         self._process = subprocess.Popen(
             dfhost_command("start", *arguments, "--port", port),
             cwd=cwd,
-            env=clean_environment(**environ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            env=clean_environment(COLUMNS="200", LINES="50", **environ),
+            stdout=stdout,
+            stderr=stdout,
         )
+        os.close(stdout)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -130,8 +135,7 @@ class HostProcess:
         if self._process.poll() is None:
             self._process.kill()
         self.exit_code()
-        if self._process.stdout:
-            self._process.stdout.close()
+        self._output.close()
 
     def start_instance(self, path: str, body: object = None) -> str:
         """POST to a starter of the app; the instance's id."""
@@ -140,9 +144,9 @@ class HostProcess:
         return str(response.body["id"])
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        for text in self._process.stdout:
-            self._add(text.rstrip("\n"))
+        with suppress(OSError):  # how Linux says that the other side of a terminal is closed
+            for text in self._output:
+                self._add(text.rstrip("\n"))
         self._ended = True
         self._add()
 
@@ -150,3 +154,13 @@ class HostProcess:
         with self._more:
             self.lines.extend(lines)
             self._more.notify_all()
+
+
+class TerminalHostProcess(HostProcess):
+    """One that prints to a terminal. What it writes in place of its last line is a further line here."""
+
+    @staticmethod
+    def _open_output() -> tuple[int, int]:
+        import pty  # not on Windows
+
+        return pty.openpty()

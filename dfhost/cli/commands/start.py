@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from dfhost import gc_tuning
+from dfhost.background_tasks import BackgroundTasks
 from dfhost.cli import arguments
 from dfhost.cli.app_folder import database_file, open_folder, working_in
 from dfhost.cli.app_runner import DEBUG_PORT, MakeRunner, app_runner, reloads
 from dfhost.cli.console import Console
 from dfhost.cli.host_address import url_file
 from dfhost.cli.log_file import LogFile, log_file
+from dfhost.cli.map_progress import show_map_progress
 from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.runner.app_runner import AppRunner
 from dfhost.settings import Settings, set_environment_defaults
@@ -105,7 +107,7 @@ async def _serve(
     console: Console,
 ) -> None:
     stop_signals = StopSignals()
-    failure = FatalFailure()
+    failure, tasks = FatalFailure(), BackgroundTasks()
     gc_tuning.pause()
     started_at = time.time()
     runner = make_runner(console, failure.report)  # workers load the app while the host is imported
@@ -153,8 +155,11 @@ async def _serve(
         on_ready=on_ready,
         dashboard=not options.no_dashboard,
     ) as host:
+        if not options.quiet:
+            tasks.start(show_map_progress(host, console))
         with _reloading(options, root, settings, runner, console, started_at):
             await failure.watch(stop_signals.wait())
+        tasks.cancel()
         calls = await asyncio.to_thread(console.running_calls)
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.print("", f"Waiting for running calls: {running}. Press ctrl-C again to stop at once.")

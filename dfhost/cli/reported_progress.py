@@ -1,0 +1,44 @@
+"""How far an app says that it is, in a custom status or in the answer of a progress route. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+_DONE_WORDS = ("completed", "done", "finished", "processed")
+
+
+class ReportedProgress(NamedTuple):
+    """`done` of `total` have ended, `failed` of them without success."""
+
+    done: int
+    total: int
+    failed: int
+
+
+def phase(reported: Any) -> str:
+    """A custom status in a few words: itself if it is a text, its "phase" if it has one."""
+    text = reported.get("phase") if isinstance(reported, dict) else reported
+    return text[:60] if isinstance(text, str) else ""
+
+
+def reported_progress(reported: Any) -> ReportedProgress | None:
+    """What a custom status, or a progress route's answer, says; None if it says nothing of the kind.
+
+    {"total": 5, "completed": 2} -> (2, 5, 0); {"total": 5, "succeeded": 2, "failed": 1} -> (3, 5, 1)
+    """
+    if not isinstance(reported, dict):
+        return None
+    numbers = {
+        str(name).lower(): value
+        for name, value in reported.items()
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    }
+    total, failed = numbers.get("total"), numbers.get("failed", 0)
+    if not total:
+        return None
+    for word in _DONE_WORDS:
+        if word in numbers:
+            return ReportedProgress(min(numbers[word], total), total, failed)
+    if "succeeded" in numbers or "failed" in numbers:
+        return ReportedProgress(min(numbers.get("succeeded", 0) + failed, total), total, failed)
+    return None

@@ -1,0 +1,24 @@
+"""How far a map is stands in the console's last line on a terminal, and now and then in a line of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.apps import APPS
+from tests.support.host_process import HostProcess, TerminalHostProcess
+
+pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize("process", [TerminalHostProcess, HostProcess])
+def test_the_progress_of_a_map_is_shown_while_it_runs(tmp_path: Path, process: type[HostProcess]) -> None:
+    gate = tmp_path / "gate"
+    items = [{"fails": -1}] + [{}] * 14 + [{"gate": str(gate)}] * 5
+    with process(APPS / "map", "--memory", MARKS=str(tmp_path / "marks")) as host:
+        asked = {"activity": "work", "items": items, "max_concurrency": 5, "tolerated_failure_count": 1}
+        instance_id = host.start_instance("/api/start-map", asked)
+        host.line(rf"map_orchestrator {instance_id[:8]}: [1-9]\d* of 20, 1 failed")
+        gate.touch()
+        host.line(rf"finished.*map_orchestrator.*{instance_id}")
