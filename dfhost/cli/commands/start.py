@@ -58,14 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_database(parser, "default: .dfhost/HUB.db in the folder")
     arguments.add_replay(parser)
     arguments.add_workers(parser)
-    parser.add_argument(
-        "--no-reload", action="store_true", help="do not load the app again when its files change"
-    )
-    _add_debug(parser)
+    _add_reload_and_debug(parser)
     arguments.add_verbosity(parser, quiet="show failures, warnings and what the app prints, but no calls")
 
 
-def _add_debug(parser: argparse.ArgumentParser) -> None:
+def _add_reload_and_debug(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-reload", action="store_true", help="do not load the app again when its files change"
+    )
     parser.add_argument(
         "--debug",
         metavar="PORT",
