@@ -113,6 +113,7 @@ class Host:
                 self._log,
                 self._address,
                 self._port,
+                clock=self._clock,
                 route_prefix=settings.route_prefix,
                 mounts=management.mounts,
                 cors=settings.cors,

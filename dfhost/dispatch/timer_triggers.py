@@ -172,4 +172,4 @@ class TimerTriggers:
             last.isoformat() if last else "", following.isoformat() if timer.monitored else "", past_due
         )
         call = FunctionCall(timer.function.name, occurrence)
-        await invoke_function(self._runner, timer.function, call, self._log, timeout=self._timeout)
+        await invoke_function(self._runner, timer.function, call, self._log, self._clock, self._timeout)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dfhost.background_tasks import BackgroundTasks
+from dfhost.clock import Clock
 from dfhost.host_log import HostLog
 from dfhost.http.http_functions import HttpFunctions
 from dfhost.management.json_text import encode
@@ -33,12 +34,14 @@ class Admin:
         runner: AppRunner,
         http_functions: HttpFunctions,
         log: HostLog,
+        clock: Clock,
         management: RequestHandler | None,
     ) -> None:
         """`management` starts orchestrators, as it does for any client."""
         self._runner = runner
         self._http_functions = http_functions
         self._log = log
+        self._clock = clock
         self._management = management
         self._started = time.monotonic()
         self._calls = BackgroundTasks()
@@ -154,7 +157,7 @@ class Admin:
                 sentence = "its trigger takes JSON, which the input is not"
                 return _refusal(f"'{function.name}' cannot be run: {sentence}: {error}.")
         calling = FunctionCall(function.name, TriggerText(text))
-        call = self._calls.start(invoke_function(self._runner, function, calling, self._log))
+        call = self._calls.start(invoke_function(self._runner, function, calling, self._log, self._clock))
         call.add_done_callback(lambda _: self.on_end())
         return HttpReply(202, [])
 

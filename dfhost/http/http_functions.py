@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
+from dfhost.clock import Clock
 from dfhost.engine.failures import Failure
 from dfhost.errors import AppError
 from dfhost.host_log import HostLog
@@ -28,6 +29,7 @@ class HttpFunctions:
         self,
         runner: AppRunner,
         log: HostLog,
+        clock: Clock,
         *,
         route_prefix: str,
         timeout: float | None,
@@ -41,6 +43,7 @@ class HttpFunctions:
         self.change_app(runner.app)
         self._runner = runner
         self._log = log
+        self._clock = clock
         self._timeout = timeout
         self._add_headers = add_headers
         self._refusing = False
@@ -114,7 +117,7 @@ class HttpFunctions:
             request.method, url, list(headers.items()), query_values(query), dict(values), body
         )
         call = FunctionCall(function.name, data)
-        outcome = await invoke_function(self._runner, function, call, self._log, self._timeout)
+        outcome = await invoke_function(self._runner, function, call, self._log, self._clock, self._timeout)
         if isinstance(outcome, Failure):
             return HttpReply(500, [])
         return self._checked(function, outcome or HttpReply(204, []), request)

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from dfhost.clock import Clock
 from dfhost.dashboard.dashboard import Dashboard
 from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules, forbidden
@@ -45,6 +46,7 @@ class RequestRouter:
         runner: AppRunner,
         functions: HttpFunctions,
         log: HostLog,
+        clock: Clock,
         mounts: Mapping[str, RequestHandler],
         *,
         access: AccessRules | None,
@@ -62,7 +64,7 @@ class RequestRouter:
             (f"{prefix.rstrip('/').lower()}/", handler, prefix != RPC_PATH)
             for prefix, handler in mounts.items()
         ]
-        self.admin = Admin(runner, functions, log, mounts.get(WEBHOOKS_PATH))
+        self.admin = Admin(runner, functions, log, clock, mounts.get(WEBHOOKS_PATH))
         self._access = access
         self._throttle = throttle
         self._dashboard = DashboardRequests(dashboard) if dashboard else None

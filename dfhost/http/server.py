@@ -20,6 +20,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from multidict import CIMultiDict
 
 from dfhost import forked_children
+from dfhost.clock import Clock
 from dfhost.dashboard.dashboard import Dashboard
 from dfhost.errors import HostError, PortInUse
 from dfhost.host_log import HostLog
@@ -43,9 +44,10 @@ class Server:
     """Serves the app of `runner` on `host`:`port`. Port 0 takes any free one, which `port` holds after `start`; None
     takes none, and only `exchange` reaches the app.
 
-    `mounts`: handlers by path prefix. `cors`: origins, ``("*",)`` for all. `timeout`: of one HTTP function, in
-    seconds. `host_names`: those that requests may name besides `host`; None serves requests to any name and from
-    any web page. Raises AppError, at construction already, for a route that no request can match.
+    `clock`: pauses before a retry go by it. `mounts`: handlers by path prefix. `cors`: origins, ``("*",)`` for all.
+    `timeout`: of one HTTP function, in seconds. `host_names`: those that requests may name besides `host`; None
+    serves requests to any name and from any web page. Raises AppError, at construction already, for a route that no
+    request can match.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Server:
         host: str = "127.0.0.1",
         port: int | None = 7071,
         *,
+        clock: Clock | None = None,
         route_prefix: str = "api",
         mounts: Mapping[str, RequestHandler] | None = None,
         cors: Sequence[str] = (),
@@ -72,8 +75,9 @@ class Server:
         self._custom_headers = custom_headers
         self._malformed = 0
         self._cors = Cors(cors, cors_credentials) if cors else None
+        clock = clock or Clock()
         self._functions = HttpFunctions(
-            runner, log, route_prefix=route_prefix, timeout=timeout, add_headers=self._add_headers
+            runner, log, clock, route_prefix=route_prefix, timeout=timeout, add_headers=self._add_headers
         )
         access = None
         if host_names is not None:
@@ -85,6 +89,7 @@ class Server:
             runner,
             self._functions,
             log,
+            clock,
             mounts or {},
             access=access,
             throttle=throttle,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from dfhost.clock import Clock
 from dfhost.engine.failures import Failure
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, HttpRequest
@@ -16,7 +17,12 @@ from dfhost.runner.functions import FunctionInfo
 
 
 async def invoke_function(
-    runner: AppRunner, function: FunctionInfo, call: FunctionCall, log: HostLog, timeout: float | None = None
+    runner: AppRunner,
+    function: FunctionInfo,
+    call: FunctionCall,
+    log: HostLog,
+    clock: Clock,
+    timeout: float | None = None,
 ) -> HttpReply | Failure | None:
     """What the call returns, or its failure after the retries of the function's policy. Never raises that.
 
@@ -27,7 +33,7 @@ async def invoke_function(
         outcome = await _attempt(runner, function, call, log, timeout)
         if not isinstance(outcome, Failure) or (delay := next(delays, None)) is None:
             return outcome
-        await asyncio.sleep(delay)
+        await clock.pause(delay)
         call = call._replace(retry_count=call.retry_count + 1)
 
 

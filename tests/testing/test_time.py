@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from datetime import datetime, timedelta, timezone
 
@@ -117,6 +118,20 @@ def test_a_timer_function_runs_on_its_schedule(durable: Durable) -> None:
     assert [run.input for run in durable.runs] == ["nightly", "nightly"]
     durable.trigger("nightly")
     assert len(durable.runs) == 3
+
+
+def test_a_timer_function_is_retried_by_the_clock(durable: Durable) -> None:
+    durable.stub("client.start_new", answers=[RuntimeError("no storage"), "started"])
+    durable.advance(hours=3, minutes=4)
+    assert durable.next_due == START + timedelta(hours=3, minutes=5)
+    durable.advance(minutes=1)
+    assert durable.next_due == START + timedelta(days=1, hours=3)
+
+
+def test_an_http_function_is_retried_by_the_clock(durable: Durable) -> None:
+    sys.modules["function_app"].charged.clear()
+    assert durable.get("/api/stubborn").text == "at last"
+    assert durable.now == START + timedelta(minutes=10)
 
 
 @pytest.mark.durable(timeout=1)

@@ -88,6 +88,10 @@ def pay_async(context):
 @app.activity_trigger(input_name="order")
 @app.retry(strategy="fixed_delay", max_retry_count="2", delay_interval="00:05:00")
 def charge_stubbornly(order: str) -> str:
+    return third_time_lucky(order)
+
+
+def third_time_lucky(order: str) -> str:
     charged.append(order)
     if len(charged) < 3:
         raise ConnectionError("down")
@@ -147,6 +151,7 @@ def fetch(context):
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 0 3 * * *")
+@app.retry(strategy="fixed_delay", max_retry_count="2", delay_interval="00:05:00")
 @app.durable_client_input(client_name="client")
 async def nightly(timer: func.TimerRequest, client) -> None:
     await client.start_new("pay", instance_id=None, client_input="nightly")
@@ -157,6 +162,12 @@ async def nightly(timer: func.TimerRequest, client) -> None:
 async def wait_for_it(req: func.HttpRequest, client) -> func.HttpResponse:
     id = await client.start_new(req.params["name"], client_input="wait")
     return await client.wait_for_completion_or_create_check_status_response(req, id)
+
+
+@app.route(route="stubborn", methods=["GET"])
+@app.retry(strategy="fixed_delay", max_retry_count="2", delay_interval="00:05:00")
+def stubborn(req: func.HttpRequest) -> str:
+    return third_time_lucky("http")
 
 
 @app.route(route="now", methods=["GET"])
