@@ -169,7 +169,7 @@ class _SinkHandler(logging.Handler):
 
 
 def _with_origin(text: str) -> str:
-    """With the function that logs it behind its first line: many run side by side."""
+    """With the function that logs or prints it behind its first line: many run side by side."""
     if (call := current_call.get()) is None:
         return text
     first, line_end, rest = text.partition("\n")
@@ -223,7 +223,7 @@ class WholeLines:
         # with --verbose.
         text = printed.removeprefix("LanguageWorkerConsoleLog")
         if text == printed or self._sink.verbose:
-            self._sink.print("", text)
+            self._sink.print("", _with_origin(text))
 
 
 class _SinkStream(io.TextIOBase):

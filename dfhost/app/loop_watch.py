@@ -72,7 +72,7 @@ class LoopWatch:
         self._reported.add(name)
         self._log.note(
             f"{name} has blocked the event loop for {BLOCKED_SECONDS:.0f} s{place_of_frame(frame)}: until it awaits, "
-            "no other async function runs here, and on Azure no function at all in its process. Await instead "
+            "no other async function runs, and in a worker process, as on Azure, no function at all. Await instead "
             "(asyncio.sleep, aiohttp), hand the work to asyncio.to_thread, or make the function a plain def."
         )
 

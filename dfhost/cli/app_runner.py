@@ -23,8 +23,6 @@ from dfhost.settings import Settings
 if TYPE_CHECKING:
     from dfhost.worker.process import WorkerOptions
 
-DEBUG_PORT = 9091  # what VS Code's Azure Functions extension has in its launch.json
-
 _COUNT = "FUNCTIONS_WORKER_PROCESS_COUNT"
 _ARGUMENTS = "languageWorkers__python__arguments"  # set by VS Code's extension and read by Core Tools
 MakeRunner = Callable[[HostLog, Callable[[HostError], None]], AppRunner]
@@ -38,23 +36,29 @@ def app_runner(
 
     Meanwhile what the app prints and logs goes to `console`.
     """
-    levels = AppLogLevels(settings.log_levels, options.verbose, options.quiet)
     count = _worker_count(options)
-    if not count:
-        with AppOutput(console, levels):
+    with AppOutput(console, AppLogLevels(settings.log_levels, options.verbose, options.quiet)):
+        if count:
+            yield _make_workers(options, root, settings, console, count)
+        else:
             yield lambda log, on_failure: _in_process(root, settings, log, on_failure)
-        return
+
+
+def _make_workers(
+    options: argparse.Namespace, root: Path, settings: Settings, console: Console, count: int
+) -> MakeRunner:
     from dfhost.worker.runner import WorkerRunner
 
     of_workers = worker_options(options, root, settings)
+    timeout = settings.function_timeout
+    if _is_debugged(options):  # it has one port, and a person takes longer than functions may
+        count, timeout = 1, None
     if "--wait-for-client" in of_workers.python_arguments:
         sentence = "The app waits for a debugger to attach."
         if not getattr(options, "no_reload", True):
-            sentence += " Until dfhost is started again, no change of a file is taken up."
+            sentence += " Changes of its files count when dfhost is started again."
         console.note(sentence)
-    timeout = None if _is_debugged(options) else settings.function_timeout  # a person takes longer
-    with AppOutput(console, levels):  # what the host itself prints or warns of
-        yield lambda log, on_failure: WorkerRunner(of_workers, log, console, count=count, timeout=timeout)
+    return lambda log, on_failure: WorkerRunner(of_workers, log, console, count=count, timeout=timeout)
 
 
 def worker_options(options: argparse.Namespace, root: Path, settings: Settings) -> WorkerOptions:
@@ -100,13 +104,13 @@ def _python_arguments(options: argparse.Namespace) -> list[str]:
 
 def _worker_count(options: argparse.Namespace) -> int:
     """0 for none: the app runs in this process."""
-    if getattr(options, "debug", None) is not None:
-        return 1
     if options.in_process:
         return 0
     if options.workers:
         return int(options.workers)
-    text = os.environ.get(_COUNT) or ("1" if os.environ.get(_ARGUMENTS) else "0")
-    if text == "0" or (text.isdecimal() and 1 <= int(text) <= MAX_WORKERS):
+    if getattr(options, "debug", None) is not None:
+        return 1
+    text = os.environ.get(_COUNT) or "1"
+    if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
         return int(text)
     raise SettingsError(f"{_COUNT} is '{text}'; it has to be a number from 1 to {MAX_WORKERS}.")

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
 MAX_WORKERS = 10  # as on Azure
+DEBUG_PORT = 9091  # what VS Code's Azure Functions extension has in its launch.json
 
 
 def port(text: str) -> int:
@@ -28,7 +29,9 @@ def seconds(text: str) -> float:
 def workers(text: str) -> int:
     if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
         return int(text)
-    raise ArgumentTypeError(f"'{text}' is not a number of workers; give one from 1 to {MAX_WORKERS}")
+    raise ArgumentTypeError(
+        f"'{text}' is not a number of workers; give one from 1 to {MAX_WORKERS}, or --in-process for none"
+    )
 
 
 def url(text: str) -> str:
@@ -61,19 +64,35 @@ def add_replay(parser: ArgumentParser) -> None:
     )
 
 
-def add_workers(parser: ArgumentParser) -> None:
+def add_workers(parser: ArgumentParser, *, debug: bool = False) -> None:
+    """`debug`: the command has `--debug` as well."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--workers",
         metavar="N",
         type=workers,
-        help="run the app in N processes of its own, as on Azure (default: the app setting "
-        "FUNCTIONS_WORKER_PROCESS_COUNT; without it the app runs in the host's process)",
+        help="run the app in N worker processes (default: the app setting FUNCTIONS_WORKER_PROCESS_COUNT, or 1)",
     )
     group.add_argument(
         "--in-process",
         action="store_true",
-        help="run the app in the host's process, whatever the setting says",
+        help="run the app in the host's own process, whatever the setting says: for breakpoint(), or to save memory",
+    )
+    if debug:
+        group.add_argument(
+            "--debug",
+            metavar="PORT",
+            type=port,
+            nargs="?",
+            const=DEBUG_PORT,
+            help="run the app in one worker, which waits for a debugger at PORT "
+            f"(default: {DEBUG_PORT}, as in VS Code)",
+        )
+
+
+def add_reload(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-reload", action="store_true", help="do not load the app again when its files change"
     )
 
 

@@ -1,15 +1,15 @@
 """What a worker prints and logs: one pipe, which is its stdout and its stderr.
 
-Whatever writes to these two descriptors is read by the host: Python, C code, child processes. Python's own output
-has the function's name with it where that is known: a line that begins with a zero byte is JSON,
+Whatever writes to these two descriptors is read by the host: Python, C code, child processes. Python's own output is
+marked as such: a line that begins with a zero byte is JSON,
 
-    {"print": "text", "function": "name"}
+    {"log": "warning", "text": "text"}        a log record, or with "" a printed line
     {"write": "text"}                         text that was flushed before its line had ended
-    {"log": "warning", "text": "text"}
     {"count": "warning", "logger": "name"}    a log record that gets no line of its own
 
-Every other line is shown as it is. Nothing is buffered in the worker, so nothing is lost when it dies. Whoever prints
-faster than the console writes has to wait, and the host has not.
+Every other line is shown as it is, like that of a child process of a host without workers. Nothing is buffered in the
+worker, so nothing is lost when it dies. Whoever prints faster than the console writes has to wait, and the host has
+not.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ import time
 from typing import Any
 
 from dfhost.app_output import OutputSink, WholeLines
-from dfhost.running_calls import current_call
 
 _MARK = b"\0"
-_NAMED_PER_SECOND = 100  # printed lines; a flood goes without names, and so without work for the host
+_MARKED_PER_SECOND = 100  # printed lines; a flood goes without marks, and so without work for the host
 _CHUNK = 1 << 16
 
 
@@ -35,15 +34,11 @@ class PipeSink:
     def __init__(self, verbose: bool) -> None:
         self.verbose = verbose
         self._lock = threading.Lock()
-        self._second, self._named = 0, 0
+        self._second, self._marked = 0, 0
 
     def print(self, label: str, text: str) -> None:
-        if label:
+        if label or self._may_mark():
             self._write_json({"log": label, "text": text})
-            return
-        call = current_call.get()
-        if call is not None and self._may_name():
-            self._write_json({"print": text, "function": call.function})
         else:
             self._write(text.encode("utf-8", "backslashreplace") + b"\n")
 
@@ -56,12 +51,12 @@ class PipeSink:
     def flush(self) -> None:
         """Nothing is kept here."""
 
-    def _may_name(self) -> bool:
+    def _may_mark(self) -> bool:
         second = int(time.monotonic())
         if second != self._second:
-            self._second, self._named = second, 0
-        self._named += 1
-        return self._named <= _NAMED_PER_SECOND
+            self._second, self._marked = second, 0
+        self._marked += 1
+        return self._marked <= _MARKED_PER_SECOND
 
     def _write_json(self, value: dict[str, Any]) -> None:
         self._write(_MARK + json.dumps(value).encode() + b"\n")
@@ -159,19 +154,11 @@ class OutputReader:
         self._show_plain(data[start:])
 
     def _show_plain(self, data: bytes) -> None:
-        if not data:
-            return
-        text = data.decode("utf-8", "backslashreplace")
-        if text.endswith("\n"):
-            self._sink.print("", text[:-1])
-        else:
-            self._sink.write(text)
+        if data:
+            self._sink.write(data.decode("utf-8", "backslashreplace"))
 
     def _show_message(self, message: dict[str, Any]) -> None:
         match message:
-            case {"print": str(text), "function": str(function)}:
-                first, line_end, rest = text.partition("\n")
-                self._sink.print("", f"{first}  ({function}){line_end}{rest}")
             case {"write": str(text)}:
                 self._sink.write(text)
             case {"log": str(level), "text": str(text)}:

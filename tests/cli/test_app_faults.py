@@ -1,4 +1,7 @@
-"""`dfhost start` with an app that does what no app should: it ends the event loop, or its own process."""
+"""`dfhost start` with an app that does what no app should: it ends the event loop, or its own process.
+
+With `--in-process` that ends the host. With workers it ends a worker: tests/worker/test_deaths.py.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.apps import write_app
-from tests.support.host_process import HostProcess
+from tests.support.host_process import HostProcess, run_dfhost
 from tests.support.http_client import MANAGEMENT
 
 pytestmark = pytest.mark.long
@@ -72,17 +75,17 @@ def test_an_app_that_ends_its_event_loop_ends_the_host_and_loses_nothing(
     tmp_path: Path, activity: str, cause: str
 ) -> None:
     app = write_app(tmp_path / "app", LOOP_APP)
-    with HostProcess(app) as host:
+    with HostProcess(app, "--in-process") as host:
         id = host.client.start("flow", activity)
         assert host.exit_code() == 2
         host.line(rf"^dfhost: The app has ended the event loop .*: {cause}\.")
         assert "Traceback" not in host.text
-    with HostProcess(app, HARMLESS="1") as host:
+    with HostProcess(app, "--in-process", HARMLESS="1") as host:
         assert host.client.output(id) == "done"
 
 
 def test_a_request_that_waits_for_the_ended_loop_gets_an_answer(tmp_path: Path) -> None:
-    with HostProcess(write_app(tmp_path / "app", LOOP_APP), "--memory") as host:
+    with HostProcess(write_app(tmp_path / "app", LOOP_APP), "--in-process", "--memory") as host:
         assert host.client.request("GET", "/api/hangs").plain == (500, None)
         assert host.exit_code() == 2
         assert "Traceback" not in host.text
@@ -90,9 +93,24 @@ def test_a_request_that_waits_for_the_ended_loop_gets_an_answer(tmp_path: Path) 
 
 def test_a_task_that_is_created_at_import_runs_in_the_loop_of_the_async_functions(tmp_path: Path) -> None:
     app = write_app(tmp_path / "app", LOOP_APP)
-    with HostProcess(app, "--memory", AT_IMPORT="1") as host:
+    with HostProcess(app, "--in-process", "--memory", AT_IMPORT="1") as host:
         assert host.exit_code() == 2
         host.line(r"^dfhost: The app has ended the event loop .*: a task raised SystemExit: 1 ")
+
+
+def test_a_worker_whose_event_loop_is_ended_is_replaced(tmp_path: Path) -> None:
+    app = write_app(tmp_path / "app", LOOP_APP)
+    with HostProcess(app, "--memory") as host:
+        assert host.client.request("GET", "/api/hangs").plain == (500, None)
+        host.line(
+            r"The app has ended the event loop .*: its stop\(\) was called .* Its worker ends, as on Azure"
+        )
+        failure = host.client.ended(host.client.start("flow", "exits"))["output"]
+        assert "exited with code 1 (0x1)" in failure
+    done = run_dfhost("start", app, "--memory", "--port", "0", AT_IMPORT="1")
+    assert done.returncode == 2
+    assert "in later" in done.stdout and "SystemExit: 1" in done.stdout
+    assert "worker process ended while it loaded the app (exit code 1)" in done.stderr
 
 
 # -- the process -------------------------------------------------------------------------------------------------
@@ -133,27 +151,27 @@ DEADLY_APP = """
 def test_what_ran_when_the_last_host_died_is_named_and_counted(tmp_path: Path) -> None:
     app, trap = write_app(tmp_path / "app", DEADLY_APP), tmp_path / "trap"
     trap.touch()
-    with HostProcess(app) as host:
+    with HostProcess(app, "--in-process") as host:
         with suppress(OSError):  # the host may die before it answers
             host.client.start("flow", str(trap), "x")
         assert host.exit_code() < 0
         assert "died" not in host.text
     named = "The last host died while activity deadly of instance x ran"
-    with HostProcess(app) as host:
+    with HostProcess(app, "--in-process") as host:
         assert host.exit_code() < 0
         host.line(rf"note +{named}\.$")
-    with HostProcess(app) as host:
+    with HostProcess(app, "--in-process") as host:
         assert host.exit_code() < 0
         host.line(
             rf"{named}, for the 2nd time in a row\. If it ends the process .*AzureWebJobs_deadly_Disabled=true"
         )
     trap.unlink()
-    with HostProcess(app) as host:
+    with HostProcess(app, "--in-process") as host:
         host.line(rf"{named}, for the 3rd time")
         assert host.client.output("x") == "survived"
         host.signal(signal.SIGTERM)
         assert host.exit_code() == 0
-    with HostProcess(app) as host:
+    with HostProcess(app, "--in-process") as host:
         assert "died" not in host.text
 
 
@@ -174,11 +192,11 @@ def test_what_ran_when_the_last_host_died_is_named_and_counted(tmp_path: Path) -
 )
 def test_any_kind_of_function_that_ends_the_process_is_named(tmp_path: Path, path: str, named: str) -> None:
     app = write_app(tmp_path / "app", DEADLY_APP)
-    with HostProcess(app) as host:
+    with HostProcess(app, "--in-process") as host:
         with suppress(OSError):  # the host may die before it answers
             host.client.request("POST", path)
         assert host.exit_code() == 3
-    with HostProcess(app) as host:
+    with HostProcess(app, "--in-process") as host:
         host.line(f"The last host died while {named} ran\\.")
 
 
@@ -213,14 +231,14 @@ def test_a_stop_by_two_signals_blames_no_call(tmp_path: Path) -> None:
 # -- a blocked loop ----------------------------------------------------------------------------------------------
 
 
-def test_an_async_function_that_blocks_the_loop_is_named_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [[], ["--in-process"]], ids=["worker", "in process"])
+def test_an_async_function_that_blocks_the_loop_is_named_once(tmp_path: Path, mode: list[str]) -> None:
     body = """
-        import asyncio, threading
-
-        release = threading.Event()
+        import asyncio, os, time
 
         async def helper():
-            release.wait()
+            while not os.path.exists(os.environ["RELEASED"]):
+                time.sleep(0.01)
 
         @app.route(methods=["GET"])
         async def patient(req: func.HttpRequest) -> str:
@@ -231,20 +249,17 @@ def test_an_async_function_that_blocks_the_loop_is_named_once(tmp_path: Path) ->
         async def blocks(req: func.HttpRequest) -> str:
             await helper()
             return "done"
-
-        @app.route(methods=["GET"])
-        def frees(req: func.HttpRequest) -> str:
-            release.set()
-            return "done"
     """
-    with HostProcess(write_app(tmp_path / "app", body), "--memory") as host:
+    released = tmp_path / "released"
+    app = write_app(tmp_path / "app", body)
+    with HostProcess(app, "--memory", *mode, RELEASED=str(released)) as host:
         get = partial(host.client.request, "GET")
         with ThreadPoolExecutor(1) as pool:
             blocked = pool.submit(get, "/api/blocks")
             host.line(
                 r"note +blocks has blocked the event loop for 2 s \(function_app\.py, line \d+, in helper\): "
             )
-            assert get("/api/frees").status == 200
+            released.touch()
             assert blocked.result().status == 200
         assert get("/api/patient").status == 200
         assert host.text.count("has blocked the event loop") == 1

@@ -150,7 +150,7 @@ def test_failures_come_with_the_users_traceback_and_are_counted(host: HostProces
 
 def test_output_of_user_code_is_printed_and_it_sees_its_settings(host: HostProcess) -> None:
     assert host.client.request("GET", "/api/talk").plain == (200, "hello from settings")
-    host.line(r"^\S+ +a printed line$")
+    host.line(r"^\S+ +a printed line  \(talk\)$")
     host.line(r"info +a logged line  \(talk\)$")
     host.line(r"^a line from below$")
     assert not any("a debug line" in line for line in host.lines)

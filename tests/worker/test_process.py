@@ -17,7 +17,7 @@ import pytest
 from tests.support.apps import APPS, write_app
 from tests.support.host_process import HostProcess, run_dfhost
 from tests.support.running_host import Output, RunningHost, running_host
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, until
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def test_a_segfault_shows_the_python_stack(host: RunningHost, output: Outp
 
 async def test_a_flood_is_shown_whole(host: RunningHost, output: Output) -> None:
     assert await get(host, "flood?lines=50000") == (200, "done")
-    await until_shown(output, "line 49999")
+    await until_shown(output, "line 49999  (flood)")
     numbers = [int(line.split()[1]) for line in output.lines if line.startswith("line ")]
     assert numbers == list(range(50_000))
 
@@ -106,6 +106,22 @@ async def test_a_forked_child_keeps_no_worker_alive(host: RunningHost, output: O
     os.kill(pid, signal.SIGKILL)
     assert "SIGKILL" in (await host.log.entry("note"))[1]
     assert json.loads((await get(host, "process"))[1])["pid"] != pid
+
+
+@pytest.mark.long
+def test_the_app_is_imported_by_its_worker_alone(tmp_path: Path) -> None:
+    folder = write_app(tmp_path / "app", "open('imported', 'a').write(f'{__import__(\"os\").getpid()} ')")
+    imported = folder / "imported"
+    with HostProcess(folder, "--memory") as host:
+        (pid,) = imported.read_text().split()
+        assert int(pid) != host.pid
+    imported.unlink()
+    with HostProcess(folder, "--memory", "--workers", "4") as host:
+        pids = until(lambda: imported.read_text().split(), lambda pids: len(pids) == 4)
+        assert len({*pids, str(host.pid)}) == 5
+    imported.unlink()
+    with HostProcess(folder, "--memory", "--in-process", FUNCTIONS_WORKER_PROCESS_COUNT="2") as host:
+        assert imported.read_text().split() == [str(host.pid)]
 
 
 # -- with the command line -----------------------------------------------------------------------------------
@@ -142,8 +158,16 @@ def test_a_number_of_workers_that_makes_no_sense_is_refused(tmp_path: Path) -> N
     done = run_dfhost("start", folder, "--memory", FUNCTIONS_WORKER_PROCESS_COUNT="many")
     assert done.returncode == 2
     assert "FUNCTIONS_WORKER_PROCESS_COUNT is 'many'; it has to be a number from 1 to 10." in done.stderr
-    done = run_dfhost("start", folder, "--workers", "0")
-    assert done.returncode == 2 and "'0' is not a number of workers" in done.stderr
+    for arguments, sentence in (
+        (
+            ["--workers", "0"],
+            "'0' is not a number of workers; give one from 1 to 10, or --in-process for none",
+        ),
+        (["--workers", "2", "--in-process"], "--in-process: not allowed with argument --workers"),
+        (["--debug", "--in-process"], "--in-process: not allowed with argument --debug"),
+    ):
+        done = run_dfhost("start", folder, *arguments)
+        assert done.returncode == 2 and sentence in done.stderr
 
 
 def test_the_host_imports_neither_the_app_nor_the_sdk() -> None:

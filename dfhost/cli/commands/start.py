@@ -14,7 +14,7 @@ from dfhost import gc_tuning
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.cli import arguments
 from dfhost.cli.app_folder import database_file, open_folder, working_in
-from dfhost.cli.app_runner import DEBUG_PORT, MakeRunner, app_runner, reloads
+from dfhost.cli.app_runner import MakeRunner, app_runner, reloads
 from dfhost.cli.console import Console
 from dfhost.cli.host_address import url_file
 from dfhost.cli.log_file import LogFile, log_file
@@ -57,23 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-dashboard", action="store_true", help="serve no page at /dashboard")
     arguments.add_database(parser, "default: .dfhost/HUB.db in the folder")
     arguments.add_replay(parser)
-    arguments.add_workers(parser)
-    _add_reload_and_debug(parser)
+    arguments.add_workers(parser, debug=True)
+    arguments.add_reload(parser)
     arguments.add_verbosity(parser, quiet="show failures, warnings and what the app prints, but no calls")
-
-
-def _add_reload_and_debug(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--no-reload", action="store_true", help="do not load the app again when its files change"
-    )
-    parser.add_argument(
-        "--debug",
-        metavar="PORT",
-        type=arguments.port,
-        nargs="?",
-        const=DEBUG_PORT,
-        help=f"run the app in one worker, which waits for a debugger at PORT (default: {DEBUG_PORT}, as in VS Code)",
-    )
 
 
 def run(options: argparse.Namespace) -> int:
