@@ -33,7 +33,7 @@ from dfhost.worker.process import RunningCall, WorkerOptions, WorkerProcess
 OUTDATED = Failure("Outdated", "", "the app has been loaded again", "")
 
 _HANGING_GRACE = 3.0  # seconds that the calls beside one that has timed out may still take
-_OUTDATED_GRACE = 30.0  # seconds that calls may take that the old code has begun
+OUTDATED_GRACE = 30.0  # seconds that calls may take that the old code has begun
 _STOPS_WITHIN = 1.5  # seconds
 
 #: Makes a call in the worker that has got it, under the number that it has there.
@@ -43,7 +43,8 @@ Begin = Callable[[WorkerProcess, int], None]
 class WorkerPool:
     """`count`: how many workers there are. `restart_interval`: seconds between two starts, if workers die.
 
-    `on_message` gets what workers say of their calls. The first workers are started here.
+    `outdated_grace`: seconds that the calls in an outdated worker may still take. `on_message` gets what workers say
+    of their calls. The first workers are started here.
     """
 
     app: AppInfo
@@ -56,6 +57,7 @@ class WorkerPool:
         sink: OutputSink,
         count: int,
         restart_interval: float,
+        outdated_grace: float,
         on_message: Callable[[WorkerProcess, Message], None],
     ) -> None:
         self._options = options
@@ -63,6 +65,7 @@ class WorkerPool:
         self._sink = sink
         self._count = count
         self._restart_interval = restart_interval
+        self._outdated_grace = outdated_grace
         self._on_message = on_message
         self.processes = [WorkerProcess(options, sink) for _ in range(count)]
         self._loading: list[
@@ -222,6 +225,8 @@ class WorkerPool:
             delay = self._deaths.restart_delay(self._started_at)
             self._deaths.report(process, delay)
             self._loop.call_later(delay, self._start_missing)
+        elif process.calls:
+            self._deaths.report(process, None)
         process.fail_calls()
 
     def _discard(self, process: WorkerProcess) -> None:
@@ -285,11 +290,11 @@ class WorkerPool:
             self._log.note(note)
 
     async def _retire(self, process: WorkerProcess) -> None:
-        await self._calls_ended(process, _OUTDATED_GRACE)
+        await self._calls_ended(process, self._outdated_grace)
         if process.calls:
             running = calls_in_words(list(process.calls.values()))
             self._log.note(
-                f"After {_OUTDATED_GRACE:.0f} s the old code still ran {running}. "
+                f"After {self._outdated_grace:.0f} s the old code still ran {running}. "
                 "That begins again with the new code."
             )
             process.fail_calls(OUTDATED)

@@ -36,7 +36,7 @@ from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
 from dfhost.worker.channel import Message
 from dfhost.worker.deaths import RESTART_INTERVAL
-from dfhost.worker.pool import OUTDATED, WorkerPool
+from dfhost.worker.pool import OUTDATED, OUTDATED_GRACE, WorkerPool
 from dfhost.worker.process import LaneCall, RunningCall, WorkerOptions, WorkerProcess
 
 _REPLAY_ATTEMPTS = 3  # of an orchestrator that times out
@@ -46,7 +46,8 @@ _GENERATOR_LOST = Failure("GeneratorLost", "", "", "")  # the engine replays
 class WorkerRunner:
     """`count`: how many workers there are. `timeout`: functionTimeout in seconds, None for none.
 
-    `restart_interval`: seconds between two starts, if workers die.
+    `restart_interval`: seconds between two starts, if workers die. `outdated_grace`: seconds that the old code may
+    still take after a reload.
 
     The first workers are started here, so that they load the app while the host is loaded.
     """
@@ -60,10 +61,11 @@ class WorkerRunner:
         count: int = 1,
         timeout: float | None = None,
         restart_interval: float = RESTART_INTERVAL,
+        outdated_grace: float = OUTDATED_GRACE,
     ) -> None:
         self._log = log
         self._timeout = timeout
-        self._pool = WorkerPool(options, log, sink, count, restart_interval, self._receive)
+        self._pool = WorkerPool(options, log, sink, count, restart_interval, outdated_grace, self._receive)
         self.replays_at_once = 2 * count + 1
         self.applies_timeout = True
         self._services: HostServices | None = None
