@@ -19,6 +19,7 @@ from dfhost.http.http_functions import HttpFunctions
 from dfhost.management.json_text import encode
 from dfhost.management.request import RequestHandler
 from dfhost.management.urls import WEBHOOKS_PATH
+from dfhost.parse_json import parse_json
 from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, TriggerText
 from dfhost.runner.functions import JSON_TRIGGERS, AppInfo, FunctionInfo
 from dfhost.runner.invoke import invoke_function
@@ -152,7 +153,7 @@ class Admin:
             )
         if function.trigger["type"] in JSON_TRIGGERS:
             try:
-                json.loads(text)
+                parse_json(text)
             except ValueError as error:
                 sentence = "its trigger takes JSON, which the input is not"
                 return _refusal(f"'{function.name}' cannot be run: {sentence}: {error}.")
@@ -166,7 +167,7 @@ class Admin:
         if self._management is None:
             return _refusal("There is no task hub here to start an orchestrator in.")
         try:
-            json.loads(text)
+            parse_json(text)
         except ValueError:
             text = json.dumps(text) if text else ""
         path = f"orchestrators/{function.durable_name}"
@@ -191,7 +192,7 @@ def _input_text(body: bytes) -> str:
     """
     expected = 'The body must be a JSON object such as {"input": "text"}.'
     try:
-        value = json.loads(body.decode())
+        value = parse_json(body.decode())
     except ValueError as error:  # UnicodeDecodeError is one
         raise ValueError(f"{expected} It is not JSON: {error}.") from None
     if not isinstance(value, dict):
