@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 SETTINGS_FILES = ("host.json", "local.settings.json")
@@ -52,7 +53,8 @@ class SourceWatch:
 
     def _report(self, changed: list[str]) -> None:
         if changed and not self._stop.is_set():
-            self._loop.call_soon_threadsafe(self._on_change, sorted(changed))
+            with suppress(RuntimeError):  # the host has ended
+                self._loop.call_soon_threadsafe(self._on_change, sorted(changed))
 
     def _events(self, folders: set[str]) -> Iterator[None]:
         from watchfiles import watch
@@ -98,7 +100,7 @@ def _look(root: Path) -> tuple[_Files, set[str]]:
                 remaining.append(entry.path)
             elif entry.name.endswith(".py") or (folder == str(root) and entry.name in SETTINGS_FILES):
                 try:
-                    status = entry.stat()
+                    status = os.stat(entry.path)  # the entry's own may be out of date on Windows
                 except OSError:
                     continue
                 files[os.path.relpath(entry.path, root)] = status.st_mtime_ns, status.st_size

@@ -178,9 +178,10 @@ class WorkerProcess:
 
     def _hello(self, channel: Channel, said: asyncio.Future[None], message: Message) -> None:
         match message:
-            case ("hello", protocol.VERSION, str(secret), int(), int(port)) if hmac.compare_digest(
+            case ("hello", protocol.VERSION, str(secret), int(pid), int(port)) if hmac.compare_digest(
                 secret, self._secret
             ):
+                self.pid = pid  # in a virtual environment on Windows, the process started is only a launcher
                 self._channel = channel
                 self._lanes = LanePool(port, self._secret)
                 channel.on_message, channel.on_lost = self._receive, self._lost

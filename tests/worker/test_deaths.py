@@ -167,6 +167,7 @@ async def test_what_has_ended_is_not_lost_by_a_death_while_its_result_is_committ
 
 
 @pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold a process to its limit")
 async def test_too_little_memory_ends_a_worker_or_fails_its_call(host: RunningHost) -> None:
     assert "failed: " in await host.run("caught", ["die", "memory"])
     assert await get(host, "die/memory") == (500, "")

@@ -15,6 +15,7 @@ import pytest
 from dfhost.worker.process import WorkerOptions
 from dfhost.worker.runner import WorkerRunner
 from tests.support.apps import APPS
+from tests.support.host_process import is_running
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
 
@@ -106,6 +107,6 @@ async def test_reloads_one_after_the_other_leave_one_worker(host: RunningHost) -
     assert len(pids) == 4
 
     async def alive() -> set[int]:
-        return {each for each in pids if Path(f"/proc/{each}").exists()}
+        return set(filter(is_running, pids))
 
     assert await eventually(alive, lambda those: len(those) == 1) == {await pid(host)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.apps import APPS
-from tests.support.host_process import HostProcess
+from tests.support.host_process import HostProcess, is_running
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.long
@@ -37,7 +37,7 @@ def test_code_that_hangs_keeps_no_host_alive_and_runs_again(tmp_path: Path) -> N
             host.line("Waiting for running calls: ")
             assert host.exit_code() == 0  # what hangs would take a minute or for ever
         assert "Unfinished instances continue at the next start." in host.text
-    until(lambda: Path(f"/proc/{pid}").exists(), lambda lives: not lives)
+    until(lambda: is_running(pid), lambda runs: not runs)
     with dying(tmp_path) as host:
         assert host.client.output(activity) == "activity again"
         assert host.client.output(entity) == "hang_once done"
