@@ -17,7 +17,6 @@ from types import TracebackType
 from tests.support.http_client import HttpClient
 from tests.support.waiting import DEADLINE
 
-
 #: Options of every `dfhost start`: `make test-in-process` sets them.
 START_OPTIONS = os.environ.get("TEST_START_OPTIONS", "").split()
 
