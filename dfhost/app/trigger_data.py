@@ -18,6 +18,7 @@ from typing import Any
 from azure.functions.meta import Datum
 
 from dfhost.app.functions import Function
+from dfhost.parse_json import parse_json
 from dfhost.runner.app_runner import TimerOccurrence, TriggerText
 from dfhost.runner.functions import JSON_TRIGGERS
 
@@ -138,7 +139,7 @@ def _is_batch(trigger: Mapping[str, Any]) -> bool:
 def _batch_items(text: str) -> list[str]:
     """The elements of a JSON array; any other text is a batch of one."""
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError:
         return [text]
     if not isinstance(value, list):

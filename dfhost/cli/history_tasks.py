@@ -18,15 +18,15 @@ from dfhost.timeline.timeline_json import task_json
 _CALLS = {"Task": model.ACTIVITY, "SubOrchestrationInstance": model.CHILD}
 
 
-def tasks_of_history(events: Sequence[dict[str, Any]], ended: bool) -> list[dict[str, Any]]:
-    """As in the `tasks` of `?timeline=true`, in the order of scheduling. `ended`: whether the instance has."""
+def tasks_of_history(events: Sequence[dict[str, Any]], ended_at: str | None) -> list[dict[str, Any]]:
+    """As in the `tasks` of `?timeline=true`, in the order of scheduling. `ended_at`: the instance's end."""
     tasks = [task for task in map(_task, events) if task]
     tasks.sort(key=lambda task: (task.scheduled_at or "").replace("+00:00", "Z"))
     # Calls of one function are taken for one fan-out: the events do not tell episodes apart.
     calls: dict[tuple[str, str], list[Task]] = {}
     for task in tasks:
-        if ended and task.ended_at is None:
-            task.state = model.CANCELLED
+        if ended_at is not None and task.ended_at is None:
+            task.state, task.ended_at = model.CANCELLED, ended_at
         if task.kind in _CALLS.values():
             calls.setdefault((task.kind, task.name), []).append(task)
     for group in calls.values():

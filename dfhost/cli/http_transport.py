@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 from dfhost.cli.exit_codes import NO_HOST, NotDone
 from dfhost.cli.host_address import THIS_MACHINE, HostAddress
+from dfhost.parse_json import parse_json
 
 _SECONDS = 30.0
 
@@ -27,7 +27,7 @@ class Response(NamedTuple):
     def json(self) -> Any:
         """NotDone if the body is no JSON: then the server is no durable host."""
         try:
-            return json.loads(self.body)
+            return parse_json(self.body)
         except ValueError:
             raise NotDone(NO_HOST, "The answer is not JSON: this is not a durable host.") from None
 

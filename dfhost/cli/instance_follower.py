@@ -8,7 +8,6 @@ as `{"total": 500, "completed": 20}`, or the same at a `progressGetUri` beside t
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import Any
 
@@ -18,6 +17,7 @@ from dfhost.cli.counting_log import CountingLog
 from dfhost.cli.progress import Progress
 from dfhost.cli.reported_progress import phase, reported_progress
 from dfhost.errors import HostError
+from dfhost.parse_json import parse_json
 from dfhost.runtime_status import FINAL_STATUSES
 
 _LONGEST_PAUSE = 0.25  # seconds between two reads of the status
@@ -98,7 +98,7 @@ class InstanceFollower:
         async with self._session.get(url) as response:
             body = await response.read()
         try:
-            answer = json.loads(body) if response.ok else None
+            answer = parse_json(body) if response.ok else None
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
@@ -159,7 +159,7 @@ class _StallTimer:
 def status_urls(answer: bytes) -> tuple[str, str | None] | None:
     """`statusQueryGetUri` of a check-status response, and its `progressGetUri` if the app adds one; else None."""
     try:
-        body = json.loads(answer)
+        body = parse_json(answer)
     except ValueError:
         return None
     if not isinstance(body, dict):

@@ -16,6 +16,7 @@ from dfhost.cli.style import STATUS_LOOKS, Style, count, duration, printable, pr
 from dfhost.cli.tables import ago, due, parse_time, table_lines, took
 from dfhost.cli.user_frames import user_frames
 from dfhost.instance_failure import read_failure
+from dfhost.parse_json import parse_json
 from dfhost.printable import shortened
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
@@ -174,5 +175,5 @@ def _decoded(value: Any) -> Any:
     """Without the second encoding that the SDK's client gives an input."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         with suppress(ValueError):
-            return json.loads(value)
+            return parse_json(value)
     return value

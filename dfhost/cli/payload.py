@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 from dfhost.cli.style import printable
 from dfhost.errors import HostError
+from dfhost.parse_json import parse_json
 from dfhost.timeline.sentences import brief
 
 _SHOWN = 60  # characters of a text that is no JSON
@@ -35,7 +35,7 @@ def read_json(option: str, text: str | None) -> str | None:
 def check_json(option: str, text: str, body: bytes, advice: str = "") -> None:
     """HostError if `body`, for which `text` stands, is not JSON."""
     try:
-        json.loads(body)
+        parse_json(body)
     except ValueError as error:
         raise HostError(f"{option} {_not_json(text, error)} {advice}".rstrip()) from None
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from dfhost.errors import HostError, InstanceNotFound
+from dfhost.parse_json import parse_json
 from dfhost.task_hub import TaskHub
 
 _AT_ONCE = 200  # instances; their writes share commits
@@ -95,7 +96,7 @@ def _json_text(asked: Mapping[str, Any], field: str) -> str | None:
     if not isinstance(value, str):
         raise BadAction(f"'{field}' must be JSON in a string.")
     try:
-        return json.dumps(json.loads(value), ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(parse_json(value), ensure_ascii=False, separators=(",", ":"))
     except ValueError as error:
         raise BadAction(f"The {field} is not JSON: {error}. A text needs quotes.") from None
 

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 from dfhost.dashboard import changes, views
 from dfhost.dashboard.actions import BadAction, act
 from dfhost.dashboard.changes import Message
+from dfhost.parse_json import parse_json
 from dfhost.task_hub import TaskHub
 
 PATH = "/dashboard"
@@ -130,7 +131,7 @@ class Dashboard:
             case "rewind":
                 return _json(200, await views.rewind_view(hub, _ids(query.get("instances", ""))))
             case "entities":
-                return _json(200, views.entities_view(hub))
+                return _json(200, await views.entities_view(hub))
             case "explain":
                 if (explanation := await hub.explain(instance_id)) is not None:
                     return _json(200, explanation)
@@ -139,7 +140,7 @@ class Dashboard:
     # -- acting ----------------------------------------------------------------------------------------------
     async def _act(self, body: bytes) -> DashboardReply:
         try:
-            asked = json.loads(body)
+            asked = parse_json(body)
             if not isinstance(asked, dict):
                 raise BadAction("The body must be a JSON object.")
             return _json(200, await act(self._hub, asked))
@@ -155,7 +156,7 @@ def _number(query: Mapping[str, str], name: str, default: int) -> int:
 def _ids(text: str) -> list[str]:
     """The ids in a JSON list, as many as are looked up at a time; none if it is no such list."""
     try:
-        ids = json.loads(text)
+        ids = parse_json(text)
     except ValueError:
         return []
     return [each for each in ids if isinstance(each, str)][:_MOST_WAITS] if isinstance(ids, list) else []

@@ -19,6 +19,7 @@ from dfhost.timeline.timeline_json import PAYLOADS, timeline_json
 _TASK_PAYLOAD = 1_000  # characters of a task's payload; the rest is fetched when it is looked at
 _PAYLOAD = 100_000  # likewise of the instance's own
 _ENTITIES = 5_000
+_ASKED = 100  # entities of which it is asked what they run
 _DESCENDANTS = 2_000  # instances whose activities are counted
 _WAITS = 200  # entries of an explanation; the timeline has every task
 
@@ -86,9 +87,22 @@ def history_page(hub: TaskHub, instance_id: str, start: int, count: int) -> dict
     return {"total": len(events), "events": [json.loads(text) for text in events[start : start + count]]}
 
 
-def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
-    """[{"id", "name", "key", "state": JSON text, "lastOperation", "waiting": operations in its queue}]"""
-    waiting = hub.queue_lengths()
+async def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
+    """[{"id", "name", "key", "state": JSON text, "lastOperation", "waiting": operations in its queue, "runs"}]
+
+    `runs`: which operation runs; None if none does, or where very many entities have something to do.
+    """
+    queued = hub.queue_lengths()
+    runs = {entity_id: await _running_operation(hub, entity_id) for entity_id in list(queued)[:_ASKED]}
+    return [entity | {"runs": runs.get(entity["id"])} for entity in _entities(hub, queued)]
+
+
+async def _running_operation(hub: TaskHub, entity_id: str) -> str | None:
+    explanation = await hub.explain(entity_id) or {"waitsFor": []}
+    return next((each["name"] for each in explanation["waitsFor"] if each["state"] == "running"), None)
+
+
+def _entities(hub: TaskHub, waiting: dict[str, int]) -> list[dict[str, Any]]:
     found = []
     for entity in hub.entities(None, None, None, _ENTITIES):
         last = entity.last_operation.isoformat().replace("+00:00", "Z")

@@ -1,6 +1,6 @@
 """The timeline of an instance as it is now: what the store holds, and what only the dispatchers know.
 
-That is which activities run, which external events the code waits for, and which timers it has cancelled.
+That is which activities run, and which external events the code waits for.
 """
 
 from __future__ import annotations
@@ -31,14 +31,12 @@ class AwaitedEvent(NamedTuple):
 class CodeState(NamedTuple):
     """What the code waits for. `awaited`: task ids, names of events and ids of requests; None if that is unknown.
 
-    `unclaimed`: events that have come and that nothing waits for. `open_timers`: the ids of those that were not
-    cancelled, None if that is unknown.
+    `unclaimed`: events that have come and that nothing waits for.
     """
 
     awaited: Collection[int | str] | None = None
     events: Sequence[AwaitedEvent] = ()
     unclaimed: Sequence[h.Event] = ()
-    open_timers: Collection[int | str] | None = None
 
 
 def code_state(instance: LoadedInstance | None, stored: StoredTimeline) -> CodeState:
@@ -50,8 +48,7 @@ def code_state(instance: LoadedInstance | None, stored: StoredTimeline) -> CodeS
     if interpreter.held_back():
         awaited = None  # what the code waits for has not even been started
     events, unclaimed = _external_events(instance, awaited, stored)
-    open_timers = None if result is None else {*interpreter.open_tasks, *(awaited or ())}
-    return CodeState(awaited, events, unclaimed, open_timers)
+    return CodeState(awaited, events, unclaimed)
 
 
 def live_timeline(stored: StoredTimeline, code: CodeState, worker: TaskHubWorker) -> Timeline:
@@ -59,7 +56,7 @@ def live_timeline(stored: StoredTimeline, code: CodeState, worker: TaskHubWorker
     states = {task_id: worker.activities.state(instance_id, task_id) for task_id in stored.inputs}
     running = {task_id: since for task_id, (_, since) in states.items() if since is not None}
     events = [(event.name, event.since) for event in code.events]
-    return build_timeline(stored, running, events, code.open_timers)
+    return build_timeline(stored, running, events)
 
 
 def _external_events(

@@ -92,6 +92,8 @@ class Episode:
     activities: list[ScheduledActivity] = field(default_factory=list)
     timers: list[ScheduledTimer] = field(default_factory=list)
     attempts: list[TaskAttempt] = field(default_factory=list)
+    #: The ids of timers that the code has cancelled; of an instance that was loaded again, maybe of earlier ones too.
+    cancelled_timers: list[int] = field(default_factory=list)
     children: list[ScheduledChild] = field(default_factory=list)
     entity_messages: list[EntityMessage] = field(default_factory=list)
     custom_status: str | None = None

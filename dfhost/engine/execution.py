@@ -60,6 +60,7 @@ class Execution:
         self._replay_at = (
             0  # the length of the history at which it is replayed, though the generator is there
         )
+        self._reported_cancelled: set[int] = set()  # timers
         self._sorter = MessageSorter()
         self._append(past)
         started = next((event for event in self.past if event.kind == h.EXECUTION_STARTED), None)
@@ -142,6 +143,11 @@ class Execution:
     def drop_generator(self) -> None:
         """The next episode replays."""
         self._generator = None
+
+    def forget_replay(self) -> None:
+        """The code has changed: the next episode replays, and everything that arrives leads to one."""
+        self.result, self.gate = None, ReplayGate()
+        self.drop_generator()
 
     # -- the replay ------------------------------------------------------------------------------------------
 
@@ -254,6 +260,7 @@ class Execution:
                 )
         except CommandRefused as refusal:
             return self._fail(new, at, self._orchestrator_failed(str(refusal)), episode.custom_status)
+        episode.cancelled_timers = self._newly_cancelled_timers(result)
         episode.has_more_commands = interpreter.has_commands
         if result.has_ended and interpreter.can_complete:
             self._complete(episode, result)
@@ -268,6 +275,15 @@ class Execution:
             episode.events.append(h.orchestrator_completed(at))
         episode.stored_texts = self._append_played(episode.events)
         return episode
+
+    def _newly_cancelled_timers(self, result: ReplayResult) -> list[int]:
+        """Without those that the code awaits all the same: they do fire."""
+        cancelled, reported = self.interpreter.cancelled_timers, self._reported_cancelled
+        if len(cancelled) == len(reported):
+            return []
+        new = cancelled - reported - (result.awaited.keys if result.awaited else frozenset())
+        reported |= new
+        return sorted(new)
 
     def _complete(self, episode: Episode, result: ReplayResult) -> None:
         if result.error is not None:

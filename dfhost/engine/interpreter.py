@@ -39,6 +39,7 @@ class ActionInterpreter:
         self.next_id = 0
         #: Started and not ended, by task id. An entity call has its request's GUID as key once that is sent.
         self.open_tasks: dict[int | str, SingleTask] = {}
+        self.cancelled_timers: set[int] = set()  # by task id
         self._open_entity_calls = 0
         self._commands: dict[int, Command] = {}  # issued; neither taken nor found in the history yet
         self._event_waits: dict[str, list[SingleTask]] = {}  # by the event's name in lower case
@@ -90,6 +91,7 @@ class ActionInterpreter:
                 self._cancel_timers(child, new)
         elif action != was:
             self.open_tasks.pop(task.first_id, None)
+            self.cancelled_timers.add(task.first_id)
             self._finish(task)
 
     def append(self, added: list[Action]) -> bool:
@@ -237,6 +239,7 @@ class ActionInterpreter:
             task.first_id = self._issue(h.TIMER_CREATED, task, task.action["fireAt"])
             if task.action.get("isCanceled"):
                 # It holds nothing up and nothing open, but it fires: only the SDK may still wait for it (recorded).
+                self.cancelled_timers.add(task.first_id)
                 self._finish(task)
             else:
                 self.open_tasks[task.first_id] = task

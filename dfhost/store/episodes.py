@@ -32,8 +32,12 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
         [(instance_id, a.task_id, execution_id, a.name, a.input, at) for a in episode.activities],
     )
     cursor.executemany(
-        "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL)",
+        "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
         [(instance_id, *attempt) for attempt in episode.attempts],
+    )
+    cursor.executemany(
+        "INSERT OR IGNORE INTO attempts (instance_id, task_id, cancelled_at) VALUES (?, ?, ?)",
+        [(instance_id, timer_id, at) for timer_id in episode.cancelled_timers],
     )
     cursor.executemany(
         "INSERT INTO timers VALUES (?, ?, ?, ?)",

@@ -50,6 +50,7 @@ class AttemptRow(NamedTuple):
     started_at: str | None
     input: str | None
     worker: int | None
+    cancelled_at: str | None
 
 
 class ChildRow(NamedTuple):
@@ -167,7 +168,8 @@ class StoreReader:
                 "SELECT task_id, input FROM activities WHERE instance_id = ?", (instance_id,)
             ).fetchall()
             attempts = reader.execute(
-                "SELECT task_id, first_task_id, attempt, max_attempts, started_at, input, worker FROM attempts "
+                "SELECT task_id, first_task_id, attempt, max_attempts, started_at, input, worker, "
+                "cancelled_at FROM attempts "
                 "WHERE instance_id = ?",
                 (instance_id,),
             )

@@ -54,7 +54,8 @@ CREATE TABLE activities (
 -- What history events have no field for, by task. Of an activity that has ended: when it began to run, the pid of the
 -- worker process that ran it (none if the host did), and the first characters of its input, which the history has only
 -- if host.json says so. Of a call with retries: which attempt of how many the task is, and the task of its first
--- attempt. A timer before the next attempt has the number of the attempt that failed.
+-- attempt. A timer before the next attempt has the number of the attempt that failed. Of any other timer that the code
+-- has cancelled: when.
 CREATE TABLE attempts (
     instance_id   TEXT NOT NULL,
     task_id       INTEGER NOT NULL,
@@ -64,6 +65,7 @@ CREATE TABLE attempts (
     started_at    TEXT,
     input         TEXT,
     worker        INTEGER,
+    cancelled_at  TEXT,
     PRIMARY KEY (instance_id, task_id)
 ) STRICT, WITHOUT ROWID;
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dfhost.engine import history as h
@@ -17,7 +17,7 @@ from dfhost.timeline.model import Attempt, Task, Timeline
 
 #: A fan-out that is wider is recorded in several episodes.
 _WIDEST_EPISODE = EngineOptions().commands_per_episode
-_NO_ATTEMPT = AttemptRow(None, None, None, None, None, None)
+_NO_ATTEMPT = AttemptRow(None, None, None, None, None, None, None)
 _CHILD_STATES = {"Pending": model.QUEUED, "Running": model.RUNNING, "Suspended": model.WAITING}
 
 
@@ -25,12 +25,8 @@ def build_timeline(
     stored: StoredTimeline,
     running: Mapping[int, str],
     awaited_events: Iterable[tuple[str, str | None]] = (),
-    open_timers: Collection[int | str] | None = None,
 ) -> Timeline:
-    """`running`: since when activities run, by task id. `awaited_events`: names, and since when they are awaited.
-
-    `open_timers`: the ids of the timers that were not cancelled, None if that is unknown.
-    """
+    """`running`: since when activities run, by task id. `awaited_events`: names, and since when they are awaited."""
     row = stored.row
     timeline = Timeline(
         row.instance_id,
@@ -52,7 +48,7 @@ def build_timeline(
     if row.status == "Failed":
         failure = read_failure(row.output)
         timeline.error, timeline.stack = str(failure), failure.stack
-    builder = _Builder(stored, running, open_timers)
+    builder = _Builder(stored, running)
     for text in (*stored.history, *stored.inbox):
         builder.read(json.loads(text))
     timeline.started_at = builder.started_at
@@ -63,12 +59,9 @@ def build_timeline(
 
 
 class _Builder:
-    def __init__(
-        self, stored: StoredTimeline, running: Mapping[int, str], open_timers: Collection[int | str] | None
-    ) -> None:
+    def __init__(self, stored: StoredTimeline, running: Mapping[int, str]) -> None:
         self._stored = stored
         self._running = running
-        self._open_timers = open_timers
         self._tasks: list[Task] = []
         self._by_id: dict[int, Task] = {}  # single attempts and timers, by the id of their event
         self._by_request: dict[str, Task] = {}  # entity calls, by the id of their request
@@ -107,7 +100,9 @@ class _Builder:
     def tasks(self) -> list[Task]:
         """Those that were read, each call with retries as one task."""
         for task_id, task in self._by_id.items():
-            if task.ended_at is None:
+            if (cancelled_at := self._attempt(task).cancelled_at) is not None:  # it may have fired since
+                task.state, task.ended_at = model.CANCELLED, cancelled_at
+            elif task.ended_at is None:
                 self._show_open(task_id, task)
             elif task.kind == model.CHILD:
                 self._show_child(task)
@@ -203,11 +198,8 @@ class _Builder:
             task.input = task.input or _unquoted(child.input)
 
     def _cancel_if_over(self, task: Task) -> None:
-        is_open = task.kind != model.TIMER or self._open_timers is None or task.task_id in self._open_timers
-        if self._stored.row.finished or not is_open:
-            task.state = model.CANCELLED
-            if self._stored.row.finished:  # the history does not say when a timer was cancelled
-                task.ended_at = self._stored.row.updated_at
+        if self._stored.row.finished:
+            task.state, task.ended_at = model.CANCELLED, self._stored.row.updated_at
 
     def _join_attempts(self) -> set[int]:
         """Make one task of the attempts of each call; returns the `id()`s of the others."""

@@ -255,6 +255,18 @@ async def test_entities_have_their_state_and_their_queue(page: Page, gates: Modu
     assert "TypeError: unsupported operand type(s)" in explained["sentence"]
 
 
+async def test_an_entity_whose_first_operation_hangs_is_listed_with_it(page: Page, gates: ModuleType) -> None:
+    for operation in ("stop", "get"):
+        await page.done(action="signal", entity="counter", key="hangs", operation=operation, input='"entity"')
+    await gates.arrivals("entity")
+    (entity,) = await eventually(lambda: page.read("entities"), lambda each: each[0]["waiting"] == 2)
+    assert (entity["id"], entity["state"], entity["runs"]) == ("@counter@hangs", None, "stop")
+    gates.open("entity")
+    await eventually(
+        lambda: page.read("entities"), lambda each: (each[0]["runs"], each[0]["waiting"]) == (None, 0)
+    )
+
+
 # -- what is done --------------------------------------------------------------------------------------------
 async def test_start_gives_the_input_as_the_client_of_the_sdk_does(page: Page) -> None:
     report = await page.done(action="start", name="waits", input='["go"]', id="mine")
@@ -339,3 +351,5 @@ async def test_a_bad_request_gets_a_sentence(page: Page) -> None:
         assert await page.act(**asked) == (400, {"error": sentence})
     _, answer = await page.act(action="start", name="waits", input="{a")
     assert answer["error"].startswith("The input is not JSON: ")
+    _, answer = await page.act(action="start", name="waits", input="[" * 200_000)
+    assert answer["error"] == "The input is not JSON: it is nested too deeply. A text needs quotes."

@@ -103,6 +103,8 @@ async def test_a_failure_is_logged(host: Host, name: str, error: str) -> None:
             r'must be a string. Send its JSON as one: {"input": "{\"a\": \"ä\"}"}.',
         ),
         ("on_queue", '{"input": "x"}'.encode("utf-16"), 400, "It is not JSON"),
+        ("on_queue", b"[" * 200_000, 400, "It is not JSON: it is nested too deeply."),
+        ("on_grid", {"input": "[" * 200_000}, 400, "which the input is not: it is nested too deeply."),
         ("nobody", b"", 400, "It is not JSON"),
         ("on_grid", {"input": "no json"}, 400, "its trigger takes JSON, which the input is not"),
         ("page", {"input": ""}, 400, "'page' is an HTTP function; call http://127.0.0.1:"),

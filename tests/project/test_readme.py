@@ -91,6 +91,10 @@ RECIPES = {
         ],
         "needs the network, and an environment of its own",
     ),
+    "make fuzz": (
+        ['FUZZ_REQUESTS="50000" pytest tests/http/test_random_requests.py --timeout=7200'],
+        "takes a minute",
+    ),
     "make crash": (['CRASH_ROUNDS="500" pytest tests/crash --timeout=7200'], "takes many minutes"),
     "make e2e": (['BASE_URL="" FUNCTIONS_KEY="" pytest tests/e2e'], "part of the suite that runs this"),
     f"make e2e BASE_URL={SHOWN_URL}": (

@@ -59,7 +59,7 @@ def schema_of(file: Path) -> object:
     ("version", "undo"),
     [
         (2, "DROP TABLE attempts"),
-        (3, "ALTER TABLE attempts DROP COLUMN worker"),
+        (3, "ALTER TABLE attempts DROP COLUMN worker; ALTER TABLE attempts DROP COLUMN cancelled_at"),
     ],
 )
 async def test_a_file_of_a_later_version_goes_on(tmp_path: Path, version: int, undo: str) -> None:

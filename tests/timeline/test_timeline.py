@@ -123,11 +123,26 @@ async def test_events_timers_and_signals(host: RunningHost) -> None:
     timer, event, end = (await timeline(host, instance_id))["tasks"]
     assert (timer["state"], event["name"], event["result"]) == ("cancelled", "go", '{"a":1}')
     assert (end["name"], end["state"]) == ("end", "waiting")
+    assert event["endedTime"] <= timer["endedTime"]
     await host.send(instance_id, "raiseEvent/end", 1)
     await host.ended(instance_id)
     found = await timeline(host, instance_id)
-    timer = found["tasks"][0]
-    assert (timer["state"], timer["endedTime"]) == ("cancelled", found["endedTime"])
+    assert found["tasks"][0] == timer
+    assert timer["endedTime"] < found["endedTime"]
+
+
+async def test_a_cancelled_timer_that_fires_has_ended_when_it_was_cancelled(host: RunningHost) -> None:
+    instance_id = await host.start("sleeps_or_hears", {"seconds": 0.5, "event": "go"})
+    await host.until_waiting(instance_id, "event")
+    await host.send(instance_id, "raiseEvent/go", 1)
+    await host.until_explained(instance_id, lambda explained: "end" in explained["sentence"])
+    cancelled = (await timeline(host, instance_id))["tasks"][0]
+    await eventually(
+        lambda: host.history(instance_id),
+        lambda events: any(event["EventType"] == "TimerFired" for event in events),
+    )
+    assert (await timeline(host, instance_id))["tasks"][0] == cancelled
+    assert cancelled["state"] == "cancelled"
 
 
 async def test_an_entity_call_has_its_operation_and_answer(host: RunningHost) -> None:

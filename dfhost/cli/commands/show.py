@@ -97,7 +97,8 @@ def _tasks(client: ManagementClient, instance_id: str, timeline: Json | None) ->
         return list(timeline["tasks"])
     status = client.status(instance_id, showHistory="true", showHistoryOutput="true", showInput="true")
     status = status or {}
-    return tasks_of_history(status.get("historyEvents") or [], status.get("runtimeStatus") in FINAL_STATUSES)
+    ended_at = status["lastUpdatedTime"] if status.get("runtimeStatus") in FINAL_STATUSES else None
+    return tasks_of_history(status.get("historyEvents") or [], ended_at)
 
 
 def _failures(

@@ -80,7 +80,7 @@ export function showEntities(main, chosen) {
                 { class: "card" },
                 table(
                     "Entities",
-                    ["Entity", "Key", "State", "Waiting", "Last operation"],
+                    ["Entity", "Key", "State", "Runs", "Queue", "Last operation"],
                     shown.slice(0, SHOWN).map(entityRow),
                 ),
                 shown.length > SHOWN &&
@@ -94,7 +94,7 @@ export function showEntities(main, chosen) {
     });
 
     /** @param {Entity} entity */
-    function entityRow({ id, name, key, state, waiting, lastOperation }) {
+    function entityRow({ id, name, key, state, waiting, runs, lastOperation }) {
         return h(
             "tr",
             { "data-selected": id === chosen },
@@ -105,6 +105,7 @@ export function showEntities(main, chosen) {
                 { class: "mono held" },
                 state === null ? h("span", { class: "muted" }, "none") : state.slice(0, 120),
             ),
+            h("td", { class: "mono" }, runs),
             h("td", { class: waiting ? "number busy" : "number" }, count(waiting)),
             h("td", { class: "number" }, lastOperation ? ago(time(lastOperation)) : ""),
         );

@@ -96,6 +96,7 @@ export interface Entity {
     state: string | null;
     lastOperation: string | null;
     waiting: number;
+    runs: string | null;
 }
 
 export interface ActionReport {

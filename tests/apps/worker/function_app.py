@@ -221,8 +221,9 @@ def cancels_later(context: Context) -> Orchestrator:
 
 @app.orchestration_trigger(context_name="context")
 def sleeps_or_hears(context: Context) -> Orchestrator:
-    """An hour, or the event "go"; the timer is then cancelled, and one more event waited for."""
-    timer = context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+    """An hour (or `seconds`), or the event "go"; the timer is then cancelled, and one more event waited for."""
+    seconds = (context.get_input() or {}).get("seconds", 3600)
+    timer = context.create_timer(context.current_utc_datetime + timedelta(seconds=seconds))
     yield context.task_any([timer, context.wait_for_external_event("go")])
     timer.cancel()
     return (yield context.wait_for_external_event("end"))

@@ -15,6 +15,9 @@ from tests.support.http_client import HttpClient
 from tests.support.waiting import until
 
 APP = """
+    import os
+    import time
+
     @app.orchestration_trigger(context_name="context")
     def echo(context):
         return (yield context.call_activity("repeat", context.get_input()))
@@ -71,6 +74,8 @@ APP = """
         state = context.get_state(lambda: 0)
         if context.operation_name == "add":
             state += context.get_input()
+        while context.operation_name == "hang" and not os.path.exists(context.get_input()):
+            time.sleep(0.01)
         context.set_state(state)
 """
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.cli.commands.conftest import Commands
+from tests.support.waiting import until
 
 
 def rows(text: str) -> list[list[str]]:
@@ -93,6 +96,22 @@ def test_entities(dfhost: Commands) -> None:
     assert dfhost("list", "--entities", "--name", "other").code == 4
     listed = dfhost("list", "--entities", "--json").json
     assert {"name": "counter", "key": "list"} in [each["entityId"] for each in listed]
+
+
+def test_an_entity_whose_first_operation_hangs_is_listed_with_it(dfhost: Commands, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    dfhost.done("signal", "@counter@hangs", "hang", "--input", json.dumps(str(gate)))
+    listed = until(
+        lambda: dfhost("list", "--entities", "--name", "Counter"), lambda said: "running since" in said.out
+    )
+    assert re.search(
+        r"^@counter@hangs  +The entity's operation hang has been running since", listed.out, re.M
+    )
+    rows = dfhost("list", "--entities", "--json").json
+    (row,) = [each for each in rows if each["entityId"]["key"] == "hangs"]
+    assert row == {"entityId": {"name": "counter", "key": "hangs"}, "lastOperationTime": None, "state": None}
+    gate.touch()
+    until(lambda: dfhost("list", "--entities"), lambda said: "running since" not in said.out)
 
 
 def test_a_status_that_does_not_exist_is_a_mistake(dfhost: Commands) -> None:
