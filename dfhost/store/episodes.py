@@ -52,8 +52,8 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
     for message in episode.entity_messages:
         post_request(cursor, message.entity_id, message.request, at)
     if episode.finished and episode.parent is not None:
-        parent = episode.parent
-        post_to_execution(cursor, parent.instance_id, parent.execution_id, episode.result_for_parent().text)
+        parent, result = episode.parent, episode.result_for_parent()
+        post_to_execution(cursor, parent.instance_id, parent.execution_id, result.text, result)
 
 
 def _update_instance(cursor: sqlite3.Cursor, episode: Episode) -> None:
