@@ -66,9 +66,8 @@ class _ReplayObservation:
         self.waits_at: Any = None  # what it yielded last
         self.has_yielded = self.has_returned = False
         self.result: Any = None
-        self.thrown: BaseException | None = (
-            None  # the task's failure that the SDK threw into the user's code last
-        )
+        # The failure of a task that the SDK has thrown into the user's code last.
+        self.thrown: BaseException | None = None
 
 
 class Replayer:

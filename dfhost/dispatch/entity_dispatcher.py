@@ -30,9 +30,8 @@ from dfhost.thread_pool import ThreadPool
 
 KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped
 KEPT_FAILURES = 1000  # the last failed operations of so many entities
-KEPT_STATE = (
-    64_000  # characters; an entity with a longer state is read from the store for each of its batches
-)
+# Characters. An entity with a longer state is read from the store for each of its batches.
+KEPT_STATE = 64_000
 
 
 @dataclass(slots=True)

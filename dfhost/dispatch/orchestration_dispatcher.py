@@ -312,7 +312,8 @@ class OrchestrationDispatcher:
             self._reported_held_back.add(instance.name)
             self._log.note(
                 f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: a list of "
-                "actions is processed in order. For a bounded fan-out use lanes (docs/dfhost.md shows how)."
+                "actions is processed in order. To bound a fan-out, deal its items to a fixed number of "
+                "sub-orchestrations."
             )
 
     def _log_end(self, instance: LoadedInstance, episode: Episode) -> None:

@@ -2,8 +2,8 @@
 
 Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
 `add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` for
-the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's events to them. A restart
-needs no special path: what was due is due. Knows no HTTP.
+the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's events to them. Its start
+queues whatever the tables hold, so a crash needs no other recovery. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class TaskHubWorker:
         self.on_end()
 
     def start(self) -> None:
-        """Take up what the store holds: all that an earlier host has left runs on."""
+        """Queue whatever the store holds, so that everything an earlier host has left continues."""
         for dispatcher in self._dispatchers:
             dispatcher.start()
         self._started = True

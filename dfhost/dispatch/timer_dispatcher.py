@@ -71,9 +71,9 @@ class TimerDispatcher:
     def _seconds(self, due: str) -> float:
         try:
             return h.moment(due).timestamp()
-        except (
-            ValueError
-        ):  # no time, but it has its place among the texts: it must not keep others from firing
+        except ValueError:
+            # The code has set a `fire_at` that is no readable time, and texts sort before or after it all the same.
+            # The dispatcher looks again in a second, so that the timers behind this one fire.
             return self._clock.time() + 1
 
     def _fired(self, timer: DueTimer) -> str:

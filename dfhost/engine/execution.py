@@ -87,9 +87,9 @@ class Execution:
     ) -> Episode:
         """Process what arrived, at the time `at` (ISO text).
 
-        There is no replay where the gate has found that the engine's part alone goes on (`need`). Without any
-        arrival this episode records commands that the last one has left; or it is the first one of a generation that
-        continues another, whose history so far counts as new.
+        With a `need` below REPLAY only the interpreter processes the events. `arrived` is empty in two cases: the
+        last episode has left commands, or continue-as-new has just begun this generation. Its history counts as
+        new then.
         """
         new = [h.orchestrator_started(at), *arrived] if arrived or self._has_commands_recorded() else []
         version_fits = True
@@ -230,12 +230,12 @@ class Execution:
     def _update_interpreter(self, result: ReplayResult) -> None:
         interpreter, actions = self.interpreter, result.actions
         if result.known_actions is not None:
-            if interpreter.cancel_timers(result.changed_actions) and interpreter.append(actions):
+            if interpreter.cancel_timers(result.changed_actions) and interpreter.add_actions(actions):
                 return
             actions = [*interpreter.actions, *actions]
             for place, action in result.changed_actions.items():
                 actions[place] = action
-        elif self.result is not None and interpreter.extend(actions):
+        elif self.result is not None and interpreter.set_actions(actions):
             return
         self.interpreter = ActionInterpreter(actions)
         self._apply(self.past)

@@ -70,7 +70,8 @@ class ReplayGate:
     def may_gather_more(self, arrived: int) -> bool:
         """Whether a replay could process more messages if it waited, given that `arrived` have come.
 
-        False before the first replay, where the code waits for all of a set, and where all open tasks have ended.
+        False in each of three cases: nothing was replayed yet; the code waits for a whole task_all; everything that
+        is open has arrived.
         """
         if self._result is None:
             return False

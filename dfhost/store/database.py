@@ -124,10 +124,12 @@ def open_database(database: Path) -> sqlite3.Connection:
 
 
 def checkpoint(connection: sqlite3.Connection) -> None:
-    """Write the log's pages to the file, which then says that it needs a log, and the log that it is there."""
-    connection.execute(
-        "PRAGMA synchronous = NORMAL"
-    )  # the checkpoint syncs, and a log that is there is enough
+    """Write the pages of the write-ahead log (WAL) to the file.
+
+    It leaves `present = 0` in the file and `present = 1` in the WAL: opened without its WAL, the file reads 0.
+    """
+    # The checkpoint syncs, and it is enough that the WAL is there.
+    connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("UPDATE log SET present = 0")
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
     connection.execute("UPDATE log SET present = 1")
