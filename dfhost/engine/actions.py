@@ -3,8 +3,7 @@
 Every reply of the SDK lists all actions since the generation began: ``{"actionType": 0, "functionName": "work",
 "input": "1"}``, compounds with their children in ``compoundActions``.
 
-A new kind of action has its number and name here, what it starts in `ActionInterpreter._start`, and its event and
-work in `CommandRecorder.record_commands`.
+CONTRIBUTING.md lists every place that a new action type touches.
 """
 
 from __future__ import annotations
@@ -30,7 +29,10 @@ WHEN_ANY = 11
 WHEN_ALL = 12
 
 COMPOUNDS = frozenset((WHEN_ANY, WHEN_ALL))
+SUB_ORCHESTRATIONS = frozenset((CALL_SUB_ORCHESTRATOR, CALL_SUB_ORCHESTRATOR_WITH_RETRY))
 WITH_RETRY = frozenset((CALL_ACTIVITY_WITH_RETRY, CALL_SUB_ORCHESTRATOR_WITH_RETRY))
+#: These run a function outside the orchestrator, activity or child, once or several times.
+CALLS = SUB_ORCHESTRATIONS | {CALL_ACTIVITY, CALL_ACTIVITY_WITH_RETRY, CALL_HTTP}
 
 HTTP_ACTIVITY = "BuiltIn::HttpActivity"  # the extension's name for call_http, seen in histories
 

@@ -234,7 +234,7 @@ class ActionInterpreter:
                 self._start(child)
             return
         kind = task.kind
-        if kind <= act.CALL_SUB_ORCHESTRATOR_WITH_RETRY or kind == act.CALL_HTTP:
+        if kind in act.CALLS:
             task.first_id = self._start_attempt(task)
         elif kind == act.CREATE_TIMER:
             task.first_id = self._issue(h.TIMER_CREATED, task, task.action["fireAt"])
@@ -263,7 +263,7 @@ class ActionInterpreter:
 
     def _start_attempt(self, task: SingleTask) -> int:
         """Start an activity or a child, for the first time or again; returns the id."""
-        is_child = task.kind in (act.CALL_SUB_ORCHESTRATOR, act.CALL_SUB_ORCHESTRATOR_WITH_RETRY)
+        is_child = task.kind in act.SUB_ORCHESTRATIONS
         task_id = self._issue(h.SUB_ORCHESTRATION_CREATED if is_child else h.TASK_SCHEDULED, task)
         self.open_tasks[task_id] = task
         return task_id
