@@ -265,10 +265,12 @@ def _scheduled(event: dict[str, Any]) -> Task:
             instance_id=event["InstanceId"],
             request_id=None if is_signal else request["id"],
         )
-    (input,) = json.loads(event["Input"] or "[null]")  # if it is there, a list of one JSON text
-    is_http_call = event["Name"] == HTTP_ACTIVITY
-    kind = model.HTTP_CALL if is_http_call else model.ACTIVITY
-    return Task(kind, event["Name"], model.QUEUED, at, task_id, input=input)
+    if kind == h.TASK_SCHEDULED:
+        (input,) = json.loads(event["Input"] or "[null]")  # if it is there, a list of one JSON text
+        is_http_call = event["Name"] == HTTP_ACTIVITY
+        kind = model.HTTP_CALL if is_http_call else model.ACTIVITY
+        return Task(kind, event["Name"], model.QUEUED, at, task_id, input=input)
+    raise ValueError(f"the timeline has no kind of task for history events of type {kind}")
 
 
 def _http_call_name(request: str | None) -> str:
