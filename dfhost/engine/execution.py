@@ -68,14 +68,6 @@ class Execution:
         if started is not None:
             self.info = ExecutionInfo.read(started)
 
-    @property
-    def execution_id(self) -> str:
-        return self.info.execution_id
-
-    @property
-    def input(self) -> str | None:
-        return self.info.input
-
     def run_episode(
         self,
         arrived: Sequence[Event],
