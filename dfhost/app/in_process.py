@@ -29,7 +29,7 @@ from dfhost.app.trigger_data import trigger_data
 from dfhost.engine.failures import Failure
 from dfhost.engine.replay_result import KeptGenerator, ReplayResult
 from dfhost.errors import HostError, UserLoopEnded
-from dfhost.host_log import HostLog
+from dfhost.host_log import CallLog
 from dfhost.runner.app_runner import (
     ActivityCall,
     ActivityOutcome,
@@ -60,7 +60,7 @@ class InProcessRunner:
     def __init__(
         self,
         root: Path,
-        log: HostLog,
+        log: CallLog,
         *,
         only: Collection[str] = (),
         on_failure: Callable[[HostError], None] | None = None,

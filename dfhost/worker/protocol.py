@@ -13,7 +13,7 @@ that the worker finds on its stdin. A message is a tuple (`channel.py`); its fir
     ("ask", id, what, ...)                     worker: see below
     ("answer", id, value)                      host: to an "ask"
     ("note", sentence)                         worker: for the console
-    ("started" | "finished" | "failed", ...)   worker: a streamed call, with the arguments of `HostLog`
+    ("started" | "finished" | "failed", ...)   worker: a streamed call, with the arguments of `CallLog`
     ("stop",)                                  host: end; what still runs is given up
 
 The calls, and their values:
