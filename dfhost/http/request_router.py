@@ -49,13 +49,13 @@ class RequestRouter:
         clock: Clock,
         mounts: Mapping[str, RequestHandler],
         *,
-        access: AccessRules | None,
+        access: AccessRules,
         throttle: Throttle | None,
         dashboard: Dashboard | None,
     ) -> None:
         """`mounts`: handlers by path prefix; they come before everything else, and case does not count.
 
-        `access` None serves everybody; `throttle` None sets no limits; without `dashboard` there is none.
+        `throttle` None sets no limits; without `dashboard` there is none.
         """
         self._runner = runner
         self._functions = functions
@@ -83,7 +83,7 @@ class RequestRouter:
 
     async def respond(self, request: web.BaseRequest) -> HttpReply | web.StreamResponse:
         """The reply, or a streamed response that is already sent. Raises what `read_body` raises."""
-        if self._access and (sentence := self._access.refusal(request)):
+        if sentence := self._access.refusal(request):
             self.log_refusal(request, 403, sentence)
             return forbidden(sentence)
         raw_path, query = raw_target(request)
