@@ -214,15 +214,17 @@ class TaskHub:
         )
         return instance_id
 
-    async def restart(self, instance_id: str, with_new_id: bool = True) -> str:
-        """Start it anew with its first input; returns the id. InstanceNotFound, and what `start` raises."""
-        instance = self.instance(instance_id)
-        if instance is None:
+    async def restart(self, instance_id: str, *, same_id: bool = False, input: str | None = None) -> str:
+        """Start it anew, with its first input unless there is another; returns the new instance's id.
+
+        InstanceNotFound, and what `start` raises.
+        """
+        source = self.instance(instance_id)
+        if source is None:
             raise InstanceNotFound(instance_id)
-        new_id = None if with_new_id else instance_id
-        return await self.start(
-            instance.name, instance.input, new_id, instance.version, source_id=instance_id
-        )
+        new_id = source.instance_id if same_id else None
+        input = source.input if input is None else input
+        return await self.start(source.name, input, new_id, source.version, source_id=source.instance_id)
 
     async def finished(self, instance_id: str, timeout: float) -> Instance | None:
         """The instance once it has ended, or as it is after `timeout` seconds; None if it does not exist."""

@@ -71,10 +71,10 @@ async def restart(hub: TaskHub, request: ManagementRequest, instance_id: str) ->
         message = "InstanceId does not match a valid orchestration instance."
         exception = f"No instance with ID '{instance_id}' was found. (Parameter 'instanceId')"
         raise RequestRefused(failure_response(400, message, exception, "System.ArgumentException"))
-    same_id = None if request.query.flag("restartWithNewInstanceId", True) else source.instance_id
+    same_id = not request.query.flag("restartWithNewInstanceId", True)
     text = await off_loop(_size(source), lambda: json_text.compact(json_text.embedded(source.input)))
     try:
-        started = await hub.start(source.name, text, same_id, source.version, source_id=source.instance_id)
+        started = await hub.restart(instance_id, same_id=same_id, input=text)
     except InstanceExists as error:
         message = "A non-terminal instance with this instance ID already exists."
         kind = "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException"
