@@ -17,13 +17,13 @@ from dfhost.clock import Clock
 from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.engine import entities as en
-from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.failures import Failure
 from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.loop_queue import LoopQueue
 from dfhost.runner.app_runner import AppRunner, EntityCall, EntityReply
+from dfhost.runner.function_registry import AppFunctionRegistry
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
@@ -64,6 +64,7 @@ class EntityDispatcher:
         poison: PoisonMessages,
         limit: int,
         *,
+        registry: AppFunctionRegistry,
         max_batch: int,
     ) -> None:
         self._runner = runner
@@ -72,6 +73,7 @@ class EntityDispatcher:
         self._log = log
         self._clock = clock
         self._poison = poison
+        self._registry = registry
         self._limit = max(1, limit)
         self._max_batch = max(1, max_batch)
         self._entities: OrderedDict[str, LoadedEntity] = OrderedDict()
@@ -217,7 +219,7 @@ class EntityDispatcher:
     def _reply(self, entity_id: str, batch: en.EntityBatch) -> EntityReply | Failure:
         function = self._runner.app.entities.get(batch.entity.name)
         if function is None:
-            error = self._explain_missing(batch.entity.name)
+            error = self._registry.explain_gone("entity", batch.entity.name)
             return Failure("", error, error, "")
         return self._runner.run_entity(EntityCall(function.name, entity_id, batch.trigger))
 
@@ -230,12 +232,6 @@ class EntityDispatcher:
             except ValueError as error:
                 self._poison.set_aside(message, error)
         return requests
-
-    def _explain_missing(self, name: str) -> str:
-        """For an entity whose function a setting disables, or that the app no longer has."""
-        app = self._runner.app
-        names = [*app.entities.names, *app.disabled_of("entity").names]
-        return failures.unknown_function("entity", name, names)
 
     # -- committing ------------------------------------------------------------------------------------------
 

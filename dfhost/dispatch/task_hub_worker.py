@@ -19,45 +19,14 @@ from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.orchestration_dispatcher import OrchestrationDispatcher
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
-from dfhost.engine import failures
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner
-from dfhost.runner.functions import AppInfo, FunctionInfo, Functions
+from dfhost.runner.function_registry import AppFunctionRegistry
+from dfhost.runner.functions import AppInfo
 from dfhost.store.listener import InboxMessage, InstanceRemoved, StoreEvent
 from dfhost.store.store import Store
-
-
-class AppFunctionRegistry:
-    """The app's functions by kind."""
-
-    def __init__(self, app: AppInfo) -> None:
-        self.change_app(app)
-
-    def change_app(self, app: AppInfo) -> None:
-        self._enabled: dict[str, Functions[FunctionInfo]] = {
-            "activity": app.activities,
-            "orchestrator": app.orchestrators,
-            "entity": app.entities,
-        }
-        self._disabled = {
-            "activity": app.disabled_of("activity"),
-            "orchestrator": app.disabled_of("orchestration"),
-            "entity": app.disabled_of("entity"),
-        }
-
-    def explain_missing(self, kind: str, name: str) -> str | None:
-        if name in self._enabled[kind] or name in self._disabled[kind]:
-            return None
-        return failures.unknown_function(kind, name, self._enabled[kind].names)
-
-    def explain_disabled(self, kind: str, name: str) -> str | None:
-        if name not in self._disabled[kind]:
-            return None
-        # The extension lists a disabled one among the known ones (recorded).
-        names = [*self._enabled[kind].names, *self._disabled[kind].names]
-        return failures.unknown_function(kind, name, names)
 
 
 class TaskHubWorker:
@@ -83,7 +52,14 @@ class TaskHubWorker:
         self.timers = TimerDispatcher(store, clock)
         self.activities = ActivityDispatcher(runner, store, log, clock, max_activities, call_http)
         self.entities = EntityDispatcher(
-            runner, store, log, clock, poison, max_entities, max_batch=max_entity_batch
+            runner,
+            store,
+            log,
+            clock,
+            poison,
+            max_entities,
+            registry=self.registry,
+            max_batch=max_entity_batch,
         )
         self.orchestrations = OrchestrationDispatcher(
             runner,
