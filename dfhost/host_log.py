@@ -16,7 +16,7 @@ class CallLog(Protocol):
     """
 
     def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
-        """`function` was called. `trigger`: http, orchestration, activity, entity, timer, or a binding's type."""
+        """`function` was called. `trigger`: http, orchestrator, activity, entity, timer, or a binding's type."""
 
     def finished(
         self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""

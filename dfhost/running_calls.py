@@ -164,7 +164,7 @@ def described_call(kind: str, function: str, instance_id: str | None) -> str:
     """ "orchestrator flow of instance x", "entity @counter@a", "HTTP function begin"."""
     if kind == "entity":
         return f"entity {instance_id}"
-    kind = {"orchestration": "orchestrator", "http": "HTTP function"}.get(kind, kind)
+    kind = {"http": "HTTP function"}.get(kind, kind)
     return f"{kind} {function}" + (f" of instance {instance_id}" if instance_id else "")
 
 

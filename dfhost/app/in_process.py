@@ -159,7 +159,7 @@ class InProcessRunner:
         self, function: str, instance_id: str, run: Callable[[], ReplayResult]
     ) -> ReplayResult:
         """A replay, or the next turn of a generator that was kept."""
-        with self._threads.calls.entered("orchestration", function, instance_id):
+        with self._threads.calls.entered("orchestrator", function, instance_id):
             result = run()
         if (generator := result.generator) is not None:
             result.generator = _EnteredGenerator(

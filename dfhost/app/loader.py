@@ -149,7 +149,7 @@ def _retry_policy(name: str, indexed: Any) -> RetryPolicy | None:
 def _check_unique(functions: list[Function]) -> None:
     seen: dict[tuple[str, str], Function] = {}
     for function in functions:
-        if function.kind not in ("orchestration", "activity", "entity"):
+        if function.kind not in ("orchestrator", "activity", "entity"):
             continue
         other = seen.setdefault((function.kind, function.durable_name.lower()), function)
         if other is not function:

@@ -224,7 +224,7 @@ class OrchestrationDispatcher:
             events, need = instance.take_messages()
             if not instance.started_at:
                 instance.started_at = time.perf_counter()
-                self._log.started(instance.name, "orchestration", instance.instance_id)
+                self._log.started(instance.name, "orchestrator", instance.instance_id)
             self._threads.post(partial(self._run, instance, events, need, instance.accepted_seq))
 
     # -- running, in a thread --------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ class OrchestrationDispatcher:
     def _log_end(self, instance: LoadedInstance, episode: Episode) -> None:
         seconds = time.perf_counter() - instance.started_at
         if episode.status == "Completed":
-            self._log.finished(instance.name, "orchestration", instance.instance_id, seconds)
+            self._log.finished(instance.name, "orchestrator", instance.instance_id, seconds)
         elif episode.history_length < _LONG_HISTORY:
             self._log_failure(instance, episode, seconds)
         else:
@@ -330,7 +330,7 @@ class OrchestrationDispatcher:
         error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
         tasks = failed_tasks(self._store, instance.instance_id, episode.output or "")
         stack = "\n".join(filter(None, [*tasks, stack]))
-        self._log.failed(instance.name, "orchestration", instance.instance_id, seconds, error, stack)
+        self._log.failed(instance.name, "orchestrator", instance.instance_id, seconds, error, stack)
 
     # -- inspection ------------------------------------------------------------------------------------------
 

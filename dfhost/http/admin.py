@@ -144,7 +144,7 @@ class Admin:
             url = self._url(function)
             how = f"call {origin}{url}" if url else "but no request can reach it"
             return _refusal(f"'{function.name}' is an HTTP function; {how}.")
-        if function.kind == "orchestration":
+        if function.kind == "orchestrator":
             return await self._start(function, text, origin)
         if function.kind == "entity":
             return _refusal(

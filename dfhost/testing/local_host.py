@@ -271,16 +271,16 @@ class LocalHost:
     def stub(self, name: str, returns: Any, answers: Iterable[Any] | None) -> Stub:
         __tracebackhide__ = True
         return self._faults.stub(
-            Stub(self._function(name, "activity orchestration entity", others=True), returns, answers)
+            Stub(self._function(name, "activity orchestrator entity", others=True), returns, answers)
         )
 
     def unstub(self, name: str) -> None:
         __tracebackhide__ = True
-        self._faults.unstub(self._function(name, "activity orchestration entity", others=True))
+        self._faults.unstub(self._function(name, "activity orchestrator entity", others=True))
 
     def fail(self, name: str, error: Any, times: int | None, on_calls: Sequence[int]) -> None:
         __tracebackhide__ = True
-        self._faults.fail(self._function(name, "activity orchestration entity"), error, times, on_calls)
+        self._faults.fail(self._function(name, "activity orchestrator entity"), error, times, on_calls)
 
     def slow(self, name: str, seconds: float, times: int | None, on_calls: Sequence[int]) -> None:
         __tracebackhide__ = True
@@ -308,21 +308,21 @@ class LocalHost:
                 if name.lower() in (function.durable_name.lower(), function.name.lower()):
                     return function.name
                 known.append(function.durable_name)
-        what = kinds.replace("orchestration", "orchestrator").replace(" ", ", ")
+        what = kinds.replace(" ", ", ")
         raise ValueError(
             f"The app has no {what} '{name}'. It has: {', '.join(known) or 'none'}. {question(name, known)}".rstrip()
         )
 
     def check_orchestrator(self, name: str) -> None:
         __tracebackhide__ = True
-        self._function(name, "orchestration")
+        self._function(name, "orchestrator")
 
     # -- looking ---------------------------------------------------------------------------------------------
 
     def calls(self, name: str, instance_id: str | None) -> list[Any]:
         __tracebackhide__ = True
         self.settle()
-        function = self._function(name, "activity orchestration", others=True)
+        function = self._function(name, "activity orchestrator", others=True)
         return self._records.inputs(self._runner.durable_name(function), instance_id)
 
     def logs(self, instance_id: str | None) -> list[str]:
