@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from dfhost.printable import shortened
 
@@ -77,16 +76,6 @@ def describe(action: Action) -> str:
     if kind == CONTINUE_AS_NEW:
         return f"{method}({_argument(action.get('input'))})"
     return f"{method}({action['functionName']!r}, {_argument(action.get('input'))})"
-
-
-def is_uri(text: str) -> bool:
-    """Whether .NET's Uri, absolute or relative, can be made of `text`; the extension reads a call_http with it."""
-    try:
-        parts = urlsplit(text)
-        _ = parts.port  # raises ValueError for one that is no port
-    except ValueError:
-        return False
-    return parts.scheme.lower() not in ("http", "https", "ftp") or bool(parts.hostname)
 
 
 def path_to(wanted: Action, actions: Sequence[Action], path: str = "actions[0]") -> str:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from dfhost.dispatch.call_http import CallHttpError, call_http
-from dfhost.engine.actions import is_uri, path_to
+from dfhost.engine.command_recorder import is_uri, path_to
 from tests.support.running_host import running_host
 
 
