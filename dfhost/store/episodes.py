@@ -1,4 +1,4 @@
-"""Committing an episode: all that it has brought about, or nothing."""
+"""What an orchestration's episodes write: that they have begun, and all that each has brought about, or nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from dfhost.engine.episode import Episode, ScheduledChild, child_refused
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.store import statements as sql
 from dfhost.store.entities import post_request
+from dfhost.store.errors import StaleCommit
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.instance_row import InstanceRow
-from dfhost.store.instances import StaleCommit, post_to_execution
+from dfhost.store.instances import post_to_execution
+
+
+def show_running(cursor: InboxCursor, instance_id: str, execution_id: str, at: str) -> None:
+    cursor.execute(
+        "UPDATE instances SET status = 'Running', updated_at = ? "
+        "WHERE instance_id = ? AND execution_id = ? AND status = 'Pending'",
+        (at, instance_id, execution_id),
+    )
 
 
 def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:

@@ -8,22 +8,15 @@ from collections.abc import Callable, Sequence
 from dfhost.engine.entities import is_entity_id
 from dfhost.engine.history import Event
 from dfhost.engine.rewind import rewind_history
-from dfhost.errors import InstanceExists, InstanceNotFound, WrongState
+from dfhost.errors import InstanceExists, InstanceNotFound
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.store import statements as sql
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.instance_row import InstanceRow
-from dfhost.store.listener import InboxMessage, InstanceRemoved
+from dfhost.store.listener import InstanceRemoved
 
 #: Raises the HostError by which an operation is refused on this instance.
 Check = Callable[[InstanceRow], None]
-
-
-class StaleCommit(WrongState):
-    """The instance or entity was terminated, replaced or purged while its episode or batch ran."""
-
-    def __init__(self) -> None:
-        super().__init__("The instance has ended or was replaced meanwhile.", "")
 
 
 def start(
@@ -40,14 +33,6 @@ def start(
         sql.delete_instance(cursor, row.instance_id)
     sql.insert_instance(cursor, row)
     cursor.add_message(row.instance_id, started(generation), new_instance=row)
-
-
-def show_running(cursor: InboxCursor, instance_id: str, execution_id: str, at: str) -> None:
-    cursor.execute(
-        "UPDATE instances SET status = 'Running', updated_at = ? "
-        "WHERE instance_id = ? AND execution_id = ? AND status = 'Pending'",
-        (at, instance_id, execution_id),
-    )
 
 
 def post_event(cursor: InboxCursor, instance_id: str, event: str, check: Check) -> None:
@@ -100,19 +85,6 @@ def _rewind(cursor: InboxCursor, instance_id: str, at: str, wake_event: str) -> 
         _rewind(cursor, child, at, wake_event)
     if not children:  # a parent goes on when its rewound child has ended
         cursor.add_message(instance_id, wake_event)
-
-
-def set_aside(cursor: InboxCursor, message: InboxMessage, reason: str, at: str) -> None:
-    instance_id, seq = message.instance_id, message.seq
-    if message.to_entity:
-        cursor.execute("DELETE FROM entity_requests WHERE entity_id = ? AND seq = ?", (instance_id, seq))
-    else:
-        cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq = ?", (instance_id, seq))
-    if cursor.rowcount:  # it may have been purged with its instance
-        cursor.execute(
-            "INSERT INTO poison_messages VALUES (?, ?, ?, ?, ?)",
-            (instance_id, message.text, message.execution_id, reason, at),
-        )
 
 
 def existing_instance(cursor: sqlite3.Cursor, instance_id: str, check: Check) -> InstanceRow:

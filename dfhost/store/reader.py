@@ -15,6 +15,7 @@ from dfhost.engine import history as h
 from dfhost.errors import DatabaseError
 from dfhost.store import open_tasks
 from dfhost.store import statements as sql
+from dfhost.store.filters import Where
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
 from dfhost.store.open_tasks import ActivityWorkItem
@@ -97,7 +98,7 @@ class StoreReader:
         created_to: str | None = None,
     ) -> list[InstanceRow]:
         """Instances and entities, ordered by id; bounds are inclusive. An instance hides an entity of its id."""
-        where = sql.Where(statuses, created_from, created_to).page(after, prefix)
+        where = Where(statuses, created_from, created_to).page(after, prefix)
         with self._reading() as reader:
             found = reader.execute(
                 f"SELECT {sql.INSTANCE_COLUMNS} FROM instances WHERE {where.sql} "
@@ -122,7 +123,7 @@ class StoreReader:
         custom_status: str | None = None,
     ) -> list[InstanceRow]:
         """Ordered by id; bounds are inclusive."""
-        where = sql.Where(updated_from=updated_from, updated_to=updated_to).page(after, prefix)
+        where = Where(updated_from=updated_from, updated_to=updated_to).page(after, prefix)
         if custom_status is not None:
             where.add("custom_status = ?", custom_status)
         with self._reading() as reader:

@@ -22,8 +22,9 @@ from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import Episode
 from dfhost.errors import HostError, OperationFailed
 from dfhost.store import database as db
-from dfhost.store import entities, episodes, instances, open_tasks, overview, purging
+from dfhost.store import entities, episodes, inbox, instances, open_tasks, overview, purging
 from dfhost.store.database_file import DatabaseFile, PathLock, check_usable
+from dfhost.store.filters import Where
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.instances import Check
@@ -31,7 +32,6 @@ from dfhost.store.listener import InboxMessage, StoreListener
 from dfhost.store.open_tasks import ActivityResult, DueTimer
 from dfhost.store.overview import ListedInstance, Overview, ProgressReport
 from dfhost.store.reader import StoreReader
-from dfhost.store.statements import Where
 from dfhost.store.writer import Writer
 
 T = TypeVar("T")
@@ -129,6 +129,10 @@ class Store(StoreReader):
         """The event is in the instance's inbox. InstanceNotFound, or what `check` raises."""
         return self._writer.submit(lambda cursor: instances.post_event(cursor, instance_id, event, check))
 
+    def signal_entity(self, entity_id: str, request: str, at: str) -> asyncio.Future[None]:
+        """The request is in the entity's inbox; a new entity has a row."""
+        return self._writer.submit(lambda cursor: entities.post_request(cursor, entity_id, request, at))
+
     def terminate_instance(
         self,
         instance_id: str,
@@ -225,22 +229,16 @@ class Store(StoreReader):
         with self._reading() as reader:
             return overview.queue_lengths(reader)
 
-    def signal_entity(self, entity_id: str, request: str, at: str) -> asyncio.Future[None]:
-        """The request is in the entity's inbox; a new entity has a row."""
-        return self._writer.submit(lambda cursor: entities.post_request(cursor, entity_id, request, at))
+    # -- what the dispatchers have done -----------------------------------------------------------------------
 
     def set_aside(self, message: InboxMessage, reason: str, at: str) -> None:
         """The message is no longer in an inbox but in `poison_messages`. From any thread."""
-        self._writer.post(
-            lambda cursor: instances.set_aside(cursor, message, reason, at), lambda _, error: None
-        )
-
-    # -- what the dispatchers have done -----------------------------------------------------------------------
+        self._writer.post(lambda cursor: inbox.set_aside(cursor, message, reason, at), lambda _, error: None)
 
     def show_running(self, instance_id: str, execution_id: str, at: str) -> None:
         """The instance is Running, if it was Pending."""
         self._writer.post(
-            lambda cursor: instances.show_running(cursor, instance_id, execution_id, at),
+            lambda cursor: episodes.show_running(cursor, instance_id, execution_id, at),
             lambda _, error: None,
         )
 

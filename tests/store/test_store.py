@@ -33,8 +33,8 @@ from dfhost.errors import (
     WrongState,
 )
 from dfhost.store import purging, writer
+from dfhost.store.errors import StaleCommit
 from dfhost.store.instance_row import InstanceRow
-from dfhost.store.instances import StaleCommit
 from dfhost.store.listener import InboxMessage, InstanceRemoved, NullListener, StoreEvent
 from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
