@@ -12,7 +12,6 @@ from types import TracebackType
 from dfhost.clock import Clock
 from dfhost.dashboard.dashboard import Dashboard
 from dfhost.dispatch.call_http import CallHttp, call_http
-from dfhost.dispatch.idle_signal import IdleSignal
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.engine.options import EngineOptions
@@ -20,6 +19,7 @@ from dfhost.errors import HostError
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.http.server import Server
+from dfhost.idle_signal import IdleSignal
 from dfhost.management.api import ManagementApi
 from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.runner.app_runner import AppRunner, ClientTexts, HostServices

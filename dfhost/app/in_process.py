@@ -11,7 +11,7 @@ from typing import Any
 
 from azure.functions.meta import Datum
 
-from dfhost.app.activity_threads import ActivityThreads
+from dfhost.app.activity_threads import ActivityThreads, Done
 from dfhost.app.bindings import http_streaming_enabled
 from dfhost.app.entities import run_batch
 from dfhost.app.exceptions import describe_exception
@@ -32,7 +32,6 @@ from dfhost.errors import HostError, UserLoopEnded
 from dfhost.host_log import CallLog
 from dfhost.runner.app_runner import (
     ActivityCall,
-    ActivityOutcome,
     EntityCall,
     EntityReply,
     FunctionCall,
@@ -146,7 +145,7 @@ class InProcessRunner:
 
     # -- durable functions -----------------------------------------------------------------------------------
 
-    def run_activity(self, call: ActivityCall, done: Callable[[ActivityOutcome], None]) -> None:
+    def run_activity(self, call: ActivityCall, done: Done) -> None:
         self._activities.run(self._functions[call.function], call, done)
 
     def replay(self, call: ReplayCall) -> ReplayResult:

@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any
 
 from dfhost.clock import Clock
-from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.engine import entities as en
 from dfhost.engine import history as h
 from dfhost.engine.failures import Failure
 from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
+from dfhost.idle_signal import nobody_waits
 from dfhost.loop_queue import LoopQueue
 from dfhost.runner.app_runner import AppRunner, EntityCall, EntityReply
 from dfhost.runner.function_registry import AppFunctionRegistry
@@ -84,7 +84,7 @@ class EntityDispatcher:
         self._running = 0
         self._draining = False
         self._busy = 0  # entities of which a batch is queued, runs or is being committed
-        self.on_end = unheard  # see `IdleSignal.changed`
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
 
     def start(self) -> None:
         self._finished: LoopQueue[_FinishedBatch] = LoopQueue(asyncio.get_running_loop(), self._commit)

@@ -15,13 +15,13 @@ from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.call_http import CallHttp
 from dfhost.dispatch.entity_dispatcher import EntityDispatcher
-from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.orchestration_dispatcher import OrchestrationDispatcher
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError, OperationFailed
 from dfhost.host_log import HostLog
+from dfhost.idle_signal import nobody_waits
 from dfhost.runner.app_runner import AppRunner
 from dfhost.runner.function_registry import AppFunctionRegistry
 from dfhost.runner.functions import AppInfo
@@ -74,7 +74,7 @@ class TaskHubWorker:
             timers=self.timers,
         )
         self._dispatchers = (self.timers, self.activities, self.entities, self.orchestrations)
-        self.on_end = unheard  # see `IdleSignal.changed`
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
         for part in (self.timers, self.entities):
             part.on_end = self._ended
         self._store = store

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Iterable
 
 from dfhost.clock import Clock
-from dfhost.dispatch.idle_signal import unheard
 from dfhost.engine import history as h
+from dfhost.idle_signal import nobody_waits
 from dfhost.store.open_tasks import DueTimer
 from dfhost.store.store import Store
 
@@ -24,7 +24,7 @@ class TimerDispatcher:
         self._task: asyncio.Task[None] | None = None
         self._draining = False
         self._sleeping = False
-        self.on_end = unheard  # see `IdleSignal.changed`
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())

@@ -17,9 +17,9 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 
 from dfhost.clock import Clock
-from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.schedule import Schedule, parse_schedule, time_zone
 from dfhost.host_log import HostLog
+from dfhost.idle_signal import nobody_waits
 from dfhost.runner.app_runner import AppRunner, FunctionCall, TimerOccurrence
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.invoke import invoke_function
@@ -66,7 +66,7 @@ class TimerTriggers:
         self._outdated: set[asyncio.Task[None]] = set()  # runs of timers as they were before a reload
         self._sleeping: dict[str, float] = {}  # timer functions, with the time until which they sleep
         self._last: dict[str, datetime] = {}  # the occurrence for which a function ran last
-        self.on_end = unheard  # see `IdleSignal.changed`
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
         self._read(runner.app)
 
     def _read(self, app: AppInfo) -> None:

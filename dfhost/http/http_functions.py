@@ -6,7 +6,7 @@ The `AppRunner` runs user code. Which requests are meant for functions is `reque
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -19,6 +19,7 @@ from dfhost.http.messages import origin, raw_target, read_body, send_continue, u
 from dfhost.http.route_templates import InvalidRouteTemplate
 from dfhost.http.streams import AddHeaders, StreamedExchange
 from dfhost.http.urls import canonical_url, query_values
+from dfhost.idle_signal import nobody_waits
 from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, HttpRequest, StreamingCall
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.invoke import invoke_function
@@ -50,7 +51,7 @@ class HttpFunctions:
         self._running = 0
         self._idle = asyncio.Event()
         self._noted_chunks: set[str] = set()
-        self.on_end: Callable[[], None] = lambda: None
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
 
     def change_app(self, app: AppInfo) -> None:
         """Serve the functions of `app` from now on. Raises AppError, and everything stays as it was."""

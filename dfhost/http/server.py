@@ -13,7 +13,7 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
@@ -33,6 +33,7 @@ from dfhost.http.memory_connection import exchange
 from dfhost.http.messages import MAX_BODY, BodyTooLarge, web_response
 from dfhost.http.request_router import RequestRouter
 from dfhost.http.throttle import TOO_MANY_REQUESTS, Throttle
+from dfhost.idle_signal import nobody_waits
 from dfhost.management.request import RequestHandler
 from dfhost.runner.app_runner import AppRunner, HttpReply
 from dfhost.runner.functions import AppInfo, FunctionInfo
@@ -92,7 +93,7 @@ class Server:
             dashboard=dashboard,
         )
         self._runner: web.ServerRunner | None = None
-        self.on_end: Callable[[], None] = lambda: None
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
         self._functions.on_end = self._router.admin.on_end = self._ended
 
     def change_app(self, app: AppInfo) -> None:
