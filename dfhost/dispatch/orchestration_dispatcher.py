@@ -365,13 +365,13 @@ class OrchestrationDispatcher:
 
 
 def _failed_episode(instance: LoadedInstance, arrived: list[Event], at: str, error: str) -> Episode:
-    """An episode that fails the instance, made without the engine."""
-    execution = instance.execution
+    """An episode that fails the instance. `Execution` does not make it: its state may be what is wrong."""
+    past = instance.execution.past
     reason, details = failures.orchestrator_failed(instance.name, error)
-    completed = h.execution_completed(at, execution.interpreter.next_id, "Failed", reason)
-    events = [h.orchestrator_started(at), *arrived, completed]
+    completed = h.execution_completed(at, h.next_event_id(past), "Failed", reason)
+    events = [h.orchestrator_started(at), *arrived, completed, h.orchestrator_completed(at)]
     return Episode(
-        instance.instance_id, instance.execution_id, at, "Failed", events, len(execution.past),
+        instance.instance_id, instance.execution_id, at, "Failed", events, len(past),
         [event.as_played().text for event in events], output=reason, sets_output=True, details=details,
         parent=instance.parent,
     )  # fmt: skip

@@ -301,9 +301,7 @@ class Execution:
         reason, details = failure
         events = [*new, *self._unstarted_timers(at)]
         # Counted from the history, which is the same whether this execution was in memory or has just been loaded.
-        next_id = 1 + max(
-            (event.key for event in (*self.past, *events) if event.kind in h.SCHEDULING), default=-1
-        )
+        next_id = h.next_event_id((*self.past, *events))
         events += h.execution_completed(at, next_id, "Failed", reason), h.orchestrator_completed(at)
         episode = self._episode(at, "Failed", events)
         episode.stored_texts = self._append_played(events)

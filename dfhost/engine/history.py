@@ -8,7 +8,7 @@ and in `execution_info.py`. Key order and null keys are those of the Durable Tas
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any, NamedTuple
@@ -79,6 +79,11 @@ NEVER_PLAYED = frozenset(
         ORCHESTRATOR_COMPLETED,
     )
 )
+
+
+def next_event_id(events: Iterable[Event]) -> int:
+    """The EventId that comes after those of the tasks in `events`."""
+    return 1 + max((event.key for event in events if event.kind in SCHEDULING), default=-1)
 
 
 def timestamp(at: datetime) -> str:
