@@ -47,10 +47,15 @@ def _cached_parser(parse: Callable[..., datetime]) -> Callable[..., datetime]:
     """`parse`, called once for each second: a timestamp of dfhost's is a whole second and its fraction."""
     parse_second = lru_cache(maxsize=4096)(parse)
 
-    def read(text: Any, *more: Any, **options: Any) -> datetime:
-        if more or options or not isinstance(text, str) or not _TIMESTAMP.fullmatch(text):
-            return parse(text, *more, **options)
+    @lru_cache(maxsize=8192)  # the next replay, and the events of one episode, have the same texts
+    def read_own(text: str) -> datetime | None:
+        if not _TIMESTAMP.fullmatch(text):
+            return None
         return parse_second(f"{text[:19]}Z").replace(microsecond=int(text[20:26]))
+
+    def read(text: Any, *more: Any, **options: Any) -> datetime:
+        own = None if more or options or type(text) is not str else read_own(text)
+        return parse(text, *more, **options) if own is None else own
 
     return read
 

@@ -278,7 +278,9 @@ class LogFormatter:
 
     def _count_record(self, record: Message) -> list[str]:
         name = f"{record.logger}:"  # as its lines begin; no function has such a name
-        counts = self._functions.setdefault(name, _FunctionCounts("log", record.at))
+        counts = self._functions.get(name)
+        if counts is None:
+            counts = self._functions[name] = _FunctionCounts("log", record.at)
         over = record.at >= counts.window_start + WINDOW
         lines = self._close_window(name, counts, record.at) if over else []
         self._count_unshown(name, counts, f"at level {record.label}", record.at)

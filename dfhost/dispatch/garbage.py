@@ -23,19 +23,30 @@ class GarbageByVolume:
     def __init__(self) -> None:
         self._characters = 0  # since the last collection
         self._young_collections = 0
-        self._quiet: asyncio.TimerHandle | None = None
+        self._last_add = 0.0  # loop.time()
+        self._is_waiting = False  # for a quiet second
 
     def add(self, characters: int, events: int) -> None:
         """A history of that size was replayed, and what was built from it may be garbage now."""
         self._characters += max(0, characters - events * _ORDINARY_EVENT)
         if self._characters < _WORTHWHILE:
             return
-        if self._quiet is not None:
-            self._quiet.cancel()
-        self._quiet = asyncio.get_running_loop().call_later(_QUIET_SECONDS, self._collect, 2)
+        loop = asyncio.get_running_loop()
+        self._last_add = loop.time()
+        if not self._is_waiting:
+            self._is_waiting = True
+            loop.call_later(_QUIET_SECONDS, self._collect_if_quiet, loop)
         if self._characters > _COLLECT_AFTER:
             self._young_collections += 1
             self._collect(1 if self._young_collections % 8 else 2)
+
+    def _collect_if_quiet(self, loop: asyncio.AbstractEventLoop) -> None:
+        seconds = self._last_add + _QUIET_SECONDS - loop.time()
+        if seconds > 0:
+            loop.call_later(seconds, self._collect_if_quiet, loop)
+        else:
+            self._is_waiting = False
+            self._collect(2)
 
     def _collect(self, generation: int) -> None:
         self._characters = 0

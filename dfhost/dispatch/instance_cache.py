@@ -177,7 +177,7 @@ class InstanceCache:
         self.mark_active(instance.instance_id)
         idle = self._idle_short if instance.stored_events < LONG_HISTORY else self._idle_long
         idle.add(instance.instance_id, instance.execution.text_length)
-        if events := instance.execution.generator_events:
+        if events := instance.execution.generator_length:
             self._idle_generators.add(instance.instance_id, events)
 
     def mark_active(self, instance_id: str) -> None:

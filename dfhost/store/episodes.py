@@ -20,7 +20,11 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
     _update_instance(cursor, episode)
     if episode.next_generation is None:
         sql.insert_history(cursor, instance_id, episode.first_position, episode.stored_texts)
-    else:
+        cursor.executemany(
+            "INSERT OR IGNORE INTO attempts (instance_id, task_id, cancelled_at) VALUES (?, ?, ?)",
+            [(instance_id, timer_id, at) for timer_id in episode.cancelled_timers],
+        )
+    else:  # its timers' ids are given again
         _begin_generation(cursor, episode)
     if consumed:
         cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (instance_id, consumed))
@@ -36,10 +40,6 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
         [(instance_id, *attempt) for attempt in episode.attempts],
     )
     cursor.executemany(
-        "INSERT OR IGNORE INTO attempts (instance_id, task_id, cancelled_at) VALUES (?, ?, ?)",
-        [(instance_id, timer_id, at) for timer_id in episode.cancelled_timers],
-    )
-    cursor.executemany(
         "INSERT INTO timers VALUES (?, ?, ?, ?)",
         [(t.fire_at, instance_id, t.timer_id, execution_id) for t in episode.timers if t.fire_at > at],
     )
@@ -52,8 +52,8 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
     for message in episode.entity_messages:
         post_request(cursor, message.entity_id, message.request, at)
     if episode.finished and episode.parent is not None:
-        parent = episode.parent
-        post_to_execution(cursor, parent.instance_id, parent.execution_id, episode.result_for_parent().text)
+        parent, result = episode.parent, episode.result_for_parent()
+        post_to_execution(cursor, parent.instance_id, parent.execution_id, result.text, result)
 
 
 def _update_instance(cursor: sqlite3.Cursor, episode: Episode) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from dfhost.engine.entities import is_entity_id
+from dfhost.engine.history import Event
 from dfhost.engine.rewind import rewind_history
 from dfhost.errors import InstanceExists, InstanceNotFound, WrongState
 from dfhost.runtime_status import FINAL_STATUSES
@@ -123,14 +124,16 @@ def existing_instance(cursor: sqlite3.Cursor, instance_id: str, check: Check) ->
     return row
 
 
-def post_to_execution(cursor: InboxCursor, instance_id: str, execution_id: str, text: str) -> None:
-    """Post the event that ends a task, if the execution that waits for it still runs."""
+def post_to_execution(
+    cursor: InboxCursor, instance_id: str, execution_id: str, text: str, event: Event | None = None
+) -> None:
+    """Post the event that ends a task, if the execution that waits for it still runs. `event`: the parsed `text`."""
     found = cursor.execute(
         f"SELECT 1 FROM instances WHERE instance_id = ? AND execution_id = ? AND status NOT IN {sql.FINAL_SQL}",
         (instance_id, execution_id),
     ).fetchone()
     if found:
-        cursor.add_message(instance_id, text, execution_id)
+        cursor.add_message(instance_id, text, execution_id, event)
 
 
 def _generation(cursor: sqlite3.Cursor, instance_id: str) -> int:

@@ -37,26 +37,23 @@ def map_activity(*, envelope: bool = False) -> Callable[[Activity], Activity]: .
 def map_activity(activity: Any = None, *, envelope: bool = False) -> Any:
     """Decorates an activity function of one parameter, below its trigger decorator.
 
-    Called by a map it logs `{"map_id", "index", "duration_ms", "outcome"}`, and the error if it raised; called
-    by any other orchestrator it is as it was.
+    Called by a map it logs `{"map_id", "index", "duration_ms", "outcome"}`, and the error if it raised; called by any
+    other orchestrator it is as it was.
     """
     if activity is None:
         return functools.partial(map_activity, envelope=envelope)
     _activities.add(activity.__name__)
     parameter = next(iter(inspect.signature(activity).parameters))
 
-    def argument(given: Any) -> dict[str, Any]:
-        return {parameter: given if envelope or not _is_envelope(given) else given["item"]}
-
     @functools.wraps(activity)
     async def waiting(**arguments: Any) -> Any:
-        with _logged(arguments[parameter]):
-            return await activity(**argument(arguments[parameter]))
+        with _logged(arguments[parameter]) as item:
+            return await activity(**(arguments if envelope else {parameter: item}))
 
     @functools.wraps(activity)
     def plain(**arguments: Any) -> Any:
-        with _logged(arguments[parameter]):
-            return activity(**argument(arguments[parameter]))
+        with _logged(arguments[parameter]) as item:
+            return activity(**(arguments if envelope else {parameter: item}))
 
     return waiting if inspect.iscoroutinefunction(activity) else plain
 
@@ -67,29 +64,31 @@ def map_activities() -> list[str]:
 
 
 def gets_envelope(activity: str) -> bool:
-    """Whether a map gives this activity the envelope. Any activity that was decorated gets it, and takes the
-    bare item out itself if that is what its function wants; one that was not gets the bare item."""
+    """Whether a map gives this activity the envelope. One that was decorated gets it, and takes the bare item out
+    itself if that is what its function wants; any other gets the bare item."""
     return activity in _activities
 
 
 @contextmanager
-def _logged(given: Any) -> Iterator[None]:
-    if not _is_envelope(given):
-        yield
+def _logged(given: Any) -> Iterator[Any]:
+    """Gives the bare item. What is not called by a map is not logged."""
+    if not isinstance(given, dict) or given.keys() != ENVELOPE:
+        yield given
         return
+    line = _Line(map_id=given["map_id"], index=given["index"], outcome="succeeded")
     began = time.perf_counter()
-    line: dict[str, Any] = {"map_id": given["map_id"], "index": given["index"]}
     try:
-        yield
-        line["outcome"] = "succeeded"
+        yield given["item"]
     except BaseException as error:
-        line["outcome"] = "failed"
-        line["error"] = f"{type(error).__name__}: {error}"[:500]
+        line |= {"outcome": "failed", "error": f"{type(error).__name__}: {error}"[:500]}
         raise
     finally:
         line["duration_ms"] = round((time.perf_counter() - began) * 1000, 3)
-        _log.info("map item %s", json.dumps(line))
+        _log.info("map item %s", line)
 
 
-def _is_envelope(given: Any) -> bool:
-    return isinstance(given, dict) and given.keys() == ENVELOPE
+class _Line(dict[str, Any]):
+    """Becomes JSON when a log handler writes the line: not every handler writes all of a thousand."""
+
+    def __str__(self) -> str:
+        return json.dumps(self)

@@ -37,12 +37,9 @@ class Reporter:
     """One chunk's reports to the ledger: when it begins, pauses or ends, and about once a second in between."""
 
     def __init__(self, context: df.DurableOrchestrationContext, map_id: str, total: int) -> None:
-        self._context = context
-        self._ledger = ledger_id(map_id)
-        self._total = total
+        self._context, self._ledger, self._total = context, ledger_id(map_id), total
         self._reported_at = context.current_utc_datetime
-        self._in_flight = 0
-        self._succeeded = 0
+        self._in_flight = self._succeeded = 0
         self._failures: list[tuple[int, str]] = []
 
     def add(self, index: int, error: str | None) -> None:
@@ -105,20 +102,21 @@ def apply_operation(state: dict[str, Any], operation: str, entry: dict[str, Any]
         closed = {**state, **entry, "in_flight": {}, "ended_at": entry["at"]}
         closed["failures"] = sorted(entry["failures"])[:FAILURES]
         return closed
-    state = dict(state)
-    state["succeeded"] += entry["succeeded"]
-    state["failed"] += entry["failed"]
+    succeeded, failed = (state[count] + entry[count] for count in ("succeeded", "failed"))
     failures = {tuple(failure) for failure in state["failures"] + entry["failures"]}
-    state["failures"] = sorted(failures)[:FAILURES]
     in_flight = {**state["in_flight"], entry["by"]: entry["in_flight"]}
-    state["in_flight"] = {chunk: number for chunk, number in in_flight.items() if number}
-    finished = state["succeeded"] + state["failed"]
     marks = state["marks"]
     if not marks or _seconds(marks[-1][0], entry["at"]) >= _MARK_SECONDS:
-        state["marks"] = [*marks, [entry["at"], finished]][-_MARKS:]
-    state["tenths"] = finished * 10 // max(1, state["total"])
-    state["at"] = max(entry["at"], state["at"])
-    return state
+        marks = [*marks, [entry["at"], succeeded + failed]][-_MARKS:]
+    return state | {
+        "succeeded": succeeded,
+        "failed": failed,
+        "failures": sorted(failures)[:FAILURES],
+        "in_flight": {chunk: number for chunk, number in in_flight.items() if number},
+        "marks": marks,
+        "tenths": (succeeded + failed) * 10 // max(1, state["total"]),
+        "at": max(entry["at"], state["at"]),
+    }
 
 
 def progress(state: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -127,32 +125,27 @@ def progress(state: dict[str, Any], now: datetime) -> dict[str, Any]:
     rate        of late while the map runs (the last minute or so), over the whole run once it has ended
     estimated_end   when the rest will be done at that rate; null before anything has ended
     """
-    ended = state.get("ended_at")
+    ended, began = state.get("ended_at"), state["started_at"]
     finished = state["succeeded"] + state["failed"]
-    remaining = state["total"] - finished
-    elapsed = _seconds(state["started_at"], ended or now.isoformat())
-    rate = finished / elapsed if elapsed > 0 else None
-    if not ended and state["marks"]:
-        since, then = state["marks"][0]
-        lately = _seconds(since, now.isoformat())
-        if lately >= _MARK_SECONDS and finished > then:
-            rate = (finished - then) / lately
-    estimated = None
-    if not ended and rate and remaining:
-        estimated = _plus(now, remaining / rate)
+    remaining = state["not_started"] if ended else state["total"] - finished
+    elapsed = _seconds(began, ended or now.isoformat())
+    since, then = state["marks"][0] if state["marks"] and not ended else (began, 0)
+    if (lately := _seconds(since, now.isoformat())) < _MARK_SECONDS or finished <= then or ended:
+        lately, then = elapsed, 0
+    rate = (finished - then) / lately if lately > 0 else None
     return {
         "total": state["total"],
         "succeeded": state["succeeded"],
         "failed": state["failed"],
         "not_started": state.get("not_started") if ended else None,
-        "remaining": state["not_started"] if ended else remaining,
+        "remaining": remaining,
         "in_flight": sum(state["in_flight"].values()),
         "max_concurrency": state.get("max_concurrency"),
         "percent": _percent(state),
         "rate_per_second": round(rate, 2) if rate is not None else None,
-        "started_at": state["started_at"],
+        "started_at": began,
         "ended_at": ended,
-        "estimated_end": estimated,
+        "estimated_end": _plus(now, remaining / rate) if rate and remaining and not ended else None,
         "elapsed_seconds": round(elapsed, 3),
         "first_failures": [{"index": index, "error": error} for index, error in state["failures"]],
     }

@@ -35,22 +35,21 @@ def map_orchestrator(context: df.DurableOrchestrationContext) -> Generator[Any, 
             context.set_custom_status({"phase": "duplicate", "duplicate_of": holder["run"]})
             return {"duplicate_of": holder["run"]}
     context.set_custom_status({"phase": "reading"})
-    items, old, redriven = given.get("items"), {}, None
+    items, old, redriven, redrive_of = given.get("items") or [], {}, None, given.get("redrive_of")
     options = options_in(given) or {}
     about: dict[str, Any] = {"options": options, "results": given["results"]}
     if given.get("source"):
         items = yield context.call_activity(read_items, given["source"])
-    elif given.get("redrive_of"):
-        about["redrive_of"] = given["redrive_of"]
-        note = {"redriven_by": context.instance_id}
-        context.signal_entity(ledger_id(given["redrive_of"]), "note", note)
-        old = yield context.call_activity(load_outcome, given["redrive_of"])
+    elif redrive_of:
+        about["redrive_of"] = redrive_of
+        context.signal_entity(ledger_id(redrive_of), "note", {"redriven_by": context.instance_id})
+        old = yield context.call_activity(load_outcome, redrive_of)
         items = [entry["item"] for entry in unfinished(old)]
         redriven = [entry["index"] for entry in unfinished(old)], old["total"]
-    context.set_custom_status({"phase": "running", "total": len(items or [])})
-    outcome = yield from run_map(context, Options(**options), items or [], redriven, about)
+    context.set_custom_status({"phase": "running", "total": len(items)})
+    outcome = yield from run_map(context, Options(**options), items, redriven, about)
     if redriven:
-        outcome = {**merge_redrive(old, outcome, redriven[0]), "redrive_of": given["redrive_of"]}
+        outcome = {**merge_redrive(old, outcome, redriven[0]), "redrive_of": redrive_of}
     if given["results"] == "values" and "unfinished" not in outcome:
         outcome = compact(outcome)
     failures = [entry for entry in unfinished(outcome) if entry["status"] == "failed"][:_SHOWN_FAILURES]
@@ -85,9 +84,6 @@ def read_items(source: dict) -> list[Any]:
     return READERS[source["name"]].read(source["params"])
 
 
-# -- the outcome -----------------------------------------------------------------------------------------------
-
-
 @bp.activity_trigger(input_name="run")
 @bp.durable_client_input(client_name="client")
 async def load_outcome(run: str, client: df.DurableOrchestrationClient) -> Any:
@@ -104,16 +100,12 @@ async def outcome_of_run(client: df.DurableOrchestrationClient, map_id: str) -> 
     if not status or status.name != ORCHESTRATOR:
         raise NoMap(f"There is no map {map_id!r}.")
     runtime = runtime_status(status)
-    if runtime == "Completed":
-        return status.output
     if runtime == "Failed":
-        kept = await client.get_status(_kept(map_id))
-        if runtime_status(kept) == "Completed":
-            return kept.output
-        raise LookupError(f"Map {map_id!r} failed before it had an outcome.")
-    if runtime == "Terminated":
-        raise LookupError(f"Map {map_id!r} was terminated, so it has no outcome.")
-    raise LookupError(f"Map {map_id!r} is still running.")
+        status = await client.get_status(_kept(map_id))
+    if runtime in ("Completed", "Failed") and runtime_status(status) == "Completed":
+        return status.output
+    ends = {"Failed": "failed before it had an outcome", "Terminated": "was terminated, so it has no outcome"}
+    raise LookupError(f"Map {map_id!r} {ends.get(runtime, 'is still running')}.")
 
 
 def _kept(map_id: str) -> str:

@@ -45,35 +45,32 @@ class Part:
     def child(self, share: Share, failures: int, siblings: int) -> dict[str, Any]:
         """The input of one of `siblings` children, which divide what `failures` have left of the budget."""
         left = max(0, self.failure_budget - failures)
-        child = replace(
-            self,
-            items=[self.items[position] for position in share.positions],
-            indexes=[self.indexes[position] for position in share.positions],
-            lanes=share.lanes,
-            failure_budget=left // siblings,
-            whole_budget=self.whole_budget and left // siblings == left,
+        own = left // siblings
+        items, indexes = ([each[at] for at in share.positions] for each in (self.items, self.indexes))
+        whole = self.whole_budget and own == left
+        return vars(
+            replace(
+                self, items=items, indexes=indexes, lanes=share.lanes, failure_budget=own, whole_budget=whole
+            )
         )
-        return vars(child)
 
     def argument(self, position: int) -> Any:
         """What the activity gets for an item."""
-        item = self.items[position]
-        return (
-            {"item": item, "index": self.indexes[position], "map_id": self.map_id} if self.envelope else item
-        )
+        item, index = self.items[position], self.indexes[position]
+        return {"item": item, "index": index, "map_id": self.map_id} if self.envelope else item
 
 
 def merge(results: Results, positions: list[int], child: Results) -> tuple[list[int], int]:
     """Put a child's results in their places. Gives the positions that it has not started, and how many failed."""
     for position, result in zip(positions, child, strict=True):
         results[position] = result
-    left = [position for position, result in zip(positions, child, strict=True) if result is None]
+    left = [position for position in positions if results[position] is None]
     return left, sum(result is not None and result[2] is not None for result in child)
 
 
-def as_json(results: Results) -> Any:
-    """Plain JSON, with objects of an activity's own class as the SDK writes them: the extension refuses the objects
-    in the output of an orchestration."""
+def as_json(results: Any) -> Any:
+    """Plain JSON, with objects of an activity's own class as the SDK writes them: the output of an orchestration may
+    hold no others."""
     try:
         json.dumps(results)
     except TypeError:

@@ -2,10 +2,10 @@
 
     section   hands its items to lanes, all at once; too many of them to sections, in turn
     lane      hands its items to chunks, in turn
-    chunk     runs its items batch by batch; a batch has as many as the lane has slots, and they start together
+    chunk     runs its items in batches; a batch has as many items as the lane has slots, and they start together
 
-The cost of an orchestration decides the shape. The times below are those of 1,000 trivial items on the Functions
-host with Azurite; one flat `task_all` takes 14 to 31 s there. The same map has the same shape every time.
+An orchestration costs as much as five to ten activities: that decides the shape. The times below are those of 1,000
+trivial items on the Functions host with Azurite, where one flat `task_all` takes 14 to 31 s.
 """
 
 from __future__ import annotations
@@ -34,10 +34,7 @@ class Share(NamedTuple):
 
 
 def lanes_of(count: int, slots: int, width: int | None) -> list[int]:
-    """The slots of each lane for `count` items: one lane if they can all run at once.
-
-    width   items that start together if the caller wants a say in it, else None
-    """
+    """The slots of each lane for `count` items. `width`: how many start together, if the caller has said so."""
     if count <= min(slots, width or WIDEST):
         return [count]
     if width or slots <= FEW:
@@ -49,39 +46,37 @@ def lanes_of(count: int, slots: int, width: int | None) -> list[int]:
 
 def next_shares(left: list[int], lanes: list[int]) -> list[Share]:
     """What is handed out next of the positions `left`, all of it to run at once: together a prefix of them."""
-    most = TURNS * sum(chunk_size(slots) for slots in lanes)
+    most = TURNS * sum(map(_chunk_size, lanes))
     if len(left) > most:
         while most * TURNS < len(left):
             most *= TURNS
         return [Share("section", left[:most], lanes)]
     if len(lanes) == 1:
-        return [Share("chunk", left[: chunk_size(lanes[0])], lanes)]
+        return [Share("chunk", left[: _chunk_size(lanes[0])], lanes)]
     size = 1 if len(lanes) <= TURNS else TURNS
     groups = [lanes[first : first + size] for first in range(0, len(lanes), size)]
     shares = []
-    for group, dealt in zip(groups, deal(left, [sum(group) for group in groups]), strict=True):
-        kind = "section" if len(group) > 1 else "lane" if len(dealt) > chunk_size(group[0]) else "chunk"
+    for group, dealt in zip(groups, _deal(left, list(map(sum, groups))), strict=True):
+        kind = "section" if len(group) > 1 else "lane" if len(dealt) > _chunk_size(group[0]) else "chunk"
         shares += [Share(kind, dealt, group)] if dealt else []
     return shares
 
 
-def chunk_size(slots: int) -> int:
-    """The items of a chunk: up to 100. With one batch of 25 each, a map of 1,000 has 45 orchestrations; with four it
-    has 17. With five it has 13, and on dfhost replays more than that saves."""
+def _chunk_size(slots: int) -> int:
+    """Up to 100 items. With one batch of 25 each, a map of 1,000 has 45 orchestrations; with four it has 17."""
     return slots * max(1, min(TURNS, 100 // slots))
 
 
-def deal(positions: list[int], slots: list[int]) -> list[list[int]]:
+def _deal(positions: list[int], slots: list[int]) -> list[list[int]]:
     """The positions of each lane: as many as it has slots, round after round.
 
-    Each round begins three lanes further on. So slow items that lie together are spread over the lanes, and so
-    are those that come every so often: of 120 of which every tenth is slow, none of eight lanes gets over two.
+    Each round begins three lanes further on. So slow items that lie together are spread over the lanes, and so are
+    those that come every so often: of 120 of which every tenth is slow, none of eight lanes gets over two.
     """
     dealt: list[list[int]] = [[] for _ in slots]
     start = turn = 0
     while start < len(positions):
         lane = (turn + turn // len(slots) * 3) % len(slots)
         dealt[lane] += positions[start : start + slots[lane]]
-        start += slots[lane]
-        turn += 1
+        start, turn = start + slots[lane], turn + 1
     return dealt

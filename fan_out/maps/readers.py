@@ -16,7 +16,6 @@ import json
 import math
 import os
 import re
-import stat
 import threading
 import time
 import urllib.error
@@ -50,9 +49,6 @@ class Reader:
     read: Callable[[dict[str, Any]], list[Any]]
 
 
-# -- a numbered list -------------------------------------------------------------------------------------------
-
-
 def _check_count(body: dict[str, Any]) -> dict[str, Any]:
     count = body.get("count")
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
@@ -64,9 +60,6 @@ def _check_count(body: dict[str, Any]) -> dict[str, Any]:
 
 def _read_orders(given: dict[str, Any]) -> list[Any]:
     return [f"order-{number}" for number in range(1, given["count"] + 1)]
-
-
-# -- the lines of a file ---------------------------------------------------------------------------------------
 
 
 def _check_lines(body: dict[str, Any]) -> dict[str, Any]:
@@ -105,16 +98,13 @@ def csv_items(text: str) -> list[Any]:
     """One dict a row, keyed by the first row. ValueError names the line of a row that has other columns."""
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        header = next(rows, None)
-        if not header:
-            return []
-        items: list[Any] = []
-        for row in rows:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise ValueError(f"Line {rows.line_num} has {len(row)} columns, the header {len(header)}.")
-            items.append(dict(zip(header, row, strict=True)))
+        header, items = next(rows, None), []
+        for row in filter(None, rows if header else ()):
+            if len(row) != len(header or ()):
+                raise ValueError(
+                    f"Line {rows.line_num} has {len(row)} columns, the header {len(header or ())}."
+                )
+            items.append(dict(zip(header or (), row, strict=True)))
     except csv.Error as error:
         raise ValueError(f"Line {rows.line_num} is not CSV: {error}.") from None
     return items
@@ -137,9 +127,6 @@ def json_items(text: str) -> list[Any]:
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"Line {number} is not JSON: {error}.") from None
     return items
-
-
-# -- what may be read ------------------------------------------------------------------------------------------
 
 
 def permitted_path(path: str) -> str | None:
@@ -212,14 +199,13 @@ def _load(path: str) -> bytes:
     real = permitted_path(path)
     if real is None:
         raise PermissionError(f"{path} is not under any of the places that {SETTING} permits.")
+    if os.path.exists(real) and not os.path.isfile(real):
+        raise OSError(f"{path} is not a file.")  # opening a pipe would wait for its writer
     try:
-        # Opening a pipe would wait for its writer.
-        with open(real, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(f"{path} is not a file.")
+        with open(real, "rb") as file:
             return _limited(file.read)
     except OSError as error:
-        raise OSError(f"{path} cannot be read: {error.strerror}." if error.strerror else str(error)) from None
+        raise OSError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _fetch(url: str) -> bytes:
@@ -235,10 +221,8 @@ def _fetch(url: str) -> bytes:
         except urllib.error.HTTPError as error:
             error.close()
             answers.put(f"{shown} answered {error.code} {error.reason}.")
-        except urllib.error.URLError as error:
-            answers.put(f"{shown} cannot be read: {error.reason}.")
         except (OSError, ValueError, HTTPException) as error:
-            answers.put(f"{shown} cannot be read: {error}.")
+            answers.put(f"{shown} cannot be read: {getattr(error, 'reason', error)}.")
 
     # A time-out of a socket begins anew with every byte, so a slow server is left to a thread of its own.
     threading.Thread(target=fetch, daemon=True).start()

@@ -1,14 +1,12 @@
-"""One run a key: who comes first is decided by an entity, and asked by the run itself before it does anything.
+"""One run a key: an entity decides who comes first, and the run itself asks it before it does anything.
 
-A request cannot decide it. It could look for a run and start one if there is none, but two requests may look
-at the same moment; and starting under an id made from the key does not help, since an instance that has ended
-in between is silently replaced. So each request may start an instance, under an id of its own, and the first
-thing that instance does is to claim its key: entity operations run one at a time, and an orchestrator's call is
-made exactly once. A run that loses the claim ends at once, having done nothing. The request waits for the claim
-and answers with the winner.
+A request cannot decide it: two may look for a run at the same moment, and an id made from the key does not help,
+since an instance that has ended is silently replaced. So each request may start an instance, under an id of its own,
+whose first act is to claim its key. Entity operations run one at a time, and an orchestrator's call is made exactly
+once. A run that loses the claim ends at once. The request waits for the claim and answers with the winner.
 
-A claim names the run that it takes the key over from, if that run failed or was purged: of two that want to take
-over, the first one gets the key.
+A claim names the run that it takes the key over from, if that run failed or was purged: the first that wants to take
+over gets the key.
 """
 
 from __future__ import annotations
@@ -58,20 +56,17 @@ async def start_once(
 ) -> tuple[str, bool]:
     """The run that has `key`, and whether it was there before; `start(claim)` starts one that will claim it.
 
-    `body` is the fingerprint of what is asked for: BadRequest (409) if the key's run was asked for something
-    else. A run that ended badly loses its key, unless `keeps_failed`. BadRequest (503) if the host does not
-    get round to it: asking again with the same key is safe.
+    `body` is the fingerprint of what is asked for: BadRequest (409) if the key's run was asked for something else. A
+    run that ended badly loses its key, unless `keeps_failed`. BadRequest (503) if the host does not get round to it:
+    asking again with the same key is safe.
     """
     register = register_id(key)
     holder = await _holder(client, register)
-    over = None
-    if holder:
-        if await _keeps(client, holder["run"], keeps_failed):
-            return _same(holder, body), True
-        over = holder["run"]
+    if holder and await _keeps(client, holder["run"], keeps_failed):
+        return _same(holder, body), True
+    over = holder["run"] if holder else None
     mine = await start({"key": key, "body": body, "over": over})
-    end = time.monotonic() + CLAIM_SECONDS
-    pause = 0.01
+    end, pause = time.monotonic() + CLAIM_SECONDS, 0.01
     while time.monotonic() < end:
         holder = await _holder(client, register)
         if holder and holder["run"] != over:

@@ -34,9 +34,6 @@ MAPPERS = {ORCHESTRATOR}
 _ENDED = ("Completed", "Failed", "Terminated", "Canceled")
 
 
-# -- start -----------------------------------------------------------------------------------------------------
-
-
 @bp.route(route="start-map", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 async def start_map(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
@@ -46,15 +43,11 @@ async def start_map(req: func.HttpRequest, client: df.DurableOrchestrationClient
         body = body_object(req, all_fields())
         asked = parse_request(body)
         key = _key(req, asked.key)
-        run: dict[str, Any] = {
-            "options": asdict(asked.options),
-            "items": asked.items,
-            "source": asked.source,
-            "results": asked.results,
-        }
+        run = {"options": asdict(asked.options), "items": asked.items, "source": asked.source}
 
         async def start(claim: dict[str, Any] | None) -> str:
-            return await client.start_new(ORCHESTRATOR, client_input={**run, "claim": claim})
+            given = {**run, "results": asked.results, "claim": claim}
+            return await client.start_new(ORCHESTRATOR, client_input=given)
 
         if key is None:
             return started_response(req, client, await start(None), "/start-map")
@@ -64,57 +57,44 @@ async def start_map(req: func.HttpRequest, client: df.DurableOrchestrationClient
         return refusal(error)
 
 
-# -- look ------------------------------------------------------------------------------------------------------
-
-
 @bp.route(route="maps/{id}", methods=["GET"])
 @bp.durable_client_input(client_name="client")
 async def map_progress(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     map_id = req.route_params["id"]
-    ledger = await _ledger(client, map_id)
-    if ledger is None or "ended_at" not in ledger:
+    ledger, status = await _ledger(client, map_id), None
+    if ledger is not None and "ended_at" in ledger:
+        reason = ledger["reason"]
+        phase = "failed" if reason in ("failures", "timeout") else reason or "completed"
+    else:
         status = await client.get_status(map_id)
         if not _is_map(status, ledger):
-            return refusal(BadRequest(f"There is no map {map_id!r}.", status=404))
+            return _no_map(map_id)
         phase = _phase(status, ledger)
-    else:
-        phase = {"failures": "failed", "timeout": "failed"}.get(ledger["reason"], ledger["reason"])
-        phase = phase or "completed"
     shown: dict[str, Any] = {"id": map_id, "phase": phase}
     if ledger:
         shown |= progress(ledger, datetime.now(timezone.utc))
-        shown["reason"] = ledger.get("reason")
-        shown["activity"] = ledger.get("activity")
-        for link in ("redrive_of", "redriven_by"):
-            if link in ledger:
-                shown[link] = ledger[link]
-    elif isinstance(status.custom_status, dict) and "duplicate_of" in status.custom_status:
-        shown["duplicate_of"] = status.custom_status["duplicate_of"]
+        shown |= {"reason": ledger.get("reason"), "activity": ledger.get("activity")}
+        shown |= {link: ledger[link] for link in ("redrive_of", "redriven_by") if link in ledger}
+    elif duplicate_of := _custom(status).get("duplicate_of"):
+        shown["duplicate_of"] = duplicate_of
     return answer(shown)
 
 
 @bp.route(route="maps/{id}/outcome", methods=["GET"])
 @bp.durable_client_input(client_name="client")
 async def map_outcome(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
-    map_id = req.route_params["id"]
     try:
-        return answer(await outcome_of_run(client, map_id))
-    except NoMap as error:
-        return refusal(BadRequest(str(error), status=404))
+        return answer(await outcome_of_run(client, req.route_params["id"]))
     except LookupError as error:
-        return refusal(BadRequest(str(error), status=409))
-
-
-# -- steer -----------------------------------------------------------------------------------------------------
+        return refusal(BadRequest(str(error), status=404 if isinstance(error, NoMap) else 409))
 
 
 @bp.route(route="maps/{id}/cancel", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 async def cancel_map(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     map_id = req.route_params["id"]
-    status = await client.get_status(map_id)
-    if not _is_map(status, await _ledger(client, map_id)):
-        return refusal(BadRequest(f"There is no map {map_id!r}.", status=404))
+    if not _is_map(await client.get_status(map_id), await _ledger(client, map_id)):
+        return _no_map(map_id)
     try:
         await client.raise_event(map_id, CANCEL)
     except Exception:
@@ -147,8 +127,7 @@ async def redrive_map(req: func.HttpRequest, client: df.DurableOrchestrationClie
         if not ended["failed"] and not ended["not_started"]:
             raise BadRequest(f"Every item of map {map_id!r} has succeeded.", status=409)
         options, results = parse_options(changes, before)
-        results = results or ledger["results"]
-        run = {"options": asdict(options), "results": results, "redrive_of": map_id}
+        run = {"options": asdict(options), "results": results or ledger["results"], "redrive_of": map_id}
 
         async def start(claim: dict[str, Any]) -> str:
             return await client.start_new(ORCHESTRATOR, client_input={**run, "claim": claim})
@@ -164,16 +143,6 @@ async def redrive_map(req: func.HttpRequest, client: df.DurableOrchestrationClie
         return refusal(error)
 
 
-# -- helpers ---------------------------------------------------------------------------------------------------
-
-
-def _key(req: func.HttpRequest, in_body: str | None) -> str | None:
-    in_header = check_key(req.headers.get("Idempotency-Key"), "Idempotency-Key")
-    if in_header is not None and in_body is not None and in_header != in_body:
-        raise BadRequest("The header Idempotency-Key and 'key' differ; one is enough.", "key")
-    return in_header if in_header is not None else in_body
-
-
 def started_response(
     req: func.HttpRequest, client: df.DurableOrchestrationClient, instance_id: str, own_path: str
 ) -> func.HttpResponse:
@@ -181,8 +150,18 @@ def started_response(
     response = client.create_check_status_response(req, instance_id)
     links = json.loads(response.get_body())
     links["progressGetUri"] = f"{_base(req, own_path)}/maps/{instance_id}"
-    headers = {name: response.headers[name] for name in ("Location", "Retry-After")}
-    return answer(links, 202, headers)
+    return answer(links, 202, {name: response.headers[name] for name in ("Location", "Retry-After")})
+
+
+def _no_map(map_id: str) -> func.HttpResponse:
+    return refusal(BadRequest(f"There is no map {map_id!r}.", status=404))
+
+
+def _key(req: func.HttpRequest, in_body: str | None) -> str | None:
+    in_header = check_key(req.headers.get("Idempotency-Key"), "Idempotency-Key")
+    if None not in (in_header, in_body) and in_header != in_body:
+        raise BadRequest("The header Idempotency-Key and 'key' differ; one is enough.", "key")
+    return in_body if in_header is None else in_header
 
 
 def _base(req: func.HttpRequest, own_path: str) -> str:
@@ -200,18 +179,21 @@ def _is_map(status: Any, ledger: dict[str, Any] | None) -> bool:
     return ledger is not None or bool(status and status.name in MAPPERS)
 
 
+def _custom(status: Any) -> dict[str, Any]:
+    return status.custom_status if status and isinstance(status.custom_status, dict) else {}
+
+
 def _summary(status: Any) -> dict[str, Any] | None:
     """The outcome's summary, once the map has ended: its ledger may get that a little later."""
-    custom = status.custom_status if runtime_status(status) in ("Completed", "Failed") else None
-    return custom if isinstance(custom, dict) and "not_started" in custom else None
+    custom = _custom(status)
+    return custom if runtime_status(status) in ("Completed", "Failed") and "not_started" in custom else None
 
 
 def _phase(status: Any, ledger: dict[str, Any] | None) -> str:
-    runtime = runtime_status(status)
+    runtime, phase = runtime_status(status), str(_custom(status).get("phase", "starting"))
     if runtime in (*_ENDED, "Suspended", "") and runtime != "Completed":
         return runtime.lower() or "purged"
-    custom = status.custom_status if isinstance(status.custom_status, dict) else {}
     # The ledger may get the end a little later than the caller.
-    if ledger and not ("cancelled_at" in ledger and custom.get("phase") == "cancelled"):
+    if ledger and not ("cancelled_at" in ledger and phase == "cancelled"):
         return "cancelling" if "cancelled_at" in ledger else "running"
-    return str(custom.get("phase", "starting"))
+    return phase

@@ -45,31 +45,27 @@ class Options:
 
     def __post_init__(self) -> None:
         bound, batch = self.max_concurrency, self.items_per_batch
-        for holds, otherwise in (
-            (bound >= 0, "max_concurrency must be 0 (no bound) or more."),
-            (
-                batch is None or 1 <= batch <= (min(bound, BATCH) if bound else BATCH),
-                f"items_per_batch must be from 1 to {BATCH}, and not above max_concurrency: "
-                "the items of a batch are in flight together.",
-            ),
-            (1 <= self.max_attempts <= ATTEMPTS, f"An item can be tried from 1 to {ATTEMPTS} times."),
-            (self.tolerated_failure_count >= 0, "tolerated_failure_count must be 0 or more."),
-            (
-                0 <= self.tolerated_failure_percentage <= 100,
-                "tolerated_failure_percentage must be from 0 to 100.",
-            ),
-            (self.timeout_seconds is None or self.timeout_seconds > 0, "timeout must be more than nothing."),
-        ):
+        most = min(bound, BATCH) if bound > 0 else BATCH
+        for sentence, holds in {
+            "max_concurrency must be 0 (no bound) or more.": bound >= 0,
+            f"items_per_batch must be from 1 to {BATCH}, and not above max_concurrency: the items of a batch are in "
+            "flight together.": batch is None or 1 <= batch <= most,
+            f"An item can be tried from 1 to {ATTEMPTS} times.": 1 <= self.max_attempts <= ATTEMPTS,
+            "tolerated_failure_count must be 0 or more.": self.tolerated_failure_count >= 0,
+            "tolerated_failure_percentage must be from 0 to 100.": 0
+            <= self.tolerated_failure_percentage
+            <= 100,
+            "timeout must be more than nothing.": self.timeout_seconds is None or self.timeout_seconds > 0,
+        }.items():
             if not holds:
-                raise ValueError(otherwise)
+                raise ValueError(sentence)
 
     def tolerated(self, total: int) -> int:
-        """How many of `total` items may fail. Of a count and a percentage the smaller number counts; one that is 0
-        was not given."""
-        count = self.tolerated_failure_count or total
-        percentage = int(total * (self.tolerated_failure_percentage or 100) / 100)
-        given = self.tolerated_failure_count or self.tolerated_failure_percentage
-        return min(count, percentage, total) if given else 0
+        """How many of `total` items may fail. Of a count and a percentage the smaller one counts; 0 is not given."""
+        count, percentage = self.tolerated_failure_count, self.tolerated_failure_percentage
+        if not count and not percentage:
+            return 0
+        return min(count or total, int(total * (percentage or 100) / 100), total)
 
 
 def fan_out_map(
@@ -137,11 +133,10 @@ def run_map(
     about       more entries for the ledger
     """
     indexes, total = redriven or (list(range(len(items))), len(items))
-    map_id = _next_id(context)
-    now = context.current_utc_datetime
-    deadline = None
-    if options.timeout_seconds is not None:
-        deadline = (now + timedelta(seconds=options.timeout_seconds)).isoformat()
+    number = getattr(context, _COUNTER, 0) + 1  # one context object lives for one replay
+    setattr(context, _COUNTER, number)
+    map_id = context.instance_id if number == 1 else f"{context.instance_id}:map-{number}"
+    now, seconds = context.current_utc_datetime, options.timeout_seconds
     slots = min(options.max_concurrency or len(items), len(items))
     part = Part(
         map_id=map_id,
@@ -149,7 +144,7 @@ def run_map(
         envelope=gets_envelope(options.activity),
         attempts=options.max_attempts,
         pause=options.retry_seconds,
-        deadline=deadline,
+        deadline=None if seconds is None else (now + timedelta(seconds=seconds)).isoformat(),
         total=len(items),
         items=items,
         indexes=indexes,
@@ -160,15 +155,9 @@ def run_map(
     # The ids of the parts are never used twice, whatever ran under this instance's id before: the extension
     # replaces an instance that is running if a child is given its id.
     prefix = f"{map_id}:{context.new_uuid()[:8]}"
-    ledger = ledger_id(map_id)
-    opening = {
-        "map_id": map_id,
-        "activity": options.activity,
-        "total": len(items),
-        "max_concurrency": options.max_concurrency,
-        "at": now.isoformat(),
-        **(about or {}),
-    }
+    ledger, about = ledger_id(map_id), about or {}
+    opening = {"map_id": map_id, "activity": options.activity, "total": len(items), "at": now.isoformat()}
+    opening |= {"max_concurrency": options.max_concurrency, **about}
     context.signal_entity(ledger, "open", opening)
     if not context.is_replaying:
         _log.info("map started %s", json.dumps(opening))
@@ -176,9 +165,7 @@ def run_map(
     returned, stop = yield from hand_out(context, part, CANCEL, prefix)
     results = [entry and ItemResult(*entry) for entry in returned]
     outcome = outcome_of(items, results, _reason(part, results, stop))
-    failures = [
-        (index, each.error) for index, each in zip(part.indexes, results, strict=True) if each and each.error
-    ]
+    failures = [[at, each.error] for at, each in zip(indexes, results, strict=True) if each and each.error]
     closing = {
         "at": context.current_utc_datetime.isoformat(),
         **summary(outcome),
@@ -196,10 +183,3 @@ def _reason(part: Part, results: Results, stop: str | None) -> str | None:
     if None in results or any(0 < each.attempts < part.attempts for each in failures):
         return stop
     return "failures" if len(failures) > part.failure_budget else None
-
-
-def _next_id(context: df.DurableOrchestrationContext) -> str:
-    # One context object lives for one replay, so counting on it gives the same numbers each time.
-    number = getattr(context, _COUNTER, 0) + 1
-    setattr(context, _COUNTER, number)
-    return context.instance_id if number == 1 else f"{context.instance_id}:map-{number}"

@@ -16,14 +16,12 @@ def settle(
 ) -> Generator[Any, Any, list[dict[str, Any]]]:
     """Wait for all `tasks`, whatever becomes of them: `outcomes = yield from settle(context, tasks)`.
 
-    One dict a task, in the order given: `{"status": "succeeded", "result": …}` or
-    `{"status": "failed", "error": "ValueError: …"}`. Activities, retried activities, sub-orchestrations and
-    entity calls may be mixed; timers and events have no failure. Fresh tasks only: one that was yielded before
-    belongs to another wait.
+    One dict a task, in the order given: `{"status": "succeeded", "result": …}` or `{"status": "failed", "error":
+    "ValueError: …"}`. Activities, retried activities, sub-orchestrations and entity calls may be mixed; timers and
+    events have no failure. Fresh tasks only: one that was yielded before belongs to another wait.
 
-    Why not `task_any` in a loop, or `task_all` caught and left at that: after a failed `task_all` the
-    extension starts what comes next only when every sibling has ended, and hands a retried sibling's value to
-    the wrong task if the orchestrator went on before. Waiting for each of them first is right in every case.
+    After a failed `task_all` the extension starts what comes next only when every sibling has ended, and hands a
+    retried sibling's value to the wrong task if the orchestrator went on before. So each of them is waited for.
     """
     yield from wait_for_all(context, tasks)
     return [

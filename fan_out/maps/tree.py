@@ -6,13 +6,10 @@ that this stands on:
 - A list of actions is worked off in turn, and a `task_any` holds only what was not listed before. So each round of
   children has an event wait of its own beside it; of several waits for one event, the newest gets it.
 - After a failed task the extension starts nothing before its siblings have ended. So all are waited for.
-- Terminating an instance does not reach its children. So whoever stops raises the stop event for them, which only
-  a client can do: the activity `map_stop_children`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Generator
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,8 +21,8 @@ from fan_out.maps.ledger import Reporter
 from fan_out.maps.parts import ItemResult, Part, Results, as_json, merge
 from fan_out.maps.plan import next_shares
 from fan_out.maps.settle import error_text, has_failed, wait_for_all
+from fan_out.maps.stopping import STOP, map_stop_children, why_stop
 
-STOP = "map-stop"
 Context = df.DurableOrchestrationContext
 
 
@@ -49,29 +46,30 @@ def hand_out(
     results: Results = [None] * len(part.items)
     left = list(range(len(part.items)))
     children = failures = 0
-    stopped = passed_on = False
-    stop: str | None = None
-    while left and not (stop := _why_stop(context, part, failures, stopped)):
-        shares = next_shares(left, part.lanes)
-        left = left[sum(len(share.positions) for share in shares) :]
+    stopped, stop = False, None
+    while left and not (stop := why_stop(context, part, failures, stopped)):
         running = {}
+        shares = next_shares(left, part.lanes)
         for share in shares:
-            instance = f"{prefix}.{children}"
-            given = part.child(share, failures, len(shares))
-            running[context.call_sub_orchestrator(f"map_{share.kind}", given, instance)] = (instance, share)
+            given, instance = part.child(share, failures, len(shares)), f"{prefix}.{children}"
+            task = context.call_sub_orchestrator(f"map_{share.kind}", given, instance)
+            running[task] = instance, share.positions
             children += 1
-        stop_event = context.wait_for_external_event(event)
+        left = left[sum(len(share.positions) for share in shares) :]
+        stop_event, passed_on = context.wait_for_external_event(event), False
         while running:
             if not any(task.is_completed for task in running):
                 yield context.task_any([*running] if stopped else [*running, stop_event])
             stopped = stopped or stop_event.is_completed
             for task in [task for task in running if task.is_completed]:
-                _, share = running.pop(task)
-                returned = _results_of(task, len(share.positions))
-                not_started, failed_there = merge(results, share.positions, returned)
+                _, positions = running.pop(task)
+                returned = task.result
+                if has_failed(task):  # somebody has terminated it
+                    returned = [ItemResult(0, None, error_text(task.result))] * len(positions)
+                not_started, failed_there = merge(results, positions, returned)
                 left += not_started
                 failures += failed_there
-            stop = _why_stop(context, part, failures, stopped)
+            stop = why_stop(context, part, failures, stopped)
             if stop and running and not passed_on and (stop != "failures" or part.whole_budget):
                 passed_on = True
                 instances = [instance for instance, _ in running.values()]
@@ -89,17 +87,16 @@ def map_chunk(context: Context) -> Generator[Any, Any, Any]:
     part = Part(**(context.get_input() or {}))
     results: Results = [None] * len(part.items)
     reporter = Reporter(context, part.map_id, part.total)
-    (slots,) = part.lanes
     stop_event = context.wait_for_external_event(STOP)
-    to_try, failures = list(range(len(part.items))), 0
+    to_try, failures, stop = list(range(len(part.items))), 0, None
     for attempt in range(1, part.attempts + 1):
         again = []
         # A share of the failure budget that is used up ends what is fresh, not the tries that are left.
         budgeted = attempt == 1 or part.whole_budget
         while to_try and not (
-            stop := _why_stop(context, part, failures if budgeted else 0, stop_event.is_completed)
+            stop := why_stop(context, part, failures if budgeted else 0, stop_event.is_completed)
         ):
-            batch, to_try = to_try[:slots], to_try[slots:]
+            batch, to_try = to_try[: part.lanes[0]], to_try[part.lanes[0] :]
             reporter.report(in_flight=len(batch))
             tasks = [context.call_activity(part.activity, part.argument(position)) for position in batch]
             # The SDK delivers an event only to a wait that was yielded: beside the first batch, if there is another.
@@ -113,7 +110,7 @@ def map_chunk(context: Context) -> Generator[Any, Any, Any]:
                 else:
                     failures += error is not None
                     reporter.add(part.indexes[position], error)
-        if not again or stop or _why_stop(context, part, 0, stop_event.is_completed):
+        if not again or stop or why_stop(context, part, 0, stop_event.is_completed):
             break
         to_try = again
         reporter.report(in_flight=0)
@@ -127,39 +124,3 @@ def map_chunk(context: Context) -> Generator[Any, Any, Any]:
             timer.cancel()
     reporter.report(in_flight=0)
     return as_json(results)
-
-
-@bp.activity_trigger(input_name="instances")
-@bp.durable_client_input(client_name="client")
-async def map_stop_children(instances: list, client: df.DurableOrchestrationClient) -> None:
-    """Raise the stop event for each of `instances`, but for those that have ended.
-
-    A child that was only just scheduled may not exist yet for the client: so it is tried for some seconds.
-    """
-
-    async def stop(instance: str) -> None:
-        for pause in (0.2, 1.0, 3.0, 0):
-            try:
-                return await client.raise_event(instance, STOP)
-            except Exception as error:
-                if "No instance" not in str(error):
-                    return
-            await asyncio.sleep(pause)
-
-    await asyncio.gather(*(stop(instance) for instance in instances))
-
-
-def _results_of(task: Any, count: int) -> Results:
-    """What a child returned; if it has failed, because somebody terminated it, so have all of its items."""
-    if has_failed(task):
-        return [ItemResult(0, None, error_text(task.result))] * count
-    returned: Results = task.result
-    return returned
-
-
-def _why_stop(context: Context, part: Part, failures: int, stopped: bool) -> str | None:
-    if stopped:
-        return "cancelled"
-    if part.deadline and context.current_utc_datetime >= datetime.fromisoformat(part.deadline):
-        return "timeout"
-    return "failures" if failures > part.failure_budget else None

@@ -60,7 +60,7 @@ class Chain:
 
     @property
     def is_kept(self) -> bool:
-        return bool(self.execution.generator_events)
+        return bool(self.execution.generator_length)
 
 
 def test_the_installed_sdk_has_the_form_that_generators_are_kept_with() -> None:

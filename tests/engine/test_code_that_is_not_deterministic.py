@@ -48,6 +48,7 @@ class Instance:
     ) -> None:
         self.before, self.after, self.steps = before, after, steps
         self.options = EngineOptions(keep_generator_from=kept_from)
+        self.result = "1"  # of each activity
         self.changed = False
         self.episodes = 0
         self.execution = Execution()
@@ -85,7 +86,7 @@ class Instance:
 
     def next_event(self, episode: Episode) -> h.Event:
         for activity in episode.activities:
-            return h.task_completed(self.now, activity.task_id, "1")
+            return h.task_completed(self.now, activity.task_id, self.result)
         for child in episode.children:
             return h.sub_orchestration_completed(self.now, child.task_id, "1")
         for each in episode.timers:
@@ -168,7 +169,7 @@ def test_a_short_history_finds_it_in_the_next_episode(
 def test_a_long_history_finds_it_when_it_has_doubled(before: Step, after: Step | None, sentence: str) -> None:
     instance = Instance(before, after)
     instance.run(DOUBLED_AT[0] + 2)
-    assert instance.execution.generator_events
+    assert instance.execution.generator_length
     instance.changed = True
     assert_failed(instance, instance.run(), sentence, at=DOUBLED_AT[1])
 
@@ -179,7 +180,7 @@ def test_it_is_found_before_a_completion_is_committed(
 ) -> None:
     instance = Instance(before, after, steps=18)
     instance.run(14)
-    assert instance.execution.generator_events
+    assert instance.execution.generator_length
     instance.changed = True
     assert_failed(instance, instance.run(), sentence, at=19)
 
@@ -204,6 +205,17 @@ def test_a_generator_that_was_evicted_finds_it_in_the_next_episode(
     instance.changed = True
     instance.execution.drop_generator()
     assert_failed(instance, instance.run(), sentence, at=15)
+
+
+def test_much_text_makes_a_history_long_too() -> None:
+    before, after, sentence = DIFFERENCES["another activity"]
+    instance = Instance(before, after)
+    instance.result = json.dumps("x" * 8000)  # as much as 20 events
+    instance.run(3)
+    assert instance.execution.generator_length > len(instance.execution.past)
+    instance.run(1)
+    instance.changed = True
+    assert_failed(instance, instance.run(), sentence, at=8)  # the fourth has replayed it, at 64 events' worth
 
 
 @pytest.mark.parametrize("kept_from", [None, KEPT_FROM])

@@ -1,0 +1,46 @@
+"""What ends a part of a map before its time, and the stop event that passes it on.
+
+Terminating an instance does not reach its children. So whoever stops raises the event for them, which only a client
+can do: an activity.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import azure.durable_functions as df
+
+from fan_out.blueprint import bp
+from fan_out.maps.parts import Part
+
+STOP = "map-stop"
+
+
+def why_stop(context: df.DurableOrchestrationContext, part: Part, failures: int, stopped: bool) -> str | None:
+    """The reason why the part starts nothing more; None if it goes on. `stopped`: the event has come."""
+    if stopped:
+        return "cancelled"
+    if part.deadline and context.current_utc_datetime >= datetime.fromisoformat(part.deadline):
+        return "timeout"
+    return "failures" if failures > part.failure_budget else None
+
+
+@bp.activity_trigger(input_name="instances")
+@bp.durable_client_input(client_name="client")
+async def map_stop_children(instances: list, client: df.DurableOrchestrationClient) -> None:
+    """Raise the stop event for each of `instances`, but for those that have ended.
+
+    A child that was only just scheduled may not exist yet for the client: so it is tried for some seconds.
+    """
+
+    async def stop(instance: str) -> None:
+        for pause in (0.2, 1.0, 3.0, 0):
+            try:
+                return await client.raise_event(instance, STOP)
+            except Exception as error:
+                if "No instance" not in str(error):
+                    return
+            await asyncio.sleep(pause)
+
+    await asyncio.gather(*map(stop, instances))
