@@ -172,9 +172,9 @@ class EntityDispatcher:
         self._busy += 1
         self._entities.move_to_end(entity.entity_id)
         self._queue.append(entity)
-        self._dispatch()
+        self._start_queued()
 
-    def _dispatch(self) -> None:
+    def _start_queued(self) -> None:
         while self._queue and self._running < self._limit:
             entity = self._queue.popleft()
             self._running += 1
@@ -263,7 +263,7 @@ class EntityDispatcher:
                 answers=result.responses,
                 event=lambda response: h.event_raised(at, response.request_id, response.text).text,
             ).add_done_callback(partial(self._committed, batch, state))
-        self._dispatch()
+        self._start_queued()
         self.on_end()
 
     def _committed(self, batch: _FinishedBatch, state: str, done: asyncio.Future[None]) -> None:

@@ -46,7 +46,7 @@ class LoadedInstance:
     seen_seq: int  # of the newest message that came, whichever execution it was for
     messages: list[tuple[str, Event]] = field(default_factory=list)  # with the execution they are for, or ""
     accepted_seq: int = 0  # of the newest message that was for this execution
-    gated: int = 0  # how many of `messages` the replay gate has counted
+    judged: int = 0  # how many of `messages` the replay gate has seen
     replay_need: ReplayNeed = ReplayNeed.NONE
     needs_episode: bool = False  # with a replay, though there is no message: a new generation
     is_shown_running: bool = False  # in the store, before its first episode is committed
@@ -71,7 +71,7 @@ class LoadedInstance:
         """For an episode: the events that have come, and what they ask for."""
         events = [event for _, event in self.messages]
         need = ReplayNeed.REPLAY if self.needs_episode else self.replay_need
-        self.messages, self.gated, self.replay_need = [], 0, ReplayNeed.NONE
+        self.messages, self.judged, self.replay_need = [], 0, ReplayNeed.NONE
         return events, need
 
     def cancel_delay(self) -> None:

@@ -2,7 +2,7 @@
 
 An episode is queued, run in a thread, committed and followed up (its activities and timers start). One episode of
 an instance at a time. Whether a message is worth an episode is decided in `engine/replay_gate.py`, when to run one
-that is in `_delay`; which instances stay in memory is `InstanceCache`'s part.
+that is in `_gathering_seconds`; which instances stay in memory is `InstanceCache`'s part.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class OrchestrationDispatcher:
             self._running.remove(instance)
             instance.cancel_delay()
             self._delayed.discard(instance_id)
-            self._dispatch()
+            self._start_queued()
         self.completions.notify(instance_id)
 
     def code_changed(self) -> None:
@@ -156,7 +156,7 @@ class OrchestrationDispatcher:
     def _forget_replay(self, instance: LoadedInstance) -> None:
         instance.code_changed = False
         instance.execution.forget_replay()
-        instance.gated = 0  # the gate knows nothing of the messages that it has counted
+        instance.judged = 0  # a new gate knows nothing of the messages that the old one has seen
 
     def commit_finished(self) -> None:
         """All that was received so far is on the disk, so an evicted instance can be loaded again."""
@@ -165,35 +165,36 @@ class OrchestrationDispatcher:
     # -- queueing --------------------------------------------------------------------------------------------
 
     def _schedule(self, instance: LoadedInstance) -> None:
-        """Queue an episode, now or after a delay, if the messages ask for one."""
+        """Queue an episode, now or after a delay, if the messages ask for one. The instance's errors stay its own."""
         if instance.busy or self._draining:
             return
         try:
-            self._take_up(instance)
+            self._decide(instance)
         except Exception as error:  # as above; what has come is still in its inbox
             self.forget(instance.instance_id)
             self._poison.report_defect(instance.instance_id, error)
 
-    def _take_up(self, instance: LoadedInstance) -> None:
+    def _decide(self, instance: LoadedInstance) -> None:
+        """Ask the gate about each new message. Queue an episode, delay it, or leave the instance idle."""
         execution = instance.execution
-        for _, event in instance.messages[instance.gated :]:
-            instance.replay_need = max(instance.replay_need, execution.gate.count_arrival(event))
+        for _, event in instance.messages[instance.judged :]:
+            instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
             if event.kind == h.EVENT_RAISED:
                 awaited = execution.interpreter.awaited_event_names()
                 self._event_name_hints.arrived(event.key, awaited, f"{instance.name} {instance.instance_id}")
-        instance.gated = len(instance.messages)
+        instance.judged = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)
             return
         self._instances.mark_active(instance.instance_id)
-        if instance.replay_need is ReplayNeed.REPLAY and (seconds := self._delay(instance)) > 0:
+        if instance.replay_need is ReplayNeed.REPLAY and (seconds := self._gathering_seconds(instance)) > 0:
             if instance.delayed_episode is None:
                 self._delayed.add(instance.instance_id)
                 instance.delayed_episode = self._loop.call_later(seconds, self._end_delay, instance)
             return
-        self._enqueue(instance)
+        self._queue_episode(instance)
 
-    def _delay(self, instance: LoadedInstance) -> float:
+    def _gathering_seconds(self, instance: LoadedInstance) -> float:
         """Seconds to let messages gather, so that replaying never takes longer than the work it waits for.
 
         At most as long as the last episode took; 0 or less where an episode is cheap or could not process more.
@@ -208,16 +209,16 @@ class OrchestrationDispatcher:
         instance.delayed_episode = None
         self._delayed.discard(instance.instance_id)
         if self._instances.holds(instance) and not instance.busy and not self._draining:
-            self._enqueue(instance)
+            self._queue_episode(instance)
 
-    def _enqueue(self, instance: LoadedInstance) -> None:
+    def _queue_episode(self, instance: LoadedInstance) -> None:
         instance.busy = True
         instance.cancel_delay()
         self._delayed.discard(instance.instance_id)
         self._queue.append(instance)
-        self._dispatch()
+        self._start_queued()
 
-    def _dispatch(self) -> None:
+    def _start_queued(self) -> None:
         while self._queue and not self._running.full:
             instance = self._queue.popleft()
             self._running.add(instance)
@@ -225,11 +226,13 @@ class OrchestrationDispatcher:
             if not instance.started_at:
                 instance.started_at = time.perf_counter()
                 self._log.started(instance.name, "orchestrator", instance.instance_id)
-            self._threads.post(partial(self._run, instance, events, need, instance.accepted_seq))
+            self._threads.post(partial(self._run_episode, instance, events, need, instance.accepted_seq))
 
     # -- running, in a thread --------------------------------------------------------------------------------
 
-    def _run(self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, consumed: int) -> None:
+    def _run_episode(
+        self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, consumed: int
+    ) -> None:
         """`consumed`: the number of the newest message among `events`."""
         at = self._clock.now()
         began, instance.episode_since = time.perf_counter(), time.time()
@@ -261,7 +264,7 @@ class OrchestrationDispatcher:
         self, instance: LoadedInstance, episode: Episode, seconds: float, _: None, error: HostError | None
     ) -> None:
         self._running.remove(instance)
-        self._dispatch()
+        self._start_queued()
         self._garbage.add(instance.execution.text_length, len(instance.execution.past))
         if not self._instances.holds(instance):
             # It was terminated, purged or replaced: before the episode, or after it in the same commit.

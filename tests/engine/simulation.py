@@ -234,7 +234,7 @@ def only_needed_replays(plan: Plan, order: list[Arrival]) -> SimulatedInstance:
         )
         event = instance.arrive(arrival)
         inbox.append(event)
-        need = max(need, instance.execution.gate.count_arrival(event))
+        need = max(need, instance.execution.gate.need_after(event))
         if need > ReplayNeed.NONE:
             instance.run_episode(inbox, need)
             inbox, need = [], ReplayNeed.NONE

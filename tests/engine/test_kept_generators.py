@@ -224,9 +224,9 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
             if event.kind == h.TIMER_FIRED:
                 at = max(at, json.loads(event.text)["FireAt"])
             inbox.append(event)
-            needs.append(replaying.execution.gate.count_arrival(event))
+            needs.append(replaying.execution.gate.need_after(event))
             if not losses == "all":
-                assert keeping.execution.gate.count_arrival(event) == needs[-1]
+                assert keeping.execution.gate.need_after(event) == needs[-1]
         arrived, need = inbox, max(needs)
         if losses == "all" or rng.random() < 0.5:
             need = ReplayNeed.REPLAY
