@@ -54,7 +54,7 @@ class Instance:
     parent_id: str | None = None
 
     @property
-    def finished(self) -> bool:
+    def has_ended(self) -> bool:
         return self.status in FINAL_STATUSES
 
 
@@ -226,10 +226,10 @@ class TaskHub:
         input = source.input if input is None else input
         return await self.start(source.name, input, new_id, source.version, source_id=source.instance_id)
 
-    async def finished(self, instance_id: str, timeout: float) -> Instance | None:
+    async def wait_until_ended(self, instance_id: str, timeout: float) -> Instance | None:
         """The instance once it has ended, or as it is after `timeout` seconds; None if it does not exist."""
         found = self.instance(instance_id)
-        if found is None or found.finished:
+        if found is None or found.has_ended:
             return found
         completion = self._worker.orchestrations.completions.wait_for(instance_id)
         await asyncio.wait((completion,), timeout=timeout)
@@ -310,7 +310,7 @@ class TaskHub:
         """1 if it was purged, 0 if there was none. WrongState if it has not ended; entities can always be purged."""
 
         def check(row: InstanceRow) -> None:
-            if not row.finished and not row.is_entity:
+            if not row.has_ended and not row.is_entity:
                 raise WrongState(
                     "Only orchestrations in a terminal state can be purged, but the orchestration with instance ID "
                     f"{instance_id} has status {row.status}",
@@ -335,7 +335,7 @@ class TaskHub:
 
 
 def _check_running(row: InstanceRow) -> None:
-    if row.finished:
+    if row.has_ended:
         raise WrongState(f"The instance '{row.instance_id}' has ended ({row.status}).", row.status)
 
 

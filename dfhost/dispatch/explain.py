@@ -79,7 +79,7 @@ async def explain(
         explanation["sentence"] = explain_sentences.of_entity(
             explanation["waitsFor"], explanation.get("lastFailure")
         )
-    elif row.finished:
+    elif row.has_ended:
         explanation["sentence"] = explain_sentences.of_end(row)
     else:
         readable = None if instance is None or instance.busy else instance

@@ -140,7 +140,7 @@ class InstanceCache:
 
     def _load(self, instance_id: str) -> LoadedInstance | None:
         stored = self._store.load_instance(instance_id)
-        if stored is None or stored.row.finished:
+        if stored is None or stored.row.has_ended:
             return None
         row = stored.row
         try:

@@ -268,7 +268,7 @@ class OrchestrationDispatcher:
         self._garbage.add(instance.execution.text_length, len(instance.execution.past))
         if not self._instances.holds(instance):
             # It was terminated, purged or replaced: before the episode, or after it in the same commit.
-            if error is None and episode.finished:
+            if error is None and episode.ends_instance:
                 self._log_end(instance, episode)
             return
         if error is not None:
@@ -285,7 +285,7 @@ class OrchestrationDispatcher:
         instance.needs_episode = False
         self._report_held_back(instance, episode)
         self._start_work(instance, episode)
-        if episode.finished:
+        if episode.ends_instance:
             self._log_end(instance, episode)
             self.forget(instance.instance_id)
         elif episode.next_generation is not None:
@@ -299,7 +299,7 @@ class OrchestrationDispatcher:
         if instance.code_changed:
             self._forget_replay(instance)
         instance.busy, instance.episode_since = False, 0.0
-        if not episode.finished:
+        if not episode.ends_instance:
             self._schedule(instance)
 
     def _start_work(self, instance: LoadedInstance, episode: Episode) -> None:

@@ -263,7 +263,7 @@ class Execution:
             assert awaited is not None
             episode.held_back = f"{act.describe(held_back[0])} waits for {act.describe(awaited.action)}"
         reasons = [event for event in new if event.kind in (h.SUSPENDED, h.RESUMED)]
-        if reasons and not episode.finished:
+        if reasons and not episode.ends_instance:
             episode.output, episode.sets_output = h.reason(reasons[-1]), True
         if episode.events:
             episode.events.append(h.orchestrator_completed(at))

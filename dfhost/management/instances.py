@@ -95,10 +95,10 @@ async def _check_status_response(
             total, retry = (str(each).removesuffix(".0") for each in (timeout, interval))
             sentence = f"Total timeout {total} should be bigger than retry timeout {retry}"
             raise RequestRefused(message_response(400, sentence))
-        instance = await hub.finished(instance_id, timeout) if timeout > 0 else None
+        instance = await hub.wait_until_ended(instance_id, timeout) if timeout > 0 else None
         if instance is not None and instance.status == "Completed":
             return json_response(200, json_text.embedded(instance.output))
-        if instance is not None and instance.finished:
+        if instance is not None and instance.has_ended:
             return await _status_response(hub, request, instance, failed=200)
     body, location = check_status_json(instance_id, request.origin, request.hub_name, request.connection)
     return json_response(202, body, Location=location, Retry_After="10")
@@ -137,7 +137,7 @@ async def _status_response(
 
     def response() -> ManagementResponse:
         body = status_json.status(instance, show_input=show_input, history=history)
-        if not instance.finished:
+        if not instance.has_ended:
             return json_response(202, body, Location=request.url, Retry_After="5")
         return json_response(failed if instance.status == "Failed" else 200, body)
 
@@ -183,7 +183,7 @@ async def raise_event(
             raise RequestRefused(message_response(400, "Only application/json request content is supported"))
         data = await request.json()
     except (RequestRefused, InvalidJson):
-        if _existing(hub, instance_id).finished:  # the extension looks at the instance before the body
+        if _existing(hub, instance_id).has_ended:  # the extension looks at the instance before the body
             return ManagementResponse(410)
         raise
     await hub.raise_event(instance_id, event_name, data)

@@ -37,7 +37,7 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
         _begin_generation(cursor, episode)
     if consumed:
         cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (instance_id, consumed))
-    if episode.finished:
+    if episode.ends_instance:
         sql.delete_open_tasks(cursor, instance_id)
         cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
     cursor.executemany(
@@ -60,7 +60,7 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
         _start_child(cursor, episode, child)
     for message in episode.entity_messages:
         post_request(cursor, message.entity_id, message.request, at)
-    if episode.finished and episode.parent is not None:
+    if episode.ends_instance and episode.parent is not None:
         parent, result = episode.parent, episode.result_for_parent()
         post_to_execution(cursor, parent.instance_id, parent.execution_id, result.text, result)
 

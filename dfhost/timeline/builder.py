@@ -43,7 +43,7 @@ def build_timeline(
     )
     if row.is_entity:
         return timeline
-    if row.finished:
+    if row.has_ended:
         timeline.ended_at = row.updated_at
     if row.status == "Failed":
         failure = read_failure(row.output)
@@ -53,7 +53,7 @@ def build_timeline(
         builder.read(json.loads(text))
     timeline.started_at = builder.started_at
     timeline.tasks = builder.tasks()
-    if not row.finished:
+    if not row.has_ended:
         timeline.tasks += [Task(model.EVENT, name, model.WAITING, since) for name, since in awaited_events]
     return timeline
 
@@ -198,7 +198,7 @@ class _Builder:
             task.input = task.input or _unquoted(child.input)
 
     def _cancel_if_over(self, task: Task) -> None:
-        if self._stored.row.finished:
+        if self._stored.row.has_ended:
             task.state, task.ended_at = model.CANCELLED, self._stored.row.updated_at
 
     def _join_attempts(self) -> set[int]:

@@ -75,7 +75,7 @@ class SimulatedInstance:
 
     @property
     def finished(self) -> bool:
-        return self.episode is not None and self.episode.finished
+        return self.episode is not None and self.episode.ends_instance
 
     def run_episode(self, arrived: list[Event], need: ReplayNeed) -> None:
         self.episodes += 1

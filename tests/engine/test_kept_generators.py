@@ -202,7 +202,7 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
         assert [each[1:] for each in new] == [each[1:] for each in old]
         assert new[seen:] == old[seen:], f"{new[seen:]} {old[seen:]}"
         seen = len(old)
-        if expected.finished:
+        if expected.ends_instance:
             return kept_episodes
         if expected.next_generation is not None and actual.next_generation is not None:
             replaying.execution = Execution(expected.next_generation.history)
