@@ -203,13 +203,13 @@ class Host:
         ]
 
     @property
-    def last_death(self) -> str:
+    def interrupted_calls_note(self) -> str:
         """Which calls ran when the last host died, as a sentence; "" if it stopped."""
         return interrupted_sentence(self._calls.interrupted)
 
-    def forget_running_calls(self) -> None:
+    def release_running_calls(self) -> None:
         """Call this before the process is ended on a person's wish, so that no call is blamed for it."""
-        self._calls.forget()
+        self._calls.release_all()
 
     async def exchange(self, request: bytes) -> bytes:
         """The response to one whole HTTP/1.1 request, both as bytes, without a socket."""

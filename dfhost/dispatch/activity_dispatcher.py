@@ -97,7 +97,7 @@ class ActivityDispatcher:
         if (following := next(remaining, None)) is not None:
             self._loop.call_soon(self.add, chain((following,), remaining))
 
-    def forget(self, instance_id: str) -> None:
+    def drop(self, instance_id: str) -> None:
         """Drop the queued activities of an instance that has ended."""
         with self._lock:
             if any(item.instance_id == instance_id for item in self._queue):

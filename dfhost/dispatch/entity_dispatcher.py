@@ -118,7 +118,7 @@ class EntityDispatcher:
         if entity_id not in self._entities and (entity := self._loaded(entity_id)):
             self._schedule(entity)
 
-    def forget(self, entity_id: str) -> None:
+    def drop(self, entity_id: str) -> None:
         """The entity was purged: drop it. If a batch of it runs, that will be discarded."""
         self._entities.pop(entity_id, None)
         self._failures.pop(entity_id, None)

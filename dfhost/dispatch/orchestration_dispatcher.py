@@ -109,7 +109,7 @@ class OrchestrationDispatcher:
         receivers: dict[str, LoadedInstance] = {}
         for message in messages:
             if message.new_instance is not None:
-                self.forget(message.instance_id)
+                self.drop(message.instance_id)
                 instance: LoadedInstance | None = self._instances.add_new(
                     message.new_instance, message.seq - 1
                 )
@@ -133,7 +133,7 @@ class OrchestrationDispatcher:
             self._poison.report_defect(instance_id, error)
             return None
 
-    def forget(self, instance_id: str) -> None:
+    def drop(self, instance_id: str) -> None:
         """The instance has ended or was purged: drop it. If an episode of it runs, that will be discarded."""
         instance = self._instances.remove(instance_id)
         if instance is not None:
@@ -171,7 +171,7 @@ class OrchestrationDispatcher:
         try:
             self._decide(instance)
         except Exception as error:  # as above; what has come is still in its inbox
-            self.forget(instance.instance_id)
+            self.drop(instance.instance_id)
             self._poison.report_defect(instance.instance_id, error)
 
     def _decide(self, instance: LoadedInstance) -> None:
@@ -273,7 +273,7 @@ class OrchestrationDispatcher:
             return
         if error is not None:
             if isinstance(error, StaleCommit):  # the instance was ended from outside
-                self.forget(instance.instance_id)
+                self.drop(instance.instance_id)
             elif isinstance(error, OperationFailed) and episode.status != "Failed":
                 self._running.add(instance)
                 episode = _failed_episode(instance, [], episode.at, str(error))
@@ -287,7 +287,7 @@ class OrchestrationDispatcher:
         self._start_work(instance, episode)
         if episode.ends_instance:
             self._log_end(instance, episode)
-            self.forget(instance.instance_id)
+            self.drop(instance.instance_id)
         elif episode.next_generation is not None:
             instance.execution = Execution(episode.next_generation.history)
             instance.execution_id = episode.next_generation.execution_id

@@ -1,7 +1,7 @@
 """The task hub worker: runs user code because of what the store holds.
 
 Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
-`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` for
+`add` or `receive` for new work, `drop` (but for timers) for an instance that has ended or was purged, `drain` for
 the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's events to them. Its start
 queues whatever the tables hold, so a crash needs no other recovery. Knows no HTTP.
 """
@@ -182,10 +182,10 @@ class TaskHubWorker:
                 self._receive(messages)
                 messages = []
                 if event.is_entity:
-                    self.entities.forget(event.instance_id)
+                    self.entities.drop(event.instance_id)
                 else:
-                    self.orchestrations.forget(event.instance_id)
-                    self.activities.forget(event.instance_id)
+                    self.orchestrations.drop(event.instance_id)
+                    self.activities.drop(event.instance_id)
             else:
                 messages.append(event)
         self._receive(messages)

@@ -170,7 +170,7 @@ class Server:
         await self._functions.finish(grace_period)
         if self._runner is not None:
             for descriptor in self._sockets:
-                forked_children.forget(descriptor)
+                forked_children.unregister(descriptor)
             await self._runner.cleanup()
             self._runner = None
 
