@@ -206,7 +206,7 @@ class Execution:
         except NonDeterminismError as error:
             return str(error), None
         conflict = find_task_id_conflict(self.interpreter, result)
-        result.open_tasks = None  # the SDK's tasks, with all their inputs and results, are of no more use
+        result.sdk_tasks = None  # the SDK's tasks, with all their inputs and results, are of no more use
         return self._orchestrator_failed(conflict) if conflict else None
 
     def _died(self, crash: failures.Failure) -> ReasonAndDetails:

@@ -213,7 +213,7 @@ class Worker:
         return protocol.replay_to_wire(result, generator, describes)
 
     def _describe_tasks(self, generator: int) -> Any:
-        tasks = self._replays[generator].open_tasks
+        tasks = self._replays[generator].sdk_tasks
         return protocol.tasks_to_wire(tasks) if tasks is not None else {}
 
     def _entity(self, *call: Any) -> Any:

@@ -183,7 +183,7 @@ class WorkerRunner:
                 if not isinstance(tasks, Failure):
                     return dict(tasks)
             again, _ = self._replay(call._replace(keeps_generator=False), True)
-            return {} if isinstance(again, Failure) else protocol.open_tasks_of(again)
+            return {} if isinstance(again, Failure) else protocol.sdk_tasks_of(again)
 
         result, generator = protocol.replay_from_wire(value, describe)
         if generator is not None:
