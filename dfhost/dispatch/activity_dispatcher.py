@@ -29,7 +29,7 @@ from dfhost.host_log import HostLog
 from dfhost.loop_queue import LoopQueue, callback_queue
 from dfhost.runner.app_runner import ActivityCall, ActivityOutcome, AppRunner
 from dfhost.runner.functions import FunctionInfo
-from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
+from dfhost.store.activities_and_timers import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.timeline.sentences import brief
 

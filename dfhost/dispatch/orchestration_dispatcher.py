@@ -35,9 +35,9 @@ from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError, OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, ReplayCall
+from dfhost.store.activities_and_timers import ActivityWorkItem
 from dfhost.store.errors import StaleCommit
 from dfhost.store.listener import InboxMessage
-from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 

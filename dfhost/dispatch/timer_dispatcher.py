@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dfhost.clock import Clock
 from dfhost.engine import history as h
 from dfhost.idle_signal import nobody_waits
-from dfhost.store.open_tasks import DueTimer
+from dfhost.store.activities_and_timers import DueTimer
 from dfhost.store.store import Store
 
 

@@ -38,7 +38,7 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
     if consumed:
         cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (instance_id, consumed))
     if episode.ends_instance:
-        sql.delete_open_tasks(cursor, instance_id)
+        sql.delete_activities_and_timers(cursor, instance_id)
         cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
     cursor.executemany(
         "INSERT INTO activities VALUES (?, ?, ?, ?, ?, ?)",
@@ -97,7 +97,7 @@ def _begin_generation(cursor: sqlite3.Cursor, episode: Episode) -> None:
     instance_id = episode.instance_id
     cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
     cursor.execute("DELETE FROM attempts WHERE instance_id = ?", (instance_id,))
-    sql.delete_open_tasks(cursor, instance_id)
+    sql.delete_activities_and_timers(cursor, instance_id)
     cursor.execute(
         "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ?", (instance_id, episode.execution_id)
     )

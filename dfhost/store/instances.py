@@ -55,7 +55,7 @@ def terminate(
     cursor.publish(InstanceRemoved(instance_id))
     cursor.execute("SELECT coalesce(max(seq) + 1, 0) FROM history WHERE instance_id = ?", (instance_id,))
     sql.insert_history(cursor, instance_id, cursor.fetchone()[0], events)
-    sql.delete_open_tasks(cursor, instance_id)
+    sql.delete_activities_and_timers(cursor, instance_id)
     cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
     cursor.execute(
         "UPDATE instances SET status = 'Terminated', output = ?, updated_at = ?, needs_episode = 0 "

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from dfhost.engine import history as h
 from dfhost.errors import DatabaseError
-from dfhost.store import open_tasks
+from dfhost.store import activities_and_timers
 from dfhost.store import statements as sql
+from dfhost.store.activities_and_timers import ActivityWorkItem
 from dfhost.store.filters import Where
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
-from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.sqlite_errors import explain_sqlite_error
 
 
@@ -212,7 +212,7 @@ class StoreReader:
     def unfinished_activities(self) -> list[ActivityWorkItem]:
         """Every activity without a result, in the order of scheduling."""
         with self._reading() as reader:
-            return open_tasks.unfinished_activities(reader)
+            return activities_and_timers.unfinished_activities(reader)
 
     def open_instances(self) -> int:
         """How many orchestrations have not ended."""

@@ -61,7 +61,7 @@ def delete_entity(cursor: sqlite3.Cursor, entity_id: str) -> bool:
     return cursor.execute("DELETE FROM entities WHERE entity_id = ?", (entity_id,)).rowcount > 0
 
 
-def delete_open_tasks(cursor: sqlite3.Cursor, instance_id: str) -> None:
+def delete_activities_and_timers(cursor: sqlite3.Cursor, instance_id: str) -> None:
     """Its activities get no result and its timers do not fire."""
     cursor.execute("DELETE FROM activities WHERE instance_id = ?", (instance_id,))
     cursor.execute("DELETE FROM timers WHERE instance_id = ?", (instance_id,))

@@ -21,15 +21,15 @@ from dfhost.engine import history as h
 from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import Episode
 from dfhost.errors import HostError, OperationFailed
+from dfhost.store import activities_and_timers, entities, episodes, inbox, instances, overview, purging
 from dfhost.store import database as db
-from dfhost.store import entities, episodes, inbox, instances, open_tasks, overview, purging
+from dfhost.store.activities_and_timers import ActivityResult, DueTimer
 from dfhost.store.database_file import DatabaseFile, PathLock, check_usable
 from dfhost.store.filters import Where
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.instances import Check
 from dfhost.store.listener import InboxMessage, StoreListener
-from dfhost.store.open_tasks import ActivityResult, DueTimer
 from dfhost.store.overview import ListedInstance, Overview, ProgressReport
 from dfhost.store.reader import StoreReader
 from dfhost.store.writer import Writer
@@ -261,7 +261,7 @@ class Store(StoreReader):
 
         def operation(cursor: InboxCursor) -> None:
             taken.extend(take())  # the writer may repeat the operation: nothing that was taken is lost
-            open_tasks.store_results(cursor, taken)
+            activities_and_timers.store_results(cursor, taken)
 
         def then(_: None, error: HostError | None) -> None:
             if isinstance(error, OperationFailed):
@@ -275,15 +275,17 @@ class Store(StoreReader):
             if isinstance(error, OperationFailed):
                 event = h.task_failed(self._clock.now(), result.work.activity.task_id, str(error), None)
                 self._writer.post(
-                    lambda cursor: open_tasks.store_results(cursor, [result._replace(event=event)]),
+                    lambda cursor: activities_and_timers.store_results(
+                        cursor, [result._replace(event=event)]
+                    ),
                     lambda _, error: None,
                 )
 
-        self._writer.post(lambda cursor: open_tasks.store_results(cursor, [result]), then)
+        self._writer.post(lambda cursor: activities_and_timers.store_results(cursor, [result]), then)
 
     def fire_timers(self, now: str, fired: Callable[[DueTimer], str]) -> asyncio.Future[None]:
         """Every timer that is due has its event, made by `fired`, in its orchestration's inbox."""
-        return self._writer.submit(lambda cursor: open_tasks.fire_timers(cursor, now, fired))
+        return self._writer.submit(lambda cursor: activities_and_timers.fire_timers(cursor, now, fired))
 
     def commit_batch(
         self,

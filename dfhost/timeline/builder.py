@@ -10,7 +10,7 @@ from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
 from dfhost.engine.options import EngineOptions
 from dfhost.instance_failure import read_failure
-from dfhost.store.open_tasks import KEPT_INPUT
+from dfhost.store.activities_and_timers import KEPT_INPUT
 from dfhost.store.reader import AttemptRow, ChildRow, StoredTimeline
 from dfhost.timeline import model
 from dfhost.timeline.model import Attempt, Task, Timeline

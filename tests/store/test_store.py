@@ -33,10 +33,10 @@ from dfhost.errors import (
     WrongState,
 )
 from dfhost.store import purging, writer
+from dfhost.store.activities_and_timers import ActivityResult, ActivityWorkItem
 from dfhost.store.errors import StaleCommit
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage, InstanceRemoved, NullListener, StoreEvent
-from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
 
 AT = "2026-01-01T12:00:00.000000Z"
