@@ -26,10 +26,10 @@ from dfhost.settings import Settings
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.overview import ListedInstance, Overview, ProgressReport
 from dfhost.store.store import Store
+from dfhost.timeline.builder import OFF_LOOP_FROM
 from dfhost.timeline.model import Timeline
 
 _MAX_ID_LENGTH = 1024  # characters: what Azure Storage takes as a key
-_LONG_HISTORY = 500  # events; their timeline takes some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class TaskHub:
             return None
         code = code_state(None if instance is None or instance.busy else instance, stored)
         build = partial(live_timeline, stored, code, self._worker)
-        return build() if len(stored.history) < _LONG_HISTORY else await asyncio.to_thread(build)
+        return build() if len(stored.history) < OFF_LOOP_FROM else await asyncio.to_thread(build)
 
     # -- writing ---------------------------------------------------------------------------------------------
     async def start(

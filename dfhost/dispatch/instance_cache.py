@@ -26,7 +26,7 @@ from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 
-LONG_HISTORY = 200  # events
+LONG_FROM = 200  # events
 KEPT_SHORT = 1000  # idle instances with a short history
 KEPT_IN_SHORT = 16_000_000  # characters in their histories; with what is built from them about 50 MB
 KEPT_IN_LONG = 150_000_000  # characters in the long histories of idle instances
@@ -175,7 +175,7 @@ class InstanceCache:
     def mark_idle(self, instance: LoadedInstance) -> None:
         """It has nothing to do, so it may be evicted."""
         self.mark_active(instance.instance_id)
-        idle = self._idle_short if instance.stored_events < LONG_HISTORY else self._idle_long
+        idle = self._idle_short if instance.stored_events < LONG_FROM else self._idle_long
         idle.add(instance.instance_id, instance.execution.text_length)
         if events := instance.execution.generator_length:
             self._idle_generators.add(instance.instance_id, events)

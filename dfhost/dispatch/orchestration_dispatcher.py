@@ -40,9 +40,9 @@ from dfhost.store.errors import StaleCommit
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
+from dfhost.timeline.builder import OFF_LOOP_FROM
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
-_LONG_HISTORY = 500  # events; what failed in them takes some milliseconds to find
 
 
 class OrchestrationDispatcher:
@@ -323,7 +323,7 @@ class OrchestrationDispatcher:
         seconds = time.perf_counter() - instance.started_at
         if episode.status == "Completed":
             self._log.finished(instance.name, "orchestrator", instance.instance_id, seconds)
-        elif episode.history_length < _LONG_HISTORY:
+        elif episode.history_length < OFF_LOOP_FROM:
             self._log_failure(instance, episode, seconds)
         else:
             self._threads.post(partial(self._log_failure, instance, episode, seconds))

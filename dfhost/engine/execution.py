@@ -116,7 +116,7 @@ class Execution:
         If that fails (the code has changed), the execution stays as it is: its next episode will fail.
         """
         length = self._length()
-        result = replay(self.info.trigger(self._texts, True, options), _is_long(length, options))
+        result = replay(self.info.trigger(self._texts, True, options), _keeps_generator(length, options))
         interpreter = ActionInterpreter(result.actions)
         try:
             for event in self.past:
@@ -159,7 +159,7 @@ class Execution:
         self._generator = None
         # Without arrivals the generator is of no use: its events count as played from now on, whatever they are.
         length = self._length(arrived)
-        keeps_generator = bool(new) and _is_long(length, options)
+        keeps_generator = bool(new) and _keeps_generator(length, options)
         result = replay(info.trigger(texts, bool(new and self._texts), options), keeps_generator)
         self._keep_generator(result, len(texts), length)
         return result
@@ -383,6 +383,6 @@ class Execution:
         return texts
 
 
-def _is_long(length: int, options: EngineOptions) -> bool:
+def _keeps_generator(length: int, options: EngineOptions) -> bool:
     """Whether the generator of a history is worth keeping."""
     return options.keep_generator_from is not None and length >= options.keep_generator_from

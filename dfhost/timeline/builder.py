@@ -15,6 +15,9 @@ from dfhost.store.reader import AttemptRow, ChildRow, StoredTimeline
 from dfhost.timeline import model
 from dfhost.timeline.model import Attempt, Task, Timeline
 
+#: From so many history events on, a timeline takes some milliseconds to build: too long for the host loop.
+OFF_LOOP_FROM = 500
+
 #: A fan-out that is wider is recorded in several episodes.
 _WIDEST_EPISODE = EngineOptions().commands_per_episode
 _NO_ATTEMPT = AttemptRow(None, None, None, None, None, None, None)

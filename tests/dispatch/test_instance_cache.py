@@ -40,7 +40,7 @@ async def test_evicted_executions_go_on(forgetful: None) -> None:
 
 
 async def test_an_evicted_long_history_goes_on(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfhost.dispatch.instance_cache.LONG_HISTORY", 5)
+    monkeypatch.setattr("dfhost.dispatch.instance_cache.LONG_FROM", 5)
     async with running_host() as host:
         ids = [await host.start("steps_and_event", 8) for _ in range(3)]
         for each in ids:
