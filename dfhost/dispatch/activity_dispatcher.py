@@ -64,7 +64,7 @@ class ActivityDispatcher:
         self._tasks = BackgroundTasks()
         self._results: deque[ActivityResult] = deque()  # not stored yet
         self._storing = False
-        self._draining = False
+        self._stopped_accepting = False
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -76,15 +76,15 @@ class ActivityDispatcher:
         may_start = min(len(self._queue), self._limit - self._busy)
         return self._busy + may_start + len(self._results) + self._storing
 
-    def drain(self) -> None:
+    def stop_accepting(self) -> None:
         """Start no more activities; what is queued stays in the store for the next host."""
-        self._draining = True
+        self._stopped_accepting = True
         with self._lock:
             self._queue.clear()
 
     def add(self, items: Iterable[ActivityWorkItem]) -> None:
         """Queue activities whose scheduling is committed; a great many in portions: others come in between."""
-        if self._draining:
+        if self._stopped_accepting:
             return
         remaining = iter(items)
         with self._lock:

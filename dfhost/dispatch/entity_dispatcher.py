@@ -82,7 +82,7 @@ class EntityDispatcher:
         self._unreadable: set[str] = set()  # entities whose state cannot be read
         self._queue: deque[LoadedEntity] = deque()
         self._running = 0
-        self._draining = False
+        self._stopped_accepting = False
         self._busy = 0  # entities of which a batch is queued, runs or is being committed
         self.on_end = nobody_waits  # see `IdleSignal.changed`
 
@@ -94,13 +94,13 @@ class EntityDispatcher:
         """See `IdleSignal`."""
         return self._busy
 
-    def drain(self) -> None:
+    def stop_accepting(self) -> None:
         """Start no more batches; what has arrived stays in the inbox for the next host."""
-        self._draining = True
+        self._stopped_accepting = True
         self._busy -= len(self._queue)
         self._queue.clear()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._threads.stop()
 
     def receive(self, messages: Iterable[InboxMessage]) -> None:
@@ -166,7 +166,7 @@ class EntityDispatcher:
 
     def _schedule(self, entity: LoadedEntity) -> None:
         """Queue a batch if there are messages for one."""
-        if entity.busy or not entity.messages or self._draining:
+        if entity.busy or not entity.messages or self._stopped_accepting:
             return
         entity.busy = True
         self._busy += 1

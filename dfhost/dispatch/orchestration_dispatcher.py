@@ -79,7 +79,7 @@ class OrchestrationDispatcher:
         self._garbage = GarbageByVolume()
         self._event_name_hints = EventNameHints(log)
         self._reported_held_back: set[str] = set()  # names of orchestrators
-        self._draining = False
+        self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
 
@@ -91,14 +91,14 @@ class OrchestrationDispatcher:
         """See `IdleSignal`."""
         return len(self._queue) + len(self._running) + len(self._delayed)
 
-    def drain(self) -> None:
+    def stop_accepting(self) -> None:
         """Start no more episodes; what has arrived stays in the inbox for the next host."""
-        self._draining = True
+        self._stopped_accepting = True
         self._queue.clear()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._threads.stop()
-        self._running.stop()
+        self._running.close()
 
     def __contains__(self, instance_id: str) -> bool:
         """Whether the instance is in memory."""
@@ -166,7 +166,7 @@ class OrchestrationDispatcher:
 
     def _schedule(self, instance: LoadedInstance) -> None:
         """Queue an episode, now or after a delay, if the messages ask for one. The instance's errors stay its own."""
-        if instance.busy or self._draining:
+        if instance.busy or self._stopped_accepting:
             return
         try:
             self._decide(instance)
@@ -208,7 +208,7 @@ class OrchestrationDispatcher:
     def _end_delay(self, instance: LoadedInstance) -> None:
         instance.delayed_episode = None
         self._delayed.discard(instance.instance_id)
-        if self._instances.holds(instance) and not instance.busy and not self._draining:
+        if self._instances.holds(instance) and not instance.busy and not self._stopped_accepting:
             self._queue_episode(instance)
 
     def _queue_episode(self, instance: LoadedInstance) -> None:

@@ -1,9 +1,9 @@
 """The task hub worker: runs user code because of what the store holds.
 
 Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
-`add` or `receive` for new work, `drop` (but for timers) for an instance that has ended or was purged, `drain` for
-the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's events to them. Its start
-queues whatever the tables hold, so a crash needs no other recovery. Knows no HTTP.
+`add` or `receive` for new work, `drop` (but for timers) for an instance that has ended or was purged,
+`stop_accepting` for the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's
+events to them. Its start queues whatever the tables hold, so a crash needs no other recovery. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -117,21 +117,21 @@ class TaskHubWorker:
         self.registry.change_app(app)
         self.orchestrations.code_changed()
 
-    def refuse(self) -> None:
-        """Take nothing new from now on."""
+    def stop_accepting(self) -> None:
+        """Start nothing new from now on."""
         for dispatcher in self._dispatchers:
-            dispatcher.drain()
+            dispatcher.stop_accepting()
 
-    async def drain(self) -> None:
-        """Take nothing new and wait until the results of what runs have been passed to the store."""
-        self.refuse()
+    async def finish(self) -> None:
+        """Start nothing new and wait until the results of what runs have been passed to the store."""
+        self.stop_accepting()
         while any(dispatcher.unfinished for dispatcher in self._dispatchers):
             await asyncio.sleep(0.01)
 
-    async def stop(self) -> None:
-        await self.timers.stop()
-        self.entities.stop()
-        self.orchestrations.stop()
+    async def close(self) -> None:
+        await self.timers.close()
+        self.entities.close()
+        self.orchestrations.close()
 
     # -- the store's listener --------------------------------------------------------------------------------
 

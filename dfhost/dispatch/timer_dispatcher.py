@@ -22,7 +22,7 @@ class TimerDispatcher:
         self._wake_up = asyncio.Event()
         self._next_due: str | None = None
         self._task: asyncio.Task[None] | None = None
-        self._draining = False
+        self._stopped_accepting = False
         self._sleeping = False
         self.on_end = nobody_waits  # see `IdleSignal.changed`
 
@@ -37,12 +37,12 @@ class TimerDispatcher:
         is_due = self._next_due is not None and self._next_due <= self._clock.now()
         return int(not self._sleeping or self._wake_up.is_set() or is_due)
 
-    def drain(self) -> None:
+    def stop_accepting(self) -> None:
         """Fire no more timers; they stay in the store for the next host."""
-        self._draining = True
+        self._stopped_accepting = True
         self._wake_up.set()
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -54,7 +54,7 @@ class TimerDispatcher:
             self._wake_up.set()
 
     async def _run(self) -> None:
-        while not self._draining:
+        while not self._stopped_accepting:
             self._wake_up.clear()
             self._next_due = self._store.next_due()
             if self._next_due is not None and self._next_due <= (at := self._clock.now()):

@@ -102,7 +102,7 @@ class TimerTriggers:
         busy = sum(not task.done() for task in self._all_tasks)
         return busy - sum(until > now for until in self._sleeping.values())
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Start no more runs. One that is running ends in its thread, and its result is dropped."""
         self._stopped = True
         for task in self._all_tasks:

@@ -47,7 +47,7 @@ class HttpFunctions:
         self._clock = clock
         self._timeout = timeout
         self._add_headers = add_headers
-        self._refusing = False
+        self._stopped_accepting = False
         self._running = 0
         self._idle = asyncio.Event()
         self._noted_chunks: set[str] = set()
@@ -62,9 +62,9 @@ class HttpFunctions:
         """How many calls run."""
         return self._running
 
-    def refuse(self) -> None:
+    def stop_accepting(self) -> None:
         """Respond to new calls with 503; running calls go on."""
-        self._refusing = True
+        self._stopped_accepting = True
 
     async def finish(self, grace_period: float) -> None:
         """Wait until no call runs, at most `grace_period` seconds."""
@@ -82,7 +82,7 @@ class HttpFunctions:
 
         `path`: decoded. `values`: the route's parameters. Raises ConnectionError if a streamed response broke off.
         """
-        if self._refusing:
+        if self._stopped_accepting:
             return HttpReply(503, [("Retry-After", "5")])
         self._running += 1
         try:

@@ -155,17 +155,17 @@ class Server:
     def _ended(self) -> None:
         self.on_end()
 
-    def refuse(self) -> None:
+    def stop_accepting(self) -> None:
         """Respond to what would start something new with 503; status queries and running calls go on."""
-        self._router.refuse()
+        self._router.stop_accepting()
 
     async def finish(self, grace_period: float) -> None:
         """Wait until no HTTP function runs, at most `grace_period` seconds."""
         await self._functions.finish(grace_period)
 
-    async def stop(self, grace_period: float = 5.0) -> None:
+    async def close(self, grace_period: float = 5.0) -> None:
         """Refuse new calls, wait for running ones for at most `grace_period` seconds, then close the listener."""
-        self.refuse()
+        self.stop_accepting()
         # Running functions still need the RPC twin, so the listener closes after them.
         await self._functions.finish(grace_period)
         if self._runner is not None:

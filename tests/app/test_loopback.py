@@ -60,7 +60,7 @@ class Twin:
                 yield self
             finally:
                 self.run(close_client_session())
-                self.run(self.server.stop())
+                self.run(self.server.close())
                 self.loop.close()
 
     @contextmanager

@@ -46,7 +46,7 @@ async def test_a_server_without_a_port_answers_all_the_same() -> None:
         await server.start()
         assert server.port is None
         assert (await server.exchange(REQUESTS["a query"])).startswith(b"HTTP/1.1 200 OK\r\n")
-        await server.stop()
+        await server.close()
 
 
 def comparable(response: bytes) -> bytes:

@@ -485,7 +485,7 @@ async def test_stop_lets_running_calls_end_and_refuses_new_ones(tmp_path: Path) 
         client = Client(base, log, session)
         call = asyncio.create_task(client("GET", "/api/slow"))
         await log.entry("started", "slow")
-        stopping = asyncio.create_task(server.stop(grace_period=60))
+        stopping = asyncio.create_task(server.close(grace_period=60))
         while (await client("GET", "/api/slow"))[0] != 503:  # until `stop` has run for the first time
             raise AssertionError("a new call was taken")
         loaded_module().gate.set()

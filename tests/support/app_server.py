@@ -40,7 +40,7 @@ async def app_server(folder: Path, **options: Any) -> AsyncIterator[tuple[str, R
         try:
             yield base, log, server
         finally:
-            await server.stop(grace_period=5)
+            await server.close(grace_period=5)
 
 
 def make_server(runner: InProcessRunner, log: RecordingLog, **options: Any) -> Server:

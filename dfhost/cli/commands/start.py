@@ -149,7 +149,7 @@ async def _serve(
         calls = await asyncio.to_thread(console.running_calls)
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.print("", f"Waiting for running calls: {running}. Press ctrl-C again to stop at once.")
-        await failure.watch(host.drain())
+        await failure.watch(host.finish())
     if database is not None:
         url_file(database).unlink(missing_ok=True)
     console.flush_summaries()
