@@ -210,7 +210,7 @@ class TaskHub:
             instance_id, execution_id, orchestrator, version, "Pending", input, None, None, at, at
         )
         await self._store.start_instance(
-            row, lambda generation: started(generation=generation).text, self._settings.any_state_overridable
+            row, lambda count: started(restart_count=count).text, self._settings.any_state_overridable
         )
         return instance_id
 

@@ -137,7 +137,7 @@ class CommandRecorder:
                 task_id=command.id,
                 version=info.version,
             ),
-            generation=None,
+            restart_count=None,
         )
         stored = encoded if options.store_inputs else None
         self._episode.events.append(

@@ -353,7 +353,7 @@ class Execution:
             version=info.version,
             input=input,
             parent=info.parent_json,
-            generation=None,
+            restart_count=None,
             source_id=info.source_id,
         )
         history = h.continued_history(at, started, self.interpreter.carried_over)

@@ -194,19 +194,20 @@ def execution_started(
     version: str | None,
     input: str | None,
     parent: str = "null",
-    generation: int | None = 0,
+    restart_count: int | None = 0,
     source_id: str | None = None,
 ) -> Event:
-    """`parent`: the JSON of ParentInstance (`parent_instance`); `generation`: 0 for a client's start, else None.
+    """`parent`: the JSON of ParentInstance (`parent_instance`).
 
-    `source_id`: the instance that a client restarted as this one. It is kept among the tags.
+    `restart_count`: how often clients have started this id anew, which DTFx calls Generation; None where no client
+    started it. `source_id`: the instance that a client restarted as this one. It is kept among the tags.
     """
     tags = "null" if source_id is None else f'{{"{SOURCE_TAG}":{quote(source_id)}}}'
     text = (
         f'{{"OrchestrationInstance":{{"InstanceId":{quote(instance_id)},"ExecutionId":{quote(execution_id)}}},'
         f'"EventType":0,"ParentInstance":{parent},"Name":{quote(name)},"Version":{nullable(version)},'
         f'"Input":{nullable(input)},"Tags":{tags},"Correlation":null,"ParentTraceContext":null,'
-        f'"ScheduledStartTime":null,"Generation":{"null" if generation is None else generation},'
+        f'"ScheduledStartTime":null,"Generation":{"null" if restart_count is None else restart_count},'
         f'"GenerateNewTrace":false,{_tail(at)}'
     )
     return Event(EXECUTION_STARTED, None, name, text)

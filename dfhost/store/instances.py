@@ -23,16 +23,16 @@ def start(
     cursor: InboxCursor, row: InstanceRow, started: Callable[[int], str], replaces_running: bool
 ) -> None:
     status = sql.select_status(cursor, row.instance_id)
-    generation = 0
+    restart_count = 0
     if status is None and is_entity_id(row.instance_id) and sql.select_entity(cursor, row.instance_id):
         raise InstanceExists("Running")  # an entity shows as an instance of this id
     if status is not None:
         if status not in FINAL_STATUSES and not replaces_running:
             raise InstanceExists(status)
-        generation = 1 + _generation(cursor, row.instance_id)
+        restart_count = 1 + _restart_count(cursor, row.instance_id)
         sql.delete_instance(cursor, row.instance_id)
     sql.insert_instance(cursor, row)
-    cursor.add_message(row.instance_id, started(generation), new_instance=row)
+    cursor.add_message(row.instance_id, started(restart_count), new_instance=row)
 
 
 def post_event(cursor: InboxCursor, instance_id: str, event: str, check: Check) -> None:
@@ -108,8 +108,8 @@ def post_to_execution(
         cursor.add_message(instance_id, text, execution_id, event)
 
 
-def _generation(cursor: sqlite3.Cursor, instance_id: str) -> int:
-    """The Generation in its ExecutionStarted, the second event of its history."""
+def _restart_count(cursor: sqlite3.Cursor, instance_id: str) -> int:
+    """How often its id was started anew: the Generation in its ExecutionStarted, its second event."""
     cursor.execute(
         "SELECT iif(json_valid(event), json_extract(event, '$.Generation'), 0) FROM history "
         "WHERE instance_id = ? AND seq = 1",

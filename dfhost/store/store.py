@@ -121,7 +121,7 @@ class Store(StoreReader):
     ) -> asyncio.Future[None]:
         """The instance is Pending, its ExecutionStarted in its inbox. InstanceExists if its id is taken.
 
-        `started` makes that event from the generation: one more than that of the ended instance it replaces.
+        `started` makes that event from the restart count: one more than that of the ended instance it replaces.
         """
         return self._writer.submit(lambda cursor: instances.start(cursor, row, started, replaces_running))
 

@@ -89,7 +89,7 @@ class OpenStore:
         def event(generation: int) -> str:
             return h.execution_started(
                 AT, instance_id=instance_id, execution_id=execution_id, name="fan", version=None, input='"in"',
-                generation=generation,
+                restart_count=generation,
             ).text  # fmt: skip
 
         await self.store.start_instance(row, event, False)
@@ -347,7 +347,7 @@ async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_event
     assert seen is not None
     await db.store.post_event("x", "event", lambda row: None)
     started = h.execution_started(
-        AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', generation=None
+        AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', restart_count=None
     )
     following = NextGeneration("e2", '"next"', h.continued_history(AT, started, ()))
     await db.episode(status="ContinuedAsNew", next_generation=following, consumed=seen.inbox[-1].seq)
