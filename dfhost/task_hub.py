@@ -161,7 +161,7 @@ class TaskHub:
 
     async def explain(self, instance_id: str) -> dict[str, Any] | None:
         """What the instance waits for and why, ready for JSON; None if there is no such instance."""
-        return await explain(instance_id, self._store, self._worker, self._clock.moment())
+        return await explain(instance_id, self._store, self._worker, self._clock.now())
 
     async def timeline(self, instance_id: str) -> Timeline | None:
         """All tasks of the instance, ended and open; None if there is no such instance."""
@@ -195,7 +195,7 @@ class TaskHub:
         instance_id = instance_id or uuid.uuid4().hex
         execution_id = str(uuid.uuid4())  # with dashes, unlike a child's (recorded)
         version = version or self._settings.default_version
-        at = self._clock.now()
+        at = self._clock.timestamp()
         started = partial(
             h.execution_started,
             at,
@@ -239,12 +239,12 @@ class TaskHub:
     async def raise_event(self, instance_id: str, name: str, data: str) -> None:
         """InstanceNotFound; WrongState if it has ended. `data`: JSON text."""
         await self._store.post_event(
-            instance_id, h.event_raised(self._clock.now(), name, data).text, _check_running
+            instance_id, h.event_raised(self._clock.timestamp(), name, data).text, _check_running
         )
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended. Its children go on, as on the extension."""
-        at = self._clock.now()
+        at = self._clock.timestamp()
         await self._store.terminate_instance(
             instance_id,
             at=at,
@@ -275,7 +275,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._store.post_event(instance_id, h.suspended(self._clock.now(), reason).text, check)
+        await self._store.post_event(instance_id, h.suspended(self._clock.timestamp(), reason).text, check)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is not suspended."""
@@ -289,7 +289,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._store.post_event(instance_id, h.resumed(self._clock.now(), reason).text, check)
+        await self._store.post_event(instance_id, h.resumed(self._clock.timestamp(), reason).text, check)
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState unless it has failed."""
@@ -302,7 +302,7 @@ class TaskHub:
                     row.status,
                 )
 
-        at = self._clock.now()
+        at = self._clock.timestamp()
         wake = h.generic(at, reason).text
         await self._store.rewind(instance_id, at=at, wake_event=wake, check=check)
 
@@ -327,7 +327,7 @@ class TaskHub:
         """Send one operation, without a response. UnknownFunction if no entity function has this name."""
         if missing := self._worker.registry.explain_missing("entity", name):
             raise UnknownFunction(missing)
-        at = self._clock.now()
+        at = self._clock.timestamp()
         request = entity_request(
             operation=operation, input=input, request_id=str(uuid.uuid4()), at=at, signal=True
         )

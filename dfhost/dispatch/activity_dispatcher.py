@@ -112,7 +112,7 @@ class ActivityDispatcher:
 
     def _start(self, item: ActivityWorkItem) -> None:
         """On any thread."""
-        self._running[item.instance_id, item.activity.task_id] = self._clock.now()
+        self._running[item.instance_id, item.activity.task_id] = self._clock.timestamp()
         function = self._runner.app.activities.get(item.activity.name)
         if function is not None:
             self._attempt(_RunningActivity(item, function, function.retry_delays(), 0.0))
@@ -135,7 +135,7 @@ class ActivityDispatcher:
         activity = item.activity
         if not isinstance(outcome, Failure):
             self._log.finished(activity.name, "activity", item.instance_id, seconds, activity.input)
-            self._end(item, h.task_completed(self._clock.now(), activity.task_id, outcome), worker)
+            self._end(item, h.task_completed(self._clock.timestamp(), activity.task_id, outcome), worker)
             return
         self._log.failed(
             activity.name,
@@ -151,7 +151,7 @@ class ActivityDispatcher:
             self._on_loop.put_if_open(partial(self._attempt_later, running, delay))
             return
         reason, details = failures.activity_failed(activity.name, outcome)
-        self._end(item, h.task_failed(self._clock.now(), activity.task_id, reason, details), worker)
+        self._end(item, h.task_failed(self._clock.timestamp(), activity.task_id, reason, details), worker)
 
     def _attempt_later(self, running: _RunningActivity, delay: float) -> None:
         async def wait() -> None:
@@ -165,7 +165,7 @@ class ActivityDispatcher:
         is_disabled = name in self._runner.app.disabled_of("activity")
         reason, details = failures.activity_missing(name, is_disabled)
         self._log.failed(name, "activity", item.instance_id, 0.0, reason, "", _named(item.activity))
-        self._end(item, h.task_failed(self._clock.now(), item.activity.task_id, reason, details))
+        self._end(item, h.task_failed(self._clock.timestamp(), item.activity.task_id, reason, details))
 
     # -- the activity behind call_http, on the host loop -----------------------------------------------------
 
@@ -182,12 +182,12 @@ class ActivityDispatcher:
         except CallHttpError as failure:
             seconds = time.perf_counter() - began
             self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "", named)
-            event = h.task_failed(self._clock.now(), activity.task_id, failure.reason, failure.details)
+            event = h.task_failed(self._clock.timestamp(), activity.task_id, failure.reason, failure.details)
         else:
             seconds = time.perf_counter() - began
             status = result.partition(":")[2].partition(",")[0]  # `call_http` writes it first
             self._log.finished(activity.name, "activity", item.instance_id, seconds, f"{status} {named}")
-            event = h.task_completed(self._clock.now(), activity.task_id, result)
+            event = h.task_completed(self._clock.timestamp(), activity.task_id, result)
         self._end(item, event)
 
     # -- storing results, on any thread ---------------------------------------------------------------------

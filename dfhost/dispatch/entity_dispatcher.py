@@ -236,7 +236,7 @@ class EntityDispatcher:
     # -- committing ------------------------------------------------------------------------------------------
 
     def _commit(self, batches: list[_FinishedBatch]) -> None:
-        at = self._clock.now()
+        at = self._clock.timestamp()
         for batch in batches:
             entity, result = batch.entity, batch.result
             self._running -= 1

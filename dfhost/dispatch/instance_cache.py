@@ -155,7 +155,7 @@ class InstanceCache:
         )
         instance.needs_episode = stored.needs_episode
         if stored.history:  # it was started by an earlier host, or was evicted
-            age = (self._clock.moment() - h.moment(row.created_at)).total_seconds()
+            age = (self._clock.now() - h.moment(row.created_at)).total_seconds()
             instance.started_at = time.perf_counter() - max(0.0, age)
         self._instances[instance_id] = instance
         for message in stored.inbox:

@@ -234,7 +234,7 @@ class OrchestrationDispatcher:
         self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, consumed: int
     ) -> None:
         """`consumed`: the number of the newest message among `events`."""
-        at = self._clock.now()
+        at = self._clock.timestamp()
         began, instance.episode_since = time.perf_counter(), time.time()
         try:
             episode = instance.execution.run_episode(
@@ -249,7 +249,7 @@ class OrchestrationDispatcher:
         self._store.commit_episode(episode, consumed, partial(self._committed, instance, episode, seconds))
 
     def _show_running(self, instance: BusyInstance) -> None:
-        self._store.show_running(instance.instance_id, instance.execution_id, self._clock.now())
+        self._store.show_running(instance.instance_id, instance.execution_id, self._clock.timestamp())
 
     def _replay_of(self, instance: LoadedInstance) -> Replay:
         function = self._runner.app.orchestrators.get(instance.name)

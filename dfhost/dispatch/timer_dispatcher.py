@@ -34,7 +34,7 @@ class TimerDispatcher:
         """See `IdleSignal`. A timer that is due has yet to fire."""
         if self._task is None or self._task.done():
             return 0
-        is_due = self._next_due is not None and self._next_due <= self._clock.now()
+        is_due = self._next_due is not None and self._next_due <= self._clock.timestamp()
         return int(not self._sleeping or self._wake_up.is_set() or is_due)
 
     def stop_accepting(self) -> None:
@@ -57,7 +57,7 @@ class TimerDispatcher:
         while not self._stopped_accepting:
             self._wake_up.clear()
             self._next_due = self._store.next_due()
-            if self._next_due is not None and self._next_due <= (at := self._clock.now()):
+            if self._next_due is not None and self._next_due <= (at := self._clock.timestamp()):
                 await self._store.fire_timers(at, self._fired)
                 continue
             self._sleeping = True
@@ -77,4 +77,4 @@ class TimerDispatcher:
             return self._clock.time() + 1
 
     def _fired(self, timer: DueTimer) -> str:
-        return h.timer_fired(self._clock.now(), timer.timer_id, timer.fire_at).text
+        return h.timer_fired(self._clock.timestamp(), timer.timer_id, timer.fire_at).text

@@ -125,7 +125,7 @@ class TimerTriggers:
             return None
         at_start = function.trigger.get("runOnStartup") is True
         monitored = function.trigger.get("useMonitor") is not False and not _is_frequent(
-            schedule, self._clock.moment()
+            schedule, self._clock.now()
         )
         return _TimerTrigger(function, schedule, at_start, monitored)
 
@@ -149,12 +149,12 @@ class TimerTriggers:
 
     async def _run_occurrences(self, timer: _TimerTrigger) -> None:
         if timer.run_on_startup:
-            now = self._clock.moment()
+            now = self._clock.now()
             await self._invoke(timer, now, timer.schedule(now))
         while self._is_present(timer):
-            due = timer.schedule(self._clock.moment())
+            due = timer.schedule(self._clock.now())
             await self._sleep_until(timer, due.timestamp())
-            past_due = self._clock.moment() - due > _PAST_DUE_AFTER
+            past_due = self._clock.now() - due > _PAST_DUE_AFTER
             await self._invoke(timer, due, timer.schedule(due), past_due)
 
     def _is_present(self, timer: _TimerTrigger) -> bool:

@@ -273,7 +273,7 @@ class Store(StoreReader):
     def _store_result_or_failure(self, result: ActivityResult) -> None:
         def then(_: None, error: HostError | None) -> None:
             if isinstance(error, OperationFailed):
-                event = h.task_failed(self._clock.now(), result.work.activity.task_id, str(error), None)
+                event = h.task_failed(self._clock.timestamp(), result.work.activity.task_id, str(error), None)
                 self._writer.post(
                     lambda cursor: activities_and_timers.store_results(
                         cursor, [result._replace(event=event)]

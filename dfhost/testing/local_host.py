@@ -43,7 +43,7 @@ class LocalHost:
         self._timeout = timeout
         self._port = port
         self._clock = ManualClock(now if now.tzinfo else now.replace(tzinfo=timezone.utc))
-        self._start_time = self._clock.now()
+        self._start_time = self._clock.timestamp()
         self._faults = Faults()
         self._records = Records()
         self._loop = host_loop()
@@ -69,7 +69,7 @@ class LocalHost:
 
     async def _start(self, store: Store) -> None:
         self._store = store
-        self._app.log.target = HostReports(self._records, self._clock.now)
+        self._app.log.target = HostReports(self._records, self._clock.timestamp)
         self._runner = TestRunner(self._app.runner, self._faults, self._records, self._clock)
         self._host = Host(
             self._runner,
@@ -237,7 +237,7 @@ class LocalHost:
 
     @property
     def now(self) -> datetime:
-        return self._clock.moment()
+        return self._clock.now()
 
     @property
     def next_due(self) -> datetime | None:

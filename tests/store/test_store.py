@@ -86,10 +86,10 @@ class OpenStore:
             instance_id, execution_id, "fan", None, "Pending", '"in"', None, None, AT, AT
         )._replace(**more)
 
-        def event(generation: int) -> str:
+        def event(restart_count: int) -> str:
             return h.execution_started(
                 AT, instance_id=instance_id, execution_id=execution_id, name="fan", version=None, input='"in"',
-                restart_count=generation,
+                restart_count=restart_count,
             ).text  # fmt: skip
 
         await self.store.start_instance(row, event, False)
