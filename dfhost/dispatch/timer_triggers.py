@@ -66,6 +66,7 @@ class TimerTriggers:
         self._outdated: set[asyncio.Task[None]] = set()  # runs of timers as they were before a reload
         self._sleeping: dict[str, float] = {}  # timer functions, with the time until which they sleep
         self._last: dict[str, datetime] = {}  # the occurrence for which a function ran last
+        self._stopped = False
         self.on_end = unheard  # see `IdleSignal.changed`
         self._read(runner.app)
 
@@ -82,6 +83,8 @@ class TimerTriggers:
 
     def change_app(self, app: AppInfo) -> None:
         """The app was loaded again."""
+        if self._stopped:
+            return
         now = self._clock.time()
         for name, task in self._tasks.items():
             if self._sleeping.get(name, now) > now:  # else it is due at this moment, or runs
@@ -101,6 +104,7 @@ class TimerTriggers:
 
     async def stop(self) -> None:
         """Start no more runs. One that is running ends in its thread, and its result is dropped."""
+        self._stopped = True
         for task in self._all_tasks:
             task.cancel()
         await asyncio.gather(*self._all_tasks, return_exceptions=True)

@@ -294,6 +294,8 @@ async def test_after_a_reload_timers_follow_their_new_schedules_and_never_overla
         await asyncio.sleep(0)
         assert timers.unfinished == 0
         await timers.stop()
+        timers.change_app(app.info)  # a reload that comes too late
+        assert timers.unfinished == 0
 
 
 def test_an_app_without_timers_does_not_pay_for_croniter() -> None:
