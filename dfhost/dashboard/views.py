@@ -104,11 +104,11 @@ async def _running_operation(hub: TaskHub, entity_id: str) -> str | None:
 
 def _entities(hub: TaskHub, waiting: dict[str, int]) -> list[dict[str, Any]]:
     found = []
-    for entity in hub.entities(None, None, None, _ENTITIES):
-        last = entity.last_operation.isoformat().replace("+00:00", "Z")
+    for entity in hub.entities(None, None, None, _ENTITIES, with_new=True):
+        last = entity.last_operation.isoformat().replace("+00:00", "Z") if entity.state is not None else None
         queued = waiting.pop(f"@{entity.name}@{entity.key}", 0)
         found.append(_entity(entity.name, entity.key, entity.state, last, queued))
-    for entity_id, queued in waiting.items():  # no batch of theirs has ended yet
+    for entity_id, queued in waiting.items():  # deleted, and in use again
         _, name, key = entity_id.split("@", 2)
         found.append(_entity(name, key, None, None, queued))
     return found
