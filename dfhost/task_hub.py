@@ -129,7 +129,7 @@ class TaskHub:
     ) -> list[Entity]:
         """Ordered by instance id (``@name@key``); `after` is such an id.
 
-        `with_new`: also those that have no state yet, since their first operation has not ended or has failed.
+        `with_new`: also those that have no state yet, since their first operation has not ended.
         """
         rows = self._store.entities(
             after=after,

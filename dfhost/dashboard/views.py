@@ -92,9 +92,10 @@ async def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
 
     `runs`: which operation runs; None if none does, or where very many entities have something to do.
     """
-    queued = hub.queue_lengths()
-    runs = {entity_id: await _running_operation(hub, entity_id) for entity_id in list(queued)[:_ASKED]}
-    return [entity | {"runs": runs.get(entity["id"])} for entity in _entities(hub, queued)]
+    busy = list(hub.queue_lengths())[:_ASKED]
+    runs = {entity_id: await _running_operation(hub, entity_id) for entity_id in busy}
+    found = _entities(hub, hub.queue_lengths())
+    return [entity | {"runs": runs.get(entity["id"]) if entity["waiting"] else None} for entity in found]
 
 
 async def _running_operation(hub: TaskHub, entity_id: str) -> str | None:
