@@ -20,8 +20,7 @@ SETTINGS_FILES = ("host.json", "local.settings.json")
 _SKIPPED = ("__pycache__", "node_modules")  # folders; so are hidden ones and virtual environments
 _QUIET = 100  # milliseconds without an event that end a burst
 _BURST = 1000  # milliseconds that a burst may take
-_LOOK_EVERY = 5000  # milliseconds, where no events come
-_LOOK_WITHOUT_EVENTS = 1.0  # seconds, where events cannot be had at all
+_LOOK_EVERY = 1.0  # seconds, where no events come
 
 _Files = dict[str, tuple[int, int]]  # path below the app's folder -> time of its last change in ns, size
 
@@ -67,14 +66,14 @@ class SourceWatch:
                 recursive=False,  # .dfhost and .venv are below the folder of many an app
                 step=_QUIET,
                 debounce=_BURST,
-                rust_timeout=_LOOK_EVERY,
+                rust_timeout=int(_LOOK_EVERY * 1000),
                 yield_on_timeout=True,
                 stop_event=self._stop,
                 raise_interrupt=False,
             ):
                 yield
         except (OSError, RuntimeError):  # a folder has just gone, or the system's watches are used up
-            self._stop.wait(_LOOK_WITHOUT_EVENTS)
+            self._stop.wait(_LOOK_EVERY)
             yield
 
 
