@@ -30,7 +30,7 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
     if episode.next_generation is None:
         sql.insert_history(cursor, instance_id, episode.first_position, episode.stored_texts)
         cursor.executemany(
-            "INSERT OR IGNORE INTO attempts (instance_id, task_id, cancelled_at) VALUES (?, ?, ?)",
+            "INSERT OR IGNORE INTO task_facts (instance_id, task_id, cancelled_at) VALUES (?, ?, ?)",
             [(instance_id, timer_id, at) for timer_id in episode.cancelled_timers],
         )
     else:  # its timers' ids are given again
@@ -45,7 +45,7 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
         [(instance_id, a.task_id, execution_id, a.name, a.input, at) for a in episode.activities],
     )
     cursor.executemany(
-        "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
+        "INSERT OR REPLACE INTO task_facts VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
         [(instance_id, *attempt) for attempt in episode.attempts],
     )
     cursor.executemany(
@@ -96,7 +96,7 @@ def _begin_generation(cursor: sqlite3.Cursor, episode: Episode) -> None:
     assert episode.next_generation is not None
     instance_id = episode.instance_id
     cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
-    cursor.execute("DELETE FROM attempts WHERE instance_id = ?", (instance_id,))
+    cursor.execute("DELETE FROM task_facts WHERE instance_id = ?", (instance_id,))
     sql.delete_activities_and_timers(cursor, instance_id)
     cursor.execute(
         "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ?", (instance_id, episode.execution_id)

@@ -76,7 +76,7 @@ def _rewind(cursor: InboxCursor, instance_id: str, at: str, wake_event: str) -> 
     events, children = rewind_history(past, lambda child: sql.select_status(cursor, child) == "Failed")
     cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
     sql.insert_history(cursor, instance_id, 0, events)
-    cursor.execute("DELETE FROM attempts WHERE instance_id = ? AND attempt IS NOT NULL", (instance_id,))
+    cursor.execute("DELETE FROM task_facts WHERE instance_id = ? AND attempt IS NOT NULL", (instance_id,))
     cursor.execute(
         "UPDATE instances SET status = 'Running', output = NULL, updated_at = ? WHERE instance_id = ?",
         (at, instance_id),

@@ -42,16 +42,16 @@ class StoredEntity(NamedTuple):
     requests: list[InboxMessage]
 
 
-class AttemptRow(NamedTuple):
-    """A row of `attempts`, see schema.sql."""
+class TaskFacts(NamedTuple):
+    """A row of `task_facts`, see schema.sql."""
 
-    first_task_id: int | None
-    attempt: int | None
-    max_attempts: int | None
-    started_at: str | None
-    input: str | None
-    worker: int | None
-    cancelled_at: str | None
+    first_task_id: int | None = None
+    attempt: int | None = None
+    max_attempts: int | None = None
+    started_at: str | None = None
+    input: str | None = None
+    worker: int | None = None
+    cancelled_at: str | None = None
 
 
 class ChildRow(NamedTuple):
@@ -72,7 +72,7 @@ class StoredTimeline(NamedTuple):
     history: list[str]
     inbox: list[str]
     inputs: dict[int, str]
-    attempts: dict[int, AttemptRow]
+    facts: dict[int, TaskFacts]
     children: dict[str, ChildRow]
 
 
@@ -168,9 +168,9 @@ class StoreReader:
             inputs = reader.execute(
                 "SELECT task_id, input FROM activities WHERE instance_id = ?", (instance_id,)
             ).fetchall()
-            attempts = reader.execute(
+            facts = reader.execute(
                 "SELECT task_id, first_task_id, attempt, max_attempts, started_at, input, worker, "
-                "cancelled_at FROM attempts "
+                "cancelled_at FROM task_facts "
                 "WHERE instance_id = ?",
                 (instance_id,),
             )
@@ -179,7 +179,7 @@ class StoreReader:
                 history,
                 list(sql.select_events(reader, "inbox", instance_id)),
                 dict(inputs),
-                {task_id: AttemptRow(*values) for task_id, *values in attempts},
+                {task_id: TaskFacts(*values) for task_id, *values in facts},
                 _children(reader, history),
             )
 

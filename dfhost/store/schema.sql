@@ -56,7 +56,7 @@ CREATE TABLE activities (
 -- if host.json says so. Of a call with retries: which attempt of how many the task is, and the task of its first
 -- attempt. A timer before the next attempt has the number of the attempt that failed. Of any other timer that the code
 -- has cancelled: when.
-CREATE TABLE attempts (
+CREATE TABLE task_facts (
     instance_id   TEXT NOT NULL,
     task_id       INTEGER NOT NULL,
     first_task_id INTEGER,
@@ -105,7 +105,7 @@ CREATE TABLE poison_messages (
     set_aside_at TEXT NOT NULL
 ) STRICT;
 
--- Whether the write-ahead log is present. As long as a host runs, the file itself says 0 and its log says 1: reading 0
--- means that the log is missing, and with it the newest events.
-CREATE TABLE log (present INTEGER NOT NULL) STRICT;
-INSERT INTO log VALUES (1);
+-- Whether the database is complete. As long as a host runs, the file itself says 0 and its write-ahead log says 1:
+-- reading 0 means that the log is missing, and with it the newest events.
+CREATE TABLE wal_marker (is_complete INTEGER NOT NULL) STRICT;
+INSERT INTO wal_marker VALUES (1);

@@ -540,7 +540,7 @@ async def test_purging_leaves_nothing(db: OpenStore) -> None:
             "history",
             "inbox",
             "activities",
-            "attempts",
+            "task_facts",
             "timers",
             "entities",
             "entity_requests",
