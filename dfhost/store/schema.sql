@@ -51,11 +51,12 @@ CREATE TABLE activities (
     PRIMARY KEY (instance_id, task_id)
 ) STRICT, WITHOUT ROWID;
 
--- What history events have no field for, by task. Of an activity that has ended: when it began to run, the pid of the
--- worker process that ran it (none if the host did), and the first characters of its input, which the history has only
--- if host.json says so. Of a call with retries: which attempt of how many the task is, and the task of its first
--- attempt. A timer before the next attempt has the number of the attempt that failed. Of any other timer that the code
--- has cancelled: when.
+-- What history events have no field for, by task.
+-- started_at, input, worker: of an activity that has ended. When it began to run, the first characters of its input
+--   (the history has it only if host.json says so), and the pid of the worker process that ran it, if one did.
+-- first_task_id, attempt, max_attempts: of a call with retries. The task of the first attempt, and which attempt of how
+--   many this task is. A timer before the next attempt has the number of the attempt that failed.
+-- cancelled_at: of any other timer that the code has cancelled.
 CREATE TABLE task_facts (
     instance_id   TEXT NOT NULL,
     task_id       INTEGER NOT NULL,
