@@ -131,9 +131,8 @@ class KeptOrchestrator:
         self._executor = executor
         self._context = executor.context
         self.known_actions = len(self._actions)  # those that were read
-        self.changed_actions: dict[
-            int, Any
-        ] = {}  # earlier ones whose timers were cancelled in the newest episode
+        # Earlier actions, by their places, whose timers were cancelled in the newest episode.
+        self.changed_actions: dict[int, Any] = {}
         self._newest_events = self._context.histories[executor._new_events_start_index :]
         open_timers = {
             id(task.action_repr) for task in self._context.open_tasks.values() if isinstance(task, TimerTask)

@@ -150,7 +150,7 @@ class LogFormatter:
         if self._summarise and (counts.busy or number > LINES_PER_WINDOW):
             self._count_unshown(function, counts, verb, at)
             return lines
-        if verb == "finished" and trigger == "orchestration":
+        if verb == "finished" and trigger == "orchestrator":
             # The calls that led to its end stand above it.
             lines = [*lines, *self._summaries_above(at)]
         took = duration(seconds) if verb == "finished" else ""
@@ -200,7 +200,7 @@ class LogFormatter:
         return {
             name: counts.running
             for name, counts in functions
-            if counts.running and counts.trigger != "orchestration"
+            if counts.running and counts.trigger != "orchestrator"
         }
 
     def _format_failure(self, event: FailedCall, counts: _FunctionCounts) -> list[str]:
@@ -214,7 +214,7 @@ class LogFormatter:
             self._count_unshown(event.function, counts, "failed", event.at)
             return []
         failures.shown += 1
-        lines = self._summaries_above(event.at) if event.trigger == "orchestration" else []
+        lines = self._summaries_above(event.at) if event.trigger == "orchestrator" else []
         at, verb, function, trigger, instance_id, seconds, item = event[:7]
         instance_id = _shown_id(trigger, instance_id)
         lines.append(self._call_line(at, verb, function, duration(seconds), instance_id, item))

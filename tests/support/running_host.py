@@ -197,4 +197,4 @@ async def running_host(
     async with host, aiohttp.ClientSession(timeout=timeout) as session:
         yield RunningHost(host, log, session)
         gates.open_all()
-        await asyncio.wait_for(host.drain(), DEADLINE)  # nothing of this host outlives it
+        await asyncio.wait_for(host.finish(), DEADLINE)  # nothing of this host outlives it
