@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRA ?= dev
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: runtime run start test test-all test-workers check lint e2e crash fuzz install package bench bench-peers clean
+.PHONY: runtime run start test test-all test-in-process check lint e2e crash fuzz install package bench bench-peers clean
 
 run: runtime          ## run the recipe end to end: five items out, five results in
 	$(BIN)/dfhost run POST /api/start-fanout
@@ -35,11 +35,11 @@ lint: install         ## format, style, types, imports, version, deployment file
 e2e: install          ## the black-box suite; BASE_URL=… (and FUNCTIONS_KEY=…) for another host than dfhost
 	BASE_URL="$(BASE_URL)" FUNCTIONS_KEY="$(FUNCTIONS_KEY)" $(BIN)/pytest tests/e2e
 
-test-workers: install ## the recordings again, with the app in a worker process
-	FUNCTIONS_WORKER_PROCESS_COUNT=1 $(BIN)/pytest tests/conformance tests/e2e tests/front
+test-in-process: install ## the recordings again, with the app in the host's process
+	TEST_START_OPTIONS=--in-process $(BIN)/pytest -m 'not long' tests/conformance tests/e2e tests/front
 
-crash: install        ## kill the host at random moments, ROUNDS times (500); CRASH_SEED=… repeats a run
-	CRASH_ROUNDS="$(or $(ROUNDS),500)" $(BIN)/pytest tests/crash --timeout=7200
+crash: install        ## kill hosts and workers at random moments, ROUNDS times (500); CRASH_SEED=… repeats a run
+	CRASH_ROUNDS="$(or $(ROUNDS),500)" $(BIN)/pytest tests/crash tests/worker/test_random_kills.py --timeout=7200 -rP
 
 fuzz: install         ## send a host REQUESTS random requests (50,000); FUZZ_SEED=… repeats a run
 	FUZZ_REQUESTS="$(or $(REQUESTS),50000)" $(BIN)/pytest tests/http/test_random_requests.py --timeout=7200

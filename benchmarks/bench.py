@@ -97,6 +97,9 @@ def _own(options: argparse.Namespace, work: Path, floor: Worker, inside: Worker)
         if "fan-out" in options.only:
             with host("fan-out") as one:
                 results.fan_out = _fan_outs(profile, effort, one.origin, "", floor)
+            with serving(work, "in-process", options=figures.IN_PROCESS) as one:
+                _say("the same with --in-process")
+                results.in_process = _fan_outs(profile, effort, one.origin, "", floor, largest=1_000)
         if "cases" in options.only:
             for case in CASES:
                 with host(case.name) as one:
@@ -147,9 +150,12 @@ def _url(options: argparse.Namespace, work: Path, floor: Worker, inside: Worker)
     return results
 
 
-def _fan_outs(profile: str, effort: Effort, origin: str, key: str, floor: Worker) -> list[Measured]:
+def _fan_outs(
+    profile: str, effort: Effort, origin: str, key: str, floor: Worker, largest: int = 10_000
+) -> list[Measured]:
     connection = Connection(origin, key)
-    measured = _sizes(FAN_OUT.sizes[profile], lambda n: measure(FAN_OUT, n, effort, connection, floor))
+    sizes = tuple(n for n in FAN_OUT.sizes[profile] if n <= largest)
+    measured = _sizes(sizes, lambda n: measure(FAN_OUT, n, effort, connection, floor))
     connection.close()
     _say(f"{AT_ONCE[profile]} fan-outs of 5 at once")
     return [*measured, measure_at_once(AT_ONCE[profile], 5, effort, origin, key, floor)]

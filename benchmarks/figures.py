@@ -19,6 +19,7 @@ from benchmarks.worker import Worker
 
 IMPORTS = "import azure.durable_functions, aiohttp.web"
 MAP_ROUTE = "/api/start-map"
+IN_PROCESS = ("--in-process",)
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,31 @@ class Figure:
 # -- start ---------------------------------------------------------------------------------------------------
 def starting(work: Path, repeats: int) -> list[Figure]:
     """Process start to first answer, beside the imports that no such host can do without."""
-    imports, starts = [], []
+    modes: dict[str, tuple[str, ...]] = {"`dfhost start`": (), "`dfhost start --in-process`": IN_PROCESS}
+    imports: list[float] = []
+    starts: dict[str, list[float]] = {mode: [] for mode in modes}
+    memory: dict[str, list[int]] = {}
     for number in range(repeats + 1):
         imports.append(_imports())
-        with serving(work, f"start-{number}") as host:
-            starts.append(host.seconds_to_serve)
-    imports, starts = imports[1:] or imports, starts[1:] or starts  # the first may have had to compile
-    ratio = statistics.median(starts) / statistics.median(imports)
-    return [
-        Figure(
-            "`dfhost start` to its first answer",
-            f"{_ms(statistics.median(starts))} = {ratio:.2f} x",
-            f"`python -c '{IMPORTS}'` takes {_ms(statistics.median(imports))}",
+        for mode, options in modes.items():
+            with serving(work, f"start-{number}{''.join(options)}", options=options) as host:
+                starts[mode].append(host.seconds_to_serve)
+                memory[mode] = host.memory()
+    beside = statistics.median(imports[1:] or imports)  # the first may have had to compile
+    figures = []
+    for mode in modes:
+        seconds = statistics.median(starts[mode][1:] or starts[mode])
+        figures.append(
+            Figure(
+                f"{mode} to its first answer",
+                f"{_ms(seconds)} = {seconds / beside:.2f} x",
+                f"`python -c '{IMPORTS}'` takes {_ms(beside)}",
+            )
         )
+    shown = [processes_in_mb(sizes) for sizes in memory.values()]
+    return [
+        *figures,
+        Figure("memory of host and worker after the start", shown[0], f"with `--in-process`: {shown[1]}"),
     ]
 
 
@@ -151,7 +164,7 @@ def idling(work: Path, instances: int, seconds: float) -> list[Figure]:
             ),
             Figure(
                 "memory per waiting instance",
-                f"{(grown - memory) / instances / 1024:.2f} KB",
+                f"{(sum(grown) - sum(memory)) / instances / 1024:.2f} KB",
                 "resident memory after, less before; their common parent included",
             ),
         ]
@@ -211,7 +224,7 @@ class Mapped:
     n: int
     seconds: float
     floor_per_item: float
-    peak_memory: int | None
+    peak_memory: list[int]  # of the host and of each worker
     queries: list[float]
 
     @property
@@ -263,6 +276,11 @@ def _watch(connection: Connection, url: str) -> tuple[dict[str, Any], list[float
             # The last answer carries the whole output: it is no query during the run.
             return state, queries[:-1] or queries
         time.sleep(min(0.2, max(0.002, (time.perf_counter() - began) / 100)))
+
+
+def processes_in_mb(sizes: list[int]) -> str:
+    """ "48 + 52 MB": of the host and of each worker."""
+    return f"{' + '.join(f'{size / 1e6:,.0f}' for size in sizes)} MB" if sizes else "-"
 
 
 def _ms(seconds: float) -> str:

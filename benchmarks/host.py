@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,14 @@ STATUS = "/admin/host/status"
 class Host:
     """`seconds_to_serve`: from starting the process to the first answer."""
 
-    def __init__(self, folder: Path, database: Path, log: Path, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database: Path,
+        log: Path,
+        threads: int | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
         self.log = log
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -36,7 +43,7 @@ class Host:
         environment.pop("PYTHON_THREADPOOL_THREAD_COUNT", None)
         if threads:
             environment["PYTHON_THREADPOOL_THREAD_COUNT"] = str(threads)
-        command = [sys.executable, "-m", "dfhost", "start", str(folder)]
+        command = [sys.executable, "-m", "dfhost", "start", str(folder), *options]
         began = time.perf_counter()
         with log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -73,15 +80,13 @@ class Host:
             self.process.kill()
             self.process.wait()
 
-    def peak_memory(self) -> int | None:
-        """Bytes: the sum of the processes' peaks (VmHWM)."""
-        peaks = [_status(pid, "VmHWM:") for pid in self._processes()]
-        return sum(peaks) * 1024 if peaks else None
+    def peak_memory(self) -> list[int]:
+        """Bytes: the peaks (VmHWM) of the host and of its workers. Empty where the kernel does not say."""
+        return [_status(pid, "VmHWM:") * 1024 for pid in self._processes()]
 
-    def memory(self) -> int | None:
-        """Bytes resident now (VmRSS)."""
-        resident = [_status(pid, "VmRSS:") for pid in self._processes()]
-        return sum(resident) * 1024 if resident else None
+    def memory(self) -> list[int]:
+        """Bytes resident now (VmRSS), likewise."""
+        return [_status(pid, "VmRSS:") * 1024 for pid in self._processes()]
 
     def cpu(self) -> float | None:
         """Seconds of CPU used so far, to the nanosecond (schedstat), by all threads."""
@@ -125,9 +130,11 @@ def scratch(under: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def serving(work: Path, name: str, folder: Path = APP, threads: int | None = None) -> Iterator[Host]:
+def serving(
+    work: Path, name: str, folder: Path = APP, threads: int | None = None, options: Sequence[str] = ()
+) -> Iterator[Host]:
     """A host with a fresh database `name`.db in `work`, for the length of a `with`."""
-    host = Host(folder, work / f"{name}.db", work / f"{name}.log", threads)
+    host = Host(folder, work / f"{name}.db", work / f"{name}.log", threads, options)
     try:
         yield host
     finally:

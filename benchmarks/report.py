@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import Measured
-from benchmarks.figures import Figure, Mapped
+from benchmarks.figures import Figure, Mapped, processes_in_mb
 from benchmarks.host import ROOT
 from benchmarks.map_costs import MapCost
 from dfhost.store.database import connect
@@ -30,6 +30,7 @@ class Results:
     command: str
     machine: list[tuple[str, str]]
     fan_out: list[Measured] = field(default_factory=list)
+    in_process: list[Measured] = field(default_factory=list)  # the same, without a worker process
     cases: list[Measured] = field(default_factory=list)
     mapped: list[Mapped] = field(default_factory=list)
     map_costs: list[MapCost] = field(default_factory=list)
@@ -89,6 +90,7 @@ def _fan_out(results: Results) -> str:
         ["floor", *(_time(m.floor_seconds) for m in results.fan_out)],
         ["dfhost", *(_time(m.host_seconds) for m in results.fan_out)],
         ["**dfhost, x floor**", *(f"**{m.multiple:.2f}**" for m in results.fan_out)],
+        *_in_process(results, names),
         ["aim, x floor", *(f"≤ {REACH[name]:g}" if name in REACH else "" for name in names)],
         ["repeats", *(str(len(m.host)) for m in results.fan_out)],
     ]
@@ -98,6 +100,13 @@ def _fan_out(results: Results) -> str:
             [f"{peer}, x floor", *(f"{times[n] / floors[n]:.3g}" if n in times else "-" for n in names)]
         )
     return _table(["", *names], rows)
+
+
+def _in_process(results: Results, names: list[str]) -> list[list[str]]:
+    measured = {column(m): f"{m.multiple:.2f}" for m in results.in_process}
+    if not measured:
+        return []
+    return [["dfhost --in-process, x floor", *(measured.get(name, "-") for name in names)]]
 
 
 def _about_peers(peers: dict[str, Any]) -> str:
@@ -145,7 +154,7 @@ def _mapped(mapped: list[Mapped]) -> str:
             _time(m.seconds),
             f"{m.seconds / m.n * 1e6:,.0f} µs",
             f"{m.multiple:.2f}",
-            "-" if m.peak_memory is None else f"{m.peak_memory / 1e6:,.0f} MB",
+            processes_in_mb(m.peak_memory),
             f"{_time(m.p99)} of {len(m.queries):,}",
         ]
         for m in mapped
@@ -156,7 +165,7 @@ def _mapped(mapped: list[Mapped]) -> str:
             "time",
             "per item",
             "x floor per item at 100",
-            "peak memory",
+            "peak memory, host + worker",
             "status query, 99th percentile",
         ],
         rows,

@@ -138,6 +138,7 @@ class Host:
                 client_url=f"{self._client_origin}{RPC_PATH}",
                 answer_client=management.handle,
                 calls=self._calls,
+                change_app=self._change_app,
             )
             await self.runner.connect(services)
             stack.push_async_callback(self.runner.stop)  # before the store is closed, which it asks
@@ -168,6 +169,14 @@ class Host:
             ),
         )
 
+    def _change_app(self, app: AppInfo) -> list[str]:
+        """Whatever has a table of the app's functions gets the new one. Returns the notes that are new."""
+        known = self._notes(self.app)
+        self._server.change_app(app)  # the only part that may refuse it
+        self._worker.change_app(app)
+        self._timers.change_app(app)
+        return [note for note in self._notes(app) if note not in known]
+
     @property
     def app(self) -> AppInfo:
         return self.runner.app
@@ -180,10 +189,12 @@ class Host:
     @property
     def notes(self) -> list[str]:
         """Warnings about the app: triggers that do not run here, routes that no request can reach."""
-        return [*self.app.mistakes, *self.app.notes, *self._server.notes, *self._notes_on_settings()]
+        return self._notes(self.app)
 
-    def _notes_on_settings(self) -> list[str]:
-        app = self.app
+    def _notes(self, app: AppInfo) -> list[str]:
+        return [*app.mistakes, *app.notes, *self._server.notes, *self._notes_on_settings(app)]
+
+    def _notes_on_settings(self, app: AppInfo) -> list[str]:
         if self._settings.has_extensions or not (app.orchestrators or app.activities or app.entities):
             return []
         return [

@@ -76,6 +76,7 @@ class InProcessRunner:
         self._loopbacks: list[LoopbackSession] = []
         self._undo: list[Callable[[], None]] = []
         self.loaded: App | None = None
+        self._loop_watch: LoopWatch | None = None
         self._stopped = False
         self.replays_at_once = max(2, processor_count())
         self.streams_http = self.applies_timeout = False
@@ -101,12 +102,15 @@ class InProcessRunner:
         self._functions = {function.name: function for function in app.functions}
         self._replayers = {each.name: Replayer(each.callable) for each in app.orchestrators}
         self._activities = ActivityThreads(threads)
+        self._loop_watch = watch = LoopWatch(threads, app.functions, self._log)
+        watch.start()
         self.streams_http = http_streaming_enabled()
         self._web_app = StreamingWebApp(threads, self._log) if self.streams_http else None
 
     async def connect(self, services: HostServices) -> None:
         app, host_loop = self.loaded, asyncio.get_running_loop()
-        assert app is not None
+        assert app is not None and self._loop_watch is not None
+        self._loop_watch.reported.clear()
 
         def loopback(session: Any) -> LoopbackSession:
             self._loopbacks.append(
@@ -117,9 +121,6 @@ class InProcessRunner:
         self._threads.calls = services.calls
         app.connect(services.clients(self.app))
         self._undo.append(wrap_client_session(loopback))
-        watch = LoopWatch(self._threads, app.functions, self._log)
-        watch.start()
-        self._undo.append(watch.stop)
 
     async def disconnect(self) -> None:
         """Leave the host. Another one may `connect` then."""
@@ -134,6 +135,8 @@ class InProcessRunner:
             return
         self._stopped = True
         await self.disconnect()
+        if self._loop_watch is not None:
+            self._loop_watch.stop()
         if self.loaded is not None:
             # The app's own code may have ended the loop, or an async function may block it.
             with suppress(UserLoopEnded, asyncio.TimeoutError):

@@ -31,7 +31,7 @@ class LoopWatch:
             code = getattr(inspect.unwrap(function.callable), "__code__", None)
             if function.is_async and code is not None:
                 self._names[code] = function.name
-        self._reported: set[str] = set()
+        self.reported: set[str] = set()  # names; each is reported once
         self._spawned = threading.Event()
         self._stopped = threading.Event()
 
@@ -67,9 +67,9 @@ class LoopWatch:
         if frame is None:
             return
         name = self._function_of(frame)
-        if name in self._reported:
+        if name in self.reported:
             return
-        self._reported.add(name)
+        self.reported.add(name)
         self._log.note(
             f"{name} has blocked the event loop for {BLOCKED_SECONDS:.0f} s{place_of_frame(frame)}: until it awaits, "
             "no other async function runs, and in a worker process, as on Azure, no function at all. Await instead "

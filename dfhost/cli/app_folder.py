@@ -25,8 +25,7 @@ def open_folder(folder: Path, *, replay_always: bool = False) -> tuple[Path, Set
     if not root.is_dir():
         raise AppError(f"There is no folder {root}.")
     settings = replace(read_settings(root), replay_always=replay_always)
-    set_environment_defaults(settings.app_settings)
-    set_environment_defaults(_environment(root))
+    _set_environment(root, settings)
     os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
     if (runtime := os.environ["FUNCTIONS_WORKER_RUNTIME"]).lower() != "python":
         raise AppError(f'FUNCTIONS_WORKER_RUNTIME is "{runtime}": dfhost runs Python apps only.')
@@ -34,6 +33,21 @@ def open_folder(folder: Path, *, replay_always: bool = False) -> tuple[Path, Set
     if not (root / script).is_file():  # checked here, before the slow imports
         raise AppError(missing_script_sentence(root, script))
     return root, settings
+
+
+def reread_settings(root: Path, before: Settings) -> Settings:
+    """The settings as the files have them now; what came from them in the environment follows. SettingsError."""
+    environ = {name: text for name, text in os.environ.items() if before.app_settings.get(name) != text}
+    settings = replace(read_settings(root, environ), replay_always=before.replay_always)
+    for name in os.environ.keys() - environ.keys():
+        del os.environ[name]
+    _set_environment(root, settings)
+    return settings
+
+
+def _set_environment(root: Path, settings: Settings) -> None:
+    set_environment_defaults(settings.app_settings)
+    set_environment_defaults(_environment(root))
 
 
 def _environment(root: Path) -> dict[str, str]:

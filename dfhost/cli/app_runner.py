@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dfhost.app_output import AppLogLevels, AppOutput
 from dfhost.cli.arguments import MAX_WORKERS
@@ -18,6 +19,9 @@ from dfhost.errors import HostError, SettingsError
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner
 from dfhost.settings import Settings
+
+if TYPE_CHECKING:
+    from dfhost.worker.process import WorkerOptions
 
 _COUNT = "FUNCTIONS_WORKER_PROCESS_COUNT"
 _ARGUMENTS = "languageWorkers__python__arguments"  # set by VS Code's extension and read by Core Tools
@@ -43,24 +47,36 @@ def app_runner(
 def _make_workers(
     options: argparse.Namespace, root: Path, settings: Settings, console: Console, count: int
 ) -> MakeRunner:
-    from dfhost.worker.process import WorkerOptions
     from dfhost.worker.runner import WorkerRunner
 
-    arguments = _python_arguments(options)
+    of_workers = worker_options(options, root, settings)
     timeout = settings.function_timeout
-    if "debugpy" in arguments:  # it has one port, and a person takes longer than functions may
+    if _is_debugged(options):  # it has one port, and a person takes longer than functions may
         count, timeout = 1, None
-    if "--wait-for-client" in arguments:
-        console.note("The app waits for a debugger to attach.")
-    worker_options = WorkerOptions(
+    if "--wait-for-client" in of_workers.python_arguments:
+        sentence = "The app waits for a debugger to attach."
+        if not getattr(options, "no_reload", True):
+            sentence += " Changes of its files count when dfhost is started again."
+        console.note(sentence)
+    return lambda log, on_failure: WorkerRunner(of_workers, log, console, count=count, timeout=timeout)
+
+
+def worker_options(options: argparse.Namespace, root: Path, settings: Settings) -> WorkerOptions:
+    from dfhost.worker.process import WorkerOptions
+
+    return WorkerOptions(
         root,
         only=sorted(settings.functions),
         log_levels=dict(settings.log_levels),
         verbose=options.verbose,
         quiet=options.quiet,
-        python_arguments=arguments,
+        python_arguments=_python_arguments(options),
     )
-    return lambda log, on_failure: WorkerRunner(worker_options, log, console, count=count, timeout=timeout)
+
+
+def reloads(options: argparse.Namespace) -> bool:
+    """Whether `start` loads the app again when its files change. A debugger would lose its process."""
+    return not options.no_reload and _worker_count(options) > 0 and not _is_debugged(options)
 
 
 def _in_process(
@@ -69,6 +85,10 @@ def _in_process(
     from dfhost.app.in_process import InProcessRunner
 
     return InProcessRunner(root, log, only=settings.functions, on_failure=on_failure)
+
+
+def _is_debugged(options: argparse.Namespace) -> bool:
+    return "debugpy" in _python_arguments(options)
 
 
 def _python_arguments(options: argparse.Namespace) -> list[str]:

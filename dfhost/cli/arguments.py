@@ -90,6 +90,12 @@ def add_workers(parser: ArgumentParser, *, debug: bool = False) -> None:
         )
 
 
+def add_reload(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-reload", action="store_true", help="do not load the app again when its files change"
+    )
+
+
 def add_verbosity(parser: ArgumentParser, quiet: str) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument(

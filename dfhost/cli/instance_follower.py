@@ -8,16 +8,15 @@ as `{"total": 500, "completed": 20}`, or the same at a `progressGetUri` beside t
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from typing import Any
 
 import aiohttp
 
+from dfhost.cli.counting_log import CountingLog
 from dfhost.cli.progress import Progress
 from dfhost.cli.reported_progress import phase, reported_progress
 from dfhost.errors import HostError
-from dfhost.host_log import HostLog
 from dfhost.parse_json import parse_json
 from dfhost.runtime_status import FINAL_STATUSES
 
@@ -28,54 +27,6 @@ _STALLED_AFTER = 5.0  # seconds without any change, after which the host is aske
 
 _SCHEDULED = ("TaskScheduled", "SubOrchestrationInstanceCreated")
 _DONE = ("TaskCompleted", "TaskFailed", "SubOrchestrationInstanceCompleted", "SubOrchestrationInstanceFailed")
-
-
-class CountingLog:
-    """A HostLog that counts calls and passes them on to `log`: all, or without `calls` only failures and notes."""
-
-    def __init__(self, log: HostLog, calls: bool) -> None:
-        self.activities = 0  # ended, with or without a failure
-        self.running = 0  # calls of user code that have not ended, without orchestrations: those may wait
-        self.failed_instances: set[str | None] = set()  # orchestrations whose failure was passed on
-        self.note = log.note
-        self._log = log
-        self._calls = calls
-        self._lock = threading.Lock()
-
-    def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
-        self._count(trigger, 1)
-        if self._calls:
-            self._log.started(function, trigger, instance_id, item)
-
-    def finished(
-        self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
-    ) -> None:
-        self._count(trigger, -1)
-        if self._calls:
-            self._log.finished(function, trigger, instance_id, seconds, item)
-
-    def failed(
-        self,
-        function: str,
-        trigger: str,
-        instance_id: str | None,
-        seconds: float,
-        error: str,
-        stack: str,
-        item: str = "",
-    ) -> None:
-        self._count(trigger, -1)
-        if trigger == "orchestration":
-            self.failed_instances.add(instance_id)
-        self._log.failed(function, trigger, instance_id, seconds, error, stack, item)
-
-    def refused(self, request: str, status: int, reason: str) -> None:
-        """Not passed on: the only client is `dfhost run`, which prints the response itself."""
-
-    def _count(self, trigger: str, change: int) -> None:
-        with self._lock:
-            self.running += change if trigger != "orchestration" else 0
-            self.activities += change < 0 and trigger == "activity"
 
 
 class InstanceFollower:

@@ -50,6 +50,7 @@ class ManagementClient:
         self.reads_file = reads_file
         self.address = address
         self._transport = transport
+        self._is_dfhost = True  # until it turns out that it is not
 
     # -- reading ---------------------------------------------------------------------------------------------
     def status(self, instance_id: str, **query: str) -> Json | None:
@@ -61,16 +62,19 @@ class ManagementClient:
         return _object(response)
 
     def own_status(self, instance_id: str, question: str, **query: str) -> Json | None:
-        """What dfhost alone answers to `question`, explain or timeline. None from another host.
+        """What dfhost alone answers to `question`, explain or timeline. None from another host, which is asked once.
 
         NotDone if there is no such instance.
         """
+        if not self._is_dfhost:
+            return None
         answer = self.status(instance_id, **{question: "true"}, **query)
         if answer is None:
             raise NotDone(
                 NOT_FOUND, f"{self.place} has no instance '{instance_id}'. Is it on another host? See --url."
             )
-        return answer if {"explain": "waitsFor", "timeline": "tasks"}[question] in answer else None
+        self._is_dfhost = {"explain": "waitsFor", "timeline": "tasks"}[question] in answer
+        return answer if self._is_dfhost else None
 
     def awaited_events(self, instance_id: str) -> list[str] | None:
         """The names of events that the instance waits for. None from another host than dfhost.

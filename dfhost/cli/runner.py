@@ -7,7 +7,6 @@ list them.
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import time
 from pathlib import Path
@@ -16,19 +15,20 @@ from typing import Any
 import aiohttp
 
 from dfhost import gc_tuning
-from dfhost.cli.app_runner import MakeRunner
 from dfhost.cli.console import Console
+from dfhost.cli.counting_log import CountingLog
 from dfhost.cli.first_request import FirstRequest
 from dfhost.cli.function_listing import route_listing
 from dfhost.cli.function_names import check_orchestrator
-from dfhost.cli.instance_follower import CountingLog, InstanceFollower, status_urls
+from dfhost.cli.instance_follower import InstanceFollower, status_urls
 from dfhost.cli.progress import progress
-from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
+from dfhost.cli.stopping import FatalFailure
 from dfhost.cli.style import count, duration, printable, printable_json, printable_lines
 from dfhost.errors import HostError
 from dfhost.host import Host
 from dfhost.http.urls import decode_path
 from dfhost.instance_failure import read_failure
+from dfhost.runner.app_runner import AppRunner
 from dfhost.settings import Settings
 
 RunOutcome = tuple[int, bytes]  # the exit code, and what goes to stdout
@@ -36,17 +36,16 @@ RunOutcome = tuple[int, bytes]  # the exit code, and what goes to stdout
 
 async def run_to_end(
     request: FirstRequest,
-    make_runner: MakeRunner,
+    runner: AppRunner,
     settings: Settings,
     database: Path | None,
     console: Console,
+    log: CountingLog,
+    failure: FatalFailure,
     timeout: float | None,
     quiet: bool,
 ) -> RunOutcome:
     """Start the app, call it, follow what it starts. `timeout` in seconds counts from the call."""
-    handle_signals(exit_at_once, signal.SIGINT)
-    log = CountingLog(console, calls=console.verbose)
-    failure = FatalFailure()
 
     def on_ready(host: Host) -> None:
         if host.last_death:
@@ -54,7 +53,7 @@ async def run_to_end(
             console.flush()  # it may happen again at once
 
     async with Host(
-        make_runner(log, failure.report),
+        runner,
         settings=settings,
         database=database,
         port=0,
@@ -68,19 +67,19 @@ async def run_to_end(
             for note in (*settings.notes, *(host.notes if console.verbose else host.app.mistakes)):
                 console.note(note)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
-            runner = _Runner(request, host, settings, console, log, session, quiet)
-            running = asyncio.ensure_future(runner.run())
+            call = _Call(request, host, settings, console, log, session, quiet)
+            running = asyncio.ensure_future(call.run())
             await failure.watch(running, timeout)
             if not running.done():
                 running.cancel()
-                return await runner.give_up(durable=database is not None)
+                return await call.give_up(durable=database is not None)
             try:
                 return running.result()
             except aiohttp.ClientError as error:
                 raise HostError(f"The connection to the host failed: {error}.") from None
 
 
-class _Runner:
+class _Call:
     def __init__(
         self,
         request: FirstRequest,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dfhost.clock import Clock
@@ -50,6 +51,7 @@ class LoadedInstance:
     needs_episode: bool = False  # with a replay, though there is no message: a new generation
     is_shown_running: bool = False  # in the store, before its first episode is committed
     busy: bool = False  # an episode is queued or runs
+    code_changed: bool = False  # since that episode was queued
     episode_since: float = 0.0  # time.time() when that began to run, 0 while it is queued
     delayed_episode: asyncio.TimerHandle | None = None
     started_at: float = 0.0  # time.perf_counter() of the instance's first episode
@@ -116,6 +118,9 @@ class InstanceCache:
 
     def __contains__(self, instance_id: str) -> bool:
         return instance_id in self._instances
+
+    def __iter__(self) -> Iterator[LoadedInstance]:
+        return iter(self._instances.values())
 
     def holds(self, instance: LoadedInstance) -> bool:
         """False once it has ended, or was purged or replaced."""

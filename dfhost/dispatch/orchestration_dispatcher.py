@@ -143,6 +143,21 @@ class OrchestrationDispatcher:
             self._dispatch()
         self.completions.notify(instance_id)
 
+    def code_changed(self) -> None:
+        """The app was loaded again: what the old code has said of an instance means nothing any more."""
+        for instance in list(self._instances):
+            if instance.busy:
+                instance.code_changed = True
+            else:
+                self._forget_replay(instance)
+                if instance.messages:
+                    self._schedule(instance)
+
+    def _forget_replay(self, instance: LoadedInstance) -> None:
+        instance.code_changed = False
+        instance.execution.forget_replay()
+        instance.gated = 0  # the gate knows nothing of the messages that it has counted
+
     def commit_finished(self) -> None:
         """All that was received so far is on the disk, so an evicted instance can be loaded again."""
         self._instances.evict()
@@ -278,6 +293,8 @@ class OrchestrationDispatcher:
             instance.needs_episode = True
         elif episode.has_more_commands:
             instance.replay_need = ReplayNeed.ENGINE
+        if instance.code_changed:
+            self._forget_replay(instance)
         instance.busy, instance.episode_since = False, 0.0
         if not episode.finished:
             self._schedule(instance)
@@ -339,6 +356,8 @@ class OrchestrationDispatcher:
         instance.episode_since = time.time()
         execution, replay = instance.execution, self._replay_of(instance)
         await self._threads.run(lambda: execution.replay_history(replay, self._options))
+        if instance.code_changed:
+            self._forget_replay(instance)
         instance.busy, instance.episode_since = False, 0.0
         if self._instances.holds(instance):
             self._schedule(instance)

@@ -33,6 +33,9 @@ class AppFunctionRegistry:
     """The app's functions by kind."""
 
     def __init__(self, app: AppInfo) -> None:
+        self.change_app(app)
+
+    def change_app(self, app: AppInfo) -> None:
         self._enabled: dict[str, Functions[FunctionInfo]] = {
             "activity": app.activities,
             "orchestrator": app.orchestrators,
@@ -132,6 +135,11 @@ class TaskHubWorker:
             self.orchestrations.wake(instance_id)
         for entity_id in entities:
             self.entities.wake(entity_id)
+
+    def change_app(self, app: AppInfo) -> None:
+        """The app was loaded again."""
+        self.registry.change_app(app)
+        self.orchestrations.code_changed()
 
     def refuse(self) -> None:
         """Take nothing new from now on."""

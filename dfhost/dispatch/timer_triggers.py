@@ -3,6 +3,9 @@
 Each function has a task that sleeps until its next occurrence. As in the Functions host, a timer never overlaps
 itself: occurrences during a run are skipped. Unlike there, nothing is kept across restarts, so an occurrence that
 was missed while the host was down is not made up for.
+
+When the app is loaded again, every function gets a new task, and `run_on_startup` counts again: the Functions host
+restarts then. A run that is under way ends first.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.schedule import Schedule, parse_schedule, time_zone
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, FunctionCall, TimerOccurrence
-from dfhost.runner.functions import FunctionInfo
+from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.invoke import invoke_function
 from dfhost.settings.app_settings import resolve_app_settings
 
@@ -59,30 +62,57 @@ class TimerTriggers:
         self._log = log
         self._clock = clock
         self._timeout = timeout
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by function
+        self._outdated: set[asyncio.Task[None]] = set()  # runs of timers as they were before a reload
         self._sleeping: dict[str, float] = {}  # timer functions, with the time until which they sleep
+        self._last: dict[str, datetime] = {}  # the occurrence for which a function ran last
+        self._stopped = False
         self.on_end = unheard  # see `IdleSignal.changed`
-        timers = runner.app.timers
-        zone = self._read_zone() if timers else timezone.utc
-        self._timers = [timer for function in timers if (timer := self._read_trigger(function, zone))]
+        self._read(runner.app)
+
+    def _read(self, app: AppInfo) -> None:
+        zone = self._read_zone() if app.timers else timezone.utc
+        self._timers = [timer for function in app.timers if (timer := self._read_trigger(function, zone))]
 
     def start(self) -> None:
         """Call this on the host loop."""
-        self._tasks = [asyncio.create_task(self._run_timer(timer)) for timer in self._timers]
+        before, self._tasks = self._tasks, {}
+        for timer in self._timers:
+            name = timer.function.name
+            self._tasks[name] = asyncio.create_task(self._run_timer(timer, before.get(name)))
+
+    def change_app(self, app: AppInfo) -> None:
+        """The app was loaded again."""
+        if self._stopped:
+            return
+        now = self._clock.time()
+        for name, task in self._tasks.items():
+            if self._sleeping.get(name, now) > now:  # else it is due at this moment, or runs
+                del self._sleeping[name]
+                task.cancel()
+            self._outdated.add(task)
+            task.add_done_callback(self._outdated.discard)
+        self._read(app)
+        self.start()
 
     @property
     def unfinished(self) -> int:
         """See `IdleSignal`."""
         now = self._clock.time()
-        busy = sum(not task.done() for task in self._tasks)
+        busy = sum(not task.done() for task in self._all_tasks)
         return busy - sum(until > now for until in self._sleeping.values())
 
     async def stop(self) -> None:
         """Start no more runs. One that is running ends in its thread, and its result is dropped."""
-        for task in self._tasks:
+        self._stopped = True
+        for task in self._all_tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await asyncio.gather(*self._all_tasks, return_exceptions=True)
+        self._tasks = {}
+
+    @property
+    def _all_tasks(self) -> set[asyncio.Task[None]]:
+        return {*self._tasks.values(), *self._outdated}
 
     def _read_trigger(self, function: FunctionInfo, zone: tzinfo) -> _TimerTrigger | None:
         text = str(function.trigger.get("schedule", ""))
@@ -106,34 +136,42 @@ class TimerTriggers:
             self._log.note(f"WEBSITE_TIME_ZONE: {error}; timers use UTC.")
             return timezone.utc
 
-    async def _run_timer(self, timer: _TimerTrigger) -> None:
+    async def _run_timer(self, timer: _TimerTrigger, before: asyncio.Task[None] | None) -> None:
+        """`before`: the function's task before a reload, which may still run."""
         try:
-            await self._run_occurrences(timer)
+            if before is not None:
+                await asyncio.wait({before})
+            if self._is_present(timer):
+                await self._run_occurrences(timer)
         except ValueError as error:
             # croniter looks only so far ahead: even 29 February has a last occurrence.
             self._log.note(f"{timer.function.name} will not run again: {error}.")
 
     async def _run_occurrences(self, timer: _TimerTrigger) -> None:
-        last: datetime | None = None
         if timer.run_on_startup:
-            last = self._clock.moment()
-            await self._invoke(timer, None, timer.schedule(last))
-        while True:
+            now = self._clock.moment()
+            await self._invoke(timer, now, timer.schedule(now))
+        while self._is_present(timer):
             due = timer.schedule(self._clock.moment())
             await self._sleep_until(timer, due.timestamp())
             past_due = self._clock.moment() - due > _PAST_DUE_AFTER
-            await self._invoke(timer, last, timer.schedule(due), past_due)
-            last = due
+            await self._invoke(timer, due, timer.schedule(due), past_due)
+
+    def _is_present(self, timer: _TimerTrigger) -> bool:
+        """Whether the task that runs is the function's task; a reload gives it a new one."""
+        return self._tasks.get(timer.function.name) is asyncio.current_task()
 
     async def _sleep_until(self, timer: _TimerTrigger, due: float) -> None:
         self._sleeping[timer.function.name] = due
         self.on_end()
         await self._clock.sleep_until(due)
-        del self._sleeping[timer.function.name]
+        self._sleeping.pop(timer.function.name, None)
 
     async def _invoke(
-        self, timer: _TimerTrigger, last: datetime | None, following: datetime, past_due: bool = False
+        self, timer: _TimerTrigger, due: datetime, following: datetime, past_due: bool = False
     ) -> None:
+        last = self._last.get(timer.function.name)
+        self._last[timer.function.name] = due
         occurrence = TimerOccurrence(
             last.isoformat() if last else "", following.isoformat() if timer.monitored else "", past_due
         )

@@ -145,6 +145,11 @@ class Execution:
         """The next episode replays."""
         self._generator = None
 
+    def forget_replay(self) -> None:
+        """The code has changed: the next episode replays, and everything that arrives leads to one."""
+        self.result, self.gate = None, ReplayGate()
+        self.drop_generator()
+
     # -- the replay ------------------------------------------------------------------------------------------
 
     def _replay(self, new: list[Event], replay: Replay, options: EngineOptions) -> ReplayResult:

@@ -120,6 +120,12 @@ def timed_out(function: str, seconds: float) -> Failure:
     return Failure(_TIMEOUT, message, message, "")
 
 
+def function_gone(function: str) -> Failure:
+    """A call of a function that the app no longer has since it was loaded again."""
+    sentence = f"The app no longer has the function '{function}'."
+    return Failure("", sentence, sentence, "")
+
+
 def is_worker_exit(failure: Failure) -> bool:
     return failure.type_name == _WORKER_EXIT
 

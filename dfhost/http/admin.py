@@ -15,13 +15,13 @@ from typing import Any
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.clock import Clock
 from dfhost.host_log import HostLog
-from dfhost.http.function_routes import RouteTable
+from dfhost.http.http_functions import HttpFunctions
 from dfhost.management.json_text import encode
 from dfhost.management.request import RequestHandler
 from dfhost.management.urls import WEBHOOKS_PATH
 from dfhost.parse_json import parse_json
 from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, TriggerText
-from dfhost.runner.functions import JSON_TRIGGERS, FunctionInfo
+from dfhost.runner.functions import JSON_TRIGGERS, AppInfo, FunctionInfo
 from dfhost.runner.invoke import invoke_function
 from dfhost.settings.app_files import script_name
 
@@ -33,20 +33,14 @@ class Admin:
     def __init__(
         self,
         runner: AppRunner,
-        routes: RouteTable[FunctionInfo],
+        http_functions: HttpFunctions,
         log: HostLog,
         clock: Clock,
         management: RequestHandler | None,
     ) -> None:
         """`management` starts orchestrators, as it does for any client."""
         self._runner = runner
-        self._app = app = runner.app
-        self._disabled = {function.name for function in app.disabled}
-        functions = sorted(
-            (*app.functions, *app.disabled, *app.excluded), key=lambda function: function.name.upper()
-        )
-        self._functions = {function.name.lower(): function for function in functions}
-        self._urls = {route.name: f"/{route.template}" for route in routes.routes}
+        self._http_functions = http_functions
         self._log = log
         self._clock = clock
         self._management = management
@@ -67,14 +61,29 @@ class Admin:
             case "GET" | "POST", "host", "ping":
                 return HttpReply(200, [("Cache-Control", "no-store,no-cache"), ("Pragma", "no-cache")])
             case "GET", "functions":
-                return _json(200, [self._described(each, origin) for each in self._functions.values()])
-            case "GET", "functions", name if function := self._functions.get(name):
+                return _json(200, [self._described(each, origin) for each in self._functions().values()])
+            case "GET", "functions", name if function := self._functions().get(name):
                 return _json(200, self._described(function, origin))
-            case "GET", "functions", name, "status" if name in self._functions:
+            case "GET", "functions", name, "status" if name in self._functions():
                 return _json(200, {})
             case "POST", "functions", name:
                 return await self._run(name, content_type, body, origin)
         return _NOT_FOUND
+
+    @property
+    def _app(self) -> AppInfo:
+        return self._runner.app
+
+    def _functions(self) -> dict[str, FunctionInfo]:
+        """All that the app has, in the order of the real host."""
+        app = self._app
+        functions = sorted((*app.functions, *app.disabled, *app.excluded), key=lambda each: each.name.upper())
+        return {function.name.lower(): function for function in functions}
+
+    def _url(self, function: FunctionInfo) -> str | None:
+        """The path of an HTTP function."""
+        routes = self._http_functions.routes.routes
+        return next((f"/{route.template}" for route in routes if route.name == function.name), None)
 
     def _status(self) -> dict[str, Any]:
         version = _version()
@@ -92,7 +101,7 @@ class Admin:
 
     def _described(self, function: FunctionInfo, origin: str) -> dict[str, Any]:
         """With the keys of the real host. Nothing is served under its links to files, and so here."""
-        url = self._urls.get(function.name)
+        url = self._url(function)
         name, root, script = function.name, self._app.root, script_name()
         return {
             "name": name,
@@ -113,7 +122,7 @@ class Admin:
             },
             "files": None,
             "test_data": "",
-            "isDisabled": name in self._disabled,
+            "isDisabled": function in self._app.disabled,
             "isDirect": False,
             "isProxy": False,
         }
@@ -132,7 +141,7 @@ class Admin:
         if function is None:
             return _NOT_FOUND
         if function.kind == "http":
-            url = self._urls.get(function.name)
+            url = self._url(function)
             how = f"call {origin}{url}" if url else "but no request can reach it"
             return _refusal(f"'{function.name}' is an HTTP function; {how}.")
         if function.kind == "orchestration":

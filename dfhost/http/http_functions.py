@@ -39,7 +39,8 @@ class HttpFunctions:
 
         Raises AppError for a route that no request can match.
         """
-        self.routes, self.notes = _routes(runner.app, route_prefix)
+        self._route_prefix = route_prefix
+        self.change_app(runner.app)
         self._runner = runner
         self._log = log
         self._clock = clock
@@ -50,6 +51,10 @@ class HttpFunctions:
         self._idle = asyncio.Event()
         self._noted_chunks: set[str] = set()
         self.on_end: Callable[[], None] = lambda: None
+
+    def change_app(self, app: AppInfo) -> None:
+        """Serve the functions of `app` from now on. Raises AppError, and everything stays as it was."""
+        self.routes, self.notes = _routes(app, self._route_prefix)
 
     @property
     def unfinished(self) -> int:

@@ -64,7 +64,7 @@ class RequestRouter:
             (f"{prefix.rstrip('/').lower()}/", handler, prefix != RPC_PATH)
             for prefix, handler in mounts.items()
         ]
-        self.admin = Admin(runner, functions.routes, log, clock, mounts.get(WEBHOOKS_PATH))
+        self.admin = Admin(runner, functions, log, clock, mounts.get(WEBHOOKS_PATH))
         self._access = access
         self._throttle = throttle
         self._dashboard = DashboardRequests(dashboard) if dashboard else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from dfhost.http.route_constraints import Constraint, constraint
@@ -143,6 +144,7 @@ _PART = re.compile(r"\{((?:[^{}]|\{\{|\}\})+)\}(?!\})|((?:[^{}]|\{\{|\}\})+)")
 _MAX_SEGMENTS = 28  # RoutePrecedence refuses more
 
 
+@lru_cache(maxsize=1024)  # a test run starts one host after the other with the same routes
 def parse(template: str) -> RouteTemplate:
     """Parse a whole template, route prefix included. Raises InvalidRouteTemplate."""
     text = template.removeprefix("~/").removeprefix("/")

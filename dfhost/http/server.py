@@ -27,6 +27,7 @@ from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules
 from dfhost.http.connections import Listener, Request, first_line
 from dfhost.http.cors import Cors
+from dfhost.http.function_routes import RouteTable
 from dfhost.http.http_functions import HttpFunctions
 from dfhost.http.memory_connection import exchange
 from dfhost.http.messages import MAX_BODY, BodyTooLarge, web_response
@@ -34,6 +35,7 @@ from dfhost.http.request_router import RequestRouter
 from dfhost.http.throttle import TOO_MANY_REQUESTS, Throttle
 from dfhost.management.request import RequestHandler
 from dfhost.runner.app_runner import AppRunner, HttpReply
+from dfhost.runner.functions import AppInfo, FunctionInfo
 
 _log = logging.getLogger("dfhost.http")
 
@@ -77,7 +79,6 @@ class Server:
         self._functions = HttpFunctions(
             runner, log, clock, route_prefix=route_prefix, timeout=timeout, add_headers=self._add_headers
         )
-        self.routes = self._functions.routes
         access = None
         if host_names is not None:
             access = AccessRules(host, host_names, self._cors.allows if self._cors else lambda origin: False)
@@ -97,6 +98,15 @@ class Server:
         self._runner: web.ServerRunner | None = None
         self.on_end: Callable[[], None] = lambda: None
         self._functions.on_end = self._router.admin.on_end = self._ended
+
+    def change_app(self, app: AppInfo) -> None:
+        """Serve the functions of `app` from now on. Raises AppError, and everything stays as it was."""
+        self._functions.change_app(app)
+
+    @property
+    def routes(self) -> RouteTable[FunctionInfo]:
+        """Those of the app's HTTP functions."""
+        return self._functions.routes
 
     @property
     def notes(self) -> list[str]:

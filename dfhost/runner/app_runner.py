@@ -9,7 +9,7 @@ named by their indexed names (`FunctionInfo.name`); payloads are JSON texts as s
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -44,12 +44,15 @@ class HostServices:
 
     `clients` makes the durable clients' JSON for an app; it raises AppError. `client_url`: the base of the URLs that
     `answer_client` answers, on the host's loop. `calls`: where every call of user code in this process is entered.
+    `change_app`: to be called on the host's loop when a runner has loaded the app again, before the first call of it.
+    It returns sentences for a person, and raises AppError if the host cannot serve the app; all is as before then.
     """
 
     clients: Callable[[AppInfo], ClientTexts]
     client_url: str
     answer_client: AnswerClient
     calls: RunningCalls
+    change_app: Callable[[AppInfo], Sequence[str]] = lambda app: ()
 
 
 class ActivityCall(NamedTuple):
@@ -156,7 +159,7 @@ class AppRunner(Protocol):
 
     @property
     def app(self) -> AppInfo:
-        """What the app has, once `start` has returned."""
+        """What the app has, once `start` has returned. Another one after a reload: ask again for each call."""
 
     @property
     def streams_http(self) -> bool:

@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 from azure.durable_functions import DurableOrchestrationClient
@@ -23,22 +23,25 @@ CLIENT_METHODS = tuple(
 )
 
 
+_faults = Faults()  # those of the test that runs
+
+
 @contextmanager
 def patched_client(
     clock: ManualClock, host_loop: asyncio.AbstractEventLoop, faults: Faults
 ) -> Iterator[None]:
     """In this block stubbed methods answer from `faults`, and what waits in the client waits by `clock`."""
+    global _faults
 
     async def sleep(seconds: float) -> None:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(clock.pause(seconds), host_loop))
 
+    _faults = faults
     module: Any = sys.modules[DurableOrchestrationClient.__module__]
-    client: Any = DurableOrchestrationClient
     clocked = {"sleep": sleep, "time": clock.time}
     replacements = [(module, name, new) for name, new in clocked.items() if hasattr(module, name)]
-    replacements += [
-        (client, name, _stubbable(name, getattr(client, name), faults)) for name in CLIENT_METHODS
-    ]
+    client: Any = DurableOrchestrationClient
+    replacements += [(client, name, _stubbable(name, getattr(client, name))) for name in CLIENT_METHODS]
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
     for owner, name, new in replacements:
         setattr(owner, name, new)
@@ -49,9 +52,10 @@ def patched_client(
             setattr(owner, name, original)
 
 
-def _stubbable(name: str, method: Callable[..., Any], faults: Faults) -> Callable[..., Any]:
+@cache
+def _stubbable(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     def stub_or_method(self: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        stub = faults.stub_of(f"{CLIENT}{name}")
+        stub = _faults.stub_of(f"{CLIENT}{name}")
         return method(self, *arguments, **options) if stub is None else stub._take(*arguments, **options)()
 
     @wraps(method)

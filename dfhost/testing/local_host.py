@@ -48,6 +48,7 @@ class LocalHost:
         self._records = Records()
         self._loop = host_loop()
         self._exit = ExitStack()
+        self._paused = asyncio.Event()  # set when a pause by the clock begins
         self._crash: _Crash | None = None
         self._crashes = 0
 
@@ -82,7 +83,11 @@ class LocalHost:
             call_http=self._runner.call_http,
         )
         await self._host.__aenter__()
-        self._clock.on_pause = self._host.recheck_idle
+        self._clock.on_pause = self._pause_began
+
+    def _pause_began(self) -> None:
+        self._paused.set()
+        self._host.recheck_idle()
 
     async def _stop(self) -> None:
         await self._host.__aexit__(None, None, None)
@@ -152,11 +157,14 @@ class LocalHost:
         response = asyncio.ensure_future(self._host.exchange(request))
         deadline = time.monotonic() + self._timeout
         while not response.done():
-            idle, left = asyncio.ensure_future(self._host.idle()), deadline - time.monotonic()
+            left = deadline - time.monotonic()
+            # Only a pause makes it worth looking whether the host is idle.
+            self._paused.clear()
+            news = asyncio.ensure_future(self._host.idle() if self._clock.pauses else self._paused.wait())
             await asyncio.wait(
-                (response, idle), timeout=max(left, _LOOK_SECONDS), return_when=asyncio.FIRST_COMPLETED
+                (response, news), timeout=max(left, _LOOK_SECONDS), return_when=asyncio.FIRST_COMPLETED
             )
-            idle.cancel()
+            news.cancel()
             if left <= 0 and not is_debugged():
                 response.cancel()
                 return b"", False

@@ -6,7 +6,7 @@ import http.client
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from dfhost.management.urls import WEBHOOKS_PATH
 
@@ -36,10 +36,10 @@ class RemoteHost:
         connect: Any = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         connection = connect(self._parts.hostname, self._parts.port, timeout=self._timeout)
         sent = dict(headers)
-        if self._key:
+        parts = urlsplit(url)
+        if self._key and "code" not in parse_qs(parts.query):  # the header would count before it
             sent.setdefault("x-functions-key", self._key)
-        if url.startswith(("http:", "https:")):
-            parts = urlsplit(url)
+        if parts.scheme:
             url = parts.path + (f"?{parts.query}" if parts.query else "")
         if method == "POST" and url.startswith(WEBHOOKS_PATH):
             sent.setdefault("Content-Type", "application/json")

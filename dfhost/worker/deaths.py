@@ -30,12 +30,17 @@ class DeathReport:
         self._deaths = [at for at in self._deaths if at > now - _WINDOW] + [now]
         return 0.0 if len(self._deaths) == 1 else max(0.0, last_start + self._restart_interval - now)
 
-    def report(self, process: WorkerProcess, delay: float) -> None:
-        """To be called before its calls fail."""
-        when = "at once" if not delay else f"in {delay:.0f} s; calls wait for it"
+    def report(self, process: WorkerProcess, delay: float | None) -> None:
+        """To be called before its calls fail. `delay` None: no other worker starts for it."""
         sentence = (
             f"The app's worker process {process.pid} has ended ({process.end}). "
-            f"{_what_ran(list(process.calls.values()))} Another worker starts {when}."
+            f"It was running {calls_in_words(list(process.calls.values()))}."
+        )
+        if delay is None:
+            self._log.note(sentence)
+            return
+        sentence += (
+            f" Another worker starts {f'in {delay:.0f} s; calls wait for it' if delay else 'at once'}."
         )
         if len(self._deaths) == self._limit:
             sentence += (
@@ -44,15 +49,15 @@ class DeathReport:
         self._log.note(sentence)
 
 
-def _what_ran(calls: list[RunningCall]) -> str:
+def calls_in_words(calls: list[RunningCall]) -> str:
+    """ "no call", "activity render of instance order-17 and function items (2 calls)"."""
     if not calls:
-        return "No call was running in it."
+        return "no call"
     counts = Counter(map(_described, calls)).most_common(_SHOWN)
     shown = [f"{text} ({number} calls)" if number > 1 else text for text, number in counts]
     if more := len(calls) - sum(number for _, number in counts):
         shown.append(f"{more} more")
-    running = f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]
-    return f"It was running {running}."
+    return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]
 
 
 def _described(call: RunningCall) -> str:

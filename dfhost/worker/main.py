@@ -53,6 +53,8 @@ def main() -> None:
     start, host_pipe = _read_start()
     gc_tuning.pause()
     sink = PipeSink(start["verbose"])
+    if sys.breakpointhook is sys.__breakpointhook__ and not os.environ.get("PYTHONBREAKPOINT"):
+        sys.breakpointhook = _breakpoint
     sys.stdout, sys.stderr = streams = WorkerStream(1, sink), WorkerStream(2, sink)
     faulthandler.enable(file=2, all_threads=False)
     threading.Thread(target=_end_with_host, args=(host_pipe,), name="host", daemon=True).start()
@@ -79,6 +81,15 @@ def _read_start() -> tuple[dict[str, Any], int]:
     os.close(nothing)
     start: dict[str, Any] = json.loads(line)
     return start, host_pipe
+
+
+def _breakpoint(*_: object, **__: object) -> None:
+    """pdb would read the end of the empty stdin, and fail the call by a BdbQuit."""
+    print(
+        f"breakpoint() has no terminal in a worker process{exceptions.place_of_frame(sys._getframe(1))}. "
+        "Start dfhost with --in-process to use it, or with --debug for a debugger.",
+        file=sys.stderr,
+    )
 
 
 def _end_with_host(host_pipe: int) -> None:
@@ -120,6 +131,8 @@ class Worker:
             self._runner.load()
         except AppError as error:
             self._failure = error
+        except KeyboardInterrupt as error:  # the app's own: ctrl-C does not reach a worker
+            _end_process(error)
         gc_tuning.resume()
         exceptions.end_process = _end_process
         self._loop.call_soon(self._tasks.start, self._open())

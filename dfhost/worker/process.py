@@ -24,6 +24,7 @@ from typing import Any
 from dfhost.app_output import OutputSink
 from dfhost.engine import failures
 from dfhost.engine.failures import Failure
+from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
 from dfhost.worker.channel import Channel, Message
 from dfhost.worker.lanes import Lane, LanePool
@@ -34,6 +35,7 @@ _HELLO_WITHIN = 10.0  # seconds
 _OUTPUT_ENDS_WITHIN = 0.5  # seconds after the process; a child of the app may hold the pipe open
 _CHANNEL_ENDS_WITHIN = 0.5  # likewise
 _ENDS_WITHIN = 1.0  # seconds after its channel, else it is killed
+_NOT_DURABLE = ("invoke", "stream")  # calls of functions of any kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class WorkerOptions:
 
 
 class RunningCall:
-    """A call in a worker. `resolve` gets its value from the wire, or a Failure if the worker has ended."""
+    """A call in a worker. `resolve` gets its value from the wire, or the Failure that takes its place."""
 
     __slots__ = ("function", "instance_id", "kind", "resolve", "since", "worker")
 
@@ -68,7 +70,7 @@ class RunningCall:
 
 
 class _GivenUp:
-    """The `resolve` of a call on a lane: lets the thread that waits there go on."""
+    """The `resolve` of a call on a lane: lets the thread go on that waits there."""
 
     def __init__(self) -> None:
         self.lane: Lane | None = None
@@ -87,11 +89,21 @@ class _GivenUp:
         return self._failure
 
 
+class LaneCall(RunningCall):
+    """A call on a lane: one thread makes it and waits for its value."""
+
+    __slots__ = ("given_up",)
+
+    def __init__(self, kind: str, function: str, instance_id: str) -> None:
+        self.given_up = _GivenUp()
+        super().__init__(kind, function, instance_id, self.given_up)
+
+
 class WorkerProcess:
     """A worker from its start on. `open` has to be called on the host's loop; all callbacks come there.
 
     `on_message`: what is neither a result nor the hello. `on_lost`: it takes no more calls, and will end.
-    `on_ended`: it has ended, and all that it has said before was passed on.
+    `on_ended`: it has ended, and all that it has said before was passed on. `app`: what it has loaded, None before.
     """
 
     def __init__(self, options: WorkerOptions, sink: OutputSink) -> None:
@@ -118,7 +130,8 @@ class WorkerProcess:
         self.started_at = time.monotonic()
         self.exit_code: int | None = None
         self.calls: dict[int, RunningCall] = {}
-        self.is_expected_to_end = self.is_loaded = False
+        self.app: AppInfo | None = None
+        self.is_expected_to_end = False
         self._numbers = count(1)
         self._channel: Channel | None = None
         self._is_lost = self._has_ended = False
@@ -134,7 +147,7 @@ class WorkerProcess:
 
     # -- its life --------------------------------------------------------------------------------------------
 
-    async def open(
+    def open(
         self,
         on_message: Callable[[WorkerProcess, Message], None],
         on_lost: Callable[[WorkerProcess], None],
@@ -165,9 +178,10 @@ class WorkerProcess:
 
     def _hello(self, channel: Channel, said: asyncio.Future[None], message: Message) -> None:
         match message:
-            case ("hello", protocol.VERSION, str(secret), int(), int(port)) if hmac.compare_digest(
+            case ("hello", protocol.VERSION, str(secret), int(pid), int(port)) if hmac.compare_digest(
                 secret, self._secret
             ):
+                self.pid = pid  # in a virtual environment on Windows, the process started is only a launcher
                 self._channel = channel
                 self._lanes = LanePool(port, self._secret)
                 channel.on_message, channel.on_lost = self._receive, self._lost
@@ -232,37 +246,47 @@ class WorkerProcess:
 
     # -- calls, on any thread --------------------------------------------------------------------------------
 
-    def call(self, call: RunningCall, *message: Any) -> int:
-        """Its number."""
-        number = self._enter(call)
-        assert self._channel is not None
-        self._channel.send(("call", number, *message))
-        if self._has_ended and self.calls.pop(number, None) is not None:
-            call.resolve(self.failure)
+    def enter(self, call: RunningCall) -> int:
+        """Its number, for `begin` or `ask`. From now on the process has this call."""
+        number, call.since, call.worker = next(self._numbers), time.monotonic(), self.pid
+        self.calls[number] = call
         return number
 
-    def call_and_wait(self, kind: str, function: str, instance_id: str, *message: Any) -> Any:
+    def begin(self, number: int, call: RunningCall, *message: Any) -> None:
+        """Make a call over the channel."""
+        assert self._channel is not None
+        missing = self._missing(call)
+        if missing is None:
+            self._channel.send(("call", number, *message))
+        if (missing or self._has_ended) and self.calls.pop(number, None) is not None:
+            call.resolve(missing or self.failure)
+
+    def ask(self, number: int, call: LaneCall, *message: Any) -> Any:
         """Make a call on a lane: its value from the wire, or a Failure. Blocks."""
-        given_up = _GivenUp()
-        number = self._enter(RunningCall(kind, function, instance_id, given_up))
+        if missing := self._missing(call):
+            self.calls.pop(number, None)
+            return missing
         try:
-            lane = given_up.lane = self._lanes.take()
+            lane = call.given_up.lane = self._lanes.take()
         except OSError:
             answer = None
         else:
             answer = lane.ask(message)
-        if answer is None:  # it has ended, or it is too late
+        if answer is None:  # it has ended, or the call was given up
             if self._has_ended and self.calls.pop(number, None) is not None:
                 return self.failure
-            return given_up.wait()
+            return call.given_up.wait()
         self.calls.pop(number, None)
         self._lanes.give_back(lane)
         return answer[0]
 
-    def _enter(self, call: RunningCall) -> int:
-        number, call.since, call.worker = next(self._numbers), time.monotonic(), self.pid
-        self.calls[number] = call
-        return number
+    def _missing(self, call: RunningCall) -> Failure | None:
+        """For a call that was addressed to the app as it was before it was loaded again."""
+        assert self.app is not None
+        function = self.app.get(call.function)
+        if function is not None and (function.kind == call.kind or call.kind in _NOT_DURABLE):
+            return None
+        return failures.function_gone(call.function)
 
     def send(self, *message: Any) -> None:
         if self._channel is not None:
@@ -272,11 +296,11 @@ class WorkerProcess:
         """Their results are of no interest any more."""
         self.calls.clear()
 
-    def fail_calls(self) -> None:
-        """Of a process that has ended."""
+    def fail_calls(self, failure: Failure | None = None) -> None:
+        """What it has still to do fails: with `failure`, or because the process has ended."""
         while self.calls:
             _, call = self.calls.popitem()
-            call.resolve(self.failure)
+            call.resolve(failure or self.failure)
 
     def _receive(self, message: Message) -> None:
         if message[0] == "result":

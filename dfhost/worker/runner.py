@@ -1,19 +1,14 @@
 """`WorkerRunner`: the `AppRunner` over worker processes.
 
-Calls go to the workers in turn. A call that finds none ready waits for the next one. When a worker ends, what ran in
-it fails with the words of the Functions host, and another takes its place: the first time at once, later not before
-ten seconds after the last start, as there.
+`WorkerPool` has the processes. Calls go to them in turn, and a call that finds none ready waits for the next one.
+What ran in a worker that has died fails with the words of the Functions host.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections import deque
-from collections.abc import Callable
 from functools import partial
-from queue import SimpleQueue
 from typing import Any
 
 from multidict import CIMultiDict
@@ -23,7 +18,6 @@ from dfhost.background_tasks import BackgroundTasks
 from dfhost.engine import failures
 from dfhost.engine.failures import Failure
 from dfhost.engine.replay_result import ReplayResult
-from dfhost.errors import AppError, AppImportFailed
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import (
     ActivityCall,
@@ -41,19 +35,19 @@ from dfhost.runner.app_runner import (
 from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
 from dfhost.worker.channel import Message
-from dfhost.worker.deaths import RESTART_INTERVAL, DeathReport
-from dfhost.worker.process import RunningCall, WorkerOptions, WorkerProcess
+from dfhost.worker.deaths import RESTART_INTERVAL
+from dfhost.worker.pool import OUTDATED, OUTDATED_GRACE, WorkerPool
+from dfhost.worker.process import LaneCall, RunningCall, WorkerOptions, WorkerProcess
 
-_GRACE = 3.0  # seconds that the calls beside one that has timed out may still take
 _REPLAY_ATTEMPTS = 3  # of an orchestrator that times out
-_STOPS_WITHIN = 1.5  # seconds
 _GENERATOR_LOST = Failure("GeneratorLost", "", "", "")  # the engine replays
 
 
 class WorkerRunner:
     """`count`: how many workers there are. `timeout`: functionTimeout in seconds, None for none.
 
-    `restart_interval`: seconds between two starts, if workers die.
+    `restart_interval`: seconds between two starts, if workers die. `outdated_grace`: seconds that the old code may
+    still take after a reload.
 
     The first workers are started here, so that they load the app while the host is loaded.
     """
@@ -67,124 +61,47 @@ class WorkerRunner:
         count: int = 1,
         timeout: float | None = None,
         restart_interval: float = RESTART_INTERVAL,
+        outdated_grace: float = OUTDATED_GRACE,
     ) -> None:
-        self._options = options
         self._log = log
-        self._sink = sink
-        self._count = count
         self._timeout = timeout
-        self._restart_interval = restart_interval
+        self._pool = WorkerPool(options, log, sink, count, restart_interval, outdated_grace, self._receive)
         self.replays_at_once = 2 * count + 1
-        self.streams_http = False
         self.applies_timeout = True
-        self._lock = threading.Lock()  # of the three below
-        self._ready: list[WorkerProcess] = []
-        self._turn = 0
-        self._waiting: deque[Callable[[WorkerProcess], None]] = deque()
-        self._processes = [WorkerProcess(options, sink) for _ in range(count)]
-        self._started_at = time.monotonic()
-        self._deaths = DeathReport(log, count, restart_interval)
         self._services: HostServices | None = None
-        self._clients: Any = None
         self._streams: dict[tuple[WorkerProcess, int], tuple[Receive, Send]] = {}
         self._tasks = BackgroundTasks()
-        self._stopping = False
+
+    @property
+    def app(self) -> AppInfo:
+        return self._pool.app
+
+    @property
+    def streams_http(self) -> bool:
+        return self._pool.streams_http
 
     # -- its life --------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._loaded: asyncio.Future[None] = self._loop.create_future()
-        for process in self._processes:
-            await self._open(process)
-        try:
-            await self._loaded
-        except BaseException:
-            await self.stop()
-            raise
-        if self._timeout is not None:
-            self._tasks.start(self._watch_timeouts(self._timeout))
+        await self._pool.start()
+        self._tasks.start(self._watch_timeouts())
 
     async def connect(self, services: HostServices) -> None:
         self._services = services
-        self._clients = services.clients(self.app)
-        for process in self._processes:
-            if process.is_loaded:
-                self._make_ready(process)
+        self._pool.connect(services)
+
+    def reload(self, options: WorkerOptions, timeout: float | None) -> None:
+        """Have the app loaded again, in new workers. To be called on the host's loop, once it is connected.
+
+        The log says what becomes of it. What the old workers run they may end.
+        """
+        self._timeout = timeout
+        self._pool.reload(options)
 
     async def stop(self) -> None:
-        if self._stopping:
-            return
-        self._stopping = True
         self._tasks.cancel()
-        for process in self._processes:
-            process.abandon_calls()
-            process.send("stop")
-        await self._wait_for_ends(_STOPS_WITHIN)
-        for process in self._processes:
-            process.kill()
-        await self._wait_for_ends(_STOPS_WITHIN)
-
-    async def _wait_for_ends(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while self._processes and time.monotonic() < deadline:
-            await asyncio.sleep(0.005)
-
-    async def _open(self, process: WorkerProcess) -> None:
-        await process.open(self._receive, self._lost, self._ended)
-
-    def _start_process(self) -> None:
-        """Start a worker in the place of one that has ended."""
-        if self._stopping:
-            return
-        process = WorkerProcess(self._options, self._sink)
-        self._processes.append(process)
-        self._started_at = process.started_at
-        self._tasks.start(self._open(process))
-
-    def _make_ready(self, process: WorkerProcess) -> None:
-        assert self._services is not None
-        process.send("connect", self._clients, self._services.client_url)
-        with self._lock:
-            self._ready.append(process)
-            waiting, self._waiting = self._waiting, deque()
-        for send in waiting:
-            self._assign(send)
-
-    def _lost(self, process: WorkerProcess) -> None:
-        with self._lock:
-            if process in self._ready:
-                self._ready.remove(process)
-
-    def _ended(self, process: WorkerProcess) -> None:
-        self._processes.remove(process)
-        if self._stopping:
-            return
-        if not self._loaded.done():
-            self._loaded.set_exception(
-                AppError(f"The app's worker process ended while it loaded the app ({process.end}).")
-            )
-            return
-        if not process.is_expected_to_end:
-            delay = self._deaths.restart_delay(self._started_at)
-            self._deaths.report(process, delay)
-            self._loop.call_later(delay, self._start_process)
-        process.fail_calls()
-
-    def _replace(self, process: WorkerProcess) -> None:
-        """Give it no more calls, and start another; it is killed as soon as only calls are left that hang."""
-        if process.is_expected_to_end:
-            return
-        process.is_expected_to_end = True
-        self._lost(process)
-        self._start_process()
-        self._tasks.start(self._kill_after_grace(process))
-
-    async def _kill_after_grace(self, process: WorkerProcess) -> None:
-        deadline = time.monotonic() + _GRACE
-        while process.calls and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
-        process.kill()
+        await self._pool.stop()
 
     # -- what workers say ------------------------------------------------------------------------------------
 
@@ -196,28 +113,6 @@ class WorkerRunner:
                 self._log.note(sentence)
             case (("started" | "finished" | "failed") as verb, *arguments):
                 getattr(self._log, verb)(*arguments)
-            case ("loaded", app):
-                self._app_loaded(process, *protocol.app_from_wire(app))
-            case ("not loaded", sentence, traceback):
-                self._app_not_loaded(process, sentence, traceback)
-
-    def _app_loaded(self, process: WorkerProcess, app: AppInfo, streams_http: bool) -> None:
-        process.is_loaded = True
-        if not self._loaded.done():
-            self.app, self.streams_http = app, streams_http
-            self._loaded.set_result(None)
-        if self._services is not None:
-            self._make_ready(process)
-
-    def _app_not_loaded(self, process: WorkerProcess, sentence: str, traceback: str | None) -> None:
-        if not self._loaded.done():
-            error = AppImportFailed(sentence, traceback) if traceback else AppError(sentence)
-            self._loaded.set_exception(error)
-            return
-        self._log.note(f"{sentence} The app is loaded again in {self._restart_interval:.0f} s.")
-        process.is_expected_to_end = True
-        process.kill()
-        self._loop.call_later(self._restart_interval, self._start_process)
 
     async def _answer(self, process: WorkerProcess, number: int, what: str, question: list[Any]) -> None:
         answer: Any
@@ -245,108 +140,101 @@ class WorkerRunner:
 
     # -- calls, on any thread --------------------------------------------------------------------------------
 
-    def _assign(self, send: Callable[[WorkerProcess], None]) -> None:
-        """`send` a call to the worker whose turn it is, now or when there is one."""
-        with self._lock:
-            if not self._ready:
-                self._waiting.append(send)
-                return
-            self._turn = (self._turn + 1) % len(self._ready)
-            process = self._ready[self._turn]
-        send(process)
-
     def _call(self, call: RunningCall, *message: Any) -> None:
-        def send(process: WorkerProcess) -> None:
-            process.call(call, call.kind, *message)
-
-        self._assign(send)
+        self._pool.give(call, lambda process, number: process.begin(number, call, call.kind, *message))
 
     def run_activity(self, call: ActivityCall, done: ActivityDone) -> None:
         def resolve(value: Any) -> None:
-            done(protocol.outcome_from_wire(value), running.worker)
+            if value is OUTDATED:
+                self.run_activity(call, done)
+            else:
+                done(protocol.outcome_from_wire(value), running.worker)
 
         running = RunningCall("activity", call.function, call.instance_id, resolve)
         self._call(running, *call)
 
+    def _ask(self, kind: str, function: str, instance_id: str, *message: Any) -> tuple[Any, WorkerProcess]:
+        """The value of a call on a lane, or its Failure, and the worker that has made it. Blocks."""
+        while True:
+            call = LaneCall(kind, function, instance_id)
+            process, number = self._pool.place(call)
+            value = process.ask(number, call, *message)
+            if value is not OUTDATED:
+                return value, process
+
     def replay(self, call: ReplayCall) -> ReplayResult:
         for _ in range(_REPLAY_ATTEMPTS):
-            process = self._next_process()
-            value = self._replay(process, call, False)
+            value, process = self._replay(call, False)
             if not (isinstance(value, Failure) and failures.is_timeout(value)):
                 return self._result(value, process, call)
         message = f"it did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times"
         return ReplayResult(crash=Failure("", message, message, ""))
 
-    def _replay(self, process: WorkerProcess, call: ReplayCall, describes_tasks: bool) -> Any:
-        return process.call_and_wait(
-            "orchestration", call.function, call.instance_id, "replay", *call, describes_tasks
-        )
+    def _replay(self, call: ReplayCall, describes_tasks: bool) -> tuple[Any, WorkerProcess]:
+        return self._ask("orchestration", call.function, call.instance_id, "replay", *call, describes_tasks)
 
     def _result(self, value: Any, process: WorkerProcess, call: ReplayCall) -> ReplayResult:
         if isinstance(value, Failure):
             return ReplayResult(crash=Failure("", value.message, value.message, ""))
 
         def describe(generator: int | None) -> dict[int, Any]:
-            if generator is None:
-                again = self._replay(self._next_process(), call._replace(keeps_generator=False), True)
-                return {} if isinstance(again, Failure) else protocol.open_tasks_of(again)
-            tasks = process.call_and_wait(
-                "orchestration", call.function, call.instance_id, "describe tasks", generator
-            )
-            return {} if isinstance(tasks, Failure) else tasks
+            if generator is not None:
+                tasks = self._ask_generator(process, call, "describe tasks", generator)
+                if not isinstance(tasks, Failure):
+                    return dict(tasks)
+            again, _ = self._replay(call._replace(keeps_generator=False), True)
+            return {} if isinstance(again, Failure) else protocol.open_tasks_of(again)
 
         result, generator = protocol.replay_from_wire(value, describe)
         if generator is not None:
             result.generator = _RemoteGenerator(self, process, generator, call)
         return result
 
+    def _ask_generator(self, process: WorkerProcess, call: ReplayCall, *message: Any) -> Any:
+        """The value of a call of a generator that `process` has; a Failure if it cannot be asked."""
+        asking = LaneCall("orchestration", call.function, call.instance_id)
+        number = self._pool.place_in(process, asking)
+        return _GENERATOR_LOST if number is None else process.ask(number, asking, *message)
+
     def go_on(
         self, process: WorkerProcess, generator: int, call: ReplayCall, texts: list[str]
     ) -> ReplayResult:
-        with self._lock:
-            if process not in self._ready:
-                return ReplayResult(crash=_GENERATOR_LOST)
-        value = process.call_and_wait(
-            "orchestration", call.function, call.instance_id, "go on", generator, texts
-        )
-        if isinstance(value, Failure) and failures.is_timeout(value):
+        value = self._ask_generator(process, call, "go on", generator, texts)
+        if isinstance(value, Failure) and (
+            value in (_GENERATOR_LOST, OUTDATED) or failures.is_timeout(value)
+        ):
             return ReplayResult(crash=_GENERATOR_LOST)
         return self._result(value, process, call)
 
     def run_entity(self, call: EntityCall) -> EntityReply | Failure:
         while True:
-            value = self._next_process().call_and_wait(
-                "entity", call.function, call.entity_id, "entity", *call
-            )
+            value, _ = self._ask("entity", call.function, call.entity_id, "entity", *call)
             reply = protocol.entity_reply_from_wire(value)
             if not (isinstance(reply, Failure) and failures.is_worker_exit(reply)):
                 return reply
             # As on Azure, the batch is done again when its worker has died.
 
-    def _next_process(self) -> WorkerProcess:
-        """The worker whose turn it is. Blocks until there is one."""
-        chosen: SimpleQueue[WorkerProcess] = SimpleQueue()
-        self._assign(chosen.put)
-        return chosen.get()
-
     async def invoke(self, call: FunctionCall) -> HttpReply | Failure | None:
-        result: asyncio.Future[Any] = self._loop.create_future()
         kind, data = protocol.data_to_wire(call)
-        running = RunningCall("invoke", call.function, None, partial(_set, result))
-        self._call(running, call.function, kind, data, call.retry_count)
-        return protocol.reply_from_wire(await result)
+        while True:
+            result: asyncio.Future[Any] = self._loop.create_future()
+            running = RunningCall("invoke", call.function, None, partial(_set, result))
+            self._call(running, call.function, kind, data, call.retry_count)
+            value = await result
+            if value is not OUTDATED:
+                return protocol.reply_from_wire(value)
 
     async def stream(self, call: StreamingCall, receive: Receive, send: Send) -> None:
         result: asyncio.Future[Any] = self._loop.create_future()
         running = RunningCall("stream", call.function, None, partial(_set, result))
         keys: list[tuple[WorkerProcess, int]] = []
 
-        def begin(process: WorkerProcess) -> None:
-            number = process.call(running, "stream", *call)
+        def begin(process: WorkerProcess, number: int) -> None:
             keys.append((process, number))
             self._streams[process, number] = receive, send
+            process.begin(number, running, "stream", *call)
 
-        self._assign(begin)
+        self._pool.give(running, begin)
         try:
             problem = await result
         finally:
@@ -358,17 +246,20 @@ class WorkerRunner:
 
     # -- functionTimeout -------------------------------------------------------------------------------------
 
-    async def _watch_timeouts(self, timeout: float) -> None:
+    async def _watch_timeouts(self) -> None:
         while True:
-            await asyncio.sleep(min(0.5, timeout / 4))
+            timeout = self._timeout
+            await asyncio.sleep(0.5 if timeout is None else min(0.5, timeout / 4))
+            if timeout is None:
+                continue
             oldest = time.monotonic() - timeout
-            for process in list(self._processes):
+            for process in list(self._pool.processes):
                 late = [(n, call) for n, call in list(process.calls.items()) if call.since < oldest]
                 for number, call in late:
                     if process.calls.pop(number, None) is not None:
                         call.resolve(failures.timed_out(call.function, timeout))
                 if late:
-                    self._replace(process)
+                    self._pool.replace(process)
 
 
 class _RemoteGenerator:

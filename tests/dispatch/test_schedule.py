@@ -14,6 +14,7 @@ import pytest
 from dfhost.clock import Clock as RealClock
 from dfhost.dispatch.schedule import parse_schedule, time_zone
 from dfhost.dispatch.timer_triggers import TimerTriggers
+from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.settings.app_settings import resolve_app_settings
 from tests.support.app_server import started_runner
 from tests.support.apps import loaded_module, write_app
@@ -260,6 +261,41 @@ async def test_a_bad_schedule_is_noted_and_the_others_run(
         "it has neither five or six fields nor the form hh:mm:ss.",
         "unset never runs, because its schedule '%MISSING%' cannot be read: there is no app setting 'MISSING'.",
     ]
+
+
+SLOW = """
+import threading
+gate = threading.Event()
+
+@app.timer_trigger(schedule="0 0 * * * *", arg_name="tick", run_on_startup=True)
+def tick(tick: func.TimerRequest) -> None:
+    assert gate.wait(60)
+"""
+
+
+async def test_after_a_reload_timers_follow_their_new_schedules_and_never_overlap(tmp_path: Path) -> None:
+    log, clock = RecordingLog(), Clock("2026-01-01T00:00:00")
+    async with started_runner(write_app(tmp_path, SLOW), log) as (runner, app):
+        timers = TimerTriggers(runner, log, clock)
+        timers.start()
+        await log.entry("started", "tick")
+        (tick,) = app.info.timers
+        often = FunctionInfo(tick.name, {**tick.trigger, "schedule": "0 */10 * * * *"}, tick.bindings)
+        for functions in ([tick], [often]):
+            timers.change_app(AppInfo(tmp_path, functions))
+            await asyncio.sleep(0)
+            assert [entry[0] for entry in log.entries] == ["started"]
+        loaded_module().gate.set()
+        await log.entry("finished", "tick", count=2)  # the last one, as `run_on_startup` asks
+        await clock.move(minutes=10)
+        await log.entry("finished", "tick", count=3)
+        await clock.sleeping.wait()
+        timers.change_app(AppInfo(tmp_path, []))
+        await asyncio.sleep(0)
+        assert timers.unfinished == 0
+        await timers.stop()
+        timers.change_app(app.info)  # a reload that comes too late
+        assert timers.unfinished == 0
 
 
 def test_an_app_without_timers_does_not_pay_for_croniter() -> None:

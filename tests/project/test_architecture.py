@@ -54,6 +54,7 @@ BROUGHT_BY = {
     "croniter": "croniter",
     "multidict": "aiohttp",
     "tqdm": "tqdm",
+    "watchfiles": "watchfiles",
     "yarl": "aiohttp",
 }
 

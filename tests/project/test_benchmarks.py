@@ -25,7 +25,7 @@ def test_every_case_runs_and_is_in_the_tables(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     lines = (tmp_path / "results.md").read_text().splitlines()
     rows = {line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")}
-    fan_out = {"floor", "dfhost", "**dfhost, x floor**"}
+    fan_out = {"floor", "dfhost", "**dfhost, x floor**", "dfhost --in-process, x floor"}
     cases = {
         "chain of activities",
         "loop of timers",
@@ -38,7 +38,12 @@ def test_every_case_runs_and_is_in_the_tables(tmp_path: Path) -> None:
         "timers, due at once",
         "entities x 100 signals",
     }
-    figures = {"`dfhost start` to its first answer", "memory per waiting instance", "20"}
+    figures = {
+        "`dfhost start` to its first answer",
+        "memory of host and worker after the start",
+        "memory per waiting instance",
+        "20",
+    }
     assert fan_out | cases | figures <= rows
 
 

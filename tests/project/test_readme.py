@@ -95,7 +95,10 @@ RECIPES = {
         ['FUZZ_REQUESTS="50000" pytest tests/http/test_random_requests.py --timeout=7200'],
         "takes a minute",
     ),
-    "make crash": (['CRASH_ROUNDS="500" pytest tests/crash --timeout=7200'], "takes many minutes"),
+    "make crash": (
+        ['CRASH_ROUNDS="500" pytest tests/crash tests/worker/test_random_kills.py --timeout=7200 -rP'],
+        "takes many minutes",
+    ),
     "make e2e": (['BASE_URL="" FUNCTIONS_KEY="" pytest tests/e2e'], "part of the suite that runs this"),
     f"make e2e BASE_URL={SHOWN_URL}": (
         [f'BASE_URL="{SHOWN_URL}" FUNCTIONS_KEY="" pytest tests/e2e'],

@@ -17,6 +17,9 @@ from types import TracebackType
 from tests.support.http_client import HttpClient
 from tests.support.waiting import DEADLINE
 
+#: Options of every `dfhost start`: `make test-in-process` sets them.
+START_OPTIONS = os.environ.get("TEST_START_OPTIONS", "").split()
+
 
 def dfhost_command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "dfhost", *map(str, arguments)]
@@ -26,6 +29,14 @@ def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without what would change what dfhost prints, and with `more`."""
     kept = {name: text for name, text in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
     return {**kept, "PYTHONUNBUFFERED": "", **more}
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def run_dfhost(
@@ -65,7 +76,7 @@ class HostProcess:
         output, stdout = self._open_output()
         self._output = os.fdopen(output, errors="replace")  # its universal newlines end a line at each \r
         self._process = subprocess.Popen(
-            dfhost_command("start", *arguments, "--port", port),
+            dfhost_command("start", *arguments, *START_OPTIONS, "--port", port),
             cwd=cwd,
             env=clean_environment(COLUMNS="200", LINES="50", **environ),
             stdout=stdout,

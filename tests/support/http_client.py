@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -72,6 +73,16 @@ class HttpClient:
             connection.close()
         kept = {name: value for name, value in response.getheaders() if name not in ("Server", "Date")}
         return Response(response.status, kept, text)
+
+    @contextmanager
+    def begun(self, method: str, path: str) -> Iterator[None]:
+        """A request whose response is of no interest: it need not come while the block runs."""
+        connection = http.client.HTTPConnection(self._host or "", self._port, timeout=DEADLINE)
+        try:
+            connection.request(method, path)
+            yield
+        finally:
+            connection.close()
 
     # -- the management API --------------------------------------------------------------------------------------
     def manage(self, method: str, path: str, body: Any = None) -> Response:

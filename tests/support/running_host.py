@@ -163,6 +163,7 @@ async def running_host(
     dashboard: bool = True,
     workers: int = 0,
     output: Output | None = None,
+    outdated_grace: float = 30.0,
     **settings: Any,
 ) -> AsyncIterator[RunningHost]:
     """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`.
@@ -179,6 +180,7 @@ async def running_host(
             count=workers,
             timeout=options.function_timeout,
             restart_interval=0.0,
+            outdated_grace=outdated_grace,
         )
         if workers
         else InProcessRunner(APPS / folder, log, only=options.functions)

@@ -11,6 +11,7 @@ from textwrap import dedent, indent
 import pytest
 
 from tests.support.apps import APPS, ROOT, write_app
+from tests.support.azure_proxy import MASTER_KEY, azure_proxy
 from tests.support.host_process import HostProcess, clean_environment
 from tests.support.waiting import DEADLINE
 
@@ -297,12 +298,18 @@ FOR_A_URL = (
 def test_the_same_tests_run_against_a_url(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:asyncio -p no:xdist\n")
     (tmp_path / "test_url.py").write_text(dedent(FOR_A_URL))
-    with HostProcess(APPS / "testing", "--memory") as host:
+    with HostProcess(APPS / "testing", "--memory") as host, azure_proxy(host.url) as azure:
         printed = run_python(tmp_path, "-m", "pytest", "-rs", "--durable-url", host.url, "--durable-key", "k")
+        on_azure = run_python(
+            tmp_path, "-m", "pytest", "-rs", "--durable-url", azure.url, "--durable-key", MASTER_KEY
+        )
     assert "1 failed, 3 passed, 2 skipped" in printed, printed
     assert f"needs the test's own clock, so it does not run against {host.url}" in printed
     assert f"needs stubs, so it does not run against {host.url}" in printed
     assert "has not ended. It waits for event approved or a timer" in printed
+    assert "1 failed, 2 passed, 3 skipped" in on_azure, on_azure  # nobody there says what is waited for
+    assert "needs a host that knows what an instance waits for" in on_azure
+    assert "has not ended. It is Running." in on_azure
 
 
 def test_the_app_is_found_from_the_folder_of_the_tests(folder: Path) -> None:

@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +145,32 @@ async def test_a_kept_generator_that_is_lost_is_replayed(host: RunningHost) -> N
 
 
 @pytest.mark.long
+async def test_what_has_ended_is_not_lost_by_a_death_while_its_result_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=1, database=tmp_path / "hub.db") as host:
+        ended = await host.start("caught", ["wait_for_file", "ends"])
+        running = await host.start("caught", ["wait_for_file", "runs"])
+        await until_exists(tmp_path / "ends.waits")
+        await until_exists(tmp_path / "runs.waits")
+        pid = await worker_pid(host)
+        with closing(sqlite3.connect(tmp_path / "hub.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # no commit ends before this transaction
+            (tmp_path / "ends").touch()
+            await host.log.entry("finished", "wait_for_file")
+            os.kill(pid, signal.SIGKILL)
+            await host.log.entry("failed", "wait_for_file")
+            other.execute("ROLLBACK")
+        assert await host.output(ended) == "ends"
+        assert exited(137) in await host.output(running)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold a process to its limit")
 async def test_too_little_memory_ends_a_worker_or_fails_its_call(host: RunningHost) -> None:
     assert "failed: " in await host.run("caught", ["die", "memory"])
+    assert await get(host, "die/memory") == (500, "")
     assert await host.run("call", ["echo", "all is well"]) == "all is well"
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import aiohttp
 import pytest
 
 from tests.support.apps import APPS, write_app
-from tests.support.host_process import HostProcess, run_dfhost
+from tests.support.host_process import HostProcess, is_running, run_dfhost
 from tests.support.running_host import Output, RunningHost, running_host
 from tests.support.waiting import eventually, until
 
@@ -130,11 +129,7 @@ def test_a_worker_ends_with_its_host_even_when_that_is_killed(tmp_path: Path) ->
     with HostProcess(APPS / "dying", "--memory", "--workers", "1", SCRATCH=str(tmp_path)) as host:
         pid = json.loads(host.client.request("GET", "/api/process").text)["pid"]
         host.kill()
-        for _ in range(500):
-            if not Path(f"/proc/{pid}").exists():
-                return
-            time.sleep(0.01)
-        pytest.fail(f"the worker {pid} has outlived its host")
+    until(lambda: is_running(pid), lambda runs: not runs)
 
 
 def test_an_app_that_cannot_be_loaded_ends_the_start_with_its_traceback(tmp_path: Path) -> None:

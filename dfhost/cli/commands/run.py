@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,9 +17,12 @@ from pathlib import Path
 
 from dfhost.cli import arguments
 from dfhost.cli.app_folder import existing_parent, open_folder, working_in
-from dfhost.cli.app_runner import app_runner
+from dfhost.cli.app_runner import MakeRunner, app_runner
 from dfhost.cli.console import Console
-from dfhost.cli.first_request import read_request
+from dfhost.cli.counting_log import CountingLog
+from dfhost.cli.first_request import FirstRequest, read_request
+from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
+from dfhost.settings import Settings
 
 DESCRIPTION = """\
 Start the app, start one of its orchestrators or call a route that starts one, follow the orchestration, and print
@@ -80,16 +84,31 @@ def run(options: argparse.Namespace) -> int:
     with _reserved_stdout() as stdout:
         console = Console(sys.stderr, verbose=options.verbose, calls=options.verbose)
         with console, app_runner(options, root, settings, console) as make_runner, working_in(root):
-            # By far the slowest import, so mistakes in the arguments and the settings are reported before it.
-            from dfhost.cli.runner import run_to_end
-
-            code, output = asyncio.run(
-                run_to_end(request, make_runner, settings, database, console, options.timeout, options.quiet)
-            )
+            code, output = asyncio.run(_run(options, request, make_runner, settings, database, console))
         with suppress(BrokenPipeError):  # `dfhost run ... | head -1`
             while output:
                 output = output[os.write(stdout, output) :]
     return code
+
+
+async def _run(
+    options: argparse.Namespace,
+    request: FirstRequest,
+    make_runner: MakeRunner,
+    settings: Settings,
+    database: Path | None,
+    console: Console,
+) -> tuple[int, bytes]:
+    handle_signals(exit_at_once, signal.SIGINT)
+    failure = FatalFailure()
+    log = CountingLog(console, calls=console.verbose)
+    runner = make_runner(log, failure.report)  # workers load the app while the host is imported
+    # By far the slowest import: mistakes in the arguments and the settings are reported before it.
+    from dfhost.cli.runner import run_to_end
+
+    return await run_to_end(
+        request, runner, settings, database, console, log, failure, options.timeout, options.quiet
+    )
 
 
 @contextmanager

@@ -6,19 +6,21 @@ import argparse
 import asyncio
 import os
 import sys
-from contextlib import suppress
+import time
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from dfhost import gc_tuning
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.cli import arguments
 from dfhost.cli.app_folder import database_file, open_folder, working_in
-from dfhost.cli.app_runner import MakeRunner, app_runner
+from dfhost.cli.app_runner import MakeRunner, app_runner, reloads
 from dfhost.cli.console import Console
 from dfhost.cli.host_address import url_file
 from dfhost.cli.log_file import LogFile, log_file
 from dfhost.cli.map_progress import show_map_progress
 from dfhost.cli.stopping import FatalFailure, StopSignals
+from dfhost.runner.app_runner import AppRunner
 from dfhost.settings import Settings, set_environment_defaults
 from dfhost.settings.model import DEFAULT_PORT
 
@@ -56,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_database(parser, "default: .dfhost/HUB.db in the folder")
     arguments.add_replay(parser)
     arguments.add_workers(parser, debug=True)
+    arguments.add_reload(parser)
     arguments.add_verbosity(parser, quiet="show failures, warnings and what the app prints, but no calls")
 
 
@@ -72,12 +75,15 @@ def run(options: argparse.Namespace) -> int:
     kept = LogFile(log_file(database)) if database is not None else None
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet, log_file=kept)
     with console, app_runner(options, root, settings, console) as make_runner, working_in(root):
-        asyncio.run(_serve(make_runner, settings, database, task_hub_place, port, address, options, console))
+        asyncio.run(
+            _serve(make_runner, root, settings, database, task_hub_place, port, address, options, console)
+        )
     return 0
 
 
 async def _serve(
     make_runner: MakeRunner,
+    root: Path,
     settings: Settings,
     database: Path | None,
     task_hub_place: str,
@@ -89,6 +95,7 @@ async def _serve(
     stop_signals = StopSignals()
     failure, tasks = FatalFailure(), BackgroundTasks()
     gc_tuning.pause()
+    started_at = time.time()
     runner = make_runner(console, failure.report)  # workers load the app while the host is imported
     # By far the slowest imports: mistakes in the settings are reported before them, and ctrl-C already works.
     from dfhost.cli.function_listing import function_listing
@@ -136,7 +143,8 @@ async def _serve(
     ) as host:
         if not options.quiet:
             tasks.start(show_map_progress(host, console))
-        await failure.watch(stop_signals.wait())
+        with _reloading(options, root, settings, runner, console, started_at):
+            await failure.watch(stop_signals.wait())
         tasks.cancel()
         calls = await asyncio.to_thread(console.running_calls)
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
@@ -146,6 +154,21 @@ async def _serve(
         url_file(database).unlink(missing_ok=True)
     console.flush_summaries()
     console.print("", "Stopped." + (" Unfinished instances continue at the next start." if database else ""))
+
+
+def _reloading(
+    options: argparse.Namespace,
+    root: Path,
+    settings: Settings,
+    runner: AppRunner,
+    console: Console,
+    since: float,
+) -> AbstractContextManager[None]:
+    if not reloads(options):
+        return nullcontext()
+    from dfhost.cli.reload import reloading
+
+    return reloading(options, root, settings, runner, console, since)
 
 
 def _task_hub_place(database: Path | None) -> str:

@@ -71,6 +71,17 @@ def die_once(name: str) -> str:
     return "second attempt"
 
 
+def hang_once(name: str) -> str:
+    if attempts(name) == 1:
+        time.sleep(60)
+    return f"{name} again"
+
+
+@app.activity_trigger(input_name="name")
+def hangs_once(name: str) -> str:
+    return hang_once(name)
+
+
 @app.activity_trigger(input_name="name")
 def wait_for_file(name: str) -> str:
     (scratch / f"{name}.waits").touch()
@@ -129,6 +140,14 @@ def dies_in_second_turn(context: df.DurableOrchestrationContext):
 
 
 @app.orchestration_trigger(context_name="context")
+def hangs_in_first_turn(context: df.DurableOrchestrationContext):
+    name = context.get_input()
+    if attempts(name) == 1:
+        time.sleep(60)
+    return (yield context.call_activity("echo", f"{name} again"))
+
+
+@app.orchestration_trigger(context_name="context")
 def waits(context: df.DurableOrchestrationContext):
     return (yield context.wait_for_external_event("go"))
 
@@ -153,6 +172,8 @@ def mortal(context: df.DurableEntityContext) -> None:
         os._exit(3)
     if context.operation_name == "hang":
         time.sleep(60)
+    if context.operation_name == "hang_once":
+        hang_once(context.entity_key)
     context.set_result(f"{context.operation_name} done")
 
 
@@ -164,6 +185,11 @@ def http_die(req: func.HttpRequest) -> str:
 @app.route("die-async/{how}")
 async def http_die_async(req: func.HttpRequest) -> str:
     return end_process(req.route_params["how"])
+
+
+@app.route("hang-once/{name}", methods=["POST"])
+def http_hang_once(req: func.HttpRequest) -> str:
+    return hang_once(req.route_params["name"]) + ": " + req.get_body().decode()
 
 
 @app.route("process")

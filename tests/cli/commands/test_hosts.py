@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +12,14 @@ import pytest
 
 from tests.cli.commands.conftest import APP, Commands
 from tests.support.apps import write_app
+from tests.support.azure_proxy import MASTER_KEY, SYSTEM_KEY, AzureProxy, azure_proxy
 from tests.support.host_process import HostProcess
-from tests.support.key_proxy import KEY, key_proxy
 
 
 @pytest.fixture(scope="module")
-def azure(app_host: HostProcess) -> Iterator[str]:
-    with key_proxy(app_host.url) as url:
-        yield url
+def azure(app_host: HostProcess) -> Iterator[AzureProxy]:
+    with azure_proxy(app_host.url) as proxy:
+        yield proxy
 
 
 def test_the_host_of_this_folder_is_found_whatever_its_port_and_missed_when_it_has_ended(
@@ -67,22 +68,29 @@ def test_no_host(dfhost: Commands) -> None:
     assert said.err.count("\n") == 1 and "Errno" not in said.err
 
 
-def test_a_host_that_asks_for_a_key(dfhost: Commands, azure: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    without = dfhost.plain("list", "--url", azure)
+def test_a_host_that_asks_for_a_key(
+    dfhost: Commands, azure: AzureProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = dfhost.plain("list", "--url", azure.url)
     assert without.code == 2 and "asks for a key" in without.err
-    assert dfhost.plain("start-instance", "echo", "--id", "keyed", "--url", azure, "--key", KEY).code == 0
-    monkeypatch.setenv("DFHOST_KEY", KEY)
-    assert "keyed" in dfhost.plain("list", "--url", azure).out
+    assert (
+        dfhost.plain("start-instance", "echo", "--id", "keyed", "--url", azure.url, "--key", SYSTEM_KEY).code
+        == 0
+    )
+    monkeypatch.setenv("DFHOST_KEY", SYSTEM_KEY)
+    assert "keyed" in dfhost.plain("list", "--url", azure.url).out
 
 
-def test_what_only_dfhost_answers_is_made_from_the_history_elsewhere(dfhost: Commands, azure: str) -> None:
+def test_what_only_dfhost_answers_is_made_from_the_history_elsewhere(
+    dfhost: Commands, azure: AzureProxy
+) -> None:
     failed = dfhost.ended("import_orders", ["good", "bad-9"])
-    shown = dfhost.plain("show", failed, "--url", azure, "--key", KEY)
+    shown = dfhost.plain("show", failed, "--url", azure.url, "--key", SYSTEM_KEY)
     assert shown.code == 0 and "process_item [1] failed: ValueError: no such order: bad-9" in shown.out
     waits = dfhost.waiting()
-    explained = dfhost.plain("explain", waits, "--url", azure, "--key", KEY)
+    explained = dfhost.plain("explain", waits, "--url", azure.url, "--key", SYSTEM_KEY)
     assert explained.code == 1 and "it is not dfhost" in explained.err
-    assert dfhost.plain("raise", waits, "Aproval", "--url", azure, "--key", KEY).code == 0
+    assert dfhost.plain("raise", waits, "Aproval", "--url", azure.url, "--key", SYSTEM_KEY).code == 0
 
 
 def test_another_server(dfhost: Commands, tmp_path: Path) -> None:
@@ -97,3 +105,53 @@ def test_another_server(dfhost: Commands, tmp_path: Path) -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_every_verb_does_its_work_on_another_host(
+    dfhost: Commands, azure: AzureProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the key of the management API alone, and with what the real host answers alone."""
+    monkeypatch.setenv("DFHOST_KEY", SYSTEM_KEY)
+
+    def done(verb: str, *arguments: str) -> str:
+        azure.own_requests.clear()
+        said = dfhost.plain(verb, *arguments, "--url", azure.url)
+        assert said.code == 0, said
+        assert len(azure.own_requests) <= 1, azure.own_requests
+        return said.out
+
+    id = "elsewhere"
+    assert id in done("start-instance", "approval", "--id", id)
+    waiting = dfhost.http.until(id, lambda status: status["customStatus"] is not None)
+    assert waiting["runtimeStatus"] == "Running"
+    assert re.search(rf"^{id} +Running +approval", done("list", "--name", "approval", "--prefix", id), re.M)
+    assert "Running" in done("show", id) and "ExecutionStarted" in done("history", id)
+    done("suspend", id)
+    dfhost.http.until(id, lambda status: status["runtimeStatus"] == "Suspended")
+    done("resume", id)
+    done("raise", id, "Approval", "--data", "true")
+    assert dfhost.http.ended(id)["output"] is True
+    done("restart", id, "--same-id")
+    dfhost.http.until(id, lambda status: status["runtimeStatus"] == "Running")
+    failed = dfhost.ended("reads_file", str(tmp_path / "there"))
+    assert "No such file" in done("show", failed)
+    (tmp_path / "there").write_text("mended")
+    done("rewind", failed)
+    dfhost.http.until(failed, lambda status: status["output"] == "mended")
+    links = dfhost.plain("start-instance", "approval", "--json", "--url", azure.url)
+    assert links.json["statusQueryGetUri"].endswith(f"&code={SYSTEM_KEY}")
+    monkeypatch.delenv("DFHOST_KEY")  # the link has it
+    assert dfhost.plain("terminate", links.json["statusQueryGetUri"]).code == 0
+    dfhost.http.ended(links.json["id"])
+    assert "Terminated" in dfhost.plain("show", links.json["statusQueryGetUri"]).out
+    monkeypatch.setenv("DFHOST_KEY", MASTER_KEY)
+    done("signal", "@counter@elsewhere", "add", "--input", "3")
+    dfhost.http.until("@counter@elsewhere", lambda status: "3" in str(status["input"]))
+    assert re.search(r"^@counter@elsewhere .* 3$", done("list", "--entities", "--name", "counter"), re.M)
+    assert "\n3\n" in done("show", "@counter@elsewhere")
+    done("export", "--prefix", id, "--output", str(tmp_path / "exported.jsonl"))
+    assert id in (tmp_path / "exported.jsonl").read_text()
+    done("terminate", id)
+    dfhost.http.ended(id)
+    done("purge", id, "--yes")
+    assert dfhost.plain("show", id, "--url", azure.url).code == 4

@@ -1,0 +1,313 @@
+"""`WorkerPool`: the workers that there are. Starts them, says whose turn it is, and replaces them.
+
+A worker is *ready* while it may be given calls. One that leaves, because it is outdated or has a call that hangs, is
+given no more of them and has some time to end those that it has.
+
+`reload` starts workers with the code as it is now. Those that are ready stay so until the first of the new ones has
+loaded the app; from then on all calls go to the new ones. If the app cannot be loaded, everything stays as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from dfhost.app_output import OutputSink
+from dfhost.background_tasks import BackgroundTasks
+from dfhost.engine.failures import Failure
+from dfhost.errors import AppError, AppImportFailed
+from dfhost.host_log import HostLog
+from dfhost.runner.app_runner import ClientTexts, HostServices
+from dfhost.runner.functions import AppInfo
+from dfhost.worker import protocol
+from dfhost.worker.app_changes import app_changes
+from dfhost.worker.channel import Message
+from dfhost.worker.deaths import DeathReport, calls_in_words
+from dfhost.worker.process import RunningCall, WorkerOptions, WorkerProcess
+
+#: What a call fails with that shall be made again, in a worker with the new code.
+OUTDATED = Failure("Outdated", "", "the app has been loaded again", "")
+
+_HANGING_GRACE = 3.0  # seconds that the calls beside one that has timed out may still take
+OUTDATED_GRACE = 30.0  # seconds that calls may take that the old code has begun
+_STOPS_WITHIN = 1.5  # seconds
+
+#: Makes a call in the worker that has got it, under the number that it has there.
+Begin = Callable[[WorkerProcess, int], None]
+
+
+class WorkerPool:
+    """`count`: how many workers there are. `restart_interval`: seconds between two starts, if workers die.
+
+    `outdated_grace`: seconds that the calls in an outdated worker may still take. `on_message` gets what workers say
+    of their calls. The first workers are started here.
+    """
+
+    app: AppInfo
+    streams_http = False
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        log: HostLog,
+        sink: OutputSink,
+        count: int,
+        restart_interval: float,
+        outdated_grace: float,
+        on_message: Callable[[WorkerProcess, Message], None],
+    ) -> None:
+        self._options = options
+        self._log = log
+        self._sink = sink
+        self._count = count
+        self._restart_interval = restart_interval
+        self._outdated_grace = outdated_grace
+        self._on_message = on_message
+        self.processes = [WorkerProcess(options, sink) for _ in range(count)]
+        self._loading: list[
+            WorkerProcess
+        ] = []  # started by a reload, and none of them has loaded the app yet
+        self._started_at = time.monotonic()
+        self._deaths = DeathReport(log, count, restart_interval)
+        self._lock = threading.Lock()  # of the three below
+        self._ready: list[WorkerProcess] = []
+        self._turn = 0
+        self._waiting: deque[tuple[RunningCall, Begin]] = deque()
+        self._services: HostServices | None = None
+        self._clients: ClientTexts = {}
+        self._tasks = BackgroundTasks()
+        self._stopping = False
+
+    # -- its life --------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Wait until the app is loaded. Raises AppError."""
+        self._loop = asyncio.get_running_loop()
+        self._loaded: asyncio.Future[None] = self._loop.create_future()
+        for process in self.processes:
+            self._open(process)
+        try:
+            await self._loaded
+        except BaseException:
+            await self.stop()
+            raise
+
+    def connect(self, services: HostServices) -> None:
+        """Let calls begin. Raises AppError."""
+        self._services = services
+        self._clients = services.clients(self.app)
+        for process in self.processes:
+            if process.app is not None:
+                self._make_ready(process)
+
+    async def stop(self) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        self._tasks.cancel()
+        for process in self.processes:
+            process.abandon_calls()
+            process.send("stop")
+        await self._wait_for_ends()
+        for process in self.processes:
+            process.kill()
+        await self._wait_for_ends()
+
+    async def _wait_for_ends(self) -> None:
+        deadline = time.monotonic() + _STOPS_WITHIN
+        while self.processes and time.monotonic() < deadline:
+            await asyncio.sleep(0.005)
+
+    def _open(self, process: WorkerProcess) -> None:
+        process.open(self._receive, self._lost, self._ended)
+
+    def _start_process(self) -> WorkerProcess:
+        process = WorkerProcess(self._options, self._sink)
+        self.processes.append(process)
+        self._started_at = process.started_at
+        self._open(process)
+        return process
+
+    def _start_missing(self) -> None:
+        """Start one worker if there are too few; a reload starts its own."""
+        staying = sum(not process.is_expected_to_end for process in self.processes)
+        if staying < self._count and not self._loading and not self._stopping:
+            self._start_process()
+
+    # -- calls, on any thread --------------------------------------------------------------------------------
+
+    def give(self, call: RunningCall, begin: Begin) -> None:
+        """Give `call` to the worker whose turn it is, now or when there is one, and `begin` it there."""
+        with self._lock:
+            if not self._ready:
+                self._waiting.append((call, begin))
+                return
+            self._turn = (self._turn + 1) % len(self._ready)
+            process = self._ready[self._turn]
+            number = process.enter(call)
+        begin(process, number)
+
+    def place(self, call: RunningCall) -> tuple[WorkerProcess, int]:
+        """The worker that has got `call`, and the number of the call there. Blocks until there is one."""
+        chosen: SimpleQueue[tuple[WorkerProcess, int]] = SimpleQueue()
+        self.give(call, lambda process, number: chosen.put((process, number)))
+        return chosen.get()
+
+    def place_in(self, process: WorkerProcess, call: RunningCall) -> int | None:
+        """The call's number in `process`, None if that takes no more calls."""
+        with self._lock:
+            return process.enter(call) if process in self._ready else None
+
+    # -- what becomes of the workers -------------------------------------------------------------------------
+
+    def _receive(self, process: WorkerProcess, message: Message) -> None:
+        match message:
+            case ("loaded", app):
+                self._app_loaded(process, *protocol.app_from_wire(app))
+            case ("not loaded", sentence, traceback):
+                self._not_loaded(process, sentence, traceback or "")
+            case _:
+                self._on_message(process, message)
+
+    def _app_loaded(self, process: WorkerProcess, app: AppInfo, streams_http: bool) -> None:
+        process.app = app
+        if process.is_expected_to_end:
+            return
+        if not self._loaded.done():
+            self.app, self.streams_http = app, streams_http
+            self._loaded.set_result(None)
+        elif process in self._loading:
+            self._change_app(process, app, streams_http)
+        elif self._services is not None:
+            self._make_ready(process)
+
+    def _not_loaded(self, process: WorkerProcess, sentence: str, traceback: str) -> None:
+        if process.is_expected_to_end:
+            return
+        if not self._loaded.done():
+            error = AppImportFailed(sentence, traceback) if traceback else AppError(sentence)
+            self._loaded.set_exception(error)
+        elif process in self._loading:
+            self._reload_failed(sentence, traceback)
+        else:
+            self._log.note(f"{sentence} The app is loaded again in {self._restart_interval:.0f} s.")
+            self._discard(process)
+            self._loop.call_later(self._restart_interval, self._start_missing)
+
+    def _make_ready(self, process: WorkerProcess) -> None:
+        assert self._services is not None
+        process.send("connect", self._clients, self._services.client_url)
+        with self._lock:
+            self._ready.append(process)
+            waiting, self._waiting = self._waiting, deque()
+        for call, begin in waiting:
+            self.give(call, begin)
+
+    def _lost(self, process: WorkerProcess) -> None:
+        with self._lock:
+            if process in self._ready:
+                self._ready.remove(process)
+
+    def _ended(self, process: WorkerProcess) -> None:
+        self.processes.remove(process)
+        if self._stopping:
+            return
+        sentence = f"The app's worker process ended while it loaded the app ({process.end})."
+        if not self._loaded.done():
+            self._loaded.set_exception(AppError(sentence))
+        elif process in self._loading:
+            self._reload_failed(sentence)
+        elif not process.is_expected_to_end:
+            delay = self._deaths.restart_delay(self._started_at)
+            self._deaths.report(process, delay)
+            self._loop.call_later(delay, self._start_missing)
+        elif process.calls:
+            self._deaths.report(process, None)
+        process.fail_calls()
+
+    def _discard(self, process: WorkerProcess) -> None:
+        process.is_expected_to_end = True
+        process.kill()
+
+    # -- a call that hangs -----------------------------------------------------------------------------------
+
+    def replace(self, process: WorkerProcess) -> None:
+        """A call in it has timed out: start another worker, and kill this one once its other calls have ended."""
+        if process.is_expected_to_end:
+            return
+        process.is_expected_to_end = True
+        self._lost(process)
+        self._start_missing()
+        self._tasks.start(self._kill(process))
+
+    async def _kill(self, process: WorkerProcess) -> None:
+        await self._calls_ended(process, _HANGING_GRACE)
+        process.kill()
+
+    async def _calls_ended(self, process: WorkerProcess, grace: float) -> None:
+        """Wait until they have, at most `grace` seconds."""
+        deadline = time.monotonic() + grace
+        while process.calls and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+    # -- a reload --------------------------------------------------------------------------------------------
+
+    def reload(self, options: WorkerOptions) -> None:
+        """Start workers with the code and `options` as they are now. A reload that is under way is given up."""
+        if self._stopping:
+            return
+        self._options = options
+        for process in self._loading:
+            self._discard(process)
+        self._loading = []
+        self._loading = [self._start_process() for _ in range(self._count)]
+
+    def _change_app(self, process: WorkerProcess, app: AppInfo, streams_http: bool) -> None:
+        """The first worker of a reload has loaded the app: from now on calls go to it and those that follow."""
+        assert self._services is not None
+        try:
+            clients = self._services.clients(app)
+            notes = self._services.change_app(app)
+        except AppError as error:
+            self._reload_failed(str(error))
+            return
+        outdated = [each for each in self.processes if each not in self._loading]
+        changes, self.app, self.streams_http = app_changes(self.app, app), app, streams_http
+        self._clients, self._loading = clients, []
+        self._deaths = DeathReport(self._log, self._count, self._restart_interval)
+        with self._lock:
+            self._ready.clear()
+        self._make_ready(process)
+        for each in outdated:
+            if not each.is_expected_to_end:
+                each.is_expected_to_end = True
+                self._tasks.start(self._retire(each))
+        for note in (f"The app is loaded ({changes}).", *notes):
+            self._log.note(note)
+
+    async def _retire(self, process: WorkerProcess) -> None:
+        await self._calls_ended(process, self._outdated_grace)
+        if process.calls:
+            running = calls_in_words(list(process.calls.values()))
+            self._log.note(
+                f"After {self._outdated_grace:.0f} s the old code still ran {running}. "
+                "That begins again with the new code."
+            )
+            process.fail_calls(OUTDATED)
+        process.send("stop")
+        await asyncio.sleep(_STOPS_WITHIN)
+        process.kill()
+
+    def _reload_failed(self, sentence: str, traceback: str = "") -> None:
+        loading, self._loading = self._loading, []
+        for process in loading:
+            self._discard(process)
+        if traceback:
+            self._sink.print("", traceback.rstrip())
+        self._log.note(f"The app goes on as it was: {sentence}")
+        for _ in range(self._count):  # some may have died meanwhile
+            self._loop.call_later(self._restart_interval, self._start_missing)

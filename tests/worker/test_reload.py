@@ -1,0 +1,370 @@
+"""`dfhost start` loads the app again when its files change, and no call fails or gets lost over it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.support.apps import HEAD
+from tests.support.host_process import HostProcess
+from tests.support.http_client import HttpClient, Response
+from tests.support.waiting import until
+
+T = TypeVar("T")
+
+COMMON = """
+import os, pathlib, time
+
+VERSION = "{version}"
+scratch = pathlib.Path(os.environ["SCRATCH"])
+
+def wait_for(name: str) -> None:
+    (scratch / f"{{name}}.waits").touch()
+    while not (scratch / name).exists():
+        time.sleep(0.005)
+
+@app.route("version")
+def version(req: func.HttpRequest) -> str:
+    return VERSION
+
+@app.route("wait/{{name}}")
+def wait(req: func.HttpRequest) -> str:
+    wait_for(req.route_params["name"])
+    return VERSION
+
+@app.activity_trigger(input_name="name")
+def work(name: str) -> str:
+    wait_for(name)
+    return VERSION
+
+@app.activity_trigger(input_name="x")
+def quick(x: int) -> str:
+    return VERSION
+"""
+TWO_STEPS = """
+@app.orchestration_trigger(context_name="context")
+def two_steps(context):
+    first = yield context.call_activity("work", context.get_input())
+    second = yield context.call_activity("quick", 1)
+    return [first, second]
+"""
+
+
+class EditedApp:
+    """An app in a folder, and the host that serves it."""
+
+    def __init__(self, folder: Path, host: HostProcess) -> None:
+        self.folder, self.host = folder, host
+        self.scratch = folder / ".scratch"
+
+    @property
+    def client(self) -> HttpClient:
+        return self.host.client
+
+    def save(self, text: str, name: str = "function_app.py") -> None:
+        """As editors do: a new file takes the place of the old one."""
+        save(self.folder / name, text)
+
+    def reload(self, version: str, body: str = "") -> str:
+        """Save an app and wait until it is loaded. The line that says so."""
+        return self.after("The app is loaded", lambda: self.save(app_text(version, body)))
+
+    def after(self, words: str, change: Callable[[], object]) -> str:
+        """The first line with `words` that is printed once `change` is made."""
+        known = len(self.lines(words))
+        change()
+        return until(lambda: self.lines(words)[known:], bool)[0]
+
+    def lines(self, words: str) -> list[str]:
+        return [line for line in self.host.lines if words in line]
+
+    def get(self, path: str) -> Response:
+        return self.client.request("GET", f"/api/{path}")
+
+    def until_waits(self, *names: str) -> None:
+        for name in names:
+            until((self.scratch / f"{name}.waits").exists, bool)
+
+    def release(self, *names: str) -> None:
+        for name in names:
+            (self.scratch / name).touch()
+
+
+def app_text(version: str, body: str = "") -> str:
+    return HEAD + COMMON.format(version=version) + body
+
+
+def save(file: Path, text: str) -> None:
+    temporary = file.with_name(f"{file.name}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, file)
+
+
+def in_thread(call: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+    threading.Thread(target=lambda: future.set_result(call()), daemon=True).start()
+    return future
+
+
+def make_app(folder: Path) -> Path:
+    (folder / ".scratch").mkdir(parents=True)
+    save(folder / "function_app.py", app_text("start", TWO_STEPS))
+    save(folder / "host.json", json.dumps({"version": "2.0"}))
+    return folder
+
+
+def start_host(folder: Path, *arguments: str) -> HostProcess:
+    return HostProcess(folder, "--memory", "--workers", "1", *arguments, SCRATCH=str(folder / ".scratch"))
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EditedApp]:
+    folder = make_app(tmp_path_factory.mktemp("reload") / "app")
+    with start_host(folder) as host:
+        yield EditedApp(folder, host)
+
+
+def test_calls_under_way_end_with_the_old_code_and_all_later_ones_get_the_new(app: EditedApp) -> None:
+    app.reload("old", TWO_STEPS)
+    request = in_thread(lambda: app.get("wait/request"))
+    instance_id = app.client.start("two_steps", "activity")
+    app.until_waits("request", "activity")
+    app.reload("new", TWO_STEPS)
+    assert app.get("version").plain == (200, "new")
+    app.release("request", "activity")
+    assert request.result().plain == (200, "old")
+    assert app.client.output(instance_id) == ["old", "new"]
+
+
+@pytest.mark.long
+def test_a_mistake_is_shown_and_the_old_code_goes_on_until_it_is_mended(app: EditedApp) -> None:
+    app.reload("good")
+    syntax = app.after("The app goes on as it was", lambda: app.save(app_text("bad", "x = (\n")))
+    assert "function_app.py cannot be imported: SyntaxError: '(' was never closed" in syntax
+    assert any(line.endswith("    x = (") for line in app.host.lines)
+    assert app.get("version").plain == (200, "good")
+    imported = app.after(
+        "The app goes on as it was", lambda: app.save(app_text("bad", "import nothing_such\n"))
+    )
+    assert imported.endswith("ModuleNotFoundError: No module named 'nothing_such'")
+    ended = app.after("The app goes on as it was", lambda: app.save(app_text("bad", "os._exit(7)\n")))
+    assert ended.endswith("The app's worker process ended while it loaded the app (exit code 7).")
+    route = '@app.route("two/{id")\ndef two(req: func.HttpRequest) -> str: return ""\n'
+    refused = app.after("The app goes on as it was", lambda: app.save(app_text("bad", route)))
+    assert "Function 'two' has the route 'two/{id', which no request can match" in refused
+    assert app.get("version").plain == (200, "good")
+    app.reload("mended")
+    assert app.get("version").plain == (200, "mended")
+
+
+@pytest.mark.long
+def test_an_import_that_hangs_is_given_up_at_the_next_save(app: EditedApp) -> None:
+    app.reload("before")
+    app.after("has changed", lambda: app.save(app_text("hangs", "wait_for('never')\n")))
+    app.until_waits("never")
+    assert app.get("version").plain == (200, "before")
+    app.reload("after")
+    assert app.get("version").plain == (200, "after")
+
+
+@pytest.mark.long
+def test_the_tables_of_the_host_follow(app: EditedApp) -> None:
+    first = """
+@app.route("old-route/{id}")
+def moved(req: func.HttpRequest) -> str:
+    return req.route_params["id"]
+
+@app.route("removed")
+def removed(req: func.HttpRequest) -> str:
+    return ""
+
+@app.orchestration_trigger(context_name="context")
+def ends_soon(context):
+    return "x"
+"""
+    app.reload("tables", first)
+    assert app.get("old-route/5").plain == (200, 5)
+    second = (
+        first.replace("old-route", "new-route").replace("removed", "added").replace("ends_soon", "begins")
+    )
+    line = app.reload("tables", second)
+    assert line.endswith(
+        "The app is loaded (7 functions; 2 new: added, begins; 1 changed: moved; 2 gone: removed, ends_soon)."
+    )
+    assert (app.get("old-route/5").status, app.get("removed").status) == (404, 404)
+    assert (app.get("new-route/5").plain, app.get("added").status) == ((200, 5), 200)
+    assert app.client.output(app.client.start("begins")) == "x"
+    gone = app.client.ended(app.client.start("ends_soon"))
+    assert gone["runtimeStatus"] == "Failed" and "The function 'ends_soon' doesn't exist" in gone["output"]
+    listed = {each["name"]: each for each in app.client.request("GET", "/admin/functions").body}
+    assert "removed" not in listed
+    assert listed["moved"]["invoke_url_template"].endswith("/api/new-route/{id}")
+
+
+@pytest.mark.long
+def test_a_timer_function_follows_its_new_schedule(app: EditedApp) -> None:
+    timer = """
+@app.timer_trigger(schedule="{schedule}", arg_name="tick")
+def ticks(tick: func.TimerRequest) -> None:
+    (scratch / "ticks").open("a").write(VERSION + " ")
+"""
+    app.reload("never", timer.format(schedule="0 0 0 29 2 *"))
+    app.reload("often", timer.format(schedule="* * * * * *"))
+    until(lambda: (app.scratch / "ticks").exists() and (app.scratch / "ticks").read_text(), bool)
+    app.reload("never again", timer.format(schedule="0 0 0 29 2 *"))
+    assert set((app.scratch / "ticks").read_text().split()) == {"often"}
+
+
+APPROVAL = """
+@app.orchestration_trigger(context_name="context")
+def approval(context):
+    before = yield context.call_activity("quick", 1)
+    answer = yield context.wait_for_external_event("{event}")
+    return [before, answer, VERSION]
+"""
+
+
+@pytest.mark.long
+def test_an_instance_goes_on_with_the_new_code(app: EditedApp) -> None:
+    app.reload("old", APPROVAL.format(event="approved"))
+    instance_id = app.client.start("approval")
+    app.client.until(instance_id, lambda status: status["runtimeStatus"] == "Running")
+    app.reload("new", APPROVAL.format(event="decided"))
+    app.client.send(instance_id, "raiseEvent/decided", "yes")
+    assert app.client.output(instance_id) == ["old", "yes", "new"]
+
+
+@pytest.mark.long
+def test_an_instance_whose_history_no_longer_fits_fails_as_on_azure(app: EditedApp) -> None:
+    app.reload("old", APPROVAL.format(event="go"))
+    instance_id = app.client.start("approval")
+    app.client.until(instance_id, lambda status: status["runtimeStatus"] == "Running")
+    app.reload(
+        "new",
+        APPROVAL.format(event="go").replace(
+            'call_activity("quick", 1)', "create_timer(context.current_utc_datetime)"
+        ),
+    )
+    app.client.send(instance_id, "raiseEvent/go", "yes")
+    output = app.client.ended(instance_id)["output"]
+    assert output.startswith(
+        "Non-Deterministic workflow detected: A previous execution of this orchestration"
+    )
+
+
+@pytest.mark.long
+def test_a_long_history_whose_generator_is_lost_goes_on(app: EditedApp) -> None:
+    loop = """
+@app.orchestration_trigger(context_name="context")
+def loop(context):
+    seen = []
+    for n in range(120):
+        seen.append((yield context.call_activity("quick", n)))
+    seen.append((yield context.wait_for_external_event("go")))
+    for n in range(3):
+        seen.append((yield context.call_activity("quick", n)))
+    context.set_custom_status(VERSION)
+    return seen
+"""
+    app.reload("old", loop)
+    instance_id = app.client.start("loop")
+    explained = f"instances/{instance_id}?explain=true"
+    until(
+        lambda: [each["kind"] for each in app.client.manage("GET", explained).body["waitsFor"]],
+        lambda kinds: kinds == ["event"],
+    )
+    app.reload("new", loop)
+    app.client.send(instance_id, "raiseEvent/go", "went")
+    assert app.client.output(instance_id) == ["old"] * 120 + ["went"] + ["new"] * 3
+
+
+@pytest.mark.long
+def test_a_burst_of_saves_is_one_change(app: EditedApp) -> None:
+    known = len(app.lines("has changed"))
+    for number in range(20):
+        app.save(app_text(f"burst {number}"))
+        (app.folder / "helper.py").write_text(f"x = {number}")
+        (app.folder / "notes.txt").write_text("not a source")
+    until(lambda: app.get("version").text, lambda text: text == "burst 19")
+    # One, and one more if the writer was held up.
+    assert len(app.lines("has changed")) + len(app.lines("have changed")) - known <= 2
+
+
+@pytest.mark.long
+def test_a_module_in_a_new_folder_counts(app: EditedApp) -> None:
+    app.reload(
+        "package", "try:\n    from parts.greeting import TEXT as VERSION\nexcept ImportError:\n    pass\n"
+    )
+    (app.folder / "parts").mkdir()
+    app.after("The app is loaded", lambda: save(app.folder / "parts" / "greeting.py", "TEXT = 'hello'"))
+    assert app.get("version").text == "hello"
+    app.after("The app is loaded", lambda: save(app.folder / "parts" / "greeting.py", "TEXT = 'good day'"))
+    assert app.get("version").text == "good day"
+
+
+SETTING = """
+@app.route("setting")
+def setting(req: func.HttpRequest) -> str:
+    return os.environ.get("GREETING", "none")
+"""
+
+
+@pytest.mark.long
+def test_settings_files_are_followed_as_far_as_they_can_be(app: EditedApp) -> None:
+    app.reload("settings", SETTING)
+    local: dict[str, Any] = {"IsEncrypted": False, "Values": {"GREETING": "hello"}}
+    loaded = "The app is loaded"
+    app.after(loaded, lambda: app.save(json.dumps(local), "local.settings.json"))
+    assert app.get("setting").text == "hello"
+    local["Values"] = {"OTHER": "x"}
+    app.after(loaded, lambda: app.save(json.dumps(local), "local.settings.json"))
+    assert app.get("setting").text == "none"
+    host = {"version": "2.0", "functions": ["version"], "extensions": {"http": {"routePrefix": "v2"}}}
+    line = app.after(loaded, lambda: app.save(json.dumps(host), "host.json"))
+    assert "(1 function; 4 gone: " in line
+    assert app.lines("counts when dfhost is started again")[-1].endswith(
+        "What has changed in extensions.http.routePrefix counts when dfhost is started again."
+    )
+    assert (app.get("version").status, app.get("setting").status) == (200, 404)
+    bad = app.after("The app goes on as it was", lambda: app.save("{", "host.json"))
+    assert "host.json, line 1" in bad
+    app.after(loaded, lambda: app.save('{"version": "2.0"}', "host.json"))
+    assert app.get("setting").status == 200
+
+
+@pytest.mark.long
+def test_a_loop_of_reloads_under_load_loses_nothing(app: EditedApp) -> None:
+    """Requests and orchestrations come all the time; each is answered, by one version or another."""
+    app.reload("load", TWO_STEPS)
+    app.release("at-once")
+    stop = threading.Event()
+
+    def requests() -> set[tuple[int, Any]]:
+        return {app.get("version").plain for _ in iter(stop.is_set, True)}
+
+    def orchestrations() -> list[str]:
+        return [app.client.start("two_steps", "at-once") for _ in iter(stop.is_set, True)]
+
+    with ThreadPoolExecutor() as threads:
+        asking = [threads.submit(requests) for _ in range(2)]
+        starting = [threads.submit(orchestrations) for _ in range(2)]
+        try:
+            for number in range(5):
+                app.reload(f"load {number}", TWO_STEPS)
+        finally:
+            stop.set()
+        answers = {answer for each in asking for answer in each.result()}
+        instances = [instance_id for each in starting for instance_id in each.result()]
+    versions = {"load", *(f"load {number}" for number in range(5))}
+    assert answers <= {(200, version) for version in versions} and (200, "load 4") in answers
+    assert instances
+    for instance_id in instances:
+        assert set(app.client.output(instance_id)) <= versions
+    assert not app.lines("has ended")
