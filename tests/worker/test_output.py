@@ -23,6 +23,7 @@ for number in range(5000):
 
 class Sink:
     verbose = False
+    puts = 0
 
     def __init__(self) -> None:
         self.lines: list[str] = []
