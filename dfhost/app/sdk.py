@@ -142,12 +142,12 @@ class _KeptGenerator:
 
         def state() -> str:
             orchestrator.process(texts)
-            return orchestrator.whole_state() if orchestrator.has_ended else orchestrator.new_state()
+            return orchestrator.new_state()
 
         result = _result_of(state, self._observation)
+        result.known_actions = orchestrator.known_actions
+        result.changed_actions = orchestrator.changed_actions
         if not orchestrator.has_ended:
-            result.known_actions = orchestrator.known_actions
-            result.changed_actions = orchestrator.changed_actions
             orchestrator.known_actions += len(result.actions)
             if result.crash is None and not closing_runs_code(self._observation.generator):
                 result.generator = self
