@@ -53,5 +53,9 @@ class _NoWorker:
     def state(self, instance_id: str, task_id: int) -> tuple[str, None]:
         return "queued", None
 
+    @property
+    def limit_reached(self) -> None:
+        return None
+
     def waiting(self, entity_id: str) -> int:
         return 1_000_000  # all of its operations

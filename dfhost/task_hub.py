@@ -125,17 +125,21 @@ class TaskHub:
         last_operation_to: datetime | None,
         limit: int,
         after: str = "",
+        with_new: bool = False,
     ) -> list[Entity]:
-        """Ordered by instance id (``@name@key``); `after` is such an id."""
+        """Ordered by instance id (``@name@key``); `after` is such an id.
+
+        `with_new`: also those that have no state yet, since their first operation has not ended.
+        """
         rows = self._store.entities(
             after=after,
             limit=limit,
             prefix="@" if name is None else str(EntityId(name, "")),
             updated_from=_iso(last_operation_from),
             updated_to=_iso(last_operation_to),
-            custom_status=ENTITY_EXISTS_STATUS,
+            custom_status=None if with_new else ENTITY_EXISTS_STATUS,
         )
-        return [_entity(row) for row in rows]
+        return [_entity(row) for row in rows if row.custom_status in (ENTITY_EXISTS_STATUS, None)]
 
     @property
     def commits(self) -> int:

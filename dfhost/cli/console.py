@@ -48,6 +48,7 @@ class Console:
     ) -> None:
         self.style = style or Style.of(stream)
         self.verbose = verbose
+        self.puts = 0  # about: threads may lose a count
         self.write_context: Callable[[], AbstractContextManager[None]] = nullcontext
         self._live = stream.isatty() and calls and not verbose
         self._maps = ""  # see `show_progress`
@@ -149,6 +150,7 @@ class Console:
 
     def _put(self, item: _QueueItem) -> None:
         self._queue.append(item)
+        self.puts += 1
         if not self._wake.is_set():
             self._wake.set()
 

@@ -92,9 +92,10 @@ async def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
 
     `runs`: which operation runs; None if none does, or where very many entities have something to do.
     """
-    queued = hub.queue_lengths()
-    runs = {entity_id: await _running_operation(hub, entity_id) for entity_id in list(queued)[:_ASKED]}
-    return [entity | {"runs": runs.get(entity["id"])} for entity in _entities(hub, queued)]
+    busy = list(hub.queue_lengths())[:_ASKED]
+    runs = {entity_id: await _running_operation(hub, entity_id) for entity_id in busy}
+    found = _entities(hub, hub.queue_lengths())
+    return [entity | {"runs": runs.get(entity["id"]) if entity["waiting"] else None} for entity in found]
 
 
 async def _running_operation(hub: TaskHub, entity_id: str) -> str | None:
@@ -104,11 +105,11 @@ async def _running_operation(hub: TaskHub, entity_id: str) -> str | None:
 
 def _entities(hub: TaskHub, waiting: dict[str, int]) -> list[dict[str, Any]]:
     found = []
-    for entity in hub.entities(None, None, None, _ENTITIES):
-        last = entity.last_operation.isoformat().replace("+00:00", "Z")
+    for entity in hub.entities(None, None, None, _ENTITIES, with_new=True):
+        last = entity.last_operation.isoformat().replace("+00:00", "Z") if entity.state is not None else None
         queued = waiting.pop(f"@{entity.name}@{entity.key}", 0)
         found.append(_entity(entity.name, entity.key, entity.state, last, queued))
-    for entity_id, queued in waiting.items():  # no batch of theirs has ended yet
+    for entity_id, queued in waiting.items():  # deleted, and in use again
         _, name, key = entity_id.split("@", 2)
         found.append(_entity(name, key, None, None, queued))
     return found

@@ -108,6 +108,11 @@ class ActivityDispatcher:
         since = self._running.get((instance_id, task_id))
         return ("queued", None) if since is None else ("running", since)
 
+    @property
+    def limit_reached(self) -> int | None:
+        """How many activities run, if no more may run at once; else None."""
+        return self._limit if self._busy >= self._limit else None
+
     # -- starting --------------------------------------------------------------------------------------------
 
     def _start(self, item: ActivityWorkItem) -> None:

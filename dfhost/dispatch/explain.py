@@ -44,7 +44,8 @@ async def explain(
      "waitsFor": [{"kind": "activity|retry|timer|event|subOrchestration|entity|operation",
                    "name" (not of a timer), "since", "state": "running|queued|waiting",
                    "awaited": whether the code waits for it now, or has only left it open,
-                   "input"?, "attempt"?, "due"?, "instanceId"?, "status"? (a child's),
+                   "input"?, "attempt"?, "maxAttempts"?, "due"?, "error"? (of the last attempt),
+                   "instanceId"?, "status"? (a child's),
                    "explanation"?: the same of that child or entity, for the first few that are awaited}],
      "heldBack": [{"action", "behind", "why"}],
      "lastFailure"?: {"name", "time", "error", "stack"},   an entity's last failed operation since the host's start
@@ -97,6 +98,9 @@ async def explain(
         explanation["sentence"] = explain_sentences.of_instance(
             row, explanation, instance, suspensions[-1].started_at or "" if suspensions else "", now
         )
+        limit = worker.activities.limit_reached
+        if limit is not None and any(each["state"] == "queued" for each in explanation["waitsFor"]):
+            explanation["sentence"] += f" {explain_sentences.of_full_queue(limit)}"
         if deepest:
             others = [each for each in explanation["waitsFor"] if "instanceId" in each and each["awaited"]]
             for entry in others[:followed]:
@@ -116,6 +120,7 @@ def _task_entry(task: Task, awaited: Collection[int | str] | None) -> Entry:
     entry: Entry
     if task.state == model.RETRYING:
         entry = {"kind": "retry", "name": task.name, "state": "waiting", "due": task.due}
+        entry["error"] = shortened((newest.error or "").partition("\n")[0], explain_sentences.BRIEF)
         since = newest.ended_at
     elif task.kind == model.TIMER:
         entry = {"kind": "timer", "state": "waiting", "due": task.due}
@@ -134,7 +139,7 @@ def _task_entry(task: Task, awaited: Collection[int | str] | None) -> Entry:
         since = newest.started_at or since
     entry |= {"since": since, "awaited": awaited is None or key in awaited}
     if task.max_attempts > 1:
-        entry["attempt"] = task.attempt
+        entry |= {"attempt": task.attempt, "maxAttempts": task.max_attempts}
     return entry
 
 

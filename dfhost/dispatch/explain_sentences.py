@@ -19,7 +19,7 @@ BRIEF = 200  # characters of an input or a reason
 
 
 def of_end(row: InstanceRow) -> str:
-    ended = f"It ended at {row.updated_at}"
+    ended = f"It ended at {row.updated_at[:19]}Z"
     if row.status == "Completed" or not row.output:
         return f"{ended}."
     # A failure outside the generator begins with "Result: Failure"; the exception has a line of its own.
@@ -33,15 +33,19 @@ def of_entity(operations: list[Entry], last_failure: Entry | None) -> str:
     if operations:
         first = operations[0]
         more = f", {len(operations) - 1} more wait behind it" if len(operations) > 1 else ""
-        sentence = (
-            f"The entity's operation {first['name']} has been {first['state']} since {first['since']}{more}."
-        )
+        since = f"{first['since'][:19]}Z"
+        sentence = f"The entity's operation {first['name']} has been {first['state']} since {since}{more}."
     if last_failure is None:
         return sentence
     error = shortened(" ".join(last_failure["error"].split()), BRIEF).rstrip(".")
-    return (
-        f"{sentence} Its last failed operation was {last_failure['name']} at {last_failure['time']}: {error}."
-    )
+    at = f"{last_failure['time'][:19]}Z"
+    return f"{sentence} Its last failed operation was {last_failure['name']} at {at}: {error}."
+
+
+def of_full_queue(limit: int) -> str:
+    """Why an activity is queued. `limit`: how many run."""
+    running = "1 activity runs" if limit == 1 else f"{limit} activities run"
+    return f"{running}, as many as may at once (maxConcurrentActivityFunctions in host.json)."
 
 
 def of_instance(
@@ -55,11 +59,11 @@ def of_instance(
     if instance is not None and instance.busy:
         if not instance.episode_since:
             return "Its next episode is queued: as many episodes as may run at once are running."
-        since = timestamp_of(instance.episode_since)
+        since = f"{timestamp_of(instance.episode_since)[:19]}Z"
         return f"Its code has been running since {since}: until it yields or returns, nothing else happens to it."
     open_now = _list(explanation["waitsFor"], now)
     if row.status == "Suspended":
-        since = f" since {suspended_at}" if suspended_at else ""
+        since = f" since {suspended_at[:19]}Z" if suspended_at else ""
         reason = f" ({shortened(row.output, BRIEF)})" if row.output else ""
         return f"It is suspended{since}{reason}: resume it." + (f" Open: {open_now}." if open_now else "")
     if not open_now and instance is None:  # read from a file: nothing is loaded
@@ -77,6 +81,9 @@ def of_instance(
     sentence = f"It waits for {_list(awaited, now, 'or' if any_of else 'and')}."
     if left:
         sentence += f" Open besides: {_list(left, now)}."
+    if failed := next((entry for entry in awaited if entry.get("error")), None):
+        attempt = f"attempt {failed['attempt']} of {failed['maxAttempts']}"
+        sentence += f" {failed['name']} failed in {attempt}: {failed['error'].rstrip('.')}."
     if held := explanation["heldBack"]:
         what = f"{held[0]['action']} is" if len(held) == 1 else f"{len(held)} actions are"
         sentence += f" {what} held back behind {held[0]['behind']}, here as on Azure: {held[0]['why']}."

@@ -1,4 +1,4 @@
-"""Deaths of workers: when the next one is started, and what the console says."""
+"""Workers that die or hang: when the next one is started, and what the console says."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 
 from dfhost.host_log import HostLog
 from dfhost.running_calls import described_call, ordinal
+from dfhost.worker.output import Terminal
 from dfhost.worker.process import RunningCall, WorkerProcess
 
 RESTART_INTERVAL = 10.0  # seconds between two starts (WorkerProcessCountOptions.ProcessRestartInterval)
@@ -16,19 +17,35 @@ _SHOWN = 5
 
 
 class DeathReport:
-    """`count`: of the workers."""
+    """`count`: of the workers. What they print goes to `terminal`."""
 
-    def __init__(self, log: HostLog, count: int, restart_interval: float) -> None:
+    def __init__(self, log: HostLog, terminal: Terminal, count: int, restart_interval: float) -> None:
         self._log = log
+        self._terminal = terminal
         self._limit = _RECYCLED_AFTER * count
+        self._meanwhile = "; calls wait for it" if count == 1 else ""
         self._restart_interval = restart_interval
+        self._restarts: list[float] = []
         self._deaths: list[float] = []
 
     def restart_delay(self, last_start: float) -> float:
-        """Seconds until the next worker is started, for one that has just died."""
-        now = time.monotonic()
-        self._deaths = [at for at in self._deaths if at > now - _WINDOW] + [now]
-        return 0.0 if len(self._deaths) == 1 else max(0.0, last_start + self._restart_interval - now)
+        """Seconds until the next worker is started, for one that has died or hangs."""
+        self._restarts = _in_window(self._restarts)
+        is_first = len(self._restarts) == 1
+        return 0.0 if is_first else max(0.0, last_start + self._restart_interval - time.monotonic())
+
+    def report_late(
+        self, process: WorkerProcess, late: list[RunningCall], delay: float, grace: float
+    ) -> None:
+        """`late`: its calls that have timed out. The others may take `grace` seconds."""
+        them = calls_in_words(late)
+        sentence = (
+            f"{them[0].upper()}{them[1:]} took longer than functionTimeout, so worker process {process.pid} is "
+            f"replaced. {self._next_start(delay)}"
+        )
+        if others := list(process.calls.values()):
+            sentence += f" What else runs in it has {grace:.0f} s to end: {calls_in_words(others)}."
+        self._log.note(sentence)
 
     def report(self, process: WorkerProcess, delay: float | None) -> None:
         """To be called before its calls fail. `delay` None: no other worker starts for it."""
@@ -36,17 +53,25 @@ class DeathReport:
             f"The app's worker process {process.pid} has ended ({process.end}). "
             f"It was running {calls_in_words(list(process.calls.values()))}."
         )
-        if delay is None:
-            self._log.note(sentence)
-            return
-        sentence += (
-            f" Another worker starts {f'in {delay:.0f} s; calls wait for it' if delay else 'at once'}."
-        )
-        if len(self._deaths) == self._limit:
-            sentence += (
-                f" That was the {ordinal(self._limit)} within 30 minutes: Azure would now recycle the host."
-            )
-        self._log.note(sentence)
+        if delay is not None:
+            self._deaths = _in_window(self._deaths)
+            sentence += f" {self._next_start(delay)}"
+            if len(self._deaths) == self._limit:
+                nth = ordinal(self._limit)
+                sentence += f" That was the {nth} within 30 minutes: Azure would now recycle the host."
+        lines = process.output.unseen_lines()
+        self._log.note(f"{sentence} The last that it printed:" if lines else sentence)
+        if lines:
+            self._terminal.print("", "\n".join(lines))
+
+    def _next_start(self, delay: float) -> str:
+        return f"Another worker starts {f'in {delay:.0f} s{self._meanwhile}' if delay else 'at once'}."
+
+
+def _in_window(moments: list[float]) -> list[float]:
+    """With the present one."""
+    now = time.monotonic()
+    return [*(at for at in moments if at > now - _WINDOW), now]
 
 
 def calls_in_words(calls: list[RunningCall]) -> str:

@@ -19,13 +19,25 @@ import json
 import os
 import threading
 import time
-from typing import Any
+from collections import deque
+from typing import Any, Protocol
 
 from dfhost.app_output import OutputSink, WholeLines
 
 _MARK = b"\0"
 _MARKED_PER_SECOND = 100  # printed lines; a flood goes without marks, and so without work for the host
 _CHUNK = 1 << 16
+_LAST_LINES = 5
+_ON_SCREEN = 10  # what was put to the console last can still be seen
+_RECENT = 10.0  # seconds
+
+
+class Terminal(OutputSink, Protocol):
+    """The console: an `OutputSink` that everybody shares."""
+
+    @property
+    def puts(self) -> int:
+        """How much was put to it so far, by anybody; a line counts about one."""
 
 
 class PipeSink:
@@ -97,10 +109,12 @@ class WorkerStream(io.TextIOWrapper):
 class OutputReader:
     """The host's end of a worker's output: shows it until the pipe is closed, in a thread of its own."""
 
-    def __init__(self, descriptor: int, sink: OutputSink) -> None:
+    def __init__(self, descriptor: int, sink: Terminal) -> None:
         self._descriptor = descriptor
         self._sink = sink
         self._unfinished = b""
+        self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._last_put, self._last_at = 0, 0.0
         self._thread = threading.Thread(target=self._run, name="worker-output", daemon=True)
 
     def start(self) -> None:
@@ -109,6 +123,15 @@ class OutputReader:
     def finish(self, timeout: float) -> None:
         """Wait until all that was written is shown. A child process that has outlived the worker may still write."""
         self._thread.join(timeout)
+
+    def unseen_lines(self) -> list[str]:
+        """The last lines of the last seconds, if so much was shown after them that they cannot be seen any more."""
+        is_recent = time.monotonic() - self._last_at < _RECENT
+        return list(self._last_lines) if is_recent and self._sink.puts - self._last_put > _ON_SCREEN else []
+
+    def _shown(self, text: str) -> None:
+        self._last_lines.extend(text.splitlines()[-_LAST_LINES:])
+        self._last_put, self._last_at = self._sink.puts, time.monotonic()
 
     def _run(self) -> None:
         shown = 0
@@ -155,7 +178,9 @@ class OutputReader:
 
     def _show_plain(self, data: bytes) -> None:
         if data:
-            self._sink.write(data.decode("utf-8", "backslashreplace"))
+            text = data.decode("utf-8", "backslashreplace")
+            self._sink.write(text)
+            self._shown(text)
 
     def _show_message(self, message: dict[str, Any]) -> None:
         match message:
@@ -163,5 +188,6 @@ class OutputReader:
                 self._sink.write(text)
             case {"log": str(level), "text": str(text)}:
                 self._sink.print(level, text)
+                self._shown(text)
             case {"count": str(level), "logger": str(logger)}:
                 self._sink.count_record(level, logger)

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from dfhost.app_output import OutputSink
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.engine.failures import Failure
 from dfhost.errors import AppError, AppImportFailed
@@ -27,6 +26,7 @@ from dfhost.worker import protocol
 from dfhost.worker.app_changes import app_changes
 from dfhost.worker.channel import Message
 from dfhost.worker.deaths import DeathReport, calls_in_words
+from dfhost.worker.output import Terminal
 from dfhost.worker.process import RunningCall, WorkerOptions, WorkerProcess
 
 #: What a call fails with that shall be made again, in a worker with the new code.
@@ -54,7 +54,7 @@ class WorkerPool:
         self,
         options: WorkerOptions,
         log: HostLog,
-        sink: OutputSink,
+        sink: Terminal,
         count: int,
         restart_interval: float,
         outdated_grace: float,
@@ -72,7 +72,7 @@ class WorkerPool:
             WorkerProcess
         ] = []  # started by a reload, and none of them has loaded the app yet
         self._started_at = time.monotonic()
-        self._deaths = DeathReport(log, count, restart_interval)
+        self._deaths = DeathReport(log, sink, count, restart_interval)
         self._lock = threading.Lock()  # of the three below
         self._ready: list[WorkerProcess] = []
         self._turn = 0
@@ -239,13 +239,15 @@ class WorkerPool:
 
     # -- a call that hangs -----------------------------------------------------------------------------------
 
-    def replace(self, process: WorkerProcess) -> None:
-        """A call in it has timed out: start another worker, and kill this one once its other calls have ended."""
+    def replace(self, process: WorkerProcess, late: list[RunningCall]) -> None:
+        """`late` have timed out in it: start another worker, and kill this one once its other calls have ended."""
         if process.is_expected_to_end:
             return
         process.is_expected_to_end = True
         self._lost(process)
-        self._start_missing()
+        delay = self._deaths.restart_delay(self._started_at)
+        self._deaths.report_late(process, late, delay, _HANGING_GRACE)
+        self._loop.call_later(delay, self._start_missing)
         self._tasks.start(self._kill(process))
 
     async def _kill(self, process: WorkerProcess) -> None:
@@ -286,7 +288,7 @@ class WorkerPool:
             return
         outdated = [each for each in self.processes if each not in self._loading]
         self.streams_http, self._clients, self._loading = streams_http, clients, []
-        self._deaths = DeathReport(self._log, self._count, self._restart_interval)
+        self._deaths = DeathReport(self._log, self._sink, self._count, self._restart_interval)
         self._make_ready(process)
         for each in outdated:
             if not each.is_expected_to_end:

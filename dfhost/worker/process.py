@@ -21,14 +21,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from dfhost.app_output import OutputSink
 from dfhost.engine import failures
 from dfhost.engine.failures import Failure
 from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
 from dfhost.worker.channel import Channel, Message
 from dfhost.worker.lanes import Lane, LanePool
-from dfhost.worker.output import OutputReader
+from dfhost.worker.output import OutputReader, Terminal
 
 _SCRIPT = Path(__file__).with_name("script") / "worker.py"
 _HELLO_WITHIN = 10.0  # seconds
@@ -106,7 +105,7 @@ class WorkerProcess:
     `on_ended`: it has ended, and all that it has said before was passed on. `app`: what it has loaded, None before.
     """
 
-    def __init__(self, options: WorkerOptions, sink: OutputSink) -> None:
+    def __init__(self, options: WorkerOptions, sink: Terminal) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._secret = secrets.token_hex(16)
         start = {
@@ -136,8 +135,8 @@ class WorkerProcess:
         self._channel: Channel | None = None
         self._is_lost = self._has_ended = False
         with self._process.stdout as stdout:
-            self._output = OutputReader(os.dup(stdout.fileno()), sink)
-        self._output.start()
+            self.output = OutputReader(os.dup(stdout.fileno()), sink)
+        self.output.start()
         self._stdin = self._process.stdin  # it ends with this process, and the worker with it
         try:
             self._stdin.write(json.dumps(start).encode() + b"\n")
@@ -189,7 +188,7 @@ class WorkerProcess:
 
     def _wait(self) -> None:
         code = self._process.wait()
-        self._output.finish(_OUTPUT_ENDS_WITHIN)
+        self.output.finish(_OUTPUT_ENDS_WITHIN)
         try:
             self._loop.call_soon_threadsafe(self._exited, code)
         except RuntimeError:  # the host has ended

@@ -13,7 +13,6 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from dfhost.app_output import OutputSink
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.engine import failures
 from dfhost.engine.failures import Failure
@@ -36,6 +35,7 @@ from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
 from dfhost.worker.channel import Message
 from dfhost.worker.deaths import RESTART_INTERVAL
+from dfhost.worker.output import Terminal
 from dfhost.worker.pool import OUTDATED, OUTDATED_GRACE, WorkerPool
 from dfhost.worker.process import LaneCall, RunningCall, WorkerOptions, WorkerProcess
 
@@ -56,7 +56,7 @@ class WorkerRunner:
         self,
         options: WorkerOptions,
         log: HostLog,
-        sink: OutputSink,
+        sink: Terminal,
         *,
         count: int = 1,
         timeout: float | None = None,
@@ -254,12 +254,12 @@ class WorkerRunner:
                 continue
             oldest = time.monotonic() - timeout
             for process in list(self._pool.processes):
-                late = [(n, call) for n, call in list(process.calls.items()) if call.since < oldest]
-                for number, call in late:
-                    if process.calls.pop(number, None) is not None:
-                        call.resolve(failures.timed_out(call.function, timeout))
+                numbers = [number for number, call in list(process.calls.items()) if call.since < oldest]
+                late = [call for number in numbers if (call := process.calls.pop(number, None)) is not None]
                 if late:
-                    self._pool.replace(process)
+                    self._pool.replace(process, late)
+                for call in late:
+                    call.resolve(failures.timed_out(call.function, timeout))
 
 
 class _RemoteGenerator:

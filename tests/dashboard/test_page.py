@@ -196,6 +196,7 @@ def test_a_failed_item_is_named_with_its_input(page: Page, shop: Shop) -> None:
     expect(detail).to_contain_text("3 of 3")
     expect(detail).to_contain_text("[4] of 12, counted from [0]")
     expect(detail).to_contain_text("in pack")  # the traceback
+    expect(detail).to_contain_text(re.compile(r"Worker process\s*\d+"))
     fan_out.get_by_role("button", name="Unfold").click()
     expect(page.get_by_role("row", name="pack [5]")).to_be_visible()
 
@@ -237,6 +238,7 @@ def test_an_early_event_is_raised_anyway(page: Page, shop: Shop) -> None:
 
 def test_a_stuck_entity_is_found_from_the_instance_that_waits(page: Page, shop: Shop) -> None:
     shop.open(page, "instances/reserve-0")
+    expect(note(page, "Now")).to_contain_text("@stock@north: The entity's operation recount has been running")
     note(page, "Now").get_by_role("link", name="@stock@north").click()
     entity = page.get_by_role("complementary", name="Entity")
     expect(entity).to_contain_text("operation recount has been running since")

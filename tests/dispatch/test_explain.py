@@ -16,7 +16,8 @@ from tests.support.apps import write_app
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
 
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"
+SECOND = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"  # without its end
+TIME = rf"{SECOND}\.\d+Z"
 
 
 async def explained(
@@ -66,7 +67,10 @@ async def test_activities_that_wait_for_a_free_place(gates: ModuleType) -> None:
         await gates.arrivals("work")
         shown = await explained(host, instance)
         assert [entry["state"] for entry in shown["waitsFor"]] == ["running", "queued", "queued"]
-        assert shown["sentence"] == "It waits for 3 activities stop (1 running, 2 queued)."
+        assert shown["sentence"] == (
+            "It waits for 3 activities stop (1 running, 2 queued). "
+            "1 activity runs, as many as may at once (maxConcurrentActivityFunctions in host.json)."
+        )
 
 
 async def test_an_event_since_the_episode_that_asked_for_it() -> None:
@@ -103,7 +107,9 @@ async def test_a_retry_pause_and_its_attempt() -> None:
         )
         assert only(shown, "name", "state", "attempt") == ["fail", "waiting", 1]
         due = only(shown, "due")[:19]
-        assert shown["sentence"] == f"It waits for another attempt of fail in 1 h ({due}Z)."
+        assert shown["sentence"] == (
+            f"It waits for another attempt of fail in 1 h ({due}Z). fail failed in attempt 1 of 4: ValueError: no."
+        )
 
 
 async def test_a_sub_orchestration() -> None:
@@ -162,7 +168,7 @@ async def test_an_entity_and_its_queued_operations(gates: ModuleType) -> None:
             ("add", "queued"),
         ]
         assert re.fullmatch(
-            rf"The entity's operation stop has been running since {TIME}, 1 more wait behind it\.",
+            rf"The entity's operation stop has been running since {SECOND}Z, 1 more wait behind it\.",
             entity["sentence"],
         )
         gates.open("gate")
@@ -273,7 +279,7 @@ async def test_a_suspended_instance() -> None:
         await host.send(instance, "suspend", reason="lunch")
         shown = await explained(host, instance, lambda shown: shown["runtimeStatus"] == "Suspended")
         assert re.fullmatch(
-            rf"It is suspended since {TIME} \(lunch\): resume it\. Open: event go\.", shown["sentence"]
+            rf"It is suspended since {SECOND}Z \(lunch\): resume it\. Open: event go\.", shown["sentence"]
         )
 
 
@@ -283,12 +289,12 @@ async def test_an_ended_instance() -> None:
         await host.output(done)
         shown = await host.explain(done)
         assert shown["waitsFor"] == []
-        assert re.fullmatch(rf"It ended at {TIME}\.", shown["sentence"])
+        assert re.fullmatch(rf"It ended at {SECOND}Z\.", shown["sentence"])
         failed = await host.start("leaves", {"how": "stop", "after": False})
         await host.failure(failed)
         shown = await host.explain(failed)
         assert re.fullmatch(
-            rf"It ended at {TIME}: Orchestrator function 'leaves' failed: generator raised StopIteration\.",
+            rf"It ended at {SECOND}Z: Orchestrator function 'leaves' failed: generator raised StopIteration\.",
             shown["sentence"],
         )
         assert (await host.request("GET", "instances/nobody", explain="true"))[0] == 404
@@ -301,7 +307,7 @@ async def test_code_that_runs_and_code_that_waits_for_a_free_place(gates: Module
         second = await host.start("pauses")
         shown = await host.explain(first)
         assert re.fullmatch(
-            rf"Its code has been running since {TIME}: until it yields or returns, nothing else happens to it\.",
+            rf"Its code has been running since {SECOND}Z: until it yields or returns, nothing else happens to it\.",
             shown["sentence"],
         )
         shown = await host.explain(second)

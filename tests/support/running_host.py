@@ -26,7 +26,7 @@ from tests.support.waiting import DEADLINE, eventually
 
 
 class Output:
-    """An `OutputSink` that keeps what workers print: `lines` of text, each log record with its level before it."""
+    """A `Terminal` that keeps what workers print: `lines` of text, each log record with its level before it."""
 
     verbose = False
 
@@ -36,6 +36,10 @@ class Output:
     @property
     def lines(self) -> list[str]:
         return self.text.splitlines()
+
+    @property
+    def puts(self) -> int:
+        return len(self.lines)
 
     def print(self, label: str, text: str) -> None:
         self.text += f"{label} {text}\n" if label else f"{text}\n"
@@ -164,6 +168,7 @@ async def running_host(
     workers: int = 0,
     output: Output | None = None,
     outdated_grace: float = 30.0,
+    restart_interval: float = 0.0,
     **settings: Any,
 ) -> AsyncIterator[RunningHost]:
     """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`.
@@ -179,7 +184,7 @@ async def running_host(
             output or Output(),
             count=workers,
             timeout=options.function_timeout,
-            restart_interval=0.0,
+            restart_interval=restart_interval,
             outdated_grace=outdated_grace,
         )
         if workers

@@ -194,6 +194,26 @@ async def test_what_takes_too_long_fails_and_its_worker_is_replaced(
         assert await get(host, "die/spin") == (500, "")
         assert await get(host, "die-async/hang") == (500, "")
         assert await worker_pid(host) != first
+        assert "die took longer than functionTimeout, so worker process" in "".join(host.log.notes)
+
+
+@pytest.mark.long
+async def test_restarts_after_time_outs_are_paced_like_those_after_deaths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=1, function_timeout=1.0, restart_interval=100.0) as host:
+        first = await worker_pid(host)
+        assert await get(host, "die/hang") == (500, "")
+        assert host.log.notes == [
+            f"Function http_die took longer than functionTimeout, so worker process {first} is replaced. "
+            "Another worker starts at once."
+        ]
+        second = await worker_pid(host)
+        assert await get(host, "die/hang") == (500, "")
+        (note,) = host.log.notes[1:]
+        assert f"worker process {second} is replaced. Another worker starts in 9" in note
+        assert note.endswith(" s; calls wait for it.")
 
 
 @pytest.mark.long
@@ -217,6 +237,28 @@ async def test_calls_go_to_the_workers_in_turn(tmp_path: Path, monkeypatch: pyte
         await eventually(lambda: ready(host), lambda count: count == 2)
         pids: list[Any] = await host.run("fan", ["process_id", 20])
         assert sorted(pids.count(pid) for pid in set(pids)) == [10, 10]
+
+
+@pytest.mark.long
+async def test_four_workers_share_the_calls_and_their_dead_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=4) as host:
+
+        async def four() -> set[Any]:
+            return {await worker_pid(host) for _ in range(4)}
+
+        before = await eventually(four, lambda pids: len(pids) == 4)
+        pids: list[Any] = await host.run("fan", ["process_id", 40])
+        assert sorted(pids.count(pid) for pid in set(pids)) == [10, 10, 10, 10]
+        dead = set(list(before)[:3])
+        for pid in dead:
+            os.kill(pid, signal.SIGKILL)
+        await host.log.entry("note", count=3)
+        assert len(await host.run("fan", ["echo", 40])) == 40  # by the fourth alone, or by new ones as well
+        after = await eventually(four, lambda pids: len(pids) == 4 and not pids & dead)
+        assert len(after & before) == 1
 
 
 async def ready(host: RunningHost) -> int:

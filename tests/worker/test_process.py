@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiohttp
@@ -146,6 +147,39 @@ def test_an_app_that_ends_its_process_while_it_is_loaded(tmp_path: Path) -> None
     done = run_dfhost("start", folder, "--memory", "--workers", "1", "--port", "0")
     assert done.returncode == 2
     assert "worker process ended while it loaded the app (exit code 7)" in done.stderr
+
+
+TALE = """
+    import os, sys, time
+
+    @app.route(methods=["GET"])
+    def dies(req: func.HttpRequest) -> str:
+        print("the valve is stuck", file=sys.stderr)
+        while not os.path.exists(req.params["file"]):
+            time.sleep(0.01)
+        os._exit(3)
+
+    @app.route(methods=["GET"])
+    def says_nothing(req: func.HttpRequest) -> str:
+        return "nothing"
+"""
+
+
+@pytest.mark.long
+def test_the_last_lines_of_a_dead_worker_are_shown_again_if_they_are_out_of_sight(tmp_path: Path) -> None:
+    file = tmp_path / "go"
+    with HostProcess(write_app(tmp_path / "app", TALE), "--memory") as host, ThreadPoolExecutor(1) as pool:
+        dying = pool.submit(host.client.request, "GET", f"/api/dies?file={file}")
+        host.line("the valve is stuck")
+        for _ in range(10):
+            assert host.client.request("GET", "/api/says_nothing").status == 200
+        file.touch()
+        assert dying.result().status == 500
+        host.line(r"has ended \(exit code 3\)\. It was running function dies\. .* The last that it printed:$")
+        assert host.text.count("the valve is stuck") == 2
+        assert host.client.request("GET", f"/api/dies?file={file}").status == 500
+        host.line(r"has ended .* Another worker starts in \d+ s; calls wait for it\.$")
+        assert host.text.count("the valve is stuck") == 3
 
 
 def test_a_number_of_workers_that_makes_no_sense_is_refused(tmp_path: Path) -> None:

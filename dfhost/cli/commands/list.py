@@ -91,7 +91,9 @@ def _entities(client: ManagementClient, options: argparse.Namespace) -> tuple[li
     # The list of entities leaves out one whose first operation has not ended; it hangs, maybe.
     prefix = f"@{options.name.lower()}@" if options.name else "@"
     instances = client.instances(instanceIdPrefix=prefix, createdTimeFrom=since, createdTimeTo=until)
-    begun = (each for each in instances if each["instanceId"].startswith("@") and not each["customStatus"])
+    begun = (
+        each for each in instances if each["instanceId"].startswith("@") and each["customStatus"] is None
+    )
     read += [_without_state(str(each["instanceId"])) for each in islice(begun, _MOST_READ)]
     return read[: None if options.all else options.limit], len(read)
 

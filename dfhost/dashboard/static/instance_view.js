@@ -170,6 +170,7 @@ export function showInstance(main, id) {
                             h("span", { class: "muted" }, "Waiting for ", sinceElement(longest), "."),
                         ],
                     ),
+                    reasons(explanation),
                 ),
             !timeline.endedTime &&
                 unclaimed.length > 0 &&
@@ -512,6 +513,15 @@ export function showInstance(main, id) {
 /** @param {Task} task @param {string} owner */
 function keyOf(task, owner) {
     return `${owner} ${task.taskId ?? `${task.name} ${task.endedTime ?? "open"}`}`;
+}
+
+/** What the children and entities wait for that the instance waits for. @param {import("./types").Explanation} explanation */
+function reasons(explanation) {
+    /** @type {import("./types").Child[]} */
+    const items = explanation.waitsFor.flatMap(({ explanation: below }) =>
+        below ? [h("li", null, below.name, ": ", withLinks(below), reasons(below))] : [],
+    );
+    return items.length > 0 && h("ul", { class: "reasons" }, items);
 }
 
 /** The sentence, with the ids of children and entities as links. @param {import("./types").Explanation} explanation */

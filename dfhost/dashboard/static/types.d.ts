@@ -75,9 +75,11 @@ export interface Wait {
     since?: string;
     awaited: boolean;
     instanceId?: string;
+    explanation?: Explanation;
 }
 
 export interface Explanation {
+    name: string;
     sentence: string;
     waitsFor: Wait[];
     unclaimed: { name: string; since: string }[];
