@@ -123,9 +123,7 @@ class Host:
                 custom_headers=settings.custom_headers,
                 max_outstanding_requests=settings.max_outstanding_requests,
                 max_concurrent_requests=settings.max_concurrent_requests,
-                dashboard=Dashboard(self.hub, self.runner.app.root.resolve().name)
-                if self._has_dashboard
-                else None,
+                dashboard=self._dashboard() if self._has_dashboard else None,
             )
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()
@@ -153,6 +151,9 @@ class Host:
             stack.push_async_callback(self._timers.close)
             self._stack = stack.pop_all()
         return self
+
+    def _dashboard(self) -> Dashboard:
+        return Dashboard(self.hub, self.app.root.resolve().name, lambda: self.app.mistakes)
 
     async def _close_server(self) -> None:
         await self._server.close(0.0 if self._finished else _CALLS_END_WITHIN)

@@ -79,6 +79,7 @@ class InProcessRunner:
         self._stopped = False
         self.replays_at_once = max(2, processor_count())
         self.streams_http = self.applies_timeout = False
+        self.ready_since = 0.0
 
     # -- its life --------------------------------------------------------------------------------------------
 

@@ -24,7 +24,14 @@ from typing import Any
 
 from azure.durable_functions import Orchestrator
 from azure.durable_functions.models.actions.NoOpAction import NoOpAction
-from azure.durable_functions.models.Task import AtomicTask, RetryAbleTask, TaskBase, WhenAllTask, WhenAnyTask
+from azure.durable_functions.models.Task import (
+    AtomicTask,
+    LongTimerTask,
+    RetryAbleTask,
+    TaskBase,
+    WhenAllTask,
+    WhenAnyTask,
+)
 
 from dfhost.app.exceptions import describe_exception, raw_description
 from dfhost.app.kept_orchestrator import (
@@ -142,12 +149,12 @@ class _KeptGenerator:
 
         def state() -> str:
             orchestrator.process(texts)
-            return orchestrator.whole_state() if orchestrator.has_ended else orchestrator.new_state()
+            return orchestrator.new_state()
 
         result = _result_of(state, self._observation)
+        result.known_actions = orchestrator.known_actions
+        result.changed_actions = orchestrator.changed_actions
         if not orchestrator.has_ended:
-            result.known_actions = orchestrator.known_actions
-            result.changed_actions = orchestrator.changed_actions
             orchestrator.known_actions += len(result.actions)
             if result.crash is None and not closing_runs_code(self._observation.generator):
                 result.generator = self
@@ -271,6 +278,7 @@ def _awaited_tasks(task: Any) -> AwaitedTasks | None:
     if not isinstance(task, (WhenAllTask, WhenAnyTask)):
         return None if task.id is None else AwaitedTasks(frozenset((task.id,)), True)
     keys: list[int | str] = []
+    long_timers: list[tuple[int | str, str]] = []
     all_needed = isinstance(task, WhenAllTask)
     for child in task.pending_tasks:
         if type(child) is AtomicTask and child.id is not None:  # nearly all of a wide fan-out
@@ -280,10 +288,13 @@ def _awaited_tasks(task: Any) -> AwaitedTasks | None:
         if part is None:
             return None
         keys += part.keys
+        long_timers += part.long_timers
         all_needed = all_needed and part.needs_all
+    if isinstance(task, LongTimerTask):
+        long_timers = [(key, str(task.action.to_json()["fireAt"])) for key in keys]
     unique = frozenset(keys)
     # Two waits for one event name share a key, so every arrival may be the one that matters.
-    return AwaitedTasks(unique, all_needed and len(unique) == len(keys))
+    return AwaitedTasks(unique, all_needed and len(unique) == len(keys), tuple(long_timers))
 
 
 class _SdkTasks:

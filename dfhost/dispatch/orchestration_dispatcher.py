@@ -75,7 +75,9 @@ class OrchestrationDispatcher:
         self._timers = timers
         self._instances = InstanceCache(store, clock, poison)
         self._queue: deque[LoadedInstance] = deque()
-        self._running = EpisodeLimiter(self._threads, log, limit, self._show_running)
+        self._running = EpisodeLimiter(
+            self._threads, log, limit, self._show_running, lambda: runner.ready_since
+        )
         self._garbage = GarbageByVolume()
         self._event_name_hints = EventNameHints(log)
         self._reported_held_back: set[str] = set()  # names of orchestrators

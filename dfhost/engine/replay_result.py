@@ -18,11 +18,14 @@ class AwaitedTasks(NamedTuple):
     """The tasks that the generator is parked at.
 
     `keys`: task ids (of a retried call its first id) and event names. `needs_all`: the generator goes on once all of
-    them have succeeded or one has failed; else any one of them may let it go on.
+    them have succeeded or one has failed; else any one of them may let it go on. `long_timers`: those of the timers
+    among `keys` that are only a part, since the SDK divides a timer of more than six days: task id -> when the whole
+    timer is due, as the SDK writes it.
     """
 
     keys: frozenset[int | str]
     needs_all: bool
+    long_timers: tuple[tuple[int | str, str], ...] = ()
 
 
 class SdkTask(NamedTuple):

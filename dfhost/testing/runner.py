@@ -73,6 +73,10 @@ class TestRunner:
         return self._app.applies_timeout
 
     @property
+    def ready_since(self) -> float:
+        return self._app.ready_since
+
+    @property
     def replays_at_once(self) -> int:
         """One, so that calls are numbered in the order in which they were scheduled."""
         return 1

@@ -65,6 +65,7 @@ def main() -> None:
         worker.run()
         for stream in streams:
             stream.finish()
+        sink.flush()
     os._exit(0)  # without waiting for threads that run user code
 
 

@@ -168,7 +168,7 @@ def replay_to_wire(
         result.error,
         result.raised and tuple(result.raised),
         result.crash and tuple(result.crash),
-        result.awaited and (list(result.awaited.keys), result.awaited.needs_all),
+        result.awaited and (list(result.awaited.keys), *result.awaited[1:]),
         sdk_tasks,
         result.known_actions,
         dict(result.changed_actions),
@@ -209,7 +209,7 @@ def replay_from_wire(
         error=error,
         raised=raised and Failure(*raised),
         crash=crash and Failure(*crash),
-        awaited=awaited and AwaitedTasks(frozenset(awaited[0]), awaited[1]),
+        awaited=awaited and AwaitedTasks(frozenset(awaited[0]), *awaited[1:]),
         sdk_tasks=None
         if sdk_tasks is None
         else _SdkTasks(sdk_tasks[0], sdk_tasks[1], partial(describe, generator)),

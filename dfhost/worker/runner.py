@@ -72,6 +72,10 @@ class WorkerRunner:
         self._tasks = BackgroundTasks()
 
     @property
+    def ready_since(self) -> float:
+        return self._pool.ready_since
+
+    @property
     def app(self) -> AppInfo:
         return self._pool.app
 

@@ -155,7 +155,7 @@ def test_a_replay_on_the_wire() -> None:
     result = ReplayResult(
         actions=[{"actionType": 1, "functionName": "f"}],
         custom_status={"a": [1]},
-        awaited=AwaitedTasks(frozenset((1, "event")), True),
+        awaited=AwaitedTasks(frozenset((1, "event")), True, ((1, "2030-01-01T00:00:00.000000Z"),)),
         sdk_tasks=Tasks(),
         raised=Failure("E", "m", "t", "s"),
     )
