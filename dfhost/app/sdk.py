@@ -45,7 +45,7 @@ from dfhost.app.suspended_code import closing_runs_code
 from dfhost.credentials import hide_credentials
 from dfhost.engine.failures import MARKER, Failure
 from dfhost.engine.payloads import loads
-from dfhost.engine.replay_result import AwaitedTasks, OpenTask, ReplayResult
+from dfhost.engine.replay_result import AwaitedTasks, ReplayResult, SdkTask
 
 # The code of the SDK's own handles. A wrapper around one has other code.
 _ANY_FUNCTION: Any = None
@@ -73,9 +73,8 @@ class _ReplayObservation:
         self.waits_at: Any = None  # what it yielded last
         self.has_yielded = self.has_returned = False
         self.result: Any = None
-        self.thrown: BaseException | None = (
-            None  # the task's failure that the SDK threw into the user's code last
-        )
+        # The failure of a task that the SDK has thrown into the user's code last.
+        self.thrown: BaseException | None = None
 
 
 class Replayer:
@@ -150,12 +149,12 @@ class _KeptGenerator:
 
         def state() -> str:
             orchestrator.process(texts)
-            return orchestrator.whole_state() if orchestrator.has_ended else orchestrator.new_state()
+            return orchestrator.new_state()
 
         result = _result_of(state, self._observation)
+        result.known_actions = orchestrator.known_actions
+        result.changed_actions = orchestrator.changed_actions
         if not orchestrator.has_ended:
-            result.known_actions = orchestrator.known_actions
-            result.changed_actions = orchestrator.changed_actions
             orchestrator.known_actions += len(result.actions)
             if result.crash is None and not closing_runs_code(self._observation.generator):
                 result.generator = self
@@ -180,7 +179,7 @@ def _result_of(run: Callable[[], str], observation: _ReplayObservation) -> Repla
             # The SDK and the extension would wait for an event that never comes.
             result = ReplayResult(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
     if observation.context is not None:
-        result.open_tasks = _SdkOpenTasks(observation.context.open_tasks)
+        result.sdk_tasks = _SdkTasks(observation.context.open_tasks)
         if not result.has_ended and isinstance(observation.waits_at, TaskBase):
             result.awaited = _awaited_tasks(observation.waits_at)
     return result
@@ -298,7 +297,7 @@ def _awaited_tasks(task: Any) -> AwaitedTasks | None:
     return AwaitedTasks(unique, all_needed and len(unique) == len(keys), tuple(long_timers))
 
 
-class _SdkOpenTasks:
+class _SdkTasks:
     """The SDK's open tasks by their ids; each is described only when it is asked for."""
 
     def __init__(self, tasks: Mapping[Any, Any]) -> None:
@@ -309,12 +308,12 @@ class _SdkOpenTasks:
     def has_retried(self) -> bool:
         return any(isinstance(self._tasks[task_id].action_repr, NoOpAction) for task_id in self.ids)
 
-    def get(self, task_id: int) -> OpenTask | None:
+    def get(self, task_id: int) -> SdkTask | None:
         if task_id not in self.ids:
             return None
         task = self._tasks[task_id]
         action = task.action_repr
         if isinstance(action, NoOpAction):
             role = "timer" if task.parent.is_waiting_on_timer else "attempt"
-            return OpenTask(role, task.parent.children[0].id, None)
-        return OpenTask("call", task_id, json.loads(json.dumps(action.to_json(), default=str)))
+            return SdkTask(role, task.parent.children[0].id, None)
+        return SdkTask("call", task_id, json.loads(json.dumps(action.to_json(), default=str)))

@@ -39,8 +39,15 @@ class EpisodeLimiter:
     """
 
     def __init__(
-        self, threads: ThreadPool, log: HostLog, limit: int, show_running: Callable[[BusyInstance], None]
+        self,
+        threads: ThreadPool,
+        log: HostLog,
+        limit: int,
+        show_running: Callable[[BusyInstance], None],
+        ready_since: Callable[[], float],
     ) -> None:
+        """`ready_since`: see `AppRunner`."""
+        self._ready_since = ready_since
         self._threads = threads
         self._show_running = show_running
         self._log = log
@@ -66,7 +73,7 @@ class EpisodeLimiter:
         """Its episode has ended, or its result is of no use any more."""
         self._busy.pop(id(instance), None)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Look after nothing any more."""
         if self._next_check is not None:
             self._next_check.cancel()
@@ -83,7 +90,8 @@ class EpisodeLimiter:
             if each.episode_since and not each.stored_events and not each.is_shown_running:
                 each.is_shown_running = True
                 self._show_running(each)
-            is_slow = each.episode_since and time.time() - each.episode_since > SLOW_SECONDS
+            since = max(each.episode_since, self._ready_since())
+            is_slow = each.episode_since and time.time() - since > SLOW_SECONDS
             if is_slow and each.name not in self._reported:
                 self._reported.add(each.name)
                 self._log.note(

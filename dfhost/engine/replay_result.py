@@ -1,6 +1,6 @@
 """The result of one replay of an orchestrator through the SDK.
 
-`app/sdk.py` makes these values, the engine reads them. `AwaitedTasks` and `OpenTask` are the SDK's own view of its
+`app/sdk.py` makes these values, the engine reads them. `AwaitedTasks` and `SdkTask` are the SDK's own view of its
 tasks. With it the replay gate can hold a replay back until it is of use, and a task-id conflict can be found.
 """
 
@@ -28,7 +28,7 @@ class AwaitedTasks(NamedTuple):
     long_timers: tuple[tuple[int | str, str], ...] = ()
 
 
-class OpenTask(NamedTuple):
+class SdkTask(NamedTuple):
     """A task that the SDK has given a number and waits for.
 
     `role`: ``call`` for an action itself, whose JSON is `action`; ``timer`` or ``attempt`` for those that a retry
@@ -40,7 +40,7 @@ class OpenTask(NamedTuple):
     action: Action | None
 
 
-class OpenTasks(Protocol):
+class SdkTasks(Protocol):
     """The SDK's open tasks by id. `has_retried`: one of them belongs to a retry that has begun."""
 
     @property
@@ -49,7 +49,7 @@ class OpenTasks(Protocol):
     @property
     def has_retried(self) -> bool: ...
 
-    def get(self, task_id: int) -> OpenTask | None: ...
+    def get(self, task_id: int) -> SdkTask | None: ...
 
 
 class KeptGenerator(Protocol):
@@ -81,7 +81,7 @@ class ReplayResult:
     crash: Failure | None = None
     awaited: AwaitedTasks | None = None
     #: The SDK's open tasks by id, or None where it could not be asked.
-    open_tasks: OpenTasks | None = None
+    sdk_tasks: SdkTasks | None = None
     known_actions: int | None = None
     #: Among the first `known_actions`: those that are different now, by their places. Timers were cancelled in them.
     changed_actions: Mapping[int, Action] = field(default_factory=dict)

@@ -173,6 +173,10 @@ class AppRunner(Protocol):
     def replays_at_once(self) -> int:
         """How many replays are worth starting at once. They only compute."""
 
+    @property
+    def ready_since(self) -> float:
+        """The `time.time()` since when calls begin at once; infinite while they wait for a worker process."""
+
     async def start(self) -> None:
         """Load the app. Raises AppError if it cannot be loaded."""
 

@@ -73,6 +73,10 @@ class TestRunner:
         return self._app.applies_timeout
 
     @property
+    def ready_since(self) -> float:
+        return self._app.ready_since
+
+    @property
     def replays_at_once(self) -> int:
         """One, so that calls are numbered in the order in which they were scheduled."""
         return 1
@@ -181,7 +185,7 @@ class TestRunner:
         if decision.error is not None:
             return _failed(decision.error)
         if decision.stub is not None:
-            return self._replayed(decision.stub, input, ("orchestration", call.function, call.instance_id))
+            return self._replayed(decision.stub, input, ("orchestrator", call.function, call.instance_id))
         return None
 
     # -- entities --------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ loaded the app; from then on all calls go to the new ones. If the app cannot be 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -75,6 +76,7 @@ class WorkerPool:
         self._deaths = DeathReport(log, sink, count, restart_interval)
         self._lock = threading.Lock()  # of the three below
         self._ready: list[WorkerProcess] = []
+        self.ready_since = math.inf  # see `AppRunner`
         self._turn = 0
         self._waiting: deque[tuple[RunningCall, Begin]] = deque()
         self._services: HostServices | None = None
@@ -206,6 +208,8 @@ class WorkerPool:
     def _take_turns(self, processes: list[WorkerProcess]) -> None:
         """These are ready, and get what waits."""
         with self._lock:
+            if not self._ready:
+                self.ready_since = time.time()
             self._ready = processes
             waiting, self._waiting = self._waiting, deque()
         for call, begin in waiting:
@@ -215,6 +219,8 @@ class WorkerPool:
         with self._lock:
             if process in self._ready:
                 self._ready.remove(process)
+            if not self._ready:
+                self.ready_since = math.inf
 
     def _ended(self, process: WorkerProcess) -> None:
         self.processes.remove(process)

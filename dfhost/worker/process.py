@@ -118,7 +118,7 @@ class WorkerProcess:
             "quiet": options.quiet,
         }
         self._process = subprocess.Popen(
-            [sys.executable, *options.python_arguments, str(_SCRIPT)],
+            [sys.executable, *_interpreter_flags(), *options.python_arguments, str(_SCRIPT)],
             cwd=options.root,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -307,6 +307,12 @@ class WorkerProcess:
                 call.resolve(message[2])
         else:
             self.on_message(self, message)
+
+
+def _interpreter_flags() -> list[str]:
+    """Those that this process was started with, as `-W error` and `-X dev`: the app is to have them, too."""
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return flags
 
 
 def _cancel(future: asyncio.Future[None]) -> None:

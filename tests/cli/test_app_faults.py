@@ -5,6 +5,7 @@ With `--in-process` that ends the host. With workers it ends a worker: tests/wor
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -226,6 +227,31 @@ def test_a_stop_by_two_signals_blames_no_call(tmp_path: Path) -> None:
         caller.join()
     with HostProcess(app) as host:
         assert "died" not in host.text
+
+
+# -- a start that fails ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "print('loading'); raise ValueError('not today')",
+        "def broken(:",
+        "import sys; sys.exit('bye')",
+        "app = None",
+        "@app.activity_trigger(input_name='x')\ndef mismatched(y): ...",
+    ],
+)
+def test_a_start_that_fails_says_the_same_with_and_without_a_worker(tmp_path: Path, body: str) -> None:
+    app = write_app(tmp_path / "app", body)
+
+    def start(*options: str) -> tuple[int, str, str]:
+        done = run_dfhost("start", app, "--memory", "--port", "0", *options)
+        return done.returncode, re.sub(r"\d\d:\d\d:\d\d\.\d+", "", done.stdout), done.stderr
+
+    code, printed, sentence = start()
+    assert code == 2 and sentence.splitlines()[-1].startswith("dfhost: ")
+    assert start("--in-process") == (code, printed, sentence)
 
 
 # -- a blocked loop ----------------------------------------------------------------------------------------------

@@ -211,6 +211,9 @@ async def test_restarts_after_time_outs_are_paced_like_those_after_deaths(
         ]
         second = await worker_pid(host)
         assert await get(host, "die/hang") == (500, "")
+        monkeypatch.setattr("dfhost.dispatch.episode_limiter.SLOW_SECONDS", 0.0)
+        await host.start("call", ["echo", "waits for a worker"])
+        await asyncio.sleep(1.0)  # code that is slow would be reported within a quarter of that
         (note,) = host.log.notes[1:]
         assert f"worker process {second} is replaced. Another worker starts in 9" in note
         assert note.endswith(" s; calls wait for it.")

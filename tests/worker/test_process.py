@@ -142,6 +142,32 @@ def test_an_app_that_cannot_be_loaded_ends_the_start_with_its_traceback(tmp_path
 
 
 @pytest.mark.long
+def test_the_app_has_the_interpreter_flags_that_dfhost_was_started_with(tmp_path: Path) -> None:
+    body = """
+        import sys
+
+        @app.route(methods=["GET"])
+        def flags(req: func.HttpRequest) -> str:
+            return f"{sys.flags.optimize} {sys.warnoptions[-1]}"
+    """
+    command = [
+        sys.executable,
+        "-O",
+        "-W",
+        "ignore::FutureWarning",
+        "-m",
+        "dfhost",
+        "run",
+        "GET",
+        "/api/flags",
+    ]
+    done = subprocess.run(
+        [*command, "--app", write_app(tmp_path / "app", body)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1 ignore::FutureWarning\n"
+
+
+@pytest.mark.long
 def test_an_app_that_ends_its_process_while_it_is_loaded(tmp_path: Path) -> None:
     folder = write_app(tmp_path / "app", "import os; os._exit(7)")
     done = run_dfhost("start", folder, "--memory", "--workers", "1", "--port", "0")
