@@ -13,6 +13,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
+from math import isinf
 
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
@@ -334,6 +335,11 @@ class OrchestrationDispatcher:
         self._log.failed(instance.name, "orchestration", instance.instance_id, seconds, error, stack)
 
     # -- inspection ------------------------------------------------------------------------------------------
+
+    @property
+    def waits_for_worker(self) -> bool:
+        """Whether all code waits until a worker process of the app has started."""
+        return isinf(self._runner.ready_since)
 
     async def inspect(self, instance_id: str) -> LoadedInstance | None:
         """An instance that has not ended, to be looked at; one that has to be loaded is replayed first.
