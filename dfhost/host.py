@@ -169,9 +169,9 @@ class Host:
             ),
         )
 
-    def _change_app(self, app: AppInfo) -> list[str]:
+    def _change_app(self, before: AppInfo, app: AppInfo) -> list[str]:
         """Whatever has a table of the app's functions gets the new one. Returns the notes that are new."""
-        known = self._notes(self.app)
+        known = self._notes(before)
         self._server.change_app(app)  # the only part that may refuse it
         self._worker.change_app(app)
         self._timers.change_app(app)

@@ -37,11 +37,14 @@ def open_folder(folder: Path, *, replay_always: bool = False) -> tuple[Path, Set
 
 def reread_settings(root: Path, before: Settings) -> Settings:
     """The settings as the files have them now; what came from them in the environment follows. SettingsError."""
-    environ = {name: text for name, text in os.environ.items() if before.app_settings.get(name) != text}
-    settings = replace(read_settings(root, environ), replay_always=before.replay_always)
-    for name in os.environ.keys() - environ.keys():
-        del os.environ[name]
-    _set_environment(root, settings)
+    for name, text in before.app_settings.items():
+        if os.environ.get(name) == text:
+            del os.environ[name]
+    settings = before
+    try:
+        settings = replace(read_settings(root), replay_always=before.replay_always)
+    finally:
+        _set_environment(root, settings)
     return settings
 
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +21,8 @@ SETTINGS_FILES = ("host.json", "local.settings.json")
 _SKIPPED = ("__pycache__", "node_modules")  # folders; so are hidden ones and virtual environments
 _QUIET = 100  # milliseconds without an event that end a burst
 _BURST = 1000  # milliseconds that a burst may take
-_LOOK_EVERY = 5000  # milliseconds, where no events come
-_LOOK_WITHOUT_EVENTS = 1.0  # seconds, where events cannot be had at all
+_LOOK_EVERY = 1.0  # seconds, where no events come; or, in a large folder,
+_TIMES_A_LOOK = 50  # so many times as long as one look takes
 
 _Files = dict[str, tuple[int, int]]  # path below the app's folder -> time of its last change in ns, size
 
@@ -41,10 +42,12 @@ class SourceWatch:
         self._stop.set()
 
     def _run(self) -> None:
+        began = time.monotonic()
         files, folders = _look(self._root)
+        pause = max(_LOOK_EVERY, _TIMES_A_LOOK * (time.monotonic() - began))
         self._report([path for path, (changed_at, _) in files.items() if changed_at > self._since])
         while not self._stop.is_set():
-            for _ in self._events(folders):
+            for _ in self._events(folders, pause):
                 before, watched = files, folders
                 files, folders = _look(self._root)
                 self._report([path for path in {**before, **files} if before.get(path) != files.get(path)])
@@ -56,26 +59,32 @@ class SourceWatch:
             with suppress(RuntimeError):  # the host has ended
                 self._loop.call_soon_threadsafe(self._on_change, sorted(changed))
 
-    def _events(self, folders: set[str]) -> Iterator[None]:
+    def _events(self, folders: set[str], pause: float) -> Iterator[None]:
+        """Yields when something may have changed, and at least every `pause` seconds."""
         from watchfiles import watch
 
         logging.getLogger("watchfiles").setLevel(logging.WARNING)
         try:
-            for _ in watch(
+            for changes in watch(
                 *folders,
                 watch_filter=None,
                 recursive=False,  # .dfhost and .venv are below the folder of many an app
                 step=_QUIET,
                 debounce=_BURST,
-                rust_timeout=_LOOK_EVERY,
+                rust_timeout=int(pause * 1000),
                 yield_on_timeout=True,
                 stop_event=self._stop,
                 raise_interrupt=False,
             ):
-                yield
+                if not changes or any(_may_count(path) for _, path in changes):
+                    yield
         except (OSError, RuntimeError):  # a folder has just gone, or the system's watches are used up
-            self._stop.wait(_LOOK_WITHOUT_EVENTS)
+            self._stop.wait(pause)
             yield
+
+
+def _may_count(path: str) -> bool:
+    return path.endswith(".py") or os.path.basename(path) in SETTINGS_FILES or os.path.isdir(path)
 
 
 def _look(root: Path) -> tuple[_Files, set[str]]:

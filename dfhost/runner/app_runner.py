@@ -44,15 +44,15 @@ class HostServices:
 
     `clients` makes the durable clients' JSON for an app; it raises AppError. `client_url`: the base of the URLs that
     `answer_client` answers, on the host's loop. `calls`: where every call of user code in this process is entered.
-    `change_app`: to be called on the host's loop when a runner has loaded the app again, before the first call of it.
-    It returns sentences for a person, and raises AppError if the host cannot serve the app; all is as before then.
+    `change_app`: the runner has loaded the app again. To be called on the host's loop, with the app before and now,
+    while no call begins. It returns sentences for a person, or raises AppError if the host cannot serve the app.
     """
 
     clients: Callable[[AppInfo], ClientTexts]
     client_url: str
     answer_client: AnswerClient
     calls: RunningCalls
-    change_app: Callable[[AppInfo], Sequence[str]] = lambda app: ()
+    change_app: Callable[[AppInfo, AppInfo], Sequence[str]] = lambda before, app: ()
 
 
 class ActivityCall(NamedTuple):

@@ -203,10 +203,14 @@ class WorkerPool:
     def _make_ready(self, process: WorkerProcess) -> None:
         assert self._services is not None
         process.send("connect", self._clients, self._services.client_url)
+        self._take_turns([*self._ready, process])
+
+    def _take_turns(self, processes: list[WorkerProcess]) -> None:
+        """These are ready, and get what waits."""
         with self._lock:
-            if not self._ready:
+            if processes and not self._ready:
                 self.ready_since = time.time()
-            self._ready.append(process)
+            self._ready = processes
             waiting, self._waiting = self._waiting, deque()
         for call, begin in waiting:
             self.give(call, begin)
@@ -277,24 +281,26 @@ class WorkerPool:
     def _change_app(self, process: WorkerProcess, app: AppInfo, streams_http: bool) -> None:
         """The first worker of a reload has loaded the app: from now on calls go to it and those that follow."""
         assert self._services is not None
+        with self._lock:  # while the host changes its tables no call goes to either
+            serving, self._ready = self._ready, []
+        before, self.app = self.app, app
         try:
             clients = self._services.clients(app)
-            notes = self._services.change_app(app)
+            notes = self._services.change_app(before, app)
         except AppError as error:
+            self.app = before
+            self._take_turns(serving)
             self._reload_failed(str(error))
             return
         outdated = [each for each in self.processes if each not in self._loading]
-        changes, self.app, self.streams_http = app_changes(self.app, app), app, streams_http
-        self._clients, self._loading = clients, []
+        self.streams_http, self._clients, self._loading = streams_http, clients, []
         self._deaths = DeathReport(self._log, self._sink, self._count, self._restart_interval)
-        with self._lock:
-            self._ready.clear()
         self._make_ready(process)
         for each in outdated:
             if not each.is_expected_to_end:
                 each.is_expected_to_end = True
                 self._tasks.start(self._retire(each))
-        for note in (f"The app is loaded ({changes}).", *notes):
+        for note in (f"The app is loaded ({app_changes(before, app)}).", *notes):
             self._log.note(note)
 
     async def _retire(self, process: WorkerProcess) -> None:
