@@ -21,7 +21,6 @@ from dfhost.dispatch.completion_waiters import CompletionWaiters
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
 from dfhost.dispatch.event_name_hints import EventNameHints
 from dfhost.dispatch.failed_tasks import failed_tasks
-from dfhost.dispatch.garbage import GarbageByVolume
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
@@ -34,6 +33,7 @@ from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError, OperationFailed
+from dfhost.garbage import GarbageByVolume
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, ReplayCall
 from dfhost.store.instances import StaleCommit
