@@ -35,8 +35,8 @@ class OutputSink(Protocol):
     def print(self, label: str, text: str) -> None:
         """A log record (`label`: its level) or a printed line ("")."""
 
-    def count_record(self, level: str, logger: str) -> None:
-        """A log record that gets no line of its own."""
+    def count_records(self, level: str, logger: str, number: int = 1) -> None:
+        """Log records that get no line of their own."""
 
     def write(self, text: str) -> None:
         """Text as it is, with whatever line ends it has."""
@@ -144,7 +144,7 @@ class _SinkHandler(logging.Handler):
         if record.levelno < max(_minimum_level(record.name), of_function):
             return
         if not self._sink.verbose and not self._gets_a_line(record):
-            self._sink.count_record(record.levelname.lower(), record.name)
+            self._sink.count_records(record.levelname.lower(), record.name)
             return
         try:
             text = self.format(record)

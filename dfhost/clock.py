@@ -40,11 +40,11 @@ class Clock:
         """Seconds since the epoch."""
         return self.time_ns() / _SECOND
 
-    def moment(self) -> datetime:
+    def now(self) -> datetime:
         """UTC."""
         return datetime.fromtimestamp(self.time(), timezone.utc)
 
-    def now(self) -> str:
+    def timestamp(self) -> str:
         """UTC, ``2026-11-22T15:29:11.170000Z``. Called for every activity, so the second is formatted once."""
         whole, nanoseconds = divmod(self.time_ns(), _SECOND)
         second, text = self._formatted
@@ -76,5 +76,5 @@ class Clock:
 
 
 def timestamp_of(seconds: float) -> str:
-    """The text that `Clock.now` has for a `Clock.time`."""
+    """The text that `Clock.timestamp` has for a `Clock.time`."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

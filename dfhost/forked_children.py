@@ -14,7 +14,7 @@ def close_in_children(descriptor: int) -> None:
     _descriptors.add(descriptor)
 
 
-def forget(descriptor: int) -> None:
+def unregister(descriptor: int) -> None:
     """Before it is closed: the number may be used for something else."""
     _descriptors.discard(descriptor)
 

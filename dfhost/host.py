@@ -12,7 +12,6 @@ from types import TracebackType
 from dfhost.clock import Clock
 from dfhost.dashboard.dashboard import Dashboard
 from dfhost.dispatch.call_http import CallHttp, call_http
-from dfhost.dispatch.idle_signal import IdleSignal
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.engine.options import EngineOptions
@@ -20,6 +19,7 @@ from dfhost.errors import HostError
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.http.server import Server
+from dfhost.idle_signal import IdleSignal
 from dfhost.management.api import ManagementApi
 from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.runner.app_runner import AppRunner, ClientTexts, HostServices
@@ -31,8 +31,8 @@ from dfhost.settings.model import DEFAULT_PORT
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
 
-_DRAINS_WITHIN = 8.0  # seconds; with all that follows a stop takes ten at most
-_CALLS_END_WITHIN = 5.0  # seconds for HTTP functions, if the host is stopped without having been drained
+_FINISHES_WITHIN = 8.0  # seconds; with all that follows a stop takes ten at most
+_CALLS_END_WITHIN = 5.0  # seconds for HTTP functions, if the host is stopped without `finish`
 
 
 class Host:
@@ -66,7 +66,7 @@ class Host:
         call_http: CallHttp = call_http,
         dashboard: bool = True,
     ) -> None:
-        self._drained = False
+        self._finished = False
         self.runner = runner
         self._settings = settings
         self._database = database
@@ -123,13 +123,11 @@ class Host:
                 custom_headers=settings.custom_headers,
                 max_outstanding_requests=settings.max_outstanding_requests,
                 max_concurrent_requests=settings.max_concurrent_requests,
-                dashboard=Dashboard(self.hub, self.runner.app.root.resolve().name)
-                if self._has_dashboard
-                else None,
+                dashboard=self._dashboard() if self._has_dashboard else None,
             )
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()
-            stack.push_async_callback(self._stop_server)
+            stack.push_async_callback(self._close_server)
             # Without a port: an address at which nobody else may ever be reached.
             self._client_origin = f"http://127.0.0.1:{self._server.port or 0}"
             self.url = f"http://localhost:{self._server.port or DEFAULT_PORT}"
@@ -144,18 +142,21 @@ class Host:
             stack.push_async_callback(self.runner.stop)  # before the store is closed, which it asks
             self._on_ready(self)
             self._worker.start()
-            stack.push_async_callback(self._worker.stop)
+            stack.push_async_callback(self._worker.close)
             self._timers = TimerTriggers(self.runner, self._log, self._clock, timeout=timeout)
             self._idle_signal = IdleSignal(lambda: self.is_idle)
             for part in (self._worker, self._timers, self._server):
                 part.on_end = self._idle_signal.changed
             self._timers.start()
-            stack.push_async_callback(self._timers.stop)
+            stack.push_async_callback(self._timers.close)
             self._stack = stack.pop_all()
         return self
 
-    async def _stop_server(self) -> None:
-        await self._server.stop(0.0 if self._drained else _CALLS_END_WITHIN)
+    def _dashboard(self) -> Dashboard:
+        return Dashboard(self.hub, self.app.root.resolve().name, lambda: self.app.mistakes)
+
+    async def _close_server(self) -> None:
+        await self._server.close(0.0 if self._finished else _CALLS_END_WITHIN)
 
     def _clients(self, app: AppInfo) -> ClientTexts:
         settings = self._settings
@@ -203,13 +204,13 @@ class Host:
         ]
 
     @property
-    def last_death(self) -> str:
+    def interrupted_calls_note(self) -> str:
         """Which calls ran when the last host died, as a sentence; "" if it stopped."""
         return interrupted_sentence(self._calls.interrupted)
 
-    def forget_running_calls(self) -> None:
+    def release_running_calls(self) -> None:
         """Call this before the process is ended on a person's wish, so that no call is blamed for it."""
-        self._calls.forget()
+        self._calls.release_all()
 
     async def exchange(self, request: bytes) -> bytes:
         """The response to one whole HTTP/1.1 request, both as bytes, without a socket."""
@@ -234,17 +235,17 @@ class Host:
         """To be called when a pause by the clock has begun."""
         self._idle_signal.changed()
 
-    async def drain(self) -> None:
+    async def finish(self) -> None:
         """Take no new work and wait until the results of what runs are stored, but not for ever.
 
         What still runs then is done again at the next start.
         """
-        self._server.refuse()
-        self._worker.refuse()
-        await self._timers.stop()
-        self._drained = True
-        ending = asyncio.gather(self._worker.drain(), self._server.finish(_DRAINS_WITHIN))
-        await asyncio.wait({ending}, timeout=_DRAINS_WITHIN)
+        self._server.stop_accepting()
+        self._worker.stop_accepting()
+        await self._timers.close()
+        self._finished = True
+        ending = asyncio.gather(self._worker.finish(), self._server.finish(_FINISHES_WITHIN))
+        await asyncio.wait({ending}, timeout=_FINISHES_WITHIN)
         ending.cancel()
 
     async def __aexit__(

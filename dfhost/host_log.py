@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class HostLog(Protocol):
-    """`item` tells the calls of one function apart: an activity's input, an entity's operations, an HTTP request."""
+class CallLog(Protocol):
+    """What is reported of the functions' calls, in the host or in a worker.
+
+    `item` tells the calls of one function apart: an activity's input, an entity's operations, an HTTP request.
+    """
 
     def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
-        """`function` was called. `trigger`: http, orchestration, activity, entity, timer, or a binding's type."""
+        """`function` was called. `trigger`: http, orchestrator, activity, entity, timer, or a binding's type."""
 
     def finished(
         self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
@@ -32,8 +35,12 @@ class HostLog(Protocol):
     ) -> None:
         """`function` has raised. `error`: `ValueError: no`; `stack`: the traceback, may be empty."""
 
-    def refused(self, request: str, status: int, reason: str) -> None:
-        """The host itself answered `request` (method and path) with `status`, because of `reason`."""
-
     def note(self, sentence: str) -> None:
         """A warning or a hint. The caller takes care not to repeat it."""
+
+
+class HostLog(CallLog, Protocol):
+    """Everything that the parts of the host report."""
+
+    def refused(self, request: str, status: int, reason: str) -> None:
+        """The host itself answered `request` (method and path) with `status`, because of `reason`."""

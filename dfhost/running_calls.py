@@ -104,14 +104,14 @@ class RunningCalls:
         finally:
             self.end(entry)
 
-    def forget(self) -> None:
+    def release_all(self) -> None:
         """Free every entry: the process ends because a person wants it to. Safe in a signal handler."""
         if self._entries is not None:
             self._entries[:] = bytes(len(self._entries))
 
     def close(self) -> None:
         """The host has stopped: nothing is left to report. Calls that still run have no entries any more."""
-        self.forget()
+        self.release_all()
         self._free = []
         if self._path is not None and self._entries is not None:
             with suppress(OSError):
@@ -164,7 +164,7 @@ def described_call(kind: str, function: str, instance_id: str | None) -> str:
     """ "orchestrator flow of instance x", "entity @counter@a", "HTTP function begin"."""
     if kind == "entity":
         return f"entity {instance_id}"
-    kind = {"orchestration": "orchestrator", "http": "HTTP function"}.get(kind, kind)
+    kind = {"http": "HTTP function"}.get(kind, kind)
     return f"{kind} {function}" + (f" of instance {instance_id}" if instance_id else "")
 
 

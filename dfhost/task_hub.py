@@ -26,10 +26,10 @@ from dfhost.settings import Settings
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.overview import ListedInstance, Overview, ProgressReport
 from dfhost.store.store import Store
+from dfhost.timeline.builder import OFF_LOOP_FROM
 from dfhost.timeline.model import Timeline
 
 _MAX_ID_LENGTH = 1024  # characters: what Azure Storage takes as a key
-_LONG_HISTORY = 500  # events; their timeline takes some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Instance:
     parent_id: str | None = None
 
     @property
-    def finished(self) -> bool:
+    def has_ended(self) -> bool:
         return self.status in FINAL_STATUSES
 
 
@@ -165,7 +165,7 @@ class TaskHub:
 
     async def explain(self, instance_id: str) -> dict[str, Any] | None:
         """What the instance waits for and why, ready for JSON; None if there is no such instance."""
-        return await explain(instance_id, self._store, self._worker, self._clock.moment())
+        return await explain(instance_id, self._store, self._worker, self._clock.now())
 
     async def timeline(self, instance_id: str) -> Timeline | None:
         """All tasks of the instance, ended and open; None if there is no such instance."""
@@ -175,7 +175,7 @@ class TaskHub:
             return None
         code = code_state(None if instance is None or instance.busy else instance, stored)
         build = partial(live_timeline, stored, code, self._worker)
-        return build() if len(stored.history) < _LONG_HISTORY else await asyncio.to_thread(build)
+        return build() if len(stored.history) < OFF_LOOP_FROM else await asyncio.to_thread(build)
 
     # -- writing ---------------------------------------------------------------------------------------------
     async def start(
@@ -199,7 +199,7 @@ class TaskHub:
         instance_id = instance_id or uuid.uuid4().hex
         execution_id = str(uuid.uuid4())  # with dashes, unlike a child's (recorded)
         version = version or self._settings.default_version
-        at = self._clock.now()
+        at = self._clock.timestamp()
         started = partial(
             h.execution_started,
             at,
@@ -214,24 +214,26 @@ class TaskHub:
             instance_id, execution_id, orchestrator, version, "Pending", input, None, None, at, at
         )
         await self._store.start_instance(
-            row, lambda generation: started(generation=generation).text, self._settings.any_state_overridable
+            row, lambda count: started(restart_count=count).text, self._settings.any_state_overridable
         )
         return instance_id
 
-    async def restart(self, instance_id: str, with_new_id: bool = True) -> str:
-        """Start it anew with its first input; returns the id. InstanceNotFound, and what `start` raises."""
-        instance = self.instance(instance_id)
-        if instance is None:
-            raise InstanceNotFound(instance_id)
-        new_id = None if with_new_id else instance_id
-        return await self.start(
-            instance.name, instance.input, new_id, instance.version, source_id=instance_id
-        )
+    async def restart(self, instance_id: str, *, same_id: bool = False, input: str | None = None) -> str:
+        """Start it anew, with its first input unless there is another; returns the new instance's id.
 
-    async def finished(self, instance_id: str, timeout: float) -> Instance | None:
+        InstanceNotFound, and what `start` raises.
+        """
+        source = self.instance(instance_id)
+        if source is None:
+            raise InstanceNotFound(instance_id)
+        new_id = source.instance_id if same_id else None
+        input = source.input if input is None else input
+        return await self.start(source.name, input, new_id, source.version, source_id=source.instance_id)
+
+    async def wait_until_ended(self, instance_id: str, timeout: float) -> Instance | None:
         """The instance once it has ended, or as it is after `timeout` seconds; None if it does not exist."""
         found = self.instance(instance_id)
-        if found is None or found.finished:
+        if found is None or found.has_ended:
             return found
         completion = self._worker.orchestrations.completions.wait_for(instance_id)
         await asyncio.wait((completion,), timeout=timeout)
@@ -241,12 +243,12 @@ class TaskHub:
     async def raise_event(self, instance_id: str, name: str, data: str) -> None:
         """InstanceNotFound; WrongState if it has ended. `data`: JSON text."""
         await self._store.post_event(
-            instance_id, h.event_raised(self._clock.now(), name, data).text, _check_running
+            instance_id, h.event_raised(self._clock.timestamp(), name, data).text, _check_running
         )
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended. Its children go on, as on the extension."""
-        at = self._clock.now()
+        at = self._clock.timestamp()
         await self._store.terminate_instance(
             instance_id,
             at=at,
@@ -277,7 +279,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._store.post_event(instance_id, h.suspended(self._clock.now(), reason).text, check)
+        await self._store.post_event(instance_id, h.suspended(self._clock.timestamp(), reason).text, check)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is not suspended."""
@@ -291,7 +293,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._store.post_event(instance_id, h.resumed(self._clock.now(), reason).text, check)
+        await self._store.post_event(instance_id, h.resumed(self._clock.timestamp(), reason).text, check)
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState unless it has failed."""
@@ -304,7 +306,7 @@ class TaskHub:
                     row.status,
                 )
 
-        at = self._clock.now()
+        at = self._clock.timestamp()
         wake = h.generic(at, reason).text
         await self._store.rewind(instance_id, at=at, wake_event=wake, check=check)
 
@@ -312,7 +314,7 @@ class TaskHub:
         """1 if it was purged, 0 if there was none. WrongState if it has not ended; entities can always be purged."""
 
         def check(row: InstanceRow) -> None:
-            if not row.finished and not row.is_entity:
+            if not row.has_ended and not row.is_entity:
                 raise WrongState(
                     "Only orchestrations in a terminal state can be purged, but the orchestration with instance ID "
                     f"{instance_id} has status {row.status}",
@@ -329,7 +331,7 @@ class TaskHub:
         """Send one operation, without a response. UnknownFunction if no entity function has this name."""
         if missing := self._worker.registry.explain_missing("entity", name):
             raise UnknownFunction(missing)
-        at = self._clock.now()
+        at = self._clock.timestamp()
         request = entity_request(
             operation=operation, input=input, request_id=str(uuid.uuid4()), at=at, signal=True
         )
@@ -337,7 +339,7 @@ class TaskHub:
 
 
 def _check_running(row: InstanceRow) -> None:
-    if row.finished:
+    if row.has_ended:
         raise WrongState(f"The instance '{row.instance_id}' has ended ({row.status}).", row.status)
 
 

@@ -24,6 +24,7 @@ _THREAD_PATIENCE = 0.001
 _FAST = 5  # activities that one thread ends in that time, if they are trivial and only compute
 _TIME_SLICE = 0.02  # seconds that a thread goes on taking activities before it returns to the pool
 
+#: What is called at the end of an activity that ran in this process.
 Done = Callable[[ActivityOutcome], None]
 
 

@@ -49,7 +49,7 @@ def code_hints(functions: Iterable[Function]) -> list[str]:
         if code is None or node is None:
             continue
         place = f"{function.name} ({Path(code.__code__.co_filename).name}, line "
-        if function.kind == "orchestration":
+        if function.kind == "orchestrator":
             found += [
                 f"{place}{line}): {what}" for line, what in _in_orchestrator(node, code, function.parameter)
             ]

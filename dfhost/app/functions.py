@@ -25,7 +25,7 @@ from dfhost.app.bindings import RETURN
 from dfhost.app.invocation import Invocation, Out, RetryContext, new_invocation, thread_local
 from dfhost.app.signature import Signature
 from dfhost.errors import HostError
-from dfhost.host_log import HostLog
+from dfhost.host_log import CallLog
 from dfhost.runner.app_runner import ClientTexts
 from dfhost.runner.functions import AppFunctions, AppInfo, FunctionInfo
 
@@ -60,7 +60,7 @@ class Function:
         signature: Signature,
         directory: str = "",
         is_async: bool = False,
-        log: HostLog | None = None,
+        log: CallLog | None = None,
     ) -> None:
         self.info = info
         self.name = info.name

@@ -20,7 +20,7 @@ from dfhost.app.invocation import Invocation
 from dfhost.app.threads import UserThreads
 from dfhost.engine.failures import Failure
 from dfhost.errors import UserLoopEnded
-from dfhost.host_log import HostLog
+from dfhost.host_log import CallLog
 from dfhost.runner.app_runner import Receive, Send
 
 Scope = MutableMapping[str, Any]
@@ -31,7 +31,7 @@ _CALL_KEY = "dfhost.call"
 class StreamingWebApp:
     """The extension's web app, for an app that has imported it (`http_streaming_enabled`)."""
 
-    def __init__(self, threads: UserThreads, log: HostLog) -> None:
+    def __init__(self, threads: UserThreads, log: CallLog) -> None:
         self._threads = threads
         self._log = log
         self._base: Any = sys.modules["azurefunctions.extensions.base"]

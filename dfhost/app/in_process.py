@@ -11,7 +11,7 @@ from typing import Any
 
 from azure.functions.meta import Datum
 
-from dfhost.app.activity_threads import ActivityThreads
+from dfhost.app.activity_threads import ActivityThreads, Done
 from dfhost.app.bindings import http_streaming_enabled
 from dfhost.app.entities import run_batch
 from dfhost.app.exceptions import describe_exception
@@ -29,10 +29,9 @@ from dfhost.app.trigger_data import trigger_data
 from dfhost.engine.failures import Failure
 from dfhost.engine.replay_result import KeptGenerator, ReplayResult
 from dfhost.errors import HostError, UserLoopEnded
-from dfhost.host_log import HostLog
+from dfhost.host_log import CallLog
 from dfhost.runner.app_runner import (
     ActivityCall,
-    ActivityOutcome,
     EntityCall,
     EntityReply,
     FunctionCall,
@@ -60,7 +59,7 @@ class InProcessRunner:
     def __init__(
         self,
         root: Path,
-        log: HostLog,
+        log: CallLog,
         *,
         only: Collection[str] = (),
         on_failure: Callable[[HostError], None] | None = None,
@@ -147,7 +146,7 @@ class InProcessRunner:
 
     # -- durable functions -----------------------------------------------------------------------------------
 
-    def run_activity(self, call: ActivityCall, done: Callable[[ActivityOutcome], None]) -> None:
+    def run_activity(self, call: ActivityCall, done: Done) -> None:
         self._activities.run(self._functions[call.function], call, done)
 
     def replay(self, call: ReplayCall) -> ReplayResult:
@@ -160,7 +159,7 @@ class InProcessRunner:
         self, function: str, instance_id: str, run: Callable[[], ReplayResult]
     ) -> ReplayResult:
         """A replay, or the next turn of a generator that was kept."""
-        with self._threads.calls.entered("orchestration", function, instance_id):
+        with self._threads.calls.entered("orchestrator", function, instance_id):
             result = run()
         if (generator := result.generator) is not None:
             result.generator = _EnteredGenerator(

@@ -131,9 +131,8 @@ class KeptOrchestrator:
         self._executor = executor
         self._context = executor.context
         self.known_actions = len(self._actions)  # those that were read
-        self.changed_actions: dict[
-            int, Any
-        ] = {}  # earlier ones whose timers were cancelled in the newest episode
+        # Earlier actions, by their places, whose timers were cancelled in the newest episode.
+        self.changed_actions: dict[int, Any] = {}
         self._newest_events = self._context.histories[executor._new_events_start_index :]
         open_timers = {
             id(task.action_repr) for task in self._context.open_tasks.values() if isinstance(task, TimerTask)
@@ -168,13 +167,11 @@ class KeptOrchestrator:
     def has_ended(self) -> bool:
         return bool(self._executor.has_execution_completed)
 
-    def whole_state(self) -> str:
-        """What a replay returns or raises."""
-        text: str = self._executor.get_orchestrator_state_str()
-        return text
-
     def new_state(self) -> str:
-        """The state without the actions that were read before. Those that have changed are in `changed_actions`."""
+        """What a replay returns or raises, without the actions that were read before.
+
+        Those that have changed are in `changed_actions`.
+        """
         actions, known, timers = self._actions, self.known_actions, self._executor.open_timers
         cancelled = {key: place for key, (place, timer) in timers.items() if timer.is_cancelled}
         for key in cancelled:
@@ -186,6 +183,10 @@ class KeptOrchestrator:
         for place, timer in _timers(actions[known:], known):
             if not timer.is_cancelled:
                 timers[id(timer)] = place, timer
+        if self.has_ended:
+            del actions[:known]
+            text: str = self._executor.get_orchestrator_state_str()
+            return text
         state = OrchestratorState(
             is_done=False,
             actions=[actions[known:]],
@@ -193,7 +194,7 @@ class KeptOrchestrator:
             replay_schema=self._context._replay_schema,
             custom_status=self._context.custom_status,
         )
-        text: str = state.to_json_string()
+        text = state.to_json_string()
         return text
 
 

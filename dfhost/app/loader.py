@@ -24,7 +24,7 @@ from dfhost.app.load_hints import hidden_files, misplaced_binding_hint
 from dfhost.app.script_import import import_script
 from dfhost.app.signature import read_signature
 from dfhost.errors import AppError
-from dfhost.host_log import HostLog
+from dfhost.host_log import CallLog
 from dfhost.runner.functions import KINDS, FunctionInfo
 from dfhost.runner.retry_policy import RetryPolicy, read_retry_policy
 from dfhost.settings.app_files import script_name
@@ -37,7 +37,7 @@ _ALL_LOST = " On Azure the host would run without any function, and every route 
 
 
 def load_app(
-    root: Path, log: HostLog | None = None, only: Collection[str] = (), *, reuses_import: bool = False
+    root: Path, log: CallLog | None = None, only: Collection[str] = (), *, reuses_import: bool = False
 ) -> App:
     """The function app in the folder `root`.
 
@@ -117,7 +117,7 @@ def _indexed_functions(app: Any) -> list[Any]:
         logger.removeHandler(handler)
 
 
-def _function(indexed: Any, root: Path, log: HostLog | None) -> Function:
+def _function(indexed: Any, root: Path, log: CallLog | None) -> Function:
     name = str(indexed.get_function_name())
     if not _NAME.fullmatch(name) or name.lower() == "host":
         raise _BadName(
@@ -149,7 +149,7 @@ def _retry_policy(name: str, indexed: Any) -> RetryPolicy | None:
 def _check_unique(functions: list[Function]) -> None:
     seen: dict[tuple[str, str], Function] = {}
     for function in functions:
-        if function.kind not in ("orchestration", "activity", "entity"):
+        if function.kind not in ("orchestrator", "activity", "entity"):
             continue
         other = seen.setdefault((function.kind, function.durable_name.lower()), function)
         if other is not function:

@@ -14,7 +14,7 @@ from types import CodeType, FrameType
 from dfhost.app.exceptions import place_of_frame
 from dfhost.app.functions import Function
 from dfhost.app.threads import UserThreads
-from dfhost.host_log import HostLog
+from dfhost.host_log import CallLog
 
 BLOCKED_SECONDS = 2.0  # without an await
 _CHECK_SECONDS = 0.5
@@ -23,7 +23,7 @@ _CHECK_SECONDS = 0.5
 class LoopWatch:
     """Asks the user loop for a sign of life as long as it has tasks, from a thread of its own."""
 
-    def __init__(self, threads: UserThreads, functions: Iterable[Function], log: HostLog) -> None:
+    def __init__(self, threads: UserThreads, functions: Iterable[Function], log: CallLog) -> None:
         self._threads = threads
         self._log = log
         self._names: dict[CodeType, str] = {}

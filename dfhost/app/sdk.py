@@ -24,7 +24,14 @@ from typing import Any
 
 from azure.durable_functions import Orchestrator
 from azure.durable_functions.models.actions.NoOpAction import NoOpAction
-from azure.durable_functions.models.Task import AtomicTask, RetryAbleTask, TaskBase, WhenAllTask, WhenAnyTask
+from azure.durable_functions.models.Task import (
+    AtomicTask,
+    LongTimerTask,
+    RetryAbleTask,
+    TaskBase,
+    WhenAllTask,
+    WhenAnyTask,
+)
 
 from dfhost.app.exceptions import describe_exception, raw_description
 from dfhost.app.kept_orchestrator import (
@@ -38,7 +45,7 @@ from dfhost.app.suspended_code import closing_runs_code
 from dfhost.credentials import hide_credentials
 from dfhost.engine.failures import MARKER, Failure
 from dfhost.engine.payloads import loads
-from dfhost.engine.replay_result import AwaitedTasks, OpenTask, ReplayResult
+from dfhost.engine.replay_result import AwaitedTasks, ReplayResult, SdkTask
 
 # The code of the SDK's own handles. A wrapper around one has other code.
 _ANY_FUNCTION: Any = None
@@ -66,9 +73,8 @@ class _ReplayObservation:
         self.waits_at: Any = None  # what it yielded last
         self.has_yielded = self.has_returned = False
         self.result: Any = None
-        self.thrown: BaseException | None = (
-            None  # the task's failure that the SDK threw into the user's code last
-        )
+        # The failure of a task that the SDK has thrown into the user's code last.
+        self.thrown: BaseException | None = None
 
 
 class Replayer:
@@ -143,12 +149,12 @@ class _KeptGenerator:
 
         def state() -> str:
             orchestrator.process(texts)
-            return orchestrator.whole_state() if orchestrator.has_ended else orchestrator.new_state()
+            return orchestrator.new_state()
 
         result = _result_of(state, self._observation)
+        result.known_actions = orchestrator.known_actions
+        result.changed_actions = orchestrator.changed_actions
         if not orchestrator.has_ended:
-            result.known_actions = orchestrator.known_actions
-            result.changed_actions = orchestrator.changed_actions
             orchestrator.known_actions += len(result.actions)
             if result.crash is None and not closing_runs_code(self._observation.generator):
                 result.generator = self
@@ -173,7 +179,7 @@ def _result_of(run: Callable[[], str], observation: _ReplayObservation) -> Repla
             # The SDK and the extension would wait for an event that never comes.
             result = ReplayResult(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
     if observation.context is not None:
-        result.open_tasks = _SdkOpenTasks(observation.context.open_tasks)
+        result.sdk_tasks = _SdkTasks(observation.context.open_tasks)
         if not result.has_ended and isinstance(observation.waits_at, TaskBase):
             result.awaited = _awaited_tasks(observation.waits_at)
     return result
@@ -272,6 +278,7 @@ def _awaited_tasks(task: Any) -> AwaitedTasks | None:
     if not isinstance(task, (WhenAllTask, WhenAnyTask)):
         return None if task.id is None else AwaitedTasks(frozenset((task.id,)), True)
     keys: list[int | str] = []
+    long_timers: list[tuple[int | str, str]] = []
     all_needed = isinstance(task, WhenAllTask)
     for child in task.pending_tasks:
         if type(child) is AtomicTask and child.id is not None:  # nearly all of a wide fan-out
@@ -281,13 +288,16 @@ def _awaited_tasks(task: Any) -> AwaitedTasks | None:
         if part is None:
             return None
         keys += part.keys
+        long_timers += part.long_timers
         all_needed = all_needed and part.needs_all
+    if isinstance(task, LongTimerTask):
+        long_timers = [(key, str(task.action.to_json()["fireAt"])) for key in keys]
     unique = frozenset(keys)
     # Two waits for one event name share a key, so every arrival may be the one that matters.
-    return AwaitedTasks(unique, all_needed and len(unique) == len(keys))
+    return AwaitedTasks(unique, all_needed and len(unique) == len(keys), tuple(long_timers))
 
 
-class _SdkOpenTasks:
+class _SdkTasks:
     """The SDK's open tasks by their ids; each is described only when it is asked for."""
 
     def __init__(self, tasks: Mapping[Any, Any]) -> None:
@@ -298,12 +308,12 @@ class _SdkOpenTasks:
     def has_retried(self) -> bool:
         return any(isinstance(self._tasks[task_id].action_repr, NoOpAction) for task_id in self.ids)
 
-    def get(self, task_id: int) -> OpenTask | None:
+    def get(self, task_id: int) -> SdkTask | None:
         if task_id not in self.ids:
             return None
         task = self._tasks[task_id]
         action = task.action_repr
         if isinstance(action, NoOpAction):
             role = "timer" if task.parent.is_waiting_on_timer else "attempt"
-            return OpenTask(role, task.parent.children[0].id, None)
-        return OpenTask("call", task_id, json.loads(json.dumps(action.to_json(), default=str)))
+            return SdkTask(role, task.parent.children[0].id, None)
+        return SdkTask("call", task_id, json.loads(json.dumps(action.to_json(), default=str)))

@@ -44,9 +44,8 @@ def closing_runs_code(generator: Any) -> bool:
 @lru_cache(maxsize=256)
 def _lines_with_cleanup(file: str) -> list[tuple[int, int]] | None:
     """The first and last line of each statement that reacts when its generator is closed. None without a source."""
-    if file.startswith(
-        "<"
-    ):  # "<string>" is many codes; from Python 3.13 on, linecache has the text of `python -c` there
+    # "<string>" names many codes; from Python 3.13 on, linecache has the text of `python -c` under it.
+    if file.startswith("<"):
         return None
     try:
         tree = ast.parse("".join(linecache.getlines(file)))

@@ -111,9 +111,9 @@ class Console:
         """A log record (`label`: its level) or a printed line (""), shown with the time. The text stays as it is."""
         self._put(Message(time.time(), label, text))
 
-    def count_record(self, level: str, logger: str) -> None:
-        """Count a log record that gets no line of its own."""
-        self._put(Message(time.time(), level, None, logger))
+    def count_records(self, level: str, logger: str, number: int = 1) -> None:
+        """Count log records that get no line of their own."""
+        self._put(Message(time.time(), level, None, logger, number))
 
     def write(self, text: str) -> None:
         """Text as it is, with whatever line ends it has."""

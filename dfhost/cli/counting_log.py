@@ -42,7 +42,7 @@ class CountingLog:
         item: str = "",
     ) -> None:
         self._count(trigger, -1)
-        if trigger == "orchestration":
+        if trigger == "orchestrator":
             self.failed_instances.add(instance_id)
         self._log.failed(function, trigger, instance_id, seconds, error, stack, item)
 
@@ -51,5 +51,5 @@ class CountingLog:
 
     def _count(self, trigger: str, change: int) -> None:
         with self._lock:
-            self.running += change if trigger != "orchestration" else 0
+            self.running += change if trigger != "orchestrator" else 0
             self.activities += change < 0 and trigger == "activity"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dfhost.cli.style import Style
 from dfhost.runner.functions import AppInfo, FunctionInfo
 
-_RUN_BY_DFHOST = {"http", "orchestration", "activity", "entity", "timer"}
+_RUN_BY_DFHOST = {"http", "orchestrator", "activity", "entity", "timer"}
 
 
 def function_listing(app: AppInfo, url: str, route_prefix: str, task_hub_place: str, style: Style) -> str:

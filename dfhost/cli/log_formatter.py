@@ -53,13 +53,14 @@ class FailedCall(NamedTuple):
 class Message(NamedTuple):
     """A log record (`label`: its level), a printed line (""), or a note of the host's ("note").
 
-    `text` None: one more record of `logger` that is only counted.
+    `text` None: `number` more records of `logger` that are only counted.
     """
 
     at: float
     label: str
     text: str | None
     logger: str = ""
+    number: int = 1
 
 
 LogEvent = Call | FailedCall | Message
@@ -150,7 +151,7 @@ class LogFormatter:
         if self._summarise and (counts.busy or number > LINES_PER_WINDOW):
             self._count_unshown(function, counts, verb, at)
             return lines
-        if verb == "finished" and trigger == "orchestration":
+        if verb == "finished" and trigger == "orchestrator":
             # The calls that led to its end stand above it.
             lines = [*lines, *self._summaries_above(at)]
         took = duration(seconds) if verb == "finished" else ""
@@ -200,7 +201,7 @@ class LogFormatter:
         return {
             name: counts.running
             for name, counts in functions
-            if counts.running and counts.trigger != "orchestration"
+            if counts.running and counts.trigger != "orchestrator"
         }
 
     def _format_failure(self, event: FailedCall, counts: _FunctionCounts) -> list[str]:
@@ -214,7 +215,7 @@ class LogFormatter:
             self._count_unshown(event.function, counts, "failed", event.at)
             return []
         failures.shown += 1
-        lines = self._summaries_above(event.at) if event.trigger == "orchestration" else []
+        lines = self._summaries_above(event.at) if event.trigger == "orchestrator" else []
         at, verb, function, trigger, instance_id, seconds, item = event[:7]
         instance_id = _shown_id(trigger, instance_id)
         lines.append(self._call_line(at, verb, function, duration(seconds), instance_id, item))
@@ -226,12 +227,14 @@ class LogFormatter:
             failures.shown_stack = event.stack
         return lines
 
-    def _count_unshown(self, name: str, counts: _FunctionCounts, verb: str, at: float) -> None:
+    def _count_unshown(
+        self, name: str, counts: _FunctionCounts, verb: str, at: float, number: int = 1
+    ) -> None:
         if not counts.unshown:
             counts.first_unshown_at = at
             counts.all_unshown = counts.busy
         counts.last_unshown_at = at
-        counts.unshown[verb] = counts.unshown.get(verb, 0) + 1
+        counts.unshown[verb] = counts.unshown.get(verb, 0) + number
         self._to_summarise.add(name)
 
     def _close_window(
@@ -269,21 +272,21 @@ class LogFormatter:
 
     def _format_message(self, message: Message) -> list[str]:
         if message.text is None:
-            return self._count_record(message)
+            return self._count_records(message)
         first, *rest = message.text.splitlines() or [""]
         look = _LOOKS.get(message.label)
         if look in ("red", "yellow"):
             first = self._style(first, look)
         return [self._line_head(message.at, message.label) + first, *(_INDENT + line for line in rest)]
 
-    def _count_record(self, record: Message) -> list[str]:
+    def _count_records(self, record: Message) -> list[str]:
         name = f"{record.logger}:"  # as its lines begin; no function has such a name
         counts = self._functions.get(name)
         if counts is None:
             counts = self._functions[name] = _FunctionCounts("log", record.at)
         over = record.at >= counts.window_start + WINDOW
         lines = self._close_window(name, counts, record.at) if over else []
-        self._count_unshown(name, counts, f"at level {record.label}", record.at)
+        self._count_unshown(name, counts, f"at level {record.label}", record.at, record.number)
         return lines
 
     def _call_line(

@@ -48,8 +48,8 @@ async def run_to_end(
     """Start the app, call it, follow what it starts. `timeout` in seconds counts from the call."""
 
     def on_ready(host: Host) -> None:
-        if host.last_death:
-            console.note(host.last_death)
+        if host.interrupted_calls_note:
+            console.note(host.interrupted_calls_note)
             console.flush()  # it may happen again at once
 
     async with Host(

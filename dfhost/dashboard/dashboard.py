@@ -7,6 +7,7 @@
     GET   /dashboard/api/history?instance=ID&start=…&count=…
     GET   /dashboard/api/payload?instance=ID&of=input|…&task=…   as plain text, whole
     GET   /dashboard/api/entities
+    GET   /dashboard/api/mistakes                                sentences about the app's code, as on the console
     GET   /dashboard/api/inFlight?instance=ID&activity=NAME      how many ran at once, over time
     GET   /dashboard/api/explain?instance=ID
     GET   /dashboard/api/waits?instances=[…]                     what each waits for, as sentences
@@ -22,7 +23,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -63,9 +64,12 @@ class DashboardReply(NamedTuple):
 
 
 class Dashboard:
-    def __init__(self, hub: TaskHub, app_name: str) -> None:
+    """`mistakes`: of the app as it is now, see `AppFunctions`."""
+
+    def __init__(self, hub: TaskHub, app_name: str, mistakes: Callable[[], list[str]]) -> None:
         self._hub = hub
         self._app_name = app_name
+        self._mistakes = mistakes
         self._token = secrets.token_urlsafe(24)  # another web page can send requests, but cannot read this
         self._files: dict[str, DashboardReply] = {}
 
@@ -130,6 +134,8 @@ class Dashboard:
                 return _json(200, await views.waits_view(hub, _ids(query.get("instances", ""))))
             case "rewind":
                 return _json(200, await views.rewind_view(hub, _ids(query.get("instances", ""))))
+            case "mistakes":
+                return _json(200, self._mistakes())
             case "entities":
                 return _json(200, await views.entities_view(hub))
             case "explain":

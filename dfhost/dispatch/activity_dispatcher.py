@@ -29,7 +29,7 @@ from dfhost.host_log import HostLog
 from dfhost.loop_queue import LoopQueue, callback_queue
 from dfhost.runner.app_runner import ActivityCall, ActivityOutcome, AppRunner
 from dfhost.runner.functions import FunctionInfo
-from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
+from dfhost.store.activities_and_timers import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.timeline.sentences import brief
 
@@ -64,7 +64,7 @@ class ActivityDispatcher:
         self._tasks = BackgroundTasks()
         self._results: deque[ActivityResult] = deque()  # not stored yet
         self._storing = False
-        self._draining = False
+        self._stopped_accepting = False
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -76,15 +76,15 @@ class ActivityDispatcher:
         may_start = min(len(self._queue), self._limit - self._busy)
         return self._busy + may_start + len(self._results) + self._storing
 
-    def drain(self) -> None:
+    def stop_accepting(self) -> None:
         """Start no more activities; what is queued stays in the store for the next host."""
-        self._draining = True
+        self._stopped_accepting = True
         with self._lock:
             self._queue.clear()
 
     def add(self, items: Iterable[ActivityWorkItem]) -> None:
         """Queue activities whose scheduling is committed; a great many in portions: others come in between."""
-        if self._draining:
+        if self._stopped_accepting:
             return
         remaining = iter(items)
         with self._lock:
@@ -97,7 +97,7 @@ class ActivityDispatcher:
         if (following := next(remaining, None)) is not None:
             self._loop.call_soon(self.add, chain((following,), remaining))
 
-    def forget(self, instance_id: str) -> None:
+    def drop(self, instance_id: str) -> None:
         """Drop the queued activities of an instance that has ended."""
         with self._lock:
             if any(item.instance_id == instance_id for item in self._queue):
@@ -117,7 +117,7 @@ class ActivityDispatcher:
 
     def _start(self, item: ActivityWorkItem) -> None:
         """On any thread."""
-        self._running[item.instance_id, item.activity.task_id] = self._clock.now()
+        self._running[item.instance_id, item.activity.task_id] = self._clock.timestamp()
         function = self._runner.app.activities.get(item.activity.name)
         if function is not None:
             self._attempt(_RunningActivity(item, function, function.retry_delays(), 0.0))
@@ -140,7 +140,7 @@ class ActivityDispatcher:
         activity = item.activity
         if not isinstance(outcome, Failure):
             self._log.finished(activity.name, "activity", item.instance_id, seconds, activity.input)
-            self._end(item, h.task_completed(self._clock.now(), activity.task_id, outcome), worker)
+            self._end(item, h.task_completed(self._clock.timestamp(), activity.task_id, outcome), worker)
             return
         self._log.failed(
             activity.name,
@@ -156,7 +156,7 @@ class ActivityDispatcher:
             self._on_loop.put_if_open(partial(self._attempt_later, running, delay))
             return
         reason, details = failures.activity_failed(activity.name, outcome)
-        self._end(item, h.task_failed(self._clock.now(), activity.task_id, reason, details), worker)
+        self._end(item, h.task_failed(self._clock.timestamp(), activity.task_id, reason, details), worker)
 
     def _attempt_later(self, running: _RunningActivity, delay: float) -> None:
         async def wait() -> None:
@@ -170,7 +170,7 @@ class ActivityDispatcher:
         is_disabled = name in self._runner.app.disabled_of("activity")
         reason, details = failures.activity_missing(name, is_disabled)
         self._log.failed(name, "activity", item.instance_id, 0.0, reason, "", _named(item.activity))
-        self._end(item, h.task_failed(self._clock.now(), item.activity.task_id, reason, details))
+        self._end(item, h.task_failed(self._clock.timestamp(), item.activity.task_id, reason, details))
 
     # -- the activity behind call_http, on the host loop -----------------------------------------------------
 
@@ -187,12 +187,12 @@ class ActivityDispatcher:
         except CallHttpError as failure:
             seconds = time.perf_counter() - began
             self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "", named)
-            event = h.task_failed(self._clock.now(), activity.task_id, failure.reason, failure.details)
+            event = h.task_failed(self._clock.timestamp(), activity.task_id, failure.reason, failure.details)
         else:
             seconds = time.perf_counter() - began
             status = result.partition(":")[2].partition(",")[0]  # `call_http` writes it first
             self._log.finished(activity.name, "activity", item.instance_id, seconds, f"{status} {named}")
-            event = h.task_completed(self._clock.now(), activity.task_id, result)
+            event = h.task_completed(self._clock.timestamp(), activity.task_id, result)
         self._end(item, event)
 
     # -- storing results, on any thread ---------------------------------------------------------------------

@@ -14,25 +14,24 @@ from functools import partial
 from typing import Any
 
 from dfhost.clock import Clock
-from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.engine import entities as en
-from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.failures import Failure
 from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
+from dfhost.idle_signal import nobody_waits
 from dfhost.loop_queue import LoopQueue
 from dfhost.runner.app_runner import AppRunner, EntityCall, EntityReply
+from dfhost.runner.function_registry import AppFunctionRegistry
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 
 KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped
 KEPT_FAILURES = 1000  # the last failed operations of so many entities
-KEPT_STATE = (
-    64_000  # characters; an entity with a longer state is read from the store for each of its batches
-)
+# Characters. An entity with a longer state is read from the store for each of its batches.
+KEPT_STATE = 64_000
 
 
 @dataclass(slots=True)
@@ -65,6 +64,7 @@ class EntityDispatcher:
         poison: PoisonMessages,
         limit: int,
         *,
+        registry: AppFunctionRegistry,
         max_batch: int,
     ) -> None:
         self._runner = runner
@@ -73,6 +73,7 @@ class EntityDispatcher:
         self._log = log
         self._clock = clock
         self._poison = poison
+        self._registry = registry
         self._limit = max(1, limit)
         self._max_batch = max(1, max_batch)
         self._entities: OrderedDict[str, LoadedEntity] = OrderedDict()
@@ -81,9 +82,9 @@ class EntityDispatcher:
         self._unreadable: set[str] = set()  # entities whose state cannot be read
         self._queue: deque[LoadedEntity] = deque()
         self._running = 0
-        self._draining = False
+        self._stopped_accepting = False
         self._busy = 0  # entities of which a batch is queued, runs or is being committed
-        self.on_end = unheard  # see `IdleSignal.changed`
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
 
     def start(self) -> None:
         self._finished: LoopQueue[_FinishedBatch] = LoopQueue(asyncio.get_running_loop(), self._commit)
@@ -93,13 +94,13 @@ class EntityDispatcher:
         """See `IdleSignal`."""
         return self._busy
 
-    def drain(self) -> None:
+    def stop_accepting(self) -> None:
         """Start no more batches; what has arrived stays in the inbox for the next host."""
-        self._draining = True
+        self._stopped_accepting = True
         self._busy -= len(self._queue)
         self._queue.clear()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._threads.stop()
 
     def receive(self, messages: Iterable[InboxMessage]) -> None:
@@ -117,7 +118,7 @@ class EntityDispatcher:
         if entity_id not in self._entities and (entity := self._loaded(entity_id)):
             self._schedule(entity)
 
-    def forget(self, entity_id: str) -> None:
+    def drop(self, entity_id: str) -> None:
         """The entity was purged: drop it. If a batch of it runs, that will be discarded."""
         self._entities.pop(entity_id, None)
         self._failures.pop(entity_id, None)
@@ -165,15 +166,15 @@ class EntityDispatcher:
 
     def _schedule(self, entity: LoadedEntity) -> None:
         """Queue a batch if there are messages for one."""
-        if entity.busy or not entity.messages or self._draining:
+        if entity.busy or not entity.messages or self._stopped_accepting:
             return
         entity.busy = True
         self._busy += 1
         self._entities.move_to_end(entity.entity_id)
         self._queue.append(entity)
-        self._dispatch()
+        self._start_queued()
 
-    def _dispatch(self) -> None:
+    def _start_queued(self) -> None:
         while self._queue and self._running < self._limit:
             entity = self._queue.popleft()
             self._running += 1
@@ -218,7 +219,7 @@ class EntityDispatcher:
     def _reply(self, entity_id: str, batch: en.EntityBatch) -> EntityReply | Failure:
         function = self._runner.app.entities.get(batch.entity.name)
         if function is None:
-            error = self._explain_missing(batch.entity.name)
+            error = self._registry.explain_gone("entity", batch.entity.name)
             return Failure("", error, error, "")
         return self._runner.run_entity(EntityCall(function.name, entity_id, batch.trigger))
 
@@ -232,16 +233,10 @@ class EntityDispatcher:
                 self._poison.set_aside(message, error)
         return requests
 
-    def _explain_missing(self, name: str) -> str:
-        """For an entity whose function a setting disables, or that the app no longer has."""
-        app = self._runner.app
-        names = [*app.entities.names, *app.disabled_of("entity").names]
-        return failures.unknown_function("entity", name, names)
-
     # -- committing ------------------------------------------------------------------------------------------
 
     def _commit(self, batches: list[_FinishedBatch]) -> None:
-        at = self._clock.now()
+        at = self._clock.timestamp()
         for batch in batches:
             entity, result = batch.entity, batch.result
             self._running -= 1
@@ -268,7 +263,7 @@ class EntityDispatcher:
                 answers=result.responses,
                 event=lambda response: h.event_raised(at, response.request_id, response.text).text,
             ).add_done_callback(partial(self._committed, batch, state))
-        self._dispatch()
+        self._start_queued()
         self.on_end()
 
     def _committed(self, batch: _FinishedBatch, state: str, done: asyncio.Future[None]) -> None:

@@ -73,7 +73,7 @@ class EpisodeLimiter:
         """Its episode has ended, or its result is of no use any more."""
         self._busy.pop(id(instance), None)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Look after nothing any more."""
         if self._next_check is not None:
             self._next_check.cancel()

@@ -42,7 +42,7 @@ class EventNameHints:
         self._given.add((name, meant))
         differs_in_case = name.lower() == meant.lower()
         why = (
-            "the SDK tells capitals from small letters." if differs_in_case else "another event, or misspelt?"
+            "event names are case-sensitive in the SDK." if differs_in_case else "another event, or misspelt?"
         )
         self._log.note(f"The event '{name}' has come to {receiver}, which waits for '{meant}': {why}")
 

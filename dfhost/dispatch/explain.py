@@ -80,7 +80,7 @@ async def explain(
         explanation["sentence"] = explain_sentences.of_entity(
             explanation["waitsFor"], explanation.get("lastFailure")
         )
-    elif row.finished:
+    elif row.has_ended:
         explanation["sentence"] = explain_sentences.of_end(row)
     else:
         readable = None if instance is None or instance.busy else instance
@@ -137,8 +137,8 @@ def _task_entry(task: Task, awaited: Collection[int | str] | None) -> Entry:
         if awaited is not None and task.request_id in awaited:
             key = task.request_id
     else:
-        name = HTTP_ACTIVITY if task.kind == model.HTTP_CALL else task.name
-        entry = {"kind": "activity", "name": name, "state": task.state}
+        kind, name = ("activity", HTTP_ACTIVITY) if task.kind == model.HTTP_CALL else (task.kind, task.name)
+        entry = {"kind": kind, "name": name, "state": task.state}
         if task.input is not None:
             entry["input"] = shortened(task.input, explain_sentences.BRIEF)
         since = newest.started_at or since

@@ -105,7 +105,10 @@ def _list(entries: list[Entry], now: datetime, last: str = "and") -> str:
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: _ORDER.get(entry["kind"], 1)):
         groups.setdefault((entry["kind"], entry.get("name", "")), []).append(entry)
-    phrases = [_PHRASES[kind](name, group, now) for (kind, name), group in groups.items()]
+    phrases = [
+        _PHRASES[kind](name, group, now) if kind in _PHRASES else f"{len(group)} {kind} {name}"
+        for (kind, name), group in groups.items()
+    ]
     if len(phrases) > _LISTED:
         phrases[_LISTED:] = [f"{len(phrases) - _LISTED} more"]
     *others, final = phrases or [""]

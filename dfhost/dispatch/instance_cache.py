@@ -26,7 +26,7 @@ from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 
-LONG_HISTORY = 200  # events
+LONG_FROM = 200  # events
 KEPT_SHORT = 1000  # idle instances with a short history
 KEPT_IN_SHORT = 16_000_000  # characters in their histories; with what is built from them about 50 MB
 KEPT_IN_LONG = 150_000_000  # characters in the long histories of idle instances
@@ -46,7 +46,7 @@ class LoadedInstance:
     seen_seq: int  # of the newest message that came, whichever execution it was for
     messages: list[tuple[str, Event]] = field(default_factory=list)  # with the execution they are for, or ""
     accepted_seq: int = 0  # of the newest message that was for this execution
-    gated: int = 0  # how many of `messages` the replay gate has counted
+    judged: int = 0  # how many of `messages` the replay gate has seen
     replay_need: ReplayNeed = ReplayNeed.NONE
     needs_episode: bool = False  # with a replay, though there is no message: a new generation
     is_shown_running: bool = False  # in the store, before its first episode is committed
@@ -71,7 +71,7 @@ class LoadedInstance:
         """For an episode: the events that have come, and what they ask for."""
         events = [event for _, event in self.messages]
         need = ReplayNeed.REPLAY if self.needs_episode else self.replay_need
-        self.messages, self.gated, self.replay_need = [], 0, ReplayNeed.NONE
+        self.messages, self.judged, self.replay_need = [], 0, ReplayNeed.NONE
         return events, need
 
     def cancel_delay(self) -> None:
@@ -140,7 +140,7 @@ class InstanceCache:
 
     def _load(self, instance_id: str) -> LoadedInstance | None:
         stored = self._store.load_instance(instance_id)
-        if stored is None or stored.row.finished:
+        if stored is None or stored.row.has_ended:
             return None
         row = stored.row
         try:
@@ -155,7 +155,7 @@ class InstanceCache:
         )
         instance.needs_episode = stored.needs_episode
         if stored.history:  # it was started by an earlier host, or was evicted
-            age = (self._clock.moment() - h.moment(row.created_at)).total_seconds()
+            age = (self._clock.now() - h.moment(row.created_at)).total_seconds()
             instance.started_at = time.perf_counter() - max(0.0, age)
         self._instances[instance_id] = instance
         for message in stored.inbox:
@@ -175,7 +175,7 @@ class InstanceCache:
     def mark_idle(self, instance: LoadedInstance) -> None:
         """It has nothing to do, so it may be evicted."""
         self.mark_active(instance.instance_id)
-        idle = self._idle_short if instance.stored_events < LONG_HISTORY else self._idle_long
+        idle = self._idle_short if instance.stored_events < LONG_FROM else self._idle_long
         idle.add(instance.instance_id, instance.execution.text_length)
         if events := instance.execution.generator_length:
             self._idle_generators.add(instance.instance_id, events)

@@ -15,7 +15,7 @@ from dfhost.engine import history as h
 from dfhost.engine.tasks import SingleTask
 from dfhost.store.reader import StoredTimeline
 from dfhost.timeline.builder import build_timeline
-from dfhost.timeline.model import Timeline
+from dfhost.timeline.model import TIMER, Timeline
 
 _EVENT_RAISED = f'{{"EventType":{h.EVENT_RAISED},'
 
@@ -31,12 +31,13 @@ class AwaitedEvent(NamedTuple):
 class CodeState(NamedTuple):
     """What the code waits for. `awaited`: task ids, names of events and ids of requests; None if that is unknown.
 
-    `unclaimed`: events that have come and that nothing waits for.
+    `unclaimed`: events that have come and that nothing waits for. `long_timers`: see `AwaitedTasks`.
     """
 
     awaited: Collection[int | str] | None = None
     events: Sequence[AwaitedEvent] = ()
     unclaimed: Sequence[h.Event] = ()
+    long_timers: Sequence[tuple[int | str, str]] = ()
 
 
 def code_state(instance: LoadedInstance | None, stored: StoredTimeline) -> CodeState:
@@ -44,11 +45,12 @@ def code_state(instance: LoadedInstance | None, stored: StoredTimeline) -> CodeS
     if instance is None:
         return CodeState()
     result, interpreter = instance.execution.result, instance.execution.interpreter
-    awaited = result.awaited.keys if result is not None and result.awaited is not None else None
+    tasks = None if result is None else result.awaited
+    awaited = None if tasks is None else tasks.keys
     if interpreter.held_back():
         awaited = None  # what the code waits for has not even been started
     events, unclaimed = _external_events(instance, awaited, stored)
-    return CodeState(awaited, events, unclaimed)
+    return CodeState(awaited, events, unclaimed, tasks.long_timers if tasks else ())
 
 
 def live_timeline(stored: StoredTimeline, code: CodeState, worker: TaskHubWorker) -> Timeline:
@@ -56,7 +58,12 @@ def live_timeline(stored: StoredTimeline, code: CodeState, worker: TaskHubWorker
     states = {task_id: worker.activities.state(instance_id, task_id) for task_id in stored.inputs}
     running = {task_id: since for task_id, (_, since) in states.items() if since is not None}
     events = [(event.name, event.since) for event in code.events]
-    return build_timeline(stored, running, events)
+    timeline = build_timeline(stored, running, events)
+    whole = dict(code.long_timers)
+    for task in timeline.tasks if whole else ():
+        if task.kind == TIMER and task.task_id in whole:
+            task.due = whole[task.task_id]
+    return timeline
 
 
 def _external_events(

@@ -2,7 +2,7 @@
 
 An episode is queued, run in a thread, committed and followed up (its activities and timers start). One episode of
 an instance at a time. Whether a message is worth an episode is decided in `engine/replay_gate.py`, when to run one
-that is in `_delay`; which instances stay in memory is `InstanceCache`'s part.
+that is in `_gathering_seconds`; which instances stay in memory is `InstanceCache`'s part.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from dfhost.errors import HostError, OperationFailed
 from dfhost.garbage import GarbageByVolume
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, ReplayCall
-from dfhost.store.instances import StaleCommit
+from dfhost.store.activities_and_timers import ActivityWorkItem
+from dfhost.store.errors import StaleCommit
 from dfhost.store.listener import InboxMessage
-from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
+from dfhost.timeline.builder import OFF_LOOP_FROM
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
-_LONG_HISTORY = 500  # events; what failed in them takes some milliseconds to find
 
 
 class OrchestrationDispatcher:
@@ -82,7 +82,7 @@ class OrchestrationDispatcher:
         self._garbage = GarbageByVolume()
         self._event_name_hints = EventNameHints(log)
         self._reported_held_back: set[str] = set()  # names of orchestrators
-        self._draining = False
+        self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
 
@@ -94,14 +94,14 @@ class OrchestrationDispatcher:
         """See `IdleSignal`."""
         return len(self._queue) + len(self._running) + len(self._delayed)
 
-    def drain(self) -> None:
+    def stop_accepting(self) -> None:
         """Start no more episodes; what has arrived stays in the inbox for the next host."""
-        self._draining = True
+        self._stopped_accepting = True
         self._queue.clear()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._threads.stop()
-        self._running.stop()
+        self._running.close()
 
     def __contains__(self, instance_id: str) -> bool:
         """Whether the instance is in memory."""
@@ -112,7 +112,7 @@ class OrchestrationDispatcher:
         receivers: dict[str, LoadedInstance] = {}
         for message in messages:
             if message.new_instance is not None:
-                self.forget(message.instance_id)
+                self.drop(message.instance_id)
                 instance: LoadedInstance | None = self._instances.add_new(
                     message.new_instance, message.seq - 1
                 )
@@ -136,14 +136,14 @@ class OrchestrationDispatcher:
             self._poison.report_defect(instance_id, error)
             return None
 
-    def forget(self, instance_id: str) -> None:
+    def drop(self, instance_id: str) -> None:
         """The instance has ended or was purged: drop it. If an episode of it runs, that will be discarded."""
         instance = self._instances.remove(instance_id)
         if instance is not None:
             self._running.remove(instance)
             instance.cancel_delay()
             self._delayed.discard(instance_id)
-            self._dispatch()
+            self._start_queued()
         self.completions.notify(instance_id)
 
     def code_changed(self) -> None:
@@ -159,7 +159,7 @@ class OrchestrationDispatcher:
     def _forget_replay(self, instance: LoadedInstance) -> None:
         instance.code_changed = False
         instance.execution.forget_replay()
-        instance.gated = 0  # the gate knows nothing of the messages that it has counted
+        instance.judged = 0  # a new gate knows nothing of the messages that the old one has seen
 
     def commit_finished(self) -> None:
         """All that was received so far is on the disk, so an evicted instance can be loaded again."""
@@ -168,35 +168,36 @@ class OrchestrationDispatcher:
     # -- queueing --------------------------------------------------------------------------------------------
 
     def _schedule(self, instance: LoadedInstance) -> None:
-        """Queue an episode, now or after a delay, if the messages ask for one."""
-        if instance.busy or self._draining:
+        """Queue an episode, now or after a delay, if the messages ask for one. The instance's errors stay its own."""
+        if instance.busy or self._stopped_accepting:
             return
         try:
-            self._take_up(instance)
+            self._decide(instance)
         except Exception as error:  # as above; what has come is still in its inbox
-            self.forget(instance.instance_id)
+            self.drop(instance.instance_id)
             self._poison.report_defect(instance.instance_id, error)
 
-    def _take_up(self, instance: LoadedInstance) -> None:
+    def _decide(self, instance: LoadedInstance) -> None:
+        """Ask the gate about each new message. Queue an episode, delay it, or leave the instance idle."""
         execution = instance.execution
-        for _, event in instance.messages[instance.gated :]:
-            instance.replay_need = max(instance.replay_need, execution.gate.count_arrival(event))
+        for _, event in instance.messages[instance.judged :]:
+            instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
             if event.kind == h.EVENT_RAISED:
                 awaited = execution.interpreter.awaited_event_names()
                 self._event_name_hints.arrived(event.key, awaited, f"{instance.name} {instance.instance_id}")
-        instance.gated = len(instance.messages)
+        instance.judged = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)
             return
         self._instances.mark_active(instance.instance_id)
-        if instance.replay_need is ReplayNeed.REPLAY and (seconds := self._delay(instance)) > 0:
+        if instance.replay_need is ReplayNeed.REPLAY and (seconds := self._gathering_seconds(instance)) > 0:
             if instance.delayed_episode is None:
                 self._delayed.add(instance.instance_id)
                 instance.delayed_episode = self._loop.call_later(seconds, self._end_delay, instance)
             return
-        self._enqueue(instance)
+        self._queue_episode(instance)
 
-    def _delay(self, instance: LoadedInstance) -> float:
+    def _gathering_seconds(self, instance: LoadedInstance) -> float:
         """Seconds to let messages gather, so that replaying never takes longer than the work it waits for.
 
         At most as long as the last episode took; 0 or less where an episode is cheap or could not process more.
@@ -210,31 +211,33 @@ class OrchestrationDispatcher:
     def _end_delay(self, instance: LoadedInstance) -> None:
         instance.delayed_episode = None
         self._delayed.discard(instance.instance_id)
-        if self._instances.holds(instance) and not instance.busy and not self._draining:
-            self._enqueue(instance)
+        if self._instances.holds(instance) and not instance.busy and not self._stopped_accepting:
+            self._queue_episode(instance)
 
-    def _enqueue(self, instance: LoadedInstance) -> None:
+    def _queue_episode(self, instance: LoadedInstance) -> None:
         instance.busy = True
         instance.cancel_delay()
         self._delayed.discard(instance.instance_id)
         self._queue.append(instance)
-        self._dispatch()
+        self._start_queued()
 
-    def _dispatch(self) -> None:
+    def _start_queued(self) -> None:
         while self._queue and not self._running.full:
             instance = self._queue.popleft()
             self._running.add(instance)
             events, need = instance.take_messages()
             if not instance.started_at:
                 instance.started_at = time.perf_counter()
-                self._log.started(instance.name, "orchestration", instance.instance_id)
-            self._threads.post(partial(self._run, instance, events, need, instance.accepted_seq))
+                self._log.started(instance.name, "orchestrator", instance.instance_id)
+            self._threads.post(partial(self._run_episode, instance, events, need, instance.accepted_seq))
 
     # -- running, in a thread --------------------------------------------------------------------------------
 
-    def _run(self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, consumed: int) -> None:
+    def _run_episode(
+        self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, consumed: int
+    ) -> None:
         """`consumed`: the number of the newest message among `events`."""
-        at = self._clock.now()
+        at = self._clock.timestamp()
         began, instance.episode_since = time.perf_counter(), time.time()
         try:
             episode = instance.execution.run_episode(
@@ -249,7 +252,7 @@ class OrchestrationDispatcher:
         self._store.commit_episode(episode, consumed, partial(self._committed, instance, episode, seconds))
 
     def _show_running(self, instance: BusyInstance) -> None:
-        self._store.show_running(instance.instance_id, instance.execution_id, self._clock.now())
+        self._store.show_running(instance.instance_id, instance.execution_id, self._clock.timestamp())
 
     def _replay_of(self, instance: LoadedInstance) -> Replay:
         function = self._runner.app.orchestrators.get(instance.name)
@@ -264,16 +267,16 @@ class OrchestrationDispatcher:
         self, instance: LoadedInstance, episode: Episode, seconds: float, _: None, error: HostError | None
     ) -> None:
         self._running.remove(instance)
-        self._dispatch()
+        self._start_queued()
         self._garbage.add(instance.execution.text_length, len(instance.execution.past))
         if not self._instances.holds(instance):
             # It was terminated, purged or replaced: before the episode, or after it in the same commit.
-            if error is None and episode.finished:
+            if error is None and episode.ends_instance:
                 self._log_end(instance, episode)
             return
         if error is not None:
             if isinstance(error, StaleCommit):  # the instance was ended from outside
-                self.forget(instance.instance_id)
+                self.drop(instance.instance_id)
             elif isinstance(error, OperationFailed) and episode.status != "Failed":
                 self._running.add(instance)
                 episode = _failed_episode(instance, [], episode.at, str(error))
@@ -285,9 +288,9 @@ class OrchestrationDispatcher:
         instance.needs_episode = False
         self._report_held_back(instance, episode)
         self._start_work(instance, episode)
-        if episode.finished:
+        if episode.ends_instance:
             self._log_end(instance, episode)
-            self.forget(instance.instance_id)
+            self.drop(instance.instance_id)
         elif episode.next_generation is not None:
             instance.execution = Execution(episode.next_generation.history)
             instance.execution_id = episode.next_generation.execution_id
@@ -299,7 +302,7 @@ class OrchestrationDispatcher:
         if instance.code_changed:
             self._forget_replay(instance)
         instance.busy, instance.episode_since = False, 0.0
-        if not episode.finished:
+        if not episode.ends_instance:
             self._schedule(instance)
 
     def _start_work(self, instance: LoadedInstance, episode: Episode) -> None:
@@ -315,14 +318,15 @@ class OrchestrationDispatcher:
             self._reported_held_back.add(instance.name)
             self._log.note(
                 f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: a list of "
-                "actions is processed in order. For a bounded fan-out use lanes (docs/dfhost.md shows how)."
+                "actions is processed in order. To bound a fan-out, deal its items to a fixed number of "
+                "sub-orchestrations."
             )
 
     def _log_end(self, instance: LoadedInstance, episode: Episode) -> None:
         seconds = time.perf_counter() - instance.started_at
         if episode.status == "Completed":
-            self._log.finished(instance.name, "orchestration", instance.instance_id, seconds)
-        elif episode.history_length < _LONG_HISTORY:
+            self._log.finished(instance.name, "orchestrator", instance.instance_id, seconds)
+        elif episode.history_length < OFF_LOOP_FROM:
             self._log_failure(instance, episode, seconds)
         else:
             self._threads.post(partial(self._log_failure, instance, episode, seconds))
@@ -332,7 +336,7 @@ class OrchestrationDispatcher:
         error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
         tasks = failed_tasks(self._store, instance.instance_id, episode.output or "")
         stack = "\n".join(filter(None, [*tasks, stack]))
-        self._log.failed(instance.name, "orchestration", instance.instance_id, seconds, error, stack)
+        self._log.failed(instance.name, "orchestrator", instance.instance_id, seconds, error, stack)
 
     # -- inspection ------------------------------------------------------------------------------------------
 
@@ -372,13 +376,13 @@ class OrchestrationDispatcher:
 
 
 def _failed_episode(instance: LoadedInstance, arrived: list[Event], at: str, error: str) -> Episode:
-    """An episode that fails the instance, made without the engine."""
-    execution = instance.execution
+    """An episode that fails the instance. `Execution` does not make it: its state may be what is wrong."""
+    past = instance.execution.past
     reason, details = failures.orchestrator_failed(instance.name, error)
-    completed = h.execution_completed(at, execution.interpreter.next_id, "Failed", reason)
-    events = [h.orchestrator_started(at), *arrived, completed]
+    completed = h.execution_completed(at, h.next_event_id(past), "Failed", reason)
+    events = [h.orchestrator_started(at), *arrived, completed, h.orchestrator_completed(at)]
     return Episode(
-        instance.instance_id, instance.execution_id, at, "Failed", events, len(execution.past),
+        instance.instance_id, instance.execution_id, at, "Failed", events, len(past),
         [event.as_played().text for event in events], output=reason, sets_output=True, details=details,
         parent=instance.parent,
     )  # fmt: skip

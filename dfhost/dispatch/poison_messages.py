@@ -19,7 +19,7 @@ class PoisonMessages:
     def set_aside(self, message: InboxMessage, error: Exception) -> None:
         """From any thread."""
         reason = f"{type(error).__name__}: {error}"
-        self._store.set_aside(message, reason, self._clock.now())
+        self._store.set_aside(message, reason, self._clock.timestamp())
         self._log.note(
             f"A message to {message.instance_id} cannot be processed ({reason}). It is now in the table "
             "poison_messages of the database; everything else goes on."

@@ -1,9 +1,9 @@
 """The task hub worker: runs user code because of what the store holds.
 
 Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
-`add` or `receive` for new work, `forget` (but for timers) for an instance that has ended or was purged, `drain` for
-the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's events to them. A restart
-needs no special path: what was due is due. Knows no HTTP.
+`add` or `receive` for new work, `drop` (but for timers) for an instance that has ended or was purged,
+`stop_accepting` for the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's
+events to them. Its start queues whatever the tables hold, so a crash needs no other recovery. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -15,49 +15,18 @@ from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.call_http import CallHttp
 from dfhost.dispatch.entity_dispatcher import EntityDispatcher
-from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.orchestration_dispatcher import OrchestrationDispatcher
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
-from dfhost.engine import failures
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import DatabaseError, OperationFailed
 from dfhost.host_log import HostLog
+from dfhost.idle_signal import nobody_waits
 from dfhost.runner.app_runner import AppRunner
-from dfhost.runner.functions import AppInfo, FunctionInfo, Functions
+from dfhost.runner.function_registry import AppFunctionRegistry
+from dfhost.runner.functions import AppInfo
 from dfhost.store.listener import InboxMessage, InstanceRemoved, StoreEvent
 from dfhost.store.store import Store
-
-
-class AppFunctionRegistry:
-    """The app's functions by kind."""
-
-    def __init__(self, app: AppInfo) -> None:
-        self.change_app(app)
-
-    def change_app(self, app: AppInfo) -> None:
-        self._enabled: dict[str, Functions[FunctionInfo]] = {
-            "activity": app.activities,
-            "orchestrator": app.orchestrators,
-            "entity": app.entities,
-        }
-        self._disabled = {
-            "activity": app.disabled_of("activity"),
-            "orchestrator": app.disabled_of("orchestration"),
-            "entity": app.disabled_of("entity"),
-        }
-
-    def explain_missing(self, kind: str, name: str) -> str | None:
-        if name in self._enabled[kind] or name in self._disabled[kind]:
-            return None
-        return failures.unknown_function(kind, name, self._enabled[kind].names)
-
-    def explain_disabled(self, kind: str, name: str) -> str | None:
-        if name not in self._disabled[kind]:
-            return None
-        # The extension lists a disabled one among the known ones (recorded).
-        names = [*self._enabled[kind].names, *self._disabled[kind].names]
-        return failures.unknown_function(kind, name, names)
 
 
 class TaskHubWorker:
@@ -83,7 +52,14 @@ class TaskHubWorker:
         self.timers = TimerDispatcher(store, clock)
         self.activities = ActivityDispatcher(runner, store, log, clock, max_activities, call_http)
         self.entities = EntityDispatcher(
-            runner, store, log, clock, poison, max_entities, max_batch=max_entity_batch
+            runner,
+            store,
+            log,
+            clock,
+            poison,
+            max_entities,
+            registry=self.registry,
+            max_batch=max_entity_batch,
         )
         self.orchestrations = OrchestrationDispatcher(
             runner,
@@ -98,7 +74,7 @@ class TaskHubWorker:
             timers=self.timers,
         )
         self._dispatchers = (self.timers, self.activities, self.entities, self.orchestrations)
-        self.on_end = unheard  # see `IdleSignal.changed`
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
         for part in (self.timers, self.entities):
             part.on_end = self._ended
         self._store = store
@@ -118,7 +94,7 @@ class TaskHubWorker:
         self.on_end()
 
     def start(self) -> None:
-        """Take up what the store holds: all that an earlier host has left runs on."""
+        """Queue whatever the store holds, so that everything an earlier host has left continues."""
         for dispatcher in self._dispatchers:
             dispatcher.start()
         self._started = True
@@ -141,21 +117,21 @@ class TaskHubWorker:
         self.registry.change_app(app)
         self.orchestrations.code_changed()
 
-    def refuse(self) -> None:
-        """Take nothing new from now on."""
+    def stop_accepting(self) -> None:
+        """Start nothing new from now on."""
         for dispatcher in self._dispatchers:
-            dispatcher.drain()
+            dispatcher.stop_accepting()
 
-    async def drain(self) -> None:
-        """Take nothing new and wait until the results of what runs have been passed to the store."""
-        self.refuse()
+    async def finish(self) -> None:
+        """Start nothing new and wait until the results of what runs have been passed to the store."""
+        self.stop_accepting()
         while any(dispatcher.unfinished for dispatcher in self._dispatchers):
             await asyncio.sleep(0.01)
 
-    async def stop(self) -> None:
-        await self.timers.stop()
-        self.entities.stop()
-        self.orchestrations.stop()
+    async def close(self) -> None:
+        await self.timers.close()
+        self.entities.close()
+        self.orchestrations.close()
 
     # -- the store's listener --------------------------------------------------------------------------------
 
@@ -206,10 +182,10 @@ class TaskHubWorker:
                 self._receive(messages)
                 messages = []
                 if event.is_entity:
-                    self.entities.forget(event.instance_id)
+                    self.entities.drop(event.instance_id)
                 else:
-                    self.orchestrations.forget(event.instance_id)
-                    self.activities.forget(event.instance_id)
+                    self.orchestrations.drop(event.instance_id)
+                    self.activities.drop(event.instance_id)
             else:
                 messages.append(event)
         self._receive(messages)

@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Iterable
 
 from dfhost.clock import Clock
-from dfhost.dispatch.idle_signal import unheard
 from dfhost.engine import history as h
-from dfhost.store.open_tasks import DueTimer
+from dfhost.idle_signal import nobody_waits
+from dfhost.store.activities_and_timers import DueTimer
 from dfhost.store.store import Store
 
 
@@ -22,9 +22,9 @@ class TimerDispatcher:
         self._wake_up = asyncio.Event()
         self._next_due: str | None = None
         self._task: asyncio.Task[None] | None = None
-        self._draining = False
+        self._stopped_accepting = False
         self._sleeping = False
-        self.on_end = unheard  # see `IdleSignal.changed`
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -34,15 +34,15 @@ class TimerDispatcher:
         """See `IdleSignal`. A timer that is due has yet to fire."""
         if self._task is None or self._task.done():
             return 0
-        is_due = self._next_due is not None and self._next_due <= self._clock.now()
+        is_due = self._next_due is not None and self._next_due <= self._clock.timestamp()
         return int(not self._sleeping or self._wake_up.is_set() or is_due)
 
-    def drain(self) -> None:
+    def stop_accepting(self) -> None:
         """Fire no more timers; they stay in the store for the next host."""
-        self._draining = True
+        self._stopped_accepting = True
         self._wake_up.set()
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -54,10 +54,10 @@ class TimerDispatcher:
             self._wake_up.set()
 
     async def _run(self) -> None:
-        while not self._draining:
+        while not self._stopped_accepting:
             self._wake_up.clear()
             self._next_due = self._store.next_due()
-            if self._next_due is not None and self._next_due <= (at := self._clock.now()):
+            if self._next_due is not None and self._next_due <= (at := self._clock.timestamp()):
                 await self._store.fire_timers(at, self._fired)
                 continue
             self._sleeping = True
@@ -71,10 +71,10 @@ class TimerDispatcher:
     def _seconds(self, due: str) -> float:
         try:
             return h.moment(due).timestamp()
-        except (
-            ValueError
-        ):  # no time, but it has its place among the texts: it must not keep others from firing
+        except ValueError:
+            # The code has set a `fire_at` that is no readable time, and texts sort before or after it all the same.
+            # The dispatcher looks again in a second, so that the timers behind this one fire.
             return self._clock.time() + 1
 
     def _fired(self, timer: DueTimer) -> str:
-        return h.timer_fired(self._clock.now(), timer.timer_id, timer.fire_at).text
+        return h.timer_fired(self._clock.timestamp(), timer.timer_id, timer.fire_at).text

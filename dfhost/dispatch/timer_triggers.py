@@ -17,9 +17,9 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 
 from dfhost.clock import Clock
-from dfhost.dispatch.idle_signal import unheard
 from dfhost.dispatch.schedule import Schedule, parse_schedule, time_zone
 from dfhost.host_log import HostLog
+from dfhost.idle_signal import nobody_waits
 from dfhost.runner.app_runner import AppRunner, FunctionCall, TimerOccurrence
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.invoke import invoke_function
@@ -67,7 +67,7 @@ class TimerTriggers:
         self._sleeping: dict[str, float] = {}  # timer functions, with the time until which they sleep
         self._last: dict[str, datetime] = {}  # the occurrence for which a function ran last
         self._stopped = False
-        self.on_end = unheard  # see `IdleSignal.changed`
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
         self._read(runner.app)
 
     def _read(self, app: AppInfo) -> None:
@@ -102,7 +102,7 @@ class TimerTriggers:
         busy = sum(not task.done() for task in self._all_tasks)
         return busy - sum(until > now for until in self._sleeping.values())
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Start no more runs. One that is running ends in its thread, and its result is dropped."""
         self._stopped = True
         for task in self._all_tasks:
@@ -125,7 +125,7 @@ class TimerTriggers:
             return None
         at_start = function.trigger.get("runOnStartup") is True
         monitored = function.trigger.get("useMonitor") is not False and not _is_frequent(
-            schedule, self._clock.moment()
+            schedule, self._clock.now()
         )
         return _TimerTrigger(function, schedule, at_start, monitored)
 
@@ -149,12 +149,12 @@ class TimerTriggers:
 
     async def _run_occurrences(self, timer: _TimerTrigger) -> None:
         if timer.run_on_startup:
-            now = self._clock.moment()
+            now = self._clock.now()
             await self._invoke(timer, now, timer.schedule(now))
         while self._is_present(timer):
-            due = timer.schedule(self._clock.moment())
+            due = timer.schedule(self._clock.now())
             await self._sleep_until(timer, due.timestamp())
-            past_due = self._clock.moment() - due > _PAST_DUE_AFTER
+            past_due = self._clock.now() - due > _PAST_DUE_AFTER
             await self._invoke(timer, due, timer.schedule(due), past_due)
 
     def _is_present(self, timer: _TimerTrigger) -> bool:

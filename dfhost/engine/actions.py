@@ -3,15 +3,13 @@
 Every reply of the SDK lists all actions since the generation began: ``{"actionType": 0, "functionName": "work",
 "input": "1"}``, compounds with their children in ``compoundActions``.
 
-A new kind of action has its number and name here, what it starts in `ActionInterpreter._start`, and its event and
-work in `CommandRecorder.record_commands`.
+CONTRIBUTING.md lists every place that a new action type touches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from dfhost.printable import shortened
 
@@ -30,7 +28,10 @@ WHEN_ANY = 11
 WHEN_ALL = 12
 
 COMPOUNDS = frozenset((WHEN_ANY, WHEN_ALL))
+SUB_ORCHESTRATIONS = frozenset((CALL_SUB_ORCHESTRATOR, CALL_SUB_ORCHESTRATOR_WITH_RETRY))
 WITH_RETRY = frozenset((CALL_ACTIVITY_WITH_RETRY, CALL_SUB_ORCHESTRATOR_WITH_RETRY))
+#: These run a function outside the orchestrator, activity or child, once or several times.
+CALLS = SUB_ORCHESTRATIONS | {CALL_ACTIVITY, CALL_ACTIVITY_WITH_RETRY, CALL_HTTP}
 
 HTTP_ACTIVITY = "BuiltIn::HttpActivity"  # the extension's name for call_http, seen in histories
 
@@ -75,16 +76,6 @@ def describe(action: Action) -> str:
     if kind == CONTINUE_AS_NEW:
         return f"{method}({_argument(action.get('input'))})"
     return f"{method}({action['functionName']!r}, {_argument(action.get('input'))})"
-
-
-def is_uri(text: str) -> bool:
-    """Whether .NET's Uri, absolute or relative, can be made of `text`; the extension reads a call_http with it."""
-    try:
-        parts = urlsplit(text)
-        _ = parts.port  # raises ValueError for one that is no port
-    except ValueError:
-        return False
-    return parts.scheme.lower() not in ("http", "https", "ftp") or bool(parts.hostname)
 
 
 def path_to(wanted: Action, actions: Sequence[Action], path: str = "actions[0]") -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import uuid
 from json.encoder import encode_basestring_ascii as quote
+from urllib.parse import urlsplit
 
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
@@ -80,7 +81,7 @@ class CommandRecorder:
     def _record_http_call(self, command: Command, interpreter: ActionInterpreter) -> None:
         action = command.task.action
         request = action["httpRequest"]
-        if not act.is_uri(str(request["uri"])):
+        if not is_uri(str(request["uri"])):
             # The extension cannot even read the orchestrator's reply, so no `except` sees this.
             path = f"{act.path_to(action, interpreter.actions)}.httpRequest.uri"
             raise CommandRefused(
@@ -136,7 +137,7 @@ class CommandRecorder:
                 task_id=command.id,
                 version=info.version,
             ),
-            generation=None,
+            restart_count=None,
         )
         stored = encoded if options.store_inputs else None
         self._episode.events.append(
@@ -169,6 +170,16 @@ class CommandRecorder:
     def _require_function(self, kind: str, name: str) -> None:
         if missing := self._registry.explain_missing(kind, name):
             raise CommandRefused(missing)
+
+
+def is_uri(text: str) -> bool:
+    """Whether .NET's Uri, absolute or relative, can be made of `text`; the extension reads a call_http with it."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises ValueError for one that is no port
+    except ValueError:
+        return False
+    return parts.scheme.lower() not in ("http", "https", "ftp") or bool(parts.hostname)
 
 
 def _require_storable(instance_id: str) -> None:

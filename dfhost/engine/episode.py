@@ -110,7 +110,7 @@ class Episode:
     next_generation: NextGeneration | None = None
 
     @property
-    def finished(self) -> bool:
+    def ends_instance(self) -> bool:
         return self.status in ("Completed", "Failed")
 
     @property
@@ -123,7 +123,7 @@ class Episode:
         )
 
     def result_for_parent(self) -> Event:
-        """The event by which the parent learns of this end; only for one that is `finished` and has a parent."""
+        """The event by which the parent learns of this end; only for one that is `ends_instance` and has a parent."""
         assert self.parent is not None
         if self.status == "Completed":
             return h.sub_orchestration_completed(self.at, self.parent.task_id, self.output)

@@ -68,14 +68,6 @@ class Execution:
         if started is not None:
             self.info = ExecutionInfo.read(started)
 
-    @property
-    def execution_id(self) -> str:
-        return self.info.execution_id
-
-    @property
-    def input(self) -> str | None:
-        return self.info.input
-
     def run_episode(
         self,
         arrived: Sequence[Event],
@@ -87,9 +79,9 @@ class Execution:
     ) -> Episode:
         """Process what arrived, at the time `at` (ISO text).
 
-        There is no replay where the gate has found that the engine's part alone goes on (`need`). Without any
-        arrival this episode records commands that the last one has left; or it is the first one of a generation that
-        continues another, whose history so far counts as new.
+        With a `need` below REPLAY only the interpreter processes the events. `arrived` is empty in two cases: the
+        last episode has left commands, or continue-as-new has just begun this generation. Its history counts as
+        new then.
         """
         new = [h.orchestrator_started(at), *arrived] if arrived or self._has_commands_recorded() else []
         version_fits = True
@@ -124,7 +116,7 @@ class Execution:
         If that fails (the code has changed), the execution stays as it is: its next episode will fail.
         """
         length = self._length()
-        result = replay(self.info.trigger(self._texts, True, options), _is_long(length, options))
+        result = replay(self.info.trigger(self._texts, True, options), _keeps_generator(length, options))
         interpreter = ActionInterpreter(result.actions)
         try:
             for event in self.past:
@@ -167,7 +159,7 @@ class Execution:
         self._generator = None
         # Without arrivals the generator is of no use: its events count as played from now on, whatever they are.
         length = self._length(arrived)
-        keeps_generator = bool(new) and _is_long(length, options)
+        keeps_generator = bool(new) and _keeps_generator(length, options)
         result = replay(info.trigger(texts, bool(new and self._texts), options), keeps_generator)
         self._keep_generator(result, len(texts), length)
         return result
@@ -214,7 +206,7 @@ class Execution:
         except NonDeterminismError as error:
             return str(error), None
         conflict = find_task_id_conflict(self.interpreter, result)
-        result.open_tasks = None  # the SDK's tasks, with all their inputs and results, are of no more use
+        result.sdk_tasks = None  # the SDK's tasks, with all their inputs and results, are of no more use
         return self._orchestrator_failed(conflict) if conflict else None
 
     def _died(self, crash: failures.Failure) -> ReasonAndDetails:
@@ -230,12 +222,12 @@ class Execution:
     def _update_interpreter(self, result: ReplayResult) -> None:
         interpreter, actions = self.interpreter, result.actions
         if result.known_actions is not None:
-            if interpreter.cancel_timers(result.changed_actions) and interpreter.append(actions):
+            if interpreter.cancel_timers(result.changed_actions) and interpreter.add_actions(actions):
                 return
             actions = [*interpreter.actions, *actions]
             for place, action in result.changed_actions.items():
                 actions[place] = action
-        elif self.result is not None and interpreter.extend(actions):
+        elif self.result is not None and interpreter.set_actions(actions):
             return
         self.interpreter = ActionInterpreter(actions)
         self._apply(self.past)
@@ -271,7 +263,7 @@ class Execution:
             assert awaited is not None
             episode.held_back = f"{act.describe(held_back[0])} waits for {act.describe(awaited.action)}"
         reasons = [event for event in new if event.kind in (h.SUSPENDED, h.RESUMED)]
-        if reasons and not episode.finished:
+        if reasons and not episode.ends_instance:
             episode.output, episode.sets_output = h.reason(reasons[-1]), True
         if episode.events:
             episode.events.append(h.orchestrator_completed(at))
@@ -309,9 +301,7 @@ class Execution:
         reason, details = failure
         events = [*new, *self._unstarted_timers(at)]
         # Counted from the history, which is the same whether this execution was in memory or has just been loaded.
-        next_id = 1 + max(
-            (event.key for event in (*self.past, *events) if event.kind in h.SCHEDULING), default=-1
-        )
+        next_id = h.next_event_id((*self.past, *events))
         events += h.execution_completed(at, next_id, "Failed", reason), h.orchestrator_completed(at)
         episode = self._episode(at, "Failed", events)
         episode.stored_texts = self._append_played(events)
@@ -363,7 +353,7 @@ class Execution:
             version=info.version,
             input=input,
             parent=info.parent_json,
-            generation=None,
+            restart_count=None,
             source_id=info.source_id,
         )
         history = h.continued_history(at, started, self.interpreter.carried_over)
@@ -393,6 +383,6 @@ class Execution:
         return texts
 
 
-def _is_long(length: int, options: EngineOptions) -> bool:
+def _keeps_generator(length: int, options: EngineOptions) -> bool:
     """Whether the generator of a history is worth keeping."""
     return options.keep_generator_from is not None and length >= options.keep_generator_from

@@ -115,9 +115,18 @@ def worker_exited(python: str, code: int) -> Failure:
 
 def timed_out(function: str, seconds: float) -> Failure:
     """A call of an activity, entity, HTTP or timer function that took longer than functionTimeout."""
-    limit = str(timedelta(seconds=round(seconds))).rjust(8, "0")
-    message = f"Timeout value of {limit} was exceeded by function: Functions.{function}"
+    message = f"Timeout value of {_time_span(seconds)} was exceeded by function: Functions.{function}"
     return Failure(_TIMEOUT, message, message, "")
+
+
+def _time_span(seconds: float) -> str:
+    """As .NET writes a TimeSpan: ``00:05:00``, ``00:00:00.2500000``, ``1.00:00:00``."""
+    span = timedelta(seconds=seconds)
+    minutes, whole = divmod(span.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days = f"{span.days}." if span.days else ""
+    fraction = f".{span.microseconds:06}0" if span.microseconds else ""
+    return f"{days}{hours:02}:{minutes:02}:{whole:02}{fraction}"
 
 
 def function_gone(function: str) -> Failure:

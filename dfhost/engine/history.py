@@ -8,7 +8,7 @@ and in `execution_info.py`. Key order and null keys are those of the Durable Tas
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any, NamedTuple
@@ -79,6 +79,11 @@ NEVER_PLAYED = frozenset(
         ORCHESTRATOR_COMPLETED,
     )
 )
+
+
+def next_event_id(events: Iterable[Event]) -> int:
+    """The EventId that comes after those of the tasks in `events`."""
+    return 1 + max((event.key for event in events if event.kind in SCHEDULING), default=-1)
 
 
 def timestamp(at: datetime) -> str:
@@ -189,19 +194,20 @@ def execution_started(
     version: str | None,
     input: str | None,
     parent: str = "null",
-    generation: int | None = 0,
+    restart_count: int | None = 0,
     source_id: str | None = None,
 ) -> Event:
-    """`parent`: the JSON of ParentInstance (`parent_instance`); `generation`: 0 for a client's start, else None.
+    """`parent`: the JSON of ParentInstance (`parent_instance`).
 
-    `source_id`: the instance that a client restarted as this one. It is kept among the tags.
+    `restart_count`: how often clients have started this id anew, which DTFx calls Generation; None where no client
+    started it. `source_id`: the instance that a client restarted as this one. It is kept among the tags.
     """
     tags = "null" if source_id is None else f'{{"{SOURCE_TAG}":{quote(source_id)}}}'
     text = (
         f'{{"OrchestrationInstance":{{"InstanceId":{quote(instance_id)},"ExecutionId":{quote(execution_id)}}},'
         f'"EventType":0,"ParentInstance":{parent},"Name":{quote(name)},"Version":{nullable(version)},'
         f'"Input":{nullable(input)},"Tags":{tags},"Correlation":null,"ParentTraceContext":null,'
-        f'"ScheduledStartTime":null,"Generation":{"null" if generation is None else generation},'
+        f'"ScheduledStartTime":null,"Generation":{"null" if restart_count is None else restart_count},'
         f'"GenerateNewTrace":false,{_tail(at)}'
     )
     return Event(EXECUTION_STARTED, None, name, text)

@@ -59,20 +59,20 @@ class ActionInterpreter:
         self._id_after_start = 0  # `next_id` when the task at the cursor had been started
         self._event_since_start = False  # an external event has come since
 
-    def extend(self, actions: list[Action]) -> bool:
-        """Take the newest list. False if the old one cannot simply be continued: start over then.
+    def set_actions(self, actions: list[Action]) -> bool:
+        """Take the newest list of all actions. False if an earlier action has changed, or if `add_actions` is.
 
-        That is so when an earlier entry has changed (a timer was cancelled, the code is not deterministic), or
-        when `append` says so.
+        An earlier action changes when a timer is cancelled, and when the code is not deterministic. After False the
+        caller applies the whole history to a new interpreter.
         """
         count = len(self.actions)
-        return actions[:count] == self.actions and self.append(actions[count:])
+        return actions[:count] == self.actions and self.add_actions(actions[count:])
 
     def cancel_timers(self, changed: Mapping[int, Action]) -> bool:
-        """Take earlier actions in which timers have been cancelled, by their places. False: start over.
+        """Take earlier actions in which timers have been cancelled, by their places. False as for `set_actions`.
 
-        A cancelled timer is done as soon as it is started. So what comes after it would have started earlier than
-        now; that is the same only if no id was taken since, and no external event came.
+        A cancelled timer is done as soon as it is started, so what comes after it would have started earlier than
+        now. That makes no difference if no id was taken since then and no external event came.
         """
         if not changed:
             return True
@@ -94,10 +94,11 @@ class ActionInterpreter:
             self.cancelled_timers.add(task.first_id)
             self._finish(task)
 
-    def append(self, added: list[Action]) -> bool:
-        """Take what is new in the newest list. False if the old one cannot simply be continued: start over then.
+    def add_actions(self, added: list[Action]) -> bool:
+        """Take the actions that are new in the newest list. False if they would have started at an earlier event.
 
-        That is so when the new entries would have started earlier than now, among events that took ids since.
+        That shows when an id was taken after the old list's end was reached, or when an external event came that
+        one of the new actions would have taken. After False the caller starts over, as for `set_actions`.
         """
         if not added:
             return True
@@ -233,7 +234,7 @@ class ActionInterpreter:
                 self._start(child)
             return
         kind = task.kind
-        if kind <= act.CALL_SUB_ORCHESTRATOR_WITH_RETRY or kind == act.CALL_HTTP:
+        if kind in act.CALLS:
             task.first_id = self._start_attempt(task)
         elif kind == act.CREATE_TIMER:
             task.first_id = self._issue(h.TIMER_CREATED, task, task.action["fireAt"])
@@ -262,7 +263,7 @@ class ActionInterpreter:
 
     def _start_attempt(self, task: SingleTask) -> int:
         """Start an activity or a child, for the first time or again; returns the id."""
-        is_child = task.kind in (act.CALL_SUB_ORCHESTRATOR, act.CALL_SUB_ORCHESTRATOR_WITH_RETRY)
+        is_child = task.kind in act.SUB_ORCHESTRATIONS
         task_id = self._issue(h.SUB_ORCHESTRATION_CREATED if is_child else h.TASK_SCHEDULED, task)
         self.open_tasks[task_id] = task
         return task_id

@@ -2,7 +2,8 @@
 
 Replays are what costs: each one processes the whole history. The SDK has said what its generator is parked at, so
 arrivals can lie in the inbox until that is complete, and retries go on without the user's code. The dispatcher asks
-the gate at every arrival, and decides when a replay that is worth it runs (`OrchestrationDispatcher._delay`).
+the gate at every arrival. When a replay that is worth it runs is the dispatcher's own decision
+(`OrchestrationDispatcher._gathering_seconds`).
 """
 
 from __future__ import annotations
@@ -30,47 +31,51 @@ class ReplayGate:
     def __init__(self) -> None:
         self._interpreter = ActionInterpreter()
         self._result: ReplayResult | None = None
-        self._missing: set[int | str] = set()  # task ids (of a retried call the first) and event names
+        self._not_arrived: set[int | str] = set()  # task ids (of a retried call the first) and event names
 
     def reset(self, interpreter: ActionInterpreter, result: ReplayResult) -> None:
         """`result` is the newest replay's; `interpreter` has worked off its actions."""
         self._interpreter, self._result = interpreter, result
         if result.has_ended:
-            self._missing = {key for key, _ in interpreter.blocking_tasks()}
+            self._not_arrived = {key for key, _ in interpreter.blocking_tasks()}
         else:
-            self._missing = set(result.awaited.keys) if result.awaited else set()
+            self._not_arrived = set(result.awaited.keys) if result.awaited else set()
 
-    def count_arrival(self, event: Event) -> ReplayNeed:
-        """Count one arrival, once, before the episode that will process it. In case of doubt: REPLAY."""
+    def need_after(self, event: Event) -> ReplayNeed:
+        """What the arrival of `event` asks for. To be called once for each, before the episode that processes it.
+
+        In case of doubt: REPLAY.
+        """
         result, interpreter = self._result, self._interpreter
         if result is None or event.kind not in h.AWAITABLE:
             return ReplayNeed.REPLAY
         task = interpreter.open_tasks.get(event.key)
-        has_retries = task is not None and task.kind in act.WITH_RETRY
+        is_retried = task is not None and task.kind in act.WITH_RETRY
         if result.has_ended:
-            self._missing.discard(event.key)
-            may_complete = not self._missing or not interpreter.all_done
-            return ReplayNeed.ENGINE if has_retries or may_complete else ReplayNeed.NONE
+            self._not_arrived.discard(event.key)
+            may_complete = not self._not_arrived or not interpreter.all_done
+            return ReplayNeed.ENGINE if is_retried or may_complete else ReplayNeed.NONE
         if result.awaited is None or interpreter.is_suspended or not interpreter.all_started:
             return ReplayNeed.REPLAY
         failed = event.kind in h.FAILURES
         if task is None:  # an external event, a cancelled timer, or the end of a task that is no longer open
             key: int | str = event.key
-        elif has_retries and (failed or (task.awaits_retry_timer and not task.is_last_attempt)):
+        elif is_retried and (failed or (task.awaits_retry_timer and not task.is_last_attempt)):
             return ReplayNeed.ENGINE  # first comes the retry's timer, or its next attempt
         else:
             key = task.first_id
-        if key not in self._missing:
+        if key not in self._not_arrived:
             return ReplayNeed.NONE
-        self._missing.discard(key)
-        complete = not self._missing or not result.awaited.needs_all
-        out_of_retries = task is not None and task.awaits_retry_timer
-        return ReplayNeed.REPLAY if failed or complete or out_of_retries else ReplayNeed.NONE
+        self._not_arrived.discard(key)
+        all_arrived = not self._not_arrived or not result.awaited.needs_all
+        retries_are_spent = task is not None and task.awaits_retry_timer
+        return ReplayNeed.REPLAY if failed or all_arrived or retries_are_spent else ReplayNeed.NONE
 
     def may_gather_more(self, arrived: int) -> bool:
         """Whether a replay could process more messages if it waited, given that `arrived` have come.
 
-        False before the first replay, where the code waits for all of a set, and where all open tasks have ended.
+        False in each of three cases: nothing was replayed yet; the code waits for a whole task_all; everything that
+        is open has arrived.
         """
         if self._result is None:
             return False

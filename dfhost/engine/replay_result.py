@@ -1,6 +1,6 @@
 """The result of one replay of an orchestrator through the SDK.
 
-`app/sdk.py` makes these values, the engine reads them. `AwaitedTasks` and `OpenTask` are the SDK's own view of its
+`app/sdk.py` makes these values, the engine reads them. `AwaitedTasks` and `SdkTask` are the SDK's own view of its
 tasks. With it the replay gate can hold a replay back until it is of use, and a task-id conflict can be found.
 """
 
@@ -18,14 +18,17 @@ class AwaitedTasks(NamedTuple):
     """The tasks that the generator is parked at.
 
     `keys`: task ids (of a retried call its first id) and event names. `needs_all`: the generator goes on once all of
-    them have succeeded or one has failed; else any one of them may let it go on.
+    them have succeeded or one has failed; else any one of them may let it go on. `long_timers`: those of the timers
+    among `keys` that are only a part, since the SDK divides a timer of more than six days: task id -> when the whole
+    timer is due, as the SDK writes it.
     """
 
     keys: frozenset[int | str]
     needs_all: bool
+    long_timers: tuple[tuple[int | str, str], ...] = ()
 
 
-class OpenTask(NamedTuple):
+class SdkTask(NamedTuple):
     """A task that the SDK has given a number and waits for.
 
     `role`: ``call`` for an action itself, whose JSON is `action`; ``timer`` or ``attempt`` for those that a retry
@@ -37,7 +40,7 @@ class OpenTask(NamedTuple):
     action: Action | None
 
 
-class OpenTasks(Protocol):
+class SdkTasks(Protocol):
     """The SDK's open tasks by id. `has_retried`: one of them belongs to a retry that has begun."""
 
     @property
@@ -46,7 +49,7 @@ class OpenTasks(Protocol):
     @property
     def has_retried(self) -> bool: ...
 
-    def get(self, task_id: int) -> OpenTask | None: ...
+    def get(self, task_id: int) -> SdkTask | None: ...
 
 
 class KeptGenerator(Protocol):
@@ -78,7 +81,7 @@ class ReplayResult:
     crash: Failure | None = None
     awaited: AwaitedTasks | None = None
     #: The SDK's open tasks by id, or None where it could not be asked.
-    open_tasks: OpenTasks | None = None
+    sdk_tasks: SdkTasks | None = None
     known_actions: int | None = None
     #: Among the first `known_actions`: those that are different now, by their places. Timers were cancelled in them.
     changed_actions: Mapping[int, Action] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dfhost.engine import actions as act
 from dfhost.engine.interpreter import ActionInterpreter
-from dfhost.engine.replay_result import OpenTask, ReplayResult
+from dfhost.engine.replay_result import ReplayResult, SdkTask
 from dfhost.engine.tasks import SingleTask
 
 _ADVICE = (
@@ -22,14 +22,14 @@ _ADVICE = (
 
 def find_task_id_conflict(interpreter: ActionInterpreter, result: ReplayResult) -> str | None:
     """A sentence that names two tasks of one id, or None. To be called after every replay."""
-    if result.open_tasks is None or result.has_ended or interpreter.is_suspended:
+    if result.sdk_tasks is None or result.has_ended or interpreter.is_suspended:
         return None
     started = {key for key in interpreter.open_tasks if isinstance(key, int)}
-    if not interpreter.has_retried and result.open_tasks.ids == started:
+    if not interpreter.has_retried and result.sdk_tasks.ids == started:
         return None
     for task_id in sorted(started):
         task = interpreter.open_tasks[task_id]
-        sdk_task = result.open_tasks.get(task_id)
+        sdk_task = result.sdk_tasks.get(task_id)
         if sdk_task is None:
             return _sentence(task_id, task, "no task of its own: it is listed more than once")
         if not _is_same(task_id, task, sdk_task):
@@ -37,7 +37,7 @@ def find_task_id_conflict(interpreter: ActionInterpreter, result: ReplayResult) 
     return None
 
 
-def _is_same(task_id: int, task: SingleTask, sdk_task: OpenTask) -> bool:
+def _is_same(task_id: int, task: SingleTask, sdk_task: SdkTask) -> bool:
     if task_id == task.first_id:
         return sdk_task.role == "call" and sdk_task.action == task.action
     return sdk_task.role == _retry_role(task) and sdk_task.first_id == task.first_id
@@ -47,7 +47,7 @@ def _retry_role(task: SingleTask) -> str:
     return "timer" if task.awaits_retry_timer else "attempt"
 
 
-def _describe_sdk_task(sdk_task: OpenTask, interpreter: ActionInterpreter) -> str:
+def _describe_sdk_task(sdk_task: SdkTask, interpreter: ActionInterpreter) -> str:
     if sdk_task.action is not None:
         return act.describe(sdk_task.action)
     first = interpreter.open_tasks.get(sdk_task.first_id)

@@ -35,9 +35,8 @@ class SingleTask:
         self.first_id = -1  # the id it started under; the SDK knows a retried call by it
         self.attempt = 1
         self.awaits_retry_timer = False  # else, it waits for an attempt
-        self.waiting_since = (
-            ""  # for an external event: the ORCHESTRATOR_STARTED of the episode that asked for it
-        )
+        # Of a wait for an external event: the ORCHESTRATOR_STARTED of the episode that asked for it.
+        self.waiting_since = ""
 
     @property
     def max_attempts(self) -> int:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
 from typing import Any
 
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.clock import Clock
 from dfhost.host_log import HostLog
 from dfhost.http.http_functions import HttpFunctions
+from dfhost.idle_signal import nobody_waits
 from dfhost.management.json_text import encode
 from dfhost.management.request import RequestHandler
 from dfhost.management.urls import WEBHOOKS_PATH
@@ -46,7 +46,7 @@ class Admin:
         self._management = management
         self._started = time.monotonic()
         self._calls = BackgroundTasks()
-        self.on_end: Callable[[], None] = lambda: None
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
 
     @property
     def unfinished(self) -> int:
@@ -144,7 +144,7 @@ class Admin:
             url = self._url(function)
             how = f"call {origin}{url}" if url else "but no request can reach it"
             return _refusal(f"'{function.name}' is an HTTP function; {how}.")
-        if function.kind == "orchestration":
+        if function.kind == "orchestrator":
             return await self._start(function, text, origin)
         if function.kind == "entity":
             return _refusal(

@@ -26,11 +26,11 @@ _RETRY_MILLISECONDS = (
 class DashboardRequests:
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
-        self._stopping = False
+        self._ends_streams = False
 
-    def stop(self) -> None:
+    def end_streams(self) -> None:
         """End the streams within a moment: their connections would hold up the end of the server."""
-        self._stopping = True
+        self._ends_streams = True
 
     @staticmethod
     def serves(path: str) -> bool:
@@ -62,7 +62,7 @@ class DashboardRequests:
         await response.write(f"retry: {_RETRY_MILLISECONDS}\n\n".encode())
         sent_at = time.monotonic()
         async for message in stream:
-            if self._stopping:
+            if self._ends_streams:
                 break
             if message is not None:
                 await response.write(f"event: {message.name}\ndata: {message.data}\n\n".encode())

@@ -6,7 +6,7 @@ The `AppRunner` runs user code. Which requests are meant for functions is `reque
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -19,6 +19,7 @@ from dfhost.http.messages import origin, raw_target, read_body, send_continue, u
 from dfhost.http.route_templates import InvalidRouteTemplate
 from dfhost.http.streams import AddHeaders, StreamedExchange
 from dfhost.http.urls import canonical_url, query_values
+from dfhost.idle_signal import nobody_waits
 from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, HttpRequest, StreamingCall
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.invoke import invoke_function
@@ -46,11 +47,11 @@ class HttpFunctions:
         self._clock = clock
         self._timeout = timeout
         self._add_headers = add_headers
-        self._refusing = False
+        self._stopped_accepting = False
         self._running = 0
         self._idle = asyncio.Event()
         self._noted_chunks: set[str] = set()
-        self.on_end: Callable[[], None] = lambda: None
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
 
     def change_app(self, app: AppInfo) -> None:
         """Serve the functions of `app` from now on. Raises AppError, and everything stays as it was."""
@@ -61,9 +62,9 @@ class HttpFunctions:
         """How many calls run."""
         return self._running
 
-    def refuse(self) -> None:
+    def stop_accepting(self) -> None:
         """Respond to new calls with 503; running calls go on."""
-        self._refusing = True
+        self._stopped_accepting = True
 
     async def finish(self, grace_period: float) -> None:
         """Wait until no call runs, at most `grace_period` seconds."""
@@ -81,7 +82,7 @@ class HttpFunctions:
 
         `path`: decoded. `values`: the route's parameters. Raises ConnectionError if a streamed response broke off.
         """
-        if self._refusing:
+        if self._stopped_accepting:
             return HttpReply(503, [("Retry-After", "5")])
         self._running += 1
         try:

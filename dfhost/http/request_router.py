@@ -49,13 +49,13 @@ class RequestRouter:
         clock: Clock,
         mounts: Mapping[str, RequestHandler],
         *,
-        access: AccessRules | None,
+        access: AccessRules,
         throttle: Throttle | None,
         dashboard: Dashboard | None,
     ) -> None:
         """`mounts`: handlers by path prefix; they come before everything else, and case does not count.
 
-        `access` None serves everybody; `throttle` None sets no limits; without `dashboard` there is none.
+        `throttle` None sets no limits; without `dashboard` there is none.
         """
         self._runner = runner
         self._functions = functions
@@ -68,28 +68,28 @@ class RequestRouter:
         self._access = access
         self._throttle = throttle
         self._dashboard = DashboardRequests(dashboard) if dashboard else None
-        self._stopping = False
+        self._stopped_accepting = False
         self._logged_refusals: set[tuple[str, int, str]] = set()
 
-    def refuse(self) -> None:
+    def stop_accepting(self) -> None:
         """Respond to what would start something new with 503; reading and running calls go on.
 
         The SDK's own requests are answered: running calls of the app need them.
         """
-        self._stopping = True
-        self._functions.refuse()
+        self._stopped_accepting = True
+        self._functions.stop_accepting()
         if self._dashboard:
-            self._dashboard.stop()
+            self._dashboard.end_streams()
 
     async def respond(self, request: web.BaseRequest) -> HttpReply | web.StreamResponse:
         """The reply, or a streamed response that is already sent. Raises what `read_body` raises."""
-        if self._access and (sentence := self._access.refusal(request)):
+        if sentence := self._access.refusal(request):
             self.log_refusal(request, 403, sentence)
             return forbidden(sentence)
         raw_path, query = raw_target(request)
         raw_path = resolved_path(raw_path)
         lower = raw_path.lower()
-        if self._stopping and _starts_something(request.method, lower):
+        if self._stopped_accepting and _starts_something(request.method, lower):
             await read_body(request)
             return HttpReply(503, [("Retry-After", "5")])
         for prefix, handler, is_public in self._mounts:

@@ -13,7 +13,7 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
@@ -33,6 +33,7 @@ from dfhost.http.memory_connection import exchange
 from dfhost.http.messages import MAX_BODY, BodyTooLarge, web_response
 from dfhost.http.request_router import RequestRouter
 from dfhost.http.throttle import TOO_MANY_REQUESTS, Throttle
+from dfhost.idle_signal import nobody_waits
 from dfhost.management.request import RequestHandler
 from dfhost.runner.app_runner import AppRunner, HttpReply
 from dfhost.runner.functions import AppInfo, FunctionInfo
@@ -41,47 +42,43 @@ _log = logging.getLogger("dfhost.http")
 
 
 class Server:
-    """Serves the app of `runner` on `host`:`port`. Port 0 takes any free one, which `port` holds after `start`; None
-    takes none, and only `exchange` reaches the app.
+    """Serves the app of `runner` on `address`:`port`. Port 0 takes any free one, which `port` holds after `start`;
+    None takes none, and only `exchange` reaches the app.
 
     `clock`: pauses before a retry go by it. `mounts`: handlers by path prefix. `cors`: origins, ``("*",)`` for all.
-    `timeout`: of one HTTP function, in seconds. `host_names`: those that requests may name besides `host`; None
-    serves requests to any name and from any web page. Raises AppError, at construction already, for a route that no
-    request can match.
+    `timeout`: of one HTTP function, in seconds. `host_names`: those that requests may name besides localhost and
+    `address`. Raises AppError, at construction already, for a route that no request can match.
     """
 
     def __init__(
         self,
         runner: AppRunner,
         log: HostLog,
-        host: str = "127.0.0.1",
-        port: int | None = 7071,
+        address: str,
+        port: int | None,
         *,
-        clock: Clock | None = None,
-        route_prefix: str = "api",
-        mounts: Mapping[str, RequestHandler] | None = None,
-        cors: Sequence[str] = (),
-        cors_credentials: bool = False,
-        timeout: float | None = None,
-        host_names: Iterable[str] | None = None,
-        custom_headers: Sequence[tuple[str, str]] = (),
-        max_outstanding_requests: int | None = None,
-        max_concurrent_requests: int | None = None,
-        dashboard: Dashboard | None = None,
+        clock: Clock,
+        route_prefix: str,
+        mounts: Mapping[str, RequestHandler],
+        cors: Sequence[str],
+        cors_credentials: bool,
+        timeout: float | None,
+        host_names: Iterable[str],
+        custom_headers: Sequence[tuple[str, str]],
+        max_outstanding_requests: int | None,
+        max_concurrent_requests: int | None,
+        dashboard: Dashboard | None,
     ) -> None:
-        self.host = host
+        self.address = address
         self.port = port
         self._log = log
         self._custom_headers = custom_headers
         self._malformed = 0
         self._cors = Cors(cors, cors_credentials) if cors else None
-        clock = clock or Clock()
         self._functions = HttpFunctions(
             runner, log, clock, route_prefix=route_prefix, timeout=timeout, add_headers=self._add_headers
         )
-        access = None
-        if host_names is not None:
-            access = AccessRules(host, host_names, self._cors.allows if self._cors else lambda origin: False)
+        access = AccessRules(address, host_names, self._cors.allows if self._cors else lambda origin: False)
         throttle = None
         if max_outstanding_requests is not None or max_concurrent_requests is not None:
             throttle = Throttle(max_outstanding_requests, max_concurrent_requests)
@@ -90,13 +87,13 @@ class Server:
             self._functions,
             log,
             clock,
-            mounts or {},
+            mounts,
             access=access,
             throttle=throttle,
             dashboard=dashboard,
         )
         self._runner: web.ServerRunner | None = None
-        self.on_end: Callable[[], None] = lambda: None
+        self.on_end = nobody_waits  # see `IdleSignal.changed`
         self._functions.on_end = self._router.admin.on_end = self._ended
 
     def change_app(self, app: AppInfo) -> None:
@@ -135,12 +132,12 @@ class Server:
         if self.port is None:
             return
         try:
-            site = web.TCPSite(self._runner, self.host, self.port)
+            site = web.TCPSite(self._runner, self.address, self.port)
             await site.start()
         except OSError as error:
             await self._runner.cleanup()
             self._runner = None
-            raise _cannot_listen(self.host, self.port, error) from None
+            raise _cannot_listen(self.address, self.port, error) from None
         self.port = self._runner.addresses[0][1]
         self._sockets = [each.fileno() for each in site._server.sockets]  # type: ignore[union-attr]
         for descriptor in self._sockets:
@@ -158,22 +155,22 @@ class Server:
     def _ended(self) -> None:
         self.on_end()
 
-    def refuse(self) -> None:
+    def stop_accepting(self) -> None:
         """Respond to what would start something new with 503; status queries and running calls go on."""
-        self._router.refuse()
+        self._router.stop_accepting()
 
     async def finish(self, grace_period: float) -> None:
         """Wait until no HTTP function runs, at most `grace_period` seconds."""
         await self._functions.finish(grace_period)
 
-    async def stop(self, grace_period: float = 5.0) -> None:
+    async def close(self, grace_period: float = 5.0) -> None:
         """Refuse new calls, wait for running ones for at most `grace_period` seconds, then close the listener."""
-        self.refuse()
+        self.stop_accepting()
         # Running functions still need the RPC twin, so the listener closes after them.
         await self._functions.finish(grace_period)
         if self._runner is not None:
             for descriptor in self._sockets:
-                forked_children.forget(descriptor)
+                forked_children.unregister(descriptor)
             await self._runner.cleanup()
             self._runner = None
 
@@ -226,7 +223,7 @@ def _closing(status: int) -> HttpReply:
     return HttpReply(status, [("Connection", "close")])
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> HostError:
+def _cannot_listen(address: str, port: int, error: OSError) -> HostError:
     if error.errno == errno.EADDRINUSE:
         return PortInUse(
             f"Port {port} is in use by another process. Stop it, or choose another port with --port."
@@ -234,4 +231,4 @@ def _cannot_listen(host: str, port: int, error: OSError) -> HostError:
     if error.errno == errno.EACCES:
         return HostError(f"This user may not listen on port {port}. Choose one above 1023 with --port.")
     reason = error.strerror or os.strerror(error.errno or 0)
-    return HostError(f"Cannot listen on {host}:{port}: {reason}.")
+    return HostError(f"Cannot listen on {address}:{port}: {reason}.")

@@ -71,10 +71,10 @@ async def restart(hub: TaskHub, request: ManagementRequest, instance_id: str) ->
         message = "InstanceId does not match a valid orchestration instance."
         exception = f"No instance with ID '{instance_id}' was found. (Parameter 'instanceId')"
         raise RequestRefused(failure_response(400, message, exception, "System.ArgumentException"))
-    same_id = None if request.query.flag("restartWithNewInstanceId", True) else source.instance_id
+    same_id = not request.query.flag("restartWithNewInstanceId", True)
     text = await off_loop(_size(source), lambda: json_text.compact(json_text.embedded(source.input)))
     try:
-        started = await hub.start(source.name, text, same_id, source.version, source_id=source.instance_id)
+        started = await hub.restart(instance_id, same_id=same_id, input=text)
     except InstanceExists as error:
         message = "A non-terminal instance with this instance ID already exists."
         kind = "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException"
@@ -95,10 +95,10 @@ async def _check_status_response(
             total, retry = (str(each).removesuffix(".0") for each in (timeout, interval))
             sentence = f"Total timeout {total} should be bigger than retry timeout {retry}"
             raise RequestRefused(message_response(400, sentence))
-        instance = await hub.finished(instance_id, timeout) if timeout > 0 else None
+        instance = await hub.wait_until_ended(instance_id, timeout) if timeout > 0 else None
         if instance is not None and instance.status == "Completed":
             return json_response(200, json_text.embedded(instance.output))
-        if instance is not None and instance.finished:
+        if instance is not None and instance.has_ended:
             return await _status_response(hub, request, instance, failed=200)
     body, location = check_status_json(instance_id, request.origin, request.hub_name, request.connection)
     return json_response(202, body, Location=location, Retry_After="10")
@@ -106,7 +106,7 @@ async def _check_status_response(
 
 # -- reading -------------------------------------------------------------------------------------------------
 async def get_status(hub: TaskHub, request: ManagementRequest, instance_id: str) -> ManagementResponse:
-    if request.query.flag("explain", False):  # dfhost's own: see `TaskHub.explain`
+    if request.query.flag("explain", False):  # dfhost's own: see `dispatch/explain.explain`
         explanation = await hub.explain(instance_id)
         if explanation is None:
             return ManagementResponse(404)
@@ -137,7 +137,7 @@ async def _status_response(
 
     def response() -> ManagementResponse:
         body = status_json.status(instance, show_input=show_input, history=history)
-        if not instance.finished:
+        if not instance.has_ended:
             return json_response(202, body, Location=request.url, Retry_After="5")
         return json_response(failed if instance.status == "Failed" else 200, body)
 
@@ -183,7 +183,7 @@ async def raise_event(
             raise RequestRefused(message_response(400, "Only application/json request content is supported"))
         data = await request.json()
     except (RequestRefused, InvalidJson):
-        if _existing(hub, instance_id).finished:  # the extension looks at the instance before the body
+        if _existing(hub, instance_id).has_ended:  # the extension looks at the instance before the body
             return ManagementResponse(410)
         raise
     await hub.raise_event(instance_id, event_name, data)

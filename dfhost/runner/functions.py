@@ -13,7 +13,7 @@ Binding = Mapping[str, Any]  # as in function.json: name, type, direction, ...
 
 KINDS = {
     "httpTrigger": "http",
-    "orchestrationTrigger": "orchestration",
+    "orchestrationTrigger": "orchestrator",
     "activityTrigger": "activity",
     "entityTrigger": "entity",
     "timerTrigger": "timer",
@@ -21,7 +21,7 @@ KINDS = {
 #: Triggers whose data is JSON. What else a person may send to a function that is run by hand is any text.
 JSON_TRIGGERS = ("eventGridTrigger", "cosmosDBTrigger", "sqlTrigger", "mysqlTrigger")
 
-_DURABLE_NAME_KEYS = {"orchestration": "orchestration", "activity": "activity", "entity": "entityName"}
+_DURABLE_NAME_KEYS = {"orchestrator": "orchestration", "activity": "activity", "entity": "entityName"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class FunctionInfo:
     trigger       the trigger binding as in function.json (`route`, `methods`, `schedule`, …)
     bindings      the other bindings, likewise
     retry         its retry policy; whoever calls the function applies it
-    kind          http, orchestration, activity, entity, timer, else the trigger's type ("queueTrigger")
+    kind          http, orchestrator, activity, entity, timer, else the trigger's type ("queueTrigger")
     durable_name  what orchestrators and clients call it: the trigger's `activity=`, `orchestration=`,
                   `entity_name=`, else `name`
     """
@@ -116,7 +116,7 @@ class AppFunctions(Generic[F]):
         self.mistakes = list(mistakes)
         of_kind = self._of_kind
         self.activities = Functions(of_kind("activity"))
-        self.orchestrators = Functions(of_kind("orchestration"))
+        self.orchestrators = Functions(of_kind("orchestrator"))
         self.entities = Functions(of_kind("entity"))
         self.http_functions = of_kind("http")
         self.timers = of_kind("timer")

@@ -10,6 +10,7 @@ import asyncio
 import time
 
 from dfhost.clock import Clock
+from dfhost.engine import failures
 from dfhost.engine.failures import Failure
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, HttpRequest
@@ -47,7 +48,7 @@ async def _attempt(
         calling = runner.invoke(call)
         outcome = await (asyncio.wait_for(calling, timeout) if timeout else calling)
     except asyncio.TimeoutError:
-        outcome = _timed_out(function, timeout or 0)
+        outcome = failures.timed_out(function.name, timeout or 0)
     seconds = time.perf_counter() - start
     if isinstance(outcome, Failure):
         log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack, item)
@@ -63,8 +64,3 @@ def _item(call: FunctionCall) -> str:
         return ""
     path = call.data.url.partition("://")[2].partition("/")[2].partition("?")[0]
     return f"{call.data.method} /{path}"
-
-
-def _timed_out(function: FunctionInfo, timeout: float) -> Failure:
-    message = f"Timeout value of {timeout:g} s (functionTimeout) exceeded by function {function.name}"
-    return Failure("FunctionTimeoutException", message, f"FunctionTimeoutException: {message}", "")

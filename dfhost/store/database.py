@@ -104,12 +104,14 @@ def open_database(database: Path) -> sqlite3.Connection:
             tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
             for (table,) in tables:  # finds a damaged root page, costs nothing
                 connection.execute(f"SELECT 1 FROM {table} LIMIT 1")
-            (log_is_expected,) = connection.execute("SELECT count(*) FROM log WHERE NOT present").fetchone()
+            (log_is_expected,) = connection.execute(
+                "SELECT count(*) FROM wal_marker WHERE NOT is_complete"
+            ).fetchone()
             if log_is_expected and not log_is_there:
                 raise DatabaseError(
                     f"{database} lacks its write-ahead log {database.name}-wal, which has the newest events: it is "
                     "missing or damaged. Put it back where it was. To go on without those events: "
-                    f"sqlite3 {database} 'UPDATE log SET present = 1'"
+                    f"sqlite3 {database} 'UPDATE wal_marker SET is_complete = 1'"
                 )
             checkpoint(connection)
             if connection.execute("PRAGMA auto_vacuum").fetchone() == (1,):  # a purge was interrupted
@@ -124,13 +126,15 @@ def open_database(database: Path) -> sqlite3.Connection:
 
 
 def checkpoint(connection: sqlite3.Connection) -> None:
-    """Write the log's pages to the file, which then says that it needs a log, and the log that it is there."""
-    connection.execute(
-        "PRAGMA synchronous = NORMAL"
-    )  # the checkpoint syncs, and a log that is there is enough
-    connection.execute("UPDATE log SET present = 0")
+    """Write the pages of the write-ahead log (WAL) to the file.
+
+    It leaves `is_complete` 0 in the file and 1 in the WAL: opened without its WAL, the file reads 0.
+    """
+    # The checkpoint syncs, and it is enough that the WAL is there.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("UPDATE wal_marker SET is_complete = 0")
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-    connection.execute("UPDATE log SET present = 1")
+    connection.execute("UPDATE wal_marker SET is_complete = 1")
     connection.execute("PRAGMA synchronous = FULL")
 
 

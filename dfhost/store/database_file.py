@@ -67,7 +67,7 @@ class PathLock:
         return True
 
     def release(self) -> None:
-        forked_children.forget(self._descriptor)
+        forked_children.unregister(self._descriptor)
         if sys.platform == "win32":  # pragma: no cover
             os.close(self._descriptor)
             with suppress(OSError):  # the next host has it open already
@@ -127,7 +127,7 @@ class DatabaseFile:
 
     def close(self) -> None:
         """After SQLite has closed it."""
-        forked_children.forget(self._descriptor)
+        forked_children.unregister(self._descriptor)
         os.close(self._descriptor)
 
     def _lost(self, path: Path, what: str) -> DatabaseLost:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dfhost.engine.entities import EntityResponse
+from dfhost.store.errors import StaleCommit
 from dfhost.store.inbox import InboxCursor
-from dfhost.store.instances import StaleCommit, post_to_execution
+from dfhost.store.instances import post_to_execution
 
 
 def post_request(cursor: InboxCursor, entity_id: str, request: str, at: str) -> None:

@@ -1,4 +1,4 @@
-"""Committing an episode: all that it has brought about, or nothing."""
+"""What an orchestration's episodes write: that they have begun, and all that each has brought about, or nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from dfhost.engine.episode import Episode, ScheduledChild, child_refused
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.store import statements as sql
 from dfhost.store.entities import post_request
+from dfhost.store.errors import StaleCommit
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.instance_row import InstanceRow
-from dfhost.store.instances import StaleCommit, post_to_execution
+from dfhost.store.instances import post_to_execution
+
+
+def show_running(cursor: InboxCursor, instance_id: str, execution_id: str, at: str) -> None:
+    cursor.execute(
+        "UPDATE instances SET status = 'Running', updated_at = ? "
+        "WHERE instance_id = ? AND execution_id = ? AND status = 'Pending'",
+        (at, instance_id, execution_id),
+    )
 
 
 def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
@@ -21,22 +30,22 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
     if episode.next_generation is None:
         sql.insert_history(cursor, instance_id, episode.first_position, episode.stored_texts)
         cursor.executemany(
-            "INSERT OR IGNORE INTO attempts (instance_id, task_id, cancelled_at) VALUES (?, ?, ?)",
+            "INSERT OR IGNORE INTO task_facts (instance_id, task_id, cancelled_at) VALUES (?, ?, ?)",
             [(instance_id, timer_id, at) for timer_id in episode.cancelled_timers],
         )
     else:  # its timers' ids are given again
         _begin_generation(cursor, episode)
     if consumed:
         cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (instance_id, consumed))
-    if episode.finished:
-        sql.delete_open_tasks(cursor, instance_id)
+    if episode.ends_instance:
+        sql.delete_activities_and_timers(cursor, instance_id)
         cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
     cursor.executemany(
         "INSERT INTO activities VALUES (?, ?, ?, ?, ?, ?)",
         [(instance_id, a.task_id, execution_id, a.name, a.input, at) for a in episode.activities],
     )
     cursor.executemany(
-        "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
+        "INSERT OR REPLACE INTO task_facts VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
         [(instance_id, *attempt) for attempt in episode.attempts],
     )
     cursor.executemany(
@@ -51,7 +60,7 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
         _start_child(cursor, episode, child)
     for message in episode.entity_messages:
         post_request(cursor, message.entity_id, message.request, at)
-    if episode.finished and episode.parent is not None:
+    if episode.ends_instance and episode.parent is not None:
         parent, result = episode.parent, episode.result_for_parent()
         post_to_execution(cursor, parent.instance_id, parent.execution_id, result.text, result)
 
@@ -87,8 +96,8 @@ def _begin_generation(cursor: sqlite3.Cursor, episode: Episode) -> None:
     assert episode.next_generation is not None
     instance_id = episode.instance_id
     cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
-    cursor.execute("DELETE FROM attempts WHERE instance_id = ?", (instance_id,))
-    sql.delete_open_tasks(cursor, instance_id)
+    cursor.execute("DELETE FROM task_facts WHERE instance_id = ?", (instance_id,))
+    sql.delete_activities_and_timers(cursor, instance_id)
     cursor.execute(
         "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ?", (instance_id, episode.execution_id)
     )

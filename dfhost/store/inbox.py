@@ -63,3 +63,16 @@ class InboxCursor(sqlite3.Cursor):
         """All events since the last call."""
         events, self._events = self._events, []
         return events
+
+
+def set_aside(cursor: InboxCursor, message: InboxMessage, reason: str, at: str) -> None:
+    instance_id, seq = message.instance_id, message.seq
+    if message.to_entity:
+        cursor.execute("DELETE FROM entity_requests WHERE entity_id = ? AND seq = ?", (instance_id, seq))
+    else:
+        cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq = ?", (instance_id, seq))
+    if cursor.rowcount:  # it may have been purged with its instance
+        cursor.execute(
+            "INSERT INTO poison_messages VALUES (?, ?, ?, ?, ?)",
+            (instance_id, message.text, message.execution_id, reason, at),
+        )

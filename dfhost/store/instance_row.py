@@ -26,7 +26,7 @@ class InstanceRow(NamedTuple):
     parent_task: int | None = None
 
     @property
-    def finished(self) -> bool:
+    def has_ended(self) -> bool:
         return self.status in FINAL_STATUSES
 
     @property

@@ -8,46 +8,31 @@ from collections.abc import Callable, Sequence
 from dfhost.engine.entities import is_entity_id
 from dfhost.engine.history import Event
 from dfhost.engine.rewind import rewind_history
-from dfhost.errors import InstanceExists, InstanceNotFound, WrongState
+from dfhost.errors import InstanceExists, InstanceNotFound
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.store import statements as sql
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.instance_row import InstanceRow
-from dfhost.store.listener import InboxMessage, InstanceRemoved
+from dfhost.store.listener import InstanceRemoved
 
 #: Raises the HostError by which an operation is refused on this instance.
 Check = Callable[[InstanceRow], None]
-
-
-class StaleCommit(WrongState):
-    """The instance or entity was terminated, replaced or purged while its episode or batch ran."""
-
-    def __init__(self) -> None:
-        super().__init__("The instance has ended or was replaced meanwhile.", "")
 
 
 def start(
     cursor: InboxCursor, row: InstanceRow, started: Callable[[int], str], replaces_running: bool
 ) -> None:
     status = sql.select_status(cursor, row.instance_id)
-    generation = 0
+    restart_count = 0
     if status is None and is_entity_id(row.instance_id) and sql.select_entity(cursor, row.instance_id):
         raise InstanceExists("Running")  # an entity shows as an instance of this id
     if status is not None:
         if status not in FINAL_STATUSES and not replaces_running:
             raise InstanceExists(status)
-        generation = 1 + _generation(cursor, row.instance_id)
+        restart_count = 1 + _restart_count(cursor, row.instance_id)
         sql.delete_instance(cursor, row.instance_id)
     sql.insert_instance(cursor, row)
-    cursor.add_message(row.instance_id, started(generation), new_instance=row)
-
-
-def show_running(cursor: InboxCursor, instance_id: str, execution_id: str, at: str) -> None:
-    cursor.execute(
-        "UPDATE instances SET status = 'Running', updated_at = ? "
-        "WHERE instance_id = ? AND execution_id = ? AND status = 'Pending'",
-        (at, instance_id, execution_id),
-    )
+    cursor.add_message(row.instance_id, started(restart_count), new_instance=row)
 
 
 def post_event(cursor: InboxCursor, instance_id: str, event: str, check: Check) -> None:
@@ -70,7 +55,7 @@ def terminate(
     cursor.publish(InstanceRemoved(instance_id))
     cursor.execute("SELECT coalesce(max(seq) + 1, 0) FROM history WHERE instance_id = ?", (instance_id,))
     sql.insert_history(cursor, instance_id, cursor.fetchone()[0], events)
-    sql.delete_open_tasks(cursor, instance_id)
+    sql.delete_activities_and_timers(cursor, instance_id)
     cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
     cursor.execute(
         "UPDATE instances SET status = 'Terminated', output = ?, updated_at = ?, needs_episode = 0 "
@@ -91,7 +76,7 @@ def _rewind(cursor: InboxCursor, instance_id: str, at: str, wake_event: str) -> 
     events, children = rewind_history(past, lambda child: sql.select_status(cursor, child) == "Failed")
     cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
     sql.insert_history(cursor, instance_id, 0, events)
-    cursor.execute("DELETE FROM attempts WHERE instance_id = ? AND attempt IS NOT NULL", (instance_id,))
+    cursor.execute("DELETE FROM task_facts WHERE instance_id = ? AND attempt IS NOT NULL", (instance_id,))
     cursor.execute(
         "UPDATE instances SET status = 'Running', output = NULL, updated_at = ? WHERE instance_id = ?",
         (at, instance_id),
@@ -100,19 +85,6 @@ def _rewind(cursor: InboxCursor, instance_id: str, at: str, wake_event: str) -> 
         _rewind(cursor, child, at, wake_event)
     if not children:  # a parent goes on when its rewound child has ended
         cursor.add_message(instance_id, wake_event)
-
-
-def set_aside(cursor: InboxCursor, message: InboxMessage, reason: str, at: str) -> None:
-    instance_id, seq = message.instance_id, message.seq
-    if message.to_entity:
-        cursor.execute("DELETE FROM entity_requests WHERE entity_id = ? AND seq = ?", (instance_id, seq))
-    else:
-        cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq = ?", (instance_id, seq))
-    if cursor.rowcount:  # it may have been purged with its instance
-        cursor.execute(
-            "INSERT INTO poison_messages VALUES (?, ?, ?, ?, ?)",
-            (instance_id, message.text, message.execution_id, reason, at),
-        )
 
 
 def existing_instance(cursor: sqlite3.Cursor, instance_id: str, check: Check) -> InstanceRow:
@@ -136,8 +108,8 @@ def post_to_execution(
         cursor.add_message(instance_id, text, execution_id, event)
 
 
-def _generation(cursor: sqlite3.Cursor, instance_id: str) -> int:
-    """The Generation in its ExecutionStarted, the second event of its history."""
+def _restart_count(cursor: sqlite3.Cursor, instance_id: str) -> int:
+    """How often its id was started anew: the Generation in its ExecutionStarted, its second event."""
     cursor.execute(
         "SELECT iif(json_valid(event), json_extract(event, '$.Generation'), 0) FROM history "
         "WHERE instance_id = ? AND seq = 1",

@@ -1,4 +1,4 @@
--- From schema version 2 to 3: the table attempts, see schema.sql.
+-- From schema version 2 to 3: the table attempts, later called task_facts.
 CREATE TABLE attempts (
     instance_id   TEXT NOT NULL,
     task_id       INTEGER NOT NULL,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dfhost.store import statements as sql
+from dfhost.store.filters import Where
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.instances import Check
 from dfhost.store.listener import InstanceRemoved
@@ -40,7 +41,7 @@ def purge(cursor: InboxCursor, instance_id: str, check: Check) -> int:
     return _remove(cursor, Target(instance_id, row.execution_id))
 
 
-def find(reader: sqlite3.Connection, where: sql.Where) -> list[Target]:
+def find(reader: sqlite3.Connection, where: Where) -> list[Target]:
     found = reader.execute(
         f"SELECT instance_id, execution_id FROM instances WHERE {where.sql} "
         f"UNION ALL SELECT instance_id, '' FROM {sql.ENTITIES} WHERE {where.sql}",

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from dfhost.engine import history as h
 from dfhost.errors import DatabaseError
-from dfhost.store import open_tasks
+from dfhost.store import activities_and_timers
 from dfhost.store import statements as sql
+from dfhost.store.activities_and_timers import ActivityWorkItem
+from dfhost.store.filters import Where
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
-from dfhost.store.open_tasks import ActivityWorkItem
 from dfhost.store.sqlite_errors import explain_sqlite_error
 
 
@@ -41,16 +42,16 @@ class StoredEntity(NamedTuple):
     requests: list[InboxMessage]
 
 
-class AttemptRow(NamedTuple):
-    """A row of `attempts`, see schema.sql."""
+class TaskFacts(NamedTuple):
+    """A row of `task_facts`, see schema.sql."""
 
-    first_task_id: int | None
-    attempt: int | None
-    max_attempts: int | None
-    started_at: str | None
-    input: str | None
-    worker: int | None
-    cancelled_at: str | None
+    first_task_id: int | None = None
+    attempt: int | None = None
+    max_attempts: int | None = None
+    started_at: str | None = None
+    input: str | None = None
+    worker: int | None = None
+    cancelled_at: str | None = None
 
 
 class ChildRow(NamedTuple):
@@ -71,7 +72,7 @@ class StoredTimeline(NamedTuple):
     history: list[str]
     inbox: list[str]
     inputs: dict[int, str]
-    attempts: dict[int, AttemptRow]
+    facts: dict[int, TaskFacts]
     children: dict[str, ChildRow]
 
 
@@ -97,7 +98,7 @@ class StoreReader:
         created_to: str | None = None,
     ) -> list[InstanceRow]:
         """Instances and entities, ordered by id; bounds are inclusive. An instance hides an entity of its id."""
-        where = sql.Where(statuses, created_from, created_to).page(after, prefix)
+        where = Where(statuses, created_from, created_to).page(after, prefix)
         with self._reading() as reader:
             found = reader.execute(
                 f"SELECT {sql.INSTANCE_COLUMNS} FROM instances WHERE {where.sql} "
@@ -122,7 +123,7 @@ class StoreReader:
         custom_status: str | None = None,
     ) -> list[InstanceRow]:
         """Ordered by id; bounds are inclusive."""
-        where = sql.Where(updated_from=updated_from, updated_to=updated_to).page(after, prefix)
+        where = Where(updated_from=updated_from, updated_to=updated_to).page(after, prefix)
         if custom_status is not None:
             where.add("custom_status = ?", custom_status)
         with self._reading() as reader:
@@ -167,9 +168,9 @@ class StoreReader:
             inputs = reader.execute(
                 "SELECT task_id, input FROM activities WHERE instance_id = ?", (instance_id,)
             ).fetchall()
-            attempts = reader.execute(
+            facts = reader.execute(
                 "SELECT task_id, first_task_id, attempt, max_attempts, started_at, input, worker, "
-                "cancelled_at FROM attempts "
+                "cancelled_at FROM task_facts "
                 "WHERE instance_id = ?",
                 (instance_id,),
             )
@@ -178,7 +179,7 @@ class StoreReader:
                 history,
                 list(sql.select_events(reader, "inbox", instance_id)),
                 dict(inputs),
-                {task_id: AttemptRow(*values) for task_id, *values in attempts},
+                {task_id: TaskFacts(*values) for task_id, *values in facts},
                 _children(reader, history),
             )
 
@@ -211,7 +212,7 @@ class StoreReader:
     def unfinished_activities(self) -> list[ActivityWorkItem]:
         """Every activity without a result, in the order of scheduling."""
         with self._reading() as reader:
-            return open_tasks.unfinished_activities(reader)
+            return activities_and_timers.unfinished_activities(reader)
 
     def open_instances(self) -> int:
         """How many orchestrations have not ended."""

@@ -51,12 +51,13 @@ CREATE TABLE activities (
     PRIMARY KEY (instance_id, task_id)
 ) STRICT, WITHOUT ROWID;
 
--- What history events have no field for, by task. Of an activity that has ended: when it began to run, the pid of the
--- worker process that ran it (none if the host did), and the first characters of its input, which the history has only
--- if host.json says so. Of a call with retries: which attempt of how many the task is, and the task of its first
--- attempt. A timer before the next attempt has the number of the attempt that failed. Of any other timer that the code
--- has cancelled: when.
-CREATE TABLE attempts (
+-- What history events have no field for, by task.
+-- started_at, input, worker: of an activity that has ended. When it began to run, the first characters of its input
+--   (the history has it only if host.json says so), and the pid of the worker process that ran it, if one did.
+-- first_task_id, attempt, max_attempts: of a call with retries. The task of the first attempt, and which attempt of how
+--   many this task is. A timer before the next attempt has the number of the attempt that failed.
+-- cancelled_at: of any other timer that the code has cancelled.
+CREATE TABLE task_facts (
     instance_id   TEXT NOT NULL,
     task_id       INTEGER NOT NULL,
     first_task_id INTEGER,
@@ -105,7 +106,7 @@ CREATE TABLE poison_messages (
     set_aside_at TEXT NOT NULL
 ) STRICT;
 
--- Whether the write-ahead log is present. As long as a host runs, the file itself says 0 and its log says 1: reading 0
--- means that the log is missing, and with it the newest events.
-CREATE TABLE log (present INTEGER NOT NULL) STRICT;
-INSERT INTO log VALUES (1);
+-- Whether the database is complete. As long as a host runs, the file itself says 0 and its write-ahead log says 1:
+-- reading 0 means that the log is missing, and with it the newest events.
+CREATE TABLE wal_marker (is_complete INTEGER NOT NULL) STRICT;
+INSERT INTO wal_marker VALUES (1);

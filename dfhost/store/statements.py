@@ -1,4 +1,4 @@
-"""SQL on the rows of one instance that several operations share."""
+"""SQL that several operations share: on the rows of one instance, and on an entity as such a row."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def insert_instance(cursor: sqlite3.Cursor, row: InstanceRow) -> None:
 
 def delete_instance(cursor: sqlite3.Cursor, instance_id: str) -> None:
     """Nothing is left of it in any table."""
-    for table in ("instances", "history", "inbox", "activities", "attempts", "timers"):
+    for table in ("instances", "history", "inbox", "activities", "task_facts", "timers"):
         cursor.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
 
 
@@ -61,7 +61,7 @@ def delete_entity(cursor: sqlite3.Cursor, entity_id: str) -> bool:
     return cursor.execute("DELETE FROM entities WHERE entity_id = ?", (entity_id,)).rowcount > 0
 
 
-def delete_open_tasks(cursor: sqlite3.Cursor, instance_id: str) -> None:
+def delete_activities_and_timers(cursor: sqlite3.Cursor, instance_id: str) -> None:
     """Its activities get no result and its timers do not fire."""
     cursor.execute("DELETE FROM activities WHERE instance_id = ?", (instance_id,))
     cursor.execute("DELETE FROM timers WHERE instance_id = ?", (instance_id,))
@@ -79,44 +79,3 @@ def insert_history(cursor: sqlite3.Cursor, instance_id: str, base: int, events: 
         "INSERT INTO history VALUES (?, ?, ?)",
         [(instance_id, base + n, text) for n, text in enumerate(events)],
     )
-
-
-class Where:
-    """Conditions on `instances`, all of which must hold: `sql` with its `values`. Bounds are inclusive ISO texts."""
-
-    def __init__(
-        self,
-        statuses: Sequence[str] = (),
-        created_from: str | None = None,
-        created_to: str | None = None,
-        updated_from: str | None = None,
-        updated_to: str | None = None,
-    ) -> None:
-        self._conditions: list[str] = []
-        self.values: list[object] = []
-        if statuses:
-            self.add(f"status IN ({', '.join('?' * len(statuses))})", *statuses)
-        for condition, bound in (
-            ("created_at >= ?", created_from),
-            ("created_at <= ?", created_to),
-            ("updated_at >= ?", updated_from),
-            ("updated_at <= ?", updated_to),
-        ):
-            if bound is not None:
-                self.add(condition, bound)
-
-    def add(self, condition: str, *values: object) -> None:
-        self._conditions.append(condition)
-        self.values += values
-
-    def page(self, after: str, prefix: str) -> Where:
-        """Those whose id is greater than `after` and begins with `prefix`."""
-        self.add("instance_id > ?", after)
-        if prefix:  # a range, so that the index is used; substr, since LIKE ignores case
-            self.add("instance_id >= ? AND substr(instance_id, 1, ?) = ?", prefix, len(prefix), prefix)
-            self.add("instance_id < ?", prefix + "\U0010ffff")
-        return self
-
-    @property
-    def sql(self) -> str:
-        return " AND ".join(self._conditions) or "1"

@@ -21,17 +21,17 @@ from dfhost.engine import history as h
 from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import Episode
 from dfhost.errors import HostError, OperationFailed
+from dfhost.store import activities_and_timers, entities, episodes, inbox, instances, overview, purging
 from dfhost.store import database as db
-from dfhost.store import entities, episodes, instances, open_tasks, overview, purging
+from dfhost.store.activities_and_timers import ActivityResult, DueTimer
 from dfhost.store.database_file import DatabaseFile, PathLock, check_usable
+from dfhost.store.filters import Where
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.instances import Check
 from dfhost.store.listener import InboxMessage, StoreListener
-from dfhost.store.open_tasks import ActivityResult, DueTimer
 from dfhost.store.overview import ListedInstance, Overview, ProgressReport
 from dfhost.store.reader import StoreReader
-from dfhost.store.statements import Where
 from dfhost.store.writer import Writer
 
 T = TypeVar("T")
@@ -121,13 +121,17 @@ class Store(StoreReader):
     ) -> asyncio.Future[None]:
         """The instance is Pending, its ExecutionStarted in its inbox. InstanceExists if its id is taken.
 
-        `started` makes that event from the generation: one more than that of the ended instance it replaces.
+        `started` makes that event from the restart count: one more than that of the ended instance it replaces.
         """
         return self._writer.submit(lambda cursor: instances.start(cursor, row, started, replaces_running))
 
     def post_event(self, instance_id: str, event: str, check: Check) -> asyncio.Future[None]:
         """The event is in the instance's inbox. InstanceNotFound, or what `check` raises."""
         return self._writer.submit(lambda cursor: instances.post_event(cursor, instance_id, event, check))
+
+    def signal_entity(self, entity_id: str, request: str, at: str) -> asyncio.Future[None]:
+        """The request is in the entity's inbox; a new entity has a row."""
+        return self._writer.submit(lambda cursor: entities.post_request(cursor, entity_id, request, at))
 
     def terminate_instance(
         self,
@@ -225,22 +229,16 @@ class Store(StoreReader):
         with self._reading() as reader:
             return overview.queue_lengths(reader)
 
-    def signal_entity(self, entity_id: str, request: str, at: str) -> asyncio.Future[None]:
-        """The request is in the entity's inbox; a new entity has a row."""
-        return self._writer.submit(lambda cursor: entities.post_request(cursor, entity_id, request, at))
+    # -- what the dispatchers have done -----------------------------------------------------------------------
 
     def set_aside(self, message: InboxMessage, reason: str, at: str) -> None:
         """The message is no longer in an inbox but in `poison_messages`. From any thread."""
-        self._writer.post(
-            lambda cursor: instances.set_aside(cursor, message, reason, at), lambda _, error: None
-        )
-
-    # -- what the dispatchers have done -----------------------------------------------------------------------
+        self._writer.post(lambda cursor: inbox.set_aside(cursor, message, reason, at), lambda _, error: None)
 
     def show_running(self, instance_id: str, execution_id: str, at: str) -> None:
         """The instance is Running, if it was Pending."""
         self._writer.post(
-            lambda cursor: instances.show_running(cursor, instance_id, execution_id, at),
+            lambda cursor: episodes.show_running(cursor, instance_id, execution_id, at),
             lambda _, error: None,
         )
 
@@ -263,7 +261,7 @@ class Store(StoreReader):
 
         def operation(cursor: InboxCursor) -> None:
             taken.extend(take())  # the writer may repeat the operation: nothing that was taken is lost
-            open_tasks.store_results(cursor, taken)
+            activities_and_timers.store_results(cursor, taken)
 
         def then(_: None, error: HostError | None) -> None:
             if isinstance(error, OperationFailed):
@@ -275,17 +273,19 @@ class Store(StoreReader):
     def _store_result_or_failure(self, result: ActivityResult) -> None:
         def then(_: None, error: HostError | None) -> None:
             if isinstance(error, OperationFailed):
-                event = h.task_failed(self._clock.now(), result.work.activity.task_id, str(error), None)
+                event = h.task_failed(self._clock.timestamp(), result.work.activity.task_id, str(error), None)
                 self._writer.post(
-                    lambda cursor: open_tasks.store_results(cursor, [result._replace(event=event)]),
+                    lambda cursor: activities_and_timers.store_results(
+                        cursor, [result._replace(event=event)]
+                    ),
                     lambda _, error: None,
                 )
 
-        self._writer.post(lambda cursor: open_tasks.store_results(cursor, [result]), then)
+        self._writer.post(lambda cursor: activities_and_timers.store_results(cursor, [result]), then)
 
     def fire_timers(self, now: str, fired: Callable[[DueTimer], str]) -> asyncio.Future[None]:
         """Every timer that is due has its event, made by `fired`, in its orchestration's inbox."""
-        return self._writer.submit(lambda cursor: open_tasks.fire_timers(cursor, now, fired))
+        return self._writer.submit(lambda cursor: activities_and_timers.fire_timers(cursor, now, fired))
 
     def commit_batch(
         self,

@@ -43,7 +43,7 @@ class LocalHost:
         self._timeout = timeout
         self._port = port
         self._clock = ManualClock(now if now.tzinfo else now.replace(tzinfo=timezone.utc))
-        self._start_time = self._clock.now()
+        self._start_time = self._clock.timestamp()
         self._faults = Faults()
         self._records = Records()
         self._loop = host_loop()
@@ -69,7 +69,7 @@ class LocalHost:
 
     async def _start(self, store: Store) -> None:
         self._store = store
-        self._app.log.target = HostReports(self._records, self._clock.now)
+        self._app.log.target = HostReports(self._records, self._clock.timestamp)
         self._runner = TestRunner(self._app.runner, self._faults, self._records, self._clock)
         self._host = Host(
             self._runner,
@@ -237,7 +237,7 @@ class LocalHost:
 
     @property
     def now(self) -> datetime:
-        return self._clock.moment()
+        return self._clock.now()
 
     @property
     def next_due(self) -> datetime | None:
@@ -271,16 +271,16 @@ class LocalHost:
     def stub(self, name: str, returns: Any, answers: Iterable[Any] | None) -> Stub:
         __tracebackhide__ = True
         return self._faults.stub(
-            Stub(self._function(name, "activity orchestration entity", others=True), returns, answers)
+            Stub(self._function(name, "activity orchestrator entity", others=True), returns, answers)
         )
 
     def unstub(self, name: str) -> None:
         __tracebackhide__ = True
-        self._faults.unstub(self._function(name, "activity orchestration entity", others=True))
+        self._faults.unstub(self._function(name, "activity orchestrator entity", others=True))
 
     def fail(self, name: str, error: Any, times: int | None, on_calls: Sequence[int]) -> None:
         __tracebackhide__ = True
-        self._faults.fail(self._function(name, "activity orchestration entity"), error, times, on_calls)
+        self._faults.fail(self._function(name, "activity orchestrator entity"), error, times, on_calls)
 
     def slow(self, name: str, seconds: float, times: int | None, on_calls: Sequence[int]) -> None:
         __tracebackhide__ = True
@@ -308,21 +308,21 @@ class LocalHost:
                 if name.lower() in (function.durable_name.lower(), function.name.lower()):
                     return function.name
                 known.append(function.durable_name)
-        what = kinds.replace("orchestration", "orchestrator").replace(" ", ", ")
+        what = kinds.replace(" ", ", ")
         raise ValueError(
             f"The app has no {what} '{name}'. It has: {', '.join(known) or 'none'}. {question(name, known)}".rstrip()
         )
 
     def check_orchestrator(self, name: str) -> None:
         __tracebackhide__ = True
-        self._function(name, "orchestration")
+        self._function(name, "orchestrator")
 
     # -- looking ---------------------------------------------------------------------------------------------
 
     def calls(self, name: str, instance_id: str | None) -> list[Any]:
         __tracebackhide__ = True
         self.settle()
-        function = self._function(name, "activity orchestration", others=True)
+        function = self._function(name, "activity orchestrator", others=True)
         return self._records.inputs(self._runner.durable_name(function), instance_id)
 
     def logs(self, instance_id: str | None) -> list[str]:

@@ -90,7 +90,7 @@ class AppLog(logging.Handler):
         if record.name.startswith("azure.functions"):  # hints of the SDK about its own calls
             return
         call = current_call.get()
-        if call is None or (call.kind == "orchestration" and _is_replaying()):
+        if call is None or (call.kind == "orchestrator" and _is_replaying()):
             return
         self._records.lines.append((call.instance_id or "", f"{record.levelname} {record.getMessage()}"))
 

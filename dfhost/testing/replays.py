@@ -299,7 +299,7 @@ class _Steps:
                     key = (_STARTS[event.kind], (event.name or "").lower())
                     place = self._counts[key] = self._counts.get(key, -1) + 1
                     self._tasks.append(_task(event, self._episode, place))
-            self._has_ended = episode.finished or episode.next_generation is not None
+            self._has_ended = episode.ends_instance or episode.next_generation is not None
             if self._execution.result is None and episode.status == "Failed":
                 raise NonDeterminismError(f"today's code cannot be replayed: {episode.output}")
             if not episode.has_more_commands:

@@ -185,7 +185,7 @@ class TestRunner:
         if decision.error is not None:
             return _failed(decision.error)
         if decision.stub is not None:
-            return self._replayed(decision.stub, input, ("orchestration", call.function, call.instance_id))
+            return self._replayed(decision.stub, input, ("orchestrator", call.function, call.instance_id))
         return None
 
     # -- entities --------------------------------------------------------------------------------------------

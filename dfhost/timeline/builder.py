@@ -10,14 +10,17 @@ from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
 from dfhost.engine.options import EngineOptions
 from dfhost.instance_failure import read_failure
-from dfhost.store.open_tasks import KEPT_INPUT
-from dfhost.store.reader import AttemptRow, ChildRow, StoredTimeline
+from dfhost.store.activities_and_timers import KEPT_INPUT
+from dfhost.store.reader import ChildRow, StoredTimeline, TaskFacts
 from dfhost.timeline import model
 from dfhost.timeline.model import Attempt, Task, Timeline
 
+#: From so many history events on, a timeline takes some milliseconds to build: too long for the host loop.
+OFF_LOOP_FROM = 500
+
 #: A fan-out that is wider is recorded in several episodes.
 _WIDEST_EPISODE = EngineOptions().commands_per_episode
-_NO_ATTEMPT = AttemptRow(None, None, None, None, None, None, None)
+_NO_FACTS = TaskFacts()
 _CHILD_STATES = {"Pending": model.QUEUED, "Running": model.RUNNING, "Suspended": model.WAITING}
 
 
@@ -43,7 +46,7 @@ def build_timeline(
     )
     if row.is_entity:
         return timeline
-    if row.finished:
+    if row.has_ended:
         timeline.ended_at = row.updated_at
     if row.status == "Failed":
         failure = read_failure(row.output)
@@ -53,7 +56,7 @@ def build_timeline(
         builder.read(json.loads(text))
     timeline.started_at = builder.started_at
     timeline.tasks = builder.tasks()
-    if not row.finished:
+    if not row.has_ended:
         timeline.tasks += [Task(model.EVENT, name, model.WAITING, since) for name, since in awaited_events]
     return timeline
 
@@ -100,13 +103,13 @@ class _Builder:
     def tasks(self) -> list[Task]:
         """Those that were read, each call with retries as one task."""
         for task_id, task in self._by_id.items():
-            if (cancelled_at := self._attempt(task).cancelled_at) is not None:  # it may have fired since
+            if (cancelled_at := self._facts(task).cancelled_at) is not None:  # it may have fired since
                 task.state, task.ended_at = model.CANCELLED, cancelled_at
             elif task.ended_at is None:
                 self._show_open(task_id, task)
             elif task.kind == model.CHILD:
                 self._show_child(task)
-            elif (row := self._stored.attempts.get(task_id)) is not None:
+            elif (row := self._stored.facts.get(task_id)) is not None:
                 task.started_at, task.worker = row.started_at, row.worker
                 if task.input is None and row.input is not None:
                     task.input, task.input_is_cut = row.input, len(row.input) == KEPT_INPUT
@@ -132,7 +135,7 @@ class _Builder:
             self._by_request[task.request_id] = task
         elif task.kind != model.ENTITY_SIGNAL:
             self._by_id[task.task_id] = task
-        if task.kind != model.TIMER and self._attempt(task).attempt in (None, 1):
+        if task.kind != model.TIMER and self._facts(task).attempt in (None, 1):
             self._groups.setdefault((self._group, task.kind, task.name), []).append(task)
 
     def _end(
@@ -174,8 +177,8 @@ class _Builder:
 
     # -- all events are read ---------------------------------------------------------------------------------
 
-    def _attempt(self, task: Task) -> AttemptRow:
-        return _NO_ATTEMPT if task.task_id is None else self._stored.attempts.get(task.task_id, _NO_ATTEMPT)
+    def _facts(self, task: Task) -> TaskFacts:
+        return _NO_FACTS if task.task_id is None else self._stored.facts.get(task.task_id, _NO_FACTS)
 
     def _show_open(self, task_id: int, task: Task) -> None:
         if task.kind == model.CHILD:
@@ -198,7 +201,7 @@ class _Builder:
             task.input = task.input or _unquoted(child.input)
 
     def _cancel_if_over(self, task: Task) -> None:
-        if self._stored.row.finished:
+        if self._stored.row.has_ended:
             task.state, task.ended_at = model.CANCELLED, self._stored.row.updated_at
 
     def _join_attempts(self) -> set[int]:
@@ -206,7 +209,7 @@ class _Builder:
         hidden = set()
         firsts: dict[int, Task] = {}
         for task_id, task in self._by_id.items():
-            first_id, number, max_attempts, *_ = self._attempt(task)
+            first_id, number, max_attempts, *_ = self._facts(task)
             if first_id is None or number is None or max_attempts is None:
                 continue
             first = firsts.setdefault(first_id, task)
@@ -265,10 +268,12 @@ def _scheduled(event: dict[str, Any]) -> Task:
             instance_id=event["InstanceId"],
             request_id=None if is_signal else request["id"],
         )
-    (input,) = json.loads(event["Input"] or "[null]")  # if it is there, a list of one JSON text
-    is_http_call = event["Name"] == HTTP_ACTIVITY
-    kind = model.HTTP_CALL if is_http_call else model.ACTIVITY
-    return Task(kind, event["Name"], model.QUEUED, at, task_id, input=input)
+    if kind == h.TASK_SCHEDULED:
+        (input,) = json.loads(event["Input"] or "[null]")  # if it is there, a list of one JSON text
+        is_http_call = event["Name"] == HTTP_ACTIVITY
+        kind = model.HTTP_CALL if is_http_call else model.ACTIVITY
+        return Task(kind, event["Name"], model.QUEUED, at, task_id, input=input)
+    raise ValueError(f"the timeline has no kind of task for history events of type {kind}")
 
 
 def _http_call_name(request: str | None) -> str:

@@ -80,7 +80,7 @@ class Channel(asyncio.Protocol):
 
     def close(self) -> None:
         if self._transport is not None:
-            forked_children.forget(self._descriptor)
+            forked_children.unregister(self._descriptor)
             self._transport.close()
 
     # -- sending, on any thread ------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Channel(asyncio.Protocol):
             del received[:start]
 
     def connection_lost(self, error: Exception | None) -> None:
-        forked_children.forget(self._descriptor)
+        forked_children.unregister(self._descriptor)
         self.on_lost()
 
 

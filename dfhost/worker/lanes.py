@@ -102,4 +102,4 @@ class LaneListener:
             except OSError:  # the host has given the call up
                 pass
             finally:
-                forked_children.forget(descriptor)
+                forked_children.unregister(descriptor)

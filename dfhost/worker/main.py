@@ -69,6 +69,7 @@ def main() -> None:
         worker.run()
         for stream in streams:
             stream.finish()
+        sink.flush()
     os._exit(0)  # without waiting for threads that run user code
 
 
@@ -111,7 +112,7 @@ class Worker:
         self._threads = UserThreads(on_loop_ended=self._user_loop_ended)
         self._loop = self._threads.loop
         self._channel = Channel()
-        self._runner = InProcessRunner(root, _HostLog(self._send), only=only, threads=self._threads)
+        self._runner = InProcessRunner(root, _CallLog(self._send), only=only, threads=self._threads)
         self._failure: AppError | None = None
         self._replays: dict[int, ReplayResult] = {}  # with a generator, by its number
         self._generator_numbers = count(1)
@@ -222,7 +223,7 @@ class Worker:
         return protocol.replay_to_wire(result, generator, describes)
 
     def _describe_tasks(self, generator: int) -> Any:
-        tasks = self._replays[generator].open_tasks
+        tasks = self._replays[generator].sdk_tasks
         return protocol.tasks_to_wire(tasks) if tasks is not None else {}
 
     def _entity(self, *call: Any) -> Any:
@@ -276,14 +277,13 @@ class _ClientReply(NamedTuple):
     body: bytes
 
 
-class _HostLog:
-    """The `HostLog` of a worker: the host shows what is logged."""
+class _CallLog:
+    """The `CallLog` of a worker: the host shows what is logged."""
 
     def __init__(self, send: Callable[..., None]) -> None:
         self.started = partial(send, "started")
         self.finished = partial(send, "finished")
         self.failed = partial(send, "failed")
-        self.refused = partial(send, "refused")
         self.note = partial(send, "note")
 
 

@@ -5,11 +5,11 @@ marked as such: a line that begins with a zero byte is JSON,
 
     {"log": "warning", "text": "text"}        a log record, or with "" a printed line
     {"write": "text"}                         text that was flushed before its line had ended
-    {"count": "warning", "logger": "name"}    a log record that gets no line of its own
+    {"count": 990, "level": "warning", "logger": "name"}    log records that get no line of their own
 
-Every other line is shown as it is, like that of a child process of a host without workers. Nothing is buffered in the
-worker, so nothing is lost when it dies. Whoever prints faster than the console writes has to wait, and the host has
-not.
+Every other line is shown as it is, like that of a child process of a host without workers. No line is buffered in the
+worker, so none is lost when it dies; counts come twenty times a second. Whoever prints faster than the console writes
+has to wait, and the host has not.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import json
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Any, Protocol
 
 from dfhost.app_output import OutputSink, WholeLines
 
 _MARK = b"\0"
 _MARKED_PER_SECOND = 100  # printed lines; a flood goes without marks, and so without work for the host
+_COUNT_SECONDS = 0.05  # between two counts: a write for each record would wake the host as often
 _CHUNK = 1 << 16
 _LAST_LINES = 5
 _ON_SCREEN = 10  # what was put to the console last can still be seen
@@ -47,6 +48,9 @@ class PipeSink:
         self.verbose = verbose
         self._lock = threading.Lock()
         self._second, self._marked = 0, 0
+        self._counts: Counter[tuple[str, str]] = Counter()  # by level and logger; under the lock
+        self._counting = threading.Event()
+        self._counting_process = 0  # that whose thread writes them: a fork has none of its parent's threads
 
     def print(self, label: str, text: str) -> None:
         if label or self._may_mark():
@@ -54,14 +58,30 @@ class PipeSink:
         else:
             self._write(text.encode("utf-8", "backslashreplace") + b"\n")
 
-    def count_record(self, level: str, logger: str) -> None:
-        self._write_json({"count": level, "logger": logger})
+    def count_records(self, level: str, logger: str, number: int = 1) -> None:
+        with self._lock:
+            self._counts[level, logger] += number
+        if self._counting_process != os.getpid():
+            self._counting_process = os.getpid()
+            threading.Thread(target=self._write_counts, name="log-counts", daemon=True).start()
+        if not self._counting.is_set():
+            self._counting.set()
+
+    def _write_counts(self) -> None:
+        while self._counting.wait():
+            time.sleep(_COUNT_SECONDS)
+            self._counting.clear()
+            self.flush()
 
     def write(self, text: str) -> None:
         self._write_json({"write": text})
 
     def flush(self) -> None:
-        """Nothing is kept here."""
+        with self._lock:
+            counts = dict(self._counts)
+            self._counts.clear()
+        for (level, logger), number in counts.items():
+            self._write_json({"count": number, "level": level, "logger": logger})
 
     def _may_mark(self) -> bool:
         second = int(time.monotonic())
@@ -189,5 +209,5 @@ class OutputReader:
             case {"log": str(level), "text": str(text)}:
                 self._sink.print(level, text)
                 self._shown(text)
-            case {"count": str(level), "logger": str(logger)}:
-                self._sink.count_record(level, logger)
+            case {"count": int(number), "level": str(level), "logger": str(logger)}:
+                self._sink.count_records(level, logger, number)

@@ -13,7 +13,7 @@ that the worker finds on its stdin. A message is a tuple (`channel.py`); its fir
     ("ask", id, what, ...)                     worker: see below
     ("answer", id, value)                      host: to an "ask"
     ("note", sentence)                         worker: for the console
-    ("started" | "finished" | "failed", ...)   worker: a streamed call, with the arguments of `HostLog`
+    ("started" | "finished" | "failed", ...)   worker: a streamed call, with the arguments of `CallLog`
     ("stop",)                                  host: end; what still runs is given up
 
 The calls, and their values:
@@ -49,7 +49,7 @@ from typing import Any
 
 from dfhost.engine.actions import WITH_RETRY, Action
 from dfhost.engine.failures import Failure
-from dfhost.engine.replay_result import AwaitedTasks, OpenTask, OpenTasks, ReplayResult
+from dfhost.engine.replay_result import AwaitedTasks, ReplayResult, SdkTask, SdkTasks
 from dfhost.runner.app_runner import (
     EntityReply,
     FunctionCall,
@@ -156,10 +156,10 @@ def replay_to_wire(
     The open tasks are ids. Each is described as well if the engine will probably ask for it: because of a retry, or
     because `describes_tasks` says that it has.
     """
-    tasks, open_tasks = result.open_tasks, None
+    tasks, sdk_tasks = result.sdk_tasks, None
     if tasks is not None and not result.has_ended:
         is_described = describes_tasks or _has_retries(result, tasks)
-        open_tasks = (list(tasks.ids), tasks_to_wire(tasks) if is_described else None)
+        sdk_tasks = (list(tasks.ids), tasks_to_wire(tasks) if is_described else None)
     return (
         result.actions,
         result.is_done,
@@ -168,15 +168,15 @@ def replay_to_wire(
         result.error,
         result.raised and tuple(result.raised),
         result.crash and tuple(result.crash),
-        result.awaited and (list(result.awaited.keys), result.awaited.needs_all),
-        open_tasks,
+        result.awaited and (list(result.awaited.keys), *result.awaited[1:]),
+        sdk_tasks,
         result.known_actions,
         dict(result.changed_actions),
         generator,
     )
 
 
-def _has_retries(result: ReplayResult, tasks: OpenTasks) -> bool:
+def _has_retries(result: ReplayResult, tasks: SdkTasks) -> bool:
     if not _with_retry(result.actions):
         return False
     return len(tasks.ids) <= _FEW_TASKS or tasks.has_retried
@@ -189,7 +189,7 @@ def _with_retry(actions: Iterable[Action]) -> bool:
     )
 
 
-def tasks_to_wire(tasks: OpenTasks) -> dict[int, Any]:
+def tasks_to_wire(tasks: SdkTasks) -> dict[int, Any]:
     described = ((task_id, tasks.get(task_id)) for task_id in tasks.ids)
     return {task_id: tuple(task) for task_id, task in described if task is not None}
 
@@ -199,7 +199,7 @@ def replay_from_wire(
 ) -> tuple[ReplayResult, int | None]:
     """The result, and the number of its generator. `describe` asks for the tasks if they are needed after all."""
     (
-        actions, is_done, output, custom_status, error, raised, crash, awaited, open_tasks, known, changed, generator,
+        actions, is_done, output, custom_status, error, raised, crash, awaited, sdk_tasks, known, changed, generator,
     ) = wire  # fmt: skip
     result = ReplayResult(
         actions=actions,
@@ -209,24 +209,24 @@ def replay_from_wire(
         error=error,
         raised=raised and Failure(*raised),
         crash=crash and Failure(*crash),
-        awaited=awaited and AwaitedTasks(frozenset(awaited[0]), awaited[1]),
-        open_tasks=None
-        if open_tasks is None
-        else _OpenTasks(open_tasks[0], open_tasks[1], partial(describe, generator)),
+        awaited=awaited and AwaitedTasks(frozenset(awaited[0]), *awaited[1:]),
+        sdk_tasks=None
+        if sdk_tasks is None
+        else _SdkTasks(sdk_tasks[0], sdk_tasks[1], partial(describe, generator)),
         known_actions=known,
         changed_actions=changed,
     )
     return result, generator
 
 
-def open_tasks_of(wire: tuple[Any, ...]) -> dict[int, Any]:
+def sdk_tasks_of(wire: tuple[Any, ...]) -> dict[int, Any]:
     """The described tasks in a replay's result."""
-    open_tasks = wire[8]
-    return (open_tasks[1] if open_tasks else None) or {}
+    sdk_tasks = wire[8]
+    return (sdk_tasks[1] if sdk_tasks else None) or {}
 
 
-class _OpenTasks:
-    """The engine's `OpenTasks`, from the wire."""
+class _SdkTasks:
+    """The engine's `SdkTasks`, from the wire."""
 
     def __init__(
         self, ids: list[int], tasks: dict[int, Any] | None, describe: Callable[[], dict[int, Any]]
@@ -239,8 +239,8 @@ class _OpenTasks:
     def has_retried(self) -> bool:
         raise NotImplementedError  # only the worker asks
 
-    def get(self, task_id: int) -> OpenTask | None:
+    def get(self, task_id: int) -> SdkTask | None:
         if self._tasks is None:
             self._tasks = self._describe()
         task = self._tasks.get(task_id)
-        return None if task is None else OpenTask(*task)
+        return None if task is None else SdkTask(*task)

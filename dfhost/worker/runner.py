@@ -175,7 +175,7 @@ class WorkerRunner:
         return ReplayResult(crash=Failure("", message, message, ""))
 
     def _replay(self, call: ReplayCall, describes_tasks: bool) -> tuple[Any, WorkerProcess]:
-        return self._ask("orchestration", call.function, call.instance_id, "replay", *call, describes_tasks)
+        return self._ask("orchestrator", call.function, call.instance_id, "replay", *call, describes_tasks)
 
     def _result(self, value: Any, process: WorkerProcess, call: ReplayCall) -> ReplayResult:
         if isinstance(value, Failure):
@@ -187,7 +187,7 @@ class WorkerRunner:
                 if not isinstance(tasks, Failure):
                     return dict(tasks)
             again, _ = self._replay(call._replace(keeps_generator=False), True)
-            return {} if isinstance(again, Failure) else protocol.open_tasks_of(again)
+            return {} if isinstance(again, Failure) else protocol.sdk_tasks_of(again)
 
         result, generator = protocol.replay_from_wire(value, describe)
         if generator is not None:
@@ -196,7 +196,7 @@ class WorkerRunner:
 
     def _ask_generator(self, process: WorkerProcess, call: ReplayCall, *message: Any) -> Any:
         """The value of a call of a generator that `process` has; a Failure if it cannot be asked."""
-        asking = LaneCall("orchestration", call.function, call.instance_id)
+        asking = LaneCall("orchestrator", call.function, call.instance_id)
         number = self._pool.place_in(process, asking)
         return _GENERATOR_LOST if number is None else process.ask(number, asking, *message)
 

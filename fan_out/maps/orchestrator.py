@@ -16,6 +16,7 @@ from fan_out.blueprint import bp
 from fan_out.maps.earlier import options_in
 from fan_out.maps.ledger import ledger_id
 from fan_out.maps.outcome import compact, merge_redrive, summary, unfinished
+from fan_out.maps.parts import as_json
 from fan_out.maps.readers import READERS
 from fan_out.maps.register import claim_of
 from fan_out.maps.run import Options, run_map
@@ -47,11 +48,12 @@ def map_orchestrator(context: df.DurableOrchestrationContext) -> Generator[Any, 
         items = [entry["item"] for entry in unfinished(old)]
         redriven = [entry["index"] for entry in unfinished(old)], old["total"]
     context.set_custom_status({"phase": "running", "total": len(items)})
-    outcome = yield from run_map(context, Options(**options), items, redriven, about)
+    outcome: dict[str, Any] = yield from run_map(context, Options(**options), items, redriven, about)
     if redriven:
         outcome = {**merge_redrive(old, outcome, redriven[0]), "redrive_of": redrive_of}
     if given["results"] == "values" and "unfinished" not in outcome:
         outcome = compact(outcome)
+    outcome = as_json(outcome)
     failures = [entry for entry in unfinished(outcome) if entry["status"] == "failed"][:_SHOWN_FAILURES]
     first = [{"index": entry["index"], "error": entry["error"][:_SHOWN_ERROR]} for entry in failures]
     status = {**summary(outcome), "first_failures": first}
@@ -76,7 +78,7 @@ class MapEndedEarly(Exception):
 def map_kept(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """Ends with what it was given: the outcome of a failed map, where it can be read."""
     yield from ()
-    return context.get_input()
+    return as_json(context.get_input())
 
 
 @bp.activity_trigger(input_name="source")

@@ -6,7 +6,7 @@ Positions count from 0 within the part; an `index` is an item's place in the who
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from azure.durable_functions.models.utils.df_serialization import df_dumps
@@ -45,14 +45,10 @@ class Part:
     def child(self, share: Share, failures: int, siblings: int) -> dict[str, Any]:
         """The input of one of `siblings` children, which divide what `failures` have left of the budget."""
         left = max(0, self.failure_budget - failures)
-        own = left // siblings
+        budget = left // siblings
         items, indexes = ([each[at] for at in share.positions] for each in (self.items, self.indexes))
-        whole = self.whole_budget and own == left
-        return vars(
-            replace(
-                self, items=items, indexes=indexes, lanes=share.lanes, failure_budget=own, whole_budget=whole
-            )
-        )
+        own = {"items": items, "indexes": indexes, "lanes": share.lanes, "failure_budget": budget}
+        return {**vars(self), **own, "whole_budget": self.whole_budget and budget == left}
 
     def argument(self, position: int) -> Any:
         """What the activity gets for an item."""

@@ -20,8 +20,8 @@ LANES = 4
 FEW = 10
 # Slots of a lane: chunks of 125 at once took 20 s, of 250 54 s.
 WIDEST = 125
-# Children one after another, or batches of a chunk. Each replays all before it: on dfhost a chain of 10 costs 2.6 ms
-# an activity, one of 100 costs 7.3 ms.
+# Children one after another, or batches of a chunk. Each replays all before it: in the SDK alone 1,000 steps take
+# 208 s so, and 25 steps 0.13 s.
 TURNS = 25
 
 

@@ -62,7 +62,7 @@ def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
     )
     assert [(each.name, each.kind) for each in app.functions] == [
         ("http_start", "http"),
-        ("parent", "orchestration"),
+        ("parent", "orchestrator"),
         ("work", "activity"),
         ("counter", "entity"),
         ("hourly", "timer"),

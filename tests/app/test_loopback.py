@@ -19,10 +19,9 @@ from dfhost.app.in_process import InProcessRunner
 from dfhost.app.loopback import LoopbackSession
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.errors import UserLoopEnded
-from dfhost.http.server import Server
 from dfhost.management.responses import ManagementResponse
 from dfhost.management.urls import RPC_PATH
-from tests.support.app_server import user_threads
+from tests.support.app_server import make_server, user_threads
 from tests.support.apps import write_app
 from tests.support.recording_log import RecordingLog
 
@@ -54,14 +53,14 @@ class Twin:
         with user_threads() as threads:
             runner = InProcessRunner(write_app(self._folder, ""), RecordingLog(), threads=threads)
             self.run(runner.start())
-            self.server = Server(runner, RecordingLog(), port=0, mounts={RPC_PATH: self.mount})
+            self.server = make_server(runner, RecordingLog(), mounts={RPC_PATH: self.mount})
             self.run(self.server.start())
             self.base = f"http://127.0.0.1:{self.server.port}{RPC_PATH}"
             try:
                 yield self
             finally:
                 self.run(close_client_session())
-                self.run(self.server.stop())
+                self.run(self.server.close())
                 self.loop.close()
 
     @contextmanager

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 import pytest
 from azure.durable_functions.models.history import HistoryEvent, HistoryEventType
 from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchestrationExecutor
+from azure.durable_functions.models.utils.df_serialization import df_loads
 from dateutil.parser import parse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,3 +73,14 @@ def test_text_that_is_no_timestamp_is_refused_every_time() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="Unknown string format"):
             _read("tomorrow-ish?")
+
+
+def test_strict_typing_is_what_the_environment_says_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    nested = '{"__class__": "Missing", "__module__": "missing", "__data__": "1"}'
+    for strict in (False, True, False, True):
+        monkeypatch.setenv("AZURE_FUNCTIONS_DURABLE_STRICT_TYPING", "1" if strict else "no")
+        with pytest.raises(TypeError if strict else ValueError):
+            df_loads(nested)
+    monkeypatch.delenv("AZURE_FUNCTIONS_DURABLE_STRICT_TYPING")
+    with pytest.raises(ValueError, match="not loaded"):
+        df_loads(nested)

@@ -111,7 +111,7 @@ def test_running_calls_are_printed_with_the_summary() -> None:
 
 def test_waiting_orchestrations_do_not_run() -> None:
     scene = Scene()
-    scene.started("all", "orchestration")
+    scene.started("all", "orchestrator")
     scene.started("price", "activity")
     assert scene.formatter.running_calls() == {"price": 1}
 
@@ -120,7 +120,7 @@ def test_the_end_of_an_orchestration_is_printed_below_what_led_to_it() -> None:
     scene = Scene()
     for _ in range(100):
         scene.finished()
-    lines = scene.finished("all", "orchestration")
+    lines = scene.finished("all", "orchestrator")
     assert lines == ["          price  90 more finished", "finished  all  250 ms    i1"]
 
 
@@ -178,7 +178,7 @@ def test_an_orchestrations_failure_is_printed_in_words() -> None:
     error = (
         f"Orchestrator function 'all' failed: Activity function 'price' failed: ValueError: no \n {exception}"
     )
-    lines = scene.failed(error, function="all", stack="", trigger="orchestration")
+    lines = scene.failed(error, function="all", stack="", trigger="orchestrator")
     assert lines == ["failed    all  250 ms    i1", "                        price: ValueError: no"]
 
 
@@ -223,7 +223,7 @@ def test_a_line_names_the_item() -> None:
         call("activity", "order-17", '"item-4"', "started") == 'started   price            order-17  "item-4"'
     )
     assert call("http", None, "202 POST /api/go") == "finished  price  250 ms    202 POST /api/go"
-    assert call("orchestration", ID, "") == f"finished  price  250 ms    {ID}"
+    assert call("orchestrator", ID, "") == f"finished  price  250 ms    {ID}"
     assert call("activity", ID, "null") == "finished  price  250 ms    e9156b5c"
 
 

@@ -1,4 +1,4 @@
-"""The page in a real browser, at a shop with four faults: each view is clicked through as a person would."""
+"""The page in a real browser, at a shop with five faults: each view is clicked through as a person would."""
 
 from __future__ import annotations
 
@@ -244,6 +244,15 @@ def test_a_stuck_entity_is_found_from_the_instance_that_waits(page: Page, shop: 
     expect(entity).to_contain_text("operation recount has been running since")
     expect(entity).to_contain_text("4 operations in its queue")
     expect(entity.get_by_role("listitem").first).to_contain_text("recount")
+
+
+def test_a_mistake_in_the_code_is_told_at_its_instances_and_functions(page: Page, shop: Shop) -> None:
+    shop.host.client.ended(shop.start("thank_customer", None, "thanked"))
+    for view in ("instances/thanked", "functions"):
+        shop.open(page, view)
+        expect(note(page, "Code")).to_contain_text(
+            re.compile(r"thank_customer \(function_app.py, line \d+\): .* without yield starts nothing")
+        )
 
 
 def test_a_slow_activity_shows_as_running(page: Page, shop: Shop) -> None:

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from dfhost.dispatch.call_http import CallHttpError, call_http
-from dfhost.engine.actions import is_uri, path_to
+from dfhost.engine.actions import path_to
+from dfhost.engine.command_recorder import is_uri
 from tests.support.running_host import running_host
 
 

@@ -40,7 +40,7 @@ async def test_evicted_executions_go_on(forgetful: None) -> None:
 
 
 async def test_an_evicted_long_history_goes_on(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfhost.dispatch.instance_cache.LONG_HISTORY", 5)
+    monkeypatch.setattr("dfhost.dispatch.instance_cache.LONG_FROM", 5)
     async with running_host() as host:
         ids = [await host.start("steps_and_event", 8) for _ in range(3)]
         for each in ids:
@@ -109,21 +109,21 @@ async def test_a_suspended_instance_that_was_evicted(forgetful: None) -> None:
 
 
 # -- from host to host ---------------------------------------------------------------------------------------
-async def test_a_drained_host_has_stored_running_work_and_started_nothing_new(
+async def test_a_finished_host_has_stored_running_work_and_started_nothing_new(
     gates: ModuleType, tmp_path: Path
 ) -> None:
     file = tmp_path / "hub.db"
     async with running_host(database=file, max_activities=2) as host:
         instance = await host.start("fan", {"activity": "stop", "inputs": ["work"] * 5})
         await gates.arrivals("work", 2)
-        draining = asyncio.ensure_future(host.host.drain())
+        finishing = asyncio.ensure_future(host.host.finish())
         refused, _ = await host.request("POST", "orchestrators/fan", "{}")
         assert refused == 503
         # A function that still runs may start an orchestration: it is stored, and begins with the next host.
         late = await host.host.hub.start("fan", json.dumps(json.dumps({"activity": "echo", "inputs": [1]})))
-        assert not draining.done()
+        assert not finishing.done()
         gates.open("work")
-        await draining
+        await finishing
         assert len(gates.arrived("work")) == 2
     async with running_host(database=file) as host:
         assert await host.output(instance) == ["work"] * 5
@@ -156,10 +156,10 @@ async def test_an_activity_that_no_longer_exists_fails_its_call(gates: ModuleTyp
         await gates.arrivals("work")
         queued = await host.start("steps", [["fail", "x"], ["echo", 1]])
         await host.until_waiting(queued, "activity")
-        draining = asyncio.ensure_future(host.host.drain())
+        finishing = asyncio.ensure_future(host.host.finish())
         await asyncio.sleep(0)
         gates.open("work")
-        await draining
+        await finishing
     functions = frozenset(("fan", "steps", "echo", "stop"))
     async with running_host(database=file, functions=functions) as host:
         assert await host.output(queued) == [

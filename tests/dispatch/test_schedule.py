@@ -151,7 +151,7 @@ async def run_timers(
         try:
             await script(clock, log)
         finally:
-            await timers.stop()
+            await timers.close()
     return loaded_module().ran, log
 
 
@@ -209,7 +209,7 @@ async def test_a_timer_without_monitor_has_an_empty_status(tmp_path: Path, more:
         timers = TimerTriggers(runner, log, clock)
         timers.start()
         await log.entry("finished", "runs")
-        await timers.stop()
+        await timers.close()
     assert sys.modules["function_app"].statuses == [{}]
 
 
@@ -228,7 +228,7 @@ async def test_a_timer_that_fails_runs_again(tmp_path: Path) -> None:
         for count in (1, 2):
             await clock.move(minutes=1)
             assert (await log.entry("failed", "fails", count=count))[3] == "ValueError: tick"
-        await timers.stop()
+        await timers.close()
 
 
 async def test_a_bad_schedule_is_noted_and_the_others_run(
@@ -253,7 +253,7 @@ async def test_a_bad_schedule_is_noted_and_the_others_run(
         timers.start()
         await clock.move(minutes=1)
         await log.entry("finished", "good", "timer")
-        await timers.stop()
+        await timers.close()
     assert log.notes == [
         "WEBSITE_TIME_ZONE: 'Nowhere/Else' is not a time zone of the IANA database, such as Europe/Paris; "
         "timers use UTC.",
@@ -293,7 +293,7 @@ async def test_after_a_reload_timers_follow_their_new_schedules_and_never_overla
         timers.change_app(AppInfo(tmp_path, []))
         await asyncio.sleep(0)
         assert timers.unfinished == 0
-        await timers.stop()
+        await timers.close()
         timers.change_app(app.info)  # a reload that comes too late
         assert timers.unfinished == 0
 

@@ -75,7 +75,7 @@ class SimulatedInstance:
 
     @property
     def finished(self) -> bool:
-        return self.episode is not None and self.episode.finished
+        return self.episode is not None and self.episode.ends_instance
 
     def run_episode(self, arrived: list[Event], need: ReplayNeed) -> None:
         self.episodes += 1
@@ -234,7 +234,7 @@ def only_needed_replays(plan: Plan, order: list[Arrival]) -> SimulatedInstance:
         )
         event = instance.arrive(arrival)
         inbox.append(event)
-        need = max(need, instance.execution.gate.count_arrival(event))
+        need = max(need, instance.execution.gate.need_after(event))
         if need > ReplayNeed.NONE:
             instance.run_episode(inbox, need)
             inbox, need = [], ReplayNeed.NONE

@@ -79,7 +79,7 @@ class Instance:
                 [self.event], self.now, self.replayer, EveryFunction(), self.options
             )
             self.episodes += 1
-            if episode.finished:
+            if episode.ends_instance:
                 break
             self.event = self.next_event(episode)
         return episode

@@ -65,7 +65,7 @@ class Run:
 
     def extend(self, *actions: dict[str, Any]) -> list[tuple[int, str]]:
         """The newest list has these as well."""
-        assert self.interpreter.extend([*self.interpreter.actions, *actions]), "it should simply go on"
+        assert self.interpreter.set_actions([*self.interpreter.actions, *actions]), "it should simply go on"
         return self.take()
 
 
@@ -190,7 +190,7 @@ def test_a_new_action_among_ids_taken_since_needs_a_replay_from_the_start() -> N
     assert run.interpreter.all_done
     run.feed(failed(1))  # its timer takes id 2, which the extension's next replay gives to the new call
     listed = [*run.interpreter.actions, call("next")]
-    assert not run.interpreter.extend(listed)
+    assert not run.interpreter.set_actions(listed)
     again = ActionInterpreter(listed)
     with pytest.raises(NonDeterminismError, match="scheduled a timer task with sequence number 2"):
         for event in run.history:
@@ -201,12 +201,12 @@ def test_a_new_wait_after_events_of_its_name_needs_a_replay_from_the_start() -> 
     run = Run(any_of(call("a"), call("b")))
     run.feed(done(0))
     run.feed(raised("E"))
-    assert not run.interpreter.extend([*run.interpreter.actions, wait("E")])
+    assert not run.interpreter.set_actions([*run.interpreter.actions, wait("E")])
 
 
 def test_a_changed_action_needs_a_replay_from_the_start() -> None:
     run = Run(any_of(call("a"), timer()))
-    assert not run.interpreter.extend([any_of(call("a"), timer(cancelled=True)), call("b")])
+    assert not run.interpreter.set_actions([any_of(call("a"), timer(cancelled=True)), call("b")])
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
         assert [each[1:] for each in new] == [each[1:] for each in old]
         assert new[seen:] == old[seen:], f"{new[seen:]} {old[seen:]}"
         seen = len(old)
-        if expected.finished:
+        if expected.ends_instance:
             return kept_episodes
         if expected.next_generation is not None and actual.next_generation is not None:
             replaying.execution = Execution(expected.next_generation.history)
@@ -224,9 +224,9 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
             if event.kind == h.TIMER_FIRED:
                 at = max(at, json.loads(event.text)["FireAt"])
             inbox.append(event)
-            needs.append(replaying.execution.gate.count_arrival(event))
+            needs.append(replaying.execution.gate.need_after(event))
             if not losses == "all":
-                assert keeping.execution.gate.count_arrival(event) == needs[-1]
+                assert keeping.execution.gate.need_after(event) == needs[-1]
         arrived, need = inbox, max(needs)
         if losses == "all" or rng.random() < 0.5:
             need = ReplayNeed.REPLAY

@@ -195,7 +195,7 @@ def rebuilt(e: JsonObject) -> Event:
             )
             if parent
             else "null",
-            generation=e["Generation"],
+            restart_count=e["Generation"],
         )
     made = {
         h.EXECUTION_TERMINATED: lambda: h.execution_terminated(at, e["Input"]),

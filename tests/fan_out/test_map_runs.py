@@ -303,6 +303,18 @@ def test_the_items_of_a_part_that_was_terminated_have_failed_and_the_others_are_
     assert all("by hand" in entry["error"] and "attempts" not in entry for entry in failed)
 
 
+def test_objects_of_an_activity_are_in_the_outcome_as_the_sdk_writes_them(host):
+    body = {"activity": "measured", "items": [20, -300, 30], "tolerated_failure_count": 1}
+    run = host.start_map(body)["id"]
+    outcome = host.ended(run)["output"]
+    assert [entry.get("result", {}).get("__data__") for entry in outcome["results"]] == [20, None, 30]
+    run = host.start_map({**body, "tolerated_failure_count": 0})["id"]
+    assert '"reason": "failures"' in host.ended(run)["output"]
+    assert host.call("GET", f"/api/maps/{run}/outcome")[1]["results"] == outcome["results"]
+    again = host.call("POST", f"/api/maps/{run}/redrive", {"tolerated_failure_count": 1})[1]["id"]
+    assert host.ended(again)["output"]["results"] == outcome["results"]
+
+
 # -- one run a key -----------------------------------------------------------------------------------------
 
 

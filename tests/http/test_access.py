@@ -90,7 +90,7 @@ async def test_only_known_names_are_served(
 
 async def test_a_request_that_names_nobody_is_served(folder: Path) -> None:
     """A browser always sends a Host."""
-    async with app_server(folder, host_names=()) as (_, _, server):
+    async with app_server(folder) as (_, _, server):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET /admin/host/status HTTP/1.0\r\n\r\n")
         assert (await reader.readline()) == b"HTTP/1.1 200 OK\r\n"

@@ -386,8 +386,8 @@ def test_ci_runs_the_commands_of_the_readme_everywhere() -> None:
     commands = [step["run"].split()[:2] for step in job["steps"] if "run" in step]
     assert commands == [["make", "lint"], ["make", "test"]]
     once = [step["run"].split() for step in workflow("ci")["jobs"]["whole"]["steps"] if "run" in step]
-    assert once == [["make", "test-all", "package", "PYTHON=python", "EXTRA=dev,browser"]]
-    assert all(target in text(".ci/run") for target in ("lint", "test-all", "package"))
+    assert once == [["make", "test-all", "test-in-process", "package", "PYTHON=python", "EXTRA=dev,browser"]]
+    assert all(target in text(".ci/run") for target in ("lint", "test-all", "test-in-process", "package"))
     lowest = re.search(r'requires-python = ">=([\d.]+)"', text("pyproject.toml"))
     assert lowest and lowest[1] == job["strategy"]["matrix"]["python"][0]
 

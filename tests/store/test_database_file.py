@@ -169,7 +169,7 @@ async def test_without_the_log_of_a_killed_host(file: Path, how: str, events: in
         log.write_bytes(b"" if how == "emptied" else bytes(100_000))
     said = refused(file)
     assert "lacks its write-ahead log hub.db-wal, which has the newest events" in said
-    _execute(file, "UPDATE log SET present = 1")  # as the sentence says
+    _execute(file, "UPDATE wal_marker SET is_complete = 1")  # as the sentence says
     assert await count(file) <= events
 
 

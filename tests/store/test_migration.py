@@ -55,11 +55,21 @@ def schema_of(file: Path) -> object:
         return connection.execute("PRAGMA user_version").fetchone(), names, columns
 
 
+_OLD_NAMES = """
+ALTER TABLE task_facts RENAME TO attempts;
+ALTER TABLE wal_marker RENAME COLUMN is_complete TO present;
+ALTER TABLE wal_marker RENAME TO log;
+"""
+
+
 @pytest.mark.parametrize(
     ("version", "undo"),
     [
-        (2, "DROP TABLE attempts"),
-        (3, "ALTER TABLE attempts DROP COLUMN worker; ALTER TABLE attempts DROP COLUMN cancelled_at"),
+        (2, f"{_OLD_NAMES} DROP TABLE attempts"),
+        (
+            3,
+            f"{_OLD_NAMES} ALTER TABLE attempts DROP COLUMN worker; ALTER TABLE attempts DROP COLUMN cancelled_at",
+        ),
     ],
 )
 async def test_a_file_of_a_later_version_goes_on(tmp_path: Path, version: int, undo: str) -> None:

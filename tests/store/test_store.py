@@ -33,10 +33,10 @@ from dfhost.errors import (
     WrongState,
 )
 from dfhost.store import purging, writer
+from dfhost.store.activities_and_timers import ActivityResult, ActivityWorkItem
+from dfhost.store.errors import StaleCommit
 from dfhost.store.instance_row import InstanceRow
-from dfhost.store.instances import StaleCommit
 from dfhost.store.listener import InboxMessage, InstanceRemoved, NullListener, StoreEvent
-from dfhost.store.open_tasks import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
 
 AT = "2026-01-01T12:00:00.000000Z"
@@ -86,10 +86,10 @@ class OpenStore:
             instance_id, execution_id, "fan", None, "Pending", '"in"', None, None, AT, AT
         )._replace(**more)
 
-        def event(generation: int) -> str:
+        def event(restart_count: int) -> str:
             return h.execution_started(
                 AT, instance_id=instance_id, execution_id=execution_id, name="fan", version=None, input='"in"',
-                generation=generation,
+                restart_count=restart_count,
             ).text  # fmt: skip
 
         await self.store.start_instance(row, event, False)
@@ -347,7 +347,7 @@ async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_event
     assert seen is not None
     await db.store.post_event("x", "event", lambda row: None)
     started = h.execution_started(
-        AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', generation=None
+        AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', restart_count=None
     )
     following = NextGeneration("e2", '"next"', h.continued_history(AT, started, ()))
     await db.episode(status="ContinuedAsNew", next_generation=following, consumed=seen.inbox[-1].seq)
@@ -540,7 +540,7 @@ async def test_purging_leaves_nothing(db: OpenStore) -> None:
             "history",
             "inbox",
             "activities",
-            "attempts",
+            "task_facts",
             "timers",
             "entities",
             "entity_requests",

@@ -14,6 +14,7 @@ from typing import Any
 from dfhost.app.functions import App
 from dfhost.app.in_process import InProcessRunner
 from dfhost.app.threads import UserThreads
+from dfhost.clock import Clock
 from dfhost.http.server import Server
 from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.runner.durable_clients import client_texts
@@ -25,7 +26,7 @@ async def app_server(folder: Path, **options: Any) -> AsyncIterator[tuple[str, R
     """The app in `folder` on a free port: its base URL, its log, the server. `options` go to `Server`."""
     log = RecordingLog()
     async with started_runner(folder, log) as (runner, app):
-        server = Server(runner, log, port=0, **options)
+        server = make_server(runner, log, **options)
         await server.start()
         base = f"http://127.0.0.1:{server.port}"
         app.connect(
@@ -39,7 +40,27 @@ async def app_server(folder: Path, **options: Any) -> AsyncIterator[tuple[str, R
         try:
             yield base, log, server
         finally:
-            await server.stop(grace_period=5)
+            await server.close(grace_period=5)
+
+
+def make_server(runner: InProcessRunner, log: RecordingLog, **options: Any) -> Server:
+    """A server on a free port, not started. `options` replace the arguments of `Server`."""
+    arguments: dict[str, Any] = dict(
+        address="127.0.0.1",
+        port=0,
+        clock=Clock(),
+        route_prefix="api",
+        mounts={},
+        cors=(),
+        cors_credentials=False,
+        timeout=None,
+        host_names=(),
+        custom_headers=(),
+        max_outstanding_requests=None,
+        max_concurrent_requests=None,
+        dashboard=None,
+    )
+    return Server(runner, log, **{**arguments, **options})
 
 
 @asynccontextmanager

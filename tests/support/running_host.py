@@ -44,8 +44,8 @@ class Output:
     def print(self, label: str, text: str) -> None:
         self.text += f"{label} {text}\n" if label else f"{text}\n"
 
-    def count_record(self, level: str, logger: str) -> None:
-        self.text += f"{level} of {logger}\n"
+    def count_records(self, level: str, logger: str, number: int = 1) -> None:
+        self.text += f"{level} of {logger}\n" * number
 
     def write(self, text: str) -> None:
         self.text += text
@@ -197,4 +197,4 @@ async def running_host(
     async with host, aiohttp.ClientSession(timeout=timeout) as session:
         yield RunningHost(host, log, session)
         gates.open_all()
-        await asyncio.wait_for(host.drain(), DEADLINE)  # nothing of this host outlives it
+        await asyncio.wait_for(host.finish(), DEADLINE)  # nothing of this host outlives it

@@ -95,6 +95,16 @@ def test_an_eternal_orchestration_can_be_waited_for_round_by_round(durable: Dura
     assert durable.now == START + timedelta(hours=3)
 
 
+def test_of_a_long_timer_the_whole_is_told(durable: Durable) -> None:
+    run = durable.start("reminds")
+    run.waits_for(timer=timedelta(days=10))
+    durable.advance(days=4)  # beyond the first part
+    run.waits_for(timer=timedelta(days=6))
+    assert run.explanation == "It waits for a timer due in 6 d (2030-01-11T00:00:00Z)."
+    durable.advance(days=6)
+    assert run.result() == "reminded"
+
+
 def test_a_monitor_ends_on_the_third_look(durable: Durable) -> None:
     durable.stub("look", answers=["nothing yet", "nothing yet", "done"])
     run = durable.start("monitor")

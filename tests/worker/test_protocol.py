@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from multidict import istr
 
 from dfhost.engine.failures import Failure
-from dfhost.engine.replay_result import AwaitedTasks, OpenTask, ReplayResult
+from dfhost.engine.replay_result import AwaitedTasks, ReplayResult, SdkTask
 from dfhost.runner.app_runner import FunctionCall, HttpReply, HttpRequest, TimerOccurrence, TriggerText
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.retry_policy import RetryPolicy
@@ -147,16 +147,16 @@ class Tasks:
     ids = frozenset((1, 2))
     has_retried = True
 
-    def get(self, task_id: int) -> OpenTask | None:
-        return OpenTask("timer", 1, None) if task_id == 2 else OpenTask("call", 1, {"actionType": 1})
+    def get(self, task_id: int) -> SdkTask | None:
+        return SdkTask("timer", 1, None) if task_id == 2 else SdkTask("call", 1, {"actionType": 1})
 
 
 def test_a_replay_on_the_wire() -> None:
     result = ReplayResult(
         actions=[{"actionType": 1, "functionName": "f"}],
         custom_status={"a": [1]},
-        awaited=AwaitedTasks(frozenset((1, "event")), True),
-        open_tasks=Tasks(),
+        awaited=AwaitedTasks(frozenset((1, "event")), True, ((1, "2030-01-01T00:00:00.000000Z"),)),
+        sdk_tasks=Tasks(),
         raised=Failure("E", "m", "t", "s"),
     )
     asked: list[int | None] = []
@@ -166,16 +166,16 @@ def test_a_replay_on_the_wire() -> None:
         return {2: ("attempt", 1, None)}
 
     again, generator = protocol.replay_from_wire(carried(protocol.replay_to_wire(result, 7)), describe)
-    assert generator == 7 and again.open_tasks is not None
+    assert generator == 7 and again.sdk_tasks is not None
     assert (again.actions, again.custom_status, again.awaited) == (
         result.actions,
         result.custom_status,
         result.awaited,
     )
-    assert again.raised == result.raised and again.open_tasks.ids == {1, 2}
-    assert again.open_tasks.get(2) == OpenTask("timer", 1, None) and not asked
+    assert again.raised == result.raised and again.sdk_tasks.ids == {1, 2}
+    assert again.sdk_tasks.get(2) == SdkTask("timer", 1, None) and not asked
 
     result.actions = [{"actionType": 0, "functionName": "f"}]  # nothing is retried: only the ids go
     again, _ = protocol.replay_from_wire(carried(protocol.replay_to_wire(result, 7)), describe)
-    assert again.open_tasks is not None and again.open_tasks.get(2) == OpenTask("attempt", 1, None)
+    assert again.sdk_tasks is not None and again.sdk_tasks.get(2) == SdkTask("attempt", 1, None)
     assert asked == [7]

@@ -119,14 +119,14 @@ async def _serve(
             console.note(
                 f"These settings of host.json make no difference in dfhost: {', '.join(settings.without_effect)}."
             )
-        stop_signals.host_is_ready(host.forget_running_calls)
+        stop_signals.host_is_ready(host.release_running_calls)
         if database is not None:
             with suppress(OSError):  # on a full disk the commands have to be told the port
                 url_file(database).write_text(host.url, "utf-8")
         dashboard = "" if options.no_dashboard else f" Dashboard: {host.url}/dashboard."
         console.print("", f"Ready on {host.url}.{dashboard} Ctrl-C stops the host.")
-        if host.last_death:
-            console.note(host.last_death)
+        if host.interrupted_calls_note:
+            console.note(host.interrupted_calls_note)
             console.flush()  # it may happen again at once
 
     async with Host(
@@ -149,7 +149,7 @@ async def _serve(
         calls = await asyncio.to_thread(console.running_calls)
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.print("", f"Waiting for running calls: {running}. Press ctrl-C again to stop at once.")
-        await failure.watch(host.drain())
+        await failure.watch(host.finish())
     if database is not None:
         url_file(database).unlink(missing_ok=True)
     console.flush_summaries()

@@ -1,5 +1,8 @@
 /** The functions of the app, as the host lists them under /admin/functions. */
 
+import { h } from "./dom.js";
+import { read } from "./host.js";
+
 /** @typedef {import("./types").FunctionInfo} FunctionInfo */
 
 /** @type {Promise<FunctionInfo[]> | undefined} */
@@ -20,6 +23,28 @@ export function functions() {
 /** Read them again: the app may have been reloaded. */
 export function forgetFunctions() {
     known = undefined;
+}
+
+/** Sentences about code that does not do what it seems to do. @returns {Promise<string[]>} */
+export function mistakes() {
+    return read("mistakes").catch(() => []);
+}
+
+/** @param {string[]} sentences those of `mistakes` */
+export function codeCallout(sentences) {
+    return (
+        sentences.length > 0 &&
+        h(
+            "div",
+            { class: "callout warning", role: "note" },
+            h("strong", null, "Code"),
+            h(
+                "div",
+                null,
+                sentences.map((sentence) => h("p", null, sentence)),
+            ),
+        )
+    );
 }
 
 /** The binding that starts a function. @param {FunctionInfo} info */

@@ -3,7 +3,7 @@
 import { startInstance } from "./actions.js";
 import { button, empty, h, hashOf, replace, stateMark, toast } from "./dom.js";
 import { duration, pretty } from "./format.js";
-import { durableName, forgetFunctions, functions, trigger } from "./functions.js";
+import { codeCallout, durableName, forgetFunctions, functions, mistakes, trigger } from "./functions.js";
 
 /** @typedef {import("./types").FunctionInfo} FunctionInfo */
 
@@ -26,7 +26,7 @@ export function showFunctions(main, chosen) {
         h("div", { class: "columns" }, list, side),
     );
     forgetFunctions();
-    functions().then((all) => {
+    Promise.all([functions(), mistakes()]).then(([all, sentences]) => {
         if (!all.length) {
             replace(list, empty("The app has no functions."));
             return;
@@ -34,6 +34,7 @@ export function showFunctions(main, chosen) {
         const known = KINDS.map(([type]) => type).filter(Boolean);
         replace(
             list,
+            codeCallout(sentences),
             KINDS.map(([type, title]) => {
                 const members = all.filter((info) =>
                     type ? trigger(info).type === type : !known.includes(String(trigger(info).type)),

@@ -18,6 +18,7 @@ import {
     toast,
 } from "./dom.js";
 import { clock, count, duration, preciseClock, readable, time } from "./format.js";
+import { codeCallout, mistakes } from "./functions.js";
 import { Gantt } from "./gantt.js";
 import { act, listen, read, readPayload } from "./host.js";
 import { isMap } from "./maps_view.js";
@@ -55,6 +56,12 @@ export function showInstance(main, id) {
     );
 
     let hasChanged = changes();
+    /** @type {string[]} */
+    let sentences = []; // about the code of all functions
+    mistakes().then((found) => {
+        sentences = found;
+        show();
+    });
 
     function show() {
         if (!view) return;
@@ -62,7 +69,7 @@ export function showInstance(main, id) {
         const { runtimeStatus, endedTime, failures, error, input, output, customStatus } = timeline;
         const { sentence, waitsFor, unclaimed } = explanation ?? {};
         if (hasChanged("head", [runtimeStatus, endedTime, waitsFor, input])) showHead();
-        if (hasChanged("callouts", [sentence, waitsFor, unclaimed, failures, error])) showCallouts();
+        if (hasChanged("callouts", [sentence, waitsFor, unclaimed, failures, error, sentences])) showCallouts();
         if (hasChanged("side", [input, output, customStatus, error, cut])) showSide();
         gantt.show(timeline);
         showTabs();
@@ -219,6 +226,7 @@ export function showInstance(main, id) {
                         timeline.stack && details("Traceback", timeline.stack),
                     ),
                 ),
+            codeCallout(sentences.filter((each) => each.startsWith(`${timeline.name} (`))),
         );
     }
 

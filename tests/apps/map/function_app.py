@@ -49,6 +49,27 @@ async def work(entry):
 TRIES = {}
 
 
+class Celsius:
+    def __init__(self, degrees):
+        self.degrees = degrees
+
+    @staticmethod
+    def to_json(value):
+        return value.degrees
+
+    @staticmethod
+    def from_json(degrees):
+        return Celsius(degrees)
+
+
+@app.activity_trigger(input_name="degrees")
+@map_activity
+def measured(degrees):
+    if degrees < -273:
+        raise ValueError("colder than cold")
+    return Celsius(degrees)
+
+
 @app.activity_trigger(input_name="item")
 def undecorated(item):
     return ["got", item]

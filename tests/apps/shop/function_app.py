@@ -1,9 +1,10 @@
-"""A shop of some twenty functions with four faults, as a person meets them at the dashboard.
+"""A shop of some twenty functions with five faults, as a person meets them at the dashboard.
 
 - `pack` fails for one order of a fan-out, whatever the number of attempts.
 - The route `orders/{id}/approve` raises "Aproval"; `approve_order` waits for "Approval".
 - The entity `stock` hangs in its operation `recount`.
 - `export_ledger` takes very long.
+- `thank_customer` forgets a `yield`, so it calls nothing.
 """
 
 from __future__ import annotations
@@ -102,6 +103,12 @@ def close_month(context: df.DurableOrchestrationContext) -> Orchestrator:
     totals = yield context.call_activity("sum_up", context.get_input())
     ledger = yield context.call_activity("export_ledger", totals)
     return ledger
+
+
+@app.orchestration_trigger(context_name="context")
+def thank_customer(context: df.DurableOrchestrationContext) -> Orchestrator:
+    context.call_activity("sum_up", [1])
+    yield from ()
 
 
 @app.orchestration_trigger(context_name="context")

@@ -150,6 +150,13 @@ def fetch(context):
     return response["statusCode"], response["content"]
 
 
+@app.orchestration_trigger(context_name="context")
+def reminds(context):
+    """A timer of ten days, which the SDK divides."""
+    yield context.create_timer(context.current_utc_datetime + timedelta(days=10))
+    return "reminded"
+
+
 @app.timer_trigger(arg_name="timer", schedule="0 0 3 * * *")
 @app.retry(strategy="fixed_delay", max_retry_count="2", delay_interval="00:05:00")
 @app.durable_client_input(client_name="client")

@@ -45,7 +45,7 @@ class DueTimer(NamedTuple):
 def unfinished_activities(reader: sqlite3.Connection) -> list[ActivityWorkItem]:
     found = reader.execute(
         "SELECT instance_id, execution_id, task_id, name, activities.input, coalesce(attempt, 1), "
-        "coalesce(max_attempts, 1) FROM activities LEFT JOIN attempts USING (instance_id, task_id) "
+        "coalesce(max_attempts, 1) FROM activities LEFT JOIN task_facts USING (instance_id, task_id) "
         "ORDER BY created_at, instance_id, task_id"
     )
     return [ActivityWorkItem(i, e, ScheduledActivity(*activity)) for i, e, *activity in found]
@@ -65,7 +65,7 @@ def store_results(cursor: InboxCursor, results: Sequence[ActivityResult]) -> Non
                 (work.instance_id, activity.task_id, started_at, activity.input[:KEPT_INPUT], worker)
             )
     cursor.executemany(
-        "INSERT INTO attempts (instance_id, task_id, started_at, input, worker) VALUES (?, ?, ?, ?, ?) "
+        "INSERT INTO task_facts (instance_id, task_id, started_at, input, worker) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (instance_id, task_id) DO UPDATE "
         "SET started_at = excluded.started_at, input = excluded.input, worker = excluded.worker",
         started,

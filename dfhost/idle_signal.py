@@ -33,5 +33,5 @@ class IdleSignal:
                     waiter.set_result(None)
 
 
-def unheard() -> None:
-    """What a part reports to until somebody waits."""
+def nobody_waits() -> None:
+    """The `on_end` of a part until somebody waits for it."""

@@ -1,0 +1,35 @@
+"""The app's functions as the engine looks them up (`FunctionRegistry`), with the extension's sentences."""
+
+from __future__ import annotations
+
+from dfhost.engine import failures
+from dfhost.runner.functions import AppInfo
+
+
+class AppFunctionRegistry:
+    """Kinds are orchestrator, activity and entity."""
+
+    def __init__(self, app: AppInfo) -> None:
+        self.change_app(app)
+
+    def change_app(self, app: AppInfo) -> None:
+        self._enabled = {
+            "activity": app.activities,
+            "orchestrator": app.orchestrators,
+            "entity": app.entities,
+        }
+        self._disabled = {kind: app.disabled_of(kind) for kind in self._enabled}
+
+    def explain_missing(self, kind: str, name: str) -> str | None:
+        if name in self._enabled[kind] or name in self._disabled[kind]:
+            return None
+        return failures.unknown_function(kind, name, self._enabled[kind].names)
+
+    def explain_disabled(self, kind: str, name: str) -> str | None:
+        return self.explain_gone(kind, name) if name in self._disabled[kind] else None
+
+    def explain_gone(self, kind: str, name: str) -> str:
+        """For a function that a setting disables, or that the app no longer has."""
+        # The extension lists a disabled one among the known ones (recorded).
+        names = [*self._enabled[kind].names, *self._disabled[kind].names]
+        return failures.unknown_function(kind, name, names)
