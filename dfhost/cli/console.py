@@ -126,8 +126,9 @@ class Console:
 
     def show_progress(self, text: str) -> None:
         """What the last line says besides the calls that run; "" for nothing."""
-        self._maps = text
-        self._wake.set()
+        if text != self._maps:
+            self._maps = text
+            self._wake.set()
 
     def flush_summaries(self) -> None:
         """Write the summaries of everything so far that got no line of its own."""

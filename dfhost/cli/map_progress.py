@@ -45,33 +45,38 @@ async def _show(host: Host, console: Console) -> None:
                 if progress := _reported(custom_status) or _reported(ledger):
                     maps[id] = before.get(id) or _Map(f"{printable(name)} {printable(short_id(id))}")
                     maps[id].read(progress)
-            if console.shows_progress:
-                console.show_progress("   ".join(each.text for each in maps.values()))
-        if not console.shows_progress:
-            for each in maps.values():
-                if each.line_times.is_due(each.text):
-                    console.print("", each.text)
+        texts = [each.text() for each in maps.values()]
+        if console.shows_progress:
+            console.show_progress("   ".join(texts))
+        else:
+            for each, text in zip(maps.values(), texts, strict=True):
+                if each.line_times.is_due(text):
+                    console.print("", text)
         await asyncio.sleep(max(_LOOK_SECONDS, _TIME_PER_READ * (time.monotonic() - began)))
 
 
 class _Map:
     def __init__(self, name: str) -> None:
-        self.text = self._name = name
+        self._name = name
         self.line_times = LineTimes()
-        self._readings: deque[tuple[float, int]] = deque()  # (when, how many had ended), of the last seconds
+        self._readings: deque[tuple[float, ReportedProgress]] = deque()  # with when, of the last seconds
 
     def read(self, progress: ReportedProgress) -> None:
+        self._readings.append((time.monotonic(), progress))
+
+    def text(self) -> str:
+        """``map_orchestrator order-7: 420 of 1,000, 3 failed, 55/s``"""
         now = time.monotonic()
-        self._readings.append((now, progress.done))
-        while self._readings[0][0] < now - _RATE_OVER:
+        while len(self._readings) > 1 and self._readings[0][0] < now - _RATE_OVER:
             self._readings.popleft()
-        since, then = self._readings[0]
-        parts = [f"{count(progress.done)} of {count(progress.total)}"]
-        if progress.failed:
-            parts.append(f"{count(progress.failed)} failed")
-        if progress.done > then:
-            parts.append(f"{(progress.done - then) / (now - since):,.0f}/s")
-        self.text = f"{self._name}: {', '.join(parts)}"
+        since, first = self._readings[0]
+        _, (done, total, failed) = self._readings[-1]
+        parts = [f"{count(done)} of {count(total)}"]
+        if failed:
+            parts.append(f"{count(failed)} failed")
+        if done > first.done:
+            parts.append(f"{(done - first.done) / (now - since):,.0f}/s")
+        return f"{self._name}: {', '.join(parts)}"
 
 
 def _reported(text: str | None) -> ReportedProgress | None:

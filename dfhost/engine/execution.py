@@ -33,7 +33,7 @@ from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.nondeterminism import NonDeterminismError
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
-from dfhost.engine.replay_result import KeptGenerator, ReplayResult
+from dfhost.engine.replay_result import GeneratorLost, KeptGenerator, ReplayResult
 from dfhost.engine.task_id_conflicts import find_task_id_conflict
 
 #: Asks the SDK: the orchestration trigger's JSON -> the result. The second argument: whether the result is to have
@@ -123,7 +123,7 @@ class Execution:
                 interpreter.apply(event)
         except NonDeterminismError:
             return
-        if result.crash is None:
+        if result.is_usable:
             self.interpreter, self.result = interpreter, result
             self.gate.reset(interpreter, result)
             self._keep_generator(result, len(self._texts), length)
@@ -147,8 +147,7 @@ class Execution:
     def _replay(self, new: list[Event], replay: Replay, options: EngineOptions) -> ReplayResult:
         info = self.info
         if info.input is not None and not info.input.strip():
-            message = f"Exception while executing function: Functions.{info.name}"
-            return ReplayResult(crash=failures.Failure("", message, message, ""))
+            return ReplayResult(no_answer=f"Exception while executing function: Functions.{info.name}")
         arrived = [event.text for event in new]
         result = self._resume_generator(arrived, replay, options)
         if result is not None:
@@ -177,10 +176,13 @@ class Execution:
         generator = self._generator
         if generator is None or self._length(arrived) >= self._replay_at:
             return None
-        result = generator.go_on([*self._texts[self._processed_events :], *arrived])
+        try:
+            result = generator.go_on([*self._texts[self._processed_events :], *arrived])
+        except GeneratorLost:
+            return None
         self._processed_events = len(self._texts) + len(arrived)
         self._generator, result.generator = result.generator, None
-        if result.crash is not None and not result.crash.type_name:  # its process has died in this very turn
+        if result.no_answer is not None:
             return result
         if result.crash is not None or (result.has_ended and not self._replay_agrees(replay, options)):
             return None
@@ -189,14 +191,14 @@ class Execution:
     def _replay_agrees(self, replay: Replay, options: EngineOptions) -> bool:
         """Whether a replay of the past asks for the actions that the generator has asked for."""
         result = replay(self.info.trigger(self._texts, True, options), False)
-        return result.crash is None and not result.has_ended and result.actions == self.interpreter.actions
+        return result.is_usable and not result.has_ended and result.actions == self.interpreter.actions
 
     def _interpret(self, result: ReplayResult, new: list[Event]) -> ReasonAndDetails | None:
         """Bring the interpreter up to date; a failure if that cannot be."""
+        if result.no_answer is not None:
+            return self._not_answered(result.no_answer)
         if result.crash is not None:
-            if result.crash.type_name:
-                return failures.episode_failed(self.info.name, result.crash)
-            return self._died(result.crash)
+            return failures.episode_failed(self.info.name, result.crash)
         problem = payloads.custom_status_problem(result.custom_status)
         if problem is not None:
             return self._orchestrator_failed(problem)
@@ -209,15 +211,15 @@ class Execution:
         result.sdk_tasks = None  # the SDK's tasks, with all their inputs and results, are of no more use
         return self._orchestrator_failed(conflict) if conflict else None
 
-    def _died(self, crash: failures.Failure) -> ReasonAndDetails:
-        """The SDK has not answered. In a later turn that is no answer to the history: as if the code had changed."""
+    def _not_answered(self, why: str) -> ReasonAndDetails:
+        """In a later turn, no answer is one that does not fit the history: as if the code had changed."""
         try:
             without_answer = ActionInterpreter()
             for event in self.past:
                 without_answer.apply(event)
         except NonDeterminismError as error:
             return str(error), None
-        return self._orchestrator_failed(f"One or more errors occurred. ({crash.text})")
+        return self._orchestrator_failed(f"One or more errors occurred. ({why})")
 
     def _update_interpreter(self, result: ReplayResult) -> None:
         interpreter, actions = self.interpreter, result.actions

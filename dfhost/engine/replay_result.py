@@ -52,13 +52,17 @@ class SdkTasks(Protocol):
     def get(self, task_id: int) -> SdkTask | None: ...
 
 
+class GeneratorLost(Exception):
+    """The generator is no longer there: the history must be replayed."""
+
+
 class KeptGenerator(Protocol):
     """A replay whose generator waits and goes on with the events that come next."""
 
     def go_on(self, texts: Sequence[str]) -> ReplayResult:
         """Process these events of the history: all that come after those of the replay and of earlier calls.
 
-        Nothing is raised. It can go on again if the result has it as its `generator`.
+        Raises nothing but GeneratorLost. It can go on again if the result has it as its `generator`.
         """
         ...
 
@@ -69,6 +73,8 @@ class ReplayResult:
 
     `raised` is either of them with type and traceback, for the log: the history has the text alone, as on Azure. It
     is None where the failure of a task went through the orchestrator as it was.
+
+    `no_answer` says why the SDK was not asked or has not answered: its process has died, or it took too long.
     """
 
     #: All actions; of a kept generator that went on, those that come after the first `known_actions`.
@@ -79,6 +85,7 @@ class ReplayResult:
     error: str | None = None
     raised: Failure | None = None
     crash: Failure | None = None
+    no_answer: str | None = None
     awaited: AwaitedTasks | None = None
     #: The SDK's open tasks by id, or None where it could not be asked.
     sdk_tasks: SdkTasks | None = None
@@ -88,6 +95,11 @@ class ReplayResult:
     #: If the generator waits and may be kept. It may not where user code would run if it were closed, as Azure closes
     #: it after every episode.
     generator: KeptGenerator | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """It has actions: there is an answer, and nothing failed outside the generator."""
+        return self.crash is None and self.no_answer is None
 
     @property
     def has_ended(self) -> bool:

@@ -3,7 +3,8 @@
 -- Times are UTC, ISO 8601 with six digits and a Z, so that they sort as text.
 
 -- An orchestration instance. One row per id: a new start replaces an ended instance.
--- Large columns come last: a filter then reads no payloads. execution_id names the generation. needs_episode is 1 while an episode is due although no message asks for it.
+-- Large columns come last: a filter then reads no payloads. execution_id names the generation. needs_episode is 1 while
+-- an episode is due although no message asks for it.
 CREATE TABLE instances (
     instance_id      TEXT PRIMARY KEY,
     execution_id     TEXT NOT NULL,

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from dfhost.background_tasks import BackgroundTasks
-from dfhost.engine.failures import Failure
 from dfhost.errors import AppError, AppImportFailed
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import ClientTexts, HostServices
@@ -28,10 +27,7 @@ from dfhost.worker.app_changes import app_changes
 from dfhost.worker.channel import Message
 from dfhost.worker.deaths import DeathReport, calls_in_words
 from dfhost.worker.output import Terminal
-from dfhost.worker.process import RunningCall, WorkerOptions, WorkerProcess
-
-#: What a call fails with that shall be made again, in a worker with the new code.
-OUTDATED = Failure("Outdated", "", "the app has been loaded again", "")
+from dfhost.worker.process import OUTDATED, RunningCall, WorkerOptions, WorkerProcess
 
 _HANGING_GRACE = 3.0  # seconds that the calls beside one that has timed out may still take
 OUTDATED_GRACE = 30.0  # seconds that calls may take that the old code has begun
@@ -237,7 +233,7 @@ class WorkerPool:
             self._loop.call_later(delay, self._start_missing)
         elif process.calls:
             self._deaths.report(process, None)
-        process.fail_calls()
+        process.end_calls(process.failure)
 
     def _discard(self, process: WorkerProcess) -> None:
         process.is_expected_to_end = True
@@ -311,7 +307,7 @@ class WorkerPool:
                 f"After {self._outdated_grace:.0f} s the old code still ran {running}. "
                 "That begins again with the new code."
             )
-            process.fail_calls(OUTDATED)
+            process.end_calls(OUTDATED)
         process.send("stop")
         await asyncio.sleep(_STOPS_WITHIN)
         process.kill()

@@ -68,24 +68,34 @@ class RunningCall:
         self.worker: int | None = None  # the pid, once a worker has the call
 
 
+class Outdated:
+    """The outcome of a call that shall be made again, in a worker with the new code."""
+
+    def __str__(self) -> str:
+        return "the app has been loaded again"
+
+
+OUTDATED = Outdated()
+
+
 class _GivenUp:
     """The `resolve` of a call on a lane: lets the thread go on that waits there."""
 
     def __init__(self) -> None:
         self.lane: Lane | None = None
-        self._failure: Failure | None = None
+        self._outcome: Failure | Outdated | None = None
         self._is_known = threading.Event()
 
-    def __call__(self, failure: Failure) -> None:
-        self._failure = failure
+    def __call__(self, outcome: Failure | Outdated) -> None:
+        self._outcome = outcome
         self._is_known.set()
         if self.lane is not None:
             self.lane.close()
 
-    def wait(self) -> Failure:
+    def wait(self) -> Failure | Outdated:
         self._is_known.wait()
-        assert self._failure is not None
-        return self._failure
+        assert self._outcome is not None
+        return self._outcome
 
 
 class LaneCall(RunningCall):
@@ -261,7 +271,7 @@ class WorkerProcess:
             call.resolve(missing or self.failure)
 
     def ask(self, number: int, call: LaneCall, *message: Any) -> Any:
-        """Make a call on a lane: its value from the wire, or a Failure. Blocks."""
+        """Make a call on a lane: its value from the wire, its Failure, or OUTDATED. Blocks."""
         if missing := self._missing(call):
             self.calls.pop(number, None)
             return missing
@@ -295,11 +305,11 @@ class WorkerProcess:
         """Their results are of no interest any more."""
         self.calls.clear()
 
-    def fail_calls(self, failure: Failure | None = None) -> None:
-        """What it has still to do fails: with `failure`, or because the process has ended."""
+    def end_calls(self, outcome: Failure | Outdated) -> None:
+        """Give up all that it has still to do, with this outcome."""
         while self.calls:
             _, call = self.calls.popitem()
-            call.resolve(failure or self.failure)
+            call.resolve(outcome)
 
     def _receive(self, message: Message) -> None:
         if message[0] == "result":

@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.engine import failures
 from dfhost.engine.failures import Failure
-from dfhost.engine.replay_result import ReplayResult
+from dfhost.engine.replay_result import GeneratorLost, ReplayResult
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import (
     ActivityCall,
@@ -36,11 +36,10 @@ from dfhost.worker import protocol
 from dfhost.worker.channel import Message
 from dfhost.worker.deaths import RESTART_INTERVAL
 from dfhost.worker.output import Terminal
-from dfhost.worker.pool import OUTDATED, OUTDATED_GRACE, WorkerPool
-from dfhost.worker.process import LaneCall, RunningCall, WorkerOptions, WorkerProcess
+from dfhost.worker.pool import OUTDATED_GRACE, WorkerPool
+from dfhost.worker.process import OUTDATED, LaneCall, RunningCall, WorkerOptions, WorkerProcess
 
 _REPLAY_ATTEMPTS = 3  # of an orchestrator that times out
-_GENERATOR_LOST = Failure("GeneratorLost", "", "", "")  # the engine replays
 
 
 class WorkerRunner:
@@ -171,20 +170,21 @@ class WorkerRunner:
             value, process = self._replay(call, False)
             if not (isinstance(value, Failure) and failures.is_timeout(value)):
                 return self._result(value, process, call)
-        message = f"it did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times"
-        return ReplayResult(crash=Failure("", message, message, ""))
+        return ReplayResult(
+            no_answer=f"it did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times"
+        )
 
     def _replay(self, call: ReplayCall, describes_tasks: bool) -> tuple[Any, WorkerProcess]:
         return self._ask("orchestrator", call.function, call.instance_id, "replay", *call, describes_tasks)
 
     def _result(self, value: Any, process: WorkerProcess, call: ReplayCall) -> ReplayResult:
         if isinstance(value, Failure):
-            return ReplayResult(crash=Failure("", value.message, value.message, ""))
+            return ReplayResult(no_answer=value.message)
 
         def describe(generator: int | None) -> dict[int, Any]:
             if generator is not None:
                 tasks = self._ask_generator(process, call, "describe tasks", generator)
-                if not isinstance(tasks, Failure):
+                if tasks is not None and not isinstance(tasks, Failure):
                     return dict(tasks)
             again, _ = self._replay(call._replace(keeps_generator=False), True)
             return {} if isinstance(again, Failure) else protocol.sdk_tasks_of(again)
@@ -195,19 +195,19 @@ class WorkerRunner:
         return result
 
     def _ask_generator(self, process: WorkerProcess, call: ReplayCall, *message: Any) -> Any:
-        """The value of a call of a generator that `process` has; a Failure if it cannot be asked."""
+        """The value of a call of a generator that `process` has, or its Failure; None if the generator is lost."""
         asking = LaneCall("orchestrator", call.function, call.instance_id)
         number = self._pool.place_in(process, asking)
-        return _GENERATOR_LOST if number is None else process.ask(number, asking, *message)
+        value = None if number is None else process.ask(number, asking, *message)
+        return None if value is OUTDATED else value
 
     def go_on(
         self, process: WorkerProcess, generator: int, call: ReplayCall, texts: list[str]
     ) -> ReplayResult:
+        """See `KeptGenerator.go_on`. After a time-out a replay has attempts of its own."""
         value = self._ask_generator(process, call, "go on", generator, texts)
-        if isinstance(value, Failure) and (
-            value in (_GENERATOR_LOST, OUTDATED) or failures.is_timeout(value)
-        ):
-            return ReplayResult(crash=_GENERATOR_LOST)
+        if value is None or (isinstance(value, Failure) and failures.is_timeout(value)):
+            raise GeneratorLost
         return self._result(value, process, call)
 
     def run_entity(self, call: EntityCall) -> EntityReply | Failure:
@@ -245,7 +245,7 @@ class WorkerRunner:
             for key in keys:
                 self._streams.pop(key, None)
         if problem is not None:
-            text = problem.text if isinstance(problem, Failure) else problem
+            text = problem.text if isinstance(problem, Failure) else str(problem)
             raise ConnectionResetError(text)
 
     # -- functionTimeout -------------------------------------------------------------------------------------

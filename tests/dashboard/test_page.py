@@ -176,7 +176,7 @@ def test_many_are_terminated_after_a_question_in_words(page: Page, shop: Shop) -
     expect(page.get_by_text("No instance fits.")).to_be_visible()
 
 
-# -- one instance: the four faults -----------------------------------------------------------------------------
+# -- one instance: the five faults -----------------------------------------------------------------------------
 def test_a_failed_item_is_named_with_its_input(page: Page, shop: Shop) -> None:
     shop.open(page, "instances/packing")
     expect(note(page, "Failed")).to_contain_text(

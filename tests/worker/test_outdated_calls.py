@@ -94,8 +94,9 @@ async def test_a_time_limit_holds_in_an_outdated_worker(host: RunningHost, tmp_p
     instance_id = await host.start("caught", ["hangs_once", "activity"])
     await until_exists(tmp_path / "activity.attempts")
     await reload(host, timeout=0.1)
-    assert "Timeout value of 00:00:00 was exceeded by function: Functions.hangs_once" in await host.output(
-        instance_id
+    assert (
+        "Timeout value of 00:00:00.1000000 was exceeded by function: Functions.hangs_once"
+        in await host.output(instance_id)
     )
 
 
