@@ -18,10 +18,12 @@ Entry = dict[str, Any]
 BRIEF = 200  # characters of an input or a reason
 
 
-def of_end(row: InstanceRow) -> str:
+def of_end(row: InstanceRow, cause: str | None = None) -> str:
     ended = f"It ended at {row.updated_at[:19]}Z"
     if row.status == "Completed" or not row.output:
         return f"{ended}."
+    if cause is not None:
+        return f"{ended}: {cause}"
     # A failure outside the generator begins with "Result: Failure"; the exception has a line of its own.
     _, _, raised = row.output.partition("\nException: ")
     reason = shortened(" ".join((raised or row.output).partition("\n")[0].split()), BRIEF)

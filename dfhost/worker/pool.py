@@ -73,6 +73,7 @@ class WorkerPool:
         self._lock = threading.Lock()  # of the three below
         self._ready: list[WorkerProcess] = []
         self.ready_since = math.inf  # see `AppRunner`
+        self._is_ready = threading.Event()
         self._turn = 0
         self._waiting: deque[tuple[RunningCall, Begin]] = deque()
         self._services: HostServices | None = None
@@ -137,6 +138,9 @@ class WorkerPool:
             self._start_process()
 
     # -- calls, on any thread --------------------------------------------------------------------------------
+
+    def wait_until_ready(self) -> None:
+        self._is_ready.wait()
 
     def give(self, call: RunningCall, begin: Begin) -> None:
         """Give `call` to the worker whose turn it is, now or when there is one, and `begin` it there."""
@@ -206,6 +210,7 @@ class WorkerPool:
         with self._lock:
             if processes and not self._ready:
                 self.ready_since = time.time()
+                self._is_ready.set()
             self._ready = processes
             waiting, self._waiting = self._waiting, deque()
         for call, begin in waiting:
@@ -217,6 +222,7 @@ class WorkerPool:
                 self._ready.remove(process)
             if not self._ready:
                 self.ready_since = math.inf
+                self._is_ready.clear()
 
     def _ended(self, process: WorkerProcess) -> None:
         self.processes.remove(process)

@@ -277,10 +277,12 @@ class WorkerProcess:
             return missing
         try:
             lane = call.given_up.lane = self._lanes.take()
-        except OSError:
-            answer = None
-        else:
-            answer = lane.ask(message)
+        except OSError:  # it has ended, and the call has not begun: another worker makes it
+            if self._has_ended and self.calls.pop(number, None) is not None:
+                return OUTDATED
+            outcome = call.given_up.wait()
+            return OUTDATED if isinstance(outcome, Failure) and failures.is_worker_exit(outcome) else outcome
+        answer = lane.ask(message)
         if answer is None:  # it has ended, or the call was given up
             if self._has_ended and self.calls.pop(number, None) is not None:
                 return self.failure

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from dfhost.cli import main
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
 
@@ -102,6 +103,22 @@ async def test_an_orchestrator_in_a_later_turn_fails_as_if_its_code_had_changed(
         "with sequence ID 0 and name 'echo' (version ''), but the current replay execution hasn't (yet?) scheduled "
         "this task."
     )
+
+
+async def test_an_orchestrator_that_dies_in_a_later_turn_is_shown_with_the_true_cause(
+    host: RunningHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instance_id = await host.start("dies_in_second_turn", "os._exit")
+    output = await host.failure(instance_id)
+    cause = "The app's worker process ended (exit code 3) while it ran this orchestrator."
+    entry = await host.log.entry("failed", "dies_in_second_turn")
+    assert entry[3] == f"{cause}\nOn Azure and here its output is: {output}"
+    explained = await host.explain(instance_id)
+    assert explained["cause"] == cause and explained["sentence"].endswith(f": {cause}")
+    assert all("Cause" not in event for event in await host.history(instance_id))
+    for command in (["show", instance_id], ["list"]):
+        assert await asyncio.to_thread(main, [*command, "--url", host.host.url]) == 0
+        assert cause in capsys.readouterr().out
 
 
 async def test_the_batch_of_an_entity_is_done_again(host: RunningHost) -> None:
