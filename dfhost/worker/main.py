@@ -130,6 +130,7 @@ class Worker:
             "go on": self._go_on,
             "describe tasks": self._describe_tasks,
             "entity": self._entity,
+            "stacks": self._stacks,
         }
 
     def run(self) -> None:
@@ -228,6 +229,19 @@ class Worker:
 
     def _entity(self, *call: Any) -> Any:
         return protocol.entity_reply_to_wire(self._runner.run_entity(EntityCall(*call)))
+
+    def _stacks(self) -> list[tuple[str | None, str | None, str]]:
+        """What each thread that runs user code does: function, instance and the user's lines.
+
+        Function and instance are None where that is unknown, as in threads of the app's own.
+        """
+        frames, calls = sys._current_frames(), self._threads.calls.by_thread
+        found = []
+        for thread, frame in frames.items():
+            if stack := exceptions.user_stack(frame):
+                call = calls.get(thread)
+                found.append((call and call.function, call and call.instance_id, stack))
+        return found
 
     # -- other functions -------------------------------------------------------------------------------------
 

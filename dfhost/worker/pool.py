@@ -30,6 +30,7 @@ from dfhost.worker.output import Terminal
 from dfhost.worker.process import OUTDATED, RunningCall, WorkerOptions, WorkerProcess
 
 _HANGING_GRACE = 3.0  # seconds that the calls beside one that has timed out may still take
+_STACKS_WITHIN = 1.0  # seconds for a worker with a call that hangs to say where
 OUTDATED_GRACE = 30.0  # seconds that calls may take that the old code has begun
 _STOPS_WITHIN = 1.5  # seconds
 
@@ -256,9 +257,11 @@ class WorkerPool:
         delay = self._deaths.restart_delay(self._started_at)
         self._deaths.report_late(process, late, delay, _HANGING_GRACE)
         self._loop.call_later(delay, self._start_missing)
-        self._tasks.start(self._kill(process))
+        self._tasks.start(self._kill(process, late))
 
-    async def _kill(self, process: WorkerProcess) -> None:
+    async def _kill(self, process: WorkerProcess, late: list[RunningCall]) -> None:
+        stacks = await asyncio.to_thread(process.stacks, _STACKS_WITHIN)
+        self._deaths.report_stacks(process.pid, late, stacks)
         await self._calls_ended(process, _HANGING_GRACE)
         process.kill()
 

@@ -291,6 +291,18 @@ class WorkerProcess:
         self._lanes.give_back(lane)
         return answer[0]
 
+    def stacks(self, timeout: float) -> list[tuple[str | None, str | None, str]]:
+        """What its threads do, see `Worker._stacks`; nothing if it does not answer within `timeout` s. Blocks."""
+        try:
+            lane = Lane(self._lanes.port, self._secret, timeout)
+        except OSError:
+            return []
+        answer = lane.ask(("stacks",))
+        lane.close()
+        return (
+            [] if answer is None else [(function, instance, text) for function, instance, text in answer[0]]
+        )
+
     def _missing(self, call: RunningCall) -> Failure | None:
         """For a call that was addressed to the app as it was before it was loaded again."""
         assert self.app is not None

@@ -214,6 +214,29 @@ async def test_what_takes_too_long_fails_and_its_worker_is_replaced(
         assert "die took longer than functionTimeout, so worker process" in "".join(host.log.notes)
 
 
+def replaced(host: RunningHost) -> list[str]:
+    return [note for note in host.log.notes if "is replaced" in note]
+
+
+async def test_before_a_worker_is_killed_for_a_time_out_its_stack_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=1, function_timeout=0.5) as host:
+        instance_id = await host.start("caught", ["die", "spin"])
+        await host.output(instance_id)
+
+        async def stacks() -> list[str]:
+            return [note for note in host.log.notes if "hangs here" in note]
+
+        (note,) = await eventually(stacks, bool)
+        head, *frames = note.splitlines()
+        assert head == f"Activity die of instance {instance_id} hangs here:"
+        assert frames[-1].strip() in ("while True:", "pass")
+        assert "in end_process" in frames[-2] and "function_app.py" in frames[-2]
+        assert [frame for frame in frames if "in die" in frame] and "site-packages" not in note
+
+
 @pytest.mark.long
 async def test_restarts_after_time_outs_are_paced_like_those_after_deaths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -222,7 +245,7 @@ async def test_restarts_after_time_outs_are_paced_like_those_after_deaths(
     async with running_host("dying", workers=1, function_timeout=1.0, restart_interval=100.0) as host:
         first = await worker_pid(host)
         assert await get(host, "die/hang") == (500, "")
-        assert host.log.notes == [
+        assert replaced(host) == [
             f"Function http_die took longer than functionTimeout, so worker process {first} is replaced. "
             "Another worker starts at once."
         ]
@@ -233,7 +256,8 @@ async def test_restarts_after_time_outs_are_paced_like_those_after_deaths(
         sentence = "Its code waits for the app's next worker process: the last one has ended."
         await host.until_explained(waiting, lambda explained: explained["sentence"] == sentence)
         await asyncio.sleep(1.0)  # code that is slow would be reported within a quarter of that
-        (note,) = host.log.notes[1:]
+        (note,) = replaced(host)[1:]
+        assert not any("without a yield" in each for each in host.log.notes)
         assert f"worker process {second} is replaced. Another worker starts in 9" in note
         assert note.endswith(" s; calls wait for it.")
 
