@@ -79,6 +79,10 @@ RECIPES = {
         ["coverage erase", "coverage run -m pytest", "coverage combine --quiet", "coverage report"],
         "the suite that runs this",
     ),
+    "make test-in-process": (
+        ["TEST_START_OPTIONS=--in-process pytest -m 'not long' tests/conformance tests/e2e tests/front"],
+        "takes a minute",
+    ),
     "make lint": (LINT, "takes half a minute; make check begins with it"),
     "make check": ([*LINT, "pytest -m 'not long'"], "the suite that runs this"),
     "make package": (
