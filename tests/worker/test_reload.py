@@ -131,6 +131,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EditedApp]:
         yield EditedApp(folder, host)
 
 
+@pytest.mark.long
 def test_calls_under_way_end_with_the_old_code_and_all_later_ones_get_the_new(app: EditedApp) -> None:
     app.reload("old", TWO_STEPS)
     request = in_thread(lambda: app.get("wait/request"))
