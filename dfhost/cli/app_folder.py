@@ -14,6 +14,7 @@ from dfhost.errors import AppError, DatabaseError
 from dfhost.settings import Settings, read_settings, set_environment_defaults
 from dfhost.settings.app_files import missing_script_sentence, packages_folder, script_name
 from dfhost.settings.app_settings import THREAD_COUNT_DEFAULT
+from dfhost.settings.jsonc import read_document
 
 
 def open_folder(folder: Path, *, replay_always: bool = False) -> tuple[Path, Settings]:
@@ -24,7 +25,7 @@ def open_folder(folder: Path, *, replay_always: bool = False) -> tuple[Path, Set
     root = folder.resolve()
     if not root.is_dir():
         raise AppError(f"There is no folder {root}.")
-    settings = replace(read_settings(root), replay_always=replay_always)
+    settings = replace(_read_settings(root), replay_always=replay_always)
     _set_environment(root, settings)
     os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
     if (runtime := os.environ["FUNCTIONS_WORKER_RUNTIME"]).lower() != "python":
@@ -42,10 +43,16 @@ def reread_settings(root: Path, before: Settings) -> Settings:
             del os.environ[name]
     settings = before
     try:
-        settings = replace(read_settings(root), replay_always=before.replay_always)
+        settings = replace(_read_settings(root), replay_always=before.replay_always)
     finally:
         _set_environment(root, settings)
     return settings
+
+
+def _read_settings(root: Path) -> Settings:
+    # azure-functions-durable reads host.json with `json` when it is imported, and refuses what only .NET accepts.
+    read_document(root / "host.json", strict=True)
+    return read_settings(root)
 
 
 def _set_environment(root: Path, settings: Settings) -> None:

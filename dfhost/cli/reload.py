@@ -53,11 +53,16 @@ class _Reloader:
         self._root = root
         self._settings = settings
         self._values = _values(root)
+        self._settings_texts: list[bytes | None] = []  # the first change may have come before this
         self._runner = runner
         self._log = log
 
     def files_changed(self, paths: Sequence[str]) -> None:
         if any(path in SETTINGS_FILES for path in paths):
+            # An editor or a shell may empty a file before it writes it: that is noticed as two changes.
+            texts_before, self._settings_texts = self._settings_texts, _settings_texts(self._root)
+            if self._settings_texts == texts_before and all(path in SETTINGS_FILES for path in paths):
+                return
             try:
                 self._follow_settings()
             except HostError as error:
@@ -81,6 +86,17 @@ class _Reloader:
             notes.append(f"What has changed in {_listed(changed)} counts when dfhost is started again.")
         for note in notes:
             self._log.note(note)
+
+
+def _settings_texts(root: Path) -> list[bytes | None]:
+    """What is in the settings files; None for one that cannot be read."""
+    texts: list[bytes | None] = []
+    for name in SETTINGS_FILES:
+        try:
+            texts.append((root / name).read_bytes())
+        except OSError:
+            texts.append(None)
+    return texts
 
 
 def _values(root: Path) -> dict[str, object]:

@@ -96,7 +96,12 @@ async def explain(
         ]
         suspensions = [task for task in timeline.tasks if task.kind == model.SUSPENSION]
         explanation["sentence"] = explain_sentences.of_instance(
-            row, explanation, instance, suspensions[-1].started_at or "" if suspensions else "", now
+            row,
+            explanation,
+            instance,
+            suspensions[-1].started_at or "" if suspensions else "",
+            now,
+            worker.orchestrations.waits_for_worker,
         )
         limit = worker.activities.limit_reached
         if limit is not None and any(each["state"] == "queued" for each in explanation["waitsFor"]):

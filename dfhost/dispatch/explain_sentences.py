@@ -54,9 +54,12 @@ def of_instance(
     instance: LoadedInstance | None,
     suspended_at: str,
     now: datetime,
+    waits_for_worker: bool = False,
 ) -> str:
     """`explanation`: all but its sentence; `suspended_at`: the time of the last suspension, if there was one."""
     if instance is not None and instance.busy:
+        if waits_for_worker:
+            return "Its code waits for the app's next worker process: the last one has ended."
         if not instance.episode_since:
             return "Its next episode is queued: as many episodes as may run at once are running."
         since = f"{timestamp_of(instance.episode_since)[:19]}Z"

@@ -13,6 +13,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
+from math import isinf
 
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
@@ -20,7 +21,6 @@ from dfhost.dispatch.completion_waiters import CompletionWaiters
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
 from dfhost.dispatch.event_name_hints import EventNameHints
 from dfhost.dispatch.failed_tasks import failed_tasks
-from dfhost.dispatch.garbage import GarbageByVolume
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
@@ -33,6 +33,7 @@ from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError, OperationFailed
+from dfhost.garbage import GarbageByVolume
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, ReplayCall
 from dfhost.store.activities_and_timers import ActivityWorkItem
@@ -338,6 +339,11 @@ class OrchestrationDispatcher:
         self._log.failed(instance.name, "orchestrator", instance.instance_id, seconds, error, stack)
 
     # -- inspection ------------------------------------------------------------------------------------------
+
+    @property
+    def waits_for_worker(self) -> bool:
+        """Whether all code waits until a worker process of the app has started."""
+        return isinf(self._runner.ready_since)
 
     async def inspect(self, instance_id: str) -> LoadedInstance | None:
         """An instance that has not ended, to be looked at; one that has to be loaded is replayed first.

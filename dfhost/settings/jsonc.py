@@ -1,8 +1,8 @@
 """Settings files: JSON with comments, in which every error has a line and a column.
 
 Azure reads host.json and local.settings.json with Newtonsoft.Json, which allows `//` and `/* */` comments and a
-comma after the last member. This parser allows the same. Unlike `json` it keeps the place of every value, so that
-an error can name it. Knows nothing of what the files mean.
+comma after the last member. This parser allows the same unless it is told to be strict. Unlike `json` it keeps the
+place of every value, so that an error can name it. Knows nothing of what the files mean.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ KeyPath = tuple[str, ...]
 _SPACE = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _SCALAR = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?(?![\w.])|true\b|false\b|null\b")
 _STRINGS = json.JSONDecoder()
+_BYTE_ORDER_MARK = "\ufeff"
+_REFUSED_BY_SDK = "Azure's host accepts it, but azure-functions-durable cannot read the file then"
 _LITERALS = {"true": True, "false": False, "null": None}
 
 
@@ -54,11 +56,13 @@ class Document:
         yield from _leaves((), self.value)
 
 
-def read_document(file: Path) -> Document | None:
-    """The JSON of a settings file, None if there is no such file."""
+def read_document(file: Path, *, strict: bool = False) -> Document | None:
+    """The JSON of a settings file, None if there is no such file. SettingsError. `strict`: see `parse`."""
     try:
-        # Visual Studio and PowerShell write a byte order mark.
-        document = parse(file.read_text(encoding="utf-8-sig"))
+        text = file.read_text(encoding="utf-8")
+        if not strict:  # Visual Studio and PowerShell write a byte order mark
+            text = text.removeprefix(_BYTE_ORDER_MARK)
+        document = parse(text, strict=strict)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -73,9 +77,9 @@ def read_document(file: Path) -> Document | None:
     return document
 
 
-def parse(text: str) -> Document:
-    """Read one JSON value. Raises JsonError."""
-    parser = _Parser(text)
+def parse(text: str, *, strict: bool = False) -> Document:
+    """Read one JSON value. Raises JsonError, if `strict` also for what only Newtonsoft.Json accepts."""
+    parser = _Parser(text, strict)
     try:
         return parser.document()
     except RecursionError:
@@ -94,12 +98,15 @@ def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, strict: bool) -> None:
         self._text = text
+        self._strict = strict
         self._offset = 0
         self._places: dict[KeyPath, tuple[int, int]] = {}
 
     def document(self) -> Document:
+        if self._text.startswith(_BYTE_ORDER_MARK):
+            raise self._refused("a byte order mark")
         self._skip()
         value = self._value(())
         self._skip()
@@ -150,7 +157,11 @@ class _Parser:
     def _skip_separator(self, end: str) -> None:
         self._skip()
         if self._peek() == ",":
+            comma = self._offset
             self._take(",")
+            if self._strict and self._peek() == end:
+                self._offset = comma
+                raise self._refused("a trailing comma")
         elif self._peek() != end:
             raise self._error(f'a comma or "{end}" is missing before this')
 
@@ -171,6 +182,9 @@ class _Parser:
     def _skip(self) -> None:
         found = _SPACE.match(self._text, self._offset)
         assert found is not None  # it matches the empty text too
+        if self._strict and (comment := found[0].find("/")) >= 0:
+            self._offset += comment
+            raise self._refused("a comment")
         self._offset = found.end()
         if self._text.startswith("/*", self._offset):
             raise self._error("this comment has no end")
@@ -185,6 +199,9 @@ class _Parser:
         return self._text.count("\n", 0, self._offset) + 1, self._offset - self._text.rfind(
             "\n", 0, self._offset
         )
+
+    def _refused(self, what: str) -> JsonError:
+        return self._error(f"{what}; {_REFUSED_BY_SDK}")
 
     def _error(self, reason: str) -> JsonError:
         return JsonError(reason, *self.place())

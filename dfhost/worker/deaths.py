@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from math import ceil
 
 from dfhost.host_log import HostLog
 from dfhost.running_calls import described_call, ordinal
@@ -65,7 +66,7 @@ class DeathReport:
             self._terminal.print("", "\n".join(lines))
 
     def _next_start(self, delay: float) -> str:
-        return f"Another worker starts {f'in {delay:.0f} s{self._meanwhile}' if delay else 'at once'}."
+        return f"Another worker starts {f'in {ceil(delay)} s{self._meanwhile}' if delay else 'at once'}."
 
 
 def _in_window(moments: list[float]) -> list[float]:

@@ -16,6 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -29,6 +30,7 @@ from dfhost.app_output import AppLogLevels, LogHandling
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import AppError, UserLoopEnded
+from dfhost.garbage import GarbageByVolume
 from dfhost.runner.app_runner import (
     ActivityCall,
     ActivityOutcome,
@@ -44,6 +46,8 @@ from dfhost.worker import protocol
 from dfhost.worker.channel import Channel, Message
 from dfhost.worker.lanes import LaneListener
 from dfhost.worker.output import PipeSink, WorkerStream
+
+_LARGE = 20_000  # characters of a history; less is no garbage to speak of
 
 #: What the real worker's process ends with when a function raises one of these.
 _EXIT_CODES = {KeyboardInterrupt: 130, SystemExit: 1}
@@ -115,6 +119,7 @@ class Worker:
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._asks = count(1)
         self._tasks = BackgroundTasks()
+        self._garbage = GarbageByVolume()
         self._calls: dict[str, Callable[..., None]] = {
             "activity": self._activity,
             "invoke": self._invoke,
@@ -197,6 +202,10 @@ class Worker:
 
     def _replay(self, function: str, instance_id: str, trigger: str, keeps: bool, describes: bool) -> Any:
         result = self._runner.replay(ReplayCall(function, instance_id, trigger, keeps))
+        if len(trigger) > _LARGE:
+            events = trigger.count('"EventType"')
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._garbage.add, len(trigger), events)
         return self._replayed(result, describes)
 
     def _go_on(self, generator: int, texts: list[str]) -> Any:

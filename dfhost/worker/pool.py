@@ -204,7 +204,7 @@ class WorkerPool:
     def _take_turns(self, processes: list[WorkerProcess]) -> None:
         """These are ready, and get what waits."""
         with self._lock:
-            if not self._ready:
+            if processes and not self._ready:
                 self.ready_since = time.time()
             self._ready = processes
             waiting, self._waiting = self._waiting, deque()

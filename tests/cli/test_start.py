@@ -331,6 +331,7 @@ def test_the_second_signal_stops_at_once_and_loses_nothing(
         assert host.client.output(id) == "at last"
 
 
+@pytest.mark.long
 def test_the_task_hub_lies_beside_the_app_and_goes_on(app: Path) -> None:
     with HostProcess(app) as host:
         id = host.start_instance("/api/begin", {"orchestrator": "approval"})
@@ -361,6 +362,7 @@ def test_two_hosts_on_one_database_are_refused(app: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_explain_says_what_an_instance_waits_for(app: Path) -> None:
     with HostProcess(app, "--memory", "--quiet") as host:
         id = host.start_instance("/api/begin", {"orchestrator": "approval"})

@@ -128,6 +128,7 @@ def test_nothing_is_lost_and_nothing_stored_is_done_again(tmp_path: Path) -> Non
     kill_at_random_moments(tmp_path, ROUNDS)
 
 
+@pytest.mark.long
 def test_a_few_kills_lose_nothing(tmp_path: Path) -> None:
     kill_at_random_moments(tmp_path, 4)
 

@@ -131,6 +131,7 @@ async def test_one_entity_does_one_thing_at_a_time_in_batches_of_bounded_size(ga
         assert len(batches) == 4  # stop; add add; add add; get
 
 
+@pytest.mark.long
 async def test_many_instances_at_once() -> None:
     async with running_host() as host:
         asked = [{"activity": "echo", "inputs": [n, n + 1]} for n in range(200)]

@@ -40,6 +40,7 @@ def test_the_recipe_refuses_what_it_does_not_understand(app: App, body: Any) -> 
     assert status == 400 and answer["error"].endswith(".")
 
 
+@pytest.mark.long
 def test_customers_are_processed_in_parallel_and_come_back_in_order(app: App) -> None:
     customers = [f"customer {number}" for number in range(20)]
     shown = app.run("/api/process-customers", {"customers": customers})
@@ -48,6 +49,7 @@ def test_customers_are_processed_in_parallel_and_come_back_in_order(app: App) ->
     assert seconds(shown) < 15
 
 
+@pytest.mark.long
 def test_the_customers_of_the_article(app: App) -> None:
     shown = app.run("/api/process-customers")
     assert shown["output"] == [f"Processed cust{number}" for number in range(1, 6)]
@@ -60,6 +62,7 @@ def test_an_order_goes_through_all_its_steps(app: App) -> None:
     assert all(output[step] for step in ("notification", "inventory", "shipping", "completion"))
 
 
+@pytest.mark.long
 def test_an_order_fails_visibly(app: App) -> None:
     shown = app.run("/api/process-order/order-8-out-of-stock")
     assert shown["runtimeStatus"] == "Failed"
@@ -81,6 +84,7 @@ def test_a_map_gives_every_result_in_order(app: App) -> None:
     assert (progress["total"], progress["succeeded"], progress["in_flight"]) == (60, 60, 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "options",
     [{"max_concurrency": 0}, {"max_concurrency": 1}, {"max_concurrency": 6, "items_per_batch": 3}, {}],
@@ -92,6 +96,7 @@ def test_a_map_is_cut_up_in_any_way_without_losing_anything(app: App, options: d
     assert output["unfinished"] == [] and output["reason"] is None
 
 
+@pytest.mark.long
 def test_failures_are_listed_and_flaky_items_are_tried_again(app: App) -> None:
     # The downstream of this activity refuses one key in three the first time; statements that do not exist fail.
     items = ["account-01.csv"] * 40
@@ -117,6 +122,7 @@ def test_failures_are_listed_and_flaky_items_are_tried_again(app: App) -> None:
     assert min(tries) == 1 and max(tries) >= 2
 
 
+@pytest.mark.long
 def test_too_many_failures_end_the_run_and_a_redrive_goes_on(app: App) -> None:
     body = {
         "items": ["no-such.csv"] * 5 + ["account-01.csv"] * 25,
@@ -147,6 +153,7 @@ def test_too_many_failures_end_the_run_and_a_redrive_goes_on(app: App) -> None:
     assert app.progress(old)["redriven_by"] == new["id"]
 
 
+@pytest.mark.long
 def test_a_cancelled_map_ends_with_what_is_done(app: App) -> None:
     body = {
         "items": ["account-01.csv"] * 500,
@@ -165,6 +172,7 @@ def test_a_cancelled_map_ends_with_what_is_done(app: App) -> None:
     assert app.call("POST", f"/api/maps/{links['id']}/cancel")[0] == 409
 
 
+@pytest.mark.long
 def test_a_map_that_is_out_of_time_says_so(app: App) -> None:
     body = {
         "items": ["account-01.csv"] * 500,
@@ -226,6 +234,7 @@ def test_a_bad_request_names_the_field(app: App, body: Any, status: int, field: 
     assert (answered, answer["field"]) == (status, field)
 
 
+@pytest.mark.long
 def test_the_worked_example_reconciles_a_folder(app: App) -> None:
     links = app.start("/api/reconcile")
     output = app.end(links)["output"]

@@ -22,6 +22,8 @@ try:
 except PackageNotFoundError:
     pytest.skip("azurefunctions-extensions-http-fastapi is not installed", allow_module_level=True)
 
+pytestmark = pytest.mark.long
+
 APP = """
 import asyncio, json, threading
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse

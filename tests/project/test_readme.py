@@ -79,6 +79,10 @@ RECIPES = {
         ["coverage erase", "coverage run -m pytest", "coverage combine --quiet", "coverage report"],
         "the suite that runs this",
     ),
+    "make test-in-process": (
+        ["TEST_START_OPTIONS=--in-process pytest -m 'not long' tests/conformance tests/e2e tests/front"],
+        "takes a minute",
+    ),
     "make lint": (LINT, "takes half a minute; make check begins with it"),
     "make check": ([*LINT, "pytest -m 'not long'"], "the suite that runs this"),
     "make package": (
@@ -504,6 +508,7 @@ def test_the_line_of_python_is_a_call_that_fan_out_map_takes() -> None:
                 inspect.signature(fan_out_map).bind(*node.args, **keywords)
 
 
+@pytest.mark.long
 def test_the_lanes_run_as_they_stand_on_the_page(your_app: Path) -> None:
     items = ["a", "b", "c", "d", "e", "f", "g"]
     done = run_dfhost("run", "POST", "/api/your-starter", "--data", json.dumps(items), cwd=your_app)

@@ -12,6 +12,7 @@ import pytest
 
 from dfhost.errors import SettingsError
 from dfhost.settings import Settings, read_settings, set_environment_defaults
+from dfhost.settings.jsonc import read_document
 
 
 def app(folder: Path, host: Any = None, local: Any = None) -> Path:
@@ -266,6 +267,28 @@ def test_broken_json_is_refused_with_line_and_column(
     sentence = refusal(tmp_path, files["host.json"], files.get("local.settings.json"))
     assert f"{tmp_path / name}, line {line}, column {column or ''}" in sentence
     assert reason in sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "reason"),
+    [
+        ('{"version": "2.0", "functionTimeout": "00:00:05", }', 1, 49, "a trailing comma"),
+        ('{\n  "functions": ["a",\n  ]\n}', 2, 20, "a trailing comma"),
+        ('{\n  // the version\n  "version": "2.0"\n}', 2, 3, "a comment"),
+        ('{"version": /* now */ "2.0"}', 1, 13, "a comment"),
+        ('\ufeff{"version": "2.0"}', 1, 1, "a byte order mark"),
+    ],
+)
+def test_what_the_sdk_cannot_read_is_refused_where_it_reads_the_file(
+    tmp_path: Path, text: str, line: int, column: int, reason: str
+) -> None:
+    file = app(tmp_path, text) / "host.json"
+    assert read_document(file) is not None
+    with pytest.raises(SettingsError) as caught:
+        read_document(file, strict=True)
+    assert str(caught.value).startswith(f"{file}, line {line}, column {column}: not valid JSON: {reason}; ")
+    with pytest.raises(ValueError):  # as azure-functions-durable reads it
+        json.loads(text)
 
 
 @pytest.mark.parametrize(

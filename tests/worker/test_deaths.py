@@ -212,7 +212,9 @@ async def test_restarts_after_time_outs_are_paced_like_those_after_deaths(
         second = await worker_pid(host)
         assert await get(host, "die/hang") == (500, "")
         monkeypatch.setattr("dfhost.dispatch.episode_limiter.SLOW_SECONDS", 0.0)
-        await host.start("call", ["echo", "waits for a worker"])
+        waiting = await host.start("call", ["echo", "waits for a worker"])
+        sentence = "Its code waits for the app's next worker process: the last one has ended."
+        await host.until_explained(waiting, lambda explained: explained["sentence"] == sentence)
         await asyncio.sleep(1.0)  # code that is slow would be reported within a quarter of that
         (note,) = host.log.notes[1:]
         assert f"worker process {second} is replaced. Another worker starts in 9" in note

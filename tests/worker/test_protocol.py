@@ -9,7 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import istr
 
@@ -57,6 +57,7 @@ class Peers:
         await self.lost.wait()
 
 
+@settings(max_examples=30)  # each makes a connection
 @given(st.lists(st.tuples(st.text(), values), max_size=20))
 def test_messages_arrive_as_they_were_sent_and_in_order(messages: list[Message]) -> None:
     async def exchange() -> None:

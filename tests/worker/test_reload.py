@@ -131,6 +131,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EditedApp]:
         yield EditedApp(folder, host)
 
 
+@pytest.mark.long
 def test_calls_under_way_end_with_the_old_code_and_all_later_ones_get_the_new(app: EditedApp) -> None:
     app.reload("old", TWO_STEPS)
     request = in_thread(lambda: app.get("wait/request"))
@@ -335,8 +336,15 @@ def test_settings_files_are_followed_as_far_as_they_can_be(app: EditedApp) -> No
     assert (app.get("version").status, app.get("setting").status) == (200, 404)
     bad = app.after("The app goes on as it was", lambda: app.save("{", "host.json"))
     assert "host.json, line 1" in bad
+    bad = app.after("The app goes on as it was", lambda: app.save('{"version": "2.0",}', "host.json"))
+    assert "host.json, line 1, column 18: not valid JSON: a trailing comma; " in bad
+    assert (app.get("version").status, app.get("setting").status) == (200, 404)
     app.after(loaded, lambda: app.save('{"version": "2.0"}', "host.json"))
     assert app.get("setting").status == 200
+    reloads = len(app.lines("has changed: the app is loaded again"))
+    app.save('{"version": "2.0"}', "host.json")  # saved, but the same: nothing is loaded
+    app.reload("settings again", SETTING)
+    assert len(app.lines("has changed: the app is loaded again")) <= reloads + 1
 
 
 @pytest.mark.long

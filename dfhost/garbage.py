@@ -18,7 +18,7 @@ _WORTHWHILE = 500_000  # characters that are collected at once when nothing more
 
 
 class GarbageByVolume:
-    """To be used on the host loop."""
+    """To be used on one loop, that of the host or that of a worker."""
 
     def __init__(self) -> None:
         self._characters = 0  # since the last collection
