@@ -83,7 +83,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         # With abbreviations --nam would be taken for --name, while other misspelt options are refused.
-        super().__init__(*arguments, **options, allow_abbrev=False)
+        super().__init__(*arguments, **{**options, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
         self.exit(MISTAKE, f"{self.prog}: {message}\n`{self.prog} --help` shows what it takes.\n")
