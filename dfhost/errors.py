@@ -43,6 +43,10 @@ class DatabaseError(HostError):
     """The database cannot be used: locked by another host, of a newer version, not SQLite, read-only, disk full."""
 
 
+class DatabaseInUse(DatabaseError):
+    """Another host runs on the database file."""
+
+
 class DatabaseLost(DatabaseError):
     """The database file was deleted, replaced, overwritten or made read-only while the host was running."""
 

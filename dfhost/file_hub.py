@@ -57,5 +57,9 @@ class _NoWorker:
     def limit_reached(self) -> None:
         return None
 
+    @property
+    def waits_for_worker(self) -> bool:
+        return False
+
     def waiting(self, entity_id: str) -> int:
         return 1_000_000  # all of its operations

@@ -1,7 +1,8 @@
 """The short form of generated instance ids, which the console shows and every command takes.
 
 An id without a name of its own is 32 hexadecimal digits; a child's is the execution id of its parent, with or without
-dashes, and a number: 6b85898b-1baa-4f5a-80da-16b925d9b017:2 becomes 6b85898b:2.
+dashes, and a number: 6b85898b-1baa-4f5a-80da-16b925d9b017:2 becomes 6b85898b:2. A part of a map has the map's id and
+another ending: e9156b5c062e404e8a8434c6f25fce37:90bb082e.3 becomes e9156b5c:90bb082e.3.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import re
 
 LENGTH = 8
-_GENERATED = re.compile(r"([0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(:\d+)?")
-_SHORT_CHILD = re.compile(r"([0-9a-f]{4}[0-9a-f-]*)(:\d+)")
+_GENERATED = re.compile(r"([0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(:[0-9a-f.]+)?")
+_SHORT_CHILD = re.compile(r"([0-9a-f]{4}[0-9a-f-]*)(:[0-9a-f.]+)")
 
 
 def is_generated(instance_id: str) -> bool:

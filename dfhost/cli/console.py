@@ -125,7 +125,7 @@ class Console:
         return self._live
 
     def show_progress(self, text: str) -> None:
-        """What the last line says besides the calls that run; "" for nothing."""
+        """What the last line says in place of the calls under load; "" for nothing."""
         if text != self._maps:
             self._maps = text
             self._wake.set()
@@ -198,7 +198,8 @@ class Console:
         """Write `text`, and below it the progress in place of that which stands there."""
         progress = ""
         if self._live and not (last or self._mid_line):
-            progress = "   ".join(filter(None, (self._maps, self._formatter.progress())))
+            # Not both: what a map tries again counts there as a failed call, and its items end in batches.
+            progress = self._maps or self._formatter.progress()
         if self._log_file is not None and text:
             self._log_file.write(text)
         if not text and progress == self._progress:

@@ -31,7 +31,7 @@ def find_instance(client: ManagementClient, text: str, *, acting: bool = False) 
     status = client.status(text, showInput="false")
     if status is not None:
         return status
-    similar = list(islice(_beginning_with(client, text), _SHOWN + 1)) if text else []
+    similar = list(islice(_without_parts(_beginning_with(client, text)), _SHOWN + 1)) if text else []
     if len(similar) == 1 and (not acting or is_generated(str(similar[0]["instanceId"]))):
         return similar[0]
     ids = [str(each["instanceId"]) for each in similar]
@@ -67,6 +67,14 @@ def shortest_ids(ids: list[str]) -> list[str]:
     while len({short_id(text, length) for text in ids}) < len(set(ids)):
         length += 1
     return [short_id(text, length) for text in ids]
+
+
+def _without_parts(instances: Iterator[Json]) -> Iterator[Json]:
+    """Without those whose ids go on after a colon with the id of the first: the parts of a map. Ordered by id."""
+    if first := next(instances, None):
+        yield first
+        parts = f"{first['instanceId']}:"
+        yield from (each for each in instances if not str(each["instanceId"]).startswith(parts))
 
 
 def _beginning_with(client: ManagementClient, text: str) -> Iterator[Json]:

@@ -7,8 +7,8 @@ Names, ids and failures come out without control characters; what the app logs a
 Within one second, the first `LINES_PER_WINDOW` starts and ends of a function get a line of their own. The others
 are counted in a summary when the second is over ("4,312 finished in 0.9 s"). While the load lasts, every further
 second is one summary; with `live` there is one at its end, and `progress` says meanwhile how far it is. Of each kind
-of failure the first has its traceback and the next two their text; the rest of a burst are counted, with the latest
-text.
+of failure the first has its traceback and the next ones their text; the rest of a burst are counted, with the
+latest text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dfhost.timeline.sentences import brief
 
 WINDOW = 1.0  # seconds
 LINES_PER_WINDOW = 10  # of one function and verb
-FAILURES_PER_BURST = 3  # of one kind, with a line of their own
+FAILURES_PER_BURST = 10  # of one kind, with a line of their own
 BURST_ENDS_AFTER = 10.0  # seconds without a failure of the kind
 
 

@@ -81,6 +81,10 @@ class _VersionAction(argparse.Action):
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in a line, with the name that was meant; its usage would stand above and hide that."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # With abbreviations --nam would be taken for --name, while other misspelt options are refused.
+        super().__init__(*arguments, **{**options, "allow_abbrev": False})
+
     def error(self, message: str) -> NoReturn:
         self.exit(MISTAKE, f"{self.prog}: {message}\n`{self.prog} --help` shows what it takes.\n")
 

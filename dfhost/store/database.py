@@ -96,7 +96,10 @@ def open_database(database: Path) -> sqlite3.Connection:
         with ExitStack() as undo:
             log_is_there = has_log(database)
             connection = undo.enter_context(closing(connect(str(database), durable=True)))
-            _check_schema(connection, str(database))
+            version = schema_version(connection, str(database))
+            if not log_is_there:
+                _require_complete(connection, database, version)
+            _migrate(connection, version)
             # WAL: readers see the last commit while the next one is written, and a commit is one fsync.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA wal_autocheckpoint = 0")  # see `checkpoint`
@@ -104,15 +107,6 @@ def open_database(database: Path) -> sqlite3.Connection:
             tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
             for (table,) in tables:  # finds a damaged root page, costs nothing
                 connection.execute(f"SELECT 1 FROM {table} LIMIT 1")
-            (log_is_expected,) = connection.execute(
-                "SELECT count(*) FROM wal_marker WHERE NOT is_complete"
-            ).fetchone()
-            if log_is_expected and not log_is_there:
-                raise DatabaseError(
-                    f"{database} lacks its write-ahead log {database.name}-wal, which has the newest events: it is "
-                    "missing or damaged. Put it back where it was. To go on without those events: "
-                    f"sqlite3 {database} 'UPDATE wal_marker SET is_complete = 1'"
-                )
             checkpoint(connection)
             if connection.execute("PRAGMA auto_vacuum").fetchone() == (1,):  # a purge was interrupted
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -181,9 +175,21 @@ def schema_version(connection: sqlite3.Connection, label: str) -> int:
     return version
 
 
-def _check_schema(connection: sqlite3.Connection, label: str) -> None:
-    """Migrate an older schema. A file that is not ours is refused before anything is written."""
-    version = schema_version(connection, label)
+def _require_complete(connection: sqlite3.Connection, database: Path, version: int) -> None:
+    """Before anything is written: the log, once it is put back, must find the file as it was."""
+    if version == 1:  # has no marker
+        return
+    table, column = ("wal_marker", "is_complete") if version >= 4 else ("log", "present")
+    (log_is_expected,) = connection.execute(f"SELECT count(*) FROM {table} WHERE NOT {column}").fetchone()
+    if log_is_expected:
+        raise DatabaseError(
+            f"{database} lacks its write-ahead log {database.name}-wal, which has the newest events: it is "
+            "missing or damaged. Put it back where it was. To go on without those events: "
+            f"sqlite3 {database} 'UPDATE {table} SET {column} = 1'"
+        )
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
     if version == 1:
         connection.execute("PRAGMA journal_mode = DELETE")  # a log would have to hold all pages
         script = _script("migration_1.sql").replace("-- {schema.sql}", _script("schema.sql"))

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dfhost import forked_children
-from dfhost.errors import DatabaseError, DatabaseLost
+from dfhost.errors import DatabaseError, DatabaseInUse, DatabaseLost
 from dfhost.store.sqlite_errors import explain_sqlite_error
 
 _HEADER_BYTES = 100
@@ -166,8 +166,8 @@ def _identity(file: os.stat_result) -> tuple[int, int]:
     return file.st_dev, file.st_ino
 
 
-def _in_use(database: Path, by: str) -> DatabaseError:
-    return DatabaseError(
+def _in_use(database: Path, by: str) -> DatabaseInUse:
+    return DatabaseInUse(
         f"{database} is in use by another host{by}: stop it, or give this one a file of its own with --db."
     )
 

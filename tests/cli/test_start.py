@@ -144,8 +144,8 @@ def test_failures_come_with_the_users_traceback_and_are_counted(host: HostProces
     text = host.text
     assert text.count("raise ValueError") == 1
     assert 'function_app.py", line' in text
-    assert text.count("  failed    fail ") == 4  # three, and the rest in one
-    host.line(r"failed    fail +47 more failed.*; the last: ValueError: no item \d+$")
+    assert text.count("  failed    fail ") == 11  # ten, and the rest in one
+    host.line(r"failed    fail +40 more failed.*; the last: ValueError: no item \d+$")
 
 
 def test_output_of_user_code_is_printed_and_it_sees_its_settings(host: HostProcess) -> None:
@@ -349,10 +349,16 @@ def test_the_task_hub_lies_beside_the_app_and_goes_on(app: Path) -> None:
 
 @pytest.mark.long
 def test_two_hosts_on_one_database_are_refused(app: Path) -> None:
-    with HostProcess(app):
+    with HostProcess(app) as host:
         done = run_dfhost("start", app, "--port", "0")
         assert done.returncode == 2
         assert "Shop.db is in use by another host" in done.stderr
+        assert f" The other host is at {host.client.url}.\n" in done.stderr
+        assert done.stderr.count("\n") == 1
+        done = run_dfhost("start", app, "--port", host.client.url.rpartition(":")[2])
+        assert (
+            "Shop.db is in use" in done.stderr and "This one needs a --port of its own, too." in done.stderr
+        )
         assert done.stderr.count("\n") == 1
 
 

@@ -289,3 +289,10 @@ def test_asking_for_help_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["list", "--nam", "order"])
+    assert left.value.code == 2
+    assert "unrecognized arguments: --nam order. Did you mean --name?" in capsys.readouterr().err

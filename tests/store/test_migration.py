@@ -14,6 +14,8 @@ from types import ModuleType
 
 import pytest
 
+from dfhost.errors import DatabaseError
+from dfhost.store.store import Store
 from tests.support.running_host import running_host
 
 SCHEMA_1 = Path(__file__).parent / "schema_1.sql"
@@ -76,7 +78,14 @@ async def test_a_file_of_a_later_version_goes_on(tmp_path: Path, version: int, u
     file = await new_file(tmp_path)
     expected = schema_of(file)
     with closing(sqlite3.connect(file)) as connection:
-        connection.executescript(f"{undo}; PRAGMA user_version = {version};")
+        connection.executescript(f"{undo}; PRAGMA user_version = {version}; UPDATE log SET present = 0")
+    Path(f"{file}-wal").unlink(missing_ok=True)
+    before = file.read_bytes()
+    with pytest.raises(DatabaseError, match="lacks its write-ahead log") as refusal:
+        Store(file).open()
+    assert file.read_bytes() == before, "the log may be put back, so nothing is migrated without it"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(str(refusal.value).split("'")[1])  # as the sentence says
     async with running_host(database=file) as host:
         assert await host.run("retries", {"milliseconds": 1, "attempts": 2, "text": "no"}) is not None
     assert schema_of(file) == expected

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterable
 from itertools import islice
+from pathlib import Path
 
 from dfhost.cli import arguments, host_address, instance_filter, watching
 from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
@@ -14,6 +16,7 @@ from dfhost.cli.explanation import FROM_FILE
 from dfhost.cli.function_names import entity_names, misspelt, orchestrator_names
 from dfhost.cli.instance_ids import shortest_ids
 from dfhost.cli.management_client import Json, ManagementClient, open_client, orchestrations
+from dfhost.cli.other_task_hubs import unfinished_in
 from dfhost.cli.style import Style, count, printable_json, text_of
 from dfhost.cli.tables import ago, table_lines, took
 from dfhost.instance_failure import read_failure
@@ -44,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--limit", metavar="N", type=arguments.above_zero, default=50, help="at most so many (default: 50)"
     )
     parser.add_argument("--all", action="store_true", help="list all, however many there are")
+    parser.add_argument(
+        "--children", action="store_true", help="list sub-orchestrations, too, and not only what called them"
+    )
     parser.add_argument("--ids", action="store_true", help="print the whole ids and nothing else")
     watching.add_argument(parser, until="ctrl-C")
     parser.add_argument(
@@ -58,11 +64,19 @@ def run(options: argparse.Namespace) -> int:
 
     def render() -> tuple[str, bool]:
         nonlocal found
-        rows, total = _entities(client, options) if options.entities else _instances(client, options)
+        children = 0
+        if options.entities:
+            rows, total = _entities(client, options)
+        else:
+            rows, total, children = _instances(client, options)
         found = len(rows)
         waits = {} if options.json or options.ids else _waits(client, rows)
         meant = misspelt(options.name, _names(client, options.entities)) if options.name and not rows else ""
         lines = list(_lines(rows, total, waits, meant, options))
+        if children:
+            lines.append(_of_children(children))
+        if not (rows or options.json or options.ids or instance_filter.is_used(options)):
+            lines += _elsewhere(options)
         if client.reads_file and waits and not options.entities:
             lines.append(Style.of(sys.stdout)(FROM_FILE, "dim"))
         return "\n".join(lines), False
@@ -71,7 +85,20 @@ def run(options: argparse.Namespace) -> int:
     return DONE if found else NOT_FOUND
 
 
-def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[list[Json], int]:
+def _elsewhere(options: argparse.Namespace) -> Iterable[str]:
+    """Where unfinished instances are instead: in another task hub of this folder, since hubName has changed."""
+    if options.url or options.port or os.environ.get("DFHOST_URL"):
+        return
+    folder = options.db.parent if options.db else Path(".dfhost")
+    for file, number in unfinished_in(folder, besides=options.db):
+        yield f"{file} has {count(number, 'unfinished instance')}: `dfhost list --db {file}` shows them."
+
+
+def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[list[Json], int, int]:
+    """The rows, how many there would be with --all, and how many sub-orchestrations are left out.
+
+    One is left out if what called it is among those found; only dfhost says what that is. Scripts get all.
+    """
     read = list(islice(instance_filter.find(client, options), _MOST_READ))
     if len(read) == _MOST_READ:
         print(
@@ -79,7 +106,17 @@ def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[l
             file=sys.stderr,
         )
     read.sort(key=lambda instance: str(instance["createdTime"]), reverse=True)
-    return read[: None if options.all else options.limit], len(read)
+    found = len(read)
+    if not (options.children or options.ids or options.json):
+        ids = {each["instanceId"] for each in read}
+        read = [each for each in read if each.get("parentInstanceId") not in ids]
+    return read[: None if options.all else options.limit], len(read), found - len(read)
+
+
+def _of_children(number: int) -> str:
+    what = count(number, "sub-orchestration")
+    verb = "is" if number == 1 else "are"
+    return Style.of(sys.stdout)(f"{what} of these {verb} left out: --children lists them.", "dim")
 
 
 def _entities(client: ManagementClient, options: argparse.Namespace) -> tuple[list[Json], int]:

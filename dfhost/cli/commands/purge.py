@@ -7,21 +7,22 @@ import sys
 
 from dfhost.cli import host_address, instance_filter, instance_ids
 from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_FOUND, NotDone
-from dfhost.cli.management_client import ManagementClient, open_client
+from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import count, printable, printable_json
 from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
 Delete instances with all that is stored of them. The space that they took is given back. With a filter only
-instances that have ended are deleted, and the number is asked about first.
+instances that have ended are deleted, and the number is asked about first; so is the beginning of an id.
 
 examples:
-  dfhost purge 1f0c6a3e @counter@total
+  dfhost purge order-17 @counter@total
   dfhost purge --status Completed --until 7d --yes      those created more than seven days ago
 
 exit code: 0; 4 if there is nothing to purge; 5 if an instance has not ended.
 """
 
+_NAMED = 5  # of more instances the number is printed
 _ALWAYS = "1970-01-01T00:00:00Z"  # the management API wants a first date
 
 
@@ -44,41 +45,54 @@ def run(options: argparse.Namespace) -> int:
             f"only instances that have ended are purged, not those that are {going_on[0]}: terminate them first"
         )
     client, ids = open_client(options, *options.id)
-    purged = _by_filter(client, options) if by_filter else _by_ids(client, ids, options.dry_run)
+    purged, which = _by_filter(client, options) if by_filter else _by_ids(client, ids, options)
     if options.json:
         print(printable_json({"instancesDeleted": purged}))
     elif not options.dry_run:
-        print(f"Purged {count(purged, 'instance')}.")
+        print(f"Purged {which or count(purged, 'instance')}.")
     return DONE if purged or options.dry_run else NOT_FOUND
 
 
-def _by_ids(client: ManagementClient, ids: list[str], dry_run: bool) -> int:
-    found = [instance_ids.find_id(client, text, acting=True) for text in ids]  # a misspelt one stops all
-    if dry_run:
-        print(f"{printable(', '.join(found))} would be purged.")
-        return 0
-    return sum(client.purge(instance_id) for instance_id in found)
+def _by_ids(client: ManagementClient, ids: list[str], options: argparse.Namespace) -> tuple[int, str]:
+    """How many were purged, and which, in words. Beginnings are asked about: they may be another's than was meant."""
+    found = [
+        instance_ids.find_instance(client, text, acting=True) for text in ids
+    ]  # a misspelt one stops all
+    whole = [str(instance["instanceId"]) for instance in found]
+    named = printable(", ".join(map(_named, found)))
+    if options.dry_run:
+        print(f"{named} would be purged.")
+        return 0, ""
+    if whole != ids and not (options.yes or _agreed(named)):
+        return 0, ""
+    return sum(map(client.purge, whole)), named if len(found) <= _NAMED else ""
 
 
-def _by_filter(client: ManagementClient, options: argparse.Namespace) -> int:
+def _named(instance: Json) -> str:
+    instance_id = str(instance["instanceId"])
+    return instance_id if instance_id.startswith("@") else f"{instance['name']} {instance_id}"
+
+
+def _by_filter(client: ManagementClient, options: argparse.Namespace) -> tuple[int, str]:
     options.status = options.status or list(FINAL_STATUSES)
     found = [str(instance["instanceId"]) for instance in instance_filter.find(client, options)]
     if options.dry_run:
         print(f"{count(len(found), 'instance')} would be purged.")
-        return 0
-    if not found or not (options.yes or _agreed(len(found))):
-        return 0
+        return 0, ""
+    if not found or not (options.yes or _agreed(count(len(found), "instance"))):
+        return 0, ""
     if options.name or options.text or options.prefix:  # which the management API cannot purge by
-        return sum(client.purge(instance_id) for instance_id in found)
-    return client.purge_where(
+        return sum(client.purge(instance_id) for instance_id in found), ""
+    purged = client.purge_where(
         createdTimeFrom=instance_filter.iso(options.since) or _ALWAYS,
         createdTimeTo=instance_filter.iso(options.until),
         runtimeStatus=",".join(options.status),
     )
+    return purged, ""
 
 
-def _agreed(number: int) -> bool:
+def _agreed(what: str) -> bool:
     if not sys.stdin.isatty():
-        raise NotDone(MISTAKE, f"{count(number, 'instance')} would be purged. Add --yes to do it.")
-    print(f"Purge {count(number, 'instance')}? [y/N] ", end="", file=sys.stderr, flush=True)
+        raise NotDone(MISTAKE, f"{what} would be purged. Add --yes to do it.")
+    print(f"Purge {what}? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -7,8 +7,10 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dfhost import gc_tuning
 from dfhost.background_tasks import BackgroundTasks
@@ -19,7 +21,10 @@ from dfhost.cli.console import Console
 from dfhost.cli.host_address import url_file
 from dfhost.cli.log_file import LogFile, log_file
 from dfhost.cli.map_progress import show_map_progress
+from dfhost.cli.other_task_hubs import unfinished_in
 from dfhost.cli.stopping import FatalFailure, StopSignals
+from dfhost.cli.style import count
+from dfhost.errors import DatabaseError, DatabaseInUse
 from dfhost.runner.app_runner import AppRunner
 from dfhost.settings import Settings, set_environment_defaults
 from dfhost.settings.model import DEFAULT_PORT
@@ -72,12 +77,27 @@ def run(options: argparse.Namespace) -> int:
         {"WEBSITE_HOSTNAME": f"localhost:{port}", "ASPNETCORE_URLS": f"http://localhost:{port}"}
     )
     task_hub_place = _task_hub_place(database)
+    notes = [*settings.notes, *_other_task_hubs(options, database)]
     kept = LogFile(log_file(database)) if database is not None else None
     console = Console(sys.stdout, verbose=options.verbose, calls=not options.quiet, log_file=kept)
     with console, app_runner(options, root, settings, console) as make_runner, working_in(root):
-        asyncio.run(
-            _serve(make_runner, root, settings, database, task_hub_place, port, address, options, console)
-        )
+        try:
+            asyncio.run(
+                _serve(
+                    make_runner,
+                    root,
+                    settings,
+                    database,
+                    task_hub_place,
+                    port,
+                    address,
+                    options,
+                    console,
+                    notes,
+                )
+            )
+        except DatabaseInUse as error:
+            raise DatabaseError(f"{error}{_where_it_listens(database, port)}") from None
     return 0
 
 
@@ -91,6 +111,7 @@ async def _serve(
     address: str,
     options: argparse.Namespace,
     console: Console,
+    notes: Sequence[str],
 ) -> None:
     stop_signals = StopSignals()
     failure, tasks = FatalFailure(), BackgroundTasks()
@@ -107,7 +128,7 @@ async def _serve(
         console.write(
             function_listing(host.app, host.url, settings.route_prefix, task_hub_place, console.style)
         )
-        for note in (*settings.notes, *host.notes):
+        for note in (*notes, *host.notes):
             console.note(note)
         if address in ("0.0.0.0", "::"):
             console.note(
@@ -169,6 +190,29 @@ def _reloading(
     from dfhost.cli.reload import reloading
 
     return reloading(options, root, settings, runner, console, since)
+
+
+def _other_task_hubs(options: argparse.Namespace, database: Path | None) -> Iterator[str]:
+    """Notes about what was left in other task hubs of this app, if its own is new: hubName has changed, maybe."""
+    if database is None or options.db or database.exists():
+        return
+    for file, number in unfinished_in(database.parent):
+        yield (
+            f"The task hub {database.stem} is new, and {file} has {count(number, 'unfinished instance')}. "
+            f"To continue there, set hubName in host.json to {Path(file).stem}."
+        )
+
+
+def _where_it_listens(database: Path | None, port: int) -> str:
+    """What to add about the host that uses the file; "" if its URL is unknown."""
+    url = ""
+    if database is not None:
+        with suppress(OSError):
+            url = url_file(database).read_text("utf-8").strip()
+    if not url:
+        return ""
+    other_port = " This one needs a --port of its own, too." if urlsplit(url).port == port else ""
+    return f" The other host is at {url}.{other_port}"
 
 
 def _task_hub_place(database: Path | None) -> str:

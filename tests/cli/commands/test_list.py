@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands.conftest import Commands
+from tests.cli.commands.conftest import APP, Commands
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess
 from tests.support.waiting import until
 
 
@@ -67,6 +69,44 @@ def test_more_than_a_page_and_the_limit(dfhost: Commands) -> None:
         dfhost.http.start("raises", None, f"page-{number}")
     shown = dfhost.done("list", "--prefix", "page-", "--limit", "3")
     assert len(shown.splitlines()) == 5 and "1 more: --all lists them." in shown
+
+
+def test_children_are_left_out_where_their_parents_are_listed(dfhost: Commands) -> None:
+    parent = dfhost.ended("import_all", ["good"])
+    said = dfhost.done("list", "--text", "GOOD")
+    assert parent[:8] in said and "child-of-all" not in said
+    assert re.search(
+        r"^\d+ sub-orchestrations? of these (is|are) left out: --children lists them\.$", said, re.M
+    )
+    assert "child-of-all" in dfhost.done("list", "--text", "GOOD", "--children")
+    assert "child-of-all" in dfhost.done(
+        "list", "--name", "import_orders", "--all"
+    )  # its parent is not listed
+    assert "child-of-all" in dfhost.done("list", "--ids", "--all")
+
+
+def test_unfinished_instances_of_another_task_hub(
+    dfhost: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = write_app(tmp_path, APP)
+    (app / "host.json").write_text('{"version": "2.0", "extensions": {"durableTask": {"hubName": "Before"}}}')
+    with HostProcess(app) as host:
+        host.client.start("approval", None, "waits")
+        host.client.until("waits", lambda status: status["customStatus"] is not None)
+    (app / "host.json").write_text('{"version": "2.0", "extensions": {"durableTask": {"hubName": "After"}}}')
+    before = Path(".dfhost") / "Before.db"
+    monkeypatch.chdir(app)
+    with HostProcess(app, cwd=app) as host:
+        host.line(
+            rf"note +The task hub After is new, and {re.escape(str(before))} has 1 unfinished instance\. "
+        )
+        said = dfhost.plain("list")
+        assert (
+            said.code == 4 and f"{before} has 1 unfinished instance: `dfhost list --db {before}`" in said.out
+        )
+    with HostProcess(app, cwd=app) as host:
+        assert "The task hub After is new" not in host.text
+    assert "waits" in dfhost.plain("list", "--db", str(before)).out
 
 
 def test_a_name_that_no_instance_has(dfhost: Commands) -> None:

@@ -15,8 +15,16 @@ from tests.support.running_host import running_host
 
 def test_by_id(dfhost: Commands) -> None:
     one, two = dfhost.ended("echo", 1), dfhost.ended("echo", 2)
-    assert dfhost.done("purge", one, two[:12]) == "Purged 2 instances.\n"
+    assert dfhost.done("purge", one, two) == f"Purged echo {one}, echo {two}.\n"
     assert dfhost("show", one).code == 4 and dfhost("purge", one).code == 4
+
+
+def test_the_beginning_of_an_id_is_asked_about(dfhost: Commands) -> None:
+    one = dfhost.ended("echo", 1)
+    asked = dfhost("purge", one[:12])
+    assert (asked.code, asked.err) == (2, f"dfhost: echo {one} would be purged. Add --yes to do it.\n")
+    assert dfhost("show", one).code == 0
+    assert dfhost.done("purge", one[:12], "--yes") == f"Purged echo {one}.\n"
 
 
 def test_an_unknown_id_among_others_stops_all(dfhost: Commands) -> None:
@@ -33,7 +41,7 @@ def test_one_that_runs(dfhost: Commands) -> None:
 def test_an_entity(dfhost: Commands) -> None:
     dfhost.done("signal", "@counter@gone", "add", "--input", "1")
     dfhost.http.until("@counter@gone", lambda status: "1" in str(status["input"]))
-    assert dfhost.done("purge", "@counter@gone") == "Purged 1 instance.\n"
+    assert dfhost.done("purge", "@counter@gone") == "Purged @counter@gone.\n"
 
 
 def test_by_filter_only_what_has_ended(dfhost: Commands, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,7 +182,7 @@ def test_the_short_form_of_a_childs_id(dfhost: Commands) -> None:
     short = re.sub(r"^(.{8}).*(:\d+)$", r"\1\2", child)
     assert short in dfhost.done("list", "--name", "import_orders", "--all")
     assert child in dfhost.done("show", short)
-    assert dfhost.done("purge", short) == "Purged 1 instance.\n"
+    assert dfhost.done("purge", short, "--yes") == f"Purged import_orders {child}.\n"
 
 
 def test_the_beginning_of_a_chosen_id_suffices_to_look_and_not_to_act(dfhost: Commands) -> None:
