@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from threading import get_ident
 from typing import NamedTuple
 
 
@@ -52,9 +51,6 @@ class RunningCalls:
         self._entries: mmap.mmap | None = None
         self._free: list[int] = []  # offsets; append and pop are atomic
         self.interrupted: list[InterruptedCall] = []
-        self.by_thread: dict[
-            int, CurrentCall
-        ] = {}  # the newest call of each thread, by the thread's identifier
         self._times: dict[tuple[str, str, str], int] = {}
 
     def open(self) -> None:
@@ -79,9 +75,7 @@ class RunningCalls:
 
     def begin(self, kind: str, function: str, instance_id: str | None) -> int:
         """The entry of a call that starts now in this thread or task, for `end`. `function`: its indexed name."""
-        call = CurrentCall(kind, function, instance_id)
-        current_call.set(call)
-        self.by_thread[get_ident()] = call
+        current_call.set(CurrentCall(kind, function, instance_id))
         if not self._free or (entries := self._entries) is None:
             return _NO_ENTRY
         try:
@@ -97,7 +91,6 @@ class RunningCalls:
     def end(self, entry: int) -> None:
         """In the thread or task of `begin`."""
         current_call.set(None)
-        self.by_thread.pop(get_ident(), None)
         if entry != _NO_ENTRY and self._entries is not None:
             self._entries[entry] = 0
             self._free.append(entry)
