@@ -82,8 +82,10 @@ def of_instance(
     left = [entry for entry in explanation["waitsFor"] if not entry["awaited"]]
     if not awaited:
         awaited, left = left, awaited
-    any_of = result is not None and result.awaited is not None and not result.awaited.needs_all
-    sentence = f"It waits for {_list(awaited, now, 'or' if any_of else 'and')}."
+    # Without the code's own word, as after its orchestrator has gone, it may wait for all of them or for any.
+    needs_all = None if result is None or result.awaited is None else result.awaited.needs_all
+    joint = {True: "and", False: "or", None: "and/or"}[needs_all]
+    sentence = f"It waits for {_list(awaited, now, joint)}."
     if left:
         sentence += f" Open besides: {_list(left, now)}."
     if failed := next((entry for entry in awaited if entry.get("error")), None):
@@ -100,7 +102,7 @@ def of_instance(
 
 
 def _list(entries: list[Entry], now: datetime, last: str = "and") -> str:
-    """``event Approval, 2 activities price (1 running, 1 queued) or a timer due in 5 min (…)``. `last`: or, and.
+    """``event Approval, 2 activities price (1 running, 1 queued) or a timer due in 5 min (…)``. `last`: or, and, and/or.
 
     Events come first, since a person can raise them; timers come last.
     """
