@@ -191,6 +191,24 @@ async def test_too_little_memory_ends_a_worker_or_fails_its_call(host: RunningHo
     assert await host.run("call", ["echo", "all is well"]) == "all is well"
 
 
+async def test_an_activity_without_a_worker_is_queued_and_has_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=1, restart_interval=100.0, max_activities=1) as host:
+        assert await get(host, "die/os._exit") == (500, "")  # after this death the next worker starts at once
+        pid = await worker_pid(host)
+        await host.start("caught", ["wait_for_file", "never"])
+        await until_exists(tmp_path / "never.waits")
+        queued = await host.start("call", ["echo", 1])
+        await host.until_waiting(queued, "activity")
+        os.kill(pid, signal.SIGKILL)
+        await host.log.entry("failed", "wait_for_file")
+        (waits,) = (await host.explain(queued))["waitsFor"]
+        assert (waits["name"], waits["state"]) == ("echo", "queued")
+        assert not [entry for entry in host.log.entries if entry[:2] == ("started", "echo")]
+
+
 # -- functionTimeout -----------------------------------------------------------------------------------------
 @pytest.mark.long
 async def test_what_takes_too_long_fails_and_its_worker_is_replaced(
