@@ -58,10 +58,12 @@ class DeathReport:
         hanging = [(calls[name, id], stack) for name, id, stack in stacks if (name, id) in calls]
         for call, stack in hanging[:_SHOWN]:
             words = calls_in_words([call])
-            self._log.note(f"{words[0].upper()}{words[1:]} hangs here:\n{stack.rstrip()}")
+            self._log.note(f"{words[0].upper()}{words[1:]} hangs here:")
+            self._terminal.print("", stack.rstrip())
         if not hanging:
             for stack in [stack for name, _, stack in stacks if name is None][:_SHOWN]:
-                self._log.note(f"Worker process {pid} was here:\n{stack.rstrip()}")
+                self._log.note(f"Worker process {pid} was here:")
+                self._terminal.print("", stack.rstrip())
 
     def report(self, process: WorkerProcess, delay: float | None) -> None:
         """To be called before its calls fail. `delay` None: no other worker starts for it."""

@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from dfhost.cli import main
-from tests.support.running_host import RunningHost, running_host
+from tests.support.running_host import Output, RunningHost, running_host
 from tests.support.waiting import eventually
 
 EXITS = {
@@ -191,6 +191,24 @@ async def test_too_little_memory_ends_a_worker_or_fails_its_call(host: RunningHo
     assert await host.run("call", ["echo", "all is well"]) == "all is well"
 
 
+async def test_an_activity_without_a_worker_is_queued_and_has_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=1, restart_interval=100.0, max_activities=1) as host:
+        assert await get(host, "die/os._exit") == (500, "")  # after this death the next worker starts at once
+        pid = await worker_pid(host)
+        await host.start("caught", ["wait_for_file", "never"])
+        await until_exists(tmp_path / "never.waits")
+        queued = await host.start("call", ["echo", 1])
+        await host.until_waiting(queued, "activity")
+        os.kill(pid, signal.SIGKILL)
+        await host.log.entry("failed", "wait_for_file")
+        (waits,) = (await host.explain(queued))["waitsFor"]
+        assert (waits["name"], waits["state"]) == ("echo", "queued")
+        assert not [entry for entry in host.log.entries if entry[:2] == ("started", "echo")]
+
+
 # -- functionTimeout -----------------------------------------------------------------------------------------
 @pytest.mark.long
 async def test_what_takes_too_long_fails_and_its_worker_is_replaced(
@@ -222,19 +240,20 @@ async def test_before_a_worker_is_killed_for_a_time_out_its_stack_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCRATCH", str(tmp_path))
-    async with running_host("dying", workers=1, function_timeout=0.5) as host:
+    output = Output()
+    async with running_host("dying", workers=1, function_timeout=0.5, output=output) as host:
         instance_id = await host.start("caught", ["die", "spin"])
         await host.output(instance_id)
 
-        async def stacks() -> list[str]:
-            return [note for note in host.log.notes if "hangs here" in note]
+        async def stack() -> list[str]:
+            return [line for line in output.lines if line.startswith("  ")]
 
-        (note,) = await eventually(stacks, bool)
-        head, *frames = note.splitlines()
-        assert head == f"Activity die of instance {instance_id} hangs here:"
+        frames = await eventually(stack, bool)
+        assert f"Activity die of instance {instance_id} hangs here:" in host.log.notes
         assert frames[-1].strip() in ("while True:", "pass")
         assert "in end_process" in frames[-2] and "function_app.py" in frames[-2]
-        assert [frame for frame in frames if "in die" in frame] and "site-packages" not in note
+        assert [frame for frame in frames if "in die" in frame]
+        assert not [frame for frame in frames if "site-packages" in frame]
 
 
 @pytest.mark.long

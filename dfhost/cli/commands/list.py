@@ -161,8 +161,10 @@ def _waits(client: ManagementClient, rows: list[Json]) -> dict[str, str]:
 
 
 def _hides_cause(row: Json) -> bool:
-    """On Azure and here, code that did not answer fails as if it had changed."""
-    return row.get("runtimeStatus") == "Failed" and str(row["output"]).startswith("Non-Deterministic")
+    """Whether its code may not have answered: that reads as if it had changed, or names Python's exit code."""
+    output = str(row.get("output"))
+    failed = row.get("runtimeStatus") == "Failed"
+    return failed and (output.startswith("Non-Deterministic") or " exited with code " in output)
 
 
 def _names(client: ManagementClient, entities: bool) -> list[str]:
