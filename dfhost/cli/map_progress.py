@@ -47,7 +47,9 @@ async def _show(host: Host, console: Console) -> None:
             commits = host.hub.commits
             before, maps, ended_before, ended = maps, {}, ended, set()
             until, since = since, time.time() - _COMMIT_SECONDS
-            for id, name, status, custom_status, ledger in await host.hub.progress_reports(timestamp_of(until)):
+            for id, name, status, custom_status, ledger in await host.hub.progress_reports(
+                timestamp_of(until)
+            ):
                 progress = _reported(custom_status) or _reported(ledger)
                 title = f"{printable(name)} {printable(short_id(id))}"
                 if progress and status == "Running":

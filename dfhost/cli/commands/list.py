@@ -209,7 +209,10 @@ def _cells(row: Json, waits: str) -> list[str]:
 def _details(row: Json, waits: str) -> str:
     """Why it failed; of one that goes on its custom status and what it waits for; else its output."""
     if row["runtimeStatus"] == "Failed":
-        return str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
+        why = str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
+        return why.partition(" Additional info:")[
+            0
+        ]  # of an unknown function: the names of all that are known
     custom = row.get("customStatus")
     if row["runtimeStatus"] not in FINAL_STATUSES:
         return "  ".join(filter(None, (_brief(custom, 60), waits)))
