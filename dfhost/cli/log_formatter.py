@@ -241,8 +241,9 @@ class LogFormatter:
         at, verb, function, trigger, instance_id, seconds, item = event[:7]
         instance_id = _shown_id(trigger, instance_id)
         lines.append(self._call_line(at, verb, function, duration(seconds), instance_id, item))
-        # The first line below an orchestration's failure may be the task that failed, with the same words.
-        if not (trigger == "orchestrator" and event.stack.partition("\n")[0].endswith(_reason(event.error))):
+        # Below an orchestration's failure stand the tasks that failed, one of them with the same words.
+        tasks = event.stack.splitlines() if trigger == "orchestrator" else ()
+        if not any(line.endswith(_reason(event.error)) for line in tasks):
             error = printable_lines(_error_text(function, event.error))
             lines += [_INDENT + self._style(line, "red") for line in error.splitlines()]
         if event.stack != failures.shown_stack:
