@@ -320,5 +320,5 @@ if __name__ == "__main__":
         from dfhost.clock import Clock
 
         install_replay_caches()
-        _now = Clock().now
+        _now = Clock().timestamp
     serve(measure)
