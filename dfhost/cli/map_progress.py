@@ -1,6 +1,6 @@
 """How far the running maps are: on a terminal in the console's last line, elsewhere a line now and then.
 
-Of one that has ended the console says only that it has; so if items are missing, a line says how many.
+If a map ends with failed or missing items, a line says how many: its own line is that of any orchestration.
 A map is an instance whose custom status has a total, see docs/map.md. How much of it has ended is in its custom
 status, or else in its ledger.
 """

@@ -210,9 +210,8 @@ def _details(row: Json, waits: str) -> str:
     """Why it failed; of one that goes on its custom status and what it waits for; else its output."""
     if row["runtimeStatus"] == "Failed":
         why = str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
-        return why.partition(" Additional info:")[
-            0
-        ]  # of an unknown function: the names of all that are known
+        # The extension's sentence about an unknown function goes on with the names of all that are known.
+        return why.partition(" Additional info:")[0]
     custom = row.get("customStatus")
     if row["runtimeStatus"] not in FINAL_STATUSES:
         return "  ".join(filter(None, (_brief(custom, 60), waits)))

@@ -172,13 +172,14 @@ async def _serve(
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.print("", f"Waiting for running calls: {running}. Press ctrl-C again to stop at once.")
         await failure.watch(host.finish())
-        counts = (await host.hub.overview(limit=0)).counts
+        counts = (await host.hub.overview(limit=0)).counts if database is not None else {}
     unfinished = sum(number for status, number in counts.items() if status not in FINAL_STATUSES)
     if database is not None:
         url_file(database).unlink(missing_ok=True)
     console.flush_summaries()
-    goes_on = database is not None and unfinished
-    console.print("", "Stopped." + (" Unfinished instances continue at the next start." if goes_on else ""))
+    console.print(
+        "", "Stopped." + (" Unfinished instances continue at the next start." if unfinished else "")
+    )
 
 
 def _reloading(
