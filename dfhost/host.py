@@ -12,6 +12,7 @@ from types import TracebackType
 from dfhost.clock import Clock
 from dfhost.dashboard.dashboard import Dashboard
 from dfhost.dispatch.call_http import CallHttp, call_http
+from dfhost.dispatch.removed_functions import removed_function_notes
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.engine.options import EngineOptions
@@ -88,6 +89,7 @@ class Host:
             await self.runner.start()
             stack.push_async_callback(self.runner.stop)
             store = self._given_store or Store(self._database, self._clock)
+            self._store = store
             store.open()
             stack.callback(store.close)
             self._calls.open()  # under the lock of the database
@@ -176,7 +178,8 @@ class Host:
         self._server.change_app(app)  # the only part that may refuse it
         self._worker.change_app(app)
         self._timers.change_app(app)
-        return [note for note in self._notes(app) if note not in known]
+        new = [note for note in self._notes(app) if note not in known]
+        return [*new, *removed_function_notes(before, app, self._store)]
 
     @property
     def app(self) -> AppInfo:

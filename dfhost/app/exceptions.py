@@ -72,14 +72,21 @@ def place_of_frame(frame: FrameType) -> str:
     return _place(extract_stack(frame))
 
 
+def user_stack(frame: FrameType) -> str:
+    """The user's lines that `frame` executes or has called, as a traceback has them, the newest last; "" for none."""
+    own = [each for each in extract_stack(frame) if not _is_library(each.filename)]
+    return hide_credentials("".join(StackSummary.from_list(own).format()))
+
+
 def _place(stack: StackSummary) -> str:
     for frame in reversed(stack):
-        is_library = (
-            frame.filename.startswith((_OURS, _STDLIB, "<frozen")) or "site-packages" in frame.filename
-        )
-        if not is_library:
+        if not _is_library(frame.filename):
             return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
     return ""
+
+
+def _is_library(file: str) -> bool:
+    return file.startswith((_OURS, _STDLIB, "<frozen")) or "site-packages" in file
 
 
 def _stack(error: BaseException) -> StackSummary:

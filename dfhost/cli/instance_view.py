@@ -56,9 +56,11 @@ def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style, 
     return lines
 
 
-def own_failure(status: Json, style: Style, whole: bool) -> list[str]:
-    """Why the instance failed, where no task of it says so."""
+def own_failure(status: Json, cause: str | None, style: Style, whole: bool) -> list[str]:
+    """Why the instance failed, where no task of it says so. `cause`: see `Timeline`."""
     failure = read_failure(status.get("output")).within(str(status["name"]))
+    if cause is not None:
+        return _failure("", cause, [f"On Azure and here its output is: {failure}"], "", style, whole)
     return _failure("", str(failure), [], failure.stack, style, whole)
 
 

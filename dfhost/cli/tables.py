@@ -61,6 +61,8 @@ def due(text: str, now: datetime) -> str:
 
 
 def took(start: str, end: str) -> str:
-    """Between two times, of which those of a status have whole seconds."""
+    """Between two times, of which those of a status have whole seconds: then 1 s is anything up to 2 s."""
     seconds = (parse_time(end) - parse_time(start)).total_seconds()
-    return duration(seconds) if seconds or "." in end else "<1 s"
+    if "." in end:
+        return duration(seconds)
+    return f"<{int(seconds) + 1} s" if seconds < 2 else duration(seconds).replace(".0 s", " s")

@@ -42,7 +42,7 @@ class _RunningActivity:
     item: ActivityWorkItem
     function: FunctionInfo
     delays: Iterator[float]  # before each retry of the function's own policy
-    since: float  # when its present attempt began
+    since: float | None = None  # when its present attempt began to run
     retry_count: int = 0
 
 
@@ -118,26 +118,34 @@ class ActivityDispatcher:
 
     def _start(self, item: ActivityWorkItem) -> None:
         """On any thread."""
-        self._running[item.instance_id, item.activity.task_id] = self._clock.timestamp()
         function = self._runner.app.activities.get(item.activity.name)
         if function is not None:
-            self._attempt(_RunningActivity(item, function, function.retry_delays(), 0.0))
+            self._attempt(_RunningActivity(item, function, function.retry_delays()))
         elif item.activity.name == HTTP_ACTIVITY:
             self._on_loop.put_if_open(partial(self._call_http, item))
         else:
             self._on_loop.put_if_open(partial(self._fail_missing, item))
 
     def _attempt(self, running: _RunningActivity) -> None:
-        item = running.item
-        self._log.started(item.activity.name, "activity", item.instance_id, item.activity.input)
-        running.since = time.perf_counter()
+        item, running.since = running.item, None
         call = ActivityCall(running.function.name, item.instance_id, item.activity.input, running.retry_count)
-        self._runner.run_activity(call, partial(self._ended, running))
+        self._runner.run_activity(call, partial(self._begun, running), partial(self._ended, running))
+
+    def _begun(self, running: _RunningActivity) -> None:
+        """On any thread."""
+        if running.since is None:
+            running.since = time.perf_counter()
+            self._show_begun(running.item, running.item.activity.input)
+
+    def _show_begun(self, item: ActivityWorkItem, input: str) -> None:
+        self._running.setdefault((item.instance_id, item.activity.task_id), self._clock.timestamp())
+        self._log.started(item.activity.name, "activity", item.instance_id, input)
 
     # -- the end of one, on any thread -----------------------------------------------------------------------
 
     def _ended(self, running: _RunningActivity, outcome: ActivityOutcome, worker: int | None = None) -> None:
-        item, seconds = running.item, time.perf_counter() - running.since
+        item, now = running.item, time.perf_counter()
+        seconds = now - (now if running.since is None else running.since)
         activity = item.activity
         if not isinstance(outcome, Failure):
             self._log.finished(activity.name, "activity", item.instance_id, seconds, activity.input)
@@ -182,7 +190,7 @@ class ActivityDispatcher:
         activity, began = item.activity, time.perf_counter()
         request = json.loads(activity.input)
         named = f"{request['method']} {request['uri']}"
-        self._log.started(activity.name, "activity", item.instance_id, named)
+        self._show_begun(item, named)
         try:
             result = await self._send_http(activity.input, item.instance_id)
         except CallHttpError as failure:

@@ -18,6 +18,7 @@ from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.dispatch.live_timeline import AwaitedEvent, code_state, live_timeline, timestamp_in
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import actions as act
+from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
 from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.printable import shortened
@@ -50,6 +51,7 @@ async def explain(
      "heldBack": [{"action", "behind", "why"}],
      "lastFailure"?: {"name", "time", "error", "stack"},   an entity's last failed operation since the host's start
      "unclaimed": [{"name", "since"}],   events that have come and that nothing waits for
+     "cause"?: why the instance has failed, where its output does not say it,
      "sentence": a summary for people}
 
     Times are ISO 8601 in UTC. An `operation` is one that an entity has yet to process.
@@ -81,7 +83,10 @@ async def explain(
             explanation["waitsFor"], explanation.get("lastFailure")
         )
     elif row.has_ended:
-        explanation["sentence"] = explain_sentences.of_end(row)
+        cause = h.cause_of_failure(stored.history) if row.status == "Failed" else None
+        if cause is not None:
+            explanation["cause"] = cause
+        explanation["sentence"] = explain_sentences.of_end(row, cause)
     else:
         readable = None if instance is None or instance.busy else instance
         code = code_state(readable, stored)

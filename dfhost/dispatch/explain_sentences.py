@@ -18,10 +18,12 @@ Entry = dict[str, Any]
 BRIEF = 200  # characters of an input or a reason
 
 
-def of_end(row: InstanceRow) -> str:
+def of_end(row: InstanceRow, cause: str | None = None) -> str:
     ended = f"It ended at {row.updated_at[:19]}Z"
     if row.status == "Completed" or not row.output:
         return f"{ended}."
+    if cause is not None:
+        return f"{ended}: {cause}"
     # A failure outside the generator begins with "Result: Failure"; the exception has a line of its own.
     _, _, raised = row.output.partition("\nException: ")
     # The extension's sentence about an unknown function names all functions, and is cut where it begins to.
@@ -82,8 +84,10 @@ def of_instance(
     left = [entry for entry in explanation["waitsFor"] if not entry["awaited"]]
     if not awaited:
         awaited, left = left, awaited
-    any_of = result is not None and result.awaited is not None and not result.awaited.needs_all
-    sentence = f"It waits for {_list(awaited, now, 'or' if any_of else 'and')}."
+    # Without the code's own word, as after its orchestrator has gone, it may wait for all of them or for any.
+    needs_all = None if result is None or result.awaited is None else result.awaited.needs_all
+    joint = {True: "and", False: "or", None: "and/or"}[needs_all]
+    sentence = f"It waits for {_list(awaited, now, joint)}."
     if left:
         sentence += f" Open besides: {_list(left, now)}."
     if failed := next((entry for entry in awaited if entry.get("error")), None):
@@ -100,7 +104,7 @@ def of_instance(
 
 
 def _list(entries: list[Entry], now: datetime, last: str = "and") -> str:
-    """``event Approval, 2 activities price (1 running, 1 queued) or a timer due in 5 min (…)``. `last`: or, and.
+    """``event Approval, 2 activities price (1 running, 1 queued) or a timer due in 5 min (…)``. `last`: or, and, and/or.
 
     Events come first, since a person can raise them; timers come last.
     """

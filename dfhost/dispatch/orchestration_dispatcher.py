@@ -237,8 +237,9 @@ class OrchestrationDispatcher:
         self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, consumed: int
     ) -> None:
         """`consumed`: the number of the newest message among `events`."""
-        at = self._clock.timestamp()
-        began, instance.episode_since = time.perf_counter(), time.time()
+        instance.episode_since = time.time()
+        self._runner.wait_until_ready()  # the history has the time at which the code runs, not before
+        at, began = self._clock.timestamp(), time.perf_counter()
         try:
             episode = instance.execution.run_episode(
                 events, at, self._replay_of(instance), self._registry, self._options, need
@@ -335,6 +336,8 @@ class OrchestrationDispatcher:
         raised = episode.raised
         error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
         tasks = failed_tasks(self._store, instance.instance_id, episode.output or "")
+        if episode.cause is not None:
+            error = f"{episode.cause}\nOn Azure and here its output is: {error}"
         stack = "\n".join(filter(None, [*tasks, stack]))
         self._log.failed(instance.name, "orchestrator", instance.instance_id, seconds, error, stack)
 

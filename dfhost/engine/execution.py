@@ -100,7 +100,7 @@ class Execution:
             result = self._replay(new, replay, options)
             failure = self._interpret(result, new)
             if failure is not None:
-                episode = self._fail(new, at, failure)
+                episode = self._fail(new, at, failure, cause=result.cause)
                 episode.raised = result.raised if result.crash else None
                 return episode
             self.result = result
@@ -298,17 +298,22 @@ class Execution:
         episode.events.append(h.execution_completed(episode.at, next_id, episode.status, episode.output))
 
     def _fail(
-        self, new: list[Event], at: str, failure: ReasonAndDetails, custom_status: str | None = None
+        self,
+        new: list[Event],
+        at: str,
+        failure: ReasonAndDetails,
+        custom_status: str | None = None,
+        cause: str | None = None,
     ) -> Episode:
         reason, details = failure
         events = [*new, *self._unstarted_timers(at)]
         # Counted from the history, which is the same whether this execution was in memory or has just been loaded.
         next_id = h.next_event_id((*self.past, *events))
-        events += h.execution_completed(at, next_id, "Failed", reason), h.orchestrator_completed(at)
+        events += h.execution_completed(at, next_id, "Failed", reason, cause), h.orchestrator_completed(at)
         episode = self._episode(at, "Failed", events)
         episode.stored_texts = self._append_played(events)
         episode.output, episode.sets_output, episode.details = reason, True, details
-        episode.custom_status = custom_status
+        episode.custom_status, episode.cause = custom_status, cause
         return episode
 
     def _unstarted_timers(self, at: str) -> list[Event]:

@@ -225,13 +225,25 @@ def parent_instance(
 _STATUS_NUMBERS = {"Completed": 1, "ContinuedAsNew": 2, "Failed": 3, "Terminated": 5}
 
 
-def execution_completed(at: str, event_id: int, status: str, result: str | None) -> Event:
+_CAUSE = '"Cause":'
+
+
+def execution_completed(
+    at: str, event_id: int, status: str, result: str | None, cause: str | None = None
+) -> Event:
+    """`cause`: see `Episode`. No client sees it among the fields of the event."""
     kind = CONTINUED_AS_NEW if status == "ContinuedAsNew" else EXECUTION_COMPLETED
     text = (
         f'{{"EventType":{kind},"OrchestrationStatus":{_STATUS_NUMBERS[status]},"Result":{nullable(result)},'
-        f'"FailureDetails":null,{_tail(at, event_id)}'
+        f'{"" if cause is None else f"{_CAUSE}{quote(cause)},"}"FailureDetails":null,{_tail(at, event_id)}'
     )
     return Event(kind, None, None, text)
+
+
+def cause_of_failure(texts: Sequence[str]) -> str | None:
+    """The `cause` with which the execution of this history has ended, if it has one."""
+    ends = (text for text in reversed(texts[-2:]) if _CAUSE in text)
+    return next((json.loads(text).get("Cause") for text in ends), None)
 
 
 def execution_terminated(at: str, reason: str | None) -> Event:

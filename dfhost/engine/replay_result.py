@@ -75,6 +75,7 @@ class ReplayResult:
     is None where the failure of a task went through the orchestrator as it was.
 
     `no_answer` says why the SDK was not asked or has not answered: its process has died, or it took too long.
+    `cause` says it in a sentence for people.
     """
 
     #: All actions; of a kept generator that went on, those that come after the first `known_actions`.
@@ -86,6 +87,7 @@ class ReplayResult:
     raised: Failure | None = None
     crash: Failure | None = None
     no_answer: str | None = None
+    cause: str | None = None
     awaited: AwaitedTasks | None = None
     #: The SDK's open tasks by id, or None where it could not be asked.
     sdk_tasks: SdkTasks | None = None

@@ -186,8 +186,14 @@ class AppRunner(Protocol):
     async def stop(self) -> None:
         """Nothing is called any more, and no result of a call that still runs is of interest. May be repeated."""
 
-    def run_activity(self, call: ActivityCall, done: ActivityDone) -> None:
-        """Run an activity, and call `done` with its outcome."""
+    def wait_until_ready(self) -> None:
+        """Block while calls wait for a worker process."""
+
+    def run_activity(self, call: ActivityCall, begun: Callable[[], None], done: ActivityDone) -> None:
+        """Run an activity, and call `done` with its outcome.
+
+        `begun` is called before, on any thread, once a worker has the call; again if another one has to begin it.
+        """
 
     def replay(self, call: ReplayCall) -> ReplayResult:
         """Replay an orchestrator. Blocks; raises nothing."""

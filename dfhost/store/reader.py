@@ -222,6 +222,15 @@ class StoreReader:
             ).fetchone()[0]
             return count
 
+    def open_instances_by_name(self) -> dict[str, int]:
+        """How many orchestrations of each orchestrator have not ended, where there are any."""
+        with self._reading() as reader:
+            return dict(
+                reader.execute(
+                    f"SELECT name, count(*) FROM instances WHERE status NOT IN {sql.FINAL_SQL} GROUP BY name"
+                ).fetchall()
+            )
+
     def next_due(self) -> str | None:
         """When the next timer fires."""
         with self._reading() as reader:

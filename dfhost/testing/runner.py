@@ -95,7 +95,11 @@ class TestRunner:
 
     # -- activities ------------------------------------------------------------------------------------------
 
-    def run_activity(self, call: ActivityCall, done: Done) -> None:
+    def wait_until_ready(self) -> None:
+        """It is."""
+
+    def run_activity(self, call: ActivityCall, begun: Callable[[], None], done: Done) -> None:
+        begun()
         name = self.durable_name(call.function)
         record = Call(name, call.instance_id, _value(call.input))
         self._records.calls.append(record)
@@ -107,7 +111,7 @@ class TestRunner:
                 self._on_loop.put_if_open(partial(done, outcome))
 
         if decision.is_plain:
-            self._app.run_activity(call, ended)
+            self._app.run_activity(call, _begun_already, ended)
         else:
             self._on_loop.put_if_open(partial(self._begin, call, decision, record, ended))
 
@@ -137,7 +141,7 @@ class TestRunner:
                 partial(self._outcome, answer, ("activity", call.function, call.instance_id)), done
             )
         else:
-            self._app.run_activity(call, done)
+            self._app.run_activity(call, _begun_already, done)
 
     def _off_loop(self, work: Callable[[], ActivityOutcome], done: Done) -> None:
         """Stubs may be functions of the test, which may do anything but run on the host's loop."""
@@ -255,6 +259,10 @@ class TestRunner:
         """`function`: an indexed name, or one that stubs know and the app does not, which stays as it is."""
         info = self._app.app.get(function)
         return info.durable_name if info else function
+
+
+def _begun_already() -> None:
+    """`run_activity` has said so before the faults."""
 
 
 def _value(text: str | None) -> Any:

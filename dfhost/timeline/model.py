@@ -85,6 +85,8 @@ class Task:
 class Timeline:
     """One instance and its tasks, in the order in which they began. `error` and `stack`: why it failed.
 
+    `cause`: why it failed, where the output as Azure has it, and so the `error`, does not say it.
+
     `parent_id`: the instance that called it. `started_at`: its first episode; `ended_at`: None while it goes on.
     """
 
@@ -103,6 +105,7 @@ class Timeline:
     custom_status: str | None = None
     error: str | None = None
     stack: str = ""
+    cause: str | None = None
 
     def failed_tasks(self) -> list[Task]:
         """Those that failed for good, first things first."""

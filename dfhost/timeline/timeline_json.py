@@ -31,6 +31,7 @@ def timeline_json(timeline: Timeline, limit: int | None = None) -> dict[str, Any
         customStatus=timeline.custom_status,
         error=timeline.error,
         stack=timeline.stack or None,
+        cause=timeline.cause,
         tasks=[task_json(task, limit) for task in timeline.tasks],
         failures=[failure_sentence(task) for task in timeline.failed_tasks()],
         retried=[task_label(task) for task in timeline.retried_tasks()],

@@ -48,6 +48,21 @@ class DeathReport:
             sentence += f" What else runs in it has {grace:.0f} s to end: {calls_in_words(others)}."
         self._log.note(sentence)
 
+    def report_stacks(
+        self, pid: int, late: list[RunningCall], stacks: list[tuple[str | None, str | None, str]]
+    ) -> None:
+        """Where the calls that have timed out are. `stacks`: see `Worker._stacks`."""
+        calls: dict[tuple[str | None, str | None], RunningCall] = {
+            (call.function, call.instance_id): call for call in late
+        }
+        hanging = [(calls[name, id], stack) for name, id, stack in stacks if (name, id) in calls]
+        for call, stack in hanging[:_SHOWN]:
+            words = calls_in_words([call])
+            self._log.note(f"{words[0].upper()}{words[1:]} hangs here:\n{stack.rstrip()}")
+        if not hanging:
+            for stack in [stack for name, _, stack in stacks if name is None][:_SHOWN]:
+                self._log.note(f"Worker process {pid} was here:\n{stack.rstrip()}")
+
     def report(self, process: WorkerProcess, delay: float | None) -> None:
         """To be called before its calls fail. `delay` None: no other worker starts for it."""
         sentence = (

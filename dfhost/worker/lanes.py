@@ -22,9 +22,9 @@ from dfhost.worker.channel import Message, pack, read_message
 class Lane:
     """The host's end."""
 
-    def __init__(self, port: int, secret: str) -> None:
-        """Raises OSError if the worker is gone."""
-        self._socket = socket.create_connection(("127.0.0.1", port))
+    def __init__(self, port: int, secret: str, timeout: float | None = None) -> None:
+        """`timeout`: seconds that an answer may take. Raises OSError if the worker is gone."""
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
         self._socket.sendall(pack((secret,)))
@@ -50,7 +50,7 @@ class LanePool:
     """The lanes to one worker that nobody uses at present. From any thread."""
 
     def __init__(self, port: int, secret: str) -> None:
-        self._port = port
+        self.port = port
         self._secret = secret
         self._free: deque[Lane] = deque()
 
@@ -59,7 +59,7 @@ class LanePool:
         try:
             return self._free.pop()
         except IndexError:
-            return Lane(self._port, self._secret)
+            return Lane(self.port, self._secret)
 
     def give_back(self, lane: Lane) -> None:
         self._free.append(lane)

@@ -41,7 +41,7 @@ from dfhost.runner.app_runner import (
     ReplayCall,
     StreamingCall,
 )
-from dfhost.running_calls import RunningCalls
+from dfhost.running_calls import CurrentCall, RunningCalls
 from dfhost.worker import protocol
 from dfhost.worker.channel import Channel, Message
 from dfhost.worker.lanes import LaneListener
@@ -113,6 +113,7 @@ class Worker:
         self._loop = self._threads.loop
         self._channel = Channel()
         self._runner = InProcessRunner(root, _CallLog(self._send), only=only, threads=self._threads)
+        self._running_calls = _CallsByThread()
         self._failure: AppError | None = None
         self._replays: dict[int, ReplayResult] = {}  # with a generator, by its number
         self._generator_numbers = count(1)
@@ -130,6 +131,7 @@ class Worker:
             "go on": self._go_on,
             "describe tasks": self._describe_tasks,
             "entity": self._entity,
+            "stacks": self._stacks,
         }
 
     def run(self) -> None:
@@ -175,7 +177,9 @@ class Worker:
             case ("drop", generator):
                 self._replays.pop(generator, None)
             case ("connect", clients, client_url):
-                services = HostServices(lambda app: clients, client_url, self._ask_client, RunningCalls())
+                services = HostServices(
+                    lambda app: clients, client_url, self._ask_client, self._running_calls
+                )
                 self._tasks.start(self._runner.connect(services))
             case ("stop",):
                 self._tasks.start(self._stop())
@@ -193,7 +197,7 @@ class Worker:
         def done(outcome: ActivityOutcome) -> None:
             self._channel.send_soon(("result", number, protocol.outcome_to_wire(outcome)))
 
-        self._runner.run_activity(ActivityCall(*call), done)
+        self._runner.run_activity(ActivityCall(*call), _say_nothing, done)
 
     def _answer_lane(self, message: Message) -> Any:
         """On the lane's thread."""
@@ -228,6 +232,19 @@ class Worker:
 
     def _entity(self, *call: Any) -> Any:
         return protocol.entity_reply_to_wire(self._runner.run_entity(EntityCall(*call)))
+
+    def _stacks(self) -> list[tuple[str | None, str | None, str]]:
+        """What each thread that runs user code does: function, instance and the user's lines.
+
+        Function and instance are None where that is unknown, as in threads of the app's own.
+        """
+        frames, calls = sys._current_frames(), self._running_calls.by_thread
+        found = []
+        for thread, frame in frames.items():
+            if stack := exceptions.user_stack(frame):
+                call = calls.get(thread)
+                found.append((call and call.function, call and call.instance_id, stack))
+        return found
 
     # -- other functions -------------------------------------------------------------------------------------
 
@@ -272,6 +289,22 @@ class Worker:
         os._exit(1)
 
 
+class _CallsByThread(RunningCalls):
+    """Knows the newest call that has begun in each thread, by the thread's identifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_thread: dict[int, CurrentCall] = {}
+
+    def begin(self, kind: str, function: str, instance_id: str | None) -> int:
+        self.by_thread[threading.get_ident()] = CurrentCall(kind, function, instance_id)
+        return super().begin(kind, function, instance_id)
+
+    def end(self, entry: int) -> None:
+        self.by_thread.pop(threading.get_ident(), None)
+        super().end(entry)
+
+
 class _ClientReply(NamedTuple):
     status: int
     body: bytes
@@ -285,6 +318,10 @@ class _CallLog:
         self.finished = partial(send, "finished")
         self.failed = partial(send, "failed")
         self.note = partial(send, "note")
+
+
+def _say_nothing() -> None:
+    """The host knows already that the call has begun here."""
 
 
 def _plain(message: AsgiMessage) -> dict[str, Any]:

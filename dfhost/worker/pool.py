@@ -30,6 +30,7 @@ from dfhost.worker.output import Terminal
 from dfhost.worker.process import OUTDATED, RunningCall, WorkerOptions, WorkerProcess
 
 _HANGING_GRACE = 3.0  # seconds that the calls beside one that has timed out may still take
+_STACKS_WITHIN = 1.0  # seconds for a worker with a call that hangs to say where
 OUTDATED_GRACE = 30.0  # seconds that calls may take that the old code has begun
 _STOPS_WITHIN = 1.5  # seconds
 
@@ -73,6 +74,7 @@ class WorkerPool:
         self._lock = threading.Lock()  # of the three below
         self._ready: list[WorkerProcess] = []
         self.ready_since = math.inf  # see `AppRunner`
+        self._is_ready = threading.Event()
         self._turn = 0
         self._waiting: deque[tuple[RunningCall, Begin]] = deque()
         self._services: HostServices | None = None
@@ -137,6 +139,9 @@ class WorkerPool:
             self._start_process()
 
     # -- calls, on any thread --------------------------------------------------------------------------------
+
+    def wait_until_ready(self) -> None:
+        self._is_ready.wait()
 
     def give(self, call: RunningCall, begin: Begin) -> None:
         """Give `call` to the worker whose turn it is, now or when there is one, and `begin` it there."""
@@ -206,6 +211,7 @@ class WorkerPool:
         with self._lock:
             if processes and not self._ready:
                 self.ready_since = time.time()
+                self._is_ready.set()
             self._ready = processes
             waiting, self._waiting = self._waiting, deque()
         for call, begin in waiting:
@@ -217,6 +223,7 @@ class WorkerPool:
                 self._ready.remove(process)
             if not self._ready:
                 self.ready_since = math.inf
+                self._is_ready.clear()
 
     def _ended(self, process: WorkerProcess) -> None:
         self.processes.remove(process)
@@ -250,9 +257,11 @@ class WorkerPool:
         delay = self._deaths.restart_delay(self._started_at)
         self._deaths.report_late(process, late, delay, _HANGING_GRACE)
         self._loop.call_later(delay, self._start_missing)
-        self._tasks.start(self._kill(process))
+        self._tasks.start(self._kill(process, late))
 
-    async def _kill(self, process: WorkerProcess) -> None:
+    async def _kill(self, process: WorkerProcess, late: list[RunningCall]) -> None:
+        stacks = await asyncio.to_thread(process.stacks, _STACKS_WITHIN)
+        self._deaths.report_stacks(process.pid, late, stacks)
         await self._calls_ended(process, _HANGING_GRACE)
         process.kill()
 

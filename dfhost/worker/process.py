@@ -277,10 +277,12 @@ class WorkerProcess:
             return missing
         try:
             lane = call.given_up.lane = self._lanes.take()
-        except OSError:
-            answer = None
-        else:
-            answer = lane.ask(message)
+        except OSError:  # it has ended, and the call has not begun: another worker makes it
+            if self._has_ended and self.calls.pop(number, None) is not None:
+                return OUTDATED
+            outcome = call.given_up.wait()
+            return OUTDATED if isinstance(outcome, Failure) and failures.is_worker_exit(outcome) else outcome
+        answer = lane.ask(message)
         if answer is None:  # it has ended, or the call was given up
             if self._has_ended and self.calls.pop(number, None) is not None:
                 return self.failure
@@ -288,6 +290,18 @@ class WorkerProcess:
         self.calls.pop(number, None)
         self._lanes.give_back(lane)
         return answer[0]
+
+    def stacks(self, timeout: float) -> list[tuple[str | None, str | None, str]]:
+        """What its threads do, see `Worker._stacks`; nothing if it does not answer within `timeout` s. Blocks."""
+        try:
+            lane = Lane(self._lanes.port, self._secret, timeout)
+        except OSError:
+            return []
+        answer = lane.ask(("stacks",))
+        lane.close()
+        return (
+            [] if answer is None else [(function, instance, text) for function, instance, text in answer[0]]
+        )
 
     def _missing(self, call: RunningCall) -> Failure | None:
         """For a call that was addressed to the app as it was before it was loaded again."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -146,15 +147,22 @@ class WorkerRunner:
     def _call(self, call: RunningCall, *message: Any) -> None:
         self._pool.give(call, lambda process, number: process.begin(number, call, call.kind, *message))
 
-    def run_activity(self, call: ActivityCall, done: ActivityDone) -> None:
+    def wait_until_ready(self) -> None:
+        self._pool.wait_until_ready()
+
+    def run_activity(self, call: ActivityCall, begun: Callable[[], None], done: ActivityDone) -> None:
         def resolve(value: Any) -> None:
             if value is OUTDATED:
-                self.run_activity(call, done)
+                self.run_activity(call, begun, done)
             else:
                 done(protocol.outcome_from_wire(value), running.worker)
 
+        def begin(process: WorkerProcess, number: int) -> None:
+            begun()
+            process.begin(number, running, "activity", *call)
+
         running = RunningCall("activity", call.function, call.instance_id, resolve)
-        self._call(running, *call)
+        self._pool.give(running, begin)
 
     def _ask(self, kind: str, function: str, instance_id: str, *message: Any) -> tuple[Any, WorkerProcess]:
         """The value of a call on a lane, or its Failure, and the worker that has made it. Blocks."""
@@ -170,16 +178,19 @@ class WorkerRunner:
             value, process = self._replay(call, False)
             if not (isinstance(value, Failure) and failures.is_timeout(value)):
                 return self._result(value, process, call)
-        return ReplayResult(
-            no_answer=f"it did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times"
-        )
+        why = f"it did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times"
+        return ReplayResult(no_answer=why, cause=f"I{why[1:]}.")
 
     def _replay(self, call: ReplayCall, describes_tasks: bool) -> tuple[Any, WorkerProcess]:
         return self._ask("orchestrator", call.function, call.instance_id, "replay", *call, describes_tasks)
 
     def _result(self, value: Any, process: WorkerProcess, call: ReplayCall) -> ReplayResult:
         if isinstance(value, Failure):
-            return ReplayResult(no_answer=value.message)
+            if failures.is_worker_exit(value):
+                cause = f"The app's worker process ended ({process.end}) while it ran this orchestrator."
+            else:
+                cause = value.message
+            return ReplayResult(no_answer=value.message, cause=cause)
 
         def describe(generator: int | None) -> dict[int, Any]:
             if generator is not None:

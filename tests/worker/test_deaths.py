@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from dfhost.cli import main
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
 
@@ -102,6 +103,22 @@ async def test_an_orchestrator_in_a_later_turn_fails_as_if_its_code_had_changed(
         "with sequence ID 0 and name 'echo' (version ''), but the current replay execution hasn't (yet?) scheduled "
         "this task."
     )
+
+
+async def test_an_orchestrator_that_dies_in_a_later_turn_is_shown_with_the_true_cause(
+    host: RunningHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instance_id = await host.start("dies_in_second_turn", "os._exit")
+    output = await host.failure(instance_id)
+    cause = "The app's worker process ended (exit code 3) while it ran this orchestrator."
+    entry = await host.log.entry("failed", "dies_in_second_turn")
+    assert entry[3] == f"{cause}\nOn Azure and here its output is: {output}"
+    explained = await host.explain(instance_id)
+    assert explained["cause"] == cause and explained["sentence"].endswith(f": {cause}")
+    assert all("Cause" not in event for event in await host.history(instance_id))
+    for command in (["show", instance_id], ["list"]):
+        assert await asyncio.to_thread(main, [*command, "--url", host.host.url]) == 0
+        assert cause in capsys.readouterr().out
 
 
 async def test_the_batch_of_an_entity_is_done_again(host: RunningHost) -> None:
@@ -197,6 +214,29 @@ async def test_what_takes_too_long_fails_and_its_worker_is_replaced(
         assert "die took longer than functionTimeout, so worker process" in "".join(host.log.notes)
 
 
+def replaced(host: RunningHost) -> list[str]:
+    return [note for note in host.log.notes if "is replaced" in note]
+
+
+async def test_before_a_worker_is_killed_for_a_time_out_its_stack_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    async with running_host("dying", workers=1, function_timeout=0.5) as host:
+        instance_id = await host.start("caught", ["die", "spin"])
+        await host.output(instance_id)
+
+        async def stacks() -> list[str]:
+            return [note for note in host.log.notes if "hangs here" in note]
+
+        (note,) = await eventually(stacks, bool)
+        head, *frames = note.splitlines()
+        assert head == f"Activity die of instance {instance_id} hangs here:"
+        assert frames[-1].strip() in ("while True:", "pass")
+        assert "in end_process" in frames[-2] and "function_app.py" in frames[-2]
+        assert [frame for frame in frames if "in die" in frame] and "site-packages" not in note
+
+
 @pytest.mark.long
 async def test_restarts_after_time_outs_are_paced_like_those_after_deaths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -205,7 +245,7 @@ async def test_restarts_after_time_outs_are_paced_like_those_after_deaths(
     async with running_host("dying", workers=1, function_timeout=1.0, restart_interval=100.0) as host:
         first = await worker_pid(host)
         assert await get(host, "die/hang") == (500, "")
-        assert host.log.notes == [
+        assert replaced(host) == [
             f"Function http_die took longer than functionTimeout, so worker process {first} is replaced. "
             "Another worker starts at once."
         ]
@@ -216,7 +256,8 @@ async def test_restarts_after_time_outs_are_paced_like_those_after_deaths(
         sentence = "Its code waits for the app's next worker process: the last one has ended."
         await host.until_explained(waiting, lambda explained: explained["sentence"] == sentence)
         await asyncio.sleep(1.0)  # code that is slow would be reported within a quarter of that
-        (note,) = host.log.notes[1:]
+        (note,) = replaced(host)[1:]
+        assert not any("without a yield" in each for each in host.log.notes)
         assert f"worker process {second} is replaced. Another worker starts in 9" in note
         assert note.endswith(" s; calls wait for it.")
 

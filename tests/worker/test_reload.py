@@ -243,6 +243,26 @@ def test_an_instance_goes_on_with_the_new_code(app: EditedApp) -> None:
 
 
 @pytest.mark.long
+def test_a_function_that_unfinished_instances_need_is_missed(app: EditedApp) -> None:
+    app.reload("with approval", APPROVAL.format(event="approved"))
+    instances = [app.client.start("approval") for _ in range(2)]
+    for instance_id in instances:
+        app.client.until(instance_id, lambda status: status["runtimeStatus"] == "Running")
+    needed = "2 unfinished instances of approval fail at their next step unless it comes back."
+    assert app.after("unfinished instance", lambda: app.reload("without")).endswith(needed)
+    app.reload("with approval again", APPROVAL.format(event="approved"))
+    text = app_text("without quick", APPROVAL.format(event="approved")).replace("def quick(", "def quicker(")
+    said = app.after("unfinished instance", lambda: app.save(text))
+    assert said.endswith(
+        "There are 2 unfinished instances; calls of activity quick fail unless it comes back."
+    )
+    app.reload("all", APPROVAL.format(event="approved"))
+    for instance_id in instances:
+        app.client.send(instance_id, "raiseEvent/approved", "yes")
+        assert app.client.output(instance_id)[1:] == ["yes", "all"]
+
+
+@pytest.mark.long
 def test_an_instance_whose_history_no_longer_fits_fails_as_on_azure(app: EditedApp) -> None:
     app.reload("old", APPROVAL.format(event="go"))
     instance_id = app.client.start("approval")

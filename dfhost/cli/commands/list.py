@@ -142,11 +142,11 @@ def _without_state(entity_id: str) -> Json:
 
 
 def _waits(client: ManagementClient, rows: list[Json]) -> dict[str, str]:
-    """What the first of those that have not ended wait for, by id; only dfhost says so."""
+    """What the first of those that have not ended wait for, or why they failed, by id; only dfhost says so."""
     waits: dict[str, str] = {}
-    going_on = [_id(row) for row in rows if row.get("runtimeStatus") not in FINAL_STATUSES]
+    asked = [_id(row) for row in rows if row.get("runtimeStatus") not in FINAL_STATUSES or _hides_cause(row)]
     until = time.monotonic() + _EXPLAINING_SECONDS
-    for instance_id in going_on[:_EXPLAINED]:
+    for instance_id in asked[:_EXPLAINED]:
         if time.monotonic() > until:
             break
         try:
@@ -155,8 +155,14 @@ def _waits(client: ManagementClient, rows: list[Json]) -> dict[str, str]:
             continue
         if answer is None:
             break
-        waits[instance_id] = str(answer.get("sentence") or "")
+        ended = answer.get("runtimeStatus") in FINAL_STATUSES
+        waits[instance_id] = str(answer.get("cause" if ended else "sentence") or "")
     return waits
+
+
+def _hides_cause(row: Json) -> bool:
+    """On Azure and here, code that did not answer fails as if it had changed."""
+    return row.get("runtimeStatus") == "Failed" and str(row["output"]).startswith("Non-Deterministic")
 
 
 def _names(client: ManagementClient, entities: bool) -> list[str]:
@@ -209,6 +215,8 @@ def _cells(row: Json, waits: str) -> list[str]:
 def _details(row: Json, waits: str) -> str:
     """Why it failed; of one that goes on its custom status and what it waits for; else its output."""
     if row["runtimeStatus"] == "Failed":
+        if waits:
+            return waits
         why = str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
         # The extension's sentence about an unknown function goes on with the names of all that are known.
         return why.partition(" Additional info:")[0]

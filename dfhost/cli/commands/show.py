@@ -79,9 +79,9 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
         if client.reads_file:
             lines.append(f"({FROM_FILE})")
     failures = _failures(client, tasks, [], _DEEPEST)
+    if status["runtimeStatus"] == "Failed" and not _says_why(failures, str(status.get("output"))):
+        lines += instance_view.own_failure(status, (timeline or {}).get("cause"), style, options.full)
     lines += instance_view.failure_lines(failures, style, options.full)
-    if status["runtimeStatus"] == "Failed" and not failures:
-        lines += instance_view.own_failure(status, style, options.full)
     lines += instance_view.task_lines(tasks, now, style, options.full)
     lines += instance_view.payload_lines(status, style, options.full)
     return "\n".join(lines)
@@ -121,6 +121,12 @@ def _failures(
                 )
         found += below or [(path, task)]
     return found
+
+
+def _says_why(failures: list[tuple[list[str], Json]], output: str) -> bool:
+    """Whether the instance failed because of one of these tasks: its output has the task's error in it."""
+    errors = (str(task.get("error") or "").strip() for _, task in failures)
+    return any(not error or error.split("\n")[0] in output for error in errors)
 
 
 def _entity(client: ManagementClient, status: Json, options: argparse.Namespace) -> str:

@@ -1,0 +1,41 @@
+"""What a reload that has removed functions means for the instances that have not ended, in sentences."""
+
+from __future__ import annotations
+
+from dfhost.runner.functions import AppInfo, FunctionInfo, Functions
+from dfhost.store.reader import StoreReader
+
+
+def removed_function_notes(before: AppInfo, now: AppInfo, store: StoreReader) -> list[str]:
+    """A sentence for each orchestrator that unfinished instances need, and one for activities and entities.
+
+    Which of these an instance will call is unknown: its code has not come so far.
+    """
+    orchestrators = _removed(before.orchestrators, now.orchestrators)
+    called = [
+        *(f"activity {name}" for name in _removed(before.activities, now.activities)),
+        *(f"entity {name}" for name in _removed(before.entities, now.entities)),
+    ]
+    if not orchestrators and not called:
+        return []
+    unfinished = store.open_instances_by_name()
+    notes = []
+    for name in orchestrators:
+        if number := unfinished.pop(name, 0):
+            fail = "fails at its" if number == 1 else "fail at their"
+            notes.append(f"{_instances(number)} of {name} {fail} next step unless it comes back.")
+    if called and (number := sum(unfinished.values())):
+        calls = f"{', '.join(called[:-1])} and {called[-1]}" if len(called) > 1 else called[0]
+        notes.append(
+            f"There {'is' if number == 1 else 'are'} {_instances(number)}; calls of {calls} fail unless "
+            f"{'it comes' if len(called) == 1 else 'they come'} back."
+        )
+    return notes
+
+
+def _removed(before: Functions[FunctionInfo], now: Functions[FunctionInfo]) -> list[str]:
+    return [name for name in before.names if name not in now]
+
+
+def _instances(number: int) -> str:
+    return f"{number:,} unfinished instance{'' if number == 1 else 's'}"
