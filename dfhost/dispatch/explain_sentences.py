@@ -104,8 +104,9 @@ def of_instance(
 
 
 def _list(entries: list[Entry], now: datetime, last: str = "and") -> str:
-    """``event Approval, 2 activities price (1 running, 1 queued) or a timer due in 5 min (…)``. `last`: or, and, and/or.
+    """``event Approval, 2 activities price (1 running, 1 queued) or a timer due in 5 min (…)``.
 
+    `last`: the word before the last entry, "or", "and" or "and/or".
     Events come first, since a person can raise them; timers come last.
     """
     groups: dict[tuple[str, str], list[Entry]] = {}
