@@ -48,7 +48,7 @@ runtime: $(VENV)/.runtime  ## the virtual environment, with what the app and the
 install: $(VENV)/.installed  ## the virtual environment, with the tools for tests as well
 
 $(VENV)/.runtime: pyproject.toml requirements.txt
-	@echo "Setting up $(VENV), once …"
+	@echo "Setting up $(VENV), once: this takes about a minute …"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -r requirements.txt -e .
 	@touch $@

@@ -154,9 +154,12 @@ class TaskHub:
         """The newest instances that have `text` in their id, name or payloads, whatever its case."""
         return await self._store.search(text, limit)
 
-    async def progress_reports(self) -> list[ProgressReport]:
-        """The running instances whose custom status has a total; `ledger` is the own state of the map's ledger."""
-        reports = await self._store.progress_reports()
+    async def progress_reports(self, ended_since: str) -> list[ProgressReport]:
+        """The instances whose custom status has a total: those that run, or have ended at `ended_since` or later.
+
+        `ledger` is the own state of the map's ledger.
+        """
+        reports = await self._store.progress_reports(ended_since)
         return [report._replace(ledger=stored_state(report.ledger)) for report in reports]
 
     def queue_lengths(self) -> dict[str, int]:

@@ -40,6 +40,12 @@ def explanation_lines(answer: dict[str, Any], now: datetime) -> list[str]:
         else:
             for wait in group:
                 lines += [f"  {what}{_state(wait, now)}", *_reason_lines(wait, "    ")]
+    others = [wait for wait in answer.get("waitsFor") or [] if "instanceId" in wait]
+    explained = sum("explanation" in wait for wait in others)
+    if 0 < explained < len(others):
+        lines.append(
+            f"Only {explained} of these {count(len(others))} are looked into: `dfhost explain ID` explains one."
+        )
     if answer.get("heldBack"):
         lines += ["", "Held back, as on Azure, until the action before it has ended:"]
         lines += [f"  {held['action']} behind {held['behind']}: {held['why']}" for held in answer["heldBack"]]

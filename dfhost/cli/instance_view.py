@@ -1,4 +1,4 @@
-"""One instance in words: how it is, why it failed, what it waits for, its payloads and its tasks. Pure: lines out.
+"""One instance in words: how it is, why it failed, what it waits for, its tasks and its payloads. Pure: lines out.
 
 Takes a status of the management API and the `tasks` of a timeline (`?timeline=true`, or `history_tasks`).
 """
@@ -27,6 +27,7 @@ Json = dict[str, Any]
 
 _LISTED = 25  # tasks; more are counted, after those that failed and those that are open
 _LONGEST_PAYLOAD = 2000  # characters
+_MOST_LINES = 20  # of a payload
 _SHORT_PAYLOAD = 90
 _LONGEST_LABEL = 50  # of a task in the table
 
@@ -84,8 +85,9 @@ def payload_lines(status: Json, style: Style, whole: bool) -> list[str]:
         if value is None or key in hidden:
             continue
         text = _json(_decoded(value))
-        if not whole and len(text) > _LONGEST_PAYLOAD:
-            text = f"{text[:_LONGEST_PAYLOAD]}… ({count(len(text))} characters: --full shows all)"
+        shown = "\n".join(text.split("\n")[:_MOST_LINES])[:_LONGEST_PAYLOAD]
+        if not whole and len(shown) < len(text):
+            text = f"{shown}… ({count(len(text))} characters: --full shows all)"
         lines += ["", style(title, "dim"), *text.split("\n")]
     if status.get("parentInstanceId"):
         lines += ["", f"{style('called by', 'dim')} {printable(str(status['parentInstanceId']))}"]

@@ -9,6 +9,9 @@ are counted in a summary when the second is over ("4,312 finished in 0.9 s"). Wh
 second is one summary; with `live` there is one at its end, and `progress` says meanwhile how far it is. Of each kind
 of failure the first has its traceback and the next ones their text; the rest of a burst are counted, with the
 latest text.
+
+What belongs to an orchestration that runs is only counted, unless it fails: children and entities whose ids are made
+from its own, as the parts of a map.
 """
 
 from __future__ import annotations
@@ -105,6 +108,7 @@ _LOOKS = {
     "info": "cyan",
 }
 _INDENT = " " * 24  # continuation lines stand below the text, right of time and label
+_MAY_BE_PARTS = ("orchestrator", "entity")
 _READ_OF_ITEM, _LONGEST_ITEM = 400, 60  # characters
 
 
@@ -124,6 +128,7 @@ class LogFormatter:
         self._calls = calls
         self._live = live
         self._functions: dict[str, _FunctionCounts] = {}
+        self._orchestrations: set[str] = set()  # ids of those that run
         self._to_summarise: set[str] = set()  # names of functions with unshown events
         self._failures: dict[tuple[str, str, str], _FailureCounts] = {}
 
@@ -143,9 +148,16 @@ class LogFormatter:
             counts.running += 1
         elif counts.running:
             counts.running -= 1
+        if trigger == "orchestrator" and instance_id:
+            (self._orchestrations.add if verb == "started" else self._orchestrations.discard)(instance_id)
         if failure:
             return [*lines, *self._format_failure(failure, counts)]
         if not self._calls:
+            return lines
+        if self._summarise and trigger in _MAY_BE_PARTS and self._is_part(instance_id or ""):
+            if verb == "finished":
+                self._count_unshown(function, counts, verb, at)
+                counts.all_unshown = True
             return lines
         number = counts.events[verb] = counts.events.get(verb, 0) + 1
         if self._summarise and (counts.busy or number > LINES_PER_WINDOW):
@@ -156,6 +168,16 @@ class LogFormatter:
             lines = [*lines, *self._summaries_above(at)]
         took = duration(seconds) if verb == "finished" else ""
         return [*lines, self._call_line(at, verb, function, took, _shown_id(trigger, instance_id), item)]
+
+    def _is_part(self, instance_id: str) -> bool:
+        """Whether it is made from the id of a running orchestration: "order-7:2", "@map_ledger@order-7"."""
+        is_entity = instance_id.startswith("@")
+        owner = instance_id.split("@", 2)[-1] if is_entity else instance_id.rpartition(":")[0]
+        while owner:
+            if owner in self._orchestrations:
+                return True
+            owner = owner.rpartition(":")[0]
+        return False
 
     def next_summary(self) -> float | None:
         """The time at which `summaries` next has a line, None while there is nothing to summarise."""
@@ -219,8 +241,11 @@ class LogFormatter:
         at, verb, function, trigger, instance_id, seconds, item = event[:7]
         instance_id = _shown_id(trigger, instance_id)
         lines.append(self._call_line(at, verb, function, duration(seconds), instance_id, item))
-        error = printable_lines(_error_text(function, event.error))
-        lines += [_INDENT + self._style(line, "red") for line in error.splitlines()]
+        # Below an orchestration's failure stand the tasks that failed, one of them with the same words.
+        tasks = event.stack.splitlines() if trigger == "orchestrator" else ()
+        if not any(line.endswith(_reason(event.error)) for line in tasks):
+            error = printable_lines(_error_text(function, event.error))
+            lines += [_INDENT + self._style(line, "red") for line in error.splitlines()]
         if event.stack != failures.shown_stack:
             stack = event.stack if not self._summarise else user_frames(event.stack)
             lines += [_INDENT + line for line in printable_lines(stack.rstrip()).splitlines()]
@@ -318,6 +343,11 @@ def _failure_kind(event: FailedCall) -> tuple[str, str, str]:
 
 def _error_text(function: str, error: str) -> str:
     return str(read_failure(error).within(function))
+
+
+def _reason(error: str) -> str:
+    """``: ValueError: no``, as it stands behind the task that failed."""
+    return f": {read_failure(error).text}"
 
 
 def _first_line(text: str) -> str:

@@ -1,5 +1,6 @@
 """How far the running maps are: on a terminal in the console's last line, elsewhere a line now and then.
 
+If a map ends with failed or missing items, a line says how many: its own line is that of any orchestration.
 A map is an instance whose custom status has a total, see docs/map.md. How much of it has ended is in its custom
 status, or else in its ledger.
 """
@@ -17,6 +18,8 @@ from dfhost.cli.console import Console
 from dfhost.cli.progress import LineTimes
 from dfhost.cli.reported_progress import ReportedProgress, reported_progress
 from dfhost.cli.style import count, printable
+from dfhost.clock import timestamp_of
+from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 1.0
 _TIME_PER_READ = 25  # the pause after a reading, at least, in multiples of what the reading took
 _RATE_OVER = 10.0  # seconds
+_COMMIT_SECONDS = 10.0  # at most, between the time of an end and its commit
 
 
 async def show_map_progress(host: Host, console: Console) -> None:
@@ -35,16 +39,26 @@ async def show_map_progress(host: Host, console: Console) -> None:
 
 async def _show(host: Host, console: Console) -> None:
     maps: dict[str, _Map] = {}
-    commits = -1
+    ended: set[str] = set()  # which have had their line
+    commits, since = -1, time.time()
     while True:
         began = time.monotonic()
         if host.hub.commits != commits:
             commits = host.hub.commits
-            before, maps = maps, {}
-            for id, name, custom_status, ledger in await host.hub.progress_reports():
-                if progress := _reported(custom_status) or _reported(ledger):
-                    maps[id] = before.get(id) or _Map(f"{printable(name)} {printable(short_id(id))}")
+            before, maps, ended_before, ended = maps, {}, ended, set()
+            until, since = since, time.time() - _COMMIT_SECONDS
+            for id, name, status, custom_status, ledger in await host.hub.progress_reports(
+                timestamp_of(until)
+            ):
+                progress = _reported(custom_status) or _reported(ledger)
+                title = f"{printable(name)} {printable(short_id(id))}"
+                if progress and status == "Running":
+                    maps[id] = before.get(id) or _Map(title)
                     maps[id].read(progress)
+                elif progress and status in FINAL_STATUSES:
+                    ended.add(id)
+                    if id not in ended_before and (missing := _missing(progress)):
+                        console.print("", f"{title} ended: {missing}")
         texts = [each.text() for each in maps.values()]
         if console.shows_progress:
             console.show_progress("   ".join(texts))
@@ -77,6 +91,17 @@ class _Map:
         if done > first.done:
             parts.append(f"{(done - first.done) / (now - since):,.0f}/s")
         return f"{self._name}: {', '.join(parts)}"
+
+
+def _missing(progress: ReportedProgress) -> str:
+    """``119 of 120 succeeded, 1 failed``; "" if all did."""
+    done, total, failed = progress
+    parts = [f"{count(done - failed)} of {count(total)} succeeded"]
+    if failed:
+        parts.append(f"{count(failed)} failed")
+    if done < total:
+        parts.append(f"{count(total - done)} not done")
+    return ", ".join(parts) if len(parts) > 1 else ""
 
 
 def _reported(text: str | None) -> ReportedProgress | None:

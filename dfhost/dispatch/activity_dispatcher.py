@@ -33,6 +33,7 @@ from dfhost.store.activities_and_timers import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
 from dfhost.timeline.sentences import brief
 
+_BESIDE_ATTEMPT = 40  # characters of an input in a line of the console that also has its attempt
 _PORTION = 2000  # work items queued, or results stored, at a time: 20 ms on the host loop or in the store
 
 
@@ -236,6 +237,5 @@ def _named(activity: ScheduledActivity) -> str:
     """The activity's input, and which attempt it is of how many."""
     if activity.max_attempts == 1:
         return activity.input
-    return f"{brief(activity.input)}, attempt {activity.attempt} of {activity.max_attempts}".removeprefix(
-        ", "
-    )
+    attempt = f"attempt {activity.attempt} of {activity.max_attempts}"
+    return ", ".join(filter(None, (brief(activity.input, _BESIDE_ATTEMPT), attempt)))

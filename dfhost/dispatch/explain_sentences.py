@@ -26,7 +26,9 @@ def of_end(row: InstanceRow, cause: str | None = None) -> str:
         return f"{ended}: {cause}"
     # A failure outside the generator begins with "Result: Failure"; the exception has a line of its own.
     _, _, raised = row.output.partition("\nException: ")
-    reason = shortened(" ".join((raised or row.output).partition("\n")[0].split()), BRIEF)
+    # The extension's sentence about an unknown function names all functions, and is cut where it begins to.
+    line = (raised or row.output).partition("\n")[0].partition(" Additional info:")[0]
+    reason = shortened(" ".join(line.split()), BRIEF)
     return f"{ended}: {reason.rstrip('.')}."
 
 

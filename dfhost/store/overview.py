@@ -30,10 +30,11 @@ class Overview(NamedTuple):
 
 
 class ProgressReport(NamedTuple):
-    """The custom status of a running instance that has a total. `ledger`: the stored state of its `map_ledger`."""
+    """The custom status of an instance that has a total. `ledger`: the stored state of its `map_ledger`."""
 
     instance_id: str
     name: str
+    status: str
     custom_status: str
     ledger: str | None
 
@@ -67,12 +68,14 @@ def search(reader: sqlite3.Connection, text: str, limit: int) -> list[ListedInst
     return [ListedInstance(*values) for values in rows]
 
 
-def progress_reports(reader: sqlite3.Connection) -> list[ProgressReport]:
-    """Of all running instances, the longest running first."""
+def progress_reports(reader: sqlite3.Connection, ended_since: str) -> list[ProgressReport]:
+    """Of all running instances, and of those that were updated at `ended_since` or later; the oldest first."""
     rows = reader.execute(
-        "SELECT instance_id, name, custom_status, "
+        "SELECT instance_id, name, status, custom_status, "
         "(SELECT state FROM entities WHERE entity_id = '@map_ledger@' || instance_id) "
-        "FROM instances WHERE status = 'Running' AND custom_status LIKE '{%\"total\"%' ORDER BY created_at"
+        "FROM instances WHERE (status = 'Running' OR updated_at >= ?) AND custom_status LIKE '{%\"total\"%' "
+        "ORDER BY created_at",
+        (ended_since,),
     )
     return [ProgressReport(*values) for values in rows]
 

@@ -220,9 +220,10 @@ class Store(StoreReader):
         read = partial(overview.search, text=text, limit=limit)
         return await asyncio.to_thread(self._read_apart, read)
 
-    async def progress_reports(self) -> list[ProgressReport]:
-        """The running instances that say how much they have to do."""
-        return await asyncio.to_thread(self._read_apart, overview.progress_reports)
+    async def progress_reports(self, ended_since: str) -> list[ProgressReport]:
+        """The instances that say how much they have to do: those that run, and those that have ended since."""
+        read = partial(overview.progress_reports, ended_since=ended_since)
+        return await asyncio.to_thread(self._read_apart, read)
 
     def queue_lengths(self) -> dict[str, int]:
         """How many operations each entity has not processed, if any."""

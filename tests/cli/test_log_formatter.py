@@ -124,6 +124,32 @@ def test_the_end_of_an_orchestration_is_printed_below_what_led_to_it() -> None:
     assert lines == ["          price  90 more finished", "finished  all  250 ms    i1"]
 
 
+def test_the_parts_of_a_running_orchestration_are_counted_until_they_fail() -> None:
+    scene = Scene()
+    scene.started("all", "orchestrator", "order-7")
+    lines = []
+    for function, trigger, id in (
+        ("part", "orchestrator", "order-7:1"),
+        ("part", "orchestrator", "order-7:1:2"),
+        ("ledger", "entity", "@ledger@order-7"),
+    ):
+        lines += scene.started(function, trigger, id) + scene.finished(function, trigger, id)
+    assert lines == []
+    lines = scene.finished("all", "orchestrator", "order-7")
+    assert [line.strip() for line in lines[:-1]] == ["ledger  1 finished", "part  2 finished"]
+    assert scene.failed("ValueError: no", "part", trigger="orchestrator")
+    for id in ("order-7:1", "order-70", "@ledger@order-7"):  # its orchestration does not run any more
+        assert scene.started("other", "entity" if id.startswith("@") else "orchestrator", id)
+
+
+def test_the_error_of_the_task_that_failed_is_printed_once() -> None:
+    scene = Scene()
+    task = 'pack [2] "box" failed, attempt 3 of 3: ValueError: flaky box'
+    output = "Orchestrator function 'order' failed: Activity function 'pack' failed: ValueError: flaky box"
+    assert scene.failed(output, "order", task, "orchestrator")[1:] == [" " * 24 + task]
+    assert len(scene.failed("KeyError: 'x'", "order", STACK, "orchestrator")) == 4
+
+
 def test_a_failure_is_printed_with_the_users_traceback() -> None:
     scene = Scene()
     assert scene.failed("ValueError: no price for 1") == [

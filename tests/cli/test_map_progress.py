@@ -22,3 +22,4 @@ def test_the_progress_of_a_map_is_shown_while_it_runs(tmp_path: Path, process: t
         host.line(rf"map_orchestrator {instance_id[:8]}: [1-9]\d* of 20, 1 failed")
         gate.touch()
         host.line(rf"finished.*map_orchestrator.*{instance_id}")
+        host.line(rf"map_orchestrator {instance_id[:8]} ended: 19 of 20 succeeded, 1 failed")

@@ -219,7 +219,9 @@ def _details(row: Json, waits: str) -> str:
     if row["runtimeStatus"] == "Failed":
         if waits:
             return waits
-        return str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
+        why = str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
+        # The extension's sentence about an unknown function goes on with the names of all that are known.
+        return why.partition(" Additional info:")[0]
     custom = row.get("customStatus")
     if row["runtimeStatus"] not in FINAL_STATUSES:
         return "  ".join(filter(None, (_brief(custom, 60), waits)))

@@ -26,7 +26,8 @@ from dfhost.settings import Settings
 
 DESCRIPTION = """\
 Start the app, start one of its orchestrators or call a route that starts one, follow the orchestration, and print
-its output as JSON. Only the output goes to stdout, so it can be piped. Progress and failures go to stderr.
+its output as JSON. Only the output goes to stdout, so it can be piped. Progress and failures go to stderr; with
+--verbose every call does. The run has a host and a task hub of its own, so `dfhost list` does not know it.
 
 examples:
   dfhost run fan_out_fan_in_orchestrator --input '{"items": ["a", "b"]}'

@@ -17,7 +17,7 @@ from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 
 DESCRIPTION = """\
-Show an instance: its state, what failed in it and with which input, what it waits for, its payloads and its tasks.
+Show an instance: its state, what failed in it and with which input, what it waits for, its tasks and its payloads.
 For an entity, its state and what is queued for it.
 
 examples:
@@ -82,8 +82,8 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
     if status["runtimeStatus"] == "Failed" and not _says_why(failures, str(status.get("output"))):
         lines += instance_view.own_failure(status, (timeline or {}).get("cause"), style, options.full)
     lines += instance_view.failure_lines(failures, style, options.full)
-    lines += instance_view.payload_lines(status, style, options.full)
     lines += instance_view.task_lines(tasks, now, style, options.full)
+    lines += instance_view.payload_lines(status, style, options.full)
     return "\n".join(lines)
 
 

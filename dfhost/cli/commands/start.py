@@ -26,6 +26,7 @@ from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.cli.style import count
 from dfhost.errors import DatabaseError, DatabaseInUse
 from dfhost.runner.app_runner import AppRunner
+from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.settings import Settings, set_environment_defaults
 from dfhost.settings.model import DEFAULT_PORT
 
@@ -171,10 +172,14 @@ async def _serve(
         if running := ", ".join(f"{name} ({number})" for name, number in calls.items()):
             console.print("", f"Waiting for running calls: {running}. Press ctrl-C again to stop at once.")
         await failure.watch(host.finish())
+        counts = (await host.hub.overview(limit=0)).counts if database is not None else {}
+    unfinished = sum(number for status, number in counts.items() if status not in FINAL_STATUSES)
     if database is not None:
         url_file(database).unlink(missing_ok=True)
     console.flush_summaries()
-    console.print("", "Stopped." + (" Unfinished instances continue at the next start." if database else ""))
+    console.print(
+        "", "Stopped." + (" Unfinished instances continue at the next start." if unfinished else "")
+    )
 
 
 def _reloading(

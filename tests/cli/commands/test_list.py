@@ -93,6 +93,8 @@ def test_unfinished_instances_of_another_task_hub(
     with HostProcess(app) as host:
         host.client.start("approval", None, "waits")
         host.client.until("waits", lambda status: status["customStatus"] is not None)
+        host.signal()
+        host.line("Stopped. Unfinished instances continue at the next start.")
     (app / "host.json").write_text('{"version": "2.0", "extensions": {"durableTask": {"hubName": "After"}}}')
     before = Path(".dfhost") / "Before.db"
     monkeypatch.chdir(app)
@@ -106,6 +108,8 @@ def test_unfinished_instances_of_another_task_hub(
         )
     with HostProcess(app, cwd=app) as host:
         assert "The task hub After is new" not in host.text
+        host.signal()
+        host.line(r"Stopped\.$")
     assert "waits" in dfhost.plain("list", "--db", str(before)).out
 
 

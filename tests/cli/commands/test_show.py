@@ -1,4 +1,4 @@
-"""`dfhost show`: the failure first, with its item and its input; then what is waited for, payloads and tasks."""
+"""`dfhost show`: the failure first, with its item and its input; then what is waited for, tasks and payloads."""
 
 from __future__ import annotations
 
@@ -47,6 +47,10 @@ def test_a_wide_fan_out_is_counted_and_its_failures_are_listed(dfhost: Commands)
     items[37] = "bad-37"
     shown = dfhost.done("show", dfhost.ended("import_orders", items))
     assert 'process_item [37] "bad-37"' in shown
+    assert shown.index("39 completed, 1 failed") < shown.index("\ninput\n")  # which is long
+    assert (
+        '"item-18"' in shown.partition("\ninput\n")[2] and '"item-19"' not in shown.partition("\ninput\n")[2]
+    )
     assert "more: --full shows all" in shown and "39 completed, 1 failed" in shown
 
 
