@@ -15,6 +15,7 @@ import pytest
 from tests.crash.hub_on_disk import APP, HubOnDisk
 from tests.support.host_process import run_dfhost
 from tests.support.http_client import HttpClient
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -64,8 +65,8 @@ class SmallDisk:
             _call("mount", "-o", "remount,size=64m", self.folder)
 
     def close(self) -> None:
-        if self._is_disk:
-            _call("umount", self.folder)
+        if self._is_disk:  # the worker of a killed host may need a moment to notice it
+            until(lambda: _call("umount", self.folder), lambda code: code == 0)
 
 
 def _call(*command: str | Path) -> int:
