@@ -1,6 +1,6 @@
 """A real host, killed with SIGKILL at random moments: every promise holds all the same.
 
-Two task hubs go through ten kills each. Every host finds what the one before it left, starts more instances, and is
+Two task hubs go through half of the kills each. Every host finds what the one before it left, starts more instances, and is
 killed in the middle of fan-outs, of commits and of answering requests. At the end every acknowledged instance has the
 right output, and the marks of the activities show that no activity ran again after its result was stored.
 
@@ -25,7 +25,7 @@ from tests.support.http_client import HttpClient
 from tests.support.waiting import until
 
 SEED = int(os.environ.get("CRASH_SEED") or random.SystemRandom().randrange(10**6))
-ROUNDS = int(os.environ.get("CRASH_ROUNDS") or 20)
+ROUNDS = int(os.environ.get("CRASH_ROUNDS") or 10)
 ITEMS = 50
 
 #: orchestrator -> its input, and the output that the instance with this id must have
@@ -126,11 +126,6 @@ class KilledHub:
 @pytest.mark.long
 def test_nothing_is_lost_and_nothing_stored_is_done_again(tmp_path: Path) -> None:
     kill_at_random_moments(tmp_path, ROUNDS)
-
-
-@pytest.mark.long
-def test_a_few_kills_lose_nothing(tmp_path: Path) -> None:
-    kill_at_random_moments(tmp_path, 4)
 
 
 def kill_at_random_moments(folder: Path, rounds: int) -> None:

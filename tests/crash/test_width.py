@@ -32,12 +32,12 @@ WIDTH = 25_000  # two portions and a half
 
 def test_killed_between_two_portions_it_schedules_the_rest_and_ends_right(tmp_path: Path) -> None:
     folder, database = write_app(tmp_path / "app", APP), tmp_path / "hub.db"
-    with HostProcess(folder, "--db", database) as host:
+    with HostProcess(folder, "--in-process", "--db", database) as host:
         host.client.start("fan", WIDTH, "wide")
         until(lambda: scheduled(database), lambda count: count > 0)
         host.kill()
     assert 0 < scheduled(database) <= WIDTH
-    with HostProcess(folder, "--db", database) as host:
+    with HostProcess(folder, "--in-process", "--db", database) as host:
         assert host.client.output("wide") == WIDTH * (WIDTH - 1)
     assert scheduled(database) == WIDTH
     assert max(portions(database)) == 10_000

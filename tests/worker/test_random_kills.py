@@ -3,7 +3,7 @@
 A host that is killed loses nothing and fails nothing. A worker that is killed fails what ran in it and nothing else:
 every orchestration ends, completed as it should or failed by an activity or a turn that was killed.
 
-CRASH_ROUNDS says how often (12); CRASH_SEED repeats a run.
+CRASH_ROUNDS says how often (6); CRASH_SEED repeats a run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 from tests.support.apps import APPS
 from tests.support.host_process import HostProcess
 
-ROUNDS = int(os.environ.get("CRASH_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "6"))
 KILLED = ("exited with code 137 (0x89)", "Non-Deterministic workflow detected")
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(60 + 20 * ROUNDS)]
