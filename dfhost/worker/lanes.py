@@ -27,23 +27,35 @@ class Lane:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
-        self._socket.sendall(pack((secret,)))
+        try:
+            self._socket.sendall(pack((secret,)))
+        except OSError:
+            self.release()
+            raise
 
     def ask(self, message: Message) -> tuple[Any, ...] | None:
         """The answer as a tuple of one value; None if the worker has ended, or somebody has closed the lane."""
         try:
             self._socket.sendall(pack(message))
-            return read_message(self._file)
+            answer = read_message(self._file)
         except OSError:
-            return None
+            answer = None
+        if answer is None:
+            self.release()
+        return answer
 
     def close(self) -> None:
-        """Also ends an `ask` that waits in another thread."""
+        """End an `ask` that waits in another thread."""
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
         self._socket.close()
+
+    def release(self) -> None:
+        """Close a lane on which nobody waits."""
+        self.close()
+        self._file.close()
 
 
 class LanePool:
@@ -66,7 +78,7 @@ class LanePool:
 
     def close(self) -> None:
         while self._free:
-            self._free.pop().close()
+            self._free.pop().release()
 
 
 class LaneListener:

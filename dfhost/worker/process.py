@@ -298,7 +298,7 @@ class WorkerProcess:
         except OSError:
             return []
         answer = lane.ask(("stacks",))
-        lane.close()
+        lane.release()
         return (
             [] if answer is None else [(function, instance, text) for function, instance, text in answer[0]]
         )

@@ -1,8 +1,9 @@
 """A real host, killed with SIGKILL at random moments: every promise holds all the same.
 
-Two task hubs go through half of the kills each. Every host finds what the one before it left, starts more instances, and is
-killed in the middle of fan-outs, of commits and of answering requests. At the end every acknowledged instance has the
-right output, and the marks of the activities show that no activity ran again after its result was stored.
+Two task hubs go through half of the kills each. Every host finds what the one before it left, starts more
+instances, and is killed in the middle of fan-outs, of commits and of answering requests. At the end every
+acknowledged instance has the right output, and the marks of the activities show that no activity ran again
+after its result was stored.
 
 CRASH_SEED repeats the random choices of a run (the machine's own timing stays random); CRASH_ROUNDS: kills in all.
 """

@@ -108,8 +108,8 @@ async def test_a_lane_answers_who_knows_the_secret() -> None:
     lane, stranger = Lane(listener.port, "secret"), Lane(listener.port, "guess")
     assert await asyncio.to_thread(lane.ask, ("replay", 1)) == (["replay", 1, "ThreadPoolExecutor-1_0"],)
     assert await asyncio.to_thread(stranger.ask, ("replay", 1)) is None
-    lane.close()
-    stranger.close()
+    lane.release()
+    stranger.release()
 
 
 def carried(value: Any) -> Any:
