@@ -14,11 +14,11 @@ start: runtime        ## serve the app on http://localhost:7071 until ctrl-C
 	$(BIN)/dfhost start
 
 test: install         ## the tests to run at every change: all but those marked `long`; TESTS=tests/cli for some
-	$(strip $(BIN)/pytest -m 'not long' $(TESTS))
+	$(strip $(BIN)/pytest -m 'not long and not stress' $(TESTS))
 
-test-all: install     ## every test, and the coverage floor (pyproject.toml: fail_under)
+test-all: install     ## every test but those of `make crash`, and the coverage floor (pyproject.toml: fail_under)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -m 'not stress'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -39,7 +39,7 @@ test-in-process: install ## the recordings again, with the app in the host's pro
 	TEST_START_OPTIONS=--in-process $(BIN)/pytest -m 'not long' tests/conformance tests/e2e tests/front
 
 crash: install        ## kill hosts and workers at random moments, ROUNDS times (500); CRASH_SEED=… repeats a run
-	CRASH_ROUNDS="$(or $(ROUNDS),500)" $(BIN)/pytest tests/crash tests/worker/test_random_kills.py --timeout=7200 -rP
+	CRASH_ROUNDS="$(or $(ROUNDS),500)" $(BIN)/pytest tests/crash tests/worker/test_random_kills.py tests/fan_out/test_map_crash.py --timeout=7200 -rP
 
 fuzz: install         ## send a host REQUESTS random requests (50,000); FUZZ_SEED=… repeats a run
 	FUZZ_REQUESTS="$(or $(REQUESTS),50000)" $(BIN)/pytest tests/http/test_random_requests.py --timeout=7200

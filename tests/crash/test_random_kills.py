@@ -125,6 +125,11 @@ class KilledHub:
 
 
 @pytest.mark.long
+def test_a_few_kills_lose_nothing(tmp_path: Path) -> None:
+    kill_at_random_moments(tmp_path, 4)
+
+
+@pytest.mark.stress
 def test_nothing_is_lost_and_nothing_stored_is_done_again(tmp_path: Path) -> None:
     kill_at_random_moments(tmp_path, ROUNDS)
 

@@ -69,7 +69,7 @@ SMALL = 60
 AT_ONCE = 4
 
 
-@pytest.mark.long
+@pytest.mark.stress
 @pytest.mark.timeout(900)
 def test_a_map_killed_before_any_of_its_commits_loses_and_repeats_nothing_that_was_stored(tmp_path: Path):
     database, armed = tmp_path / "hub.db", tmp_path / "armed"

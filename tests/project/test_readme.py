@@ -74,9 +74,14 @@ RECIPES = {
     "make install": ([], ""),
     "make run": (["dfhost run POST /api/start-fanout"], ""),
     "make start": (["dfhost start"], ""),
-    "make test": (["pytest -m 'not long'"], "the suite that runs this"),
+    "make test": (["pytest -m 'not long and not stress'"], "the suite that runs this"),
     "make test-all": (
-        ["coverage erase", "coverage run -m pytest", "coverage combine --quiet", "coverage report"],
+        [
+            "coverage erase",
+            "coverage run -m pytest -m 'not stress'",
+            "coverage combine --quiet",
+            "coverage report",
+        ],
         "the suite that runs this",
     ),
     "make test-in-process": (
@@ -84,7 +89,7 @@ RECIPES = {
         "takes a minute",
     ),
     "make lint": (LINT, "takes half a minute; make check begins with it"),
-    "make check": ([*LINT, "pytest -m 'not long'"], "the suite that runs this"),
+    "make check": ([*LINT, "pytest -m 'not long and not stress'"], "the suite that runs this"),
     "make package": (
         [
             f"python -c 'import build, twine' 2>&- || {PIP} -e '.[package]'",
@@ -100,7 +105,10 @@ RECIPES = {
         "takes a minute",
     ),
     "make crash": (
-        ['CRASH_ROUNDS="500" pytest tests/crash tests/worker/test_random_kills.py --timeout=7200 -rP'],
+        [
+            'CRASH_ROUNDS="500" pytest tests/crash tests/worker/test_random_kills.py '
+            "tests/fan_out/test_map_crash.py --timeout=7200 -rP"
+        ],
         "takes many minutes",
     ),
     "make e2e": (['BASE_URL="" FUNCTIONS_KEY="" pytest tests/e2e'], "part of the suite that runs this"),

@@ -23,7 +23,7 @@ from tests.support.host_process import HostProcess
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "6"))
 KILLED = ("exited with code 137 (0x89)", "Non-Deterministic workflow detected")
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(60 + 20 * ROUNDS)]
+pytestmark = [pytest.mark.stress, pytest.mark.timeout(60 + 20 * ROUNDS)]
 
 
 def worker_pid(host: HostProcess) -> int:
