@@ -11,7 +11,7 @@ from tests.support.apps import write_app
 from tests.support.host_process import HostProcess
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.stress
 
 APP = """
 @app.orchestration_trigger(context_name="context")

@@ -105,10 +105,7 @@ RECIPES = {
         "takes a minute",
     ),
     "make crash": (
-        [
-            'CRASH_ROUNDS="500" pytest tests/crash tests/worker/test_random_kills.py '
-            "tests/fan_out/test_map_crash.py --timeout=7200 -rP"
-        ],
+        ["CRASH_ROUNDS=\"500\" pytest -m 'stress' --timeout=7200 -rP"],
         "takes many minutes",
     ),
     "make e2e": (['BASE_URL="" FUNCTIONS_KEY="" pytest tests/e2e'], "part of the suite that runs this"),

@@ -367,7 +367,7 @@ def test_settings_files_are_followed_as_far_as_they_can_be(app: EditedApp) -> No
     assert len(app.lines("has changed: the app is loaded again")) <= reloads + 1
 
 
-@pytest.mark.long
+@pytest.mark.stress
 def test_a_loop_of_reloads_under_load_loses_nothing(app: EditedApp) -> None:
     """Requests and orchestrations come all the time; each is answered, by one version or another."""
     app.reload("load", TWO_STEPS)
