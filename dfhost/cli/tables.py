@@ -29,10 +29,10 @@ def table_lines(
 
 
 def _columns(text: str) -> int:
-    """How wide it is on a terminal, where Chinese letters and emoji take two columns."""
+    """How wide it is on a terminal, where Chinese characters and emoji take two columns."""
     if text.isascii():
         return len(text)
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def parse_time(text: str) -> datetime:

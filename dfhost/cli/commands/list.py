@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="list all, however many there are")
     parser.add_argument(
-        "--children", action="store_true", help="list sub-orchestrations, too, and not only what called them"
+        "--children", action="store_true", help="list the sub-orchestrations of listed instances as well"
     )
     parser.add_argument("--ids", action="store_true", help="print the whole ids and nothing else")
     watching.add_argument(parser, until="ctrl-C")

@@ -55,9 +55,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _by_ids(client: ManagementClient, ids: list[str], options: argparse.Namespace) -> tuple[int, str]:
     """How many were purged, and which, in words. Beginnings are asked about: they may be another's than was meant."""
-    found = [
-        instance_ids.find_instance(client, text, acting=True) for text in ids
-    ]  # a misspelt one stops all
+    # All are found before any is purged: a misspelt id stops the command.
+    found = [instance_ids.find_instance(client, text, acting=True) for text in ids]
     whole = [str(instance["instanceId"]) for instance in found]
     named = printable(", ".join(map(_named, found)))
     if options.dry_run:
