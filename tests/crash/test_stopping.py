@@ -23,7 +23,7 @@ def hub(tmp_path: Path) -> HubOnDisk:
     return HubOnDisk(tmp_path)
 
 
-@pytest.mark.long
+@pytest.mark.stress
 def test_a_second_host_is_refused_and_a_stop_lets_what_runs_end_and_be_stored(hub: HubOnDisk) -> None:
     with hub.start() as host:
         host.client.start("blocks", instance_id="x")

@@ -19,7 +19,7 @@ ROUNDS = 3
 BOUND = 40
 
 
-@pytest.mark.long
+@pytest.mark.stress
 def test_a_map_survives_being_killed_and_runs_no_item_again_whose_result_was_stored(tmp_path: Path):
     seed = random.randrange(10**6)
     print(f"seed {seed}")

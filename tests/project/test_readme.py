@@ -398,7 +398,12 @@ def named_run(command: str, host: HostProcess) -> str:
     open_id = re.compile(r"(?<=/api/maps/)[^/\s'\"?]+")
     if open_id.search(command):
         items = ["account-01.csv", "account-13.csv"]
-        body = {"items": items, "activity": "reconcile_statement", "tolerated_failure_count": 1}
+        body = {
+            "items": items,
+            "activity": "reconcile_statement",
+            "tolerated_failure_count": 1,
+            "retry": {"max_attempts": 2, "first_interval_seconds": 1},  # of a service that is flaky
+        }
         links = host.client.request("POST", "/api/start-map", body).body
         follow(links, host)
         command = open_id.sub(links["id"], command)

@@ -256,7 +256,7 @@ async def test_before_a_worker_is_killed_for_a_time_out_its_stack_is_shown(
         assert not [frame for frame in frames if "site-packages" in frame]
 
 
-@pytest.mark.long
+@pytest.mark.stress
 async def test_restarts_after_time_outs_are_paced_like_those_after_deaths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
