@@ -99,6 +99,7 @@ def test_a_task_that_is_created_at_import_runs_in_the_loop_of_the_async_function
         host.line(r"^dfhost: The app has ended the event loop .*: a task raised SystemExit: 1 ")
 
 
+@pytest.mark.stress
 def test_a_worker_whose_event_loop_is_ended_is_replaced(tmp_path: Path) -> None:
     app = write_app(tmp_path / "app", LOOP_APP)
     with HostProcess(app, "--memory") as host:
@@ -301,6 +302,7 @@ def test_ctrl_c_works_in_an_app_that_ignores_it(tmp_path: Path) -> None:
         assert host.exit_code() == 0
 
 
+@pytest.mark.stress
 def test_a_request_that_blocks_the_event_loop_does_not_hold_up_the_stop(tmp_path: Path) -> None:
     body = """
         import time

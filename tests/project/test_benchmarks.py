@@ -12,7 +12,7 @@ from benchmarks.client import Connection
 from tests.support.apps import ROOT
 
 
-@pytest.mark.long
+@pytest.mark.stress
 def test_every_case_runs_and_is_in_the_tables(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "benchmarks.bench", "--smoke", "--out", str(tmp_path)],

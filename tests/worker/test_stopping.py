@@ -21,6 +21,7 @@ def dying(folder: Path) -> HostProcess:
     )
 
 
+@pytest.mark.stress
 def test_code_that_hangs_keeps_no_host_alive_and_runs_again(tmp_path: Path) -> None:
     with dying(tmp_path) as host:
         pid = json.loads(host.client.request("GET", "/api/process").text)["pid"]
