@@ -148,7 +148,7 @@ class LocalHost:
             raise HostCrashed(f"The host crashed while it answered {method} {url}. It has started again.")
         if not is_at_rest:
             raise self._not_idle(self._timeout)
-        return read_response(method, response)
+        return read_response(response)
 
     async def _exchange(self, request: bytes, *, settles: bool) -> tuple[bytes, bool]:
         """The response, and whether the app came to rest in time."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
-import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
+
+from multidict import CIMultiDict
 
 if TYPE_CHECKING:
     from dfhost.testing.runs import Run
@@ -64,22 +64,23 @@ def request_bytes(method: str, url: str, headers: Mapping[str, str], body: bytes
     return "\r\n".join([*lines, "", ""]).encode("utf-8") + body
 
 
-def read_response(method: str, raw: bytes) -> tuple[int, Mapping[str, str], bytes]:
-    """Status, headers and body of an HTTP/1.1 response."""
-    response = http.client.HTTPResponse(_Bytes(raw), method=method)  # type: ignore[arg-type]
-    response.begin()
-    headers: Any = response.headers  # looks names up without regard to case
-    return response.status, headers, response.read()
+def read_response(raw: bytes) -> tuple[int, Mapping[str, str], bytes]:
+    """Status, headers and body of an HTTP/1.1 response of this host. http.client takes ten times as long for it."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    headers = CIMultiDict(line.partition(": ")[::2] for line in lines)
+    if headers.get("Transfer-Encoding") == "chunked":
+        body = b"".join(_chunks(body))
+    return int(status_line.split(" ", 2)[1]), headers, body
 
 
-class _Bytes:
-    """What `HTTPResponse` needs of a socket."""
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-
-    def makefile(self, *args: Any, **options: Any) -> io.BytesIO:
-        return io.BytesIO(self._raw)
+def _chunks(body: bytes) -> Iterator[bytes]:
+    """Those that have come: an app may break its stream off."""
+    start = 0
+    while (end := body.find(b"\r\n", start)) >= 0:
+        size = int(body[start:end], 16)
+        start = end + 2 + size + 2
+        yield body[end + 2 : start - 2]
 
 
 def with_query(path: str, values: Mapping[str, Any]) -> str:

@@ -220,3 +220,19 @@ async def test_a_response_that_cannot_be_sent_is_a_500_with_a_line(tmp_path: Pat
     assert [entry[:2] for entry in refused] == [["GET /api/odd/header", 500], ["GET /api/odd/status", 500]]
     assert "odd returned the header 'x-a': 'a\\x1bb', which cannot be sent" in refused[0][2]
     assert "odd returned the status 101, which cannot end a response" in refused[1][2]
+
+
+async def test_a_test_of_a_stream(tmp_path: Path) -> None:
+    """`dfhost.testing` reads the pieces of a response, and what has come of a stream that breaks off."""
+    folder = write_app(tmp_path, APP)
+    code = f"""
+from dfhost.testing import Host
+with Host({str(folder)!r}) as durable:
+    durable.post("/api/acknowledge")
+    print(durable.get("/api/count").text, durable.get("/api/breaks").text, durable.post("/api/acknowledge").status)
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    printed, _ = await process.communicate()
+    assert printed.decode().split() == ["0", "1", "2", "started", "204"]

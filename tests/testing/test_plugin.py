@@ -265,6 +265,23 @@ def test_the_plugin_imports_nothing_until_the_fixture_is_asked_for() -> None:
     assert run_python(ROOT, "-c", code).split() == ["dfhost", "dfhost.testing", "dfhost.testing.plugin"]
 
 
+def test_the_plugin_keeps_pytest_from_rewriting_dfhost(tmp_path: Path) -> None:
+    (tmp_path / "test_imports.py").write_text(
+        dedent("""
+            import pytest
+
+            pytest.register_assert_rewrite("dfhost")  # as pytest does where dfhost is installed from a wheel
+
+            def test_imports():
+                import dfhost.testing.host
+                print(type(dfhost.testing.host.__spec__.loader).__name__)
+        """)
+    )
+    printed = run_python(tmp_path, *"-m pytest -s -p no:asyncio -p no:xdist".split())
+    assert "1 passed" in printed, printed
+    assert "SourceFileLoader" in printed, printed
+
+
 # -- against a URL -------------------------------------------------------------------------------------------
 
 FOR_A_URL = (
