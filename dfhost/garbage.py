@@ -17,6 +17,11 @@ _QUIET_SECONDS = 1.0
 _WORTHWHILE = 500_000  # characters that are collected at once when nothing more comes
 
 
+def large_text(characters: int, events: int) -> int:
+    """How many of the characters of a history are more than its events have as a rule."""
+    return max(0, characters - events * _ORDINARY_EVENT)
+
+
 class GarbageByVolume:
     """To be used on one loop, that of the host or that of a worker."""
 
@@ -26,9 +31,9 @@ class GarbageByVolume:
         self._last_add = 0.0  # loop.time()
         self._is_waiting = False  # for a quiet second
 
-    def add(self, characters: int, events: int) -> None:
-        """A history of that size was replayed, and what was built from it may be garbage now."""
-        self._characters += max(0, characters - events * _ORDINARY_EVENT)
+    def add(self, characters: int) -> None:
+        """So much large text was replayed (see `large_text`), and what was built from it may be garbage now."""
+        self._characters += characters
         if self._characters < _WORTHWHILE:
             return
         loop = asyncio.get_running_loop()

@@ -33,7 +33,7 @@ from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError, OperationFailed
-from dfhost.garbage import GarbageByVolume
+from dfhost.garbage import GarbageByVolume, large_text
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, ReplayCall
 from dfhost.store.activities_and_timers import ActivityWorkItem
@@ -269,7 +269,7 @@ class OrchestrationDispatcher:
     ) -> None:
         self._running.remove(instance)
         self._start_queued()
-        self._garbage.add(instance.execution.text_length, len(instance.execution.past))
+        self._garbage.add(large_text(instance.execution.text_length, len(instance.execution.past)))
         if not self._instances.holds(instance):
             # It was terminated, purged or replaced: before the episode, or after it in the same commit.
             if error is None and episode.ends_instance:

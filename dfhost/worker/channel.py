@@ -86,7 +86,7 @@ class Channel(asyncio.Protocol):
     # -- sending, on any thread ------------------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
-        """Send without delay. What is sent on the loop goes out when its present callbacks are done."""
+        """Send without delay, but on the loop as `send_soon` does."""
         if self._is_loop_thread():
             self.send_soon(message)
             return
@@ -99,9 +99,7 @@ class Channel(asyncio.Protocol):
         with self._lock:
             self._append(message)
             now = time.perf_counter()
-            if len(self._outgoing) >= _AT_ONCE or (
-                now - self._wrote_at > _LULL and not self._is_loop_thread()
-            ):
+            if len(self._outgoing) >= _AT_ONCE or now - self._wrote_at > _LULL:
                 self._write()
                 self._wrote_at = now
             elif not self._flush_is_due:

@@ -30,7 +30,7 @@ from dfhost.app_output import AppLogLevels, LogHandling
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import AppError, UserLoopEnded
-from dfhost.garbage import GarbageByVolume
+from dfhost.garbage import GarbageByVolume, large_text
 from dfhost.runner.app_runner import (
     ActivityCall,
     ActivityOutcome,
@@ -206,10 +206,9 @@ class Worker:
 
     def _replay(self, function: str, instance_id: str, trigger: str, keeps: bool, describes: bool) -> Any:
         result = self._runner.replay(ReplayCall(function, instance_id, trigger, keeps))
-        if len(trigger) > _LARGE:
-            events = trigger.count('"EventType"')
+        if len(trigger) > _LARGE and (large := large_text(len(trigger), trigger.count('"EventType"'))):
             with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._garbage.add, len(trigger), events)
+                self._loop.call_soon_threadsafe(self._garbage.add, large)
         return self._replayed(result, describes)
 
     def _go_on(self, generator: int, texts: list[str]) -> Any:
