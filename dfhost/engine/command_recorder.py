@@ -94,7 +94,7 @@ class CommandRecorder:
         episode = self._episode
         episode.events.append(h.task_scheduled(episode.at, command.id, name, stored))
         task = command.task
-        attempts = (task.attempt, task.max_attempts) if task.kind in act.WITH_RETRY else (1, 1)
+        attempts = (task.attempt, task.max_attempts, task.retry_after) if task.kind in act.WITH_RETRY else ()
         episode.activities.append(ScheduledActivity(command.id, name, input, *attempts))
 
     def _record_timer(self, command: Command) -> None:
