@@ -1,4 +1,4 @@
-"""What an instance waits for, in words. Pure: the answer of `dispatch/explain.explain` in, lines out."""
+"""What an instance waits for, in words. Pure: the answer of `inspection/explain.explain` in, lines out."""
 
 from __future__ import annotations
 

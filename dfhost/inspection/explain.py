@@ -12,15 +12,15 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from dfhost.dispatch import explain_sentences
-from dfhost.dispatch.explain_sentences import Entry
 from dfhost.dispatch.instance_cache import LoadedInstance
-from dfhost.dispatch.live_timeline import AwaitedEvent, code_state, live_timeline, timestamp_in
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
 from dfhost.engine.tasks import SingleTask, TaskNode
+from dfhost.inspection import explain_sentences
+from dfhost.inspection.explain_sentences import Entry
+from dfhost.inspection.live_timeline import AwaitedEvent, code_state, live_timeline, timestamp_in
 from dfhost.printable import shortened
 from dfhost.store.store import Store
 from dfhost.timeline import model
