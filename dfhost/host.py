@@ -12,15 +12,14 @@ from types import TracebackType
 from dfhost.clock import Clock
 from dfhost.dashboard.dashboard import Dashboard
 from dfhost.dispatch.call_http import CallHttp, call_http
-from dfhost.dispatch.removed_functions import removed_function_notes
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
-from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.http.server import Server
 from dfhost.idle_signal import IdleSignal
+from dfhost.inspection.removed_functions import removed_function_notes
 from dfhost.management.api import ManagementApi
 from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.runner.app_runner import AppRunner, ClientTexts, HostServices
@@ -31,6 +30,7 @@ from dfhost.settings import Settings
 from dfhost.settings.model import DEFAULT_PORT
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
+from dfhost.triggers.timer_triggers import TimerTriggers
 
 _FINISHES_WITHIN = 8.0  # seconds; with all that follows a stop takes ten at most
 _CALLS_END_WITHIN = 5.0  # seconds for HTTP functions, if the host is stopped without `finish`

@@ -15,12 +15,12 @@ from functools import partial
 from typing import Any
 
 from dfhost.clock import Clock
-from dfhost.dispatch.explain import explain
-from dfhost.dispatch.live_timeline import code_state, live_timeline
 from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
 from dfhost.errors import IdTooLong, InstanceNotFound, UnknownFunction, WrongState
+from dfhost.inspection.explain import explain
+from dfhost.inspection.live_timeline import code_state, live_timeline
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.settings import Settings
 from dfhost.store.instance_row import InstanceRow
