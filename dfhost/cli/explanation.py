@@ -7,8 +7,8 @@ from typing import Any
 
 from dfhost.cli.style import count, duration, text_of
 from dfhost.cli.tables import due, parse_time
-from dfhost.printable import shortened
 from dfhost.timeline import model
+from dfhost.timeline.sentences import brief
 
 #: What is said of an instance that goes on and was read from a file.
 FROM_FILE = "From the history alone: awaited events are not known."
@@ -79,8 +79,8 @@ def _state(wait: dict[str, Any], now: datetime) -> str:
     text += _since(wait.get("since"), now)
     if wait.get("due"):
         text += f", {due(wait['due'], now)}"
-    if wait.get("input") not in (None, ""):
-        text += f", input {shortened(text_of(wait['input']), _LONGEST_INPUT)}"
+    if given := brief(text_of(wait.get("input")), _LONGEST_INPUT):
+        text += f", input {given}"
     return text
 
 

@@ -10,8 +10,8 @@ import json
 from datetime import datetime
 from typing import Any
 
+from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.dispatch.instance_cache import LoadedInstance
-from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.tasks import SingleTask, TaskNode
@@ -32,7 +32,7 @@ _LONGEST_PAYLOAD = 200  # characters of a task's input and error
 async def explain(
     instance_id: str,
     store: Store,
-    worker: TaskHubWorker,
+    dispatchers: Dispatchers,
     now: datetime,
     followed: int = _FOLLOWED,
     deepest: int = _DEEPEST,
@@ -51,7 +51,7 @@ async def explain(
 
     Times are ISO 8601 in UTC. An entity's tasks are the operations that it has yet to process.
     """
-    instance = await worker.orchestrations.inspect(instance_id)
+    instance = await dispatchers.orchestrations.inspect(instance_id)
     stored = store.timeline(instance_id)
     if stored is None:
         return None
@@ -65,12 +65,12 @@ async def explain(
         "unclaimed": [],
     }
     if row.is_entity:
-        return explanation | _of_entity(instance_id, store, worker)
+        return explanation | _of_entity(instance_id, store, dispatchers)
     if row.has_ended:
         return explanation | _of_end(stored)
     readable = None if instance is None or instance.busy else instance
     code = code_state(readable, stored)
-    tasks = live_timeline(stored, code, worker).tasks
+    tasks = live_timeline(stored, code, dispatchers).tasks
     open_tasks = [task for task in tasks if task.is_open and task.kind != model.SUSPENSION]
     held_back = _held_back(readable)
     unclaimed = [{"name": event.name, "since": timestamp_in(event.text)} for event in code.unclaimed]
@@ -83,25 +83,25 @@ async def explain(
         instance,
         suspensions[-1].since or "" if suspensions else "",
         now,
-        worker.orchestrations.waits_for_worker,
+        dispatchers.orchestrations.waits_for_worker,
     )
-    limit = worker.activities.limit_reached
+    limit = dispatchers.activities.limit_reached
     if limit is not None and any(task.state == model.QUEUED and task.is_activity for task in open_tasks):
         sentence += f" {explain_sentences.of_full_queue(limit)}"
     waits = [_open_task_json(task) for task in open_tasks]
     others = [wait for wait in waits if "instanceId" in wait and wait["awaited"]] if deepest else []
     for wait in others[:followed]:
-        if other := await explain(wait["instanceId"], store, worker, now, 1, deepest - 1):
+        if other := await explain(wait["instanceId"], store, dispatchers, now, 1, deepest - 1):
             wait["explanation"] = other
     return explanation | {
         "waitsFor": waits, "heldBack": held_back, "unclaimed": unclaimed, "sentence": sentence,
     }  # fmt: skip
 
 
-def _of_entity(entity_id: str, store: Store, worker: TaskHubWorker) -> dict[str, Any]:
-    operations = _operations(entity_id, store, worker)
+def _of_entity(entity_id: str, store: Store, dispatchers: Dispatchers) -> dict[str, Any]:
+    operations = _operations(entity_id, store, dispatchers)
     explanation: dict[str, Any] = {"waitsFor": [_open_task_json(each) for each in operations]}
-    if last := worker.entities.last_failure(entity_id):
+    if last := dispatchers.entities.last_failure(entity_id):
         at, (name, failure) = last
         last_failure = {"name": name, "time": at, "error": failure.text, "stack": failure.stack}
         explanation["lastFailure"] = last_failure
@@ -136,10 +136,10 @@ def _progress(awaited: TaskNode) -> str:
     return f"{sum(child.done for child in awaited.children)} of its {len(awaited.children)} tasks have ended"
 
 
-def _operations(entity_id: str, store: Store, worker: TaskHubWorker) -> list[Task]:
+def _operations(entity_id: str, store: Store, dispatchers: Dispatchers) -> list[Task]:
     """The operations in the entity's inbox; the first ones may be in the batch that runs."""
     requests = [json.loads(message.text) for message in store.entity_requests(entity_id)]
-    running = len(requests) - worker.entities.waiting(entity_id)
+    running = len(requests) - dispatchers.entities.waiting(entity_id)
     return [
         Task(
             model.OPERATION,

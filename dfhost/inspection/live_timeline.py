@@ -9,8 +9,8 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.dispatch.instance_cache import LoadedInstance
-from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import history as h
 from dfhost.engine.tasks import SingleTask
 from dfhost.store.reader import StoredTimeline
@@ -46,9 +46,9 @@ def code_state(instance: LoadedInstance | None, stored: StoredTimeline) -> CodeS
     return CodeState(awaited, events, unclaimed, tasks.long_timers if tasks else ())
 
 
-def live_timeline(stored: StoredTimeline, code: CodeState, worker: TaskHubWorker) -> Timeline:
+def live_timeline(stored: StoredTimeline, code: CodeState, dispatchers: Dispatchers) -> Timeline:
     instance_id = stored.row.instance_id
-    states = {task_id: worker.activities.state(instance_id, task_id) for task_id in stored.inputs}
+    states = {task_id: dispatchers.activities.state(instance_id, task_id) for task_id in stored.inputs}
     running = {task_id: since for task_id, (_, since) in states.items() if since is not None}
     timeline = build_timeline(stored, running)
     whole_timers = dict(code.long_timers)
