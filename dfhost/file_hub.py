@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from dfhost.clock import Clock
-from dfhost.dispatch.task_hub_worker import TaskHubWorker
+from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.management.api import ManagementApi
 from dfhost.management.responses import ManagementResponse
 from dfhost.management.urls import WEBHOOKS_PATH
@@ -27,9 +27,9 @@ class FileHub:
     def __init__(self, file: Path) -> None:
         self._reader = FileReader(file)
         # Nothing of them is asked for but what reading requests need.
-        store, worker = cast(Store, self._reader), cast(TaskHubWorker, _NoWorker())
+        store, dispatchers = cast(Store, self._reader), cast(Dispatchers, _NoDispatchers())
         settings = Settings()
-        hub = TaskHub(settings.hub, store, worker, settings, Clock())
+        hub = TaskHub(settings.hub, store, dispatchers, settings, Clock())
         self._api = ManagementApi(hub, connection=settings.connection, note=lambda sentence: None)
 
     def close(self) -> None:
@@ -41,7 +41,7 @@ class FileHub:
         return asyncio.run(self._api.handle("GET", below, query, headers, b"", ""))
 
 
-class _NoWorker:
+class _NoDispatchers:
     """In place of the dispatchers: nothing is loaded, and nothing runs."""
 
     def __init__(self) -> None:

@@ -12,15 +12,14 @@ from types import TracebackType
 from dfhost.clock import Clock
 from dfhost.dashboard.dashboard import Dashboard
 from dfhost.dispatch.call_http import CallHttp, call_http
-from dfhost.dispatch.removed_functions import removed_function_notes
-from dfhost.dispatch.task_hub_worker import TaskHubWorker
-from dfhost.dispatch.timer_triggers import TimerTriggers
+from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.engine.options import EngineOptions
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.http.server import Server
 from dfhost.idle_signal import IdleSignal
+from dfhost.inspection.removed_functions import removed_function_notes
 from dfhost.management.api import ManagementApi
 from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.runner.app_runner import AppRunner, ClientTexts, HostServices
@@ -31,6 +30,7 @@ from dfhost.settings import Settings
 from dfhost.settings.model import DEFAULT_PORT
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
+from dfhost.triggers.timer_triggers import TimerTriggers
 
 _FINISHES_WITHIN = 8.0  # seconds; with all that follows a stop takes ten at most
 _CALLS_END_WITHIN = 5.0  # seconds for HTTP functions, if the host is stopped without `finish`
@@ -94,7 +94,7 @@ class Host:
             stack.callback(store.close)
             self._calls.open()  # under the lock of the database
             stack.callback(self._calls.close)
-            self._worker = TaskHubWorker(
+            self._dispatchers = Dispatchers(
                 self.runner,
                 store,
                 self._log,
@@ -107,7 +107,7 @@ class Host:
                 call_http=self._call_http,
                 on_store_failure=self._on_failure,
             )
-            self.hub = TaskHub(settings.hub, store, self._worker, settings, self._clock)
+            self.hub = TaskHub(settings.hub, store, self._dispatchers, settings, self._clock)
             management = ManagementApi(self.hub, connection=settings.connection, note=self._log.note)
             timeout = None if self.runner.applies_timeout else settings.function_timeout
             self._server = Server(
@@ -143,11 +143,11 @@ class Host:
             await self.runner.connect(services)
             stack.push_async_callback(self.runner.stop)  # before the store is closed, which it asks
             self._on_ready(self)
-            self._worker.start()
-            stack.push_async_callback(self._worker.close)
+            self._dispatchers.start()
+            stack.push_async_callback(self._dispatchers.close)
             self._timers = TimerTriggers(self.runner, self._log, self._clock, timeout=timeout)
             self._idle_signal = IdleSignal(lambda: self.is_idle)
-            for part in (self._worker, self._timers, self._server):
+            for part in (self._dispatchers, self._timers, self._server):
                 part.on_end = self._idle_signal.changed
             self._timers.start()
             stack.push_async_callback(self._timers.close)
@@ -176,7 +176,7 @@ class Host:
         """Whatever has a table of the app's functions gets the new one. Returns the notes that are new."""
         known = self._notes(before)
         self._server.change_app(app)  # the only part that may refuse it
-        self._worker.change_app(app)
+        self._dispatchers.change_app(app)
         self._timers.change_app(app)
         new = [note for note in self._notes(app) if note not in known]
         return [*new, *removed_function_notes(before, app, self._store)]
@@ -231,7 +231,7 @@ class Host:
     @property
     def is_idle(self) -> bool:
         """Whether `idle` would return at once."""
-        parts = (self._worker, self._timers, self._server)
+        parts = (self._dispatchers, self._timers, self._server)
         return sum(part.unfinished for part in parts) <= self._clock.pauses
 
     def recheck_idle(self) -> None:
@@ -244,10 +244,10 @@ class Host:
         What still runs then is done again at the next start.
         """
         self._server.stop_accepting()
-        self._worker.stop_accepting()
+        self._dispatchers.stop_accepting()
         await self._timers.close()
         self._finished = True
-        ending = asyncio.gather(self._worker.finish(), self._server.finish(_FINISHES_WITHIN))
+        ending = asyncio.gather(self._dispatchers.finish(), self._server.finish(_FINISHES_WITHIN))
         await asyncio.wait({ending}, timeout=_FINISHES_WITHIN)
         ending.cancel()
 

@@ -15,12 +15,12 @@ from functools import partial
 from typing import Any
 
 from dfhost.clock import Clock
-from dfhost.dispatch.explain import explain
-from dfhost.dispatch.live_timeline import code_state, live_timeline
-from dfhost.dispatch.task_hub_worker import TaskHubWorker
+from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
 from dfhost.errors import IdTooLong, InstanceNotFound, UnknownFunction, WrongState
+from dfhost.inspection.explain import explain
+from dfhost.inspection.live_timeline import code_state, live_timeline
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.settings import Settings
 from dfhost.store.instance_row import InstanceRow
@@ -82,11 +82,11 @@ class TaskHub:
     """Every method raises nothing but `HostError`s; its docstring names them."""
 
     def __init__(
-        self, name: str, store: Store, worker: TaskHubWorker, settings: Settings, clock: Clock
+        self, name: str, store: Store, dispatchers: Dispatchers, settings: Settings, clock: Clock
     ) -> None:
         self.name = name
         self._store = store
-        self._worker = worker
+        self._dispatchers = dispatchers
         self._settings = settings
         self._clock = clock
 
@@ -168,16 +168,16 @@ class TaskHub:
 
     async def explain(self, instance_id: str) -> dict[str, Any] | None:
         """What the instance waits for and why, ready for JSON; None if there is no such instance."""
-        return await explain(instance_id, self._store, self._worker, self._clock.now())
+        return await explain(instance_id, self._store, self._dispatchers, self._clock.now())
 
     async def timeline(self, instance_id: str) -> Timeline | None:
         """All tasks of the instance, ended and open; None if there is no such instance."""
-        instance = await self._worker.orchestrations.inspect(instance_id)
+        instance = await self._dispatchers.orchestrations.inspect(instance_id)
         stored = self._store.timeline(instance_id)
         if stored is None:
             return None
         code = code_state(None if instance is None or instance.busy else instance, stored)
-        build = partial(live_timeline, stored, code, self._worker)
+        build = partial(live_timeline, stored, code, self._dispatchers)
         return build() if len(stored.history) < OFF_LOOP_FROM else await asyncio.to_thread(build)
 
     # -- writing ---------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class TaskHub:
         An unknown orchestrator is accepted and fails then; UnknownFunction for one that is disabled, IdTooLong: all
         as on the extension. `source_id`: the instance that is restarted.
         """
-        if disabled := self._worker.registry.explain_disabled("orchestrator", orchestrator):
+        if disabled := self._dispatchers.registry.explain_disabled("orchestrator", orchestrator):
             raise UnknownFunction(disabled)
         if instance_id is not None and len(instance_id) > _MAX_ID_LENGTH:
             raise IdTooLong(len(instance_id), _MAX_ID_LENGTH)
@@ -238,7 +238,7 @@ class TaskHub:
         found = self.instance(instance_id)
         if found is None or found.has_ended:
             return found
-        completion = self._worker.orchestrations.completions.wait_for(instance_id)
+        completion = self._dispatchers.orchestrations.completions.wait_for(instance_id)
         await asyncio.wait((completion,), timeout=timeout)
         completion.cancel()
         return self.instance(instance_id)
@@ -332,7 +332,7 @@ class TaskHub:
 
     async def signal_entity(self, name: str, key: str, operation: str, input: str | None) -> None:
         """Send one operation, without a response. UnknownFunction if no entity function has this name."""
-        if missing := self._worker.registry.explain_missing("entity", name):
+        if missing := self._dispatchers.registry.explain_missing("entity", name):
             raise UnknownFunction(missing)
         at = self._clock.timestamp()
         request = entity_request(

@@ -8,8 +8,8 @@ and activities of one's own; the map needs `bp` to be registered, since it runs 
 from fan_out import customers, orders, recipe, reconcile  # noqa: F401
 from fan_out.blueprint import bp
 from fan_out.maps import routes  # noqa: F401
-from fan_out.maps.items import map_activity
+from fan_out.maps.map_activity import map_activity
 from fan_out.maps.run import fan_out_map
-from fan_out.maps.settle import settle
+from fan_out.settle import settle
 
 __all__ = ["bp", "fan_out_map", "map_activity", "settle"]

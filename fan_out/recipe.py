@@ -15,7 +15,7 @@ import azure.functions as func
 from fan_out import work
 from fan_out.blueprint import bp
 from fan_out.bodies import BadRequest, body_object, refusal, strings
-from fan_out.maps.items import map_activity
+from fan_out.maps.map_activity import map_activity
 
 ITEMS = [f"item-{number}" for number in range(1, 6)]
 

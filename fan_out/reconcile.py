@@ -21,8 +21,8 @@ from fan_out import work
 from fan_out.blueprint import bp
 from fan_out.bodies import BadRequest, body_object, refusal
 from fan_out.downstream import Bookings
-from fan_out.maps.items import map_activity
-from fan_out.maps.readers import csv_items
+from fan_out.item_sources import csv_items
+from fan_out.maps.map_activity import map_activity
 from fan_out.maps.routes import MAPPERS, started_response
 from fan_out.maps.run import fan_out_map
 

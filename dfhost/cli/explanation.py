@@ -1,4 +1,4 @@
-"""What an instance waits for, in words. Pure: the answer of `dispatch/explain.explain` in, lines out."""
+"""What an instance waits for, in words. Pure: the answer of `inspection/explain.explain` in, lines out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 from dfhost.cli.style import count, duration, text_of
 from dfhost.cli.tables import due, parse_time
-from dfhost.printable import shortened
+from dfhost.timeline import model
+from dfhost.timeline.sentences import brief
 
 #: What is said of an instance that goes on and was read from a file.
 FROM_FILE = "From the history alone: awaited events are not known."
 
-_KINDS = {"subOrchestration": "sub-orchestration"}
+_KINDS = {model.CHILD: "sub-orchestration", model.HTTP_CALL: "HTTP call", model.ENTITY_CALL: "entity call"}
 _LONGEST_INPUT = 60  # characters
 _LISTED = 12  # more waits of one kind than that are counted
 
@@ -74,12 +75,12 @@ def _reason_lines(wait: dict[str, Any], indent: str, prefix: str = "") -> list[s
 
 def _state(wait: dict[str, Any], now: datetime) -> str:
     text = f" {wait['instanceId']}" if wait.get("instanceId") else ""
-    text += f", {wait.get('status') or wait['state']}" if wait.get("state") else ""
+    text += f", {wait.get('childStatus') or wait['state']}" if wait.get("state") else ""
     text += _since(wait.get("since"), now)
     if wait.get("due"):
         text += f", {due(wait['due'], now)}"
-    if wait.get("input") not in (None, ""):
-        text += f", input {shortened(text_of(wait['input']), _LONGEST_INPUT)}"
+    if given := brief(text_of(wait.get("input")), _LONGEST_INPUT):
+        text += f", input {given}"
     return text
 
 

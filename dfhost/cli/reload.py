@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dfhost.cli.app_folder import reread_settings
-from dfhost.cli.app_runner import worker_options
+from dfhost.cli.runner_choice import worker_options
 from dfhost.cli.source_watch import SETTINGS_FILES, SourceWatch
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog

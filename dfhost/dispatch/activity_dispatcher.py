@@ -1,7 +1,7 @@
 """Running activities: as many at once as host.json allows.
 
 An activity is queued after the commit that scheduled it, run, and its result is stored in the inbox of its
-orchestration, in groups. From there on the result is a message like any other: `TaskHubWorker.events_written` passes
+orchestration, in groups. From there on the result is a message like any other: `Dispatchers.events_written` passes
 it to `OrchestrationDispatcher.receive`, where the replay gate decides whether it leads to an episode.
 """
 

@@ -19,7 +19,6 @@ from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
-from dfhost.dispatch.failed_tasks import failed_tasks
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
@@ -41,7 +40,8 @@ from dfhost.store.errors import StaleCommit
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
-from dfhost.timeline.builder import OFF_LOOP_FROM
+from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
+from dfhost.timeline.sentences import failure_sentences
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
 
@@ -336,7 +336,8 @@ class OrchestrationDispatcher:
     def _log_failure(self, instance: LoadedInstance, episode: Episode, seconds: float) -> None:
         raised = episode.raised
         error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
-        tasks = failed_tasks(self._store, instance.instance_id, episode.output or "")
+        stored = self._store.timeline(instance.instance_id)  # None if it was purged meanwhile
+        tasks = failure_sentences(build_timeline(stored, {}), episode.output or "") if stored else []
         if episode.cause is not None:
             error = f"{episode.cause}\nOn Azure and here its output is: {error}"
         stack = "\n".join(filter(None, [*tasks, stack]))

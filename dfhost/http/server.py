@@ -92,7 +92,7 @@ class Server:
             throttle=throttle,
             dashboard=dashboard,
         )
-        self._runner: web.ServerRunner | None = None
+        self._site_runner: web.ServerRunner | None = None
         self.on_end = nobody_waits  # see `IdleSignal.changed`
         self._functions.on_end = self._router.admin.on_end = self._ended
 
@@ -126,19 +126,19 @@ class Server:
             max_line_size=16_384,
             max_field_size=32_768,
         )
-        self._runner = web.ServerRunner(self._listener, shutdown_timeout=1.0)
-        await self._runner.setup()
+        self._site_runner = web.ServerRunner(self._listener, shutdown_timeout=1.0)
+        await self._site_runner.setup()
         self._sockets: list[int] = []
         if self.port is None:
             return
         try:
-            site = web.TCPSite(self._runner, self.address, self.port)
+            site = web.TCPSite(self._site_runner, self.address, self.port)
             await site.start()
         except OSError as error:
-            await self._runner.cleanup()
-            self._runner = None
+            await self._site_runner.cleanup()
+            self._site_runner = None
             raise _cannot_listen(self.address, self.port, error) from None
-        self.port = self._runner.addresses[0][1]
+        self.port = self._site_runner.addresses[0][1]
         self._sockets = [each.fileno() for each in site._server.sockets]  # type: ignore[union-attr]
         for descriptor in self._sockets:
             forked_children.close_in_children(descriptor)
@@ -168,11 +168,11 @@ class Server:
         self.stop_accepting()
         # Running functions still need the RPC twin, so the listener closes after them.
         await self._functions.finish(grace_period)
-        if self._runner is not None:
+        if self._site_runner is not None:
             for descriptor in self._sockets:
                 forked_children.unregister(descriptor)
-            await self._runner.cleanup()
-            self._runner = None
+            await self._site_runner.cleanup()
+            self._site_runner = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

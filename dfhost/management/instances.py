@@ -106,7 +106,7 @@ async def _check_status_response(
 
 # -- reading -------------------------------------------------------------------------------------------------
 async def get_status(hub: TaskHub, request: ManagementRequest, instance_id: str) -> ManagementResponse:
-    if request.query.flag("explain", False):  # dfhost's own: see `dispatch/explain.explain`
+    if request.query.flag("explain", False):  # dfhost's own: see `inspection/explain.explain`
         explanation = await hub.explain(instance_id)
         if explanation is None:
             return ManagementResponse(404)

@@ -24,7 +24,7 @@ from dfhost.store.sqlite_errors import explain_sqlite_error
 
 @dataclass(slots=True)
 class StoredInstance:
-    """All that a worker needs to go on with an instance.
+    """All that a dispatcher needs to go on with an instance.
 
     `needs_episode`: an episode is due although no message asks for it.
     """

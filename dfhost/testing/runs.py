@@ -17,6 +17,7 @@ from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.testing.durations import as_arguments, spoken
 from dfhost.testing.errors import RunEnded, RunFailed, StillWaiting
 from dfhost.testing.responses import with_query
+from dfhost.timeline import model
 
 if TYPE_CHECKING:
     from dfhost.testing.durable import Durable
@@ -116,20 +117,18 @@ class Run:
             raise RunEnded(f"{self._title(explained)} waits for nothing. {explained['sentence']}")
         if "waitsFor" not in explained:
             self._durable._local("a host that knows what an instance waits for")
-        awaited = [entry for entry in explained["waitsFor"] if entry["awaited"]]
+        awaited = [task for task in explained["waitsFor"] if task["awaited"]]
         wanted = {
-            "event": event,
-            "activity": activity,
-            "subOrchestration": child,
-            "entity": entity,
-            "retry": retry,
+            (model.EVENT, "the event"): event,
+            (model.ACTIVITY, "the activity"): activity,
+            (model.CHILD, "the sub-orchestrator"): child,
+            (model.ENTITY_CALL, "the entity operation"): entity,
+            (model.RETRYING, "another attempt of"): retry,
         }
-        for kind, name in wanted.items():
-            if name is not None and not any(
-                entry["kind"] == kind and entry["name"].lower() == name.lower() for entry in awaited
-            ):
+        for (what, noun), name in wanted.items():
+            if name is not None and (what, name.lower()) not in map(_what, awaited):
                 raise StillWaiting(
-                    f"{self._title(explained)} does not wait for {_NOUNS[kind]} {name}. {explained['sentence']}"
+                    f"{self._title(explained)} does not wait for {noun} {name}. {explained['sentence']}"
                 )
         if timer:
             self._check_timer(timer, awaited, explained)
@@ -139,7 +138,7 @@ class Run:
         self, timer: timedelta | datetime | bool, awaited: list[dict[str, Any]], explained: dict[str, Any]
     ) -> None:
         __tracebackhide__ = True
-        due = [moment(entry["due"]) for entry in awaited if entry["kind"] == "timer"]
+        due = [moment(entry["due"]) for entry in awaited if entry["kind"] == model.TIMER]
         if isinstance(timer, bool):
             fits, wanted = bool(due), "a timer"
         elif isinstance(timer, datetime):
@@ -179,7 +178,7 @@ class Run:
         advice = [
             f'run.raise_event("{entry["name"]}") raises the event.'
             for entry in explained.get("waitsFor", ())
-            if entry["kind"] == "event" and entry["awaited"]
+            if entry["kind"] == model.EVENT and entry["awaited"]
         ]
         if (
             self._durable._is_local
@@ -340,13 +339,10 @@ class Run:
         return f"{status['name']} {self.id}"
 
 
-_NOUNS = {
-    "event": "the event",
-    "activity": "the activity",
-    "subOrchestration": "the sub-orchestrator",
-    "entity": "the entity operation",
-    "retry": "another attempt of",
-}
+def _what(task: Mapping[str, Any]) -> tuple[str, str]:
+    """What is waited for: the kind of task, or that it is tried again, and the name in small letters."""
+    what = model.RETRYING if task["state"] == model.RETRYING else task["kind"]
+    return what, task["name"].lower()
 
 
 def _dues(explained: Mapping[str, Any]) -> Iterator[datetime]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dfhost.engine import history as h
@@ -24,12 +24,8 @@ _NO_FACTS = TaskFacts()
 _CHILD_STATES = {"Pending": model.QUEUED, "Running": model.RUNNING, "Suspended": model.WAITING}
 
 
-def build_timeline(
-    stored: StoredTimeline,
-    running: Mapping[int, str],
-    awaited_events: Iterable[tuple[str, str | None]] = (),
-) -> Timeline:
-    """`running`: since when activities run, by task id. `awaited_events`: names, and since when they are awaited."""
+def build_timeline(stored: StoredTimeline, running: Mapping[int, str]) -> Timeline:
+    """`running`: since when activities run, by task id."""
     row = stored.row
     timeline = Timeline(
         row.instance_id,
@@ -57,8 +53,6 @@ def build_timeline(
         builder.read(json.loads(text))
     timeline.started_at = builder.started_at
     timeline.tasks = builder.tasks()
-    if not row.has_ended:
-        timeline.tasks += [Task(model.EVENT, name, model.WAITING, since) for name, since in awaited_events]
     return timeline
 
 
@@ -94,7 +88,13 @@ class _Builder:
             self._raise(event)
         elif kind == h.SUSPENDED:
             self._suspension = Task(
-                model.SUSPENSION, "", model.WAITING, at, started_at=at, input=event["Reason"]
+                model.SUSPENSION,
+                "",
+                model.WAITING,
+                at,
+                started_at=at,
+                input=event["Reason"],
+                is_awaited=False,
             )
             self._tasks.append(self._suspension)
         elif kind == h.RESUMED and self._suspension is not None:
@@ -187,7 +187,7 @@ class _Builder:
             child = self._stored.children.get(task.instance_id or "")
             if child is not None:
                 task.state = _CHILD_STATES.get(child.status, model.RUNNING)
-        elif task.kind in (model.ACTIVITY, model.HTTP_CALL):
+        elif task.is_activity:
             task.input = task.input or self._stored.inputs.get(task_id)
             if task.kind == model.HTTP_CALL:
                 task.name = _http_call_name(task.input)

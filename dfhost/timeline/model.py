@@ -12,6 +12,7 @@ TIMER = "timer"
 EVENT = "event"
 ENTITY_CALL = "entityCall"
 ENTITY_SIGNAL = "entitySignal"
+OPERATION = "operation"  # in an entity's queue
 SUSPENSION = "suspension"
 
 QUEUED = "queued"  # it waits for its turn to run
@@ -48,6 +49,7 @@ class Task:
     groups. All three are None if it was alone.
     `instance_id`: the child, or the entity (``@name@key``). `due`: when a timer fires, or the next attempt is made.
     `error` is what the function raised, ``ValueError: bad``, and `stack` its traceback, if known.
+    `is_awaited`: False of an open task that the code has only left open; True also where that is unknown.
     `worker`: the pid of the worker process that ran an activity; None if the host ran it, or it has not ended.
     """
 
@@ -74,6 +76,24 @@ class Task:
     child_status: str | None = None
     http_status: int | None = None
     worker: int | None = None
+    is_awaited: bool = True
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN
+
+    @property
+    def is_activity(self) -> bool:
+        """Whether it runs as an activity: HTTP calls do, in the host."""
+        return self.kind in (ACTIVITY, HTTP_CALL)
+
+    @property
+    def since(self) -> str | None:
+        """Since when an open task has been in its state; of one that waits for an answer, since when it was asked."""
+        newest: Attempt | Task = self.attempts[-1] if self.attempts else self
+        if self.state == RETRYING:
+            return newest.ended_at
+        return (newest.started_at if self.is_activity else None) or newest.scheduled_at
 
     @property
     def attempt(self) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dfhost.credentials import hide_credentials
 from dfhost.printable import shortened
 from dfhost.timeline import model
-from dfhost.timeline.model import Task
+from dfhost.timeline.model import Task, Timeline
 
 _BRIEF = 60  # characters of an input or an error
+_LISTED = 3  # failed tasks; more are counted
 
 
 def task_label(task: Task) -> str:
@@ -24,6 +26,16 @@ def failure_sentence(task: Task) -> str:
     attempt = f", attempt {task.attempt} of {task.max_attempts}" if task.max_attempts > 1 else ""
     error = " ".join((task.error or "no reason given").split("\n")[0].split())
     return f"{task_label(task)} failed{attempt}: {error}"
+
+
+def failure_sentences(timeline: Timeline, output: str) -> list[str]:
+    """For the console, a sentence for each task that the instance has failed of.
+
+    Those are the failed tasks whose error is in `output`, the instance's: its code has caught the others.
+    """
+    failed = [task for task in timeline.failed_tasks() if task.error and task.error.split("\n")[0] in output]
+    more = [f"{len(failed) - _LISTED} more tasks failed, too"] if len(failed) > _LISTED else []
+    return [*(hide_credentials(failure_sentence(task)) for task in failed[:_LISTED]), *more]
 
 
 def rewind_warning(retried: Sequence[str]) -> str:

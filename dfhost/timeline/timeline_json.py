@@ -39,7 +39,7 @@ def timeline_json(timeline: Timeline, limit: int | None = None) -> dict[str, Any
 
 
 def task_json(task: Task, limit: int | None = None) -> dict[str, Any]:
-    """`limit` as above; `truncated` names the payloads that were cut."""
+    """`limit` as above; `truncated` names the payloads that were cut, `awaited` stands in open tasks alone."""
     payloads = {"input": task.input, "result": task.result, "error": task.error, "stack": task.stack or None}
     cut = [name for name in PAYLOADS if limit is not None and len(payloads[name] or "") > limit]
     if task.input_is_cut and "input" not in cut:
@@ -68,6 +68,7 @@ def task_json(task: Task, limit: int | None = None) -> dict[str, Any]:
         childStatus=task.child_status,
         httpStatus=task.http_status,
         worker=task.worker,
+        awaited=task.is_awaited if task.is_open else None,
     )
 
 

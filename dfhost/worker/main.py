@@ -43,7 +43,7 @@ from dfhost.runner.app_runner import (
 )
 from dfhost.running_calls import CurrentCall, RunningCalls
 from dfhost.worker import protocol
-from dfhost.worker.channel import Channel, Message
+from dfhost.worker.channel import Channel, Message, pack
 from dfhost.worker.lanes import LaneListener
 from dfhost.worker.output import PipeSink, WorkerStream
 
@@ -66,6 +66,7 @@ def main() -> None:
     peer = socket.create_connection(("127.0.0.1", start["port"]))
     with LogHandling(sink, levels):
         worker = Worker(Path(start["root"]), start["only"], peer, start["secret"])
+        worker.say_hello()  # before the app is loaded, which may take its time
         worker.run()
         for stream in streams:
             stream.finish()
@@ -134,6 +135,11 @@ class Worker:
             "stacks": self._stacks,
         }
 
+    def say_hello(self) -> None:
+        """Tell the host who has connected to it."""
+        lanes = LaneListener(self._secret, self._answer_lane)
+        self._peer.sendall(pack(("hello", protocol.VERSION, self._secret, os.getpid(), lanes.port)))
+
     def run(self) -> None:
         try:
             self._runner.load()
@@ -152,8 +158,6 @@ class Worker:
         channel = self._channel
         channel.on_message, channel.on_lost = self._receive, lambda: os._exit(0)
         await channel.open(self._peer)
-        lanes = LaneListener(self._secret, self._answer_lane)
-        self._send("hello", protocol.VERSION, self._secret, os.getpid(), lanes.port)
         if self._failure is not None:  # the host ends this process
             self._send("not loaded", str(self._failure), getattr(self._failure, "traceback", None))
             return

@@ -33,6 +33,9 @@ _HANGING_GRACE = 3.0  # seconds that the calls beside one that has timed out may
 _STACKS_WITHIN = 1.0  # seconds for a worker with a call that hangs to say where
 OUTDATED_GRACE = 30.0  # seconds that calls may take that the old code has begun
 _STOPS_WITHIN = 1.5  # seconds
+_SLOW_LOADING = (
+    5.0  # seconds, after which the console says where the app's import is; then twice as many, and so on
+)
 
 #: Makes a call in the worker that has got it, under the number that it has there.
 Begin = Callable[[WorkerProcess, int], None]
@@ -66,9 +69,8 @@ class WorkerPool:
         self._outdated_grace = outdated_grace
         self._on_message = on_message
         self.processes = [WorkerProcess(options, sink) for _ in range(count)]
-        self._loading: list[
-            WorkerProcess
-        ] = []  # started by a reload, and none of them has loaded the app yet
+        # Started by a reload, and none of them has loaded the app yet.
+        self._loading: list[WorkerProcess] = []
         self._started_at = time.monotonic()
         self._deaths = DeathReport(log, sink, count, restart_interval)
         self._lock = threading.Lock()  # of the three below
@@ -124,6 +126,24 @@ class WorkerPool:
 
     def _open(self, process: WorkerProcess) -> None:
         process.open(self._receive, self._lost, self._ended)
+        self._tasks.start(self._report_slow_loading(process))
+
+    async def _report_slow_loading(self, process: WorkerProcess) -> None:
+        seconds = _SLOW_LOADING
+        while True:
+            await asyncio.sleep(process.started_at + seconds - time.monotonic())
+            loading = [each for each in self.processes if each.app is None and not each.is_expected_to_end]
+            if process not in loading:
+                return
+            if process is loading[0]:
+                stacks = await asyncio.to_thread(process.stacks, _STACKS_WITHIN)
+                where = next((stack for _, _, stack in stacks), "")
+                self._log.note(
+                    f"The app has been loading for {seconds:.0f} s{' and is here:' if where else '.'}"
+                )
+                if where:
+                    self._sink.print("", where.rstrip())
+            seconds *= 2
 
     def _start_process(self) -> WorkerProcess:
         process = WorkerProcess(self._options, self._sink)

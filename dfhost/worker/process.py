@@ -30,7 +30,6 @@ from dfhost.worker.lanes import Lane, LanePool
 from dfhost.worker.output import OutputReader, Terminal
 
 _SCRIPT = Path(__file__).with_name("script") / "worker.py"
-_HELLO_WITHIN = 10.0  # seconds
 _OUTPUT_ENDS_WITHIN = 0.5  # seconds after the process; a child of the app may hold the pipe open
 _CHANNEL_ENDS_WITHIN = 0.5  # likewise
 _ENDS_WITHIN = 1.0  # seconds after its channel, else it is killed
@@ -169,23 +168,22 @@ class WorkerProcess:
         self._accepting = self._loop.create_task(self._accept())
 
     async def _accept(self) -> None:
+        """Until the worker has said hello: whoever else finds the port is not heard."""
         self._listener.setblocking(False)
-        with self._listener:
-            while self._channel is None:
-                peer, _ = await self._loop.sock_accept(self._listener)
-                channel = Channel()
-                said_hello = self._loop.create_future()
-                channel.on_message = partial(self._hello, channel, said_hello)
-                channel.on_lost = partial(_cancel, said_hello)
-                await channel.open(peer)
-                try:
-                    await asyncio.wait_for(said_hello, _HELLO_WITHIN)
-                except (asyncio.TimeoutError, asyncio.CancelledError):  # somebody else has found the port
+        channels: list[Channel] = []
+        try:
+            with self._listener:
+                while True:
+                    peer, _ = await self._loop.sock_accept(self._listener)
+                    channels.append(channel := Channel())
+                    channel.on_message, channel.on_lost = partial(self._hello, channel), _do_nothing
+                    await channel.open(peer)
+        finally:
+            for channel in channels:
+                if channel is not self._channel:
                     channel.close()
-                    if self.exit_code is not None:
-                        raise
 
-    def _hello(self, channel: Channel, said: asyncio.Future[None], message: Message) -> None:
+    def _hello(self, channel: Channel, message: Message) -> None:
         match message:
             case ("hello", protocol.VERSION, str(secret), int(pid), int(port)) if hmac.compare_digest(
                 secret, self._secret
@@ -194,7 +192,7 @@ class WorkerProcess:
                 self._channel = channel
                 self._lanes = LanePool(port, self._secret)
                 channel.on_message, channel.on_lost = self._receive, self._lost
-                said.set_result(None)
+                self._accepting.cancel()
 
     def _wait(self) -> None:
         code = self._process.wait()
@@ -293,6 +291,8 @@ class WorkerProcess:
 
     def stacks(self, timeout: float) -> list[tuple[str | None, str | None, str]]:
         """What its threads do, see `Worker._stacks`; nothing if it does not answer within `timeout` s. Blocks."""
+        if self._channel is None:
+            return []
         try:
             lane = Lane(self._lanes.port, self._secret, timeout)
         except OSError:
@@ -339,5 +339,5 @@ def _interpreter_flags() -> list[str]:
     return flags
 
 
-def _cancel(future: asyncio.Future[None]) -> None:
-    future.cancel()
+def _do_nothing() -> None:
+    pass

@@ -13,12 +13,12 @@ from typing import Any
 import azure.durable_functions as df
 
 from fan_out.blueprint import bp
+from fan_out.idempotency import claim_of
+from fan_out.item_sources import READERS
 from fan_out.maps.earlier import options_in
 from fan_out.maps.ledger import ledger_id
 from fan_out.maps.outcome import compact, merge_redrive, summary, unfinished
-from fan_out.maps.parts import as_json
-from fan_out.maps.readers import READERS
-from fan_out.maps.register import claim_of
+from fan_out.maps.results import as_json
 from fan_out.maps.run import Options, run_map
 
 ORCHESTRATOR = "map_orchestrator"

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from fan_out.maps.parts import Results
+from fan_out.maps.results import Results
 
 
 def outcome_of(items: list[Any], results: Results, reason: str | None) -> dict[str, Any]:

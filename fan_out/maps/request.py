@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fan_out.bodies import BadRequest, kind
-from fan_out.maps.items import map_activities
-from fan_out.maps.readers import MOST_ITEMS, READERS
+from fan_out.item_sources import MOST_ITEMS, READERS
+from fan_out.maps.map_activity import map_activities
 from fan_out.maps.run import ATTEMPTS, BATCH, Options
 
 MOST_CONCURRENCY = 10_000

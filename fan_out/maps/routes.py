@@ -20,11 +20,11 @@ import azure.functions as func
 
 from fan_out.blueprint import bp
 from fan_out.bodies import BadRequest, answer, body_object, refusal
+from fan_out.idempotency import start_once
+from fan_out.item_sources import MOST_BYTES
 from fan_out.maps.earlier import options_in
 from fan_out.maps.ledger import ledger_id, progress
 from fan_out.maps.orchestrator import ORCHESTRATOR, NoMap, outcome_of_run, runtime_status
-from fan_out.maps.readers import MOST_BYTES
-from fan_out.maps.register import start_once
 from fan_out.maps.request import OPTIONS, all_fields, check_key, fingerprint, parse_options, parse_request
 from fan_out.maps.run import CANCEL
 

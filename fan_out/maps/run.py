@@ -16,11 +16,12 @@ from typing import Any
 import azure.durable_functions as df
 
 from fan_out.maps.earlier import refuse_earlier
-from fan_out.maps.items import gets_envelope
 from fan_out.maps.ledger import FAILURES, ledger_id
+from fan_out.maps.map_activity import gets_envelope
 from fan_out.maps.outcome import outcome_of, summary
-from fan_out.maps.parts import ItemResult, Part, Results
+from fan_out.maps.parts import Part
 from fan_out.maps.plan import lanes_of
+from fan_out.maps.results import ItemResult, Results
 from fan_out.maps.tree import hand_out
 
 CANCEL = "map-cancel"

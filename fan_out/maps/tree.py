@@ -18,28 +18,27 @@ import azure.durable_functions as df
 
 from fan_out.blueprint import bp
 from fan_out.maps.ledger import Reporter
-from fan_out.maps.parts import ItemResult, Part, Results, as_json, merge
+from fan_out.maps.parts import Part
 from fan_out.maps.plan import next_shares
-from fan_out.maps.settle import error_text, has_failed, wait_for_all
+from fan_out.maps.results import ItemResult, Results, as_json, merge
 from fan_out.maps.stopping import STOP, map_stop_children, why_stop
-
-Context = df.DurableOrchestrationContext
+from fan_out.settle import error_text, has_failed, wait_for_all
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_section(context: Context) -> Generator[Any, Any, Any]:
+def map_section(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     results, _ = yield from hand_out(context, Part(**(context.get_input() or {})), STOP, context.instance_id)
     return as_json(results)
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_lane(context: Context) -> Generator[Any, Any, Any]:
+def map_lane(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     results, _ = yield from hand_out(context, Part(**(context.get_input() or {})), STOP, context.instance_id)
     return as_json(results)
 
 
 def hand_out(
-    context: Context, part: Part, event: str, prefix: str
+    context: df.DurableOrchestrationContext, part: Part, event: str, prefix: str
 ) -> Generator[Any, Any, tuple[Results, str | None]]:
     """Hand out the part's items round by round, as the planner says, until all have run or something stops it: the
     event, the deadline, too many failures. What was handed out ends first. Gives the results and what stopped it."""
@@ -79,7 +78,7 @@ def hand_out(
 
 
 @bp.orchestration_trigger(context_name="context")
-def map_chunk(context: Context) -> Generator[Any, Any, Any]:
+def map_chunk(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """Try every item once, batch by batch; then, after a pause, those that failed, and so on.
 
     Retried here and not by `call_activity_with_retry`: so the number of tries is known, and stopping stops them.

@@ -256,8 +256,8 @@ def test_what_a_child_waits_for_is_printed_below_it() -> None:
         return {
             "kind": "subOrchestration",
             "name": "part",
-            "state": "waiting",
-            "status": "Running",
+            "state": "running",
+            "childStatus": "Running",
             "instanceId": id,
             "since": "2026-01-01T12:00:20Z",
             "explanation": explanation(*waits, sentence=sentence),
@@ -273,7 +273,7 @@ def test_what_a_child_waits_for_is_printed_below_it() -> None:
     assert explanation_lines(explanation(two), NOW)[-1] == "      c: It waits for event go."
     crowd = [{**child(f"b{n}", ""), "explanation": None} for n in range(20)]
     assert explanation_lines(explanation(deepest, *crowd), NOW)[2:] == [
-        "  sub-orchestration part, waiting: 21 of them, for up to 10.0 s",
+        "  sub-orchestration part, running: 21 of them, for up to 10.0 s",
         "    c: It waits for event go.",
     ]
 

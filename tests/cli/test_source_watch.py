@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dfhost.cli.app_runner import reloads
 from dfhost.cli.parser import parse
+from dfhost.cli.runner_choice import reloads
 from dfhost.cli.source_watch import SourceWatch
 from tests.support.waiting import DEADLINE
 

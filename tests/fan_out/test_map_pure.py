@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fan_out.idempotency import apply_claim
 from fan_out.maps import ledger, outcome
-from fan_out.maps.parts import ItemResult, Part, as_json, merge
+from fan_out.maps.parts import Part
 from fan_out.maps.plan import TURNS, WIDEST, Share, lanes_of, next_shares
-from fan_out.maps.register import apply_claim
+from fan_out.maps.results import ItemResult, as_json, merge
 from fan_out.maps.run import Options
-from fan_out.maps.settle import error_text
+from fan_out.settle import error_text
 
 # -- the planner: a clock and no orchestrator ---------------------------------------------------------------------
 

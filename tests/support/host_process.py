@@ -126,7 +126,8 @@ class HostProcess:
                         return found
                 seen = len(self.lines)
                 if self._ended or not self._more.wait(DEADLINE):
-                    raise AssertionError(f"no line has {pattern!r}:\n{self.text}")
+                    state = f"ended with {self._process.wait()}" if self._ended else "still runs"
+                    raise AssertionError(f"no line has {pattern!r}, and the host {state}:\n{self.text}")
 
     def signal(self, number: signal.Signals = signal.SIGINT) -> None:
         self._process.send_signal(number)

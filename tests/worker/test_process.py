@@ -175,6 +175,31 @@ def test_an_app_that_ends_its_process_while_it_is_loaded(tmp_path: Path) -> None
     assert "worker process ended while it loaded the app (exit code 7)" in done.stderr
 
 
+SLOW = """
+    import os, time
+
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+
+    @app.route(methods=["GET"])
+    def late(req: func.HttpRequest) -> str:
+        return "better than never"
+"""
+
+
+@pytest.mark.long
+def test_an_app_may_take_its_time_to_load_and_the_console_shows_where_it_is(tmp_path: Path) -> None:
+    folder = write_app(tmp_path / "app", SLOW)
+    host = HostProcess(folder, "--memory")
+    try:
+        host.line(r"The app has been loading for 10 s and is here:$")
+        host.line(r"function_app.py\", line \d+, in <module>$")
+        (folder / "go").touch()
+        assert host.client.request("GET", "/api/late").text == "better than never"
+    finally:
+        host.close()
+
+
 TALE = """
     import os, sys, time
 

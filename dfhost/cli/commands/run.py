@@ -1,7 +1,7 @@
 """`dfhost run METHOD PATH`: start an app, call one route, and print the output of the orchestration it starts.
 
 Owns the process around that call: the settings, the working directory and the streams. Only the output goes to
-stdout. Whatever the app, its libraries and its child processes print goes to stderr. `runner` makes the call.
+stdout. Whatever the app, its libraries and its child processes print goes to stderr. `run_request` makes the call.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from dfhost.cli import arguments
 from dfhost.cli.app_folder import existing_parent, open_folder, working_in
-from dfhost.cli.app_runner import MakeRunner, app_runner
 from dfhost.cli.console import Console
 from dfhost.cli.counting_log import CountingLog
 from dfhost.cli.first_request import FirstRequest, read_request
+from dfhost.cli.runner_choice import MakeRunner, app_runner
 from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
 from dfhost.settings import Settings
 
@@ -105,7 +105,7 @@ async def _run(
     log = CountingLog(console, calls=console.verbose)
     runner = make_runner(log, failure.report)  # workers load the app while the host is imported
     # By far the slowest import: mistakes in the arguments and the settings are reported before it.
-    from dfhost.cli.runner import run_to_end
+    from dfhost.cli.run_request import run_to_end
 
     return await run_to_end(
         request, runner, settings, database, console, log, failure, options.timeout, options.quiet

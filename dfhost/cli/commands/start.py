@@ -16,12 +16,12 @@ from dfhost import gc_tuning
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.cli import arguments
 from dfhost.cli.app_folder import database_file, open_folder, working_in
-from dfhost.cli.app_runner import MakeRunner, app_runner, reloads
 from dfhost.cli.console import Console
 from dfhost.cli.host_address import url_file
 from dfhost.cli.log_file import LogFile, log_file
 from dfhost.cli.map_progress import show_map_progress
 from dfhost.cli.other_task_hubs import unfinished_in
+from dfhost.cli.runner_choice import MakeRunner, app_runner, reloads
 from dfhost.cli.stopping import FatalFailure, StopSignals
 from dfhost.cli.style import count
 from dfhost.errors import DatabaseError, DatabaseInUse

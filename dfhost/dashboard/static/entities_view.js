@@ -150,7 +150,7 @@ export function showEntities(main, chosen) {
                                 null,
                                 stateMark(each.state),
                                 " ",
-                                h("span", { class: "mono" }, each.name ?? ""),
+                                h("span", { class: "mono" }, each.name),
                                 " ",
                                 h(
                                     "span",

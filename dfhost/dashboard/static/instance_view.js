@@ -143,7 +143,7 @@ export function showInstance(main, id) {
             ...new Set(
                 (view?.explanation?.waitsFor ?? [])
                     .filter(({ kind }) => kind === "event")
-                    .map(({ name }) => name ?? ""),
+                    .map(({ name }) => name),
             ),
         ];
     }

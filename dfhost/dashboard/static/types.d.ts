@@ -47,6 +47,7 @@ export interface Task {
     childStatus?: string;
     httpStatus?: number;
     worker?: number;
+    awaited?: boolean;
 }
 
 export interface Timeline {
@@ -68,13 +69,8 @@ export interface Timeline {
     failures: string[];
 }
 
-export interface Wait {
-    kind: string;
-    name?: string;
-    state: string;
+export interface Wait extends Task {
     since?: string;
-    awaited: boolean;
-    instanceId?: string;
     explanation?: Explanation;
 }
 

@@ -1,8 +1,8 @@
-"""The task hub worker: runs user code because of what the store holds.
+"""The four dispatchers: they run user code because of what the store holds.
 
-Its four dispatchers run orchestrations, activities, entities and timers. They have the same methods: `start`, then
+There is one each for orchestrations, activities, entities and timers. They have the same methods: `start`, then
 `add` or `receive` for new work, `drop` (but for timers) for an instance that has ended or was purged,
-`stop_accepting` for the end of the host, and `unfinished` (see `IdleSignal`). `TaskHubWorker` routes the store's
+`stop_accepting` for the end of the host, and `unfinished` (see `IdleSignal`). `Dispatchers` routes the store's
 events to them. Its start queues whatever the tables hold, so a crash needs no other recovery. Knows no HTTP.
 """
 
@@ -29,7 +29,7 @@ from dfhost.store.listener import InboxMessage, InstanceRemoved, StoreEvent
 from dfhost.store.store import Store
 
 
-class TaskHubWorker:
+class Dispatchers:
     """The store's listener (`StoreListener`)."""
 
     def __init__(

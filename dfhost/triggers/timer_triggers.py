@@ -17,13 +17,13 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 
 from dfhost.clock import Clock
-from dfhost.dispatch.schedule import Schedule, parse_schedule, time_zone
 from dfhost.host_log import HostLog
 from dfhost.idle_signal import nobody_waits
 from dfhost.runner.app_runner import AppRunner, FunctionCall, TimerOccurrence
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.invoke import invoke_function
 from dfhost.settings.app_settings import resolve_app_settings
+from dfhost.triggers.schedule import Schedule, parse_schedule, time_zone
 
 _PAST_DUE_AFTER = timedelta(seconds=30)  # means a machine that slept, not an event loop that was busy
 

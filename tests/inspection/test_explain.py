@@ -103,9 +103,10 @@ async def test_a_retry_pause_and_its_attempt() -> None:
         asked = {"milliseconds": 3_600_000, "attempts": 4, "text": "no"}
         instance = await host.start("retries", asked)
         shown = await explained(
-            host, instance, lambda shown: [e for e in shown["waitsFor"] if e["kind"] == "retry"]
+            host, instance, lambda shown: [e for e in shown["waitsFor"] if e["state"] == "retrying"]
         )
-        assert only(shown, "name", "state", "attempt") == ["fail", "waiting", 1]
+        assert only(shown, "kind", "name", "attempt", "maxAttempts") == ["activity", "fail", 1, 4]
+        assert only(shown, "since") == only(shown, "attempts")[0]["endedTime"]
         due = only(shown, "due")[:19]
         assert shown["sentence"] == (
             f"It waits for another attempt of fail in 1 h ({due}Z). fail failed in attempt 1 of 4: ValueError: no."
@@ -121,7 +122,7 @@ async def test_a_sub_orchestration() -> None:
             lambda shown: [
                 each
                 for each in shown["waitsFor"]
-                if each["status"] == "Running" and each["explanation"]["waitsFor"]
+                if each["childStatus"] == "Running" and each["explanation"]["waitsFor"]
             ],
         )
         assert only(shown, "kind", "name", "instanceId") == ["subOrchestration", "waits", "child"]
@@ -137,7 +138,7 @@ async def test_what_a_child_of_a_child_waits_for() -> None:
 
         def goes_down(shown: dict[str, Any]) -> object:
             for _ in range(2):
-                if not shown["waitsFor"] or shown["waitsFor"][0]["status"] != "Running":
+                if not shown["waitsFor"] or shown["waitsFor"][0]["childStatus"] != "Running":
                     return False
                 shown = shown["waitsFor"][0]["explanation"]
             return shown["waitsFor"]
@@ -155,7 +156,12 @@ async def test_an_entity_and_its_queued_operations(gates: ModuleType) -> None:
         instance = await host.start("calls_entity", asked)
         await gates.arrivals("gate")
         shown = await explained(host, instance)
-        assert only(shown, "kind", "name", "instanceId", "awaited") == ["entity", "stop", "@counter@x", True]
+        assert only(shown, "kind", "name", "instanceId", "awaited") == [
+            "entityCall",
+            "stop",
+            "@counter@x",
+            True,
+        ]
         assert shown["sentence"] == "It waits for the answer to stop of @counter@x."
         assert only(shown, "explanation")["sentence"].startswith(
             "The entity's operation stop has been running"
@@ -191,10 +197,21 @@ async def test_an_http_call() -> None:
     async with running_host() as host, server:
         instance = await host.start("calls_http", f"http://127.0.0.1:{port}/slow")
         shown = await explained(host, instance)
-        assert only(shown, "kind", "name") == ["activity", "BuiltIn::HttpActivity"]
+        assert only(shown, "kind", "name") == ["httpCall", f"GET http://127.0.0.1:{port}/slow"]
+        assert shown["sentence"] == f"It waits for HTTP call GET http://127.0.0.1:{port}/slow (running)."
         assert f"127.0.0.1:{port}/slow" in only(shown, "input")
         asked.set()
         assert (await host.output(instance))["statusCode"] == 204
+
+
+async def test_a_task_is_the_same_in_the_timeline_and_in_the_explanation(gates: ModuleType) -> None:
+    async with running_host() as host:
+        instance = await host.start("window_and_event")
+        shown = await explained(host, instance, lambda shown: shown["heldBack"])
+        timeline = await host.status(instance, timeline="true")
+        open_tasks = [task for task in timeline["tasks"] if task["state"] in ("running", "queued")]
+        assert open_tasks
+        assert [task | {"since": task["startedTime"]} for task in open_tasks] == shown["waitsFor"]
 
 
 # -- several at once -----------------------------------------------------------------------------------------
@@ -349,8 +366,8 @@ async def test_after_a_restart_and_after_eviction_the_explanation_is_the_same(
             lambda shown: shown["unclaimed"],
             lambda shown: shown["waitsFor"],
             lambda shown: shown["sentence"].endswith("event end."),
-            lambda shown: [entry for entry in shown["waitsFor"] if entry["kind"] == "retry"],
-            lambda shown: shown["waitsFor"] and shown["waitsFor"][0]["status"] == "Running",
+            lambda shown: [entry for entry in shown["waitsFor"] if entry["state"] == "retrying"],
+            lambda shown: shown["waitsFor"] and shown["waitsFor"][0]["childStatus"] == "Running",
         ]
         before = [await explained(host, each, test) for each, test in zip(ids, states, strict=True)]
         if evicted:

@@ -9,33 +9,26 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.dispatch.instance_cache import LoadedInstance
-from dfhost.dispatch.task_hub_worker import TaskHubWorker
 from dfhost.engine import history as h
 from dfhost.engine.tasks import SingleTask
 from dfhost.store.reader import StoredTimeline
 from dfhost.timeline.builder import build_timeline
-from dfhost.timeline.model import TIMER, Timeline
+from dfhost.timeline.model import EVENT, TIMER, WAITING, Task, Timeline
 
 _EVENT_RAISED = f'{{"EventType":{h.EVENT_RAISED},'
-
-
-class AwaitedEvent(NamedTuple):
-    """`since`: ISO text. `is_awaited`: the code waits for it now, and has not only left it open."""
-
-    name: str
-    since: str
-    is_awaited: bool
 
 
 class CodeState(NamedTuple):
     """What the code waits for. `awaited`: task ids, names of events and ids of requests; None if that is unknown.
 
-    `unclaimed`: events that have come and that nothing waits for. `long_timers`: see `AwaitedTasks`.
+    `events`: those that it waits for or has left open, as tasks. `unclaimed`: events that have come and that nothing
+    waits for. `long_timers`: see `AwaitedTasks`.
     """
 
     awaited: Collection[int | str] | None = None
-    events: Sequence[AwaitedEvent] = ()
+    events: Sequence[Task] = ()
     unclaimed: Sequence[h.Event] = ()
     long_timers: Sequence[tuple[int | str, str]] = ()
 
@@ -53,22 +46,27 @@ def code_state(instance: LoadedInstance | None, stored: StoredTimeline) -> CodeS
     return CodeState(awaited, events, unclaimed, tasks.long_timers if tasks else ())
 
 
-def live_timeline(stored: StoredTimeline, code: CodeState, worker: TaskHubWorker) -> Timeline:
+def live_timeline(stored: StoredTimeline, code: CodeState, dispatchers: Dispatchers) -> Timeline:
     instance_id = stored.row.instance_id
-    states = {task_id: worker.activities.state(instance_id, task_id) for task_id in stored.inputs}
+    states = {task_id: dispatchers.activities.state(instance_id, task_id) for task_id in stored.inputs}
     running = {task_id: since for task_id, (_, since) in states.items() if since is not None}
-    events = [(event.name, event.since) for event in code.events]
-    timeline = build_timeline(stored, running, events)
-    whole = dict(code.long_timers)
-    for task in timeline.tasks if whole else ():
-        if task.kind == TIMER and task.task_id in whole:
-            task.due = whole[task.task_id]
+    timeline = build_timeline(stored, running)
+    whole_timers = dict(code.long_timers)
+    for task in timeline.tasks:
+        if not task.is_open or task.task_id is None:
+            continue
+        if code.awaited is not None:
+            task.is_awaited = task.task_id in code.awaited or task.request_id in code.awaited
+        if task.kind == TIMER:
+            task.due = whole_timers.get(task.task_id, task.due)
+    if not stored.row.has_ended:
+        timeline.tasks += code.events
     return timeline
 
 
 def _external_events(
     instance: LoadedInstance, awaited: Collection[int | str] | None, stored: StoredTimeline
-) -> tuple[list[AwaitedEvent], list[h.Event]]:
+) -> tuple[list[Task], list[h.Event]]:
     """Those that are waited for, and those that have come and that nothing waits for."""
     interpreter = instance.execution.interpreter
     waits = list(interpreter.event_waits())
@@ -83,7 +81,7 @@ def _external_events(
         else:
             unclaimed.append(event)
     events = [
-        AwaitedEvent(name, timestamp_in(task.waiting_since), awaited is None or name in awaited)
+        _event_task(name, task.waiting_since, awaited is None or name in awaited)
         for task in waits
         for name in [_event_name(task)]
     ]
@@ -94,9 +92,14 @@ def _external_events(
         name = str(key)
         others = [event for event in raised if event.key != key and event.key.lower() == name.lower()]
         if others and not any(_event_name(task) == name for task in waits):
-            events.append(AwaitedEvent(name, timestamp_in(others[0].text), True))
+            events.append(_event_task(name, others[0].text, True))
             unclaimed.append(others[0])
     return events, unclaimed
+
+
+def _event_task(name: str, begin: str, is_awaited: bool) -> Task:
+    """`begin`: the history event at which the wait began."""
+    return Task(EVENT, name, WAITING, timestamp_in(begin), is_awaited=is_awaited)
 
 
 def _raised(stored: StoredTimeline) -> Iterator[h.Event]:

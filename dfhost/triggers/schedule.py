@@ -1,4 +1,4 @@
-"""Parses the schedule of a timer trigger. Pure; `dispatch/timer_triggers.py` runs the functions.
+"""Parses the schedule of a timer trigger. Pure; `triggers/timer_triggers.py` runs the functions.
 
 An NCRONTAB expression or a time span becomes a `Schedule`: a function from a moment to the next occurrence after it.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +11,12 @@ from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine.history import moment
 from dfhost.printable import shortened
 from dfhost.store.instance_row import InstanceRow
+from dfhost.timeline import model
+from dfhost.timeline.model import Task
+from dfhost.timeline.sentences import brief
 
-#: An entry of `waitsFor`, see `explain`.
-Entry = dict[str, Any]
-
-BRIEF = 200  # characters of an input or a reason
+_BRIEF = 200  # characters of an error or a reason
+_LISTED = 5  # groups of tasks; more are counted
 
 
 def of_end(row: InstanceRow, cause: str | None = None) -> str:
@@ -28,20 +29,21 @@ def of_end(row: InstanceRow, cause: str | None = None) -> str:
     _, _, raised = row.output.partition("\nException: ")
     # The extension's sentence about an unknown function names all functions, and is cut where it begins to.
     line = (raised or row.output).partition("\n")[0].partition(" Additional info:")[0]
-    reason = shortened(" ".join(line.split()), BRIEF)
+    reason = shortened(" ".join(line.split()), _BRIEF)
     return f"{ended}: {reason.rstrip('.')}."
 
 
-def of_entity(operations: list[Entry], last_failure: Entry | None) -> str:
+def of_entity(operations: Sequence[Task], last_failure: dict[str, Any] | None) -> str:
+    """`last_failure`: see `explain`."""
     sentence = "The entity is idle."
     if operations:
         first = operations[0]
         more = f", {len(operations) - 1} more wait behind it" if len(operations) > 1 else ""
-        since = f"{first['since'][:19]}Z"
-        sentence = f"The entity's operation {first['name']} has been {first['state']} since {since}{more}."
+        since = f"{(first.since or '')[:19]}Z"
+        sentence = f"The entity's operation {first.name} has been {first.state} since {since}{more}."
     if last_failure is None:
         return sentence
-    error = shortened(" ".join(last_failure["error"].split()), BRIEF).rstrip(".")
+    error = shortened(" ".join(last_failure["error"].split()), _BRIEF).rstrip(".")
     at = f"{last_failure['time'][:19]}Z"
     return f"{sentence} Its last failed operation was {last_failure['name']} at {at}: {error}."
 
@@ -54,13 +56,18 @@ def of_full_queue(limit: int) -> str:
 
 def of_instance(
     row: InstanceRow,
-    explanation: dict[str, Any],
+    tasks: Sequence[Task],
+    held_back: Sequence[dict[str, str]],
+    unclaimed: Sequence[str],
     instance: LoadedInstance | None,
     suspended_at: str,
     now: datetime,
     waits_for_worker: bool = False,
 ) -> str:
-    """`explanation`: all but its sentence; `suspended_at`: the time of the last suspension, if there was one."""
+    """`tasks`: the open ones. `held_back`: see `explain`. `unclaimed`: names of events.
+
+    `suspended_at`: when it was suspended last, "" if never.
+    """
     if instance is not None and instance.busy:
         if waits_for_worker:
             return "Its code waits for the app's next worker process: the last one has ended."
@@ -68,10 +75,10 @@ def of_instance(
             return "Its next episode is queued: as many episodes as may run at once are running."
         since = f"{timestamp_of(instance.episode_since)[:19]}Z"
         return f"Its code has been running since {since}: until it yields or returns, nothing else happens to it."
-    open_now = _list(explanation["waitsFor"], now)
+    open_now = _list(tasks, now)
     if row.status == "Suspended":
         since = f" since {suspended_at[:19]}Z" if suspended_at else ""
-        reason = f" ({shortened(row.output, BRIEF)})" if row.output else ""
+        reason = f" ({shortened(row.output, _BRIEF)})" if row.output else ""
         return f"It is suspended{since}{reason}: resume it." + (f" Open: {open_now}." if open_now else "")
     if not open_now and instance is None:  # read from a file: nothing is loaded
         return "None of its tasks is open."
@@ -80,8 +87,8 @@ def of_instance(
     result = instance.execution.result if instance else None
     if result is not None and result.has_ended:
         return f"Its code has ended; these are still open and must end first: {open_now}."
-    awaited = [entry for entry in explanation["waitsFor"] if entry["awaited"]]
-    left = [entry for entry in explanation["waitsFor"] if not entry["awaited"]]
+    awaited = [task for task in tasks if task.is_awaited]
+    left = [task for task in tasks if not task.is_awaited]
     if not awaited:
         awaited, left = left, awaited
     # Without the code's own word, as after its orchestrator has gone, it may wait for all of them or for any.
@@ -90,57 +97,61 @@ def of_instance(
     sentence = f"It waits for {_list(awaited, now, joint)}."
     if left:
         sentence += f" Open besides: {_list(left, now)}."
-    if failed := next((entry for entry in awaited if entry.get("error")), None):
-        attempt = f"attempt {failed['attempt']} of {failed['maxAttempts']}"
-        sentence += f" {failed['name']} failed in {attempt}: {failed['error'].rstrip('.')}."
-    if held := explanation["heldBack"]:
-        what = f"{held[0]['action']} is" if len(held) == 1 else f"{len(held)} actions are"
-        sentence += f" {what} held back behind {held[0]['behind']}, here as on Azure: {held[0]['why']}."
-    if unclaimed := explanation["unclaimed"]:
-        names = list(dict.fromkeys(entry["name"] for entry in unclaimed))
+    if failed := next((task for task in awaited if task.state == model.RETRYING), None):
+        attempt = f"attempt {failed.attempt} of {failed.max_attempts}"
+        error = shortened((failed.error or "").partition("\n")[0], _BRIEF).rstrip(".")
+        sentence += f" {failed.name} failed in {attempt}: {error}."
+    if held_back:
+        first, number = held_back[0], len(held_back)
+        what = f"{first['action']} is" if number == 1 else f"{number} actions are"
+        sentence += f" {what} held back behind {first['behind']}, here as on Azure: {first['why']}."
+    if names := list(dict.fromkeys(unclaimed)):
         events = "event" if len(names) == 1 else "events"
         sentence += f" It has received {events} {', '.join(names)}, which nothing waits for yet."
     return sentence
 
 
-def _list(entries: list[Entry], now: datetime, last: str = "and") -> str:
+def _list(tasks: Sequence[Task], now: datetime, last: str = "and") -> str:
     """``event Approval, 2 activities price (1 running, 1 queued) or a timer due in 5 min (…)``.
 
-    `last`: the word before the last entry, "or", "and" or "and/or".
+    `last`: the word before the last group, "or", "and" or "and/or".
     Events come first, since a person can raise them; timers come last.
     """
-    groups: dict[tuple[str, str], list[Entry]] = {}
-    for entry in sorted(entries, key=lambda entry: _ORDER.get(entry["kind"], 1)):
-        groups.setdefault((entry["kind"], entry.get("name", "")), []).append(entry)
-    phrases = [
-        _PHRASES[kind](name, group, now) if kind in _PHRASES else f"{len(group)} {kind} {name}"
-        for (kind, name), group in groups.items()
-    ]
+    groups: dict[tuple[str, str], list[Task]] = {}
+    for task in sorted(tasks, key=lambda task: _ORDER.get(task.kind, 1)):
+        retries = task.state == model.RETRYING
+        # Each HTTP call may have a URL of its own.
+        name = "" if task.kind == model.HTTP_CALL and not retries else task.name
+        groups.setdefault((model.RETRYING if retries else task.kind, name), []).append(task)
+    phrases = [_PHRASES[what](name, group, now) for (what, name), group in groups.items()]
     if len(phrases) > _LISTED:
         phrases[_LISTED:] = [f"{len(phrases) - _LISTED} more"]
     *others, final = phrases or [""]
     return f"{', '.join(others)} {last} {final}" if others else final
 
 
-def _counted(singular: str, plural: str, group: list[Entry]) -> str:
+def _counted(singular: str, plural: str, group: Sequence[Task]) -> str:
     return singular if len(group) == 1 else f"{len(group)} {plural}"
 
 
-def _id_of_one(group: list[Entry]) -> str:
-    return f" {group[0]['instanceId']}" if len(group) == 1 else ""
+def _id_of_one(group: Sequence[Task]) -> str:
+    return f" {group[0].instance_id}" if len(group) == 1 else ""
 
 
-def _counts(group: list[Entry], key: str) -> str:
+def _counts(values: Sequence[str | None]) -> str:
     """``running`` for one, ``2 running, 1 queued`` for several."""
-    if len(group) == 1:
-        return str(group[0][key])
-    values = [entry[key] for entry in group]
+    if len(values) == 1:
+        return str(values[0])
     return ", ".join(f"{values.count(value)} {value}" for value in dict.fromkeys(values))
 
 
-def _first_due(group: list[Entry], now: datetime) -> str:
+def _states(group: Sequence[Task]) -> str:
+    return _counts([task.child_status or task.state for task in group])
+
+
+def _first_due(group: Sequence[Task], now: datetime) -> str:
     """``in 2 d 23 h (2026-12-01T09:02:26Z)``"""
-    due = str(min(entry["due"] for entry in group))
+    due = min(task.due or "" for task in group)
     return f"{_time_left((moment(due) - now).total_seconds())} ({due[:19]}Z)"
 
 
@@ -162,24 +173,27 @@ def _time_left(seconds: float) -> str:
     return f"in {' '.join(parts)}"
 
 
-_LISTED = 5
-_ORDER = {"event": 0, "timer": 2}
-_PHRASES: dict[str, Callable[[str, list[Entry], datetime], str]] = {
-    "activity": lambda name, group, now: (
-        f"{_counted('activity', 'activities', group)} {name} ({_counts(group, 'state')})"
+#: Other kinds of tasks come between these.
+_ORDER = {model.EVENT: 0, model.TIMER: 2}
+#: By the kind of task; those whose next attempt is to come have a phrase of their own.
+_PHRASES: dict[str, Callable[[str, Sequence[Task], datetime], str]] = {
+    model.ACTIVITY: lambda name, group, now: (
+        f"{_counted('activity', 'activities', group)} {name} ({_states(group)})"
     ),
-    "retry": lambda name, group, now: (
+    model.HTTP_CALL: lambda _, group, now: (
+        f"{_counted(f'HTTP call {brief(group[0].name)}', 'HTTP calls', group)} ({_states(group)})"
+    ),
+    model.RETRYING: lambda name, group, now: (
         f"{_counted('another attempt', 'other attempts', group)} of {name} {_first_due(group, now)}"
     ),
-    "timer": lambda name, group, now: (
+    model.TIMER: lambda name, group, now: (
         f"{_counted('a timer', 'timers, the first', group)} due {_first_due(group, now)}"
     ),
-    "event": lambda name, group, now: f"{_counted('event', 'events', group)} {name}",
-    "subOrchestration": lambda name, group, now: (
-        f"{_counted('sub-orchestration', 'sub-orchestrations', group)} {name}{_id_of_one(group)} "
-        f"({_counts(group, 'status')})"
+    model.EVENT: lambda name, group, now: f"{_counted('event', 'events', group)} {name}",
+    model.CHILD: lambda name, group, now: (
+        f"{_counted('sub-orchestration', 'sub-orchestrations', group)} {name}{_id_of_one(group)} ({_states(group)})"
     ),
-    "entity": lambda name, group, now: (
-        f"{_counted('the answer', 'answers', group)} to {name} of {_counts(group, 'instanceId')}"
+    model.ENTITY_CALL: lambda name, group, now: (
+        f"{_counted('the answer', 'answers', group)} to {name} of {_counts([task.instance_id for task in group])}"
     ),
 }

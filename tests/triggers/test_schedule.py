@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from dfhost.clock import Clock as RealClock
-from dfhost.dispatch.schedule import parse_schedule, time_zone
-from dfhost.dispatch.timer_triggers import TimerTriggers
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.settings.app_settings import resolve_app_settings
+from dfhost.triggers.schedule import parse_schedule, time_zone
+from dfhost.triggers.timer_triggers import TimerTriggers
 from tests.support.app_server import started_runner
 from tests.support.apps import loaded_module, write_app
 from tests.support.recording_log import RecordingLog
@@ -302,5 +302,5 @@ def test_an_app_without_timers_does_not_pay_for_croniter() -> None:
     import subprocess
     import sys
 
-    code = "import sys, dfhost.dispatch.timer_triggers; sys.exit('croniter' in sys.modules)"
+    code = "import sys, dfhost.triggers.timer_triggers; sys.exit('croniter' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

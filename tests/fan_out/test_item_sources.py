@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from fan_out import item_sources
 from fan_out.bodies import BadRequest
-from fan_out.maps import readers
-from fan_out.maps.readers import READERS, csv_items, json_items, permitted_path, permitted_url
+from fan_out.item_sources import READERS, csv_items, json_items, permitted_path, permitted_url
 
 orders, lines = READERS["orders"], READERS["lines"]
 
@@ -23,7 +23,7 @@ def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "inbox"
     folder.mkdir()
     (tmp_path / "secret.csv").write_text("a\n1\n")
-    monkeypatch.setenv(readers.SETTING, f" {folder} ; https://acct.blob.example/data/ ")
+    monkeypatch.setenv(item_sources.SETTING, f" {folder} ; https://acct.blob.example/data/ ")
     return folder
 
 
@@ -87,10 +87,10 @@ def test_other_bytes_and_too_many_items_are_refused(inbox, monkeypatch):
     with pytest.raises(ValueError, match="not UTF-8: byte 2"):
         read({"path": "latin.csv"})
     (inbox / "many.csv").write_text("a\n" + "1\n" * 11)
-    monkeypatch.setattr(readers, "MOST_ITEMS", 10)
+    monkeypatch.setattr(item_sources, "MOST_ITEMS", 10)
     with pytest.raises(ValueError, match="holds 11 items"):
         read({"path": "many.csv"})
-    monkeypatch.setattr(readers, "MOST_BYTES", 10)
+    monkeypatch.setattr(item_sources, "MOST_BYTES", 10)
     with pytest.raises(ValueError, match="larger than"):
         read({"path": "many.csv"})
 
@@ -115,7 +115,7 @@ def test_only_what_lies_in_a_permitted_folder_can_be_read(inbox, path):
 def test_a_link_out_of_the_folder_is_not_followed(inbox):
     (inbox / "link.csv").symlink_to(inbox.parent / "secret.csv")
     assert permitted_path("link.csv") is None
-    with pytest.raises(BadRequest, match=readers.SETTING):
+    with pytest.raises(BadRequest, match=item_sources.SETTING):
         lines.check({"path": "link.csv"})
 
 
@@ -129,7 +129,7 @@ def test_a_file_that_was_permitted_when_asked_for_is_looked_at_again_when_read(i
 
 
 def test_nothing_is_permitted_by_default(monkeypatch):
-    monkeypatch.delenv(readers.SETTING, raising=False)
+    monkeypatch.delenv(item_sources.SETTING, raising=False)
     assert permitted_path("/etc/hosts") is None
     assert permitted_url("https://acct.blob.example/data/x.csv") is None
 
@@ -222,7 +222,7 @@ def files() -> Iterator[str]:
 
 
 def test_a_url_is_read_and_a_redirect_is_not_followed(files, monkeypatch):
-    monkeypatch.setenv(readers.SETTING, f"{files}/data")
+    monkeypatch.setenv(item_sources.SETTING, f"{files}/data")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert read({"url": f"{files}/data/ok.csv?sig=s3cret"}) == [{"a": "1"}]
     with pytest.raises(OSError, match="answered 302"):
@@ -283,7 +283,7 @@ def test_a_file_that_cannot_be_opened_is_a_sentence(inbox, name):
 
 
 def test_a_name_that_no_file_can_have_is_refused(inbox):
-    with pytest.raises(BadRequest, match=readers.SETTING):
+    with pytest.raises(BadRequest, match=item_sources.SETTING):
         lines.check({"path": "\ud800.csv"})
 
 
@@ -306,9 +306,9 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(monkeypatch, part):
         serving = threading.Thread(target=serve, args=(server,), daemon=True)
         serving.start()
         origin = f"http://127.0.0.1:{server.getsockname()[1]}"
-        monkeypatch.setenv(readers.SETTING, f"{origin}/")
+        monkeypatch.setenv(item_sources.SETTING, f"{origin}/")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.setattr(readers, "_SECONDS", 1)
+        monkeypatch.setattr(item_sources, "_SECONDS", 1)
         with pytest.raises(OSError, match=r"slow\.csv was not read to its end in 1 seconds"):
             read({"url": f"{origin}/slow.csv?sig=s3cret"})
         enough.set()
@@ -324,7 +324,7 @@ def test_an_answer_that_is_no_http_is_a_sentence(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, args=(server,), daemon=True).start()
         origin = f"http://127.0.0.1:{server.getsockname()[1]}"
-        monkeypatch.setenv(readers.SETTING, f"{origin}/")
+        monkeypatch.setenv(item_sources.SETTING, f"{origin}/")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         with pytest.raises(OSError, match=r"x.csv cannot be read: nonsense"):
             read({"url": f"{origin}/x.csv"})

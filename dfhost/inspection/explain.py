@@ -1,0 +1,151 @@
+"""Why an instance is not done: what it waits for, since when, and what is held back behind what.
+
+Reads the store and the dispatchers' memory; changes nothing. Open tasks are those of the timeline, so they can be
+listed even while the instance's code runs. The summary in words is made in `explain_sentences.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from dfhost.dispatch.dispatchers import Dispatchers
+from dfhost.dispatch.instance_cache import LoadedInstance
+from dfhost.engine import actions as act
+from dfhost.engine import history as h
+from dfhost.engine.tasks import SingleTask, TaskNode
+from dfhost.inspection import explain_sentences
+from dfhost.inspection.live_timeline import code_state, live_timeline, timestamp_in
+from dfhost.store.reader import StoredTimeline
+from dfhost.store.store import Store
+from dfhost.timeline import model
+from dfhost.timeline.model import Task
+from dfhost.timeline.timeline_json import task_json
+
+# Awaited children and entities are explained as well: so many of the instance, one of each of those, and so on.
+_FOLLOWED = 3
+_DEEPEST = 8
+_LONGEST_PAYLOAD = 200  # characters of a task's input and error
+
+
+async def explain(
+    instance_id: str,
+    store: Store,
+    dispatchers: Dispatchers,
+    now: datetime,
+    followed: int = _FOLLOWED,
+    deepest: int = _DEEPEST,
+) -> dict[str, Any] | None:
+    """None if there is no such instance, else, ready for JSON:
+
+    {"instanceId", "name", "runtimeStatus",
+     "waitsFor": [an open task as in `timeline_json.task_json`, and
+                  "since": since when it has been in its state,
+                  "explanation"?: the same of its child or entity, for the first few that are awaited],
+     "heldBack": [{"action", "behind", "why"}],
+     "lastFailure"?: {"name", "time", "error", "stack"},   an entity's last failed operation since the host's start
+     "unclaimed": [{"name", "since"}],   events that have come and that nothing waits for
+     "cause"?: why the instance has failed, where its output does not say it,
+     "sentence": a summary for people}
+
+    Times are ISO 8601 in UTC. An entity's tasks are the operations that it has yet to process.
+    """
+    instance = await dispatchers.orchestrations.inspect(instance_id)
+    stored = store.timeline(instance_id)
+    if stored is None:
+        return None
+    row = stored.row
+    explanation: dict[str, Any] = {
+        "instanceId": row.instance_id,
+        "name": row.name,
+        "runtimeStatus": row.status,
+        "waitsFor": [],
+        "heldBack": [],
+        "unclaimed": [],
+    }
+    if row.is_entity:
+        return explanation | _of_entity(instance_id, store, dispatchers)
+    if row.has_ended:
+        return explanation | _of_end(stored)
+    readable = None if instance is None or instance.busy else instance
+    code = code_state(readable, stored)
+    tasks = live_timeline(stored, code, dispatchers).tasks
+    open_tasks = [task for task in tasks if task.is_open and task.kind != model.SUSPENSION]
+    held_back = _held_back(readable)
+    unclaimed = [{"name": event.name, "since": timestamp_in(event.text)} for event in code.unclaimed]
+    suspensions = [task for task in tasks if task.kind == model.SUSPENSION]
+    sentence = explain_sentences.of_instance(
+        row,
+        open_tasks,
+        held_back,
+        [str(event.name) for event in code.unclaimed],
+        instance,
+        suspensions[-1].since or "" if suspensions else "",
+        now,
+        dispatchers.orchestrations.waits_for_worker,
+    )
+    limit = dispatchers.activities.limit_reached
+    if limit is not None and any(task.state == model.QUEUED and task.is_activity for task in open_tasks):
+        sentence += f" {explain_sentences.of_full_queue(limit)}"
+    waits = [_open_task_json(task) for task in open_tasks]
+    others = [wait for wait in waits if "instanceId" in wait and wait["awaited"]] if deepest else []
+    for wait in others[:followed]:
+        if other := await explain(wait["instanceId"], store, dispatchers, now, 1, deepest - 1):
+            wait["explanation"] = other
+    return explanation | {
+        "waitsFor": waits, "heldBack": held_back, "unclaimed": unclaimed, "sentence": sentence,
+    }  # fmt: skip
+
+
+def _of_entity(entity_id: str, store: Store, dispatchers: Dispatchers) -> dict[str, Any]:
+    operations = _operations(entity_id, store, dispatchers)
+    explanation: dict[str, Any] = {"waitsFor": [_open_task_json(each) for each in operations]}
+    if last := dispatchers.entities.last_failure(entity_id):
+        at, (name, failure) = last
+        last_failure = {"name": name, "time": at, "error": failure.text, "stack": failure.stack}
+        explanation["lastFailure"] = last_failure
+    sentence = explain_sentences.of_entity(operations, explanation.get("lastFailure"))
+    return explanation | {"sentence": sentence}
+
+
+def _of_end(stored: StoredTimeline) -> dict[str, Any]:
+    row = stored.row
+    cause = h.cause_of_failure(stored.history) if row.status == "Failed" else None
+    known = {} if cause is None else {"cause": cause}
+    return known | {"sentence": explain_sentences.of_end(row, cause)}
+
+
+def _open_task_json(task: Task) -> dict[str, Any]:
+    return task_json(task, _LONGEST_PAYLOAD) | {"since": task.since}
+
+
+def _held_back(instance: LoadedInstance | None) -> list[dict[str, str]]:
+    interpreter = instance.execution.interpreter if instance else None
+    if interpreter is None or (awaited := interpreter.awaited_task()) is None:
+        return []
+    behind, why = act.describe(awaited.action), _progress(awaited)
+    return [
+        {"action": act.describe(action), "behind": behind, "why": why} for action in interpreter.held_back()
+    ]
+
+
+def _progress(awaited: TaskNode) -> str:
+    if isinstance(awaited, SingleTask) or len(awaited.children) == 1:
+        return "it has not ended"
+    return f"{sum(child.done for child in awaited.children)} of its {len(awaited.children)} tasks have ended"
+
+
+def _operations(entity_id: str, store: Store, dispatchers: Dispatchers) -> list[Task]:
+    """The operations in the entity's inbox; the first ones may be in the batch that runs."""
+    requests = [json.loads(message.text) for message in store.entity_requests(entity_id)]
+    running = len(requests) - dispatchers.entities.waiting(entity_id)
+    return [
+        Task(
+            model.OPERATION,
+            request["op"],
+            model.RUNNING if number < running else model.QUEUED,
+            request["requestTime"].replace("+00:00", "Z"),
+        )
+        for number, request in enumerate(requests)
+    ]
