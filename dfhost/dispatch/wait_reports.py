@@ -58,8 +58,8 @@ class WaitReports:
         waits = _waits_of(instance.execution)
         if waits is None or instance.reported_waits.issuperset((*waits.events, *waits.timers)):
             return
-        due = min((h.moment(at) for at in waits.timers.values()), default=None)
-        timer_in = None if due is None else (due - self._clock.now()).total_seconds()
+        due = min(waits.timers.values(), default=None)
+        timer_in = None if due is None else (h.moment(due) - self._clock.now()).total_seconds()
         if not waits.events and (timer_in is None or timer_in <= _SHORT):
             return
         instance.reported_waits = {*waits.events, *waits.timers}
@@ -79,7 +79,7 @@ def _waits_of(execution: Execution) -> _Waits | None:
         if isinstance(key, str) and task is None:
             waits.events.append(key)
         elif task is not None and task.kind == act.CREATE_TIMER:
-            waits.timers[key] = whole.get(key) or task.action["fireAt"]
+            waits.timers[key] = h.padded_time(whole.get(key) or task.action["fireAt"])
         elif not needs_all or next(interpreter.event_waits(), None) is None:
             return None
         else:

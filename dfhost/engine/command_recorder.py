@@ -28,8 +28,6 @@ from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.tasks import Command
 
-_TIME_LENGTH = len("2026-11-22T15:29:11.170000Z")  # times are compared as texts
-
 
 class CommandRefused(Exception):
     """The command can never be carried out; `str()` says why."""
@@ -99,7 +97,7 @@ class CommandRecorder:
 
     def _record_timer(self, command: Command) -> None:
         assert command.fire_at is not None
-        fire_at = command.fire_at.zfill(_TIME_LENGTH)  # the SDK writes the year 999 with three digits
+        fire_at = h.padded_time(command.fire_at)
         self._episode.events.append(h.timer_created(self._episode.at, command.id, fire_at))
         self._episode.timers.append(ScheduledTimer(command.id, fire_at))
 

@@ -43,6 +43,7 @@ ENDING = FAILURES | {TASK_COMPLETED, SUB_ORCHESTRATION_COMPLETED, TIMER_FIRED}
 #: These are what an orchestrator's tasks can wait for.
 AWAITABLE = ENDING | {EVENT_RAISED}
 
+_TIME_LENGTH = len("2026-11-22T15:29:11.170000Z")
 SOURCE_TAG = "sourceInstanceId"
 _WITH_TASK_SCHEDULED_ID = FAILURES | {TASK_COMPLETED, SUB_ORCHESTRATION_COMPLETED}
 _PLAYED, _NOT_PLAYED = '"IsPlayed":true', '"IsPlayed":false'
@@ -89,6 +90,11 @@ def next_event_id(events: Iterable[Event]) -> int:
 def timestamp(at: datetime) -> str:
     """UTC with a fraction and Z, as the SDK and .NET write it: ``2026-11-22T15:29:11.170000Z``."""
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def padded_time(text: str) -> str:
+    """With four digits for the year, where the SDK writes 999: times are compared as texts."""
+    return text.zfill(_TIME_LENGTH)
 
 
 def moment(text: str) -> datetime:
