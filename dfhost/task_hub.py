@@ -28,6 +28,7 @@ from dfhost.store.overview import ListedInstance, Overview, ProgressReport
 from dfhost.store.store import Store
 from dfhost.timeline.builder import OFF_LOOP_FROM
 from dfhost.timeline.model import Timeline
+from dfhost.timestamps import parse_timestamp, timestamp
 
 _MAX_ID_LENGTH = 1024  # characters: what Azure Storage takes as a key
 
@@ -347,11 +348,11 @@ def _check_running(row: InstanceRow) -> None:
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else h.timestamp(moment)
+    return None if moment is None else timestamp(moment)
 
 
 def _instance(row: InstanceRow) -> Instance:
-    created, updated = h.moment(row.created_at), h.moment(row.updated_at)
+    created, updated = parse_timestamp(row.created_at), parse_timestamp(row.updated_at)
     return Instance(
         row.instance_id, row.execution_id, row.name, row.version, row.status, row.input, row.output,
         row.custom_status, created, updated, row.parent_id,
@@ -360,4 +361,4 @@ def _instance(row: InstanceRow) -> Instance:
 
 def _entity(row: InstanceRow) -> Entity:
     name, key = EntityId.parse(row.instance_id)
-    return Entity(name, key, stored_state(row.input), h.moment(row.updated_at))
+    return Entity(name, key, stored_state(row.input), parse_timestamp(row.updated_at))

@@ -23,7 +23,8 @@ from dfhost.cli.function_names import check_orchestrator
 from dfhost.cli.instance_follower import InstanceFollower, status_urls
 from dfhost.cli.progress import progress
 from dfhost.cli.stopping import FatalFailure
-from dfhost.cli.style import count, duration, printable, printable_json, printable_lines
+from dfhost.cli.style import count, printable, printable_json, printable_lines
+from dfhost.durations import duration
 from dfhost.errors import HostError
 from dfhost.host import Host
 from dfhost.http.urls import decode_path

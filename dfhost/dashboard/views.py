@@ -15,6 +15,7 @@ from dfhost.timeline.in_flight import Span, activity_spans, in_flight
 from dfhost.timeline.model import CHILD, FAILED, Timeline
 from dfhost.timeline.sentences import rewind_warning, task_label
 from dfhost.timeline.timeline_json import PAYLOADS, timeline_json
+from dfhost.timestamps import timestamp
 
 _TASK_PAYLOAD = 1_000  # characters of a task's payload; the rest is fetched when it is looked at
 _PAYLOAD = 100_000  # likewise of the instance's own
@@ -106,7 +107,7 @@ async def _running_operation(hub: TaskHub, entity_id: str) -> str | None:
 def _entities(hub: TaskHub, waiting: dict[str, int]) -> list[dict[str, Any]]:
     found = []
     for entity in hub.entities(None, None, None, _ENTITIES, with_new=True):
-        last = entity.last_operation.isoformat().replace("+00:00", "Z") if entity.state is not None else None
+        last = timestamp(entity.last_operation) if entity.state is not None else None
         queued = waiting.pop(f"@{entity.name}@{entity.key}", 0)
         found.append(_entity(entity.name, entity.key, entity.state, last, queued))
     for entity_id, queued in waiting.items():  # deleted, and in use again

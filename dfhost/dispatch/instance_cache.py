@@ -26,6 +26,7 @@ from dfhost.engine.replay_result import ReplayResult
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
+from dfhost.timestamps import parse_timestamp
 
 LONG_FROM = 200  # events
 KEPT_SHORT = 1000  # idle instances with a short history
@@ -158,7 +159,7 @@ class InstanceCache:
         )
         instance.needs_episode = stored.needs_episode
         if stored.history:  # it was started by an earlier host, or was evicted
-            age = (self._clock.now() - h.moment(row.created_at)).total_seconds()
+            age = (self._clock.now() - parse_timestamp(row.created_at)).total_seconds()
             instance.started_at = time.perf_counter() - max(0.0, age)
         self._instances[instance_id] = instance
         for message in stored.inbox:

@@ -12,9 +12,9 @@ from dfhost.clock import Clock
 from dfhost.dispatch.event_name_hints import EventNameHints
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
-from dfhost.engine import history as h
 from dfhost.engine.execution import Execution
 from dfhost.host_log import HostLog
+from dfhost.timestamps import padded, parse_timestamp
 
 _SHORT = 5.0  # seconds; a timer that fires so soon is no wait that anybody wonders about
 
@@ -59,7 +59,7 @@ class WaitReports:
         if waits is None or instance.reported_waits.issuperset((*waits.events, *waits.timers)):
             return
         due = min(waits.timers.values(), default=None)
-        timer_in = None if due is None else (h.moment(due) - self._clock.now()).total_seconds()
+        timer_in = None if due is None else (parse_timestamp(due) - self._clock.now()).total_seconds()
         if not waits.events and (timer_in is None or timer_in <= _SHORT):
             return
         instance.reported_waits = {*waits.events, *waits.timers}
@@ -79,7 +79,7 @@ def _waits_of(execution: Execution) -> _Waits | None:
         if isinstance(key, str) and task is None:
             waits.events.append(key)
         elif task is not None and task.kind == act.CREATE_TIMER:
-            waits.timers[key] = h.padded_time(whole.get(key) or task.action["fireAt"])
+            waits.timers[key] = padded(whole.get(key) or task.action["fireAt"])
         elif not needs_all or next(interpreter.event_waits(), None) is None:
             return None
         else:

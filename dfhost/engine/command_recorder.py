@@ -27,6 +27,7 @@ from dfhost.engine.failures import clean
 from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.tasks import Command
+from dfhost.timestamps import padded
 
 
 class CommandRefused(Exception):
@@ -97,7 +98,7 @@ class CommandRecorder:
 
     def _record_timer(self, command: Command) -> None:
         assert command.fire_at is not None
-        fire_at = h.padded_time(command.fire_at)
+        fire_at = padded(command.fire_at)
         self._episode.events.append(h.timer_created(self._episode.at, command.id, fire_at))
         self._episode.timers.append(ScheduledTimer(command.id, fire_at))
 

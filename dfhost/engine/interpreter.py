@@ -26,6 +26,7 @@ from dfhost.engine.actions import Action
 from dfhost.engine.history import Event
 from dfhost.engine.nondeterminism import matching
 from dfhost.engine.tasks import Command, CompoundTask, SingleTask, TaskNode, task_node
+from dfhost.timestamps import parse_timestamp, timestamp
 
 
 class ActionInterpreter:
@@ -320,8 +321,8 @@ class ActionInterpreter:
 
     def _time_in(self, milliseconds: float) -> str:
         """The code's current time plus so many milliseconds, as ISO text."""
-        now = h.moment(json.loads(self._orchestrator_started)["Timestamp"])
-        return h.timestamp(now + timedelta(milliseconds=milliseconds))
+        now = parse_timestamp(h.timestamp_in(self._orchestrator_started))
+        return timestamp(now + timedelta(milliseconds=milliseconds))
 
     # -- external events and entity responses ----------------------------------------------------------------
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dfhost.app.json_values import from_json, to_json
+from dfhost.durations import exact_duration, in_units
 from dfhost.engine.entities import EntityId, is_entity_id
-from dfhost.engine.history import SUB_ORCHESTRATION_CREATED, moment
+from dfhost.engine.history import SUB_ORCHESTRATION_CREATED
 from dfhost.instance_failure import failure_text
 from dfhost.runtime_status import FINAL_STATUSES
-from dfhost.testing.durations import as_arguments, spoken
 from dfhost.testing.errors import RunEnded, RunFailed, StillWaiting
 from dfhost.testing.responses import with_query
 from dfhost.timeline import model
+from dfhost.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
     from dfhost.testing.durable import Durable
@@ -138,16 +139,16 @@ class Run:
         self, timer: timedelta | datetime | bool, awaited: list[dict[str, Any]], explained: dict[str, Any]
     ) -> None:
         __tracebackhide__ = True
-        due = [moment(entry["due"]) for entry in awaited if entry["kind"] == model.TIMER]
+        due = [parse_timestamp(entry["due"]) for entry in awaited if entry["kind"] == model.TIMER]
         if isinstance(timer, bool):
             fits, wanted = bool(due), "a timer"
         elif isinstance(timer, datetime):
             fits, wanted = timer in due, f"a timer due at {timer.isoformat()}"
         else:
             now = self._durable.now
-            fits, wanted = now + timer in due, f"a timer that is due in {spoken(timer)}"
+            fits, wanted = now + timer in due, f"a timer that is due in {exact_duration(timer)}"
             if due and not fits:
-                wanted += f" (there is one in {', '.join(spoken(each - now) for each in due)})"
+                wanted += f" (there is one in {', '.join(exact_duration(each - now) for each in due)})"
         if not fits:
             raise StillWaiting(
                 f"{self._title(explained)} does not wait for {wanted}. {explained['sentence']}"
@@ -185,7 +186,7 @@ class Run:
             and (due := min(_dues(explained), default=None)) is not None
             and due > self._durable.now
         ):
-            arguments = as_arguments(due - self._durable.now)
+            arguments = _as_arguments(due - self._durable.now)
             advice.append(f"durable.advance({arguments}) moves the clock to the next time that it waits for.")
         return "".join(f"\n  {line}" for line in advice)
 
@@ -345,11 +346,16 @@ def _what(task: Mapping[str, Any]) -> tuple[str, str]:
     return what, task["name"].lower()
 
 
+def _as_arguments(span: timedelta) -> str:
+    """What `advance` is to be called with: timedelta(days=3, hours=1) -> "days=3, hours=1"."""
+    return ", ".join(f"{unit}s={count:g}" for count, unit in in_units(span)) or "seconds=0"
+
+
 def _dues(explained: Mapping[str, Any]) -> Iterator[datetime]:
     """When timers and other attempts are due, those of awaited children included."""
     for entry in explained["waitsFor"]:
         if "due" in entry:
-            yield moment(entry["due"])
+            yield parse_timestamp(entry["due"])
         if "explanation" in entry:
             yield from _dues(entry["explanation"])
 

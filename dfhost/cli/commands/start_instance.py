@@ -11,7 +11,8 @@ from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
 from dfhost.cli.function_names import check_orchestrator
 from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.payload import read_json
-from dfhost.cli.style import duration, printable, printable_json, printable_lines
+from dfhost.cli.style import printable, printable_json, printable_lines
+from dfhost.durations import duration
 from dfhost.instance_failure import read_failure
 from dfhost.runtime_status import FINAL_STATUSES
 
