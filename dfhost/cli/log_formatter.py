@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dfhost.cli.style import Style, count, duration, printable, printable_lines
-from dfhost.cli.user_frames import user_frames
+from dfhost.cli.views.user_frames import user_frames
 from dfhost.instance_failure import read_failure
 from dfhost.printable import shortened
 from dfhost.short_id import short_id

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from dfhost.cli import instance_action
+from dfhost.cli.client.management_client import ManagementClient
 from dfhost.cli.exit_codes import WRONG_STATE, NotDone
-from dfhost.cli.management_client import ManagementClient
 from dfhost.cli.style import printable
 from dfhost.timeline.sentences import rewind_warning
 

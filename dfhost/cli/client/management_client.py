@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
+from dfhost.cli.client.file_transport import read_file
+from dfhost.cli.client.host_address import HostAddress, find_host, status_url
+from dfhost.cli.client.http_transport import Response, send
 from dfhost.cli.exit_codes import MISTAKE, NOT_COMPLETED, NOT_FOUND, WRONG_STATE, NotDone
-from dfhost.cli.file_transport import read_file
-from dfhost.cli.host_address import HostAddress, find_host, status_url
-from dfhost.cli.http_transport import Response, send
 from dfhost.errors import HostError
 
 _API = "/runtime/webhooks/durabletask"
