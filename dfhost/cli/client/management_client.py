@@ -22,6 +22,8 @@ from dfhost.errors import HostError
 
 _API = "/runtime/webhooks/durabletask"
 _PAGE = 500  # instances in one answer
+#: What only dfhost is asked, each with a key by which its answer is known.
+_OWN_ANSWERS = {"explain": "waitsFor", "timeline": "tasks", "rewindWarning": "rewindWarning"}
 
 Json = dict[str, Any]
 
@@ -62,9 +64,9 @@ class ManagementClient:
         return _object(response)
 
     def own_status(self, instance_id: str, question: str, **query: str) -> Json | None:
-        """What dfhost alone answers to `question`, explain or timeline. None from another host, which is asked once.
+        """What dfhost alone answers to `question`, a key of `_OWN_ANSWERS`. NotDone if there is no such instance.
 
-        NotDone if there is no such instance.
+        None from another host, which is asked once.
         """
         if not self._is_dfhost:
             return None
@@ -73,7 +75,7 @@ class ManagementClient:
             raise NotDone(
                 NOT_FOUND, f"{self.place} has no instance '{instance_id}'. Is it on another host? See --url."
             )
-        self._is_dfhost = {"explain": "waitsFor", "timeline": "tasks"}[question] in answer
+        self._is_dfhost = _OWN_ANSWERS[question] in answer
         return answer if self._is_dfhost else None
 
     def awaited_events(self, instance_id: str) -> list[str] | None:
