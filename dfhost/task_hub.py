@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,6 +19,7 @@ from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
 from dfhost.errors import IdTooLong, InstanceNotFound, UnknownFunction, WrongState
+from dfhost.inspection.descendants import rewind_warning, timelines_below
 from dfhost.inspection.explain import explain
 from dfhost.inspection.live_timeline import code_state, live_timeline
 from dfhost.runtime_status import FINAL_STATUSES
@@ -180,6 +181,16 @@ class TaskHub:
         code = code_state(None if instance is None or instance.busy else instance, stored)
         build = partial(live_timeline, stored, code, self._dispatchers)
         return build() if len(stored.history) < OFF_LOOP_FROM else await asyncio.to_thread(build)
+
+    def timelines_below(self, instance_id: str) -> AsyncIterator[Timeline]:
+        """The timelines of the instance and its descendants."""
+        return timelines_below(instance_id, self.timeline)
+
+    async def rewind_warning(self, instance_id: str) -> str:
+        """Why a rewind will not help a failed instance; "" if it may."""
+        row = self._store.instance(instance_id)
+        failed = row is not None and row.status == "Failed"
+        return await rewind_warning(instance_id, self.timeline) if failed else ""
 
     # -- writing ---------------------------------------------------------------------------------------------
     async def start(

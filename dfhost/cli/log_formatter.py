@@ -22,7 +22,7 @@ from dfhost.cli.log_events import FailedCall, LogEvent, Message
 from dfhost.cli.log_lines import INDENT, LogLines, shown_id
 from dfhost.cli.log_words import death_in_words
 from dfhost.cli.style import Style, count, duration, printable, printable_lines
-from dfhost.cli.user_frames import user_frames
+from dfhost.cli.views.user_frames import user_frames
 from dfhost.instance_failure import read_failure
 from dfhost.printable import shortened
 

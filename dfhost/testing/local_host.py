@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dfhost.cli.did_you_mean import question
+from dfhost.did_you_mean import question
 from dfhost.engine.entities import EntityId
 from dfhost.errors import HostError
 from dfhost.host import Host

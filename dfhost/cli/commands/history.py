@@ -6,11 +6,12 @@ import argparse
 import sys
 from typing import Any
 
-from dfhost.cli import host_address, instance_ids, watching
+from dfhost.cli import watching
+from dfhost.cli.client import host_address, instance_ids
+from dfhost.cli.client.management_client import open_client
 from dfhost.cli.exit_codes import DONE
-from dfhost.cli.management_client import open_client
 from dfhost.cli.style import Style, printable_json, text_of
-from dfhost.cli.tables import table_lines
+from dfhost.cli.views.tables import table_lines
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.timeline.sentences import brief
 from dfhost.timestamps import parse_timestamp

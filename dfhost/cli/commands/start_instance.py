@@ -6,10 +6,11 @@ import argparse
 import sys
 import time
 
-from dfhost.cli import arguments, host_address
+from dfhost.cli import arguments
+from dfhost.cli.client import host_address
+from dfhost.cli.client.function_names import check_orchestrator
+from dfhost.cli.client.management_client import Json, ManagementClient, open_client
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
-from dfhost.cli.function_names import check_orchestrator
-from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import printable, printable_json, printable_lines
 from dfhost.durations import duration

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dfhost.cli.style import count, text_of
-from dfhost.cli.tables import due
+from dfhost.cli.views.tables import due
 from dfhost.durations import duration
 from dfhost.timeline import model
 from dfhost.timeline.sentences import brief

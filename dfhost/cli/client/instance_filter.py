@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from dfhost.cli.did_you_mean import question
-from dfhost.cli.management_client import Json, ManagementClient, orchestrations
+from dfhost.cli.client.management_client import Json, ManagementClient, orchestrations
+from dfhost.did_you_mean import question
 from dfhost.runtime_status import RUNTIME_STATUSES
 from dfhost.timestamps import timestamp
 

@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dfhost.cli.console import Console
-from dfhost.cli.progress import LineTimes
-from dfhost.cli.reported_progress import ReportedProgress, reported_progress
+from dfhost.cli.progress.bar import LineTimes
+from dfhost.cli.progress.reported import ReportedProgress, reported_progress
 from dfhost.cli.style import count, printable
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from dfhost.cli.style import STATUS_LOOKS, Style, count, printable, printable_json, printable_lines
-from dfhost.cli.tables import ago, due, table_lines, took
-from dfhost.cli.user_frames import user_frames
+from dfhost.cli.views.tables import ago, due, table_lines, took
+from dfhost.cli.views.user_frames import user_frames
 from dfhost.durations import duration
 from dfhost.instance_failure import read_failure
 from dfhost.parse_json import parse_json
