@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+_LENGTH = len("2026-11-22T15:29:11.170000Z")
+
 
 def timestamp(at: datetime) -> str:
     """``2026-11-22T15:29:11.170000Z``. `at`: aware."""
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def padded(text: str) -> str:
+    """A timestamp of the SDK's with four digits for the year, where it writes 999: times are compared as texts."""
+    return text.zfill(_LENGTH)
 
 
 def timestamp_of(seconds: float) -> str:

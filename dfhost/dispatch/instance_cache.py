@@ -22,6 +22,7 @@ from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
 from dfhost.engine.replay_gate import ReplayNeed
+from dfhost.engine.replay_result import ReplayResult
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
@@ -56,6 +57,8 @@ class LoadedInstance:
     episode_since: float = 0.0  # time.time() when that began to run, 0 while it is queued
     delayed_episode: asyncio.TimerHandle | None = None
     started_at: float = 0.0  # time.perf_counter() of the instance's first episode
+    reported_result: ReplayResult | None = None  # whose waits were reported, see `WaitReports`
+    reported_waits: set[int | str] = field(default_factory=set)  # task ids of timers, and names of events
     last_episode_seconds: float = 0.0
     last_episode_at: float = 0.0  # time.perf_counter() of its commit
 

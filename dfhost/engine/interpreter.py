@@ -197,6 +197,11 @@ class ActionInterpreter:
         """Their names, as the code writes them."""
         return (task.action["externalEventName"] for task in self.event_waits())
 
+    def awaits_event(self, name: str) -> bool:
+        """Whether a wait for an event of exactly this name is open."""
+        waits = self._event_waits.get(name.lower(), ())
+        return any(task.action["externalEventName"] == name for task in waits)
+
     def early_events(self) -> Iterator[Event]:
         """The external events that have come before anything waited for them."""
         return (event for events in self._early_events.values() for event in events)
