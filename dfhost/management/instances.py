@@ -26,7 +26,8 @@ from dfhost.management.responses import (
     message_response,
 )
 from dfhost.management.urls import check_status_json
-from dfhost.task_hub import Instance, TaskHub
+from dfhost.task_hub import TaskHub
+from dfhost.task_hub_values import Instance
 from dfhost.timeline.timeline_json import timeline_json
 
 _FORM = "application/x-www-form-urlencoded"

@@ -19,12 +19,13 @@ from dfhost.app.json_values import from_json, to_json
 from dfhost.durations import exact_duration
 from dfhost.management.responses import sentence_in
 from dfhost.management.urls import WEBHOOKS_PATH
+from dfhost.testing.entities import Entity
 from dfhost.testing.errors import HostCrashed, StillWaiting
 from dfhost.testing.faults import NOT_GIVEN, Stub, on_calls
 from dfhost.testing.local_host import LocalHost
 from dfhost.testing.remote_host import RemoteHost
 from dfhost.testing.responses import Response, with_query
-from dfhost.testing.runs import Entity, Run
+from dfhost.testing.runs import Run
 
 
 class Durable:
