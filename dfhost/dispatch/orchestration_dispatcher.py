@@ -320,8 +320,8 @@ class OrchestrationDispatcher:
             self._reported_held_back.add(instance.name)
             self._log.note(
                 f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: actions of "
-                "an orchestrator are processed in order. To bound a fan-out, divide its items among a fixed number of "
-                "sub-orchestrations."
+                "an orchestrator are processed in order. To bound a fan-out, divide its items among a fixed number "
+                "of sub-orchestrations."
             )
 
     def _log_end(self, instance: LoadedInstance, episode: Episode) -> None:
