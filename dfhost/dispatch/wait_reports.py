@@ -16,7 +16,7 @@ from dfhost.engine.execution import Execution
 from dfhost.host_log import HostLog
 from dfhost.timestamps import padded, parse_timestamp
 
-_SHORT = 5.0  # seconds; a timer that fires so soon is no wait that anybody wonders about
+_SHORT = 5.0  # seconds; nobody wonders about an orchestration that goes on so soon, as one that polls
 
 
 @dataclass(slots=True)
@@ -58,9 +58,9 @@ class WaitReports:
         waits = _waits_of(instance.execution)
         if waits is None or instance.reported_waits.issuperset((*waits.events, *waits.timers)):
             return
-        due = min(waits.timers.values(), default=None)
+        due = (max if waits.needs_all else min)(waits.timers.values(), default=None)
         timer_in = None if due is None else (parse_timestamp(due) - self._clock.now()).total_seconds()
-        if not waits.events and (timer_in is None or timer_in <= _SHORT):
+        if timer_in is not None and timer_in <= _SHORT and not (waits.needs_all and waits.events):
             return
         instance.reported_waits = {*waits.events, *waits.timers}
         self._log.waiting(instance.name, instance.instance_id, waits.events, timer_in, waits.needs_all)
