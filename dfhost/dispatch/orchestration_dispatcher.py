@@ -245,7 +245,7 @@ class OrchestrationDispatcher:
             )
         except Exception as error:  # a defect of ours must not leave the instance hanging
             self._log.note(
-                f"dfhost failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
+                f"dfhost itself failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
         seconds = time.perf_counter() - began
@@ -319,9 +319,9 @@ class OrchestrationDispatcher:
         if episode.held_back and instance.name not in self._reported_held_back:
             self._reported_held_back.add(instance.name)
             self._log.note(
-                f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: a list of "
-                "actions is processed in order. To bound a fan-out, deal its items to a fixed number of "
-                "sub-orchestrations."
+                f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: actions of "
+                "an orchestrator are processed in order. To bound a fan-out, divide its items among a fixed number "
+                "of sub-orchestrations."
             )
 
     def _log_end(self, instance: LoadedInstance, episode: Episode) -> None:
