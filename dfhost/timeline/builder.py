@@ -52,7 +52,7 @@ def build_timeline(stored: StoredTimeline, running: Mapping[int, str]) -> Timeli
     for text in (*stored.history, *stored.inbox):
         builder.read(json.loads(text))
     timeline.started_at = builder.started_at
-    timeline.tasks = builder.tasks()
+    timeline.tasks = builder.finish()
     return timeline
 
 
@@ -101,8 +101,8 @@ class _Builder:
             self._suspension.state, self._suspension.ended_at = model.COMPLETED, at
             self._suspension = None
 
-    def tasks(self) -> list[Task]:
-        """Those that were read, each call with retries as one task."""
+    def finish(self) -> list[Task]:
+        """The tasks that were read, each call with retries as one. To be called once, after the last event."""
         for task_id, task in self._by_id.items():
             if (cancelled_at := self._facts(task).cancelled_at) is not None:  # it may have fired since
                 task.state, task.ended_at = model.CANCELLED, cancelled_at
