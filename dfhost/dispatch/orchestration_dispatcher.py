@@ -181,7 +181,7 @@ class OrchestrationDispatcher:
         execution = instance.execution
         for _, event in instance.messages[instance.judged :]:
             instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
-            if event.kind == h.EVENT_RAISED:
+            if event.event_type == h.EVENT_RAISED:
                 self._wait_reports.event_arrived(instance, event.key)
         instance.judged = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
