@@ -78,7 +78,7 @@ def _waits_of(execution: Execution) -> _Waits | None:
         task = interpreter.open_tasks.get(key)
         if isinstance(key, str) and task is None:
             waits.events.append(key)
-        elif task is not None and task.kind == act.CREATE_TIMER:
+        elif task is not None and task.action_type == act.CREATE_TIMER:
             waits.timers[key] = padded(whole.get(key) or task.action["fireAt"])
         elif not needs_all or next(interpreter.event_waits(), None) is None:
             return None

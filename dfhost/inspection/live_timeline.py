@@ -72,7 +72,7 @@ def _external_events(
     unclaimed = list(interpreter.early_events())
     # Events that have come since the last episode are not processed yet, but end a wait all the same.
     for _, event in instance.messages:
-        if event.kind != h.EVENT_RAISED or event.key in interpreter.open_tasks:
+        if event.event_type != h.EVENT_RAISED or event.key in interpreter.open_tasks:
             continue
         ended = [task for task in waits if _event_name(task).lower() == event.key.lower()]
         if ended:

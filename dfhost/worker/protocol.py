@@ -1,17 +1,17 @@
-"""What host and workers say to each other. Version 1.
+"""What host and workers say to each other.
 
 The worker connects to the host's port on 127.0.0.1 and says hello. The host's port and a secret are in the JSON line
 that the worker finds on its stdin. A message is a tuple (`channel.py`); its first element says what it is:
 
-    ("hello", version, secret, pid, port)      worker: the first message; the port of its lanes
+    ("hello", version, secret, pid, port)      worker: the first message; the port for call connections
     ("loaded", app)                            worker: `app` as `app_to_wire` makes it
     ("not loaded", sentence, traceback)        worker: it ends then; the traceback may be None
     ("connect", clients, client_url)           host: before its first call
-    ("call", id, kind, ...)                    host: see below
-    ("result", id, value)                      worker: the end of a call
+    ("call", number, kind, ...)                host: see below
+    ("result", number, value)                  worker: the end of a call
     ("drop", generator)                        host: a generator that is of no more use
-    ("ask", id, what, ...)                     worker: see below
-    ("answer", id, value)                      host: to an "ask"
+    ("ask", number, what, ...)                 worker: see below
+    ("answer", number, value)                  host: to an "ask"
     ("note", sentence)                         worker: for the console
     ("started" | "finished" | "failed", ...)   worker: a streamed call, with the arguments of `CallLog`
     ("stop",)                                  host: end; what still runs is given up
@@ -22,7 +22,8 @@ The calls, and their values:
     "invoke", function, data's kind, data, retry count           a reply, None, or a failure
     "stream", function, params, headers, scope                   None, or the text of a disconnection
 
-The calls on a lane (`lanes.py`), each a message without a number; the value comes back as a tuple of one:
+The calls on a connection of their own (`call_connections.py`) are messages without a number; the value comes back as
+a tuple of one:
 
     "replay", function, instance id, trigger, keeps generator, describes tasks    a replay, see `replay_to_wire`
     "go on", generator, texts                                    a replay
@@ -32,8 +33,8 @@ The calls on a lane (`lanes.py`), each a message without a number; the value com
 What a worker asks:
 
     "client", method, path, query, headers, body, origin    [status, body]: a request of the app's durable clients
-    "receive", call id                                      the next message of a streamed request
-    "send", call id, message                                None, or the text of a disconnection
+    "receive", call number                                  the next message of a streamed request
+    "send", call number, message                            None, or the text of a disconnection
 
 A failure is a tuple of four texts (`Failure`), which no other value is. Payloads are JSON texts and cross once. A
 later SDK whose protocol is another (2.x speaks protobuf) needs other "replay" and "entity" payloads, not another
