@@ -242,7 +242,7 @@ class LogFormatter:
         if counts.running:
             text += f", {_running(counts)}"
         if any(verb in counts.unshown for verb in _WAITS):
-            text += f"; the last: {counts.last_wait}"
+            text += f"; the last: {printable(counts.last_wait)}"
         kinds = [
             each for (function, _, _), each in self._failures.items() if function == name and each.unshown
         ]

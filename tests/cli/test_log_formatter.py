@@ -262,6 +262,14 @@ def test_many_waits_are_one_line() -> None:
     ]
 
 
+def test_an_events_name_steers_no_terminal() -> None:
+    scene = Scene()
+    lines = [line for _ in range(20) for line in scene.waiting("i1", "event a\x1b[2J\nb", "received")]
+    lines += scene.due(everything=True)
+    assert lines[0].endswith("event a\\x1b[2J b") and lines[-1].endswith("; the last: event a\\x1b[2J\\nb")
+    assert "\x1b" not in "".join(lines)
+
+
 def test_a_failure_that_is_tried_again_says_so() -> None:
     scene = Scene()
     failed = FailedCall(
