@@ -248,6 +248,8 @@ class OrchestrationDispatcher:
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
         seconds = time.perf_counter() - began
+        if episode.status == "Failed":
+            instance.attempt = self._instances.attempt_of(instance)
         self._store.commit_episode(episode, consumed, partial(self._committed, instance, episode, seconds))
 
     def _show_running(self, instance: BusyInstance) -> None:
