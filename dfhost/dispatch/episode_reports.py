@@ -28,9 +28,9 @@ class EpisodeReports:
         if episode.held_back and instance.name not in self._reported_held_back:
             self._reported_held_back.add(instance.name)
             self._log.note(
-                f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: a list of "
-                "actions is processed in order. To bound a fan-out, deal its items to a fixed number of "
-                "sub-orchestrations."
+                f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: actions of "
+                "an orchestrator are processed in order. To bound a fan-out, divide its items among a fixed number "
+                "of sub-orchestrations."
             )
 
     def ended(self, instance: LoadedInstance, episode: Episode) -> None:

@@ -41,10 +41,8 @@ class EventNameHints:
             return
         self._given.add((name, meant))
         differs_in_case = name.lower() == meant.lower()
-        why = (
-            "event names are case-sensitive in the SDK." if differs_in_case else "another event, or misspelt?"
-        )
-        self._log.note(f"The event '{name}' has come to {receiver}, which waits for '{meant}': {why}")
+        why = "Event names are case-sensitive in the SDK." if differs_in_case else "Is it misspelt?"
+        self._log.note(f"The event '{name}' has come to {receiver}, which waits for '{meant}'. {why}")
 
 
 def nearest_event_name(name: str, awaited: Iterable[str]) -> str | None:

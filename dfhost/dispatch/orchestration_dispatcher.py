@@ -244,7 +244,7 @@ class OrchestrationDispatcher:
             )
         except Exception as error:  # a defect of ours must not leave the instance hanging
             self._log.note(
-                f"dfhost failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
+                f"dfhost itself failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
         seconds = time.perf_counter() - began

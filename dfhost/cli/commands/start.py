@@ -135,8 +135,8 @@ async def _serve(
         if address in ("0.0.0.0", "::"):
             console.note(
                 f"Listening at {address}: everybody who reaches this machine may call the app and its management "
-                "API, and no keys are asked for. Requests may use its IP addresses and its own name; allow other "
-                "names with --allow-host."
+                "API without a key. Requests may name it by its IP addresses and its own name; allow other names "
+                "with --allow-host."
             )
         if console.verbose and settings.without_effect:
             console.note(
