@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from dfhost.app_output import AppLogLevels, AppOutput
-from dfhost.cli.console import Console
+from dfhost.cli.console.console import Console
 from dfhost.cli.style import Style
 
 Speak = Callable[[Console], None]
@@ -303,7 +303,7 @@ def test_progress_stands_in_the_last_line_and_leaves_nothing(monkeypatch: pytest
     stream = Terminal()
     with Console(stream, style=Style(colour=False)) as opened:
         clock = [1000.0]
-        monkeypatch.setattr("dfhost.cli.console.time.time", lambda: clock[0])
+        monkeypatch.setattr("dfhost.cli.console.console.time.time", lambda: clock[0])
         for number in range(3000):
             opened.started("price", "activity", "i1", str(number))
             opened.finished("price", "activity", "i1", 0.1, str(number))

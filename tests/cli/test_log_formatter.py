@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from dfhost.cli.log_events import FailedCall, LogEvent, Message
-from dfhost.cli.log_formatter import FAILURES_PER_BURST, LINES_PER_WINDOW, LogFormatter
-from dfhost.cli.log_words import attempt_in_words, event_in_words, waits_in_words
+from dfhost.cli.console.log_events import FailedCall, LogEvent, Message
+from dfhost.cli.console.log_formatter import FAILURES_PER_BURST, LINES_PER_WINDOW, LogFormatter
+from dfhost.cli.console.log_words import attempt_in_words, event_in_words, waits_in_words
 from dfhost.cli.style import Style
 from dfhost.host_log import Attempt
 

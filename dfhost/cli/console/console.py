@@ -19,10 +19,10 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from math import inf
 from typing import TextIO
 
-from dfhost.cli.log_events import FailedCall, LogEvent, Message
-from dfhost.cli.log_file import LogFile
-from dfhost.cli.log_formatter import LogFormatter
-from dfhost.cli.log_words import attempt_in_words, event_in_words, waits_in_words
+from dfhost.cli.console.log_events import FailedCall, LogEvent, Message
+from dfhost.cli.console.log_file import LogFile
+from dfhost.cli.console.log_formatter import LogFormatter
+from dfhost.cli.console.log_words import attempt_in_words, event_in_words, waits_in_words
 from dfhost.cli.style import Style, printable
 from dfhost.host_log import Attempt
 
