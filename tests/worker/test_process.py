@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from dfhost.cli.log_lines import INDENT
+from dfhost.cli.console.log_lines import INDENT
 from tests.support.apps import APPS, write_app
 from tests.support.host_process import HostProcess, is_running, run_dfhost
 from tests.support.running_host import Output, RunningHost, running_host
