@@ -121,7 +121,7 @@ class TaskHub:
         return self._store.queue_lengths()
 
     async def explain(self, instance_id: str, most: int | None = None) -> dict[str, Any] | None:
-        """What the instance waits for and why, ready for JSON; at most so many waits. None if there is no instance."""
+        """What the instance waits for and why, ready for JSON, with at most so many waits; None if there is none."""
         return await explain(instance_id, self._store, self._dispatchers, self._clock.now(), most)
 
     async def timeline(self, instance_id: str) -> Timeline | None:
