@@ -47,9 +47,9 @@ class LoadedInstance:
     parent: Parent | None
     execution: Execution
     stored_events: int  # in its history
-    seen_seq: int  # of the newest message that came, whichever execution it was for
+    newest_seen: int  # the number of the newest message that came, whichever execution it was for
     messages: list[tuple[str, Event]] = field(default_factory=list)  # with the execution they are for, or ""
-    accepted_seq: int = 0  # of the newest message that was for this execution
+    newest_accepted: int = 0  # the number of the newest one that was for this execution
     judged: int = 0  # how many of `messages` the replay gate has seen
     replay_need: ReplayNeed = ReplayNeed.NONE
     needs_episode: bool = False  # with a replay, though there is no message: a new generation
@@ -67,12 +67,12 @@ class LoadedInstance:
 
     def receive(self, message: InboxMessage) -> None:
         """Raises if the message cannot be read; it is then as if it had not come."""
-        if message.seq <= self.seen_seq:  # it was loaded with the inbox
+        if message.seq <= self.newest_seen:  # it was loaded with the inbox
             return
-        self.seen_seq = message.seq
+        self.newest_seen = message.seq
         if message.execution_id in ("", self.execution_id):
             self.messages.append((message.execution_id, message.event or h.parse_message(message.text)))
-            self.accepted_seq = message.seq
+            self.newest_accepted = message.seq
 
     def take_messages(self) -> tuple[list[Event], ReplayNeed]:
         """For an episode: the events that have come, and what they ask for."""
@@ -149,10 +149,10 @@ class InstanceCache:
         """Load it if need be; None if it has ended, cannot be read or does not exist."""
         return self._instances.get(instance_id) or self._load(instance_id)
 
-    def add_new(self, row: InstanceRow, seen_seq: int) -> LoadedInstance:
+    def add_new(self, row: InstanceRow, newest_seen: int) -> LoadedInstance:
         """An instance that was just created: there is nothing to load."""
         instance = LoadedInstance(
-            row.instance_id, row.execution_id, row.name, row.parent, Execution(), 0, seen_seq
+            row.instance_id, row.execution_id, row.name, row.parent, Execution(), 0, newest_seen
         )
         self._instances[row.instance_id] = instance
         return instance

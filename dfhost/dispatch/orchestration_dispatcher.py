@@ -235,14 +235,14 @@ class OrchestrationDispatcher:
             if not instance.started_at:
                 instance.started_at = time.perf_counter()
                 self._log.started(instance.name, "orchestrator", instance.instance_id)
-            self._threads.post(partial(self._run_episode, instance, events, need, instance.accepted_seq))
+            self._threads.post(partial(self._run_episode, instance, events, need, instance.newest_accepted))
 
     # -- running, in a thread --------------------------------------------------------------------------------
 
     def _run_episode(
-        self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, consumed: int
+        self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, processed_up_to: int
     ) -> None:
-        """`consumed`: the number of the newest message among `events`."""
+        """`processed_up_to`: the number of the newest message among `events`."""
         instance.episode_since = time.time()
         self._runner.wait_until_ready()  # the history has the time at which the code runs, not before
         at, began = self._clock.timestamp(), time.perf_counter()
@@ -258,7 +258,9 @@ class OrchestrationDispatcher:
         seconds = time.perf_counter() - began
         if episode.status == "Failed":
             instance.attempt = self._instances.attempt_of(instance)
-        self._store.commit_episode(episode, consumed, partial(self._committed, instance, episode, seconds))
+        self._store.commit_episode(
+            episode, processed_up_to, partial(self._committed, instance, episode, seconds)
+        )
 
     def _show_running(self, instance: BusyInstance) -> None:
         self._store.show_running(instance.instance_id, instance.execution_id, self._clock.timestamp())

@@ -137,12 +137,7 @@ class WorkerPool:
                 return
             if process is loading[0]:
                 stacks = await asyncio.to_thread(process.stacks, _STACKS_WITHIN)
-                where = next((stack for _, _, stack in stacks), "")
-                self._log.note(
-                    f"The app has been loading for {seconds:.0f} s{' and is here:' if where else '.'}"
-                )
-                if where:
-                    self._sink.print("", where.rstrip())
+                self._deaths.report_loading(seconds, stacks)
             seconds *= 2
 
     def _start_process(self) -> WorkerProcess:

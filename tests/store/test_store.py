@@ -95,10 +95,10 @@ class OpenStore:
         await self.store.start_instance(row, event, False)
 
     async def episode(self, instance_id: str = "x", execution_id: str = "e1", **more: Any) -> None:
-        """Commit an episode that has consumed everything there was; raises what it was refused with."""
+        """Commit an episode that has processed everything there was; raises what it was refused with."""
         stored = self.store.load_instance(instance_id)
         length = len(stored.history) if stored else 0
-        consumed = max((message.seq for message in stored.inbox), default=0) if stored else 0
+        processed_up_to = max((message.seq for message in stored.inbox), default=0) if stored else 0
         events = [h.orchestrator_started(AT).text]
         values: dict[str, Any] = {
             "at": AT,
@@ -106,14 +106,14 @@ class OpenStore:
             "first_position": length,
             "stored_texts": events,
         } | more
-        consumed = values.pop("consumed", consumed)
+        processed_up_to = values.pop("processed_up_to", processed_up_to)
         episode = Episode(instance_id, execution_id, **values)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def then(_: None, error: HostError | None) -> None:
             done.set_exception(error) if error else done.set_result(None)
 
-        self.store.commit_episode(episode, consumed, then)
+        self.store.commit_episode(episode, processed_up_to, then)
         await done
 
     async def results(self, *results: ActivityResult) -> None:
@@ -276,7 +276,7 @@ async def test_an_episode_consumes_the_messages_it_saw_and_no_more(db: OpenStore
     seen = db.store.load_instance("x")
     assert seen is not None
     await db.store.post_event("x", "later", lambda row: None)
-    await db.episode(consumed=seen.inbox[-1].seq)
+    await db.episode(processed_up_to=seen.inbox[-1].seq)
     assert db.inbox() == ["later"]
 
 
@@ -319,7 +319,13 @@ async def test_the_last_episode_leaves_nothing_open_and_posts_to_the_parent(db: 
     await db.episode("c", "c1", activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
     await db.store.post_event("c", "too late", lambda row: None)
     await db.episode(
-        "c", "c1", status="Completed", output="1", sets_output=True, consumed=0, parent=Parent("x", "e1", 0)
+        "c",
+        "c1",
+        status="Completed",
+        output="1",
+        sets_output=True,
+        processed_up_to=0,
+        parent=Parent("x", "e1", 0),
     )
     assert (db.row("c").status, db.row("c").output) == ("Completed", "1")
     assert (db.inbox("c"), db.store.unfinished_activities(), db.store.next_due()) == ([], [], None)
@@ -350,7 +356,7 @@ async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_event
         AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', restart_count=None
     )
     following = NextGeneration("e2", '"next"', h.continued_history(AT, started, ()))
-    await db.episode(status="ContinuedAsNew", next_generation=following, consumed=seen.inbox[-1].seq)
+    await db.episode(status="ContinuedAsNew", next_generation=following, processed_up_to=seen.inbox[-1].seq)
     assert (db.row().execution_id, db.row().input, db.row().created_at) == ("e2", '"next"', AT)
     assert db.past() == [event.text for event in following.history]
     assert db.inbox() == ["event"]
@@ -636,7 +642,7 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Ope
         at=LATER,
         state="state",
         custom_status="{}",
-        consumed=seen[0].seq,
+        processed_up_to=seen[0].seq,
         answers=answers,
         event=lambda answer: answer.text,
     )
@@ -654,7 +660,7 @@ async def test_a_batch_of_a_purged_entity_is_discarded(db: OpenStore) -> None:
             at=AT,
             state="s",
             custom_status="{}",
-            consumed=1,
+            processed_up_to=1,
             answers=[],
             event=lambda answer: "",
         )
