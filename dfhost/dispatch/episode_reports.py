@@ -51,4 +51,12 @@ class EpisodeReports:
         if episode.cause is not None:
             error = f"{episode.cause}\nOn Azure and here its output is: {error}"
         stack = "\n".join(filter(None, [*tasks, stack]))
-        self._log.failed(instance.name, "orchestrator", instance.instance_id, seconds, error, stack)
+        self._log.failed(
+            instance.name,
+            "orchestrator",
+            instance.instance_id,
+            seconds,
+            error,
+            stack,
+            attempt=instance.attempt,
+        )

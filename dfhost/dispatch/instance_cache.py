@@ -17,12 +17,14 @@ from dataclasses import dataclass, field
 
 from dfhost.clock import Clock
 from dfhost.dispatch.poison_messages import PoisonMessages
+from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
+from dfhost.host_log import Attempt
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
@@ -57,6 +59,7 @@ class LoadedInstance:
     episode_since: float = 0.0  # time.time() when that began to run, 0 while it is queued
     delayed_episode: asyncio.TimerHandle | None = None
     started_at: float = 0.0  # time.perf_counter() of the instance's first episode
+    attempt: Attempt | None = None  # once it has failed, see `InstanceCache.attempt_of`
     reported_result: ReplayResult | None = None  # whose waits were reported, see `WaitReports`
     reported_waits: set[int | str] = field(default_factory=set)  # task ids of timers, and names of events
     last_episode_seconds: float = 0.0
@@ -129,6 +132,18 @@ class InstanceCache:
     def holds(self, instance: LoadedInstance) -> bool:
         """False once it has ended, or was purged or replaced."""
         return self._instances.get(instance.instance_id) is instance
+
+    def attempt_of(self, child: LoadedInstance) -> Attempt | None:
+        """Which attempt of its parent's call `child` is, if that call has retries and the parent is in memory.
+
+        On any thread, before the child's end is committed: with that the parent goes on.
+        """
+        if child.parent is None or (parent := self._instances.get(child.parent.instance_id)) is None:
+            return None
+        task = parent.execution.interpreter.open_tasks.get(child.parent.task_id)
+        if task is None or task.action_type not in act.WITH_RETRY:
+            return None
+        return Attempt(task.attempt, task.max_attempts, task.retry_after)
 
     def get(self, instance_id: str) -> LoadedInstance | None:
         """Load it if need be; None if it has ended, cannot be read or does not exist."""

@@ -248,6 +248,8 @@ class OrchestrationDispatcher:
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
         seconds = time.perf_counter() - began
+        if episode.status == "Failed":
+            instance.attempt = self._instances.attempt_of(instance)
         self._store.commit_episode(
             episode, processed_up_to, partial(self._committed, instance, episode, seconds)
         )

@@ -16,7 +16,7 @@ from dfhost.engine.execution import Execution
 from dfhost.host_log import HostLog
 from dfhost.timestamps import padded, parse_timestamp
 
-_SHORT = 5.0  # seconds; a timer that fires so soon is no wait that anybody wonders about
+_SHORT = 5.0  # seconds; nobody wonders about an orchestration that goes on so soon, as one that polls
 
 
 @dataclass(slots=True)
@@ -58,37 +58,38 @@ class WaitReports:
         waits = _waits_of(instance.execution)
         if waits is None or instance.reported_waits.issuperset((*waits.events, *waits.timers)):
             return
-        due = min(waits.timers.values(), default=None)
+        due = (max if waits.needs_all else min)(waits.timers.values(), default=None)
         timer_in = None if due is None else (parse_timestamp(due) - self._clock.now()).total_seconds()
-        if not waits.events and (timer_in is None or timer_in <= _SHORT):
+        if timer_in is not None and timer_in <= _SHORT and not (waits.needs_all and waits.events):
             return
         instance.reported_waits = {*waits.events, *waits.timers}
         self._log.waiting(instance.name, instance.instance_id, waits.events, timer_in, waits.needs_all)
 
 
 def _waits_of(execution: Execution) -> _Waits | None:
-    """None if the code has ended, is suspended, or waits for work."""
+    """None if the code has ended, is suspended, or waits for work. Where it needs work and events, the events."""
     result, interpreter = execution.result, execution.interpreter
     if result is None or result.awaited is None or result.has_ended or interpreter.is_suspended:
         return None
     keys, needs_all, long_timers = result.awaited
-    waits, whole = _Waits(needs_all), dict(long_timers)
-    works = False
+    waits, whole, works = _Waits(needs_all), dict(long_timers), False
+    has_events = next(interpreter.event_waits(), None) is not None
     for key in keys:
         task = interpreter.open_tasks.get(key)
         if isinstance(key, str) and task is None:
             waits.events.append(key)
         elif task is not None and task.action_type == act.CREATE_TIMER:
             waits.timers[key] = padded(whole.get(key) or task.action["fireAt"])
-        elif not needs_all or next(interpreter.event_waits(), None) is None:
-            return None
-        else:
+        elif needs_all and has_events:  # no replay comes when only the events are left, so this is the moment
             works = True
-    if works:  # of what else all of it waits for, a timer says little beside the work
+        else:
+            return None
+    if works:
         waits.timers.clear()
     waits.events.sort()
     return waits
 
 
 def _is_request_id(name: str) -> bool:
+    """Whether it looks like a UUID."""
     return len(name) == 36 and name.count("-") == 4

@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from dfhost.cli.console.log_lines import INDENT
 from tests.support.apps import APPS, write_app
 from tests.support.host_process import HostProcess, is_running, run_dfhost
 from tests.support.running_host import Output, RunningHost, running_host
@@ -87,8 +88,8 @@ async def test_a_segfault_shows_the_python_stack(host: RunningHost, output: Outp
 
 async def test_a_flood_is_shown_whole(host: RunningHost, output: Output) -> None:
     assert await get(host, "flood?lines=50000") == (200, "done")
-    await until_shown(output, "line 49999  (flood)")
-    numbers = [int(line.split()[1]) for line in output.lines if line.startswith("line ")]
+    await until_shown(output, f"{INDENT}line 49999  (flood)")  # in the column of lines that have a time
+    numbers = [int(line.split()[1]) for line in output.lines if line.strip().startswith("line ")]
     assert numbers == list(range(50_000))
 
 
