@@ -19,7 +19,7 @@ from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
-from dfhost.dispatch.event_name_hints import EventNameHints
+from dfhost.dispatch.event_hints import EventHints
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
@@ -80,8 +80,9 @@ class OrchestrationDispatcher:
             self._threads, log, limit, self._show_running, lambda: runner.ready_since
         )
         self._garbage = GarbageByVolume()
-        self._event_name_hints = EventNameHints(log)
+        self._event_hints = EventHints(log)
         self._reported_held_back: set[str] = set()  # names of orchestrators
+        self._reported_open_timers: set[str] = set()  # likewise
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
@@ -184,7 +185,7 @@ class OrchestrationDispatcher:
             instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
             if event.kind == h.EVENT_RAISED:
                 awaited = execution.interpreter.awaited_event_names()
-                self._event_name_hints.arrived(event.key, awaited, f"{instance.name} {instance.instance_id}")
+                self._event_hints.arrived(event, awaited, f"{instance.name} {instance.instance_id}")
         instance.judged = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)
@@ -288,6 +289,7 @@ class OrchestrationDispatcher:
         instance.stored_events = episode.history_length
         instance.needs_episode = False
         self._report_held_back(instance, episode)
+        self._report_open_timers(instance, episode)
         self._start_work(instance, episode)
         if episode.ends_instance:
             self._log_end(instance, episode)
@@ -321,6 +323,14 @@ class OrchestrationDispatcher:
                 f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: a list of "
                 "actions is processed in order. To bound a fan-out, deal its items to a fixed number of "
                 "sub-orchestrations."
+            )
+
+    def _report_open_timers(self, instance: LoadedInstance, episode: Episode) -> None:
+        if episode.awaits_timers_to_end and instance.name not in self._reported_open_timers:
+            self._reported_open_timers.add(instance.name)
+            self._log.note(
+                f"{instance.name} {instance.instance_id}: its code has ended, but it stays Running until its timers "
+                "have fired, as on Azure. Call cancel() on a timer that is no longer needed."
             )
 
     def _log_end(self, instance: LoadedInstance, episode: Episode) -> None:
