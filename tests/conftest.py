@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -10,6 +11,10 @@ import pytest
 from hypothesis import settings
 
 from tests.support import gates as _gates
+
+# Container images switch bytecode off, and each of the hundreds of processes here would compile dfhost again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Speed is measured in benchmarks; on a busy machine any example may take long.
 settings.register_profile("no deadline", deadline=None)

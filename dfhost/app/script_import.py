@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from dfhost.app.app_modules import AppLoader, AppModules
 from dfhost.app.exceptions import describe_exception, user_traceback
 from dfhost.app.load_hints import import_hint
 from dfhost.errors import AppError, AppImportFailed
@@ -24,6 +25,7 @@ _SCRIPT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-]*\.py")
 
 _added_paths: list[str] = []
 _added_modules: list[str] = []
+_app_modules: list[AppModules] = []  # at most one
 _of_others: dict[Path, ModuleType] = {}  # scripts of apps that were not imported here
 
 
@@ -52,8 +54,11 @@ def import_script(root: Path, script: str, *, reuses_import: bool = False) -> Mo
             sys.modules[path.stem] = imported
             _added_modules.append(path.stem)
             return imported
+    else:
+        _app_modules.append(AppModules(root))
+        _app_modules[-1].install()
     before = set(sys.modules)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(path.stem, path, loader=AppLoader(path.stem, str(path)))
     assert spec is not None and spec.loader is not None  # it is a .py file
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
@@ -117,8 +122,11 @@ def _remove_last_app() -> None:
             sys.path.remove(path)
     for name in _added_modules:
         sys.modules.pop(name, None)
+    for hook in _app_modules:
+        hook.remove()
     _added_paths.clear()
     _added_modules.clear()
+    _app_modules.clear()
     importlib.invalidate_caches()
 
 

@@ -57,10 +57,8 @@ class EventHints:
             return
         self._given.add((name, meant))
         differs_in_case = name.lower() == meant.lower()
-        why = (
-            "event names are case-sensitive in the SDK." if differs_in_case else "another event, or misspelt?"
-        )
-        self._log.note(f"The event '{name}' has come to {receiver}, which waits for '{meant}': {why}")
+        why = "Event names are case-sensitive in the SDK." if differs_in_case else "Is it misspelt?"
+        self._log.note(f"The event '{name}' has come to {receiver}, which waits for '{meant}'. {why}")
 
 
 def _is_json_in_string(event: Event) -> bool:

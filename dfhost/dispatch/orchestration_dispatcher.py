@@ -19,10 +19,11 @@ from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
-from dfhost.dispatch.event_hints import EventHints
+from dfhost.dispatch.episode_reports import EpisodeReports
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
+from dfhost.dispatch.wait_reports import WaitReports
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
@@ -40,8 +41,6 @@ from dfhost.store.errors import StaleCommit
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
-from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
-from dfhost.timeline.sentences import failure_sentences
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
 
@@ -80,9 +79,8 @@ class OrchestrationDispatcher:
             self._threads, log, limit, self._show_running, lambda: runner.ready_since
         )
         self._garbage = GarbageByVolume()
-        self._event_hints = EventHints(log)
-        self._reported_held_back: set[str] = set()  # names of orchestrators
-        self._reported_open_timers: set[str] = set()  # likewise
+        self._wait_reports = WaitReports(log, clock)
+        self._episode_reports = EpisodeReports(log, store, self._threads)
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
@@ -183,9 +181,8 @@ class OrchestrationDispatcher:
         execution = instance.execution
         for _, event in instance.messages[instance.judged :]:
             instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
-            if event.kind == h.EVENT_RAISED:
-                awaited = execution.interpreter.awaited_event_names()
-                self._event_hints.arrived(event, awaited, f"{instance.name} {instance.instance_id}")
+            if event.event_type == h.EVENT_RAISED:
+                self._wait_reports.event_arrived(instance, event)
         instance.judged = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)
@@ -247,7 +244,7 @@ class OrchestrationDispatcher:
             )
         except Exception as error:  # a defect of ours must not leave the instance hanging
             self._log.note(
-                f"dfhost failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
+                f"dfhost itself failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
         seconds = time.perf_counter() - began
@@ -274,7 +271,7 @@ class OrchestrationDispatcher:
         if not self._instances.holds(instance):
             # It was terminated, purged or replaced: before the episode, or after it in the same commit.
             if error is None and episode.ends_instance:
-                self._log_end(instance, episode)
+                self._episode_reports.ended(instance, episode)
             return
         if error is not None:
             if isinstance(error, StaleCommit):  # the instance was ended from outside
@@ -288,11 +285,12 @@ class OrchestrationDispatcher:
         instance.last_episode_at = time.perf_counter()
         instance.stored_events = episode.history_length
         instance.needs_episode = False
-        self._report_held_back(instance, episode)
-        self._report_open_timers(instance, episode)
+        self._episode_reports.held_back(instance, episode)
+        self._episode_reports.awaits_timers_to_end(instance, episode)
+        self._wait_reports.episode_committed(instance)
         self._start_work(instance, episode)
         if episode.ends_instance:
-            self._log_end(instance, episode)
+            self._episode_reports.ended(instance, episode)
             self.drop(instance.instance_id)
         elif episode.next_generation is not None:
             instance.execution = Execution(episode.next_generation.history)
@@ -300,6 +298,7 @@ class OrchestrationDispatcher:
             # Messages for the old generation are no longer in the store either.
             instance.messages = [message for message in instance.messages if not message[0]]
             instance.needs_episode = True
+            instance.reported_waits.clear()  # task ids begin anew
         elif episode.has_more_commands:
             instance.replay_need = ReplayNeed.ENGINE
         if instance.code_changed:
@@ -315,42 +314,6 @@ class OrchestrationDispatcher:
         )
         if episode.timers:  # the store has fired those that were due
             self._timers.add(timer.fire_at for timer in episode.timers if timer.fire_at > episode.at)
-
-    def _report_held_back(self, instance: LoadedInstance, episode: Episode) -> None:
-        if episode.held_back and instance.name not in self._reported_held_back:
-            self._reported_held_back.add(instance.name)
-            self._log.note(
-                f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: a list of "
-                "actions is processed in order. To bound a fan-out, deal its items to a fixed number of "
-                "sub-orchestrations."
-            )
-
-    def _report_open_timers(self, instance: LoadedInstance, episode: Episode) -> None:
-        if episode.awaits_timers_to_end and instance.name not in self._reported_open_timers:
-            self._reported_open_timers.add(instance.name)
-            self._log.note(
-                f"{instance.name} {instance.instance_id}: its code has ended, but it stays Running until its timers "
-                "have fired, as on Azure. Call cancel() on a timer that is no longer needed."
-            )
-
-    def _log_end(self, instance: LoadedInstance, episode: Episode) -> None:
-        seconds = time.perf_counter() - instance.started_at
-        if episode.status == "Completed":
-            self._log.finished(instance.name, "orchestrator", instance.instance_id, seconds)
-        elif episode.history_length < OFF_LOOP_FROM:
-            self._log_failure(instance, episode, seconds)
-        else:
-            self._threads.post(partial(self._log_failure, instance, episode, seconds))
-
-    def _log_failure(self, instance: LoadedInstance, episode: Episode, seconds: float) -> None:
-        raised = episode.raised
-        error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
-        stored = self._store.timeline(instance.instance_id)  # None if it was purged meanwhile
-        tasks = failure_sentences(build_timeline(stored, {}), episode.output or "") if stored else []
-        if episode.cause is not None:
-            error = f"{episode.cause}\nOn Azure and here its output is: {error}"
-        stack = "\n".join(filter(None, [*tasks, stack]))
-        self._log.failed(instance.name, "orchestrator", instance.instance_id, seconds, error, stack)
 
     # -- inspection ------------------------------------------------------------------------------------------
 

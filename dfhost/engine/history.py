@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any, NamedTuple
+
+from dfhost.timestamps import parse_timestamp
 
 # The numbers of DurableTask.Core's EventType. The SDK has the same ones in HistoryEventType; the engine does
 # not import the SDK, so that it can be read and tested without it.
@@ -55,17 +56,17 @@ class Event(NamedTuple):
     `name` is the function's name where the event has one. `text` is the JSON.
     """
 
-    kind: int
+    event_type: int
     key: Any
     name: str | None
     text: str
 
     def as_played(self) -> Event:
         """The same event as a later episode sees it (DTFx marks what it has processed)."""
-        if self.kind in NEVER_PLAYED:
+        if self.event_type in NEVER_PLAYED:
             return self
         head, _, tail = self.text.rpartition(_NOT_PLAYED)
-        return Event(self.kind, self.key, self.name, f"{head}{_PLAYED}{tail}") if head else self
+        return Event(self.event_type, self.key, self.name, f"{head}{_PLAYED}{tail}") if head else self
 
 
 # DTFx adds these itself, after the replay, and never marks them (recorded).
@@ -83,37 +84,29 @@ NEVER_PLAYED = frozenset(
 
 def next_event_id(events: Iterable[Event]) -> int:
     """The EventId that comes after those of the tasks in `events`."""
-    return 1 + max((event.key for event in events if event.kind in SCHEDULING), default=-1)
+    return 1 + max((event.key for event in events if event.event_type in SCHEDULING), default=-1)
 
 
-def timestamp(at: datetime) -> str:
-    """UTC with a fraction and Z, as the SDK and .NET write it: ``2026-11-22T15:29:11.170000Z``."""
-    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def moment(text: str) -> datetime:
-    """The time in `text`, read as UTC; a seventh digit of the second is dropped."""
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(whole).replace(
-        microsecond=int((fraction + "000000")[:6]), tzinfo=timezone.utc
-    )
+def timestamp_in(text: str) -> str:
+    """The time in an event's JSON."""
+    return str(json.loads(text)["Timestamp"])
 
 
 def parse(text: str) -> Event:
     """The event with this JSON; for histories that are loaded."""
     data = json.loads(text)
-    kind = data["EventType"]
-    if kind in _WITH_TASK_SCHEDULED_ID:
+    event_type = data["EventType"]
+    if event_type in _WITH_TASK_SCHEDULED_ID:
         key = data["TaskScheduledId"]
-    elif kind == TIMER_FIRED:
+    elif event_type == TIMER_FIRED:
         key = data["TimerId"]
-    elif kind == EVENT_RAISED:
+    elif event_type == EVENT_RAISED:
         key = data["Name"]
-    elif kind in SCHEDULING:
+    elif event_type in SCHEDULING:
         key = data["EventId"]
     else:
         key = None
-    return Event(kind, key, data.get("Name"), text)
+    return Event(event_type, key, data.get("Name"), text)
 
 
 _TEXT = (str, type(None))
@@ -143,7 +136,7 @@ def parse_message(text: str) -> Event:
     for name, types in ({"EventId": (int,), "IsPlayed": (bool,), "Timestamp": (str,)} | fields).items():
         if name not in data or not isinstance(data[name], types):
             raise ValueError(f"its {name} is {data.get(name)!r}")
-    moment(data["Timestamp"])
+    parse_timestamp(data["Timestamp"])
     return parse(text)
 
 
@@ -232,12 +225,12 @@ def execution_completed(
     at: str, event_id: int, status: str, result: str | None, cause: str | None = None
 ) -> Event:
     """`cause`: see `Episode`. No client sees it among the fields of the event."""
-    kind = CONTINUED_AS_NEW if status == "ContinuedAsNew" else EXECUTION_COMPLETED
+    event_type = CONTINUED_AS_NEW if status == "ContinuedAsNew" else EXECUTION_COMPLETED
     text = (
-        f'{{"EventType":{kind},"OrchestrationStatus":{_STATUS_NUMBERS[status]},"Result":{nullable(result)},'
+        f'{{"EventType":{event_type},"OrchestrationStatus":{_STATUS_NUMBERS[status]},"Result":{nullable(result)},'
         f'{"" if cause is None else f"{_CAUSE}{quote(cause)},"}"FailureDetails":null,{_tail(at, event_id)}'
     )
-    return Event(kind, None, None, text)
+    return Event(event_type, None, None, text)
 
 
 def cause_of_failure(texts: Sequence[str]) -> str | None:

@@ -171,7 +171,7 @@ class Store(StoreReader):
         purged, has_free_space = await self._writer.submit(operation)
         if has_free_space:
             await self._writer.submit(purging.give_space_back)  # its commit does it
-            await self._writer.submit(purging.keep_free_pages)
+            await self._end_purge()
         return purged
 
     async def purge_where(
@@ -193,8 +193,12 @@ class Store(StoreReader):
                 end, purged = portion.end, purged + portion.purged
         finally:
             if end:
-                await self._writer.submit(purging.keep_free_pages)
+                await self._end_purge()
         return purged
+
+    async def _end_purge(self) -> None:
+        self._writer.request_checkpoint()  # it cuts the free pages off
+        await self._writer.submit(purging.keep_free_pages)
 
     def _find_targets(self, where: Where) -> list[purging.Target]:
         return self._read_apart(lambda reader: purging.find(reader, where))

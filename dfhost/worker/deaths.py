@@ -1,4 +1,4 @@
-"""Workers that die or hang: when the next one is started, and what the console says."""
+"""Workers that die, hang or load slowly: when the next one is started, and what the console says."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class DeathReport:
             f"replaced. {self._next_start(delay)}"
         )
         if others := list(process.calls.values()):
-            sentence += f" What else runs in it has {grace:.0f} s to end: {calls_in_words(others)}."
+            sentence += f" What else runs in the old one has {grace:.0f} s to end: {calls_in_words(others)}."
         self._log.note(sentence)
 
     def report_stacks(
@@ -65,6 +65,13 @@ class DeathReport:
                 self._log.note(f"Worker process {pid} was here:")
                 self._terminal.print("", stack.rstrip())
 
+    def report_loading(self, seconds: float, stacks: list[tuple[str | None, str | None, str]]) -> None:
+        """The app's import takes long. `stacks`: as for `report_stacks`."""
+        where = next((stack for _, _, stack in stacks), "")
+        self._log.note(f"The app has been loading for {seconds:.0f} s{' and is here:' if where else '.'}")
+        if where:
+            self._terminal.print("", where.rstrip())
+
     def report(self, process: WorkerProcess, delay: float | None) -> None:
         """To be called before its calls fail. `delay` None: no other worker starts for it."""
         sentence = (
@@ -78,7 +85,7 @@ class DeathReport:
                 nth = ordinal(self._limit)
                 sentence += f" That was the {nth} within 30 minutes: Azure would now recycle the host."
         lines = process.output.unseen_lines()
-        self._log.note(f"{sentence} The last that it printed:" if lines else sentence)
+        self._log.note(f"{sentence} Its last output:" if lines else sentence)
         if lines:
             self._terminal.print("", "\n".join(lines))
 

@@ -3,7 +3,7 @@
 Whatever writes to these two descriptors is read by the host: Python, C code, child processes. Python's own output is
 marked as such: a line that begins with a zero byte is JSON,
 
-    {"log": "warning", "text": "text"}        a log record, or with "" a printed line
+    {"log": "warning", "text": "text", "at": 1764.25}    a log record, or with "" a printed line; seconds of the epoch
     {"write": "text"}                         text that was flushed before its line had ended
     {"count": 990, "level": "warning", "logger": "name"}    log records that get no line of their own
 
@@ -36,6 +36,9 @@ _RECENT = 10.0  # seconds
 class Terminal(OutputSink, Protocol):
     """The console: an `OutputSink` that everybody shares."""
 
+    def print(self, label: str, text: str, at: float | None = None) -> None:
+        """`at`: seconds since the epoch, None for now."""
+
     @property
     def puts(self) -> int:
         """How much was put to it so far, by anybody; a line counts about one."""
@@ -54,7 +57,7 @@ class PipeSink:
 
     def print(self, label: str, text: str) -> None:
         if label or self._may_mark():
-            self._write_json({"log": label, "text": text})
+            self._write_json({"log": label, "text": text, "at": time.time()})
         else:
             self._write(text.encode("utf-8", "backslashreplace") + b"\n")
 
@@ -206,8 +209,8 @@ class OutputReader:
         match message:
             case {"write": str(text)}:
                 self._sink.write(text)
-            case {"log": str(level), "text": str(text)}:
-                self._sink.print(level, text)
+            case {"log": str(level), "text": str(text), "at": float(at)}:
+                self._sink.print(level, text, at)
                 self._shown(text)
             case {"count": int(number), "level": str(level), "logger": str(logger)}:
                 self._sink.count_records(level, logger, number)

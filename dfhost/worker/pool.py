@@ -146,8 +146,7 @@ class WorkerPool:
             seconds *= 2
 
     def _start_process(self) -> WorkerProcess:
-        process = WorkerProcess(self._options, self._sink)
-        self.processes.append(process)
+        self.processes.append(process := WorkerProcess(self._options, self._sink))
         self._started_at = process.started_at
         self._open(process)
         return process
@@ -331,10 +330,11 @@ class WorkerPool:
     async def _retire(self, process: WorkerProcess) -> None:
         await self._calls_ended(process, self._outdated_grace)
         if process.calls:
-            running = calls_in_words(list(process.calls.values()))
+            calls = list(process.calls.values())
+            cut = " Streamed responses are cut off." if any(call.kind == "stream" for call in calls) else ""
             self._log.note(
-                f"After {self._outdated_grace:.0f} s the old code still ran {running}. "
-                "That begins again with the new code."
+                f"After {self._outdated_grace:.0f} s the old code still ran {calls_in_words(calls)}. "
+                f"That begins again with the new code.{cut}"
             )
             process.end_calls(OUTDATED)
         process.send("stop")

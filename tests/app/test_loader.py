@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
+from importlib.util import source_from_cache
 from pathlib import Path
 
 import pytest
@@ -190,6 +193,40 @@ def test_functions_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.Monke
     app = load_app(folder, only=["THREE"])
     assert app.activities.names == ["three"]
     assert [[each.name for each in group] for group in (app.disabled, app.excluded)] == [["one"], ["two"]]
+
+
+def saved_at(moment: float, file: Path, text: str) -> None:
+    file.write_text(text)
+    os.utime(file, (moment, moment))
+
+
+@pytest.mark.parametrize("module", ["function_app.py", "helper.py", "package/helper.py"])
+def test_a_file_saved_twice_within_a_second_is_loaded_as_it_is(tmp_path: Path, module: str) -> None:
+    (tmp_path / "package").mkdir()
+    write_app(tmp_path, "import helper, package.helper")
+    for name in ("helper.py", "package/helper.py"):
+        saved_at(0, tmp_path / name, "")
+    moment = time.time()
+    for version in (1, 2):
+        kind = f"@app.activity_trigger(input_name='x')\ndef version_{version}(x): ..."
+        if module == "function_app.py":
+            text = f"{HEAD}{kind}"
+        else:
+            text = f"import function_app; app = function_app.app\n{kind}"
+        saved_at(moment, tmp_path / module, text)
+        assert load_app(tmp_path).activities.names == [f"version_{version}"]
+
+
+@pytest.mark.parametrize("module", ["function_app.py", "helper.py", "package/helper.py"])
+def test_the_bytecode_of_a_file_that_stays_as_it_is_is_cached(tmp_path: Path, module: str) -> None:
+    (tmp_path / "package").mkdir()
+    write_app(tmp_path, "import helper, package.helper")
+    for name in ("helper.py", "package/helper.py"):
+        (tmp_path / name).touch()
+    saved_at(time.time() - 3, tmp_path / module, (tmp_path / module).read_text())
+    load_app(tmp_path)
+    cached = {Path(source_from_cache(file)) for file in map(str, tmp_path.rglob("*.pyc"))}
+    assert cached == {tmp_path / module}
 
 
 # -- what does not -------------------------------------------------------------------------------------------

@@ -35,8 +35,7 @@ async def test_a_misspelt_event_name_is_noted_once_and_the_event_kept() -> None:
         assert await host.output(instance) == ["yes", "Payment"]
         notes = [entry[1] for entry in host.log.entries if entry[0] == "note"]
         assert notes == [
-            f"The event 'Aproval' has come to waits {instance}, which waits for 'Approval': "
-            "another event, or misspelt?"
+            f"The event 'Aproval' has come to waits {instance}, which waits for 'Approval'. Is it misspelt?"
         ]
 
 

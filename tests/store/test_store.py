@@ -211,7 +211,7 @@ def child(instance_id: str, task_id: int = 0, execution_id: str = "c1") -> Sched
 async def test_a_started_instance_is_pending_with_its_start_in_its_inbox(db: OpenStore) -> None:
     await db.start()
     assert (db.row().status, db.row().input) == ("Pending", '"in"')
-    assert [h.parse(text).kind for text in db.inbox()] == [h.EXECUTION_STARTED]
+    assert [h.parse(text).event_type for text in db.inbox()] == [h.EXECUTION_STARTED]
     assert db.store.instances_needing_episodes() == ["x"]
     (message,) = db.events
     assert isinstance(message, InboxMessage) and message.new_instance == db.row()
@@ -495,7 +495,7 @@ async def test_a_rewound_instance_runs_again_without_its_failures(db: OpenStore)
     await failed(db, "x", "e1", [*good, *bad])
     await db.store.rewind("x", at=LATER, wake_event="wake", check=lambda row: None)
     assert (db.row().status, db.row().output) == ("Running", None)
-    assert [h.parse(text).kind for text in db.past()] == [
+    assert [h.parse(text).event_type for text in db.past()] == [
         h.TASK_SCHEDULED,
         h.TASK_COMPLETED,
         h.GENERIC,
@@ -517,7 +517,7 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
     await db.store.rewind("x", at=LATER, wake_event="wake", check=lambda row: None)
     assert [db.row(each).status for each in ("x", "c0", "c1")] == ["Running", "Running", "Completed"]
     assert [db.inbox(each) for each in ("x", "c0", "c1")] == [[], ["wake"], []]
-    assert [h.parse(text).kind for text in db.past()] == [
+    assert [h.parse(text).event_type for text in db.past()] == [
         h.SUB_ORCHESTRATION_CREATED,
         h.SUB_ORCHESTRATION_CREATED,
         h.GENERIC,
@@ -845,7 +845,7 @@ async def test_a_result_that_cannot_be_stored_fails_its_activity_and_no_other(db
     await db.results(result(0, "one"), bad, result(2, "three"))
     await eventually(lambda: len(db.inbox()) == 3)
     events = [h.parse(text) for text in db.inbox()]
-    assert {(each.key, each.kind) for each in events} == {
+    assert {(each.key, each.event_type) for each in events} == {
         (0, h.TASK_COMPLETED), (1, h.TASK_FAILED), (2, h.TASK_COMPLETED),
     }  # fmt: skip
     assert "UnicodeEncodeError" in next(each.text for each in events if each.key == 1)

@@ -226,7 +226,7 @@ def test_the_last_lines_of_a_dead_worker_are_shown_again_if_they_are_out_of_sigh
             assert host.client.request("GET", "/api/says_nothing").status == 200
         file.touch()
         assert dying.result().status == 500
-        host.line(r"has ended \(exit code 3\)\. It was running function dies\. .* The last that it printed:$")
+        host.line(r"has ended \(exit code 3\)\. It was running function dies\. .* Its last output:$")
         assert host.text.count("the valve is stuck") == 2
         assert host.client.request("GET", f"/api/dies?file={file}").status == 500
         host.line(r"has ended .* Another worker starts in \d+ s; calls wait for it\.$")

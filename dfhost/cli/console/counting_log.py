@@ -1,0 +1,72 @@
+"""The log of `dfhost run`: counts the calls that its progress and its last line speak of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from dfhost.host_log import Attempt, HostLog
+
+
+class CountingLog:
+    """A HostLog that counts calls and passes them on to `log`: all, or without `calls` only failures and notes."""
+
+    def __init__(self, log: HostLog, calls: bool) -> None:
+        self.activities = 0  # ended, with or without a failure
+        self.running = 0  # calls of user code that have not ended, without orchestrations: those may wait
+        self.failed_instances: set[str | None] = set()  # orchestrations whose failure was passed on
+        self.note = log.note
+        self._log = log
+        self._calls = calls
+        self._lock = threading.Lock()
+
+    def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
+        self._count(trigger, 1)
+        if self._calls:
+            self._log.started(function, trigger, instance_id, item)
+
+    def finished(
+        self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
+    ) -> None:
+        self._count(trigger, -1)
+        if self._calls:
+            self._log.finished(function, trigger, instance_id, seconds, item)
+
+    def failed(
+        self,
+        function: str,
+        trigger: str,
+        instance_id: str | None,
+        seconds: float,
+        error: str,
+        stack: str,
+        item: str = "",
+        attempt: Attempt | None = None,
+    ) -> None:
+        self._count(trigger, -1)
+        if trigger == "orchestrator":
+            self.failed_instances.add(instance_id)
+        self._log.failed(function, trigger, instance_id, seconds, error, stack, item, attempt)
+
+    def waiting(
+        self,
+        function: str,
+        instance_id: str,
+        events: Sequence[str],
+        timer_in: float | None,
+        needs_all: bool,
+    ) -> None:
+        if self._calls:
+            self._log.waiting(function, instance_id, events, timer_in, needs_all)
+
+    def received(self, function: str, instance_id: str, event: str, is_awaited: bool | None) -> None:
+        if self._calls:
+            self._log.received(function, instance_id, event, is_awaited)
+
+    def refused(self, request: str, status: int, reason: str) -> None:
+        """Not passed on: the only client is `dfhost run`, which prints the response itself."""
+
+    def _count(self, trigger: str, change: int) -> None:
+        with self._lock:
+            self.running += change if trigger != "orchestrator" else 0
+            self.activities += change < 0 and trigger == "activity"

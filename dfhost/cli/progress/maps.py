@@ -1,0 +1,108 @@
+"""How far the running maps are: on a terminal in the console's last line, elsewhere a line now and then.
+
+If a map ends with failed or missing items, a line says how many: its own line is that of any orchestration.
+A map is an instance whose custom status has a total, see docs/map.md. How much of it has ended is in its custom
+status, or else in its ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dfhost.cli.console.console import Console
+from dfhost.cli.progress.bar import LineTimes
+from dfhost.cli.progress.reported import ReportedProgress, reported_progress
+from dfhost.cli.style import count, printable
+from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.short_id import short_id
+from dfhost.timestamps import timestamp_of
+
+if TYPE_CHECKING:
+    from dfhost.host import Host
+
+_LOOK_SECONDS = 1.0
+_TIME_PER_READ = 25  # the pause after a reading, at least, in multiples of what the reading took
+_RATE_OVER = 10.0  # seconds
+_COMMIT_SECONDS = 10.0  # at most, between the time of an end and its commit
+
+
+async def show_map_progress(host: Host, console: Console) -> None:
+    """To be cancelled when the host stops. Ends if the store cannot be read: of that the host itself speaks."""
+    with suppress(Exception):
+        await _show(host, console)
+
+
+async def _show(host: Host, console: Console) -> None:
+    maps: dict[str, _Map] = {}
+    ended: set[str] = set()  # which have had their line
+    commits, since = -1, time.time()
+    while True:
+        began = time.monotonic()
+        if host.hub.commits != commits:
+            commits = host.hub.commits
+            before, maps, ended_before, ended = maps, {}, ended, set()
+            until, since = since, time.time() - _COMMIT_SECONDS
+            for id, name, status, custom_status, ledger in await host.hub.progress_reports(
+                timestamp_of(until)
+            ):
+                progress = _reported(custom_status) or _reported(ledger)
+                title = f"{printable(name)} {printable(short_id(id))}"
+                if progress and status == "Running":
+                    maps[id] = before.get(id) or _Map(title)
+                    maps[id].read(progress)
+                elif progress and status in FINAL_STATUSES:
+                    ended.add(id)
+                    if id not in ended_before and (missing := _missing(progress)):
+                        console.print("", f"{title} ended: {missing}")
+        texts = [each.text() for each in maps.values()]
+        if console.shows_progress:
+            console.show_progress("   ".join(texts))
+        else:
+            for each, text in zip(maps.values(), texts, strict=True):
+                if each.line_times.is_due(text):
+                    console.print("", text)
+        await asyncio.sleep(max(_LOOK_SECONDS, _TIME_PER_READ * (time.monotonic() - began)))
+
+
+class _Map:
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.line_times = LineTimes()
+        self._readings: deque[tuple[float, ReportedProgress]] = deque()  # with when, of the last seconds
+
+    def read(self, progress: ReportedProgress) -> None:
+        self._readings.append((time.monotonic(), progress))
+
+    def text(self) -> str:
+        """``map_orchestrator order-7: 420 of 1,000, 3 failed, 55/s``"""
+        now = time.monotonic()
+        while len(self._readings) > 1 and self._readings[0][0] < now - _RATE_OVER:
+            self._readings.popleft()
+        since, first = self._readings[0]
+        _, (done, total, failed) = self._readings[-1]
+        parts = [f"{count(done)} of {count(total)}"]
+        if failed:
+            parts.append(f"{count(failed)} failed")
+        if done > first.done:
+            parts.append(f"{(done - first.done) / (now - since):,.0f}/s")
+        return f"{self._name}: {', '.join(parts)}"
+
+
+def _missing(progress: ReportedProgress) -> str:
+    """``119 of 120 succeeded, 1 failed``; "" if all did."""
+    done, total, failed = progress
+    parts = [f"{count(done - failed)} of {count(total)} succeeded"]
+    if failed:
+        parts.append(f"{count(failed)} failed")
+    if done < total:
+        parts.append(f"{count(total - done)} not done")
+    return ", ".join(parts) if len(parts) > 1 else ""
+
+
+def _reported(text: str | None) -> ReportedProgress | None:
+    return reported_progress(json.loads(text)) if text else None
