@@ -1,4 +1,4 @@
-"""Reports what an episode has come to: that its instance has ended, or that it holds actions back."""
+"""Reports what an episode has come to: its instance has ended, cannot end yet, or holds actions back."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class EpisodeReports:
         self._store = store
         self._threads = threads
         self._reported_held_back: set[str] = set()  # names of orchestrators
+        self._reported_open_timers: set[str] = set()  # likewise
 
     def held_back(self, instance: LoadedInstance, episode: Episode) -> None:
         """Once for each orchestrator: an action has not started, since another one must end first."""
@@ -32,6 +33,15 @@ class EpisodeReports:
                 f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: actions of "
                 "an orchestrator are processed in order. To bound a fan-out, divide its items among a fixed number "
                 "of sub-orchestrations."
+            )
+
+    def awaits_timers_to_end(self, instance: LoadedInstance, episode: Episode) -> None:
+        """Once for each orchestrator: the instance only seems to hang."""
+        if episode.awaits_timers_to_end and instance.name not in self._reported_open_timers:
+            self._reported_open_timers.add(instance.name)
+            self._log.note(
+                f"{instance.name} {instance.instance_id}: its code has ended, but it stays Running until its timers "
+                "have fired, as on Azure. Call cancel() on a timer that is no longer needed."
             )
 
     def ended(self, instance: LoadedInstance, episode: Episode) -> None:

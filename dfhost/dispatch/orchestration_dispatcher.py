@@ -190,7 +190,7 @@ class OrchestrationDispatcher:
         for _, event in instance.messages[instance.judged :]:
             instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
             if event.event_type == h.EVENT_RAISED:
-                self._wait_reports.event_arrived(instance, event.key)
+                self._wait_reports.event_arrived(instance, event)
         instance.judged = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)
@@ -298,6 +298,7 @@ class OrchestrationDispatcher:
         instance.stored_events = episode.history_length
         instance.needs_episode = False
         self._episode_reports.held_back(instance, episode)
+        self._episode_reports.awaits_timers_to_end(instance, episode)
         self._wait_reports.episode_committed(instance)
         self._start_work(instance, episode)
         if episode.ends_instance:

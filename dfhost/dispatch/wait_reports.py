@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dfhost.clock import Clock
-from dfhost.dispatch.event_name_hints import EventNameHints
+from dfhost.dispatch.event_hints import EventHints
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
 from dfhost.engine.execution import Execution
+from dfhost.engine.history import Event
 from dfhost.host_log import HostLog
 from dfhost.timestamps import padded, parse_timestamp
 
@@ -34,10 +35,11 @@ class WaitReports:
     def __init__(self, log: HostLog, clock: Clock) -> None:
         self._log = log
         self._clock = clock
-        self._hints = EventNameHints(log)
+        self._hints = EventHints(log)
 
-    def event_arrived(self, instance: LoadedInstance, name: str) -> None:
-        """`name` may also be the id of a request to an entity, which is what its response is called."""
+    def event_arrived(self, instance: LoadedInstance, event: Event) -> None:
+        """Its name may also be the id of a request to an entity, which is what its response is called."""
+        name = event.key
         interpreter = instance.execution.interpreter
         is_known = instance.execution.result is not None  # else it was loaded and not replayed yet
         if name in interpreter.open_tasks or (not is_known and _is_request_id(name)):
@@ -45,7 +47,7 @@ class WaitReports:
         is_awaited = interpreter.awaits_event(name) if is_known else None
         self._log.received(instance.name, instance.instance_id, name, is_awaited)
         self._hints.arrived(
-            name, interpreter.awaited_event_names(), f"{instance.name} {instance.instance_id}"
+            event, interpreter.awaited_event_names(), f"{instance.name} {instance.instance_id}"
         )
         instance.reported_waits.discard(name)  # the next wait for it is a new one
 

@@ -182,6 +182,10 @@ class ActionInterpreter:
         """No activity, child or timer is open, nothing is held back, nothing is suspended."""
         return self.all_done and len(self.open_tasks) == self._open_entity_calls and not self.is_suspended
 
+    @property
+    def has_open_timer(self) -> bool:
+        return any(task.action_type == act.CREATE_TIMER for task in self.open_tasks.values())
+
     def awaited_task(self) -> TaskNode | None:
         return None if self.all_done else self.tasks[self.cursor]
 
