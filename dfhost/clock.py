@@ -73,8 +73,3 @@ class Clock:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(wake_up.wait(), seconds)
                 return
-
-
-def timestamp_of(seconds: float) -> str:
-    """The text that `Clock.timestamp` has for a `Clock.time`."""
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -6,7 +6,24 @@ not block.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Attempt(NamedTuple):
+    """An attempt that has failed, of a call with retries.
+
+    `number`: which it was, from 1. `most`: how many there may be, None for any number. `next_in`: seconds until the
+    next one; None if there is none, or if that is not known.
+    """
+
+    number: int
+    most: int | None
+    next_in: float | None = None
+
+    @property
+    def is_last(self) -> bool:
+        return self.number == self.most
 
 
 class CallLog(Protocol):
@@ -32,8 +49,12 @@ class CallLog(Protocol):
         error: str,
         stack: str,
         item: str = "",
+        attempt: Attempt | None = None,
     ) -> None:
-        """`function` has raised. `error`: `ValueError: no`; `stack`: the traceback, may be empty."""
+        """`function` has raised. `error`: `ValueError: no`; `stack`: the traceback, may be empty.
+
+        `attempt`: of a call with retries.
+        """
 
     def note(self, sentence: str) -> None:
         """A warning or a hint. The caller takes care not to repeat it."""
@@ -41,6 +62,22 @@ class CallLog(Protocol):
 
 class HostLog(CallLog, Protocol):
     """Everything that the parts of the host report."""
+
+    def waiting(
+        self,
+        function: str,
+        instance_id: str,
+        events: Sequence[str],
+        timer_in: float | None,
+        needs_all: bool,
+    ) -> None:
+        """The orchestration can go on only after external events, or a timer that is due in `timer_in` seconds.
+
+        `events`: their names. `needs_all`: it waits for all of them, else for any.
+        """
+
+    def received(self, function: str, instance_id: str, event: str, is_awaited: bool | None) -> None:
+        """The external event has come to the orchestration. `is_awaited`: None if that is not known."""
 
     def refused(self, request: str, status: int, reason: str) -> None:
         """The host itself answered `request` (method and path) with `status`, because of `reason`."""

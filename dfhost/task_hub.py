@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,63 +18,19 @@ from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.engine import history as h
 from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
 from dfhost.errors import IdTooLong, InstanceNotFound, UnknownFunction, WrongState
+from dfhost.inspection.descendants import rewind_warning, timelines_below
 from dfhost.inspection.explain import explain
 from dfhost.inspection.live_timeline import code_state, live_timeline
-from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.settings import Settings
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.overview import ListedInstance, Overview, ProgressReport
 from dfhost.store.store import Store
+from dfhost.task_hub_values import Entity, Instance, InstanceFilter
 from dfhost.timeline.builder import OFF_LOOP_FROM
 from dfhost.timeline.model import Timeline
+from dfhost.timestamps import timestamp
 
 _MAX_ID_LENGTH = 1024  # characters: what Azure Storage takes as a key
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """An orchestration instance, or an entity as one (its id starts with ``@``).
-
-    `status` is the extension's runtime status: Pending, Running, Suspended, Completed, Failed, Terminated.
-    `input`, `output` and `custom_status` are stored texts (JSON, or plain text such as a failure), or None.
-    Times are UTC.
-    """
-
-    instance_id: str
-    execution_id: str
-    name: str
-    version: str | None
-    status: str
-    input: str | None
-    output: str | None
-    custom_status: str | None
-    created_at: datetime
-    updated_at: datetime
-    parent_id: str | None = None
-
-    @property
-    def has_ended(self) -> bool:
-        return self.status in FINAL_STATUSES
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceFilter:
-    """Bounds are inclusive, empty `statuses` mean any, `prefix` (of the id) is case-sensitive."""
-
-    created_from: datetime | None = None
-    created_to: datetime | None = None
-    statuses: Sequence[str] = ()
-    prefix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """`state` is the JSON text that the entity stored, `last_operation` the time of its newest batch (UTC)."""
-
-    name: str
-    key: str
-    state: str | None
-    last_operation: datetime
 
 
 class TaskHub:
@@ -93,7 +48,7 @@ class TaskHub:
     # -- reading ---------------------------------------------------------------------------------------------
     def instance(self, instance_id: str) -> Instance | None:
         row = self._store.instance(instance_id)
-        return None if row is None else _instance(row)
+        return None if row is None else Instance.of(row)
 
     def history(self, instance_id: str) -> list[str]:
         """The history events of the newest generation, as the JSON that the extension writes (EventType is a number).
@@ -112,11 +67,11 @@ class TaskHub:
             created_from=_iso(where.created_from),
             created_to=_iso(where.created_to),
         )
-        return [_instance(row) for row in rows]
+        return [Instance.of(row) for row in rows]
 
     def entity(self, name: str, key: str) -> Entity | None:
         row = self._store.entity(str(EntityId(name, key)))
-        return None if row is None else _entity(row)
+        return None if row is None else Entity.of(row)
 
     def entities(
         self,
@@ -139,7 +94,7 @@ class TaskHub:
             updated_to=_iso(last_operation_to),
             custom_status=None if with_new else ENTITY_EXISTS_STATUS,
         )
-        return [_entity(row) for row in rows if row.custom_status in (ENTITY_EXISTS_STATUS, None)]
+        return [Entity.of(row) for row in rows if row.custom_status in (ENTITY_EXISTS_STATUS, None)]
 
     @property
     def commits(self) -> int:
@@ -179,6 +134,16 @@ class TaskHub:
         code = code_state(None if instance is None or instance.busy else instance, stored)
         build = partial(live_timeline, stored, code, self._dispatchers)
         return build() if len(stored.history) < OFF_LOOP_FROM else await asyncio.to_thread(build)
+
+    def timelines_below(self, instance_id: str) -> AsyncIterator[Timeline]:
+        """The timelines of the instance and its descendants."""
+        return timelines_below(instance_id, self.timeline)
+
+    async def rewind_warning(self, instance_id: str) -> str:
+        """Why a rewind will not help a failed instance; "" if it may."""
+        row = self._store.instance(instance_id)
+        failed = row is not None and row.status == "Failed"
+        return await rewind_warning(instance_id, self.timeline) if failed else ""
 
     # -- writing ---------------------------------------------------------------------------------------------
     async def start(
@@ -347,17 +312,4 @@ def _check_running(row: InstanceRow) -> None:
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else h.timestamp(moment)
-
-
-def _instance(row: InstanceRow) -> Instance:
-    created, updated = h.moment(row.created_at), h.moment(row.updated_at)
-    return Instance(
-        row.instance_id, row.execution_id, row.name, row.version, row.status, row.input, row.output,
-        row.custom_status, created, updated, row.parent_id,
-    )  # fmt: skip
-
-
-def _entity(row: InstanceRow) -> Entity:
-    name, key = EntityId.parse(row.instance_id)
-    return Entity(name, key, stored_state(row.input), h.moment(row.updated_at))
+    return None if moment is None else timestamp(moment)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from dfhost.clock import Clock, timestamp_of
-from dfhost.engine import history as h
+from dfhost.clock import Clock
+from dfhost.timestamps import parse_timestamp, timestamp, timestamp_of
 
 SECOND = 1_000_000_000
 START = 1_780_000_000 * SECOND
@@ -56,8 +56,8 @@ def test_its_text_is_that_of_an_event() -> None:
     for seconds in (0, 0.25, 0.75, 59, 3600, 1_000_000):
         machine.wall = seconds
         text = machine.clock.timestamp()
-        assert text == h.timestamp(machine.clock.now()) == timestamp_of(machine.clock.time())
-        assert h.moment(text) == machine.clock.now()
+        assert text == timestamp(machine.clock.now()) == timestamp_of(machine.clock.time())
+        assert parse_timestamp(text) == machine.clock.now()
 
 
 async def test_a_sleeper_sees_the_wall_clock_that_went_on_while_the_machine_slept() -> None:

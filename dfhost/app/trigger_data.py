@@ -21,6 +21,7 @@ from dfhost.app.functions import Function
 from dfhost.parse_json import parse_json
 from dfhost.runner.app_runner import TimerOccurrence, TriggerText
 from dfhost.runner.functions import JSON_TRIGGERS
+from dfhost.timestamps import timestamp
 
 Delivery = tuple[Datum, Mapping[str, Datum]]
 
@@ -48,7 +49,7 @@ def _timer(occurrence: TimerOccurrence) -> Datum:
 
 
 def _now(ahead: timedelta = timedelta()) -> str:
-    return (datetime.now(timezone.utc) + ahead).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return timestamp(datetime.now(timezone.utc) + ahead)
 
 
 def _plain(_: Mapping[str, Any], text: str) -> Delivery:

@@ -12,11 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from dfhost.cli import host_address
+from dfhost.cli.client import host_address
+from dfhost.cli.client.function_names import orchestrator_names
+from dfhost.cli.client.instance_ids import find_id
+from dfhost.cli.client.management_client import ManagementClient, open_client, orchestrations
 from dfhost.cli.commands import COMMANDS
-from dfhost.cli.function_names import orchestrator_names
-from dfhost.cli.instance_ids import find_id
-from dfhost.cli.management_client import ManagementClient, open_client, orchestrations
 from dfhost.cli.parser import build_parser
 from dfhost.errors import HostError
 from dfhost.runtime_status import FINAL_STATUSES, RUNTIME_STATUSES

@@ -11,13 +11,16 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
+from dfhost.cli.log_events import FailedCall, LogEvent, Message
 from dfhost.cli.log_file import LogFile
-from dfhost.cli.log_formatter import FailedCall, LogEvent, LogFormatter, Message
+from dfhost.cli.log_formatter import LogFormatter
+from dfhost.cli.log_words import attempt_in_words, event_in_words, waits_in_words
 from dfhost.cli.style import Style, printable
+from dfhost.host_log import Attempt
 
 _PAUSE = 0.05  # seconds between two writes: a burst becomes few writes, and nobody sees the delay
 
@@ -95,10 +98,28 @@ class Console:
         error: str,
         stack: str,
         item: str = "",
+        attempt: Attempt | None = None,
     ) -> None:
+        verb = "failed" if attempt is None or attempt.is_last else "retrying"
+        words = attempt_in_words(attempt)
         self._put(
-            FailedCall(time.time(), "failed", function, trigger, instance_id, seconds, item, error, stack)
+            FailedCall(time.time(), verb, function, trigger, instance_id, seconds, item, error, stack, words)
         )
+
+    def waiting(
+        self,
+        function: str,
+        instance_id: str,
+        events: Sequence[str],
+        timer_in: float | None,
+        needs_all: bool,
+    ) -> None:
+        words = waits_in_words(events, timer_in, needs_all)
+        self._put((time.time(), "waiting", function, "orchestrator", instance_id, 0.0, words))
+
+    def received(self, function: str, instance_id: str, event: str, is_awaited: bool | None) -> None:
+        words = event_in_words(event, is_awaited)
+        self._put((time.time(), "received", function, "orchestrator", instance_id, 0.0, words))
 
     def refused(self, request: str, status: int, reason: str) -> None:
         self.note(f"{request} was answered {status}: {reason}")
@@ -147,7 +168,7 @@ class Console:
 
     def set_name_width(self, width: int) -> None:
         """How wide the column of function names is."""
-        self._formatter.name_width = min(width, 40)
+        self._formatter.lines.name_width = min(width, 40)
 
     def _put(self, item: _QueueItem) -> None:
         self._queue.append(item)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
-from dfhost.host_log import HostLog
+from dfhost.host_log import Attempt, HostLog
 
 
 class CountingLog:
@@ -40,11 +41,27 @@ class CountingLog:
         error: str,
         stack: str,
         item: str = "",
+        attempt: Attempt | None = None,
     ) -> None:
         self._count(trigger, -1)
         if trigger == "orchestrator":
             self.failed_instances.add(instance_id)
-        self._log.failed(function, trigger, instance_id, seconds, error, stack, item)
+        self._log.failed(function, trigger, instance_id, seconds, error, stack, item, attempt)
+
+    def waiting(
+        self,
+        function: str,
+        instance_id: str,
+        events: Sequence[str],
+        timer_in: float | None,
+        needs_all: bool,
+    ) -> None:
+        if self._calls:
+            self._log.waiting(function, instance_id, events, timer_in, needs_all)
+
+    def received(self, function: str, instance_id: str, event: str, is_awaited: bool | None) -> None:
+        if self._calls:
+            self._log.received(function, instance_id, event, is_awaited)
 
     def refused(self, request: str, status: int, reason: str) -> None:
         """Not passed on: the only client is `dfhost run`, which prints the response itself."""

@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from dfhost.cli import host_address, instance_ids
+from dfhost.cli.client import host_address, instance_ids
+from dfhost.cli.client.management_client import ManagementClient, open_client
 from dfhost.cli.exit_codes import DONE, NotDone
-from dfhost.cli.management_client import ManagementClient, open_client
 from dfhost.cli.style import printable, printable_json
 
 

@@ -2,7 +2,6 @@
 
 Pure: events with their times go in, lines come out, none of them earlier than the one above it. `Console` owns the
 clock, the thread and the terminal.
-Names, ids and failures come out without control characters; what the app logs and prints stays as it is.
 
 Within one second, the first `LINES_PER_WINDOW` starts and ends of a function get a line of their own. The others
 are counted in a summary when the second is over ("4,312 finished in 0.9 s"). While the load lasts, every further
@@ -16,57 +15,21 @@ from its own, as the parts of a map.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from dfhost.cli.log_events import FailedCall, LogEvent, Message
+from dfhost.cli.log_lines import INDENT, LogLines, shown_id
+from dfhost.cli.log_words import death_in_words
 from dfhost.cli.style import Style, count, duration, printable, printable_lines
-from dfhost.cli.user_frames import user_frames
+from dfhost.cli.views.user_frames import user_frames
 from dfhost.instance_failure import read_failure
 from dfhost.printable import shortened
-from dfhost.short_id import short_id
-from dfhost.timeline.sentences import brief
 
 WINDOW = 1.0  # seconds
 LINES_PER_WINDOW = 10  # of one function and verb
 FAILURES_PER_BURST = 10  # of one kind, with a line of their own
 BURST_ENDS_AFTER = 10.0  # seconds without a failure of the kind
-
-
-# A start or an end: (time.time(), "started" or "finished", function, trigger, instance id, seconds, item). A plain
-# tuple, because a fan-out makes two of them for each item: a class would cost the host 2 % of its time.
-Call = tuple[float, str, str, str, "str | None", float, str]
-
-
-class FailedCall(NamedTuple):
-    """The first seven fields are those of a `Call`."""
-
-    at: float
-    verb: str
-    function: str
-    trigger: str
-    instance_id: str | None
-    seconds: float
-    item: str
-    error: str
-    stack: str
-
-
-class Message(NamedTuple):
-    """A log record (`label`: its level), a printed line (""), or a note of the host's ("note").
-
-    `text` None: `number` more records of `logger` that are only counted.
-    """
-
-    at: float
-    label: str
-    text: str | None
-    logger: str = ""
-    number: int = 1
-
-
-LogEvent = Call | FailedCall | Message
 
 
 @dataclass(slots=True)
@@ -96,20 +59,9 @@ class _FunctionCounts:
     carried: bool = False  # the window before had no summary: its numbers are among those of this one
 
 
-_LOOKS = {
-    "started": "dim",
-    "finished": "green",
-    "failed": "red",
-    "note": "yellow",
-    "warning": "yellow",
-    "error": "red",
-    "critical": "red",
-    "debug": "dim",
-    "info": "cyan",
-}
-_INDENT = " " * 24  # continuation lines stand below the text, right of time and label
 _MAY_BE_PARTS = ("orchestrator", "entity")
-_READ_OF_ITEM, _LONGEST_ITEM = 400, 60  # characters
+_ENDS = ("finished", "failed", "retrying")  # the verbs after which a call no longer runs
+_COUNTED = {"received": "events received"}  # how a summary calls what a line says of one; others by the verb
 
 
 class LogFormatter:
@@ -121,9 +73,7 @@ class LogFormatter:
     def __init__(
         self, style: Style, *, summarise: bool = True, calls: bool = True, live: bool = False
     ) -> None:
-        self.name_width = 0
-        self._last_at = 0.0  # of the newest line
-        self._style = style
+        self.lines = LogLines(style)
         self._summarise = summarise
         self._calls = calls
         self._live = live
@@ -146,9 +96,9 @@ class LogFormatter:
             lines = self._close_window(function, counts, at)
         if verb == "started":
             counts.running += 1
-        elif counts.running:
+        elif verb in _ENDS and counts.running:
             counts.running -= 1
-        if trigger == "orchestrator" and instance_id:
+        if trigger == "orchestrator" and instance_id and (verb == "started" or verb in _ENDS):
             (self._orchestrations.add if verb == "started" else self._orchestrations.discard)(instance_id)
         if failure:
             return [*lines, *self._format_failure(failure, counts)]
@@ -167,7 +117,7 @@ class LogFormatter:
             # The calls that led to its end stand above it.
             lines = [*lines, *self._summaries_above(at)]
         took = duration(seconds) if verb == "finished" else ""
-        return [*lines, self._call_line(at, verb, function, took, _shown_id(trigger, instance_id), item)]
+        return [*lines, self.lines.call(at, verb, function, took, shown_id(trigger, instance_id), item)]
 
     def _is_part(self, instance_id: str) -> bool:
         """Whether it is made from the id of a running orchestration: "order-7:2", "@map_ledger@order-7"."""
@@ -209,8 +159,8 @@ class LogFormatter:
         )
 
     def _progress_of(self, name: str, counts: _FunctionCounts) -> str:
-        ended = sum(number for verb, number in counts.unshown.items() if verb != "started")
-        parts = [f"{number:,} {verb}" for verb, number in counts.unshown.items() if verb != "started"]
+        ended = sum(counts.unshown.get(verb, 0) for verb in _ENDS)
+        parts = [_counted(number, verb) for verb, number in counts.unshown.items() if verb != "started"]
         if counts.running:
             parts.append(f"{counts.running:,} running")
         if (seconds := counts.last_unshown_at - counts.first_unshown_at) >= WINDOW:
@@ -227,6 +177,7 @@ class LogFormatter:
         }
 
     def _format_failure(self, event: FailedCall, counts: _FunctionCounts) -> list[str]:
+        event = event._replace(error=death_in_words(event.error), stack=death_in_words(event.stack))
         failures = self._failures.setdefault(_failure_kind(event), _FailureCounts())
         if event.at > failures.last_at + BURST_ENDS_AFTER:
             failures.shown, failures.shown_stack = 0, ""
@@ -234,21 +185,20 @@ class LogFormatter:
         failures.last_error = event.error
         if self._summarise and failures.shown >= FAILURES_PER_BURST:
             failures.unshown += 1
-            self._count_unshown(event.function, counts, "failed", event.at)
+            self._count_unshown(event.function, counts, event.verb, event.at)
             return []
         failures.shown += 1
         lines = self._summaries_above(event.at) if event.trigger == "orchestrator" else []
         at, verb, function, trigger, instance_id, seconds, item = event[:7]
-        instance_id = _shown_id(trigger, instance_id)
-        lines.append(self._call_line(at, verb, function, duration(seconds), instance_id, item))
+        instance_id = shown_id(trigger, instance_id)
+        lines.append(self.lines.call(at, verb, function, duration(seconds), instance_id, item, event.attempt))
         # Below an orchestration's failure stand the tasks that failed, one of them with the same words.
         tasks = event.stack.splitlines() if trigger == "orchestrator" else ()
         if not any(line.endswith(_reason(event.error)) for line in tasks):
-            error = printable_lines(_error_text(function, event.error))
-            lines += [_INDENT + self._style(line, "red") for line in error.splitlines()]
+            lines += self.lines.error(printable_lines(_error_text(function, event.error)))
         if event.stack != failures.shown_stack:
             stack = event.stack if not self._summarise else user_frames(event.stack)
-            lines += [_INDENT + line for line in printable_lines(stack.rstrip()).splitlines()]
+            lines += [INDENT + line for line in printable_lines(stack.rstrip()).splitlines()]
             failures.shown_stack = event.stack
         return lines
 
@@ -281,7 +231,7 @@ class LogFormatter:
         more = "" if counts.all_unshown else " more"  # than those with a line of their own
         ends = {verb: number for verb, number in counts.unshown.items() if verb != "started"}
         # Starts are mentioned only where there are no ends.
-        text = ", ".join(f"{number:,}{more} {verb}" for verb, number in (ends or counts.unshown).items())
+        text = ", ".join(_counted(number, verb, more) for verb, number in (ends or counts.unshown).items())
         if (took := counts.last_unshown_at - counts.first_unshown_at) >= 0.001:
             text += f" in {duration(took)}"
         if counts.running:
@@ -293,16 +243,12 @@ class LogFormatter:
             times = f"{count(failures.unshown, 'time')} " if len(kinds) > 1 else "the last: "
             text += f"; {times}{_first_line(_error_text(name, failures.last_error))}"
             failures.unshown = 0
-        return self._call_line(counts.last_unshown_at, "failed" if "failed" in ends else "", name, text, None)
+        return self.lines.call(counts.last_unshown_at, "failed" if "failed" in ends else "", name, text, None)
 
     def _format_message(self, message: Message) -> list[str]:
         if message.text is None:
             return self._count_records(message)
-        first, *rest = message.text.splitlines() or [""]
-        look = _LOOKS.get(message.label)
-        if look in ("red", "yellow"):
-            first = self._style(first, look)
-        return [self._line_head(message.at, message.label) + first, *(_INDENT + line for line in rest)]
+        return self.lines.message(message.at, message.label, message.text)
 
     def _count_records(self, record: Message) -> list[str]:
         name = f"{record.logger}:"  # as its lines begin; no function has such a name
@@ -314,25 +260,9 @@ class LogFormatter:
         self._count_unshown(name, counts, f"at level {record.label}", record.at, record.number)
         return lines
 
-    def _call_line(
-        self, at: float, verb: str, function: str, text: str, instance_id: str | None, item: str = ""
-    ) -> str:
-        name = self._style(f"{printable(function):<{self.name_width}}", "bold")
-        instance = self._style(printable(instance_id or ""), "dim")
-        shown = "  ".join(filter(None, (instance, printable(brief(item[:_READ_OF_ITEM], _LONGEST_ITEM)))))
-        return f"{self._line_head(at, verb)}{name}  {text:<8}  {shown}".rstrip()
 
-    def _line_head(self, at: float, label: str) -> str:
-        """Threads report at almost the same time, and a summary comes after its calls: the clock never goes back."""
-        self._last_at = at = max(at, self._last_at)
-        clock = time.strftime("%H:%M:%S", time.localtime(at)) + f".{int(at * 1000) % 1000:03d}"
-        column = self._style(f"{label:<8}", _LOOKS.get(label, "dim")) if label else " " * 8
-        return f"{self._style(clock, 'dim')}  {column}  "
-
-
-def _shown_id(trigger: str, instance_id: str | None) -> str | None:
-    """An orchestration's whole id; of an activity, whose line names its item, the beginning of a generated one."""
-    return short_id(instance_id) if trigger == "activity" and instance_id else instance_id
+def _counted(number: int, verb: str, more: str = "") -> str:
+    return f"{number:,}{more} {_COUNTED.get(verb, verb)}"
 
 
 def _failure_kind(event: FailedCall) -> tuple[str, str, str]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from dfhost.cli.commands import COMMANDS, GROUPS
-from dfhost.cli.did_you_mean import nearest, question
 from dfhost.cli.exit_codes import MISTAKE
+from dfhost.did_you_mean import nearest, question
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""How numbers, durations, colours and other people's texts look at the terminal."""
+"""How numbers, colours and other people's texts look at the terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any, TextIO
 
+from dfhost.durations import duration as duration
 from dfhost.printable import CONTROLS
 from dfhost.printable import printable as printable
 from dfhost.printable import printable_lines as printable_lines
@@ -39,22 +40,6 @@ class Style:
 
     def __call__(self, text: str, look: str) -> str:
         return f"\x1b[{_CODES[look]}m{text}\x1b[0m" if self.colour and text and look else text
-
-
-def duration(seconds: float) -> str:
-    """0.0004 -> "<1 ms", 0.25 -> "250 ms", 2.04 -> "2.0 s", 125 -> "2 min 5 s", 7500 -> "2 h 5 min"."""
-    if seconds < 0.001:
-        return "<1 ms"
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // below
-            return f"{whole // size} {unit}" + (f" {rest} {small}" if rest else "")
-    raise AssertionError(seconds)
 
 
 def count(number: int, noun: str = "") -> str:

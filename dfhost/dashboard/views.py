@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 from dfhost.instance_failure import read_failure
 from dfhost.store.overview import ListedInstance
 from dfhost.task_hub import TaskHub
 from dfhost.timeline.in_flight import Span, activity_spans, in_flight
-from dfhost.timeline.model import CHILD, FAILED, Timeline
-from dfhost.timeline.sentences import rewind_warning, task_label
 from dfhost.timeline.timeline_json import PAYLOADS, timeline_json
+from dfhost.timestamps import timestamp
 
 _TASK_PAYLOAD = 1_000  # characters of a task's payload; the rest is fetched when it is looked at
 _PAYLOAD = 100_000  # likewise of the instance's own
 _ENTITIES = 5_000
 _ASKED = 100  # entities of which it is asked what they run
-_DESCENDANTS = 2_000  # instances whose activities are counted
 _WAITS = 200  # entries of an explanation; the timeline has every task
 
 
@@ -59,26 +55,9 @@ async def payload(hub: TaskHub, instance_id: str, name: str, task_id: int | None
 async def in_flight_view(hub: TaskHub, instance_id: str, activity: str) -> list[tuple[str, int]]:
     """How many calls of the activity ran at once under this instance and its descendants, see `in_flight`."""
     spans: list[Span] = []
-    async for timeline in _timelines_below(hub, instance_id):
+    async for timeline in hub.timelines_below(instance_id):
         spans += activity_spans(timeline, activity)
     return await asyncio.to_thread(in_flight, spans)
-
-
-async def _timelines_below(
-    hub: TaskHub, instance_id: str, only_state: str | None = None
-) -> AsyncGenerator[Timeline, None]:
-    """The instance's timeline and those of its descendants. `only_state`: without children in any other state."""
-    pending, looked_at = [instance_id], 0
-    while pending and looked_at < _DESCENDANTS:
-        timeline = await hub.timeline(pending.pop())
-        looked_at += 1
-        if timeline is not None:
-            yield timeline
-            children = (task for task in timeline.tasks if task.kind == CHILD)
-            pending += [
-                task.instance_id for task in children if task.instance_id and only_state in (None, task.state)
-            ]
-        await asyncio.sleep(0)  # others are answered in between
 
 
 def history_page(hub: TaskHub, instance_id: str, start: int, count: int) -> dict[str, Any]:
@@ -106,7 +85,7 @@ async def _running_operation(hub: TaskHub, entity_id: str) -> str | None:
 def _entities(hub: TaskHub, waiting: dict[str, int]) -> list[dict[str, Any]]:
     found = []
     for entity in hub.entities(None, None, None, _ENTITIES, with_new=True):
-        last = entity.last_operation.isoformat().replace("+00:00", "Z") if entity.state is not None else None
+        last = timestamp(entity.last_operation) if entity.state is not None else None
         queued = waiting.pop(f"@{entity.name}@{entity.key}", 0)
         found.append(_entity(entity.name, entity.key, entity.state, last, queued))
     for entity_id, queued in waiting.items():  # deleted, and in use again
@@ -139,16 +118,9 @@ async def waits_view(hub: TaskHub, ids: list[str]) -> dict[str, dict[str, Any]]:
 
 
 async def rewind_view(hub: TaskHub, ids: list[str]) -> dict[str, str]:
-    """Why a rewind will not help, by id: of those instances in which, or below which, a failed task was retried."""
-    warnings = {}
-    for instance_id in ids:
-        # A rewind goes down to the children that failed.
-        async with aclosing(_timelines_below(hub, instance_id, only_state=FAILED)) as timelines:
-            async for timeline in timelines:
-                if retried := timeline.retried_tasks():
-                    warnings[instance_id] = rewind_warning([task_label(task) for task in retried])
-                    break
-    return warnings
+    """Why a rewind will not help, by id: of those instances for which that is so."""
+    warnings = {instance_id: await hub.rewind_warning(instance_id) for instance_id in ids}
+    return {instance_id: warning for instance_id, warning in warnings.items() if warning}
 
 
 async def search_view(hub: TaskHub, text: str, limit: int) -> list[list[Any]]:

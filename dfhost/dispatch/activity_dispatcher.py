@@ -25,15 +25,13 @@ from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
 from dfhost.engine.episode import ScheduledActivity
 from dfhost.engine.failures import Failure
-from dfhost.host_log import HostLog
+from dfhost.host_log import Attempt, HostLog
 from dfhost.loop_queue import LoopQueue, callback_queue
 from dfhost.runner.app_runner import ActivityCall, ActivityOutcome, AppRunner
 from dfhost.runner.functions import FunctionInfo
 from dfhost.store.activities_and_timers import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
-from dfhost.timeline.sentences import brief
 
-_BESIDE_ATTEMPT = 40  # characters of an input in a line of the console that also has its attempt
 _PORTION = 2000  # work items queued, or results stored, at a time: 20 ms on the host loop or in the store
 
 
@@ -151,6 +149,7 @@ class ActivityDispatcher:
             self._log.finished(activity.name, "activity", item.instance_id, seconds, activity.input)
             self._end(item, h.task_completed(self._clock.timestamp(), activity.task_id, outcome), worker)
             return
+        delay = next(running.delays, None)
         self._log.failed(
             activity.name,
             "activity",
@@ -158,9 +157,10 @@ class ActivityDispatcher:
             seconds,
             outcome.text,
             outcome.stack,
-            _named(activity),
+            activity.input,
+            _attempt_of(running, delay),
         )
-        if (delay := next(running.delays, None)) is not None:
+        if delay is not None:
             running.retry_count += 1
             self._on_loop.put_if_open(partial(self._attempt_later, running, delay))
             return
@@ -178,7 +178,17 @@ class ActivityDispatcher:
         name = item.activity.name
         is_disabled = name in self._runner.app.disabled_of("activity")
         reason, details = failures.activity_missing(name, is_disabled)
-        self._log.failed(name, "activity", item.instance_id, 0.0, reason, "", _named(item.activity))
+        activity = item.activity
+        self._log.failed(
+            name,
+            "activity",
+            item.instance_id,
+            0.0,
+            reason,
+            "",
+            activity.input,
+            _orchestrators_attempt(activity),
+        )
         self._end(item, h.task_failed(self._clock.timestamp(), item.activity.task_id, reason, details))
 
     # -- the activity behind call_http, on the host loop -----------------------------------------------------
@@ -233,9 +243,15 @@ class ActivityDispatcher:
         return results
 
 
-def _named(activity: ScheduledActivity) -> str:
-    """The activity's input, and which attempt it is of how many."""
+def _attempt_of(running: _RunningActivity, delay: float | None) -> Attempt | None:
+    """`delay`: seconds to the next attempt by the function's own policy, None if that makes no more."""
+    policy = running.function.retry
+    own = Attempt(running.retry_count + 1, policy.max_attempts, delay) if policy else None
+    return own if delay is not None else _orchestrators_attempt(running.item.activity) or own
+
+
+def _orchestrators_attempt(activity: ScheduledActivity) -> Attempt | None:
+    """Of `call_activity_with_retry`."""
     if activity.max_attempts == 1:
-        return activity.input
-    attempt = f"attempt {activity.attempt} of {activity.max_attempts}"
-    return ", ".join(filter(None, (brief(activity.input, _BESIDE_ATTEMPT), attempt)))
+        return None
+    return Attempt(activity.attempt, activity.max_attempts, activity.retry_after)

@@ -22,9 +22,11 @@ from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
 from dfhost.engine.replay_gate import ReplayNeed
+from dfhost.engine.replay_result import ReplayResult
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
+from dfhost.timestamps import parse_timestamp
 
 LONG_FROM = 200  # events
 KEPT_SHORT = 1000  # idle instances with a short history
@@ -55,6 +57,8 @@ class LoadedInstance:
     episode_since: float = 0.0  # time.time() when that began to run, 0 while it is queued
     delayed_episode: asyncio.TimerHandle | None = None
     started_at: float = 0.0  # time.perf_counter() of the instance's first episode
+    reported_result: ReplayResult | None = None  # whose waits were reported, see `WaitReports`
+    reported_waits: set[int | str] = field(default_factory=set)  # task ids of timers, and names of events
     last_episode_seconds: float = 0.0
     last_episode_at: float = 0.0  # time.perf_counter() of its commit
 
@@ -155,7 +159,7 @@ class InstanceCache:
         )
         instance.needs_episode = stored.needs_episode
         if stored.history:  # it was started by an earlier host, or was evicted
-            age = (self._clock.now() - h.moment(row.created_at)).total_seconds()
+            age = (self._clock.now() - parse_timestamp(row.created_at)).total_seconds()
             instance.started_at = time.perf_counter() - max(0.0, age)
         self._instances[instance_id] = instance
         for message in stored.inbox:

@@ -19,10 +19,10 @@ from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
-from dfhost.dispatch.event_name_hints import EventNameHints
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
+from dfhost.dispatch.wait_reports import WaitReports
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
@@ -80,7 +80,7 @@ class OrchestrationDispatcher:
             self._threads, log, limit, self._show_running, lambda: runner.ready_since
         )
         self._garbage = GarbageByVolume()
-        self._event_name_hints = EventNameHints(log)
+        self._wait_reports = WaitReports(log, clock)
         self._reported_held_back: set[str] = set()  # names of orchestrators
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
@@ -183,8 +183,7 @@ class OrchestrationDispatcher:
         for _, event in instance.messages[instance.judged :]:
             instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
             if event.kind == h.EVENT_RAISED:
-                awaited = execution.interpreter.awaited_event_names()
-                self._event_name_hints.arrived(event.key, awaited, f"{instance.name} {instance.instance_id}")
+                self._wait_reports.event_arrived(instance, event.key)
         instance.judged = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)
@@ -288,6 +287,7 @@ class OrchestrationDispatcher:
         instance.stored_events = episode.history_length
         instance.needs_episode = False
         self._report_held_back(instance, episode)
+        self._wait_reports.episode_committed(instance)
         self._start_work(instance, episode)
         if episode.ends_instance:
             self._log_end(instance, episode)
@@ -298,6 +298,7 @@ class OrchestrationDispatcher:
             # Messages for the old generation are no longer in the store either.
             instance.messages = [message for message in instance.messages if not message[0]]
             instance.needs_episode = True
+            instance.reported_waits.clear()  # task ids begin anew
         elif episode.has_more_commands:
             instance.replay_need = ReplayNeed.ENGINE
         if instance.code_changed:

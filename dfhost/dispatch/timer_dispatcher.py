@@ -13,6 +13,7 @@ from dfhost.engine import history as h
 from dfhost.idle_signal import nobody_waits
 from dfhost.store.activities_and_timers import DueTimer
 from dfhost.store.store import Store
+from dfhost.timestamps import parse_timestamp
 
 
 class TimerDispatcher:
@@ -70,7 +71,7 @@ class TimerDispatcher:
 
     def _seconds(self, due: str) -> float:
         try:
-            return h.moment(due).timestamp()
+            return parse_timestamp(due).timestamp()
         except ValueError:
             # The code has set a `fire_at` that is no readable time, and texts sort before or after it all the same.
             # The dispatcher looks again in a second, so that the timers behind this one fire.

@@ -27,8 +27,7 @@ from dfhost.engine.failures import clean
 from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.tasks import Command
-
-_TIME_LENGTH = len("2026-11-22T15:29:11.170000Z")  # times are compared as texts
+from dfhost.timestamps import padded
 
 
 class CommandRefused(Exception):
@@ -94,12 +93,12 @@ class CommandRecorder:
         episode = self._episode
         episode.events.append(h.task_scheduled(episode.at, command.id, name, stored))
         task = command.task
-        attempts = (task.attempt, task.max_attempts) if task.kind in act.WITH_RETRY else (1, 1)
+        attempts = (task.attempt, task.max_attempts, task.retry_after) if task.kind in act.WITH_RETRY else ()
         episode.activities.append(ScheduledActivity(command.id, name, input, *attempts))
 
     def _record_timer(self, command: Command) -> None:
         assert command.fire_at is not None
-        fire_at = command.fire_at.zfill(_TIME_LENGTH)  # the SDK writes the year 999 with three digits
+        fire_at = padded(command.fire_at)
         self._episode.events.append(h.timer_created(self._episode.at, command.id, fire_at))
         self._episode.timers.append(ScheduledTimer(command.id, fire_at))
 

@@ -17,13 +17,17 @@ from dfhost.engine.history import Event
 
 @dataclass(frozen=True, slots=True)
 class ScheduledActivity:
-    """`attempt`: which it is, from 1, of how many of its call."""
+    """`attempt`: which it is, from 1, of how many of its call.
+
+    `retry_after`: seconds from its failure to the next attempt; None if there is none, or where it was loaded again.
+    """
 
     task_id: int
     name: str
     input: str
     attempt: int = 1
     max_attempts: int = 1
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any, NamedTuple
+
+from dfhost.timestamps import parse_timestamp
 
 # The numbers of DurableTask.Core's EventType. The SDK has the same ones in HistoryEventType; the engine does
 # not import the SDK, so that it can be read and tested without it.
@@ -86,17 +87,9 @@ def next_event_id(events: Iterable[Event]) -> int:
     return 1 + max((event.key for event in events if event.kind in SCHEDULING), default=-1)
 
 
-def timestamp(at: datetime) -> str:
-    """UTC with a fraction and Z, as the SDK and .NET write it: ``2026-11-22T15:29:11.170000Z``."""
-    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def moment(text: str) -> datetime:
-    """The time in `text`, read as UTC; a seventh digit of the second is dropped."""
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(whole).replace(
-        microsecond=int((fraction + "000000")[:6]), tzinfo=timezone.utc
-    )
+def timestamp_in(text: str) -> str:
+    """The time in an event's JSON."""
+    return str(json.loads(text)["Timestamp"])
 
 
 def parse(text: str) -> Event:
@@ -143,7 +136,7 @@ def parse_message(text: str) -> Event:
     for name, types in ({"EventId": (int,), "IsPlayed": (bool,), "Timestamp": (str,)} | fields).items():
         if name not in data or not isinstance(data[name], types):
             raise ValueError(f"its {name} is {data.get(name)!r}")
-    moment(data["Timestamp"])
+    parse_timestamp(data["Timestamp"])
     return parse(text)
 
 

@@ -26,6 +26,7 @@ from dfhost.engine.actions import Action
 from dfhost.engine.history import Event
 from dfhost.engine.nondeterminism import matching
 from dfhost.engine.tasks import Command, CompoundTask, SingleTask, TaskNode, task_node
+from dfhost.timestamps import parse_timestamp, timestamp
 
 
 class ActionInterpreter:
@@ -196,6 +197,11 @@ class ActionInterpreter:
         """Their names, as the code writes them."""
         return (task.action["externalEventName"] for task in self.event_waits())
 
+    def awaits_event(self, name: str) -> bool:
+        """Whether a wait for an event of exactly this name is open."""
+        waits = self._event_waits.get(name.lower(), ())
+        return any(task.action["externalEventName"] == name for task in waits)
+
     def early_events(self) -> Iterator[Event]:
         """The external events that have come before anything waited for them."""
         return (event for events in self._early_events.values() for event in events)
@@ -315,8 +321,8 @@ class ActionInterpreter:
 
     def _time_in(self, milliseconds: float) -> str:
         """The code's current time plus so many milliseconds, as ISO text."""
-        now = h.moment(json.loads(self._orchestrator_started)["Timestamp"])
-        return h.timestamp(now + timedelta(milliseconds=milliseconds))
+        now = parse_timestamp(h.timestamp_in(self._orchestrator_started))
+        return timestamp(now + timedelta(milliseconds=milliseconds))
 
     # -- external events and entity responses ----------------------------------------------------------------
 

@@ -43,6 +43,12 @@ class SingleTask:
         return int(self.action["retryOptions"]["maxNumberOfAttempts"])
 
     @property
+    def retry_after(self) -> float | None:
+        """Seconds from a failure of the present attempt to the next one; None if it is the last."""
+        milliseconds: float = self.action["retryOptions"]["firstRetryIntervalInMilliseconds"]
+        return None if self.is_last_attempt else milliseconds / 1000
+
+    @property
     def is_last_attempt(self) -> bool:
         return bool(self.attempt >= self.action["retryOptions"]["maxNumberOfAttempts"])
 

@@ -16,7 +16,7 @@ from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.inspection import explain_sentences
-from dfhost.inspection.live_timeline import code_state, live_timeline, timestamp_in
+from dfhost.inspection.live_timeline import code_state, live_timeline
 from dfhost.store.reader import StoredTimeline
 from dfhost.store.store import Store
 from dfhost.timeline import model
@@ -73,7 +73,7 @@ async def explain(
     tasks = live_timeline(stored, code, dispatchers).tasks
     open_tasks = [task for task in tasks if task.is_open and task.kind != model.SUSPENSION]
     held_back = _held_back(readable)
-    unclaimed = [{"name": event.name, "since": timestamp_in(event.text)} for event in code.unclaimed]
+    unclaimed = [{"name": event.name, "since": h.timestamp_in(event.text)} for event in code.unclaimed]
     suspensions = [task for task in tasks if task.kind == model.SUSPENSION]
     sentence = explain_sentences.of_instance(
         row,

@@ -6,21 +6,21 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from dfhost.clock import timestamp_of
 from dfhost.dispatch.instance_cache import LoadedInstance
-from dfhost.engine.history import moment
+from dfhost.durations import time_left
 from dfhost.printable import shortened
 from dfhost.store.instance_row import InstanceRow
 from dfhost.timeline import model
 from dfhost.timeline.model import Task
 from dfhost.timeline.sentences import brief
+from dfhost.timestamps import parse_timestamp, timestamp_of, whole_second
 
 _BRIEF = 200  # characters of an error or a reason
 _LISTED = 5  # groups of tasks; more are counted
 
 
 def of_end(row: InstanceRow, cause: str | None = None) -> str:
-    ended = f"It ended at {row.updated_at[:19]}Z"
+    ended = f"It ended at {whole_second(row.updated_at)}"
     if row.status == "Completed" or not row.output:
         return f"{ended}."
     if cause is not None:
@@ -39,12 +39,12 @@ def of_entity(operations: Sequence[Task], last_failure: dict[str, Any] | None) -
     if operations:
         first = operations[0]
         more = f", {len(operations) - 1} more wait behind it" if len(operations) > 1 else ""
-        since = f"{(first.since or '')[:19]}Z"
+        since = whole_second(first.since or "")
         sentence = f"The entity's operation {first.name} has been {first.state} since {since}{more}."
     if last_failure is None:
         return sentence
     error = shortened(" ".join(last_failure["error"].split()), _BRIEF).rstrip(".")
-    at = f"{last_failure['time'][:19]}Z"
+    at = whole_second(last_failure["time"])
     return f"{sentence} Its last failed operation was {last_failure['name']} at {at}: {error}."
 
 
@@ -73,11 +73,11 @@ def of_instance(
             return "Its code waits for the app's next worker process: the last one has ended."
         if not instance.episode_since:
             return "Its next episode is queued: as many episodes as may run at once are running."
-        since = f"{timestamp_of(instance.episode_since)[:19]}Z"
+        since = whole_second(timestamp_of(instance.episode_since))
         return f"Its code has been running since {since}: until it yields or returns, nothing else happens to it."
     open_now = _list(tasks, now)
     if row.status == "Suspended":
-        since = f" since {suspended_at[:19]}Z" if suspended_at else ""
+        since = f" since {whole_second(suspended_at)}" if suspended_at else ""
         reason = f" ({shortened(row.output, _BRIEF)})" if row.output else ""
         return f"It is suspended{since}{reason}: resume it." + (f" Open: {open_now}." if open_now else "")
     if not open_now and instance is None:  # read from a file: nothing is loaded
@@ -152,25 +152,7 @@ def _states(group: Sequence[Task]) -> str:
 def _first_due(group: Sequence[Task], now: datetime) -> str:
     """``in 2 d 23 h (2026-12-01T09:02:26Z)``"""
     due = min(task.due or "" for task in group)
-    return f"{_time_left((moment(due) - now).total_seconds())} ({due[:19]}Z)"
-
-
-def _time_left(seconds: float) -> str:
-    """In seconds, from a minute on in minutes, from a day on in hours: what is far away changes seldom."""
-    if seconds <= 0:
-        return "now"
-    if seconds < 59.5:
-        return f"in {max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    hours = round(seconds / 3600)
-    if hours >= 24:
-        large, small = divmod(hours, 24)
-        units = "d", "h"
-    else:
-        large, small = divmod(minutes, 60)
-        units = "h", "min"
-    parts = [f"{number} {unit}" for number, unit in zip((large, small), units, strict=True) if number]
-    return f"in {' '.join(parts)}"
+    return f"{time_left((parse_timestamp(due) - now).total_seconds())} ({whole_second(due)})"
 
 
 #: Other kinds of tasks come between these.

@@ -5,9 +5,8 @@ That is which activities run, and which external events the code waits for.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.dispatch.instance_cache import LoadedInstance
@@ -99,7 +98,7 @@ def _external_events(
 
 def _event_task(name: str, begin: str, is_awaited: bool) -> Task:
     """`begin`: the history event at which the wait began."""
-    return Task(EVENT, name, WAITING, timestamp_in(begin), is_awaited=is_awaited)
+    return Task(EVENT, name, WAITING, h.timestamp_in(begin), is_awaited=is_awaited)
 
 
 def _raised(stored: StoredTimeline) -> Iterator[h.Event]:
@@ -108,8 +107,3 @@ def _raised(stored: StoredTimeline) -> Iterator[h.Event]:
 
 def _event_name(task: SingleTask) -> str:
     return str(task.action["externalEventName"])
-
-
-def timestamp_in(event_text: str) -> str:
-    event: dict[str, Any] = json.loads(event_text)
-    return str(event["Timestamp"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dfhost.management.request import ManagementRequest
 from dfhost.runtime_status import FINAL_STATUSES, RUNTIME_STATUSES
-from dfhost.task_hub import InstanceFilter
+from dfhost.task_hub_values import InstanceFilter
 
 _PURGEABLE = [status for status in RUNTIME_STATUSES if status in FINAL_STATUSES]
 

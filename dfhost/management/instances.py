@@ -26,7 +26,8 @@ from dfhost.management.responses import (
     message_response,
 )
 from dfhost.management.urls import check_status_json
-from dfhost.task_hub import Instance, TaskHub
+from dfhost.task_hub import TaskHub
+from dfhost.task_hub_values import Instance
 from dfhost.timeline.timeline_json import timeline_json
 
 _FORM = "application/x-www-form-urlencoded"
@@ -120,6 +121,11 @@ async def get_status(hub: TaskHub, request: ManagementRequest, instance_id: str)
             len(timeline.tasks) * 500,
             lambda: json_response(200, json_text.encode(timeline_json(timeline, limit))),
         )
+    if request.query.flag("rewindWarning", False):  # likewise
+        found = _existing(hub, instance_id)
+        answer = {"instanceId": found.instance_id, "name": found.name, "runtimeStatus": found.status}
+        warning = await hub.rewind_warning(instance_id)
+        return json_response(200, json_text.encode(answer | {"rewindWarning": warning}))
     failed = 500 if request.query.flag("returnInternalServerErrorOnFailure", False) else 200
     return await _status_response(hub, request, _existing(hub, instance_id), failed)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from dfhost.management.json_text import embedded, encode
-from dfhost.task_hub import Entity, Instance
+from dfhost.task_hub_values import Entity, Instance
 
 
 def status(instance: Instance, *, show_input: bool = True, history: str | None = None) -> str:

@@ -12,7 +12,7 @@ import time
 from dfhost.clock import Clock
 from dfhost.engine import failures
 from dfhost.engine.failures import Failure
-from dfhost.host_log import HostLog
+from dfhost.host_log import Attempt, HostLog
 from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, HttpRequest
 from dfhost.runner.functions import FunctionInfo
 
@@ -31,15 +31,21 @@ async def invoke_function(
     """
     delays = function.retry_delays()
     while True:
-        outcome = await _attempt(runner, function, call, log, timeout)
-        if not isinstance(outcome, Failure) or (delay := next(delays, None)) is None:
+        delay = next(delays, None)
+        outcome = await _attempt(runner, function, call, log, timeout, delay)
+        if not isinstance(outcome, Failure) or delay is None:
             return outcome
         await clock.pause(delay)
         call = call._replace(retry_count=call.retry_count + 1)
 
 
 async def _attempt(
-    runner: AppRunner, function: FunctionInfo, call: FunctionCall, log: HostLog, timeout: float | None
+    runner: AppRunner,
+    function: FunctionInfo,
+    call: FunctionCall,
+    log: HostLog,
+    timeout: float | None,
+    delay: float | None,
 ) -> HttpReply | Failure | None:
     item = _item(call)
     log.started(function.name, function.kind, None, item)
@@ -51,7 +57,9 @@ async def _attempt(
         outcome = failures.timed_out(function.name, timeout or 0)
     seconds = time.perf_counter() - start
     if isinstance(outcome, Failure):
-        log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack, item)
+        policy = function.retry
+        attempt = Attempt(call.retry_count + 1, policy.max_attempts, delay) if policy else None
+        log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack, item, attempt)
     else:
         status = f"{outcome.status} " if isinstance(outcome, HttpReply) else ""
         log.finished(function.name, function.kind, None, seconds, status + item)

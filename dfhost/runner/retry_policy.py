@@ -26,6 +26,11 @@ class RetryPolicy:
     minimum: float
     maximum: float | None = None
 
+    @property
+    def max_attempts(self) -> int | None:
+        """None for any number."""
+        return None if self.max_retry_count == _WITHOUT_LIMIT else self.max_retry_count + 1
+
     def delays(self) -> Iterator[float]:
         """The seconds to wait before each retry."""
         retry = 0

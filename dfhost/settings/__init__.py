@@ -1,7 +1,7 @@
 """An app's host.json and local.settings.json, read into a value that the host can use.
 
 `jsonc` reads the files; `host_json` and `local_settings` know their forms; `reader` knows what each key means and
-makes `model.Settings` of it. Nothing here writes a file, and only `set_environment_defaults` changes the process.
+makes `model.Settings` of it. `app_folder` gives the process the app's environment. Nothing here writes a file.
 """
 
 from dfhost.settings.app_settings import set_environment_defaults

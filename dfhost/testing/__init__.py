@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dfhost.testing.durable import Durable
+    from dfhost.testing.entities import Entity
     from dfhost.testing.errors import (
         HostCrashed,
         NotDeterministic,
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from dfhost.testing.faults import Stub
     from dfhost.testing.host import Host
     from dfhost.testing.responses import Response
-    from dfhost.testing.runs import Entity, Run
+    from dfhost.testing.runs import Run
 
 _HOMES = {
     "Durable": "durable",
-    "Entity": "runs",
+    "Entity": "entities",
     "Host": "host",
     "HostCrashed": "errors",
     "NotDeterministic": "errors",

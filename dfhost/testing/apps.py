@@ -16,9 +16,9 @@ from pathlib import Path
 
 from dfhost.app import script_import
 from dfhost.app.in_process import InProcessRunner
-from dfhost.cli.app_folder import open_folder, working_in
 from dfhost.errors import AppError, HostError
 from dfhost.settings.app_files import script_name
+from dfhost.settings.app_folder import open_folder, working_in
 from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import ForwardedLog
 

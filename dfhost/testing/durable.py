@@ -16,15 +16,16 @@ from typing import Any
 from urllib.parse import quote
 
 from dfhost.app.json_values import from_json, to_json
+from dfhost.durations import exact_duration
 from dfhost.management.responses import sentence_in
 from dfhost.management.urls import WEBHOOKS_PATH
-from dfhost.testing.durations import spoken
+from dfhost.testing.entities import Entity
 from dfhost.testing.errors import HostCrashed, StillWaiting
 from dfhost.testing.faults import NOT_GIVEN, Stub, on_calls
 from dfhost.testing.local_host import LocalHost
 from dfhost.testing.remote_host import RemoteHost
 from dfhost.testing.responses import Response, with_query
-from dfhost.testing.runs import Entity, Run
+from dfhost.testing.runs import Run
 
 
 class Durable:
@@ -362,8 +363,8 @@ class Durable:
         if start is None or self.now == start or not self.auto_advance or self.next_due is None:
             return ""
         return (
-            f"\n  auto_advance stopped after {spoken(self.now - start)}, when the time-out in real time was over. "
-            "Use durable.advance(…) for an orchestration that never ends."
+            f"\n  auto_advance stopped after {exact_duration(self.now - start)}, when the time-out in real time was "
+            "over. Use durable.advance(…) for an orchestration that never ends."
         )
 
     def check(self) -> None:

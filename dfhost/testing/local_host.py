@@ -11,13 +11,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dfhost.cli.did_you_mean import question
 from dfhost.engine.entities import EntityId
 from dfhost.errors import HostError
 from dfhost.host import Host
 from dfhost.store.store import Store
 from dfhost.testing.apps import LoadedApp
-from dfhost.testing.client_patches import CLIENT, CLIENT_METHODS, patched_client
+from dfhost.testing.client_patches import patched_client
 from dfhost.testing.clock import ManualClock
 from dfhost.testing.debugging import is_debugged
 from dfhost.testing.elsewhere import differences
@@ -28,7 +27,8 @@ from dfhost.testing.records import AppLog, HostReports, Records, inside_user_cod
 from dfhost.testing.replays import check_histories
 from dfhost.testing.report import ReportedEntity, report
 from dfhost.testing.responses import read_response, request_bytes
-from dfhost.testing.runner import CALL_HTTP, TestRunner
+from dfhost.testing.runner import TestRunner
+from dfhost.testing.target_names import CALLED, function_named, target_named
 
 T = TypeVar("T")
 
@@ -270,59 +270,34 @@ class LocalHost:
 
     def stub(self, name: str, returns: Any, answers: Iterable[Any] | None) -> Stub:
         __tracebackhide__ = True
-        return self._faults.stub(
-            Stub(self._function(name, "activity orchestrator entity", others=True), returns, answers)
-        )
+        return self._faults.stub(Stub(target_named(self._host.app, name, *CALLED), returns, answers))
 
     def unstub(self, name: str) -> None:
         __tracebackhide__ = True
-        self._faults.unstub(self._function(name, "activity orchestrator entity", others=True))
+        self._faults.unstub(target_named(self._host.app, name, *CALLED))
 
     def fail(self, name: str, error: Any, times: int | None, on_calls: Sequence[int]) -> None:
         __tracebackhide__ = True
-        self._faults.fail(self._function(name, "activity orchestrator entity"), error, times, on_calls)
+        self._faults.fail(function_named(self._host.app, name, *CALLED), error, times, on_calls)
 
     def slow(self, name: str, seconds: float, times: int | None, on_calls: Sequence[int]) -> None:
         __tracebackhide__ = True
-        self._faults.slow(self._function(name, "activity"), seconds, times, on_calls)
+        self._faults.slow(function_named(self._host.app, name, "activity"), seconds, times, on_calls)
 
     def redeliver(self, name: str, times: int | None, on_calls: Sequence[int]) -> None:
         __tracebackhide__ = True
-        self._faults.redeliver(self._function(name, "activity"), times, on_calls)
-
-    def _function(self, name: str, kinds: str, *, others: bool = False) -> str:
-        """The indexed name of the function that orchestrators and clients call `name`."""
-        __tracebackhide__ = True
-        if others and name == CALL_HTTP:
-            return name
-        if others and name.startswith(CLIENT):
-            if name.removeprefix(CLIENT) not in CLIENT_METHODS:
-                raise ValueError(
-                    f"The durable client has no method to stub {name!r}; it has {', '.join(CLIENT_METHODS)}. "
-                    + question(name.removeprefix(CLIENT), CLIENT_METHODS)
-                )
-            return name
-        app, known = self._host.app, []
-        for function in app.functions:
-            if function.kind in kinds.split():
-                if name.lower() in (function.durable_name.lower(), function.name.lower()):
-                    return function.name
-                known.append(function.durable_name)
-        what = kinds.replace(" ", ", ")
-        raise ValueError(
-            f"The app has no {what} '{name}'. It has: {', '.join(known) or 'none'}. {question(name, known)}".rstrip()
-        )
+        self._faults.redeliver(function_named(self._host.app, name, "activity"), times, on_calls)
 
     def check_orchestrator(self, name: str) -> None:
         __tracebackhide__ = True
-        self._function(name, "orchestrator")
+        function_named(self._host.app, name, "orchestrator")
 
     # -- looking ---------------------------------------------------------------------------------------------
 
     def calls(self, name: str, instance_id: str | None) -> list[Any]:
         __tracebackhide__ = True
         self.settle()
-        function = self._function(name, "activity orchestrator", others=True)
+        function = target_named(self._host.app, name, "activity", "orchestrator")
         return self._records.inputs(self._runner.durable_name(function), instance_id)
 
     def logs(self, instance_id: str | None) -> list[str]:

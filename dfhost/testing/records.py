@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from dfhost.host_log import HostLog
+from dfhost.host_log import Attempt, HostLog
 from dfhost.running_calls import CurrentCall, RunningCalls, current_call, described_call
 
 
@@ -162,12 +162,26 @@ class HostReports:
         error: str,
         stack: str,
         item: str = "",
+        attempt: Attempt | None = None,
     ) -> None:
         if trigger == "entity" and instance_id:
             self._records.failed_batches.append(FailedBatch(self._now(), instance_id, error, stack))
         # What happened in an instance is in the report of the test.
         level = logging.DEBUG if instance_id else logging.WARNING
         self._log.log(level, "%s %s failed%s: %s\n%s", trigger, function, _of(instance_id), error, stack)
+
+    def waiting(
+        self,
+        function: str,
+        instance_id: str,
+        events: Sequence[str],
+        timer_in: float | None,
+        needs_all: bool,
+    ) -> None:
+        self._log.debug("orchestrator %s waits%s", function, _of(instance_id))
+
+    def received(self, function: str, instance_id: str, event: str, is_awaited: bool | None) -> None:
+        self._log.debug("orchestrator %s has received the event %s%s", function, event, _of(instance_id))
 
     def refused(self, request: str, status: int, reason: str) -> None:
         self._log.warning("%s was answered %s: %s", request, status, reason)

@@ -1,55 +1,25 @@
 """Saved histories against the code of today: would an instance with this history go on, or fail as changed code does?
 
-Two forms of a history are read. The management API's (``showHistory=true``) leaves out the ids of tasks, so the code
-is run step by step, and each recorded result is given to the task that it belongs to by kind and name. The form that
-`Run.save_history` writes has everything, and is replayed as it is.
+Two forms of a history are read. What `Run.save_history` writes has everything (`replay_with_ids`); what the
+management API answers to ``showHistory=true`` leaves out the ids of tasks (`replay_without_ids`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfhost.engine import actions as act
-from dfhost.engine import history as h
-from dfhost.engine.execution import Execution
-from dfhost.engine.history import Event
-from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.nondeterminism import NonDeterminismError
-from dfhost.engine.options import EngineOptions
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.runner.app_runner import ReplayCall
 from dfhost.runner.functions import AppInfo
 from dfhost.testing.errors import NotDeterministic
+from dfhost.testing.replay_with_ids import replay_with_ids
+from dfhost.testing.replay_without_ids import ReplayWithoutIds
 
-Json = dict[str, Any]
 Replay = Callable[[ReplayCall], ReplayResult]
-
-# A history of any version is replayed from the beginning: whether an instance of it may run is another question.
-_OPTIONS = EngineOptions(keep_generator_from=None, version_match="None")
-_ENDS = {
-    "TaskCompleted": "activity",
-    "TaskFailed": "activity",
-    "SubOrchestrationInstanceCompleted": "sub-orchestrator",
-    "SubOrchestrationInstanceFailed": "sub-orchestrator",
-    "TimerFired": "timer",
-}
-_STARTS = {
-    h.TASK_SCHEDULED: "activity",
-    h.SUB_ORCHESTRATION_CREATED: "sub-orchestrator",
-    h.TIMER_CREATED: "timer",
-    h.EVENT_SENT: "entity operation",
-}
-_START_NAMES = {
-    "TaskScheduled": "activity",
-    "SubOrchestrationInstanceCreated": "sub-orchestrator",
-    "TimerCreated": "timer",
-    "EventSent": "entity operation",
-}
-_LAST = ("ExecutionCompleted", "ExecutionFailed", "ExecutionTerminated", "ContinueAsNew")
 
 
 def check_histories(
@@ -83,9 +53,9 @@ def _check(
 
     try:
         if isinstance(events[0].get("EventType"), int):
-            _replay_whole(events, replay_call)
+            replay_with_ids(events, replay_call)
         else:
-            _Steps(saved, events, function.durable_name, replay_call).run()
+            ReplayWithoutIds(saved, events, function.durable_name, replay_call).run()
     except NonDeterminismError as difference:
         which = f"{where} ({instance_id})" if instance_id else where
         raise NotDeterministic(f"{name} does not replay {which}: {difference}") from None
@@ -110,251 +80,3 @@ def _read(source: Any, where: str) -> Iterator[Mapping[str, Any]]:
     if not isinstance(source, Mapping):
         raise ValueError(f"{where} is neither the status of an instance nor a list of its history events.")
     yield source
-
-
-# -- with ids ------------------------------------------------------------------------------------------------
-
-
-def _replay_whole(events: Sequence[Json], replay: Callable[[str, bool], ReplayResult]) -> None:
-    past = [h.parse(json.dumps(event, separators=(",", ":"))) for event in events]
-    execution = Execution(past)
-    texts = [event.text for event in past]
-    ended = next((event for event in past if event.kind in (h.EXECUTION_COMPLETED, h.CONTINUED_AS_NEW)), None)
-    if ended is not None:  # its code had ended; what it did last is compared without that
-        texts = texts[: past.index(ended)]
-    result = replay(execution.info.trigger(texts, True, _OPTIONS), False)
-    _check_crash(result)
-    interpreter = ActionInterpreter(result.actions)
-    for event in past:
-        interpreter.apply(event)
-    if ended is None:
-        return
-    last_episode = max(
-        n for n, event in enumerate(past[: len(texts)]) if event.kind == h.ORCHESTRATOR_STARTED
-    )
-    if any(event.kind == h.EXECUTION_STARTED for event in past[:last_episode]):
-        before = replay(execution.info.trigger(texts[:last_episode], True, _OPTIONS), False)
-        if before.has_ended:
-            raise NonDeterminismError("today's code has ended where the recorded instance still waited.")
-    if not result.has_ended:
-        raise NonDeterminismError(
-            f"the recorded instance has ended, today's code waits for {_awaited(interpreter)}."
-        )
-
-
-def _check_crash(result: ReplayResult) -> None:
-    if result.crash is not None:
-        raise NonDeterminismError(f"today's code cannot be replayed: {result.crash.text}")
-
-
-def _awaited(interpreter: ActionInterpreter) -> str:
-    awaited = interpreter.awaited_task()
-    return act.describe(awaited.action) if awaited is not None else "nothing that is known"
-
-
-# -- without ids ---------------------------------------------------------------------------------------------
-
-
-@dataclass(eq=False, slots=True)
-class _Task:
-    """What today's code has started. `is_recorded`: the history has it, too."""
-
-    kind: str
-    id: int
-    name: str
-    target: str  # the child's or the entity's id; of a timer, when it is due
-    request_id: str
-    episode: int
-    place: int  # among the tasks of its kind and name, from 0
-    is_recorded: bool = False
-
-
-class _AnyFunction:
-    """A registry in which every function exists: that is not what is tested."""
-
-    def explain_missing(self, kind: str, name: str) -> str | None:
-        return None
-
-    def explain_disabled(self, kind: str, name: str) -> str | None:
-        return None
-
-
-class _Steps:
-    def __init__(
-        self,
-        saved: Mapping[str, Any],
-        events: Sequence[Json],
-        name: str,
-        replay: Callable[[str, bool], ReplayResult],
-    ) -> None:
-        self._saved = saved
-        self._events = events
-        self._name = name
-        self._replay = replay
-        self._execution = Execution()
-        self._tasks: list[_Task] = []
-        self._episode = 0
-        self._has_ended = False
-        self._places = _places(events)
-        self._counts: dict[tuple[str, str], int] = {}
-        self._request_ids: dict[str, str] = {}  # recorded -> today's
-
-    def run(self) -> None:
-        first, *others = self._events
-        if first["EventType"] != "ExecutionStarted":
-            raise ValueError("The history does not begin with ExecutionStarted.")
-        at = first["Timestamp"]
-        started = h.execution_started(
-            at,
-            instance_id=str(self._saved.get("instanceId") or "replayed"),
-            execution_id="replayed",
-            name=self._name,
-            version=self._saved.get("version"),
-            input=self._input(first),
-        )
-        self._go_on([started], at)
-        for event in others:
-            self._take(event)
-        self._check_rest()
-
-    def _input(self, started: Json) -> str | None:
-        """The input as text; the status has it as a value."""
-        if "Input" in started:
-            text: str | None = started["Input"]
-            return text
-        value = self._saved.get("input")
-        return None if value is None else json.dumps(value)
-
-    def _take(self, event: Json) -> None:
-        kind, at = str(event["EventType"]), event["Timestamp"]
-        if kind in _START_NAMES:
-            self._find(_START_NAMES[kind], event, "starts")
-        elif kind in _LAST:
-            if kind != "ExecutionTerminated" and not self._has_ended:
-                raise NonDeterminismError(
-                    f"the recorded instance has ended at {at}, today's code waits for {self._waits()}."
-                )
-        elif self._has_ended:
-            raise NonDeterminismError(
-                f"today's code has ended, the history goes on with {_described(event)} at {at}."
-            )
-        elif arrived := self._arrival(kind, event, at):
-            self._go_on([arrived], at)
-
-    def _arrival(self, kind: str, event: Json, at: str) -> Event | None:
-        if kind == "EventRaised":
-            name = self._request_ids.get(event["Name"]) or event["Name"]
-            return h.event_raised(at, str(name), str(event.get("Input") or "null"))
-        if kind == "ExecutionSuspended":
-            return h.suspended(at, event.get("Reason"))
-        if kind == "ExecutionResumed":
-            return h.resumed(at, event.get("Reason"))
-        if kind not in _ENDS:
-            return None  # what the platform notes for itself
-        task = self._find(_ENDS[kind], event, "has")
-        if kind == "TimerFired":
-            return h.timer_fired(at, task.id, task.target)
-        if kind.endswith("Failed"):
-            failed = h.task_failed if kind == "TaskFailed" else h.sub_orchestration_failed
-            return failed(at, task.id, event.get("Reason") or "", event.get("Details"))
-        if "Result" not in event:
-            raise ValueError("The history has no results: save it with showHistoryOutput=true as well.")
-        completed = h.task_completed if kind == "TaskCompleted" else h.sub_orchestration_completed
-        return completed(at, task.id, json.dumps(event["Result"]))
-
-    def _find(self, kind: str, event: Json, verb: str) -> _Task:
-        """The task of today's code that the event is about."""
-        name = str(event.get("FunctionName") or event.get("Name") or "")
-        ends = verb == "has"
-        open_tasks = [
-            task
-            for task in self._tasks
-            if task.kind == kind
-            and (kind in ("timer", "entity operation") or task.name.lower() == name.lower())
-        ]
-        # A timer is recorded when it is created, too; everything else once, when it ends or while it is open.
-        candidates = [task for task in open_tasks if task.is_recorded == (ends and kind == "timer")]
-        target = event.get("InstanceId") or event.get("FireAt")
-        same_place = next((task for task in candidates if task.place == self._places.get(id(event))), None)
-        same_target = next((task for task in candidates if task.target == target), None)
-        task = same_target or same_place or (candidates[0] if candidates else None)
-        if task is None:
-            raise NonDeterminismError(
-                f"the history {verb} {_described(event)} at {event['Timestamp']}, today's code "
-                + ("has ended." if self._has_ended else f"waits for {self._waits()}.")
-            )
-        if ends and kind == "timer":
-            self._tasks.remove(task)
-        task.is_recorded = True
-        if kind == "entity operation" and event.get("Input"):
-            self._request_ids[json.loads(event["Input"]).get("id", "")] = task.request_id
-        return task
-
-    def _go_on(self, arrived: list[Event], at: str) -> None:
-        while True:
-            self._episode += 1
-            episode = self._execution.run_episode(arrived, at, self._replay, _AnyFunction(), _OPTIONS)
-            for event in episode.events:
-                if event.kind in h.SCHEDULING:
-                    key = (_STARTS[event.kind], (event.name or "").lower())
-                    place = self._counts[key] = self._counts.get(key, -1) + 1
-                    self._tasks.append(_task(event, self._episode, place))
-            self._has_ended = episode.ends_instance or episode.next_generation is not None
-            if self._execution.result is None and episode.status == "Failed":
-                raise NonDeterminismError(f"today's code cannot be replayed: {episode.output}")
-            if not episode.has_more_commands:
-                return
-            arrived = []
-
-    def _waits(self) -> str:
-        return _awaited(self._execution.interpreter)
-
-    def _check_rest(self) -> None:
-        """What was started before the last episode must be in the history, or later ids do not fit."""
-        for task in self._tasks:
-            if not task.is_recorded and task.episode < self._episode:
-                what = f"the {task.kind} {task.name or task.target}"
-                raise NonDeterminismError(
-                    f"today's code has started {what}, which the history does not have."
-                )
-
-
-def _places(events: Sequence[Json]) -> dict[int, int]:
-    """By the id() of each event about a call: the call's place among those of its kind and name.
-
-    Without ids, the times of scheduling tell calls of one function apart that ran at the same time.
-    """
-    found: dict[tuple[str, str], list[tuple[str, int]]] = {}
-    for event in events:
-        kind = _ENDS.get(event["EventType"]) or _START_NAMES.get(event["EventType"])
-        if kind in ("activity", "sub-orchestrator"):
-            name = str(event.get("FunctionName") or event.get("Name") or "").lower()
-            at = str(event.get("ScheduledTime") or event["Timestamp"]).replace("+00:00", "").rstrip("Z")
-            found.setdefault((kind, name), []).append((at, id(event)))
-    return {
-        key: place
-        for group in found.values()
-        for place, (_, key) in enumerate(sorted(group, key=lambda each: each[0]))
-    }
-
-
-def _task(event: Event, episode: int, place: int) -> _Task:
-    data = json.loads(event.text)
-    request = json.loads(data["Input"]) if event.kind == h.EVENT_SENT else {}
-    return _Task(
-        _STARTS[event.kind],
-        event.key,
-        event.name or "",
-        str(data.get("InstanceId") or data.get("FireAt") or ""),
-        str(request.get("id", "")),
-        episode,
-        place,
-    )
-
-
-def _described(event: Json) -> str:
-    kind = str(event["EventType"])
-    name = event.get("FunctionName") or event.get("Name") or event.get("FireAt") or ""
-    if kind in _ENDS:
-        return f"the end of {_ENDS[kind]} {name}"
-    return f"{_START_NAMES[kind]} {name}" if kind in _START_NAMES else f"{kind} {name}".strip()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dfhost.engine.history import moment
+from dfhost.durations import exact_duration
 from dfhost.printable import shortened
-from dfhost.testing.durations import spoken
 from dfhost.testing.records import FailedBatch
 from dfhost.timeline import model
 from dfhost.timeline.model import Task, Timeline
 from dfhost.timeline.sentences import task_label
+from dfhost.timestamps import parse_timestamp
 
 _MOST_RUNS = 20
 _MOST_TASKS = 40  # of one instance
@@ -102,8 +102,8 @@ def _outcome(task: Task) -> str:
 def _since(at: str | None, start: str) -> str:
     if at is None:
         return ""
-    passed = moment(at) - moment(start)
-    return f"+{spoken(passed)}" if passed else "+0"
+    passed = parse_timestamp(at) - parse_timestamp(start)
+    return f"+{exact_duration(passed)}" if passed else "+0"
 
 
 def _brief(text: str | None) -> str:

@@ -1,9 +1,9 @@
-"""One instance of an orchestration, and one entity, as a test steers them and looks at them."""
+"""One instance of an orchestration, as a test steers it and looks at it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,13 @@ from urllib.parse import quote
 
 from dfhost.app.json_values import from_json, to_json
 from dfhost.engine.entities import EntityId, is_entity_id
-from dfhost.engine.history import SUB_ORCHESTRATION_CREATED, moment
+from dfhost.engine.history import SUB_ORCHESTRATION_CREATED
 from dfhost.instance_failure import failure_text
 from dfhost.runtime_status import FINAL_STATUSES
-from dfhost.testing.durations import as_arguments, spoken
+from dfhost.testing.entities import Entity
 from dfhost.testing.errors import RunEnded, RunFailed, StillWaiting
 from dfhost.testing.responses import with_query
+from dfhost.testing.waits import clock_advice, event_advice, missing_timer, missing_wait
 from dfhost.timeline import model
 
 if TYPE_CHECKING:
@@ -117,41 +118,21 @@ class Run:
             raise RunEnded(f"{self._title(explained)} waits for nothing. {explained['sentence']}")
         if "waitsFor" not in explained:
             self._durable._local("a host that knows what an instance waits for")
-        awaited = [task for task in explained["waitsFor"] if task["awaited"]]
         wanted = {
-            (model.EVENT, "the event"): event,
-            (model.ACTIVITY, "the activity"): activity,
-            (model.CHILD, "the sub-orchestrator"): child,
-            (model.ENTITY_CALL, "the entity operation"): entity,
-            (model.RETRYING, "another attempt of"): retry,
+            model.EVENT: event,
+            model.ACTIVITY: activity,
+            model.CHILD: child,
+            model.ENTITY_CALL: entity,
+            model.RETRYING: retry,
         }
-        for (what, noun), name in wanted.items():
-            if name is not None and (what, name.lower()) not in map(_what, awaited):
-                raise StillWaiting(
-                    f"{self._title(explained)} does not wait for {noun} {name}. {explained['sentence']}"
-                )
-        if timer:
-            self._check_timer(timer, awaited, explained)
-        return self
-
-    def _check_timer(
-        self, timer: timedelta | datetime | bool, awaited: list[dict[str, Any]], explained: dict[str, Any]
-    ) -> None:
-        __tracebackhide__ = True
-        due = [moment(entry["due"]) for entry in awaited if entry["kind"] == model.TIMER]
-        if isinstance(timer, bool):
-            fits, wanted = bool(due), "a timer"
-        elif isinstance(timer, datetime):
-            fits, wanted = timer in due, f"a timer due at {timer.isoformat()}"
-        else:
-            now = self._durable.now
-            fits, wanted = now + timer in due, f"a timer that is due in {spoken(timer)}"
-            if due and not fits:
-                wanted += f" (there is one in {', '.join(spoken(each - now) for each in due)})"
-        if not fits:
+        missing = missing_wait(explained, wanted)
+        if timer and not missing:
+            missing = missing_timer(explained, timer, lambda: self._durable.now)
+        if missing:
             raise StillWaiting(
-                f"{self._title(explained)} does not wait for {wanted}. {explained['sentence']}"
+                f"{self._title(explained)} does not wait for {missing}. {explained['sentence']}"
             )
+        return self
 
     def _ended(self, timeout: float | None) -> dict[str, Any]:
         __tracebackhide__ = True
@@ -175,18 +156,9 @@ class Run:
 
     def _advice(self, explained: dict[str, Any]) -> str:
         """What a test may do about it."""
-        advice = [
-            f'run.raise_event("{entry["name"]}") raises the event.'
-            for entry in explained.get("waitsFor", ())
-            if entry["kind"] == model.EVENT and entry["awaited"]
-        ]
-        if (
-            self._durable._is_local
-            and (due := min(_dues(explained), default=None)) is not None
-            and due > self._durable.now
-        ):
-            arguments = as_arguments(due - self._durable.now)
-            advice.append(f"durable.advance({arguments}) moves the clock to the next time that it waits for.")
+        advice = event_advice(explained)
+        if self._durable._is_local:
+            advice += clock_advice(explained, self._durable.now)
         return "".join(f"\n  {line}" for line in advice)
 
     # -- what it is ------------------------------------------------------------------------------------------
@@ -337,60 +309,3 @@ class Run:
 
     def _title(self, status: Mapping[str, Any]) -> str:
         return f"{status['name']} {self.id}"
-
-
-def _what(task: Mapping[str, Any]) -> tuple[str, str]:
-    """What is waited for: the kind of task, or that it is tried again, and the name in small letters."""
-    what = model.RETRYING if task["state"] == model.RETRYING else task["kind"]
-    return what, task["name"].lower()
-
-
-def _dues(explained: Mapping[str, Any]) -> Iterator[datetime]:
-    """When timers and other attempts are due, those of awaited children included."""
-    for entry in explained["waitsFor"]:
-        if "due" in entry:
-            yield moment(entry["due"])
-        if "explanation" in entry:
-            yield from _dues(entry["explanation"])
-
-
-class Entity:
-    """One entity, by the name of its function and its key."""
-
-    def __init__(self, durable: Durable, name: str, key: str) -> None:
-        self._durable = durable
-        #: The name of its function.
-        self.name = name
-        #: Its key.
-        self.key = key
-
-    def __repr__(self) -> str:
-        return f"<Entity {self.name} {self.key}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Entity) and (other.name.lower(), other.key) == (self.name.lower(), self.key)
-
-    def __hash__(self) -> int:
-        return hash((self.name.lower(), self.key))
-
-    @property
-    def state(self) -> Any:
-        """Its state; None if it does not exist."""
-        response = self._durable._manage("GET", self._path, accept=(200, 404))
-        return from_json(response.text) if response.status == 200 else None
-
-    @property
-    def exists(self) -> bool:
-        """Whether it has a state."""
-        return self._durable._manage("GET", self._path, accept=(200, 404)).status == 200
-
-    def signal(self, operation: str, input: Any = None) -> Entity:
-        """Send one operation, as a client does."""
-        __tracebackhide__ = True
-        body = json.dumps(to_json(input))  # the SDK's client sends JSON in JSON
-        self._durable._manage("POST", with_query(self._path, {"op": operation}), body)
-        return self
-
-    @property
-    def _path(self) -> str:
-        return f"entities/{quote(self.name, safe='')}/{quote(self.key, safe='')}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from dfhost.engine.history import moment, timestamp
 from dfhost.timeline import model
 from dfhost.timeline.model import Attempt, Task, Timeline
+from dfhost.timestamps import parse_timestamp, timestamp
 
 Span = tuple[str, str | None]
 
@@ -24,7 +24,7 @@ def activity_spans(timeline: Timeline, name: str) -> list[Span]:
 
 def in_flight(spans: Iterable[Span], steps: int = 240) -> list[tuple[str, int]]:
     """The most that ran in each of `steps` equal times, from the first start on: (its begin, how many)."""
-    known = [(moment(start), None if end is None else moment(end)) for start, end in spans]
+    known = [(parse_timestamp(start), None if end is None else parse_timestamp(end)) for start, end in spans]
     if not known:
         return []
     first = min(start for start, _ in known)

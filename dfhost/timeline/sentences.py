@@ -38,14 +38,13 @@ def failure_sentences(timeline: Timeline, output: str) -> list[str]:
     return [*(hide_credentials(failure_sentence(task)) for task in failed[:_LISTED]), *more]
 
 
-def rewind_warning(retried: Sequence[str]) -> str:
-    """Why a rewind will not help; "" if it may. `retried`: labels of the tasks of `Timeline.retried_tasks`."""
-    if not retried:
-        return ""
+def rewind_sentence(retried: Sequence[Task]) -> str:
+    """Why a rewind does not help after these `Timeline.retried_tasks`, of which there is at least one."""
     more = f" and {len(retried) - 1} more were" if len(retried) > 1 else " was"
+    what = "retried" if len(retried[0].attempts) > 1 else "called with retries"
     return (
-        f"{retried[0]}{more} retried: after a rewind the instance fails as non-deterministic, on Azure too. "
-        "Restart it instead."
+        f"{task_label(retried[0])}{more} {what}: after a rewind the instance fails as non-deterministic, on Azure "
+        "too. Restart it instead."
     )
 
 

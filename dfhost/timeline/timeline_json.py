@@ -12,10 +12,7 @@ PAYLOADS = ("input", "result", "error", "stack")
 
 
 def timeline_json(timeline: Timeline, limit: int | None = None) -> dict[str, Any]:
-    """`limit`: the most characters of a task's payload. `failures`: a sentence for each task that failed for good.
-
-    `retried`: the label of each task that was tried again, see `Timeline.retried_tasks`.
-    """
+    """`limit`: the most characters of a task's payload. `failures`: a sentence for each task that failed for good."""
     return _present(
         instanceId=timeline.instance_id,
         name=timeline.name,
@@ -34,7 +31,6 @@ def timeline_json(timeline: Timeline, limit: int | None = None) -> dict[str, Any
         cause=timeline.cause,
         tasks=[task_json(task, limit) for task in timeline.tasks],
         failures=[failure_sentence(task) for task in timeline.failed_tasks()],
-        retried=[task_label(task) for task in timeline.retried_tasks()],
     )
 
 

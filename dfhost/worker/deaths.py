@@ -1,4 +1,4 @@
-"""Workers that die or hang: when the next one is started, and what the console says."""
+"""Workers that die, hang or load slowly: when the next one is started, and what the console says."""
 
 from __future__ import annotations
 
@@ -64,6 +64,13 @@ class DeathReport:
             for stack in [stack for name, _, stack in stacks if name is None][:_SHOWN]:
                 self._log.note(f"Worker process {pid} was here:")
                 self._terminal.print("", stack.rstrip())
+
+    def report_loading(self, seconds: float, stacks: list[tuple[str | None, str | None, str]]) -> None:
+        """The app's import takes long. `stacks`: as for `report_stacks`."""
+        where = next((stack for _, _, stack in stacks), "")
+        self._log.note(f"The app has been loading for {seconds:.0f} s{' and is here:' if where else '.'}")
+        if where:
+            self._terminal.print("", where.rstrip())
 
     def report(self, process: WorkerProcess, delay: float | None) -> None:
         """To be called before its calls fail. `delay` None: no other worker starts for it."""

@@ -146,8 +146,7 @@ class WorkerPool:
             seconds *= 2
 
     def _start_process(self) -> WorkerProcess:
-        process = WorkerProcess(self._options, self._sink)
-        self.processes.append(process)
+        self.processes.append(process := WorkerProcess(self._options, self._sink))
         self._started_at = process.started_at
         self._open(process)
         return process

@@ -18,6 +18,7 @@ from dfhost.app.suspended_code import closing_runs_code
 from dfhost.engine import history as h
 from dfhost.engine.execution import Execution
 from dfhost.engine.options import EngineOptions
+from dfhost.timestamps import timestamp
 from tests.engine.simulation import EveryFunction
 
 Context = df.DurableOrchestrationContext
@@ -38,7 +39,7 @@ class Chain:
 
     @property
     def now(self) -> str:
-        return h.timestamp(START + timedelta(seconds=self.number))
+        return timestamp(START + timedelta(seconds=self.number))
 
     def step(self) -> str | None:
         """One episode, in a thread of its own; the output if the instance has ended."""

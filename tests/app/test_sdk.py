@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfhost.app.sdk_patches import install_replay_caches
-from dfhost.engine.history import timestamp
+from dfhost.timestamps import timestamp
 
 install_replay_caches()
 

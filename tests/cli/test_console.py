@@ -49,7 +49,7 @@ def test_lines_written_before_the_end_are_printed() -> None:
         opened.write("Functions:\n")
         opened.started("price", "activity", "i1")
         opened.note("careful")
-    assert lines(stream) == ["Functions:", "started   price            i1", "note      careful"]
+    assert lines(stream) == ["Functions:", "started   price               i1", "note      careful"]
 
 
 class SignallingStream(io.StringIO):

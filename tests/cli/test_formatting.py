@@ -1,4 +1,4 @@
-"""How the command line prints durations, failures, progress, explanations and the list of functions."""
+"""How the command line prints failures, progress, explanations and the list of functions."""
 
 from __future__ import annotations
 
@@ -10,34 +10,13 @@ from typing import Any
 
 import pytest
 
-from dfhost.cli.explanation import explanation_lines
-from dfhost.cli.function_listing import function_listing, route_listing
-from dfhost.cli.instance_follower import status_urls
-from dfhost.cli.reported_progress import phase, reported_progress
-from dfhost.cli.style import Style, count, duration, printable, printable_json, printable_lines
+from dfhost.cli.host.instance_follower import status_urls
+from dfhost.cli.progress.reported import phase, reported_progress
+from dfhost.cli.style import Style, count, printable, printable_json, printable_lines
+from dfhost.cli.views.explanation import explanation_lines
+from dfhost.cli.views.function_listing import function_listing, route_listing
 from dfhost.instance_failure import InstanceFailure, read_failure
 from tests.support.apps import load_written_app
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "<1 ms"),
-        (0.0004, "<1 ms"),
-        (0.001, "1 ms"),
-        (0.9994, "999 ms"),
-        (0.9996, "1.0 s"),
-        (2.04, "2.0 s"),
-        (59.94, "59.9 s"),
-        (59.96, "1 min"),
-        (125, "2 min 5 s"),
-        (3599.9, "1 h"),
-        (7500, "2 h 5 min"),
-        (90000, "1 d 1 h"),
-    ],
-)
-def test_durations_have_two_figures_that_matter(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_counts() -> None:

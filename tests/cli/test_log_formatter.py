@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 
-from dfhost.cli.log_formatter import (
-    FAILURES_PER_BURST,
-    LINES_PER_WINDOW,
-    FailedCall,
-    LogEvent,
-    LogFormatter,
-    Message,
-)
+import pytest
+
+from dfhost.cli.log_events import FailedCall, LogEvent, Message
+from dfhost.cli.log_formatter import FAILURES_PER_BURST, LINES_PER_WINDOW, LogFormatter
+from dfhost.cli.log_words import attempt_in_words, event_in_words, waits_in_words
 from dfhost.cli.style import Style
+from dfhost.host_log import Attempt
 
 STACK = '  File "/app/work.py", line 12, in price\n    raise ValueError(item)\n'
 
@@ -38,6 +36,9 @@ class Scene:
     ) -> list[str]:
         return self._lines(FailedCall(self.now, "failed", function, trigger, "i1", 0.25, "", error, stack))
 
+    def waiting(self, id: str, words: str = "for event go", verb: str = "waiting") -> list[str]:
+        return self._lines((self.now, verb, "asks", "orchestrator", id, 0.0, words))
+
     def due(self, everything: bool = False) -> list[str]:
         lines = self.formatter.summaries(self.now, everything)
         return [re.sub(r"^\d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in lines]
@@ -45,8 +46,8 @@ class Scene:
 
 def test_a_call_has_a_line_for_its_start_and_one_for_its_end() -> None:
     scene = Scene()
-    assert scene.started() == ["started   price            i1"]
-    assert scene.finished() == ["finished  price  250 ms    i1"]
+    assert scene.started() == ["started   price               i1"]
+    assert scene.finished() == ["finished  price  250 ms       i1"]
     assert scene.due(everything=True) == []
 
 
@@ -121,7 +122,7 @@ def test_the_end_of_an_orchestration_is_printed_below_what_led_to_it() -> None:
     for _ in range(100):
         scene.finished()
     lines = scene.finished("all", "orchestrator")
-    assert lines == ["          price  90 more finished", "finished  all  250 ms    i1"]
+    assert lines == ["          price  90 more finished", "finished  all  250 ms       i1"]
 
 
 def test_the_parts_of_a_running_orchestration_are_counted_until_they_fail() -> None:
@@ -153,7 +154,7 @@ def test_the_error_of_the_task_that_failed_is_printed_once() -> None:
 def test_a_failure_is_printed_with_the_users_traceback() -> None:
     scene = Scene()
     assert scene.failed("ValueError: no price for 1") == [
-        "failed    price  250 ms    i1",
+        "failed    price  250 ms       i1",
         "                        ValueError: no price for 1",
         '                          File "/app/work.py", line 12, in price',
         "                            raise ValueError(item)",
@@ -208,7 +209,7 @@ def test_an_orchestrations_failure_is_printed_in_words() -> None:
         f"Orchestrator function 'all' failed: Activity function 'price' failed: ValueError: no \n {exception}"
     )
     lines = scene.failed(error, function="all", stack="", trigger="orchestrator")
-    assert lines == ["failed    all  250 ms    i1", "                        price: ValueError: no"]
+    assert lines == ["failed    all  250 ms       i1", "                        price: ValueError: no"]
 
 
 def test_quiet_prints_failures_and_messages_only() -> None:
@@ -233,7 +234,93 @@ def test_colour_is_only_around_the_words() -> None:
     formatter = LogFormatter(Style(colour=True))
     (line,) = formatter.format((1000.0, "finished", "price", "activity", "i1", 0.25, ""))
     assert "\x1b[32mfinished\x1b[0m" in line
-    assert re.sub(r"\x1b\[\d+m", "", line).endswith("finished  price  250 ms    i1")
+    assert re.sub(r"\x1b\[\d+m", "", line).endswith("finished  price  250 ms       i1")
+
+
+# -- waits and retries --------------------------------------------------------------------------------------------
+def test_a_wait_and_an_event_have_a_line() -> None:
+    scene = Scene()
+    scene.started("asks", "orchestrator", "order-7")
+    assert scene.waiting("order-7") == ["waiting   asks               order-7  for event go"]
+    assert scene.waiting("order-7", "event go", "received") == [
+        "received  asks               order-7  event go"
+    ]
+    assert scene.waiting("order-7:1") == []  # a part of an orchestration that runs
+    assert scene.finished("asks", "orchestrator", "order-7") == ["finished  asks  250 ms       order-7"]
+    assert scene.waiting("order-7:1")
+
+
+def test_many_waits_are_one_line() -> None:
+    scene = Scene()
+    for number in range(200):
+        scene.started("asks", "orchestrator", f"order-{number}")
+    lines = [line for number in range(200) for line in scene.waiting(f"order-{number}")]
+    lines += [line for number in range(200) for line in scene.waiting(f"order-{number}", verb="received")]
+    assert len(lines) == 2 * LINES_PER_WINDOW
+    assert scene.due(everything=True) == [
+        "          asks  190 more waiting, 190 more events received, 200 running"
+    ]
+
+
+def test_a_failure_that_is_tried_again_says_so() -> None:
+    scene = Scene()
+    failed = FailedCall(
+        scene.now,
+        "retrying",
+        "price",
+        "activity",
+        "i1",
+        0.25,
+        '"' + "x" * 50,
+        "E: no",
+        "",
+        "attempt 1 of 3 failed",
+    )
+    scene.started()
+    assert scene._lines(failed) == [
+        f'retrying  price  250 ms       i1  "{"x" * 38}…, attempt 1 of 3 failed',
+        " " * 24 + "E: no",
+    ]
+    assert scene.formatter.running_calls() == {}
+    for _ in range(FAILURES_PER_BURST + 4):
+        scene._lines(failed)
+    assert scene.due(everything=True) == ["          price  5 more retrying; the last: E: no"]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        (None, ""),
+        (Attempt(1, 3, 2.0), "attempt 1 of 3 failed, next in 2 s"),
+        (Attempt(2, None, 0.25), "attempt 2 failed, next in 250 ms"),
+        (Attempt(1, 3, 0.0), "attempt 1 of 3 failed, next at once"),
+        (Attempt(1, 3), "attempt 1 of 3 failed"),
+        (Attempt(3, 3), "attempt 3 of 3"),
+    ],
+)
+def test_attempts_in_words(attempt: Attempt | None, words: str) -> None:
+    assert attempt_in_words(attempt) == words
+
+
+@pytest.mark.parametrize(
+    ("events", "timer_in", "needs_all", "words"),
+    [
+        (["approved"], None, True, "for event approved"),
+        (["approved"], 259199.99, False, "for event approved or a timer in 3 d"),
+        ([], 8.0, True, "for a timer in 8 s"),
+        (["a", "b"], None, True, "for event a and event b"),
+        (["a", "b", "c", "d"], 60, False, "for event a, event b, event c, 1 more event or a timer in 1 min"),
+        (["a", "b", "c", "d", "e"], None, True, "for event a, event b, event c and 2 more events"),
+        (["x" * 1000], None, True, f"for event {'x' * 39}…"),
+    ],
+)
+def test_waits_in_words(events: list[str], timer_in: float | None, needs_all: bool, words: str) -> None:
+    assert waits_in_words(events, timer_in, needs_all) == words
+
+
+def test_events_in_words() -> None:
+    assert event_in_words("approved", True) == event_in_words("approved", None) == "event approved"
+    assert event_in_words("aproved", False) == "event aproved, which nothing waits for yet"
 
 
 # -- calls that run side by side ---------------------------------------------------------------------------------
@@ -247,13 +334,14 @@ def call(trigger: str, id: str | None, item: str, verb: str = "finished") -> str
 
 
 def test_a_line_names_the_item() -> None:
-    assert call("activity", ID, '"item-4"') == 'finished  price  250 ms    e9156b5c  "item-4"'
+    assert call("activity", ID, '"item-4"') == 'finished  price  250 ms       e9156b5c  "item-4"'
     assert (
-        call("activity", "order-17", '"item-4"', "started") == 'started   price            order-17  "item-4"'
+        call("activity", "order-17", '"item-4"', "started")
+        == 'started   price               order-17  "item-4"'
     )
-    assert call("http", None, "202 POST /api/go") == "finished  price  250 ms    202 POST /api/go"
-    assert call("orchestrator", ID, "") == f"finished  price  250 ms    {ID}"
-    assert call("activity", ID, "null") == "finished  price  250 ms    e9156b5c"
+    assert call("http", None, "202 POST /api/go") == "finished  price  250 ms       202 POST /api/go"
+    assert call("orchestrator", ID, "") == f"finished  price  250 ms       {ID}"
+    assert call("activity", ID, "null") == "finished  price  250 ms       e9156b5c"
 
 
 def test_a_long_item_is_cut_and_has_no_line_ends_and_no_control_characters() -> None:

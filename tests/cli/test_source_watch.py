@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from dfhost.cli.host.runner_choice import reloads
+from dfhost.cli.host.source_watch import SourceWatch
 from dfhost.cli.parser import parse
-from dfhost.cli.runner_choice import reloads
-from dfhost.cli.source_watch import SourceWatch
 from tests.support.waiting import DEADLINE
 
 

@@ -313,11 +313,15 @@ async def test_why_a_rewind_will_not_help(tmp_path: Path) -> None:
         yield context.call_activity_with_retry("fail", df.RetryOptions(1, 2), "no")
 
     @app.orchestration_trigger(context_name="context")
+    def tried_once(context):
+        yield context.call_activity_with_retry("fail", df.RetryOptions(1, 1), "no")
+
+    @app.orchestration_trigger(context_name="context")
     def above(context):
         yield context.call_sub_orchestrator("retried")
     """
     async with open_page(write_app(tmp_path, retries)) as page:
-        names = ["plain", "retried", "above"]
+        names = ["plain", "tried_once", "retried", "above"]
         for name in names:
             await page.host.start(name, None, name)
             await page.host.failure(name)
@@ -326,7 +330,11 @@ async def test_why_a_rewind_will_not_help(tmp_path: Path) -> None:
             'fail "no" was retried: after a rewind the instance fails as non-deterministic, on Azure too. '
             "Restart it instead."
         )
-        assert await page.read(f"rewind?instances={ids}") == {"retried": warning, "above": warning}
+        assert await page.read(f"rewind?instances={ids}") == {
+            "tried_once": warning.replace("was retried", "was called with retries"),
+            "retried": warning,
+            "above": warning,
+        }
         for name in names:
             await page.done(action="rewind", ids=[name])
             reason = await page.host.failure(name)

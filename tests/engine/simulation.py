@@ -20,6 +20,7 @@ from dfhost.engine.history import Event
 from dfhost.engine.options import EngineOptions
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
+from dfhost.timestamps import timestamp
 
 from .random_orchestrators import RETRY, Plan, PlannedTask, event_names, orchestrator
 
@@ -65,13 +66,13 @@ class SimulatedInstance:
 
     def start(self) -> None:
         started = h.execution_started(
-            h.timestamp(START), instance_id="i", execution_id="e", name="o", version=None, input=None
+            timestamp(START), instance_id="i", execution_id="e", name="o", version=None, input=None
         )
         self.run_episode([started], ReplayNeed.REPLAY)
 
     @property
     def now(self) -> str:
-        return h.timestamp(START + timedelta(seconds=self.episodes))
+        return timestamp(START + timedelta(seconds=self.episodes))
 
     @property
     def finished(self) -> bool:

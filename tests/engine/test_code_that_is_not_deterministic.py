@@ -19,6 +19,7 @@ from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
 from dfhost.engine.execution import Execution
 from dfhost.engine.options import EngineOptions
+from dfhost.timestamps import timestamp
 
 from .simulation import EveryFunction
 
@@ -70,7 +71,7 @@ class Instance:
 
     @property
     def now(self) -> str:
-        return h.timestamp(START + timedelta(seconds=self.episodes))
+        return timestamp(START + timedelta(seconds=self.episodes))
 
     def run(self, episodes: int = 100) -> Episode:
         """Until it has ended, or for so many more episodes."""

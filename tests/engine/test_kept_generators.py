@@ -28,6 +28,7 @@ from dfhost.engine.execution import Execution
 from dfhost.engine.history import Event
 from dfhost.engine.options import EngineOptions
 from dfhost.engine.replay_gate import ReplayNeed
+from dfhost.timestamps import parse_timestamp, timestamp
 
 from .simulation import EveryFunction
 
@@ -187,11 +188,11 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
     replaying, keeping = Side(program, OPTIONS), Side(program, options)
     open_tasks: dict[Any, Callable[[str], Event]] = {}
     seen = kept_episodes = 0
-    at = h.timestamp(START)
+    at = timestamp(START)
     arrived = [h.execution_started(at, instance_id="i", execution_id="e", name="o", version=None, input=None)]
     need = ReplayNeed.REPLAY
     for _ in range(60):
-        at = h.timestamp(h.moment(at) + timedelta(seconds=1))
+        at = timestamp(parse_timestamp(at) + timedelta(seconds=1))
         kept_before = keeping.execution._generator
         expected, actual = replaying.run(arrived, at, need), keeping.run(arrived, at, need)
         kept_episodes += need is ReplayNeed.REPLAY and kept_before is not None is keeping.execution._generator

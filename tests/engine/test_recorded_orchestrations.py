@@ -19,6 +19,7 @@ from dfhost.engine.failures import Failure
 from dfhost.engine.history import Event
 from dfhost.engine.options import EngineOptions
 from dfhost.engine.replay_result import ReplayResult
+from dfhost.timestamps import parse_timestamp
 
 from .recorded_invocations import (
     Invocation,
@@ -156,7 +157,7 @@ def test_timers_fire_at_the_recorded_times(tape: Path) -> None:
 
 def fire_times(events: list[JsonObject]) -> dict[int, Any]:
     """Task id -> when, to the microsecond (.NET has one more digit)."""
-    return {e["EventId"]: h.moment(e["FireAt"]) for e in events if e["EventType"] == h.TIMER_CREATED}
+    return {e["EventId"]: parse_timestamp(e["FireAt"]) for e in events if e["EventType"] == h.TIMER_CREATED}
 
 
 @pytest.mark.parametrize("name", ["basics/nondeterministic", "corners/nondeterministic_name"])

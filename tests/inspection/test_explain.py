@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from dfhost.timestamps import parse_timestamp
 from tests.support.apps import write_app
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
@@ -39,10 +40,6 @@ def only(shown: dict[str, Any], *keys: str) -> Any:
     """These values of the only entry in `waitsFor`."""
     (entry,) = shown["waitsFor"]
     return [entry[key] for key in keys] if len(keys) > 1 else entry[keys[0]]
-
-
-def moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 # -- each kind of wait ---------------------------------------------------------------------------------------
@@ -94,7 +91,7 @@ async def test_a_timer() -> None:
         shown = await explained(host, instance)
         kind, state, since, due = only(shown, "kind", "state", "since", "due")
         assert (kind, state) == ("timer", "waiting")
-        assert abs(moment(due) - moment(since) - timedelta(hours=1)) < timedelta(seconds=30)
+        assert abs(parse_timestamp(due) - parse_timestamp(since) - timedelta(hours=1)) < timedelta(seconds=30)
         assert shown["sentence"] == f"It waits for a timer due in 1 h ({due[:19]}Z)."
 
 

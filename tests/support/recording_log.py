@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
+
+from dfhost.host_log import Attempt
 
 
 class RecordingLog:
@@ -33,8 +36,17 @@ class RecordingLog:
         error: str,
         stack: str,
         item: str = "",
+        attempt: Attempt | None = None,
     ) -> None:
         self._add("failed", function, trigger, error, stack)
+
+    def waiting(
+        self, function: str, instance_id: str, events: Sequence[str], timer_in: float | None, needs_all: bool
+    ) -> None:
+        self._add("waiting", function, tuple(events), timer_in, needs_all)
+
+    def received(self, function: str, instance_id: str, event: str, is_awaited: bool | None) -> None:
+        self._add("received", function, event, is_awaited)
 
     def refused(self, request: str, status: int, why: str) -> None:
         self._add("refused", request, status, why)

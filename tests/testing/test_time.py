@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from dfhost.durations import exact_duration
 from dfhost.testing import Durable, NotIdle, StillWaiting
-from dfhost.testing.durations import spoken
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
@@ -85,7 +85,7 @@ def test_an_eternal_orchestration_does_not_keep_a_test_for_ever(durable: Durable
     with pytest.raises(StillWaiting, match=r"monitor .* has not ended") as given_up:
         run.result(timeout=1)
     assert durable.now > START
-    assert f"auto_advance stopped after {spoken(durable.now - START)}" in str(given_up.value)
+    assert f"auto_advance stopped after {exact_duration(durable.now - START)}" in str(given_up.value)
     assert "durable.advance(…)" in str(given_up.value)
 
 

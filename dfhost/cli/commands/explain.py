@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from datetime import datetime, timezone
 
-from dfhost.cli import host_address, instance_ids, watching
+from dfhost.cli import watching
+from dfhost.cli.client import host_address, instance_ids
+from dfhost.cli.client.management_client import open_client
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
-from dfhost.cli.explanation import FROM_FILE, explanation_lines
-from dfhost.cli.management_client import open_client
 from dfhost.cli.style import printable, printable_json
+from dfhost.cli.views.explanation import FROM_FILE, explanation_lines
 from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\

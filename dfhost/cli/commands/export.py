@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-from dfhost.cli import host_address, instance_filter, instance_ids
+from dfhost.cli.client import host_address, instance_filter, instance_ids
+from dfhost.cli.client.management_client import Json, ManagementClient, open_client
 from dfhost.cli.exit_codes import DONE, NOT_FOUND
-from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import count
 from dfhost.errors import HostError
 

@@ -6,13 +6,15 @@ import argparse
 import sys
 from typing import Any
 
-from dfhost.cli import host_address, instance_ids, watching
+from dfhost.cli import watching
+from dfhost.cli.client import host_address, instance_ids
+from dfhost.cli.client.management_client import open_client
 from dfhost.cli.exit_codes import DONE
-from dfhost.cli.management_client import open_client
 from dfhost.cli.style import Style, printable_json, text_of
-from dfhost.cli.tables import parse_time, table_lines
+from dfhost.cli.views.tables import table_lines
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.timeline.sentences import brief
+from dfhost.timestamps import parse_timestamp
 
 DESCRIPTION = """\
 Print the history of an instance as the extension shows it: a completion stands in place of what it completes.
@@ -53,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _row(number: int, event: dict[str, Any]) -> list[str]:
-    at = parse_time(str(event["Timestamp"])).astimezone()
+    at = parse_timestamp(str(event["Timestamp"])).astimezone()
     clock = at.strftime("%H:%M:%S") + f".{at.microsecond // 1000:03d}"
     name = event.get("FunctionName") or event.get("Name") or ""
     return [str(number), clock, str(event["EventType"]), str(name), _details(event)]

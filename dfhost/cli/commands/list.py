@@ -10,15 +10,16 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
-from dfhost.cli import arguments, host_address, instance_filter, watching
+from dfhost.cli import arguments, watching
+from dfhost.cli.client import host_address, instance_filter
+from dfhost.cli.client.function_names import entity_names, misspelt, orchestrator_names
+from dfhost.cli.client.instance_ids import shortest_ids
+from dfhost.cli.client.management_client import Json, ManagementClient, open_client, orchestrations
+from dfhost.cli.client.other_task_hubs import unfinished_in
 from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
-from dfhost.cli.explanation import FROM_FILE
-from dfhost.cli.function_names import entity_names, misspelt, orchestrator_names
-from dfhost.cli.instance_ids import shortest_ids
-from dfhost.cli.management_client import Json, ManagementClient, open_client, orchestrations
-from dfhost.cli.other_task_hubs import unfinished_in
 from dfhost.cli.style import Style, count, printable_json, text_of
-from dfhost.cli.tables import ago, table_lines, took
+from dfhost.cli.views.explanation import FROM_FILE
+from dfhost.cli.views.tables import ago, table_lines, took
 from dfhost.instance_failure import read_failure
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.timeline.sentences import brief

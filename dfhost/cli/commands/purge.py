@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dfhost.cli import host_address, instance_filter, instance_ids
+from dfhost.cli.client import host_address, instance_filter, instance_ids
+from dfhost.cli.client.management_client import Json, ManagementClient, open_client
 from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_FOUND, NotDone
-from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import count, printable, printable_json
 from dfhost.runtime_status import FINAL_STATUSES
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from dfhost.cli import host_address, instance_ids
-from dfhost.cli.did_you_mean import nearest
+from dfhost.cli.client import host_address, instance_ids
+from dfhost.cli.client.management_client import open_client
 from dfhost.cli.exit_codes import DONE, MISTAKE, NotDone
-from dfhost.cli.management_client import open_client
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import printable, printable_json
+from dfhost.did_you_mean import nearest
 from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\

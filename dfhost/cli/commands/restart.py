@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from dfhost.cli import host_address, instance_ids
+from dfhost.cli.client import host_address, instance_ids
+from dfhost.cli.client.management_client import open_client
 from dfhost.cli.exit_codes import DONE
-from dfhost.cli.management_client import open_client
 from dfhost.cli.style import printable, printable_json
 
 DESCRIPTION = """\

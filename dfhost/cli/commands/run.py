@@ -16,13 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dfhost.cli import arguments
-from dfhost.cli.app_folder import existing_parent, open_folder, working_in
 from dfhost.cli.console import Console
 from dfhost.cli.counting_log import CountingLog
-from dfhost.cli.first_request import FirstRequest, read_request
-from dfhost.cli.runner_choice import MakeRunner, app_runner
-from dfhost.cli.stopping import FatalFailure, exit_at_once, handle_signals
+from dfhost.cli.host.database_file import existing_parent
+from dfhost.cli.host.first_request import FirstRequest, read_request
+from dfhost.cli.host.runner_choice import MakeRunner, app_runner
+from dfhost.cli.host.stopping import FatalFailure, exit_at_once, handle_signals
 from dfhost.settings import Settings
+from dfhost.settings.app_folder import open_folder, working_in
 
 DESCRIPTION = """\
 Start the app, start one of its orchestrators or call a route that starts one, follow the orchestration, and print
@@ -105,7 +106,7 @@ async def _run(
     log = CountingLog(console, calls=console.verbose)
     runner = make_runner(log, failure.report)  # workers load the app while the host is imported
     # By far the slowest import: mistakes in the arguments and the settings are reported before it.
-    from dfhost.cli.run_request import run_to_end
+    from dfhost.cli.host.run_request import run_to_end
 
     return await run_to_end(
         request, runner, settings, database, console, log, failure, options.timeout, options.quiet

@@ -7,12 +7,14 @@ import sys
 from datetime import datetime, timezone
 from typing import Any
 
-from dfhost.cli import host_address, instance_ids, instance_view, watching
+from dfhost.cli import watching
+from dfhost.cli.client import host_address, instance_ids
+from dfhost.cli.client.management_client import Json, ManagementClient, open_client
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NOT_FOUND, NotDone
-from dfhost.cli.explanation import FROM_FILE, reasons
-from dfhost.cli.history_tasks import tasks_of_history
-from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.style import Style, printable, printable_json
+from dfhost.cli.views import instance_view
+from dfhost.cli.views.explanation import FROM_FILE, reasons
+from dfhost.cli.views.history_tasks import tasks_of_history
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from dfhost.cli import host_address
+from dfhost.cli.client import host_address
+from dfhost.cli.client.function_names import check_entity
+from dfhost.cli.client.management_client import open_client
 from dfhost.cli.exit_codes import DONE
-from dfhost.cli.function_names import check_entity
-from dfhost.cli.management_client import open_client
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import printable, printable_json
 

@@ -15,19 +15,20 @@ from urllib.parse import urlsplit
 from dfhost import gc_tuning
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.cli import arguments
-from dfhost.cli.app_folder import database_file, open_folder, working_in
+from dfhost.cli.client.host_address import url_file
+from dfhost.cli.client.other_task_hubs import unfinished_in
 from dfhost.cli.console import Console
-from dfhost.cli.host_address import url_file
+from dfhost.cli.host.database_file import database_file
+from dfhost.cli.host.runner_choice import MakeRunner, app_runner, reloads
+from dfhost.cli.host.stopping import FatalFailure, StopSignals
 from dfhost.cli.log_file import LogFile, log_file
-from dfhost.cli.map_progress import show_map_progress
-from dfhost.cli.other_task_hubs import unfinished_in
-from dfhost.cli.runner_choice import MakeRunner, app_runner, reloads
-from dfhost.cli.stopping import FatalFailure, StopSignals
+from dfhost.cli.progress.maps import show_map_progress
 from dfhost.cli.style import count
 from dfhost.errors import DatabaseError, DatabaseInUse
 from dfhost.runner.app_runner import AppRunner
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.settings import Settings, set_environment_defaults
+from dfhost.settings.app_folder import open_folder, working_in
 from dfhost.settings.model import DEFAULT_PORT
 
 DESCRIPTION = """\
@@ -120,7 +121,7 @@ async def _serve(
     started_at = time.time()
     runner = make_runner(console, failure.report)  # workers load the app while the host is imported
     # By far the slowest imports: mistakes in the settings are reported before them, and ctrl-C already works.
-    from dfhost.cli.function_listing import function_listing
+    from dfhost.cli.views.function_listing import function_listing
     from dfhost.host import Host
 
     def on_ready(host: Host) -> None:
@@ -192,7 +193,7 @@ def _reloading(
 ) -> AbstractContextManager[None]:
     if not reloads(options):
         return nullcontext()
-    from dfhost.cli.reload import reloading
+    from dfhost.cli.host.reload import reloading
 
     return reloading(options, root, settings, runner, console, since)
 

@@ -6,12 +6,14 @@ import argparse
 import sys
 import time
 
-from dfhost.cli import arguments, host_address
+from dfhost.cli import arguments
+from dfhost.cli.client import host_address
+from dfhost.cli.client.function_names import check_orchestrator
+from dfhost.cli.client.management_client import Json, ManagementClient, open_client
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
-from dfhost.cli.function_names import check_orchestrator
-from dfhost.cli.management_client import Json, ManagementClient, open_client
 from dfhost.cli.payload import read_json
-from dfhost.cli.style import duration, printable, printable_json, printable_lines
+from dfhost.cli.style import printable, printable_json, printable_lines
+from dfhost.durations import duration
 from dfhost.instance_failure import read_failure
 from dfhost.runtime_status import FINAL_STATUSES
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from dfhost.cli.style import count, duration, text_of
-from dfhost.cli.tables import due, parse_time
+from dfhost.cli.style import count, text_of
+from dfhost.cli.views.tables import due
+from dfhost.durations import duration
 from dfhost.timeline import model
 from dfhost.timeline.sentences import brief
+from dfhost.timestamps import parse_timestamp
 
 #: What is said of an instance that goes on and was read from a file.
 FROM_FILE = "From the history alone: awaited events are not known."
@@ -85,4 +87,6 @@ def _state(wait: dict[str, Any], now: datetime) -> str:
 
 
 def _since(text: str | None, now: datetime, at_most: str = "") -> str:
-    return f", for {at_most}{duration(max(0.0, (now - parse_time(text)).total_seconds()))}" if text else ""
+    return (
+        f", for {at_most}{duration(max(0.0, (now - parse_timestamp(text)).total_seconds()))}" if text else ""
+    )

@@ -17,7 +17,7 @@ def unfinished_in(folder: Path, besides: Path | None = None) -> Iterator[tuple[s
     files = [file for file in sorted(folder.glob("*.db")) if file != besides]
     if not files:
         return
-    from dfhost.cli.management_client import file_client, orchestrations
+    from dfhost.cli.client.management_client import file_client, orchestrations
 
     for file in files:
         with suppress(HostError):  # an older schema, or no database at all

@@ -6,10 +6,10 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from itertools import islice
 
-from dfhost.cli.did_you_mean import nearest, question
+from dfhost.cli.client.management_client import Json, ManagementClient
 from dfhost.cli.exit_codes import NOT_FOUND, NotDone
-from dfhost.cli.management_client import Json, ManagementClient
 from dfhost.cli.style import printable
+from dfhost.did_you_mean import nearest, question
 from dfhost.short_id import LENGTH, is_generated, short_child, short_id
 
 _SEARCHED = 2000  # ids that are compared with a misspelt one

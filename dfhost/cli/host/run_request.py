@@ -15,15 +15,16 @@ from typing import Any
 import aiohttp
 
 from dfhost import gc_tuning
+from dfhost.cli.client.function_names import check_orchestrator
 from dfhost.cli.console import Console
 from dfhost.cli.counting_log import CountingLog
-from dfhost.cli.first_request import FirstRequest
-from dfhost.cli.function_listing import route_listing
-from dfhost.cli.function_names import check_orchestrator
-from dfhost.cli.instance_follower import InstanceFollower, status_urls
-from dfhost.cli.progress import progress
-from dfhost.cli.stopping import FatalFailure
-from dfhost.cli.style import count, duration, printable, printable_json, printable_lines
+from dfhost.cli.host.first_request import FirstRequest
+from dfhost.cli.host.instance_follower import InstanceFollower, status_urls
+from dfhost.cli.host.stopping import FatalFailure
+from dfhost.cli.progress.bar import progress
+from dfhost.cli.style import count, printable, printable_json, printable_lines
+from dfhost.cli.views.function_listing import route_listing
+from dfhost.durations import duration
 from dfhost.errors import HostError
 from dfhost.host import Host
 from dfhost.http.urls import decode_path

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from dfhost.cli.did_you_mean import question
-from dfhost.cli.management_client import Json, ManagementClient, orchestrations
+from dfhost.cli.client.management_client import Json, ManagementClient, orchestrations
+from dfhost.did_you_mean import question
 from dfhost.runtime_status import RUNTIME_STATUSES
+from dfhost.timestamps import timestamp
 
 _AGE = re.compile(r"(\d+)\s*(s|min|m|h|d|w)")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -30,8 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Running, Failed, ...; several with commas between them, in any case",
     )
     group.add_argument("--name", help="of this orchestrator")
-    group.add_argument("--since", metavar="TIME", type=moment, help="created at or after: 2h, 3d, or a date")
-    group.add_argument("--until", metavar="TIME", type=moment, help="created at or before: 2h, 3d, or a date")
+    group.add_argument(
+        "--since", metavar="TIME", type=time_argument, help="created at or after: 2h, 3d, or a date"
+    )
+    group.add_argument(
+        "--until", metavar="TIME", type=time_argument, help="created at or before: 2h, 3d, or a date"
+    )
     group.add_argument("--prefix", metavar="ID", default="", help="whose id begins so")
     group.add_argument("--text", help="in whose name, id, custom status or output this occurs")
 
@@ -76,7 +81,7 @@ def _status(name: str) -> str:
     raise argparse.ArgumentTypeError(f"no instance has the status '{name}'. {hint}")
 
 
-def moment(text: str) -> datetime:
+def time_argument(text: str) -> datetime:
     """A date, in local time unless it has a zone; or an age: 30s, 5min, 2h, 3d, 1w."""
     if age := _AGE.fullmatch(text.strip()):
         return datetime.now(timezone.utc) - timedelta(seconds=int(age[1]) * _UNITS[age[2]])
@@ -90,5 +95,5 @@ def moment(text: str) -> datetime:
         ) from None
 
 
-def iso(moment: datetime | None) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment else ""
+def iso(at: datetime | None) -> str:
+    return timestamp(at) if at else ""

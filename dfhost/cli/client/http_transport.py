@@ -10,8 +10,8 @@ from email.message import Message
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from dfhost.cli.client.host_address import THIS_MACHINE, HostAddress
 from dfhost.cli.exit_codes import NO_HOST, NotDone
-from dfhost.cli.host_address import THIS_MACHINE, HostAddress
 from dfhost.parse_json import parse_json
 
 _SECONDS = 30.0

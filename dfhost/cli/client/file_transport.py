@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from dfhost.cli.http_transport import Response
+from dfhost.cli.client.http_transport import Response
 
 
 def read_file(

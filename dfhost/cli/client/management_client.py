@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
+from dfhost.cli.client.file_transport import read_file
+from dfhost.cli.client.host_address import HostAddress, find_host, status_url
+from dfhost.cli.client.http_transport import Response, send
 from dfhost.cli.exit_codes import MISTAKE, NOT_COMPLETED, NOT_FOUND, WRONG_STATE, NotDone
-from dfhost.cli.file_transport import read_file
-from dfhost.cli.host_address import HostAddress, find_host, status_url
-from dfhost.cli.http_transport import Response, send
 from dfhost.errors import HostError
 
 _API = "/runtime/webhooks/durabletask"
 _PAGE = 500  # instances in one answer
+#: What only dfhost is asked, each with a key by which its answer is known.
+_OWN_ANSWERS = {"explain": "waitsFor", "timeline": "tasks", "rewindWarning": "rewindWarning"}
 
 Json = dict[str, Any]
 
@@ -62,9 +64,9 @@ class ManagementClient:
         return _object(response)
 
     def own_status(self, instance_id: str, question: str, **query: str) -> Json | None:
-        """What dfhost alone answers to `question`, explain or timeline. None from another host, which is asked once.
+        """What dfhost alone answers to `question`, a key of `_OWN_ANSWERS`. NotDone if there is no such instance.
 
-        NotDone if there is no such instance.
+        None from another host, which is asked once.
         """
         if not self._is_dfhost:
             return None
@@ -73,7 +75,7 @@ class ManagementClient:
             raise NotDone(
                 NOT_FOUND, f"{self.place} has no instance '{instance_id}'. Is it on another host? See --url."
             )
-        self._is_dfhost = {"explain": "waitsFor", "timeline": "tasks"}[question] in answer
+        self._is_dfhost = _OWN_ANSWERS[question] in answer
         return answer if self._is_dfhost else None
 
     def awaited_events(self, instance_id: str) -> list[str] | None:

@@ -1,8 +1,7 @@
-"""What `start` and `run` share before there is a host: the app's folder, its settings and its database file."""
+"""The app's folder: reads its settings, and makes the environment and the working directory that they ask for."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from dfhost.errors import AppError, DatabaseError
+from dfhost.errors import AppError
 from dfhost.settings import Settings, read_settings, set_environment_defaults
 from dfhost.settings.app_files import missing_script_sentence, packages_folder, script_name
 from dfhost.settings.app_settings import THREAD_COUNT_DEFAULT
@@ -92,29 +91,3 @@ def working_in(root: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(previous)
-
-
-def database_file(options: argparse.Namespace, root: Path, settings: Settings) -> Path | None:
-    """The database file of `start`, None for memory. Creates the folder `.dfhost` in the app's folder if needed."""
-    if options.memory:
-        return None
-    if options.db:
-        return existing_parent(options.db)
-    folder = root / ".dfhost"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if not (ignore := folder / ".gitignore").exists():
-            ignore.write_text("*\n", encoding="utf-8")
-    except OSError as error:
-        raise DatabaseError(
-            f"{folder} cannot be created ({error.strerror}). Name a database file with --db, or use --memory."
-        ) from None
-    return folder / f"{settings.hub}.db"
-
-
-def existing_parent(file: Path) -> Path:
-    """`file` as an absolute path. DatabaseError if its folder does not exist, most likely a typo."""
-    file = file.absolute()
-    if not file.parent.is_dir():
-        raise DatabaseError(f"There is no folder {file.parent} for the database file.")
-    return file

@@ -8,7 +8,9 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from dfhost.cli.style import STATUS_LOOKS, Style, duration, printable
+from dfhost.cli.style import STATUS_LOOKS, Style, printable
+from dfhost.durations import duration, time_left
+from dfhost.timestamps import parse_timestamp
 
 
 def table_lines(
@@ -35,16 +37,9 @@ def _columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
-def parse_time(text: str) -> datetime:
-    """ISO 8601 as hosts write it; Python 3.10 knows neither Z nor seven digits of a second."""
-    head, _, fraction = text.rstrip("Z").partition(".")
-    digits = (fraction.split("+")[0] + "000000")[:6]
-    return datetime.fromisoformat(f"{head.split('+')[0]}.{digits}").replace(tzinfo=timezone.utc)
-
-
 def ago(text: str, now: datetime | None = None) -> str:
     """How long ago: "12 s ago", "3 min ago"; after a day the local date."""
-    at = parse_time(text)
+    at = parse_timestamp(text)
     seconds = round(((now or datetime.now(timezone.utc)) - at).total_seconds())
     if seconds >= 86400:
         return at.astimezone().strftime("%Y-%m-%d %H:%M")
@@ -56,13 +51,12 @@ def ago(text: str, now: datetime | None = None) -> str:
 
 def due(text: str, now: datetime) -> str:
     """ "due in 5 min", "due now"."""
-    left = (parse_time(text) - now).total_seconds()
-    return f"due in {duration(left)}" if left > 0 else "due now"
+    return f"due {time_left((parse_timestamp(text) - now).total_seconds())}"
 
 
 def took(start: str, end: str) -> str:
     """Between two times, of which those of a status have whole seconds: then 1 s is anything up to 2 s."""
-    seconds = (parse_time(end) - parse_time(start)).total_seconds()
+    seconds = (parse_timestamp(end) - parse_timestamp(start)).total_seconds()
     if "." in end:
         return duration(seconds)
     return f"<{int(seconds) + 1} s" if seconds < 2 else duration(seconds).replace(".0 s", " s")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dfhost.cli.did_you_mean import question
 from dfhost.cli.style import printable
+from dfhost.did_you_mean import question
 from dfhost.errors import HostError
 
 #: As GET /admin/functions lists them.

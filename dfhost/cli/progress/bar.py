@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
 from dfhost.cli.console import Console
-from dfhost.cli.style import count, duration, printable
+from dfhost.cli.style import count, printable
+from dfhost.durations import duration
 
 _FIRST_LINE = 2.0  # seconds; each further line comes after twice the time, but at least every half minute
 _LONGEST_PAUSE = 30.0

@@ -15,12 +15,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dfhost.cli.console import Console
-from dfhost.cli.progress import LineTimes
-from dfhost.cli.reported_progress import ReportedProgress, reported_progress
+from dfhost.cli.progress.bar import LineTimes
+from dfhost.cli.progress.reported import ReportedProgress, reported_progress
 from dfhost.cli.style import count, printable
-from dfhost.clock import timestamp_of
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
+from dfhost.timestamps import timestamp_of
 
 if TYPE_CHECKING:
     from dfhost.host import Host

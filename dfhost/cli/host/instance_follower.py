@@ -14,8 +14,8 @@ from typing import Any
 import aiohttp
 
 from dfhost.cli.counting_log import CountingLog
-from dfhost.cli.progress import Progress
-from dfhost.cli.reported_progress import phase, reported_progress
+from dfhost.cli.progress.bar import Progress
+from dfhost.cli.progress.reported import phase, reported_progress
 from dfhost.errors import HostError
 from dfhost.parse_json import parse_json
 from dfhost.runtime_status import FINAL_STATUSES

@@ -12,9 +12,10 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from dfhost.cli.style import STATUS_LOOKS, Style, count, duration, printable, printable_json, printable_lines
-from dfhost.cli.tables import ago, due, parse_time, table_lines, took
-from dfhost.cli.user_frames import user_frames
+from dfhost.cli.style import STATUS_LOOKS, Style, count, printable, printable_json, printable_lines
+from dfhost.cli.views.tables import ago, due, table_lines, took
+from dfhost.cli.views.user_frames import user_frames
+from dfhost.durations import duration
 from dfhost.instance_failure import read_failure
 from dfhost.parse_json import parse_json
 from dfhost.printable import shortened
@@ -22,6 +23,7 @@ from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 from dfhost.timeline import model
 from dfhost.timeline.sentences import brief
+from dfhost.timestamps import parse_timestamp
 
 Json = dict[str, Any]
 
@@ -165,8 +167,8 @@ def _details(task: Json, now: datetime) -> str:
 
 
 def _span(start: str, end: str | datetime) -> str:
-    at = parse_time(end) if isinstance(end, str) else end
-    return duration(max(0.0, (at - parse_time(start)).total_seconds()))
+    at = parse_timestamp(end) if isinstance(end, str) else end
+    return duration(max(0.0, (at - parse_timestamp(start)).total_seconds()))
 
 
 def _json(value: Any) -> str:

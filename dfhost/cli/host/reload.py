@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dfhost.cli.app_folder import reread_settings
-from dfhost.cli.runner_choice import worker_options
-from dfhost.cli.source_watch import SETTINGS_FILES, SourceWatch
+from dfhost.cli.host.runner_choice import worker_options
+from dfhost.cli.host.source_watch import SETTINGS_FILES, SourceWatch
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner
 from dfhost.settings import Settings
+from dfhost.settings.app_folder import reread_settings
 from dfhost.settings.jsonc import read_document
 from dfhost.worker.runner import WorkerRunner
 

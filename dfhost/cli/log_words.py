@@ -1,0 +1,71 @@
+"""What the console says of waits, events, attempts and workers that have died, in words."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from dfhost.cli.style import count, duration
+from dfhost.host_log import Attempt
+from dfhost.printable import shortened
+
+_LISTED = 3  # events
+_LONGEST_NAME = 40  # characters
+
+
+def waits_in_words(events: Sequence[str], timer_in: float | None, needs_all: bool) -> str:
+    """``for event approved or a timer in 3 d``"""
+    waits = [f"event {_name(each)}" for each in events[:_LISTED]]
+    if len(events) > _LISTED:
+        waits.append(count(len(events) - _LISTED, "more event"))
+    if timer_in is not None:
+        waits.append(f"a timer {_ahead(timer_in)}" if timer_in > 0 else "a timer that is due")
+    *others, last = waits
+    return f"for {', '.join(others)} {'and' if needs_all else 'or'} {last}" if others else f"for {last}"
+
+
+def event_in_words(name: str, is_awaited: bool | None) -> str:
+    """``event aproved, which nothing waits for yet``"""
+    return f"event {_name(name)}" + (", which nothing waits for yet" if is_awaited is False else "")
+
+
+def attempt_in_words(attempt: Attempt | None) -> str:
+    """``attempt 1 of 3 failed, next in 2 s``; of the last one ``attempt 3 of 3``."""
+    if attempt is None:
+        return ""
+    number = f"attempt {attempt.number}" + (f" of {attempt.most}" if attempt.most else "")
+    if attempt.is_last:
+        return number
+    return f"{number} failed" + (f", next {_ahead(attempt.next_in)}" if attempt.next_in is not None else "")
+
+
+def death_in_words(text: str) -> str:
+    """A failure's text, with the Functions host's words for the end of a worker process replaced by plain ones.
+
+    ``WorkerProcessExitException: /usr/bin/python3 exited with code 3 (0x3)`` stays what is stored, as on Azure.
+    """
+    if " exited with code " not in text:
+        return text
+    python = re.escape(sys.executable)
+    return re.sub(
+        rf"(WorkerProcessExitException: )?{python} exited with code (\d+) \(0x[0-9A-F]+\)", _death, text
+    )
+
+
+def _death(found: re.Match[str]) -> str:
+    code, end = int(found[2]), f"exit code {found[2]}"
+    with suppress(ValueError):
+        end = signal.Signals(code - 128).name  # so a signal is counted
+    return f"the worker process ended ({end}) while it ran"
+
+
+def _name(event: str) -> str:
+    return shortened(event, _LONGEST_NAME)
+
+
+def _ahead(seconds: float) -> str:
+    """``in 2 s``: what somebody has set has no figure behind the point that says nothing."""
+    return f"in {duration(seconds).replace('.0 s', ' s')}" if seconds >= 0.001 else "at once"

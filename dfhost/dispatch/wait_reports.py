@@ -1,0 +1,94 @@
+"""Reports what orchestrations wait for, and which external events come, so that one that is stuck can be seen.
+
+Each wait is reported once, when the episode that has led to it is committed. While an activity, a child or an entity
+is to end first, nothing is reported: work goes on, and that has lines of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dfhost.clock import Clock
+from dfhost.dispatch.event_name_hints import EventNameHints
+from dfhost.dispatch.instance_cache import LoadedInstance
+from dfhost.engine import actions as act
+from dfhost.engine.execution import Execution
+from dfhost.host_log import HostLog
+from dfhost.timestamps import padded, parse_timestamp
+
+_SHORT = 5.0  # seconds; a timer that fires so soon is no wait that anybody wonders about
+
+
+@dataclass(slots=True)
+class _Waits:
+    """`timers`: task id -> when it is due, ISO text."""
+
+    needs_all: bool
+    events: list[str] = field(default_factory=list)
+    timers: dict[int | str, str] = field(default_factory=dict)
+
+
+class WaitReports:
+    """To be called on the host's loop."""
+
+    def __init__(self, log: HostLog, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._hints = EventNameHints(log)
+
+    def event_arrived(self, instance: LoadedInstance, name: str) -> None:
+        """`name` may also be the id of a request to an entity, which is what its response is called."""
+        interpreter = instance.execution.interpreter
+        is_known = instance.execution.result is not None  # else it was loaded and not replayed yet
+        if name in interpreter.open_tasks or (not is_known and _is_request_id(name)):
+            return
+        is_awaited = interpreter.awaits_event(name) if is_known else None
+        self._log.received(instance.name, instance.instance_id, name, is_awaited)
+        self._hints.arrived(
+            name, interpreter.awaited_event_names(), f"{instance.name} {instance.instance_id}"
+        )
+        instance.reported_waits.discard(name)  # the next wait for it is a new one
+
+    def episode_committed(self, instance: LoadedInstance) -> None:
+        """Report what the code waits for now, if a replay has led to it and it was not reported before."""
+        result = instance.execution.result
+        if result is None or result is instance.reported_result:
+            return
+        instance.reported_result = result
+        waits = _waits_of(instance.execution)
+        if waits is None or instance.reported_waits.issuperset((*waits.events, *waits.timers)):
+            return
+        due = min(waits.timers.values(), default=None)
+        timer_in = None if due is None else (parse_timestamp(due) - self._clock.now()).total_seconds()
+        if not waits.events and (timer_in is None or timer_in <= _SHORT):
+            return
+        instance.reported_waits = {*waits.events, *waits.timers}
+        self._log.waiting(instance.name, instance.instance_id, waits.events, timer_in, waits.needs_all)
+
+
+def _waits_of(execution: Execution) -> _Waits | None:
+    """None if the code has ended, is suspended, or waits for work."""
+    result, interpreter = execution.result, execution.interpreter
+    if result is None or result.awaited is None or result.has_ended or interpreter.is_suspended:
+        return None
+    keys, needs_all, long_timers = result.awaited
+    waits, whole = _Waits(needs_all), dict(long_timers)
+    works = False
+    for key in keys:
+        task = interpreter.open_tasks.get(key)
+        if isinstance(key, str) and task is None:
+            waits.events.append(key)
+        elif task is not None and task.kind == act.CREATE_TIMER:
+            waits.timers[key] = padded(whole.get(key) or task.action["fireAt"])
+        elif not needs_all or next(interpreter.event_waits(), None) is None:
+            return None
+        else:
+            works = True
+    if works:  # of what else all of it waits for, a timer says little beside the work
+        waits.timers.clear()
+    waits.events.sort()
+    return waits
+
+
+def _is_request_id(name: str) -> bool:
+    return len(name) == 36 and name.count("-") == 4

@@ -1,0 +1,55 @@
+"""One entity, as a test signals it and looks at its state."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from dfhost.app.json_values import from_json, to_json
+from dfhost.testing.responses import with_query
+
+if TYPE_CHECKING:
+    from dfhost.testing.durable import Durable
+
+
+class Entity:
+    """One entity, by the name of its function and its key."""
+
+    def __init__(self, durable: Durable, name: str, key: str) -> None:
+        self._durable = durable
+        #: The name of its function.
+        self.name = name
+        #: Its key.
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"<Entity {self.name} {self.key}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entity) and (other.name.lower(), other.key) == (self.name.lower(), self.key)
+
+    def __hash__(self) -> int:
+        return hash((self.name.lower(), self.key))
+
+    @property
+    def state(self) -> Any:
+        """Its state; None if it does not exist."""
+        response = self._durable._manage("GET", self._path, accept=(200, 404))
+        return from_json(response.text) if response.status == 200 else None
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has a state."""
+        return self._durable._manage("GET", self._path, accept=(200, 404)).status == 200
+
+    def signal(self, operation: str, input: Any = None) -> Entity:
+        """Send one operation, as a client does."""
+        __tracebackhide__ = True
+        body = json.dumps(to_json(input))  # the SDK's client sends JSON in JSON
+        self._durable._manage("POST", with_query(self._path, {"op": operation}), body)
+        return self
+
+    @property
+    def _path(self) -> str:
+        return f"entities/{quote(self.name, safe='')}/{quote(self.key, safe='')}"

@@ -1,0 +1,58 @@
+"""Replays a history that has the ids of all tasks, as the engine would: in one replay, whose actions must fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dfhost.engine import actions as act
+from dfhost.engine import history as h
+from dfhost.engine.execution import Execution
+from dfhost.engine.interpreter import ActionInterpreter
+from dfhost.engine.nondeterminism import NonDeterminismError
+from dfhost.engine.options import EngineOptions
+from dfhost.engine.replay_result import ReplayResult
+
+Json = dict[str, Any]
+
+# A history of any version is replayed from the beginning: whether an instance of it may run is another question.
+OPTIONS = EngineOptions(keep_generator_from=None, version_match="None")
+
+
+def replay_with_ids(events: Sequence[Json], replay: Callable[[str, bool], ReplayResult]) -> None:
+    """NonDeterminismError if today's code does not fit the history."""
+    past = [h.parse(json.dumps(event, separators=(",", ":"))) for event in events]
+    execution = Execution(past)
+    texts = [event.text for event in past]
+    ended = next((event for event in past if event.kind in (h.EXECUTION_COMPLETED, h.CONTINUED_AS_NEW)), None)
+    if ended is not None:  # its code had ended; what it did last is compared without that
+        texts = texts[: past.index(ended)]
+    result = replay(execution.info.trigger(texts, True, OPTIONS), False)
+    check_crash(result)
+    interpreter = ActionInterpreter(result.actions)
+    for event in past:
+        interpreter.apply(event)
+    if ended is None:
+        return
+    last_episode = max(
+        n for n, event in enumerate(past[: len(texts)]) if event.kind == h.ORCHESTRATOR_STARTED
+    )
+    if any(event.kind == h.EXECUTION_STARTED for event in past[:last_episode]):
+        before = replay(execution.info.trigger(texts[:last_episode], True, OPTIONS), False)
+        if before.has_ended:
+            raise NonDeterminismError("today's code has ended where the recorded instance still waited.")
+    if not result.has_ended:
+        raise NonDeterminismError(
+            f"the recorded instance has ended, today's code waits for {awaited_action(interpreter)}."
+        )
+
+
+def check_crash(result: ReplayResult) -> None:
+    if result.crash is not None:
+        raise NonDeterminismError(f"today's code cannot be replayed: {result.crash.text}")
+
+
+def awaited_action(interpreter: ActionInterpreter) -> str:
+    awaited = interpreter.awaited_task()
+    return act.describe(awaited.action) if awaited is not None else "nothing that is known"

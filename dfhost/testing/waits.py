@@ -1,0 +1,83 @@
+"""What an instance waits for, by its host's answer to ``?explain=true``: whether it is as a test wants it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from dfhost.durations import exact_duration, in_units
+from dfhost.timeline import model
+from dfhost.timestamps import parse_timestamp
+
+_NOUNS = {
+    model.EVENT: "the event",
+    model.ACTIVITY: "the activity",
+    model.CHILD: "the sub-orchestrator",
+    model.ENTITY_CALL: "the entity operation",
+    model.RETRYING: "another attempt of",
+}
+
+
+def missing_wait(explained: Mapping[str, Any], wanted: Mapping[str, str | None]) -> str:
+    """The first of the `wanted` that the code does not wait for now, "the event go"; "" if it waits for all.
+
+    `wanted`: names by kind of task, or by RETRYING for a call that is tried again. None is not wanted.
+    """
+    awaited = {_key(task) for task in _awaited(explained)}
+    for kind, name in wanted.items():
+        if name is not None and (kind, name.lower()) not in awaited:
+            return f"{_NOUNS[kind]} {name}"
+    return ""
+
+
+def missing_timer(
+    explained: Mapping[str, Any], wanted: timedelta | datetime | bool, clock: Callable[[], datetime]
+) -> str:
+    """Likewise for a timer. `wanted`: the time that is left, the moment at which it is due, or True for any.
+
+    `clock` is asked only for a time that is left: a test of a host elsewhere has none.
+    """
+    due = [parse_timestamp(task["due"]) for task in _awaited(explained) if task["kind"] == model.TIMER]
+    if isinstance(wanted, bool):
+        return "" if due else "a timer"
+    if isinstance(wanted, datetime):
+        return "" if wanted in due else f"a timer due at {wanted.isoformat()}"
+    now = clock()
+    if now + wanted in due:
+        return ""
+    others = f" (there is one in {', '.join(exact_duration(each - now) for each in due)})" if due else ""
+    return f"a timer that is due in {exact_duration(wanted)}{others}"
+
+
+def event_advice(explained: Mapping[str, Any]) -> list[str]:
+    """What a test may do about the events that are awaited."""
+    awaited = (task["name"] for task in _awaited(explained) if task["kind"] == model.EVENT)
+    return [f'run.raise_event("{name}") raises the event.' for name in awaited]
+
+
+def clock_advice(explained: Mapping[str, Any], now: datetime) -> list[str]:
+    """What a test may do about the next timer or attempt."""
+    due = min(_dues(explained), default=now)
+    if due <= now:
+        return []
+    arguments = ", ".join(f"{unit}s={count:g}" for count, unit in in_units(due - now))
+    return [f"durable.advance({arguments}) moves the clock to the next time that it waits for."]
+
+
+def _awaited(explained: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [task for task in explained.get("waitsFor", ()) if task["awaited"]]
+
+
+def _key(task: Mapping[str, Any]) -> tuple[str, str]:
+    what = model.RETRYING if task["state"] == model.RETRYING else task["kind"]
+    return what, task["name"].lower()
+
+
+def _dues(explained: Mapping[str, Any]) -> Iterator[datetime]:
+    """When timers and other attempts are due, those of awaited children included."""
+    for task in explained.get("waitsFor", ()):
+        if "due" in task:
+            yield parse_timestamp(task["due"])
+        if "explanation" in task:
+            yield from _dues(task["explanation"])

@@ -1,0 +1,83 @@
+"""What `dfhost start` prints of an app that waits, is tried again, and dies: the lines as a person sees them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess
+
+APP = """
+    import os
+    from datetime import timedelta
+
+    @app.orchestration_trigger(context_name="context")
+    def approval(context):
+        due = context.create_timer(context.current_utc_datetime + timedelta(days=3))
+        approved = context.wait_for_external_event("approved")
+        yield context.task_any([approved, due])
+        due.cancel()
+
+    @app.orchestration_trigger(context_name="context")
+    def calls(context):
+        name, attempts = context.get_input()
+        yield context.call_activity_with_retry(name, df.RetryOptions(100, attempts), "svc")
+
+    @app.activity_trigger(input_name="service")
+    def flaky(service):
+        raise ConnectionError("no answer from " + service)
+
+    @app.activity_trigger(input_name="how")
+    def dies(how):
+        os._exit(3)
+
+    @app.route(methods=["GET"])
+    @app.retry(strategy="fixed_delay", max_retry_count="1", delay_interval="00:00:00")
+    def again(req: func.HttpRequest) -> str:
+        raise ValueError("no")
+"""
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
+    app: Path = write_app(tmp_path_factory.mktemp("console") / "app", APP)
+    with HostProcess(app, "--memory") as host:
+        yield host
+
+
+def test_a_wait_and_the_events_that_come(host: HostProcess) -> None:
+    host.client.start("approval", None, "order-7")
+    host.line(r" waiting   approval +order-7  for event approved or a timer in 3 d$")
+    host.client.send("order-7", "raiseEvent/aproved", 1)
+    host.line(r" received  approval +order-7  event aproved, which nothing waits for yet$")
+    host.line(r" note +The event 'aproved' has come to approval order-7, which waits for 'approved'")
+    host.client.send("order-7", "raiseEvent/approved", 1)
+    host.line(r" received  approval +order-7  event approved$")
+    host.line(r" finished  approval .* order-7$")
+
+
+def test_attempts_of_an_activity(host: HostProcess) -> None:
+    host.client.start("calls", ["flaky", 3], "order-8")
+    host.line(r' retrying  flaky .* order-8  "svc", attempt 1 of 3 failed, next in 100 ms$')
+    host.line(r' retrying  flaky .* order-8  "svc", attempt 2 of 3 failed, next in 100 ms$')
+    host.line(r' failed    flaky .* order-8  "svc", attempt 3 of 3$')
+
+
+def test_attempts_of_a_function_with_a_retry_policy(host: HostProcess) -> None:
+    assert host.client.request("GET", "/api/again").status == 500
+    host.line(r" retrying  again .* GET /api/again, attempt 1 of 2 failed, next at once$")
+    host.line(r" failed    again .* GET /api/again, attempt 2 of 2$")
+
+
+def test_an_activity_whose_worker_dies(host: HostProcess) -> None:
+    host.client.start("calls", ["dies", 1], "order-9")
+    host.line(r' failed    dies .* order-9  "svc"$')
+    host.line(r"^ +the worker process ended \(exit code 3\) while it ran$")
+    output = host.client.ended("order-9")["output"]
+    assert "exited with code 3 (0x3)" in output
+    host.line(r'^ +dies "svc" failed: the worker process ended \(exit code 3\) while it ran$')
+    assert not re.search(r"exited with code", host.text)
