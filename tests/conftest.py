@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import ModuleType
 
 import pytest
@@ -16,6 +17,9 @@ from tests.support import gates as _gates
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# aiohttp reads all certificates of the system when it is imported, and no test talks to a server that needs one.
+os.environ.setdefault("SSL_CERT_FILE", os.devnull)
+
 # Speed is measured in benchmarks; on a busy machine any example may take long.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
@@ -24,6 +28,17 @@ settings.load_profile("no deadline")
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: many tests wait for a process, a socket or a time."""
     return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or (os.cpu_count() or 1) + 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays until the end: the garbage collector need not look at it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture

@@ -89,19 +89,20 @@ def _statements(node: ast.AST) -> Iterator[ast.stmt]:
 
 # -- orchestrators -----------------------------------------------------------------------------------------------
 def _in_orchestrator(node: ast.stmt, code: Callable[..., Any], context: str) -> Iterator[tuple[int, str]]:
+    nodes = list(ast.walk(node))
     for statement in _statements(node):
         name = _method(getattr(statement, "value", None), context)
         if name not in _TASKS:
             continue
         call = f"{context}.{name}"
         if isinstance(statement, ast.Expr) or (
-            isinstance(statement, ast.Assign) and _unused(statement, node)
+            isinstance(statement, ast.Assign) and _unused(statement, nodes)
         ):
             yield statement.lineno, f"{call} without yield starts nothing. Write: yield {call}(…)."
         elif isinstance(statement, ast.Return):
             yield statement.lineno, f"this returns a task that never starts. Write: return (yield {call}(…))."
-    imported = _imported_within(node)
-    for each in ast.walk(node):
+    imported = _imported_within(nodes)
+    for each in nodes:
         if isinstance(each, ast.Call) and (instead := _instead_of(_resolve(each.func, code, imported))):
             text = ast.unparse(each.func)
             yield (
@@ -124,22 +125,23 @@ def _instead_of(called: Any) -> str:
     return ""
 
 
-def _imported_within(node: ast.stmt) -> dict[str, Any]:
-    """What names stand for that the function imports itself and assigns nowhere else, by name.
+def _imported_within(nodes: list[ast.AST]) -> dict[str, Any]:
+    """What names stand for that a function of these `nodes` imports itself and assigns nowhere else, by name.
 
     Only the modules that have something which an orchestrator must not call.
     """
     modules = {module.__name__: module for module in (datetime, os, random, secrets, time, uuid)}
     found: dict[str, Any] = {}
-    for each in ast.walk(node):
+    for each in nodes:
         if isinstance(each, ast.Import):
             found |= {name.asname or name.name: modules.get(name.name) for name in each.names}
         elif isinstance(each, ast.ImportFrom):
             module = modules.get(each.module or "")
             found |= {name.asname or name.name: getattr(module, name.name, None) for name in each.names}
-    stored = {
-        each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
-    } | {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
+    if not found:
+        return {}
+    stored = {each.id for each in nodes if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+    stored |= {each.arg for each in nodes if isinstance(each, ast.arg)}
     return {name: value for name, value in found.items() if value is not None and name not in stored}
 
 
@@ -180,11 +182,9 @@ def _method(value: Any, owner: str) -> str:
     return ""
 
 
-def _unused(statement: ast.Assign, node: ast.AST) -> bool:
+def _unused(statement: ast.Assign, nodes: list[ast.AST]) -> bool:
     names = {target.id for target in statement.targets if isinstance(target, ast.Name)}
-    read = {
-        each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)
-    }
+    read = {each.id for each in nodes if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)}
     return len(names) == len(statement.targets) and not names & read
 
 

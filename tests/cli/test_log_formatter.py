@@ -326,7 +326,7 @@ def test_attempts_in_words(attempt: Attempt | None, words: str) -> None:
     ("events", "timer_in", "needs_all", "words"),
     [
         (["approved"], None, True, "for event approved"),
-        (["approved"], 259199.99, False, "for event approved or a timer in 3 d"),
+        (["approved"], 259100.0, False, "for event approved or a timer in 3 d"),
         ([], 8.0, True, "for a timer in 8 s"),
         (["a", "b"], None, True, "for event a and event b"),
         (["a", "b", "c", "d"], 60, False, "for event a, event b, event c, 1 more event or a timer in 1 min"),

@@ -115,8 +115,14 @@ def run(app: Path, *arguments: str | Path, **more: Any) -> subprocess.CompletedP
 
 @pytest.fixture
 def run_here(app: Path, dfhost_here: Dfhost) -> Dfhost:
-    """`run` without a process of its own."""
+    """`run` without a process of its own, but with a worker process."""
     return lambda *arguments: dfhost_here("run", *arguments, "--app", app)
+
+
+@pytest.fixture
+def run_in_process(run_here: Dfhost) -> Dfhost:
+    """`run` without any process, where the test speaks of what the host says and not of what the app prints."""
+    return lambda *arguments: run_here(*arguments, "--in-process")
 
 
 def test_the_output_alone_is_on_stdout(app: Path) -> None:
@@ -167,8 +173,8 @@ def test_quiet_prints_nothing_about_success(run_here: Dfhost) -> None:
     assert "printed by an activity" in done.stderr
 
 
-def test_verbose_prints_every_call(run_here: Dfhost) -> None:
-    done = run_here("POST", "/api/begin/fan", "--verbose")
+def test_verbose_prints_every_call(run_in_process: Dfhost) -> None:
+    done = run_in_process("POST", "/api/begin/fan", "--verbose")
     assert len(re.findall(r"  finished  work", done.stderr)) == 3
     assert len(json.loads(done.stdout)) == 3
 
@@ -182,27 +188,27 @@ def test_a_failure_is_printed_once_in_words_with_the_users_traceback(app: Path) 
     assert re.search(r"error +badly [0-9a-f]{32} failed after .*; 1 activity ran$", done.stderr, re.MULTILINE)
 
 
-def test_an_orchestrators_own_failure(run_here: Dfhost) -> None:
-    done = run_here("POST", "/api/begin/raises", "--quiet")
+def test_an_orchestrators_own_failure(run_in_process: Dfhost) -> None:
+    done = run_in_process("POST", "/api/begin/raises", "--quiet")
     assert (done.returncode, done.stdout) == (1, "")
     assert "'missing'" in done.stderr
 
 
-def test_an_unknown_orchestrator(run_here: Dfhost) -> None:
-    done = run_here("POST", "/api/begin/nobody")
+def test_an_unknown_orchestrator(run_in_process: Dfhost) -> None:
+    done = run_in_process("POST", "/api/begin/nobody")
     assert (done.returncode, done.stdout) == (1, "")
     assert "'fan'" in done.stderr  # what there is
 
 
-def test_a_terminated_run_is_no_success(run_here: Dfhost) -> None:
-    done = run_here("POST", "/api/begin/ends_itself")
+def test_a_terminated_run_is_no_success(run_in_process: Dfhost) -> None:
+    done = run_in_process("POST", "/api/begin/ends_itself")
     assert (done.returncode, done.stdout) == (1, "")
     assert re.search(r"ends_itself \S+ terminated after", done.stderr)
     assert "enough" in done.stderr
 
 
-def test_a_timeout_names_what_the_instance_waits_for(run_here: Dfhost) -> None:
-    done = run_here("POST", "/api/begin/approval", "--timeout", "0.5")
+def test_a_timeout_names_what_the_instance_waits_for(run_in_process: Dfhost) -> None:
+    done = run_in_process("POST", "/api/begin/approval", "--timeout", "0.5")
     assert (done.returncode, done.stdout) == (1, "")
     (said,) = [line for line in done.stderr.splitlines() if "Gave up" in line]
     assert re.search(r"Gave up after \S+ m?s: approval [0-9a-f]{32} is Running", said)
@@ -223,9 +229,9 @@ def test_an_unfinished_instance_goes_on_with_the_same_database(app: Path, tmp_pa
         host.line(rf"finished +approval .*{found[1]}")
 
 
-def test_a_response_that_starts_nothing_is_printed_as_it_is(run_here: Dfhost) -> None:
+def test_a_response_that_starts_nothing_is_printed_as_it_is(run_in_process: Dfhost) -> None:
     headers = ["--header", "X-One: a:b", "-H", "Content-Type: text/plain"]
-    done = run_here("PUT", "/api/echo/200?a=b%20c", "--data", "not json", *headers)
+    done = run_in_process("PUT", "/api/echo/200?a=b%20c", "--data", "not json", *headers)
     assert done.returncode == 0
     assert json.loads(done.stdout) == {
         "body": "not json",
@@ -234,8 +240,8 @@ def test_a_response_that_starts_nothing_is_printed_as_it_is(run_here: Dfhost) ->
     }
 
 
-def test_a_response_that_is_no_success_is_printed_too(run_here: Dfhost) -> None:
-    done = run_here("GET", "/api/echo/404")
+def test_a_response_that_is_no_success_is_printed_too(run_in_process: Dfhost) -> None:
+    done = run_in_process("GET", "/api/echo/404")
     assert done.returncode == 1
     assert json.loads(done.stdout)["body"] == ""
     assert "HTTP 404 Not Found" in done.stderr

@@ -67,7 +67,7 @@ def test_a_file_without_an_app(tmp_path: Path, refused: Refused) -> None:
 
 def test_two_functions_of_one_name(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, HELLO + HELLO)
-    assert "Two functions are called 'hello'" in refused("start", tmp_path)
+    assert "Two functions are called 'hello'" in refused("start", tmp_path, "--in-process")
 
 
 def shows_the_users_traceback(script: Path, err: str) -> bool:
@@ -99,6 +99,13 @@ def test_another_language(tmp_path: Path, refused: Refused) -> None:
     assert 'FUNCTIONS_WORKER_RUNTIME is "node"' in refused("start", tmp_path)
 
 
+def test_a_number_of_workers_that_makes_no_sense(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, HELLO)
+    os.environ["FUNCTIONS_WORKER_PROCESS_COUNT"] = "many"
+    said = refused("start", tmp_path, "--memory")
+    assert "FUNCTIONS_WORKER_PROCESS_COUNT is 'many'; it has to be a number from 1 to 10." in said
+
+
 # -- settings ------------------------------------------------------------------------------------------------
 def test_a_broken_host_json(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, HELLO)
@@ -121,7 +128,9 @@ def test_a_port_in_use(tmp_path: Path, refused: Refused) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert f"Port {port} is in use" in refused("start", tmp_path, "--memory", "--port", port)
+        assert f"Port {port} is in use" in refused(
+            "start", tmp_path, "--memory", "--in-process", "--port", port
+        )
 
 
 def test_the_port_of_local_settings_is_used_unless_one_is_given(tmp_path: Path, refused: Refused) -> None:
@@ -132,14 +141,14 @@ def test_the_port_of_local_settings_is_used_unless_one_is_given(tmp_path: Path, 
         port = taken.getsockname()[1]
         host = {"IsEncrypted": False, "Host": {"LocalHttpPort": port}}
         (tmp_path / "local.settings.json").write_text(json.dumps(host))
-        assert f"Port {port} is in use" in refused("start", tmp_path, "--memory")
+        assert f"Port {port} is in use" in refused("start", tmp_path, "--memory", "--in-process")
 
 
 def test_a_file_that_is_no_database(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, HELLO)
     (tmp_path / "text.db").write_text("this is no database, whatever its name says " * 50)
     assert "text.db is not a database" in refused(
-        "start", tmp_path, "--db", tmp_path / "text.db", "--port", "0"
+        "start", tmp_path, "--in-process", "--db", tmp_path / "text.db", "--port", "0"
     )
 
 
@@ -154,7 +163,7 @@ def test_a_database_in_a_folder_that_does_not_exist(tmp_path: Path, refused: Ref
 def test_a_route_that_does_not_exist_lists_those_that_do(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, HELLO)
     (tmp_path / "host.json").write_text('{"version": "2.0"}')
-    said = refused("run", "POST", "/api/hello", "--app", tmp_path, "--quiet")
+    said = refused("run", "POST", "/api/hello", "--app", tmp_path, "--quiet", "--in-process")
     assert "no route for POST /api/hello" in said
     assert "GET /api/hello" in said
 
@@ -204,6 +213,12 @@ def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str
         (["start", "--port", "70000"], "'70000' is not a port"),
         (["start", "--db", "x", "--memory"], "not allowed with"),
         (["start", "--replay", "never"], "invalid choice: 'never'"),
+        (
+            ["start", "--workers", "0"],
+            "'0' is not a number of workers; give one from 1 to 10, or --in-process for none",
+        ),
+        (["start", "--workers", "2", "--in-process"], "--in-process: not allowed with argument --workers"),
+        (["start", "--debug", "--in-process"], "--in-process: not allowed with argument --debug"),
         (["run"], "required: METHOD, PATH"),
         (["run", "/api/x", "POST"], "'/api/x' is not an HTTP method; METHOD comes first"),
         (["run", "fan", "--port", "7072"], "`dfhost start --port` listens at the one"),

@@ -142,7 +142,9 @@ async def test_all_pages_where_cors_allows_all(folder: Path, session: aiohttp.Cl
 
 # -- a whole host --------------------------------------------------------------------------------------------
 def test_the_management_api_refuses_what_a_foreign_page_sends(folder: Path) -> None:
-    with HostProcess(folder, "--memory", "--allow-host", "box", "--allow-host", "other") as host:
+    with HostProcess(
+        folder, "--memory", "--in-process", "--allow-host", "box", "--allow-host", "other"
+    ) as host:
         foreign = {"Origin": "https://evil.example"}
         for method, path in (("POST", START), ("GET", STATUS), ("POST", "/admin/functions/work")):
             response = host.client.request(method, path, b"1", "text/plain", foreign)
@@ -161,19 +163,19 @@ def test_the_management_api_refuses_what_a_foreign_page_sends(folder: Path) -> N
 
 
 def test_every_network(folder: Path) -> None:
-    with HostProcess(folder, "--memory", "--address", "0.0.0.0") as host:
+    with HostProcess(folder, "--memory", "--in-process", "--address", "0.0.0.0") as host:
         host.line("Listening at 0.0.0.0: everybody who reaches this machine may call the app")
         for name, code in (("10.1.2.3:7071", 404), ("[fe80::1]", 404), ("evil.example", 403)):
             assert host.client.request("GET", STATUS, headers={"Host": name}).status == code
 
 
 def test_the_configured_site_name_is_served(folder: Path) -> None:
-    with HostProcess(folder, "--memory", WEBSITE_HOSTNAME="shop.example:443") as host:
+    with HostProcess(folder, "--memory", "--in-process", WEBSITE_HOSTNAME="shop.example:443") as host:
         assert host.client.request("GET", STATUS, headers={"Host": "shop.example"}).status == 404
 
 
 def test_an_id_that_cannot_stand_in_a_location_is_answered(folder: Path) -> None:
-    with HostProcess(folder, "--memory") as host:
+    with HostProcess(folder, "--memory", "--in-process") as host:
         for escape in ("%1B", "%7F", "%C2%85", "%E2%80%AE"):
             assert host.client.request("POST", f"/api/run/a{escape}b").status == 500
         assert host.client.request("POST", "/api/run/a%00b").status == 400

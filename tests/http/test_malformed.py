@@ -48,7 +48,7 @@ HOST = b"Host: localhost\r\n"
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
     folder = write_app(tmp_path_factory.mktemp("malformed") / "app", APP)
-    with HostProcess(folder, "--memory") as host:
+    with HostProcess(folder, "--memory", "--in-process") as host:
         yield host
 
 
@@ -202,4 +202,4 @@ def test_throttling_and_custom_headers_are_settings(tmp_path: Path) -> None:
     with pytest.raises(
         AssertionError, match=r"extensions\.http\.customHeaders\.X A is not the name of a header"
     ):
-        HostProcess(folder, "--memory").__enter__()
+        HostProcess(folder, "--memory", "--in-process").__enter__()

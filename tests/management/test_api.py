@@ -67,7 +67,7 @@ class Api(HttpClient):
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    with HostProcess(APPS / "api", "--memory") as host:
+    with HostProcess(APPS / "api", "--memory", "--in-process") as host:
         yield Api(host.url)
 
 
@@ -498,7 +498,7 @@ def test_only_an_ended_instance_is_purged_by_id(api: Api) -> None:
 
 
 def test_purging_by_filter_needs_a_date_and_finds_ended_instances() -> None:
-    with HostProcess(APPS / "api", "--memory") as host:
+    with HostProcess(APPS / "api", "--memory", "--in-process") as host:
         api = Api(host.url)
         done, failed, live = api.new("returns"), api.new("fails"), api.new("waits")
         api.reaches(done, "Completed")
@@ -566,7 +566,7 @@ def test_a_wrong_signal_is_refused_with_the_reason(api: Api) -> None:
 
 
 def test_entities_are_listed_in_pages() -> None:
-    with HostProcess(APPS / "api", "--memory") as host:
+    with HostProcess(APPS / "api", "--memory", "--in-process") as host:
         api = Api(host.url)
         for key in ("a", "b", "c"):
             api(

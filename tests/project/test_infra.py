@@ -22,7 +22,6 @@ from typing import Any
 
 import pytest
 import yaml
-from pycep import BicepParser
 
 from tests.support.apps import ROOT
 
@@ -61,6 +60,8 @@ def text(name: str) -> str:
 @cache
 def bicep(name: str) -> dict[str, Any]:
     """The file as pycep reads it: parameters, variables, resources, modules, outputs by symbol."""
+    from pycep import BicepParser  # a fifth of a second, for one of the processes that import this
+
     return dict(BicepParser().parse(text=text(f"infra/{name}")))
 
 

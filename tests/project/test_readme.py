@@ -202,11 +202,10 @@ def plain(command: str) -> str:
 
 
 SHOWN = [(page, command, shown) for page in PAGES for command, shown in prompts(page)]
+SHOWN_PLAIN = {plain(command) for _, command, _ in SHOWN}
 MENTIONED = {command: page for page in PAGES for command in mentions(page)}
 ALL = SHOWN + [
-    (page, command, [])
-    for command, page in MENTIONED.items()
-    if not any(plain(command) == plain(other) for _, other, _ in SHOWN)
+    (page, command, []) for command, page in MENTIONED.items() if plain(command) not in SHOWN_PLAIN
 ]
 
 

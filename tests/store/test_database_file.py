@@ -8,6 +8,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -145,10 +147,31 @@ asyncio.run(killed())
 """
 
 
-def left_by_a_killed_host(file: Path, events: int) -> Path:
-    """The write-ahead log that the host leaves, after so many events of 100 KB."""
-    subprocess.run([sys.executable, "-c", KILLED, str(file), str(events)], check=True)
-    return file.with_name(file.name + "-wal")
+LeftBehind = Callable[[int], Path]  # what is there after so many events
+
+
+@pytest.fixture(scope="module")
+def killed_hosts(tmp_path_factory: pytest.TempPathFactory) -> LeftBehind:
+    """The folder with all that a host leaves that was killed after so many events of 100 KB."""
+
+    @cache
+    def folder(events: int) -> Path:
+        folder = tmp_path_factory.mktemp("killed")
+        subprocess.run([sys.executable, "-c", KILLED, str(folder / "hub.db"), str(events)], check=True)
+        return folder
+
+    return folder
+
+
+@pytest.fixture
+def left_by_a_killed_host(tmp_path: Path, killed_hosts: LeftBehind) -> LeftBehind:
+    """Puts the files of a killed host into the test's folder, and returns the write-ahead log among them."""
+
+    def files(events: int) -> Path:
+        shutil.copytree(killed_hosts(events), tmp_path, dirs_exist_ok=True)
+        return tmp_path / "hub.db-wal"
+
+    return files
 
 
 async def count(file: Path) -> int:
@@ -161,8 +184,10 @@ async def count(file: Path) -> int:
 
 @pytest.mark.parametrize("how", ["deleted", "emptied", "overwritten"])
 @pytest.mark.parametrize("events", [1, 200])  # 200 are several checkpoints
-async def test_without_the_log_of_a_killed_host(file: Path, how: str, events: int) -> None:
-    log = left_by_a_killed_host(file, events)
+async def test_without_the_log_of_a_killed_host(
+    file: Path, how: str, events: int, left_by_a_killed_host: LeftBehind
+) -> None:
+    log = left_by_a_killed_host(events)
     if how == "deleted":
         log.unlink()
     else:
@@ -174,20 +199,24 @@ async def test_without_the_log_of_a_killed_host(file: Path, how: str, events: in
 
 
 @pytest.mark.parametrize("events", [0, 1, 200])
-async def test_a_killed_host_left_everything(file: Path, events: int) -> None:
-    assert left_by_a_killed_host(file, events).stat().st_size < 20_000_000
+async def test_a_killed_host_left_everything(
+    file: Path, events: int, left_by_a_killed_host: LeftBehind
+) -> None:
+    assert left_by_a_killed_host(events).stat().st_size < 20_000_000
     assert await count(file) == events
 
 
-async def test_a_shell_that_has_taken_the_log_into_the_file_does_no_harm(file: Path) -> None:
-    log = left_by_a_killed_host(file, 3)
+async def test_a_shell_that_has_taken_the_log_into_the_file_does_no_harm(
+    file: Path, left_by_a_killed_host: LeftBehind
+) -> None:
+    log = left_by_a_killed_host(3)
     _execute(file, "SELECT 1 FROM entities")
     assert not log.exists()
     assert await count(file) == 3
 
 
-async def test_a_log_without_its_file(file: Path) -> None:
-    log = left_by_a_killed_host(file, 1)
+async def test_a_log_without_its_file(file: Path, left_by_a_killed_host: LeftBehind) -> None:
+    log = left_by_a_killed_host(1)
     file.unlink()
     with pytest.raises(DatabaseError, match="is missing, but its write-ahead log hub"):
         Store(file).open()

@@ -169,11 +169,13 @@ async def running_host(
     output: Output | None = None,
     outdated_grace: float = 30.0,
     restart_interval: float = 0.0,
+    finishes: bool = True,
     **settings: Any,
 ) -> AsyncIterator[RunningHost]:
     """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`.
 
-    `workers`: it runs in so many processes of its own, which print to `output`; 0 for this process.
+    `workers`: it runs in so many processes of its own, which print to `output`; 0 for this process. `finishes`: what
+    runs at the end of the block can end, and is waited for.
     """
     log = RecordingLog()
     options = Settings(**settings)
@@ -197,4 +199,5 @@ async def running_host(
     async with host, aiohttp.ClientSession(timeout=timeout) as session:
         yield RunningHost(host, log, session)
         gates.open_all()
-        await asyncio.wait_for(host.finish(), DEADLINE)  # nothing of this host outlives it
+        if finishes:
+            await asyncio.wait_for(host.finish(), DEADLINE)  # nothing of this host outlives it

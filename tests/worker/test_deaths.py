@@ -96,6 +96,7 @@ async def test_an_orchestrator_in_its_first_turn_fails(host: RunningHost) -> Non
     )
 
 
+@pytest.mark.long
 async def test_an_orchestrator_in_a_later_turn_fails_as_if_its_code_had_changed(host: RunningHost) -> None:
     failure = await host.failure(await host.start("dies_in_second_turn", "SIGKILL"))
     assert failure.startswith(
@@ -110,6 +111,7 @@ async def test_an_orchestrator_that_dies_in_a_later_turn_is_shown_with_the_true_
 ) -> None:
     instance_id = await host.start("dies_in_second_turn", "os._exit")
     output = await host.failure(instance_id)
+    assert output.startswith("Non-Deterministic workflow detected: ")
     cause = "The app's worker process ended (exit code 3) while it ran this orchestrator."
     entry = await host.log.entry("failed", "dies_in_second_turn")
     assert entry[3] == f"{cause}\nOn Azure and here its output is: {output}"
@@ -195,7 +197,8 @@ async def test_an_activity_without_a_worker_is_queued_and_has_not_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCRATCH", str(tmp_path))
-    async with running_host("dying", workers=1, restart_interval=100.0, max_activities=1) as host:
+    paced: dict[str, Any] = {"restart_interval": 100.0, "max_activities": 1}
+    async with running_host("dying", workers=1, finishes=False, **paced) as host:
         assert await get(host, "die/os._exit") == (500, "")  # after this death the next worker starts at once
         pid = await worker_pid(host)
         await host.start("caught", ["wait_for_file", "never"])

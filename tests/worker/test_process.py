@@ -134,6 +134,7 @@ def test_a_worker_ends_with_its_host_even_when_that_is_killed(tmp_path: Path) ->
     until(lambda: is_running(pid), lambda runs: not runs)
 
 
+@pytest.mark.long
 def test_an_app_that_cannot_be_loaded_ends_the_start_with_its_traceback(tmp_path: Path) -> None:
     folder = write_app(tmp_path / "app", "raise ValueError('not today')")
     done = run_dfhost("start", folder, "--memory", "--workers", "1", "--port", "0")
@@ -232,23 +233,6 @@ def test_the_last_lines_of_a_dead_worker_are_shown_again_if_they_are_out_of_sigh
         assert host.client.request("GET", f"/api/dies?file={file}").status == 500
         host.line(r"has ended .* Another worker starts in \d+ s; calls wait for it\.$")
         assert host.text.count("the valve is stuck") == 3
-
-
-def test_a_number_of_workers_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
-    folder = write_app(tmp_path / "app", "")
-    done = run_dfhost("start", folder, "--memory", FUNCTIONS_WORKER_PROCESS_COUNT="many")
-    assert done.returncode == 2
-    assert "FUNCTIONS_WORKER_PROCESS_COUNT is 'many'; it has to be a number from 1 to 10." in done.stderr
-    for arguments, sentence in (
-        (
-            ["--workers", "0"],
-            "'0' is not a number of workers; give one from 1 to 10, or --in-process for none",
-        ),
-        (["--workers", "2", "--in-process"], "--in-process: not allowed with argument --workers"),
-        (["--debug", "--in-process"], "--in-process: not allowed with argument --debug"),
-    ):
-        done = run_dfhost("start", folder, *arguments)
-        assert done.returncode == 2 and sentence in done.stderr
 
 
 def test_the_host_imports_neither_the_app_nor_the_sdk() -> None:

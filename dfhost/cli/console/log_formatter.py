@@ -64,7 +64,7 @@ class _FunctionCounts:
 
 
 _MAY_BE_PARTS = ("orchestrator", "entity")
-_ENDS = ("finished", "failed", "retrying")  # the verbs after which a call no longer runs
+_ENDS = ("finished", "failed", "retrying", "ended")  # the verbs after which a call no longer runs
 _WAITS = ("waiting", "received")
 _COUNTED = {"received": "events received"}  # how a summary calls what a line says of one; others by the verb
 
@@ -124,7 +124,7 @@ class LogFormatter:
         if verb == "finished" and trigger == "orchestrator":
             # The calls that led to its end stand above it.
             lines = [*lines, *self._summaries_above(at)]
-        took = duration(seconds) if verb == "finished" else ""
+        took = duration(seconds) if verb in _ENDS else ""
         return [*lines, self.lines.call(at, verb, function, took, shown_id(trigger, instance_id), item)]
 
     def _is_part(self, instance_id: str) -> bool:

@@ -139,7 +139,7 @@ class Commands:
 def app_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
     folder = write_app(tmp_path_factory.mktemp("commands"), APP)
     (folder / "host.json").write_text('{"version": "2.0"}')
-    with HostProcess(folder) as host:
+    with HostProcess(folder, "--in-process") as host:
         yield host
 
 

@@ -32,7 +32,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
 
     asyncio.run(stopped())
     shutil.copy(found["stopped"], found["running"])
-    with HostProcess(app, "--db", found["running"]):
+    with HostProcess(app, "--in-process", "--db", found["running"]):
         for end in ("", "-wal"):  # what is on the disk if it is killed now
             shutil.copy(f"{found['running']}{end}", f"{found['killed']}{end}")
         yield found

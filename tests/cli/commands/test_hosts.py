@@ -32,7 +32,7 @@ def test_the_host_of_this_folder_is_found_whatever_its_port_and_missed_when_it_h
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         (tmp_path / "local.settings.json").write_text(f'{{"Host": {{"LocalHttpPort": {port}}}}}')
-        with HostProcess(tmp_path) as host:
+        with HostProcess(tmp_path, "--in-process") as host:
             assert dfhost.plain("start-instance", "raises", "--id", "here").code == 0
             assert dfhost.plain("list", "--ids").out == "here\n"
             host.kill()

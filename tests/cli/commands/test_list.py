@@ -90,7 +90,7 @@ def test_unfinished_instances_of_another_task_hub(
 ) -> None:
     app = write_app(tmp_path, APP)
     (app / "host.json").write_text('{"version": "2.0", "extensions": {"durableTask": {"hubName": "Before"}}}')
-    with HostProcess(app) as host:
+    with HostProcess(app, "--in-process") as host:
         host.client.start("approval", None, "waits")
         host.client.until("waits", lambda status: status["customStatus"] is not None)
         host.signal()
@@ -98,7 +98,7 @@ def test_unfinished_instances_of_another_task_hub(
     (app / "host.json").write_text('{"version": "2.0", "extensions": {"durableTask": {"hubName": "After"}}}')
     before = Path(".dfhost") / "Before.db"
     monkeypatch.chdir(app)
-    with HostProcess(app, cwd=app) as host:
+    with HostProcess(app, "--in-process", cwd=app) as host:
         host.line(
             rf"note +The task hub After is new, and {re.escape(str(before))} has 1 unfinished instance\. "
         )
@@ -106,7 +106,7 @@ def test_unfinished_instances_of_another_task_hub(
         assert (
             said.code == 4 and f"{before} has 1 unfinished instance: `dfhost list --db {before}`" in said.out
         )
-    with HostProcess(app, cwd=app) as host:
+    with HostProcess(app, "--in-process", cwd=app) as host:
         assert "The task hub After is new" not in host.text
         host.signal()
         host.line(r"Stopped\.$")
