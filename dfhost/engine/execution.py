@@ -24,6 +24,7 @@ from json.encoder import encode_basestring_ascii as quote
 from dfhost.engine import actions as act
 from dfhost.engine import failures, payloads, versions
 from dfhost.engine import history as h
+from dfhost.engine.actions import Action
 from dfhost.engine.command_recorder import CommandRecorder, CommandRefused
 from dfhost.engine.entities import MessageSorter
 from dfhost.engine.episode import Episode, NextGeneration
@@ -55,6 +56,7 @@ class Execution:
         self.info = ExecutionInfo()
         self.interpreter = ActionInterpreter()
         self.result: ReplayResult | None = None  # the newest replay's
+        self.starts_next: Action | None = None  # see `replay_history`
         self.gate = ReplayGate()
         self._texts: list[str] = []  # of `past`
         self.text_length = 0  # of all of them
@@ -83,6 +85,7 @@ class Execution:
         last episode has left commands, or continue-as-new has just begun this generation. Its history counts as
         new then.
         """
+        self.starts_next = None
         new = [h.orchestrator_started(at), *arrived] if arrived or self._has_commands_recorded() else []
         version_fits = True
         for event in new:
@@ -113,7 +116,8 @@ class Execution:
     def replay_history(self, replay: Replay, options: EngineOptions) -> None:
         """Replay without any arrival, so that a loaded execution can say what it waits for.
 
-        If that fails (the code has changed), the execution stays as it is: its next episode will fail.
+        The execution stays as it is if the code has changed, so that the next arrival replays: either its next
+        episode will fail, or the code starts something first that the history does not have (`starts_next`).
         """
         length = self._length()
         result = replay(self.info.trigger(self._texts, True, options), _keeps_generator(length, options))
@@ -123,10 +127,14 @@ class Execution:
                 interpreter.apply(event)
         except NonDeterminismError:
             return
-        if result.is_usable:
-            self.interpreter, self.result = interpreter, result
-            self.gate.reset(interpreter, result)
-            self._keep_generator(result, len(self._texts), length)
+        if not result.is_usable:
+            return
+        if (command := interpreter.next_command) is not None:
+            self.starts_next = command.task.action
+            return
+        self.interpreter, self.result = interpreter, result
+        self.gate.reset(interpreter, result)
+        self._keep_generator(result, len(self._texts), length)
 
     @property
     def generator_length(self) -> int:
@@ -139,7 +147,7 @@ class Execution:
 
     def forget_replay(self) -> None:
         """The code has changed: the next episode replays, and everything that arrives leads to one."""
-        self.result, self.gate = None, ReplayGate()
+        self.result, self.gate, self.starts_next = None, ReplayGate(), None
         self.drop_generator()
 
     # -- the replay ------------------------------------------------------------------------------------------

@@ -159,6 +159,11 @@ class ActionInterpreter:
         """Whether `take_commands` would return any."""
         return bool(self._commands) and not self.is_suspended
 
+    @property
+    def next_command(self) -> Command | None:
+        """The first that `take_commands` would return."""
+        return next(iter(self._commands.values())) if self.has_commands else None
+
     def entity_call_sent(self, task_id: int, request_id: str) -> None:
         """The response to this call will come as an event named `request_id`."""
         task = self.open_tasks.pop(task_id, None)

@@ -8,6 +8,7 @@ from typing import Any
 
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.durations import time_left
+from dfhost.engine.actions import describe
 from dfhost.printable import shortened
 from dfhost.store.instance_row import InstanceRow
 from dfhost.timeline import model
@@ -82,6 +83,11 @@ def of_instance(
         return f"It is suspended{since}{reason}: resume it." + (f" Open: {open_now}." if open_now else "")
     if not open_now and instance is None:  # read from a file: nothing is loaded
         return "None of its tasks is open."
+    if instance is not None and (action := instance.execution.starts_next) is not None:
+        return (
+            f"Its code has changed since its last episode. The next one starts {describe(action)}; it runs as soon as "
+            "an event or a result comes."
+        )
     if not open_now:
         return "It waits for nothing: its next episode is about to run."
     result = instance.execution.result if instance else None

@@ -400,3 +400,36 @@ async def test_an_orchestrator_that_no_longer_exists(tmp_path: Path) -> None:
     other = write_app(tmp_path / "app", "")
     async with running_host(other, database=file) as host:
         assert (await host.explain(instance))["waitsFor"] == before["waitsFor"]
+
+
+@pytest.mark.parametrize("is_looked_at", [True, False])
+async def test_looking_at_an_instance_whose_code_has_changed_holds_nothing_up(
+    tmp_path: Path, is_looked_at: bool
+) -> None:
+    """The new code starts something before it waits: the next message must find that out by a replay."""
+    file, app = tmp_path / "hub.db", tmp_path / "app"
+    before = """
+        @app.orchestration_trigger(context_name="context")
+        def pays(context):
+            return (yield context.wait_for_external_event("Paid"))
+
+        @app.activity_trigger(input_name="to")
+        def mail(to: str) -> str:
+            return f"mailed {to}"
+    """
+    after = before.replace(
+        "return (yield", 'yield context.call_activity("mail", "boss")\n            return (yield'
+    )
+    async with running_host(write_app(app, before), database=file) as host:
+        instance = await host.start("pays")
+        await host.until_waiting(instance, "event")
+    async with running_host(write_app(tmp_path / "changed", after), database=file) as host:
+        if is_looked_at:
+            assert (await host.explain(instance))["sentence"] == (
+                "Its code has changed since its last episode. The next one starts call_activity('mail', \"boss\"); "
+                "it runs as soon as an event or a result comes."
+            )
+        await host.send(instance, "raiseEvent/Paid", 1)
+        assert await host.output(instance) == 1
+        kinds = [event["EventType"] for event in await host.history(instance)]
+        assert kinds == ["ExecutionStarted", "EventRaised", "TaskCompleted", "ExecutionCompleted"]
