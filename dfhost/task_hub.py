@@ -26,7 +26,6 @@ from dfhost.store.instance_row import InstanceRow
 from dfhost.store.overview import ListedInstance, Overview, ProgressReport
 from dfhost.store.store import Store
 from dfhost.task_hub_values import Entity, Instance, InstanceFilter
-from dfhost.timeline.builder import OFF_LOOP_FROM
 from dfhost.timeline.model import Timeline
 from dfhost.timestamps import timestamp
 
@@ -121,9 +120,9 @@ class TaskHub:
         """How many operations each entity (``@name@key``) has not processed, if any."""
         return self._store.queue_lengths()
 
-    async def explain(self, instance_id: str) -> dict[str, Any] | None:
-        """What the instance waits for and why, ready for JSON; None if there is no such instance."""
-        return await explain(instance_id, self._store, self._dispatchers, self._clock.now())
+    async def explain(self, instance_id: str, most: int | None = None) -> dict[str, Any] | None:
+        """What the instance waits for and why, ready for JSON, with at most so many waits; None if there is none."""
+        return await explain(instance_id, self._store, self._dispatchers, self._clock.now(), most)
 
     async def timeline(self, instance_id: str) -> Timeline | None:
         """All tasks of the instance, ended and open; None if there is no such instance."""
@@ -132,8 +131,7 @@ class TaskHub:
         if stored is None:
             return None
         code = code_state(None if instance is None or instance.busy else instance, stored)
-        build = partial(live_timeline, stored, code, self._dispatchers)
-        return build() if len(stored.history) < OFF_LOOP_FROM else await asyncio.to_thread(build)
+        return await live_timeline(stored, code, self._dispatchers)
 
     def timelines_below(self, instance_id: str) -> AsyncIterator[Timeline]:
         """The timelines of the instance and its descendants."""

@@ -15,8 +15,11 @@ from typing import Any
 
 
 def import_hint(error: BaseException, root: Path) -> str:
-    """Follows the error of an import; empty unless a library or an app setting is missing."""
+    """Follows the error of an import; empty unless a library, a folder or an app setting is missing."""
     requirements = root / "requirements.txt"
+    if isinstance(error, ModuleNotFoundError) and (folder := _folder_with(error.name or "", root)):
+        where = f"It is in the folder {folder}, and Python searches only the app's own, here and on Azure"
+        return f". {where}: import it as {folder}.{error.name}."
     if isinstance(error, ModuleNotFoundError) and requirements.is_file():
         install = f"{sys.executable} -m pip install -r {requirements}"
         return f". Install the app's libraries beside dfhost: {install}"
@@ -27,6 +30,13 @@ def import_hint(error: BaseException, root: Path) -> str:
     if isinstance(error, KeyError) and _came_from_environ(error):
         return f". Set it as an environment variable, or under Values in {root / 'local.settings.json'}."
     return ""
+
+
+def _folder_with(module: str, root: Path) -> str:
+    """The folder in the app's folder that has `module`, as `src` often does; empty if none has."""
+    name = module.partition(".")[0]
+    found = [*root.glob(f"[!.]*/{name}.py"), *root.glob(f"[!.]*/{name}/__init__.py")] if name else []
+    return found[0].relative_to(root).parts[0] if found else ""
 
 
 def hidden_files(root: Path) -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ from dfhost.errors import AppError
 from dfhost.host_log import CallLog
 from dfhost.runner.functions import KINDS, FunctionInfo
 from dfhost.runner.retry_policy import RetryPolicy, read_retry_policy
-from dfhost.settings.app_files import script_name
+from dfhost.settings.app_files import script_name, v1_functions
 
 # What the Functions host accepts (Utility.ValidateName, case-insensitive), and what it reserves.
 _NAME = re.compile(r"[a-z][a-z0-9_\-]{0,127}", re.IGNORECASE)
@@ -71,11 +71,16 @@ def load_app(
         else:
             functions.append(function)
     _check_unique(functions)
-    hidden = [
+    left_out = [
         f"The app's {name} is never imported, because {file} comes first, as on Azure. Rename {name}."
         for name, file in hidden_files(root)
     ]
-    return App(root, functions, disabled, excluded, [*_notes(functions), *hidden], code_hints(functions))
+    if older := v1_functions(root):
+        left_out.append(
+            f"These functions of the Python v1 model are not loaded, as on Azure: {', '.join(older)}. "
+            f"A folder has either function.json files or a {script}."
+        )
+    return App(root, functions, disabled, excluded, [*_notes(functions), *left_out], code_hints(functions))
 
 
 class _BadName(AppError):
@@ -187,9 +192,11 @@ def _notes(functions: list[Function]) -> list[str]:
                 (sent if is_output else read).append(f"{function.name} ({binding['type']})")
     notes = []
     if not_polled:
+        has_blobs = any(each.kind == "blobTrigger" for each in functions)
         notes.append(
             f"dfhost does not poll these triggers: {', '.join(not_polled)}. "
             'Run one with POST /admin/functions/NAME and {"input": "…"}.'
+            + (' For a blob, {"input": "file:PATH"} sends a file.' if has_blobs else "")
         )
     if sent:
         notes.append(f"dfhost shows these outputs instead of sending them: {', '.join(sent)}.")

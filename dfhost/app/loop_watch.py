@@ -71,9 +71,9 @@ class LoopWatch:
             return
         self.reported.add(name)
         self._log.note(
-            f"{name} has blocked the event loop for {BLOCKED_SECONDS:.0f} s{place_of_frame(frame)}: until it awaits, "
-            "no other async function runs, and in a worker process, as on Azure, no function at all. Await instead "
-            "(asyncio.sleep, aiohttp), hand the work to asyncio.to_thread, or make the function a plain def."
+            f"{name} has blocked the event loop for {BLOCKED_SECONDS:.0f} s{place_of_frame(frame)}: no other async "
+            "function runs until it awaits. In a worker process, and on Azure, all other functions wait, too. Await "
+            "instead (asyncio.sleep, aiohttp), hand the work to asyncio.to_thread, or make the function a plain def."
         )
 
     def _function_of(self, frame: FrameType) -> str:

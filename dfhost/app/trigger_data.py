@@ -1,8 +1,8 @@
-"""Makes a trigger's data from plain values, for timers and for functions that are run by hand. Pure.
+"""Makes a trigger's data from plain values, for timers and for functions that are run by hand.
 
 `trigger_data` gives the data and the metadata that azure-functions' converter for the trigger needs. The text is the
 message (queue, Service Bus, Event Hubs, Kafka), the blob's content, or the JSON of the event, the documents or the
-rows. Any other trigger gets the text itself.
+rows. Any other trigger gets the text itself. A blob may also be a file: `file:report.pdf`, from the app's folder.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,7 @@ from azure.functions.meta import Datum
 from dfhost.app.functions import Function
 from dfhost.parse_json import parse_json
 from dfhost.runner.app_runner import TimerOccurrence, TriggerText
-from dfhost.runner.functions import JSON_TRIGGERS
+from dfhost.runner.functions import BLOB_FILE_PREFIX, JSON_TRIGGERS
 from dfhost.timestamps import timestamp
 
 Delivery = tuple[Datum, Mapping[str, Datum]]
@@ -30,6 +31,8 @@ def trigger_data(function: Function, data: TriggerText | TimerOccurrence) -> Del
     """Data and metadata for one call of `function`."""
     if isinstance(data, TimerOccurrence):
         return _timer(data), {}
+    if function.trigger["type"] == "blobTrigger":
+        return _blob(str(function.trigger.get("path", "")), data.text, Path(function.directory))
     make = _DELIVERIES.get(str(function.trigger["type"]), _plain)
     return make(function.trigger, data.text)
 
@@ -72,11 +75,19 @@ def _queue(_: Mapping[str, Any], text: str) -> Delivery:
     return Datum(text, "string"), metadata
 
 
-def _blob(trigger: Mapping[str, Any], text: str) -> Delivery:
-    path = re.sub(r"\{[^}]*\}", "dfhost", str(trigger.get("path", "")))
-    properties = json.dumps({"ContentLength": len(text.encode())})
+def _blob(template: str, text: str, folder: Path) -> Delivery:
+    """A path without a blob's name is a container; every blob in it triggers the function."""
+    container, slash, name = re.sub(r"\{[^}]*\}", "dfhost", template).rpartition("/")
+    if not slash:
+        container, name = name, "dfhost"
+    if is_file := text.startswith(BLOB_FILE_PREFIX):
+        file = folder / text.removeprefix(BLOB_FILE_PREFIX)
+        name = file.name
+    content = file.read_bytes() if is_file else text.encode()
+    path = f"{container}/{name}"
+    properties = json.dumps({"ContentLength": len(content)})
     metadata = _metadata(BlobTrigger=path, Uri=f"http://127.0.0.1/{path}")
-    return Datum(text.encode(), "bytes"), {**metadata, "Properties": Datum(properties, "json")}
+    return Datum(content, "bytes"), {**metadata, "Properties": Datum(properties, "json")}
 
 
 def _service_bus(trigger: Mapping[str, Any], text: str) -> Delivery:
@@ -161,7 +172,6 @@ def _metadata(**values: str | int) -> dict[str, Datum]:
 _DELIVERIES: dict[str, Callable[[Mapping[str, Any], str], Delivery]] = {
     "timerTrigger": lambda trigger, text: (_timer(TimerOccurrence("", "")), {}),
     "queueTrigger": _queue,
-    "blobTrigger": _blob,
     "serviceBusTrigger": _service_bus,
     "eventHubTrigger": _event_hub,
     "kafkaTrigger": _kafka,

@@ -7,7 +7,6 @@ import os
 import re
 from typing import Any, TextIO
 
-from dfhost.durations import duration as duration
 from dfhost.printable import CONTROLS
 from dfhost.printable import printable as printable
 from dfhost.printable import printable_lines as printable_lines

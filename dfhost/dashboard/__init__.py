@@ -1,6 +1,6 @@
 """The dashboard: a page that shows what the task hub holds, live, and lets a person act on it.
 
-`dashboard` answers its requests, `changes` makes the streams that keep the page up to date, `actions` does what its
+`dashboard` answers its requests, `streams` makes the streams that keep the page up to date, `actions` does what its
 buttons ask for. `static/` is the page itself: HTML, CSS and JavaScript modules, served as they are. Free of any web
 framework, as `management/` is; `http/dashboard_requests.py` mounts it.
 """

@@ -1,7 +1,7 @@
 """The dashboard's requests: the page and its files, and below ``/dashboard/api`` what the page shows and does.
 
     GET   /dashboard/api/hub                                     names of the app and the task hub
-    GET   /dashboard/api/stream, …/stream?instance=ID            server-sent events, see `changes`
+    GET   /dashboard/api/stream, …/stream?instance=ID            server-sent events, see `streams`
     GET   /dashboard/api/search?text=…
     GET   /dashboard/api/instance?instance=ID                    what a message of its stream holds, once
     GET   /dashboard/api/history?instance=ID&start=…&count=…
@@ -27,9 +27,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from dfhost.dashboard import changes, views
+from dfhost.dashboard import streams, views
 from dfhost.dashboard.actions import BadAction, act
-from dfhost.dashboard.changes import Message
+from dfhost.dashboard.streams import Message
 from dfhost.parse_json import parse_json
 from dfhost.task_hub import TaskHub
 
@@ -79,7 +79,7 @@ class Dashboard:
             return None
         instance_id = query.get("instance")
         return (
-            changes.instances(self._hub) if instance_id is None else changes.instance(self._hub, instance_id)
+            streams.instances(self._hub) if instance_id is None else streams.instance(self._hub, instance_id)
         )
 
     async def reply(

@@ -29,11 +29,9 @@ def listed_json(row: ListedInstance) -> list[Any]:
 async def instance_view(hub: TaskHub, instance_id: str) -> dict[str, Any] | None:
     """{"timeline", "explanation", "cut": names of the instance's payloads that were cut}; None if there is none."""
     timeline = await hub.timeline(instance_id)
-    explanation = await hub.explain(instance_id)
+    explanation = await hub.explain(instance_id, _WAITS)
     if timeline is None:
         return None
-    if explanation is not None:
-        explanation["waitsFor"] = explanation["waitsFor"][:_WAITS]
     shown = await asyncio.to_thread(timeline_json, timeline, _TASK_PAYLOAD)
     cut = [name for name in ("input", "output", "customStatus") if len(shown.get(name) or "") > _PAYLOAD]
     shown.update((name, shown[name][:_PAYLOAD]) for name in cut)
@@ -78,7 +76,7 @@ async def entities_view(hub: TaskHub) -> list[dict[str, Any]]:
 
 
 async def _running_operation(hub: TaskHub, entity_id: str) -> str | None:
-    explanation = await hub.explain(entity_id) or {"waitsFor": []}
+    explanation = await hub.explain(entity_id, _WAITS) or {"waitsFor": []}
     return next((each["name"] for each in explanation["waitsFor"] if each["state"] == "running"), None)
 
 
@@ -111,7 +109,7 @@ async def waits_view(hub: TaskHub, ids: list[str]) -> dict[str, dict[str, Any]]:
     """By id of an instance: {"sentence" of its explanation, "unclaimed": names of events that nothing waits for}."""
     views = {}
     for instance_id in ids:
-        if (explanation := await hub.explain(instance_id)) is not None:
+        if (explanation := await hub.explain(instance_id, 0)) is not None:
             unclaimed = list(dict.fromkeys(event["name"] for event in explanation["unclaimed"]))
             views[instance_id] = {"sentence": explanation["sentence"], "unclaimed": unclaimed}
     return views

@@ -101,11 +101,12 @@ class Dispatchers:
         unfinished = self._store.unfinished_activities()
         instances, entities = self._store.instances_needing_episodes(), self._store.entities_with_requests()
         orchestrations = {*(item.instance_id for item in unfinished), *instances}
-        running = len(orchestrations) + len(entities)
-        waiting = self._store.open_instances() - len(orchestrations)
-        counts = [f"{n:,} {what}" for n, what in ((running, "running"), (waiting, "waiting")) if n > 0]
-        if counts:
-            self._log.note(f"What is left from last time goes on: {', '.join(counts)}.")
+        busy = len(orchestrations) + len(entities)
+        waiting = max(0, self._store.open_instances() - len(orchestrations))
+        if found := busy + waiting:
+            counts = [f"{n:,} {what}" for n, what in ((busy, "with work to do"), (waiting, "waiting")) if n]
+            instances_in_words = "1 instance" if found == 1 else f"{found:,} instances"
+            self._log.note(f"Continuing {instances_in_words} of the last run: {', '.join(counts)}.")
         self.activities.add(unfinished)
         for instance_id in instances:
             self.orchestrations.wake(instance_id)

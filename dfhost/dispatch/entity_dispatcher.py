@@ -40,7 +40,7 @@ class LoadedEntity:
 
     entity_id: str
     state: str | None  # as stored, see `entities.scheduler_state`
-    seen_seq: int = 0  # of the newest message
+    newest_seen: int = 0  # the number of the newest message
     messages: deque[InboxMessage] = field(default_factory=deque)
     busy: bool = False  # a batch is queued, runs or is being committed
 
@@ -108,9 +108,9 @@ class EntityDispatcher:
             entity = self._loaded(message.instance_id)
             if entity is None:
                 continue
-            if message.seq > entity.seen_seq:
+            if message.seq > entity.newest_seen:
                 entity.messages.append(message)
-                entity.seen_seq = message.seq
+                entity.newest_seen = message.seq
             self._schedule(entity)
 
     def wake(self, entity_id: str) -> None:
@@ -154,7 +154,7 @@ class EntityDispatcher:
         entity = LoadedEntity(entity_id, stored.state)
         for message in stored.requests:
             entity.messages.append(message)
-            entity.seen_seq = message.seq
+            entity.newest_seen = message.seq
         self._entities[entity_id] = entity
         if len(self._entities) > KEPT_ENTITIES:
             oldest = next(iter(self._entities.values()))
@@ -259,7 +259,7 @@ class EntityDispatcher:
                 at=at,
                 state=state,
                 custom_status=en.ENTITY_EXISTS_STATUS if exists else "{}",
-                consumed=batch.messages[-1].seq,
+                processed_up_to=batch.messages[-1].seq,
                 answers=result.responses,
                 event=lambda response: h.event_raised(at, response.request_id, response.text).text,
             ).add_done_callback(partial(self._committed, batch, state))

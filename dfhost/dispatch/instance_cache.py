@@ -17,12 +17,14 @@ from dataclasses import dataclass, field
 
 from dfhost.clock import Clock
 from dfhost.dispatch.poison_messages import PoisonMessages
+from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
+from dfhost.host_log import Attempt
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
@@ -45,9 +47,9 @@ class LoadedInstance:
     parent: Parent | None
     execution: Execution
     stored_events: int  # in its history
-    seen_seq: int  # of the newest message that came, whichever execution it was for
+    newest_seen: int  # the number of the newest message that came, whichever execution it was for
     messages: list[tuple[str, Event]] = field(default_factory=list)  # with the execution they are for, or ""
-    accepted_seq: int = 0  # of the newest message that was for this execution
+    newest_accepted: int = 0  # the number of the newest one that was for this execution
     judged: int = 0  # how many of `messages` the replay gate has seen
     replay_need: ReplayNeed = ReplayNeed.NONE
     needs_episode: bool = False  # with a replay, though there is no message: a new generation
@@ -57,6 +59,7 @@ class LoadedInstance:
     episode_since: float = 0.0  # time.time() when that began to run, 0 while it is queued
     delayed_episode: asyncio.TimerHandle | None = None
     started_at: float = 0.0  # time.perf_counter() of the instance's first episode
+    attempt: Attempt | None = None  # once it has failed, see `InstanceCache.attempt_of`
     reported_result: ReplayResult | None = None  # whose waits were reported, see `WaitReports`
     reported_waits: set[int | str] = field(default_factory=set)  # task ids of timers, and names of events
     last_episode_seconds: float = 0.0
@@ -64,12 +67,12 @@ class LoadedInstance:
 
     def receive(self, message: InboxMessage) -> None:
         """Raises if the message cannot be read; it is then as if it had not come."""
-        if message.seq <= self.seen_seq:  # it was loaded with the inbox
+        if message.seq <= self.newest_seen:  # it was loaded with the inbox
             return
-        self.seen_seq = message.seq
+        self.newest_seen = message.seq
         if message.execution_id in ("", self.execution_id):
             self.messages.append((message.execution_id, message.event or h.parse_message(message.text)))
-            self.accepted_seq = message.seq
+            self.newest_accepted = message.seq
 
     def take_messages(self) -> tuple[list[Event], ReplayNeed]:
         """For an episode: the events that have come, and what they ask for."""
@@ -130,14 +133,26 @@ class InstanceCache:
         """False once it has ended, or was purged or replaced."""
         return self._instances.get(instance.instance_id) is instance
 
+    def attempt_of(self, child: LoadedInstance) -> Attempt | None:
+        """Which attempt of its parent's call `child` is, if that call has retries and the parent is in memory.
+
+        On any thread, before the child's end is committed: with that the parent goes on.
+        """
+        if child.parent is None or (parent := self._instances.get(child.parent.instance_id)) is None:
+            return None
+        task = parent.execution.interpreter.open_tasks.get(child.parent.task_id)
+        if task is None or task.action_type not in act.WITH_RETRY:
+            return None
+        return Attempt(task.attempt, task.max_attempts, task.retry_after)
+
     def get(self, instance_id: str) -> LoadedInstance | None:
         """Load it if need be; None if it has ended, cannot be read or does not exist."""
         return self._instances.get(instance_id) or self._load(instance_id)
 
-    def add_new(self, row: InstanceRow, seen_seq: int) -> LoadedInstance:
+    def add_new(self, row: InstanceRow, newest_seen: int) -> LoadedInstance:
         """An instance that was just created: there is nothing to load."""
         instance = LoadedInstance(
-            row.instance_id, row.execution_id, row.name, row.parent, Execution(), 0, seen_seq
+            row.instance_id, row.execution_id, row.name, row.parent, Execution(), 0, newest_seen
         )
         self._instances[row.instance_id] = instance
         return instance

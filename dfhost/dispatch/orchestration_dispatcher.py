@@ -19,6 +19,7 @@ from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
+from dfhost.dispatch.episode_reports import EpisodeReports
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
@@ -40,8 +41,6 @@ from dfhost.store.errors import StaleCommit
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
-from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
-from dfhost.timeline.sentences import failure_sentences
 
 _CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
 
@@ -81,7 +80,7 @@ class OrchestrationDispatcher:
         )
         self._garbage = GarbageByVolume()
         self._wait_reports = WaitReports(log, clock)
-        self._reported_held_back: set[str] = set()  # names of orchestrators
+        self._episode_reports = EpisodeReports(log, store, self._threads)
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
@@ -182,8 +181,8 @@ class OrchestrationDispatcher:
         execution = instance.execution
         for _, event in instance.messages[instance.judged :]:
             instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
-            if event.kind == h.EVENT_RAISED:
-                self._wait_reports.event_arrived(instance, event.key)
+            if event.event_type == h.EVENT_RAISED:
+                self._wait_reports.event_arrived(instance, event)
         instance.judged = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)
@@ -228,14 +227,14 @@ class OrchestrationDispatcher:
             if not instance.started_at:
                 instance.started_at = time.perf_counter()
                 self._log.started(instance.name, "orchestrator", instance.instance_id)
-            self._threads.post(partial(self._run_episode, instance, events, need, instance.accepted_seq))
+            self._threads.post(partial(self._run_episode, instance, events, need, instance.newest_accepted))
 
     # -- running, in a thread --------------------------------------------------------------------------------
 
     def _run_episode(
-        self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, consumed: int
+        self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, processed_up_to: int
     ) -> None:
-        """`consumed`: the number of the newest message among `events`."""
+        """`processed_up_to`: the number of the newest message among `events`."""
         instance.episode_since = time.time()
         self._runner.wait_until_ready()  # the history has the time at which the code runs, not before
         at, began = self._clock.timestamp(), time.perf_counter()
@@ -245,11 +244,15 @@ class OrchestrationDispatcher:
             )
         except Exception as error:  # a defect of ours must not leave the instance hanging
             self._log.note(
-                f"dfhost failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
+                f"dfhost itself failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
         seconds = time.perf_counter() - began
-        self._store.commit_episode(episode, consumed, partial(self._committed, instance, episode, seconds))
+        if episode.status == "Failed":
+            instance.attempt = self._instances.attempt_of(instance)
+        self._store.commit_episode(
+            episode, processed_up_to, partial(self._committed, instance, episode, seconds)
+        )
 
     def _show_running(self, instance: BusyInstance) -> None:
         self._store.show_running(instance.instance_id, instance.execution_id, self._clock.timestamp())
@@ -272,7 +275,7 @@ class OrchestrationDispatcher:
         if not self._instances.holds(instance):
             # It was terminated, purged or replaced: before the episode, or after it in the same commit.
             if error is None and episode.ends_instance:
-                self._log_end(instance, episode)
+                self._episode_reports.ended(instance, episode)
             return
         if error is not None:
             if isinstance(error, StaleCommit):  # the instance was ended from outside
@@ -286,11 +289,12 @@ class OrchestrationDispatcher:
         instance.last_episode_at = time.perf_counter()
         instance.stored_events = episode.history_length
         instance.needs_episode = False
-        self._report_held_back(instance, episode)
+        self._episode_reports.held_back(instance, episode)
+        self._episode_reports.awaits_timers_to_end(instance, episode)
         self._wait_reports.episode_committed(instance)
         self._start_work(instance, episode)
         if episode.ends_instance:
-            self._log_end(instance, episode)
+            self._episode_reports.ended(instance, episode)
             self.drop(instance.instance_id)
         elif episode.next_generation is not None:
             instance.execution = Execution(episode.next_generation.history)
@@ -314,34 +318,6 @@ class OrchestrationDispatcher:
         )
         if episode.timers:  # the store has fired those that were due
             self._timers.add(timer.fire_at for timer in episode.timers if timer.fire_at > episode.at)
-
-    def _report_held_back(self, instance: LoadedInstance, episode: Episode) -> None:
-        if episode.held_back and instance.name not in self._reported_held_back:
-            self._reported_held_back.add(instance.name)
-            self._log.note(
-                f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: a list of "
-                "actions is processed in order. To bound a fan-out, deal its items to a fixed number of "
-                "sub-orchestrations."
-            )
-
-    def _log_end(self, instance: LoadedInstance, episode: Episode) -> None:
-        seconds = time.perf_counter() - instance.started_at
-        if episode.status == "Completed":
-            self._log.finished(instance.name, "orchestrator", instance.instance_id, seconds)
-        elif episode.history_length < OFF_LOOP_FROM:
-            self._log_failure(instance, episode, seconds)
-        else:
-            self._threads.post(partial(self._log_failure, instance, episode, seconds))
-
-    def _log_failure(self, instance: LoadedInstance, episode: Episode, seconds: float) -> None:
-        raised = episode.raised
-        error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
-        stored = self._store.timeline(instance.instance_id)  # None if it was purged meanwhile
-        tasks = failure_sentences(build_timeline(stored, {}), episode.output or "") if stored else []
-        if episode.cause is not None:
-            error = f"{episode.cause}\nOn Azure and here its output is: {error}"
-        stack = "\n".join(filter(None, [*tasks, stack]))
-        self._log.failed(instance.name, "orchestrator", instance.instance_id, seconds, error, stack)
 
     # -- inspection ------------------------------------------------------------------------------------------
 

@@ -41,6 +41,6 @@ class PoisonMessages:
         """For what no stored text explains. Never raises."""
         where = "".join(traceback.format_exception(error))
         self._log.note(
-            f"dfhost failed while it took up {instance_id}, which is tried again at its next message or at the next "
-            f"start; everything else goes on:\n{where}"
+            f"dfhost itself failed when it loaded {instance_id}. It tries again at the instance's next message, and "
+            f"at its own next start; everything else goes on:\n{where}"
         )

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dfhost.clock import Clock
-from dfhost.dispatch.event_name_hints import EventNameHints
+from dfhost.dispatch.event_hints import EventHints
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
 from dfhost.engine.execution import Execution
+from dfhost.engine.history import Event
 from dfhost.host_log import HostLog
 from dfhost.timestamps import padded, parse_timestamp
 
-_SHORT = 5.0  # seconds; a timer that fires so soon is no wait that anybody wonders about
+_SHORT = 5.0  # seconds; nobody wonders about an orchestration that goes on so soon, as one that polls
 
 
 @dataclass(slots=True)
@@ -34,10 +35,11 @@ class WaitReports:
     def __init__(self, log: HostLog, clock: Clock) -> None:
         self._log = log
         self._clock = clock
-        self._hints = EventNameHints(log)
+        self._hints = EventHints(log)
 
-    def event_arrived(self, instance: LoadedInstance, name: str) -> None:
-        """`name` may also be the id of a request to an entity, which is what its response is called."""
+    def event_arrived(self, instance: LoadedInstance, event: Event) -> None:
+        """Its name may also be the id of a request to an entity, which is what its response is called."""
+        name = event.key
         interpreter = instance.execution.interpreter
         is_known = instance.execution.result is not None  # else it was loaded and not replayed yet
         if name in interpreter.open_tasks or (not is_known and _is_request_id(name)):
@@ -45,7 +47,7 @@ class WaitReports:
         is_awaited = interpreter.awaits_event(name) if is_known else None
         self._log.received(instance.name, instance.instance_id, name, is_awaited)
         self._hints.arrived(
-            name, interpreter.awaited_event_names(), f"{instance.name} {instance.instance_id}"
+            event, interpreter.awaited_event_names(), f"{instance.name} {instance.instance_id}"
         )
         instance.reported_waits.discard(name)  # the next wait for it is a new one
 
@@ -58,37 +60,38 @@ class WaitReports:
         waits = _waits_of(instance.execution)
         if waits is None or instance.reported_waits.issuperset((*waits.events, *waits.timers)):
             return
-        due = min(waits.timers.values(), default=None)
+        due = (max if waits.needs_all else min)(waits.timers.values(), default=None)
         timer_in = None if due is None else (parse_timestamp(due) - self._clock.now()).total_seconds()
-        if not waits.events and (timer_in is None or timer_in <= _SHORT):
+        if timer_in is not None and timer_in <= _SHORT and not (waits.needs_all and waits.events):
             return
         instance.reported_waits = {*waits.events, *waits.timers}
         self._log.waiting(instance.name, instance.instance_id, waits.events, timer_in, waits.needs_all)
 
 
 def _waits_of(execution: Execution) -> _Waits | None:
-    """None if the code has ended, is suspended, or waits for work."""
+    """None if the code has ended, is suspended, or waits for work. Where it needs work and events, the events."""
     result, interpreter = execution.result, execution.interpreter
     if result is None or result.awaited is None or result.has_ended or interpreter.is_suspended:
         return None
     keys, needs_all, long_timers = result.awaited
-    waits, whole = _Waits(needs_all), dict(long_timers)
-    works = False
+    waits, whole, works = _Waits(needs_all), dict(long_timers), False
+    has_events = next(interpreter.event_waits(), None) is not None
     for key in keys:
         task = interpreter.open_tasks.get(key)
         if isinstance(key, str) and task is None:
             waits.events.append(key)
-        elif task is not None and task.kind == act.CREATE_TIMER:
+        elif task is not None and task.action_type == act.CREATE_TIMER:
             waits.timers[key] = padded(whole.get(key) or task.action["fireAt"])
-        elif not needs_all or next(interpreter.event_waits(), None) is None:
-            return None
-        else:
+        elif needs_all and has_events:  # no replay comes when only the events are left, so this is the moment
             works = True
-    if works:  # of what else all of it waits for, a timer says little beside the work
+        else:
+            return None
+    if works:
         waits.timers.clear()
     waits.events.sort()
     return waits
 
 
 def _is_request_id(name: str) -> bool:
+    """Whether it looks like a UUID."""
     return len(name) == 36 and name.count("-") == 4

@@ -56,24 +56,24 @@ _METHODS = {
 
 def describe(action: Action) -> str:
     """The call that the user wrote, roughly: ``call_activity('work', "item-1")``, ``task_all(3 tasks)``."""
-    kind = action["actionType"]
-    method = _METHODS.get(kind, f"action {kind}")
-    if kind in COMPOUNDS:
+    action_type = action["actionType"]
+    method = _METHODS.get(action_type, f"action {action_type}")
+    if action_type in COMPOUNDS:
         children = action["compoundActions"]
         if len(children) == 1:
             # A retried call and a long timer arrive wrapped in a task_all of one.
             return describe(children[0])
         return f"{method}({len(children)} tasks)"
-    if kind == CREATE_TIMER:
+    if action_type == CREATE_TIMER:
         return f"{method}({action['fireAt']})"
-    if kind == WAIT_FOR_EVENT:
+    if action_type == WAIT_FOR_EVENT:
         return f"{method}({action['externalEventName']!r})"
-    if kind in (CALL_ENTITY, SIGNAL_ENTITY):
+    if action_type in (CALL_ENTITY, SIGNAL_ENTITY):
         return f"{method}({action['instanceId']!r}, {action['operation']!r})"
-    if kind == CALL_HTTP:
+    if action_type == CALL_HTTP:
         request = action["httpRequest"]
         return f"{method}({request['method']!r}, {request['uri']!r})"
-    if kind == CONTINUE_AS_NEW:
+    if action_type == CONTINUE_AS_NEW:
         return f"{method}({_argument(action.get('input'))})"
     return f"{method}({action['functionName']!r}, {_argument(action.get('input'))})"
 

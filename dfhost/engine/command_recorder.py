@@ -55,20 +55,20 @@ class CommandRecorder:
         """Record what the interpreter has issued, as much as one episode may. Raises CommandRefused."""
         for command in interpreter.take_commands(self._options.commands_per_episode):
             task = command.task
-            if task.kind in act.WITH_RETRY:
+            if task.action_type in act.WITH_RETRY:
                 attempt = TaskAttempt(command.id, task.first_id, task.attempt, task.max_attempts)
                 self._episode.attempts.append(attempt)
-            if task.kind == act.CALL_HTTP:
+            if task.action_type == act.CALL_HTTP:
                 self._record_http_call(command, interpreter)
-            elif command.kind == h.TASK_SCHEDULED:
+            elif command.event_type == h.TASK_SCHEDULED:
                 self._record_activity(command)
-            elif command.kind == h.TIMER_CREATED:
+            elif command.event_type == h.TIMER_CREATED:
                 self._record_timer(command)
-            elif command.kind == h.SUB_ORCHESTRATION_CREATED:
+            elif command.event_type == h.SUB_ORCHESTRATION_CREATED:
                 self._record_child(command)
             else:
                 request_id = self._record_entity_request(command)
-                if task.kind == act.CALL_ENTITY:
+                if task.action_type == act.CALL_ENTITY:
                     interpreter.entity_call_sent(command.id, request_id)
 
     def _record_activity(self, command: Command) -> None:
@@ -93,7 +93,9 @@ class CommandRecorder:
         episode = self._episode
         episode.events.append(h.task_scheduled(episode.at, command.id, name, stored))
         task = command.task
-        attempts = (task.attempt, task.max_attempts, task.retry_after) if task.kind in act.WITH_RETRY else ()
+        attempts = (
+            (task.attempt, task.max_attempts, task.retry_after) if task.action_type in act.WITH_RETRY else ()
+        )
         episode.activities.append(ScheduledActivity(command.id, name, input, *attempts))
 
     def _record_timer(self, command: Command) -> None:
@@ -158,7 +160,7 @@ class CommandRecorder:
             input=action.get("input"),
             request_id=request_id,
             at=at,
-            signal=command.task.kind == act.SIGNAL_ENTITY,
+            signal=command.task.action_type == act.SIGNAL_ENTITY,
             caller=(info.instance_id, info.execution_id),
             order=self._sorter.label(entity_id, at),
         )

@@ -64,7 +64,7 @@ class Execution:
         self._reported_cancelled: set[int] = set()  # timers
         self._sorter = MessageSorter()
         self._append(past)
-        started = next((event for event in self.past if event.kind == h.EXECUTION_STARTED), None)
+        started = next((event for event in self.past if event.event_type == h.EXECUTION_STARTED), None)
         if started is not None:
             self.info = ExecutionInfo.read(started)
 
@@ -86,7 +86,7 @@ class Execution:
         new = [h.orchestrator_started(at), *arrived] if arrived or self._has_commands_recorded() else []
         version_fits = True
         for event in new:
-            if event.kind == h.EXECUTION_STARTED:
+            if event.event_type == h.EXECUTION_STARTED:
                 self.info = ExecutionInfo.read(event)
                 version_fits = versions.fits(self.info.version, options)
         for explain in (registry.explain_missing, registry.explain_disabled):
@@ -108,7 +108,7 @@ class Execution:
         return self._finish_episode(new, at, registry, options)
 
     def _has_commands_recorded(self) -> bool:
-        return any(event.kind in h.SCHEDULING for event in self.past)
+        return any(event.event_type in h.SCHEDULING for event in self.past)
 
     def replay_history(self, replay: Replay, options: EngineOptions) -> None:
         """Replay without any arrival, so that a loaded execution can say what it waits for.
@@ -264,7 +264,10 @@ class Execution:
             awaited = interpreter.awaited_task()
             assert awaited is not None
             episode.held_back = f"{act.describe(held_back[0])} waits for {act.describe(awaited.action)}"
-        reasons = [event for event in new if event.kind in (h.SUSPENDED, h.RESUMED)]
+        episode.awaits_timers_to_end = (
+            result.has_ended and not episode.ends_instance and interpreter.has_open_timer
+        )
+        reasons = [event for event in new if event.event_type in (h.SUSPENDED, h.RESUMED)]
         if reasons and not episode.ends_instance:
             episode.output, episode.sets_output = h.reason(reasons[-1]), True
         if episode.events:
@@ -380,7 +383,7 @@ class Execution:
     def _append(self, events: Iterable[Event]) -> list[str]:
         texts = []
         for event in events:
-            if event.kind == h.EVENT_SENT:
+            if event.event_type == h.EVENT_SENT:
                 sent = json.loads(event.text)
                 self._sorter.sent(sent["InstanceId"], sent["Input"])
             self.past.append(event)

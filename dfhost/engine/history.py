@@ -56,17 +56,17 @@ class Event(NamedTuple):
     `name` is the function's name where the event has one. `text` is the JSON.
     """
 
-    kind: int
+    event_type: int
     key: Any
     name: str | None
     text: str
 
     def as_played(self) -> Event:
         """The same event as a later episode sees it (DTFx marks what it has processed)."""
-        if self.kind in NEVER_PLAYED:
+        if self.event_type in NEVER_PLAYED:
             return self
         head, _, tail = self.text.rpartition(_NOT_PLAYED)
-        return Event(self.kind, self.key, self.name, f"{head}{_PLAYED}{tail}") if head else self
+        return Event(self.event_type, self.key, self.name, f"{head}{_PLAYED}{tail}") if head else self
 
 
 # DTFx adds these itself, after the replay, and never marks them (recorded).
@@ -84,7 +84,7 @@ NEVER_PLAYED = frozenset(
 
 def next_event_id(events: Iterable[Event]) -> int:
     """The EventId that comes after those of the tasks in `events`."""
-    return 1 + max((event.key for event in events if event.kind in SCHEDULING), default=-1)
+    return 1 + max((event.key for event in events if event.event_type in SCHEDULING), default=-1)
 
 
 def timestamp_in(text: str) -> str:
@@ -95,18 +95,18 @@ def timestamp_in(text: str) -> str:
 def parse(text: str) -> Event:
     """The event with this JSON; for histories that are loaded."""
     data = json.loads(text)
-    kind = data["EventType"]
-    if kind in _WITH_TASK_SCHEDULED_ID:
+    event_type = data["EventType"]
+    if event_type in _WITH_TASK_SCHEDULED_ID:
         key = data["TaskScheduledId"]
-    elif kind == TIMER_FIRED:
+    elif event_type == TIMER_FIRED:
         key = data["TimerId"]
-    elif kind == EVENT_RAISED:
+    elif event_type == EVENT_RAISED:
         key = data["Name"]
-    elif kind in SCHEDULING:
+    elif event_type in SCHEDULING:
         key = data["EventId"]
     else:
         key = None
-    return Event(kind, key, data.get("Name"), text)
+    return Event(event_type, key, data.get("Name"), text)
 
 
 _TEXT = (str, type(None))
@@ -225,12 +225,12 @@ def execution_completed(
     at: str, event_id: int, status: str, result: str | None, cause: str | None = None
 ) -> Event:
     """`cause`: see `Episode`. No client sees it among the fields of the event."""
-    kind = CONTINUED_AS_NEW if status == "ContinuedAsNew" else EXECUTION_COMPLETED
+    event_type = CONTINUED_AS_NEW if status == "ContinuedAsNew" else EXECUTION_COMPLETED
     text = (
-        f'{{"EventType":{kind},"OrchestrationStatus":{_STATUS_NUMBERS[status]},"Result":{nullable(result)},'
+        f'{{"EventType":{event_type},"OrchestrationStatus":{_STATUS_NUMBERS[status]},"Result":{nullable(result)},'
         f'{"" if cause is None else f"{_CAUSE}{quote(cause)},"}"FailureDetails":null,{_tail(at, event_id)}'
     )
-    return Event(kind, None, None, text)
+    return Event(event_type, None, None, text)
 
 
 def cause_of_failure(texts: Sequence[str]) -> str | None:

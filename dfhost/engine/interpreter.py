@@ -116,31 +116,31 @@ class ActionInterpreter:
 
     def apply(self, event: Event) -> None:
         """Process one event of the history. Raises NonDeterminismError if no action asks for it."""
-        kind = event.kind
-        if kind == h.ORCHESTRATOR_STARTED:
+        event_type = event.event_type
+        if event_type == h.ORCHESTRATOR_STARTED:
             self._orchestrator_started = event.text
-        elif kind in h.SCHEDULING:
+        elif event_type in h.SCHEDULING:
             self._match(event)
-        elif kind == h.RESUMED:
+        elif event_type == h.RESUMED:
             self.is_suspended = False
             events, self._suspended_events = self._suspended_events, []
             for earlier in events:
                 self.apply(earlier)
-        elif kind == h.SUSPENDED:
+        elif event_type == h.SUSPENDED:
             self.is_suspended = True
-        elif self.is_suspended and kind in h.AWAITABLE:
+        elif self.is_suspended and event_type in h.AWAITABLE:
             self._suspended_events.append(event)
-        elif kind == h.TASK_COMPLETED or kind == h.SUB_ORCHESTRATION_COMPLETED:
+        elif event_type == h.TASK_COMPLETED or event_type == h.SUB_ORCHESTRATION_COMPLETED:
             task = self.open_tasks.pop(event.key, None)
             if task is not None:
                 self._finish(task)
-        elif kind in h.FAILURES:
+        elif event_type in h.FAILURES:
             self._fail(event.key)
-        elif kind == h.TIMER_FIRED:
+        elif event_type == h.TIMER_FIRED:
             self._fire(event.key)
-        elif kind == h.EVENT_RAISED:
+        elif event_type == h.EVENT_RAISED:
             self._raise(event)
-        elif kind == h.EXECUTION_STARTED:
+        elif event_type == h.EXECUTION_STARTED:
             self._execution_started = True
             self._advance()
         self._event_since_end = self._event_since_end or self._id_at_end is not None
@@ -182,6 +182,10 @@ class ActionInterpreter:
         """No activity, child or timer is open, nothing is held back, nothing is suspended."""
         return self.all_done and len(self.open_tasks) == self._open_entity_calls and not self.is_suspended
 
+    @property
+    def has_open_timer(self) -> bool:
+        return any(task.action_type == act.CREATE_TIMER for task in self.open_tasks.values())
+
     def awaited_task(self) -> TaskNode | None:
         return None if self.all_done else self.tasks[self.cursor]
 
@@ -208,7 +212,7 @@ class ActionInterpreter:
 
     def blocking_tasks(self) -> Iterator[tuple[int | str, SingleTask]]:
         """The open tasks without whose end the instance cannot end; an entity call blocks nothing (recorded)."""
-        return ((key, task) for key, task in self.open_tasks.items() if task.kind != act.CALL_ENTITY)
+        return ((key, task) for key, task in self.open_tasks.items() if task.action_type != act.CALL_ENTITY)
 
     # -- starting and ending tasks ---------------------------------------------------------------------------
 
@@ -234,15 +238,15 @@ class ActionInterpreter:
         self._advancing = False
 
     def _start(self, task: TaskNode) -> None:
-        """What each kind of action does when it starts; one without a branch ends at once, as on the extension."""
+        """What each type of action does when it starts; one without a branch ends at once, as on the extension."""
         if isinstance(task, CompoundTask):
             for child in task.children:
                 self._start(child)
             return
-        kind = task.kind
-        if kind in act.CALLS:
+        action_type = task.action_type
+        if action_type in act.CALLS:
             task.first_id = self._start_attempt(task)
-        elif kind == act.CREATE_TIMER:
+        elif action_type == act.CREATE_TIMER:
             task.first_id = self._issue(h.TIMER_CREATED, task, task.action["fireAt"])
             if task.action.get("isCanceled"):
                 # It holds nothing up and nothing open, but it fires: only the SDK may still wait for it (recorded).
@@ -250,16 +254,16 @@ class ActionInterpreter:
                 self._finish(task)
             else:
                 self.open_tasks[task.first_id] = task
-        elif kind == act.WAIT_FOR_EVENT:
+        elif action_type == act.WAIT_FOR_EVENT:
             self._wait_for_event(task)
-        elif kind == act.CALL_ENTITY:
+        elif action_type == act.CALL_ENTITY:
             task.first_id = self._issue(h.EVENT_SENT, task)
             self.open_tasks[task.first_id] = task
             self._open_entity_calls += 1
-        elif kind == act.SIGNAL_ENTITY:
+        elif action_type == act.SIGNAL_ENTITY:
             task.first_id = self._issue(h.EVENT_SENT, task)
             self._finish(task)
-        elif kind == act.CONTINUE_AS_NEW:
+        elif action_type == act.CONTINUE_AS_NEW:
             if not self.continues_as_new:
                 self.continues_as_new = True
                 self.next_input = task.action.get("input")
@@ -269,23 +273,23 @@ class ActionInterpreter:
 
     def _start_attempt(self, task: SingleTask) -> int:
         """Start an activity or a child, for the first time or again; returns the id."""
-        is_child = task.kind in act.SUB_ORCHESTRATIONS
+        is_child = task.action_type in act.SUB_ORCHESTRATIONS
         task_id = self._issue(h.SUB_ORCHESTRATION_CREATED if is_child else h.TASK_SCHEDULED, task)
         self.open_tasks[task_id] = task
         return task_id
 
-    def _issue(self, kind: int, task: SingleTask, fire_at: str | None = None) -> int:
+    def _issue(self, event_type: int, task: SingleTask, fire_at: str | None = None) -> int:
         """A new command; returns its task id."""
         task_id = self.next_id
         self.next_id += 1
-        self._commands[task_id] = Command(kind, task_id, task, fire_at)
+        self._commands[task_id] = Command(event_type, task_id, task, fire_at)
         return task_id
 
     def _finish(self, task: SingleTask) -> None:
         if task.done:
             return
         task.done = True
-        if task.kind == act.CALL_ENTITY:
+        if task.action_type == act.CALL_ENTITY:
             self._open_entity_calls -= 1
         compound = task.parent
         while compound is not None and not compound.done:
@@ -300,7 +304,7 @@ class ActionInterpreter:
         task = self.open_tasks.pop(task_id, None)
         if task is None:
             return
-        if task.kind not in act.WITH_RETRY:
+        if task.action_type not in act.WITH_RETRY:
             self._finish(task)
             return
         # After the last attempt comes one more timer, which fires at once: the SDK raises only then (recorded).
@@ -361,7 +365,7 @@ class ActionInterpreter:
         """`event` records a command of an earlier episode, which must have been issued again by now."""
         command = matching(event, self._commands.get(event.key))
         del self._commands[event.key]
-        if command.task.kind == act.CALL_ENTITY:
+        if command.task.action_type == act.CALL_ENTITY:
             self.entity_call_sent(event.key, json.loads(json.loads(event.text)["Input"])["id"])
 
 

@@ -18,9 +18,9 @@ def matching(event: Event, command: Command | None) -> Command:
     """The command, if `event` records it; it has the event's task id. Else raises NonDeterminismError."""
     if command is None:
         raise NonDeterminismError(_PREFIX + _not_scheduled(event) + _SUFFIX)
-    if command.kind != event.kind:
+    if command.event_type != event.event_type:
         raise NonDeterminismError(_PREFIX + _other_kind(event, command) + _SUFFIX)
-    if event.kind in (h.TASK_SCHEDULED, h.SUB_ORCHESTRATION_CREATED) and command.name != event.name:
+    if event.event_type in (h.TASK_SCHEDULED, h.SUB_ORCHESTRATION_CREATED) and command.name != event.name:
         raise NonDeterminismError(_PREFIX + _other_name(event, command) + " " + _SUFFIX)
     return command
 
@@ -42,23 +42,23 @@ _CLASSES = {
 
 
 def _not_scheduled(event: Event) -> str:
-    if event.kind == h.TIMER_CREATED:
+    if event.event_type == h.TIMER_CREATED:
         what = f"a timer task with sequence ID {event.key}"
     else:
-        what = f"{_NOUNS[event.kind]} with sequence ID {event.key} and name '{event.name}' (version '')"
+        what = f"{_NOUNS[event.event_type]} with sequence ID {event.key} and name '{event.name}' (version '')"
     return f"{what}, but the current replay execution hasn't (yet?) scheduled this task."
 
 
 def _other_kind(event: Event, command: Command) -> str:
-    named = "named" if event.kind == h.TIMER_CREATED else f"named '{event.name}',"
+    named = "named" if event.event_type == h.TIMER_CREATED else f"named '{event.name}',"
     return (
-        f"{_NOUNS[event.kind]} with sequence number {event.key} {named} but the current orchestration replay "
-        f"instead produced a {_CLASSES[command.kind]} action with this sequence number."
+        f"{_NOUNS[event.event_type]} with sequence number {event.key} {named} but the current orchestration replay "
+        f"instead produced a {_CLASSES[command.event_type]} action with this sequence number."
     )
 
 
 def _other_name(event: Event, command: Command) -> str:
-    noun = _NOUNS[event.kind]
+    noun = _NOUNS[event.event_type]
     return (
         f"{noun} with sequence number {event.key} named '{event.name}', but the current orchestration replay "
         f"instead scheduled {noun} named '{command.name}' with this sequence number."

@@ -47,17 +47,17 @@ class ReplayGate:
         In case of doubt: REPLAY.
         """
         result, interpreter = self._result, self._interpreter
-        if result is None or event.kind not in h.AWAITABLE:
+        if result is None or event.event_type not in h.AWAITABLE:
             return ReplayNeed.REPLAY
         task = interpreter.open_tasks.get(event.key)
-        is_retried = task is not None and task.kind in act.WITH_RETRY
+        is_retried = task is not None and task.action_type in act.WITH_RETRY
         if result.has_ended:
             self._not_arrived.discard(event.key)
             may_complete = not self._not_arrived or not interpreter.all_done
             return ReplayNeed.ENGINE if is_retried or may_complete else ReplayNeed.NONE
         if result.awaited is None or interpreter.is_suspended or not interpreter.all_started:
             return ReplayNeed.REPLAY
-        failed = event.kind in h.FAILURES
+        failed = event.event_type in h.FAILURES
         if task is None:  # an external event, a cancelled timer, or the end of a task that is no longer open
             key: int | str = event.key
         elif is_retried and (failed or (task.awaits_retry_timer and not task.is_last_attempt)):

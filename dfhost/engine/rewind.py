@@ -25,10 +25,10 @@ def rewind_history(texts: list[str], rewinds: Callable[[str], bool]) -> tuple[li
                 failed.discard(event["EventId"])
 
     def is_removed(event: dict[str, object]) -> bool:
-        kind = event["EventType"]
-        if kind in (h.TASK_SCHEDULED, h.SUB_ORCHESTRATION_CREATED):
+        event_type = event["EventType"]
+        if event_type in (h.TASK_SCHEDULED, h.SUB_ORCHESTRATION_CREATED):
             return event["EventId"] in failed
-        return kind in h.FAILURES or kind == h.EXECUTION_COMPLETED
+        return event_type in h.FAILURES or event_type == h.EXECUTION_COMPLETED
 
     return [
         _generic(event) if is_removed(event) else text for event, text in zip(events, texts, strict=True)

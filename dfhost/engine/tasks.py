@@ -18,18 +18,18 @@ class SingleTask:
 
     __slots__ = (
         "action",
+        "action_type",
         "attempt",
         "awaits_retry_timer",
         "done",
         "first_id",
-        "kind",
         "parent",
         "waiting_since",
     )
 
     def __init__(self, action: Action, parent: CompoundTask | None) -> None:
         self.action = action
-        self.kind: int = action["actionType"]
+        self.action_type: int = action["actionType"]
         self.parent = parent
         self.done = False
         self.first_id = -1  # the id it started under; the SDK knows a retried call by it
@@ -77,12 +77,12 @@ def task_node(action: Action, parent: CompoundTask | None = None) -> TaskNode:
 
 
 class Command(NamedTuple):
-    """Start something: `kind` is the history event that will record it, `id` its task id.
+    """Start something: `event_type` is that of the history event that will record it, `id` its task id.
 
     `fire_at` is set for timers (ISO text, UTC), the user's own and those of retries.
     """
 
-    kind: int
+    event_type: int
     id: int
     task: SingleTask
     fire_at: str | None = None
@@ -90,10 +90,10 @@ class Command(NamedTuple):
     @property
     def name(self) -> str:
         """The function's name, as its history event has it."""
-        if self.kind == h.TIMER_CREATED:
+        if self.event_type == h.TIMER_CREATED:
             return ""
-        if self.kind == h.EVENT_SENT:
+        if self.event_type == h.EVENT_SENT:
             return "op"
-        if self.task.kind == act.CALL_HTTP:
+        if self.task.action_type == act.CALL_HTTP:
             return act.HTTP_ACTIVITY
         return str(self.task.action["functionName"])

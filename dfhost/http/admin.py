@@ -21,7 +21,7 @@ from dfhost.management.request import RequestHandler
 from dfhost.management.urls import WEBHOOKS_PATH
 from dfhost.parse_json import parse_json
 from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, TriggerText
-from dfhost.runner.functions import JSON_TRIGGERS, AppInfo, FunctionInfo
+from dfhost.runner.functions import BLOB_FILE_PREFIX, JSON_TRIGGERS, AppInfo, FunctionInfo
 from dfhost.runner.invoke import invoke_function
 from dfhost.settings.app_files import script_name
 
@@ -157,6 +157,10 @@ class Admin:
             except ValueError as error:
                 sentence = "its trigger takes JSON, which the input is not"
                 return _refusal(f"'{function.name}' cannot be run: {sentence}: {error}.")
+        if function.trigger["type"] == "blobTrigger" and text.startswith(BLOB_FILE_PREFIX):
+            file = self._app.root / text.removeprefix(BLOB_FILE_PREFIX)
+            if not file.is_file():
+                return _refusal(f"'{function.name}' cannot be run: there is no file {file}.")
         calling = FunctionCall(function.name, TriggerText(text))
         call = self._calls.start(invoke_function(self._runner, function, calling, self._log, self._clock))
         call.add_done_callback(lambda _: self.on_end())

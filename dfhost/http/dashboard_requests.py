@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from dfhost.dashboard.changes import Message
 from dfhost.dashboard.dashboard import HEADERS, PATH, TOKEN_HEADER, Dashboard
+from dfhost.dashboard.streams import Message
 from dfhost.http.access import forbidden
 from dfhost.http.messages import read_body
 from dfhost.runner.app_runner import HttpReply

@@ -6,7 +6,9 @@ listed even while the instance's code runs. The summary in words is made in `exp
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +22,7 @@ from dfhost.inspection.live_timeline import code_state, live_timeline
 from dfhost.store.reader import StoredTimeline
 from dfhost.store.store import Store
 from dfhost.timeline import model
+from dfhost.timeline.builder import OFF_LOOP_FROM
 from dfhost.timeline.model import Task
 from dfhost.timeline.timeline_json import task_json
 
@@ -34,10 +37,11 @@ async def explain(
     store: Store,
     dispatchers: Dispatchers,
     now: datetime,
+    most: int | None = None,
     followed: int = _FOLLOWED,
     deepest: int = _DEEPEST,
 ) -> dict[str, Any] | None:
-    """None if there is no such instance, else, ready for JSON:
+    """`most`: so many entries of "waitsFor" at most. None if there is no such instance, else, ready for JSON:
 
     {"instanceId", "name", "runtimeStatus",
      "waitsFor": [an open task as in `timeline_json.task_json`, and
@@ -65,14 +69,14 @@ async def explain(
         "unclaimed": [],
     }
     if row.is_entity:
-        return explanation | _of_entity(instance_id, store, dispatchers)
+        return explanation | await _of_entity(instance_id, store, dispatchers, most)
     if row.has_ended:
         return explanation | _of_end(stored)
     readable = None if instance is None or instance.busy else instance
     code = code_state(readable, stored)
-    tasks = live_timeline(stored, code, dispatchers).tasks
-    open_tasks = [task for task in tasks if task.is_open and task.kind != model.SUSPENSION]
     held_back = _held_back(readable)
+    tasks = (await live_timeline(stored, code, dispatchers)).tasks
+    open_tasks = [task for task in tasks if task.is_open and task.kind != model.SUSPENSION]
     unclaimed = [{"name": event.name, "since": h.timestamp_in(event.text)} for event in code.unclaimed]
     suspensions = [task for task in tasks if task.kind == model.SUSPENSION]
     sentence = explain_sentences.of_instance(
@@ -88,19 +92,21 @@ async def explain(
     limit = dispatchers.activities.limit_reached
     if limit is not None and any(task.state == model.QUEUED and task.is_activity for task in open_tasks):
         sentence += f" {explain_sentences.of_full_queue(limit)}"
-    waits = [_open_task_json(task) for task in open_tasks]
+    waits = await _waits_json(open_tasks[:most])
     others = [wait for wait in waits if "instanceId" in wait and wait["awaited"]] if deepest else []
     for wait in others[:followed]:
-        if other := await explain(wait["instanceId"], store, dispatchers, now, 1, deepest - 1):
+        if other := await explain(wait["instanceId"], store, dispatchers, now, most, 1, deepest - 1):
             wait["explanation"] = other
     return explanation | {
         "waitsFor": waits, "heldBack": held_back, "unclaimed": unclaimed, "sentence": sentence,
     }  # fmt: skip
 
 
-def _of_entity(entity_id: str, store: Store, dispatchers: Dispatchers) -> dict[str, Any]:
+async def _of_entity(
+    entity_id: str, store: Store, dispatchers: Dispatchers, most: int | None
+) -> dict[str, Any]:
     operations = _operations(entity_id, store, dispatchers)
-    explanation: dict[str, Any] = {"waitsFor": [_open_task_json(each) for each in operations]}
+    explanation: dict[str, Any] = {"waitsFor": await _waits_json(operations[:most])}
     if last := dispatchers.entities.last_failure(entity_id):
         at, (name, failure) = last
         last_failure = {"name": name, "time": at, "error": failure.text, "stack": failure.stack}
@@ -116,8 +122,11 @@ def _of_end(stored: StoredTimeline) -> dict[str, Any]:
     return known | {"sentence": explain_sentences.of_end(row, cause)}
 
 
-def _open_task_json(task: Task) -> dict[str, Any]:
-    return task_json(task, _LONGEST_PAYLOAD) | {"since": task.since}
+async def _waits_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    def convert() -> list[dict[str, Any]]:
+        return [task_json(task, _LONGEST_PAYLOAD) | {"since": task.since} for task in tasks]
+
+    return convert() if len(tasks) < OFF_LOOP_FROM else await asyncio.to_thread(convert)
 
 
 def _held_back(instance: LoadedInstance | None) -> list[dict[str, str]]:

@@ -5,7 +5,9 @@ That is which activities run, and which external events the code waits for.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from dfhost.dispatch.dispatchers import Dispatchers
@@ -13,7 +15,7 @@ from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import history as h
 from dfhost.engine.tasks import SingleTask
 from dfhost.store.reader import StoredTimeline
-from dfhost.timeline.builder import build_timeline
+from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
 from dfhost.timeline.model import EVENT, TIMER, WAITING, Task, Timeline
 
 _EVENT_RAISED = f'{{"EventType":{h.EVENT_RAISED},'
@@ -45,7 +47,12 @@ def code_state(instance: LoadedInstance | None, stored: StoredTimeline) -> CodeS
     return CodeState(awaited, events, unclaimed, tasks.long_timers if tasks else ())
 
 
-def live_timeline(stored: StoredTimeline, code: CodeState, dispatchers: Dispatchers) -> Timeline:
+async def live_timeline(stored: StoredTimeline, code: CodeState, dispatchers: Dispatchers) -> Timeline:
+    build = partial(_live_timeline, stored, code, dispatchers)
+    return build() if len(stored.history) < OFF_LOOP_FROM else await asyncio.to_thread(build)
+
+
+def _live_timeline(stored: StoredTimeline, code: CodeState, dispatchers: Dispatchers) -> Timeline:
     instance_id = stored.row.instance_id
     states = {task_id: dispatchers.activities.state(instance_id, task_id) for task_id in stored.inputs}
     running = {task_id: since for task_id, (_, since) in states.items() if since is not None}
@@ -72,7 +79,7 @@ def _external_events(
     unclaimed = list(interpreter.early_events())
     # Events that have come since the last episode are not processed yet, but end a wait all the same.
     for _, event in instance.messages:
-        if event.kind != h.EVENT_RAISED or event.key in interpreter.open_tasks:
+        if event.event_type != h.EVENT_RAISED or event.key in interpreter.open_tasks:
             continue
         ended = [task for task in waits if _event_name(task).lower() == event.key.lower()]
         if ended:

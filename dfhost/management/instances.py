@@ -111,7 +111,8 @@ async def get_status(hub: TaskHub, request: ManagementRequest, instance_id: str)
         explanation = await hub.explain(instance_id)
         if explanation is None:
             return ManagementResponse(404)
-        return json_response(200, json_text.encode(explanation))
+        size = len(explanation["waitsFor"]) * 500
+        return await off_loop(size, lambda: json_response(200, json_text.encode(explanation)))
     if request.query.flag("timeline", False):  # likewise: see `timeline_json`
         timeline = await hub.timeline(instance_id)
         if timeline is None:

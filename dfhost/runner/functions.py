@@ -20,6 +20,8 @@ KINDS = {
 }
 #: Triggers whose data is JSON. What else a person may send to a function that is run by hand is any text.
 JSON_TRIGGERS = ("eventGridTrigger", "cosmosDBTrigger", "sqlTrigger", "mysqlTrigger")
+#: In place of a blob's content: its file, `file:report.pdf`, relative to the app's folder.
+BLOB_FILE_PREFIX = "file:"
 
 _DURABLE_NAME_KEYS = {"orchestrator": "orchestration", "activity": "activity", "entity": "entityName"}
 

@@ -16,11 +16,16 @@ def packages_folder(root: Path) -> Path:
     return root / ".python_packages" / "lib" / "site-packages"
 
 
+def v1_functions(root: Path) -> list[str]:
+    """The folders that are functions of the Python v1 programming model."""
+    return sorted(found.parent.name for found in root.glob("*/function.json"))
+
+
 def missing_script_sentence(root: Path, script: str) -> str:
     """For a folder `root` without `script`: the mistake that it probably is."""
     if not root.is_dir():
         return f"There is no folder {root}."
-    if next(root.glob("*/function.json"), None):
+    if v1_functions(root):
         return (
             f"{root} is an app of the Python v1 programming model (it has function.json files, and no {script}). "
             "dfhost runs v2 apps only, as will the SDK from 2.x on."

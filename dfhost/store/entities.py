@@ -21,7 +21,7 @@ def commit_batch(
     at: str,
     state: str,
     custom_status: str,
-    consumed: int,
+    processed_up_to: int,
     answers: Sequence[EntityResponse],
     event: Callable[[EntityResponse], str],
 ) -> None:
@@ -31,6 +31,8 @@ def commit_batch(
     )
     if cursor.rowcount == 0:
         raise StaleCommit
-    cursor.execute("DELETE FROM entity_requests WHERE entity_id = ? AND seq <= ?", (entity_id, consumed))
+    cursor.execute(
+        "DELETE FROM entity_requests WHERE entity_id = ? AND seq <= ?", (entity_id, processed_up_to)
+    )
     for answer in answers:
         post_to_execution(cursor, answer.instance_id, answer.execution_id, event(answer))

@@ -23,8 +23,8 @@ def show_running(cursor: InboxCursor, instance_id: str, execution_id: str, at: s
     )
 
 
-def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
-    """StaleCommit before anything is written. `consumed`: the number of the last message it has processed."""
+def commit(cursor: InboxCursor, episode: Episode, processed_up_to: int) -> None:
+    """StaleCommit before anything is written. `processed_up_to`: the number of the last message it has processed."""
     instance_id, execution_id, at = episode.instance_id, episode.execution_id, episode.at
     _update_instance(cursor, episode)
     if episode.next_generation is None:
@@ -35,8 +35,8 @@ def commit(cursor: InboxCursor, episode: Episode, consumed: int) -> None:
         )
     else:  # its timers' ids are given again
         _begin_generation(cursor, episode)
-    if consumed:
-        cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (instance_id, consumed))
+    if processed_up_to:
+        cursor.execute("DELETE FROM inbox WHERE instance_id = ? AND seq <= ?", (instance_id, processed_up_to))
     if episode.ends_instance:
         sql.delete_activities_and_timers(cursor, instance_id)
         cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))

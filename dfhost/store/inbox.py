@@ -21,7 +21,6 @@ class InboxCursor(sqlite3.Cursor):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self._events: list[StoreEvent] = []
-        self.wants_checkpoint = False
         self._last_seq: int = self.execute(
             "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM inbox UNION ALL SELECT seq FROM entity_requests)"
         ).fetchone()[0]

@@ -78,7 +78,6 @@ def give_space_back(cursor: InboxCursor) -> None:
 def keep_free_pages(cursor: InboxCursor) -> None:
     """After a purge: commits leave the pages that they free in the file again, which is faster."""
     _set_auto_vacuum(cursor, "INCREMENTAL")
-    cursor.wants_checkpoint = True
 
 
 def _set_auto_vacuum(cursor: InboxCursor, mode: str) -> None:

@@ -171,7 +171,7 @@ class Store(StoreReader):
         purged, has_free_space = await self._writer.submit(operation)
         if has_free_space:
             await self._writer.submit(purging.give_space_back)  # its commit does it
-            await self._writer.submit(purging.keep_free_pages)
+            await self._end_purge()
         return purged
 
     async def purge_where(
@@ -193,8 +193,12 @@ class Store(StoreReader):
                 end, purged = portion.end, purged + portion.purged
         finally:
             if end:
-                await self._writer.submit(purging.keep_free_pages)
+                await self._end_purge()
         return purged
+
+    async def _end_purge(self) -> None:
+        self._writer.request_checkpoint()  # it cuts the free pages off
+        await self._writer.submit(purging.keep_free_pages)
 
     def _find_targets(self, where: Where) -> list[purging.Target]:
         return self._read_apart(lambda reader: purging.find(reader, where))
@@ -244,13 +248,13 @@ class Store(StoreReader):
         )
 
     def commit_episode(
-        self, episode: Episode, consumed: int, then: Callable[[None, HostError | None], None]
+        self, episode: Episode, processed_up_to: int, then: Callable[[None, HostError | None], None]
     ) -> None:
-        """The episode is history, its tasks are scheduled, the inbox is empty up to `consumed`.
+        """The episode is history, its tasks are scheduled, the inbox is empty up to `processed_up_to`.
 
         StaleCommit: nothing happened. From any thread; `then` is called in the loop.
         """
-        self._writer.post(lambda cursor: episodes.commit(cursor, episode, consumed), then)
+        self._writer.post(lambda cursor: episodes.commit(cursor, episode, processed_up_to), then)
 
     def store_results(self, take: Callable[[], list[ActivityResult]]) -> None:
         """Each result is in its orchestration's inbox, unless no execution waits for it. From any thread.
@@ -295,11 +299,11 @@ class Store(StoreReader):
         at: str,
         state: str,
         custom_status: str,
-        consumed: int,
+        processed_up_to: int,
         answers: Sequence[EntityResponse],
         event: Callable[[EntityResponse], str],
     ) -> asyncio.Future[None]:
-        """The entity's state is stored, its inbox is empty up to `consumed`, the callers have their answers.
+        """The entity's state is stored, its inbox is empty up to `processed_up_to`, the callers have their answers.
 
         StaleCommit: the entity was purged, nothing happened.
         """
@@ -310,7 +314,7 @@ class Store(StoreReader):
                 at=at,
                 state=state,
                 custom_status=custom_status,
-                consumed=consumed,
+                processed_up_to=processed_up_to,
                 answers=answers,
                 event=event,
             )

@@ -64,6 +64,7 @@ class Writer:
         self._waits_for_episodes = guard is None
         self._file = file
         self._checkpoint_at = LOG_BYTES
+        self._checkpoint_requested = False
         self._log_bytes = 0
         self._queue: SimpleQueue[_QueuedWrite | None] = SimpleQueue()
         self._unanswered: deque[None] = deque()  # one entry for each operation; its methods are atomic
@@ -93,6 +94,10 @@ class Writer:
     @property
     def file_is_lost(self) -> bool:
         return isinstance(self._failure, DatabaseLost)
+
+    def request_checkpoint(self) -> None:
+        """Have the log written to the file after the next commit, however short it is."""
+        self._checkpoint_requested = True
 
     def submit(self, operation: WriteOperation[T]) -> asyncio.Future[T]:
         """The operation's result, once it is on the disk. From the loop's thread."""
@@ -126,8 +131,8 @@ class Writer:
         """While no caller waits: look whether the file is still there, and keep its log short."""
         if was_idle:
             self._log_bytes = file.check()
-        if self._log_bytes > self._checkpoint_at or self._cursor.wants_checkpoint:
-            self._cursor.wants_checkpoint = False
+        if self._log_bytes > self._checkpoint_at or self._checkpoint_requested:
+            self._checkpoint_requested = False
             file.check()
             checkpoint(self._connection)
             self._log_bytes = length = file.check()

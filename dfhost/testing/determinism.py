@@ -22,8 +22,8 @@ _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?")
 
 
-class Pass(NamedTuple):
-    """One replay from the beginning: what was asked, and the actions that were the answer."""
+class RecordedReplay(NamedTuple):
+    """A replay from the beginning: what was asked, and the actions that were the answer."""
 
     function: str
     instance_id: str
@@ -34,36 +34,36 @@ class Pass(NamedTuple):
         return f"{self.function} is not deterministic (instance {self.instance_id}): {difference}"
 
 
-class PassKey(NamedTuple):
-    """Passes are compared within an execution, from one rewind to the next."""
+class ReplayKey(NamedTuple):
+    """Replays are compared within an execution, from one rewind to the next."""
 
     instance_id: str
     execution_id: str
     rewinds: int
 
     @classmethod
-    def of(cls, instance_id: str, trigger: str) -> PassKey:
+    def of(cls, instance_id: str, trigger: str) -> ReplayKey:
         # The first execution id in the trigger's history is that of the execution which is replayed.
         execution_id = trigger.partition('"ExecutionId":"')[2].partition('"')[0]
         # A rewind changes failures to events of this kind; what comes then may be different.
         return cls(instance_id, execution_id, trigger.count(f'"EventType":{h.GENERIC}'))
 
 
-class Passes:
-    """The newest pass of each execution."""
+class NewestReplays:
+    """The newest replay of each execution, with which the next one is compared."""
 
     def __init__(self) -> None:
-        self.newest: dict[PassKey, Pass] = {}
+        self.newest: dict[ReplayKey, RecordedReplay] = {}
         #: A sentence for each execution that differed.
         self.differences: list[str] = []
         self._reported: set[tuple[str, str]] = set()
 
-    def compare(self, key: PassKey, orchestrator: str, trigger: str, result: ReplayResult) -> None:
+    def compare(self, key: ReplayKey, orchestrator: str, trigger: str, result: ReplayResult) -> None:
         """`result`: that of a replay from the beginning."""
         if result.known_actions is not None or result.crash is not None:
             return
         before = self.newest.get(key)
-        now = self.newest[key] = Pass(orchestrator, key.instance_id, trigger, result.actions)
+        now = self.newest[key] = RecordedReplay(orchestrator, key.instance_id, trigger, result.actions)
         execution = key.instance_id, key.execution_id
         if before is None or execution in self._reported:
             return
@@ -73,7 +73,7 @@ class Passes:
 
 
 def difference(before: Sequence[Action], now: Sequence[Action]) -> str | None:
-    """How the actions of a later pass differ from those of an earlier one, in a sentence; None if they do not."""
+    """How the actions of a later replay differ from those of an earlier one, in a sentence; None if they do not."""
     before, now = tuple(_single(before)), tuple(_single(now))
     if _same_members(before, now[: len(before)]):
         return (

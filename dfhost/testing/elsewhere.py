@@ -13,20 +13,20 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from dfhost.testing.determinism import Pass, difference
+from dfhost.testing.determinism import RecordedReplay, difference
 
 _SEEDS = ("1", "2")  # of the hashes of texts; a process that has one by chance gets the other
 
 
-async def differences(folder: str, script: str, passes: Iterable[Pass]) -> list[str]:
-    """A sentence for each of these passes that differs in a process of its own."""
+async def differences(folder: str, script: str, replays: Iterable[RecordedReplay]) -> list[str]:
+    """A sentence for each of these replays that differs in a process of its own."""
     seed = next(seed for seed in _SEEDS if seed != os.environ.get("PYTHONHASHSEED"))
     environ = {**os.environ, "PYTHONHASHSEED": seed, "PYTHON_SCRIPT_FILE_NAME": script}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", __name__, folder, env=environ,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    asked = [each._asdict() for each in passes]
+    asked = [each._asdict() for each in replays]
     answer, errors = await process.communicate(json.dumps(asked).encode())
     if process.returncode:
         raise RuntimeError(f"The second process has failed:\n{errors.decode(errors='replace')}")
@@ -40,7 +40,7 @@ def _replay_all(folder: str, asked: list[dict[str, Any]]) -> list[str]:
 
     app, found = loaded_app(folder), []
     with app.active():
-        for each in (Pass(**fields) for fields in asked):
+        for each in (RecordedReplay(**fields) for fields in asked):
             result = app.runner.replay(ReplayCall(each.function, each.instance_id, each.trigger))
             if result.crash is None and (sentence := difference(each.actions, result.actions)):
                 found.append(each.sentence(sentence))

@@ -92,7 +92,7 @@ class Decision:
     delay: float = 0.0
     error: BaseException | type[BaseException] | None = None
     stub: Stub | None = None
-    runs: int = 1
+    deliveries: int = 1
 
     @property
     def is_plain(self) -> bool:

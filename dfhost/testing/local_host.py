@@ -316,8 +316,8 @@ class LocalHost:
 
     def check(self) -> None:
         __tracebackhide__ = True
-        if self._runner.passes.differences:
-            sentences, self._runner.passes.differences = self._runner.passes.differences, []
+        if self._runner.newest_replays.differences:
+            sentences, self._runner.newest_replays.differences = self._runner.newest_replays.differences, []
             raise NotDeterministic("\n".join(sentences))
 
     def assert_replays(
@@ -334,8 +334,8 @@ class LocalHost:
         __tracebackhide__ = True
         self.settle()
         folder, script = str(self._app.root), self._app.script
-        passes = list(self._runner.passes.newest.values())
-        if sentences := self._call(differences(folder, script, passes)):
+        replays = list(self._runner.newest_replays.newest.values())
+        if sentences := self._call(differences(folder, script, replays)):
             raise NotDeterministic("\n".join(sentences))
 
     def path(self, file: str | Path) -> Path:

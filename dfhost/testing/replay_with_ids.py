@@ -25,7 +25,9 @@ def replay_with_ids(events: Sequence[Json], replay: Callable[[str, bool], Replay
     past = [h.parse(json.dumps(event, separators=(",", ":"))) for event in events]
     execution = Execution(past)
     texts = [event.text for event in past]
-    ended = next((event for event in past if event.kind in (h.EXECUTION_COMPLETED, h.CONTINUED_AS_NEW)), None)
+    ended = next(
+        (event for event in past if event.event_type in (h.EXECUTION_COMPLETED, h.CONTINUED_AS_NEW)), None
+    )
     if ended is not None:  # its code had ended; what it did last is compared without that
         texts = texts[: past.index(ended)]
     result = replay(execution.info.trigger(texts, True, OPTIONS), False)
@@ -36,9 +38,9 @@ def replay_with_ids(events: Sequence[Json], replay: Callable[[str, bool], Replay
     if ended is None:
         return
     last_episode = max(
-        n for n, event in enumerate(past[: len(texts)]) if event.kind == h.ORCHESTRATOR_STARTED
+        n for n, event in enumerate(past[: len(texts)]) if event.event_type == h.ORCHESTRATOR_STARTED
     )
-    if any(event.kind == h.EXECUTION_STARTED for event in past[:last_episode]):
+    if any(event.event_type == h.EXECUTION_STARTED for event in past[:last_episode]):
         before = replay(execution.info.trigger(texts[:last_episode], True, OPTIONS), False)
         if before.has_ended:
             raise NonDeterminismError("today's code has ended where the recorded instance still waited.")

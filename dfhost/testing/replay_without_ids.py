@@ -179,8 +179,8 @@ class ReplayWithoutIds:
             self._episode += 1
             episode = self._execution.run_episode(arrived, at, self._replay, _AnyFunction(), OPTIONS)
             for event in episode.events:
-                if event.kind in h.SCHEDULING:
-                    key = (_STARTS[event.kind], (event.name or "").lower())
+                if event.event_type in h.SCHEDULING:
+                    key = (_STARTS[event.event_type], (event.name or "").lower())
                     place = self._counts[key] = self._counts.get(key, -1) + 1
                     self._tasks.append(_task(event, self._episode, place))
             self._has_ended = episode.ends_instance or episode.next_generation is not None
@@ -224,9 +224,9 @@ def _places(events: Sequence[Json]) -> dict[int, int]:
 
 def _task(event: Event, episode: int, place: int) -> _Task:
     data = json.loads(event.text)
-    request = json.loads(data["Input"]) if event.kind == h.EVENT_SENT else {}
+    request = json.loads(data["Input"]) if event.event_type == h.EVENT_SENT else {}
     return _Task(
-        _STARTS[event.kind],
+        _STARTS[event.event_type],
         event.key,
         event.name or "",
         str(data.get("InstanceId") or data.get("FireAt") or ""),

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from dfhost.app.activity_threads import Done
 from dfhost.app.exceptions import describe_exception
 from dfhost.app.in_process import InProcessRunner
 from dfhost.app.json_values import from_json, to_json
@@ -33,13 +34,11 @@ from dfhost.runner.app_runner import (
 )
 from dfhost.runner.functions import AppInfo
 from dfhost.testing.clock import ManualClock
-from dfhost.testing.determinism import Passes, PassKey
+from dfhost.testing.determinism import NewestReplays, ReplayKey
 from dfhost.testing.faults import Decision, Faults, Stub
 from dfhost.testing.records import Call, Records, WatchedCalls
 
 CALL_HTTP = "call_http"  # its name for stubs
-
-Done = Callable[[ActivityOutcome], None]
 
 
 class TestRunner:
@@ -54,8 +53,8 @@ class TestRunner:
         self._clock = clock
         self._tasks = BackgroundTasks()
         self.calls = WatchedCalls()
-        self.passes = Passes()
-        self._faulty_results: dict[PassKey, ReplayResult | None] = {}
+        self.newest_replays = NewestReplays()
+        self._replaced_results: dict[ReplayKey, ReplayResult | None] = {}
         self._stopped = False
 
     # -- its life --------------------------------------------------------------------------------------------
@@ -117,7 +116,7 @@ class TestRunner:
 
     def _begin(self, call: ActivityCall, decision: Decision, record: Call, ended: Done) -> None:
         def run() -> None:
-            self._run(call, decision, record.input, again if decision.runs > 1 else ended)
+            self._run(call, decision, record.input, again if decision.deliveries > 1 else ended)
 
         def again(_: ActivityOutcome) -> None:  # the first result is lost
             self._records.calls.append(record)
@@ -170,16 +169,16 @@ class TestRunner:
 
     def replay(self, call: ReplayCall) -> ReplayResult:
         self._records.instances.setdefault(call.instance_id)
-        key = PassKey.of(call.instance_id, call.trigger)
-        if key not in self._faulty_results:
-            self._faulty_results[key] = self._faulty_result(call, is_rewound=key.rewinds > 0)
-        if (faulty := self._faulty_results[key]) is not None:
-            return faulty
+        key = ReplayKey.of(call.instance_id, call.trigger)
+        if key not in self._replaced_results:
+            self._replaced_results[key] = self._replaced_result(call, is_rewound=key.rewinds > 0)
+        if (replaced := self._replaced_results[key]) is not None:
+            return replaced
         result = self._app.replay(call)
-        self.passes.compare(key, call.function, call.trigger, result)
+        self.newest_replays.compare(key, call.function, call.trigger, result)
         return result
 
-    def _faulty_result(self, call: ReplayCall, *, is_rewound: bool) -> ReplayResult | None:
+    def _replaced_result(self, call: ReplayCall, *, is_rewound: bool) -> ReplayResult | None:
         """What the test has put in the place of an instance that begins, or is rewound; None for the app's code."""
         trigger = json.loads(call.trigger)
         name, input = self.durable_name(call.function), _started_with(trigger)

@@ -52,7 +52,7 @@ def build_timeline(stored: StoredTimeline, running: Mapping[int, str]) -> Timeli
     for text in (*stored.history, *stored.inbox):
         builder.read(json.loads(text))
     timeline.started_at = builder.started_at
-    timeline.tasks = builder.tasks()
+    timeline.tasks = builder.finish()
     return timeline
 
 
@@ -70,23 +70,23 @@ class _Builder:
 
     def read(self, event: dict[str, Any]) -> None:
         """One event, in the order of the history. Events that begin or end no task are ignored."""
-        kind, at = event["EventType"], event["Timestamp"]
-        if kind == h.ORCHESTRATOR_STARTED:
+        event_type, at = event["EventType"], event["Timestamp"]
+        if event_type == h.ORCHESTRATOR_STARTED:
             self.started_at = self.started_at or at
             self._group += self._scheduled < _WIDEST_EPISODE
             self._scheduled = 0
-        elif kind in h.SCHEDULING:
+        elif event_type in h.SCHEDULING:
             self._scheduled += 1
             self._begin(_scheduled(event))
-        elif kind in (h.TASK_COMPLETED, h.SUB_ORCHESTRATION_COMPLETED):
+        elif event_type in (h.TASK_COMPLETED, h.SUB_ORCHESTRATION_COMPLETED):
             self._end(event["TaskScheduledId"], at, model.COMPLETED, result=event["Result"])
-        elif kind in h.FAILURES:
+        elif event_type in h.FAILURES:
             self._fail(event)
-        elif kind == h.TIMER_FIRED:
+        elif event_type == h.TIMER_FIRED:
             self._end(event["TimerId"], at, model.COMPLETED)
-        elif kind == h.EVENT_RAISED:
+        elif event_type == h.EVENT_RAISED:
             self._raise(event)
-        elif kind == h.SUSPENDED:
+        elif event_type == h.SUSPENDED:
             self._suspension = Task(
                 model.SUSPENSION,
                 "",
@@ -97,12 +97,12 @@ class _Builder:
                 is_awaited=False,
             )
             self._tasks.append(self._suspension)
-        elif kind == h.RESUMED and self._suspension is not None:
+        elif event_type == h.RESUMED and self._suspension is not None:
             self._suspension.state, self._suspension.ended_at = model.COMPLETED, at
             self._suspension = None
 
-    def tasks(self) -> list[Task]:
-        """Those that were read, each call with retries as one task."""
+    def finish(self) -> list[Task]:
+        """The tasks that were read, each call with retries as one. To be called once, after the last event."""
         for task_id, task in self._by_id.items():
             if (cancelled_at := self._facts(task).cancelled_at) is not None:  # it may have fired since
                 task.state, task.ended_at = model.CANCELLED, cancelled_at
@@ -242,10 +242,10 @@ class _Builder:
 
 
 def _scheduled(event: dict[str, Any]) -> Task:
-    kind, task_id, at = event["EventType"], event["EventId"], event["Timestamp"]
-    if kind == h.TIMER_CREATED:
+    event_type, task_id, at = event["EventType"], event["EventId"], event["Timestamp"]
+    if event_type == h.TIMER_CREATED:
         return Task(model.TIMER, "", model.WAITING, at, task_id, started_at=at, due=event["FireAt"])
-    if kind == h.SUB_ORCHESTRATION_CREATED:
+    if event_type == h.SUB_ORCHESTRATION_CREATED:
         return Task(
             model.CHILD,
             event["Name"],
@@ -255,7 +255,7 @@ def _scheduled(event: dict[str, Any]) -> Task:
             input=_unquoted(event["Input"]),
             instance_id=event["InstanceId"],
         )
-    if kind == h.EVENT_SENT:
+    if event_type == h.EVENT_SENT:
         request = json.loads(event["Input"])
         is_signal = request.get("signal", False)
         return Task(
@@ -269,12 +269,12 @@ def _scheduled(event: dict[str, Any]) -> Task:
             instance_id=event["InstanceId"],
             request_id=None if is_signal else request["id"],
         )
-    if kind == h.TASK_SCHEDULED:
+    if event_type == h.TASK_SCHEDULED:
         (input,) = json.loads(event["Input"] or "[null]")  # if it is there, a list of one JSON text
         is_http_call = event["Name"] == HTTP_ACTIVITY
         kind = model.HTTP_CALL if is_http_call else model.ACTIVITY
         return Task(kind, event["Name"], model.QUEUED, at, task_id, input=input)
-    raise ValueError(f"the timeline has no kind of task for history events of type {kind}")
+    raise ValueError(f"the timeline has no kind of task for history events of type {event_type}")
 
 
 def _http_call_name(request: str | None) -> str:

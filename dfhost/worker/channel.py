@@ -23,7 +23,7 @@ from dfhost import forked_children
 Message = tuple[Any, ...]
 
 _LENGTH = struct.Struct(">I")
-_AT_ONCE = 8  # messages that wait for the loop; whoever sends one more writes them all
+_AT_ONCE = 64  # messages that wait for the loop; whoever sends one more writes them all
 _LULL = 0.0005  # seconds without a message, after which one goes out at once
 
 
@@ -95,16 +95,18 @@ class Channel(asyncio.Protocol):
             self._write()
 
     def send_soon(self, message: Message) -> None:
-        """Send together with what others send at this moment."""
+        """Send together with what others send at this moment. The first one after a lull does not wait for others."""
         with self._lock:
             self._append(message)
-            now = time.perf_counter()
-            if len(self._outgoing) >= _AT_ONCE or now - self._wrote_at > _LULL:
+            on_loop = self._is_loop_thread()
+            # Each write lets other threads go on, and costs this one its turn: of a burst on the loop there are few.
+            is_first = not (on_loop and self._flush_is_due) and time.perf_counter() - self._wrote_at > _LULL
+            if is_first or len(self._outgoing) >= _AT_ONCE:
                 self._write()
-                self._wrote_at = now
-            elif not self._flush_is_due:
+                self._wrote_at = time.perf_counter()
+            if not self._flush_is_due and (on_loop or self._outgoing):
                 self._flush_is_due = True
-                if self._is_loop_thread():
+                if on_loop:
                     self._loop.call_soon(self._flush)
                 else:
                     self._loop.call_soon_threadsafe(self._flush)

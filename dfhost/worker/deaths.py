@@ -45,7 +45,7 @@ class DeathReport:
             f"replaced. {self._next_start(delay)}"
         )
         if others := list(process.calls.values()):
-            sentence += f" What else runs in it has {grace:.0f} s to end: {calls_in_words(others)}."
+            sentence += f" What else runs in the old one has {grace:.0f} s to end: {calls_in_words(others)}."
         self._log.note(sentence)
 
     def report_stacks(
@@ -85,7 +85,7 @@ class DeathReport:
                 nth = ordinal(self._limit)
                 sentence += f" That was the {nth} within 30 minutes: Azure would now recycle the host."
         lines = process.output.unseen_lines()
-        self._log.note(f"{sentence} The last that it printed:" if lines else sentence)
+        self._log.note(f"{sentence} Its last output:" if lines else sentence)
         if lines:
             self._terminal.print("", "\n".join(lines))
 

@@ -2,7 +2,7 @@
 
 As in the real worker, the main thread imports the app and then has the loop of its async functions, which also reads
 the channel. An async function that blocks therefore holds up what comes by the channel. Sync functions run in threads
-of a pool, replays and entities in the threads of the lanes.
+of a pool, replays and entities in the threads of the call connections.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from dfhost.runner.app_runner import (
 )
 from dfhost.running_calls import CurrentCall, RunningCalls
 from dfhost.worker import protocol
+from dfhost.worker.call_connections import CallListener
 from dfhost.worker.channel import Channel, Message, pack
-from dfhost.worker.lanes import LaneListener
 from dfhost.worker.output import PipeSink, WorkerStream
 
 _LARGE = 20_000  # characters of a history; less is no garbage to speak of
@@ -127,7 +127,7 @@ class Worker:
             "invoke": self._invoke,
             "stream": self._stream,
         }
-        self._lane_calls: dict[str, Callable[..., Any]] = {
+        self._blocking_calls: dict[str, Callable[..., Any]] = {
             "replay": self._replay,
             "go on": self._go_on,
             "describe tasks": self._describe_tasks,
@@ -137,8 +137,8 @@ class Worker:
 
     def say_hello(self) -> None:
         """Tell the host who has connected to it."""
-        lanes = LaneListener(self._secret, self._answer_lane)
-        self._peer.sendall(pack(("hello", protocol.VERSION, self._secret, os.getpid(), lanes.port)))
+        listener = CallListener(self._secret, self._answer_call)
+        self._peer.sendall(pack(("hello", protocol.VERSION, self._secret, os.getpid(), listener.port)))
 
     def run(self) -> None:
         try:
@@ -203,10 +203,10 @@ class Worker:
 
         self._runner.run_activity(ActivityCall(*call), _say_nothing, done)
 
-    def _answer_lane(self, message: Message) -> Any:
-        """On the lane's thread."""
+    def _answer_call(self, message: Message) -> Any:
+        """On the thread of a call connection."""
         kind, *arguments = message
-        return self._lane_calls[kind](*arguments)
+        return self._blocking_calls[kind](*arguments)
 
     def _replay(self, function: str, instance_id: str, trigger: str, keeps: bool, describes: bool) -> Any:
         result = self._runner.replay(ReplayCall(function, instance_id, trigger, keeps))

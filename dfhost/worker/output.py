@@ -3,13 +3,13 @@
 Whatever writes to these two descriptors is read by the host: Python, C code, child processes. Python's own output is
 marked as such: a line that begins with a zero byte is JSON,
 
-    {"log": "warning", "text": "text"}        a log record, or with "" a printed line
+    {"log": "warning", "text": "text", "at": 1764.25}    a log record, or with "" a printed line; seconds of the epoch
     {"write": "text"}                         text that was flushed before its line had ended
     {"count": 990, "level": "warning", "logger": "name"}    log records that get no line of their own
 
-Every other line is shown as it is, like that of a child process of a host without workers. No line is buffered in the
-worker, so none is lost when it dies; counts come twenty times a second. Whoever prints faster than the console writes
-has to wait, and the host has not.
+Every other line is shown as it is, like that of a child process of a host without workers. In a flood, Python's
+printed lines come so, too, indented. No line is buffered in the worker, so none is lost when it dies; counts come
+twenty times a second. Whoever prints faster than the console writes has to wait, and the host has not.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from dfhost.app_output import OutputSink, WholeLines
 
 _MARK = b"\0"
 _MARKED_PER_SECOND = 100  # printed lines; a flood goes without marks, and so without work for the host
+_INDENT = " " * 24  # before lines without a mark, so that they stand below those that have a time
 _COUNT_SECONDS = 0.05  # between two counts: a write for each record would wake the host as often
 _CHUNK = 1 << 16
 _LAST_LINES = 5
@@ -35,6 +36,9 @@ _RECENT = 10.0  # seconds
 
 class Terminal(OutputSink, Protocol):
     """The console: an `OutputSink` that everybody shares."""
+
+    def print(self, label: str, text: str, at: float | None = None) -> None:
+        """`at`: seconds since the epoch, None for now."""
 
     @property
     def puts(self) -> int:
@@ -54,9 +58,10 @@ class PipeSink:
 
     def print(self, label: str, text: str) -> None:
         if label or self._may_mark():
-            self._write_json({"log": label, "text": text})
+            self._write_json({"log": label, "text": text, "at": time.time()})
         else:
-            self._write(text.encode("utf-8", "backslashreplace") + b"\n")
+            lines = "".join(f"{_INDENT}{line}\n" for line in text.split("\n"))
+            self._write(lines.encode("utf-8", "backslashreplace"))
 
     def count_records(self, level: str, logger: str, number: int = 1) -> None:
         with self._lock:
@@ -150,7 +155,7 @@ class OutputReader:
         return list(self._last_lines) if is_recent and self._sink.puts - self._last_put > _ON_SCREEN else []
 
     def _shown(self, text: str) -> None:
-        self._last_lines.extend(text.splitlines()[-_LAST_LINES:])
+        self._last_lines.extend(line.removeprefix(_INDENT) for line in text.splitlines()[-_LAST_LINES:])
         self._last_put, self._last_at = self._sink.puts, time.monotonic()
 
     def _run(self) -> None:
@@ -206,8 +211,8 @@ class OutputReader:
         match message:
             case {"write": str(text)}:
                 self._sink.write(text)
-            case {"log": str(level), "text": str(text)}:
-                self._sink.print(level, text)
+            case {"log": str(level), "text": str(text), "at": float(at)}:
+                self._sink.print(level, text, at)
                 self._shown(text)
             case {"count": int(number), "level": str(level), "logger": str(logger)}:
                 self._sink.count_records(level, logger, number)

@@ -137,12 +137,7 @@ class WorkerPool:
                 return
             if process is loading[0]:
                 stacks = await asyncio.to_thread(process.stacks, _STACKS_WITHIN)
-                where = next((stack for _, _, stack in stacks), "")
-                self._log.note(
-                    f"The app has been loading for {seconds:.0f} s{' and is here:' if where else '.'}"
-                )
-                if where:
-                    self._sink.print("", where.rstrip())
+                self._deaths.report_loading(seconds, stacks)
             seconds *= 2
 
     def _start_process(self) -> WorkerProcess:
@@ -330,10 +325,11 @@ class WorkerPool:
     async def _retire(self, process: WorkerProcess) -> None:
         await self._calls_ended(process, self._outdated_grace)
         if process.calls:
-            running = calls_in_words(list(process.calls.values()))
+            calls = list(process.calls.values())
+            cut = " Streamed responses are cut off." if any(call.kind == "stream" for call in calls) else ""
             self._log.note(
-                f"After {self._outdated_grace:.0f} s the old code still ran {running}. "
-                "That begins again with the new code."
+                f"After {self._outdated_grace:.0f} s the old code still ran {calls_in_words(calls)}. "
+                f"That begins again with the new code.{cut}"
             )
             process.end_calls(OUTDATED)
         process.send("stop")

@@ -25,8 +25,8 @@ from dfhost.engine import failures
 from dfhost.engine.failures import Failure
 from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
+from dfhost.worker.call_connections import CallConnection, CallConnections
 from dfhost.worker.channel import Channel, Message
-from dfhost.worker.lanes import Lane, LanePool
 from dfhost.worker.output import OutputReader, Terminal
 
 _SCRIPT = Path(__file__).with_name("script") / "worker.py"
@@ -78,18 +78,18 @@ OUTDATED = Outdated()
 
 
 class _GivenUp:
-    """The `resolve` of a call on a lane: lets the thread go on that waits there."""
+    """The `resolve` of a blocking call: lets the thread go on that waits there."""
 
     def __init__(self) -> None:
-        self.lane: Lane | None = None
+        self.connection: CallConnection | None = None
         self._outcome: Failure | Outdated | None = None
         self._is_known = threading.Event()
 
     def __call__(self, outcome: Failure | Outdated) -> None:
         self._outcome = outcome
         self._is_known.set()
-        if self.lane is not None:
-            self.lane.close()
+        if self.connection is not None:
+            self.connection.close()
 
     def wait(self) -> Failure | Outdated:
         self._is_known.wait()
@@ -97,8 +97,8 @@ class _GivenUp:
         return self._outcome
 
 
-class LaneCall(RunningCall):
-    """A call on a lane: one thread makes it and waits for its value."""
+class BlockingCall(RunningCall):
+    """A call on a connection of its own: one thread makes it and waits for its value."""
 
     __slots__ = ("given_up",)
 
@@ -190,7 +190,7 @@ class WorkerProcess:
             ):
                 self.pid = pid  # in a virtual environment on Windows, the process started is only a launcher
                 self._channel = channel
-                self._lanes = LanePool(port, self._secret)
+                self._connections = CallConnections(port, self._secret)
                 channel.on_message, channel.on_lost = self._receive, self._lost
                 self._accepting.cancel()
 
@@ -226,7 +226,7 @@ class WorkerProcess:
             self._has_ended = True
             if self._channel is not None:
                 self._channel.close()
-                self._lanes.close()
+                self._connections.close()
             with suppress(OSError):
                 self._stdin.close()
             self.on_ended(self)
@@ -268,25 +268,25 @@ class WorkerProcess:
         if (missing or self._has_ended) and self.calls.pop(number, None) is not None:
             call.resolve(missing or self.failure)
 
-    def ask(self, number: int, call: LaneCall, *message: Any) -> Any:
-        """Make a call on a lane: its value from the wire, its Failure, or OUTDATED. Blocks."""
+    def ask(self, number: int, call: BlockingCall, *message: Any) -> Any:
+        """Make a blocking call: its value from the wire, its Failure, or OUTDATED. Blocks."""
         if missing := self._missing(call):
             self.calls.pop(number, None)
             return missing
         try:
-            lane = call.given_up.lane = self._lanes.take()
+            connection = call.given_up.connection = self._connections.take()
         except OSError:  # it has ended, and the call has not begun: another worker makes it
             if self._has_ended and self.calls.pop(number, None) is not None:
                 return OUTDATED
             outcome = call.given_up.wait()
             return OUTDATED if isinstance(outcome, Failure) and failures.is_worker_exit(outcome) else outcome
-        answer = lane.ask(message)
+        answer = connection.ask(message)
         if answer is None:  # it has ended, or the call was given up
             if self._has_ended and self.calls.pop(number, None) is not None:
                 return self.failure
             return call.given_up.wait()
         self.calls.pop(number, None)
-        self._lanes.give_back(lane)
+        self._connections.give_back(connection)
         return answer[0]
 
     def stacks(self, timeout: float) -> list[tuple[str | None, str | None, str]]:
@@ -294,11 +294,11 @@ class WorkerProcess:
         if self._channel is None:
             return []
         try:
-            lane = Lane(self._lanes.port, self._secret, timeout)
+            connection = CallConnection(self._connections.port, self._secret, timeout)
         except OSError:
             return []
-        answer = lane.ask(("stacks",))
-        lane.release()
+        answer = connection.ask(("stacks",))
+        connection.release()
         return (
             [] if answer is None else [(function, instance, text) for function, instance, text in answer[0]]
         )

@@ -1,17 +1,17 @@
-"""What host and workers say to each other. Version 1.
+"""What host and workers say to each other.
 
 The worker connects to the host's port on 127.0.0.1 and says hello. The host's port and a secret are in the JSON line
 that the worker finds on its stdin. A message is a tuple (`channel.py`); its first element says what it is:
 
-    ("hello", version, secret, pid, port)      worker: the first message; the port of its lanes
+    ("hello", version, secret, pid, port)      worker: the first message; the port for call connections
     ("loaded", app)                            worker: `app` as `app_to_wire` makes it
     ("not loaded", sentence, traceback)        worker: it ends then; the traceback may be None
     ("connect", clients, client_url)           host: before its first call
-    ("call", id, kind, ...)                    host: see below
-    ("result", id, value)                      worker: the end of a call
+    ("call", number, kind, ...)                host: see below
+    ("result", number, value)                  worker: the end of a call
     ("drop", generator)                        host: a generator that is of no more use
-    ("ask", id, what, ...)                     worker: see below
-    ("answer", id, value)                      host: to an "ask"
+    ("ask", number, what, ...)                 worker: see below
+    ("answer", number, value)                  host: to an "ask"
     ("note", sentence)                         worker: for the console
     ("started" | "finished" | "failed", ...)   worker: a streamed call, with the arguments of `CallLog`
     ("stop",)                                  host: end; what still runs is given up
@@ -22,7 +22,8 @@ The calls, and their values:
     "invoke", function, data's kind, data, retry count           a reply, None, or a failure
     "stream", function, params, headers, scope                   None, or the text of a disconnection
 
-The calls on a lane (`lanes.py`), each a message without a number; the value comes back as a tuple of one:
+The calls on a connection of their own (`call_connections.py`) are messages without a number; the value comes back as
+a tuple of one:
 
     "replay", function, instance id, trigger, keeps generator, describes tasks    a replay, see `replay_to_wire`
     "go on", generator, texts                                    a replay
@@ -32,8 +33,8 @@ The calls on a lane (`lanes.py`), each a message without a number; the value com
 What a worker asks:
 
     "client", method, path, query, headers, body, origin    [status, body]: a request of the app's durable clients
-    "receive", call id                                      the next message of a streamed request
-    "send", call id, message                                None, or the text of a disconnection
+    "receive", call number                                  the next message of a streamed request
+    "send", call number, message                            None, or the text of a disconnection
 
 A failure is a tuple of four texts (`Failure`), which no other value is. Payloads are JSON texts and cross once. A
 later SDK whose protocol is another (2.x speaks protobuf) needs other "replay" and "entity" payloads, not another
@@ -45,7 +46,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dfhost.engine.actions import WITH_RETRY, Action
 from dfhost.engine.failures import Failure
@@ -148,6 +149,23 @@ def data_from_wire(kind: str, wire: tuple[Any, ...]) -> Any:
 
 
 # -- replays -------------------------------------------------------------------------------------------------
+class _ReplayWire(NamedTuple):
+    """A `ReplayResult` as plain values; it travels as a tuple. `generator`: its number in the worker."""
+
+    actions: Any
+    is_done: Any
+    output: Any
+    custom_status: Any
+    error: Any
+    raised: Any
+    crash: Any
+    awaited: Any
+    sdk_tasks: Any  # None, or the ids of the open tasks, and these tasks by id or None
+    known_actions: Any
+    changed_actions: Any
+    generator: Any
+
+
 def replay_to_wire(
     result: ReplayResult, generator: int | None, describes_tasks: bool = False
 ) -> tuple[Any, ...]:
@@ -160,20 +178,21 @@ def replay_to_wire(
     if tasks is not None and not result.has_ended:
         is_described = describes_tasks or _has_retries(result, tasks)
         sdk_tasks = (list(tasks.ids), tasks_to_wire(tasks) if is_described else None)
-    return (
-        result.actions,
-        result.is_done,
-        result.output,
-        result.custom_status,
-        result.error,
-        result.raised and tuple(result.raised),
-        result.crash and tuple(result.crash),
-        result.awaited and (list(result.awaited.keys), *result.awaited[1:]),
-        sdk_tasks,
-        result.known_actions,
-        dict(result.changed_actions),
-        generator,
+    wire = _ReplayWire(
+        actions=result.actions,
+        is_done=result.is_done,
+        output=result.output,
+        custom_status=result.custom_status,
+        error=result.error,
+        raised=result.raised and tuple(result.raised),
+        crash=result.crash and tuple(result.crash),
+        awaited=result.awaited and (list(result.awaited.keys), *result.awaited[1:]),
+        sdk_tasks=sdk_tasks,
+        known_actions=result.known_actions,
+        changed_actions=dict(result.changed_actions),
+        generator=generator,
     )
+    return tuple(wire)
 
 
 def _has_retries(result: ReplayResult, tasks: SdkTasks) -> bool:
@@ -198,30 +217,26 @@ def replay_from_wire(
     wire: tuple[Any, ...], describe: Callable[[int | None], dict[int, Any]]
 ) -> tuple[ReplayResult, int | None]:
     """The result, and the number of its generator. `describe` asks for the tasks if they are needed after all."""
-    (
-        actions, is_done, output, custom_status, error, raised, crash, awaited, sdk_tasks, known, changed, generator,
-    ) = wire  # fmt: skip
+    sent = _ReplayWire(*wire)
     result = ReplayResult(
-        actions=actions,
-        is_done=is_done,
-        output=output,
-        custom_status=custom_status,
-        error=error,
-        raised=raised and Failure(*raised),
-        crash=crash and Failure(*crash),
-        awaited=awaited and AwaitedTasks(frozenset(awaited[0]), *awaited[1:]),
-        sdk_tasks=None
-        if sdk_tasks is None
-        else _SdkTasks(sdk_tasks[0], sdk_tasks[1], partial(describe, generator)),
-        known_actions=known,
-        changed_actions=changed,
+        actions=sent.actions,
+        is_done=sent.is_done,
+        output=sent.output,
+        custom_status=sent.custom_status,
+        error=sent.error,
+        raised=sent.raised and Failure(*sent.raised),
+        crash=sent.crash and Failure(*sent.crash),
+        awaited=sent.awaited and AwaitedTasks(frozenset(sent.awaited[0]), *sent.awaited[1:]),
+        sdk_tasks=sent.sdk_tasks and _SdkTasks(partial(describe, sent.generator), *sent.sdk_tasks),
+        known_actions=sent.known_actions,
+        changed_actions=sent.changed_actions,
     )
-    return result, generator
+    return result, sent.generator
 
 
 def sdk_tasks_of(wire: tuple[Any, ...]) -> dict[int, Any]:
     """The described tasks in a replay's result."""
-    sdk_tasks = wire[8]
+    sdk_tasks = _ReplayWire(*wire).sdk_tasks
     return (sdk_tasks[1] if sdk_tasks else None) or {}
 
 
@@ -229,7 +244,7 @@ class _SdkTasks:
     """The engine's `SdkTasks`, from the wire."""
 
     def __init__(
-        self, ids: list[int], tasks: dict[int, Any] | None, describe: Callable[[], dict[int, Any]]
+        self, describe: Callable[[], dict[int, Any]], ids: list[int], tasks: dict[int, Any] | None
     ) -> None:
         self.ids = frozenset(ids)
         self._tasks = tasks

@@ -38,7 +38,7 @@ from dfhost.worker.channel import Message
 from dfhost.worker.deaths import RESTART_INTERVAL
 from dfhost.worker.output import Terminal
 from dfhost.worker.pool import OUTDATED_GRACE, WorkerPool
-from dfhost.worker.process import OUTDATED, LaneCall, RunningCall, WorkerOptions, WorkerProcess
+from dfhost.worker.process import OUTDATED, BlockingCall, RunningCall, WorkerOptions, WorkerProcess
 
 _REPLAY_ATTEMPTS = 3  # of an orchestrator that times out
 
@@ -165,9 +165,9 @@ class WorkerRunner:
         self._pool.give(running, begin)
 
     def _ask(self, kind: str, function: str, instance_id: str, *message: Any) -> tuple[Any, WorkerProcess]:
-        """The value of a call on a lane, or its Failure, and the worker that has made it. Blocks."""
+        """The value of a blocking call, or its Failure, and the worker that has made it. Blocks."""
         while True:
-            call = LaneCall(kind, function, instance_id)
+            call = BlockingCall(kind, function, instance_id)
             process, number = self._pool.place(call)
             value = process.ask(number, call, *message)
             if value is not OUTDATED:
@@ -207,7 +207,7 @@ class WorkerRunner:
 
     def _ask_generator(self, process: WorkerProcess, call: ReplayCall, *message: Any) -> Any:
         """The value of a call of a generator that `process` has, or its Failure; None if the generator is lost."""
-        asking = LaneCall("orchestrator", call.function, call.instance_id)
+        asking = BlockingCall("orchestrator", call.function, call.instance_id)
         number = self._pool.place_in(process, asking)
         value = None if number is None else process.ask(number, asking, *message)
         return None if value is OUTDATED else value

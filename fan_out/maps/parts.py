@@ -24,9 +24,11 @@ class Part:
     total: int  # items in the whole map
     items: list[Any]
     indexes: list[int]
-    lanes: list[int]  # the items in flight in each lane
-    failure_budget: int  # with more failures the part returns, and what it has not started is handed out anew
-    whole_budget: bool  # whether that is all that the map has left: then more failures end the map
+    lanes: list[int]  # the slots of each lane: so many of its items run at once
+    # So many items may fail in this part. With more it returns, and its parent deals the rest anew; but if nobody
+    # else holds any of the map's budget (`whole_budget`), the map ends.
+    failure_budget: int
+    whole_budget: bool
 
     def child(self, share: Share, failures: int, siblings: int) -> dict[str, Any]:
         """The input of one of `siblings` children, which divide what `failures` have left of the budget."""

@@ -13,16 +13,20 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
-# At once: 4 lanes of 25 took 8 to 10 s, 8 lanes 22 s, 40 chunks 51 s. A task hub has four partitions.
-LANES = 4
+# Lanes at once: 4 of 25 slots took 8 to 10 s, 8 took 22 s, 40 chunks 51 s. A task hub has four partitions.
+USUAL_LANES = 4
+# Where lanes would have fewer slots than this, there are fewer lanes, but two: so a slow item never holds up all.
+MIN_LANE_SLOTS = 25
 # Up to so many slots each is a lane of its own, so that a slow item holds up nobody else: 200 items at 10 took
 # 7.0 s, chunks of 5 in two lanes 9 to 12 s. Ten lanes at once took 10 to 76 s for 1,000 items, so not more.
-FEW = 10
+ONE_SLOT_LANES = 10
 # Slots of a lane: chunks of 125 at once took 20 s, of 250 54 s.
-WIDEST = 125
+MAX_LANE_SLOTS = 125
 # Children one after another, or batches of a chunk. Each replays all before it: in the SDK alone 1,000 steps take
 # 208 s so, and 25 steps 0.13 s.
-TURNS = 25
+MAX_TURNS = 25
+# Items of a chunk. With one batch of 25 in each, a map of 1,000 has 45 orchestrations; with four it has 17.
+CHUNK_ITEMS = 100
 
 
 class Share(NamedTuple):
@@ -35,25 +39,24 @@ class Share(NamedTuple):
 
 def lanes_of(count: int, slots: int, width: int | None) -> list[int]:
     """The slots of each lane for `count` items. `width`: how many start together, if the caller has said so."""
-    if count <= min(slots, width or WIDEST):
+    if count <= min(slots, width or MAX_LANE_SLOTS):
         return [count]
-    if width or slots <= FEW:
+    if width or slots <= ONE_SLOT_LANES:
         return [width or 1] * max(1, slots // (width or 1))
-    # Fewer than four where a lane would have less than 25 slots, but two: so a slow item never holds up all.
-    lanes = max(LANES // 2, min(LANES, slots // 25), ceil(slots / WIDEST))
+    lanes = max(USUAL_LANES // 2, min(USUAL_LANES, slots // MIN_LANE_SLOTS), ceil(slots / MAX_LANE_SLOTS))
     return [slots // lanes + (lane < slots % lanes) for lane in range(lanes)]
 
 
 def next_shares(left: list[int], lanes: list[int]) -> list[Share]:
     """What is handed out next of the positions `left`, all of it to run at once: together a prefix of them."""
-    most = TURNS * sum(map(_chunk_size, lanes))
+    most = MAX_TURNS * sum(map(_chunk_size, lanes))
     if len(left) > most:
-        while most * TURNS < len(left):
-            most *= TURNS
+        while most * MAX_TURNS < len(left):
+            most *= MAX_TURNS
         return [Share("section", left[:most], lanes)]
     if len(lanes) == 1:
         return [Share("chunk", left[: _chunk_size(lanes[0])], lanes)]
-    size = 1 if len(lanes) <= TURNS else TURNS
+    size = 1 if len(lanes) <= MAX_TURNS else MAX_TURNS
     groups = [lanes[first : first + size] for first in range(0, len(lanes), size)]
     shares = []
     for group, dealt in zip(groups, _deal(left, list(map(sum, groups))), strict=True):
@@ -63,8 +66,8 @@ def next_shares(left: list[int], lanes: list[int]) -> list[Share]:
 
 
 def _chunk_size(slots: int) -> int:
-    """Up to 100 items. With one batch of 25 each, a map of 1,000 has 45 orchestrations; with four it has 17."""
-    return slots * max(1, min(TURNS, 100 // slots))
+    """As many whole batches as `CHUNK_ITEMS` allows, but one at least."""
+    return slots * max(1, min(MAX_TURNS, CHUNK_ITEMS // slots))
 
 
 def _deal(positions: list[int], slots: list[int]) -> list[list[int]]:

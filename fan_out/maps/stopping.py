@@ -17,9 +17,11 @@ from fan_out.maps.parts import Part
 STOP = "map-stop"
 
 
-def why_stop(context: df.DurableOrchestrationContext, part: Part, failures: int, stopped: bool) -> str | None:
-    """The reason why the part starts nothing more; None if it goes on. `stopped`: the event has come."""
-    if stopped:
+def why_stop(
+    context: df.DurableOrchestrationContext, part: Part, failures: int, event_came: bool
+) -> str | None:
+    """The reason why the part starts nothing more; None if it goes on."""
+    if event_came:
         return "cancelled"
     if part.deadline and context.current_utc_datetime >= datetime.fromisoformat(part.deadline):
         return "timeout"

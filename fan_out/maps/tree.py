@@ -25,41 +25,48 @@ from fan_out.maps.stopping import STOP, map_stop_children, why_stop
 from fan_out.settle import error_text, has_failed, wait_for_all
 
 
+# Lanes and sections do the same. Their names tell in a history, and on the console, what a part is.
 @bp.orchestration_trigger(context_name="context")
 def map_section(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
-    results, _ = yield from hand_out(context, Part(**(context.get_input() or {})), STOP, context.instance_id)
-    return as_json(results)
+    return (yield from _run_part(context))
 
 
 @bp.orchestration_trigger(context_name="context")
 def map_lane(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
-    results, _ = yield from hand_out(context, Part(**(context.get_input() or {})), STOP, context.instance_id)
+    return (yield from _run_part(context))
+
+
+def _run_part(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
+    part = Part(**(context.get_input() or {}))
+    results, _ = yield from hand_out(context, part, STOP, context.instance_id)
     return as_json(results)
 
 
 def hand_out(
-    context: df.DurableOrchestrationContext, part: Part, event: str, prefix: str
+    context: df.DurableOrchestrationContext, part: Part, stop_event_name: str, id_prefix: str
 ) -> Generator[Any, Any, tuple[Results, str | None]]:
-    """Hand out the part's items round by round, as the planner says, until all have run or something stops it: the
-    event, the deadline, too many failures. What was handed out ends first. Gives the results and what stopped it."""
+    """Hand out the part's items round by round, as the planner says. Gives the results and why it stopped, if it did.
+
+    It stops at the event, at the deadline, and at too many failures; what was handed out ends first.
+    """
     results: Results = [None] * len(part.items)
     left = list(range(len(part.items)))
     children = failures = 0
-    stopped, stop = False, None
-    while left and not (stop := why_stop(context, part, failures, stopped)):
+    event_came, reason = False, None
+    while left and not (reason := why_stop(context, part, failures, event_came)):
         running = {}
         shares = next_shares(left, part.lanes)
         for share in shares:
-            given, instance = part.child(share, failures, len(shares)), f"{prefix}.{children}"
+            given, instance = part.child(share, failures, len(shares)), f"{id_prefix}.{children}"
             task = context.call_sub_orchestrator(f"map_{share.kind}", given, instance)
             running[task] = instance, share.positions
             children += 1
         left = left[sum(len(share.positions) for share in shares) :]
-        stop_event, passed_on = context.wait_for_external_event(event), False
+        stop_event, children_stopped = context.wait_for_external_event(stop_event_name), False
         while running:
             if not any(task.is_completed for task in running):
-                yield context.task_any([*running] if stopped else [*running, stop_event])
-            stopped = stopped or stop_event.is_completed
+                yield context.task_any([*running] if event_came else [*running, stop_event])
+            event_came = event_came or stop_event.is_completed
             for task in [task for task in running if task.is_completed]:
                 _, positions = running.pop(task)
                 returned = task.result
@@ -68,13 +75,13 @@ def hand_out(
                 not_started, failed_there = merge(results, positions, returned)
                 left += not_started
                 failures += failed_there
-            stop = why_stop(context, part, failures, stopped)
-            if stop and running and not passed_on and (stop != "failures" or part.whole_budget):
-                passed_on = True
+            reason = why_stop(context, part, failures, event_came)
+            if reason and running and not children_stopped and (reason != "failures" or part.whole_budget):
+                children_stopped = True
                 instances = [instance for instance, _ in running.values()]
                 yield from wait_for_all(context, [context.call_activity(map_stop_children, instances)])
         left.sort()
-    return results, stop
+    return results, reason
 
 
 @bp.orchestration_trigger(context_name="context")

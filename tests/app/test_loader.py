@@ -243,6 +243,21 @@ def test_no_folder_no_script_an_older_model(tmp_path: Path) -> None:
         load_app(tmp_path)
 
 
+def test_functions_of_the_older_model_beside_the_app_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "Hello").mkdir()
+    (tmp_path / "Hello" / "function.json").write_text("{}")
+    [note] = load_written_app(tmp_path, "").notes
+    assert "Python v1 model are not loaded, as on Azure: Hello." in note
+
+
+def test_a_module_in_a_folder_that_is_not_searched(tmp_path: Path) -> None:
+    (tmp_path / "src" / "pricing").mkdir(parents=True)
+    (tmp_path / "src" / "pricing" / "__init__.py").touch()
+    (tmp_path / "requirements.txt").write_text("a-library")
+    with pytest.raises(AppImportFailed, match=r"in the folder src, .* import it as src\.pricing\."):
+        load_written_app(tmp_path, "import pricing.rates")
+
+
 def test_a_library_that_is_not_there_and_where_it_belongs(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("no-such-library")
     with pytest.raises(AppImportFailed) as caught:

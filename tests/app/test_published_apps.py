@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.apps import APPS
 from tests.support.host_process import HostProcess
+from tests.support.http_client import Response
 from tests.support.waiting import until
 
 
@@ -122,6 +124,24 @@ def test_functions_whose_trigger_is_not_polled_can_be_run_by_hand(
     events.line(f"note .*dfhost does not poll these triggers: .*{function}")
     assert events.client.request("POST", f"/admin/functions/{function}", {"input": sent}).status == 202
     assert events.client.output(instance) == recorded
+
+
+def test_a_blob_can_be_a_file_and_have_its_name(events: HostProcess, tmp_path: Path) -> None:
+    def run(text: str) -> Response:
+        return events.client.request("POST", "/admin/functions/on_upload", {"input": text})
+
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"\x89PNG\xff")
+    assert run(f"file:{picture}").status == 202
+    assert events.client.output("upload-5") == {"name": "uploads/picture.png", "hex": "89504e47ff"}
+    assert run("file:host.json").status == 202  # in the app's folder
+    size = (APPS / "idioms_events" / "host.json").stat().st_size
+    assert events.client.output(f"upload-{size}")["name"] == "uploads/host.json"
+    assert run("text").status == 202
+    assert events.client.output("upload-4") == {"name": "uploads/dfhost", "hex": "74657874"}
+
+    refused = run("file:nowhere.png")
+    assert refused.status == 400 and "there is no file" in refused.body["Message"]
 
 
 def test_a_timer_under_its_client_that_runs_on_startup(events: HostProcess) -> None:

@@ -8,13 +8,14 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from dfhost.app_output import AppLogLevels, AppOutput
-from dfhost.cli.console import Console
+from dfhost.cli.console.console import Console
 from dfhost.cli.style import Style
 
 Speak = Callable[[Console], None]
@@ -121,6 +122,26 @@ def test_characters_the_stream_does_not_have_are_escaped() -> None:
         opened.note("naïve \ud800")
     stream.flush()
     assert raw.getvalue().strip().endswith(b"na\\xefve \\ud800")
+
+
+def test_what_a_worker_has_printed_stands_above_the_end_of_its_call() -> None:
+    stream = io.StringIO()
+    with console(stream) as opened:
+        opened.started("price", "activity", "i1")
+        printed_at = time.time()
+        time.sleep(0.002)
+        opened.finished("price", "activity", "i1", 0.25)
+        opened.write("a text without a time\n")
+        opened.print("", "printed by the call", printed_at)
+    assert [line.split()[0] for line in lines(stream)] == ["started", "printed", "finished", "a"]
+
+
+def test_a_worker_whose_clock_is_wrong_is_not_believed() -> None:
+    stream = io.StringIO()
+    with console(stream) as opened:
+        opened.print("", "in the year 2096", 4e9)
+        opened.note("the end")
+    assert lines(stream) == ["          in the year 2096", "note      the end"]
 
 
 # -- user code -----------------------------------------------------------------------------------------------
@@ -282,7 +303,7 @@ def test_progress_stands_in_the_last_line_and_leaves_nothing(monkeypatch: pytest
     stream = Terminal()
     with Console(stream, style=Style(colour=False)) as opened:
         clock = [1000.0]
-        monkeypatch.setattr("dfhost.cli.console.time.time", lambda: clock[0])
+        monkeypatch.setattr("dfhost.cli.console.console.time.time", lambda: clock[0])
         for number in range(3000):
             opened.started("price", "activity", "i1", str(number))
             opened.finished("price", "activity", "i1", 0.1, str(number))

@@ -27,6 +27,11 @@ APP = """
         name, attempts = context.get_input()
         yield context.call_activity_with_retry(name, df.RetryOptions(100, attempts), "svc")
 
+    @app.orchestration_trigger(context_name="context")
+    def calls_child(context):
+        options = df.RetryOptions(100, 2)
+        yield context.call_sub_orchestrator_with_retry("calls", options, ["flaky", 1], "child-of-11")
+
     @app.activity_trigger(input_name="service")
     def flaky(service):
         raise ConnectionError("no answer from " + service)
@@ -65,6 +70,13 @@ def test_attempts_of_an_activity(host: HostProcess) -> None:
     host.line(r' retrying  flaky .* order-8  "svc", attempt 1 of 3 failed, next in 100 ms$')
     host.line(r' retrying  flaky .* order-8  "svc", attempt 2 of 3 failed, next in 100 ms$')
     host.line(r' failed    flaky .* order-8  "svc", attempt 3 of 3$')
+
+
+def test_attempts_of_a_sub_orchestration(host: HostProcess) -> None:
+    host.client.start("calls_child", None, "order-11")
+    host.line(r" retrying  calls .* child-of-11  attempt 1 of 2 failed, next in 100 ms$")
+    host.line(r" failed    calls .* child-of-11  attempt 2 of 2$")
+    host.line(r" failed    calls_child .* order-11$")
 
 
 def test_attempts_of_a_function_with_a_retry_policy(host: HostProcess) -> None:

@@ -328,7 +328,7 @@ def test_the_second_signal_stops_at_once_and_loses_nothing(
             writer.write("at last")
         host.line(rf"finished +one_slow .*{id}")
         text = host.text
-        goes_on = r"note +What is left from last time goes on: 1 running\.$"
+        goes_on = r"note +Continuing 1 instance of the last run: 1 with work to do\.$"
         assert re.search(rf"Ready on .*\n.*{goes_on}(.*\n)*.*started +slow", text, re.MULTILINE), text
         assert host.client.output(id) == "at last"
 
@@ -343,7 +343,7 @@ def test_the_task_hub_lies_beside_the_app_and_goes_on(app: Path) -> None:
     assert (app / ".dfhost" / "Shop.db").is_file()
     assert (app / ".dfhost" / ".gitignore").read_text() == "*\n"
     with HostProcess(app) as host:
-        assert host.line(r"note +(What is left .*)$")[1] == "What is left from last time goes on: 1 waiting."
+        assert host.line(r"note +(Continuing .*)$")[1] == "Continuing 1 instance of the last run: 1 waiting."
         host.client.send(id, "raiseEvent/Approval", {"by": "me"})
         host.line(rf"finished +approval .*{id}")
         assert host.client.output(id) == {"by": "me"}

@@ -42,7 +42,7 @@ async def test_an_instance_that_cannot_be_loaded_keeps_no_other_from_going_on(tm
         await asyncio.gather(*(host.send(instance, "raiseEvent/b", 2) for instance in ("bad", *OTHERS)))
         for instance in OTHERS:
             assert await host.output(instance) == [1, 2]
-        named = [note for note in host.log.notes if "dfhost failed while it took up bad" in note]
+        named = [note for note in host.log.notes if "dfhost itself failed when it loaded bad" in note]
         assert len(named) == 1 and "ValueError" in named[0]
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from dfhost.clock import Clock
-from tests.support.apps import write_app
+from tests.support.apps import HEAD, write_app
 from tests.support.running_host import RunningHost, running_host
 
 
@@ -110,6 +110,33 @@ async def test_no_timer_stalls_when_the_wall_clock_is_set_back() -> None:
         assert await host.run("sleeps", 0.1) == "woke"
         fired = (await host.history(instance))[2]
         assert fired["Timestamp"] >= fired["FireAt"]
+
+
+async def test_an_instance_that_its_uncancelled_timers_keep_running_is_noted_once(tmp_path: Path) -> None:
+    folder = write_app(
+        tmp_path,
+        """
+        @app.orchestration_trigger(context_name="context")
+        def asks(context):
+            deadline = context.create_timer(context.current_utc_datetime + datetime.timedelta(hours=1))
+            yield context.task_any([deadline, context.wait_for_external_event("go")])
+            if context.get_input():
+                deadline.cancel()
+            return "asked"
+        """,
+        HEAD + "import datetime\n",
+    )
+    async with running_host(folder) as host:
+        cancels, leaves, again = [await host.start("asks", cancel) for cancel in (True, False, False)]
+        for instance in (cancels, leaves, again):
+            await host.until_waiting(instance, "event")
+            await host.send(instance, "raiseEvent/go", 1)
+        assert await host.output(cancels) == "asked"
+        await host.until_waiting(again, "timer")
+        assert [entry[1] for entry in host.log.entries if entry[0] == "note"] == [
+            f"asks {leaves}: its code has ended, but it stays Running until its timers have fired, as on Azure. "
+            "Call cancel() on a timer that is no longer needed."
+        ]
 
 
 async def test_a_timer_function_runs_on_when_the_wall_clock_is_set(tmp_path: Path) -> None:

@@ -21,6 +21,12 @@ PATTERNS = """
             yield context.wait_for_external_event("go")
 
     @app.orchestration_trigger(context_name="context")
+    def polls(context):
+        soon = context.create_timer(context.current_utc_datetime + timedelta(seconds=0.1))
+        yield context.task_any([soon, context.wait_for_external_event("go")])
+        yield context.wait_for_external_event("end")
+
+    @app.orchestration_trigger(context_name="context")
     def all_of(context):
         tasks = [context.call_activity("echo", "x"), context.wait_for_external_event("go")]
         return (yield context.task_all(tasks))
@@ -28,6 +34,11 @@ PATTERNS = """
     @app.orchestration_trigger(context_name="context")
     def first_of_many(context):
         yield context.task_any([context.wait_for_external_event(name) for name in "edcba"])
+
+    @app.orchestration_trigger(context_name="context")
+    def all_timers(context):
+        now = context.current_utc_datetime
+        yield context.task_all([context.create_timer(now + timedelta(hours=hours)) for hours in (0, 2, 1)])
 
     @app.orchestration_trigger(context_name="context")
     def far_off(context):
@@ -76,6 +87,13 @@ async def test_an_event_or_a_timer() -> None:
         assert (function, events, needs_all) == ("sleeps_or_hears", ("go",), False)
         assert 3590 < timer_in <= 3600
         assert then == ("sleeps_or_hears", ("end",), None, True)
+
+
+async def test_an_event_or_a_short_timer_is_no_wait(tmp_path: Path) -> None:
+    async with running_host(write_app(tmp_path / "app", PATTERNS)) as host:
+        await host.start("polls")
+        await host.log.entry("waiting")
+        assert waits(host) == [("polls", ("end",), None, True)]
 
 
 async def test_a_short_timer_and_work_are_no_waits() -> None:
@@ -133,6 +151,13 @@ async def test_a_timer_that_the_sdk_divides_is_one_wait(tmp_path: Path) -> None:
         await host.start("far_off")
         _, _, _, timer_in, _ = await host.log.entry("waiting")
         assert 29.9 < timer_in / 86400 <= 30
+
+
+async def test_of_timers_that_must_all_fire_the_last_counts(tmp_path: Path) -> None:
+    async with running_host(write_app(tmp_path / "app", PATTERNS)) as host:
+        await host.start("all_timers")
+        _, _, _, timer_in, _ = await host.log.entry("waiting")
+        assert 1.9 < timer_in / 3600 <= 2
 
 
 async def test_each_generation_waits_anew() -> None:

@@ -70,7 +70,7 @@ class Run:
 
 
 def recorded(command: Any) -> h.Event:
-    if command.kind == h.TIMER_CREATED:
+    if command.event_type == h.TIMER_CREATED:
         return h.timer_created(AT, command.id, command.fire_at)
     return h.task_scheduled(AT, command.id, command.name)
 

@@ -222,7 +222,7 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
         needs = [ReplayNeed.NONE]
         while max(needs) < ReplayNeed.ENGINE and len(inbox) < 8:
             event = arrival(open_tasks, replaying.execution.interpreter.next_id, rng, at)
-            if event.kind == h.TIMER_FIRED:
+            if event.event_type == h.TIMER_FIRED:
                 at = max(at, json.loads(event.text)["FireAt"])
             inbox.append(event)
             needs.append(replaying.execution.gate.need_after(event))

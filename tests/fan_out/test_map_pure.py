@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fan_out.idempotency import apply_claim
 from fan_out.maps import ledger, outcome
 from fan_out.maps.parts import Part
-from fan_out.maps.plan import TURNS, WIDEST, Share, lanes_of, next_shares
+from fan_out.maps.plan import MAX_LANE_SLOTS, MAX_TURNS, Share, lanes_of, next_shares
 from fan_out.maps.results import ItemResult, as_json, merge
 from fan_out.maps.run import Options
 from fan_out.settle import error_text
@@ -164,9 +164,9 @@ def test_every_item_is_run_once_within_the_bound_and_no_orchestration_grows_long
     assert sorted(clock.ran) == list(range(count))
     if bound:
         assert clock.most_in_flight <= bound
-    assert clock.widest <= (batch or WIDEST)
-    # Sections that run at once because there are more lanes than TURNS may be a few more than that themselves.
-    assert clock.longest <= max(2 * TURNS, count / TURNS + 1)
+    assert clock.widest <= (batch or MAX_LANE_SLOTS)
+    # Sections that run at once because there are more lanes than MAX_TURNS may be a few more than that themselves.
+    assert clock.longest <= max(2 * MAX_TURNS, count / MAX_TURNS + 1)
 
 
 @pytest.mark.parametrize("bound", [1, 4, 50, 500])
@@ -174,7 +174,7 @@ def test_no_orchestration_of_the_largest_map_grows_long(bound):
     clock = Clock([0.0] * 100_000, bound)
     clock.run()
     assert len(clock.ran) == 100_000
-    assert clock.longest <= 2 * TURNS
+    assert clock.longest <= 2 * MAX_TURNS
 
 
 # -- parts ------------------------------------------------------------------------------------------------------

@@ -281,8 +281,8 @@ async def test_an_event_whose_name_differs_in_case() -> None:
         )
         assert await host.log.entry("note") == (
             "note",
-            f"The event 'approval' has come to waits {instance}, which waits for 'Approval': "
-            "event names are case-sensitive in the SDK.",
+            f"The event 'approval' has come to waits {instance}, which waits for 'Approval'. "
+            "Event names are case-sensitive in the SDK.",
         )
 
 

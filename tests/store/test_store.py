@@ -95,10 +95,10 @@ class OpenStore:
         await self.store.start_instance(row, event, False)
 
     async def episode(self, instance_id: str = "x", execution_id: str = "e1", **more: Any) -> None:
-        """Commit an episode that has consumed everything there was; raises what it was refused with."""
+        """Commit an episode that has processed everything there was; raises what it was refused with."""
         stored = self.store.load_instance(instance_id)
         length = len(stored.history) if stored else 0
-        consumed = max((message.seq for message in stored.inbox), default=0) if stored else 0
+        processed_up_to = max((message.seq for message in stored.inbox), default=0) if stored else 0
         events = [h.orchestrator_started(AT).text]
         values: dict[str, Any] = {
             "at": AT,
@@ -106,14 +106,14 @@ class OpenStore:
             "first_position": length,
             "stored_texts": events,
         } | more
-        consumed = values.pop("consumed", consumed)
+        processed_up_to = values.pop("processed_up_to", processed_up_to)
         episode = Episode(instance_id, execution_id, **values)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def then(_: None, error: HostError | None) -> None:
             done.set_exception(error) if error else done.set_result(None)
 
-        self.store.commit_episode(episode, consumed, then)
+        self.store.commit_episode(episode, processed_up_to, then)
         await done
 
     async def results(self, *results: ActivityResult) -> None:
@@ -211,7 +211,7 @@ def child(instance_id: str, task_id: int = 0, execution_id: str = "c1") -> Sched
 async def test_a_started_instance_is_pending_with_its_start_in_its_inbox(db: OpenStore) -> None:
     await db.start()
     assert (db.row().status, db.row().input) == ("Pending", '"in"')
-    assert [h.parse(text).kind for text in db.inbox()] == [h.EXECUTION_STARTED]
+    assert [h.parse(text).event_type for text in db.inbox()] == [h.EXECUTION_STARTED]
     assert db.store.instances_needing_episodes() == ["x"]
     (message,) = db.events
     assert isinstance(message, InboxMessage) and message.new_instance == db.row()
@@ -276,7 +276,7 @@ async def test_an_episode_consumes_the_messages_it_saw_and_no_more(db: OpenStore
     seen = db.store.load_instance("x")
     assert seen is not None
     await db.store.post_event("x", "later", lambda row: None)
-    await db.episode(consumed=seen.inbox[-1].seq)
+    await db.episode(processed_up_to=seen.inbox[-1].seq)
     assert db.inbox() == ["later"]
 
 
@@ -319,7 +319,13 @@ async def test_the_last_episode_leaves_nothing_open_and_posts_to_the_parent(db: 
     await db.episode("c", "c1", activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
     await db.store.post_event("c", "too late", lambda row: None)
     await db.episode(
-        "c", "c1", status="Completed", output="1", sets_output=True, consumed=0, parent=Parent("x", "e1", 0)
+        "c",
+        "c1",
+        status="Completed",
+        output="1",
+        sets_output=True,
+        processed_up_to=0,
+        parent=Parent("x", "e1", 0),
     )
     assert (db.row("c").status, db.row("c").output) == ("Completed", "1")
     assert (db.inbox("c"), db.store.unfinished_activities(), db.store.next_due()) == ([], [], None)
@@ -350,7 +356,7 @@ async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_event
         AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', restart_count=None
     )
     following = NextGeneration("e2", '"next"', h.continued_history(AT, started, ()))
-    await db.episode(status="ContinuedAsNew", next_generation=following, consumed=seen.inbox[-1].seq)
+    await db.episode(status="ContinuedAsNew", next_generation=following, processed_up_to=seen.inbox[-1].seq)
     assert (db.row().execution_id, db.row().input, db.row().created_at) == ("e2", '"next"', AT)
     assert db.past() == [event.text for event in following.history]
     assert db.inbox() == ["event"]
@@ -495,7 +501,7 @@ async def test_a_rewound_instance_runs_again_without_its_failures(db: OpenStore)
     await failed(db, "x", "e1", [*good, *bad])
     await db.store.rewind("x", at=LATER, wake_event="wake", check=lambda row: None)
     assert (db.row().status, db.row().output) == ("Running", None)
-    assert [h.parse(text).kind for text in db.past()] == [
+    assert [h.parse(text).event_type for text in db.past()] == [
         h.TASK_SCHEDULED,
         h.TASK_COMPLETED,
         h.GENERIC,
@@ -517,7 +523,7 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
     await db.store.rewind("x", at=LATER, wake_event="wake", check=lambda row: None)
     assert [db.row(each).status for each in ("x", "c0", "c1")] == ["Running", "Running", "Completed"]
     assert [db.inbox(each) for each in ("x", "c0", "c1")] == [[], ["wake"], []]
-    assert [h.parse(text).kind for text in db.past()] == [
+    assert [h.parse(text).event_type for text in db.past()] == [
         h.SUB_ORCHESTRATION_CREATED,
         h.SUB_ORCHESTRATION_CREATED,
         h.GENERIC,
@@ -636,7 +642,7 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Ope
         at=LATER,
         state="state",
         custom_status="{}",
-        consumed=seen[0].seq,
+        processed_up_to=seen[0].seq,
         answers=answers,
         event=lambda answer: answer.text,
     )
@@ -654,7 +660,7 @@ async def test_a_batch_of_a_purged_entity_is_discarded(db: OpenStore) -> None:
             at=AT,
             state="s",
             custom_status="{}",
-            consumed=1,
+            processed_up_to=1,
             answers=[],
             event=lambda answer: "",
         )
@@ -845,7 +851,7 @@ async def test_a_result_that_cannot_be_stored_fails_its_activity_and_no_other(db
     await db.results(result(0, "one"), bad, result(2, "three"))
     await eventually(lambda: len(db.inbox()) == 3)
     events = [h.parse(text) for text in db.inbox()]
-    assert {(each.key, each.kind) for each in events} == {
+    assert {(each.key, each.event_type) for each in events} == {
         (0, h.TASK_COMPLETED), (1, h.TASK_FAILED), (2, h.TASK_COMPLETED),
     }  # fmt: skip
     assert "UnicodeEncodeError" in next(each.text for each in events if each.key == 1)

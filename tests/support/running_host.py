@@ -41,7 +41,7 @@ class Output:
     def puts(self) -> int:
         return len(self.lines)
 
-    def print(self, label: str, text: str) -> None:
+    def print(self, label: str, text: str, at: float | None = None) -> None:
         self.text += f"{label} {text}\n" if label else f"{text}\n"
 
     def count_records(self, level: str, logger: str, number: int = 1) -> None:

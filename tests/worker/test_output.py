@@ -29,7 +29,7 @@ class Sink:
         self.lines: list[str] = []
         self.counts: list[tuple[str, str, int]] = []
 
-    def print(self, label: str, text: str) -> None:
+    def print(self, label: str, text: str, at: float | None = None) -> None:
         self.lines.append(f"{label} {text}")
 
     def count_records(self, level: str, logger: str, number: int = 1) -> None:

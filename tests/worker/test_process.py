@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from dfhost.cli.console.log_lines import INDENT
 from tests.support.apps import APPS, write_app
 from tests.support.host_process import HostProcess, is_running, run_dfhost
 from tests.support.running_host import Output, RunningHost, running_host
@@ -87,8 +88,8 @@ async def test_a_segfault_shows_the_python_stack(host: RunningHost, output: Outp
 
 async def test_a_flood_is_shown_whole(host: RunningHost, output: Output) -> None:
     assert await get(host, "flood?lines=50000") == (200, "done")
-    await until_shown(output, "line 49999  (flood)")
-    numbers = [int(line.split()[1]) for line in output.lines if line.startswith("line ")]
+    await until_shown(output, f"{INDENT}line 49999  (flood)")  # in the column of lines that have a time
+    numbers = [int(line.split()[1]) for line in output.lines if line.strip().startswith("line ")]
     assert numbers == list(range(50_000))
 
 
@@ -227,7 +228,7 @@ def test_the_last_lines_of_a_dead_worker_are_shown_again_if_they_are_out_of_sigh
             assert host.client.request("GET", "/api/says_nothing").status == 200
         file.touch()
         assert dying.result().status == 500
-        host.line(r"has ended \(exit code 3\)\. It was running function dies\. .* The last that it printed:$")
+        host.line(r"has ended \(exit code 3\)\. It was running function dies\. .* Its last output:$")
         assert host.text.count("the valve is stuck") == 2
         assert host.client.request("GET", f"/api/dies?file={file}").status == 500
         host.line(r"has ended .* Another worker starts in \d+ s; calls wait for it\.$")

@@ -1,4 +1,4 @@
-"""What host and worker say to each other: the channel, the lanes, and the values on the wire."""
+"""What host and worker say to each other: the channel, the call connections, and the values on the wire."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from dfhost.runner.app_runner import FunctionCall, HttpReply, HttpRequest, Timer
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.retry_policy import RetryPolicy
 from dfhost.worker import protocol
+from dfhost.worker.call_connections import CallConnection, CallListener
 from dfhost.worker.channel import Channel, Message
-from dfhost.worker.lanes import Lane, LaneListener
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 values = st.recursive(
@@ -103,12 +103,14 @@ async def test_subclasses_of_plain_types_arrive_as_these() -> None:
     await peers.close()
 
 
-async def test_a_lane_answers_who_knows_the_secret() -> None:
-    listener = LaneListener("secret", lambda message: [*message, threading.current_thread().name])
-    lane, stranger = Lane(listener.port, "secret"), Lane(listener.port, "guess")
-    assert await asyncio.to_thread(lane.ask, ("replay", 1)) == (["replay", 1, "ThreadPoolExecutor-1_0"],)
+async def test_a_connection_answers_who_knows_the_secret() -> None:
+    listener = CallListener("secret", lambda message: [*message, threading.current_thread().name])
+    connection, stranger = CallConnection(listener.port, "secret"), CallConnection(listener.port, "guess")
+    assert await asyncio.to_thread(connection.ask, ("replay", 1)) == (
+        ["replay", 1, "ThreadPoolExecutor-1_0"],
+    )
     assert await asyncio.to_thread(stranger.ask, ("replay", 1)) is None
-    lane.release()
+    connection.release()
     stranger.release()
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from dfhost.cli import arguments
 from dfhost.cli.client.instance_ids import suggestion
 from dfhost.cli.client.management_client import file_client
+from dfhost.cli.console.log_file import INDENTED, entries_with, follow_log, log_file, read_log
 from dfhost.cli.exit_codes import DONE, NOT_FOUND
-from dfhost.cli.log_file import INDENTED, entries_with, follow_log, log_file, read_log
 from dfhost.cli.style import printable
 from dfhost.errors import HostError
 from dfhost.short_id import short_id

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dfhost.cli import arguments
-from dfhost.cli.console import Console
-from dfhost.cli.counting_log import CountingLog
+from dfhost.cli.console.console import Console
+from dfhost.cli.console.counting_log import CountingLog
 from dfhost.cli.host.database_file import existing_parent
 from dfhost.cli.host.first_request import FirstRequest, read_request
 from dfhost.cli.host.runner_choice import MakeRunner, app_runner

@@ -17,11 +17,11 @@ from dfhost.background_tasks import BackgroundTasks
 from dfhost.cli import arguments
 from dfhost.cli.client.host_address import url_file
 from dfhost.cli.client.other_task_hubs import unfinished_in
-from dfhost.cli.console import Console
+from dfhost.cli.console.console import Console
+from dfhost.cli.console.log_file import LogFile, log_file
 from dfhost.cli.host.database_file import database_file
 from dfhost.cli.host.runner_choice import MakeRunner, app_runner, reloads
 from dfhost.cli.host.stopping import FatalFailure, StopSignals
-from dfhost.cli.log_file import LogFile, log_file
 from dfhost.cli.progress.maps import show_map_progress
 from dfhost.cli.style import count
 from dfhost.errors import DatabaseError, DatabaseInUse
@@ -135,8 +135,8 @@ async def _serve(
         if address in ("0.0.0.0", "::"):
             console.note(
                 f"Listening at {address}: everybody who reaches this machine may call the app and its management "
-                "API, and no keys are asked for. Requests may use its IP addresses and its own name; allow other "
-                "names with --allow-host."
+                "API without a key. Requests may name it by its IP addresses and its own name; allow other names "
+                "with --allow-host."
             )
         if console.verbose and settings.without_effect:
             console.note(

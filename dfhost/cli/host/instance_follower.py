@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from dfhost.cli.counting_log import CountingLog
+from dfhost.cli.console.counting_log import CountingLog
 from dfhost.cli.progress.bar import Progress
 from dfhost.cli.progress.reported import phase, reported_progress
 from dfhost.errors import HostError

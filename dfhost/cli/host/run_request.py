@@ -16,8 +16,8 @@ import aiohttp
 
 from dfhost import gc_tuning
 from dfhost.cli.client.function_names import check_orchestrator
-from dfhost.cli.console import Console
-from dfhost.cli.counting_log import CountingLog
+from dfhost.cli.console.console import Console
+from dfhost.cli.console.counting_log import CountingLog
 from dfhost.cli.host.first_request import FirstRequest
 from dfhost.cli.host.instance_follower import InstanceFollower, status_urls
 from dfhost.cli.host.stopping import FatalFailure

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dfhost.app_output import AppLogLevels, AppOutput
 from dfhost.cli.arguments import MAX_WORKERS
-from dfhost.cli.console import Console
+from dfhost.cli.console.console import Console
 from dfhost.errors import HostError, SettingsError
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner

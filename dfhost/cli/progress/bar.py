@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
-from dfhost.cli.console import Console
+from dfhost.cli.console.console import Console
 from dfhost.cli.style import count, printable
 from dfhost.durations import duration
 

@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dfhost.cli.console import Console
+from dfhost.cli.console.console import Console
 from dfhost.cli.progress.bar import LineTimes
 from dfhost.cli.progress.reported import ReportedProgress, reported_progress
 from dfhost.cli.style import count, printable

@@ -45,6 +45,14 @@ async def on_blob(blob: func.InputStream, client) -> None:
     await client.start_new("record", "from-blob", {"name": blob.name, "text": blob.read().decode()})
 
 
+# A path without a name: any blob of the container.
+@bp.blob_trigger(arg_name="blob", path="uploads", connection="Storage")
+@bp.durable_client_input(client_name="client")
+async def on_upload(blob: func.InputStream, client) -> None:
+    content = blob.read()
+    await client.start_new("record", f"upload-{len(content)}", {"name": blob.name, "hex": content.hex()})
+
+
 @bp.event_hub_message_trigger(
     arg_name="events", event_hub_name="%HUB%", connection="Hub", cardinality=func.Cardinality.MANY
 )

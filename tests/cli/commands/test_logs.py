@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dfhost.cli import log_file
-from dfhost.cli.log_file import LogFile, follow_log, read_log
+from dfhost.cli.console import log_file
+from dfhost.cli.console.log_file import LogFile, follow_log, read_log
 from tests.cli.commands.conftest import Commands
 from tests.support.apps import write_app
 from tests.support.host_process import HostProcess

@@ -9,8 +9,8 @@ second is one summary; with `live` there is one at its end, and `progress` says 
 of failure the first has its traceback and the next ones their text; the rest of a burst are counted, with the
 latest text.
 
-What belongs to an orchestration that runs is only counted, unless it fails: children and entities whose ids are made
-from its own, as the parts of a map.
+What belongs to an orchestration that runs is only counted, unless it fails or waits: children and entities whose ids
+are made from its own, as the parts of a map.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dfhost.cli.log_events import FailedCall, LogEvent, Message
-from dfhost.cli.log_lines import INDENT, LogLines, shown_id
-from dfhost.cli.log_words import death_in_words
-from dfhost.cli.style import Style, count, duration, printable, printable_lines
+from dfhost.cli.console.log_events import FailedCall, LogEvent, Message
+from dfhost.cli.console.log_lines import INDENT, LogLines, shown_id
+from dfhost.cli.console.log_words import death_in_words
+from dfhost.cli.style import Style, count, printable, printable_lines
 from dfhost.cli.views.user_frames import user_frames
+from dfhost.durations import duration
 from dfhost.instance_failure import read_failure
 from dfhost.printable import shortened
 
@@ -56,11 +57,13 @@ class _FunctionCounts:
     last_unshown_at: float = 0.0
     busy: bool = False  # the window before had more events than lines
     all_unshown: bool = False  # of what is in `unshown` none had a line
+    last_wait: str = ""  # what the newest wait in `unshown` is for, or which event has come
     carried: bool = False  # the window before had no summary: its numbers are among those of this one
 
 
 _MAY_BE_PARTS = ("orchestrator", "entity")
 _ENDS = ("finished", "failed", "retrying")  # the verbs after which a call no longer runs
+_WAITS = ("waiting", "received")
 _COUNTED = {"received": "events received"}  # how a summary calls what a line says of one; others by the verb
 
 
@@ -104,7 +107,8 @@ class LogFormatter:
             return [*lines, *self._format_failure(failure, counts)]
         if not self._calls:
             return lines
-        if self._summarise and trigger in _MAY_BE_PARTS and self._is_part(instance_id or ""):
+        is_wait = verb in _WAITS
+        if self._summarise and not is_wait and trigger in _MAY_BE_PARTS and self._is_part(instance_id or ""):
             if verb == "finished":
                 self._count_unshown(function, counts, verb, at)
                 counts.all_unshown = True
@@ -112,6 +116,8 @@ class LogFormatter:
         number = counts.events[verb] = counts.events.get(verb, 0) + 1
         if self._summarise and (counts.busy or number > LINES_PER_WINDOW):
             self._count_unshown(function, counts, verb, at)
+            if is_wait:
+                counts.last_wait = item
             return lines
         if verb == "finished" and trigger == "orchestrator":
             # The calls that led to its end stand above it.
@@ -162,8 +168,8 @@ class LogFormatter:
         ended = sum(counts.unshown.get(verb, 0) for verb in _ENDS)
         parts = [_counted(number, verb) for verb, number in counts.unshown.items() if verb != "started"]
         if counts.running:
-            parts.append(f"{counts.running:,} running")
-        if (seconds := counts.last_unshown_at - counts.first_unshown_at) >= WINDOW:
+            parts.append(_running(counts))
+        if ended and (seconds := counts.last_unshown_at - counts.first_unshown_at) >= WINDOW:
             parts.append(f"{ended / seconds:,.0f}/s")
         return f"{printable(name)} {', '.join(parts)}"
 
@@ -235,7 +241,9 @@ class LogFormatter:
         if (took := counts.last_unshown_at - counts.first_unshown_at) >= 0.001:
             text += f" in {duration(took)}"
         if counts.running:
-            text += f", {count(counts.running)} running"
+            text += f", {_running(counts)}"
+        if any(verb in counts.unshown for verb in _WAITS):
+            text += f"; the last: {printable(counts.last_wait)}"
         kinds = [
             each for (function, _, _), each in self._failures.items() if function == name and each.unshown
         ]
@@ -263,6 +271,11 @@ class LogFormatter:
 
 def _counted(number: int, verb: str, more: str = "") -> str:
     return f"{number:,}{more} {_COUNTED.get(verb, verb)}"
+
+
+def _running(counts: _FunctionCounts) -> str:
+    """Of those that wait nobody would say that they run, though that is their runtime status."""
+    return f"{counts.running:,} {'not ended' if 'waiting' in counts.unshown else 'running'}"
 
 
 def _failure_kind(event: FailedCall) -> tuple[str, str, str]:

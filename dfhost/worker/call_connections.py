@@ -1,8 +1,8 @@
-"""Lanes: connections on which one thread of the host asks and one thread of the worker answers.
+"""Connections on which one thread of the host calls and one thread of the worker answers.
 
-Replays and batches of entities block a thread of the host anyway. On a lane of its own that thread speaks with the
-thread of the worker that does the work, and no other thread of either side has to be woken for it. A lane carries the
-calls of the protocol, one at a time, in the form of the channel's messages.
+Replays and batches of entities block a thread of the host anyway. On a connection of its own that thread speaks with
+the thread of the worker that does the work, and no other thread of either side has to be woken for it. A connection
+carries the calls of the protocol, one at a time, in the form of the channel's messages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dfhost import forked_children
 from dfhost.worker.channel import Message, pack, read_message
 
 
-class Lane:
+class CallConnection:
     """The host's end."""
 
     def __init__(self, port: int, secret: str, timeout: float | None = None) -> None:
@@ -34,7 +34,7 @@ class Lane:
             raise
 
     def ask(self, message: Message) -> tuple[Any, ...] | None:
-        """The answer as a tuple of one value; None if the worker has ended, or somebody has closed the lane."""
+        """The answer as a tuple of one value; None if the worker has ended, or somebody has closed the connection."""
         try:
             self._socket.sendall(pack(message))
             answer = read_message(self._file)
@@ -53,36 +53,36 @@ class Lane:
         self._socket.close()
 
     def release(self) -> None:
-        """Close a lane on which nobody waits."""
+        """Close a connection on which nobody waits."""
         self.close()
         self._file.close()
 
 
-class LanePool:
-    """The lanes to one worker that nobody uses at present. From any thread."""
+class CallConnections:
+    """The connections to one worker that nobody uses at present. From any thread."""
 
     def __init__(self, port: int, secret: str) -> None:
         self.port = port
         self._secret = secret
-        self._free: deque[Lane] = deque()
+        self._free: deque[CallConnection] = deque()
 
-    def take(self) -> Lane:
+    def take(self) -> CallConnection:
         """Raises OSError if the worker is gone."""
         try:
             return self._free.pop()
         except IndexError:
-            return Lane(self.port, self._secret)
+            return CallConnection(self.port, self._secret)
 
-    def give_back(self, lane: Lane) -> None:
-        self._free.append(lane)
+    def give_back(self, connection: CallConnection) -> None:
+        self._free.append(connection)
 
     def close(self) -> None:
         while self._free:
             self._free.pop().release()
 
 
-class LaneListener:
-    """The worker's end: a thread for each lane, in which `answer` is called with each message."""
+class CallListener:
+    """The worker's end: a thread for each connection, in which `answer` is called with each message."""
 
     def __init__(self, secret: str, answer: Callable[[Message], Any]) -> None:
         self._secret = secret
@@ -90,7 +90,7 @@ class LaneListener:
         self._listener = socket.create_server(("127.0.0.1", 0))
         forked_children.close_in_children(self._listener.fileno())
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, name="lanes", daemon=True).start()
+        threading.Thread(target=self._accept, name="calls", daemon=True).start()
 
     def _accept(self) -> None:
         number = 0

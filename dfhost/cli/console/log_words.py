@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from dfhost.cli.style import count, duration
+from dfhost.cli.style import count
+from dfhost.durations import duration
 from dfhost.host_log import Attempt
 from dfhost.printable import shortened
 

@@ -1,10 +1,10 @@
-"""A misspelt event name is noted on the console; an event that only comes early is not."""
+"""Misspelt event names and data encoded twice are noted on the console; an event that only comes early is not."""
 
 from __future__ import annotations
 
 import pytest
 
-from dfhost.dispatch.event_name_hints import nearest_event_name
+from dfhost.dispatch.event_hints import nearest_event_name
 from tests.support.running_host import running_host
 
 
@@ -35,8 +35,22 @@ async def test_a_misspelt_event_name_is_noted_once_and_the_event_kept() -> None:
         assert await host.output(instance) == ["yes", "Payment"]
         notes = [entry[1] for entry in host.log.entries if entry[0] == "note"]
         assert notes == [
-            f"The event 'Aproval' has come to waits {instance}, which waits for 'Approval': "
-            "another event, or misspelt?"
+            f"The event 'Aproval' has come to waits {instance}, which waits for 'Approval'. Is it misspelt?"
+        ]
+
+
+async def test_data_that_is_json_in_a_string_is_noted_once() -> None:
+    async with running_host() as host:
+        instance = await host.start("waits", ["plain", "number", "first", "second"])
+        await host.until_waiting(instance, "event")
+        sent = {"plain": "[yes", "number": 5, "first": '{"by": "Ada"}', "second": '"yes"'}
+        for name, data in sent.items():
+            await host.send(instance, f"raiseEvent/{name}", data)
+        assert await host.output(instance) == list(sent.values())
+        notes = [entry[1] for entry in host.log.entries if entry[0] == "note"]
+        assert notes == [
+            f"The event 'first' has come to waits {instance} as JSON in a string. The SDK's raise_event sends all "
+            "data so, on Azure too. The code gets a str; json.loads makes the value of it."
         ]
 
 

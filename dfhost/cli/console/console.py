@@ -1,4 +1,7 @@
-"""The terminal: one thread writes what all other threads log and print, in the order in which they did.
+"""The terminal: one thread writes what all other threads and the workers log and print, in the order of time.
+
+What a worker prints comes by another way than the news that its call has ended, and may be a little later than that.
+So what is younger than `_SETTLES` is left for the next write.
 
 Owns the queue, the thread and the stream. A caller pays for an append and, while the thread sleeps, a wake-up; it
 never waits for the terminal. `LogFormatter` decides what the lines look like.
@@ -11,18 +14,22 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from math import inf
 from typing import TextIO
 
-from dfhost.cli.log_events import FailedCall, LogEvent, Message
-from dfhost.cli.log_file import LogFile
-from dfhost.cli.log_formatter import LogFormatter
-from dfhost.cli.log_words import attempt_in_words, event_in_words, waits_in_words
+from dfhost.cli.console.log_events import FailedCall, LogEvent, Message
+from dfhost.cli.console.log_file import LogFile
+from dfhost.cli.console.log_formatter import LogFormatter
+from dfhost.cli.console.log_words import attempt_in_words, event_in_words, waits_in_words
 from dfhost.cli.style import Style, printable
 from dfhost.host_log import Attempt
 
-_PAUSE = 0.05  # seconds between two writes: a burst becomes few writes, and nobody sees the delay
+# Seconds. Nobody sees these delays.
+_PAUSE = 0.05  # between two writes: a burst becomes few of them
+_SETTLES = 0.02
+_LATEST = 1.0  # a worker's clock is believed so far: the app may have patched it
 
 
 class RawText(str):
@@ -62,6 +69,8 @@ class Console:
         self._mid_line = False
         self._stream_broken = False
         self._queue: deque[_QueueItem] = deque()
+        self._worker_lines: deque[Message] = deque()
+        self._is_flushing = False
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._flushed: list[threading.Event] = []  # to be set after the next write
@@ -128,9 +137,14 @@ class Console:
         self._put(Message(time.time(), "note", printable(sentence)))
 
     # -- for the command line --------------------------------------------------------------------------------
-    def print(self, label: str, text: str) -> None:
+    def print(self, label: str, text: str, at: float | None = None) -> None:
         """A log record (`label`: its level) or a printed line (""), shown with the time. The text stays as it is."""
-        self._put(Message(time.time(), label, text))
+        now = time.time()
+        if at is None:
+            self._put(Message(now, label, text))
+        else:
+            self._worker_lines.append(Message(min(max(at, now - _LATEST), now), label, text))
+            self._announce()
 
     def count_records(self, level: str, logger: str, number: int = 1) -> None:
         """Count log records that get no line of their own."""
@@ -153,6 +167,7 @@ class Console:
 
     def flush_summaries(self) -> None:
         """Write the summaries of everything so far that got no line of its own."""
+        self._is_flushing = True
         self._put(None)
 
     def running_calls(self) -> dict[str, int]:
@@ -163,6 +178,7 @@ class Console:
     def flush(self, timeout: float = 1.0) -> None:
         """Wait until all that was put so far is written, at most `timeout` seconds."""
         written = threading.Event()
+        self._is_flushing = True
         self._put(written)
         written.wait(timeout)
 
@@ -172,6 +188,9 @@ class Console:
 
     def _put(self, item: _QueueItem) -> None:
         self._queue.append(item)
+        self._announce()
+
+    def _announce(self) -> None:
         self.puts += 1
         if not self._wake.is_set():
             self._wake.set()
@@ -184,7 +203,8 @@ class Console:
             # Cleared before anything is read: an item put from here on, or a stop, wakes the thread again.
             self._wake.clear()
             stopping = self._stop.is_set()
-            pieces = self._read_queue()
+            flushing, self._is_flushing = self._is_flushing, False
+            pieces = self._read_queue(everything=stopping or flushing)
             self._add_lines(pieces, self._formatter.summaries(time.time(), everything=stopping))
             self._write_lines("".join(pieces), last=stopping)
             while self._flushed:
@@ -193,12 +213,28 @@ class Console:
                 if self._log_file is not None:
                     self._log_file.close()
                 return
-            self._stop.wait(_PAUSE)
+            if self._queue or self._worker_lines:
+                self._wake.set()
+            self._stop.wait(_PAUSE if pieces else _SETTLES)
 
-    def _read_queue(self) -> list[str]:
+    def _settled(self, everything: bool) -> Iterator[_QueueItem]:
+        """What was put so far, but for what is too young. The lines of workers stand where their times belong."""
+        queue, lines = self._queue, self._worker_lines
+        until = inf if everything else time.time() - _SETTLES
+        for _ in range(len(queue)):
+            item = queue[0]
+            at: float = item[0] if isinstance(item, tuple) else inf
+            if until < at < inf:
+                break
+            while lines and lines[0].at <= at:
+                yield lines.popleft()
+            yield queue.popleft()
+        while lines and lines[0].at <= until:
+            yield lines.popleft()
+
+    def _read_queue(self, everything: bool) -> list[str]:
         pieces: list[str] = []
-        for _ in range(len(self._queue)):
-            item = self._queue.popleft()
+        for item in self._settled(everything):
             if isinstance(item, RawText):
                 pieces.append(item)
                 self._mid_line = not item.endswith("\n")

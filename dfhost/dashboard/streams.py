@@ -18,10 +18,9 @@ from dfhost.task_hub import TaskHub
 
 LISTED = 20_000  # instances that the page holds at most, the newest
 _LOOK_SECONDS = 0.25
-_REST = 3  # after a reading that took some time, so many times as long passes before the next
-_PATIENCE = (
-    1.0  # seconds after which an instance is read again: that an activity has begun to run is no commit
-)
+_PAUSE_PER_READ = 3  # so many times as long as a reading took passes before the next
+# An open instance is read again after so long without a commit: that an activity has begun to run is none.
+_REREAD_SECONDS = 1.0
 
 
 class Message(NamedTuple):
@@ -40,7 +39,7 @@ async def instances(hub: TaskHub) -> AsyncIterator[Message | None]:
         newest = max((each.updated_at for each in found.instances), default=newest)
         yield Message(name, await asyncio.to_thread(_listing, found))
         name = "changed"
-        await asyncio.sleep(_rest_since(began))
+        await asyncio.sleep(_pause_since(began))
         while hub.commits == commits:
             yield None
             await asyncio.sleep(_LOOK_SECONDS)
@@ -56,9 +55,9 @@ async def instance(hub: TaskHub, instance_id: str) -> AsyncIterator[Message | No
         yield Message("gone" if view is None else "instance", data) if data != latest else None
         latest = data
         is_open = view is not None and "endedTime" not in view["timeline"]
-        patience = time.monotonic() + (_PATIENCE if is_open else 3600.0)
-        await asyncio.sleep(_rest_since(began))
-        while hub.commits == commits and time.monotonic() < patience:
+        reread_at = time.monotonic() + (_REREAD_SECONDS if is_open else 3600.0)
+        await asyncio.sleep(_pause_since(began))
+        while hub.commits == commits and time.monotonic() < reread_at:
             yield None
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -68,8 +67,8 @@ def _listing(found: Overview) -> str:
     return _json({"rows": rows, "counts": found.counts, "limit": LISTED})
 
 
-def _rest_since(began: float) -> float:
-    return max(_LOOK_SECONDS, (time.perf_counter() - began) * _REST)
+def _pause_since(began: float) -> float:
+    return max(_LOOK_SECONDS, (time.perf_counter() - began) * _PAUSE_PER_READ)
 
 
 def _json(value: Any) -> str:

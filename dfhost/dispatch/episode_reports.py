@@ -1,0 +1,72 @@
+"""Reports what an episode has come to: its instance has ended, cannot end yet, or holds actions back."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from dfhost.dispatch.instance_cache import LoadedInstance
+from dfhost.engine.episode import Episode
+from dfhost.host_log import HostLog
+from dfhost.store.store import Store
+from dfhost.thread_pool import ThreadPool
+from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
+from dfhost.timeline.sentences import failure_sentences
+
+
+class EpisodeReports:
+    """To be called on the host's loop. A long history is read in one of the `threads`."""
+
+    def __init__(self, log: HostLog, store: Store, threads: ThreadPool) -> None:
+        self._log = log
+        self._store = store
+        self._threads = threads
+        self._reported_held_back: set[str] = set()  # names of orchestrators
+        self._reported_open_timers: set[str] = set()  # likewise
+
+    def held_back(self, instance: LoadedInstance, episode: Episode) -> None:
+        """Once for each orchestrator: an action has not started, since another one must end first."""
+        if episode.held_back and instance.name not in self._reported_held_back:
+            self._reported_held_back.add(instance.name)
+            self._log.note(
+                f"{instance.name}: {episode.held_back}, so it has not started. Azure does the same: actions of "
+                "an orchestrator are processed in order. To bound a fan-out, divide its items among a fixed number "
+                "of sub-orchestrations."
+            )
+
+    def awaits_timers_to_end(self, instance: LoadedInstance, episode: Episode) -> None:
+        """Once for each orchestrator: the instance only seems to hang."""
+        if episode.awaits_timers_to_end and instance.name not in self._reported_open_timers:
+            self._reported_open_timers.add(instance.name)
+            self._log.note(
+                f"{instance.name} {instance.instance_id}: its code has ended, but it stays Running until its timers "
+                "have fired, as on Azure. Call cancel() on a timer that is no longer needed."
+            )
+
+    def ended(self, instance: LoadedInstance, episode: Episode) -> None:
+        """The instance has completed or failed; of a failure also the tasks that have led to it."""
+        seconds = time.perf_counter() - instance.started_at
+        if episode.status == "Completed":
+            self._log.finished(instance.name, "orchestrator", instance.instance_id, seconds)
+        elif episode.history_length < OFF_LOOP_FROM:
+            self._failed(instance, episode, seconds)
+        else:
+            self._threads.post(partial(self._failed, instance, episode, seconds))
+
+    def _failed(self, instance: LoadedInstance, episode: Episode, seconds: float) -> None:
+        raised = episode.raised
+        error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
+        stored = self._store.timeline(instance.instance_id)  # None if it was purged meanwhile
+        tasks = failure_sentences(build_timeline(stored, {}), episode.output or "") if stored else []
+        if episode.cause is not None:
+            error = f"{episode.cause}\nOn Azure and here its output is: {error}"
+        stack = "\n".join(filter(None, [*tasks, stack]))
+        self._log.failed(
+            instance.name,
+            "orchestrator",
+            instance.instance_id,
+            seconds,
+            error,
+            stack,
+            attempt=instance.attempt,
+        )
