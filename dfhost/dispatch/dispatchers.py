@@ -185,7 +185,7 @@ class Dispatchers:
                 if event.is_entity:
                     self.entities.drop(event.instance_id)
                 else:
-                    self.orchestrations.drop(event.instance_id)
+                    self.orchestrations.removed(event)
                     self.activities.drop(event.instance_id)
             else:
                 messages.append(event)

@@ -8,6 +8,7 @@ from functools import partial
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine.episode import Episode
 from dfhost.host_log import HostLog
+from dfhost.store.listener import InstanceRemoved
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
@@ -52,6 +53,12 @@ class EpisodeReports:
             self._failed(instance, episode, seconds)
         else:
             self._threads.post(partial(self._failed, instance, episode, seconds))
+
+    def removed(self, instance: LoadedInstance, event: InstanceRemoved) -> None:
+        """The instance was terminated or purged before it ended."""
+        seconds = time.perf_counter() - instance.started_at
+        how = "terminated" if event.is_terminated else "purged"
+        self._log.ended(instance.name, instance.instance_id, seconds, how)
 
     def _failed(self, instance: LoadedInstance, episode: Episode, seconds: float) -> None:
         raised = episode.raised

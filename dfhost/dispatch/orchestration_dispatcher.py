@@ -38,7 +38,7 @@ from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner, ReplayCall
 from dfhost.store.activities_and_timers import ActivityWorkItem
 from dfhost.store.errors import StaleCommit
-from dfhost.store.listener import InboxMessage
+from dfhost.store.listener import InboxMessage, InstanceRemoved
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 
@@ -144,6 +144,14 @@ class OrchestrationDispatcher:
             self._delayed.discard(instance_id)
             self._start_queued()
         self.completions.notify(instance_id)
+
+    def removed(self, event: InstanceRemoved) -> None:
+        """A client has terminated or purged the instance."""
+        if event.instance_id in self._instances:
+            instance = self._instances.get(event.instance_id)
+            if instance is not None and instance.started_at:
+                self._episode_reports.removed(instance, event)
+        self.drop(event.instance_id)
 
     def code_changed(self) -> None:
         """The app was loaded again: what the old code has said of an instance means nothing any more."""

@@ -52,7 +52,7 @@ def terminate(
     row = existing_instance(cursor, instance_id, check)
     if row.is_entity:  # nor can it be terminated: the extension ignores that, too
         return
-    cursor.publish(InstanceRemoved(instance_id))
+    cursor.publish(InstanceRemoved(instance_id, is_terminated=True))
     cursor.execute("SELECT coalesce(max(seq) + 1, 0) FROM history WHERE instance_id = ?", (instance_id,))
     sql.insert_history(cursor, instance_id, cursor.fetchone()[0], events)
     sql.delete_activities_and_timers(cursor, instance_id)

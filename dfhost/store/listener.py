@@ -28,10 +28,11 @@ class InboxMessage(NamedTuple):
 
 
 class InstanceRemoved(NamedTuple):
-    """A client has terminated or purged the instance."""
+    """A client has terminated the instance (`is_terminated`), or purged it."""
 
     instance_id: str
     is_entity: bool = False
+    is_terminated: bool = False
 
 
 StoreEvent = InboxMessage | InstanceRemoved

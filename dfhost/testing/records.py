@@ -180,6 +180,9 @@ class HostReports:
     ) -> None:
         self._log.debug("orchestrator %s waits%s", function, _of(instance_id))
 
+    def ended(self, function: str, instance_id: str, seconds: float, how: str) -> None:
+        self._log.debug("orchestrator %s was %s%s", function, how, _of(instance_id))
+
     def received(self, function: str, instance_id: str, event: str, is_awaited: bool | None) -> None:
         self._log.debug("orchestrator %s has received the event %s%s", function, event, _of(instance_id))
 

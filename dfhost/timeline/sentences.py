@@ -34,8 +34,10 @@ def failure_sentences(timeline: Timeline, output: str) -> list[str]:
     Those are the failed tasks whose error is in `output`, the instance's: its code has caught the others.
     """
     failed = [task for task in timeline.failed_tasks() if task.error and task.error.split("\n")[0] in output]
-    more = [f"{len(failed) - _LISTED} more tasks failed, too"] if len(failed) > _LISTED else []
-    return [*(hide_credentials(failure_sentence(task)) for task in failed[:_LISTED]), *more]
+    sentences = [hide_credentials(failure_sentence(task)) for task in failed[:_LISTED]]
+    if more := len(failed) - len(sentences):
+        sentences.append(f"{more} more {'task' if more == 1 else 'tasks'} failed, too")
+    return sentences
 
 
 def rewind_sentence(retried: Sequence[Task]) -> str:

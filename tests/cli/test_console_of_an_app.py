@@ -65,6 +65,13 @@ def test_a_wait_and_the_events_that_come(host: HostProcess) -> None:
     host.line(r" finished  approval .* order-7$")
 
 
+def test_an_orchestration_that_is_terminated(host: HostProcess) -> None:
+    host.client.start("approval", None, "order-12")
+    host.line(r" waiting   approval +order-12 ")
+    host.client.send("order-12", "terminate")
+    host.line(r" ended     approval +\d.* order-12  terminated$")
+
+
 def test_attempts_of_an_activity(host: HostProcess) -> None:
     host.client.start("calls", ["flaky", 3], "order-8")
     host.line(r' retrying  flaky .* order-8  "svc", attempt 1 of 3 failed, next in 100 ms$')

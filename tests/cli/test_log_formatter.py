@@ -7,7 +7,12 @@ import re
 import pytest
 
 from dfhost.cli.console.log_events import FailedCall, LogEvent, Message
-from dfhost.cli.console.log_formatter import FAILURES_PER_BURST, LINES_PER_WINDOW, LogFormatter
+from dfhost.cli.console.log_formatter import (
+    FAILURES_PER_BURST,
+    LINES_PER_WINDOW,
+    MOST_ERROR_LINES,
+    LogFormatter,
+)
 from dfhost.cli.console.log_words import attempt_in_words, event_in_words, waits_in_words
 from dfhost.cli.style import Style
 from dfhost.host_log import Attempt
@@ -159,6 +164,13 @@ def test_a_failure_is_printed_with_the_users_traceback() -> None:
         '                          File "/app/work.py", line 12, in price',
         "                            raise ValueError(item)",
     ]
+
+
+@pytest.mark.parametrize("fold", [True, False])
+def test_of_an_error_as_long_as_a_document_the_beginning_is_printed(fold: bool) -> None:
+    wrong = [f"line {n}" for n in range(MOST_ERROR_LINES + 3)]
+    lines = [line.strip() for line in Scene(fold=fold).failed("\n".join(wrong), stack="")[1:]]
+    assert lines == ([*wrong[:-3], "… 3 more lines (all with --verbose)"] if fold else wrong)
 
 
 def test_the_same_traceback_is_printed_once_and_the_texts_of_the_first_few() -> None:
@@ -314,7 +326,7 @@ def test_attempts_in_words(attempt: Attempt | None, words: str) -> None:
     ("events", "timer_in", "needs_all", "words"),
     [
         (["approved"], None, True, "for event approved"),
-        (["approved"], 259199.99, False, "for event approved or a timer in 3 d"),
+        (["approved"], 259100.0, False, "for event approved or a timer in 3 d"),
         ([], 8.0, True, "for a timer in 8 s"),
         (["a", "b"], None, True, "for event a and event b"),
         (["a", "b", "c", "d"], 60, False, "for event a, event b, event c, 1 more event or a timer in 1 min"),

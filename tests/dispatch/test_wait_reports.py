@@ -105,6 +105,7 @@ async def test_a_short_timer_and_work_are_no_waits() -> None:
         instance = await host.start("sleeps", 3600)
         await host.log.entry("waiting")
         await host.send(instance, "terminate")
+        await host.log.entry("ended", "sleeps", "terminated")
         assert [(function, events) for function, events, *_ in waits(host)] == [("sleeps", ())]
         assert received(host) == []
 

@@ -45,6 +45,9 @@ class RecordingLog:
     ) -> None:
         self._add("waiting", function, tuple(events), timer_in, needs_all)
 
+    def ended(self, function: str, instance_id: str, seconds: float, how: str) -> None:
+        self._add("ended", function, how)
+
     def received(self, function: str, instance_id: str, event: str, is_awaited: bool | None) -> None:
         self._add("received", function, event, is_awaited)
 

@@ -59,6 +59,7 @@ async def test_times_tell_queued_from_running(host: RunningHost, gates: ModuleTy
     )
     since = found["tasks"][0]["startedTime"]
     assert found["createdTime"] <= found["startedTime"] <= found["tasks"][0]["scheduledTime"] <= since
+    await gates.arrivals("b")
     gates.open_all()
     await host.ended(instance_id)
     found = await timeline(host, instance_id)

@@ -126,6 +126,9 @@ class Console:
         words = waits_in_words(events, timer_in, needs_all)
         self._put((time.time(), "waiting", function, "orchestrator", instance_id, 0.0, words))
 
+    def ended(self, function: str, instance_id: str, seconds: float, how: str) -> None:
+        self._put((time.time(), "ended", function, "orchestrator", instance_id, seconds, how))
+
     def received(self, function: str, instance_id: str, event: str, is_awaited: bool | None) -> None:
         words = event_in_words(event, is_awaited)
         self._put((time.time(), "received", function, "orchestrator", instance_id, 0.0, words))

@@ -59,6 +59,10 @@ class CountingLog:
         if self._calls:
             self._log.waiting(function, instance_id, events, timer_in, needs_all)
 
+    def ended(self, function: str, instance_id: str, seconds: float, how: str) -> None:
+        if self._calls:
+            self._log.ended(function, instance_id, seconds, how)
+
     def received(self, function: str, instance_id: str, event: str, is_awaited: bool | None) -> None:
         if self._calls:
             self._log.received(function, instance_id, event, is_awaited)

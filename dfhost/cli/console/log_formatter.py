@@ -30,6 +30,8 @@ from dfhost.printable import shortened
 WINDOW = 1.0  # seconds
 LINES_PER_WINDOW = 10  # of one function and verb
 FAILURES_PER_BURST = 10  # of one kind, with a line of their own
+MOST_ERROR_LINES = 20  # a library may put a whole document into one error
+_LONGEST_ERROR_LINE = 1_000  # characters
 BURST_ENDS_AFTER = 10.0  # seconds without a failure of the kind
 
 
@@ -62,7 +64,7 @@ class _FunctionCounts:
 
 
 _MAY_BE_PARTS = ("orchestrator", "entity")
-_ENDS = ("finished", "failed", "retrying")  # the verbs after which a call no longer runs
+_ENDS = ("finished", "failed", "retrying", "ended")  # the verbs after which a call no longer runs
 _WAITS = ("waiting", "received")
 _COUNTED = {"received": "events received"}  # how a summary calls what a line says of one; others by the verb
 
@@ -122,7 +124,7 @@ class LogFormatter:
         if verb == "finished" and trigger == "orchestrator":
             # The calls that led to its end stand above it.
             lines = [*lines, *self._summaries_above(at)]
-        took = duration(seconds) if verb == "finished" else ""
+        took = duration(seconds) if verb in _ENDS else ""
         return [*lines, self.lines.call(at, verb, function, took, shown_id(trigger, instance_id), item)]
 
     def _is_part(self, instance_id: str) -> bool:
@@ -201,7 +203,8 @@ class LogFormatter:
         # Below an orchestration's failure stand the tasks that failed, one of them with the same words.
         tasks = event.stack.splitlines() if trigger == "orchestrator" else ()
         if not any(line.endswith(_reason(event.error)) for line in tasks):
-            lines += self.lines.error(printable_lines(_error_text(function, event.error)))
+            error = printable_lines(_error_text(function, event.error))
+            lines += self.lines.error(_beginning(error) if self._summarise else error)
         if event.stack != failures.shown_stack:
             stack = event.stack if not self._summarise else user_frames(event.stack)
             lines += [INDENT + line for line in printable_lines(stack.rstrip()).splitlines()]
@@ -282,6 +285,14 @@ def _failure_kind(event: FailedCall) -> tuple[str, str, str]:
     """Function, exception type and place. The texts may differ within a kind, as in "no item 17"."""
     places = [line for line in event.stack.splitlines() if line.lstrip().startswith("File ")]
     return event.function, event.error.split(":", 1)[0], places[-1] if places else ""
+
+
+def _beginning(error: str) -> str:
+    lines = error.splitlines()
+    shown = [shortened(line, _LONGEST_ERROR_LINE) for line in lines[:MOST_ERROR_LINES]]
+    if more := len(lines) - len(shown):
+        shown.append(f"… {count(more, 'more line')} (all with --verbose)")
+    return "\n".join(shown)
 
 
 def _error_text(function: str, error: str) -> str:

@@ -21,6 +21,7 @@ _LOOKS = {
     "received": "cyan",
     "retrying": "yellow",
     "failed": "red",
+    "ended": "yellow",
     "note": "yellow",
     "warning": "yellow",
     "error": "red",

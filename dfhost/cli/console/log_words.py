@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from dfhost.cli.style import count
-from dfhost.durations import duration
+from dfhost.durations import duration, time_left
 from dfhost.host_log import Attempt
 from dfhost.printable import shortened
 
@@ -23,7 +23,7 @@ def waits_in_words(events: Sequence[str], timer_in: float | None, needs_all: boo
     if len(events) > _LISTED:
         waits.append(count(len(events) - _LISTED, "more event"))
     if timer_in is not None:
-        waits.append(f"a timer {_ahead(timer_in)}" if timer_in > 0 else "a timer that is due")
+        waits.append(f"a timer {time_left(timer_in)}" if timer_in > 0 else "a timer that is due")
     *others, last = waits
     return f"for {', '.join(others)} {'and' if needs_all else 'or'} {last}" if others else f"for {last}"
 
@@ -40,7 +40,11 @@ def attempt_in_words(attempt: Attempt | None) -> str:
     number = f"attempt {attempt.number}" + (f" of {attempt.most}" if attempt.most else "")
     if attempt.is_last:
         return number
-    return f"{number} failed" + (f", next {_ahead(attempt.next_in)}" if attempt.next_in is not None else "")
+    if attempt.next_in is None:
+        return f"{number} failed"
+    # What somebody has set has no figure behind the point that says nothing: 2 s, not 2.0 s.
+    pause = f"in {duration(attempt.next_in).replace('.0 s', ' s')}" if attempt.next_in >= 0.001 else "at once"
+    return f"{number} failed, next {pause}"
 
 
 def death_in_words(text: str) -> str:
@@ -65,8 +69,3 @@ def _death(found: re.Match[str]) -> str:
 
 def _name(event: str) -> str:
     return shortened(event, _LONGEST_NAME)
-
-
-def _ahead(seconds: float) -> str:
-    """``in 2 s``: what somebody has set has no figure behind the point that says nothing."""
-    return f"in {duration(seconds).replace('.0 s', ' s')}" if seconds >= 0.001 else "at once"
