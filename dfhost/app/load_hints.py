@@ -5,10 +5,12 @@ The loader and `signature` decide what is wrong. This module only looks into the
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,9 +29,41 @@ def import_hint(error: BaseException, root: Path) -> str:
         for name, file in hidden_files(root):
             if Path(name).stem in str(error):
                 return f". {name} is not what is imported: {file} comes first, as on Azure. Rename {name}."
+    place = f"as an environment variable, or under Values in {root / 'local.settings.json'}."
     if isinstance(error, KeyError) and _came_from_environ(error):
-        return f". Set it as an environment variable, or under Values in {root / 'local.settings.json'}."
+        return f". Set it {place}"
+    if missing := _missing_settings(error, root):
+        return (
+            f". The code has asked for app settings that are not set: {', '.join(missing)}. Set each {place}"
+        )
     return ""
+
+
+def _missing_settings(error: BaseException, root: Path) -> list[str]:
+    """What the app's module that failed has read so far by `os.environ.get("NAME")` or `os.getenv("NAME")`: None.
+
+    A library that is given such a None often fails with words that say nothing of a setting.
+    """
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if _is_apps_own(each.filename, root)]
+    if isinstance(error, ImportError) or not frames:
+        return []
+    try:
+        module, last = ast.parse(Path(frames[-1].filename).read_bytes()), frames[-1].lineno or 0
+    except (OSError, ValueError, SyntaxError):
+        return []
+    names: dict[str, None] = {}
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and node.lineno <= last and len(node.args) == 1 and not node.keywords:
+            reads = ast.unparse(node.func) in ("os.environ.get", "os.getenv", "environ.get", "getenv")
+            name = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+            if reads and isinstance(name, str) and name not in os.environ:
+                names[name] = None
+    return list(names)
+
+
+def _is_apps_own(file: str, root: Path) -> bool:
+    """Not a library's, although the app's folder may hold a virtual environment."""
+    return root in Path(file).parents and "site-packages" not in file
 
 
 def _folder_with(module: str, root: Path) -> str:

@@ -250,6 +250,20 @@ def test_functions_of_the_older_model_beside_the_app_are_noted(tmp_path: Path) -
     assert "Python v1 model are not loaded, as on Azure: Hello." in note
 
 
+def test_settings_that_were_asked_for_and_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_REGION", "north")
+    body = """
+        import os
+        region, limit = os.getenv("SHOP_REGION"), os.getenv("SHOP_LIMIT", "5")
+        table = os.environ.get("SHOP_TABLE").lower()
+        later = os.getenv("SHOP_LATER")
+    """
+    with pytest.raises(
+        AppImportFailed, match=r"app settings that are not set: SHOP_TABLE\. Set each as an env"
+    ):
+        load_written_app(tmp_path, body)
+
+
 def test_a_module_in_a_folder_that_is_not_searched(tmp_path: Path) -> None:
     (tmp_path / "src" / "pricing").mkdir(parents=True)
     (tmp_path / "src" / "pricing" / "__init__.py").touch()
