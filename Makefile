@@ -18,7 +18,7 @@ test: install         ## the tests to run at every change: all but those marked 
 
 test-all: install     ## every test but those of `make crash`, and the coverage floor (pyproject.toml: fail_under)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m 'not stress'
+	$(BIN)/coverage run -m pytest -m 'not stress' --hypothesis-profile=thorough
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -21,8 +21,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault("SSL_CERT_FILE", os.devnull)
 
 # Speed is measured in benchmarks; on a busy machine any example may take long.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+settings.register_profile("quick", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=300)  # `make test-all`
+settings.load_profile("quick")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -105,7 +105,7 @@ PLACES = st.lists(st.text(max_size=12) | st.sampled_from((".", "..", "%2F", "%zz
 TRACES = st.none() | st.text("0123456789abcdef-", max_size=55)
 
 
-@settings(max_examples=300, deadline=None, print_blob=True)
+@settings(print_blob=True)
 @given(
     verb=st.sampled_from(("post", "get", "delete")),
     places=PLACES,

@@ -78,7 +78,7 @@ RECIPES = {
     "make test-all": (
         [
             "coverage erase",
-            "coverage run -m pytest -m 'not stress'",
+            "coverage run -m pytest -m 'not stress' --hypothesis-profile=thorough",
             "coverage combine --quiet",
             "coverage report",
         ],
