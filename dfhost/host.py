@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -248,8 +248,8 @@ class Host:
         await self._timers.close()
         self._finished = True
         ending = asyncio.gather(self._dispatchers.finish(), self._server.finish(_FINISHES_WITHIN))
-        await asyncio.wait({ending}, timeout=_FINISHES_WITHIN)
-        ending.cancel()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(ending, _FINISHES_WITHIN)
 
     async def __aexit__(
         self,

@@ -51,6 +51,7 @@ class LoadedInstance:
     messages: list[tuple[str, Event]] = field(default_factory=list)  # with the execution they are for, or ""
     newest_accepted: int = 0  # the number of the newest one that was for this execution
     judged: int = 0  # how many of `messages` the replay gate has seen
+    reported: int = 0  # how many of them `WaitReports` has seen
     replay_need: ReplayNeed = ReplayNeed.NONE
     needs_episode: bool = False  # with a replay, though there is no message: a new generation
     is_shown_running: bool = False  # in the store, before its first episode is committed
@@ -78,7 +79,7 @@ class LoadedInstance:
         """For an episode: the events that have come, and what they ask for."""
         events = [event for _, event in self.messages]
         need = ReplayNeed.REPLAY if self.needs_episode else self.replay_need
-        self.messages, self.judged, self.replay_need = [], 0, ReplayNeed.NONE
+        self.messages, self.judged, self.reported, self.replay_need = [], 0, 0, ReplayNeed.NONE
         return events, need
 
     def cancel_delay(self) -> None:

@@ -189,9 +189,10 @@ class OrchestrationDispatcher:
         execution = instance.execution
         for _, event in instance.messages[instance.judged :]:
             instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
+        for _, event in instance.messages[instance.reported :]:
             if event.event_type == h.EVENT_RAISED:
                 self._wait_reports.event_arrived(instance, event)
-        instance.judged = len(instance.messages)
+        instance.judged = instance.reported = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)
             return

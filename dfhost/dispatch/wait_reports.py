@@ -13,7 +13,7 @@ from dfhost.dispatch.event_hints import EventHints
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
 from dfhost.engine.execution import Execution
-from dfhost.engine.history import Event
+from dfhost.engine.history import Event, timestamp_in
 from dfhost.host_log import HostLog
 from dfhost.timestamps import padded, parse_timestamp
 
@@ -35,10 +35,13 @@ class WaitReports:
     def __init__(self, log: HostLog, clock: Clock) -> None:
         self._log = log
         self._clock = clock
+        self._since = clock.timestamp()
         self._hints = EventHints(log)
 
     def event_arrived(self, instance: LoadedInstance, event: Event) -> None:
         """Its name may also be the id of a request to an entity, which is what its response is called."""
+        if timestamp_in(event.text) < self._since:  # an earlier host has reported it
+            return
         name = event.key
         interpreter = instance.execution.interpreter
         is_known = instance.execution.result is not None  # else it was loaded and not replayed yet

@@ -39,7 +39,8 @@ def of_entity(operations: Sequence[Task], last_failure: dict[str, Any] | None) -
     sentence = "The entity is idle."
     if operations:
         first = operations[0]
-        more = f", {len(operations) - 1} more wait behind it" if len(operations) > 1 else ""
+        behind = len(operations) - 1
+        more = f", {behind} more {'waits' if behind == 1 else 'wait'} behind it" if behind else ""
         since = whole_second(first.since or "")
         sentence = f"The entity's operation {first.name} has been {first.state} since {since}{more}."
     if last_failure is None:
@@ -85,8 +86,8 @@ def of_instance(
         return "None of its tasks is open."
     if instance is not None and (action := instance.execution.starts_next) is not None:
         return (
-            f"Its code has changed since its last episode. The next one starts {describe(action)}; it runs as soon as "
-            "an event or a result comes."
+            f"Its code has changed since its last episode. The next one starts {describe(action)}; it runs as soon "
+            "as an event or a result comes."
         )
     if not open_now:
         return "It waits for nothing: its next episode is about to run."

@@ -181,3 +181,20 @@ async def test_after_a_restart_an_event_is_reported_without_a_claim(tmp_path: Pa
         await host.log.entry("waiting")
         assert received(host) == [("waits", "a", None)]
         assert waits(host) == [("waits", ("b",), None, True)]
+
+
+async def test_an_event_that_came_before_a_restart_or_a_reload_is_not_reported_again(tmp_path: Path) -> None:
+    file = tmp_path / "hub.db"
+    async with running_host(database=file) as host:
+        instance = await host.start("waits", ["a"])
+        await host.log.entry("waiting")
+        await host.send(instance, "raiseEvent/early", 1)
+        await host.log.entry("received")
+        host.host._dispatchers.orchestrations.code_changed()
+        await host.send(instance, "raiseEvent/late", 1)
+        await host.log.entry("received", "waits", "late")
+        assert [name for _, name, *_ in received(host)] == ["early", "late"]
+    async with running_host(database=file) as host:
+        await host.send(instance, "raiseEvent/a", 1)
+        await host.output(instance)
+        assert [name for _, name, *_ in received(host)] == ["a"]

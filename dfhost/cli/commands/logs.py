@@ -17,7 +17,7 @@ from dfhost.cli.console.log_file import INDENTED, entries_with, follow_log, log_
 from dfhost.cli.exit_codes import DONE, NOT_FOUND
 from dfhost.cli.style import printable
 from dfhost.errors import HostError
-from dfhost.short_id import short_id
+from dfhost.short_id import short_child, short_id
 
 DESCRIPTION = """\
 Print what the host of this folder has written to its console, this time and before: calls, failures with their
@@ -57,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     path = _path(options.db)
-    wanted = [text for text in (short_id(options.id or ""), options.text) if text]
+    wanted = [re.compile(re.escape(options.text))] if options.text else []
+    if options.id:
+        wanted.append(_pattern_of(options.id))
     shown = _json_lines if options.json else iter
     lines = list(shown(_matching(read_log(path), wanted)))[-options.lines :]
     if not lines and wanted:
@@ -100,9 +102,18 @@ def _path(database: Path | None) -> Path:
     )
 
 
-def _matching(lines: Iterable[str], wanted: list[str]) -> Iterable[str]:
-    for text in wanted:
-        lines = entries_with(lines, text)
+def _pattern_of(instance: str) -> re.Pattern[str]:
+    """Finds an instance whose id is written whole or in its short form, whichever of them is given."""
+    text = short_id(instance)
+    if child := short_child(text):
+        beginning, ending = child
+        return re.compile(rf"{beginning}[0-9a-f-]*{re.escape(ending)}(?![0-9a-f])")
+    return re.compile(re.escape(text))
+
+
+def _matching(lines: Iterable[str], wanted: list[re.Pattern[str]]) -> Iterable[str]:
+    for pattern in wanted:
+        lines = entries_with(lines, pattern)
     return lines
 
 

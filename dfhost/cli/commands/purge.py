@@ -7,7 +7,7 @@ import sys
 
 from dfhost.cli.client import host_address, instance_filter, instance_ids
 from dfhost.cli.client.management_client import Json, ManagementClient, open_client
-from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_FOUND, NotDone
+from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_FOUND, WRONG_STATE, NotDone
 from dfhost.cli.style import count, printable, printable_json
 from dfhost.runtime_status import FINAL_STATUSES
 
@@ -59,6 +59,13 @@ def _by_ids(client: ManagementClient, ids: list[str], options: argparse.Namespac
     found = [instance_ids.find_instance(client, text, acting=True) for text in ids]
     whole = [str(instance["instanceId"]) for instance in found]
     named = printable(", ".join(map(_named, found)))
+    for each in found:
+        if not _is_entity(each) and each["runtimeStatus"] not in FINAL_STATUSES:
+            raise NotDone(
+                WRONG_STATE,
+                f"{printable(_named(each))} is {each['runtimeStatus']}. Only orchestrations in a terminal state can "
+                "be purged: terminate it first.",
+            )
     if options.dry_run:
         print(f"{named} would be purged.")
         return 0, ""
@@ -69,7 +76,11 @@ def _by_ids(client: ManagementClient, ids: list[str], options: argparse.Namespac
 
 def _named(instance: Json) -> str:
     instance_id = str(instance["instanceId"])
-    return instance_id if instance_id.startswith("@") else f"{instance['name']} {instance_id}"
+    return instance_id if _is_entity(instance) else f"{instance['name']} {instance_id}"
+
+
+def _is_entity(instance: Json) -> bool:
+    return str(instance["instanceId"]).startswith("@")
 
 
 def _by_filter(client: ManagementClient, options: argparse.Namespace) -> tuple[int, str]:

@@ -79,12 +79,12 @@ def follow_log(path: Path) -> Iterator[str]:
             time.sleep(_PAUSE)
 
 
-def entries_with(lines: Iterable[str], text: str) -> Iterator[str]:
-    """The lines that contain `text`, and the indented ones below them."""
+def entries_with(lines: Iterable[str], pattern: re.Pattern[str]) -> Iterator[str]:
+    """The lines in which `pattern` is found, and the indented ones below them."""
     shown = False
     for line in lines:
         if not line.startswith(INDENTED):
-            shown = text in line
+            shown = pattern.search(line) is not None
         if shown:
             yield line
 

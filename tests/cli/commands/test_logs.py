@@ -67,6 +67,23 @@ def test_of_one_instance(dfhost: Commands, ids: list[str]) -> None:
     assert "ValueError: no such item" in said and 'raise ValueError("no such item")' in said
     assert good[:8] not in said and "Ready on" not in said
     assert dfhost.plain("logs", bad[:6]).out == said
+
+
+def test_of_a_child_by_its_whole_id_and_by_its_short_one(dfhost: Commands, tmp_path: Path) -> None:
+    whole = "05b89df6-3d16-4803-a64b-1cde245ca316:1"
+    head = "15:41:50.000  "
+    lines = [
+        f"waiting   payment  {whole}  for event Paid",
+        "started   mail  05b89df6:1",
+        "started   mail  05b89df6:12",
+    ]
+    (tmp_path / "hub.db.log").write_text("".join(f"{head}{line}\n" for line in lines))
+    for id in (whole, "05b89df6:1"):
+        shown = dfhost.plain("logs", id, "--db", str(tmp_path / "hub.db")).out
+        assert shown == "".join(f"{head}{line}\n" for line in lines[:2])
+
+
+def test_of_a_text(dfhost: Commands, ids: list[str]) -> None:
     assert dfhost.plain("logs", "--text", "looking at good").out.count("looking at") == 1
 
 

@@ -34,8 +34,10 @@ def test_an_unknown_id_among_others_stops_all(dfhost: Commands) -> None:
 
 
 def test_one_that_runs(dfhost: Commands) -> None:
-    said = dfhost("purge", dfhost.waiting())
-    assert said.code == 5 and "Only orchestrations in a terminal state can be purged" in said.err
+    waits = dfhost.waiting()
+    for words in ([waits], [waits[:12]], [waits, "--dry-run"]):
+        said = dfhost("purge", *words)
+        assert said.code == 5 and "Only orchestrations in a terminal state can be purged" in said.err
 
 
 def test_an_entity(dfhost: Commands) -> None:
