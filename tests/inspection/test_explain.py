@@ -171,7 +171,7 @@ async def test_an_entity_and_its_queued_operations(gates: ModuleType) -> None:
             ("add", "queued"),
         ]
         assert re.fullmatch(
-            rf"The entity's operation stop has been running since {SECOND}Z, 1 more wait behind it\.",
+            rf"The entity's operation stop has been running since {SECOND}Z, 1 more waits behind it\.",
             entity["sentence"],
         )
         gates.open("gate")
