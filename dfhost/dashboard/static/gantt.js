@@ -39,7 +39,13 @@ export class Gantt {
         this.selected = "";
         this.from = 0;
         this.to = 1;
-        this.axis = h("div", { class: "gantt-axis", role: "row" });
+        this.axis = h(
+            "div",
+            { class: "gantt-axis", role: "row" },
+            // Until the first timeline has come. A row must not be empty.
+            h("span", { class: "gantt-label", role: "columnheader", "aria-label": "Task" }),
+            h("span", { class: "gantt-track", role: "columnheader", "aria-label": "Time" }),
+        );
         this.scroller = h(
             "div",
             { class: "gantt", role: "treegrid", "aria-label": "Timeline", tabindex: "0" },
