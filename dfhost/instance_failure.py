@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 # Compiled by `re` at the first failure, not at every start.
@@ -16,6 +18,7 @@ _LEVEL = r"\s*(Orchestrator|Activity|Entity) function '([^']*)' failed:[ \t]*"
 _EXCEPTION = r' ?(?:\n|\\n) ?(?=\{"\$type":")'  # an app that puts repr(error) into its message writes \\n
 # The orchestrator's state, which the worker adds for its host.
 _STATE = r"(?s)\n\n\$OutOfProcData\$:\{.*?(?=\nStack:|$)"
+_DEATH = r"(?:WorkerProcessExitException: )?\S*python[\w.]* exited with code (\d+) \(0x[0-9A-F]+\)"
 _REPEATED = r"(?s) \n Message: .*, StackTrace:.*"
 _WORKER = (
     r"(?s)One or more errors occurred\. \(Result: Failure\nException: (?P<text>.*?)\nStack:(?P<stack>.*)\)?"
@@ -85,3 +88,19 @@ def _without_exceptions(text: str) -> tuple[str, str]:
         stack = stack or str(inner.get("RemoteStackTrace") or "")
         text = text[: found.start()] + text[end:]
     return text, stack
+
+
+def death_in_words(text: str) -> str:
+    """A failure's text for people, with plain words for the Functions host's about the end of a worker process.
+
+    "WorkerProcessExitException: /usr/bin/python3 exited with code 3 (0x3)", which is stored, as on Azure
+    -> "the worker process ended (exit code 3) while it ran"
+    """
+    return re.sub(_DEATH, _death, text) if " exited with code " in text else text
+
+
+def _death(found: re.Match[str]) -> str:
+    code, end = int(found[1]), f"exit code {found[1]}"
+    with suppress(ValueError):
+        end = signal.Signals(code - 128).name  # so a signal is counted
+    return f"the worker process ended ({end}) while it ran"

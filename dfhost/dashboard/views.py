@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from dfhost.instance_failure import read_failure
+from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.store.overview import ListedInstance
 from dfhost.task_hub import TaskHub
 from dfhost.timeline.in_flight import Span, activity_spans, in_flight
@@ -22,7 +22,7 @@ _WAITS = 200  # entries of an explanation; the timeline has every task
 
 def listed_json(row: ListedInstance) -> list[Any]:
     """[id, name, status, created, updated, parent id, custom status, error]: a list, since there are thousands."""
-    error = None if row.failure is None else str(read_failure(row.failure).within(row.name))
+    error = None if row.failure is None else death_in_words(str(read_failure(row.failure).within(row.name)))
     return [*row[:-1], error]
 
 

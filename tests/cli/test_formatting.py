@@ -15,7 +15,7 @@ from dfhost.cli.progress.reported import phase, reported_progress
 from dfhost.cli.style import Style, count, printable, printable_json, printable_lines
 from dfhost.cli.views.explanation import explanation_lines
 from dfhost.cli.views.function_listing import function_listing, route_listing
-from dfhost.instance_failure import InstanceFailure, read_failure
+from dfhost.instance_failure import InstanceFailure, death_in_words, read_failure
 from tests.support.apps import load_written_app
 
 
@@ -310,3 +310,19 @@ def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
 def test_a_listing_without_a_route_prefix(tmp_path: Path) -> None:
     app = load_written_app(tmp_path, APP).info
     assert list(route_listing(app, "")) == ["GET, POST /items/{id:int?}", "any method /plain"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        (
+            "WorkerProcessExitException: /venv/bin/python3 exited with code 3 (0x3)",
+            "the worker process ended (exit code 3) while it ran",
+        ),
+        (r"d: C:\v\python.exe exited with code 1 (0x1)", "d: the worker process ended (exit code 1) while it ran"),
+        ("python3.11 exited with code 137 (0x89)", "the worker process ended (SIGKILL) while it ran"),
+        ("ValueError: ffmpeg exited with code 1", "ValueError: ffmpeg exited with code 1"),
+    ],
+)  # fmt: skip
+def test_the_end_of_a_worker_in_plain_words(stored: str, shown: str) -> None:
+    assert death_in_words(stored) == shown

@@ -20,7 +20,7 @@ from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
 from dfhost.cli.style import Style, count, printable_json, text_of
 from dfhost.cli.views.explanation import FROM_FILE
 from dfhost.cli.views.tables import ago, table_lines, took
-from dfhost.instance_failure import read_failure
+from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.timeline.sentences import brief
 
@@ -222,7 +222,7 @@ def _details(row: Json, waits: str) -> str:
             return waits
         why = str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
         # The extension's sentence about an unknown function goes on with the names of all that are known.
-        return why.partition(" Additional info:")[0]
+        return death_in_words(why.partition(" Additional info:")[0])
     custom = row.get("customStatus")
     if row["runtimeStatus"] not in FINAL_STATUSES:
         return "  ".join(filter(None, (_brief(custom, 60), waits)))

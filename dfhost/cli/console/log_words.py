@@ -1,12 +1,8 @@
-"""What the console says of waits, events, attempts and workers that have died, in words."""
+"""What the console says of waits, events and attempts, in words."""
 
 from __future__ import annotations
 
-import re
-import signal
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from dfhost.cli.style import count
 from dfhost.durations import duration, time_left
@@ -45,26 +41,6 @@ def attempt_in_words(attempt: Attempt | None) -> str:
     # What somebody has set has no figure behind the point that says nothing: 2 s, not 2.0 s.
     pause = f"in {duration(attempt.next_in).replace('.0 s', ' s')}" if attempt.next_in >= 0.001 else "at once"
     return f"{number} failed, next {pause}"
-
-
-def death_in_words(text: str) -> str:
-    """A failure's text, with the Functions host's words for the end of a worker process replaced by plain ones.
-
-    ``WorkerProcessExitException: /usr/bin/python3 exited with code 3 (0x3)`` stays what is stored, as on Azure.
-    """
-    if " exited with code " not in text:
-        return text
-    python = re.escape(sys.executable)
-    return re.sub(
-        rf"(WorkerProcessExitException: )?{python} exited with code (\d+) \(0x[0-9A-F]+\)", _death, text
-    )
-
-
-def _death(found: re.Match[str]) -> str:
-    code, end = int(found[2]), f"exit code {found[2]}"
-    with suppress(ValueError):
-        end = signal.Signals(code - 128).name  # so a signal is counted
-    return f"the worker process ended ({end}) while it ran"
 
 
 def _name(event: str) -> str:

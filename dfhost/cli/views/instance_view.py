@@ -16,7 +16,7 @@ from dfhost.cli.style import STATUS_LOOKS, Style, count, printable, printable_js
 from dfhost.cli.views.tables import ago, due, table_lines, took
 from dfhost.cli.views.user_frames import user_frames
 from dfhost.durations import duration
-from dfhost.instance_failure import read_failure
+from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.parse_json import parse_json
 from dfhost.printable import shortened
 from dfhost.runtime_status import FINAL_STATUSES
@@ -67,7 +67,7 @@ def own_failure(status: Json, cause: str | None, style: Style, whole: bool) -> l
 
 
 def _failure(head: str, error: str, more: Sequence[str], stack: str, style: Style, whole: bool) -> list[str]:
-    first, *rest = printable_lines(error).split("\n")
+    first, *rest = printable_lines(death_in_words(error)).split("\n")
     below = (f"  {line}" for line in [*rest, *map(printable, more)] if line.strip())
     return ["", style(head + first, "red"), *below, *frame_lines(stack, whole)]
 
@@ -160,7 +160,7 @@ def _details(task: Json, now: datetime) -> str:
     if task.get("httpStatus"):
         parts.append(f"HTTP {task['httpStatus']}")
     if task.get("error"):
-        parts.append(str(task["error"]).split("\n")[0])
+        parts.append(death_in_words(str(task["error"]).split("\n")[0]))
     elif shown := brief(task.get("result")):
         parts.append(shown)
     return ", ".join(parts)
