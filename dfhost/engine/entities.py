@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quote
 from types import MappingProxyType
@@ -94,6 +95,15 @@ def entity_request(
         f'"requestTime":"{at.rstrip("Z")}+00:00"',
     ]
     return "{" + ",".join(fields) + "}"
+
+
+def operation_input(request: Mapping[str, Any]) -> str | None:
+    """The operation's input, JSON text, of a request that was parsed: what `entity_request` was given."""
+    text: str | None = request.get("input")
+    if text is not None and "parent" in request:
+        with suppress(ValueError):
+            return str(json.loads(text))
+    return text
 
 
 def response(result: str, is_error: bool) -> str:

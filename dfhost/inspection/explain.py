@@ -16,6 +16,7 @@ from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
+from dfhost.engine.entities import operation_input
 from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.inspection import explain_sentences
 from dfhost.inspection.live_timeline import code_state, live_timeline
@@ -155,6 +156,8 @@ def _operations(entity_id: str, store: Store, dispatchers: Dispatchers) -> list[
             request["op"],
             model.RUNNING if number < running else model.QUEUED,
             request["requestTime"].replace("+00:00", "Z"),
+            input=operation_input(request),
+            instance_id=request.get("parent"),
         )
         for number, request in enumerate(requests)
     ]

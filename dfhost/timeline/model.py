@@ -47,7 +47,8 @@ class Task:
     `name`: of the function, the event or the operation; "" of a timer; "GET https://…" of an HTTP call. `index` is
     its place among the `fan_out_size` calls of one function that were made at once, from 0; `fan_out` numbers these
     groups. All three are None if it was alone.
-    `instance_id`: the child, or the entity (``@name@key``). `due`: when a timer fires, or the next attempt is made.
+    `instance_id`: the child, or the entity (``@name@key``); of an entity's operation its caller.
+    `due`: when a timer fires, or the next attempt is made.
     `error` is what the function raised, ``ValueError: bad``, and `stack` its traceback, if known.
     `is_awaited`: False of an open task that the code has only left open; True also where that is unknown.
     `worker`: the pid of the worker process that ran an activity; None if the host ran it, or it has not ended.

@@ -76,7 +76,9 @@ def _reason_lines(wait: dict[str, Any], indent: str, prefix: str = "") -> list[s
 
 
 def _state(wait: dict[str, Any], now: datetime) -> str:
-    text = f" {wait['instanceId']}" if wait.get("instanceId") else ""
+    text = ""
+    if other := wait.get("instanceId"):
+        text = f", called by {other}" if wait["kind"] == "operation" else f" {other}"
     text += f", {wait.get('childStatus') or wait['state']}" if wait.get("state") else ""
     text += _since(wait.get("since"), now)
     if wait.get("due"):

@@ -150,11 +150,12 @@ export function showEntities(main, chosen) {
                                 null,
                                 stateMark(each.state),
                                 " ",
-                                h("span", { class: "mono" }, each.name),
+                                h("span", { class: "mono" }, each.label),
                                 " ",
                                 h(
                                     "span",
                                     { class: "muted" },
+                                    each.instanceId && `called by ${each.instanceId} `,
                                     each.since && ["for ", sinceElement(time(each.since))],
                                 ),
                             ),
