@@ -23,6 +23,7 @@ _SIMILARITY = 0.8
 # Beyond these, names are made by programs, which make no typos.
 _MOST_AWAITED = 20
 _LONGEST_NAME = 100
+_LONGEST_EVENT = 100_000  # characters; to parse more would hold the loop up
 _DIGITS = re.compile(r"\d+")
 # In the text of a history event: the data is a string that looks like JSON. `null` is no data, and harmless.
 _JSON_IN_STRING = re.compile(r'"Input":"\\"(?:[{[\d-]|true|false|\\\\\\")')
@@ -62,7 +63,7 @@ class EventHints:
 
 
 def _is_json_in_string(event: Event) -> bool:
-    if _JSON_IN_STRING.search(event.text) is None:
+    if len(event.text) > _LONGEST_EVENT or _JSON_IN_STRING.search(event.text) is None:
         return False
     try:
         parse_json(json.loads(json.loads(event.text)["Input"]))

@@ -9,7 +9,7 @@ from math import ceil
 from dfhost.host_log import HostLog
 from dfhost.running_calls import described_call, ordinal
 from dfhost.worker.output import Terminal
-from dfhost.worker.process import RunningCall, WorkerProcess
+from dfhost.worker.process import RunningCall, Stacks, WorkerProcess
 
 RESTART_INTERVAL = 10.0  # seconds between two starts (WorkerProcessCountOptions.ProcessRestartInterval)
 _RECYCLED_AFTER = 3  # deaths of each worker, in
@@ -48,10 +48,8 @@ class DeathReport:
             sentence += f" What else runs in the old one has {grace:.0f} s to end: {calls_in_words(others)}."
         self._log.note(sentence)
 
-    def report_stacks(
-        self, pid: int, late: list[RunningCall], stacks: list[tuple[str | None, str | None, str]]
-    ) -> None:
-        """Where the calls that have timed out are. `stacks`: see `Worker._stacks`."""
+    def report_stacks(self, pid: int, late: list[RunningCall], stacks: Stacks) -> None:
+        """Where the calls that have timed out are."""
         calls: dict[tuple[str | None, str | None], RunningCall] = {
             (call.function, call.instance_id): call for call in late
         }
@@ -65,8 +63,8 @@ class DeathReport:
                 self._log.note(f"Worker process {pid} was here:")
                 self._terminal.print("", stack.rstrip())
 
-    def report_loading(self, seconds: float, stacks: list[tuple[str | None, str | None, str]]) -> None:
-        """The app's import takes long. `stacks`: as for `report_stacks`."""
+    def report_loading(self, seconds: float, stacks: Stacks) -> None:
+        """The app's import takes long."""
         where = next((stack for _, _, stack in stacks), "")
         self._log.note(f"The app has been loading for {seconds:.0f} s{' and is here:' if where else '.'}")
         if where:

@@ -33,6 +33,9 @@ _SCRIPT = Path(__file__).with_name("script") / "worker.py"
 _OUTPUT_ENDS_WITHIN = 0.5  # seconds after the process; a child of the app may hold the pipe open
 _CHANNEL_ENDS_WITHIN = 0.5  # likewise
 _ENDS_WITHIN = 1.0  # seconds after its channel, else it is killed
+#: What threads do, see `Worker._stacks`: the function, the instance, and the user's lines.
+Stacks = list[tuple[str | None, str | None, str]]
+
 _NOT_DURABLE = ("invoke", "stream")  # calls of functions of any kind
 
 
@@ -289,8 +292,8 @@ class WorkerProcess:
         self._connections.give_back(connection)
         return answer[0]
 
-    def stacks(self, timeout: float) -> list[tuple[str | None, str | None, str]]:
-        """What its threads do, see `Worker._stacks`; nothing if it does not answer within `timeout` s. Blocks."""
+    def stacks(self, timeout: float) -> Stacks:
+        """What its threads do; nothing if it does not answer within `timeout` s. Blocks."""
         if self._channel is None:
             return []
         try:
