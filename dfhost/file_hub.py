@@ -61,5 +61,5 @@ class _NoDispatchers:
     def waits_for_worker(self) -> bool:
         return False
 
-    def waiting(self, entity_id: str) -> int:
-        return 1_000_000  # all of its operations
+    async def running_batch(self, entity_id: str) -> None:
+        return None
