@@ -26,7 +26,7 @@ class EngineOptions:
     long_timer_interval: str = "3.00:00:00"
     #: From so many history events on, a generator is kept between episodes; None: all episodes replay. See
     #: `execution.py`.
-    keep_generator_from: int | None = 100
+    keep_generator_from: int | None = 50
 
 
 class FunctionRegistry(Protocol):

@@ -104,7 +104,7 @@ class Channel(asyncio.Protocol):
             if is_first or len(self._outgoing) >= _AT_ONCE:
                 self._write()
                 self._wrote_at = time.perf_counter()
-            if not self._flush_is_due and (on_loop or self._outgoing):
+            if self._outgoing and not self._flush_is_due:
                 self._flush_is_due = True
                 if on_loop:
                     self._loop.call_soon(self._flush)

@@ -582,7 +582,7 @@ PROVED_BY = {
     ),
     "code that is not deterministic": (
         "",
-        "test_replays_in_every_episode_find_it_in_the_next test_a_long_history_finds_it_when_it_has_doubled",
+        "test_replays_in_every_episode_find_it_in_the_next test_a_long_history_finds_it_when_it_has_grown_fourfold",
     ),
     "a call without `yield`": ("", "test_in_an_orchestrator test_a_missing_await"),
     "an orchestrator that yields None": ("", "test_an_orchestrator_that_yields_none_fails_and_says_so"),
