@@ -20,6 +20,7 @@ from dfhost.engine import history as h
 from dfhost.engine.entities import operation_input
 from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.inspection import explain_sentences
+from dfhost.inspection.causes import cause_of_failure
 from dfhost.inspection.live_timeline import code_state, live_timeline
 from dfhost.store.reader import StoredTimeline
 from dfhost.store.store import Store
@@ -75,7 +76,7 @@ async def explain(
     if row.is_entity:
         return explanation | await _of_entity(instance_id, store, dispatchers, most)
     if row.has_ended:
-        return explanation | _of_end(stored)
+        return explanation | _of_end(stored, dispatchers)
     readable = None if instance is None or instance.busy else instance
     code = code_state(readable, stored)
     held_back = _held_back(readable)
@@ -119,11 +120,10 @@ async def _of_entity(
     return explanation | {"sentence": sentence}
 
 
-def _of_end(stored: StoredTimeline) -> dict[str, Any]:
-    row = stored.row
-    cause = h.cause_of_failure(stored.history) if row.status == "Failed" else None
+def _of_end(stored: StoredTimeline, dispatchers: Dispatchers) -> dict[str, Any]:
+    cause = cause_of_failure(stored, dispatchers.registry)
     known = {} if cause is None else {"cause": cause}
-    return known | {"sentence": explain_sentences.of_end(row, cause)}
+    return known | {"sentence": explain_sentences.of_end(stored.row, cause)}
 
 
 async def _waits_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
