@@ -4,10 +4,10 @@ Public parts of the SDK that this relies on: `Orchestrator.create` and the two t
 `Orchestrator.create` again, inside a generator that passes everything through and observes two things: the context
 and the task that the user's code waits at.
 
-Private parts: the attribute `orchestrator_function` of the SDK's handle, the context's `open_tasks`, and the classes
-of tasks. They only add knowledge. An orchestrator that is not a plain SDK handle, because someone wrapped it, is
-replayed without observation. `kept_orchestrator` keeps a generator after a replay, `sdk_patches` changes the SDK's
-speed; both look first whether the SDK still has the form that they were written for.
+Private parts: the attribute `orchestrator_function` of the SDK's handle, the context's `open_tasks` and `_actions`,
+and the classes of tasks. They only add knowledge. An orchestrator that is not a plain SDK handle, because someone
+wrapped it, is replayed without observation. `kept_orchestrator` keeps a generator after a replay, `sdk_patches`
+changes the SDK's speed; both look first whether the SDK still has the form that they were written for.
 
 A second protocol (the SDK's 2.x speaks gRPC) would be a second module like this one.
 """
@@ -15,14 +15,14 @@ A second protocol (the SDK's 2.x speaks gRPC) would be a second module like this
 from __future__ import annotations
 
 import contextvars
-import json
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Sequence
+from functools import cached_property, partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from azure.durable_functions import Orchestrator
+from azure.durable_functions.models.actions.CompoundAction import CompoundAction
 from azure.durable_functions.models.actions.NoOpAction import NoOpAction
 from azure.durable_functions.models.Task import (
     AtomicTask,
@@ -179,7 +179,7 @@ def _result_of(run: Callable[[], str], observation: _ReplayObservation) -> Repla
             # The SDK and the extension would wait for an event that never comes.
             result = ReplayResult(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
     if observation.context is not None:
-        result.sdk_tasks = _SdkTasks(observation.context.open_tasks)
+        result.sdk_tasks = _SdkTasks(observation.context)
         if not result.has_ended and isinstance(observation.waits_at, TaskBase):
             result.awaited = _awaited_tasks(observation.waits_at)
     return result
@@ -298,22 +298,33 @@ def _awaited_tasks(task: Any) -> AwaitedTasks | None:
 
 
 class _SdkTasks:
-    """The SDK's open tasks by their ids; each is described only when it is asked for."""
+    """The SDK's open tasks by their ids; what they are is looked up when somebody asks."""
 
-    def __init__(self, tasks: Mapping[Any, Any]) -> None:
-        self._tasks = tasks
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        tasks = context.open_tasks
         self.ids = frozenset(i for i, task in tasks.items() if type(i) is int and type(task) is not list)
-
-    @property
-    def has_retried(self) -> bool:
-        return any(isinstance(self._tasks[task_id].action_repr, NoOpAction) for task_id in self.ids)
 
     def get(self, task_id: int) -> SdkTask | None:
         if task_id not in self.ids:
             return None
-        task = self._tasks[task_id]
-        action = task.action_repr
-        if isinstance(action, NoOpAction):
+        task = self._context.open_tasks[task_id]
+        if isinstance(task.action_repr, NoOpAction):
             role = "timer" if task.parent.is_waiting_on_timer else "attempt"
-            return SdkTask(role, task.parent.children[0].id, None)
-        return SdkTask("call", task_id, json.loads(json.dumps(action.to_json(), default=str)))
+            return SdkTask(role, task.parent.children[0].id)
+        return SdkTask("call", task_id, self._places[id(task.action_repr)])
+
+    @cached_property
+    def _places(self) -> dict[int, tuple[int, ...]]:
+        """Where each action is, by the identity of the SDK's object."""
+        places: dict[int, tuple[int, ...]] = {}
+
+        def look(actions: Sequence[Any], above: tuple[int, ...]) -> None:
+            for number, action in enumerate(actions):
+                place = (*above, number)
+                places.setdefault(id(action), place)
+                if isinstance(action, CompoundAction):
+                    look(action.compound_tasks, place)
+
+        look(self._context._actions[0], ())
+        return places

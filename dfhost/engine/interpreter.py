@@ -191,6 +191,13 @@ class ActionInterpreter:
     def has_open_timer(self) -> bool:
         return any(task.action_type == act.CREATE_TIMER for task in self.open_tasks.values())
 
+    def action_at(self, place: Sequence[int]) -> Action:
+        """`place`: in the list of all actions, then in the compounds on the way."""
+        action = self.actions[place[0]]
+        for step in place[1:]:
+            action = action["compoundActions"][step]
+        return action
+
     def awaited_task(self) -> TaskNode | None:
         return None if self.all_done else self.tasks[self.cursor]
 

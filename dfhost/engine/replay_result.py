@@ -31,23 +31,20 @@ class AwaitedTasks(NamedTuple):
 class SdkTask(NamedTuple):
     """A task that the SDK has given a number and waits for.
 
-    `role`: ``call`` for an action itself, whose JSON is `action`; ``timer`` or ``attempt`` for those that a retry
-    adds, where `first_id` is the id of the retried call.
+    `role`: ``call`` for an action itself; ``timer`` or ``attempt`` for those that a retry adds, where `first_id` is
+    the id of the retried call. `place`: where an action is in the list of all actions, a number for each level.
     """
 
     role: str
     first_id: int
-    action: Action | None
+    place: tuple[int, ...] = ()
 
 
 class SdkTasks(Protocol):
-    """The SDK's open tasks by id. `has_retried`: one of them belongs to a retry that has begun."""
+    """The SDK's open tasks by id."""
 
     @property
     def ids(self) -> Set[int]: ...
-
-    @property
-    def has_retried(self) -> bool: ...
 
     def get(self, task_id: int) -> SdkTask | None: ...
 

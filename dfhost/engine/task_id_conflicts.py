@@ -32,14 +32,14 @@ def find_task_id_conflict(interpreter: ActionInterpreter, result: ReplayResult) 
         sdk_task = result.sdk_tasks.get(task_id)
         if sdk_task is None:
             return _sentence(task_id, task, "no task of its own: it is listed more than once")
-        if not _is_same(task_id, task, sdk_task):
+        if not _is_same(task_id, task, sdk_task, interpreter):
             return _sentence(task_id, task, _describe_sdk_task(sdk_task, interpreter))
     return None
 
 
-def _is_same(task_id: int, task: SingleTask, sdk_task: SdkTask) -> bool:
+def _is_same(task_id: int, task: SingleTask, sdk_task: SdkTask, interpreter: ActionInterpreter) -> bool:
     if task_id == task.first_id:
-        return sdk_task.role == "call" and sdk_task.action == task.action
+        return sdk_task.role == "call" and interpreter.action_at(sdk_task.place) == task.action
     return sdk_task.role == _retry_role(task) and sdk_task.first_id == task.first_id
 
 
@@ -48,8 +48,8 @@ def _retry_role(task: SingleTask) -> str:
 
 
 def _describe_sdk_task(sdk_task: SdkTask, interpreter: ActionInterpreter) -> str:
-    if sdk_task.action is not None:
-        return act.describe(sdk_task.action)
+    if sdk_task.role == "call":
+        return act.describe(interpreter.action_at(sdk_task.place))
     first = interpreter.open_tasks.get(sdk_task.first_id)
     return (
         f"the retry {sdk_task.role} of {act.describe(first.action) if first else f'task {sdk_task.first_id}'}"

@@ -273,7 +273,7 @@ class Store(StoreReader):
                 for each in taken:
                     self._store_result_or_failure(each)
 
-        self._writer.post(operation, then)
+        self._writer.post(operation, then, is_awaited=False)
 
     def _store_result_or_failure(self, result: ActivityResult) -> None:
         def then(_: None, error: HostError | None) -> None:

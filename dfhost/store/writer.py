@@ -14,11 +14,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from dfhost.errors import DatabaseError, DatabaseLost, HostError, OperationFailed
 from dfhost.store.database import LOG_BYTES, checkpoint
@@ -31,15 +32,23 @@ T = TypeVar("T")
 WriteOperation = Callable[[InboxCursor], T]
 #: Called in the loop with the operation's result, or with None and the reason why nothing happened.
 OnOutcome = Callable[[Any, "HostError | None"], None]
-_QueuedWrite = tuple[WriteOperation[Any], OnOutcome]
 _Outcome = tuple[Any, "HostError | None"]
 
 # Seconds that a commit waits for the episodes that its events lead to. A short replay and its way here take 1 to
 # 2 ms; one commit less saves 0.3 ms of CPU and an fsync of 0.3 to 20 ms. If no episode comes, the client that started
-# an instance or raised an event waits this much longer, and nobody else.
+# an instance or raised an event waits this much longer, and nobody else. Of a fan-out's results, all that come in
+# this time share a commit: nobody waits for any but the last.
 _EPISODE_WAIT_SECONDS = 0.003
 # Seconds after which a writer that has nothing to do looks whether its file is still there.
 _IDLE_CHECK_SECONDS = 1.0
+
+
+class _QueuedWrite(NamedTuple):
+    """`is_awaited`: whether something goes on once this is on the disk."""
+
+    operation: WriteOperation[Any]
+    on_outcome: OnOutcome
+    is_awaited: bool
 
 
 class Writer:
@@ -106,10 +115,13 @@ class Writer:
         self.post(operation, partial(_resolve, future))
         return future
 
-    def post(self, operation: WriteOperation[Any], on_outcome: OnOutcome) -> None:
-        """Likewise, from any thread: `on_outcome` receives the result."""
+    def post(self, operation: WriteOperation[Any], on_outcome: OnOutcome, is_awaited: bool = True) -> None:
+        """Likewise, from any thread: `on_outcome` receives the result.
+
+        What is not awaited may lie there for some milliseconds, so that others share its commit.
+        """
         self._unanswered.append(None)
-        self._queue.put((operation, on_outcome))
+        self._queue.put(_QueuedWrite(operation, on_outcome, is_awaited))
 
     # -- in the writer's thread ------------------------------------------------------------------------------
 
@@ -166,10 +178,8 @@ class Writer:
             try:
                 cursor.execute("BEGIN IMMEDIATE")
                 events = self._write(group, outcomes)
-                if self._waits_for_episodes and not self._stopping and _may_lead_to_episodes(events):
-                    more = self._gather(timeout=_EPISODE_WAIT_SECONDS)
-                    group += more
-                    self._write(more, outcomes)
+                if self._waits_for_episodes and _may_lead_to_episodes(events):
+                    self._write_what_follows(group, outcomes)
                 cursor.execute("COMMIT")
                 self.commits += 1
                 self.on_commit()
@@ -179,6 +189,19 @@ class Writer:
                 failure = self._fail(error)
                 return [(None, failure)] * len(group), False
         return outcomes, True
+
+    def _write_what_follows(self, group: list[_QueuedWrite], outcomes: list[_Outcome]) -> None:
+        """Wait a moment for the episodes that the group leads to. They join it, and what else comes before them."""
+        until = time.perf_counter() + _EPISODE_WAIT_SECONDS
+        is_awaited = any(write.is_awaited for write in group)
+        while not self._stopping:
+            more = self._gather(timeout=max(0.0, until - time.perf_counter()))
+            if not more:
+                return
+            group += more
+            self._write(more, outcomes)
+            if is_awaited or any(write.is_awaited for write in more):
+                return
 
     def _fail(self, error: Exception) -> DatabaseError:
         """Nothing is written from now on."""
@@ -199,13 +222,13 @@ class Writer:
         cursor = self._cursor
         cursor.execute("SAVEPOINT operations")
         try:
-            done = [_carry_out(cursor, operation) for operation, _ in group]
+            done = [_carry_out(cursor, write.operation) for write in group]
         except Exception as error:
             if is_file_error(error):
                 raise
             cursor.execute("ROLLBACK TO operations")
             cursor.take_events()
-            done = [self._carry_out_alone(operation) for operation, _ in group]
+            done = [self._carry_out_alone(write.operation) for write in group]
         cursor.execute("RELEASE operations")
         outcomes += done
         events = cursor.take_events()
@@ -250,8 +273,8 @@ class Writer:
 
     def _answer(self, group: list[_QueuedWrite], outcomes: list[_Outcome], committed: bool) -> None:
         self._call_safely(self.listener.commit_finished, committed)
-        for (_, on_outcome), outcome in zip(group, outcomes, strict=True):
-            self._call_safely(on_outcome, *outcome)
+        for write, outcome in zip(group, outcomes, strict=True):
+            self._call_safely(write.on_outcome, *outcome)
             self._unanswered.pop()
         self._call_safely(self.listener.all_answered)
 

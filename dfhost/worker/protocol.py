@@ -178,7 +178,8 @@ def replay_to_wire(
     """
     tasks, sdk_tasks = result.sdk_tasks, None
     if tasks is not None and not result.has_ended:
-        is_described = describes_tasks or _has_retries(result, tasks)
+        are_few_retried = len(tasks.ids) <= _FEW_TASKS and _with_retry(result.actions)
+        is_described = describes_tasks or are_few_retried
         sdk_tasks = (list(tasks.ids), tasks_to_wire(tasks) if is_described else None)
     wire = _ReplayWire(
         actions=result.actions,
@@ -195,12 +196,6 @@ def replay_to_wire(
         generator=generator,
     )
     return tuple(wire)
-
-
-def _has_retries(result: ReplayResult, tasks: SdkTasks) -> bool:
-    if not _with_retry(result.actions):
-        return False
-    return len(tasks.ids) <= _FEW_TASKS or tasks.has_retried
 
 
 def _with_retry(actions: Iterable[Action]) -> bool:
@@ -251,10 +246,6 @@ class _SdkTasks:
         self.ids = frozenset(ids)
         self._tasks = tasks
         self._describe = describe
-
-    @property
-    def has_retried(self) -> bool:
-        raise NotImplementedError  # only the worker asks
 
     def get(self, task_id: int) -> SdkTask | None:
         if self._tasks is None:

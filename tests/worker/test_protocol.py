@@ -148,10 +148,9 @@ class Tasks:
     """The engine's OpenTasks, one of a retry."""
 
     ids = frozenset((1, 2))
-    has_retried = True
 
     def get(self, task_id: int) -> SdkTask | None:
-        return SdkTask("timer", 1, None) if task_id == 2 else SdkTask("call", 1, {"actionType": 1})
+        return SdkTask("timer", 1) if task_id == 2 else SdkTask("call", 1, (0, 3))
 
 
 def test_a_replay_on_the_wire() -> None:
@@ -166,7 +165,7 @@ def test_a_replay_on_the_wire() -> None:
 
     def describe(generator: int | None) -> dict[int, Any]:
         asked.append(generator)
-        return {2: ("attempt", 1, None)}
+        return {2: ("attempt", 1, ())}
 
     again, generator = protocol.replay_from_wire(carried(protocol.replay_to_wire(result, 7)), describe)
     assert generator == 7 and again.sdk_tasks is not None
@@ -176,9 +175,10 @@ def test_a_replay_on_the_wire() -> None:
         result.awaited,
     )
     assert again.raised == result.raised and again.sdk_tasks.ids == {1, 2}
-    assert again.sdk_tasks.get(2) == SdkTask("timer", 1, None) and not asked
+    assert again.sdk_tasks.get(1) == SdkTask("call", 1, (0, 3))
+    assert again.sdk_tasks.get(2) == SdkTask("timer", 1) and not asked
 
     result.actions = [{"actionType": 0, "functionName": "f"}]  # nothing is retried: only the ids go
     again, _ = protocol.replay_from_wire(carried(protocol.replay_to_wire(result, 7)), describe)
-    assert again.sdk_tasks is not None and again.sdk_tasks.get(2) == SdkTask("attempt", 1, None)
+    assert again.sdk_tasks is not None and again.sdk_tasks.get(2) == SdkTask("attempt", 1)
     assert asked == [7]
