@@ -22,6 +22,7 @@ from typing import Any
 from azure.durable_functions import DurableOrchestrationClient
 
 from dfhost.app.functions import Function
+from dfhost.runner.functions import CAN_FAIL
 
 _MOST = 20  # sentences
 _TASKS = frozenset(
@@ -107,8 +108,39 @@ def _in_orchestrator(node: ast.stmt, code: Callable[..., Any], context: str) -> 
             text = ast.unparse(each.func)
             yield (
                 each.lineno,
-                f"{text}() differs at each replay, which can fail the orchestration. Write {instead}.",
+                f"{text}() differs at each replay, {CAN_FAIL}. Write {instead}.",
             )
+    for line, text in _loops_over_sets(nodes, code, context):
+        yield (
+            line,
+            f"the order of the set {text} differs from process to process, {CAN_FAIL}. Write sorted({text}).",
+        )
+
+
+def _loops_over_sets(
+    nodes: list[ast.AST], code: Callable[..., Any], context: str
+) -> Iterator[tuple[int, str]]:
+    """Line and source of each set in whose order tasks are begun."""
+    assigned: dict[str, list[ast.expr]] = {}
+    for each in nodes:
+        if isinstance(each, ast.Assign):
+            for target in each.targets:
+                if isinstance(target, ast.Name):
+                    assigned.setdefault(target.id, []).append(each.value)
+
+    def is_set(node: ast.expr) -> bool:
+        if isinstance(node, ast.Name) and node.id in assigned:
+            return all(map(is_set, assigned[node.id]))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            return node.func.id in ("set", "frozenset") and node.func.id not in code.__globals__
+        return isinstance(node, (ast.Set, ast.SetComp))
+
+    for each in nodes:
+        loops = [each] if isinstance(each, ast.For) else getattr(each, "generators", [])
+        if loops and any(_method(below, context) in _TASKS for below in ast.walk(each)):
+            for loop in loops:
+                if is_set(loop.iter):
+                    yield loop.iter.lineno, ast.unparse(loop.iter)
 
 
 def _instead_of(called: Any) -> str:

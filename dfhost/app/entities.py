@@ -22,8 +22,11 @@ _ANY_FUNCTION: Any = None
 _HANDLE_CODE = Entity.create(_ANY_FUNCTION).__code__
 
 
-def run_batch(handle: Callable[[Any], str], trigger: str) -> EntityReply:
-    """`trigger`: the entity trigger's JSON. Raises what the function raises outside its operations."""
+def run_batch(handle: Callable[[Any], str], trigger: str, begun: Callable[[int], None]) -> EntityReply:
+    """`trigger`: the entity trigger's JSON. Raises what the function raises outside its operations.
+
+    `begun` is called with the place of each operation before it runs.
+    """
     user_function = getattr(handle, "entity_function", None)
     if user_function is None or getattr(handle, "__code__", None) is not _HANDLE_CODE:
         return EntityReply(handle(trigger), {})
@@ -32,6 +35,7 @@ def run_batch(handle: Callable[[Any], str], trigger: str) -> EntityReply:
 
     def observed(context: Any) -> Any:
         place = next(places)
+        begun(place)
         try:
             return user_function(context)
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
@@ -40,6 +41,7 @@ from dfhost.runner.app_runner import (
     HttpRequest,
     Receive,
     ReplayCall,
+    RunningOperation,
     Send,
     StreamingCall,
 )
@@ -76,6 +78,7 @@ class InProcessRunner:
         self._undo: list[Callable[[], None]] = []
         self.loaded: App | None = None
         self._loop_watch: LoopWatch | None = None
+        self._operations: dict[str, RunningOperation] = {}  # by the id of the entity
         self._stopped = False
         self.replays_at_once = max(2, processor_count())
         self.streams_http = self.applies_timeout = False
@@ -172,11 +175,20 @@ class InProcessRunner:
         return result
 
     def run_entity(self, call: EntityCall) -> EntityReply | Failure:
+        def begun(place: int | None) -> None:
+            self._operations[call.entity_id] = RunningOperation(place, time.time())
+
         with self._threads.calls.entered("entity", call.function, call.entity_id):
+            begun(None)
             try:
-                return run_batch(self._functions[call.function].callable, call.trigger)
+                return run_batch(self._functions[call.function].callable, call.trigger, begun)
             except BaseException as error:  # user code may raise anything, SystemExit included
                 return describe_exception(error)
+            finally:
+                self._operations.pop(call.entity_id, None)  # it may run twice at once, if it was purged
+
+    def running_operation(self, entity_id: str) -> RunningOperation | None:
+        return self._operations.get(entity_id)
 
     # -- other functions -------------------------------------------------------------------------------------
 

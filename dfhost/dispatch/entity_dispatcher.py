@@ -11,18 +11,18 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from dfhost.clock import Clock
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.engine import entities as en
 from dfhost.engine import history as h
-from dfhost.engine.failures import Failure
+from dfhost.engine.failures import Failure, is_timeout
 from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
 from dfhost.idle_signal import nobody_waits
 from dfhost.loop_queue import LoopQueue
-from dfhost.runner.app_runner import AppRunner, EntityCall, EntityReply
+from dfhost.runner.app_runner import AppRunner, EntityCall, EntityReply, RunningOperation
 from dfhost.runner.function_registry import AppFunctionRegistry
 from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
@@ -43,13 +43,28 @@ class LoadedEntity:
     newest_seen: int = 0  # the number of the newest message
     messages: deque[InboxMessage] = field(default_factory=deque)
     busy: bool = False  # a batch is queued, runs or is being committed
+    batch_size: int = 0  # messages in that batch
+    # So many messages are to be batches of their own: together they took longer than functionTimeout.
+    alone: int = 0
 
 
 @dataclass(slots=True)
 class _FinishedBatch:
+    """`result` is None if its messages are to be run again, one by one."""
+
     entity: LoadedEntity
     messages: list[InboxMessage]
-    result: en.EntityBatchResult
+    result: en.EntityBatchResult | None
+
+
+class RunningBatch(NamedTuple):
+    """It has the first `size` messages of the entity's inbox. `operation` is None until a worker has the batch.
+
+    Its `since` is a time of the host's clock.
+    """
+
+    size: int
+    operation: RunningOperation | None
 
 
 class EntityDispatcher:
@@ -127,10 +142,16 @@ class EntityDispatcher:
         """The last operation that failed since the host's start, and when (ISO 8601)."""
         return self._failures.get(entity_id)
 
-    def waiting(self, entity_id: str) -> int:
-        """How many operations are in no batch yet."""
+    async def running_batch(self, entity_id: str) -> RunningBatch | None:
         entity = self._entities.get(entity_id)
-        return len(entity.messages) if entity else 0
+        if entity is None or not entity.batch_size:
+            return None
+        size = entity.batch_size
+        operation = await asyncio.to_thread(self._runner.running_operation, entity_id)
+        if operation is not None:
+            since = self._clock.time() - (time.time() - operation.since)
+            operation = RunningOperation(0 if size == 1 else operation.place, since)
+        return RunningBatch(size, operation)
 
     def _loaded(self, entity_id: str) -> LoadedEntity | None:
         """None if there is no such entity, or if it cannot be read."""
@@ -178,19 +199,22 @@ class EntityDispatcher:
         while self._queue and self._running < self._limit:
             entity = self._queue.popleft()
             self._running += 1
-            count = min(len(entity.messages), self._max_batch)
+            count = 1 if entity.alone else min(len(entity.messages), self._max_batch)
+            entity.alone = max(0, entity.alone - 1)
+            entity.batch_size = count
             messages = [entity.messages.popleft() for _ in range(count)]
             self._threads.post(partial(self._run, entity, messages))
 
     # -- running, in a thread -------------------------------------------------------------------------------
 
     def _run(self, entity: LoadedEntity, messages: list[InboxMessage]) -> None:
-        requests = self._read(messages)
-        if not requests:
+        readable = self._read(messages)
+        if not readable:
             self._finished.put_if_open(
                 _FinishedBatch(entity, messages, en.EntityBatchResult(False, None, ()))
             )
             return
+        requests = [request for _, request in readable]
         batch = en.build_batch(
             entity.entity_id, en.stored_exists(entity.state), en.stored_state(entity.state), requests
         )
@@ -198,19 +222,12 @@ class EntityDispatcher:
         began = time.perf_counter()
         operations = ", ".join(dict.fromkeys(str(request["op"]) for request in requests))
         self._log.started(name, "entity", entity.entity_id, operations)
-        reply, error = self._reply(entity.entity_id, batch), ""
-        try:
-            if isinstance(reply, Failure):
-                result, error = en.fail_batch(batch, reply), reply.text
-            else:
-                result = en.read_batch_reply(batch, reply.text, reply.raised)
-                error = _summary(result.failures)
-        except Exception as unreadable:  # the function is no SDK handle, and has answered something else
-            error = f"{type(unreadable).__name__}: {unreadable}"
-            result = en.fail_batch(batch, Failure(type(unreadable).__name__, str(unreadable), error, ""))
+        result, error = _result(batch, self._reply(entity.entity_id, batch))
         seconds = time.perf_counter() - began
-        if result.failures:
-            stack = result.failures[0].failure.stack
+        if result is None:
+            messages = [message for message, _ in readable]
+        if result is None or result.failures:
+            stack = result.failures[0].failure.stack if result else ""
             self._log.failed(name, "entity", entity.entity_id, seconds, error, stack, operations)
         else:
             self._log.finished(name, "entity", entity.entity_id, seconds, operations)
@@ -223,15 +240,15 @@ class EntityDispatcher:
             return Failure("", error, error, "")
         return self._runner.run_entity(EntityCall(function.name, entity_id, batch.trigger))
 
-    def _read(self, messages: list[InboxMessage]) -> list[dict[str, Any]]:
-        """The requests that can be read; the others are set aside."""
-        requests = []
+    def _read(self, messages: list[InboxMessage]) -> list[tuple[InboxMessage, dict[str, Any]]]:
+        """Those that can be read, with their requests; the others are set aside."""
+        readable = []
         for message in messages:
             try:
-                requests.append(en.read_request(message.text))
+                readable.append((message, en.read_request(message.text)))
             except ValueError as error:
                 self._poison.set_aside(message, error)
-        return requests
+        return readable
 
     # -- committing ------------------------------------------------------------------------------------------
 
@@ -243,6 +260,9 @@ class EntityDispatcher:
             if self._entities.get(entity.entity_id) is not entity:
                 self._busy -= 1
                 continue  # it was purged meanwhile, and perhaps created again
+            if result is None:
+                self._run_one_by_one(batch)
+                continue
             if result.failures:
                 self._failures[entity.entity_id] = at, result.failures[-1]
                 self._failures.move_to_end(entity.entity_id)
@@ -266,6 +286,14 @@ class EntityDispatcher:
         self._start_queued()
         self.on_end()
 
+    def _run_one_by_one(self, batch: _FinishedBatch) -> None:
+        entity = batch.entity
+        entity.messages.extendleft(reversed(batch.messages))
+        entity.alone = len(batch.messages)
+        entity.busy, entity.batch_size = False, 0
+        self._busy -= 1
+        self._schedule(entity)
+
     def _committed(self, batch: _FinishedBatch, state: str, done: asyncio.Future[None]) -> None:
         self._busy -= 1
         self._go_on(batch, state, done.exception())
@@ -283,10 +311,35 @@ class EntityDispatcher:
         else:  # it was purged, or the store has failed
             del self._entities[entity.entity_id]
             return
-        entity.busy = False
+        entity.busy, entity.batch_size = False, 0
         self._schedule(entity)
         if not entity.busy and not entity.messages and len(entity.state or "") > KEPT_STATE:
             del self._entities[entity.entity_id]
+
+
+def _result(batch: en.EntityBatch, reply: EntityReply | Failure) -> tuple[en.EntityBatchResult | None, str]:
+    """The result, None if the operations are to be run again, one by one; and what failed, "" if nothing did."""
+    if isinstance(reply, Failure):
+        if is_timeout(reply) and (count := len(batch.requests)) > 1:
+            return None, f"{reply.text}. Its {count} operations are run again, one by one."
+        return en.fail_batch(batch, reply), reply.text + _lost_signals(batch)
+    try:
+        result = en.read_batch_reply(batch, reply.text, reply.raised)
+    except Exception as unreadable:  # the function is no SDK handle, and has answered something else
+        error = f"{type(unreadable).__name__}: {unreadable}"
+        failure = Failure(type(unreadable).__name__, str(unreadable), error, "")
+        return en.fail_batch(batch, failure), error + _lost_signals(batch)
+    return result, _summary(result.failures)
+
+
+def _lost_signals(batch: en.EntityBatch) -> str:
+    """A line that names them: they have no caller who could be told."""
+    names = [str(request["op"]) for request in batch.requests if request.get("signal")]
+    if not names:
+        return ""
+    counts = Counter(names)
+    text = ", ".join(name if times == 1 else f"{name} ({times} times)" for name, times in counts.items())
+    return f"\nThe signal {text} is lost." if len(names) == 1 else f"\nThese signals are lost: {text}."
 
 
 def _summary(failures: Iterable[en.FailedOperation]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.clock import Clock
+from dfhost.did_you_mean import question
 from dfhost.host_log import HostLog
 from dfhost.http.http_functions import HttpFunctions
 from dfhost.idle_signal import nobody_waits
@@ -69,6 +70,15 @@ class Admin:
             case "POST", "functions", name:
                 return await self._run(name, content_type, body, origin)
         return _NOT_FOUND
+
+    def why_not(self, path: str) -> str:
+        """Why `handle` has found nothing at `path`, in words."""
+        kind, name, *_ = [*path.split("/"), ""]
+        functions = self._functions()
+        if kind.lower() == "functions" and name and name.lower() not in functions:
+            names = (function.name for function in functions.values())
+            return f"the app has no function '{name}'. {question(name, names)}".rstrip()
+        return "there is no such path, or it takes another method"
 
     @property
     def _app(self) -> AppInfo:

@@ -64,8 +64,10 @@ class RouteTable(Generic[T]):
         return None
 
     def why_not(self, method: str, path: str) -> str | None:
-        """Why `find` returns None, in words; None if the request was hardly meant for the app (/favicon.ico)."""
+        """Why `find` returns None, in words; None if a browser has asked by itself (/favicon.ico)."""
         tail = path[1:]
+        if tail.lower().startswith(_ASKED_BY_BROWSERS):
+            return None
         others = sorted(
             {
                 each
@@ -77,8 +79,9 @@ class RouteTable(Generic[T]):
         if others:
             return f"this route takes {' and '.join(others)} only"
         if self.prefix and not tail.lower().startswith(f"{self.prefix.lower()}/"):
-            found = self.find(method, f"/{self.prefix}{path}")
-            return f"did you mean /{found[0].template}?" if found else None
+            tail = f"{self.prefix}/{tail}"
+            if found := self.find(method, f"/{tail}"):
+                return f"did you mean /{found[0].template}?"
         skip = len(self.prefix)  # all routes share the prefix, so it says nothing about similarity
         templates = {
             _filled(route.template, tail)[skip:].lower(): route.template for route in reversed(self.routes)
@@ -98,6 +101,10 @@ class RouteTable(Generic[T]):
                         pairs.append((later, earlier))
                         break
         return pairs
+
+
+#: The beginnings of paths that browsers and crawlers look for everywhere.
+_ASKED_BY_BROWSERS = ("favicon.ico", "robots.txt", "apple-touch-icon", ".well-known/")
 
 
 def _filled(template: str, path: str) -> str:

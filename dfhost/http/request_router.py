@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from dfhost.clock import Clock
+from dfhost.credentials import hide_credentials
 from dfhost.dashboard.dashboard import Dashboard
 from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules, forbidden
@@ -101,9 +102,11 @@ class RequestRouter:
         if path.lower().startswith(_ADMIN):
             body = await read_body(request)
             content_type = request.headers.get("Content-Type", "")
-            return await self.admin.handle(
-                request.method, path[len(_ADMIN) :], content_type, body, origin(request)
-            )
+            tail = path[len(_ADMIN) :]
+            reply = await self.admin.handle(request.method, tail, content_type, body, origin(request))
+            if reply.status == 404:
+                self.log_refusal(request, 404, self.admin.why_not(tail))
+            return reply
         routes = self._functions.routes
         found = routes.find(request.method, path)
         if found is not None:
@@ -135,13 +138,16 @@ class RequestRouter:
         response = await handler(request.method, tail, query, request.headers, body, origin(request))
         if response.status in (400, 500):
             self.log_refusal(request, response.status, sentence_in(response.body))
+        elif response.why:
+            self.log_refusal(request, response.status, response.why)
         return HttpReply(response.status, list(response.headers.items()), response.body)
 
     def log_refusal(self, request: web.BaseRequest, status: int, why: str | None) -> None:
         """Log each refusal once. `why` is None where nothing helpful can be said."""
         if not why or len(self._logged_refusals) == _MAX_REFUSALS:
             return
-        refusal = (f"{request.method} {raw_target(request)[0][:100]}", status, why)
+        path = hide_credentials(raw_target(request)[0])  # someone may have left out the "?"
+        refusal = (f"{request.method} {path[:100]}", status, why)
         if refusal not in self._logged_refusals:
             self._logged_refusals.add(refusal)
             self._log.refused(*refusal)

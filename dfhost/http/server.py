@@ -10,9 +10,7 @@ less to collide with; and the twin offers no more than the public API, which nee
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import web
@@ -22,13 +20,13 @@ from multidict import CIMultiDict
 from dfhost import forked_children
 from dfhost.clock import Clock
 from dfhost.dashboard.dashboard import Dashboard
-from dfhost.errors import HostError, PortInUse
 from dfhost.host_log import HostLog
 from dfhost.http.access import AccessRules
 from dfhost.http.connections import Listener, Request, first_line
 from dfhost.http.cors import Cors
 from dfhost.http.function_routes import RouteTable
 from dfhost.http.http_functions import HttpFunctions
+from dfhost.http.listening import cannot_listen
 from dfhost.http.memory_connection import exchange
 from dfhost.http.messages import MAX_BODY, BodyTooLarge, web_response
 from dfhost.http.request_router import RequestRouter
@@ -137,7 +135,7 @@ class Server:
         except OSError as error:
             await self._site_runner.cleanup()
             self._site_runner = None
-            raise _cannot_listen(self.address, self.port, error) from None
+            raise cannot_listen(self.address, self.port, error) from None
         self.port = self._site_runner.addresses[0][1]
         self._sockets = [each.fileno() for each in site._server.sockets]  # type: ignore[union-attr]
         for descriptor in self._sockets:
@@ -221,14 +219,3 @@ class Server:
 
 def _closing(status: int) -> HttpReply:
     return HttpReply(status, [("Connection", "close")])
-
-
-def _cannot_listen(address: str, port: int, error: OSError) -> HostError:
-    if error.errno == errno.EADDRINUSE:
-        return PortInUse(
-            f"Port {port} is in use by another process. Stop it, or choose another port with --port."
-        )
-    if error.errno == errno.EACCES:
-        return HostError(f"This user may not listen on port {port}. Choose one above 1023 with --port.")
-    reason = error.strerror or os.strerror(error.errno or 0)
-    return HostError(f"Cannot listen on {address}:{port}: {reason}.")

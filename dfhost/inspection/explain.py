@@ -13,12 +13,14 @@ from datetime import datetime
 from typing import Any
 
 from dfhost.dispatch.dispatchers import Dispatchers
+from dfhost.dispatch.entity_dispatcher import RunningBatch
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.entities import operation_input
 from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.inspection import explain_sentences
+from dfhost.inspection.causes import cause_of_failure
 from dfhost.inspection.live_timeline import code_state, live_timeline
 from dfhost.store.reader import StoredTimeline
 from dfhost.store.store import Store
@@ -26,6 +28,7 @@ from dfhost.timeline import model
 from dfhost.timeline.builder import OFF_LOOP_FROM
 from dfhost.timeline.model import Task
 from dfhost.timeline.timeline_json import task_json
+from dfhost.timestamps import timestamp_of
 
 # Awaited children and entities are explained as well: so many of the instance, one of each of those, and so on.
 _FOLLOWED = 3
@@ -46,7 +49,7 @@ async def explain(
 
     {"instanceId", "name", "runtimeStatus",
      "waitsFor": [an open task as in `timeline_json.task_json`, and
-                  "since": since when it has been in its state,
+                  "since": since when it has been in its state; null of an operation that has ended,
                   "explanation"?: the same of its child or entity, for the first few that are awaited],
      "heldBack": [{"action", "behind", "why"}],
      "lastFailure"?: {"name", "time", "error", "stack"},   an entity's last failed operation since the host's start
@@ -54,7 +57,8 @@ async def explain(
      "cause"?: why the instance has failed, where its output does not say it,
      "sentence": a summary for people}
 
-    Times are ISO 8601 in UTC. An entity's tasks are the operations that it has yet to process.
+    Times are ISO 8601 in UTC. An entity's tasks are the operations that it has yet to answer: those of a batch are
+    answered together.
     """
     instance = await dispatchers.orchestrations.inspect(instance_id)
     stored = store.timeline(instance_id)
@@ -72,7 +76,7 @@ async def explain(
     if row.is_entity:
         return explanation | await _of_entity(instance_id, store, dispatchers, most)
     if row.has_ended:
-        return explanation | _of_end(stored)
+        return explanation | _of_end(stored, dispatchers)
     readable = None if instance is None or instance.busy else instance
     code = code_state(readable, stored)
     held_back = _held_back(readable)
@@ -106,7 +110,7 @@ async def explain(
 async def _of_entity(
     entity_id: str, store: Store, dispatchers: Dispatchers, most: int | None
 ) -> dict[str, Any]:
-    operations = _operations(entity_id, store, dispatchers)
+    operations = _operations(entity_id, store, await dispatchers.entities.running_batch(entity_id))
     explanation: dict[str, Any] = {"waitsFor": await _waits_json(operations[:most])}
     if last := dispatchers.entities.last_failure(entity_id):
         at, (name, failure) = last
@@ -116,16 +120,18 @@ async def _of_entity(
     return explanation | {"sentence": sentence}
 
 
-def _of_end(stored: StoredTimeline) -> dict[str, Any]:
-    row = stored.row
-    cause = h.cause_of_failure(stored.history) if row.status == "Failed" else None
+def _of_end(stored: StoredTimeline, dispatchers: Dispatchers) -> dict[str, Any]:
+    cause = cause_of_failure(stored, dispatchers.registry)
     known = {} if cause is None else {"cause": cause}
-    return known | {"sentence": explain_sentences.of_end(row, cause)}
+    return known | {"sentence": explain_sentences.of_end(stored.row, cause)}
 
 
 async def _waits_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     def convert() -> list[dict[str, Any]]:
-        return [task_json(task, _LONGEST_PAYLOAD) | {"since": task.since} for task in tasks]
+        return [
+            task_json(task, _LONGEST_PAYLOAD) | {"since": task.since if task.is_open else None}
+            for task in tasks
+        ]
 
     return convert() if len(tasks) < OFF_LOOP_FROM else await asyncio.to_thread(convert)
 
@@ -146,18 +152,24 @@ def _progress(awaited: TaskNode) -> str:
     return f"{sum(child.done for child in awaited.children)} of its {len(awaited.children)} tasks have ended"
 
 
-def _operations(entity_id: str, store: Store, dispatchers: Dispatchers) -> list[Task]:
-    """The operations in the entity's inbox; the first ones may be in the batch that runs."""
+def _operations(entity_id: str, store: Store, batch: RunningBatch | None) -> list[Task]:
+    """The operations in the entity's inbox. Of those in the batch that runs, the first ones may have ended."""
     requests = [json.loads(message.text) for message in store.entity_requests(entity_id)]
-    running = len(requests) - dispatchers.entities.waiting(entity_id)
-    return [
+    tasks = [
         Task(
             model.OPERATION,
             request["op"],
-            model.RUNNING if number < running else model.QUEUED,
+            model.QUEUED,
             request["requestTime"].replace("+00:00", "Z"),
             input=operation_input(request),
             instance_id=request.get("parent"),
         )
-        for number, request in enumerate(requests)
+        for request in requests
     ]
+    if batch is not None and (running := batch.operation) is not None:
+        in_batch, place = tasks[: batch.size], running.place
+        for task in in_batch[:place]:
+            task.state = model.COMPLETED
+        for task in in_batch if place is None else in_batch[place : place + 1]:
+            task.state, task.started_at = model.RUNNING, timestamp_of(running.since)
+    return tasks

@@ -38,11 +38,14 @@ def of_entity(operations: Sequence[Task], last_failure: dict[str, Any] | None) -
     """`last_failure`: see `explain`."""
     sentence = "The entity is idle."
     if operations:
-        first = operations[0]
-        behind = len(operations) - 1
-        more = f", {behind} more {'waits' if behind == 1 else 'wait'} behind it" if behind else ""
+        ended = [operation for operation in operations if not operation.is_open]
+        first, *behind = operations[len(ended) :] or operations
+        more = f", {len(behind)} more {'waits' if len(behind) == 1 else 'wait'} behind it" if behind else ""
         since = whole_second(first.since or "")
         sentence = f"The entity's operation {first.name} has been {first.state} since {since}{more}."
+        if ended:
+            before = _counted("1 operation of its batch has", "operations of its batch have", ended)
+            sentence += f" {before} ended: the answers are sent when all have."
     if last_failure is None:
         return sentence
     error = shortened(" ".join(last_failure["error"].split()), _BRIEF).rstrip(".")

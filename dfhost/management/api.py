@@ -20,11 +20,10 @@ from dfhost.management.responses import (
     json_response,
     message_response,
 )
-from dfhost.management.routes import ANY_METHOD, find_route
+from dfhost.management.routes import ANY_METHOD, find_route, why_no_route
 from dfhost.management.urls import RPC_PATH, WEBHOOKS_PATH, path_segments
 from dfhost.task_hub import TaskHub
 
-_NOT_FOUND = ManagementResponse(404)
 _METHODS = frozenset(ANY_METHOD.split())
 _MAX_WARNINGS = 50  # sentences; nobody reads more
 
@@ -53,7 +52,7 @@ class ManagementApi:
         try:
             segments = path_segments(path)
             if not segments or method not in _METHODS:
-                return _NOT_FOUND
+                return ManagementResponse(404, why=why_no_route(segments))
             query = Query(raw_query)
             connection = (query.text("connection") or "").strip() or self._connection
             if connection is not self._connection and not self._has_connection(connection):
@@ -63,7 +62,7 @@ class ManagementApi:
                 return self._in_another_hub(method, segments, hub_name)
             found = find_route(method, segments)
             if found is None:
-                return _NOT_FOUND
+                return ManagementResponse(404, why=why_no_route(segments))
             handler, values = found
             request = ManagementRequest(
                 method, path, raw_query, query, headers, body, origin, hub_name, connection, self._warn
@@ -96,7 +95,7 @@ class ManagementApi:
             return message_response(
                 404, f"This host runs the task hub '{self._hub.name}' only; there is no '{hub_name}' here."
             )
-        return _NOT_FOUND
+        return ManagementResponse(404)
 
 
 def _unknown_connection(name: str) -> ManagementResponse:

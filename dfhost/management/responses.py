@@ -32,11 +32,12 @@ _log = logging.getLogger("dfhost.management")
 
 @dataclass(frozen=True, slots=True)
 class ManagementResponse:
-    """An HTTP response; without a body it has no content type."""
+    """An HTTP response; without a body it has no content type. `why`: for the console, where the body is silent."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    why: str = ""
 
 
 class RequestRefused(Exception):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from dfhost.did_you_mean import nearest
 from dfhost.management import entities, instances
 from dfhost.management.request import ManagementRequest
 from dfhost.management.responses import ManagementResponse
@@ -60,6 +61,29 @@ def find_route(method: str, segments: list[str]) -> tuple[Handler, list[str]] | 
         else:
             return handler, values
     return None
+
+
+def why_no_route(segments: list[str]) -> str:
+    """Why `find_route` returns None for a path, in words."""
+    methods: set[str] = set()
+    misspelt: dict[str, list[str]] = {}  # a segment -> what the routes have there that fit otherwise
+    longer = []
+    for taken, route, _ in ROUTES:
+        parts = route.split("/")
+        pairs = zip(parts, segments, strict=False)
+        wrong = [(part, given) for part, given in pairs if part[0] != "{" and part.lower() != given.lower()]
+        if len(parts) == len(segments) and not wrong:
+            methods.update(taken.split())
+        elif len(parts) == len(segments) and len(wrong) == 1:
+            misspelt.setdefault(wrong[0][1], []).append(wrong[0][0])
+        elif len(parts) > len(segments) > 0 and not wrong:
+            longer.append(route)
+    if methods:
+        return f"this path takes {' and '.join(sorted(methods))} only"
+    for given, names in misspelt.items():
+        if found := nearest(given, names):
+            return f"did you mean '{found[0]}'?"
+    return "there is no such path" + (f", but {longer[0]}" if longer else "")
 
 
 # (method, first segment, number of segments) -> the paths that remain, as segments in lower case

@@ -81,6 +81,13 @@ class EntityCall(NamedTuple):
     trigger: str
 
 
+class RunningOperation(NamedTuple):
+    """`place`: in the batch that runs, None if unknown. `since`: a `time.time()`; then that of the whole batch."""
+
+    place: int | None
+    since: float
+
+
 class EntityReply(NamedTuple):
     """`text`: the SDK's reply as JSON. `raised`: how operations failed, by their places in the batch, where known."""
 
@@ -200,6 +207,9 @@ class AppRunner(Protocol):
 
     def run_entity(self, call: EntityCall) -> EntityReply | Failure:
         """Run a batch of an entity's operations: the SDK's reply, or how the function itself failed. Blocks."""
+
+    def running_operation(self, entity_id: str) -> RunningOperation | None:
+        """The operation of this entity that runs now; None if none does. Blocks for a second at most."""
 
     async def invoke(self, call: FunctionCall) -> HttpReply | Failure | None:
         """Call an HTTP function (the reply), or a function with another trigger (None); or how it failed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dfhost.engine import failures
-from dfhost.runner.functions import AppInfo
+from dfhost.runner.functions import CAN_FAIL, AppInfo
 
 
 class AppFunctionRegistry:
@@ -18,7 +18,16 @@ class AppFunctionRegistry:
             "orchestrator": app.orchestrators,
             "entity": app.entities,
         }
+        self._mistakes = app.mistakes
         self._disabled = {kind: app.disabled_of(kind) for kind in self._enabled}
+
+    def not_deterministic(self, orchestrator: str) -> list[str]:
+        """Sentences about what differs in its code from replay to replay, as far as the source shows it."""
+        function = self._enabled["orchestrator"].get(orchestrator)
+        if function is None:
+            return []
+        its_own = (each for each in self._mistakes if each.startswith(f"{function.name} ("))
+        return [each for each in its_own if CAN_FAIL in each]
 
     def explain_missing(self, kind: str, name: str) -> str | None:
         if name in self._enabled[kind] or name in self._disabled[kind]:

@@ -93,6 +93,10 @@ class Functions(Generic[F]):
         return len(self._by_name)
 
 
+#: Ends each sentence about a call that differs from replay to replay, see `AppFunctions.mistakes`.
+CAN_FAIL = "which can fail the orchestration"
+
+
 class AppFunctions(Generic[F]):
     """The functions of an app, in the order of their declaration, and lookups.
 

@@ -37,6 +37,18 @@ def check_usable(database: Path) -> None:
         raise DatabaseError(explain_sqlite_error(sqlite3.OperationalError("readonly"), str(database)))
 
 
+def check_not_in_use(database: Path) -> None:
+    """DatabaseInUse if a host uses the file now. DatabaseError if it is unusable at first sight."""
+    path = Path(os.path.realpath(database))
+    check_usable(path)
+    lock = PathLock(path)
+    try:
+        if path.exists():
+            DatabaseFile(path).close()
+    finally:
+        lock.release()
+
+
 class PathLock:
     """A lock on ``FILE.lock``, which the kernel drops when the process ends. It holds the owner's process id."""
 

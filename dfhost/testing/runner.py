@@ -29,6 +29,7 @@ from dfhost.runner.app_runner import (
     HttpReply,
     Receive,
     ReplayCall,
+    RunningOperation,
     Send,
     StreamingCall,
 )
@@ -224,6 +225,9 @@ class TestRunner:
             for place in range(len(decisions))
         ]
         return EntityReply(json.dumps(whole), raised)
+
+    def running_operation(self, entity_id: str) -> RunningOperation | None:
+        return self._app.running_operation(entity_id)
 
     # -- other functions -------------------------------------------------------------------------------------
 

@@ -94,7 +94,8 @@ class Task:
         newest: Attempt | Task = self.attempts[-1] if self.attempts else self
         if self.state == RETRYING:
             return newest.ended_at
-        return (newest.started_at if self.is_activity else None) or newest.scheduled_at
+        has_start = self.is_activity or self.kind == OPERATION
+        return (newest.started_at if has_start else None) or newest.scheduled_at
 
     @property
     def attempt(self) -> int:

@@ -132,6 +132,7 @@ class Worker:
             "go on": self._go_on,
             "describe tasks": self._describe_tasks,
             "entity": self._entity,
+            "running operation": self._runner.running_operation,
             "stacks": self._stacks,
         }
 

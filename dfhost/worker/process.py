@@ -23,6 +23,7 @@ from typing import Any
 
 from dfhost.engine import failures
 from dfhost.engine.failures import Failure
+from dfhost.runner.app_runner import RunningOperation
 from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
 from dfhost.worker.call_connections import CallConnection, CallConnections
@@ -36,6 +37,7 @@ _ENDS_WITHIN = 1.0  # seconds after its channel, else it is killed
 #: What threads do, see `Worker._stacks`: the function, the instance, and the user's lines.
 Stacks = list[tuple[str | None, str | None, str]]
 
+_ANSWERS_WITHIN = 1.0  # seconds, which operation of an entity runs
 _NOT_DURABLE = ("invoke", "stream")  # calls of functions of any kind
 
 
@@ -294,17 +296,25 @@ class WorkerProcess:
 
     def stacks(self, timeout: float) -> Stacks:
         """What its threads do; nothing if it does not answer within `timeout` s. Blocks."""
+        stacks = self._ask_aside(timeout, "stacks") or []
+        return [(function, instance, text) for function, instance, text in stacks]
+
+    def running_operation(self, entity_id: str) -> RunningOperation | None:
+        """As its runner answers it; None as well if it does not answer. Blocks."""
+        found = self._ask_aside(_ANSWERS_WITHIN, "running operation", entity_id)
+        return None if found is None else RunningOperation(*found)
+
+    def _ask_aside(self, timeout: float, *message: Any) -> Any:
+        """The answer to a question that is no call; None if there is none within `timeout` s. Blocks."""
         if self._channel is None:
-            return []
+            return None
         try:
             connection = CallConnection(self._connections.port, self._secret, timeout)
         except OSError:
-            return []
-        answer = connection.ask(("stacks",))
+            return None
+        answer = connection.ask(message)
         connection.release()
-        return (
-            [] if answer is None else [(function, instance, text) for function, instance, text in answer[0]]
-        )
+        return None if answer is None else answer[0]
 
     def _missing(self, call: RunningCall) -> Failure | None:
         """For a call that was addressed to the app as it was before it was loaded again."""

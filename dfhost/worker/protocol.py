@@ -29,6 +29,8 @@ a tuple of one:
     "go on", generator, texts                                    a replay
     "describe tasks", generator                                  the open tasks: id -> task
     "entity", function, entity id, trigger                       [the reply's JSON, place -> failure], or a failure
+    "running operation", entity id                               a `RunningOperation` or None
+    "stacks"                                                     a tuple (function, instance id, text) for each thread
 
 What a worker asks:
 

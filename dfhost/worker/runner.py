@@ -29,6 +29,7 @@ from dfhost.runner.app_runner import (
     HttpReply,
     Receive,
     ReplayCall,
+    RunningOperation,
     Send,
     StreamingCall,
 )
@@ -228,6 +229,14 @@ class WorkerRunner:
             if not (isinstance(reply, Failure) and failures.is_worker_exit(reply)):
                 return reply
             # As on Azure, the batch is done again when its worker has died.
+
+    def running_operation(self, entity_id: str) -> RunningOperation | None:
+        for process in list(self._pool.processes):
+            for call in list(process.calls.values()):
+                if (call.kind, call.instance_id) == ("entity", entity_id):
+                    found = process.running_operation(entity_id)
+                    return found or RunningOperation(None, time.time() - (time.monotonic() - call.since))
+        return None
 
     async def invoke(self, call: FunctionCall) -> HttpReply | Failure | None:
         kind, data = protocol.data_to_wire(call)

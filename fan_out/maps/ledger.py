@@ -78,6 +78,8 @@ def map_ledger(context: df.DurableEntityContext) -> None:
     if state.get("tenths", 0) > before:
         shown = {key: state[key] for key in ("map_id", "succeeded", "failed", "total")}
         _log.info("map progress %s", json.dumps({**shown, "percent": _percent(state)}))
+    if context.operation_name == "close":  # not by the map itself: reports may come after its end
+        _log.info("map ended %s", json.dumps({"map_id": state.get("map_id", context.entity_key), **entry}))
     context.set_state(state)
 
 
@@ -102,6 +104,8 @@ def apply_operation(state: dict[str, Any], operation: str, entry: dict[str, Any]
         closed = {**state, **entry, "in_flight": {}, "ended_at": entry["at"]}
         closed["failures"] = sorted(entry["failures"])[:FAILURES]
         return closed
+    if "ended_at" in state:
+        return state  # the totals are those of `close`
     succeeded, failed = (state[count] + entry[count] for count in ("succeeded", "failed"))
     failures = {tuple(failure) for failure in state["failures"] + entry["failures"]}
     in_flight = {**state["in_flight"], entry["by"]: entry["in_flight"]}

@@ -172,8 +172,6 @@ def run_map(
         "failures": failures[:FAILURES],
     }
     context.signal_entity(ledger, "close", closing)
-    if not context.is_replaying:
-        _log.info("map ended %s", json.dumps({"map_id": map_id, **closing}))
     return outcome
 
 

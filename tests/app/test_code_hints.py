@@ -64,6 +64,15 @@ def hints(folder: Path, template: str, body: str) -> list[str]:
         ("import random as r\na = r.choice([1])\nyield a", "r.choice() differs"),
         ("from uuid import uuid1 as new\na = new()\nyield a", "new() differs"),
         ("from datetime import datetime\na = datetime.now()\nyield a", "datetime.now() differs"),
+        (
+            "for name in {'a', 'b'}:\n    yield context.call_activity(name)",
+            "order of the set {'a', 'b'} differs",
+        ),
+        ("for name in set(context.get_input()):\n    yield context.call_activity(name)", "Write sorted(set("),
+        (
+            "all = frozenset('ab')\nyield [context.call_activity(each) for each in all]",
+            "of the set all differs",
+        ),
     ],
 )
 def test_in_an_orchestrator(tmp_path: Path, body: str, said: str) -> None:
@@ -90,6 +99,10 @@ def test_in_an_orchestrator(tmp_path: Path, body: str, said: str) -> None:
         "import random\ndef inner(random):\n    return random.choice([1])\nyield inner(context)",
         "import random\nyield random.Random(context.instance_id).choice([1])",
         "timer = context.create_timer(1)\nyield context.task_any([timer])\ntimer.cancel()",
+        "for name in sorted({'a', 'b'}):\n    yield context.call_activity(name)",
+        "all = {'a', 'b'}\nall = sorted(all)\nfor name in all:\n    yield context.call_activity(name)",
+        "for name in {'a', 'b'}:\n    print(name)\nyield context.call_activity('work')",
+        "yield context.call_activity('work', [each for each in {1, 2}])",
     ],
 )
 def test_code_without_mistakes(tmp_path: Path, body: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from dfhost.cli import main
 from dfhost.cli.commands import COMMANDS
+from dfhost.store.database_file import PathLock
 from tests.support.apps import write_app
 from tests.support.host_process import Dfhost, clean_environment, dfhost_command, run_dfhost
 
@@ -121,6 +122,31 @@ def test_broken_local_settings(tmp_path: Path, refused: Refused) -> None:
 
 
 # -- port and database ---------------------------------------------------------------------------------------
+LEAVES_A_FILE = """
+    open(__file__.replace("function_app.py", "loaded"), "w").close()
+"""
+
+
+def test_what_keeps_a_host_from_starting_is_found_before_the_app_is_loaded(
+    tmp_path: Path, refused: Refused
+) -> None:
+    write_app(tmp_path, LEAVES_A_FILE)
+    database = tmp_path / "hub.db"
+    lock = PathLock(database)
+    in_use = f"hub.db is in use by another host (process {os.getpid()})"
+    assert in_use in refused("start", tmp_path, "--db", database, "--port", 0)
+    assert in_use in refused("run", "GET", "/api/hello", "--app", tmp_path, "--db", database)
+    lock.release()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"Port {port} is in use" in refused("start", tmp_path, "--db", database, "--port", port)
+    assert "Cannot listen on 192.0.2.1:" in refused("start", tmp_path, "--memory", "--address", "192.0.2.1")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert "loaded" not in names and not any(name.startswith("hub.db") for name in names)
+
+
 def test_a_port_in_use(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, HELLO)
     with socket.socket() as taken:

@@ -521,7 +521,9 @@ def test_each_item_is_logged_once_and_the_map_its_start_tenths_and_end(host):
     host.ended(run)
     mine = host.until(
         lambda: [line for line in host.log() if run in line],
-        lambda lines: any('"percent": 100' in line for line in lines),
+        lambda lines: (
+            any("map ended" in line for line in lines) and any('"percent": 100' in line for line in lines)
+        ),
     )
 
     def logged(what: str) -> list[dict[str, Any]]:
@@ -534,6 +536,7 @@ def test_each_item_is_logged_once_and_the_map_its_start_tenths_and_end(host):
     assert logged("map ended")[0]["succeeded"] == 40
     percents = [line["percent"] for line in logged("map progress")]
     assert percents == sorted(set(percents)) and percents[-1] == 100 and len(percents) >= 5
+    assert "map ended" in [line for line in mine if "map progress" in line or "map ended" in line][-1]
 
 
 def test_no_history_grows_long(host):

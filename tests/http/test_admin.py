@@ -118,7 +118,8 @@ async def test_functions_that_cannot_be_run_by_hand(
     found, answer = await run_by_hand(host, name, body)
     assert found == status
     assert (answer is None) if sentence is None else (sentence in answer["Message"])
-    assert host[1].entries == []
+    missing = [("refused", "POST /admin/functions/nobody", 404, "the app has no function 'nobody'.")]
+    assert host[1].entries == (missing if status == 404 else [])
 
 
 @pytest.mark.parametrize(
@@ -263,3 +264,18 @@ async def test_the_page_at_the_root_links_what_a_browser_can_open(tmp_path: Path
         for link in links:
             async with session.get(base + link) as response:
                 assert response.status == 200, link
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("functions/on_tiem", "the app has no function 'on_tiem'. Did you mean 'on_time'?"),
+        ("functions/zzz", "the app has no function 'zzz'."),
+        ("host/stat", "there is no such path, or it takes another method"),
+    ],
+)
+async def test_the_log_says_what_was_not_found(host: Host, path: str, why: str) -> None:
+    base, log, session = host
+    async with session.post(f"{base}/admin/{path}?code=secret", json={}) as response:
+        assert (response.status, await response.read()) == (404, b"")
+    assert log.entries == [("refused", f"POST /admin/{path}", 404, why)]

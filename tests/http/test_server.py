@@ -280,7 +280,11 @@ async def test_no_such_route_or_method(client: Client, method: str, path: str) -
         ("GET", "/api/elephants", "no function has this route"),
         ("GET", "/returns/%1B%5B2J", "did you mean /api/returns/{what}?"),
         ("GET", "/api/nothing%0Alike%20it", "no function has this route"),
+        ("POST", "/retuns/text", "did you mean /api/returns/{what}?"),
+        ("GET", "/elephants", "no function has this route"),
         ("GET", "/favicon.ico", None),
+        ("GET", "/robots.txt", None),
+        ("GET", "/.well-known/appspecific/com.chrome.devtools.json", None),
     ],
 )
 async def test_the_log_says_why_no_function_was_found(

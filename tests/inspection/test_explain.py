@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dfhost.cli import main
 from dfhost.timestamps import parse_timestamp
 from tests.support.apps import write_app
 from tests.support.running_host import RunningHost, running_host
@@ -431,3 +432,42 @@ async def test_looking_at_an_instance_whose_code_has_changed_holds_nothing_up(
         assert await host.output(instance) == 1
         kinds = [event["EventType"] for event in await host.history(instance)]
         assert kinds == ["ExecutionStarted", "EventRaised", "TaskCompleted", "ExecutionCompleted"]
+
+
+CHOOSES = """
+    from uuid import uuid4
+
+    chosen = []
+
+    @app.orchestration_trigger(context_name="context")
+    def chooses(context):
+        chosen.append(uuid4())
+        yield context.call_activity("first" if len(chosen) == 1 else "second", 1)
+        yield context.call_activity("first", 1)
+
+    @app.activity_trigger(input_name="x")
+    def first(x):
+        return x
+
+    @app.activity_trigger(input_name="x")
+    def second(x):
+        return x
+"""
+
+
+async def test_what_is_not_deterministic_in_the_code_is_named_as_the_cause(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running_host(write_app(tmp_path, CHOOSES)) as host:
+        instance = await host.start("chooses")
+        output = await host.failure(instance)
+        assert output.startswith("Non-Deterministic workflow detected: ")
+        cause = (
+            "Its code is not deterministic. chooses (function_app.py, line 13): uuid4() differs at each replay, "
+            "which can fail the orchestration. Write str(context.new_uuid())."
+        )
+        shown = await host.explain(instance)
+        assert shown["cause"] == cause and shown["sentence"].endswith(f": {cause}")
+        for command in ("show", "explain"):
+            assert await asyncio.to_thread(main, [command, instance, "--url", host.host.url]) == 0
+            assert cause in capsys.readouterr().out

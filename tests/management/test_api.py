@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -66,9 +67,14 @@ class Api(HttpClient):
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[Api]:
+def host() -> Iterator[HostProcess]:
     with HostProcess(APPS / "api", "--memory", "--in-process") as host:
-        yield Api(host.url)
+        yield host
+
+
+@pytest.fixture(scope="module")
+def api(host: HostProcess) -> Api:
+    return Api(host.url)
 
 
 # -- starting -----------------------------------------------------------------------------------------------------
@@ -667,3 +673,36 @@ async def test_a_defect_is_a_500_of_the_extensions_shape_and_a_line_in_the_log(
     assert body["Message"] == "Something went wrong while processing your request"
     assert "Traceback" not in answer.body.decode()
     assert "AttributeError" in caplog.text
+
+
+# -- paths that do not exist --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("method", "path", "why"),
+    [
+        ("POST", "/instances/x/Terminat", "did you mean 'terminate'?"),
+        ("POST", "/instance/x/terminate", "did you mean 'instances'?"),
+        ("GET", "/instances/x/terminate", "this path takes POST only"),
+        ("PATCH", "/instances/x", "this path takes DELETE and GET only"),
+        (
+            "POST",
+            "/instances/x/raiseEvent",
+            "there is no such path, but instances/{instanceId}/raiseEvent/{eventName}",
+        ),
+        ("GET", "/nothing/like/it", "there is no such path"),
+    ],
+)
+def test_the_console_says_why_a_path_does_not_exist(
+    host: HostProcess, api: Api, method: str, path: str, why: str
+) -> None:
+    assert api(method, f"{path}?code=secret").plain == (404, None)
+    line = host.line(rf"note +{method} {MANAGEMENT}{re.escape(path)} was answered 404: (.*)")
+    assert line[1] == why
+    assert "secret" not in host.text
+
+
+def test_an_instance_that_does_not_exist_is_no_matter_for_the_console(host: HostProcess, api: Api) -> None:
+    assert api("GET", "/instances/unheard-of").status == 404
+    assert api("POST", "/instances/unheard-of/terminate").status == 404
+    api("GET", "/seen")
+    host.line("/seen was answered 404")
+    assert "unheard-of" not in host.text

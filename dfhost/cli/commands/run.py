@@ -19,6 +19,7 @@ from dfhost.cli import arguments
 from dfhost.cli.console.console import Console
 from dfhost.cli.console.counting_log import CountingLog
 from dfhost.cli.host.database_file import existing_parent
+from dfhost.cli.host.early_refusal import check_can_start
 from dfhost.cli.host.first_request import FirstRequest, read_request
 from dfhost.cli.host.runner_choice import MakeRunner, app_runner
 from dfhost.cli.host.stopping import FatalFailure, exit_at_once, handle_signals
@@ -83,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
     request = read_request(options)
     root, settings = open_folder(options.app, replay_always=options.replay == "always")
     database = existing_parent(options.db) if options.db else None
+    check_can_start(database, "127.0.0.1", 0)
     with _reserved_stdout() as stdout:
         console = Console(sys.stderr, verbose=options.verbose, calls=options.verbose)
         with console, app_runner(options, root, settings, console) as make_runner, working_in(root):

@@ -20,6 +20,7 @@ from dfhost.cli.client.other_task_hubs import unfinished_in
 from dfhost.cli.console.console import Console
 from dfhost.cli.console.log_file import LogFile, log_file
 from dfhost.cli.host.database_file import database_file
+from dfhost.cli.host.early_refusal import check_can_start
 from dfhost.cli.host.runner_choice import MakeRunner, app_runner, reloads
 from dfhost.cli.host.stopping import FatalFailure, StopSignals
 from dfhost.cli.progress.maps import show_map_progress
@@ -75,6 +76,10 @@ def run(options: argparse.Namespace) -> int:
     database = database_file(options, root, settings)
     port = options.port if options.port is not None else settings.port or DEFAULT_PORT
     address = options.address or settings.address or "127.0.0.1"
+    try:
+        check_can_start(database, address, port)
+    except DatabaseInUse as error:
+        raise _with_address(error, database, port) from None
     set_environment_defaults(
         {"WEBSITE_HOSTNAME": f"localhost:{port}", "ASPNETCORE_URLS": f"http://localhost:{port}"}
     )
@@ -99,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
                 )
             )
         except DatabaseInUse as error:
-            raise DatabaseError(f"{error}{_where_it_listens(database, port)}") from None
+            raise _with_address(error, database, port) from None
     return 0
 
 
@@ -209,16 +214,16 @@ def _other_task_hubs(options: argparse.Namespace, database: Path | None) -> Iter
         )
 
 
-def _where_it_listens(database: Path | None, port: int) -> str:
-    """What to add about the host that uses the file; "" if its URL is unknown."""
+def _with_address(error: DatabaseInUse, database: Path | None, port: int) -> DatabaseError:
+    """With the address of the host that uses the file, if it is known."""
     url = ""
     if database is not None:
         with suppress(OSError):
             url = url_file(database).read_text("utf-8").strip()
     if not url:
-        return ""
+        return error
     other_port = " This one needs a --port of its own, too." if urlsplit(url).port == port else ""
-    return f" The other host is at {url}.{other_port}"
+    return DatabaseError(f"{error} The other host is at {url}.{other_port}")
 
 
 def _task_hub_place(database: Path | None) -> str:

@@ -82,12 +82,16 @@ def hangs_once(name: str) -> str:
     return hang_once(name)
 
 
-@app.activity_trigger(input_name="name")
-def wait_for_file(name: str) -> str:
+def until_exists(name: str) -> str:
     (scratch / f"{name}.waits").touch()
     while not (scratch / name).exists():
         time.sleep(0.005)
     return name
+
+
+@app.activity_trigger(input_name="name")
+def wait_for_file(name: str) -> str:
+    return until_exists(name)
 
 
 @app.activity_trigger(input_name="x")
@@ -172,8 +176,12 @@ def mortal(context: df.DurableEntityContext) -> None:
         os._exit(3)
     if context.operation_name == "hang":
         time.sleep(60)
+    if context.operation_name == "add":
+        context.set_state(context.get_state(lambda: 0) + 1)
     if context.operation_name == "hang_once":
         hang_once(context.entity_key)
+    if context.operation_name == "wait_for_file":
+        until_exists(context.get_input())
     context.set_result(f"{context.operation_name} done")
 
 
