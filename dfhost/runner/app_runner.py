@@ -190,6 +190,9 @@ class AppRunner(Protocol):
     async def connect(self, services: HostServices) -> None:
         """To be called once, after `start` and before the first call. Raises AppError."""
 
+    def expect_stop(self) -> None:
+        """The host takes no new work, and stops once what runs has ended."""
+
     async def stop(self) -> None:
         """Nothing is called any more, and no result of a call that still runs is of interest. May be repeated."""
 
