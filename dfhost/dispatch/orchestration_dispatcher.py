@@ -209,7 +209,7 @@ class OrchestrationDispatcher:
 
         At most as long as the last episode took; 0 or less where an episode is cheap or could not process more.
         """
-        if instance.last_episode_seconds < _CHEAP_SECONDS or instance.execution.generator_length:
+        if instance.last_episode_seconds < _CHEAP_SECONDS:
             return 0.0
         if not instance.execution.gate.may_gather_more(len(instance.messages)):
             return 0.0

@@ -1,4 +1,4 @@
-"""The planner: which items a part of a map hands out next, to which children, and how many run at once. Pure.
+"""`Part` and the planner: which items a part of a map hands out next, to whom, and how many run at once. Pure.
 
     section   hands its items to lanes, all at once; too many of them to sections, in turn
     lane      hands its items to chunks, in turn
@@ -10,23 +10,22 @@ trivial items on the Functions host with Azurite, where one flat `task_all` take
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Lanes at once: 4 of 25 slots took 8 to 10 s, 8 took 22 s, 40 chunks 51 s. A task hub has four partitions.
-USUAL_LANES = 4
+LANES = 4
 # Where lanes would have fewer slots than this, there are fewer lanes, but two: so a slow item never holds up all.
 MIN_LANE_SLOTS = 25
 # Up to so many slots each is a lane of its own, so that a slow item holds up nobody else: 200 items at 10 took
 # 7.0 s, chunks of 5 in two lanes 9 to 12 s. Ten lanes at once took 10 to 76 s for 1,000 items, so not more.
 ONE_SLOT_LANES = 10
-# Slots of a lane: chunks of 125 at once took 20 s, of 250 54 s.
-MAX_LANE_SLOTS = 125
+# Items of a chunk, and so slots of a lane: batches of 125 took 20 s at 500, of 250 54 s.
+CHUNK_ITEMS = 125
 # Children one after another, or batches of a chunk. Each replays all before it: in the SDK alone 1,000 steps take
 # 208 s so, and 25 steps 0.13 s.
 MAX_TURNS = 25
-# Items of a chunk. With one batch of 25 in each, a map of 1,000 has 45 orchestrations; with four it has 17.
-CHUNK_ITEMS = 100
 
 
 class Share(NamedTuple):
@@ -37,13 +36,46 @@ class Share(NamedTuple):
     lanes: list[int]
 
 
+@dataclass(frozen=True)
+class Part:
+    """The input of a part of a map, JSON. The first seven are the same for every part."""
+
+    map_id: str
+    activity: str
+    envelope: bool  # whether the activity gets `{"item", "index", "map_id"}`, not the bare item
+    attempts: int  # tries of an item at most
+    pause: float  # seconds between two tries
+    deadline: str | None  # ISO time after which no item is started
+    total: int  # items in the whole map
+    items: list[Any]
+    indexes: list[int]  # of the items in the whole map; a `position` counts within the part
+    lanes: list[int]  # the slots of each lane: so many of its items run at once
+    # So many items may fail in this part. With more it returns, and its parent deals the rest anew; but if nobody
+    # else holds any of the map's budget (`whole_budget`), the map ends.
+    failure_budget: int
+    whole_budget: bool
+
+    def child(self, share: Share, failures: int, siblings: int) -> dict[str, Any]:
+        """The input of one of `siblings` children, which divide what `failures` have left of the budget."""
+        left = max(0, self.failure_budget - failures)
+        budget = left // siblings
+        items, indexes = ([each[at] for at in share.positions] for each in (self.items, self.indexes))
+        own = {"items": items, "indexes": indexes, "lanes": share.lanes, "failure_budget": budget}
+        return {**vars(self), **own, "whole_budget": self.whole_budget and budget == left}
+
+    def argument(self, position: int) -> Any:
+        """What the activity gets for an item."""
+        item, index = self.items[position], self.indexes[position]
+        return {"item": item, "index": index, "map_id": self.map_id} if self.envelope else item
+
+
 def lanes_of(count: int, slots: int, width: int | None) -> list[int]:
     """The slots of each lane for `count` items. `width`: how many start together, if the caller has said so."""
-    if count <= min(slots, width or MAX_LANE_SLOTS):
+    if count <= min(slots, width or CHUNK_ITEMS):
         return [count]
     if width or slots <= ONE_SLOT_LANES:
         return [width or 1] * max(1, slots // (width or 1))
-    lanes = max(USUAL_LANES // 2, min(USUAL_LANES, slots // MIN_LANE_SLOTS), ceil(slots / MAX_LANE_SLOTS))
+    lanes = max(2, min(LANES, slots // MIN_LANE_SLOTS), ceil(slots / CHUNK_ITEMS))
     return [slots // lanes + (lane < slots % lanes) for lane in range(lanes)]
 
 

@@ -19,8 +19,7 @@ from fan_out.maps.earlier import refuse_earlier
 from fan_out.maps.ledger import FAILURES, ledger_id
 from fan_out.maps.map_activity import gets_envelope
 from fan_out.maps.outcome import outcome_of, summary
-from fan_out.maps.parts import Part
-from fan_out.maps.plan import lanes_of
+from fan_out.maps.plan import Part, lanes_of
 from fan_out.maps.results import ItemResult, Results
 from fan_out.maps.tree import hand_out
 

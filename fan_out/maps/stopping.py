@@ -12,7 +12,7 @@ from datetime import datetime
 import azure.durable_functions as df
 
 from fan_out.blueprint import bp
-from fan_out.maps.parts import Part
+from fan_out.maps.plan import Part
 
 STOP = "map-stop"
 

@@ -18,8 +18,7 @@ import azure.durable_functions as df
 
 from fan_out.blueprint import bp
 from fan_out.maps.ledger import Reporter
-from fan_out.maps.parts import Part
-from fan_out.maps.plan import next_shares
+from fan_out.maps.plan import Part, next_shares
 from fan_out.maps.results import ItemResult, Results, as_json, merge
 from fan_out.maps.stopping import STOP, map_stop_children, why_stop
 from fan_out.settle import error_text, has_failed, wait_for_all

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Dfhost
 from tests.support.apps import write_app
-from tests.support.host_process import HostProcess, clean_environment, dfhost_command, run_dfhost
+from tests.support.host_process import Dfhost, HostProcess, clean_environment, dfhost_command, run_dfhost
 from tests.support.waiting import DEADLINE
 
 APP = """
@@ -137,11 +136,11 @@ def test_the_output_alone_is_on_stdout(app: Path) -> None:
     assert not (app / ".dfhost").exists()
 
 
-def test_an_orchestrator_by_its_name_with_an_input(run_here: Dfhost) -> None:
-    done = run_here("fan", "--input", "2")
+def test_an_orchestrator_by_its_name_with_an_input(run_in_process: Dfhost) -> None:
+    done = run_in_process("fan", "--input", "2")
     assert done.returncode == 0 and json.loads(done.stdout) == [f"item {n} \N{SNOWMAN}" for n in range(2)]
-    assert run_here("raises").returncode == 1
-    misspelt = run_here("fans")
+    assert run_in_process("raises").returncode == 1
+    misspelt = run_in_process("fans")
     assert misspelt.returncode == 2 and "no orchestrator 'fans'. Did you mean 'fan'?" in misspelt.stderr
 
 
@@ -162,7 +161,10 @@ def test_mistakes_in_the_code_are_named(tmp_path: Path, dfhost_here: Dfhost) -> 
         r"note +forgets \(function_app\.py, line \d+\): context\.call_activity without yield starts nothing"
     )
     assert len(re.findall(said, done.stderr)) == 1
-    assert "without yield" not in dfhost_here("run", "forgets", "--app", folder, "--quiet").stderr
+    assert (
+        "without yield"
+        not in dfhost_here("run", "forgets", "--app", folder, "--quiet", "--in-process").stderr
+    )
 
 
 def test_quiet_prints_nothing_about_success(run_here: Dfhost) -> None:

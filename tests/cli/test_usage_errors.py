@@ -17,9 +17,8 @@ import pytest
 from dfhost.cli import main
 from dfhost.cli.commands import COMMANDS
 from dfhost.store.database_file import PathLock
-from tests.cli.conftest import Dfhost
 from tests.support.apps import write_app
-from tests.support.host_process import clean_environment, dfhost_command, run_dfhost
+from tests.support.host_process import Dfhost, clean_environment, dfhost_command, run_dfhost
 
 HELLO = """
     @app.route(methods=["GET"])

@@ -196,7 +196,8 @@ async def test_the_log_names_the_items_of_a_failed_fan_out(tmp_path: Path) -> No
         *_, stack = await host.log.entry("failed", "fan")
         said = [line for line in stack.splitlines() if line.startswith("work ")]
         failed = [f'work [{n}] "bad-{n}" failed, attempt 2 of 2: ValueError: no such item' for n in (0, 2)]
-        assert said in (failed, failed[:1], failed[1:])  # the first failure ends the instance
+        # The first failure ends the instance; either may be it, and the other may have come too late.
+        assert sorted(said) in (failed, failed[:1], failed[1:])
         await host.failure(await host.start("fan", 300))
         *_, stack = await host.log.entry("failed", "fan", count=2)
         assert len([line for line in stack.splitlines() if line.startswith("work [")]) == 3
@@ -211,7 +212,7 @@ async def test_an_entity_that_raises_system_exit_fails_its_operation_and_goes_on
         assert await host.run("calls_entity", asked) == 5
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.long)])
 async def test_orchestrators_that_never_yield_block_nobody_and_can_be_terminated(
     gates: ModuleType, count: int
 ) -> None:

@@ -26,7 +26,7 @@ def host(database: Path) -> Iterator[MapHost]:
 
 @pytest.mark.parametrize(
     ("bound", "orchestrations"),
-    [pytest.param(10, 52, marks=pytest.mark.long), (50, 14), (100, 18), (500, 14), (0, 10)],
+    [pytest.param(10, 52, marks=pytest.mark.long), (50, 12), (100, 14), (500, 14), (0, 10)],
 )
 def test_a_thousand_items_take_few_orchestrations_and_few_messages(host, database, bound, orchestrations):
     items = [f"item-{number}" for number in range(COUNT)]

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from fan_out.idempotency import apply_claim
 from fan_out.maps import ledger, outcome
-from fan_out.maps.parts import Part
-from fan_out.maps.plan import MAX_LANE_SLOTS, MAX_TURNS, Share, lanes_of, next_shares
+from fan_out.maps.plan import CHUNK_ITEMS, MAX_TURNS, Part, Share, lanes_of, next_shares
 from fan_out.maps.results import ItemResult, as_json, merge
 from fan_out.maps.run import Options
 from fan_out.settle import error_text
@@ -141,7 +140,7 @@ def test_the_lanes_of_a_large_map(bound, lanes):
     assert clock.most_in_flight == bound
 
 
-@pytest.mark.parametrize(("bound", "most"), [(10, 51), (50, 13), (100, 17), (500, 13)])
+@pytest.mark.parametrize(("bound", "most"), [(10, 51), (50, 11), (100, 13), (500, 13)])
 def test_what_a_thousand_items_cost(bound, most):
     clock = Clock([0.0] * 1000, bound)
     clock.run()
@@ -164,7 +163,7 @@ def test_every_item_is_run_once_within_the_bound_and_no_orchestration_grows_long
     assert sorted(clock.ran) == list(range(count))
     if bound:
         assert clock.most_in_flight <= bound
-    assert clock.widest <= (batch or MAX_LANE_SLOTS)
+    assert clock.widest <= (batch or CHUNK_ITEMS)
     # Sections that run at once because there are more lanes than MAX_TURNS may be a few more than that themselves.
     assert clock.longest <= max(2 * MAX_TURNS, count / MAX_TURNS + 1)
 

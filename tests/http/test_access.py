@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -141,25 +141,29 @@ async def test_all_pages_where_cors_allows_all(folder: Path, session: aiohttp.Cl
 
 
 # -- a whole host --------------------------------------------------------------------------------------------
-def test_the_management_api_refuses_what_a_foreign_page_sends(folder: Path) -> None:
-    with HostProcess(
-        folder, "--memory", "--in-process", "--allow-host", "box", "--allow-host", "other"
-    ) as host:
-        foreign = {"Origin": "https://evil.example"}
-        for method, path in (("POST", START), ("GET", STATUS), ("POST", "/admin/functions/work")):
-            response = host.client.request(method, path, b"1", "text/plain", foreign)
-            assert response.status == 403
-            assert "The web page at https://evil.example may not call this app" in response.text
-        assert host.client.request("GET", STATUS, headers={"Host": "evil.example"}).status == 403
-        for name in ("box", "other:7071"):
-            assert host.client.request("GET", STATUS, headers={"Host": name}).status == 404
-        # The SDK's client reaches its host, whatever name the caller used.
-        response = host.client.request("POST", "/api/run/one", headers={"Host": "box"})
-        assert response.status == 202
-        assert response.headers["Location"].startswith("http://box/runtime/webhooks/")
-        host.line(
-            "GET /runtime/webhooks/durabletask/instances/none was answered 403: The web page at https://evil"
-        )
+@pytest.fixture(scope="module")
+def host(folder: Path) -> Iterator[HostProcess]:
+    names = ("--allow-host", "box", "--allow-host", "other")
+    with HostProcess(folder, "--memory", "--in-process", *names, WEBSITE_HOSTNAME="shop.example:443") as host:
+        yield host
+
+
+def test_the_management_api_refuses_what_a_foreign_page_sends(host: HostProcess) -> None:
+    foreign = {"Origin": "https://evil.example"}
+    for method, path in (("POST", START), ("GET", STATUS), ("POST", "/admin/functions/work")):
+        response = host.client.request(method, path, b"1", "text/plain", foreign)
+        assert response.status == 403
+        assert "The web page at https://evil.example may not call this app" in response.text
+    assert host.client.request("GET", STATUS, headers={"Host": "evil.example"}).status == 403
+    for name in ("box", "other:7071"):
+        assert host.client.request("GET", STATUS, headers={"Host": name}).status == 404
+    # The SDK's client reaches its host, whatever name the caller used.
+    response = host.client.request("POST", "/api/run/one", headers={"Host": "box"})
+    assert response.status == 202
+    assert response.headers["Location"].startswith("http://box/runtime/webhooks/")
+    host.line(
+        "GET /runtime/webhooks/durabletask/instances/none was answered 403: The web page at https://evil"
+    )
 
 
 def test_every_network(folder: Path) -> None:
@@ -169,18 +173,16 @@ def test_every_network(folder: Path) -> None:
             assert host.client.request("GET", STATUS, headers={"Host": name}).status == code
 
 
-def test_the_configured_site_name_is_served(folder: Path) -> None:
-    with HostProcess(folder, "--memory", "--in-process", WEBSITE_HOSTNAME="shop.example:443") as host:
-        assert host.client.request("GET", STATUS, headers={"Host": "shop.example"}).status == 404
+def test_the_configured_site_name_is_served(host: HostProcess) -> None:
+    assert host.client.request("GET", STATUS, headers={"Host": "shop.example"}).status == 404
 
 
-def test_an_id_that_cannot_stand_in_a_location_is_answered(folder: Path) -> None:
-    with HostProcess(folder, "--memory", "--in-process") as host:
-        for escape in ("%1B", "%7F", "%C2%85", "%E2%80%AE"):
-            assert host.client.request("POST", f"/api/run/a{escape}b").status == 500
-        assert host.client.request("POST", "/api/run/a%00b").status == 400
-        said = host.line("POST /api/run/a%1Bb was answered 500").string
-        host.line("An instance that the function has started runs all the same")
-        assert "\\x1b" in said and "\x1b" not in said and "Traceback" not in host.text
-        found = host.client.manage("GET", "instances/a%1Bb")
-        assert found.body["runtimeStatus"] in ("Pending", "Running")
+def test_an_id_that_cannot_stand_in_a_location_is_answered(host: HostProcess) -> None:
+    for escape in ("%1B", "%7F", "%C2%85", "%E2%80%AE"):
+        assert host.client.request("POST", f"/api/run/a{escape}b").status == 500
+    assert host.client.request("POST", "/api/run/a%00b").status == 400
+    said = host.line("POST /api/run/a%1Bb was answered 500").string
+    host.line("An instance that the function has started runs all the same")
+    assert "\\x1b" in said and "\x1b" not in said and "Traceback" not in host.text
+    found = host.client.manage("GET", "instances/a%1Bb")
+    assert found.body["runtimeStatus"] in ("Pending", "Running")

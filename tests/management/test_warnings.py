@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.apps import APPS
 from tests.support.running_host import running_host
 
 FORM = "application/x-www-form-urlencoded"
@@ -101,7 +102,7 @@ async def test_an_id_that_azure_storage_does_not_take() -> None:
 @pytest.mark.parametrize("setting", ["AzureWebJobs.waits.Disabled", "AzureWebJobs_waits_Disabled"])
 async def test_a_disabled_orchestrator_is_not_started(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv(setting, "true")
-    async with running_host() as host:
+    async with running_host(APPS / "worker") as host:
         status, answer = await host.request("POST", "orchestrators/Waits")
         assert status == 400 and list(answer) == ["Message"]
         assert answer["Message"].startswith(

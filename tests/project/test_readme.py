@@ -7,6 +7,7 @@ which is then run by itself: no environment in the environment, no suite in the 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import inspect
 import json
@@ -35,7 +36,7 @@ from tests.conformance.differences import DIFFERENCES
 from tests.front.differences import CAUSES
 from tests.front.test_front import RECORDINGS, recording
 from tests.support.apps import APPS, ROOT, write_app
-from tests.support.host_process import HostProcess, clean_environment, run_dfhost
+from tests.support.host_process import Dfhost, HostProcess, clean_environment, run_dfhost
 from tests.support.waiting import DEADLINE, until
 
 PAGES = [
@@ -316,8 +317,8 @@ def test_a_make_target_and_what_it_runs(
     command: str, shown: list[str], request: pytest.FixtureRequest
 ) -> None:
     recipe, not_further = RECIPES[plain(command)]
-    installing = expanded(["install"]) + expanded(["runtime"])
-    assert [line for line in expanded(plain(command).split()[1:]) if line not in installing] == recipe
+    installing = expanded("install") + expanded("runtime")
+    assert [line for line in expanded(*plain(command).split()[1:]) if line not in installing] == recipe
     for line in recipe:
         for word in shlex.split(line):
             if re.fullmatch(r"benchmarks\.\w+", word):
@@ -339,7 +340,8 @@ def test_a_make_target_and_what_it_runs(
         shows(done.stdout.splitlines(), shown)
 
 
-def expanded(words: list[str]) -> list[str]:
+@functools.cache
+def expanded(*words: str) -> list[str]:
     """The lines that `make` would run, without where the environment is."""
     clean = {name: value for name, value in clean_environment().items() if name not in MAKE_READS}
     done = subprocess.run(
@@ -420,7 +422,13 @@ def follow(links: dict[str, str], host: HostProcess) -> None:
 
 @of_kind("dfhost")
 def test_a_command_of_dfhost(
-    command: str, shown: list[str], your_app: Path, yours: HostProcess, tmp_path: Path
+    command: str,
+    shown: list[str],
+    your_app: Path,
+    yours: HostProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dfhost_here: Dfhost,
 ) -> None:
     verb, *rest = shlex.split(command, comments=True)[1:]
     if verb == "start":
@@ -440,33 +448,42 @@ def test_a_command_of_dfhost(
             shows(done.stdout.splitlines(), shown)
             return
     elif command in [other for _, other, _ in SHOWN]:
-        run_in_shell(command, yours, tmp_path)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("DFHOST_URL", yours.url)
+        run_as_it_stands(command, yours, run_in_shell if re.search("[|>]", command) else dfhost_here)
     else:
-        assert run_dfhost(verb, "--help").returncode == 0  # a mention
+        with pytest.raises(SystemExit) as ended:
+            dfhost_here(verb, "--help")  # a mention
+        assert ended.value.code == 0
     assert shown == [], "compare it"
 
 
-def run_in_shell(command: str, host: HostProcess, home: Path) -> None:
-    """As it stands there, while an instance waits, another is suspended and a third has failed."""
+def run_as_it_stands(command: str, host: HostProcess, run: Dfhost) -> None:
+    """While an instance waits, another is suspended and a third has failed."""
     waits, suspended = (host.start_instance("/api/your-starter", "wait") for _ in range(2))
     host.client.ended(host.client.start("bounded", 5))
     for id in (waits, suspended):
         host.client.until(id, lambda status: status["runtimeStatus"] == "Running")
     host.client.send(suspended, "suspend")
     host.client.until(suspended, lambda status: status["runtimeStatus"] == "Suspended")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command.replace("INSTANCE_ID", waits)],
-        cwd=home,
-        env=clean_environment(PATH=path, HOME=str(home), DFHOST_URL=host.url),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-    )
+    command = command.replace("INSTANCE_ID", waits)
+    done = run(command) if run is run_in_shell else run(*shlex.split(command, comments=True)[1:])
     nothing_so_old = done.returncode == 4 and " --until 7d " in command
     assert done.returncode == 0 or nothing_so_old, (done.stdout, done.stderr)
     if "dfhost explain" in command:
         assert waits in done.stdout and "event Approval" in done.stdout
+
+
+def run_in_shell(command: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        env=clean_environment(PATH=path),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
 
 
 @of_kind("sqlite3")

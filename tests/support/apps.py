@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from types import ModuleType
 
+from dfhost.app import script_import
 from dfhost.app.functions import App, Function
 from dfhost.app.loader import load_app
 from dfhost.runner.functions import Functions
@@ -27,6 +28,19 @@ def write_app(folder: Path, body: str, head: str = HEAD) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "function_app.py").write_text(head + textwrap.dedent(body))
     return folder
+
+
+_kept: tuple[App, script_import.ImportedApp] | None = None
+
+
+def worker_app() -> App:
+    """The app in tests/apps/worker, loaded once in a process: it keeps nothing from one host to the next."""
+    global _kept
+    if _kept is None:
+        _kept = (load_app(APPS / "worker"), script_import.imported_app())
+    app, imported = _kept
+    script_import.switch_to(imported)
+    return app
 
 
 def loaded_module() -> ModuleType:

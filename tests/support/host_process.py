@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,9 @@ from tests.support.waiting import DEADLINE
 
 #: Options of every `dfhost start`: `make test-in-process` sets them.
 START_OPTIONS = os.environ.get("TEST_START_OPTIONS", "").split()
+
+#: What `run_dfhost` is, and the fixture `dfhost_here`: one command, run to its end.
+Dfhost = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def dfhost_command(*arguments: str | Path) -> list[str]:

@@ -19,36 +19,41 @@ from dfhost.settings import Settings
 from dfhost.worker.process import WorkerOptions
 from dfhost.worker.runner import WorkerRunner
 from tests.support import gates
-from tests.support.apps import APPS
+from tests.support.apps import APPS, worker_app
 from tests.support.http_client import ENDED, MANAGEMENT
 from tests.support.recording_log import RecordingLog
 from tests.support.waiting import DEADLINE, eventually
 
 
 class Output:
-    """A `Terminal` that keeps what workers print: `lines` of text, each log record with its level before it."""
+    """A `Terminal` that keeps what workers print: `lines` of text, each log record with its level before it.
+
+    `puts`: how many lines there are.
+    """
 
     verbose = False
 
     def __init__(self) -> None:
-        self.text = ""
+        self._parts: list[str] = []
+        self.puts = 0
+
+    @property
+    def text(self) -> str:
+        return "".join(self._parts)
 
     @property
     def lines(self) -> list[str]:
         return self.text.splitlines()
 
-    @property
-    def puts(self) -> int:
-        return len(self.lines)
-
     def print(self, label: str, text: str, at: float | None = None) -> None:
-        self.text += f"{label} {text}\n" if label else f"{text}\n"
+        self.write(f"{label} {text}\n" if label else f"{text}\n")
 
     def count_records(self, level: str, logger: str, number: int = 1) -> None:
-        self.text += f"{level} of {logger}\n" * number
+        self.write(f"{level} of {logger}\n" * number)
 
     def write(self, text: str) -> None:
-        self.text += text
+        self._parts.append(text)
+        self.puts += text.count("\n")
 
     def flush(self) -> None:
         pass
@@ -174,6 +179,8 @@ async def running_host(
 ) -> AsyncIterator[RunningHost]:
     """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`.
 
+    "worker" was loaded before; give its path if what matters is how it is loaded.
+
     `workers`: it runs in so many processes of its own, which print to `output`; 0 for this process. `finishes`: what
     runs at the end of the block can end, and is waited for.
     """
@@ -192,6 +199,8 @@ async def running_host(
         if workers
         else InProcessRunner(APPS / folder, log, only=options.functions)
     )
+    if isinstance(runner, InProcessRunner) and folder == "worker" and not options.functions:
+        runner.loaded = worker_app()
     host = Host(
         runner, settings=options, database=database, port=0, log=log, clock=clock, dashboard=dashboard
     )

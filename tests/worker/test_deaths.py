@@ -239,6 +239,7 @@ def replaced(host: RunningHost) -> list[str]:
     return [note for note in host.log.notes if "is replaced" in note]
 
 
+@pytest.mark.long
 async def test_before_a_worker_is_killed_for_a_time_out_its_stack_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

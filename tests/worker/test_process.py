@@ -39,10 +39,10 @@ async def get(host: RunningHost, path: str) -> tuple[int, str]:
 
 
 async def until_shown(output: Output, line: str) -> None:
-    async def lines() -> list[str]:
-        return output.lines
+    async def text() -> str:
+        return f"\n{output.text}"
 
-    await eventually(lines, lambda lines: line in lines)
+    await eventually(text, lambda text: f"\n{line}\n" in text)
 
 
 async def test_an_async_function_runs_on_the_main_thread_of_a_process_of_its_own(host: RunningHost) -> None:

@@ -46,22 +46,22 @@ def stop_and_fail(gate: str) -> None:
 
 
 LEAVING = {
-    "exit": SystemExit(3),
-    "interrupt": KeyboardInterrupt(),
-    "close": GeneratorExit(),
-    "stop": StopIteration("done"),
-    "base": BaseException("of its own"),
+    "exit": lambda: SystemExit(3),
+    "interrupt": KeyboardInterrupt,
+    "close": GeneratorExit,
+    "stop": lambda: StopIteration("done"),
+    "base": lambda: BaseException("of its own"),
 }
 
 
 @app.activity_trigger(input_name="how")
 def leave(how: str) -> None:
-    raise LEAVING[how]
+    raise LEAVING[how]()
 
 
 @app.activity_trigger(input_name="how")
 async def leave_async(how: str) -> None:
-    raise LEAVING[how]
+    raise LEAVING[how]()
 
 
 @app.activity_trigger(input_name="value")
@@ -268,7 +268,7 @@ def leaves(context: Context) -> Orchestrator:
     asked = context.get_input()
     if asked["after"]:
         yield context.call_activity("echo", 1)
-    raise LEAVING[asked["how"]]
+    raise LEAVING[asked["how"]]()
 
 
 @app.orchestration_trigger(context_name="context")

@@ -85,6 +85,7 @@ def test_children_are_left_out_where_their_parents_are_listed(dfhost: Commands) 
     assert "child-of-all" in dfhost.done("list", "--ids", "--all")
 
 
+@pytest.mark.long
 def test_unfinished_instances_of_another_task_hub(
     dfhost: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
