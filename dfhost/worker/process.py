@@ -37,7 +37,7 @@ _ENDS_WITHIN = 1.0  # seconds after its channel, else it is killed
 #: What threads do, see `Worker._stacks`: the function, the instance, and the user's lines.
 Stacks = list[tuple[str | None, str | None, str]]
 
-_ANSWERS_WITHIN = 1.0  # seconds, which operation of an entity runs
+_ANSWERS_WITHIN = 0.3  # seconds, which operation of an entity runs
 _NOT_DURABLE = ("invoke", "stream")  # calls of functions of any kind
 
 

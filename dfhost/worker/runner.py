@@ -104,6 +104,9 @@ class WorkerRunner:
         self._timeout = timeout
         self._pool.reload(options)
 
+    def expect_stop(self) -> None:
+        self._pool.expect_stop()
+
     async def stop(self) -> None:
         self._tasks.cancel()
         await self._pool.stop()
