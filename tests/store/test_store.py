@@ -778,6 +778,31 @@ async def test_a_commit_waits_for_the_episodes_that_its_events_lead_to(
     db.store.close()
 
 
+async def test_results_that_nobody_waits_for_share_the_commit_of_the_episode_that_the_last_leads_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = OpenStore(tmp_path / "hub.db")
+    await db.start()
+    await db.episode(activities=[activity(0), activity(1), activity(2)])
+    monkeypatch.setattr(writer, "_EPISODE_WAIT_SECONDS", 30.0)
+    before, to_come, episodes = db.store.commits, [result(1), result(2)], []
+
+    def events_written(events: Sequence[StoreEvent]) -> None:
+        if to_come:
+            following = to_come.pop(0)
+            db.store.store_results(lambda: [following])
+        else:
+            episodes.append(asyncio.ensure_future(db.episode()))
+
+    db.store.listen(Listener(events_written))
+    db.store.store_results(lambda: [result(0)])
+    await eventually(lambda: len(episodes) == 1)
+    await asyncio.gather(*episodes)
+    assert db.store.commits == before + 1
+    assert db.store.unfinished_activities() == []
+    db.store.close()
+
+
 async def test_a_commit_does_not_wait_for_an_entity_that_waits_for_it(
     db: OpenStore, long_wait_for_episodes: None
 ) -> None:
