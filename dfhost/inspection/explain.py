@@ -48,7 +48,7 @@ async def explain(
 
     {"instanceId", "name", "runtimeStatus",
      "waitsFor": [an open task as in `timeline_json.task_json`, and
-                  "since": since when it has been in its state; null of an operation that has ended,
+                  "since"?: since when it has been in its state, if that is not its last,
                   "explanation"?: the same of its child or entity, for the first few that are awaited],
      "heldBack": [{"action", "behind", "why"}],
      "lastFailure"?: {"name", "time", "error", "stack"},   an entity's last failed operation since the host's start
@@ -129,7 +129,7 @@ def _of_end(stored: StoredTimeline) -> dict[str, Any]:
 async def _waits_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     def convert() -> list[dict[str, Any]]:
         return [
-            task_json(task, _LONGEST_PAYLOAD) | {"since": task.since if task.is_open else None}
+            task_json(task, _LONGEST_PAYLOAD) | ({"since": task.since} if task.is_open else {})
             for task in tasks
         ]
 
