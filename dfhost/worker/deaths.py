@@ -8,8 +8,9 @@ from math import ceil
 
 from dfhost.host_log import HostLog
 from dfhost.running_calls import described_call, ordinal
+from dfhost.worker.calls import RunningCall
 from dfhost.worker.output import Terminal
-from dfhost.worker.process import RunningCall, Stacks, WorkerProcess
+from dfhost.worker.process import Stacks, WorkerProcess
 
 RESTART_INTERVAL = 10.0  # seconds between two starts (WorkerProcessCountOptions.ProcessRestartInterval)
 _RECYCLED_AFTER = 3  # deaths of each worker, in

@@ -24,10 +24,11 @@ from dfhost.runner.app_runner import ClientTexts, HostServices
 from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
 from dfhost.worker.app_changes import app_changes
+from dfhost.worker.calls import OUTDATED, RunningCall
 from dfhost.worker.channel import Message
 from dfhost.worker.deaths import DeathReport, calls_in_words
 from dfhost.worker.output import Terminal
-from dfhost.worker.process import OUTDATED, RunningCall, WorkerOptions, WorkerProcess
+from dfhost.worker.process import WorkerOptions, WorkerProcess
 
 _HANGING_GRACE = 3.0  # seconds that the calls beside one that has timed out may still take
 _STACKS_WITHIN = 1.0  # seconds for a worker with a call that hangs to say where
