@@ -45,7 +45,7 @@ class _NoDispatchers:
     """In place of the dispatchers: nothing is loaded, and nothing runs."""
 
     def __init__(self) -> None:
-        self.orchestrations = self.activities = self.entities = self.registry = self
+        self.orchestrations = self.activities = self.entities = self
 
     async def inspect(self, instance_id: str) -> None:
         return None
@@ -61,8 +61,8 @@ class _NoDispatchers:
     def waits_for_worker(self) -> bool:
         return False
 
-    def not_deterministic(self, orchestrator: str) -> list[str]:
-        return []  # there is no app
-
     async def running_batch(self, entity_id: str) -> None:
+        return None
+
+    def last_failure(self, entity_id: str) -> None:
         return None

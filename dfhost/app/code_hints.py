@@ -129,8 +129,6 @@ def _loops_over_sets(
                     assigned.setdefault(target.id, []).append(each.value)
 
     def is_set(node: ast.expr) -> bool:
-        if isinstance(node, ast.Name) and node.id in assigned:
-            return all(map(is_set, assigned[node.id]))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             return node.func.id in ("set", "frozenset") and node.func.id not in code.__globals__
         return isinstance(node, (ast.Set, ast.SetComp))
@@ -139,7 +137,8 @@ def _loops_over_sets(
         loops = [each] if isinstance(each, ast.For) else getattr(each, "generators", [])
         if loops and any(_method(below, context) in _TASKS for below in ast.walk(each)):
             for loop in loops:
-                if is_set(loop.iter):
+                values = assigned.get(loop.iter.id, []) if isinstance(loop.iter, ast.Name) else [loop.iter]
+                if values and all(map(is_set, values)):
                     yield loop.iter.lineno, ast.unparse(loop.iter)
 
 

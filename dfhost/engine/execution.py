@@ -25,7 +25,7 @@ from dfhost.engine.execution_info import ExecutionInfo
 from dfhost.engine.history import Event
 from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.kept_generator import GeneratorSlot, is_worth_keeping, replay_length
-from dfhost.engine.nondeterminism import NonDeterminismError
+from dfhost.engine.nondeterminism import DETECTED, NonDeterminismError
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
@@ -92,7 +92,10 @@ class Execution:
             result = self._replay(new, replay, options)
             failure = self._interpret(result, new)
             if failure is not None:
-                episode = self._fail(new, at, failure, cause=result.cause)
+                cause = result.cause
+                if cause is None and failure[0].startswith(DETECTED):
+                    cause = registry.explain_nondeterminism(self.info.name)
+                episode = self._fail(new, at, failure, cause=cause)
                 episode.raised = result.raised if result.crash else None
                 return episode
             self.result = result

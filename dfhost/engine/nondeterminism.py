@@ -25,7 +25,9 @@ def matching(event: Event, command: Command | None) -> Command:
     return command
 
 
-_PREFIX = "Non-Deterministic workflow detected: A previous execution of this orchestration scheduled "
+#: How all these failures begin.
+DETECTED = "Non-Deterministic workflow detected: "
+_PREFIX = f"{DETECTED}A previous execution of this orchestration scheduled "
 _SUFFIX = " Was a change made to the orchestrator code after this instance had already started running?"
 _NOUNS = {
     h.TASK_SCHEDULED: "an activity task",

@@ -39,3 +39,7 @@ class FunctionRegistry(Protocol):
     def explain_disabled(self, kind: str, name: str) -> str | None:
         """A sentence if the app has such a function and a setting disables it, else None."""
         ...
+
+    def explain_nondeterminism(self, orchestrator: str) -> str | None:
+        """What in its code differs from replay to replay, as far as the source shows it; None if nothing does."""
+        ...

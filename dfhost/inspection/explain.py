@@ -20,7 +20,6 @@ from dfhost.engine import history as h
 from dfhost.engine.entities import operation_input
 from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.inspection import explain_sentences
-from dfhost.inspection.causes import cause_of_failure
 from dfhost.inspection.live_timeline import code_state, live_timeline
 from dfhost.store.reader import StoredTimeline
 from dfhost.store.store import Store
@@ -49,7 +48,7 @@ async def explain(
 
     {"instanceId", "name", "runtimeStatus",
      "waitsFor": [an open task as in `timeline_json.task_json`, and
-                  "since": since when it has been in its state; null of an operation that has ended,
+                  "since"?: since when it has been in its state, if that is not its last,
                   "explanation"?: the same of its child or entity, for the first few that are awaited],
      "heldBack": [{"action", "behind", "why"}],
      "lastFailure"?: {"name", "time", "error", "stack"},   an entity's last failed operation since the host's start
@@ -76,7 +75,7 @@ async def explain(
     if row.is_entity:
         return explanation | await _of_entity(instance_id, store, dispatchers, most)
     if row.has_ended:
-        return explanation | _of_end(stored, dispatchers)
+        return explanation | _of_end(stored)
     readable = None if instance is None or instance.busy else instance
     code = code_state(readable, stored)
     held_back = _held_back(readable)
@@ -120,16 +119,17 @@ async def _of_entity(
     return explanation | {"sentence": sentence}
 
 
-def _of_end(stored: StoredTimeline, dispatchers: Dispatchers) -> dict[str, Any]:
-    cause = cause_of_failure(stored, dispatchers.registry)
+def _of_end(stored: StoredTimeline) -> dict[str, Any]:
+    row = stored.row
+    cause = h.cause_of_failure(stored.history) if row.status == "Failed" else None
     known = {} if cause is None else {"cause": cause}
-    return known | {"sentence": explain_sentences.of_end(stored.row, cause)}
+    return known | {"sentence": explain_sentences.of_end(row, cause)}
 
 
 async def _waits_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     def convert() -> list[dict[str, Any]]:
         return [
-            task_json(task, _LONGEST_PAYLOAD) | {"since": task.since if task.is_open else None}
+            task_json(task, _LONGEST_PAYLOAD) | ({"since": task.since} if task.is_open else {})
             for task in tasks
         ]
 
@@ -167,9 +167,10 @@ def _operations(entity_id: str, store: Store, batch: RunningBatch | None) -> lis
         for request in requests
     ]
     if batch is not None and (running := batch.operation) is not None:
-        in_batch, place = tasks[: batch.size], running.place
-        for task in in_batch[:place]:
+        place = running.place
+        first, last = (0, batch.size) if place is None else (place, place + 1)
+        for task in tasks[:first]:
             task.state = model.COMPLETED
-        for task in in_batch if place is None else in_batch[place : place + 1]:
+        for task in tasks[first:last]:
             task.state, task.started_at = model.RUNNING, timestamp_of(running.since)
     return tasks

@@ -14,7 +14,6 @@ from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import history as h
 from dfhost.engine.tasks import SingleTask
-from dfhost.inspection.causes import cause_of_failure
 from dfhost.store.reader import StoredTimeline
 from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
 from dfhost.timeline.model import EVENT, TIMER, WAITING, Task, Timeline
@@ -58,7 +57,6 @@ def _live_timeline(stored: StoredTimeline, code: CodeState, dispatchers: Dispatc
     states = {task_id: dispatchers.activities.state(instance_id, task_id) for task_id in stored.inputs}
     running = {task_id: since for task_id, (_, since) in states.items() if since is not None}
     timeline = build_timeline(stored, running)
-    timeline.cause = cause_of_failure(stored, dispatchers.registry)
     whole_timers = dict(code.long_timers)
     for task in timeline.tasks:
         if not task.is_open or task.task_id is None:

@@ -21,14 +21,6 @@ class AppFunctionRegistry:
         self._mistakes = app.mistakes
         self._disabled = {kind: app.disabled_of(kind) for kind in self._enabled}
 
-    def not_deterministic(self, orchestrator: str) -> list[str]:
-        """Sentences about what differs in its code from replay to replay, as far as the source shows it."""
-        function = self._enabled["orchestrator"].get(orchestrator)
-        if function is None:
-            return []
-        its_own = (each for each in self._mistakes if each.startswith(f"{function.name} ("))
-        return [each for each in its_own if CAN_FAIL in each]
-
     def explain_missing(self, kind: str, name: str) -> str | None:
         if name in self._enabled[kind] or name in self._disabled[kind]:
             return None
@@ -42,3 +34,9 @@ class AppFunctionRegistry:
         # The extension lists a disabled one among the known ones (recorded).
         names = [*self._enabled[kind].names, *self._disabled[kind].names]
         return failures.unknown_function(kind, name, names)
+
+    def explain_nondeterminism(self, orchestrator: str) -> str | None:
+        function = self._enabled["orchestrator"].get(orchestrator)
+        place = f"{function.name} (" if function else "?"
+        found = [each for each in self._mistakes if each.startswith(place) and CAN_FAIL in each]
+        return f"Its code is not deterministic. {' '.join(found)}" if found else None

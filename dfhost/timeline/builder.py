@@ -47,6 +47,7 @@ def build_timeline(stored: StoredTimeline, running: Mapping[int, str]) -> Timeli
     if row.status == "Failed":
         failure = read_failure(row.output)
         timeline.error, timeline.stack = str(failure), failure.stack
+        timeline.cause = h.cause_of_failure(stored.history)
     builder = _Builder(stored, running)
     for text in (*stored.history, *stored.inbox):
         builder.read(json.loads(text))

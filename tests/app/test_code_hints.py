@@ -101,6 +101,7 @@ def test_in_an_orchestrator(tmp_path: Path, body: str, said: str) -> None:
         "timer = context.create_timer(1)\nyield context.task_any([timer])\ntimer.cancel()",
         "for name in sorted({'a', 'b'}):\n    yield context.call_activity(name)",
         "all = {'a', 'b'}\nall = sorted(all)\nfor name in all:\n    yield context.call_activity(name)",
+        "a = b = set()\na = b\nb = a\nfor name in a:\n    yield context.call_activity(name)",
         "for name in {'a', 'b'}:\n    print(name)\nyield context.call_activity('work')",
         "yield context.call_activity('work', [each for each in {1, 2}])",
     ],

@@ -106,6 +106,13 @@ def test_a_number_of_workers_that_makes_no_sense(tmp_path: Path, refused: Refuse
     assert "FUNCTIONS_WORKER_PROCESS_COUNT is 'many'; it has to be a number from 1 to 10." in said
 
 
+def test_arguments_of_python_that_cannot_be_read(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path, HELLO)
+    os.environ["languageWorkers__python__arguments"] = "-m 'debugpy"
+    said = refused("start", tmp_path, "--memory", "--port", 0)
+    assert 'languageWorkers__python__arguments is "-m \'debugpy", which cannot be read: No closing' in said
+
+
 # -- settings ------------------------------------------------------------------------------------------------
 def test_a_broken_host_json(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, HELLO)

@@ -41,6 +41,9 @@ class EveryFunction:
     def explain_disabled(self, kind: str, name: str) -> str | None:
         return None
 
+    def explain_nondeterminism(self, orchestrator: str) -> str | None:
+        return None
+
 
 @dataclass
 class SimulatedInstance:

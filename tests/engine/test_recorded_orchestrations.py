@@ -49,6 +49,9 @@ class EveryFunction:
     def explain_disabled(self, kind: str, name: str) -> str | None:
         return None
 
+    def explain_nondeterminism(self, orchestrator: str) -> str | None:
+        return None
+
 
 class Sdk:
     """Answers with the recorded reply, and keeps the trigger it was given."""

@@ -219,7 +219,7 @@ def _details(row: Json, waits: str) -> str:
     """Why it failed; of one that goes on its custom status and what it waits for; else its output."""
     if row["runtimeStatus"] == "Failed":
         if waits:
-            return waits
+            return _brief(waits)
         why = str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
         # The extension's sentence about an unknown function goes on with the names of all that are known.
         return death_in_words(why.partition(" Additional info:")[0])

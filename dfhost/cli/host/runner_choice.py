@@ -95,7 +95,10 @@ def _python_arguments(options: argparse.Namespace) -> list[str]:
     """What comes before the worker's script: a debugger, if one is asked for."""
     port = getattr(options, "debug", None)
     if port is None:
-        return shlex.split(os.environ.get(_ARGUMENTS, ""))
+        try:
+            return shlex.split(text := os.environ.get(_ARGUMENTS, ""))
+        except ValueError as error:
+            raise SettingsError(f"{_ARGUMENTS} is {text!r}, which cannot be read: {error}.") from None
     if find_spec("debugpy") is None:
         raise HostError(f"--debug needs debugpy beside dfhost: {sys.executable} -m pip install debugpy")
     listen = ["-m", "debugpy", "--listen", f"127.0.0.1:{port}", "--wait-for-client"]

@@ -29,6 +29,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
         async with running_host(app, database=found["stopped"]) as host:
             await host.failure(await host.start("import_orders", ["good", "bad-1"], "failed"))
             await host.until_custom_status(await host.start("approval", None, "waits"), {"asked": "Ada"})
+            await host.signal("counter", "a", "add", 1)
+            await host.log.entry("finished", "counter")
 
     asyncio.run(stopped())
     shutil.copy(found["stopped"], found["running"])
@@ -53,6 +55,11 @@ def test_the_reading_verbs(dfhost: Commands, db: str) -> None:
     assert json.loads(dfhost.plain("export", "waits", "--db", db).out)["runtimeStatus"] == "Running"
     assert dfhost.plain("explain", "failed", "--db", db).code == 0
     assert dfhost.plain("show", "nobody", "--db", db).code == 4
+
+
+def test_an_entity(dfhost: Commands, db: str) -> None:
+    for command in (("explain", "@counter@a"), ("show", "@counter@a"), ("list", "--entities")):
+        assert "The entity is idle." in dfhost.plain(*command, "--db", db).out
 
 
 def test_it_is_said_that_a_file_does_not_know_which_events_are_awaited(dfhost: Commands, db: str) -> None:
