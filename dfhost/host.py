@@ -243,6 +243,7 @@ class Host:
 
         What still runs then is done again at the next start.
         """
+        self.runner.expect_stop()
         self._server.stop_accepting()
         self._dispatchers.stop_accepting()
         await self._timers.close()

@@ -133,6 +133,9 @@ class InProcessRunner:
         while self._undo:
             self._undo.pop()()
 
+    def expect_stop(self) -> None:
+        """Nothing is started beforehand."""
+
     async def stop(self) -> None:
         if self._stopped:
             return

@@ -47,11 +47,9 @@ class WaitReports:
         is_known = instance.execution.result is not None  # else it was loaded and not replayed yet
         if name in interpreter.open_tasks or (not is_known and _is_request_id(name)):
             return
-        is_awaited = interpreter.awaits_event(name) if is_known else None
+        is_awaited = interpreter.event_waits.awaits(name) if is_known else None
         self._log.received(instance.name, instance.instance_id, name, is_awaited)
-        self._hints.arrived(
-            event, interpreter.awaited_event_names(), f"{instance.name} {instance.instance_id}"
-        )
+        self._hints.arrived(event, interpreter.event_waits.names(), f"{instance.name} {instance.instance_id}")
         instance.reported_waits.discard(name)  # the next wait for it is a new one
 
     def episode_committed(self, instance: LoadedInstance) -> None:
@@ -78,7 +76,7 @@ def _waits_of(execution: Execution) -> _Waits | None:
         return None
     keys, needs_all, long_timers = result.awaited
     waits, whole, works = _Waits(needs_all), dict(long_timers), False
-    has_events = next(interpreter.event_waits(), None) is not None
+    has_events = next(interpreter.event_waits.tasks(), None) is not None
     for key in keys:
         task = interpreter.open_tasks.get(key)
         if isinstance(key, str) and task is None:

@@ -6,12 +6,15 @@ commit writes, ready as text, and knows neither of the two.
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii as quote
 from typing import NamedTuple
 
 from dfhost.engine import failures
 from dfhost.engine import history as h
-from dfhost.engine.execution_info import Parent
+from dfhost.engine.execution_info import ExecutionInfo, Parent
 from dfhost.engine.history import Event
 
 
@@ -73,6 +76,27 @@ class NextGeneration:
     execution_id: str
     input: str | None
     history: list[Event]
+
+    @classmethod
+    def begin(
+        cls, info: ExecutionInfo, at: str, next_input: str | None, carried_over: Sequence[Event]
+    ) -> NextGeneration:
+        """Same instance id, new history. `carried_over`: external events that came too late for the present one."""
+        execution_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:next").hex
+        input = None if next_input is None else quote(next_input)
+        started = h.execution_started(
+            at,
+            instance_id=info.instance_id,
+            execution_id=execution_id,
+            name=info.name,
+            version=info.version,
+            input=input,
+            parent=info.parent_json,
+            restart_count=None,
+            source_id=info.source_id,
+        )
+        history = h.continued_history(at, started, carried_over)
+        return cls(execution_id, input, [event.as_played() for event in history])
 
 
 @dataclass(slots=True)

@@ -4,22 +4,15 @@
 is new. It depends on nothing but its arguments, writes nothing and knows no clock. The caller commits the episode,
 or drops the execution and builds it again from what is stored.
 
-A replay costs as much as the history is long, in events or in characters. So the generator of a long one is kept, and
-an episode gives it only what is new. It is a cache: whenever it is missing, the history is replayed. Code that is not
-deterministic must fail here as on Azure, which replays in every episode. So the history is also replayed in full each
-time it has grown fourfold since the last replay, and when the code has ended, before that is committed. If the replay
-and the generator differ, the replay decides.
-
 What the actions mean is decided in `interpreter.py`, what they leave in the history in `command_recorder.py`,
-whether an arrival is worth an episode in `replay_gate.py`.
+whether an arrival is worth an episode in `replay_gate.py`, and whether the generator of a long history goes on in
+place of a replay in `kept_generator.py`.
 """
 
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Iterable, Sequence
-from json.encoder import encode_basestring_ascii as quote
 
 from dfhost.engine import actions as act
 from dfhost.engine import failures, payloads, versions
@@ -31,10 +24,11 @@ from dfhost.engine.episode import Episode, NextGeneration
 from dfhost.engine.execution_info import ExecutionInfo
 from dfhost.engine.history import Event
 from dfhost.engine.interpreter import ActionInterpreter
+from dfhost.engine.kept_generator import GeneratorSlot, is_worth_keeping, replay_length
 from dfhost.engine.nondeterminism import NonDeterminismError
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
-from dfhost.engine.replay_result import GeneratorLost, KeptGenerator, ReplayResult
+from dfhost.engine.replay_result import ReplayResult
 from dfhost.engine.task_id_conflicts import find_task_id_conflict
 
 #: Asks the SDK: the orchestration trigger's JSON -> the result. The second argument: whether the result is to have
@@ -42,12 +36,6 @@ from dfhost.engine.task_id_conflicts import find_task_id_conflict
 Replay = Callable[[str, bool], ReplayResult]
 #: Of a failed execution: the reason is its output.
 ReasonAndDetails = tuple[str, "str | None"]
-
-# So much text costs a replay as much as one event more: 24 ns a character, 9 us an event. Ordinary events have less.
-_CHARACTERS_LIKE_AN_EVENT = 400
-# A history with a generator is replayed each time it is this many times as long. With 2, a chain of 1,000 steps spent
-# half of its time in replays; with 4 it spends a third.
-_REPLAYED_GROWTH = 4
 
 
 class Execution:
@@ -63,9 +51,7 @@ class Execution:
         self.gate = ReplayGate()
         self._texts: list[str] = []  # of `past`
         self.text_length = 0  # of all of them
-        self._generator: KeptGenerator | None = None
-        self._processed_events = 0  # of the history, by the generator
-        self._replay_at = 0  # the `_length` at which the history is replayed, though the generator is there
+        self._generator = GeneratorSlot()
         self._reported_cancelled: set[int] = set()  # timers
         self._sorter = MessageSorter()
         self._append(past)
@@ -123,7 +109,7 @@ class Execution:
         episode will fail, or the code starts something first that the history does not have (`starts_next`).
         """
         length = self._length()
-        result = replay(self.info.trigger(self._texts, True, options), _keeps_generator(length, options))
+        result = replay(self.info.trigger(self._texts, True, options), is_worth_keeping(length, options))
         interpreter = ActionInterpreter(result.actions)
         try:
             for event in self.past:
@@ -137,16 +123,16 @@ class Execution:
             return
         self.interpreter, self.result = interpreter, result
         self.gate.reset(interpreter, result)
-        self._keep_generator(result, len(self._texts), length)
+        self._generator.keep(result, len(self._texts), length)
 
     @property
     def generator_length(self) -> int:
         """The `_length` of a history whose generator is kept; 0 if there is none."""
-        return self._length() if self._generator is not None else 0
+        return 0 if self._generator.is_empty else self._length()
 
     def drop_generator(self) -> None:
         """The next episode replays."""
-        self._generator = None
+        self._generator.drop()
 
     def forget_replay(self) -> None:
         """The code has changed: the next episode replays, and everything that arrives leads to one."""
@@ -160,45 +146,25 @@ class Execution:
         if info.input is not None and not info.input.strip():
             return ReplayResult(no_answer=f"Exception while executing function: Functions.{info.name}")
         arrived = [event.text for event in new]
-        result = self._resume_generator(arrived, replay, options)
-        if result is not None:
+        length = self._length(arrived)
+        result = self._generator.go_on(self._texts, arrived, length)
+        if result is not None and self._is_confirmed(result, replay, options):
             return result
         texts = [*self._texts, *arrived]
         if not new:  # a generation's first invocation: nothing has been played yet
             texts = [h.as_unplayed(text) for text in texts]
-        self._generator = None
+        self._generator.drop()
         # Without arrivals the generator is of no use: its events count as played from now on, whatever they are.
-        length = self._length(arrived)
-        keeps_generator = bool(new) and _keeps_generator(length, options)
+        keeps_generator = bool(new) and is_worth_keeping(length, options)
         result = replay(info.trigger(texts, bool(new and self._texts), options), keeps_generator)
-        self._keep_generator(result, len(texts), length)
+        self._generator.keep(result, len(texts), length)
         return result
 
-    def _keep_generator(self, result: ReplayResult, events: int, length: int) -> None:
-        """`events`: how many were replayed; `length`: their `_length`."""
-        generator, result.generator = result.generator, None
-        if generator is not None:
-            self._generator, self._processed_events = generator, events
-            self._replay_at = _REPLAYED_GROWTH * length
-
-    def _resume_generator(
-        self, arrived: list[str], replay: Replay, options: EngineOptions
-    ) -> ReplayResult | None:
-        """The generator's own next step; None if it is not there, or if a replay has to decide."""
-        generator = self._generator
-        if generator is None or self._length(arrived) >= self._replay_at:
-            return None
-        try:
-            result = generator.go_on([*self._texts[self._processed_events :], *arrived])
-        except GeneratorLost:
-            return None
-        self._processed_events = len(self._texts) + len(arrived)
-        self._generator, result.generator = result.generator, None
+    def _is_confirmed(self, result: ReplayResult, replay: Replay, options: EngineOptions) -> bool:
+        """Whether the generator's result stands; else a replay decides."""
         if result.no_answer is not None:
-            return result
-        if result.crash is not None or (result.has_ended and not self._replay_agrees(replay, options)):
-            return None
-        return result
+            return True
+        return result.crash is None and (not result.has_ended or self._replay_agrees(replay, options))
 
     def _replay_agrees(self, replay: Replay, options: EngineOptions) -> bool:
         """Whether a replay of the past asks for the actions that the generator has asked for."""
@@ -304,7 +270,8 @@ class Execution:
             episode.raised = result.raised
         elif self.interpreter.continues_as_new:
             episode.status = "ContinuedAsNew"
-            episode.next_generation = self._next_generation(episode.at)
+            next_input, carried_over = self.interpreter.next_input, self.interpreter.carried_over
+            episode.next_generation = NextGeneration.begin(self.info, episode.at, next_input, carried_over)
             return
         else:
             episode.status = "Completed"
@@ -362,31 +329,11 @@ class Execution:
             parent=info.parent,
         )
 
-    def _next_generation(self, at: str) -> NextGeneration:
-        """Same instance id, new history: external events that came too late for this one are carried over."""
-        info, next_input = self.info, self.interpreter.next_input
-        execution_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:next").hex
-        input = None if next_input is None else quote(next_input)
-        started = h.execution_started(
-            at,
-            instance_id=info.instance_id,
-            execution_id=execution_id,
-            name=info.name,
-            version=info.version,
-            input=input,
-            parent=info.parent_json,
-            restart_count=None,
-            source_id=info.source_id,
-        )
-        history = h.continued_history(at, started, self.interpreter.carried_over)
-        return NextGeneration(execution_id, input, [event.as_played() for event in history])
-
     # -- the history -----------------------------------------------------------------------------------------
 
     def _length(self, arrived: Sequence[str] = ()) -> int:
         """What a replay of the history costs, counted in events."""
-        characters = self.text_length + sum(map(len, arrived))
-        return max(len(self._texts) + len(arrived), characters // _CHARACTERS_LIKE_AN_EVENT)
+        return replay_length(len(self._texts) + len(arrived), self.text_length + sum(map(len, arrived)))
 
     def _append_played(self, events: Iterable[Event]) -> list[str]:
         """Add an episode's events to the past; returns their texts as a later episode sees them."""
@@ -403,8 +350,3 @@ class Execution:
         self._texts += texts
         self.text_length += sum(map(len, texts))
         return texts
-
-
-def _keeps_generator(length: int, options: EngineOptions) -> bool:
-    """Whether the generator of a history is worth keeping."""
-    return options.keep_generator_from is not None and length >= options.keep_generator_from

@@ -15,7 +15,6 @@ No clock, no user code: the time comes from the history's own ORCHESTRATOR_START
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
@@ -23,6 +22,7 @@ from itertools import islice
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.actions import Action
+from dfhost.engine.event_waits import EventWaits
 from dfhost.engine.history import Event
 from dfhost.engine.nondeterminism import matching
 from dfhost.engine.tasks import Command, CompoundTask, SingleTask, TaskNode, task_node
@@ -43,8 +43,7 @@ class ActionInterpreter:
         self.cancelled_timers: set[int] = set()  # by task id
         self._open_entity_calls = 0
         self._commands: dict[int, Command] = {}  # issued; neither taken nor found in the history yet
-        self._event_waits: dict[str, list[SingleTask]] = {}  # by the event's name in lower case
-        self._early_events: dict[str, deque[Event]] = {}  # likewise
+        self.event_waits = EventWaits()
         self.continues_as_new = False
         self.next_input: str | None = None
         self.carried_over: list[Event] = []  # external events for the next generation
@@ -205,23 +204,6 @@ class ActionInterpreter:
         """The actions that have not started because the awaited one before them is not done."""
         return [task.action for task in self.tasks[self.cursor + 1 :]]
 
-    def event_waits(self) -> Iterator[SingleTask]:
-        """The waits for external events that are open."""
-        return (task for waits in self._event_waits.values() for task in waits)
-
-    def awaited_event_names(self) -> Iterator[str]:
-        """Their names, as the code writes them."""
-        return (task.action["externalEventName"] for task in self.event_waits())
-
-    def awaits_event(self, name: str) -> bool:
-        """Whether a wait for an event of exactly this name is open."""
-        waits = self._event_waits.get(name.lower(), ())
-        return any(task.action["externalEventName"] == name for task in waits)
-
-    def early_events(self) -> Iterator[Event]:
-        """The external events that have come before anything waited for them."""
-        return (event for events in self._early_events.values() for event in events)
-
     def blocking_tasks(self) -> Iterator[tuple[int | str, SingleTask]]:
         """The open tasks without whose end the instance cannot end; an entity call blocks nothing (recorded)."""
         return ((key, task) for key, task in self.open_tasks.items() if task.action_type != act.CALL_ENTITY)
@@ -267,7 +249,10 @@ class ActionInterpreter:
             else:
                 self.open_tasks[task.first_id] = task
         elif action_type == act.WAIT_FOR_EVENT:
-            self._wait_for_event(task)
+            if self.event_waits.add(task):
+                task.waiting_since = self._orchestrator_started
+            else:
+                self._finish(task)
         elif action_type == act.CALL_ENTITY:
             task.first_id = self._issue(h.EVENT_SENT, task)
             self.open_tasks[task.first_id] = task
@@ -350,26 +335,8 @@ class ActionInterpreter:
         self._event_since_start = True
         if self.continues_as_new:
             self.carried_over.append(event)
-            return
-        name = event.key.lower()  # the extension matches names without regard to case
-        waits = self._event_waits.get(name)
-        if waits:
-            task = waits.pop()  # last come, first served (recorded)
-            if not waits:
-                del self._event_waits[name]
+        elif (task := self.event_waits.take(event)) is not None:
             self._finish(task)
-        else:
-            self._early_events.setdefault(name, deque()).append(event)
-
-    def _wait_for_event(self, task: SingleTask) -> None:
-        name = task.action["externalEventName"].lower()
-        early = self._early_events.get(name)
-        if early:
-            early.popleft()
-            self._finish(task)
-        else:
-            task.waiting_since = self._orchestrator_started
-            self._event_waits.setdefault(name, []).append(task)
 
     # -- determinism -----------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ from dfhost.management.urls import RPC_PATH, WEBHOOKS_PATH
 from dfhost.runner.app_runner import AppRunner, HttpReply
 
 _ADMIN = "/admin/"
-_MAX_REFUSALS = 50  # requests to log; nobody reads more
+_MAX_REFUSALS = 200  # different requests to log; nobody reads more
 
 
 def _starts_something(method: str, path: str) -> bool:
@@ -151,3 +151,7 @@ class RequestRouter:
         if refusal not in self._logged_refusals:
             self._logged_refusals.add(refusal)
             self._log.refused(*refusal)
+            if len(self._logged_refusals) == _MAX_REFUSALS:
+                self._log.note(
+                    f"{_MAX_REFUSALS} different requests were refused. The next ones are not shown."
+                )

@@ -77,8 +77,8 @@ def _external_events(
 ) -> tuple[list[Task], list[h.Event]]:
     """Those that are waited for, and those that have come and that nothing waits for."""
     interpreter = instance.execution.interpreter
-    waits = list(interpreter.event_waits())
-    unclaimed = list(interpreter.early_events())
+    waits = list(interpreter.event_waits.tasks())
+    unclaimed = list(interpreter.event_waits.early_events())
     # Events that have come since the last episode are not processed yet, but end a wait all the same.
     for _, event in instance.messages:
         if event.event_type != h.EVENT_RAISED or event.key in interpreter.open_tasks:

@@ -190,6 +190,9 @@ class AppRunner(Protocol):
     async def connect(self, services: HostServices) -> None:
         """To be called once, after `start` and before the first call. Raises AppError."""
 
+    def expect_stop(self) -> None:
+        """The host takes no new work, and stops once what runs has ended."""
+
     async def stop(self) -> None:
         """Nothing is called any more, and no result of a call that still runs is of interest. May be repeated."""
 
@@ -209,7 +212,7 @@ class AppRunner(Protocol):
         """Run a batch of an entity's operations: the SDK's reply, or how the function itself failed. Blocks."""
 
     def running_operation(self, entity_id: str) -> RunningOperation | None:
-        """The operation of this entity that runs now; None if none does. Blocks for a second at most."""
+        """The operation of this entity that runs now; None if none does. Blocks, but not for long."""
 
     async def invoke(self, call: FunctionCall) -> HttpReply | Failure | None:
         """Call an HTTP function (the reply), or a function with another trigger (None); or how it failed."""

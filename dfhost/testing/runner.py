@@ -88,6 +88,9 @@ class TestRunner:
     async def connect(self, services: HostServices) -> None:
         await self._app.connect(replace(services, calls=self.calls))
 
+    def expect_stop(self) -> None:
+        """The app outlives it."""
+
     async def stop(self) -> None:
         self._stopped = True
         self._tasks.cancel()

@@ -17,7 +17,7 @@ from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.testing.entities import Entity
 from dfhost.testing.errors import RunEnded, RunFailed, StillWaiting
 from dfhost.testing.responses import with_query
-from dfhost.testing.waits import clock_advice, event_advice, missing_timer, missing_wait
+from dfhost.testing.waits import clock_advice, event_advice, missing_timer, missing_wait, reasons
 from dfhost.timeline import model
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ class Run:
         return f"{subject}: {explained['sentence']}{self._advice(explained)}"
 
     def _advice(self, explained: dict[str, Any]) -> str:
-        """What a test may do about it."""
-        advice = event_advice(explained)
+        """What those wait for that it waits for, and what a test may do about it."""
+        advice = [*reasons(explained), *event_advice(explained)]
         if self._durable._is_local:
             advice += clock_advice(explained, self._durable.now)
         return "".join(f"\n  {line}" for line in advice)

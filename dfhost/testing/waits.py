@@ -50,10 +50,22 @@ def missing_timer(
     return f"a timer that is due in {exact_duration(wanted)}{others}"
 
 
-def event_advice(explained: Mapping[str, Any]) -> list[str]:
-    """What a test may do about the events that are awaited."""
-    awaited = (task["name"] for task in _awaited(explained) if task["kind"] == model.EVENT)
-    return [f'run.raise_event("{name}") raises the event.' for name in awaited]
+def reasons(explained: Mapping[str, Any]) -> Iterator[str]:
+    """What the children and entities wait for that are awaited, each below the one that waits for it."""
+    for task in explained.get("waitsFor", ()):
+        if below := task.get("explanation"):
+            title = " ".join(dict.fromkeys((below["name"], below["instanceId"])))
+            yield f"{title}: {below['sentence']}"
+            yield from (f"  {line}" for line in reasons(below))
+
+
+def event_advice(explained: Mapping[str, Any], run: str = "run") -> Iterator[str]:
+    """What a test may do about the events that are awaited, those of awaited children included."""
+    for task in _awaited(explained):
+        if task["kind"] == model.EVENT:
+            yield f'{run}.raise_event("{task["name"]}") raises the event.'
+        if below := task.get("explanation"):
+            yield from event_advice(below, f'durable.run("{below["instanceId"]}")')
 
 
 def clock_advice(explained: Mapping[str, Any], now: datetime) -> list[str]:
@@ -66,7 +78,7 @@ def clock_advice(explained: Mapping[str, Any], now: datetime) -> list[str]:
 
 
 def _awaited(explained: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [task for task in explained.get("waitsFor", ()) if task["awaited"]]
+    return [task for task in explained.get("waitsFor", ()) if task.get("awaited")]
 
 
 def _key(task: Mapping[str, Any]) -> tuple[str, str]:

@@ -8,8 +8,9 @@ from math import ceil
 
 from dfhost.host_log import HostLog
 from dfhost.running_calls import described_call, ordinal
+from dfhost.worker.calls import RunningCall
 from dfhost.worker.output import Terminal
-from dfhost.worker.process import RunningCall, Stacks, WorkerProcess
+from dfhost.worker.process import Stacks, WorkerProcess
 
 RESTART_INTERVAL = 10.0  # seconds between two starts (WorkerProcessCountOptions.ProcessRestartInterval)
 _RECYCLED_AFTER = 3  # deaths of each worker, in
@@ -36,13 +37,13 @@ class DeathReport:
         return 0.0 if is_first else max(0.0, last_start + self._restart_interval - time.monotonic())
 
     def report_late(
-        self, process: WorkerProcess, late: list[RunningCall], delay: float, grace: float
+        self, process: WorkerProcess, late: list[RunningCall], delay: float | None, grace: float
     ) -> None:
-        """`late`: its calls that have timed out. The others may take `grace` seconds."""
+        """`late`: its calls that have timed out. The others may take `grace` seconds. `delay`: as in `report`."""
         them = calls_in_words(late)
         sentence = (
             f"{them[0].upper()}{them[1:]} took longer than functionTimeout, so worker process {process.pid} is "
-            f"replaced. {self._next_start(delay)}"
+            + ("ended." if delay is None else f"replaced. {self._next_start(delay)}")
         )
         if others := list(process.calls.values()):
             sentence += f" What else runs in the old one has {grace:.0f} s to end: {calls_in_words(others)}."

@@ -22,7 +22,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dfhost import gc_tuning
 from dfhost.app import exceptions
 from dfhost.app.in_process import InProcessRunner
 from dfhost.app.threads import UserThreads
@@ -30,7 +29,7 @@ from dfhost.app_output import AppLogLevels, LogHandling
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import AppError, UserLoopEnded
-from dfhost.garbage import GarbageByVolume, large_text
+from dfhost.garbage import GarbageByVolume, large_text, pause_collector, resume_collector
 from dfhost.runner.app_runner import (
     ActivityCall,
     ActivityOutcome,
@@ -55,7 +54,7 @@ _EXIT_CODES = {KeyboardInterrupt: 130, SystemExit: 1}
 
 def main() -> None:
     start, host_pipe = _read_start()
-    gc_tuning.pause()
+    pause_collector()
     sink = PipeSink(start["verbose"])
     if sys.breakpointhook is sys.__breakpointhook__ and not os.environ.get("PYTHONBREAKPOINT"):
         sys.breakpointhook = _breakpoint
@@ -148,7 +147,7 @@ class Worker:
             self._failure = error
         except KeyboardInterrupt as error:  # the app's own: ctrl-C does not reach a worker
             _end_process(error)
-        gc_tuning.resume()
+        resume_collector()
         exceptions.end_process = _end_process
         self._loop.call_soon(self._tasks.start, self._open())
         self._threads.serve_loop()

@@ -24,10 +24,11 @@ from dfhost.runner.app_runner import ClientTexts, HostServices
 from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
 from dfhost.worker.app_changes import app_changes
+from dfhost.worker.calls import OUTDATED, RunningCall
 from dfhost.worker.channel import Message
 from dfhost.worker.deaths import DeathReport, calls_in_words
 from dfhost.worker.output import Terminal
-from dfhost.worker.process import OUTDATED, RunningCall, WorkerOptions, WorkerProcess
+from dfhost.worker.process import WorkerOptions, WorkerProcess
 
 _HANGING_GRACE = 3.0  # seconds that the calls beside one that has timed out may still take
 _STACKS_WITHIN = 1.0  # seconds for a worker with a call that hangs to say where
@@ -82,6 +83,7 @@ class WorkerPool:
         self._services: HostServices | None = None
         self._clients: ClientTexts = {}
         self._tasks = BackgroundTasks()
+        self._replaces = True  # workers that die or hang
         self._stopping = False
 
     # -- its life --------------------------------------------------------------------------------------------
@@ -105,6 +107,10 @@ class WorkerPool:
         for process in self.processes:
             if process.app is not None:
                 self._make_ready(process)
+
+    def expect_stop(self) -> None:
+        """The host takes no new work: a worker that dies or hangs from now on is not replaced."""
+        self._replaces = False
 
     async def stop(self) -> None:
         if self._stopping:
@@ -149,8 +155,16 @@ class WorkerPool:
     def _start_missing(self) -> None:
         """Start one worker if there are too few; a reload starts its own."""
         staying = sum(not process.is_expected_to_end for process in self.processes)
-        if staying < self._count and not self._loading and not self._stopping:
+        if staying < self._count and not self._loading and self._replaces and not self._stopping:
             self._start_process()
+
+    def _restart(self) -> float | None:
+        """Have the next worker started for one that dies or hangs: in so many seconds; None if none is started."""
+        if not self._replaces:
+            return None
+        delay = self._deaths.restart_delay(self._started_at)
+        self._loop.call_later(delay, self._start_missing)
+        return delay
 
     # -- calls, on any thread --------------------------------------------------------------------------------
 
@@ -249,9 +263,7 @@ class WorkerPool:
         elif process in self._loading:
             self._reload_failed(sentence)
         elif not process.is_expected_to_end:
-            delay = self._deaths.restart_delay(self._started_at)
-            self._deaths.report(process, delay)
-            self._loop.call_later(delay, self._start_missing)
+            self._deaths.report(process, self._restart())
         elif process.calls:
             self._deaths.report(process, None)
         process.end_calls(process.failure)
@@ -268,9 +280,7 @@ class WorkerPool:
             return
         process.is_expected_to_end = True
         self._lost(process)
-        delay = self._deaths.restart_delay(self._started_at)
-        self._deaths.report_late(process, late, delay, _HANGING_GRACE)
-        self._loop.call_later(delay, self._start_missing)
+        self._deaths.report_late(process, late, self._restart(), _HANGING_GRACE)
         self._tasks.start(self._kill(process, late))
 
     async def _kill(self, process: WorkerProcess, late: list[RunningCall]) -> None:

@@ -27,6 +27,7 @@ from dfhost.runner.app_runner import RunningOperation
 from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
 from dfhost.worker.call_connections import CallConnection, CallConnections
+from dfhost.worker.calls import OUTDATED, BlockingCall, Outdated, RunningCall
 from dfhost.worker.channel import Channel, Message
 from dfhost.worker.output import OutputReader, Terminal
 
@@ -34,11 +35,11 @@ _SCRIPT = Path(__file__).with_name("script") / "worker.py"
 _OUTPUT_ENDS_WITHIN = 0.5  # seconds after the process; a child of the app may hold the pipe open
 _CHANNEL_ENDS_WITHIN = 0.5  # likewise
 _ENDS_WITHIN = 1.0  # seconds after its channel, else it is killed
+_ANSWERS_WITHIN = 0.3  # seconds, which operation of an entity runs
+_NOT_DURABLE = ("invoke", "stream")  # calls of functions of any kind
+
 #: What threads do, see `Worker._stacks`: the function, the instance, and the user's lines.
 Stacks = list[tuple[str | None, str | None, str]]
-
-_ANSWERS_WITHIN = 1.0  # seconds, which operation of an entity runs
-_NOT_DURABLE = ("invoke", "stream")  # calls of functions of any kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,62 +55,6 @@ class WorkerOptions:
     verbose: bool = False
     quiet: bool = False
     python_arguments: Sequence[str] = ()
-
-
-class RunningCall:
-    """A call in a worker. `resolve` gets its value from the wire, or the Failure that takes its place."""
-
-    __slots__ = ("function", "instance_id", "kind", "resolve", "since", "worker")
-
-    def __init__(
-        self, kind: str, function: str, instance_id: str | None, resolve: Callable[[Any], None]
-    ) -> None:
-        self.kind = kind
-        self.function = function
-        self.instance_id = instance_id
-        self.resolve = resolve
-        self.since = time.monotonic()
-        self.worker: int | None = None  # the pid, once a worker has the call
-
-
-class Outdated:
-    """The outcome of a call that shall be made again, in a worker with the new code."""
-
-    def __str__(self) -> str:
-        return "the app has been loaded again"
-
-
-OUTDATED = Outdated()
-
-
-class _GivenUp:
-    """The `resolve` of a blocking call: lets the thread go on that waits there."""
-
-    def __init__(self) -> None:
-        self.connection: CallConnection | None = None
-        self._outcome: Failure | Outdated | None = None
-        self._is_known = threading.Event()
-
-    def __call__(self, outcome: Failure | Outdated) -> None:
-        self._outcome = outcome
-        self._is_known.set()
-        if self.connection is not None:
-            self.connection.close()
-
-    def wait(self) -> Failure | Outdated:
-        self._is_known.wait()
-        assert self._outcome is not None
-        return self._outcome
-
-
-class BlockingCall(RunningCall):
-    """A call on a connection of its own: one thread makes it and waits for its value."""
-
-    __slots__ = ("given_up",)
-
-    def __init__(self, kind: str, function: str, instance_id: str) -> None:
-        self.given_up = _GivenUp()
-        super().__init__(kind, function, instance_id, self.given_up)
 
 
 class WorkerProcess:

@@ -35,11 +35,12 @@ from dfhost.runner.app_runner import (
 )
 from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
+from dfhost.worker.calls import OUTDATED, BlockingCall, RunningCall
 from dfhost.worker.channel import Message
 from dfhost.worker.deaths import RESTART_INTERVAL
 from dfhost.worker.output import Terminal
 from dfhost.worker.pool import OUTDATED_GRACE, WorkerPool
-from dfhost.worker.process import OUTDATED, BlockingCall, RunningCall, WorkerOptions, WorkerProcess
+from dfhost.worker.process import WorkerOptions, WorkerProcess
 
 _REPLAY_ATTEMPTS = 3  # of an orchestrator that times out
 
@@ -103,6 +104,9 @@ class WorkerRunner:
         """
         self._timeout = timeout
         self._pool.reload(options)
+
+    def expect_stop(self) -> None:
+        self._pool.expect_stop()
 
     async def stop(self) -> None:
         self._tasks.cancel()

@@ -273,6 +273,46 @@ def test_children_are_nested_and_linked_both_ways(page: Page, shop: Shop) -> Non
     expect(page.get_by_role("heading", level=1)).to_contain_text("place_order")
 
 
+def test_ids_are_short_where_they_are_not_the_subject(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/order-7")
+    crumbs = page.get_by_role("navigation", name="Where this is")
+    expect(crumbs).to_have_text("Instances")
+    page.get_by_role("button", name="ship_order").click()
+    link = page.get_by_role("region", name="Task ship_order").get_by_role("link")
+    whole = link.get_attribute("title") or ""
+    expect(link).to_have_text(re.sub(r"-.*:", ":", whole))
+    link.click()
+    expect(crumbs).to_have_text("Instances / order-7")
+    expect(page.locator("#instance-id")).to_have_text(whole)
+    shop.open(page)
+    expect(row(page, re.sub(r"-.*:", ":", whole))).to_be_visible()
+
+
+def test_an_error_is_told_once_and_a_folded_fan_out_shows_how_much_of_it_failed(
+    page: Page, shop: Shop
+) -> None:
+    shop.open(page, "instances/packing")
+    expect(note(page, "Failed")).to_contain_text("failed, attempt 3 of 3: KeyError: 'XL'")
+    assert note(page, "Failed").inner_text().count("KeyError") == 1
+    failed = page.get_by_role("row", name=re.compile("Unfold pack . 12 ")).locator(".bar > i")
+    expect(failed).to_have_attribute("style", re.compile("8.33"))
+
+
+def test_no_label_of_the_axis_is_cut(page: Page, shop: Shop) -> None:
+    shop.open(page, "instances/packing")
+    for width in range(900, 1400, 25):
+        page.set_viewport_size({"width": width, "height": 860})
+        page.get_by_role("button", name="Fit").click()
+        room = page.locator(".gantt-axis").evaluate(
+            """(axis) => {
+                const right = (part) => part.getBoundingClientRect().right;
+                const ends = [...axis.querySelectorAll(".tick")].map(right);
+                return right(axis.querySelector(".gantt-track")) - Math.max(...ends);
+            }"""
+        )
+        assert room >= 0, width
+
+
 def test_texts_are_texts(page: Page, shop: Shop) -> None:
     shop.open(page, "instances/order-7")
     expect(page.get_by_role("region", name="Input")).to_contain_text("<b>Ada</b>")

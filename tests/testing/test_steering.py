@@ -40,6 +40,24 @@ def test_a_wait_that_cannot_end_fails_at_once_and_says_why(durable: Durable) -> 
     assert "durable.advance(days=3)" in text
 
 
+def test_a_wait_for_a_child_says_what_the_child_waits_for(durable: Durable) -> None:
+    approval = ["approval", {"amount": 900}, "child"]
+    run = durable.start("asks", ["asks", approval, "between"], id="parent")
+    with pytest.raises(StillWaiting) as failure:
+        run.result()
+    first, *below = str(failure.value).splitlines()
+    assert first == "asks parent has not ended. It waits for sub-orchestration asks between (Running)."
+    assert below[:2] == [
+        "  asks between: It waits for sub-orchestration approval child (Running).",
+        "    approval child: It waits for event approved or a timer due in 3 d (2030-01-04T00:00:00Z).",
+    ]
+    assert '  durable.run("child").raise_event("approved") raises the event.' in below
+    durable.slow("charge", minutes=1)
+    run = durable.start("asks", ["fan", ["a"], "fan-1"])
+    with pytest.raises(StillWaiting, match=r"\n  fan fan-1: It waits for activity charge \(running\)\."):
+        run.result()
+
+
 def test_how_long_a_timer_still_takes(durable: Durable) -> None:
     run = durable.start("approval", {"amount": 900})
     passed = timedelta()

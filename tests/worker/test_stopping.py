@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -43,3 +44,16 @@ def test_code_that_hangs_keeps_no_host_alive_and_runs_again(tmp_path: Path) -> N
         assert host.client.output(activity) == "activity again"
         assert host.client.output(entity) == "hang_once done"
         assert host.client.output(orchestrator) == "orchestrator again"
+
+
+def test_a_worker_that_dies_during_a_stop_is_not_replaced(tmp_path: Path) -> None:
+    with dying(tmp_path) as host:
+        pid = json.loads(host.client.request("GET", "/api/process").text)["pid"]
+        instance = host.client.start("caught", ["wait_for_file", "never"])
+        until((tmp_path / "never.waits").exists, bool)
+        host.signal(signal.SIGTERM)
+        host.line("Waiting for running calls: ")
+        os.kill(pid, signal.SIGKILL)
+        running = f"It was running activity wait_for_file of instance {instance}"
+        assert host.line(rf"worker process {pid} has ended \(SIGKILL\)\. {running}\.(.*)")[1] == ""
+        assert host.exit_code() == 0

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dfhost import gc_tuning
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.cli import arguments
 from dfhost.cli.client.host_address import url_file
@@ -26,6 +25,7 @@ from dfhost.cli.host.stopping import FatalFailure, StopSignals
 from dfhost.cli.progress.maps import show_map_progress
 from dfhost.cli.style import count
 from dfhost.errors import DatabaseError, DatabaseInUse
+from dfhost.garbage import pause_collector, resume_collector
 from dfhost.runner.app_runner import AppRunner
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.settings import Settings, set_environment_defaults
@@ -122,7 +122,7 @@ async def _serve(
 ) -> None:
     stop_signals = StopSignals()
     failure, tasks = FatalFailure(), BackgroundTasks()
-    gc_tuning.pause()
+    pause_collector()
     started_at = time.time()
     runner = make_runner(console, failure.report)  # workers load the app while the host is imported
     # By far the slowest imports: mistakes in the settings are reported before them, and ctrl-C already works.
@@ -130,7 +130,7 @@ async def _serve(
     from dfhost.host import Host
 
     def on_ready(host: Host) -> None:
-        gc_tuning.resume()
+        resume_collector()
         console.set_name_width(max((len(function.name) for function in host.app.functions), default=0))
         console.write(
             function_listing(host.app, host.url, settings.route_prefix, task_hub_place, console.style)

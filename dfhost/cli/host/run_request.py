@@ -14,7 +14,6 @@ from typing import Any
 
 import aiohttp
 
-from dfhost import gc_tuning
 from dfhost.cli.client.function_names import check_orchestrator
 from dfhost.cli.console.console import Console
 from dfhost.cli.console.counting_log import CountingLog
@@ -26,6 +25,7 @@ from dfhost.cli.style import count, printable, printable_json, printable_lines
 from dfhost.cli.views.function_listing import route_listing
 from dfhost.durations import duration
 from dfhost.errors import HostError
+from dfhost.garbage import resume_collector
 from dfhost.host import Host
 from dfhost.http.urls import decode_path
 from dfhost.instance_failure import read_failure
@@ -62,7 +62,7 @@ async def run_to_end(
         on_failure=failure.report,
         on_ready=on_ready,
     ) as host:
-        gc_tuning.resume()
+        resume_collector()
         console.set_name_width(max((len(function.name) for function in host.app.functions), default=0))
         if not quiet:
             for note in (*settings.notes, *(host.notes if console.verbose else host.app.mistakes)):

@@ -1,6 +1,6 @@
 /** Elements without HTML texts: whatever is shown becomes a text node. */
 
-import { duration } from "./format.js";
+import { duration, shortIds } from "./format.js";
 
 /** @typedef {import("./types").Child} Child */
 
@@ -107,9 +107,16 @@ export function hashOf(view, id) {
     return `#/${view}/${encodeURIComponent(id)}`;
 }
 
-/** A link to an instance. @param {string} id @param {string} [label] */
+/** A link to an instance, by the short form of its id if there is no label. @param {string} id @param {string} [label] */
 export function instanceLink(id, label) {
-    return h("a", { class: "mono", href: hashOf("instances", id), title: id }, label ?? id);
+    return h("a", { class: "mono", href: hashOf("instances", id), title: id }, label ?? shortIds(id));
+}
+
+/** Copies a whole id of which the short form is shown, as a rule. @param {string} id */
+export function copyIdButton(id) {
+    return button("Copy id", () => navigator.clipboard.writeText(id).then(() => toast("Id copied.")), {
+        class: "button small quiet",
+    });
 }
 
 /** What is shown where there is nothing. @param {string} title @param {...Child} hints */

@@ -7,6 +7,7 @@ import {
     empty,
     h,
     hashOf,
+    instanceLink,
     oncePerFrame,
     replace,
     sinceElement,
@@ -155,8 +156,8 @@ export function showEntities(main, chosen) {
                                 h(
                                     "span",
                                     { class: "muted" },
-                                    each.instanceId && `called by ${each.instanceId} `,
                                     each.since && ["for ", sinceElement(time(each.since))],
+                                    each.instanceId && [", called by ", instanceLink(each.instanceId)],
                                 ),
                             ),
                         ),

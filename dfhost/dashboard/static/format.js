@@ -73,6 +73,14 @@ export function pretty(text) {
     }
 }
 
+/** ``661c245e:90bb082e.3``: a text with its generated ids cut to their first eight digits. @param {string} text */
+export function shortIds(text) {
+    return text.replace(
+        /\b([0-9a-f]{8})(?:[0-9a-f]{24}|(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![0-9a-f])/g,
+        "$1",
+    );
+}
+
 /** A sentence of the host with its ISO times as clock times. @param {string} sentence */
 export function readable(sentence) {
     return sentence.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (iso) => clock(time(iso)));

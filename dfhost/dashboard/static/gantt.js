@@ -1,7 +1,7 @@
 /** The tasks of an instance over time, drawn: fan-outs folded, attempts and children below. `gantt_lines` has what a line says. */
 
 import { button, h, oncePerFrame, replace } from "./dom.js";
-import { clock, duration, time } from "./format.js";
+import { clock, duration, shortIds, time } from "./format.js";
 import { barsOf, fanOutLine, instanceLine, noteOf } from "./gantt_lines.js";
 import { read } from "./host.js";
 import { VirtualList } from "./virtual_list.js";
@@ -11,6 +11,8 @@ import { VirtualList } from "./virtual_list.js";
 
 const ROW_HEIGHT = 30;
 const FOLDED_FROM = 9; // calls of a fan-out; fewer are shown one by one
+const TICK_PADDING = 8; // pixels
+const TICK_LETTER = 7; // likewise, at most
 const FAILURES_SHOWN = 5; // of a folded fan-out
 const ICONS = /** @type {Record<string, string>} */ ({
     activity: "ƒ",
@@ -287,19 +289,16 @@ export class Gantt {
             this.scroller.scrollLeft / width,
             (this.scroller.scrollLeft + this.scroller.clientWidth) / width,
         ];
+        const extent = this.to - this.from;
         const first = Math.max(0, Math.floor((left * (this.to - this.from)) / step) - 2);
         for (
             let at = first * step;
             at <= Math.min(this.to - this.from, right * (this.to - this.from) + 2 * step);
             at += step
         ) {
-            ticks.push(
-                h(
-                    "span",
-                    { class: "tick", style: { left: `${(at / (this.to - this.from)) * 100}%` } },
-                    at === 0 ? "0" : duration(at).replace(/\.0+ /, " "),
-                ),
-            );
+            const label = at === 0 ? "0" : duration(at).replace(/\.0+ /, " ");
+            if ((1 - at / extent) * width < TICK_PADDING + label.length * TICK_LETTER) break; // it would be cut
+            ticks.push(h("span", { class: "tick", style: { left: `${(at / extent) * 100}%` } }, label));
         }
         replace(
             this.axis,
@@ -349,7 +348,7 @@ export class Gantt {
                 {
                     class: "gantt-label",
                     role: "rowheader",
-                    title: line.label,
+                    title: line.label, // with whole ids
                     style: { paddingLeft: `${line.depth * 16}px` },
                 },
                 fold,
@@ -367,7 +366,7 @@ export class Gantt {
                               },
                           },
                           h("span", { class: "icon", "aria-hidden": "true" }, ICONS[line.task.kind] ?? ""),
-                          line.label,
+                          shortIds(line.label),
                       )
                     : h("span", { class: "label-text" }, line.label),
             ),
@@ -377,11 +376,15 @@ export class Gantt {
                 line.bars.map((bar) => {
                     const left = this.share(bar.from);
                     const width = Math.max(0, this.share(bar.to) - left);
-                    return h("span", {
-                        class: `bar ${bar.kind}`,
-                        title: bar.title,
-                        style: { left: `${left}%`, width: `max(3px, ${width}%)` },
-                    });
+                    return h(
+                        "span",
+                        {
+                            class: `bar ${bar.kind}`,
+                            title: bar.title,
+                            style: { left: `${left}%`, width: `max(3px, ${width}%)` },
+                        },
+                        bar.failed && h("i", { style: { height: `max(3px, ${bar.failed * 100}%)` } }),
+                    );
                 }),
                 noteElement(line, this),
             ),
@@ -400,7 +403,8 @@ function noteElement(line, gantt) {
             { class: "bar-note", style: { left: `${end}%`, maxWidth: `${100 - end}%` } },
             line.note,
         );
-    const widest = line.bars
+    const isOfLast = (line.task?.attempts?.length ?? 0) > 1; // what is said is of the last attempt
+    const widest = (isOfLast ? line.bars.slice(-1) : line.bars)
         .filter(({ kind }) => !kind.startsWith("queued"))
         .sort((a, b) => b.to - b.from - (a.to - a.from))[0];
     const width = widest ? gantt.share(widest.to) - gantt.share(widest.from) : 0;

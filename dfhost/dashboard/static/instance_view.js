@@ -5,6 +5,7 @@ import { ask } from "./dialogs.js";
 import {
     button,
     changes,
+    copyIdButton,
     empty,
     facts,
     h,
@@ -17,7 +18,7 @@ import {
     table,
     toast,
 } from "./dom.js";
-import { clock, count, duration, preciseClock, readable, time } from "./format.js";
+import { clock, count, duration, preciseClock, readable, shortIds, time } from "./format.js";
 import { codeCallout, mistakes } from "./functions.js";
 import { Gantt } from "./gantt.js";
 import { act, listen, read, readPayload } from "./host.js";
@@ -26,6 +27,7 @@ import { payload } from "./payload.js";
 import { fitsSequence, sequence } from "./sequence.js";
 
 /** @typedef {import("./types").InstanceView} InstanceView @typedef {import("./types").Task} Task */
+/** @typedef {import("./types").Timeline} Timeline */
 
 const PAGE = 100; // history events
 const SENTENCES = 5; // of failed tasks; the timeline has the others
@@ -89,8 +91,7 @@ export function showInstance(main, id) {
                 "nav",
                 { class: "crumbs", "aria-label": "Where this is" },
                 h("a", { href: "#/instances" }, "Instances"),
-                " / ",
-                timeline.parentInstanceId && [instanceLink(timeline.parentInstanceId), " / "],
+                timeline.parentInstanceId && [" / ", instanceLink(timeline.parentInstanceId)],
             ),
             h(
                 "div",
@@ -103,11 +104,7 @@ export function showInstance(main, id) {
                         "p",
                         { class: "sub" },
                         h("span", { class: "mono", id: "instance-id" }, id),
-                        button(
-                            "Copy id",
-                            () => navigator.clipboard.writeText(id).then(() => toast("Id copied.")),
-                            { class: "button small quiet" },
-                        ),
+                        copyIdButton(id),
                         h("span", null, `created ${clock(time(timeline.createdTime))}`),
                         Number.isFinite(end)
                             ? h("span", null, `took ${duration(end - time(timeline.createdTime))}`)
@@ -215,7 +212,7 @@ export function showInstance(main, id) {
                     h(
                         "div",
                         null,
-                        timeline.error && h("p", null, timeline.error),
+                        timeline.error && !namesError(timeline) && h("p", null, timeline.error),
                         h(
                             "ul",
                             null,
@@ -393,12 +390,26 @@ export function showInstance(main, id) {
             [
                 "Entity",
                 task.kind.startsWith("entity") && task.instanceId
-                    ? h("a", { class: "mono", href: hashOf("entities", task.instanceId) }, task.instanceId)
+                    ? [
+                          h(
+                              "a",
+                              {
+                                  class: "mono",
+                                  href: hashOf("entities", task.instanceId),
+                                  title: task.instanceId,
+                              },
+                              shortIds(task.instanceId),
+                          ),
+                          " ",
+                          copyIdButton(task.instanceId),
+                      ]
                     : "",
             ],
             [
                 "Sub-orchestration",
-                task.kind === "subOrchestration" && task.instanceId ? instanceLink(task.instanceId) : "",
+                task.kind === "subOrchestration" && task.instanceId
+                    ? [instanceLink(task.instanceId), " ", copyIdButton(task.instanceId)]
+                    : "",
             ],
         ]);
         replace(
@@ -409,7 +420,7 @@ export function showInstance(main, id) {
                 h(
                     "div",
                     { class: "card-head" },
-                    h("h2", null, task.label || task.kind),
+                    h("h2", null, shortIds(task.label || task.kind)),
                     stateMark(task.state),
                     button(
                         "Close",
@@ -427,7 +438,9 @@ export function showInstance(main, id) {
                     "div",
                     { class: "payload-pair" },
                     payload("Input", task.input, whole("input")),
-                    task.error ? null : payload("Result", task.result, whole("result")),
+                    task.error || task.kind === "entitySignal"
+                        ? null
+                        : payload("Result", task.result, whole("result")),
                 ),
             ),
         );
@@ -523,11 +536,17 @@ function keyOf(task, owner) {
     return `${owner} ${task.taskId ?? `${task.name} ${task.endedTime ?? "open"}`}`;
 }
 
+/** Whether one of its failed tasks has the error with which it failed. @param {Timeline} timeline */
+function namesError({ error, tasks }) {
+    const failed = tasks.filter(({ state }) => state === "failed");
+    return failed.some((task) => task.error && error?.includes(task.error.split("\n")[0] ?? ""));
+}
+
 /** What the children and entities wait for that the instance waits for. @param {import("./types").Explanation} explanation */
 function reasons(explanation) {
     /** @type {import("./types").Child[]} */
     const items = explanation.waitsFor.flatMap(({ explanation: below }) =>
-        below ? [h("li", null, below.name, ": ", withLinks(below), reasons(below))] : [],
+        below ? [h("li", null, shortIds(below.name), ": ", withLinks(below), reasons(below))] : [],
     );
     return items.length > 0 && h("ul", { class: "reasons" }, items);
 }
@@ -535,7 +554,7 @@ function reasons(explanation) {
 /** The sentence, with the ids of children and entities as links. @param {import("./types").Explanation} explanation */
 function withLinks(explanation) {
     /** @type {import("./types").Child[]} */
-    let parts = [readable(explanation.sentence)];
+    let parts = [explanation.sentence];
     for (const wait of explanation.waitsFor) {
         const id = wait.instanceId;
         if (!id) continue;
@@ -543,10 +562,10 @@ function withLinks(explanation) {
         parts = parts.flatMap((part) => {
             if (typeof part !== "string" || !part.includes(id)) return [part];
             const [before = "", ...rest] = part.split(id);
-            return [before, h("a", { href, class: "mono" }, id), rest.join(id)];
+            return [before, h("a", { href, class: "mono", title: id }, shortIds(id)), rest.join(id)];
         });
     }
-    return parts;
+    return parts.map((part) => (typeof part === "string" ? shortIds(readable(part)) : part));
 }
 
 /** @param {string} title @param {string} text */

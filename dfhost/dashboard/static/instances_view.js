@@ -2,7 +2,7 @@
 
 import { VERBS, confirmAndAct, fits, isOpen, startInstance } from "./actions.js";
 import { button, changes, empty, h, instanceLink, oncePerFrame, pill, replace, stateMark } from "./dom.js";
-import { ago, clock, count, counted, duration, readable, time } from "./format.js";
+import { ago, clock, count, counted, duration, readable, shortIds, time } from "./format.js";
 import { Histogram } from "./histogram.js";
 import { read } from "./host.js";
 import { instances } from "./instances_store.js";
@@ -367,7 +367,7 @@ export function showInstances(main) {
             error && h("span", { class: "bad" }, error),
             custom && !error && h("span", { class: "mono muted" }, custom),
             custom && wait && " ",
-            wait && h("span", { class: "muted" }, wait),
+            wait && h("span", { class: "muted" }, shortIds(wait)),
         );
     }
 

@@ -287,7 +287,6 @@ export function showMap(main, id) {
                 "nav",
                 { class: "crumbs", "aria-label": "Where this is" },
                 h("a", { href: "#/maps" }, "Maps"),
-                " / ",
             ),
             h(
                 "div",
@@ -305,7 +304,7 @@ export function showMap(main, id) {
                     h(
                         "p",
                         { class: "sub" },
-                        instanceLink(id),
+                        instanceLink(id, id),
                         mapLink("redrive of ", progress.redrive_of),
                         mapLink("redriven by ", progress.redriven_by),
                     ),

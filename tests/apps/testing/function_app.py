@@ -110,6 +110,11 @@ def order(context):
     return {"paid": paid}
 
 
+@app.orchestration_trigger(context_name="context")
+def asks(context):
+    return (yield context.call_sub_orchestrator(*context.get_input()))
+
+
 # -- entities ------------------------------------------------------------------------------------------------
 @app.entity_trigger(context_name="context")
 def till(context):
