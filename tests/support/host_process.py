@@ -65,7 +65,8 @@ def run_dfhost(
 class HostProcess:
     """`dfhost start` on `port`, 0 for a free one, as a context manager. Killed at the end if it still runs.
 
-    Inside the block it serves at `url`; `lines` holds what it has printed so far on stdout and stderr.
+    Inside the block it serves at `url`; `lines` holds what it has printed so far on stdout and stderr. If it ends
+    there and nobody has signalled it or asked for its exit code, the block ends with an AssertionError.
     """
 
     _open_output = staticmethod(os.pipe)
@@ -76,6 +77,7 @@ class HostProcess:
         self.lines: list[str] = []
         self._more = threading.Condition()
         self._ended = False
+        self._may_end = False
         output, stdout = self._open_output()
         self._output = os.fdopen(output, errors="replace")  # its universal newlines end a line at each \r
         self._process = subprocess.Popen(
@@ -100,7 +102,10 @@ class HostProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        ended_by_itself = self._process.poll() is not None and not self._may_end
         self.close()
+        if ended_by_itself and error is None:
+            raise AssertionError(f"the host has ended with {self._process.returncode}:\n{self.text}")
 
     @cached_property
     def url(self) -> str:
@@ -133,10 +138,12 @@ class HostProcess:
                     raise AssertionError(f"no line has {pattern!r}, and the host {state}:\n{self.text}")
 
     def signal(self, number: signal.Signals = signal.SIGINT) -> None:
+        self._may_end = True
         self._process.send_signal(number)
 
     def exit_code(self) -> int:
         """Wait until the process has ended and all its output is in `lines`."""
+        self._may_end = True
         code = self._process.wait(DEADLINE)
         self._reader.join(DEADLINE)
         return code
