@@ -136,14 +136,14 @@ class Dispatchers:
 
     # -- the store's listener --------------------------------------------------------------------------------
 
-    def events_written(self, events: Sequence[StoreEvent]) -> None:
+    def events_written(self, events: Sequence[StoreEvent]) -> bool:
         """Pass on at once what instances in memory wait for: their replays run while the disk is written.
 
         All else waits for the commit: what must be loaded from the store, and what follows from the end of an
         instance. So do all events of an instance behind the first of its events that waits.
         """
         if not self._started:  # `start` takes up what the store holds by then
-            return
+            return False
         at_once: list[InboxMessage] = []
         for event in events:
             if (
@@ -156,7 +156,7 @@ class Dispatchers:
             else:
                 self._waiting.add(event.instance_id)
                 self._uncommitted.append(event)
-        self.orchestrations.receive(at_once)
+        return self.orchestrations.receive(at_once)
 
     def all_answered(self) -> None:
         self.on_end()

@@ -106,8 +106,11 @@ class OrchestrationDispatcher:
         """Whether the instance is in memory."""
         return instance_id in self._instances
 
-    def receive(self, messages: Iterable[InboxMessage]) -> None:
-        """Those of instances in memory may come before they are on the disk; `commit_finished` comes after that."""
+    def receive(self, messages: Iterable[InboxMessage]) -> bool:
+        """Those of instances in memory may come before they are on the disk; `commit_finished` comes after that.
+
+        Returns whether they lead to an episode at once.
+        """
         receivers: dict[str, LoadedInstance] = {}
         for message in messages:
             if message.new_instance is not None:
@@ -120,8 +123,7 @@ class OrchestrationDispatcher:
             if instance is not None:
                 receivers[message.instance_id] = instance
                 self._instances.pass_on(instance, message)
-        for instance in receivers.values():
-            self._schedule(instance)
+        return any([self._schedule(instance) for instance in receivers.values()])
 
     def wake(self, instance_id: str) -> None:
         """Load an instance that has something to do; for the start of the host."""
@@ -174,17 +176,21 @@ class OrchestrationDispatcher:
 
     # -- queueing --------------------------------------------------------------------------------------------
 
-    def _schedule(self, instance: LoadedInstance) -> None:
-        """Queue an episode, now or after a delay, if the messages ask for one. The instance's errors stay its own."""
+    def _schedule(self, instance: LoadedInstance) -> bool:
+        """Queue an episode, now or after a delay, if the messages ask for one; whether one is queued now.
+
+        The instance's errors stay its own.
+        """
         if instance.busy or self._stopped_accepting:
-            return
+            return False
         try:
-            self._decide(instance)
+            return self._decide(instance)
         except Exception as error:  # as above; what has come is still in its inbox
             self.drop(instance.instance_id)
             self._poison.report_defect(instance.instance_id, error)
+            return False
 
-    def _decide(self, instance: LoadedInstance) -> None:
+    def _decide(self, instance: LoadedInstance) -> bool:
         """Ask the gate about each new message. Queue an episode, delay it, or leave the instance idle."""
         execution = instance.execution
         for _, event in instance.messages[instance.judged :]:
@@ -195,14 +201,15 @@ class OrchestrationDispatcher:
         instance.judged = instance.reported = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)
-            return
+            return False
         self._instances.mark_active(instance.instance_id)
         if instance.replay_need is ReplayNeed.REPLAY and (seconds := self._gathering_seconds(instance)) > 0:
             if instance.delayed_episode is None:
                 self._delayed.add(instance.instance_id)
                 instance.delayed_episode = self._loop.call_later(seconds, self._end_delay, instance)
-            return
+            return False
         self._queue_episode(instance)
+        return True
 
     def _gathering_seconds(self, instance: LoadedInstance) -> float:
         """Seconds to let messages gather, so that replaying never takes longer than the work it waits for.

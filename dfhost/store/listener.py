@@ -41,8 +41,12 @@ StoreEvent = InboxMessage | InstanceRemoved
 class StoreListener(Protocol):
     """Called in the store's loop, in the order of the writes."""
 
-    def events_written(self, events: Sequence[StoreEvent]) -> None:
-        """These are written, but not on the disk yet: whatever follows from them is committed after them."""
+    def events_written(self, events: Sequence[StoreEvent]) -> bool:
+        """These are written, but not on the disk yet: whatever follows from them is committed after them.
+
+        Returns whether an episode will follow at once: the commit waits a moment for it then.
+        """
+        ...
 
     def commit_finished(self, committed: bool) -> None:
         """All that was written so far is on the disk, or (False) never will be. The callers are answered next."""
@@ -60,8 +64,8 @@ class StoreListener(Protocol):
 class NullListener:
     """Ignores everything."""
 
-    def events_written(self, events: Sequence[StoreEvent]) -> None:
-        pass
+    def events_written(self, events: Sequence[StoreEvent]) -> bool:
+        return False
 
     def commit_finished(self, committed: bool) -> None:
         pass

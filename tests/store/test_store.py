@@ -57,12 +57,14 @@ class Listener(NullListener):
     ) -> None:
         self._written, self._finished, self._failed = written, finished, failed
         self._failed_operation = failed_operation
+        self.lead_to_episodes = True
 
     def operation_failed(self, error: OperationFailed) -> None:
         self._failed_operation(error)
 
-    def events_written(self, events: Sequence[StoreEvent]) -> None:
+    def events_written(self, events: Sequence[StoreEvent]) -> bool:
         self._written(events)
+        return self.lead_to_episodes
 
     def commit_finished(self, committed: bool) -> None:
         self._finished(committed)
@@ -775,6 +777,18 @@ async def test_a_commit_waits_for_the_episodes_that_its_events_lead_to(
     assert db.store.commits == before + 1
     row = db.store.instance("a")
     assert row and row.status == "Running"
+    db.store.close()
+
+
+async def test_a_commit_does_not_wait_where_no_episode_will_follow(
+    tmp_path: Path, long_wait_for_episodes: None
+) -> None:
+    db = OpenStore(tmp_path / "hub.db")
+    listener = Listener(lambda events: None)
+    listener.lead_to_episodes = False
+    db.store.listen(listener)
+    for number in range(3):
+        await asyncio.wait_for(db.start(f"instance-{number}"), 20)
     db.store.close()
 
 
