@@ -173,6 +173,7 @@ class OpenStore:
 def long_wait_for_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit waits for the episodes that its events lead to as long as they take on this machine."""
     monkeypatch.setattr(writer, "_EPISODE_WAIT_SECONDS", 30.0)
+    monkeypatch.setattr(writer, "_LONGEST_GATHERING_SECONDS", 30.0)
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -799,6 +800,7 @@ async def test_results_that_nobody_waits_for_share_the_commit_of_the_episode_tha
     await db.start()
     await db.episode(activities=[activity(0), activity(1), activity(2)])
     monkeypatch.setattr(writer, "_EPISODE_WAIT_SECONDS", 30.0)
+    monkeypatch.setattr(writer, "_LONGEST_GATHERING_SECONDS", 30.0)
     before, to_come, episodes = db.store.commits, [result(1), result(2)], []
 
     def events_written(events: Sequence[StoreEvent]) -> None:
