@@ -1,7 +1,7 @@
-"""`WorkerPool`: the workers that there are. Starts them, says whose turn it is, and replaces them.
+"""`WorkerPool`: the workers that there are. Starts them, and replaces those that die, hang or have old code.
 
-A worker is *ready* while it may be given calls. One that leaves, because it is outdated or has a call that hangs, is
-given no more of them and has some time to end those that it has.
+A worker is *ready* while it may be given calls (`turns.py`). One that leaves, because it is outdated or has a call
+that hangs, is given no more of them and has some time to end those that it has.
 
 `reload` starts workers with the code as it is now. Those that are ready stay so until the first of the new ones has
 loaded the app; from then on all calls go to the new ones. If the app cannot be loaded, everything stays as it was.
@@ -10,12 +10,8 @@ loaded the app; from then on all calls go to the new ones. If the app cannot be 
 from __future__ import annotations
 
 import asyncio
-import math
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
 
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.errors import AppError, AppImportFailed
@@ -29,17 +25,14 @@ from dfhost.worker.channel import Message
 from dfhost.worker.deaths import DeathReport, calls_in_words
 from dfhost.worker.output import Terminal
 from dfhost.worker.process import WorkerOptions, WorkerProcess
+from dfhost.worker.turns import Turns
 
 _HANGING_GRACE = 3.0  # seconds that the calls beside one that has timed out may still take
 _STACKS_WITHIN = 1.0  # seconds for a worker with a call that hangs to say where
 OUTDATED_GRACE = 30.0  # seconds that calls may take that the old code has begun
 _STOPS_WITHIN = 1.5  # seconds
-_SLOW_LOADING = (
-    5.0  # seconds, after which the console says where the app's import is; then twice as many, and so on
-)
-
-#: Makes a call in the worker that has got it, under the number that it has there.
-Begin = Callable[[WorkerProcess, int], None]
+# Seconds after which the console says where the app's import is; then twice as many, and so on.
+_SLOW_LOADING = 5.0
 
 
 class WorkerPool:
@@ -74,12 +67,7 @@ class WorkerPool:
         self._loading: list[WorkerProcess] = []
         self._started_at = time.monotonic()
         self._deaths = DeathReport(log, sink, count, restart_interval)
-        self._lock = threading.Lock()  # of the three below
-        self._ready: list[WorkerProcess] = []
-        self.ready_since = math.inf  # see `AppRunner`
-        self._is_ready = threading.Event()
-        self._turn = 0
-        self._waiting: deque[tuple[RunningCall, Begin]] = deque()
+        self.turns = Turns()
         self._services: HostServices | None = None
         self._clients: ClientTexts = {}
         self._tasks = BackgroundTasks()
@@ -166,33 +154,6 @@ class WorkerPool:
         self._loop.call_later(delay, self._start_missing)
         return delay
 
-    # -- calls, on any thread --------------------------------------------------------------------------------
-
-    def wait_until_ready(self) -> None:
-        self._is_ready.wait()
-
-    def give(self, call: RunningCall, begin: Begin) -> None:
-        """Give `call` to the worker whose turn it is, now or when there is one, and `begin` it there."""
-        with self._lock:
-            if not self._ready:
-                self._waiting.append((call, begin))
-                return
-            self._turn = (self._turn + 1) % len(self._ready)
-            process = self._ready[self._turn]
-            number = process.enter(call)
-        begin(process, number)
-
-    def place(self, call: RunningCall) -> tuple[WorkerProcess, int]:
-        """The worker that has got `call`, and the number of the call there. Blocks until there is one."""
-        chosen: SimpleQueue[tuple[WorkerProcess, int]] = SimpleQueue()
-        self.give(call, lambda process, number: chosen.put((process, number)))
-        return chosen.get()
-
-    def place_in(self, process: WorkerProcess, call: RunningCall) -> int | None:
-        """The call's number in `process`, None if that takes no more calls."""
-        with self._lock:
-            return process.enter(call) if process in self._ready else None
-
     # -- what becomes of the workers -------------------------------------------------------------------------
 
     def _receive(self, process: WorkerProcess, message: Message) -> None:
@@ -232,26 +193,10 @@ class WorkerPool:
     def _make_ready(self, process: WorkerProcess) -> None:
         assert self._services is not None
         process.send("connect", self._clients, self._services.client_url)
-        self._take_turns([*self._ready, process])
-
-    def _take_turns(self, processes: list[WorkerProcess]) -> None:
-        """These are ready, and get what waits."""
-        with self._lock:
-            if processes and not self._ready:
-                self.ready_since = time.time()
-                self._is_ready.set()
-            self._ready = processes
-            waiting, self._waiting = self._waiting, deque()
-        for call, begin in waiting:
-            self.give(call, begin)
+        self.turns.add(process)
 
     def _lost(self, process: WorkerProcess) -> None:
-        with self._lock:
-            if process in self._ready:
-                self._ready.remove(process)
-            if not self._ready:
-                self.ready_since = math.inf
-                self._is_ready.clear()
+        self.turns.remove(process)
 
     def _ended(self, process: WorkerProcess) -> None:
         self.processes.remove(process)
@@ -310,15 +255,14 @@ class WorkerPool:
     def _change_app(self, process: WorkerProcess, app: AppInfo, streams_http: bool) -> None:
         """The first worker of a reload has loaded the app: from now on calls go to it and those that follow."""
         assert self._services is not None
-        with self._lock:  # while the host changes its tables no call goes to either
-            serving, self._ready = self._ready, []
+        serving = self.turns.hold()  # while the host changes its tables no call goes to either
         before, self.app = self.app, app
         try:
             clients = self._services.clients(app)
             notes = self._services.change_app(before, app)
         except AppError as error:
             self.app = before
-            self._take_turns(serving)
+            self.turns.set_ready(serving)
             self._reload_failed(str(error))
             return
         outdated = [each for each in self.processes if each not in self._loading]

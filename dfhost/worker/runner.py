@@ -76,7 +76,7 @@ class WorkerRunner:
 
     @property
     def ready_since(self) -> float:
-        return self._pool.ready_since
+        return self._pool.turns.ready_since
 
     @property
     def app(self) -> AppInfo:
@@ -150,10 +150,10 @@ class WorkerRunner:
     # -- calls, on any thread --------------------------------------------------------------------------------
 
     def _call(self, call: RunningCall, *message: Any) -> None:
-        self._pool.give(call, lambda process, number: process.begin(number, call, call.kind, *message))
+        self._pool.turns.give(call, lambda process, number: process.begin(number, call, call.kind, *message))
 
     def wait_until_ready(self) -> None:
-        self._pool.wait_until_ready()
+        self._pool.turns.wait_until_ready()
 
     def run_activity(self, call: ActivityCall, begun: Callable[[], None], done: ActivityDone) -> None:
         def resolve(value: Any) -> None:
@@ -167,13 +167,13 @@ class WorkerRunner:
             process.begin(number, running, "activity", *call)
 
         running = RunningCall("activity", call.function, call.instance_id, resolve)
-        self._pool.give(running, begin)
+        self._pool.turns.give(running, begin)
 
     def _ask(self, kind: str, function: str, instance_id: str, *message: Any) -> tuple[Any, WorkerProcess]:
         """The value of a blocking call, or its Failure, and the worker that has made it. Blocks."""
         while True:
             call = BlockingCall(kind, function, instance_id)
-            process, number = self._pool.place(call)
+            process, number = self._pool.turns.place(call)
             value = process.ask(number, call, *message)
             if value is not OUTDATED:
                 return value, process
@@ -213,7 +213,7 @@ class WorkerRunner:
     def _ask_generator(self, process: WorkerProcess, call: ReplayCall, *message: Any) -> Any:
         """The value of a call of a generator that `process` has, or its Failure; None if the generator is lost."""
         asking = BlockingCall("orchestrator", call.function, call.instance_id)
-        number = self._pool.place_in(process, asking)
+        number = self._pool.turns.place_in(process, asking)
         value = None if number is None else process.ask(number, asking, *message)
         return None if value is OUTDATED else value
 
@@ -262,7 +262,7 @@ class WorkerRunner:
             self._streams[process, number] = receive, send
             process.begin(number, running, "stream", *call)
 
-        self._pool.give(running, begin)
+        self._pool.turns.give(running, begin)
         try:
             problem = await result
         finally:
