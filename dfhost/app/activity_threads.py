@@ -41,10 +41,15 @@ class _Progress(NamedTuple):
 
 
 class ActivityThreads:
-    """To be made on the host loop."""
+    """To be made on the loop that calls `InProcessRunner.start`.
 
-    def __init__(self, threads: UserThreads) -> None:
+    `pass_on` is called, in any thread, when outcomes that `done` has got should go on: where a thread has nothing
+    more to run, and each millisecond while it has. So few messages carry the outcomes of many trivial activities.
+    """
+
+    def __init__(self, threads: UserThreads, pass_on: Callable[[], None]) -> None:
         self._threads = threads
+        self._pass_on = pass_on
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(self._loop)
@@ -69,7 +74,7 @@ class ActivityThreads:
         else:
             self._on_loop.put_if_open(self._dispatch)
 
-    # -- threads, on the host loop ---------------------------------------------------------------------------
+    # -- threads, on that loop -------------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
         waiting = len(self._queue)
@@ -81,9 +86,11 @@ class ActivityThreads:
     def _double_threads(self) -> None:
         """Unless more threads would only compete for the processor."""
         self._next_thread = None
+        self._pass_on()  # a thread may hang in an activity, and an outcome of its last one wait
         before, now = self._before, self._progress()
-        get_on_fast = now.ended - before.ended >= _FAST * self._busy_threads
-        compute = now.cpu - before.cpu > 0.8 * (now.time - before.time)
+        seconds = now.time - before.time  # more than a millisecond, if the loop is busy
+        get_on_fast = now.ended - before.ended >= _FAST * self._busy_threads * seconds / _THREAD_PATIENCE
+        compute = now.cpu - before.cpu > 0.8 * seconds
         if not get_on_fast and (not compute or now.time - self._added_at > _PATIENCE_WHILE_COMPUTING):
             self._add_threads(max(1, self._busy_threads))
         self._dispatch()
@@ -96,7 +103,8 @@ class ActivityThreads:
         with self._lock:
             count = min(count, len(self._queue), self._threads.size - self._busy_threads)
             self._busy_threads += count
-        self._added_at = time.perf_counter()
+        if count:
+            self._added_at = time.perf_counter()
         for _ in range(count):
             self._threads.post(self._run_time_slice)
         return count
@@ -104,15 +112,20 @@ class ActivityThreads:
     # -- running ---------------------------------------------------------------------------------------------
 
     def _run_time_slice(self) -> None:
-        until = time.perf_counter() + _TIME_SLICE
+        passed_on = time.perf_counter()
+        until = passed_on + _TIME_SLICE
         try:
-            while time.perf_counter() < until:
+            while (now := time.perf_counter()) < until:
+                if now - passed_on > _THREAD_PATIENCE:
+                    passed_on = now
+                    self._pass_on()
                 try:
                     function, call, done = self._queue.popleft()
                 except IndexError:
                     break
                 self._run(function, call, done)
         finally:
+            self._pass_on()
             with self._lock:
                 self._busy_threads -= 1
                 is_left = bool(self._queue)

@@ -56,6 +56,7 @@ class InProcessRunner:
 
     `on_failure` is called, on any thread, if the app ends the event loop of its async functions: nothing can go on
     then. `threads`: where user code runs, if not in threads of the runner's own. `reuses_import`: see `load_app`.
+    `pass_on_outcomes`: see `ActivityThreads`.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class InProcessRunner:
         on_failure: Callable[[HostError], None] | None = None,
         threads: UserThreads | None = None,
         reuses_import: bool = False,
+        pass_on_outcomes: Callable[[], None] = lambda: None,
     ) -> None:
         self._reuses_import = reuses_import
+        self._pass_on_outcomes = pass_on_outcomes
         self._root = root
         self._log = log
         self._only = only
@@ -104,7 +107,7 @@ class InProcessRunner:
         self.app: AppInfo = app.info
         self._functions = {function.name: function for function in app.functions}
         self._replayers = {each.name: Replayer(each.callable) for each in app.orchestrators}
-        self._activities = ActivityThreads(threads)
+        self._activities = ActivityThreads(threads, self._pass_on_outcomes)
         self._loop_watch = watch = LoopWatch(threads, app.functions, self._log)
         watch.start()
         self.streams_http = http_streaming_enabled()

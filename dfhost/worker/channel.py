@@ -111,6 +111,20 @@ class Channel(asyncio.Protocol):
                 else:
                     self._loop.call_soon_threadsafe(self._flush)
 
+    def send_at_flush(self, message: Message) -> None:
+        """Send at the next `flush`, which comes soon; on the loop as `send_soon` does."""
+        if self._is_loop_thread():
+            self.send_soon(message)
+            return
+        with self._lock:
+            self._append(message)
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if self._outgoing:
+            with self._lock:
+                self._write()
+
     def _is_loop_thread(self) -> bool:
         return threading.get_ident() == self._loop_thread
 

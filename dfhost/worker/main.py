@@ -112,7 +112,13 @@ class Worker:
         self._threads = UserThreads(on_loop_ended=self._user_loop_ended)
         self._loop = self._threads.loop
         self._channel = Channel()
-        self._runner = InProcessRunner(root, _CallLog(self._send), only=only, threads=self._threads)
+        self._runner = InProcessRunner(
+            root,
+            _CallLog(self._send),
+            only=only,
+            threads=self._threads,
+            pass_on_outcomes=self._channel.flush,
+        )
         self._running_calls = _CallsByThread()
         self._failure: AppError | None = None
         self._replays: dict[int, ReplayResult] = {}  # with a generator, by its number
@@ -199,7 +205,7 @@ class Worker:
 
     def _activity(self, number: int, *call: Any) -> None:
         def done(outcome: ActivityOutcome) -> None:
-            self._channel.send_soon(("result", number, protocol.outcome_to_wire(outcome)))
+            self._channel.send_at_flush(("result", number, protocol.outcome_to_wire(outcome)))
 
         self._runner.run_activity(ActivityCall(*call), _say_nothing, done)
 
