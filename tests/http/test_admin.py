@@ -279,12 +279,3 @@ async def test_the_log_says_what_was_not_found(host: Host, path: str, why: str) 
     async with session.post(f"{base}/admin/{path}?code=secret", json={}) as response:
         assert (response.status, await response.read()) == (404, b"")
     assert log.entries == [("refused", f"POST /admin/{path}", 404, why)]
-
-
-async def test_the_log_says_when_it_shows_no_more_refusals(host: Host) -> None:
-    base, log, session = host
-    for number in range(210):
-        async with session.post(f"{base}/admin/host/nothing{number}", json={}) as response:
-            assert response.status == 404
-    assert [entry[0] for entry in log.entries] == ["refused"] * 200 + ["note"]
-    assert log.entries[-1][1] == "200 different requests were refused. The next ones are not shown."
