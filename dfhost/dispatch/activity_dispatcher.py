@@ -199,12 +199,15 @@ class ActivityDispatcher:
     async def _run_http_call(self, item: ActivityWorkItem) -> None:
         activity, began = item.activity, time.perf_counter()
         request = json.loads(activity.input)
-        named = f"{request['method']} {request['uri']}"
+        named = f"{request.get('method')} {request['uri']}"
         self._show_begun(item, named)
         try:
             result = await self._send_http(activity.input, item.instance_id)
-        except CallHttpError as failure:
+        except (
+            Exception
+        ) as error:  # the code may have passed a method that is no text, or headers that are none
             seconds = time.perf_counter() - began
+            failure = error if isinstance(error, CallHttpError) else CallHttpError(_sentence(error), "")
             self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "", named)
             event = h.task_failed(self._clock.timestamp(), activity.task_id, failure.reason, failure.details)
         else:
@@ -241,6 +244,10 @@ class ActivityDispatcher:
             self._storing = True
             self._store.store_results(self._take_results)
         return results
+
+
+def _sentence(error: Exception) -> str:
+    return f"The request cannot be sent: {type(error).__name__}: {error}"
 
 
 def _attempt_of(running: _RunningActivity, delay: float | None) -> Attempt | None:
