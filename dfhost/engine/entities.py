@@ -191,7 +191,9 @@ def read_batch_reply(
     It has only the messages of exceptions; `raised` has the exceptions, by the places of operations, where known.
     """
     reply = json.loads(text)
-    results = reply["results"]
+    results, state = reply["results"], reply["entityState"]
+    if not isinstance(state, (str, type(None))):
+        raise ValueError(f"its 'entityState' is {state!r}")
     responses, failed = [], []
     for place, (request, result) in enumerate(zip(batch.requests, results, strict=True)):
         if result["isError"]:
@@ -202,9 +204,7 @@ def read_batch_reply(
             failed.append(FailedOperation(request["op"], failure))
         if not request.get("signal"):
             responses.append(_response_to(request, result["result"], result["isError"]))
-    return EntityBatchResult(
-        bool(reply["entityExists"]), reply["entityState"], tuple(responses), tuple(failed)
-    )
+    return EntityBatchResult(bool(reply["entityExists"]), state, tuple(responses), tuple(failed))
 
 
 def fail_batch(batch: EntityBatch, failure: Failure) -> EntityBatchResult:
