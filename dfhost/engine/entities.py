@@ -11,11 +11,13 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from json.encoder import encode_basestring_ascii as quote
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dfhost.engine.failures import Failure, clean
+from dfhost.timestamps import parse_timestamp, timestamp
 
 _TYPE = "Microsoft.Azure.WebJobs.Extensions.DurableTask.{0}, Microsoft.Azure.WebJobs.Extensions.DurableTask"
 
@@ -55,14 +57,22 @@ class MessageSorter:
         if previous is None or previous.rstrip("Z") < at.rstrip("Z"):
             label = at
         else:
-            seconds, _, fraction = previous.rstrip("Z").partition(".")
-            label = f"{seconds}.{int((fraction + '0000000')[:7]) + 1:07d}"
+            label = _one_tick_later(previous)
         self._last[entity_id] = label
         return label, previous or "0001-01-01T00:00:00"
 
     def sent(self, entity_id: str, request: str) -> None:
         """Note a request that the history records."""
         self._last[entity_id] = json.loads(request)["Timestamp"]
+
+
+def _one_tick_later(label: str) -> str:
+    """A tick is .NET's: the seventh digit of a second."""
+    second, _, fraction = label.rstrip("Z").partition(".")
+    ticks = int((fraction + "0000000")[:7]) + 1
+    if ticks == 10_000_000:
+        second, ticks = timestamp(parse_timestamp(second) + timedelta(seconds=1))[: len(second)], 0
+    return f"{second}.{ticks:07d}"
 
 
 def entity_request(

@@ -302,9 +302,10 @@ class Execution:
         return episode
 
     def _unstarted_timers(self, at: str) -> list[Event]:
-        """The extension records what the failing episode would have started (recorded for timers).
+        """What code that does not fit the history would have started: the extension records its timers (recorded).
 
-        Activities and children would make its own history unreadable, so they are left out.
+        Activities and children would make its own history unreadable, so they are left out. Of a command that is
+        refused no recording shows what becomes of the timers beside it; here they leave nothing.
         """
         return [
             h.timer_created(at, command.id, command.fire_at)
