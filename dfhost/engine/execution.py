@@ -108,18 +108,19 @@ class Execution:
     def replay_history(self, replay: Replay, options: EngineOptions) -> None:
         """Replay without any arrival, so that a loaded execution can say what it waits for.
 
-        The execution stays as it is if the code has changed, so that the next arrival replays: either its next
-        episode will fail, or the code starts something first that the history does not have (`starts_next`).
+        The execution stays as it is, so that the next arrival replays, in three cases: there is no answer; the code
+        no longer fits the history, and the next episode will fail; the code starts something first that the history
+        does not have (`starts_next`).
         """
         length = self._length()
         result = replay(self.info.trigger(self._texts, True, options), is_worth_keeping(length, options))
+        if not result.is_usable:
+            return
         interpreter = ActionInterpreter(result.actions)
         try:
             for event in self.past:
                 interpreter.apply(event)
         except NonDeterminismError:
-            return
-        if not result.is_usable:
             return
         if (command := interpreter.next_command) is not None:
             self.starts_next = command.task.action
