@@ -23,7 +23,7 @@ _TYPE = "Microsoft.Azure.WebJobs.Extensions.DurableTask.{0}, Microsoft.Azure.Web
 
 
 class EntityId(NamedTuple):
-    """`name` is lower case, `key` is not touched; as an instance id ``@name@key``."""
+    """As an instance id ``@name@key``, with the name in lower case; `parse` keeps the case of both."""
 
     name: str
     key: str
@@ -149,7 +149,8 @@ class FailedOperation(NamedTuple):
 class EntityBatchResult:
     """`state` is the text to store (``null`` once destroyed), `failures` the operations that raised, in order.
 
-    A `state` of None means that the function itself failed: the stored state stays as it is.
+    A `state` of None means that the function itself failed or that no request could be read: the stored state
+    stays as it is.
     """
 
     exists: bool
