@@ -11,6 +11,7 @@ import logging
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
 import azure.durable_functions as df
@@ -65,7 +66,8 @@ class Options:
         count, percentage = self.tolerated_failure_count, self.tolerated_failure_percentage
         if not count and not percentage:
             return 0
-        return min(count or total, int(total * (percentage or 100) / 100), total)
+        # As the decimal number that was given: as floats, 32.3 % of 1,000 are a little less than 323.
+        return min(count or total, int(total * Fraction(str(percentage or 100)) / 100), total)
 
 
 def fan_out_map(
