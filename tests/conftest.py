@@ -46,7 +46,8 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-# They wait for processes and times. Early, others run meanwhile, and all of pytest's processes end together.
+# The files that take longest, most of them because they wait. They go first: other tests run while they wait, and all
+# of pytest's processes end together.
 _LONGEST = (
     "worker/test_deaths.py",
     "project/test_readme.py",

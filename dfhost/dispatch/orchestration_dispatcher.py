@@ -263,7 +263,9 @@ class OrchestrationDispatcher:
                 f"dfhost itself failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
             )
             episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
-        seconds = time.perf_counter() - began
+        # One without a replay says nothing about the next that has one.
+        took = time.perf_counter() - began
+        seconds = took if need is ReplayNeed.REPLAY else instance.last_episode_seconds
         if episode.status == "Failed":
             instance.attempt = self._instances.attempt_of(instance)
         self._store.commit_episode(

@@ -142,7 +142,6 @@ class ActionInterpreter:
         elif event_type == h.EXECUTION_STARTED:
             self._execution_started = True
             self._advance()
-        self._event_since_end = self._event_since_end or self._id_at_end is not None
 
     def take_commands(self, most: int | None = None) -> list[Command]:
         """The oldest commands that the history does not record and that were not taken; none while suspended."""
@@ -333,6 +332,7 @@ class ActionInterpreter:
             self._finish(entity_call)
             return
         self._event_since_start = True
+        self._event_since_end = self._id_at_end is not None
         if self.continues_as_new:
             self.carried_over.append(event)
         elif (task := self.event_waits.take(event)) is not None:

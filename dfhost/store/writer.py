@@ -80,7 +80,7 @@ class Writer:
         self._checkpoint_requested = False
         self._log_bytes = 0
         self._queue: SimpleQueue[_QueuedWrite | _NothingFollows | None] = SimpleQueue()
-        self._holds_callers = False  # a commit that somebody waits for waits for episodes
+        self._holds_callers = False  # callers wait, since the commit waits for the episodes that it leads to
         self._unanswered: deque[None] = deque()  # one entry for each operation; its methods are atomic
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -175,7 +175,7 @@ class Writer:
 
         What is queued while it waits for episodes joins `group`.
         """
-        # The listener has built on events that are not there: nothing may follow them.
+        # The listener may have acted on events that were rolled back, so nothing more is written.
         if self._failure is not None:
             return [(None, self._failure)] * len(group), False
         outcomes: list[_Outcome] = []

@@ -54,7 +54,7 @@ class Reporter:
         now = self._context.current_utc_datetime
         ended = self._succeeded + len(self._failures)
         late = (now - self._reported_at).total_seconds() >= _SECONDS
-        if in_flight and self._in_flight and not late and not ended * 10 >= self._total:
+        if in_flight and self._in_flight and not late and ended * 10 < self._total:
             return
         report = {
             "by": self._context.instance_id,
@@ -133,10 +133,10 @@ def progress(state: dict[str, Any], now: datetime) -> dict[str, Any]:
     finished = state["succeeded"] + state["failed"]
     remaining = state["not_started"] if ended else state["total"] - finished
     elapsed = _seconds(began, ended or now.isoformat())
-    since, then = state["marks"][0] if state["marks"] and not ended else (began, 0)
-    if (lately := _seconds(since, now.isoformat())) < _MARK_SECONDS or finished <= then or ended:
-        lately, then = elapsed, 0
-    rate = (finished - then) / lately if lately > 0 else None
+    since, finished_then = state["marks"][0] if state["marks"] and not ended else (began, 0)
+    if (lately := _seconds(since, now.isoformat())) < _MARK_SECONDS or finished <= finished_then or ended:
+        lately, finished_then = elapsed, 0
+    rate = (finished - finished_then) / lately if lately > 0 else None
     return {
         "total": state["total"],
         "succeeded": state["succeeded"],

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, NamedTuple
 
-# Lanes at once: 4 of 25 slots took 8 to 10 s, 8 took 22 s, 40 chunks 51 s. A task hub has four partitions.
+# Lanes at once, up to 500 slots: 4 lanes of 25 slots took 8 to 10 s, 8 took 22 s, 40 chunks 51 s. A task hub has four
+# partitions.
 LANES = 4
-# Where lanes would have fewer slots than this, there are fewer lanes, but two: so a slow item never holds up all.
+# Where lanes would have fewer slots than this, there are fewer, but at least two: a slow item never holds up all.
 MIN_LANE_SLOTS = 25
 # Up to so many slots each is a lane of its own, so that a slow item holds up nobody else: 200 items at 10 took
 # 7.0 s, chunks of 5 in two lanes 9 to 12 s. Ten lanes at once took 10 to 76 s for 1,000 items, so not more.
@@ -50,8 +51,8 @@ class Part:
     items: list[Any]
     indexes: list[int]  # of the items in the whole map; a `position` counts within the part
     lanes: list[int]  # the slots of each lane: so many of its items run at once
-    # So many items may fail in this part. With more it returns, and its parent deals the rest anew; but if nobody
-    # else holds any of the map's budget (`whole_budget`), the map ends.
+    # So many items may fail here. With more the part returns what it has not started, and its parent deals that out
+    # again; but if nobody else holds any of the map's budget (`whole_budget`), the map ends.
     failure_budget: int
     whole_budget: bool
 

@@ -133,7 +133,7 @@ def run_map(
     about       more entries for the ledger
     """
     indexes, total = redriven or (list(range(len(items))), len(items))
-    number = getattr(context, _COUNTER, 0) + 1  # one context object lives for one replay
+    number = getattr(context, _COUNTER, 0) + 1  # the context lives as long as its generator
     setattr(context, _COUNTER, number)
     map_id = context.instance_id if number == 1 else f"{context.instance_id}:map-{number}"
     now, seconds = context.current_utc_datetime, options.timeout_seconds

@@ -27,6 +27,7 @@ def trees() -> list[tuple[str, ast.Module]]:
     return [(module_name(path), ast.parse(path.read_text("utf-8"), str(path))) for path in sorted(SOURCES)]
 
 
+@cache
 def imported(tree: ast.Module) -> set[str]:
     """The modules that an import statement names, wherever it stands."""
     names: set[str] = set()

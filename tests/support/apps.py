@@ -34,7 +34,10 @@ _kept: tuple[App, script_import.ImportedApp] | None = None
 
 
 def worker_app() -> App:
-    """The app in tests/apps/worker, loaded once in a process: it keeps nothing from one host to the next."""
+    """The app in tests/apps/worker, for one host at a time.
+
+    It is loaded once in a process, since it keeps nothing from one host to the next.
+    """
     global _kept
     if _kept is None:
         _kept = (load_app(APPS / "worker"), script_import.imported_app())

@@ -179,7 +179,7 @@ async def running_host(
 ) -> AsyncIterator[RunningHost]:
     """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`.
 
-    "worker" was loaded before; give its path if what matters is how it is loaded.
+    "worker" is loaded once for all tests (`worker_app`); give its path if a test is about its loading.
 
     `workers`: it runs in so many processes of its own, which print to `output`; 0 for this process. `finishes`: what
     runs at the end of the block can end, and is waited for.

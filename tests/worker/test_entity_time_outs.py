@@ -46,6 +46,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCRATCH", str(tmp_path))
 
 
+@pytest.mark.long
 async def test_only_the_operation_that_hangs_fails(tmp_path: Path) -> None:
     async with running_host("dying", workers=1, function_timeout=1.0) as host:
         operations = ("add", "call hang", "add", "call add", "hang", "call get")
