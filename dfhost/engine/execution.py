@@ -28,7 +28,7 @@ from dfhost.engine.kept_generator import GeneratorSlot, is_worth_keeping, replay
 from dfhost.engine.nondeterminism import DETECTED, NonDeterminismError
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
-from dfhost.engine.replay_result import ReplayResult
+from dfhost.engine.replay_result import GeneratorLost, ReplayResult
 from dfhost.engine.task_id_conflicts import find_task_id_conflict
 
 #: Asks the SDK: the orchestration trigger's JSON -> the result. The second argument: whether the result is to have
@@ -189,7 +189,10 @@ class Execution:
             self._apply(new)
         except NonDeterminismError as error:
             return str(error), None
-        conflict = find_task_id_conflict(self.interpreter, result)
+        try:
+            conflict = find_task_id_conflict(self.interpreter, result)
+        except GeneratorLost:  # with its worker; the next episode replays, and looks again
+            conflict = None
         result.sdk_tasks = None  # the SDK's tasks, with all their inputs and results, are of no more use
         return self._orchestrator_failed(conflict) if conflict else None
 
