@@ -200,10 +200,12 @@ class WorkerRunner:
         def describe(generator: int | None) -> dict[int, Any]:
             if generator is not None:
                 tasks = self._ask_generator(process, call, "describe tasks", generator)
-                if tasks is not None and not isinstance(tasks, Failure):
-                    return dict(tasks)
-            again, _ = self._replay(call._replace(keeps_generator=False), True)
-            return {} if isinstance(again, Failure) else protocol.sdk_tasks_of(again)
+            else:
+                again, _ = self._replay(call._replace(keeps_generator=False), True)
+                tasks = again if isinstance(again, Failure) else protocol.sdk_tasks_of(again)
+            if tasks is None or isinstance(tasks, Failure):
+                raise GeneratorLost
+            return dict(tasks)
 
         result, generator = protocol.replay_from_wire(value, describe)
         if generator is not None:
