@@ -243,7 +243,8 @@ class Execution:
                     f"More than {options.max_actions:,} actions were started (maxOrchestrationActions)."
                 )
         except CommandRefused as refusal:
-            return self._fail(new, at, self._orchestrator_failed(str(refusal)), episode.custom_status)
+            reason = self._orchestrator_failed(str(refusal))
+            return self._fail(new, at, reason, episode.custom_status, refusal.cause)
         episode.cancelled_timers = self._newly_cancelled_timers(result)
         episode.has_more_commands = interpreter.has_commands
         if result.has_ended and interpreter.can_complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dfhost.did_you_mean import question
 from dfhost.engine import failures
 from dfhost.runner.functions import CAN_FAIL, AppInfo
 
@@ -34,6 +35,9 @@ class AppFunctionRegistry:
         # The extension lists a disabled one among the known ones (recorded).
         names = [*self._enabled[kind].names, *self._disabled[kind].names]
         return failures.unknown_function(kind, name, names)
+
+    def suggest(self, kind: str, name: str) -> str:
+        return f"The app has no {kind} {name!r}. {question(name, self._enabled[kind].names)}".rstrip()
 
     def explain_nondeterminism(self, orchestrator: str) -> str | None:
         function = self._enabled["orchestrator"].get(orchestrator)

@@ -49,6 +49,9 @@ class EveryFunction:
     def explain_disabled(self, kind: str, name: str) -> str | None:
         return None
 
+    def suggest(self, kind: str, name: str) -> str:
+        return ""
+
     def explain_nondeterminism(self, orchestrator: str) -> str | None:
         return None
 
