@@ -94,7 +94,8 @@ class Execution:
             if failure is not None:
                 cause = result.cause
                 if cause is None and failure[0].startswith(DETECTED):
-                    cause = registry.explain_nondeterminism(self.info.name)
+                    began = h.timestamp_in(self.past[0].text) if self.past else at
+                    cause = registry.explain_nondeterminism(self.info.name, began)
                 episode = self._fail(new, at, failure, cause=cause)
                 episode.raised = result.raised if result.crash else None
                 return episode

@@ -65,7 +65,7 @@ class _AnyFunction:
     def suggest(self, kind: str, name: str) -> str:
         return ""
 
-    def explain_nondeterminism(self, orchestrator: str) -> str | None:
+    def explain_nondeterminism(self, orchestrator: str, began: str) -> str | None:
         return None
 
 

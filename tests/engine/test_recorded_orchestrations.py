@@ -52,7 +52,7 @@ class EveryFunction:
     def suggest(self, kind: str, name: str) -> str:
         return ""
 
-    def explain_nondeterminism(self, orchestrator: str) -> str | None:
+    def explain_nondeterminism(self, orchestrator: str, began: str) -> str | None:
         return None
 
 
