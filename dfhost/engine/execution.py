@@ -279,8 +279,11 @@ class Execution:
         else:
             episode.status = "Completed"
             episode.output, episode.sets_output = payloads.compact(result.output), True
-        next_id = self.interpreter.next_id
-        episode.events.append(h.execution_completed(episode.at, next_id, episode.status, episode.output))
+        next_id, raised = self.interpreter.next_id, episode.raised
+        cause, traceback = (failures.in_a_line(raised), raised.stack) if raised else (None, "")
+        episode.events.append(
+            h.execution_completed(episode.at, next_id, episode.status, episode.output, cause, traceback)
+        )
 
     def _fail(
         self,
