@@ -3,8 +3,8 @@
 Everything can be loaded again from the store, at the price of one replay. That is little for a short history, so of
 those the newest few are kept. A parent of ten thousand children would pay it for every child, so long histories are
 evicted last. What an instance weighs is the length of its history's texts: a payload of 1 MB weighs as much as
-thousands of events. Of some long ones a generator is kept as well (`engine/execution.py`); it is dropped
-first, since its instance can go on without it.
+thousands of events. Of some long ones a generator is kept as well (`engine/kept_generator.py`); it is
+dropped first, since its instance can go on without it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class LoadedInstance:
     last_episode_at: float = 0.0  # time.perf_counter() of its commit
 
     def receive(self, message: InboxMessage) -> None:
-        """Raises if the message cannot be read; it is then as if it had not come."""
+        """Raises if the message cannot be read: it is not added, and will not be accepted again."""
         if message.seq <= self.newest_seen:  # it was loaded with the inbox
             return
         self.newest_seen = message.seq

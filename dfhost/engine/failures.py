@@ -7,11 +7,16 @@ have the extension's form down to the blanks (recorded). Nothing here decides *w
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 _STATE = "$OutOfProcData$:"
 MARKER = f"\n\n{_STATE}"  # between a raised failure's message and the state, see the SDK's executor
+
+
+_FRAME = r'File "([^"]+)", line (\d+), in (.+)'
+_MOST_TEXT = 2_000  # characters
 
 
 class Failure(NamedTuple):
@@ -25,6 +30,15 @@ class Failure(NamedTuple):
     message: str
     text: str
     stack: str
+
+
+def in_a_line(failure: Failure) -> str:
+    """ "KeyError: 'email' (function_app.py, line 4, in helper)": its text with the place of its newest frame."""
+    first, line_end, rest = failure.text[:_MOST_TEXT].partition("\n")
+    for path, line, function in re.findall(_FRAME, failure.stack)[-1:]:
+        name = path.replace("\\", "/").rpartition("/")[2]
+        first = f"{first} ({name}, line {line}, in {function})"
+    return f"{first}{line_end}{rest}"
 
 
 def clean(text: str) -> str:

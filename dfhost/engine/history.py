@@ -223,24 +223,31 @@ _STATUS_NUMBERS = {"Completed": 1, "ContinuedAsNew": 2, "Failed": 3, "Terminated
 
 
 _CAUSE = '"Cause":'
+_MOST_TRACEBACK = 10_000  # characters
 
 
 def execution_completed(
-    at: str, event_id: int, status: str, result: str | None, cause: str | None = None
+    at: str, event_id: int, status: str, result: str | None, cause: str | None = None, traceback: str = ""
 ) -> Event:
-    """`cause`: see `Episode`. No client sees it among the fields of the event."""
+    """`cause`: why it failed, for people; `traceback`: its frames. No client sees them among the event's fields."""
+    known = (
+        "" if cause is None else f'{_CAUSE}{quote(cause)},"Traceback":{quote(traceback[-_MOST_TRACEBACK:])},'
+    )
     event_type = CONTINUED_AS_NEW if status == "ContinuedAsNew" else EXECUTION_COMPLETED
     text = (
         f'{{"EventType":{event_type},"OrchestrationStatus":{_STATUS_NUMBERS[status]},"Result":{nullable(result)},'
-        f'{"" if cause is None else f"{_CAUSE}{quote(cause)},"}"FailureDetails":null,{_tail(at, event_id)}'
+        f'{known}"FailureDetails":null,{_tail(at, event_id)}'
     )
     return Event(event_type, None, None, text)
 
 
-def cause_of_failure(texts: Sequence[str]) -> str | None:
-    """The `cause` with which the execution of this history has ended, if it has one."""
-    ends = (text for text in reversed(texts[-2:]) if _CAUSE in text)
-    return next((json.loads(text).get("Cause") for text in ends), None)
+def cause_of_failure(texts: Sequence[str]) -> tuple[str | None, str]:
+    """The `cause` and the `traceback` with which the execution of this history has ended, if it has them."""
+    for text in reversed(texts[-2:]):
+        if _CAUSE in text:
+            end = json.loads(text)
+            return end.get("Cause"), end.get("Traceback") or ""
+    return None, ""
 
 
 def execution_terminated(at: str, reason: str | None) -> Event:

@@ -52,7 +52,7 @@ _WITH_RESULT = frozenset(
 _ALWAYS_HIDDEN = frozenset(("EventId", "IsPlayed", "TaskScheduledId", "TimerId"))
 # By kind of event, where more is hidden.
 _HIDDEN = {
-    history.EXECUTION_COMPLETED: _ALWAYS_HIDDEN | {"Cause"},
+    history.EXECUTION_COMPLETED: _ALWAYS_HIDDEN | {"Cause", "Traceback"},
     history.EXECUTION_STARTED: _ALWAYS_HIDDEN
     | {"Name", "OrchestrationInstance", "ParentInstance", "Version", "Tags"},
     history.TASK_SCHEDULED: _ALWAYS_HIDDEN | {"Version"},

@@ -68,7 +68,7 @@ def _run(timeline: Timeline, sentence: str, start: str) -> Iterator[str]:
     if timeline.ended_at is None:
         yield f"  {sentence}"
     elif timeline.error:
-        yield f"  failed: {_brief(timeline.error)}"
+        yield f"  failed: {_brief(timeline.cause or timeline.error)}"
         if not timeline.failed_tasks():  # it has a failure of its own
             yield from _indented(timeline.stack)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from aiohttp import web
 from dfhost.dispatch.call_http import CallHttpError, call_http
 from dfhost.engine.actions import path_to
 from dfhost.engine.command_recorder import is_uri
+from tests.support.apps import write_app
 from tests.support.running_host import running_host
 
 
@@ -93,3 +95,17 @@ def test_the_path_to_an_action_in_a_reply() -> None:
     nested = {"actionType": 12, "compoundActions": [{"actionType": 0}, wanted]}
     assert path_to(wanted, [wanted]) == "actions[0][0]"
     assert path_to(wanted, [{"actionType": 0}, nested]) == "actions[0][1].compoundActions[1]"
+
+
+# -- a request that cannot even be made ----------------------------------------------------------------------------
+async def test_whatever_keeps_a_request_from_being_sent_is_a_failure_of_its_call(tmp_path: Path) -> None:
+    app = """
+        @app.orchestration_trigger(context_name="context")
+        def calls(context):
+            method, headers = context.get_input()
+            return (yield context.call_http(method, "http://127.0.0.1:9/", headers=headers))
+    """
+    async with running_host(write_app(tmp_path, app), max_activities=1) as host:
+        for method, headers in ((5, None), ("GET", ["no mapping"])):
+            output = await host.failure(await host.start("calls", [method, headers]))
+            assert "AttributeError" in output

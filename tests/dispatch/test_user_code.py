@@ -76,7 +76,15 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
         (
             "no_task",
             "AttributeError: 'int' object has no attribute '_is_scheduled' "
-            "(the orchestrator yielded a value of type int, which is not a task)",
+            "(the orchestrator yielded a value of type int, which is not a task) "
+            "(function_app.py, line 50, in no_task)",
+            [],
+        ),
+        (
+            "a_generator",
+            "AttributeError: 'generator' object has no attribute '_is_scheduled' "
+            "(the orchestrator yielded a value of type generator, which is not a task; a generator is run with yield "
+            "from) (function_app.py, line 55, in a_generator)",
             [],
         ),
         ("nothing", YIELDED_NONE, []),

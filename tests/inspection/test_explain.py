@@ -307,8 +307,7 @@ async def test_an_ended_instance() -> None:
         await host.failure(failed)
         shown = await host.explain(failed)
         assert re.fullmatch(
-            rf"It ended at {SECOND}Z: Orchestrator function 'leaves' failed: generator raised StopIteration\.",
-            shown["sentence"],
+            rf"It ended at {SECOND}Z: RuntimeError: generator raised StopIteration", shown["sentence"]
         )
         assert (await host.request("GET", "instances/nobody", explain="true"))[0] == 404
 

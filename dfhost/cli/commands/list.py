@@ -162,10 +162,11 @@ def _waits(client: ManagementClient, rows: list[Json]) -> dict[str, str]:
 
 
 def _hides_cause(row: Json) -> bool:
-    """Whether its code may not have answered: that reads as if it had changed, or names Python's exit code."""
-    output = str(row.get("output"))
-    failed = row.get("runtimeStatus") == "Failed"
-    return failed and (output.startswith("Non-Deterministic") or " exited with code " in output)
+    """Whether its output is not all that is known: its own code has failed, or a worker process has died."""
+    if row.get("runtimeStatus") != "Failed":
+        return False
+    failure = read_failure(row.get("output")).within(str(row.get("name")))
+    return not failure.path or " exited with code " in failure.text
 
 
 def _names(client: ManagementClient, entities: bool) -> list[str]:

@@ -82,7 +82,7 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
             lines.append(f"({FROM_FILE})")
     failures = _failures(client, tasks, [], _DEEPEST)
     if status["runtimeStatus"] == "Failed" and not _says_why(failures, str(status.get("output"))):
-        lines += instance_view.own_failure(status, (timeline or {}).get("cause"), style, options.full)
+        lines += instance_view.own_failure(status, timeline or {}, style, options.full)
     lines += instance_view.failure_lines(failures, style, options.full)
     lines += instance_view.task_lines(tasks, now, style, options.full)
     lines += instance_view.payload_lines(status, style, options.full)

@@ -58,11 +58,12 @@ def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style, 
     return lines
 
 
-def own_failure(status: Json, cause: str | None, style: Style, whole: bool) -> list[str]:
-    """Why the instance failed, where no task of it says so. `cause`: see `Timeline`."""
+def own_failure(status: Json, timeline: Json, style: Style, whole: bool) -> list[str]:
+    """Why the instance failed, where no task of it says so. `timeline`: empty if the host has none."""
     failure = read_failure(status.get("output")).within(str(status["name"]))
-    if cause is not None:
-        return _failure("", cause, [f"On Azure and here its output is: {failure}"], "", style, whole)
+    if (cause := timeline.get("cause")) is not None:
+        azure = [f"On Azure and here its output is: {failure}"]
+        return _failure("", cause, azure, timeline.get("stack") or "", style, whole)
     return _failure("", str(failure), [], failure.stack, style, whole)
 
 

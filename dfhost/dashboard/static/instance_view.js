@@ -212,7 +212,15 @@ export function showInstance(main, id) {
                     h(
                         "div",
                         null,
-                        timeline.error && !namesError(timeline) && h("p", null, timeline.error),
+                        timeline.cause && h("p", null, timeline.cause),
+                        timeline.error &&
+                            !namesError(timeline) &&
+                            h(
+                                "p",
+                                { class: timeline.cause ? "muted" : "" },
+                                timeline.cause && "On Azure and here its output is: ",
+                                timeline.error,
+                            ),
                         h(
                             "ul",
                             null,

@@ -65,6 +65,7 @@ export interface Timeline {
     customStatus?: string;
     error?: string;
     stack?: string;
+    cause?: string;
     tasks: Task[];
     failures: string[];
 }

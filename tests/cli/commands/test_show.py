@@ -24,7 +24,11 @@ def test_a_failure_in_a_child_is_found_in_the_child(dfhost: Commands) -> None:
 
 def test_an_orchestrator_that_raises(dfhost: Commands) -> None:
     shown = dfhost.done("show", dfhost.ended("raises"))
-    assert "\n'missing'\n" in shown
+    place = r"function_app\.py, line \d+, in raises"
+    assert re.search(
+        rf"\nKeyError: 'missing' \({place}\)\n  On Azure and here its output is: 'missing'\n", shown
+    )
+    assert '      raise KeyError("missing")\n' in shown  # the frames
 
 
 def test_one_that_waits(dfhost: Commands) -> None:
