@@ -202,7 +202,7 @@ class WorkerPool:
         self.processes.remove(process)
         if self._stopping:
             return
-        sentence = f"The app's worker process ended while it loaded the app ({process.end})."
+        sentence = f"The app's worker process ended while it loaded the app ({process.how_it_ended})."
         if not self._loaded.done():
             self._loaded.set_exception(AppError(sentence))
         elif process in self._loading:
