@@ -128,7 +128,6 @@ class CallListener:
         """As `CallConnection.call` returns it."""
         try:
             return pack((contextvars.Context().run(self._answer, message),))
-        except (
-            Exception
-        ) as error:  # say, a value too deeply nested to be sent; the host must not wait for ever
+        except Exception as error:
+            # For example, a value is nested too deeply to be sent. The host must not wait for ever.
             return pack((tuple(failures.not_answered(error)),))
