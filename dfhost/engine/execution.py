@@ -28,7 +28,7 @@ from dfhost.engine.kept_generator import GeneratorSlot, is_worth_keeping, replay
 from dfhost.engine.nondeterminism import DETECTED, NonDeterminismError
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
-from dfhost.engine.replay_result import ReplayResult
+from dfhost.engine.replay_result import GeneratorLost, ReplayResult
 from dfhost.engine.task_id_conflicts import find_task_id_conflict
 
 #: Asks the SDK: the orchestration trigger's JSON -> the result. The second argument: whether the result is to have
@@ -94,7 +94,8 @@ class Execution:
             if failure is not None:
                 cause = result.cause
                 if cause is None and failure[0].startswith(DETECTED):
-                    cause = registry.explain_nondeterminism(self.info.name)
+                    began = h.timestamp_in(self.past[0].text) if self.past else at
+                    cause = registry.explain_nondeterminism(self.info.name, began)
                 episode = self._fail(new, at, failure, cause=cause)
                 episode.raised = result.raised if result.crash else None
                 return episode
@@ -189,7 +190,10 @@ class Execution:
             self._apply(new)
         except NonDeterminismError as error:
             return str(error), None
-        conflict = find_task_id_conflict(self.interpreter, result)
+        try:
+            conflict = find_task_id_conflict(self.interpreter, result)
+        except GeneratorLost:  # with its worker; the next episode replays, and looks again
+            conflict = None
         result.sdk_tasks = None  # the SDK's tasks, with all their inputs and results, are of no more use
         return self._orchestrator_failed(conflict) if conflict else None
 
@@ -240,7 +244,8 @@ class Execution:
                     f"More than {options.max_actions:,} actions were started (maxOrchestrationActions)."
                 )
         except CommandRefused as refusal:
-            return self._fail(new, at, self._orchestrator_failed(str(refusal)), episode.custom_status)
+            reason = self._orchestrator_failed(str(refusal))
+            return self._fail(new, at, reason, episode.custom_status, refusal.cause)
         episode.cancelled_timers = self._newly_cancelled_timers(result)
         episode.has_more_commands = interpreter.has_commands
         if result.has_ended and interpreter.can_complete:

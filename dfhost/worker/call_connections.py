@@ -11,19 +11,23 @@ import contextvars
 import hmac
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from dfhost import forked_children
+from dfhost.engine import failures
 from dfhost.worker.channel import Message, pack, read_message
+
+_ACCEPTS_AGAIN_AFTER = 0.05  # seconds
 
 
 class CallConnection:
     """The host's end."""
 
     def __init__(self, port: int, secret: str, timeout: float | None = None) -> None:
-        """`timeout`: seconds that an answer may take. Raises OSError if the worker is gone."""
+        """`timeout`: seconds that an answer may take. Raises ConnectionError if the worker is gone, and OSError."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
@@ -33,7 +37,7 @@ class CallConnection:
             self.release()
             raise
 
-    def ask(self, message: Message) -> tuple[Any, ...] | None:
+    def call(self, message: Message) -> tuple[Any, ...] | None:
         """The answer as a tuple of one value; None if the worker has ended, or somebody has closed the connection."""
         try:
             self._socket.sendall(pack(message))
@@ -45,7 +49,7 @@ class CallConnection:
         return answer
 
     def close(self) -> None:
-        """End an `ask` that waits in another thread."""
+        """End a `call` that waits in another thread."""
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -67,7 +71,7 @@ class CallConnections:
         self._free: deque[CallConnection] = deque()
 
     def take(self) -> CallConnection:
-        """Raises OSError if the worker is gone."""
+        """Raises ConnectionError if the worker is gone, and OSError, say if the host has too many open files."""
         try:
             return self._free.pop()
         except IndexError:
@@ -95,7 +99,11 @@ class CallListener:
     def _accept(self) -> None:
         number = 0
         while True:
-            peer, _ = self._listener.accept()
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:  # the app has as many open files as it can: the host waits until it closes some
+                time.sleep(_ACCEPTS_AGAIN_AFTER)
+                continue
             name = f"ThreadPoolExecutor-1_{number}"
             threading.Thread(target=self._serve, args=(peer,), name=name, daemon=True).start()
             number += 1
@@ -110,8 +118,17 @@ class CallListener:
                 if hello is None or not hmac.compare_digest(str(hello[0]), self._secret):
                     return
                 while (message := read_message(file)) is not None:
-                    peer.sendall(pack((contextvars.Context().run(self._answer, message),)))
+                    peer.sendall(self._packed_answer(message))
             except OSError:  # the host has given the call up
                 pass
             finally:
                 forked_children.unregister(descriptor)
+
+    def _packed_answer(self, message: Message) -> bytes:
+        """As `CallConnection.call` returns it."""
+        try:
+            return pack((contextvars.Context().run(self._answer, message),))
+        except (
+            Exception
+        ) as error:  # say, a value too deeply nested to be sent; the host must not wait for ever
+            return pack((tuple(failures.not_answered(error)),))

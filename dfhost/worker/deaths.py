@@ -74,7 +74,7 @@ class DeathReport:
     def report(self, process: WorkerProcess, delay: float | None) -> None:
         """To be called before its calls fail. `delay` None: no other worker starts for it."""
         sentence = (
-            f"The app's worker process {process.pid} has ended ({process.end}). "
+            f"The app's worker process {process.pid} has ended ({process.how_it_ended}). "
             f"It was running {calls_in_words(list(process.calls.values()))}."
         )
         if delay is not None:

@@ -107,7 +107,7 @@ class WorkerPool:
         self._tasks.cancel()
         for process in self.processes:
             process.abandon_calls()
-            process.send("stop")
+            process.stop()
         await self._wait_for_ends()
         for process in self.processes:
             process.kill()
@@ -202,7 +202,7 @@ class WorkerPool:
         self.processes.remove(process)
         if self._stopping:
             return
-        sentence = f"The app's worker process ended while it loaded the app ({process.end})."
+        sentence = f"The app's worker process ended while it loaded the app ({process.how_it_ended})."
         if not self._loaded.done():
             self._loaded.set_exception(AppError(sentence))
         elif process in self._loading:
@@ -286,7 +286,7 @@ class WorkerPool:
                 f"That begins again with the new code.{cut}"
             )
             process.end_calls(OUTDATED)
-        process.send("stop")
+        process.stop()
         await asyncio.sleep(_STOPS_WITHIN)
         process.kill()
 

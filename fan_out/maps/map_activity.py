@@ -44,6 +44,8 @@ def map_activity(activity: Any = None, *, envelope: bool = False) -> Any:
     """
     if activity is None:
         return functools.partial(map_activity, envelope=envelope)
+    if not inspect.isfunction(activity):
+        raise TypeError("Put @map_activity below @app.activity_trigger: it decorates the function itself.")
     _activities.add(activity.__name__)
     parameter = next(iter(inspect.signature(activity).parameters))
 

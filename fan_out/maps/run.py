@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -107,6 +107,8 @@ def fan_out_map(
     and the event `map-cancel` ends it. Ids: the map is called as the instance, a second one in the same
     instance `<instance id>:map-2`, and so on. The custom status is left to you.
     """
+    if isinstance(items, (str, bytes, Mapping)):
+        raise ValueError(f"items must be a list of JSON values, not a {type(items).__name__}.")
     options = Options(
         activity=activity if isinstance(activity, str) else activity.build().get_function_name(),
         max_concurrency=max_concurrency,
