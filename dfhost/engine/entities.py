@@ -108,11 +108,16 @@ def entity_request(
 
 
 def operation_input(request: Mapping[str, Any]) -> str | None:
-    """The operation's input, JSON text, of a request that was parsed: what `entity_request` was given."""
+    """What the entity gets from a request that was parsed, as JSON text.
+
+    The SDK puts JSON in JSON, whoever sends it. What another client sends is shown as it is.
+    """
     text: str | None = request.get("input")
-    if text is not None and "parent" in request:
-        with suppress(ValueError):
-            return str(json.loads(text))
+    if text is not None:
+        with suppress(ValueError, TypeError):
+            inner = json.loads(text)
+            json.loads(inner)
+            return str(inner)
     return text
 
 

@@ -107,7 +107,7 @@ class WorkerPool:
         self._tasks.cancel()
         for process in self.processes:
             process.abandon_calls()
-            process.send("stop")
+            process.stop()
         await self._wait_for_ends()
         for process in self.processes:
             process.kill()
@@ -286,7 +286,7 @@ class WorkerPool:
                 f"That begins again with the new code.{cut}"
             )
             process.end_calls(OUTDATED)
-        process.send("stop")
+        process.stop()
         await asyncio.sleep(_STOPS_WITHIN)
         process.kill()
 

@@ -182,6 +182,13 @@ class WorkerProcess:
                 self._stdin.close()
             self.on_ended(self)
 
+    def stop(self) -> None:
+        """Ask it to end. One that has not connected yet runs nothing, cannot be asked, and is killed."""
+        if self._channel is None:
+            self.kill()
+        else:
+            self.send("stop")
+
     def kill(self) -> None:
         self._process.kill()  # does nothing if it has ended
 

@@ -168,7 +168,7 @@ async def test_an_entity_and_its_queued_operations(gates: ModuleType) -> None:
         await host.signal("counter", "x", "add", 1)
         entity = await explained(host, "@counter@x", lambda shown: len(shown["waitsFor"]) == 2)
         shown_of = [(e["label"], e["state"], e.get("instanceId")) for e in entity["waitsFor"]]
-        assert shown_of == [('stop "gate"', "running", instance), ('add "1"', "queued", None)]
+        assert shown_of == [('stop "gate"', "running", instance), ("add 1", "queued", None)]
         assert re.fullmatch(
             rf"The entity's operation stop has been running since {SECOND}Z, 1 more waits behind it\.",
             entity["sentence"],
