@@ -52,9 +52,8 @@ async def _show(host: Host, console: Console) -> None:
             ):
                 own = _reported(custom_status)
                 progress = own or _reported(ledger)
-                has_totals = own is not None or '"ended_at"' in (
-                    ledger or ""
-                )  # else reports are still to come
+                # Until a ledger is closed, reports are still to come.
+                has_totals = own is not None or '"ended_at"' in (ledger or "")
                 title = f"{printable(name)} {printable(short_id(id))}"
                 if progress and status == "Running":
                     maps[id] = before.get(id) or _Map(title)
