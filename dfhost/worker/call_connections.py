@@ -122,10 +122,11 @@ class CallListener:
                 forked_children.unregister(descriptor)
 
     def _packed_answer(self, message: Message) -> bytes:
-        """The value, or a failure: some values are too deeply nested to be sent."""
+        """As `CallConnection.call` returns it."""
         try:
             return pack((contextvars.Context().run(self._answer, message),))
-        except Exception as error:  # the host must not wait for ever
+        except Exception as error:
+            # For example, a value is nested too deeply to be sent. The host must not wait for ever.
             return pack((tuple(failures.not_answered(error)),))
 
 
