@@ -203,9 +203,7 @@ class ActivityDispatcher:
         self._show_begun(item, named)
         try:
             result = await self._send_http(activity.input, item.instance_id)
-        except (
-            Exception
-        ) as error:  # the code may have passed a method that is no text, or headers that are none
+        except Exception as error:  # a CallHttpError, or what nobody has thought of
             seconds = time.perf_counter() - began
             failure = error if isinstance(error, CallHttpError) else CallHttpError(_sentence(error), "")
             self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "", named)

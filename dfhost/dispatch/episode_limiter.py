@@ -80,10 +80,10 @@ class EpisodeLimiter:
 
     def _check(self) -> None:
         self._next_check = None
-        if not self._busy:
-            return
         if time.time() - self._ready_since() > _BLOCKED_SECONDS:  # else they may have waited for a worker
             self._threads.replace_blocked(_BLOCKED_SECONDS)
+        if not self._busy:
+            return
         for each in self._busy.values():
             if each.episode_since and not each.stored_events and not each.is_shown_running:
                 each.is_shown_running = True

@@ -94,7 +94,8 @@ class Execution:
             if failure is not None:
                 cause = result.cause
                 if cause is None and failure[0].startswith(DETECTED):
-                    cause = registry.explain_nondeterminism(self.info.name)
+                    began = h.timestamp_in(self.past[0].text) if self.past else at
+                    cause = registry.explain_nondeterminism(self.info.name, began)
                 episode = self._fail(new, at, failure, cause=cause)
                 episode.raised = result.raised if result.crash else None
                 return episode
@@ -243,7 +244,8 @@ class Execution:
                     f"More than {options.max_actions:,} actions were started (maxOrchestrationActions)."
                 )
         except CommandRefused as refusal:
-            return self._fail(new, at, self._orchestrator_failed(str(refusal)), episode.custom_status)
+            reason = self._orchestrator_failed(str(refusal))
+            return self._fail(new, at, reason, episode.custom_status, refusal.cause)
         episode.cancelled_timers = self._newly_cancelled_timers(result)
         episode.has_more_commands = interpreter.has_commands
         if result.has_ended and interpreter.can_complete:

@@ -98,14 +98,27 @@ def test_the_path_to_an_action_in_a_reply() -> None:
 
 
 # -- a request that cannot even be made ----------------------------------------------------------------------------
-async def test_whatever_keeps_a_request_from_being_sent_is_a_failure_of_its_call(tmp_path: Path) -> None:
+async def test_a_request_that_is_none_is_a_failure_of_its_call(tmp_path: Path) -> None:
     app = """
         @app.orchestration_trigger(context_name="context")
         def calls(context):
-            method, headers = context.get_input()
-            return (yield context.call_http(method, "http://127.0.0.1:9/", headers=headers))
+            asked = {"method": "GET", "uri": "http://127.0.0.1:9/", **context.get_input()}
+            return (yield context.call_http(**asked))
     """
     async with running_host(write_app(tmp_path, app), max_activities=1) as host:
-        for method, headers in ((5, None), ("GET", ["no mapping"])):
-            output = await host.failure(await host.start("calls", [method, headers]))
-            assert "AttributeError" in output
+        for asked, said in (
+            ({"method": 5}, "The method of a request must be a text, not 5."),
+            ({"uri": 5}, "The uri of a request must be a text, not 5."),
+            ({"headers": ["no mapping"]}, "The headers of a request must be a mapping, not ['no mapping']."),
+        ):
+            assert said in await host.failure(await host.start("calls", asked))
+
+
+async def test_whatever_keeps_a_request_from_being_sent_is_a_failure_of_its_call() -> None:
+    async def send(request: str, instance_id: str) -> str:
+        raise KeyError("no luck")
+
+    async with running_host(max_activities=1, call_http=send) as host:
+        for _ in range(2):
+            output = await host.failure(await host.start("calls_http", "http://127.0.0.1:9/"))
+            assert "The request cannot be sent: KeyError: 'no luck'" in output

@@ -122,6 +122,28 @@ async def test_the_log_says_what_an_orchestrator_raised_and_where(
         assert bool(places) == bool(where)
 
 
+async def test_a_misspelt_function_is_answered_with_the_name_that_is_meant(tmp_path: Path) -> None:
+    app = """
+        @app.orchestration_trigger(context_name="context")
+        def order(context):
+            yield context.call_activity(context.get_input())
+
+        @app.activity_trigger(input_name="n")
+        def send_mail(n): ...
+    """
+    async with running_host(write_app(tmp_path, app)) as host:
+        for name, said in (("send_mial", " Did you mean 'send_mail'?"), ("zzz", "")):
+            instance = await host.start("order", name)
+            output = await host.failure(instance)
+            cause = f"The app has no activity '{name}'.{said}"
+            assert f"The function '{name}' doesn't exist" in output and cause not in output, "Azure's words"
+            assert (await host.explain(instance))["sentence"].endswith(f": {cause}")
+        *_, error, _ = await host.log.entry("failed", "order")
+        assert error.startswith(
+            "The app has no activity 'send_mial'. Did you mean 'send_mail'?\nOn Azure and here"
+        )
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 async def test_a_failed_operation_of_an_entity_is_logged_with_its_type_and_place(
     workers: int, tmp_path: Path

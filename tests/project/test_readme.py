@@ -403,7 +403,7 @@ def named_run(command: str, host: HostProcess) -> str:
             "items": items,
             "activity": "reconcile_statement",
             "tolerated_failure_count": 1,
-            "retry": {"max_attempts": 2, "first_interval_seconds": 1},  # of a service that is flaky
+            "retry": {"max_attempts": 2, "first_interval_seconds": 0.01},  # of a service that is flaky
         }
         links = host.client.request("POST", "/api/start-map", body).body
         follow(links, host)
