@@ -4,10 +4,10 @@ Pure: events with their times go in, lines come out, none of them earlier than t
 clock, the thread and the terminal.
 
 Within one second, the first `LINES_PER_WINDOW` starts and ends of a function get a line of their own. The others
-are counted in a summary when the second is over ("4,312 finished in the last 0.9 s"). While the load lasts, every further
-second is one summary; with `live` there is one at its end, and `progress` says meanwhile how far it is. Of each kind
-of failure the first has its traceback and the next ones their text; the rest of a burst are counted, with the
-latest text.
+are counted in a summary when the second is over ("4,312 finished in the last 0.9 s"). While the load lasts, every
+further second is one summary; with `live` there is one at its end, and `progress` says meanwhile how far it is. Of
+each kind of failure the first has its traceback and the next ones their text; the rest of a burst are counted, with
+the latest text.
 
 What belongs to an orchestration that runs is only counted, unless it fails or waits: children and entities whose ids
 are made from its own, as the parts of a map.
