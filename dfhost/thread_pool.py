@@ -1,4 +1,4 @@
-"""A pool of daemon threads that grows when a call finds no free thread.
+"""A pool of daemon threads that grows when a call finds no free thread, and can replace those that are blocked.
 
 The threads are daemons so that the process can end at once, whatever runs in them.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
@@ -28,13 +29,20 @@ class ThreadPool:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._unfinished = 0  # calls that run or wait for a thread
+        self._began: dict[int, float] = {}  # by the thread's id: when its present call did, time.monotonic()
+        self._blocked = 0  # threads that have a substitute, beyond `size`
         self._host_calls: LoopQueue[Callable[[], None]] | None = None
 
-    def add_thread(self) -> None:
-        """Make room for one more thread, for one whose call may never end."""
+    def replace_blocked(self, seconds: float) -> None:
+        """From now on, each thread whose present call has taken longer has a substitute; earlier substitutes end.
+
+        A call may never return, so this is to be repeated.
+        """
+        latest = time.monotonic() - seconds
         with self._lock:
-            self.size += 1
-            self._grow()
+            self._blocked = sum(began < latest for began in list(self._began.values()))
+            for _ in range(self._blocked):
+                self._grow()
 
     def stop(self) -> None:
         """End each thread after its present call. Returns without waiting."""
@@ -75,7 +83,7 @@ class ThreadPool:
 
     def _grow(self) -> None:
         """Start a thread if a call would have to wait for one. Under the lock."""
-        if len(self._threads) < min(self._unfinished, self.size) and not self._stopping:
+        if len(self._threads) < min(self._unfinished, self.size + self._blocked) and not self._stopping:
             name = f"ThreadPoolExecutor-0_{len(self._threads)}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
             try:
@@ -87,11 +95,17 @@ class ThreadPool:
                 self._threads.append(thread)
 
     def _work(self) -> None:
+        thread_id = threading.get_ident()
         while (work := self._queue.get()) is not None:
+            self._began[thread_id] = time.monotonic()
             contextvars.Context().run(work)
             del work  # else what it refers to would live until the next call
             with self._lock:
                 self._unfinished -= 1
+                del self._began[thread_id]
+                if len(self._threads) > self.size + self._blocked:
+                    self._threads.remove(threading.current_thread())
+                    return
 
 
 def set_success(result: asyncio.Future[Any], value: Any) -> None:

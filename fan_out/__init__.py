@@ -5,7 +5,10 @@ and activities of one's own; the map needs `bp` to be registered, since it runs 
 """
 
 # Each of these modules puts its functions on the blueprint.
-from fan_out import customers, orders, recipe, reconcile  # noqa: F401
+import fan_out.customers
+import fan_out.orders
+import fan_out.recipe
+import fan_out.reconcile  # noqa: F401
 from fan_out.blueprint import bp
 from fan_out.maps import routes  # noqa: F401
 from fan_out.maps.map_activity import map_activity

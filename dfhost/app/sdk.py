@@ -33,7 +33,7 @@ from azure.durable_functions.models.Task import (
     WhenAnyTask,
 )
 
-from dfhost.app.exceptions import describe_exception, raw_description
+from dfhost.app.exceptions import describe_exception, place_of_frame, raw_description
 from dfhost.app.kept_orchestrator import (
     KeptExecutor,
     KeptOrchestrator,
@@ -219,7 +219,11 @@ def _clearer_failure(
             return result.crash
         kind = type(observation.waits_at).__name__
         hint = f"the orchestrator yielded a value of type {kind}, which is not a task"
-        return result.crash._replace(text=f"{result.crash.text} ({hint})", stack="")
+        if isinstance(observation.waits_at, GeneratorType):
+            hint += "; a generator is run with yield from"
+        frame = getattr(observation.generator, "gi_frame", None)
+        place = place_of_frame(frame) if frame else ""
+        return result.crash._replace(text=f"{result.crash.text} ({hint}){place}", stack="")
     cause = error.__cause__
     if cause is None or observation.context is None or cause is observation.thrown:
         return None

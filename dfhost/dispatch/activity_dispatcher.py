@@ -58,11 +58,11 @@ class ActivityDispatcher:
         self._limit = max(1, limit)
         self._queue: deque[ActivityWorkItem] = deque()
         self._busy = 0  # activities that run; one that ends passes its place on, in its own thread
-        self._lock = Lock()  # of the two, and of `_results`
+        self._lock = Lock()  # of the two, of `_results` and `_storing`
         self._running: dict[tuple[str, int], str] = {}  # (instance, task id) -> since when
         self._tasks = BackgroundTasks()
         self._results: deque[ActivityResult] = deque()  # not stored yet
-        self._storing = False
+        self._storing = False  # the store was asked to take them
         self._stopped_accepting = False
 
     def start(self) -> None:
@@ -199,12 +199,13 @@ class ActivityDispatcher:
     async def _run_http_call(self, item: ActivityWorkItem) -> None:
         activity, began = item.activity, time.perf_counter()
         request = json.loads(activity.input)
-        named = f"{request['method']} {request['uri']}"
+        named = f"{request.get('method')} {request['uri']}"
         self._show_begun(item, named)
         try:
             result = await self._send_http(activity.input, item.instance_id)
-        except CallHttpError as failure:
+        except Exception as error:  # a CallHttpError, or what nobody has thought of
             seconds = time.perf_counter() - began
+            failure = error if isinstance(error, CallHttpError) else CallHttpError(_sentence(error), "")
             self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "", named)
             event = h.task_failed(self._clock.timestamp(), activity.task_id, failure.reason, failure.details)
         else:
@@ -223,24 +224,25 @@ class ActivityDispatcher:
             # Both at once: whoever takes the result finds the place free, so `unfinished` is 0 after its commit.
             self._results.append(ActivityResult(item, event, started_at, worker))
             following = self._queue.popleft() if self._queue else None
-            self._busy -= following is None
-        if not self._storing:
-            self._storing = True
+            if following is None:
+                self._busy -= 1
+            is_first, self._storing = not self._storing, True
+        if is_first:
             self._store.store_results(self._take_results)
         if following is not None:
             self._start(following)
 
     def _take_results(self) -> list[ActivityResult]:
-        # The flag comes first: a result that is appended from now on calls `store_results` again.
-        self._storing = False
-        results: list[ActivityResult] = []
         with self._lock:
-            while self._results and len(results) < _PORTION:
-                results.append(self._results.popleft())
-        if self._results and not self._storing:
-            self._storing = True
+            results = [self._results.popleft() for _ in range(min(len(self._results), _PORTION))]
+            has_more = self._storing = bool(self._results)
+        if has_more:
             self._store.store_results(self._take_results)
         return results
+
+
+def _sentence(error: Exception) -> str:
+    return f"The request cannot be sent: {type(error).__name__}: {error}"
 
 
 def _attempt_of(running: _RunningActivity, delay: float | None) -> Attempt | None:

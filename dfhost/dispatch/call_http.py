@@ -39,7 +39,7 @@ async def call_http(request_text: str, instance_id: str = "") -> str:
     import aiohttp  # here, since an app without call_http need not wait for the import
 
     request = json.loads(request_text)
-    _check(request["uri"])
+    _check(request)
     if request.get("tokenSource"):
         raise CallHttpError(
             "ManagedIdentityCredential authentication unavailable: no managed identity endpoint here.",
@@ -80,8 +80,13 @@ async def call_http(request_text: str, instance_id: str = "") -> str:
         raise CallHttpError(sentence, details) from None
 
 
-def _check(uri: str) -> None:
-    parts = urlsplit(uri)
+def _check(request: dict[str, Any]) -> None:
+    for field in ("method", "uri"):
+        if not isinstance(request.get(field), str):
+            _refuse(f"The {field} of a request must be a text, not {request.get(field)!r}.")
+    if not isinstance(request.get("headers") or {}, dict):
+        _refuse(f"The headers of a request must be a mapping, not {request['headers']!r}.")
+    parts = urlsplit(request["uri"])
     if not parts.scheme or not parts.netloc:
         _refuse(
             "An invalid request URI was provided. Either the request URI must be an absolute URI or BaseAddress "

@@ -1,9 +1,9 @@
-"""The four dispatchers: they run user code because of what the store holds.
+"""The four dispatchers: they do what the store holds for them to do.
 
-There is one each for orchestrations, activities, entities and timers. They have the same methods: `start`, then
-`add` or `receive` for new work, `drop` (but for timers) for an instance that has ended or was purged,
-`stop_accepting` for the end of the host, and `unfinished` (see `IdleSignal`). `Dispatchers` routes the store's
-events to them. Its start queues whatever the tables hold, so a crash needs no other recovery. Knows no HTTP.
+There is one each for orchestrations, activities, entities and timers; the first three run user code. They have the
+same methods: `start`, then `add` or `receive` for new work, `drop` (but for timers) for an instance that has ended or
+was purged, `stop_accepting` for the end of the host, and `unfinished` (see `IdleSignal`). `Dispatchers` routes the
+store's events to them. Its start queues whatever the tables hold, so a crash needs no other recovery. Knows no HTTP.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -46,6 +47,9 @@ class LoadedEntity:
     batch_size: int = 0  # messages in that batch
     # So many messages are to be batches of their own: together they took longer than functionTimeout.
     alone: int = 0
+
+
+_NOTHING_READ = en.EntityBatchResult(False, None, ())  # the stored state stays as it is
 
 
 @dataclass(slots=True)
@@ -198,6 +202,9 @@ class EntityDispatcher:
     def _start_queued(self) -> None:
         while self._queue and self._running < self._limit:
             entity = self._queue.popleft()
+            if self._entities.get(entity.entity_id) is not entity:  # it was purged
+                self._busy -= 1
+                continue
             self._running += 1
             count = 1 if entity.alone else min(len(entity.messages), self._max_batch)
             entity.alone = max(0, entity.alone - 1)
@@ -208,12 +215,21 @@ class EntityDispatcher:
     # -- running, in a thread -------------------------------------------------------------------------------
 
     def _run(self, entity: LoadedEntity, messages: list[InboxMessage]) -> None:
+        try:
+            finished = self._run_batch(entity, messages)
+        except Exception as error:  # a defect of ours must not leave the entity busy
+            self._log.note(
+                f"dfhost itself failed in a batch of {entity.entity_id}:\n{traceback.format_exc()}"
+            )
+            for message in messages:
+                self._poison.set_aside(message, error)
+            finished = _FinishedBatch(entity, messages, _NOTHING_READ)
+        self._finished.put_if_open(finished)
+
+    def _run_batch(self, entity: LoadedEntity, messages: list[InboxMessage]) -> _FinishedBatch:
         readable = self._read(messages)
         if not readable:
-            self._finished.put_if_open(
-                _FinishedBatch(entity, messages, en.EntityBatchResult(False, None, ()))
-            )
-            return
+            return _FinishedBatch(entity, messages, _NOTHING_READ)
         requests = [request for _, request in readable]
         batch = en.build_batch(
             entity.entity_id, en.stored_exists(entity.state), en.stored_state(entity.state), requests
@@ -231,7 +247,7 @@ class EntityDispatcher:
             self._log.failed(name, "entity", entity.entity_id, seconds, error, stack, operations)
         else:
             self._log.finished(name, "entity", entity.entity_id, seconds, operations)
-        self._finished.put_if_open(_FinishedBatch(entity, messages, result))
+        return _FinishedBatch(entity, messages, result)
 
     def _reply(self, entity_id: str, batch: en.EntityBatch) -> EntityReply | Failure:
         function = self._runner.app.entities.get(batch.entity.name)
@@ -246,7 +262,7 @@ class EntityDispatcher:
         for message in messages:
             try:
                 readable.append((message, en.read_request(message.text)))
-            except ValueError as error:
+            except Exception as error:
                 self._poison.set_aside(message, error)
         return readable
 

@@ -1,7 +1,7 @@
 """The limit on concurrent episodes, and what happens when an orchestrator's code does not return.
 
 An orchestrator should yield after a moment. One that blocks, or loops for ever, must not stop the others: a new
-thread replaces its own, and its place becomes free as soon as its instance is terminated.
+thread replaces its own until it returns, and its place becomes free as soon as its instance is terminated.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dfhost.host_log import HostLog
 from dfhost.thread_pool import ThreadPool
 
 _CHECK_SECONDS = 0.25
+_BLOCKED_SECONDS = 1.0  # the thread of an episode that takes longer is replaced: no other one might be free
 SLOW_SECONDS = 5.0  # an episode that takes longer is reported
 
 
@@ -53,7 +54,6 @@ class EpisodeLimiter:
         self._log = log
         self._limit = max(1, limit)
         self._busy: dict[int, BusyInstance] = {}  # by id(), oldest first
-        self._waited_longest: BusyInstance | None = None  # for a thread, at the last check
         self._next_check: asyncio.TimerHandle | None = None
         self._reported: set[str] = set()
 
@@ -80,12 +80,10 @@ class EpisodeLimiter:
 
     def _check(self) -> None:
         self._next_check = None
+        if time.time() - self._ready_since() > _BLOCKED_SECONDS:  # else they may have waited for a worker
+            self._threads.replace_blocked(_BLOCKED_SECONDS)
         if not self._busy:
             return
-        waiting = next((each for each in self._busy.values() if not each.episode_since), None)
-        if waiting is not None and waiting is self._waited_longest:  # no thread became free meanwhile
-            self._threads.add_thread()
-        self._waited_longest = waiting
         for each in self._busy.values():
             if each.episode_since and not each.stored_events and not each.is_shown_running:
                 each.is_shown_running = True

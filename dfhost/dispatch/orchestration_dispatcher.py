@@ -79,7 +79,7 @@ class OrchestrationDispatcher:
             self._threads, log, limit, self._show_running, lambda: runner.ready_since
         )
         self._garbage = GarbageByVolume()
-        self._wait_reports = WaitReports(log, clock)
+        self._wait_reports = WaitReports(log, clock, self._instances)
         self._episode_reports = EpisodeReports(log, store, self._threads)
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
@@ -238,6 +238,8 @@ class OrchestrationDispatcher:
     def _start_queued(self) -> None:
         while self._queue and not self._running.full:
             instance = self._queue.popleft()
+            if not self._instances.holds(instance):
+                continue
             self._running.add(instance)
             events, need = instance.take_messages()
             if not instance.started_at:
@@ -253,6 +255,8 @@ class OrchestrationDispatcher:
         """`processed_up_to`: the number of the newest message among `events`."""
         instance.episode_since = time.time()
         self._runner.wait_until_ready()  # the history has the time at which the code runs, not before
+        if not self._instances.holds(instance):  # it was removed while this waited for a thread or a worker
+            return
         at, began = self._clock.timestamp(), time.perf_counter()
         try:
             episode = instance.execution.run_episode(
@@ -269,7 +273,7 @@ class OrchestrationDispatcher:
         if episode.status == "Failed":
             instance.attempt = self._instances.attempt_of(instance)
         self._store.commit_episode(
-            episode, processed_up_to, partial(self._committed, instance, episode, seconds)
+            episode, processed_up_to, partial(self._committed, instance, episode, events, seconds)
         )
 
     def _show_running(self, instance: BusyInstance) -> None:
@@ -285,7 +289,13 @@ class OrchestrationDispatcher:
     # -- after the commit ------------------------------------------------------------------------------------
 
     def _committed(
-        self, instance: LoadedInstance, episode: Episode, seconds: float, _: None, error: HostError | None
+        self,
+        instance: LoadedInstance,
+        episode: Episode,
+        arrived: list[Event],
+        seconds: float,
+        _: None,
+        error: HostError | None,
     ) -> None:
         self._running.remove(instance)
         self._start_queued()
@@ -300,8 +310,9 @@ class OrchestrationDispatcher:
                 self.drop(instance.instance_id)
             elif isinstance(error, OperationFailed) and episode.status != "Failed":
                 self._running.add(instance)
-                episode = _failed_episode(instance, [], episode.at, str(error))
-                self._store.commit_episode(episode, 0, partial(self._committed, instance, episode, seconds))
+                episode = _failed_episode(instance, arrived, episode.at, str(error))
+                then = partial(self._committed, instance, episode, arrived, seconds)
+                self._store.commit_episode(episode, 0, then)
             return  # otherwise the file cannot be written, and the host stops
         instance.last_episode_seconds = seconds
         instance.last_episode_at = time.perf_counter()
@@ -360,13 +371,16 @@ class OrchestrationDispatcher:
             return instance
         if instance.name in self._runner.app.orchestrators:
             instance.busy = True
-            await asyncio.wait({asyncio.ensure_future(self._replay_history(instance))}, timeout=1.0)
+            replaying = self._replay_history(instance, self._replay_of(instance))
+            await asyncio.wait({asyncio.ensure_future(replaying)}, timeout=1.0)
         return instance
 
-    async def _replay_history(self, instance: LoadedInstance) -> None:
+    async def _replay_history(self, instance: LoadedInstance, replay: Replay) -> None:
         instance.episode_since = time.time()
-        execution, replay = instance.execution, self._replay_of(instance)
-        await self._threads.run(lambda: execution.replay_history(replay, self._options))
+        try:
+            await self._threads.run(lambda: instance.execution.replay_history(replay, self._options))
+        except Exception as error:  # whoever looks at an instance must not leave it busy
+            self._poison.report_defect(instance.instance_id, error)
         if instance.code_changed:
             self._forget_replay(instance)
         instance.busy, instance.episode_since = False, 0.0
@@ -376,7 +390,7 @@ class OrchestrationDispatcher:
 
 def _failed_episode(instance: LoadedInstance, arrived: list[Event], at: str, error: str) -> Episode:
     """An episode that fails the instance. `Execution` does not make it: its state may be what is wrong."""
-    past = instance.execution.past
+    past = instance.execution.past[: instance.stored_events]  # without an episode that could not be stored
     reason, details = failures.orchestrator_failed(instance.name, error)
     completed = h.execution_completed(at, h.next_event_id(past), "Failed", reason)
     events = [h.orchestrator_started(at), *arrived, completed, h.orchestrator_completed(at)]

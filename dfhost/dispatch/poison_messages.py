@@ -15,6 +15,7 @@ class PoisonMessages:
         self._store = store
         self._log = log
         self._clock = clock
+        self._reported: set[tuple[str, str]] = set()  # defects: the instance, and what was raised
 
     def set_aside(self, message: InboxMessage, error: Exception) -> None:
         """From any thread."""
@@ -38,7 +39,10 @@ class PoisonMessages:
         )
 
     def report_defect(self, instance_id: str, error: Exception) -> None:
-        """For what no stored text explains. Never raises."""
+        """For what no stored text explains; each is reported once. Never raises."""
+        if (instance_id, repr(error)) in self._reported:
+            return
+        self._reported.add((instance_id, repr(error)))
         where = "".join(traceback.format_exception(error))
         self._log.note(
             f"dfhost itself failed when it loaded {instance_id}. It tries again at the instance's next message, and "

@@ -31,7 +31,11 @@ from dfhost.timestamps import padded
 
 
 class CommandRefused(Exception):
-    """The command can never be carried out; `str()` says why."""
+    """The command can never be carried out; `str()` says why as Azure does, `cause` shorter, if there is one."""
+
+    def __init__(self, reason: str, cause: str | None = None) -> None:
+        super().__init__(reason)
+        self.cause = cause
 
 
 class CommandRecorder:
@@ -170,7 +174,7 @@ class CommandRecorder:
 
     def _require_function(self, kind: str, name: str) -> None:
         if missing := self._registry.explain_missing(kind, name):
-            raise CommandRefused(missing)
+            raise CommandRefused(missing, self._registry.suggest(kind, name))
 
 
 def is_uri(text: str) -> bool:

@@ -11,17 +11,19 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from json.encoder import encode_basestring_ascii as quote
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dfhost.engine.failures import Failure, clean
+from dfhost.timestamps import parse_timestamp, timestamp
 
 _TYPE = "Microsoft.Azure.WebJobs.Extensions.DurableTask.{0}, Microsoft.Azure.WebJobs.Extensions.DurableTask"
 
 
 class EntityId(NamedTuple):
-    """`name` is lower case, `key` is not touched; as an instance id ``@name@key``."""
+    """As an instance id ``@name@key``, with the name in lower case; `parse` keeps the case of both."""
 
     name: str
     key: str
@@ -55,14 +57,22 @@ class MessageSorter:
         if previous is None or previous.rstrip("Z") < at.rstrip("Z"):
             label = at
         else:
-            seconds, _, fraction = previous.rstrip("Z").partition(".")
-            label = f"{seconds}.{int((fraction + '0000000')[:7]) + 1:07d}"
+            label = _one_tick_later(previous)
         self._last[entity_id] = label
         return label, previous or "0001-01-01T00:00:00"
 
     def sent(self, entity_id: str, request: str) -> None:
         """Note a request that the history records."""
         self._last[entity_id] = json.loads(request)["Timestamp"]
+
+
+def _one_tick_later(label: str) -> str:
+    """A tick is .NET's: the seventh digit of a second."""
+    second, _, fraction = label.rstrip("Z").partition(".")
+    ticks = int((fraction + "0000000")[:7]) + 1
+    if ticks == 10_000_000:
+        second, ticks = timestamp(parse_timestamp(second) + timedelta(seconds=1))[: len(second)], 0
+    return f"{second}.{ticks:07d}"
 
 
 def entity_request(
@@ -98,11 +108,16 @@ def entity_request(
 
 
 def operation_input(request: Mapping[str, Any]) -> str | None:
-    """The operation's input, JSON text, of a request that was parsed: what `entity_request` was given."""
+    """What the entity gets from a request that was parsed, as JSON text.
+
+    The SDK puts JSON in JSON, whoever sends it. What another client sends is shown as it is.
+    """
     text: str | None = request.get("input")
-    if text is not None and "parent" in request:
-        with suppress(ValueError):
-            return str(json.loads(text))
+    if text is not None:
+        with suppress(ValueError, TypeError):
+            inner = json.loads(text)
+            json.loads(inner)
+            return str(inner)
     return text
 
 
@@ -139,7 +154,8 @@ class FailedOperation(NamedTuple):
 class EntityBatchResult:
     """`state` is the text to store (``null`` once destroyed), `failures` the operations that raised, in order.
 
-    A `state` of None means that the function itself failed: the stored state stays as it is.
+    A `state` of None means that the function itself failed or that no request could be read: the stored state
+    stays as it is.
     """
 
     exists: bool
@@ -191,7 +207,9 @@ def read_batch_reply(
     It has only the messages of exceptions; `raised` has the exceptions, by the places of operations, where known.
     """
     reply = json.loads(text)
-    results = reply["results"]
+    results, state = reply["results"], reply["entityState"]
+    if not isinstance(state, (str, type(None))):
+        raise ValueError(f"its 'entityState' is {state!r}")
     responses, failed = [], []
     for place, (request, result) in enumerate(zip(batch.requests, results, strict=True)):
         if result["isError"]:
@@ -202,9 +220,7 @@ def read_batch_reply(
             failed.append(FailedOperation(request["op"], failure))
         if not request.get("signal"):
             responses.append(_response_to(request, result["result"], result["isError"]))
-    return EntityBatchResult(
-        bool(reply["entityExists"]), reply["entityState"], tuple(responses), tuple(failed)
-    )
+    return EntityBatchResult(bool(reply["entityExists"]), state, tuple(responses), tuple(failed))
 
 
 def fail_batch(batch: EntityBatch, failure: Failure) -> EntityBatchResult:

@@ -28,7 +28,7 @@ from dfhost.engine.kept_generator import GeneratorSlot, is_worth_keeping, replay
 from dfhost.engine.nondeterminism import DETECTED, NonDeterminismError
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
-from dfhost.engine.replay_result import ReplayResult
+from dfhost.engine.replay_result import GeneratorLost, ReplayResult
 from dfhost.engine.task_id_conflicts import find_task_id_conflict
 
 #: Asks the SDK: the orchestration trigger's JSON -> the result. The second argument: whether the result is to have
@@ -47,7 +47,7 @@ class Execution:
         self.info = ExecutionInfo()
         self.interpreter = ActionInterpreter()
         self.result: ReplayResult | None = None  # the newest replay's
-        self.starts_next: Action | None = None  # see `replay_history`
+        self.unrecorded_action: Action | None = None  # see `replay_history`
         self.gate = ReplayGate()
         self._texts: list[str] = []  # of `past`
         self.text_length = 0  # of all of them
@@ -74,8 +74,8 @@ class Execution:
         last episode has left commands, or continue-as-new has just begun this generation. Its history counts as
         new then.
         """
-        self.starts_next = None
-        new = [h.orchestrator_started(at), *arrived] if arrived or self._has_commands_recorded() else []
+        self.unrecorded_action = None
+        new = [h.orchestrator_started(at), *arrived] if arrived or self._history_has_commands() else []
         version_fits = True
         for event in new:
             if event.event_type == h.EXECUTION_STARTED:
@@ -94,7 +94,8 @@ class Execution:
             if failure is not None:
                 cause = result.cause
                 if cause is None and failure[0].startswith(DETECTED):
-                    cause = registry.explain_nondeterminism(self.info.name)
+                    began = h.timestamp_in(self.past[0].text) if self.past else at
+                    cause = registry.explain_nondeterminism(self.info.name, began)
                 episode = self._fail(new, at, failure, cause=cause)
                 episode.raised = result.raised if result.crash else None
                 return episode
@@ -102,27 +103,28 @@ class Execution:
             self.gate.reset(self.interpreter, result)
         return self._finish_episode(new, at, registry, options)
 
-    def _has_commands_recorded(self) -> bool:
+    def _history_has_commands(self) -> bool:
         return any(event.event_type in h.SCHEDULING for event in self.past)
 
     def replay_history(self, replay: Replay, options: EngineOptions) -> None:
         """Replay without any arrival, so that a loaded execution can say what it waits for.
 
-        The execution stays as it is if the code has changed, so that the next arrival replays: either its next
-        episode will fail, or the code starts something first that the history does not have (`starts_next`).
+        The execution stays as it is, so that the next arrival replays, in three cases: there is no answer; the code
+        no longer fits the history, and the next episode will fail; the code starts something first that the history
+        does not have (`unrecorded_action`).
         """
         length = self._length()
         result = replay(self.info.trigger(self._texts, True, options), is_worth_keeping(length, options))
+        if not result.is_usable:
+            return
         interpreter = ActionInterpreter(result.actions)
         try:
             for event in self.past:
                 interpreter.apply(event)
         except NonDeterminismError:
             return
-        if not result.is_usable:
-            return
         if (command := interpreter.next_command) is not None:
-            self.starts_next = command.task.action
+            self.unrecorded_action = command.task.action
             return
         self.interpreter, self.result = interpreter, result
         self.gate.reset(interpreter, result)
@@ -139,7 +141,7 @@ class Execution:
 
     def forget_replay(self) -> None:
         """The code has changed: the next episode replays, and everything that arrives leads to one."""
-        self.result, self.gate, self.starts_next = None, ReplayGate(), None
+        self.result, self.gate, self.unrecorded_action = None, ReplayGate(), None
         self.drop_generator()
 
     # -- the replay ------------------------------------------------------------------------------------------
@@ -154,10 +156,10 @@ class Execution:
         if result is not None and self._is_confirmed(result, replay, options):
             return result
         texts = [*self._texts, *arrived]
-        if not new:  # a generation's first invocation: nothing has been played yet
+        if not new:  # continue-as-new has just begun this generation: the code has seen none of its events
             texts = [h.as_unplayed(text) for text in texts]
         self._generator.drop()
-        # Without arrivals the generator is of no use: its events count as played from now on, whatever they are.
+        # Without arrivals it is not kept: it has taken events for new that count as played from now on.
         keeps_generator = bool(new) and is_worth_keeping(length, options)
         result = replay(info.trigger(texts, bool(new and self._texts), options), keeps_generator)
         self._generator.keep(result, len(texts), length)
@@ -165,7 +167,7 @@ class Execution:
 
     def _is_confirmed(self, result: ReplayResult, replay: Replay, options: EngineOptions) -> bool:
         """Whether the generator's result stands; else a replay decides."""
-        if result.no_answer is not None:
+        if result.no_answer is not None:  # there is nothing to confirm
             return True
         return result.crash is None and (not result.has_ended or self._replay_agrees(replay, options))
 
@@ -188,12 +190,18 @@ class Execution:
             self._apply(new)
         except NonDeterminismError as error:
             return str(error), None
-        conflict = find_task_id_conflict(self.interpreter, result)
+        try:
+            conflict = find_task_id_conflict(self.interpreter, result)
+        except GeneratorLost:  # with its worker; the next episode replays, and looks again
+            conflict = None
         result.sdk_tasks = None  # the SDK's tasks, with all their inputs and results, are of no more use
         return self._orchestrator_failed(conflict) if conflict else None
 
     def _not_answered(self, why: str) -> ReasonAndDetails:
-        """In a later turn, no answer is one that does not fit the history: as if the code had changed."""
+        """No answer counts as an empty list of actions, as on Azure.
+
+        So if the history has scheduled anything, this is non-determinism.
+        """
         try:
             without_answer = ActionInterpreter()
             for event in self.past:
@@ -236,7 +244,8 @@ class Execution:
                     f"More than {options.max_actions:,} actions were started (maxOrchestrationActions)."
                 )
         except CommandRefused as refusal:
-            return self._fail(new, at, self._orchestrator_failed(str(refusal)), episode.custom_status)
+            reason = self._orchestrator_failed(str(refusal))
+            return self._fail(new, at, reason, episode.custom_status, refusal.cause)
         episode.cancelled_timers = self._newly_cancelled_timers(result)
         episode.has_more_commands = interpreter.has_commands
         if result.has_ended and interpreter.can_complete:
@@ -305,9 +314,10 @@ class Execution:
         return episode
 
     def _unstarted_timers(self, at: str) -> list[Event]:
-        """The extension records what the failing episode would have started (recorded for timers).
+        """What code that does not fit the history would have started: the extension records its timers (recorded).
 
-        Activities and children would make its own history unreadable, so they are left out.
+        Activities and children would make its own history unreadable, so they are left out. Of a command that is
+        refused no recording shows what becomes of the timers beside it; here they leave nothing.
         """
         return [
             h.timer_created(at, command.id, command.fire_at)

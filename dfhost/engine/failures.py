@@ -149,6 +149,12 @@ def function_gone(function: str) -> Failure:
     return Failure("", sentence, sentence, "")
 
 
+def not_answered(error: Exception) -> Failure:
+    """A call that was made, and whose answer could not be sent because of `error`."""
+    sentence = f"The app's worker process could not answer: {type(error).__name__}: {error}."
+    return Failure("", sentence, sentence, "")
+
+
 def is_worker_exit(failure: Failure) -> bool:
     return failure.type_name == _WORKER_EXIT
 

@@ -7,7 +7,8 @@ the moment the failure or the firing is processed. (OutOfProcOrchestrationShim, 
 RetryInterceptor of the extension; recorded: windows serialise, failed compounds hold back what follows.)
 
 `ActionInterpreter` does the same, but goes on from where it stood when the list has merely grown. When going on
-could differ from starting over, `extend` or `append` returns False and the caller starts over with a new interpreter.
+could differ from starting over, `set_actions`, `add_actions` or `cancel_timers` returns False, and the caller starts
+over with a new interpreter.
 
 No clock, no user code: the time comes from the history's own ORCHESTRATOR_STARTED events.
 """
@@ -24,7 +25,7 @@ from dfhost.engine import history as h
 from dfhost.engine.actions import Action
 from dfhost.engine.event_waits import EventWaits
 from dfhost.engine.history import Event
-from dfhost.engine.nondeterminism import matching
+from dfhost.engine.nondeterminism import require_match
 from dfhost.engine.tasks import Command, CompoundTask, SingleTask, TaskNode, task_node
 from dfhost.timestamps import parse_timestamp, timestamp
 
@@ -134,11 +135,11 @@ class ActionInterpreter:
             if task is not None:
                 self._finish(task)
         elif event_type in h.FAILURES:
-            self._fail(event.key)
+            self._task_failed(event.key)
         elif event_type == h.TIMER_FIRED:
-            self._fire(event.key)
+            self._timer_fired(event.key)
         elif event_type == h.EVENT_RAISED:
-            self._raise(event)
+            self._event_raised(event)
         elif event_type == h.EXECUTION_STARTED:
             self._execution_started = True
             self._advance()
@@ -296,7 +297,7 @@ class ActionInterpreter:
             compound = compound.parent
         self._advance()
 
-    def _fail(self, task_id: int) -> None:
+    def _task_failed(self, task_id: int) -> None:
         task = self.open_tasks.pop(task_id, None)
         if task is None:
             return
@@ -308,7 +309,7 @@ class ActionInterpreter:
         task.awaits_retry_timer = self.has_retried = True
         self.open_tasks[self._issue(h.TIMER_CREATED, task, self._time_in(pause))] = task
 
-    def _fire(self, timer_id: int) -> None:
+    def _timer_fired(self, timer_id: int) -> None:
         task = self.open_tasks.pop(timer_id, None)
         if task is None:
             return
@@ -326,7 +327,7 @@ class ActionInterpreter:
 
     # -- external events and entity responses ----------------------------------------------------------------
 
-    def _raise(self, event: Event) -> None:
+    def _event_raised(self, event: Event) -> None:
         entity_call = self.open_tasks.pop(event.key, None)
         if entity_call is not None:
             self._finish(entity_call)
@@ -342,7 +343,7 @@ class ActionInterpreter:
 
     def _match(self, event: Event) -> None:
         """`event` records a command of an earlier episode, which must have been issued again by now."""
-        command = matching(event, self._commands.get(event.key))
+        command = require_match(event, self._commands.get(event.key))
         del self._commands[event.key]
         if command.task.action_type == act.CALL_ENTITY:
             self.entity_call_sent(event.key, json.loads(json.loads(event.text)["Input"])["id"])

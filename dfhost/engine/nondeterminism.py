@@ -14,7 +14,7 @@ class NonDeterminismError(Exception):
     """`str()` is the extension's sentence."""
 
 
-def matching(event: Event, command: Command | None) -> Command:
+def require_match(event: Event, command: Command | None) -> Command:
     """The command, if `event` records it; it has the event's task id. Else raises NonDeterminismError."""
     if command is None:
         raise NonDeterminismError(_PREFIX + _not_scheduled(event) + _SUFFIX)

@@ -25,7 +25,7 @@ class EngineOptions:
     max_short_timer: str = "6.00:00:00"
     long_timer_interval: str = "3.00:00:00"
     #: From so many history events on, a generator is kept between episodes; None: all episodes replay. See
-    #: `execution.py`.
+    #: `kept_generator.py`.
     keep_generator_from: int | None = 50
 
 
@@ -40,6 +40,10 @@ class FunctionRegistry(Protocol):
         """A sentence if the app has such a function and a setting disables it, else None."""
         ...
 
-    def explain_nondeterminism(self, orchestrator: str) -> str | None:
-        """What in its code differs from replay to replay, as far as the source shows it; None if nothing does."""
+    def suggest(self, kind: str, name: str) -> str:
+        """A sentence about a function that is missing, with the name that may be meant."""
+        ...
+
+    def explain_nondeterminism(self, orchestrator: str, began: str) -> str | None:
+        """Why its code may not fit a history that `began` then (ISO text); None if nothing is known."""
         ...

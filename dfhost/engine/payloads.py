@@ -20,7 +20,8 @@ def loads(text: str) -> Any:
 
 def custom_status_problem(value: Any) -> str | None:
     """The extension's sentence if the status is too large; it counts whole KB of UTF-16 (recorded)."""
-    if value is None or len(text := compact(value) or "") < 4096:  # an escape has at most six characters
+    # 4,096 ASCII characters, escapes included, are 8 KB of UTF-16 at most.
+    if value is None or len(text := compact(value) or "") < 4096:
         return None
     characters = json.dumps(value, ensure_ascii=False, separators=(",", ":")) if "\\u" in text else text
     size = len(characters.encode("utf-16-le", "surrogatepass")) // 1024

@@ -31,7 +31,8 @@ class ReplayGate:
     def __init__(self) -> None:
         self._interpreter = ActionInterpreter()
         self._result: ReplayResult | None = None
-        self._not_arrived: set[int | str] = set()  # task ids (of a retried call the first) and event names
+        # Task ids (of a retried call the first) and event names; once the code has ended, the keys of open tasks.
+        self._not_arrived: set[int | str] = set()
 
     def reset(self, interpreter: ActionInterpreter, result: ReplayResult) -> None:
         """`result` is the newest replay's; `interpreter` has worked off its actions."""

@@ -46,7 +46,9 @@ class SdkTasks(Protocol):
     @property
     def ids(self) -> Set[int]: ...
 
-    def get(self, task_id: int) -> SdkTask | None: ...
+    def get(self, task_id: int) -> SdkTask | None:
+        """None if the SDK has no task of that id. Raises GeneratorLost if it can no longer be asked."""
+        ...
 
 
 class GeneratorLost(Exception):

@@ -40,6 +40,6 @@ def never_runs(name: str, version: str | None, options: EngineOptions) -> str:
 def _order(version: str) -> list[tuple[int, int, str]]:
     """Numbers as numbers: 1.10 is newer than 1.9."""
     return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part.lower())
+        (0, int(part), "") if part.isdecimal() else (1, 0, part.lower())
         for part in re.split(r"[.\-+]", version)
     ]

@@ -87,7 +87,7 @@ def of_instance(
         return f"It is suspended{since}{reason}: resume it." + (f" Open: {open_now}." if open_now else "")
     if not open_now and instance is None:  # read from a file: nothing is loaded
         return "None of its tasks is open."
-    if instance is not None and (action := instance.execution.starts_next) is not None:
+    if instance is not None and (action := instance.execution.unrecorded_action) is not None:
         return (
             f"Its code has changed since its last episode. The next one starts {describe(action)}; it runs as soon "
             "as an event or a result comes."

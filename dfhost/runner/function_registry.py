@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import time
+
+from dfhost.did_you_mean import question
 from dfhost.engine import failures
 from dfhost.runner.functions import CAN_FAIL, AppInfo
+from dfhost.timestamps import timestamp_of, whole_second
 
 
 class AppFunctionRegistry:
     """Kinds are orchestrator, activity and entity."""
 
     def __init__(self, app: AppInfo) -> None:
-        self.change_app(app)
+        self._loaded_again_at = ""
+        self._set_app(app)
 
     def change_app(self, app: AppInfo) -> None:
+        self._loaded_again_at = timestamp_of(time.time())
+        self._set_app(app)
+
+    def _set_app(self, app: AppInfo) -> None:
         self._enabled = {
             "activity": app.activities,
             "orchestrator": app.orchestrators,
@@ -35,8 +44,16 @@ class AppFunctionRegistry:
         names = [*self._enabled[kind].names, *self._disabled[kind].names]
         return failures.unknown_function(kind, name, names)
 
-    def explain_nondeterminism(self, orchestrator: str) -> str | None:
+    def suggest(self, kind: str, name: str) -> str:
+        return f"The app has no {kind} {name!r}. {question(name, self._enabled[kind].names)}".rstrip()
+
+    def explain_nondeterminism(self, orchestrator: str, began: str) -> str | None:
         function = self._enabled["orchestrator"].get(orchestrator)
         place = f"{function.name} (" if function else "?"
-        found = [each for each in self._mistakes if each.startswith(place) and CAN_FAIL in each]
-        return f"Its code is not deterministic. {' '.join(found)}" if found else None
+        sentences = [each for each in self._mistakes if each.startswith(place) and CAN_FAIL in each]
+        if sentences:
+            sentences.insert(0, "Its code is not deterministic.")
+        if began < self._loaded_again_at:
+            at = whole_second(self._loaded_again_at)
+            sentences.append(f"The app was loaded again at {at}, after this instance had begun.")
+        return " ".join(sentences) or None

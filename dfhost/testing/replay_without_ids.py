@@ -11,32 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from dfhost.engine import history as h
+from dfhost.engine.episode import Episode
 from dfhost.engine.execution import Execution
 from dfhost.engine.history import Event
 from dfhost.engine.nondeterminism import NonDeterminismError
 from dfhost.engine.replay_result import ReplayResult
+from dfhost.testing.episode_times import ENDS, LAST, STARTS, EpisodeTimes, Key, task_key, utc
 from dfhost.testing.replay_with_ids import OPTIONS, Json, awaited_action
 
-_ENDS = {
-    "TaskCompleted": "activity",
-    "TaskFailed": "activity",
-    "SubOrchestrationInstanceCompleted": "sub-orchestrator",
-    "SubOrchestrationInstanceFailed": "sub-orchestrator",
-    "TimerFired": "timer",
-}
-_STARTS = {
+_KINDS = {
     h.TASK_SCHEDULED: "activity",
     h.SUB_ORCHESTRATION_CREATED: "sub-orchestrator",
     h.TIMER_CREATED: "timer",
     h.EVENT_SENT: "entity operation",
 }
-_START_NAMES = {
-    "TaskScheduled": "activity",
-    "SubOrchestrationInstanceCreated": "sub-orchestrator",
-    "TimerCreated": "timer",
-    "EventSent": "entity operation",
-}
-_LAST = ("ExecutionCompleted", "ExecutionFailed", "ExecutionTerminated", "ContinueAsNew")
 
 
 @dataclass(eq=False, slots=True)
@@ -49,8 +37,12 @@ class _Task:
     target: str  # the child's or the entity's id; of a timer, when it is due
     request_id: str
     episode: int
-    place: int  # among the tasks of its kind and name, from 0
+    place: int = 0  # among the tasks of its key, from 0
     is_recorded: bool = False
+
+    @property
+    def key(self) -> Key:
+        return task_key(self.kind, self.name, self.target)
 
 
 class _AnyFunction:
@@ -62,7 +54,10 @@ class _AnyFunction:
     def explain_disabled(self, kind: str, name: str) -> str | None:
         return None
 
-    def explain_nondeterminism(self, orchestrator: str) -> str | None:
+    def suggest(self, kind: str, name: str) -> str:
+        return ""
+
+    def explain_nondeterminism(self, orchestrator: str, began: str) -> str | None:
         return None
 
 
@@ -81,27 +76,27 @@ class ReplayWithoutIds:
         self._execution = Execution()
         self._tasks: list[_Task] = []
         self._episode = 0
+        self._at = ""  # of the last episode
         self._has_ended = False
-        self._places = _places(events)
-        self._counts: dict[tuple[str, str], int] = {}
+        self._times = EpisodeTimes(events)
+        self._counts: dict[Key, int] = {}  # of the tasks that today's code has started
         self._request_ids: dict[str, str] = {}  # recorded -> today's
 
     def run(self) -> None:
-        first, *others = self._events
+        first = self._events[0]
         if first["EventType"] != "ExecutionStarted":
             raise ValueError("The history does not begin with ExecutionStarted.")
-        at = first["Timestamp"]
         started = h.execution_started(
-            at,
+            first["Timestamp"],
             instance_id=str(self._saved.get("instanceId") or "replayed"),
             execution_id="replayed",
             name=self._name,
             version=self._saved.get("version"),
             input=self._input(first),
         )
-        self._go_on([started], at)
-        for event in others:
-            self._take(event)
+        self._go_on(started, 0)
+        for index in range(1, len(self._events)):
+            self._take(index)
         self._check_rest()
 
     def _input(self, started: Json) -> str | None:
@@ -112,11 +107,12 @@ class ReplayWithoutIds:
         value = self._saved.get("input")
         return None if value is None else json.dumps(value)
 
-    def _take(self, event: Json) -> None:
+    def _take(self, index: int) -> None:
+        event = self._events[index]
         kind, at = str(event["EventType"]), event["Timestamp"]
-        if kind in _START_NAMES:
-            self._find(_START_NAMES[kind], event, "starts")
-        elif kind in _LAST:
+        if kind in STARTS:
+            self._find(STARTS[kind], event, "starts")
+        elif kind in LAST:
             if kind != "ExecutionTerminated" and not self._has_ended:
                 raise NonDeterminismError(
                     f"the recorded instance has ended at {at}, today's code waits for {self._waits()}."
@@ -126,7 +122,7 @@ class ReplayWithoutIds:
                 f"today's code has ended, the history goes on with {_described(event)} at {at}."
             )
         elif arrived := self._arrival(kind, event, at):
-            self._go_on([arrived], at)
+            self._go_on(arrived, index)
 
     def _arrival(self, kind: str, event: Json, at: str) -> Event | None:
         if kind == "EventRaised":
@@ -136,9 +132,9 @@ class ReplayWithoutIds:
             return h.suspended(at, event.get("Reason"))
         if kind == "ExecutionResumed":
             return h.resumed(at, event.get("Reason"))
-        if kind not in _ENDS:
+        if kind not in ENDS:
             return None  # what the platform notes for itself
-        task = self._find(_ENDS[kind], event, "has")
+        task = self._find(ENDS[kind], event, "has")
         if kind == "TimerFired":
             return h.timer_fired(at, task.id, task.target)
         if kind.endswith("Failed"):
@@ -162,7 +158,7 @@ class ReplayWithoutIds:
         # A timer is recorded when it is created, too; everything else once, when it ends or while it is open.
         candidates = [task for task in open_tasks if task.is_recorded == (ends and kind == "timer")]
         target = event.get("InstanceId") or event.get("FireAt")
-        same_place = next((task for task in candidates if task.place == self._places.get(id(event))), None)
+        same_place = next((task for task in candidates if task.place == self._times.place(event)), None)
         same_target = next((task for task in candidates if task.target == target), None)
         task = same_target or same_place or (candidates[0] if candidates else None)
         if task is None:
@@ -177,21 +173,53 @@ class ReplayWithoutIds:
             self._request_ids[json.loads(event["Input"]).get("id", "")] = task.request_id
         return task
 
-    def _go_on(self, arrived: list[Event], at: str) -> None:
-        while True:
+    def _go_on(self, arrived: Event, index: int) -> None:
+        """Run the episode of an arrival, at the time at which what it starts was scheduled."""
+        past = list(self._execution.past)
+        earliest = max(self._at, utc(self._events[index]["Timestamp"]))
+        self._at = self._times.of_arrival(index, earliest, self._counts)
+        episodes = self._run(arrived)
+        right = self._right_time(episodes)
+        if right != self._at:
+            self._at, self._execution = right, Execution(past)
+            episodes = self._run(arrived)
+        for episode in episodes:
             self._episode += 1
-            episode = self._execution.run_episode(arrived, at, self._replay, _AnyFunction(), OPTIONS)
             for event in episode.events:
                 if event.event_type in h.SCHEDULING:
-                    key = (_STARTS[event.event_type], (event.name or "").lower())
-                    place = self._counts[key] = self._counts.get(key, -1) + 1
-                    self._tasks.append(_task(event, self._episode, place))
+                    task = _task(event, self._episode)
+                    task.place = self._counts.get(task.key, 0)
+                    self._counts[task.key] = task.place + 1
+                    self._tasks.append(task)
             self._has_ended = episode.ends_instance or episode.next_generation is not None
+
+    def _run(self, arrived: Event) -> list[Episode]:
+        """More than one if the code starts more than one may record."""
+        episodes: list[Episode] = []
+        while not episodes or episodes[-1].has_more_commands:
+            new = [] if episodes else [arrived]
+            episode = self._execution.run_episode(new, self._at, self._replay, _AnyFunction(), OPTIONS)
             if self._execution.result is None and episode.status == "Failed":
                 raise NonDeterminismError(f"today's code cannot be replayed: {episode.output}")
-            if not episode.has_more_commands:
-                return
-            arrived = []
+            episodes.append(episode)
+        return episodes
+
+    def _right_time(self, episodes: Sequence[Episode]) -> str:
+        """When the history has scheduled the first of what was started; if it has not: when it schedules next.
+
+        The present time if that is right, or if the history knows of no later one.
+        """
+        counts = dict(self._counts)
+        found = []
+        for episode in episodes:
+            for event in episode.events:
+                if event.event_type in h.SCHEDULING:
+                    key = _task(event, 0).key
+                    found.append(self._times.scheduled(key, counts.get(key, 0)))
+                    counts[key] = counts.get(key, 0) + 1
+        if None in found:
+            return self._times.next_scheduled(self._at, self._counts) or self._at
+        return max(self._at, min(filter(None, found), default=self._at))
 
     def _waits(self) -> str:
         return awaited_action(self._execution.interpreter)
@@ -206,42 +234,22 @@ class ReplayWithoutIds:
                 )
 
 
-def _places(events: Sequence[Json]) -> dict[int, int]:
-    """By the id() of each event about a call: the call's place among those of its kind and name.
-
-    Without ids, the times of scheduling tell calls of one function apart that ran at the same time.
-    """
-    found: dict[tuple[str, str], list[tuple[str, int]]] = {}
-    for event in events:
-        kind = _ENDS.get(event["EventType"]) or _START_NAMES.get(event["EventType"])
-        if kind in ("activity", "sub-orchestrator"):
-            name = str(event.get("FunctionName") or event.get("Name") or "").lower()
-            at = str(event.get("ScheduledTime") or event["Timestamp"]).replace("+00:00", "").rstrip("Z")
-            found.setdefault((kind, name), []).append((at, id(event)))
-    return {
-        key: place
-        for group in found.values()
-        for place, (_, key) in enumerate(sorted(group, key=lambda each: each[0]))
-    }
-
-
-def _task(event: Event, episode: int, place: int) -> _Task:
+def _task(event: Event, episode: int) -> _Task:
     data = json.loads(event.text)
     request = json.loads(data["Input"]) if event.event_type == h.EVENT_SENT else {}
     return _Task(
-        _STARTS[event.event_type],
+        _KINDS[event.event_type],
         event.key,
         event.name or "",
         str(data.get("InstanceId") or data.get("FireAt") or ""),
         str(request.get("id", "")),
         episode,
-        place,
     )
 
 
 def _described(event: Json) -> str:
     kind = str(event["EventType"])
     name = event.get("FunctionName") or event.get("Name") or event.get("FireAt") or ""
-    if kind in _ENDS:
-        return f"the end of {_ENDS[kind]} {name}"
-    return f"{_START_NAMES[kind]} {name}" if kind in _START_NAMES else f"{kind} {name}".strip()
+    if kind in ENDS:
+        return f"the end of {ENDS[kind]} {name}"
+    return f"{STARTS[kind]} {name}" if kind in STARTS else f"{kind} {name}".strip()

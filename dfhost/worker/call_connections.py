@@ -11,19 +11,25 @@ import contextvars
 import hmac
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from itertools import count
+from typing import Any, TypeVar
 
 from dfhost import forked_children
+from dfhost.engine import failures
 from dfhost.worker.channel import Message, pack, read_message
+
+_TRIES_AGAIN_AFTER = 0.05  # seconds
+T = TypeVar("T")
 
 
 class CallConnection:
     """The host's end."""
 
     def __init__(self, port: int, secret: str, timeout: float | None = None) -> None:
-        """`timeout`: seconds that an answer may take. Raises OSError if the worker is gone."""
+        """`timeout`: seconds that an answer may take. Raises ConnectionError if the worker is gone, and OSError."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
@@ -33,7 +39,7 @@ class CallConnection:
             self.release()
             raise
 
-    def ask(self, message: Message) -> tuple[Any, ...] | None:
+    def call(self, message: Message) -> tuple[Any, ...] | None:
         """The answer as a tuple of one value; None if the worker has ended, or somebody has closed the connection."""
         try:
             self._socket.sendall(pack(message))
@@ -45,7 +51,7 @@ class CallConnection:
         return answer
 
     def close(self) -> None:
-        """End an `ask` that waits in another thread."""
+        """End a `call` that waits in another thread."""
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -67,7 +73,7 @@ class CallConnections:
         self._free: deque[CallConnection] = deque()
 
     def take(self) -> CallConnection:
-        """Raises OSError if the worker is gone."""
+        """Raises ConnectionError if the worker is gone, and OSError, say if the host has too many open files."""
         try:
             return self._free.pop()
         except IndexError:
@@ -93,25 +99,41 @@ class CallListener:
         threading.Thread(target=self._accept, name="calls", daemon=True).start()
 
     def _accept(self) -> None:
-        number = 0
-        while True:
-            peer, _ = self._listener.accept()
+        for number in count():
+            peer, _ = _as_soon_as_possible(self._listener.accept)
             name = f"ThreadPoolExecutor-1_{number}"
-            threading.Thread(target=self._serve, args=(peer,), name=name, daemon=True).start()
-            number += 1
+            thread = threading.Thread(target=self._serve, args=(peer,), name=name, daemon=True)
+            _as_soon_as_possible(thread.start)
 
     def _serve(self, peer: socket.socket) -> None:
         descriptor = peer.fileno()
         forked_children.close_in_children(descriptor)
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with peer, peer.makefile("rb") as file:
             try:
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 hello = read_message(file)
                 if hello is None or not hmac.compare_digest(str(hello[0]), self._secret):
                     return
                 while (message := read_message(file)) is not None:
-                    peer.sendall(pack((contextvars.Context().run(self._answer, message),)))
+                    peer.sendall(self._packed_answer(message))
             except OSError:  # the host has given the call up
                 pass
             finally:
                 forked_children.unregister(descriptor)
+
+    def _packed_answer(self, message: Message) -> bytes:
+        """As `CallConnection.call` returns it."""
+        try:
+            return pack((contextvars.Context().run(self._answer, message),))
+        except Exception as error:
+            # For example, a value is nested too deeply to be sent. The host must not wait for ever.
+            return pack((tuple(failures.not_answered(error)),))
+
+
+def _as_soon_as_possible(make: Callable[[], T]) -> T:
+    """What `make` returns, once the app leaves a descriptor or a thread for it. The host's call waits meanwhile."""
+    while True:
+        try:
+            return make()
+        except (OSError, RuntimeError):
+            time.sleep(_TRIES_AGAIN_AFTER)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import marshal
-import select
+import selectors
 import socket
 import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import IO, Any
 
 from dfhost import forked_children
@@ -25,6 +26,9 @@ Message = tuple[Any, ...]
 _LENGTH = struct.Struct(">I")
 _AT_ONCE = 64  # messages that wait for the loop; whoever sends one more writes them all
 _LULL = 0.0005  # seconds without a message, after which one goes out at once
+
+# These two need no descriptor of their own: the process may have as many open files as it can.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 def pack(message: Message) -> bytes:
@@ -162,19 +166,19 @@ class Channel(asyncio.Protocol):
                 self._outgoing.popleft()
 
     def _write_when_possible(self) -> None:
-        while True:
-            try:
-                select.select([], [self._descriptor], [], 1.0)
-                with self._lock:
-                    self._write_now()
-                    self._is_blocked = False
-                    return
-            except BlockingIOError:
-                continue
-            except (OSError, ValueError):  # it was closed meanwhile
-                with self._lock:
-                    self._outgoing.clear()
-                return
+        try:
+            with _Selector() as selector:
+                selector.register(self._socket, selectors.EVENT_WRITE)
+                while True:
+                    selector.select(1.0)
+                    with self._lock, suppress(BlockingIOError):
+                        self._write_now()
+                        self._is_blocked = False
+                        return
+        except (OSError, ValueError):  # it was closed meanwhile
+            with self._lock:
+                self._outgoing.clear()
+                self._is_blocked = False
 
     # -- receiving, on the loop ------------------------------------------------------------------------------
 

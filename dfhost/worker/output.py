@@ -185,20 +185,13 @@ class OutputReader:
 
     def _show(self, data: bytes) -> None:
         """Whole lines; those that follow each other are shown at once."""
-        if _MARK not in data:
-            self._show_plain(data)
-            return
-        start = 0
-        while (mark := data.find(_MARK, start)) >= 0:
-            end = data.index(b"\n", mark) + 1
-            try:
-                message = json.loads(data[mark + 1 : end])
-            except ValueError:  # the app itself prints zero bytes
-                self._show_plain(data[start:end])
-            else:
+        start = end = 0
+        while (mark := data.find(_MARK, end)) >= 0:
+            end = data.find(b"\n", mark) + 1 or len(data)
+            if (message := _message_in(data[mark + 1 : end])) is not None:
                 self._show_plain(data[start:mark])
                 self._show_message(message)
-            start = end
+                start = end
         self._show_plain(data[start:])
 
     def _show_plain(self, data: bytes) -> None:
@@ -216,3 +209,12 @@ class OutputReader:
                 self._shown(text)
             case {"count": int(number), "level": str(level), "logger": str(logger)}:
                 self._sink.count_records(level, logger, number)
+
+
+def _message_in(data: bytes) -> dict[str, Any] | None:
+    """None if the app itself has printed the zero byte."""
+    try:
+        message = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None

@@ -35,6 +35,7 @@ _SCRIPT = Path(__file__).with_name("script") / "worker.py"
 _OUTPUT_ENDS_WITHIN = 0.5  # seconds after the process; a child of the app may hold the pipe open
 _CHANNEL_ENDS_WITHIN = 0.5  # likewise
 _ENDS_WITHIN = 1.0  # seconds after its channel, else it is killed
+_CONNECTS_AGAIN_AFTER = 0.05  # seconds
 _ANSWERS_WITHIN = 0.3  # seconds, which operation of an entity runs
 _NOT_DURABLE = ("invoke", "stream")  # calls of functions of any kind
 
@@ -65,6 +66,7 @@ class WorkerProcess:
     """
 
     def __init__(self, options: WorkerOptions, sink: Terminal) -> None:
+        """Raises OSError if no process can be started."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._secret = secrets.token_hex(16)
         start = {
@@ -76,13 +78,17 @@ class WorkerProcess:
             "verbose": options.verbose,
             "quiet": options.quiet,
         }
-        self._process = subprocess.Popen(
-            [sys.executable, *_interpreter_flags(), *options.python_arguments, str(_SCRIPT)],
-            cwd=options.root,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, *_interpreter_flags(), *options.python_arguments, str(_SCRIPT)],
+                cwd=options.root,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        except OSError:
+            self._listener.close()
+            raise
         assert self._process.stdin is not None and self._process.stdout is not None
         self.pid = self._process.pid
         self.started_at = time.monotonic()
@@ -198,8 +204,8 @@ class WorkerProcess:
         return failures.worker_exited(sys.executable, code if code >= 0 else 128 - code)
 
     @property
-    def end(self) -> str:
-        """ "exit code 3", "SIGKILL": how it ended."""
+    def how_it_ended(self) -> str:
+        """ "exit code 3", "SIGKILL"."""
         code = self.exit_code or 0
         if code >= 0:
             return f"exit code {code}"
@@ -211,7 +217,7 @@ class WorkerProcess:
     # -- calls, on any thread --------------------------------------------------------------------------------
 
     def enter(self, call: RunningCall) -> int:
-        """Its number, for `begin` or `ask`. From now on the process has this call."""
+        """Its number, for `begin` or `call_blocking`. From now on the process has this call."""
         number, call.since, call.worker = next(self._numbers), time.monotonic(), self.pid
         self.calls[number] = call
         return number
@@ -225,38 +231,54 @@ class WorkerProcess:
         if (missing or self._has_ended) and self.calls.pop(number, None) is not None:
             call.resolve(missing or self.failure)
 
-    def ask(self, number: int, call: BlockingCall, *message: Any) -> Any:
-        """Make a blocking call: its value from the wire, its Failure, or OUTDATED. Blocks."""
+    def call_blocking(self, number: int, call: BlockingCall, *message: Any) -> Any:
+        """Make a call on a connection: its value from the wire, its Failure, or OUTDATED. Blocks."""
         if missing := self._missing(call):
             self.calls.pop(number, None)
             return missing
-        try:
-            connection = call.given_up.connection = self._connections.take()
-        except OSError:  # it has ended, and the call has not begun: another worker makes it
-            if self._has_ended and self.calls.pop(number, None) is not None:
-                return OUTDATED
-            outcome = call.given_up.wait()
+        connection = self._connection_for(number, call)
+        if connection is None:  # the call has not begun; if the process has ended, another worker makes it
+            outcome = self._outcome(number, call)
             return OUTDATED if isinstance(outcome, Failure) and failures.is_worker_exit(outcome) else outcome
-        answer = connection.ask(message)
-        if answer is None:  # it has ended, or the call was given up
-            if self._has_ended and self.calls.pop(number, None) is not None:
-                return self.failure
-            return call.given_up.wait()
-        self.calls.pop(number, None)
-        self._connections.give_back(connection)
-        return answer[0]
+        answer = connection.call(message)
+        if answer is None:
+            return self._outcome(number, call)
+        if self.calls.pop(number, None) is not None:
+            self._connections.give_back(connection)
+        else:  # the call was given up just now, and its connection is closed
+            connection.release()
+        return protocol.answer_from_wire(answer[0])
+
+    def _connection_for(self, number: int, call: BlockingCall) -> CallConnection | None:
+        """None if the process has ended, or the call was given up."""
+        while number in self.calls:
+            try:
+                connection = call.given_up.connection = self._connections.take()
+            except ConnectionError:
+                return None
+            except OSError:  # the host has as many open files as it can
+                time.sleep(_CONNECTS_AGAIN_AFTER)
+            else:
+                return connection
+        return None
+
+    def _outcome(self, number: int, call: BlockingCall) -> Failure | Outdated:
+        """Of a call without an answer: its process has ended, or it was given up. Blocks until that is known."""
+        if self._has_ended and self.calls.pop(number, None) is not None:
+            return self.failure
+        return call.given_up.wait()
 
     def stacks(self, timeout: float) -> Stacks:
         """What its threads do; nothing if it does not answer within `timeout` s. Blocks."""
-        stacks = self._ask_aside(timeout, "stacks") or []
+        stacks = self._query(timeout, "stacks") or []
         return [(function, instance, text) for function, instance, text in stacks]
 
     def running_operation(self, entity_id: str) -> RunningOperation | None:
         """As its runner answers it; None as well if it does not answer. Blocks."""
-        found = self._ask_aside(_ANSWERS_WITHIN, "running operation", entity_id)
+        found = self._query(_ANSWERS_WITHIN, "running operation", entity_id)
         return None if found is None else RunningOperation(*found)
 
-    def _ask_aside(self, timeout: float, *message: Any) -> Any:
+    def _query(self, timeout: float, *message: Any) -> Any:
         """The answer to a question that is no call; None if there is none within `timeout` s. Blocks."""
         if self._channel is None:
             return None
@@ -264,9 +286,10 @@ class WorkerProcess:
             connection = CallConnection(self._connections.port, self._secret, timeout)
         except OSError:
             return None
-        answer = connection.ask(message)
+        answer = connection.call(message)
         connection.release()
-        return None if answer is None else answer[0]
+        value = None if answer is None else protocol.answer_from_wire(answer[0])
+        return None if isinstance(value, Failure) else value
 
     def _missing(self, call: RunningCall) -> Failure | None:
         """For a call that was addressed to the app as it was before it was loaded again."""
@@ -279,6 +302,11 @@ class WorkerProcess:
     def send(self, *message: Any) -> None:
         if self._channel is not None:
             self._channel.send(message)
+
+    def drop_generator(self, generator: int) -> None:
+        """Whatever a thread is doing: a garbage collection may call this in the middle of a `send`."""
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self.send, "drop", generator)
 
     def abandon_calls(self) -> None:
         """Their results are of no interest any more."""

@@ -23,7 +23,7 @@ The calls, and their values:
     "stream", function, params, headers, scope                   None, or the text of a disconnection
 
 The calls on a connection of their own (`call_connections.py`) are messages without a number; the value comes back as
-a tuple of one:
+a tuple of one, and so does a failure if the worker cannot send the value:
 
     "replay", function, instance id, trigger, keeps generator, describes tasks    a replay, see `replay_to_wire`
     "go on", generator, texts                                    a replay
@@ -103,6 +103,11 @@ def _function_from_wire(wire: list[Any]) -> FunctionInfo:
 
 
 # -- outcomes ------------------------------------------------------------------------------------------------
+def answer_from_wire(wire: Any) -> Any:
+    """The value of a call on a connection of its own, or its failure."""
+    return Failure(*wire) if isinstance(wire, tuple) and len(wire) == len(Failure._fields) else wire
+
+
 def outcome_to_wire(outcome: str | Failure | None) -> Any:
     return tuple(outcome) if isinstance(outcome, Failure) else outcome
 

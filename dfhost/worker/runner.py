@@ -169,12 +169,14 @@ class WorkerRunner:
         running = RunningCall("activity", call.function, call.instance_id, resolve)
         self._pool.turns.give(running, begin)
 
-    def _ask(self, kind: str, function: str, instance_id: str, *message: Any) -> tuple[Any, WorkerProcess]:
+    def _call_blocking(
+        self, kind: str, function: str, instance_id: str, *message: Any
+    ) -> tuple[Any, WorkerProcess]:
         """The value of a blocking call, or its Failure, and the worker that has made it. Blocks."""
         while True:
             call = BlockingCall(kind, function, instance_id)
             process, number = self._pool.turns.place(call)
-            value = process.ask(number, call, *message)
+            value = process.call_blocking(number, call, *message)
             if value is not OUTDATED:
                 return value, process
 
@@ -183,52 +185,60 @@ class WorkerRunner:
             value, process = self._replay(call, False)
             if not (isinstance(value, Failure) and failures.is_timeout(value)):
                 return self._result(value, process, call)
-        why = f"it did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times"
-        return ReplayResult(no_answer=why, cause=f"I{why[1:]}.")
+        return ReplayResult(
+            no_answer=f"it did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times",
+            cause=f"It did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times.",
+        )
 
     def _replay(self, call: ReplayCall, describes_tasks: bool) -> tuple[Any, WorkerProcess]:
-        return self._ask("orchestrator", call.function, call.instance_id, "replay", *call, describes_tasks)
+        return self._call_blocking(
+            "orchestrator", call.function, call.instance_id, "replay", *call, describes_tasks
+        )
 
     def _result(self, value: Any, process: WorkerProcess, call: ReplayCall) -> ReplayResult:
         if isinstance(value, Failure):
             if failures.is_worker_exit(value):
-                cause = f"The app's worker process ended ({process.end}) while it ran this orchestrator."
+                cause = (
+                    f"The app's worker process ended ({process.how_it_ended}) while it ran this orchestrator."
+                )
             else:
                 cause = value.message
             return ReplayResult(no_answer=value.message, cause=cause)
 
         def describe(generator: int | None) -> dict[int, Any]:
             if generator is not None:
-                tasks = self._ask_generator(process, call, "describe tasks", generator)
-                if tasks is not None and not isinstance(tasks, Failure):
-                    return dict(tasks)
-            again, _ = self._replay(call._replace(keeps_generator=False), True)
-            return {} if isinstance(again, Failure) else protocol.sdk_tasks_of(again)
+                tasks = self._call_generator(process, call, "describe tasks", generator)
+            else:
+                again, _ = self._replay(call._replace(keeps_generator=False), True)
+                tasks = again if isinstance(again, Failure) else protocol.sdk_tasks_of(again)
+            if tasks is None or isinstance(tasks, Failure):
+                raise GeneratorLost
+            return dict(tasks)
 
         result, generator = protocol.replay_from_wire(value, describe)
         if generator is not None:
             result.generator = _RemoteGenerator(self, process, generator, call)
         return result
 
-    def _ask_generator(self, process: WorkerProcess, call: ReplayCall, *message: Any) -> Any:
+    def _call_generator(self, process: WorkerProcess, call: ReplayCall, *message: Any) -> Any:
         """The value of a call of a generator that `process` has, or its Failure; None if the generator is lost."""
-        asking = BlockingCall("orchestrator", call.function, call.instance_id)
-        number = self._pool.turns.place_in(process, asking)
-        value = None if number is None else process.ask(number, asking, *message)
+        blocking = BlockingCall("orchestrator", call.function, call.instance_id)
+        number = self._pool.turns.place_in(process, blocking)
+        value = None if number is None else process.call_blocking(number, blocking, *message)
         return None if value is OUTDATED else value
 
     def go_on(
         self, process: WorkerProcess, generator: int, call: ReplayCall, texts: list[str]
     ) -> ReplayResult:
         """See `KeptGenerator.go_on`. After a time-out a replay has attempts of its own."""
-        value = self._ask_generator(process, call, "go on", generator, texts)
+        value = self._call_generator(process, call, "go on", generator, texts)
         if value is None or (isinstance(value, Failure) and failures.is_timeout(value)):
             raise GeneratorLost
         return self._result(value, process, call)
 
     def run_entity(self, call: EntityCall) -> EntityReply | Failure:
         while True:
-            value, _ = self._ask("entity", call.function, call.entity_id, "entity", *call)
+            value, _ = self._call_blocking("entity", call.function, call.entity_id, "entity", *call)
             reply = protocol.entity_reply_from_wire(value)
             if not (isinstance(reply, Failure) and failures.is_worker_exit(reply)):
                 return reply
@@ -308,7 +318,7 @@ class _RemoteGenerator:
 
     def __del__(self) -> None:
         if self._generator is not None:
-            self._process.send("drop", self._generator)
+            self._process.drop_generator(self._generator)
 
 
 def _set(result: asyncio.Future[Any], value: Any) -> None:

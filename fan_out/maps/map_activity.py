@@ -37,11 +37,15 @@ def map_activity(*, envelope: bool = False) -> Callable[[Activity], Activity]: .
 def map_activity(activity: Any = None, *, envelope: bool = False) -> Any:
     """Decorates an activity function of one parameter, below its trigger decorator.
 
+    Callers name the activity by its function, which must therefore be its name: no `@bp.function_name` above it.
+
     Called by a map it logs `{"map_id", "index", "duration_ms", "outcome"}`, and the error if it raised; called by any
     other orchestrator it is as it was.
     """
     if activity is None:
         return functools.partial(map_activity, envelope=envelope)
+    if not inspect.isfunction(activity):
+        raise TypeError("Put @map_activity below @app.activity_trigger: it decorates the function itself.")
     _activities.add(activity.__name__)
     parameter = next(iter(inspect.signature(activity).parameters))
 

@@ -99,8 +99,13 @@ class NoMap(LookupError):
 async def outcome_of_run(client: df.DurableOrchestrationClient, map_id: str) -> Any:
     """The outcome of an ended map. Raises NoMap, or a LookupError with the reason why there is none."""
     status = await client.get_status(map_id)
-    if not status or status.name != ORCHESTRATOR:
+    if not status or not status.name:
         raise NoMap(f"There is no map {map_id!r}.")
+    if status.name != ORCHESTRATOR:
+        raise NoMap(
+            f"{map_id!r} is an instance of {status.name!r}, not a map that was started over HTTP. "
+            "The outcome of a map in it is a value in that orchestrator's code."
+        )
     runtime = runtime_status(status)
     if runtime == "Failed":
         status = await client.get_status(_kept(map_id))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
 import azure.durable_functions as df
@@ -65,7 +66,8 @@ class Options:
         count, percentage = self.tolerated_failure_count, self.tolerated_failure_percentage
         if not count and not percentage:
             return 0
-        return min(count or total, int(total * (percentage or 100) / 100), total)
+        # As the decimal number that was given: as floats, 32.3 % of 1,000 are a little less than 323.
+        return min(count or total, int(total * Fraction(str(percentage or 100)) / 100), total)
 
 
 def fan_out_map(
@@ -105,6 +107,8 @@ def fan_out_map(
     and the event `map-cancel` ends it. Ids: the map is called as the instance, a second one in the same
     instance `<instance id>:map-2`, and so on. The custom status is left to you.
     """
+    if isinstance(items, (str, bytes, Mapping)):
+        raise ValueError(f"items must be a list of JSON values, not a {type(items).__name__}.")
     options = Options(
         activity=activity if isinstance(activity, str) else activity.build().get_function_name(),
         max_concurrency=max_concurrency,

@@ -36,9 +36,14 @@ def map_lane(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any
 
 
 def _run_part(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
-    part = Part(**(context.get_input() or {}))
+    part = _part_of(context)
     results, _ = yield from hand_out(context, part, STOP, context.instance_id)
     return as_json(results)
+
+
+def _part_of(context: df.DurableOrchestrationContext) -> Part:
+    given: Any = context.get_input()
+    return Part(**given)
 
 
 def hand_out(
@@ -89,7 +94,7 @@ def map_chunk(context: df.DurableOrchestrationContext) -> Generator[Any, Any, An
 
     Retried here and not by `call_activity_with_retry`: so the number of tries is known, and stopping stops them.
     """
-    part = Part(**(context.get_input() or {}))
+    part = _part_of(context)
     results: Results = [None] * len(part.items)
     reporter = Reporter(context, part.map_id, part.total)
     stop_event = context.wait_for_external_event(STOP)

@@ -14,6 +14,7 @@ from tests.support import gates as gates_module
 from tests.support.app_server import user_threads
 from tests.support.apps import write_app
 from tests.support.running_host import running_host
+from tests.support.waiting import DEADLINE, eventually
 
 
 def pool_threads() -> set[threading.Thread]:
@@ -32,7 +33,8 @@ async def test_the_pool_starts_no_thread_before_a_call_and_grows_with_the_calls(
         assert len(pool_threads() - before) == 4
 
 
-async def test_a_thread_can_be_added_while_all_are_busy() -> None:
+async def test_a_blocked_thread_has_a_substitute_until_its_call_returns() -> None:
+    before = pool_threads()
     threads = UserThreads(1)
     threads.start()
     try:
@@ -46,11 +48,23 @@ async def test_a_thread_can_be_added_while_all_are_busy() -> None:
         await asyncio.to_thread(blocked.wait)
         second = asyncio.ensure_future(threads.run(threading.get_ident))
         await asyncio.sleep(0)
+        threads.replace_blocked(DEADLINE)  # it has not taken so long
+        assert len(pool_threads() - before) == 1
         assert not second.done()
-        threads.add_thread()
+        for _ in range(3):
+            threads.replace_blocked(0.0)
+        assert len(pool_threads() - before) == 2
         assert await second
         release.set()
         await first
+        threads.replace_blocked(0.0)
+
+        async def left() -> int:
+            await threads.run(threading.get_ident)
+            return len(pool_threads() - before)
+
+        await eventually(left, lambda count: count == 1)
+        assert await left() == 1
     finally:
         threads.stop()
 

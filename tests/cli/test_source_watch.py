@@ -31,7 +31,7 @@ async def following(changes: asyncio.Queue[list[str]]) -> list[str]:
 
 
 async def test_sources_and_settings_count_and_nothing_else(tmp_path: Path) -> None:
-    for folder in (".git", ".dfhost", "env", "__pycache__", "node_modules", "data"):
+    for folder in (".git", ".dfhost", "env", "__pycache__", "node_modules", "data", "tests"):
         (tmp_path / folder).mkdir()
     (tmp_path / "env" / "pyvenv.cfg").touch()
     (tmp_path / "function_app.py").touch()
@@ -44,6 +44,9 @@ async def test_sources_and_settings_count_and_nothing_else(tmp_path: Path) -> No
             "node_modules/a.py",
             "data/host.json",
             ".a.py",
+            "tests/a.py",
+            "test_a.py",
+            "data/conftest.py",
         ):
             (tmp_path / name).write_text("not the app's")
         (tmp_path / "notes.txt").touch()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from aiohttp import web
 from dfhost.dispatch.call_http import CallHttpError, call_http
 from dfhost.engine.actions import path_to
 from dfhost.engine.command_recorder import is_uri
+from tests.support.apps import write_app
 from tests.support.running_host import running_host
 
 
@@ -93,3 +95,30 @@ def test_the_path_to_an_action_in_a_reply() -> None:
     nested = {"actionType": 12, "compoundActions": [{"actionType": 0}, wanted]}
     assert path_to(wanted, [wanted]) == "actions[0][0]"
     assert path_to(wanted, [{"actionType": 0}, nested]) == "actions[0][1].compoundActions[1]"
+
+
+# -- a request that cannot even be made ----------------------------------------------------------------------------
+async def test_a_request_that_is_none_is_a_failure_of_its_call(tmp_path: Path) -> None:
+    app = """
+        @app.orchestration_trigger(context_name="context")
+        def calls(context):
+            asked = {"method": "GET", "uri": "http://127.0.0.1:9/", **context.get_input()}
+            return (yield context.call_http(**asked))
+    """
+    async with running_host(write_app(tmp_path, app), max_activities=1) as host:
+        for asked, said in (
+            ({"method": 5}, "The method of a request must be a text, not 5."),
+            ({"uri": 5}, "The uri of a request must be a text, not 5."),
+            ({"headers": ["no mapping"]}, "The headers of a request must be a mapping, not ['no mapping']."),
+        ):
+            assert said in await host.failure(await host.start("calls", asked))
+
+
+async def test_whatever_keeps_a_request_from_being_sent_is_a_failure_of_its_call() -> None:
+    async def send(request: str, instance_id: str) -> str:
+        raise KeyError("no luck")
+
+    async with running_host(max_activities=1, call_http=send) as host:
+        for _ in range(2):
+            output = await host.failure(await host.start("calls_http", "http://127.0.0.1:9/"))
+            assert "The request cannot be sent: KeyError: 'no luck'" in output

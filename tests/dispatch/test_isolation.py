@@ -6,6 +6,7 @@ The rows were damaged while no host ran; `tests/store/test_poison_messages.py` h
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from dfhost.engine import history as h
+from tests.support.apps import write_app
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
 
@@ -80,3 +83,97 @@ async def test_a_timer_that_cannot_be_read_keeps_no_other_from_firing(tmp_path: 
         for instance in OTHERS:
             assert await host.output(instance) == "woke"
         assert await host.run("sleeps", 0.2) == "woke"
+
+
+# -- what nothing stored explains ------------------------------------------------------------------------------
+NO_ACTION = """
+    @app.generic_trigger(arg_name="context", type="orchestrationTrigger")
+    def waits(context):
+        return '{"isDone": false, "actions": [[{}]], "output": null, "error": null}'
+"""
+
+
+async def test_an_instance_that_cannot_be_replayed_can_still_be_looked_at(tmp_path: Path) -> None:
+    file = tmp_path / "hub.db"
+    async with running_host(database=file) as host:
+        await host.start("waits", ["a"], "bad")
+        await host.until_waiting("bad", "event")
+    async with running_host(write_app(tmp_path / "app", NO_ACTION), database=file) as host:
+        for _ in range(3):
+            await host.explain("bad")
+        named = [note for note in host.log.notes if "dfhost itself failed" in note]
+        assert len(named) == 1 and "KeyError: 'actionType'" in named[0]
+        await host.send("bad", "raiseEvent/a", 1)
+        assert "KeyError('actionType')" in await host.failure("bad")
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_an_episode_that_cannot_be_stored_leaves_no_gap_in_the_history(
+    has_begun: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "hub.db"
+    async with running_host(database=file) as host:
+        await host.start("event_and_step", None, "begun")
+        await host.until_waiting("begun", "event")
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(
+            "CREATE TRIGGER refuses BEFORE INSERT ON activities BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+        )
+    instance = "begun" if has_begun else "new"
+    async with running_host(database=file) as host:
+        if has_begun:
+            await host.send(instance, "raiseEvent/go", 1)
+        else:
+            await host.start("fan", {"activity": "echo", "inputs": [1]}, instance)
+        assert "not this one" in await host.failure(instance)
+    with closing(sqlite3.connect(file)) as connection:
+        places, events = zip(
+            *connection.execute("SELECT seq, event FROM history WHERE instance_id = ?", (instance,)),
+            strict=True,
+        )
+    assert places == tuple(range(len(places)))
+    arrived = h.EVENT_RAISED if has_begun else h.EXECUTION_STARTED
+    failing = [h.ORCHESTRATOR_STARTED, arrived, h.EXECUTION_COMPLETED, h.ORCHESTRATOR_COMPLETED]
+    assert [json.loads(event)["EventType"] for event in events[-4:]] == failing
+
+
+async def test_a_request_too_deep_to_be_read_is_set_aside(tmp_path: Path) -> None:
+    file = tmp_path / "hub.db"
+    async with running_host(database=file) as host:
+        await host.signal("counter", "x", "add", 1)
+        await counted(host, "x", 1)
+    damage(file, "INSERT INTO entity_requests VALUES ('@counter@x', 1000, ?)", "[" * 100_000)
+    async with running_host(database=file, max_entities=1) as host:
+        await host.signal("counter", "x", "add", 1)
+        await counted(host, "x", 2)
+        assert [note for note in host.log.notes if "RecursionError" in note]
+
+
+async def test_a_batch_in_which_the_host_fails_leaves_the_entity_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running_host(max_entities=1) as host:
+        with monkeypatch.context() as patched:
+            patched.setattr(host.log, "started", lambda *_: 1 / 0)
+            await host.signal("counter", "x", "add", 1)
+            await eventually(lambda: host.explain("@counter@x"), lambda _: len(host.log.notes) == 2)
+        await host.signal("counter", "x", "add", 2)
+        await counted(host, "x", 2)
+        assert "dfhost itself failed in a batch of @counter@x" in host.log.notes[0]
+        assert "A message to @counter@x cannot be processed (ZeroDivisionError" in host.log.notes[1]
+
+
+async def test_an_entity_whose_reply_has_no_readable_state_fails_its_operations(tmp_path: Path) -> None:
+    app = """
+        @app.generic_trigger(arg_name="context", type="entityTrigger")
+        def counter(context):
+            results = '[{"isError": false, "duration": 0, "result": "1"}]'
+            return '{"entityExists": true, "entityState": 5, "signals": [], "results": ' + results + "}"
+
+        @app.orchestration_trigger(context_name="context")
+        def calls(context):
+            return (yield context.call_entity(df.EntityId("counter", "x"), "get"))
+    """
+    async with running_host(write_app(tmp_path, app), max_entities=1) as host:
+        for _ in range(2):
+            assert "'entityState' is 5" in await host.failure(await host.start("calls"))

@@ -7,6 +7,7 @@ import json
 from types import ModuleType
 from typing import Any
 
+from dfhost.settings.model import processor_count
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
 
@@ -90,6 +91,45 @@ async def test_an_episode_of_a_purged_instance_is_discarded(gates: ModuleType) -
         await host.fence()
         assert (await host.request("GET", f"instances/{instance}"))[0] == 404
         assert gates.arrived("work") == []
+
+
+async def test_a_queued_episode_of_a_terminated_instance_does_not_run(gates: ModuleType) -> None:
+    async with running_host(max_orchestrators=1) as host:
+        await host.start("pauses", "first", "running")
+        await gates.arrivals("episode")
+        await host.start("ends", "queued", "queued")
+        await host.send("queued", "terminate")
+        gates.open("episode", "ending")
+        await host.fence()
+        assert gates.arrived("ending") == []
+        assert [entry for entry in host.log.entries if entry[:2] == ("started", "ends")] == []
+
+
+async def test_an_episode_of_a_terminated_instance_that_waits_for_a_thread_does_not_run(
+    gates: ModuleType,
+) -> None:
+    async with running_host() as host:
+        threads = max(2, processor_count())  # see `InProcessRunner`
+        for number in range(threads):
+            await host.start("pauses", number)
+        await gates.arrivals("episode", threads)
+        await host.start("ends", "queued", "queued")
+        await host.send("queued", "terminate")
+        gates.open("episode", "ending")
+        await host.fence()
+        assert gates.arrived("ending") == []
+
+
+async def test_a_queued_batch_of_a_purged_entity_does_not_run(gates: ModuleType) -> None:
+    async with running_host(max_entities=1) as host:
+        await host.signal("counter", "running", "stop", "gate")
+        await gates.arrivals("gate")
+        await host.signal("counter", "queued", "stop", "other")
+        await host.request("DELETE", "instances/@counter@queued")
+        gates.open("gate", "other")
+        asked = {"entity": "counter", "key": "last", "operation": "get"}
+        await host.run("calls_entity", asked)
+        assert gates.arrived("other") == []
 
 
 # -- during an activity --------------------------------------------------------------------------------------

@@ -76,7 +76,15 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
         (
             "no_task",
             "AttributeError: 'int' object has no attribute '_is_scheduled' "
-            "(the orchestrator yielded a value of type int, which is not a task)",
+            "(the orchestrator yielded a value of type int, which is not a task) "
+            "(function_app.py, line 50, in no_task)",
+            [],
+        ),
+        (
+            "a_generator",
+            "AttributeError: 'generator' object has no attribute '_is_scheduled' "
+            "(the orchestrator yielded a value of type generator, which is not a task; a generator is run with yield "
+            "from) (function_app.py, line 55, in a_generator)",
             [],
         ),
         ("nothing", YIELDED_NONE, []),
@@ -112,6 +120,28 @@ async def test_the_log_says_what_an_orchestrator_raised_and_where(
         places = [frame.rpartition(", ")[2] for frame in frames]
         assert places[len(places) - len(where) :] == where
         assert bool(places) == bool(where)
+
+
+async def test_a_misspelt_function_is_answered_with_the_name_that_is_meant(tmp_path: Path) -> None:
+    app = """
+        @app.orchestration_trigger(context_name="context")
+        def order(context):
+            yield context.call_activity(context.get_input())
+
+        @app.activity_trigger(input_name="n")
+        def send_mail(n): ...
+    """
+    async with running_host(write_app(tmp_path, app)) as host:
+        for name, said in (("send_mial", " Did you mean 'send_mail'?"), ("zzz", "")):
+            instance = await host.start("order", name)
+            output = await host.failure(instance)
+            cause = f"The app has no activity '{name}'.{said}"
+            assert f"The function '{name}' doesn't exist" in output and cause not in output, "Azure's words"
+            assert (await host.explain(instance))["sentence"].endswith(f": {cause}")
+        *_, error, _ = await host.log.entry("failed", "order")
+        assert error.startswith(
+            "The app has no activity 'send_mial'. Did you mean 'send_mail'?\nOn Azure and here"
+        )
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -49,7 +49,10 @@ class EveryFunction:
     def explain_disabled(self, kind: str, name: str) -> str | None:
         return None
 
-    def explain_nondeterminism(self, orchestrator: str) -> str | None:
+    def suggest(self, kind: str, name: str) -> str:
+        return ""
+
+    def explain_nondeterminism(self, orchestrator: str, began: str) -> str | None:
         return None
 
 

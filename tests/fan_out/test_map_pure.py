@@ -299,6 +299,7 @@ def test_a_redrive_fills_the_gaps(compact):
         ({"tolerated_failure_count": 3, "tolerated_failure_percentage": 50}, 10, 3),
         ({"tolerated_failure_count": 9, "tolerated_failure_percentage": 50}, 10, 5),
         ({"tolerated_failure_percentage": 100}, 10, 10),
+        ({"tolerated_failure_percentage": 32.3}, 1000, 323),
         ({"tolerated_failure_count": 10}, 10, 10),
         ({}, 0, 0),
     ],

@@ -168,7 +168,7 @@ async def test_an_entity_and_its_queued_operations(gates: ModuleType) -> None:
         await host.signal("counter", "x", "add", 1)
         entity = await explained(host, "@counter@x", lambda shown: len(shown["waitsFor"]) == 2)
         shown_of = [(e["label"], e["state"], e.get("instanceId")) for e in entity["waitsFor"]]
-        assert shown_of == [('stop "gate"', "running", instance), ('add "1"', "queued", None)]
+        assert shown_of == [('stop "gate"', "running", instance), ("add 1", "queued", None)]
         assert re.fullmatch(
             rf"The entity's operation stop has been running since {SECOND}Z, 1 more waits behind it\.",
             entity["sentence"],
@@ -192,7 +192,7 @@ async def test_an_http_call() -> None:
     port = server.sockets[0].getsockname()[1]
     async with running_host() as host, server:
         instance = await host.start("calls_http", f"http://127.0.0.1:{port}/slow")
-        shown = await explained(host, instance)
+        shown = await explained(host, instance, lambda shown: "running" in shown["sentence"])
         assert only(shown, "kind", "name") == ["httpCall", f"GET http://127.0.0.1:{port}/slow"]
         assert shown["sentence"] == f"It waits for HTTP call GET http://127.0.0.1:{port}/slow (running)."
         assert f"127.0.0.1:{port}/slow" in only(shown, "input")

@@ -14,6 +14,7 @@ import aiohttp
 
 from dfhost.app.in_process import InProcessRunner
 from dfhost.clock import Clock
+from dfhost.dispatch.call_http import CallHttp, call_http
 from dfhost.host import Host
 from dfhost.settings import Settings
 from dfhost.worker.process import WorkerOptions
@@ -175,6 +176,7 @@ async def running_host(
     outdated_grace: float = 30.0,
     restart_interval: float = 0.0,
     finishes: bool = True,
+    call_http: CallHttp = call_http,
     **settings: Any,
 ) -> AsyncIterator[RunningHost]:
     """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`.
@@ -202,7 +204,14 @@ async def running_host(
     if isinstance(runner, InProcessRunner) and folder == "worker" and not options.functions:
         runner.loaded = worker_app()
     host = Host(
-        runner, settings=options, database=database, port=0, log=log, clock=clock, dashboard=dashboard
+        runner,
+        settings=options,
+        database=database,
+        port=0,
+        log=log,
+        clock=clock,
+        dashboard=dashboard,
+        call_http=call_http,
     )
     timeout = aiohttp.ClientTimeout(total=DEADLINE)
     async with host, aiohttp.ClientSession(timeout=timeout) as session:

@@ -134,6 +134,7 @@ def test_histories_of_the_real_host_replay(recording: Path) -> None:
     text = (
         recording.read_text("utf-8")
         .replace("TIME.fZ", "TIME")
+        .replace("TIME.f+00:00", "TIME")
         .replace('"TIME"', '"2026-01-01T00:00:00.000000Z"')
     )
     saved = json.loads(text)
@@ -171,6 +172,101 @@ def test_parallel_calls_of_one_function_get_their_own_results(tmp_path: Path) ->
     ]  # fmt: skip
     with Host(write_app(tmp_path, body)) as durable:
         durable.assert_replays({"name": "both", "historyEvents": [started, *results]})
+
+
+BY_THE_CLOCK = """
+    from datetime import timedelta
+
+    @app.orchestration_trigger(context_name="context")
+    def batch(context):
+        began = reported = context.current_utc_datetime
+        pending, more = [context.call_activity("work", n) for n in range(3)], [3, 4]
+        while pending:
+            winner = yield context.task_any(pending)
+            pending.remove(winner)
+            now = context.current_utc_datetime
+            if now - reported >= timedelta(seconds=5):
+                {REPORT}
+                reported = now
+            if more and now - began < timedelta(seconds=20):
+                pending.append(context.call_activity("work", more.pop()))
+
+    @app.activity_trigger(input_name="n")
+    def work(n: int) -> int:
+        return n
+
+    @app.activity_trigger(input_name="n")
+    def report(n: int) -> int:
+        return n
+
+    @app.entity_trigger(context_name="context")
+    def reports(context):
+        pass
+"""
+SIGNALS = 'context.signal_entity(df.EntityId("reports", "a"), "add")'
+CALLS = 'yield context.call_activity("report", 1)'
+
+
+def _at(seconds: float, zone: str = "Z") -> str:
+    return f"2026-01-01T00:00:{seconds:010.7f}{zone}"
+
+
+def _begun(name: str) -> dict[str, Any]:
+    return {"EventType": "ExecutionStarted", "FunctionName": name, "Timestamp": _at(0)}
+
+
+def _called(name: str, scheduled: float, completed: float) -> dict[str, Any]:
+    return {"EventType": "TaskCompleted", "FunctionName": name, "Result": 1,
+            "ScheduledTime": _at(scheduled, "+00:00"), "Timestamp": _at(completed)}  # fmt: skip
+
+
+def _signalled(at: float) -> dict[str, Any]:
+    return {"EventType": "EventSent", "InstanceId": "@reports@a", "Name": "op", "Timestamp": _at(at)}
+
+
+def _completed(at: float) -> dict[str, Any]:
+    return {"EventType": "ExecutionCompleted", "OrchestrationStatus": "Completed", "Timestamp": _at(at)}
+
+
+@pytest.mark.parametrize(
+    ("body", "events"),
+    [
+        pytest.param(
+            SIGNALS,
+            [_called("work", 0, 1), _called("work", 0, 2), _signalled(9), _called("work", 0, 10),
+             _called("work", 9, 10), _called("work", 9, 10), _completed(10)],
+            id="results that wait in a queue: the signal tells when the episode ran",
+        ),
+        pytest.param(
+            SIGNALS,
+            [_called("work", 0, 1), _called("work", 2, 3), _signalled(9), _called("work", 0, 4),
+             _called("work", 9, 10), _called("work", 0, 2), _completed(11)],
+            id="an episode of its own for some of them",
+        ),
+        pytest.param(
+            CALLS,
+            [_called("work", 0, 1), _called("work", 0, 2), _called("report", 9, 10), _called("work", 0, 10),
+             _called("work", 11, 12), _called("work", 11, 12), _completed(12)],
+            id="a call that has ended: only the time of scheduling is left of it",
+        ),
+        pytest.param(
+            SIGNALS,
+            [_called("work", 0, 1), _called("work", 0, 1), _called("work", 0, 1), _signalled(30), _completed(30)],
+            id="what is not started when the episode runs late",
+        ),
+        pytest.param(
+            SIGNALS,
+            [_called("work", 7, 8), _called("work", 7, 8), _called("work", 7, 9),
+             _called("work", 8.5, 9), _called("work", 8.5, 9), _completed(9)],
+            id="a start that waited in a queue",
+        ),
+    ],
+)  # fmt: skip
+def test_code_that_goes_by_the_clock_replays_at_the_times_of_its_episodes(
+    tmp_path: Path, body: str, events: list[dict[str, Any]]
+) -> None:
+    with Host(write_app(tmp_path, BY_THE_CLOCK.replace("{REPORT}", body))) as durable:
+        durable.assert_replays({"name": "batch", "historyEvents": [_begun("batch"), *events]})
 
 
 def test_a_file_with_several_histories(histories: dict[str, Path], tmp_path: Path) -> None:

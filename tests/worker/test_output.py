@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from dfhost.worker.output import OutputReader
 from tests.support.waiting import until
 
@@ -73,3 +75,19 @@ def test_every_record_is_counted_and_a_burst_comes_in_a_few_messages() -> None:
 def test_counts_come_without_anything_else_to_say() -> None:
     with worker("import sys; sys.stdin.read()") as sink:
         until(lambda: sum(number for _, _, number in sink.counts), lambda counted: counted == 5000)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r"])
+@pytest.mark.parametrize("printed", ["abc\0def", "\0", "\0[1]", f"\0{'[' * 100_000}"])
+def test_zero_bytes_of_the_app_are_shown_as_they_are(printed: str, line_end: str) -> None:
+    line = f"{printed}{line_end}"
+    sink = Sink()
+    read, write = os.pipe()
+    reader = OutputReader(read, sink)
+    reader.start()
+    os.write(write, line.encode())
+    until(lambda: "".join(sink.lines), lambda shown: shown == line)
+    os.write(write, b"after\n")
+    os.close(write)
+    reader.finish(60)
+    assert "".join(sink.lines) == f"{line}after\n"

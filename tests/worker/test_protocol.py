@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import resource
 import socket
 import threading
+from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import istr
@@ -40,9 +44,11 @@ class Peers:
         self.first.on_lost = lambda: None
         self.second.on_lost = self.lost.set
 
-    async def open(self) -> None:
+    async def open(self, least_descriptor: int = 0) -> None:
+        """`least_descriptor`: of the first one's socket."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            first = socket.create_connection(listener.getsockname())
+            with socket.create_connection(listener.getsockname()) as some:
+                first = socket.socket(fileno=fcntl.fcntl(some, fcntl.F_DUPFD_CLOEXEC, least_descriptor))
             second, _ = listener.accept()
         await self.first.open(first)
         await self.second.open(second)
@@ -90,6 +96,25 @@ async def test_a_large_message_and_many_threads() -> None:
     await peers.close()
 
 
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_000), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_descriptors")
+async def test_a_large_message_over_a_descriptor_that_select_does_not_take() -> None:
+    peers = Peers()
+    await peers.open(least_descriptor=1024)
+    peers.first.send(("x" * 30_000_000,))
+    peers.first.send(("next",))
+    large, following = await peers.until(2)
+    assert (len(large[0]), following) == (30_000_000, ("next",))
+    await peers.close()
+
+
 async def test_subclasses_of_plain_types_arrive_as_these() -> None:
     class Colour(IntEnum):
         RED = 1
@@ -106,12 +131,46 @@ async def test_subclasses_of_plain_types_arrive_as_these() -> None:
 async def test_a_connection_answers_who_knows_the_secret() -> None:
     listener = CallListener("secret", lambda message: [*message, threading.current_thread().name])
     connection, stranger = CallConnection(listener.port, "secret"), CallConnection(listener.port, "guess")
-    assert await asyncio.to_thread(connection.ask, ("replay", 1)) == (
+    assert await asyncio.to_thread(connection.call, ("replay", 1)) == (
         ["replay", 1, "ThreadPoolExecutor-1_0"],
     )
-    assert await asyncio.to_thread(stranger.ask, ("replay", 1)) is None
+    assert await asyncio.to_thread(stranger.call, ("replay", 1)) is None
     connection.release()
     stranger.release()
+
+
+async def test_an_answer_that_cannot_be_sent_is_a_failure_and_the_connection_goes_on() -> None:
+    answers: dict[str, Any] = {"plain": 1, "class": object}
+    listener = CallListener("secret", lambda message: answers[message[0]])
+    connection = CallConnection(listener.port, "secret")
+    for what, why in (
+        ("class", "ValueError: unmarshallable object"),
+        ("nothing", "KeyError: 'nothing'"),
+    ):
+        answer = await asyncio.to_thread(connection.call, (what,))
+        assert answer is not None
+        failure = protocol.answer_from_wire(answer[0])
+        assert isinstance(failure, Failure)
+        assert failure.message == f"The app's worker process could not answer: {why}."
+    assert await asyncio.to_thread(connection.call, ("plain",)) == (1,)
+    connection.release()
+
+
+def test_a_connection_is_served_once_there_can_be_a_thread_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = CallListener("secret", lambda message: message[0])
+    start, refused = threading.Thread.start, list(range(3))
+
+    def start_later(thread: threading.Thread) -> None:
+        if refused:
+            refused.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_later)
+    connection = CallConnection(listener.port, "secret")
+    assert connection.call(("served",)) == ("served",)
+    assert not refused
+    connection.release()
 
 
 def carried(value: Any) -> Any:

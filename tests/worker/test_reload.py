@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -278,6 +279,10 @@ def test_an_instance_whose_history_no_longer_fits_fails_as_on_azure(app: EditedA
     assert output.startswith(
         "Non-Deterministic workflow detected: A previous execution of this orchestration"
     )
+    explained = app.client.manage("GET", f"instances/{instance_id}?explain=true").body["sentence"]
+    assert re.search(
+        r": The app was loaded again at [\dT:Z-]+, after this instance had begun\.$", explained
+    ), explained
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""Notices that source or settings files of the app have changed.
+"""Notices that source or settings files of the app have changed; files of tests do not count.
 
 The operating system tells when something happens in the folders of the app (watchfiles). What counts is how the files
 differ from those seen before: so a burst of saves is one change, an editor's temporary files are none, and no change
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,9 @@ from pathlib import Path
 
 SETTINGS_FILES = ("host.json", "local.settings.json")
 
-_SKIPPED = ("__pycache__", "node_modules")  # folders; so are hidden ones and virtual environments
+# Folders; so are hidden ones and virtual environments. To save a test must not repeat what the app has begun.
+_SKIPPED = ("__pycache__", "node_modules", "test", "tests")
+_TEST_FILE = re.compile(r"(test_.*|conftest)\.py")
 _QUIET = 100  # milliseconds without an event that end a burst
 _BURST = 1000  # milliseconds that a burst may take
 _LOOK_EVERY = 1.0  # seconds, where no events come; or, in a large folder,
@@ -84,7 +87,13 @@ class SourceWatch:
 
 
 def _may_count(path: str) -> bool:
-    return path.endswith(".py") or os.path.basename(path) in SETTINGS_FILES or os.path.isdir(path)
+    return (
+        _is_source(os.path.basename(path)) or os.path.basename(path) in SETTINGS_FILES or os.path.isdir(path)
+    )
+
+
+def _is_source(name: str) -> bool:
+    return name.endswith(".py") and not _TEST_FILE.fullmatch(name)
 
 
 def _look(root: Path) -> tuple[_Files, set[str]]:
@@ -107,7 +116,7 @@ def _look(root: Path) -> tuple[_Files, set[str]]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 remaining.append(entry.path)
-            elif entry.name.endswith(".py") or (folder == str(root) and entry.name in SETTINGS_FILES):
+            elif _is_source(entry.name) or (folder == str(root) and entry.name in SETTINGS_FILES):
                 try:
                     status = os.stat(entry.path)  # the entry's own may be out of date on Windows
                 except OSError:

@@ -51,6 +51,11 @@ def no_task(context):
 
 
 @app.orchestration_trigger(context_name="context")
+def a_generator(context):
+    yield (context.create_timer(each) for each in ())
+
+
+@app.orchestration_trigger(context_name="context")
 def nothing(context):
     yield None
 

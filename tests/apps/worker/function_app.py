@@ -109,6 +109,13 @@ def steps_and_event(context: Context) -> Orchestrator:
 
 
 @app.orchestration_trigger(context_name="context")
+def event_and_step(context: Context) -> Orchestrator:
+    """The event "go", then one activity."""
+    yield context.wait_for_external_event("go")
+    return (yield context.call_activity("echo", 1))
+
+
+@app.orchestration_trigger(context_name="context")
 def waits_for_both(context: Context) -> Orchestrator:
     return (yield context.task_all([context.wait_for_external_event(name) for name in ("left", "right")]))
 
