@@ -151,7 +151,7 @@ class KeptOrchestrator:
         executor = self._executor
         executor.played.episode_is_over = True
         executor.played = _Played()
-        for event in self._newest_events:  # as `Event.played` does in the stored history
+        for event in self._newest_events:  # as `Event.as_played` does in the stored history
             event._is_played = event.is_played or event.event_type not in NEVER_PLAYED
         events = [HistoryEvent(**event) for event in json.loads(f"[{','.join(texts)}]")]
         start = executor._find_new_events_start_index(events)

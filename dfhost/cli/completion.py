@@ -170,7 +170,8 @@ def _orchestrators(
 def _awaited_events(
     client: ManagementClient, verb: str, given: Sequence[str], current: str
 ) -> Iterable[Candidate]:
-    return map(Candidate, client.awaited_events(find_id(client, given[0])) or [])
+    instance_id = find_id(client, given[0])
+    return map(Candidate, (client.awaited_events(instance_id) or {}).get(instance_id, []))
 
 
 _ASKED: dict[str, Callable[[ManagementClient, str, Sequence[str], str], Iterable[Candidate]]] = {

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
+from shlex import quote
 
 from dfhost.engine.history import Event
 from dfhost.host_log import HostLog
@@ -46,6 +47,17 @@ class EventHints:
                 "sends all data so, on Azure too. The code gets a str; json.loads makes the value of it."
             )
         self._compare_names(event.key, awaited, receiver)
+
+    def child_awaits(self, name: str, receiver: str, child_id: str) -> None:
+        """The event has come to `receiver`, whose child waits for it. The receiver does not."""
+        if len(self._given) == _MOST_HINTS or (name, child_id) in self._given:
+            return
+        self._given.add((name, child_id))
+        command = f"dfhost raise {quote(child_id)} {quote(name)}"
+        self._log.note(
+            f"The event '{name}' has come to {receiver}, which does not wait for it. "
+            f"Its sub-orchestration {child_id} does: `{command}`."
+        )
 
     def _compare_names(self, name: str, awaited: Iterable[str], receiver: str) -> None:
         names = list(islice(awaited, _MOST_AWAITED + 1))

@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from dfhost.clock import Clock
 from dfhost.dispatch.poison_messages import PoisonMessages
@@ -34,6 +35,7 @@ LONG_FROM = 200  # events
 KEPT_SHORT = 1000  # idle instances with a short history
 KEPT_IN_SHORT = 16_000_000  # characters in their histories; with what is built from them about 50 MB
 KEPT_IN_LONG = 150_000_000  # characters in the long histories of idle instances
+_MOST_CHILDREN = 100  # to look for one among them
 KEPT_GENERATOR_EVENTS = 250_000  # that the generators of idle instances have processed: about 100 MB
 
 
@@ -145,6 +147,18 @@ class InstanceCache:
         if task is None or task.action_type not in act.WITH_RETRY:
             return None
         return Attempt(task.attempt, task.max_attempts, task.retry_after)
+
+    def child_awaiting(self, parent: LoadedInstance, event_name: str) -> LoadedInstance | None:
+        """A child that is in memory and waits for an event of exactly this name."""
+        children = (
+            self._instances.get(task.action.get("instanceId") or f"{parent.execution_id}:{task_id}")
+            for task_id, task in parent.execution.interpreter.open_tasks.items()
+            if task.action_type in act.SUB_ORCHESTRATIONS
+        )
+        for child in islice(children, _MOST_CHILDREN):
+            if child is not None and child.execution.interpreter.event_waits.awaits(event_name):
+                return child
+        return None
 
     def get(self, instance_id: str) -> LoadedInstance | None:
         """Load it if need be; None if it has ended, cannot be read or does not exist."""

@@ -79,7 +79,7 @@ class OrchestrationDispatcher:
             self._threads, log, limit, self._show_running, lambda: runner.ready_since
         )
         self._garbage = GarbageByVolume()
-        self._wait_reports = WaitReports(log, clock)
+        self._wait_reports = WaitReports(log, clock, self._instances)
         self._episode_reports = EpisodeReports(log, store, self._threads)
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from dfhost.clock import Clock
 from dfhost.dispatch.event_hints import EventHints
-from dfhost.dispatch.instance_cache import LoadedInstance
+from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.engine import actions as act
 from dfhost.engine.execution import Execution
 from dfhost.engine.history import Event, timestamp_in
@@ -32,8 +32,9 @@ class _Waits:
 class WaitReports:
     """To be called on the host's loop."""
 
-    def __init__(self, log: HostLog, clock: Clock) -> None:
+    def __init__(self, log: HostLog, clock: Clock, instances: InstanceCache) -> None:
         self._log = log
+        self._instances = instances
         self._clock = clock
         self._since = clock.timestamp()
         self._hints = EventHints(log)
@@ -48,8 +49,12 @@ class WaitReports:
         if name in interpreter.open_tasks or (not is_known and _is_request_id(name)):
             return
         is_awaited = interpreter.event_waits.awaits(name) if is_known else None
-        self._log.received(instance.name, instance.instance_id, name, is_awaited)
-        self._hints.arrived(event, interpreter.event_waits.names(), f"{instance.name} {instance.instance_id}")
+        receiver = f"{instance.name} {instance.instance_id}"
+        child = self._instances.child_awaiting(instance, name) if is_awaited is False else None
+        self._log.received(instance.name, instance.instance_id, name, is_awaited if child is None else None)
+        if child is not None:
+            self._hints.child_awaits(name, receiver, child.instance_id)
+        self._hints.arrived(event, interpreter.event_waits.names(), receiver)
         instance.reported_waits.discard(name)  # the next wait for it is a new one
 
     def episode_committed(self, instance: LoadedInstance) -> None:

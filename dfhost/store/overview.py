@@ -30,12 +30,12 @@ class Overview(NamedTuple):
 
 
 class ProgressReport(NamedTuple):
-    """The custom status of an instance that has a total. `ledger`: the stored state of its `map_ledger`."""
+    """How far an instance is, by its custom status or the stored state of its `map_ledger`."""
 
     instance_id: str
     name: str
     status: str
-    custom_status: str
+    custom_status: str | None
     ledger: str | None
 
 
@@ -71,10 +71,10 @@ def search(reader: sqlite3.Connection, text: str, limit: int) -> list[ListedInst
 def progress_reports(reader: sqlite3.Connection, ended_since: str) -> list[ProgressReport]:
     """Of all running instances, and of those that were updated at `ended_since` or later; the oldest first."""
     rows = reader.execute(
-        "SELECT instance_id, name, status, custom_status, "
-        "(SELECT state FROM entities WHERE entity_id = '@map_ledger@' || instance_id) "
-        "FROM instances WHERE (status = 'Running' OR updated_at >= ?) AND custom_status LIKE '{%\"total\"%' "
-        "ORDER BY created_at",
+        "SELECT instance_id, name, status, instances.custom_status, state FROM instances "
+        "LEFT JOIN entities ON entity_id = '@map_ledger@' || instance_id "
+        "WHERE (status = 'Running' OR instances.updated_at >= ?) "
+        "AND (instances.custom_status LIKE '{%\"total\"%' OR state IS NOT NULL) ORDER BY instances.created_at",
         (ended_since,),
     )
     return [ProgressReport(*values) for values in rows]

@@ -131,6 +131,7 @@ class Run:
         if missing:
             raise StillWaiting(
                 f"{self._title(explained)} does not wait for {missing}. {explained['sentence']}"
+                + self._advice(explained)
             )
         return self
 

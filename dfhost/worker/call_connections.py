@@ -14,13 +14,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from itertools import count
+from typing import Any, TypeVar
 
 from dfhost import forked_children
 from dfhost.engine import failures
 from dfhost.worker.channel import Message, pack, read_message
 
-_ACCEPTS_AGAIN_AFTER = 0.05  # seconds
+_TRIES_AGAIN_AFTER = 0.05  # seconds
+T = TypeVar("T")
 
 
 class CallConnection:
@@ -97,23 +99,18 @@ class CallListener:
         threading.Thread(target=self._accept, name="calls", daemon=True).start()
 
     def _accept(self) -> None:
-        number = 0
-        while True:
-            try:
-                peer, _ = self._listener.accept()
-            except OSError:  # the app has as many open files as it can: the host waits until it closes some
-                time.sleep(_ACCEPTS_AGAIN_AFTER)
-                continue
+        for number in count():
+            peer, _ = _as_soon_as_possible(self._listener.accept)
             name = f"ThreadPoolExecutor-1_{number}"
-            threading.Thread(target=self._serve, args=(peer,), name=name, daemon=True).start()
-            number += 1
+            thread = threading.Thread(target=self._serve, args=(peer,), name=name, daemon=True)
+            _as_soon_as_possible(thread.start)
 
     def _serve(self, peer: socket.socket) -> None:
         descriptor = peer.fileno()
         forked_children.close_in_children(descriptor)
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with peer, peer.makefile("rb") as file:
             try:
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 hello = read_message(file)
                 if hello is None or not hmac.compare_digest(str(hello[0]), self._secret):
                     return
@@ -128,7 +125,15 @@ class CallListener:
         """As `CallConnection.call` returns it."""
         try:
             return pack((contextvars.Context().run(self._answer, message),))
-        except (
-            Exception
-        ) as error:  # say, a value too deeply nested to be sent; the host must not wait for ever
+        except Exception as error:
+            # For example, a value is nested too deeply to be sent. The host must not wait for ever.
             return pack((tuple(failures.not_answered(error)),))
+
+
+def _as_soon_as_possible(make: Callable[[], T]) -> T:
+    """What `make` returns, once the app leaves a descriptor or a thread for it. The host's call waits meanwhile."""
+    while True:
+        try:
+            return make()
+        except (OSError, RuntimeError):
+            time.sleep(_TRIES_AGAIN_AFTER)

@@ -12,7 +12,10 @@ from dfhost.worker.call_connections import CallConnection
 
 
 class RunningCall:
-    """A call in a worker. `resolve` gets its value from the wire, or the Failure that takes its place."""
+    """A call in a worker. `resolve` gets its value from the wire, or the Failure that takes its place.
+
+    `kind`: of a durable function its trigger, as "activity"; of any other the protocol's kind of call, as "invoke".
+    """
 
     __slots__ = ("function", "instance_id", "kind", "resolve", "since", "worker")
 

@@ -13,8 +13,9 @@ from dfhost.worker.output import Terminal
 from dfhost.worker.process import Stacks, WorkerProcess
 
 RESTART_INTERVAL = 10.0  # seconds between two starts (WorkerProcessCountOptions.ProcessRestartInterval)
-_RECYCLED_AFTER = 3  # deaths of each worker, in
-_WINDOW = 30 * 60.0  # seconds, on Azure
+# With n workers Azure recycles the host after 3n deaths within 30 minutes.
+_RECYCLED_AFTER = 3
+_WINDOW = 30 * 60.0  # seconds
 _SHOWN = 5
 
 
@@ -32,7 +33,7 @@ class DeathReport:
 
     def restart_delay(self, last_start: float) -> float:
         """Seconds until the next worker is started, for one that has died or hangs."""
-        self._restarts = _in_window(self._restarts)
+        self._restarts = _recent_and_now(self._restarts)
         is_first = len(self._restarts) == 1
         return 0.0 if is_first else max(0.0, last_start + self._restart_interval - time.monotonic())
 
@@ -78,7 +79,7 @@ class DeathReport:
             f"It was running {calls_in_words(list(process.calls.values()))}."
         )
         if delay is not None:
-            self._deaths = _in_window(self._deaths)
+            self._deaths = _recent_and_now(self._deaths)
             sentence += f" {self._next_start(delay)}"
             if len(self._deaths) == self._limit:
                 nth = ordinal(self._limit)
@@ -92,8 +93,8 @@ class DeathReport:
         return f"Another worker starts {f'in {ceil(delay)} s{self._meanwhile}' if delay else 'at once'}."
 
 
-def _in_window(moments: list[float]) -> list[float]:
-    """With the present one."""
+def _recent_and_now(moments: list[float]) -> list[float]:
+    """Those of the last 30 minutes, and the present one."""
     now = time.monotonic()
     return [*(at for at in moments if at > now - _WINDOW), now]
 

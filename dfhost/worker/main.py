@@ -48,9 +48,6 @@ from dfhost.worker.output import PipeSink, WorkerStream
 
 _LARGE = 20_000  # characters of a history; less is no garbage to speak of
 
-#: What the real worker's process ends with when a function raises one of these.
-_EXIT_CODES = {KeyboardInterrupt: 130, SystemExit: 1}
-
 
 def main() -> None:
     start, host_pipe = _read_start()
@@ -344,7 +341,7 @@ def _plain(message: AsgiMessage) -> dict[str, Any]:
 
 
 def _end_process(error: BaseException) -> None:
-    """SystemExit and KeyboardInterrupt in a function end the process, as in the real worker."""
+    """SystemExit and KeyboardInterrupt in a function end the process, with the real worker's exit codes."""
     traceback.print_exception(type(error), error, exceptions.user_traceback(error))
     sys.stderr.flush()
-    os._exit(_EXIT_CODES[SystemExit if isinstance(error, SystemExit) else KeyboardInterrupt])
+    os._exit(1 if isinstance(error, SystemExit) else 130)

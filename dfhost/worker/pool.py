@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from dfhost.background_tasks import BackgroundTasks
-from dfhost.errors import AppError, AppImportFailed
+from dfhost.errors import AppError, AppImportFailed, HostError
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import ClientTexts, HostServices
 from dfhost.runner.functions import AppInfo
@@ -135,7 +135,12 @@ class WorkerPool:
             seconds *= 2
 
     def _start_process(self) -> WorkerProcess:
-        self.processes.append(process := WorkerProcess(self._options, self._sink))
+        """Raises HostError."""
+        try:
+            process = WorkerProcess(self._options, self._sink)
+        except OSError as error:  # say, too little memory
+            raise HostError(f"A worker process cannot be started: {error.strerror or error}.") from error
+        self.processes.append(process)
         self._started_at = process.started_at
         self._open(process)
         return process
@@ -144,7 +149,11 @@ class WorkerPool:
         """Start one worker if there are too few; a reload starts its own."""
         staying = sum(not process.is_expected_to_end for process in self.processes)
         if staying < self._count and not self._loading and self._replaces and not self._stopping:
-            self._start_process()
+            try:
+                self._start_process()
+            except HostError as error:
+                self._log.note(f"{error} dfhost tries again in {self._restart_interval:.0f} s.")
+                self._loop.call_later(self._restart_interval, self._start_missing)
 
     def _restart(self) -> float | None:
         """Have the next worker started for one that dies or hangs: in so many seconds; None if none is started."""
@@ -250,7 +259,11 @@ class WorkerPool:
         for process in self._loading:
             self._discard(process)
         self._loading = []
-        self._loading = [self._start_process() for _ in range(self._count)]
+        try:
+            for _ in range(self._count):
+                self._loading.append(self._start_process())
+        except HostError as error:
+            self._reload_failed(str(error))
 
     def _change_app(self, process: WorkerProcess, app: AppInfo, streams_http: bool) -> None:
         """The first worker of a reload has loaded the app: from now on calls go to it and those that follow."""

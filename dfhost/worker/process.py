@@ -66,6 +66,7 @@ class WorkerProcess:
     """
 
     def __init__(self, options: WorkerOptions, sink: Terminal) -> None:
+        """Raises OSError if no process can be started."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._secret = secrets.token_hex(16)
         start = {
@@ -77,13 +78,17 @@ class WorkerProcess:
             "verbose": options.verbose,
             "quiet": options.quiet,
         }
-        self._process = subprocess.Popen(
-            [sys.executable, *_interpreter_flags(), *options.python_arguments, str(_SCRIPT)],
-            cwd=options.root,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, *_interpreter_flags(), *options.python_arguments, str(_SCRIPT)],
+                cwd=options.root,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        except OSError:
+            self._listener.close()
+            raise
         assert self._process.stdin is not None and self._process.stdout is not None
         self.pid = self._process.pid
         self.started_at = time.monotonic()

@@ -185,8 +185,10 @@ class WorkerRunner:
             value, process = self._replay(call, False)
             if not (isinstance(value, Failure) and failures.is_timeout(value)):
                 return self._result(value, process, call)
-        why = f"it did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times"
-        return ReplayResult(no_answer=why, cause=f"I{why[1:]}.")
+        return ReplayResult(
+            no_answer=f"it did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times",
+            cause=f"It did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times.",
+        )
 
     def _replay(self, call: ReplayCall, describes_tasks: bool) -> tuple[Any, WorkerProcess]:
         return self._call_blocking(

@@ -16,6 +16,10 @@ APP = """
     from datetime import timedelta
 
     @app.orchestration_trigger(context_name="context")
+    def order(context):
+        return (yield context.call_sub_orchestrator("approval", None, context.get_input()))
+
+    @app.orchestration_trigger(context_name="context")
     def approval(context):
         due = context.create_timer(context.current_utc_datetime + timedelta(days=3))
         approved = context.wait_for_external_event("approved")
@@ -63,6 +67,19 @@ def test_a_wait_and_the_events_that_come(host: HostProcess) -> None:
     host.client.send("order-7", "raiseEvent/approved", 1)
     host.line(r" received  approval +order-7  event approved$")
     host.line(r" finished  approval .* order-7$")
+
+
+def test_an_event_that_a_child_waits_for(host: HostProcess) -> None:
+    host.client.start("order", "approval-3", "order-3")
+    host.line(r" waiting   approval +approval-3 ")
+    host.client.send("order-3", "raiseEvent/approved", 1)
+    host.line(r" received  order +order-3  event approved$")
+    host.line(
+        r" note +The event 'approved' has come to order order-3, which does not wait for it\. "
+        r"Its sub-orchestration approval-3 does: `dfhost raise approval-3 approved`\.$"
+    )
+    host.client.send("approval-3", "raiseEvent/approved", 1)
+    host.line(r" finished  order .* order-3$")
 
 
 def test_an_orchestration_that_is_terminated(host: HostProcess) -> None:

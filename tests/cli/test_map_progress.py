@@ -23,3 +23,14 @@ def test_the_progress_of_a_map_is_shown_while_it_runs(tmp_path: Path, process: t
         gate.touch()
         host.line(rf"finished.*map_orchestrator.*{instance_id}")
         host.line(rf"map_orchestrator {instance_id[:8]} ended: 19 of 20 succeeded, 1 failed")
+
+
+def test_a_map_in_an_orchestrator_is_shown_by_its_ledger(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    items = [{"fails": -1}] + [{}] * 14 + [{"gate": str(gate)}] * 5
+    with HostProcess(APPS / "map", "--memory", MARKS=str(tmp_path / "marks")) as host:
+        options = {"max_concurrency": 5, "tolerated_failure_count": 1}
+        instance_id = host.client.start("mapping", {"activity": "work", "items": items, "options": options})
+        host.line(rf"mapping {instance_id[:8]}: [1-9]\d* of 20, 1 failed")
+        gate.touch()
+        host.line(rf"mapping {instance_id[:8]} ended: 19 of 20 succeeded, 1 failed")

@@ -192,7 +192,7 @@ async def test_an_http_call() -> None:
     port = server.sockets[0].getsockname()[1]
     async with running_host() as host, server:
         instance = await host.start("calls_http", f"http://127.0.0.1:{port}/slow")
-        shown = await explained(host, instance)
+        shown = await explained(host, instance, lambda shown: "running" in shown["sentence"])
         assert only(shown, "kind", "name") == ["httpCall", f"GET http://127.0.0.1:{port}/slow"]
         assert shown["sentence"] == f"It waits for HTTP call GET http://127.0.0.1:{port}/slow (running)."
         assert f"127.0.0.1:{port}/slow" in only(shown, "input")

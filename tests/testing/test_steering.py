@@ -88,6 +88,13 @@ def test_what_a_run_does_not_wait_for(durable: Durable) -> None:
         run.waits_for(event="approved")
 
 
+def test_an_event_that_a_child_waits_for(durable: Durable) -> None:
+    run = durable.start("asks", ["approval", {"amount": 900}, "approval-3"])
+    with pytest.raises(StillWaiting, match="does not wait for the event approved") as failure:
+        run.waits_for(event="approved")
+    assert '\n  durable.run("approval-3").raise_event("approved") raises the event.' in str(failure.value)
+
+
 def test_a_failed_run_is_a_failed_test_unless_it_is_expected(durable: Durable) -> None:
     durable.fail("charge", error=ConnectionError("down"))
     run = durable.start("fan", ["a"])

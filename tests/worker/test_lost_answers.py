@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -17,9 +18,9 @@ from dfhost.engine import failures
 from dfhost.engine.replay_result import KeptGenerator, ReplayResult
 from dfhost.runner.app_runner import ReplayCall
 from dfhost.worker.calls import BlockingCall, RunningCall
-from dfhost.worker.process import WorkerProcess
+from dfhost.worker.process import WorkerOptions, WorkerProcess
 from dfhost.worker.runner import WorkerRunner, _RemoteGenerator
-from tests.support.apps import write_app
+from tests.support.apps import APPS, write_app
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import DEADLINE, eventually, until
 
@@ -178,6 +179,30 @@ async def test_a_worker_with_too_many_open_files_answers_when_there_are_fewer(tm
         await asyncio.to_thread(until, lambda: only_worker(host).calls, lambda calls: len(calls) == 2)
         assert await get(host, "open-files") == "done"
         assert [await host.output(instance_id) for instance_id in instances] == ["met", "met"]
+
+
+async def test_a_worker_that_cannot_be_started_is_started_later(
+    host: RunningHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refused = subprocess.Popen.__init__, list(range(3))
+
+    def popen(self: subprocess.Popen[bytes], *arguments: Any, **options: Any) -> None:
+        if refused:
+            refused.pop()
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        start(self, *arguments, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", popen)
+    assert isinstance(host.host.runner, WorkerRunner)
+    host.host.runner.reload(WorkerOptions(APPS / "dying"), None)
+    only_worker(host).kill()
+    assert await host.run("call", ["echo", "at last"]) == "at last"
+    assert not refused
+    assert host.log.notes[0] == (
+        "The app goes on as it was: A worker process cannot be started: Cannot allocate memory."
+    )
+    later = "A worker process cannot be started: Cannot allocate memory. dfhost tries again in 0 s."
+    assert [note == later for note in host.log.notes[1:]] == [False, True, True]
 
 
 class TimesOut(dict[int, RunningCall]):

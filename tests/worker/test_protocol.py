@@ -156,6 +156,23 @@ async def test_an_answer_that_cannot_be_sent_is_a_failure_and_the_connection_goe
     connection.release()
 
 
+def test_a_connection_is_served_once_there_can_be_a_thread_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = CallListener("secret", lambda message: message[0])
+    start, refused = threading.Thread.start, list(range(3))
+
+    def start_later(thread: threading.Thread) -> None:
+        if refused:
+            refused.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_later)
+    connection = CallConnection(listener.port, "secret")
+    assert connection.call(("served",)) == ("served",)
+    assert not refused
+    connection.release()
+
+
 def carried(value: Any) -> Any:
     """`value` as it comes out of a message."""
     import marshal

@@ -78,15 +78,13 @@ class ManagementClient:
         self._is_dfhost = _OWN_ANSWERS[question] in answer
         return answer if self._is_dfhost else None
 
-    def awaited_events(self, instance_id: str) -> list[str] | None:
-        """The names of events that the instance waits for. None from another host than dfhost.
+    def awaited_events(self, instance_id: str) -> dict[str, list[str]] | None:
+        """The names of the events that the instance waits for, and its children: by instance id.
 
-        NotDone if there is no such instance.
+        None from another host than dfhost. NotDone if there is no such instance.
         """
         answer = self.own_status(instance_id, "explain")
-        if answer is None:
-            return None
-        return [str(wait["name"]) for wait in answer["waitsFor"] if wait["kind"] == "event"]
+        return None if answer is None else dict(_awaited_events(answer))
 
     def instances(self, **query: str) -> Iterator[Json]:
         """Those that the query matches, ordered by id; reads page by page. Entities are among them."""
@@ -234,6 +232,14 @@ def file_client(file: Path) -> ManagementClient:
 def orchestrations(instances: Iterable[Json]) -> Iterator[Json]:
     """Without the entities, which every list of instances contains."""
     return (each for each in instances if not str(each["instanceId"]).startswith("@"))
+
+
+def _awaited_events(explained: Json) -> Iterator[tuple[str, list[str]]]:
+    waits = explained["waitsFor"]
+    yield explained["instanceId"], [str(wait["name"]) for wait in waits if wait["kind"] == "event"]
+    for wait in waits:
+        if "explanation" in wait:
+            yield from _awaited_events(wait["explanation"])
 
 
 def _quoted(text: str) -> str:

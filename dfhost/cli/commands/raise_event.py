@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from shlex import quote
 
 from dfhost.cli.client import host_address, instance_ids
 from dfhost.cli.client.management_client import open_client
@@ -38,10 +39,10 @@ def run(options: argparse.Namespace) -> int:
     client, [text] = open_client(options, options.id)
     instance = instance_ids.find_instance(client, text, acting=True)
     instance_id = str(instance["instanceId"])
-    awaited: list[str] | None = None
+    waits = None
     if not options.force and instance["runtimeStatus"] not in FINAL_STATUSES:
-        awaited = client.awaited_events(instance_id)
-        if near := _meant(options.event, awaited or []):
+        waits = client.awaited_events(instance_id)
+        if near := _meant(options.event, waits[instance_id] if waits else []):
             raise NotDone(
                 MISTAKE,
                 f"{printable(instance_id)} waits for '{printable(near)}', not for '{printable(options.event)}'. "
@@ -51,12 +52,22 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(printable_json({"instanceId": instance_id, "event": options.event}))
         return DONE
-    later = ""
-    if awaited is not None and options.event not in awaited:
-        others = ", but for " + ", ".join(dict.fromkeys(awaited)) if awaited else ""
-        later = f", which does not wait for it yet{printable(others)}"
-    print(f"Raised {printable(options.event)} for {printable(instance_id)}{later}.")
+    later = "." if waits is None else _later(options.event, instance_id, waits)
+    print(f"Raised {printable(options.event)} for {printable(instance_id + later)}")
     return DONE
+
+
+def _later(event: str, instance_id: str, waits: dict[str, list[str]]) -> str:
+    """The rest of the sentence: whether the instance, or else one of its children, waits for the event."""
+    waiting = [each for each, names in waits.items() if event in names]
+    if instance_id in waiting:
+        return "."
+    if waiting:
+        child = waiting[0]
+        command = f"dfhost raise {quote(child)} {quote(event)}"
+        return f", which does not wait for it. Its sub-orchestration {child} does: `{command}`."
+    others = ", but for " + ", ".join(dict.fromkeys(waits[instance_id])) if waits[instance_id] else ""
+    return f", which does not wait for it yet{others}."
 
 
 def _meant(name: str, awaited: list[str]) -> str:

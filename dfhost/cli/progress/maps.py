@@ -1,8 +1,8 @@
 """How far the running maps are: on a terminal in the console's last line, elsewhere a line now and then.
 
 If a map ends with failed or missing items, a line says how many: its own line is that of any orchestration.
-A map is an instance whose custom status has a total, see docs/map.md. How much of it has ended is in its custom
-status, or else in its ledger.
+A map is an instance whose custom status has a total, or that has a ledger, see docs/map.md. How much of it has ended
+is in its custom status, or else in its ledger.
 """
 
 from __future__ import annotations
@@ -50,12 +50,15 @@ async def _show(host: Host, console: Console) -> None:
             for id, name, status, custom_status, ledger in await host.hub.progress_reports(
                 timestamp_of(until)
             ):
-                progress = _reported(custom_status) or _reported(ledger)
+                own = _reported(custom_status)
+                progress = own or _reported(ledger)
+                # Until a ledger is closed, reports are still to come.
+                has_totals = own is not None or '"ended_at"' in (ledger or "")
                 title = f"{printable(name)} {printable(short_id(id))}"
                 if progress and status == "Running":
                     maps[id] = before.get(id) or _Map(title)
                     maps[id].read(progress)
-                elif progress and status in FINAL_STATUSES:
+                elif progress and has_totals and status in FINAL_STATUSES:
                     ended.add(id)
                     if id not in ended_before and (missing := _missing(progress)):
                         console.print("", f"{title} ended: {missing}")

@@ -28,6 +28,10 @@ APP = """
         return (yield context.wait_for_external_event("Approval"))
 
     @app.orchestration_trigger(context_name="context")
+    def order(context):
+        return (yield context.call_sub_orchestrator("approval", None, context.get_input()))
+
+    @app.orchestration_trigger(context_name="context")
     def import_orders(context):
         retry = df.RetryOptions(first_retry_interval_in_milliseconds=1, max_number_of_attempts=2)
         items = context.get_input()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands.conftest import Commands
+from tests.support.waiting import until
 
 
 # -- start-instance ----------------------------------------------------------------------------------------------
@@ -82,6 +83,23 @@ def test_an_event_reaches_the_instance_that_waits(dfhost: Commands) -> None:
     id = dfhost.waiting()
     assert dfhost.done("raise", id, "Approval", "--data", '{"by": "Ada"}') == f"Raised Approval for {id}.\n"
     assert dfhost.http.output(id) == {"by": "Ada"}
+
+
+def test_an_event_that_a_child_waits_for(dfhost: Commands) -> None:
+    parent = dfhost.http.start("order", "approval of-3", "order-3")
+    said = until(
+        lambda: dfhost.done("raise", parent, "Approval"),
+        lambda said: "Its sub-orchestration" in said,
+    )
+    assert said == (
+        "Raised Approval for order-3, which does not wait for it. Its sub-orchestration approval of-3 does: "
+        "`dfhost raise 'approval of-3' Approval`.\n"
+    )
+    assert "yet.\n" in dfhost.done("raise", parent, "Refund")
+    assert dfhost.done("raise", "approval of-3", "Approval", "--data", "1").endswith(
+        "Approval for approval of-3.\n"
+    )
+    assert dfhost.http.output(parent) == 1
 
 
 def test_without_data_an_event_is_null(dfhost: Commands) -> None:
