@@ -18,7 +18,7 @@ _LEVEL = r"\s*(Orchestrator|Activity|Entity) function '([^']*)' failed:[ \t]*"
 _EXCEPTION = r' ?(?:\n|\\n) ?(?=\{"\$type":")'  # an app that puts repr(error) into its message writes \\n
 # The orchestrator's state, which the worker adds for its host.
 _STATE = r"(?s)\n\n\$OutOfProcData\$:\{.*?(?=\nStack:|$)"
-_DEATH = r"(?:WorkerProcessExitException: )?\S*python[\w.]* exited with code (\d+) \(0x[0-9A-F]+\)"
+_DEATH = r"(?:WorkerProcessExitException: )?[^\s(]*python[\w.]* exited with code (\d+) \(0x[0-9A-F]+\)"
 _REPEATED = r"(?s) \n Message: .*, StackTrace:.*"
 _WORKER = (
     r"(?s)One or more errors occurred\. \(Result: Failure\nException: (?P<text>.*?)\nStack:(?P<stack>.*)\)?"

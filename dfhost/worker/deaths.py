@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from math import ceil
 
 from dfhost.host_log import HostLog
 from dfhost.running_calls import described_call, ordinal
+from dfhost.short_id import short_id
 from dfhost.worker.calls import RunningCall
 from dfhost.worker.output import Terminal
 from dfhost.worker.process import Stacks, WorkerProcess
@@ -17,6 +17,7 @@ RESTART_INTERVAL = 10.0  # seconds between two starts (WorkerProcessCountOptions
 _RECYCLED_AFTER = 3
 _WINDOW = 30 * 60.0  # seconds
 _SHOWN = 5
+_SHOWN_IDS = 3
 
 
 class DeathReport:
@@ -74,9 +75,11 @@ class DeathReport:
 
     def report(self, process: WorkerProcess, delay: float | None) -> None:
         """To be called before its calls fail. `delay` None: no other worker starts for it."""
+        calls = list(process.calls.values())
         sentence = (
             f"The app's worker process {process.pid} has ended ({process.how_it_ended}). "
-            f"It was running {calls_in_words(list(process.calls.values()))}."
+            f"It was running {calls_in_words(calls)}"
+            + ("; any of them may have ended it." if len(calls) > 1 else ".")
         )
         if delay is not None:
             self._deaths = _recent_and_now(self._deaths)
@@ -100,16 +103,29 @@ def _recent_and_now(moments: list[float]) -> list[float]:
 
 
 def calls_in_words(calls: list[RunningCall]) -> str:
-    """ "no call", "activity render of instance order-17 and function items (2 calls)"."""
+    """ "no call", "5 calls of activity render (order-17, order-18, …) and function items": by function."""
     if not calls:
         return "no call"
-    counts = Counter(map(_described, calls)).most_common(_SHOWN)
-    shown = [f"{text} ({number} calls)" if number > 1 else text for text, number in counts]
-    if more := len(calls) - sum(number for _, number in counts):
+    groups: dict[tuple[str, str], list[RunningCall]] = {}
+    for call in calls:
+        groups.setdefault((_kind(call), "" if call.kind == "entity" else call.function), []).append(call)
+    largest = sorted(groups.values(), key=len, reverse=True)
+    shown = [_group_in_words(group) for group in largest[:_SHOWN]]
+    if more := sum(map(len, largest[_SHOWN:])):
         shown.append(f"{more} more")
     return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]
 
 
-def _described(call: RunningCall) -> str:
-    kind = "function" if call.instance_id is None else call.kind  # "invoke" and "stream" are the protocol's
-    return described_call(kind, call.function, call.instance_id)
+def _group_in_words(group: list[RunningCall]) -> str:
+    """Calls of one function, or operations of entities."""
+    first = group[0]
+    ids = list(dict.fromkeys(short_id(call.instance_id) for call in group if call.instance_id))
+    if len(group) == 1:
+        return described_call(_kind(first), first.function, ids[0] if ids else None)
+    what = "entities" if first.kind == "entity" else f"{_kind(first)} {first.function}"
+    dots = ", …" if len(ids) > _SHOWN_IDS else ""
+    return f"{len(group)} calls of {what}" + (f" ({', '.join(ids[:_SHOWN_IDS])}{dots})" if ids else "")
+
+
+def _kind(call: RunningCall) -> str:
+    return "function" if call.instance_id is None else call.kind  # "invoke" and "stream" are the protocol's

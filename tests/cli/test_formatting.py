@@ -321,6 +321,8 @@ def test_a_listing_without_a_route_prefix(tmp_path: Path) -> None:
         ),
         (r"d: C:\v\python.exe exited with code 1 (0x1)", "d: the worker process ended (exit code 1) while it ran"),
         ("python3.11 exited with code 137 (0x89)", "the worker process ended (SIGKILL) while it ran"),
+        ("occurred. (/v/python3 exited with code 3 (0x3))",
+         "occurred. (the worker process ended (exit code 3) while it ran)"),
         ("ValueError: ffmpeg exited with code 1", "ValueError: ffmpeg exited with code 1"),
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sqlite3
 import sys
@@ -17,6 +18,9 @@ import aiohttp
 import pytest
 
 from dfhost.cli import main
+from dfhost.short_id import short_id
+from dfhost.worker.calls import RunningCall
+from dfhost.worker.deaths import calls_in_words
 from tests.support.running_host import Output, RunningHost, running_host
 from tests.support.waiting import eventually
 
@@ -61,6 +65,26 @@ async def until_exists(file: Path) -> None:
         return file.exists()
 
     await eventually(exists, bool)
+
+
+@pytest.mark.parametrize(
+    ("calls", "words"),
+    [
+        ([("activity", "render", "order-17")], "activity render of instance order-17"),
+        (
+            [("activity", "render", f"{n}" * 32 + ":1") for n in range(4)] + [("invoke", "items", None)],
+            "4 calls of activity render (00000000:1, 11111111:1, 22222222:1, …) and function items",
+        ),
+        ([("entity", "counter", "@counter@a"), ("entity", "stock", "@stock@a")],
+         "2 calls of entities (@counter@a, @stock@a)"),
+        ([("orchestrator", f"o{n}", "x") for n in range(7)],
+         "orchestrator o0 of instance x, orchestrator o1 of instance x, orchestrator o2 of instance x, "
+         "orchestrator o3 of instance x, orchestrator o4 of instance x and 2 more"),
+        ([], "no call"),
+    ],
+)  # fmt: skip
+def test_calls_in_words(calls: list[tuple[str, str, str | None]], words: str) -> None:
+    assert calls_in_words([RunningCall(*call, lambda value: None) for call in calls]) == words
 
 
 # -- every way to die, in every phase ------------------------------------------------------------------------
@@ -122,6 +146,9 @@ async def test_an_orchestrator_that_dies_in_a_later_turn_is_shown_with_the_true_
     for command in (["show", instance_id], ["list"]):
         assert await asyncio.to_thread(main, [*command, "--url", host.host.url]) == 0
         assert cause in capsys.readouterr().out
+    started = ["start-instance", "dies_in_second_turn", "--input", '"os._exit"', "--wait"]
+    assert await asyncio.to_thread(main, [*started, "--url", host.host.url]) == 1
+    assert capsys.readouterr().err.endswith(f" failed: {cause}\n")
 
 
 @pytest.mark.long
@@ -151,7 +178,11 @@ async def test_what_runs_beside_it_fails_and_what_waits_goes_on(host: RunningHos
     await host.send(waiting, "raiseEvent/go", "went on")
     assert await host.output(waiting) == "went on"
     (note,) = [note for note in host.log.notes if "has ended" in note]
-    assert "activity wait_for_file of instance" in note and "SIGKILL" in note
+    ids = {", ".join(map(short_id, each)) for each in (beside, beside[::-1])}
+    ran = re.search(
+        r"It was running 2 calls of activity wait_for_file \((.*?)\); any of them may have ended it\.", note
+    )
+    assert ran and ran[1] in ids and "SIGKILL" in note
 
 
 @pytest.mark.long
@@ -255,7 +286,7 @@ async def test_before_a_worker_is_killed_for_a_time_out_its_stack_is_shown(
             return [line for line in output.lines if line.startswith("  ")]
 
         frames = await eventually(stack, bool)
-        assert f"Activity die of instance {instance_id} hangs here:" in host.log.notes
+        assert f"Activity die of instance {short_id(instance_id)} hangs here:" in host.log.notes
         assert frames[-1].strip() in ("while True:", "pass")
         assert "in end_process" in frames[-2] and "function_app.py" in frames[-2]
         assert [frame for frame in frames if "in die" in frame]

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from dfhost.short_id import short_id
 from dfhost.worker.process import WorkerOptions
 from dfhost.worker.runner import WorkerRunner
 from tests.support.apps import APPS
@@ -73,7 +74,9 @@ async def test_what_hangs_begins_again_with_the_new_code(host: RunningHost, tmp_
     attempts = [(tmp_path / f"{name}.attempts").stat().st_size for name in names]
     assert attempts == [2, 2, 2, 3]  # the orchestrator's second turn is a replay
     (note,) = [note for note in host.log.notes if "the old code still ran" in note]
-    assert f"activity hangs_once of instance {activity}" in note and "function http_hang_once" in note
+    assert (
+        f"activity hangs_once of instance {short_id(activity)}" in note and "function http_hang_once" in note
+    )
 
 
 async def test_an_outdated_worker_that_dies_fails_what_it_runs_and_nothing_else(
@@ -86,7 +89,7 @@ async def test_an_outdated_worker_that_dies_fails_what_it_runs_and_nothing_else(
     os.kill(old, signal.SIGKILL)
     assert "exited with code 137" in await host.output(instance_id)
     (note,) = [note for note in host.log.notes if "has ended" in note]
-    assert note.endswith(f"It was running activity hangs_once of instance {instance_id}.")
+    assert note.endswith(f"It was running activity hangs_once of instance {short_id(instance_id)}.")
     assert await host.run("call", ["echo", "all is well"]) == "all is well"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dfhost.short_id import short_id
 from tests.support.apps import APPS
 from tests.support.host_process import HostProcess, is_running
 from tests.support.waiting import until
@@ -54,6 +55,6 @@ def test_a_worker_that_dies_during_a_stop_is_not_replaced(tmp_path: Path) -> Non
         host.signal(signal.SIGTERM)
         host.line("Waiting for running calls: ")
         os.kill(pid, signal.SIGKILL)
-        running = f"It was running activity wait_for_file of instance {instance}"
+        running = f"It was running activity wait_for_file of instance {short_id(instance)}"
         assert host.line(rf"worker process {pid} has ended \(SIGKILL\)\. {running}\.(.*)")[1] == ""
         assert host.exit_code() == 0

@@ -14,7 +14,7 @@ from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import printable, printable_json, printable_lines
 from dfhost.durations import duration
-from dfhost.instance_failure import read_failure
+from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
@@ -69,6 +69,13 @@ def _ended(status: Json) -> str:
     return f"{status['name']} {status['instanceId']}, which {had} {state}"
 
 
+def _reason(client: ManagementClient, status: Json) -> str:
+    """Why the instance has failed, in the words of `dfhost list`, and the traceback in its output."""
+    known = client.own_status(str(status["instanceId"]), "explain") or {}
+    failure = read_failure(status.get("output")).within(str(status["name"]))
+    return f"{known.get('cause') or death_in_words(str(failure))}\n{failure.stack}".rstrip()
+
+
 def _wait(client: ManagementClient, instance_id: str, options: argparse.Namespace) -> int:
     start, pause = time.monotonic(), 0.02
     while True:
@@ -87,9 +94,8 @@ def _wait(client: ManagementClient, instance_id: str, options: argparse.Namespac
     elif state == "Completed":
         print(printable_json(status.get("output")))
     else:
-        reason = read_failure(status.get("output")).within(options.name)
-        print(
-            printable_lines(f"{instance_id} {state.lower()}: {reason}\n{reason.stack}".rstrip()),
-            file=sys.stderr,
+        reason = (
+            _reason(client, status) if state == "Failed" else str(status.get("output") or "no reason given")
         )
+        print(printable_lines(f"{instance_id} {state.lower()}: {reason}"), file=sys.stderr)
     return DONE if state == "Completed" else NOT_COMPLETED

@@ -28,7 +28,7 @@ from dfhost.errors import HostError
 from dfhost.garbage import resume_collector
 from dfhost.host import Host
 from dfhost.http.urls import decode_path
-from dfhost.instance_failure import read_failure
+from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.runner.app_runner import AppRunner
 from dfhost.settings import Settings
 
@@ -155,7 +155,7 @@ class _Call:
         elif status.get("instanceId") not in self._log.failed_instances:
             # A failure in the log is already on the console, in full.
             failure = read_failure(output).within(str(status.get("name")))
-            line += f"\n{failure}\n{failure.stack}"
+            line += f"\n{death_in_words(str(failure))}\n{failure.stack}"
         self._console.print("error", printable_lines(line.rstrip()))
         return 1, b""
 

@@ -27,7 +27,7 @@ def test_it_prints_the_id_and_nothing_else(dfhost: Commands) -> None:
 
 def test_waiting_for_the_end(dfhost: Commands) -> None:
     failed = dfhost("start-instance", "raises", "--wait")
-    assert failed.code == 1 and failed.out == "" and "'missing'" in failed.err
+    assert failed.code == 1 and failed.out == "" and "failed: KeyError: 'missing'" in failed.err
     assert dfhost("start-instance", "raises", "--wait", "--json").json["runtimeStatus"] == "Failed"
     late = dfhost("start-instance", "approval", "--wait", "--timeout", "0.1")
     assert late.code == 1 and "It goes on." in late.err
