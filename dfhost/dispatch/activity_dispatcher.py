@@ -205,7 +205,7 @@ class ActivityDispatcher:
             result = await self._send_http(activity.input, item.instance_id)
         except Exception as error:  # a CallHttpError, or what nobody has thought of
             seconds = time.perf_counter() - began
-            failure = error if isinstance(error, CallHttpError) else CallHttpError(_sentence(error), "")
+            failure = error if isinstance(error, CallHttpError) else CallHttpError(_not_sent(error), "")
             self._log.failed(activity.name, "activity", item.instance_id, seconds, failure.reason, "", named)
             event = h.task_failed(self._clock.timestamp(), activity.task_id, failure.reason, failure.details)
         else:
@@ -241,7 +241,7 @@ class ActivityDispatcher:
         return results
 
 
-def _sentence(error: Exception) -> str:
+def _not_sent(error: Exception) -> str:
     return f"The request cannot be sent: {type(error).__name__}: {error}"
 
 

@@ -57,7 +57,7 @@ async def test_a_blocked_thread_has_a_substitute_until_its_call_returns() -> Non
         assert await second
         release.set()
         await first
-        threads.replace_blocked(0.0)
+        threads.replace_blocked(DEADLINE)
 
         async def left() -> int:
             await threads.run(threading.get_ident)

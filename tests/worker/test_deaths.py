@@ -109,6 +109,7 @@ async def test_an_async_activity_fails_likewise(host: RunningHost) -> None:
     assert exited(3) in await host.failure(await host.start("call", ["die_async", "os._exit"]))
 
 
+@pytest.mark.long
 async def test_a_retry_policy_tries_again(host: RunningHost) -> None:
     assert await host.run("retried", "tried") == "second attempt"
 
@@ -150,6 +151,7 @@ async def test_an_orchestrator_that_dies_in_a_later_turn_is_shown_with_the_true_
     assert capsys.readouterr().err.endswith(f" failed: {cause}\n")
 
 
+@pytest.mark.long
 async def test_the_batch_of_an_entity_is_done_again(host: RunningHost) -> None:
     assert await host.run("asks_entity", ["key", "die_once"]) == "die_once done"
 

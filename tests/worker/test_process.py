@@ -86,6 +86,7 @@ async def test_a_segfault_shows_the_python_stack(host: RunningHost, output: Outp
     assert "in end_process" in output.text
 
 
+@pytest.mark.long
 async def test_a_flood_is_shown_whole(host: RunningHost, output: Output) -> None:
     assert await get(host, "flood?lines=50000") == (200, "done")
     await until_shown(output, f"{INDENT}line 49999  (flood)")  # in the column of lines that have a time
