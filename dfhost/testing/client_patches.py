@@ -55,8 +55,12 @@ def patched_client(
 @cache
 def _stubbable(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     def stub_or_method(self: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        stub = _faults.stub_of(f"{CLIENT}{name}")
-        return method(self, *arguments, **options) if stub is None else stub._take(*arguments, **options)()
+        decision = _faults.decide(f"{CLIENT}{name}", *arguments, *options.values())
+        if decision.error is not None:
+            raise decision.error
+        if decision.stub is None:
+            return method(self, *arguments, **options)
+        return decision.stub._take(*arguments, **options)()
 
     @wraps(method)
     async def asynchronous(self: Any, *arguments: Any, **options: Any) -> Any:

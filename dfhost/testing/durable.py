@@ -21,7 +21,7 @@ from dfhost.management.responses import sentence_in
 from dfhost.management.urls import WEBHOOKS_PATH
 from dfhost.testing.entities import Entity
 from dfhost.testing.errors import HostCrashed, StillWaiting
-from dfhost.testing.faults import NOT_GIVEN, Stub, on_calls
+from dfhost.testing.faults import NOT_GIVEN, Calls, Stub, When, on_calls
 from dfhost.testing.local_host import LocalHost
 from dfhost.testing.remote_host import RemoteHost
 from dfhost.testing.responses import Response, with_query
@@ -72,7 +72,9 @@ class Durable:
         return [Run(self, each["instanceId"]) for each in found]
 
     def entity(self, name: str, key: str) -> Entity:
-        """The entity with this name and key, whether it exists or not."""
+        """The entity with this name and key, whether it exists or not. The app must have a function of this name."""
+        __tracebackhide__ = True
+        self._host.check_entity(name)
         return Entity(self, name, key)
 
     @property
@@ -118,8 +120,10 @@ class Durable:
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         __tracebackhide__ = True
+        known = len(self._host.http_failures)
         status, fields, content = self._host.exchange(method, path, headers, body)
-        return Response(status, fields, content, self.run)
+        failures = self._host.http_failures[known:]
+        return Response(status, fields, content, self.run, failures[-1] if failures else "")
 
     def get(self, path: str, **options: Any) -> Response:
         """`request` with GET."""
@@ -186,18 +190,28 @@ class Durable:
 
     # -- faults ----------------------------------------------------------------------------------------------
 
-    def stub(self, name: str, returns: Any = NOT_GIVEN, *, answers: Iterable[Any] | None = None) -> Stub:
+    def stub(
+        self,
+        name: str,
+        returns: Any = NOT_GIVEN,
+        *,
+        answers: Iterable[Any] | None = None,
+        when: When | None = None,
+    ) -> Stub:
         """Let something else answer in the place of a function, by its name.
 
         `name`: an activity, a sub-orchestrator, an entity, ``call_http``, or a method of the durable client
         (``client.start_new``). `returns`: the value, or a function that is called with the input (for an entity with
         the operation and its input) and whose result counts. `answers`: one value or function for each call, in
         order. An exception among them is raised.
+
+        `when`: only for calls for which this function, called as one in `returns` would be, says so:
+        ``when=lambda given: given["amount"] > 900``. Of several such stubs the newest counts.
         """
         __tracebackhide__ = True
         if returns is not NOT_GIVEN and answers is not None:
             raise TypeError("stub() takes either `returns` or `answers`.")
-        return self._local("stubs").stub(name, None if returns is NOT_GIVEN else returns, answers)
+        return self._local("stubs").stub(name, None if returns is NOT_GIVEN else returns, answers, when)
 
     def unstub(self, name: str) -> None:
         """Let the app's own function answer again, without stub, failures and delays."""
@@ -210,14 +224,16 @@ class Durable:
         times: int | None = None,
         error: BaseException | type[BaseException] | str = "it was made to fail",
         on_call: int | Iterable[int] | None = None,
+        when: When | None = None,
     ) -> None:
         """Let calls of an activity, sub-orchestrator or entity raise `error` (a text is a RuntimeError's).
 
-        All calls, or the next `times`, or those with the numbers `on_call` (the first is 1). Retries count.
+        All calls, or the next `times`, or those with the numbers `on_call` (the first is 1). Retries count. Of these
+        only calls for whose input `when` holds, as in `stub`.
         """
         __tracebackhide__ = True
         raised = RuntimeError(error) if isinstance(error, str) else error
-        self._local("faults").fail(name, raised, times, on_calls(on_call))
+        self._local("faults").fail(name, raised, Calls(times, on_calls(on_call), when))
 
     def slow(
         self,
@@ -229,18 +245,24 @@ class Durable:
         hours: float = 0,
         times: int | None = None,
         on_call: int | Iterable[int] | None = None,
+        when: When | None = None,
     ) -> None:
-        """Let calls of an activity take that long by the test's clock. `times` and `on_call` as in `fail`."""
+        """Let calls of an activity take that long by the test's clock. `times`, `on_call`, `when` as in `fail`."""
         __tracebackhide__ = True
         takes = (duration or timedelta()) + timedelta(seconds=seconds, minutes=minutes, hours=hours)
-        self._local("faults").slow(name, takes.total_seconds(), times, on_calls(on_call))
+        self._local("faults").slow(name, takes.total_seconds(), Calls(times, on_calls(on_call), when))
 
     def redeliver(
-        self, name: str, *, times: int | None = None, on_call: int | Iterable[int] | None = None
+        self,
+        name: str,
+        *,
+        times: int | None = None,
+        on_call: int | Iterable[int] | None = None,
+        when: When | None = None,
     ) -> None:
         """Let calls of an activity run twice, as after a crash: the first result is lost. Options as in `fail`."""
         __tracebackhide__ = True
-        self._local("faults").redeliver(name, times, on_calls(on_call))
+        self._local("faults").redeliver(name, Calls(times, on_calls(on_call), when))
 
     def crash(self, after_commits: int | None = None) -> None:
         """Let the host die and start it again with what was committed; what ran is lost and runs again.

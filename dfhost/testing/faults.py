@@ -14,6 +14,9 @@ from typing import Any
 #: Stands for "not given", where None is a value.
 NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda self: "NOT_GIVEN"})()
 
+#: Called with what a call is given: the input, for an entity the operation and its input.
+When = Callable[..., object]
+
 
 class Stub:
     """What answers in the place of a function."""
@@ -58,14 +61,20 @@ class Stub:
 
 
 @dataclass
-class _Rule:
-    """Holds for all calls, for the next `times`, or for those with the numbers `on_calls`."""
+class Calls:
+    """Which calls of a function: all, the next `times`, or those with the numbers `on_calls`.
 
-    value: Any
+    Of these only the calls for whose arguments `when` holds.
+    """
+
     times: int | None = None
     on_calls: Sequence[int] = ()
+    when: When | None = None
 
-    def holds(self, number: int) -> bool:
+    def include(self, number: int, given: Sequence[Any]) -> bool:
+        """Whether they include the one with this number and these arguments."""
+        if self.when is not None and not self.when(*given):
+            return False
         if self.on_calls:
             return number in self.on_calls
         if self.times is None:
@@ -76,10 +85,14 @@ class _Rule:
         return True
 
 
+#: What is done to these calls.
+_Rule = tuple[Any, Calls]
+
+
 @dataclass
 class _Plan:
     number: int = 0  # of the last call
-    stub: Stub | None = None
+    stubs: list[_Rule] = field(default_factory=list)  # the newest first
     failures: list[_Rule] = field(default_factory=list)
     delays: list[_Rule] = field(default_factory=list)
     redeliveries: list[_Rule] = field(default_factory=list)
@@ -107,11 +120,13 @@ class Faults:
 
     def __init__(self) -> None:
         self._plans: dict[str, _Plan] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a `when` may ask the fixture
 
-    def stub(self, stub: Stub) -> Stub:
+    def stub(self, stub: Stub, when: When | None = None) -> Stub:
         with self._lock:
-            self._plan(stub.name).stub = stub
+            plan = self._plan(stub.name)
+            others = [] if when is None else plan.stubs
+            plan.stubs = [(stub, Calls(when=when)), *others]
         return stub
 
     def unstub(self, name: str) -> None:
@@ -119,38 +134,43 @@ class Faults:
         with self._lock:
             self._plans[name.lower()] = _Plan(self._plan(name).number)
 
-    def fail(self, name: str, error: Any, times: int | None, on_calls: Sequence[int]) -> None:
+    def fail(self, name: str, error: Any, calls: Calls) -> None:
         with self._lock:
-            self._plan(name).failures.append(_Rule(error, times, on_calls))
+            self._plan(name).failures.append((error, calls))
 
-    def slow(self, name: str, seconds: float, times: int | None, on_calls: Sequence[int]) -> None:
+    def slow(self, name: str, seconds: float, calls: Calls) -> None:
         with self._lock:
-            self._plan(name).delays.append(_Rule(seconds, times, on_calls))
+            self._plan(name).delays.append((seconds, calls))
 
-    def redeliver(self, name: str, times: int | None, on_calls: Sequence[int]) -> None:
+    def redeliver(self, name: str, calls: Calls) -> None:
         with self._lock:
-            self._plan(name).redeliveries.append(_Rule(2, times, on_calls))
+            self._plan(name).redeliveries.append((2, calls))
 
-    def stub_of(self, name: str) -> Stub | None:
+    def may_answer(self, name: str) -> bool:
+        """Whether a call of `name` may be stubbed or failed."""
         plan = self._plans.get(name.lower())
-        return plan.stub if plan else None
+        return bool(plan and (plan.stubs or plan.failures))
 
-    def may_fail(self, name: str) -> bool:
-        plan = self._plans.get(name.lower())
-        return bool(plan and plan.failures)
-
-    def decide(self, name: str) -> Decision:
-        """For the next call of `name`."""
+    def decide(self, name: str, *given: Any) -> Decision:
+        """For the next call of `name`, with what it is given. A `when` that raises fails the call."""
         with self._lock:
             plan = self._plan(name)
             plan.number += 1
 
             def first(rules: list[_Rule]) -> Any:
-                return next((rule.value for rule in rules if rule.holds(plan.number)), None)
+                return next((value for value, calls in rules if calls.include(plan.number, given)), None)
 
-            return Decision(
-                first(plan.delays) or 0.0, first(plan.failures), plan.stub, first(plan.redeliveries) or 1
-            )
+            try:
+                return Decision(
+                    first(plan.delays) or 0.0,
+                    first(plan.failures),
+                    first(plan.stubs),
+                    first(plan.redeliveries) or 1,
+                )
+            except Exception as error:
+                raised = f"raised {type(error).__name__}: {error}"
+                sentence = f"`when` of {name}, called with {', '.join(map(repr, given))}, {raised}"
+                return Decision(error=RuntimeError(sentence))
 
     def _plan(self, name: str) -> _Plan:
         return self._plans.setdefault(name.lower(), _Plan())

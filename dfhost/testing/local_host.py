@@ -21,7 +21,7 @@ from dfhost.testing.clock import ManualClock
 from dfhost.testing.debugging import is_debugged
 from dfhost.testing.elsewhere import differences
 from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle
-from dfhost.testing.faults import Faults, Stub
+from dfhost.testing.faults import Calls, Faults, Stub, When
 from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import AppLog, HostReports, Records, inside_user_code
 from dfhost.testing.replays import check_histories
@@ -268,31 +268,39 @@ class LocalHost:
 
     # -- stubs and faults ------------------------------------------------------------------------------------
 
-    def stub(self, name: str, returns: Any, answers: Iterable[Any] | None) -> Stub:
+    def stub(self, name: str, returns: Any, answers: Iterable[Any] | None, when: When | None) -> Stub:
         __tracebackhide__ = True
-        return self._faults.stub(Stub(target_named(self._host.app, name, *CALLED), returns, answers))
+        return self._faults.stub(Stub(target_named(self._host.app, name, *CALLED), returns, answers), when)
 
     def unstub(self, name: str) -> None:
         __tracebackhide__ = True
         self._faults.unstub(target_named(self._host.app, name, *CALLED))
 
-    def fail(self, name: str, error: Any, times: int | None, on_calls: Sequence[int]) -> None:
+    def fail(self, name: str, error: Any, calls: Calls) -> None:
         __tracebackhide__ = True
-        self._faults.fail(function_named(self._host.app, name, *CALLED), error, times, on_calls)
+        self._faults.fail(function_named(self._host.app, name, *CALLED), error, calls)
 
-    def slow(self, name: str, seconds: float, times: int | None, on_calls: Sequence[int]) -> None:
+    def slow(self, name: str, seconds: float, calls: Calls) -> None:
         __tracebackhide__ = True
-        self._faults.slow(function_named(self._host.app, name, "activity"), seconds, times, on_calls)
+        self._faults.slow(function_named(self._host.app, name, "activity"), seconds, calls)
 
-    def redeliver(self, name: str, times: int | None, on_calls: Sequence[int]) -> None:
+    def redeliver(self, name: str, calls: Calls) -> None:
         __tracebackhide__ = True
-        self._faults.redeliver(function_named(self._host.app, name, "activity"), times, on_calls)
+        self._faults.redeliver(function_named(self._host.app, name, "activity"), calls)
 
     def check_orchestrator(self, name: str) -> None:
         __tracebackhide__ = True
         function_named(self._host.app, name, "orchestrator")
 
+    def check_entity(self, name: str) -> None:
+        __tracebackhide__ = True
+        function_named(self._host.app, name, "entity")
+
     # -- looking ---------------------------------------------------------------------------------------------
+
+    @property
+    def http_failures(self) -> list[str]:
+        return self._records.http_failures
 
     def calls(self, name: str, instance_id: str | None) -> list[Any]:
         __tracebackhide__ = True

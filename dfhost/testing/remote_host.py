@@ -17,6 +17,7 @@ class RemoteHost:
     def __init__(self, url: str, key: str | None, timeout: float) -> None:
         """`key`: opens every route, such as a master key. `timeout`: how long a test waits, in seconds."""
         self.url = url.rstrip("/")
+        self.http_failures: list[str] = []  # it does not tell
         self._key = key
         self._timeout = timeout
         self._parts = urlsplit(self.url)
@@ -66,6 +67,9 @@ class RemoteHost:
 
     def check_orchestrator(self, name: str) -> None:
         """The host itself says so, sooner or later."""
+
+    def check_entity(self, name: str) -> None:
+        """Likewise."""
 
     def check(self) -> None:
         """Nothing is found from outside."""

@@ -18,7 +18,12 @@ class Response:
     """The response of one of the app's HTTP functions, or of the host."""
 
     def __init__(
-        self, status: int, headers: Mapping[str, str], body: bytes, find_run: Callable[[str], Run]
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        find_run: Callable[[str], Run],
+        failure: str = "",
     ) -> None:
         #: The status code.
         self.status = status
@@ -27,6 +32,7 @@ class Response:
         #: The body as it was sent.
         self.body = body
         self._find_run = find_run
+        self._failure = failure  # of the function that has answered
 
     @cached_property
     def text(self) -> str:
@@ -46,7 +52,10 @@ class Response:
         try:
             return self._find_run(str(json.loads(self.body)["id"]))
         except (ValueError, TypeError, KeyError):
-            raise AssertionError(f'The body names no instance ("id"): {self}') from None
+            failed = f"The function has failed: {self._failure.rstrip('.')}. " if self._failure else ""
+            raise AssertionError(
+                f'{failed}The answer {self.status} names no instance ("id" in its body): {self}'
+            ) from None
 
     def __repr__(self) -> str:
         shown = self.text if len(self.text) <= 500 else f"{self.text[:500]}…"

@@ -106,7 +106,7 @@ class TestRunner:
         name = self.durable_name(call.function)
         record = Call(name, call.instance_id, _value(call.input))
         self._records.calls.append(record)
-        decision = self._faults.decide(call.function)
+        decision = self._faults.decide(call.function, record.input)
 
         def ended(outcome: ActivityOutcome) -> None:
             # On the loop, since whoever ends begins the next call: in threads they would overtake each other.
@@ -160,7 +160,7 @@ class TestRunner:
         """For the host, which sends these requests itself."""
         request = json.loads(request_text)
         self._records.calls.append(Call(CALL_HTTP, instance_id, request))
-        decision = self._faults.decide(CALL_HTTP)
+        decision = self._faults.decide(CALL_HTTP, request)
         if decision.stub is None:
             return await call_http(request_text)
         answer = decision.stub._take(request)
@@ -188,7 +188,7 @@ class TestRunner:
         name, input = self.durable_name(call.function), _started_with(trigger)
         if not is_rewound:
             self._records.calls.append(Call(name, trigger.get("parentInstanceId") or "", input))
-        decision = self._faults.decide(call.function)
+        decision = self._faults.decide(call.function, input)
         if decision.error is not None:
             return _failed(decision.error)
         if decision.stub is not None:
@@ -199,17 +199,17 @@ class TestRunner:
 
     def run_entity(self, call: EntityCall) -> EntityReply | Failure:
         """Operations that the test fails or stubs are answered here, the others by the app's function."""
-        stub = self._faults.stub_of(call.function)
-        if stub is None and not self._faults.may_fail(call.function):
+        if not self._faults.may_answer(call.function):
             return self._app.run_entity(call)
         batch = json.loads(call.trigger)
-        decisions = [self._faults.decide(call.function) for _ in batch["batch"]]
+        given = [(each["name"], _value(_value(each["input"]))) for each in batch["batch"]]
+        decisions = [self._faults.decide(call.function, *each) for each in given]
         answered: dict[int, str | Failure] = {}
-        for place, (operation, decision) in enumerate(zip(batch["batch"], decisions, strict=True)):
+        for place, decision in enumerate(decisions):
             if decision.error is not None:
                 answered[place] = _raised(decision.error)
-            elif stub is not None:
-                answer = stub._take(operation["name"], _value(_value(operation["input"])))
+            elif decision.stub is not None:
+                answer = decision.stub._take(*given[place])
                 outcome = self._outcome(answer, ("entity", call.function, call.entity_id))
                 answered[place] = "null" if outcome is None else outcome
         left = [each for place, each in enumerate(batch["batch"]) if place not in answered]

@@ -67,7 +67,7 @@ def test_a_burst_is_folded_into_one_line_when_its_second_is_over() -> None:
     due = scene.formatter.next_summary()
     assert due is not None
     scene.now = due
-    assert scene.due() == [f"          price  {1000 - LINES_PER_WINDOW} more finished in 890 ms"]
+    assert scene.due() == [f"          price  {1000 - LINES_PER_WINDOW} more finished in the last 890 ms"]
     assert scene.formatter.next_summary() is None
 
 
@@ -79,7 +79,7 @@ def test_under_lasting_load_a_second_is_one_line() -> None:
         scene.now += 0.001
     lines += scene.due(everything=True)
     assert len(lines) < 2 * LINES_PER_WINDOW + 5
-    assert [line for line in lines if re.search(r"^ +price  1,0\d\d finished in 1\.0 s$", line)]
+    assert [line for line in lines if re.search(r"^ +price  1,0\d\d finished in the last 1\.0 s$", line)]
     printed = sum(
         int(found[1].replace(",", ""))
         for line in lines
@@ -407,7 +407,7 @@ def test_lasting_load_is_progress_while_it_lasts_and_one_line_when_it_ends() -> 
         lines += scene.due()
         progress.append(scene.formatter.progress())
     assert len([line for line in lines if line.startswith("finished")]) == LINES_PER_WINDOW
-    assert not any(" finished in " in line for line in lines)
+    assert not any(" finished in the last " in line for line in lines)
     assert progress[500] == ""  # the first second has its lines
     assert re.fullmatch(r"price 3,[\d,]+ finished, 10 failed, 9\d\d/s", progress[-1]), progress[-1]
     lines = []
@@ -416,6 +416,6 @@ def test_lasting_load_is_progress_while_it_lasts_and_one_line_when_it_ends() -> 
         lines += scene.due()
     (summary,) = lines
     assert re.search(
-        r"price  3,970 more finished, 10 more failed in 4\.0 s; the last: ValueError: 3999$", summary
+        r"price  3,970 more finished, 10 more failed in the last 4\.0 s; the last: ValueError: 3999$", summary
     )
     assert scene.formatter.progress() == ""

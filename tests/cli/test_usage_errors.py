@@ -197,7 +197,9 @@ def test_a_route_that_does_not_exist_lists_those_that_do(tmp_path: Path, refused
     (tmp_path / "host.json").write_text('{"version": "2.0"}')
     said = refused("run", "POST", "/api/hello", "--app", tmp_path, "--quiet", "--in-process")
     assert "no route for POST /api/hello" in said
-    assert "GET /api/hello" in said
+    assert "GET /api/hello" in said and "Did you mean" not in said
+    said = refused("run", "GET", "/api/helo?x=1", "--app", tmp_path, "--quiet", "--in-process")
+    assert said.endswith("It has: GET /api/hello. Did you mean /api/hello?\n")
 
 
 @pytest.mark.parametrize("data", ["{", "", "@/nowhere/x.json", "'quoted'"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dfhost.testing import Durable
 
 
@@ -58,3 +60,9 @@ def test_a_run_knows_the_entities_that_it_called(durable: Durable) -> None:
     assert run.result() == 5
     assert run.entities == [durable.entity("till", "main")]
     assert run.entities[0].state == 5
+
+
+def test_a_misspelt_entity(durable: Durable) -> None:
+    with pytest.raises(ValueError, match=r"no entity 'tills'\. It has: till\. Did you mean 'till'\?"):
+        durable.entity("tills", "main")
+    assert durable.entity("TILL", "main").state is None

@@ -171,3 +171,49 @@ def test_an_activity_runs_again_if_the_host_crashes_meanwhile(durable: Durable) 
     durable.advance(minutes=1)
     assert run.result() == [{"order": "a", "price": 1}]
     assert run.calls("charge") == ["a", "a"]
+
+
+# -- chosen by the input -------------------------------------------------------------------------------------
+def test_a_failure_that_is_chosen_by_the_input(durable: Durable) -> None:
+    durable.fail("charge", when=lambda given: given == "b", error="declined")
+    assert "charge' failed: RuntimeError: declined" in durable.start("fan", ["a", "b", "c"]).failure()
+    assert len(durable.start("fan", ["a", "c"]).result()) == 2
+
+
+def test_times_count_only_the_calls_that_are_chosen(durable: Durable) -> None:
+    durable.fail("charge", when=lambda given: given == "b", times=1)
+    assert len(durable.start("fan", ["a", "c"]).result()) == 2
+    assert durable.start("fan", ["b"]).wait() == "Failed"
+    assert len(durable.start("fan", ["b"]).result()) == 1
+
+
+def test_a_stub_that_is_chosen_by_the_input(durable: Durable) -> None:
+    big = durable.stub("charge", returns="big", when=lambda given: len(given) > 3)
+    biggest = durable.stub("charge", returns="biggest", when=lambda given: len(given) > 5)
+    assert durable.start("fan", ["a", "four", "longer"]).result()[1:] == ["big", "biggest"]
+    assert (big.calls, biggest.calls) == (["four"], ["longer"])
+    durable.stub("charge", returns="any")
+    assert durable.start("fan", ["a", "four"]).result() == ["any", "any"]
+
+
+def test_an_operation_that_is_chosen_by_its_name_and_input(durable: Durable) -> None:
+    durable.fail("till", when=lambda operation, given: (operation, given) == ("add", 2))
+    till = durable.entity("till", "main")
+    for number in (1, 2, 4):
+        till.signal("add", number)
+    assert till.state == 5
+
+
+def test_a_delay_that_is_chosen_by_the_input(durable: Durable) -> None:
+    durable.slow("charge", minutes=10, when=lambda given: given == "b")
+    assert durable.start("fan", ["a"]).ended
+    run = durable.start("fan", ["b"])
+    assert not run.ended
+    durable.advance(minutes=10)
+    assert run.ended
+
+
+def test_a_choice_that_raises_fails_the_call_and_says_so(durable: Durable) -> None:
+    durable.fail("charge", when=lambda given: given["item"] == 1)
+    failure = durable.start("fan", ["a"]).failure()
+    assert "`when` of charge, called with 'a', raised TypeError: string indices must be integers" in failure

@@ -43,6 +43,15 @@ def test_bodies_headers_and_queries_arrive(durable: Durable) -> None:
         durable.get("/api/now").json()
 
 
+def test_a_starter_that_fails(durable: Durable) -> None:
+    response = durable.post("/api/wait")  # without the parameter that it reads
+    assert response.status == 500
+    with pytest.raises(
+        AssertionError, match=r"The function has failed: KeyError: 'name'\. The answer 500 names no"
+    ):
+        _ = response.run
+
+
 def test_a_request_that_waits_for_a_run_lets_time_pass(durable: Durable) -> None:
     durable.stub("send_mail")
     durable.fail("charge", times=1)

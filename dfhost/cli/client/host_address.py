@@ -96,13 +96,13 @@ def _host_of_folder(folder: Path, reads: bool) -> tuple[str, str]:
         killed = killed or url  # a host that stops removes its file
     port = read_local_settings(folder / "local.settings.json").port
     default = f"http://localhost:{port or DEFAULT_PORT}"
-    files = _newest_first(folder.glob(".dfhost/*.db")) if reads else []
-    if killed:
-        read_file = f", or read what it has left: --db {files[0]}" if files else ""
-        ended = f"The host of this folder (port {urlsplit(killed).port}) has ended."
-        return default, f"{ended} Start it with `dfhost start`{read_file}."
-    read_file = f" The task hub of this folder can be read: --db {files[0]}." if files else ""
-    return default, _unanswered(default) + read_file
+    files = _newest_first(folder.glob(".dfhost/*.db"))
+    if not killed and not files:
+        return default, _unanswered(default)
+    port_of_killed = f" (port {urlsplit(killed).port})" if killed else ""
+    read_file = f", or read what it has left: --db {files[0]}" if files and reads else ""
+    ended = f"The host of this folder{port_of_killed} has ended."
+    return default, f"{ended} Start it with `dfhost start`{read_file}."
 
 
 def _newest_first(files: Iterable[Path]) -> list[Path]:

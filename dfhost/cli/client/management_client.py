@@ -18,7 +18,9 @@ from dfhost.cli.client.file_transport import read_file
 from dfhost.cli.client.host_address import HostAddress, find_host, status_url
 from dfhost.cli.client.http_transport import Response, send
 from dfhost.cli.exit_codes import MISTAKE, NOT_COMPLETED, NOT_FOUND, WRONG_STATE, NotDone
+from dfhost.cli.style import printable
 from dfhost.errors import HostError
+from dfhost.timestamps import whole_second
 
 _API = "/runtime/webhooks/durabletask"
 _PAGE = 500  # instances in one answer
@@ -119,11 +121,21 @@ class ManagementClient:
         return _object(self._done("POST", path, {"version": version}, body))
 
     def raise_event(self, instance_id: str, event: str, data: str) -> None:
-        self._done("POST", f"instances/{_quoted(instance_id)}/raiseEvent/{_quoted(event)}", {}, data)
+        self._steer(instance_id, f"raiseEvent/{_quoted(event)}", {}, data)
 
     def act(self, instance_id: str, verb: str, reason: str | None) -> None:
         """`verb`: suspend, resume, terminate or rewind."""
-        self._done("POST", f"instances/{_quoted(instance_id)}/{verb}", {"reason": reason or ""})
+        self._steer(instance_id, verb, {"reason": reason or ""}, None)
+
+    def _steer(self, instance_id: str, verb: str, query: Mapping[str, str], body: str | None) -> None:
+        response = self._ask("POST", f"instances/{_quoted(instance_id)}/{verb}", query, body)
+        if response.status == 410 and (status := self.status(instance_id, showInput="false")) is not None:
+            ended = f"{status['runtimeStatus']} since {whole_second(status['lastUpdatedTime'])}"
+            raise NotDone(
+                WRONG_STATE,
+                printable(f"{status['name']} {instance_id} has ended already: it is {ended}."),
+            )
+        self._check(response, 200, 202)
 
     def restart(self, instance_id: str, new_id: bool) -> Json:
         query = {"restartWithNewInstanceId": str(new_id).lower()}

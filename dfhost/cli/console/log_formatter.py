@@ -4,10 +4,10 @@ Pure: events with their times go in, lines come out, none of them earlier than t
 clock, the thread and the terminal.
 
 Within one second, the first `LINES_PER_WINDOW` starts and ends of a function get a line of their own. The others
-are counted in a summary when the second is over ("4,312 finished in 0.9 s"). While the load lasts, every further
-second is one summary; with `live` there is one at its end, and `progress` says meanwhile how far it is. Of each kind
-of failure the first has its traceback and the next ones their text; the rest of a burst are counted, with the
-latest text.
+are counted in a summary when the second is over ("4,312 finished in the last 0.9 s"). While the load lasts, every
+further second is one summary; with `live` there is one at its end, and `progress` says meanwhile how far it is. Of
+each kind of failure the first has its traceback and the next ones their text; the rest of a burst are counted, with
+the latest text.
 
 What belongs to an orchestration that runs is only counted, unless it fails or waits: children and entities whose ids
 are made from its own, as the parts of a map.
@@ -241,7 +241,7 @@ class LogFormatter:
         # Starts are mentioned only where there are no ends.
         text = ", ".join(_counted(number, verb, more) for verb, number in (ends or counts.unshown).items())
         if (took := counts.last_unshown_at - counts.first_unshown_at) >= 0.001:
-            text += f" in {duration(took)}"
+            text += f" in the last {duration(took)}"  # not a duration of the calls
         if counts.running:
             text += f", {_running(counts)}"
         if any(verb in counts.unshown for verb in _WAITS):

@@ -22,7 +22,7 @@ from dfhost.cli.host.instance_follower import InstanceFollower, status_urls
 from dfhost.cli.host.stopping import FatalFailure
 from dfhost.cli.progress.bar import progress
 from dfhost.cli.style import count, printable, printable_json, printable_lines
-from dfhost.cli.views.function_listing import route_listing
+from dfhost.cli.views.function_listing import route_listing, similar_route
 from dfhost.durations import duration
 from dfhost.errors import HostError
 from dfhost.garbage import resume_collector
@@ -112,7 +112,10 @@ class _Call:
             answer = await response.read()
         if response.status == 404 and not answer and not self._has_route():
             routes = "; ".join(route_listing(self._host.app, self._settings.route_prefix)) or "none"
-            raise HostError(f"The app has no route for {method} {path}. It has: {routes}.")
+            meant = similar_route(
+                self._host.app, self._settings.route_prefix, decode_path(path.split("?")[0])
+            )
+            raise HostError(f"The app has no route for {method} {path}. It has: {routes}. {meant}".rstrip())
         urls = status_urls(answer) if response.ok else None
         if urls is None:
             return self._plain_outcome(response, answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dfhost.cli.style import Style
+from dfhost.did_you_mean import nearest
 from dfhost.runner.functions import AppInfo, FunctionInfo
 
 _RUN_BY_DFHOST = {"http", "orchestrator", "activity", "entity", "timer"}
@@ -31,6 +32,14 @@ def route_listing(app: AppInfo, route_prefix: str) -> Iterator[str]:
     for function in app.http_functions:
         methods = ", ".join(_methods(function)) or "any method"
         yield f"{methods} {_path(function, route_prefix)}"
+
+
+def similar_route(app: AppInfo, route_prefix: str, path: str) -> str:
+    """ "Did you mean /api/resize?", "" if no route is near, or if it is the path itself."""
+    prefix = f"/{route_prefix}/" if route_prefix else "/"
+    paths = {_path(each, route_prefix).removeprefix(prefix) for each in app.http_functions}
+    found = nearest(path.removeprefix(prefix), sorted(paths))
+    return f"Did you mean {prefix}{found[0]}?" if found and prefix + found[0] != path else ""
 
 
 def _http(function: FunctionInfo, url: str, route_prefix: str, style: Style) -> str:

@@ -41,8 +41,12 @@ def test_the_host_of_this_folder_is_found_whatever_its_port_and_missed_when_it_h
         assert said == (6, "", f"{ended} {read_it}")
         assert dfhost.plain("terminate", "here").err == f"{ended} Start it with `dfhost start`.\n"
         Path(f"{file}.url").unlink()  # as a host does that stops
-        assert dfhost.plain("list").err.endswith(f" The task hub of this folder can be read: --db {file}.\n")
+        ended = "dfhost: The host of this folder has ended."
+        assert dfhost.plain("list").err == f"{ended} {read_it}"
+        assert dfhost.plain("terminate", "here").err == f"{ended} Start it with `dfhost start`.\n"
+        file.rename(tmp_path / "elsewhere.db")
         at_port = dfhost.plain("terminate", "here").err
+        (tmp_path / "elsewhere.db").rename(file)
     assert at_port.startswith(f"dfhost: No host answers at http://localhost:{port}. Start one")
     assert "here" in dfhost.plain("list", "--ids", "--db", str(file)).out
 

@@ -119,8 +119,11 @@ def test_a_name_that_is_nearly_awaited_is_refused(dfhost: Commands, name: str) -
 
 
 def test_an_event_for_an_instance_that_has_ended(dfhost: Commands) -> None:
-    said = dfhost("raise", dfhost.ended("echo", 1), "Approval")
-    assert said.code == 5 and "has ended already" in said.err
+    id = dfhost.ended("echo", 1)
+    since = dfhost.http.status(id)["lastUpdatedTime"][:19]
+    sentence = f"dfhost: echo {id} has ended already: it is Completed since {since}Z.\n"
+    for command in (["raise", id, "Approval"], ["terminate", id]):
+        assert dfhost(*command) == (5, "", sentence)
 
 
 # -- suspend, resume, terminate, rewind, restart -----------------------------------------------------------------
