@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, NamedTuple
 
-# Lanes at once, up to 500 slots: 4 lanes of 25 slots took 8 to 10 s, 8 took 22 s, 40 chunks 51 s. A task hub has four
-# partitions.
+# Lanes at once: 4 of 25 slots each took 8 to 10 s, 8 took 22 s, 40 chunks 51 s. A task hub has four partitions.
 LANES = 4
 # Where lanes would have fewer slots than this, there are fewer, but at least two: a slow item never holds up all.
 MIN_LANE_SLOTS = 25

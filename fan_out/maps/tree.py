@@ -36,14 +36,9 @@ def map_lane(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any
 
 
 def _run_part(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
-    part = _part_of(context)
-    results, _ = yield from hand_out(context, part, STOP, context.instance_id)
-    return as_json(results)
-
-
-def _part_of(context: df.DurableOrchestrationContext) -> Part:
     given: Any = context.get_input()
-    return Part(**given)
+    results, _ = yield from hand_out(context, Part(**given), STOP, context.instance_id)
+    return as_json(results)
 
 
 def hand_out(
@@ -94,7 +89,8 @@ def map_chunk(context: df.DurableOrchestrationContext) -> Generator[Any, Any, An
 
     Retried here and not by `call_activity_with_retry`: so the number of tries is known, and stopping stops them.
     """
-    part = _part_of(context)
+    given: Any = context.get_input()
+    part = Part(**given)
     results: Results = [None] * len(part.items)
     reporter = Reporter(context, part.map_id, part.total)
     stop_event = context.wait_for_external_event(STOP)
