@@ -36,8 +36,13 @@ Key = tuple[str, str]
 
 
 class EpisodeTimes:
-    def __init__(self, events: Sequence[Json]) -> None:
-        self._events = events
+    """`shared`: all arrivals since the last record share the episode of the next one; else only the last does.
+
+    A history does not tell which it was.
+    """
+
+    def __init__(self, events: Sequence[Json], shared: bool) -> None:
+        self._shared = shared
         self._times: dict[Key, list[str]] = {}
         self._places: dict[int, int] = {}
         found: dict[Key, list[tuple[str, int]]] = {}
@@ -72,10 +77,9 @@ class EpisodeTimes:
         return times[place] if place < len(times) else None
 
     def of_arrival(self, index: int, earliest: str, started: Mapping[Key, int]) -> str:
-        """When the episode ran that the arrival `index` belongs to, as far as the history tells: else `earliest`.
+        """When the episode ran that the arrival `index` belongs to: not before `earliest`.
 
-        It tells that of the last arrival before something was recorded. `started`: how many tasks of each key
-        today's code has started.
+        `started`: how many tasks of each key today's code has started.
         """
         following = self._next[index]
         scheduled = self.next_scheduled(earliest, started)
@@ -84,7 +88,7 @@ class EpisodeTimes:
         at = utc(following["Timestamp"])
         if following["EventType"] in _RECORDED:
             return max(earliest, min(at, scheduled or at))
-        return scheduled if scheduled is not None and scheduled <= at else earliest
+        return scheduled if scheduled is not None and (self._shared or scheduled <= at) else earliest
 
     def next_scheduled(self, earliest: str, started: Mapping[Key, int]) -> str | None:
         """The first time, not before `earliest`, at which the history schedules more than has been started."""

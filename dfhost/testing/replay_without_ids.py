@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,13 +62,26 @@ class _AnyFunction:
         return None
 
 
-class ReplayWithoutIds:
+def replay_without_ids(
+    saved: Mapping[str, Any], events: Sequence[Json], name: str, replay: Callable[[str, bool], ReplayResult]
+) -> None:
+    """NonDeterminismError if today's code does not fit the history, however its arrivals shared episodes."""
+    try:
+        _Replay(saved, replay, name, events, EpisodeTimes(events, shared=False)).run()
+    except NonDeterminismError:
+        with suppress(NonDeterminismError):
+            return _Replay(saved, replay, name, events, EpisodeTimes(events, shared=True)).run()
+        raise
+
+
+class _Replay:
     def __init__(
         self,
         saved: Mapping[str, Any],
-        events: Sequence[Json],
-        name: str,
         replay: Callable[[str, bool], ReplayResult],
+        name: str,
+        events: Sequence[Json],
+        times: EpisodeTimes,
     ) -> None:
         self._saved = saved
         self._events = events
@@ -78,7 +92,7 @@ class ReplayWithoutIds:
         self._episode = 0
         self._at = ""  # of the last episode
         self._has_ended = False
-        self._times = EpisodeTimes(events)
+        self._times = times
         self._counts: dict[Key, int] = {}  # of the tasks that today's code has started
         self._request_ids: dict[str, str] = {}  # recorded -> today's
 

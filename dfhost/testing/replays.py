@@ -17,7 +17,7 @@ from dfhost.runner.app_runner import ReplayCall
 from dfhost.runner.functions import AppInfo
 from dfhost.testing.errors import NotDeterministic
 from dfhost.testing.replay_with_ids import replay_with_ids
-from dfhost.testing.replay_without_ids import ReplayWithoutIds
+from dfhost.testing.replay_without_ids import replay_without_ids
 
 Replay = Callable[[ReplayCall], ReplayResult]
 
@@ -55,7 +55,7 @@ def _check(
         if isinstance(events[0].get("EventType"), int):
             replay_with_ids(events, replay_call)
         else:
-            ReplayWithoutIds(saved, events, function.durable_name, replay_call).run()
+            replay_without_ids(saved, events, function.durable_name, replay_call)
     except NonDeterminismError as difference:
         which = f"{where} ({instance_id})" if instance_id else where
         raise NotDeterministic(f"{name} does not replay {which}: {difference}") from None

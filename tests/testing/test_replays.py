@@ -256,6 +256,12 @@ def _completed(at: float) -> dict[str, Any]:
         ),
         pytest.param(
             SIGNALS,
+            [_called("work", 0, 0.1), _called("work", 0, 0.2), _called("work", 0, 3), _called("work", 0.9, 4),
+             _signalled(7.5), _called("work", 7.5, 7.7), _signalled(14.8), _completed(14.8)],
+            id="the first of several results that share an episode",
+        ),
+        pytest.param(
+            SIGNALS,
             [_called("work", 7, 8), _called("work", 7, 8), _called("work", 7, 9),
              _called("work", 8.5, 9), _called("work", 8.5, 9), _completed(9)],
             id="a start that waited in a queue",
