@@ -111,7 +111,15 @@ class DatabaseFile:
         self._identity = _identity(os.stat(self._path))
         self._log_identity = _identity(os.stat(self._log_path))
         self._header = _read(self._descriptor, _HEADER_BYTES)
-        self._least_bytes = _least_bytes(self._header)
+        self.remember_length()
+
+    def remember_length(self) -> None:
+        """After a checkpoint, which alone changes the file's length.
+
+        It cannot be taken from the header. Where a reader keeps a checkpoint from being complete, the header may
+        count pages that are still in the log.
+        """
+        self._least_bytes = os.stat(self._path).st_size
 
     def check(self) -> int:
         """The length of the write-ahead log in bytes. DatabaseLost if the file is not what it was."""
@@ -126,7 +134,7 @@ class DatabaseFile:
         if (header := _read(self._descriptor, _HEADER_BYTES)) != self._header:  # a checkpoint was here
             if any(header[field] != self._header[field] for field in _FIXED_FIELDS):
                 raise self._lost(self._path, "overwritten")
-            self._header, self._least_bytes = header, _least_bytes(header)
+            self._header = header
         if file.st_size < self._least_bytes:
             raise self._lost(self._path, "truncated")
         try:
@@ -165,13 +173,6 @@ def _read(descriptor: int, length: int) -> bytes:
         return os.pread(descriptor, length, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return os.read(descriptor, length)
-
-
-def _least_bytes(header: bytes) -> int:
-    """How long the file must be. See sqlite.org/fileformat2.html, "In-header database size"."""
-    if header[24:28] != header[92:96]:  # the number of pages is not valid
-        return 0
-    return int.from_bytes(header[16:18], "big") * int.from_bytes(header[28:32], "big")
 
 
 def _identity(file: os.stat_result) -> tuple[int, int]:

@@ -152,6 +152,7 @@ class Writer:
             self._checkpoint_requested = False
             file.check()
             checkpoint(self._connection)
+            file.remember_length()
             self._log_bytes = length = file.check()
             # A program that is reading keeps the log from being emptied; the next attempt comes later then.
             self._checkpoint_at = LOG_BYTES if length <= LOG_BYTES else length + LOG_BYTES

@@ -1005,3 +1005,22 @@ async def test_writes_are_unfinished_until_they_are_answered() -> None:
     assert sum(answered) >= 1
     assert first.store.unfinished == 0
     first.store.close()
+
+
+@pytest.mark.parametrize("instances", range(20, 28))
+async def test_a_checkpoint_that_a_reader_keeps_from_being_complete_is_no_lost_file(
+    tmp_path: Path, instances: int
+) -> None:
+    """The file's header may count pages then that are still in the log: here the last one, which changed since."""
+    path = tmp_path / "hub.db"
+    db = OpenStore(path)
+    for number in range(instances):
+        await db.start(f"{number}", input="x" * 3000)
+    with closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM instances").fetchone()
+        await db.terminate(f"{instances - 1}")
+        db.store._writer.request_checkpoint()
+        await db.terminate(f"{instances - 2}")
+        await db.terminate(f"{instances - 3}")
+    db.store.close()
