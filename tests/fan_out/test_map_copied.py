@@ -51,6 +51,7 @@ def test_a_map_of_ones_own(folder: Path) -> None:
     assert json.loads(done.stdout) == [2, 4, 6], done.stderr
 
 
+@pytest.mark.long
 def test_items_that_are_no_list(folder: Path) -> None:
     done = run_dfhost("run", "doubles", "--input", '{"a": 1}', "--app", folder)
     assert (
@@ -58,6 +59,7 @@ def test_items_that_are_no_list(folder: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_the_decorator_above_the_trigger(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "app")
     source = tmp_path / "app" / "function_app.py"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long  # `make lint` has most of it
 ROOT = Path(__file__).parents[2]
 SOURCES = [*ROOT.glob("dfhost/**/*.py"), *ROOT.glob("fan_out/**/*.py"), ROOT / "function_app.py"]
 

@@ -295,12 +295,18 @@ def kind(command: str) -> str:
 
 
 def of_kind(wanted: str) -> pytest.MarkDecorator:
+    """The commands of this kind. `make test` runs those of the README, `make test-all` those of every page."""
     several = [(page, command, shown) for page, command, shown in ALL if kind(command) == wanted]
     assert several, f"no page has a command for {wanted}: remove its test"
     return pytest.mark.parametrize(
         ("command", "shown"),
         [
-            pytest.param(command, shown, id=f"{page}-{plain(command)[:60]}")
+            pytest.param(
+                command,
+                shown,
+                id=f"{page}-{plain(command)[:60]}",
+                marks=() if page == "README.md" else pytest.mark.long,
+            )
             for page, command, shown in several
         ],
     )
