@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -314,13 +315,15 @@ def loop(context):
 @pytest.mark.long
 def test_a_burst_of_saves_is_one_change(app: EditedApp) -> None:
     known = len(app.lines("has changed"))
+    pauses, last = 0, time.monotonic()
     for number in range(20):
         app.save(app_text(f"burst {number}"))
         (app.folder / "helper.py").write_text(f"x = {number}")
         (app.folder / "notes.txt").write_text("not a source")
+        pauses += time.monotonic() - last > 0.05  # on a busy machine; each may end a burst
+        last = time.monotonic()
     until(lambda: app.get("version").text, lambda text: text == "burst 19")
-    # One, and one more if the writer was held up.
-    assert len(app.lines("has changed")) + len(app.lines("have changed")) - known <= 2
+    assert len(app.lines("has changed")) + len(app.lines("have changed")) - known <= 1 + pauses
 
 
 @pytest.mark.long
