@@ -36,9 +36,7 @@ class GeneratorSlot:
     def __init__(self) -> None:
         self._generator: KeptGenerator | None = None
         self._processed_events = 0  # of the history
-        self._replay_at = (
-            0  # the `replay_length` at which the history is replayed, though the generator is there
-        )
+        self._replay_at = 0  # the `replay_length` from which on a replay takes the generator's place
 
     @property
     def is_empty(self) -> bool:

@@ -99,7 +99,7 @@ ODD_IDS = {
     "%": "RUN%",
     "%zz": "RUN%zz",
     "%FF": "RUN%FF",
-    **{letter: "RUN" + quote(letter) for letter in "ä☃😀"},
+    **{character: "RUN" + quote(character) for character in "ä☃😀"},
     "NFD": "RUN" + quote("a\u0308"),
     "@x@y": "@RUN@y",
     "@x": "@RUN",
@@ -206,15 +206,15 @@ STATES = {"suspend": "Suspended", "resume": "Running"}
 
 
 def statuses(front: Front, exchanges: Exchanges) -> Steps:
-    for orchestrator, letter, body in (
+    for orchestrator, suffix, body in (
         ("quick", "q", b'{"a":1}'),
         ("fails", "f", b"1"),
         ("waits", "w", b"1"),
         ("chain", "c", b'"y"'),
     ):
-        start(front, orchestrator, front.run + letter, body)
-    for letter in "qfc":
-        wait_until_ended(front, front.run + letter)
+        start(front, orchestrator, front.run + suffix, body)
+    for suffix in "qfc":
+        wait_until_ended(front, front.run + suffix)
     wait_until_running(front, f"{front.run}w")
     for exchange in exchanges:
         yield request_of(exchange["ask"], front.host, front.run)
