@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dfhost.engine.failures import Failure
 from dfhost.worker.call_connections import CallConnection
 
+if TYPE_CHECKING:
+    from dfhost.worker.process import WorkerProcess
+
 
 class RunningCall:
-    """A call in a worker. `resolve` gets its value from the wire, or the Failure that takes its place.
+    """A call that waits for a worker or is in one. What is done with it differs from kind to kind.
 
     `kind`: of a durable function its trigger, as "activity"; of any other the protocol's kind of call, as "invoke".
+    `since`: when a worker got it, `time.monotonic()`. `worker`: the pid of that worker, None before.
     """
 
-    __slots__ = ("function", "instance_id", "kind", "resolve", "since", "worker")
+    __slots__ = ("function", "instance_id", "kind", "since", "worker")
 
-    def __init__(
-        self, kind: str, function: str, instance_id: str | None, resolve: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, kind: str, function: str, instance_id: str | None) -> None:
         self.kind = kind
         self.function = function
         self.instance_id = instance_id
-        self.resolve = resolve
-        self.since = time.monotonic()
-        self.worker: int | None = None  # the pid, once a worker has the call
+        self.since = 0.0
+        self.worker: int | None = None
+
+    def begin(self, process: WorkerProcess, number: int) -> None:
+        """`process` has got the call, under this number."""
+        raise NotImplementedError
+
+    def resolve(self, outcome: Any) -> None:
+        """`outcome`: the call's value from the wire, or the Failure or OUTDATED in its place."""
+        raise NotImplementedError
 
 
 class Outdated:
@@ -40,27 +47,31 @@ class Outdated:
 OUTDATED = Outdated()
 
 
-class _GivenUp:
-    """The `resolve` of a blocking call: lets the thread go on that waits there."""
+class BlockingCall(RunningCall):
+    """A call on a connection of its own: one thread makes it and waits for its value.
 
-    def __init__(self) -> None:
+    It has no value from the wire here: it is resolved when it is given up, and the thread goes on.
+    """
+
+    __slots__ = ("_outcome", "_place", "connection")
+
+    def __init__(self, kind: str, function: str, instance_id: str) -> None:
+        super().__init__(kind, function, instance_id)
         self.connection: CallConnection | None = None
+        self._place: SimpleQueue[tuple[WorkerProcess, int]] = SimpleQueue()
         self._outcome: SimpleQueue[Failure | Outdated] = SimpleQueue()
 
-    def __call__(self, outcome: Failure | Outdated) -> None:
+    def begin(self, process: WorkerProcess, number: int) -> None:
+        self._place.put((process, number))
+
+    def place(self) -> tuple[WorkerProcess, int]:
+        """The worker that has got it, and its number there. Blocks until there is one."""
+        return self._place.get()
+
+    def resolve(self, outcome: Failure | Outdated) -> None:
         self._outcome.put(outcome)
         if self.connection is not None:
             self.connection.close()
 
-    def wait(self) -> Failure | Outdated:
+    def wait_until_given_up(self) -> Failure | Outdated:
         return self._outcome.get()
-
-
-class BlockingCall(RunningCall):
-    """A call on a connection of its own: one thread makes it and waits for its value."""
-
-    __slots__ = ("given_up",)
-
-    def __init__(self, kind: str, function: str, instance_id: str) -> None:
-        self.given_up = _GivenUp()
-        super().__init__(kind, function, instance_id, self.given_up)

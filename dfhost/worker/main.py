@@ -141,7 +141,7 @@ class Worker:
     def say_hello(self) -> None:
         """Tell the host who has connected to it."""
         listener = CallListener(self._secret, self._answer_call)
-        self._peer.sendall(pack(("hello", protocol.VERSION, self._secret, os.getpid(), listener.port)))
+        self._peer.sendall(pack([("hello", protocol.VERSION, self._secret, os.getpid(), listener.port)]))
 
     def run(self) -> None:
         try:
@@ -201,10 +201,7 @@ class Worker:
     # -- durable functions -----------------------------------------------------------------------------------
 
     def _activity(self, number: int, *call: Any) -> None:
-        def done(outcome: ActivityOutcome) -> None:
-            self._channel.send_at_flush(("result", number, protocol.outcome_to_wire(outcome)))
-
-        self._runner.run_activity(ActivityCall(*call), _say_nothing, done)
+        self._runner.run_activity(ActivityCall(*call), _ActivityResult(self._channel, number))
 
     def _answer_call(self, message: Message) -> Any:
         """On the thread of a call connection."""
@@ -295,6 +292,22 @@ class Worker:
         os._exit(1)
 
 
+class _ActivityResult:
+    """The `ActivityListener` of one activity: sends its outcome to the host, which knows that it has begun."""
+
+    __slots__ = ("_channel", "_number")
+
+    def __init__(self, channel: Channel, number: int) -> None:
+        self._channel = channel
+        self._number = number
+
+    def begun(self) -> None:
+        pass
+
+    def ended(self, outcome: ActivityOutcome, worker: int | None = None) -> None:
+        self._channel.send_at_flush(("result", self._number, protocol.outcome_to_wire(outcome)))
+
+
 class _CallsByThread(RunningCalls):
     """Knows the newest call that has begun in each thread, by the thread's identifier."""
 
@@ -324,10 +337,6 @@ class _CallLog:
         self.finished = partial(send, "finished")
         self.failed = partial(send, "failed")
         self.note = partial(send, "note")
-
-
-def _say_nothing() -> None:
-    """The host knows already that the call has begun here."""
 
 
 def _plain(message: AsgiMessage) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from multidict import CIMultiDict
@@ -21,7 +19,7 @@ from dfhost.engine.replay_result import GeneratorLost, ReplayResult
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import (
     ActivityCall,
-    ActivityDone,
+    ActivityListener,
     EntityCall,
     EntityReply,
     FunctionCall,
@@ -41,6 +39,9 @@ from dfhost.worker.deaths import RESTART_INTERVAL
 from dfhost.worker.output import Terminal
 from dfhost.worker.pool import OUTDATED_GRACE, WorkerPool
 from dfhost.worker.process import WorkerOptions, WorkerProcess
+
+#: By the worker that has a streamed call, and the call's number there.
+_Streams = dict[tuple[WorkerProcess, int], tuple[Receive, Send]]
 
 _REPLAY_ATTEMPTS = 3  # of an orchestrator that times out
 
@@ -71,7 +72,7 @@ class WorkerRunner:
         self.replays_at_once = 2 * count + 1
         self.applies_timeout = True
         self._services: HostServices | None = None
-        self._streams: dict[tuple[WorkerProcess, int], tuple[Receive, Send]] = {}
+        self._streams: _Streams = {}
         self._tasks = BackgroundTasks()
 
     @property
@@ -89,7 +90,6 @@ class WorkerRunner:
     # -- its life --------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
         await self._pool.start()
         self._tasks.start(self._watch_timeouts())
 
@@ -149,25 +149,11 @@ class WorkerRunner:
 
     # -- calls, on any thread --------------------------------------------------------------------------------
 
-    def _call(self, call: RunningCall, *message: Any) -> None:
-        self._pool.turns.give(call, lambda process, number: process.begin(number, call, call.kind, *message))
-
     def wait_until_ready(self) -> None:
         self._pool.turns.wait_until_ready()
 
-    def run_activity(self, call: ActivityCall, begun: Callable[[], None], done: ActivityDone) -> None:
-        def resolve(value: Any) -> None:
-            if value is OUTDATED:
-                self.run_activity(call, begun, done)
-            else:
-                done(protocol.outcome_from_wire(value), running.worker)
-
-        def begin(process: WorkerProcess, number: int) -> None:
-            begun()
-            process.begin(number, running, "activity", *call)
-
-        running = RunningCall("activity", call.function, call.instance_id, resolve)
-        self._pool.turns.give(running, begin)
+    def run_activity(self, call: ActivityCall, listener: ActivityListener) -> None:
+        self._pool.turns.give(_RunningActivity(self, call, listener))
 
     def _call_blocking(
         self, kind: str, function: str, instance_id: str, *message: Any
@@ -175,7 +161,8 @@ class WorkerRunner:
         """The value of a blocking call, or its Failure, and the worker that has made it. Blocks."""
         while True:
             call = BlockingCall(kind, function, instance_id)
-            process, number = self._pool.turns.place(call)
+            self._pool.turns.give(call)
+            process, number = call.place()
             value = process.call_blocking(number, call, *message)
             if value is not OUTDATED:
                 return value, process
@@ -255,29 +242,19 @@ class WorkerRunner:
     async def invoke(self, call: FunctionCall) -> HttpReply | Failure | None:
         kind, data = protocol.data_to_wire(call)
         while True:
-            result: asyncio.Future[Any] = self._loop.create_future()
-            running = RunningCall("invoke", call.function, None, partial(_set, result))
-            self._call(running, call.function, kind, data, call.retry_count)
-            value = await result
+            running = _AwaitedCall("invoke", call.function, (call.function, kind, data, call.retry_count))
+            self._pool.turns.give(running)
+            value = await running.result
             if value is not OUTDATED:
                 return protocol.reply_from_wire(value)
 
     async def stream(self, call: StreamingCall, receive: Receive, send: Send) -> None:
-        result: asyncio.Future[Any] = self._loop.create_future()
-        running = RunningCall("stream", call.function, None, partial(_set, result))
-        keys: list[tuple[WorkerProcess, int]] = []
-
-        def begin(process: WorkerProcess, number: int) -> None:
-            keys.append((process, number))
-            self._streams[process, number] = receive, send
-            process.begin(number, running, "stream", *call)
-
-        self._pool.turns.give(running, begin)
+        running = _StreamedCall(call, self._streams, (receive, send))
+        self._pool.turns.give(running)
         try:
-            problem = await result
+            problem = await running.result
         finally:
-            for key in keys:
-                self._streams.pop(key, None)
+            running.end()
         if problem is not None:
             text = problem.text if isinstance(problem, Failure) else str(problem)
             raise ConnectionResetError(text)
@@ -321,6 +298,60 @@ class _RemoteGenerator:
             self._process.drop_generator(self._generator)
 
 
-def _set(result: asyncio.Future[Any], value: Any) -> None:
-    if not result.done():
-        result.set_result(value)
+class _RunningActivity(RunningCall):
+    __slots__ = ("_call", "_listener", "_runner")
+
+    def __init__(self, runner: WorkerRunner, call: ActivityCall, listener: ActivityListener) -> None:
+        super().__init__("activity", call.function, call.instance_id)
+        self._runner = runner
+        self._call = call
+        self._listener = listener
+
+    def begin(self, process: WorkerProcess, number: int) -> None:
+        self._listener.begun()
+        process.begin(number, self, "activity", *self._call)
+
+    def resolve(self, outcome: Any) -> None:
+        if outcome is OUTDATED:
+            self._runner.run_activity(self._call, self._listener)
+        else:
+            self._listener.ended(protocol.outcome_from_wire(outcome), self.worker)
+
+
+class _AwaitedCall(RunningCall):
+    """A call of a function that is not durable, made on the host's loop. `result` gets its value."""
+
+    __slots__ = ("_message", "result")
+
+    def __init__(self, kind: str, function: str, message: tuple[Any, ...]) -> None:
+        super().__init__(kind, function, None)
+        self._message = message
+        self.result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def begin(self, process: WorkerProcess, number: int) -> None:
+        process.begin(number, self, self.kind, *self._message)
+
+    def resolve(self, outcome: Any) -> None:
+        if not self.result.done():
+            self.result.set_result(outcome)
+
+
+class _StreamedCall(_AwaitedCall):
+    """`ends`: what the worker asks for while it runs. They are in `streams` until `end`."""
+
+    __slots__ = ("_ends", "_key", "_streams")
+
+    def __init__(self, call: StreamingCall, streams: _Streams, ends: tuple[Receive, Send]) -> None:
+        super().__init__("stream", call.function, call)
+        self._streams = streams
+        self._ends = ends
+        self._key: tuple[WorkerProcess, int] | None = None
+
+    def begin(self, process: WorkerProcess, number: int) -> None:
+        self._key = process, number
+        self._streams[self._key] = self._ends
+        super().begin(process, number)
+
+    def end(self) -> None:
+        if self._key is not None:
+            del self._streams[self._key]

@@ -84,7 +84,7 @@ async def until_exists(file: Path) -> None:
     ],
 )  # fmt: skip
 def test_calls_in_words(calls: list[tuple[str, str, str | None]], words: str) -> None:
-    assert calls_in_words([RunningCall(*call, lambda value: None) for call in calls]) == words
+    assert calls_in_words([RunningCall(*call) for call in calls]) == words
 
 
 # -- every way to die, in every phase ------------------------------------------------------------------------
