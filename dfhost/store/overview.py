@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
+from dfhost.reported_progress import LEDGERS
+
 _SHOWN = 200  # characters of a custom status
 _FAILURE = 1_000  # characters of a failure, which holds the names of the functions that it has passed through
 
@@ -29,12 +31,17 @@ class Overview(NamedTuple):
     counts: dict[str, int]
 
 
-class ProgressReport(NamedTuple):
-    """How far an instance is, by its custom status or the stored state of its `map_ledger`."""
+class MapRow(NamedTuple):
+    """A map, or an instance whose custom status says how far it is. An instance may run several maps.
 
+    `map_id`: the instance's id, unless the ledger has another. `ledger`: as JSON text, see `reported_progress`.
+    """
+
+    map_id: str
     instance_id: str
     name: str
     status: str
+    created_at: str
     custom_status: str | None
     ledger: str | None
 
@@ -42,6 +49,15 @@ class ProgressReport(NamedTuple):
 _COLUMNS = (
     f"instance_id, name, status, created_at, updated_at, parent_id, substr(custom_status, 1, {_SHOWN}), "
     f"CASE WHEN status = 'Failed' THEN substr(output, 1, {_FAILURE}) END"
+)
+
+
+# An entity of this name need not be one of ours. A ledger of an earlier version has no instance id.
+_LEDGERS = (
+    "SELECT ledger, json_extract(ledger, '$.map_id') AS map_id, "
+    "coalesce(json_extract(ledger, '$.instance_id'), json_extract(ledger, '$.map_id')) AS owner "
+    "FROM (SELECT json_extract(state, '$.state') AS ledger FROM entities "
+    f"WHERE entity_id BETWEEN '{LEDGERS}' AND '{LEDGERS}' || char(0x10ffff)) WHERE json_valid(ledger)"
 )
 
 
@@ -68,16 +84,24 @@ def search(reader: sqlite3.Connection, text: str, limit: int) -> list[ListedInst
     return [ListedInstance(*values) for values in rows]
 
 
-def progress_reports(reader: sqlite3.Connection, ended_since: str) -> list[ProgressReport]:
-    """Of all running instances, and of those that were updated at `ended_since` or later; the oldest first."""
+def maps(reader: sqlite3.Connection, ended_since: str, limit: int) -> list[MapRow]:
+    """At most `limit`, the newest first: those that run, and those that were updated at `ended_since` or later."""
+    of_instance = "name, status, created_at, custom_status"
     rows = reader.execute(
-        "SELECT instance_id, name, status, instances.custom_status, state FROM instances "
-        "LEFT JOIN entities ON entity_id = '@map_ledger@' || instance_id "
-        "WHERE (status = 'Running' OR instances.updated_at >= ?) "
-        "AND (instances.custom_status LIKE '{%\"total\"%' OR state IS NOT NULL) ORDER BY instances.created_at",
-        (ended_since,),
+        # CROSS JOIN: each ledger is read once, and its instance is found by its id.
+        f"SELECT map_id, instance_id, {of_instance}, ledger FROM ({_LEDGERS}) CROSS JOIN instances "
+        "ON instance_id = owner WHERE status = 'Running' OR updated_at >= ?1 "
+        f"UNION ALL SELECT instance_id, instance_id, {of_instance}, NULL FROM instances "
+        "WHERE (status = 'Running' OR updated_at >= ?1) "
+        "AND (custom_status LIKE '{%\"total\"%' OR custom_status LIKE '{\"phase\"%') "
+        f"AND NOT EXISTS (SELECT 1 FROM entities WHERE entity_id = '{LEDGERS}' || instance_id AND state NOT NULL) "
+        "ORDER BY created_at DESC, map_id DESC, ledger DESC LIMIT ?2",
+        (ended_since, limit),
     )
-    return [ProgressReport(*values) for values in rows]
+    found: dict[str, MapRow] = {}
+    for values in rows:  # an id of which the ledger's is only a hash comes twice, first with its ledger
+        found.setdefault(values[0], MapRow(*values))
+    return list(found.values())
 
 
 def queue_lengths(reader: sqlite3.Connection) -> dict[str, int]:

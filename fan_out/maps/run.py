@@ -160,8 +160,8 @@ def run_map(
     # replaces an instance that is running if a child is given its id.
     prefix = f"{map_id}:{context.new_uuid()[:8]}"
     ledger, about = ledger_id(map_id), about or {}
-    opening = {"map_id": map_id, "activity": options.activity, "total": len(items), "at": now.isoformat()}
-    opening |= {"max_concurrency": options.max_concurrency, **about}
+    opening = {"map_id": map_id, "instance_id": context.instance_id, "activity": options.activity, **about}
+    opening |= {"total": len(items), "max_concurrency": options.max_concurrency, "at": now.isoformat()}
     context.signal_entity(ledger, "open", opening)
     if not context.is_replaying:
         _log.info("map started %s", json.dumps(opening))
