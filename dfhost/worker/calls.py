@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from dfhost.engine.failures import Failure
+from dfhost.runner.app_runner import ActivityCall, ActivityListener, Receive, Send, StreamingCall
+from dfhost.worker import protocol
 from dfhost.worker.call_connections import CallConnection
 
 if TYPE_CHECKING:
     from dfhost.worker.process import WorkerProcess
+
+
+#: What a worker asks for while a streamed call runs, by its pid and the call's number there.
+Streams = dict[tuple[int, int], tuple[Receive, Send]]
 
 
 class RunningCall:
@@ -75,3 +83,69 @@ class BlockingCall(RunningCall):
 
     def wait_until_given_up(self) -> Failure | Outdated:
         return self._outcome.get()
+
+
+class ActivityInWorker(RunningCall):
+    """`again` makes the call once more, in a worker with the new code."""
+
+    __slots__ = ("_again", "_call", "_listener")
+
+    def __init__(
+        self,
+        call: ActivityCall,
+        listener: ActivityListener,
+        again: Callable[[ActivityCall, ActivityListener], None],
+    ) -> None:
+        super().__init__("activity", call.function, call.instance_id)
+        self._call = call
+        self._listener = listener
+        self._again = again
+
+    def begin(self, process: WorkerProcess, number: int) -> None:
+        self._listener.begun()
+        process.begin(number, self, "activity", *self._call)
+
+    def resolve(self, outcome: Any) -> None:
+        if outcome is OUTDATED:
+            self._again(self._call, self._listener)
+        else:
+            self._listener.ended(protocol.outcome_from_wire(outcome), self.worker)
+
+
+class AwaitedCall(RunningCall):
+    """A call of a function that is not durable, made on the host's loop. `result` gets its value."""
+
+    __slots__ = ("_message", "result")
+
+    def __init__(self, kind: str, function: str, message: tuple[Any, ...]) -> None:
+        super().__init__(kind, function, None)
+        self._message = message
+        self.result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def begin(self, process: WorkerProcess, number: int) -> None:
+        process.begin(number, self, self.kind, *self._message)
+
+    def resolve(self, outcome: Any) -> None:
+        if not self.result.done():
+            self.result.set_result(outcome)
+
+
+class StreamedCall(AwaitedCall):
+    """Its `ends` are in `streams` from when it begins until `end`."""
+
+    __slots__ = ("_ends", "_key", "_streams")
+
+    def __init__(self, call: StreamingCall, streams: Streams, ends: tuple[Receive, Send]) -> None:
+        super().__init__("stream", call.function, call)
+        self._streams = streams
+        self._ends = ends
+        self._key: tuple[int, int] | None = None
+
+    def begin(self, process: WorkerProcess, number: int) -> None:
+        self._key = process.pid, number
+        self._streams[self._key] = self._ends
+        super().begin(process, number)
+
+    def end(self) -> None:
+        if self._key is not None:
+            del self._streams[self._key]

@@ -33,15 +33,12 @@ from dfhost.runner.app_runner import (
 )
 from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
-from dfhost.worker.calls import OUTDATED, BlockingCall, RunningCall
+from dfhost.worker.calls import OUTDATED, ActivityInWorker, AwaitedCall, BlockingCall, StreamedCall, Streams
 from dfhost.worker.channel import Message
 from dfhost.worker.deaths import RESTART_INTERVAL
 from dfhost.worker.output import Terminal
 from dfhost.worker.pool import OUTDATED_GRACE, WorkerPool
 from dfhost.worker.process import WorkerOptions, WorkerProcess
-
-#: By the worker that has a streamed call, and the call's number there.
-_Streams = dict[tuple[WorkerProcess, int], tuple[Receive, Send]]
 
 _REPLAY_ATTEMPTS = 3  # of an orchestrator that times out
 
@@ -72,7 +69,7 @@ class WorkerRunner:
         self.replays_at_once = 2 * count + 1
         self.applies_timeout = True
         self._services: HostServices | None = None
-        self._streams: _Streams = {}
+        self._streams: Streams = {}
         self._tasks = BackgroundTasks()
 
     @property
@@ -136,7 +133,7 @@ class WorkerRunner:
             except Exception:  # the store has failed, and the host stops
                 answer = [500, b""]
         else:
-            receive, send = self._streams[process, question[0]]
+            receive, send = self._streams[process.pid, question[0]]
             if what == "receive":
                 answer = dict(await receive())
             else:
@@ -153,7 +150,7 @@ class WorkerRunner:
         self._pool.turns.wait_until_ready()
 
     def run_activity(self, call: ActivityCall, listener: ActivityListener) -> None:
-        self._pool.turns.give(_RunningActivity(self, call, listener))
+        self._pool.turns.give(ActivityInWorker(call, listener, self.run_activity))
 
     def _call_blocking(
         self, kind: str, function: str, instance_id: str, *message: Any
@@ -242,14 +239,14 @@ class WorkerRunner:
     async def invoke(self, call: FunctionCall) -> HttpReply | Failure | None:
         kind, data = protocol.data_to_wire(call)
         while True:
-            running = _AwaitedCall("invoke", call.function, (call.function, kind, data, call.retry_count))
+            running = AwaitedCall("invoke", call.function, (call.function, kind, data, call.retry_count))
             self._pool.turns.give(running)
             value = await running.result
             if value is not OUTDATED:
                 return protocol.reply_from_wire(value)
 
     async def stream(self, call: StreamingCall, receive: Receive, send: Send) -> None:
-        running = _StreamedCall(call, self._streams, (receive, send))
+        running = StreamedCall(call, self._streams, (receive, send))
         self._pool.turns.give(running)
         try:
             problem = await running.result
@@ -296,62 +293,3 @@ class _RemoteGenerator:
     def __del__(self) -> None:
         if self._generator is not None:
             self._process.drop_generator(self._generator)
-
-
-class _RunningActivity(RunningCall):
-    __slots__ = ("_call", "_listener", "_runner")
-
-    def __init__(self, runner: WorkerRunner, call: ActivityCall, listener: ActivityListener) -> None:
-        super().__init__("activity", call.function, call.instance_id)
-        self._runner = runner
-        self._call = call
-        self._listener = listener
-
-    def begin(self, process: WorkerProcess, number: int) -> None:
-        self._listener.begun()
-        process.begin(number, self, "activity", *self._call)
-
-    def resolve(self, outcome: Any) -> None:
-        if outcome is OUTDATED:
-            self._runner.run_activity(self._call, self._listener)
-        else:
-            self._listener.ended(protocol.outcome_from_wire(outcome), self.worker)
-
-
-class _AwaitedCall(RunningCall):
-    """A call of a function that is not durable, made on the host's loop. `result` gets its value."""
-
-    __slots__ = ("_message", "result")
-
-    def __init__(self, kind: str, function: str, message: tuple[Any, ...]) -> None:
-        super().__init__(kind, function, None)
-        self._message = message
-        self.result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def begin(self, process: WorkerProcess, number: int) -> None:
-        process.begin(number, self, self.kind, *self._message)
-
-    def resolve(self, outcome: Any) -> None:
-        if not self.result.done():
-            self.result.set_result(outcome)
-
-
-class _StreamedCall(_AwaitedCall):
-    """`ends`: what the worker asks for while it runs. They are in `streams` until `end`."""
-
-    __slots__ = ("_ends", "_key", "_streams")
-
-    def __init__(self, call: StreamingCall, streams: _Streams, ends: tuple[Receive, Send]) -> None:
-        super().__init__("stream", call.function, call)
-        self._streams = streams
-        self._ends = ends
-        self._key: tuple[WorkerProcess, int] | None = None
-
-    def begin(self, process: WorkerProcess, number: int) -> None:
-        self._key = process, number
-        self._streams[self._key] = self._ends
-        super().begin(process, number)
-
-    def end(self) -> None:
-        if self._key is not None:
-            del self._streams[self._key]
