@@ -66,7 +66,7 @@ class EpisodeReports:
         stored = self._store.timeline(instance.instance_id)  # None if it was purged meanwhile
         tasks = failure_sentences(build_timeline(stored, {}), episode.output or "") if stored else []
         cause = episode.cause
-        if stored and cause is raised is None and stored.cause:
+        if stored and stored.cause and not (cause or raised):
             cause, tasks = stored.cause, []  # which names the child
         if cause is not None:
             error = f"{cause}\nOn Azure and here its output is: {error}"
