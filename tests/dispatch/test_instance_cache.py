@@ -64,7 +64,7 @@ async def test_a_generator_that_is_evicted_is_missed_by_nobody(monkeypatch: pyte
         )  # after every commit it is looked whether there are too many
 
         async def kept() -> int:
-            return [bool(each.generator_length) for each in executions].count(True)
+            return [bool(each.code.generator_length) for each in executions].count(True)
 
         await eventually(kept, lambda count: count == 1)
         for number, each in enumerate(ids):
