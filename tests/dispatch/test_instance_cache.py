@@ -20,7 +20,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two executions and two entities stay in memory; all others are evicted."""
     monkeypatch.setattr("dfhost.dispatch.instance_cache.KEPT_SHORT", 2)
     monkeypatch.setattr("dfhost.dispatch.instance_cache.KEPT_IN_LONG", 0)
-    monkeypatch.setattr("dfhost.dispatch.entity_dispatcher.KEPT_ENTITIES", 2)
+    monkeypatch.setattr("dfhost.dispatch.entity_cache.KEPT_ENTITIES", 2)
 
 
 async def test_evicted_executions_go_on(forgetful: None) -> None:
