@@ -127,10 +127,8 @@ async def _of_entity(
 
 
 def _of_end(stored: StoredTimeline) -> dict[str, Any]:
-    row = stored.row
-    cause = h.cause_of_failure(stored.history)[0] if row.status == "Failed" else None
-    known = {} if cause is None else {"cause": cause}
-    return known | {"sentence": explain_sentences.of_end(row, cause)}
+    known = {} if stored.cause is None else {"cause": stored.cause}
+    return known | {"sentence": explain_sentences.of_end(stored.row, stored.cause)}
 
 
 def _maps(stored: StoredTimeline, store: Store) -> list[dict[str, Any]]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
+from dfhost.engine.nondeterminism import DETECTED
 from dfhost.reported_progress import LEDGERS
+from dfhost.store import statements as sql
+from dfhost.store.causes import cause_of_failure
 
 _SHOWN = 200  # characters of a custom status
 _FAILURE = 1_000  # characters of a failure, which holds the names of the functions that it has passed through
 
 
 class ListedInstance(NamedTuple):
-    """`custom_status`: its first characters. `failure`: those of the output, if it has failed. Times: ISO texts."""
+    """`custom_status`: its first characters. `failure`: why it failed, at most so much of it. Times: ISO texts."""
 
     instance_id: str
     name: str
@@ -67,7 +70,7 @@ def overview(reader: sqlite3.Connection, changed_since: str, limit: int) -> Over
         f"SELECT {_COLUMNS} FROM instances WHERE updated_at >= ? ORDER BY created_at DESC, instance_id LIMIT ?",
         (changed_since, limit),
     )
-    instances = [ListedInstance(*values) for values in rows]
+    instances = [_listed(reader, ListedInstance(*values)) for values in rows]
     counts = reader.execute("SELECT status, count(*) FROM instances GROUP BY status").fetchall()
     return Overview(instances, dict(counts))
 
@@ -81,7 +84,14 @@ def search(reader: sqlite3.Connection, text: str, limit: int) -> list[ListedInst
         f"SELECT {_COLUMNS} FROM instances WHERE {where} ORDER BY created_at DESC, instance_id LIMIT ?",
         (*[pattern] * len(columns), limit),
     )
-    return [ListedInstance(*values) for values in rows]
+    return [_listed(reader, ListedInstance(*values)) for values in rows]
+
+
+def _listed(reader: sqlite3.Connection, instance: ListedInstance) -> ListedInstance:
+    if DETECTED not in (instance.failure or ""):
+        return instance
+    cause, _ = cause_of_failure(reader, list(sql.select_events(reader, "history", instance.instance_id)))
+    return instance if cause is None else instance._replace(failure=cause)
 
 
 def maps(reader: sqlite3.Connection, ended_since: str, limit: int) -> list[MapRow]:

@@ -498,6 +498,21 @@ def test_each_map_of_an_orchestrator_can_be_watched_and_cancelled(host, tmp_path
     assert host.until(lambda: host.progress(second), lambda shown: shown["phase"] == "cancelled")
 
 
+@pytest.mark.parametrize(("max_concurrency", "lanes"), [(4, 4), (50, 2), (0, 8)])
+def test_a_map_of_a_misspelt_activity_fails_at_once(host, max_concurrency, lanes):
+    options = {"max_concurrency": max_concurrency, "tolerated_failure_percentage": 100}
+    run = host.start("mapping", {"activity": "wrok", "items": items(1_000), "options": options})
+    ended = host.ended(run)
+    sentence = "The app has no activity 'wrok', or it is disabled. Did you mean 'work'?"
+    assert (ended["runtimeStatus"], ended["output"]) == (
+        "Failed",
+        f"Orchestrator function 'mapping' failed: {sentence}",
+    )
+    parts = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}:&runtimeStatus="
+    assert host.until(lambda: host.call("GET", f"{parts}Running")[1], lambda running: not running) == []
+    assert len(host.call("GET", f"{parts}Failed")[1]) <= lanes
+
+
 def test_a_map_is_listed_whatever_the_id_of_its_instance(host):
     host.ended(host.start("mapping/Order%207", {"activity": "undecorated", "items": [1]}).replace(" ", "%20"))
     listed = host.until(
