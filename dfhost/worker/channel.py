@@ -90,34 +90,35 @@ class Channel(asyncio.Protocol):
     # -- sending, on any thread ------------------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
-        """Send without delay, but on the loop as `send_soon` does. Raises as `pack`."""
+        """Send without delay; of a burst on the loop only the first one, and the others soon. Raises as `pack`."""
         frame = pack([message])
-        if self._is_loop_thread():
-            self.send_soon(frame)
-            return
         with self._lock:
             self._outgoing.append(frame)
-            self._write()
-
-    def send_soon(self, message: Message | bytes) -> None:
-        """Send together with what others send at this moment. The first one after a lull does not wait for others.
-
-        Of the message it must be certain that it can be sent; of its frame it is.
-        """
-        with self._lock:
-            self._outgoing.append(message)
-            on_loop = self._is_loop_thread()
             # Each write lets other threads go on, and costs this one its turn: of a burst on the loop there are few.
-            is_first = not (on_loop and self._flush_is_due) and time.perf_counter() - self._wrote_at > _LULL
-            if is_first or len(self._outgoing) >= _AT_ONCE:
+            if self._is_loop_thread() and (
+                self._flush_is_due or time.perf_counter() - self._wrote_at < _LULL
+            ):
+                self._flush_soon()
+            else:
                 self._write()
                 self._wrote_at = time.perf_counter()
-            if self._outgoing and not self._flush_is_due:
-                self._flush_is_due = True
-                if on_loop:
-                    self._loop.call_soon(self._flush)
-                else:
-                    self._loop.call_soon_threadsafe(self._flush)
+
+    def send_soon(self, message: Message) -> None:
+        """Send together with what others send at this moment. It must be certain that the message can be sent."""
+        with self._lock:
+            self._outgoing.append(message)
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        """Under the lock."""
+        if len(self._outgoing) >= _AT_ONCE:
+            self._write()
+        elif not self._flush_is_due:
+            self._flush_is_due = True
+            if self._is_loop_thread():
+                self._loop.call_soon(self._flush)
+            else:
+                self._loop.call_soon_threadsafe(self._flush)
 
     def send_at_flush(self, message: Message) -> None:
         """Likewise, but at the next `flush`, which comes soon; on the loop as `send_soon` does."""
