@@ -227,7 +227,9 @@ class WorkerProcess:
         assert self._channel is not None
         missing = self._missing(call)
         if missing is None:
-            self._channel.send_soon(("call", number, *message))
+            # Several activities begin at once as a rule, and one that waits for the others loses nothing.
+            send = self._channel.send_soon if call.kind == "activity" else self._channel.send
+            send(("call", number, *message))
         if (missing or self._has_ended) and self.calls.pop(number, None) is not None:
             call.resolve(missing or self.failure)
 
