@@ -26,7 +26,7 @@ Message = tuple[Any, ...]
 
 _LENGTH = struct.Struct(">I")
 _AT_ONCE = 64  # messages in a frame at most; so many are not left waiting for the loop
-_WRITTEN_AT_ONCE = 1_000_000  # bytes, about
+_WRITTEN_AT_ONCE = 1_000_000  # bytes; larger frames are not copied together
 _LULL = 0.0005  # seconds without a message, after which one goes out at once
 
 # These two need no descriptor of their own: the process may have as many open files as it can.
@@ -64,8 +64,8 @@ class Channel(asyncio.Protocol):
     def __init__(self) -> None:
         self._received = bytearray()
         self._lock = threading.Lock()  # of what follows
-        self._outgoing: deque[Message | bytes] = deque()  # messages, and frames that are ready
-        self._unsent = memoryview(b"")  # the rest of what was written last
+        self._messages: deque[Message] = deque()  # behind the frames
+        self._frames: deque[bytes | memoryview] = deque()  # the rest of one may be in front
         self._flush_is_due = False
         self._wrote_at = 0.0
         self._is_blocked = False  # a thread waits until the other end takes more
@@ -93,7 +93,8 @@ class Channel(asyncio.Protocol):
         """Send without delay; of a burst on the loop only the first one, and the others soon. Raises as `pack`."""
         frame = pack([message])
         with self._lock:
-            self._outgoing.append(frame)
+            self._pack_messages()
+            self._frames.append(frame)
             # Each write lets other threads go on, and costs this one its turn: of a burst on the loop there are few.
             if self._is_loop_thread() and (
                 self._flush_is_due or time.perf_counter() - self._wrote_at < _LULL
@@ -106,12 +107,12 @@ class Channel(asyncio.Protocol):
     def send_soon(self, message: Message) -> None:
         """Send together with what others send at this moment. It must be certain that the message can be sent."""
         with self._lock:
-            self._outgoing.append(message)
+            self._messages.append(message)
             self._flush_soon()
 
     def _flush_soon(self) -> None:
         """Under the lock."""
-        if len(self._outgoing) >= _AT_ONCE:
+        if len(self._messages) + len(self._frames) >= _AT_ONCE:
             self._write()
         elif not self._flush_is_due:
             self._flush_is_due = True
@@ -125,11 +126,11 @@ class Channel(asyncio.Protocol):
         if self._is_loop_thread():
             self.send_soon(message)
         else:
-            self._outgoing.append(message)
+            self._messages.append(message)
 
     def flush(self) -> None:
         """Send what waits."""
-        if self._outgoing:
+        if self._messages or self._frames:
             with self._lock:
                 self._write()
 
@@ -153,35 +154,29 @@ class Channel(asyncio.Protocol):
         except OSError:  # the other end is gone, which the reader notices, too
             self._discard()
 
-    def _discard(self) -> None:
-        self._outgoing.clear()
-        self._unsent = memoryview(b"")
-
     def _write_now(self) -> None:
-        while self._unsent or self._outgoing:
-            if not self._unsent:
-                self._unsent = memoryview(self._take_frames())
-            self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        self._pack_messages()
+        frames = self._frames
+        while frames:
+            if len(frames) > 1 and sum(map(len, frames)) < _WRITTEN_AT_ONCE:
+                together = b"".join(frames)
+                frames.clear()
+                frames.append(together)
+            sent = self._socket.send(frames[0])
+            if sent < len(frames[0]):
+                frames[0] = memoryview(frames[0])[sent:]
+            else:
+                frames.popleft()
 
-    def _take_frames(self) -> bytes:
-        """What waits, or the first of it."""
-        frames: list[bytes] = []
-        messages: list[Message] = []
-        size = 0
-        while self._outgoing and size < _WRITTEN_AT_ONCE:
-            following = self._outgoing.popleft()
-            if not isinstance(following, bytes):
-                messages.append(following)
-                if len(messages) < _AT_ONCE and self._outgoing:
-                    continue
-            if messages:
-                frames.append(pack(messages))
-                size += len(frames[-1])
-                messages = []
-            if isinstance(following, bytes):
-                frames.append(following)
-                size += len(following)
-        return b"".join(frames)
+    def _pack_messages(self) -> None:
+        """What comes now is sent behind them."""
+        while self._messages:
+            count = min(len(self._messages), _AT_ONCE)
+            self._frames.append(pack([self._messages.popleft() for _ in range(count)]))
+
+    def _discard(self) -> None:
+        self._messages.clear()
+        self._frames.clear()
 
     def _write_when_possible(self) -> None:
         try:
