@@ -67,6 +67,33 @@ FILES = {
     @pytest.mark.durable(speed=2)
     def test_unknown_option(durable): pass
     """,
+    "test_long_log": """
+        import logging
+
+        def test_long_log(durable):
+            for number in range(300):
+                logging.info("line %d", number)
+            assert not durable
+    """,
+    "test_mistakes": OTHER_APP + """
+    def replays(durable):
+        history = durable.start("approval", {"amount": 1}).history
+        durable.assert_replays({"name": "pay", "historyEvents": history})
+
+    @pytest.mark.parametrize("mistake", [
+        lambda durable: durable.advance(days=-1),
+        lambda durable: durable.start("pay", {"books": [{1}]}),
+        lambda durable: durable.start("approval", {"amount": 1}).raise_event("approved", {1}),
+        lambda durable: durable.post("/api/now", json={1}),
+        lambda durable: durable.entity("till", "main").signal("add", {1}),
+        lambda durable: durable.start("pay", 1).calls("chagre"),
+        lambda durable: durable.get("/api/now").run,
+        lambda durable: durable.get("/api/now").json(),
+        replays,
+    ])
+    def test_mistake(durable, mistake):
+        mistake(durable)
+    """,
     "test_nowhere": """
         import pytest
 
@@ -241,6 +268,14 @@ def test_a_failure_shows_what_happened(printed: str) -> None:
     assert "local_host.py" not in section, "no frames of ours"
 
 
+def test_a_long_log_is_shortened(printed: str) -> None:
+    _, _, section = printed.partition("___ test_long_log ___")
+    section, _, _ = section.partition("____ ")
+    lines = [int(number) for number in re.findall(r" line (\d+)$", section, re.M)]
+    assert lines == [*range(10), *range(290, 300)]
+    assert "… 280 lines are left out; durable.logs has those of the app …" in section
+
+
 def test_a_test_fails_if_an_orchestrator_is_not_deterministic(printed: str) -> None:
     assert re.search(r"^test_failures.py::test_not_deterministic FAILED", printed, re.M)
     assert "NotDeterministic: fresh_uuid is not deterministic (instance y)" in printed
@@ -250,6 +285,28 @@ def test_mistakes_are_told_in_a_sentence(printed: str) -> None:
     assert "@pytest.mark.durable takes auto_advance, now, timeout by name." in printed
     assert re.search(r"^There is no folder .*nowhere", printed, re.M)
     assert "AppError: There is no module no.such. pytest finds modules" in printed
+
+
+def test_an_error_is_shown_at_the_line_of_the_test(printed: str) -> None:
+    _, *mistakes = re.split(r"___ test_mistake\[", printed.partition("___ test_nowhere")[0])
+    said = [
+        r"ValueError: The clock is at .* and cannot go back",
+        r"TypeError: the input of pay cannot be written as JSON: it has a value of type set at \['books'\]\[0\]\.",
+        r"TypeError: the data of the event approved cannot be written as JSON: it is of type set\.",
+        r"TypeError: the body cannot be written as JSON: it is of type set\.",
+        r"TypeError: the input of add cannot be written as JSON: it is of type set\.",
+        r"ValueError: The app has no activity or orchestrator 'chagre'\.",
+        r'AssertionError: The answer 200 names no instance \("id" in its body\)',
+        r"AssertionError: The body is not JSON",
+        r"NotDeterministic: pay does not replay from the history: ",
+    ]
+    assert len(mistakes) == len(said)
+    for mistake, sentence in zip(mistakes, said, strict=True):
+        traceback = mistake.partition("--- Captured")[0].partition("durable: what happened")[0]
+        assert re.search(rf"^E +(\S+\.)?{sentence}", traceback, re.M), mistake
+        assert not re.search(r"^\S*(dfhost|azure|json)/\S*:\d+: ", traceback, re.M), (
+            "no lines but the test's own"
+        )
 
 
 def test_coverage_sees_the_app(printed: str, folder: Path) -> None:
