@@ -73,6 +73,12 @@ APP = """
             raise ValueError(f"no such order: {item}")
         return item.upper()
 
+    @app.queue_trigger(arg_name="message", queue_name="orders", connection="Storage")
+    def on_order(message: func.QueueMessage) -> None:
+        order = message.get_json()
+        with open(order["file"], "w") as file:
+            file.write(order["text"])
+
     @app.entity_trigger(context_name="context")
     def counter(context):
         state = context.get_state(lambda: 0)
