@@ -45,7 +45,7 @@ from dfhost.app.sdk_patches import install_replay_caches
 from dfhost.app.suspended_code import closing_runs_code
 from dfhost.credentials import hide_credentials
 from dfhost.engine.failures import MARKER, Failure
-from dfhost.engine.payloads import loads
+from dfhost.engine.payloads import NESTING_LIMIT, is_nested_too_deeply, loads
 from dfhost.engine.replay_result import AwaitedTasks, ReplayResult, SdkTask
 from dfhost.instance_failure import read_failure
 
@@ -180,6 +180,8 @@ def _result_of(run: Callable[[], str], observation: _ReplayObservation) -> Repla
         ):
             # The SDK and the extension would wait for an event that never comes.
             result = ReplayResult(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
+    if too_deep := _nesting_problem(result):
+        result = ReplayResult(crash=too_deep, raised=too_deep)
     if observation.context is not None:
         result.sdk_tasks = _SdkTasks(observation.context)
         if not result.has_ended and isinstance(observation.waits_at, TaskBase):
@@ -263,9 +265,18 @@ def _result_of_text(text: str) -> ReplayResult:
             output=state.get("output"),
             custom_status=state.get("customStatus"),
         )
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         message = f"the orchestrator answered {str(text)[:200]!r}"
         return ReplayResult(crash=Failure("ValueError", message, f"ValueError: {message}", ""))
+
+
+def _nesting_problem(result: ReplayResult) -> Failure | None:
+    """What could not be shown again once it is stored."""
+    for what, value in (("returned a value", result.output), ("set a custom status", result.custom_status)):
+        if is_nested_too_deeply(value):
+            message = f"the orchestrator {what} that is nested more than {NESTING_LIMIT} levels deep"
+            return Failure("ValueError", message, f"ValueError: {message}", "")
+    return None
 
 
 def _result_of_exception(failure: Failure) -> ReplayResult:

@@ -274,7 +274,7 @@ class OrchestrationDispatcher:
         if episode.status == "Failed":
             instance.attempt = self._instances.attempt_of(instance)
         self._store.commit_episode(
-            episode, processed_up_to, partial(self._committed, instance, episode, events, seconds)
+            episode, processed_up_to, partial(self._committed, instance, episode, events, seconds, 0)
         )
 
     def _show_running(self, instance: BusyInstance) -> None:
@@ -295,6 +295,7 @@ class OrchestrationDispatcher:
         episode: Episode,
         arrived: list[Event],
         seconds: float,
+        refused: int,
         _: None,
         error: HostError | None,
     ) -> None:
@@ -309,11 +310,8 @@ class OrchestrationDispatcher:
         if error is not None:
             if isinstance(error, StaleCommit):  # the instance was ended from outside
                 self.drop(instance.instance_id)
-            elif isinstance(error, OperationFailed) and episode.status != "Failed":
-                self._running.add(instance)
-                episode = _failed_episode(instance, arrived, episode.at, str(error))
-                then = partial(self._committed, instance, episode, arrived, seconds)
-                self._store.commit_episode(episode, 0, then)
+            elif isinstance(error, OperationFailed):
+                self._fail_unstored(instance, episode, arrived, seconds, refused, error)
             return  # otherwise the file cannot be written, and the host stops
         instance.last_episode_seconds = seconds
         instance.last_episode_at = time.perf_counter()
@@ -324,8 +322,8 @@ class OrchestrationDispatcher:
         self._wait_reports.episode_committed(instance)
         self._start_work(instance, episode)
         if episode.ends_instance:
-            self._episode_reports.ended(instance, episode)
             self.drop(instance.instance_id)
+            self._episode_reports.ended(instance, episode)
         elif episode.next_generation is not None:
             instance.execution = Execution(episode.next_generation.history)
             instance.execution_id = episode.next_generation.execution_id
@@ -340,6 +338,30 @@ class OrchestrationDispatcher:
         instance.busy, instance.episode_since = False, 0.0
         if not episode.ends_instance:
             self._schedule(instance)
+
+    def _fail_unstored(
+        self,
+        instance: LoadedInstance,
+        episode: Episode,
+        arrived: list[Event],
+        seconds: float,
+        refused: int,
+        error: OperationFailed,
+    ) -> None:
+        """Fail the instance, since its episode cannot be stored; the second time without the events that arrived.
+
+        `refused`: how many of its episodes could not be stored before this one.
+        """
+        if refused == 2:
+            self._log.note(
+                f"{instance.name} {instance.instance_id} is stuck: neither its episode nor its failure can be stored "
+                f"({error}). Terminate it, or purge it."
+            )
+            return
+        self._running.add(instance)
+        failed = _failed_episode(instance, [] if refused else arrived, episode.at, str(error))
+        then = partial(self._committed, instance, failed, arrived, seconds, refused + 1)
+        self._store.commit_episode(failed, 0, then)
 
     def _start_work(self, instance: LoadedInstance, episode: Episode) -> None:
         self._activities.add(

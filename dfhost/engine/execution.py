@@ -269,7 +269,7 @@ class Execution:
         custom_status: str | None = None,
         cause: str | None = None,
     ) -> Episode:
-        reason, details = failure
+        reason, details = failures.clean(failure[0]), failure[1]  # a name in the code may be any string
         events = [*new, *self._unstarted_timers(at)]
         # Counted from the history, which is the same whether this execution was in memory or has just been loaded.
         next_id = h.next_event_id((*self.past, *events))

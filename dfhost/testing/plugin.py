@@ -129,6 +129,7 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
 
 
 _DURABLE: pytest.StashKey[Durable] = pytest.StashKey()
+_LOG_LINES = 10  # of the beginning of a log and of its end, where it has more
 
 
 def pytest_enter_pdb() -> None:
@@ -159,5 +160,25 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             report = durable.report()
         except Exception as error:  # it must not take the place of the test's own failure
             report = f"The report failed: {type(error).__name__}: {error}"
+        result = outcome.get_result()
+        result.sections = [
+            (title, _shortened_log(text) if title.startswith("Captured log") else text)
+            for title, text in result.sections
+        ]
         if report:
-            outcome.get_result().sections.append(("durable: what happened", report))
+            result.sections.append(("durable: what happened", report))
+
+
+def _shortened_log(text: str) -> str:
+    """The first and the last lines of a long log: an app with a fan-out may log a line for each of its items."""
+    lines = text.splitlines()
+    left_out = len(lines) - 2 * _LOG_LINES
+    if left_out <= 0:
+        return text
+    return "\n".join(
+        (
+            *lines[:_LOG_LINES],
+            f"… {left_out} lines are left out; durable.logs has those of the app …",
+            *lines[-_LOG_LINES:],
+        )
+    )

@@ -155,7 +155,7 @@ class Run:
         """What those wait for that it waits for, and what a test may do about it."""
         advice = [*reasons(explained), *event_advice(explained)]
         if self._durable._is_local:
-            advice += clock_advice(explained, self._durable.now)
+            advice += clock_advice(explained, self._durable.now, self._durable.next_due)
         return "".join(f"\n  {line}" for line in advice)
 
     # -- what it is ------------------------------------------------------------------------------------------

@@ -67,7 +67,12 @@ def reasons(explained: Mapping[str, Any]) -> Iterator[str]:
 
 
 def event_advice(explained: Mapping[str, Any], run: str = "run") -> Iterator[str]:
-    """What a test may do about the events that are awaited, those of awaited children included."""
+    """What a test may do about the events that are awaited, those of awaited children included.
+
+    A map waits for events of its own (docs/map.md), which are not for others to raise.
+    """
+    if any(not each["isOver"] for each in explained.get("maps", ())):
+        return
     for task in _awaited(explained):
         if task["kind"] == model.EVENT:
             yield f'{run}.raise_event("{task["name"]}") raises the event.'
@@ -75,9 +80,10 @@ def event_advice(explained: Mapping[str, Any], run: str = "run") -> Iterator[str
             yield from event_advice(below, f'durable.run("{below["instanceId"]}")')
 
 
-def clock_advice(explained: Mapping[str, Any], now: datetime) -> list[str]:
-    """What a test may do about the next timer or attempt."""
-    due = min(_dues(explained), default=now)
+def clock_advice(explained: Mapping[str, Any], now: datetime, next_due: datetime | None) -> list[str]:
+    """What a test may do about the next timer or attempt, or else about activities that are slow by the clock."""
+    slow = next_due if _runs_activity(explained) else None
+    due = min(_dues(explained), default=slow or now)
     if due <= now:
         return []
     arguments = ", ".join(f"{unit}s={count:g}" for count, unit in in_units(due - now))
@@ -99,3 +105,12 @@ def _dues(explained: Mapping[str, Any]) -> Iterator[datetime]:
             yield parse_timestamp(task["due"])
         if "explanation" in task:
             yield from _dues(task["explanation"])
+
+
+def _runs_activity(explained: Mapping[str, Any]) -> bool:
+    """Whether an activity runs that is awaited, by awaited children included."""
+    return any(
+        (task["kind"] == model.ACTIVITY and task["state"] == model.RUNNING)
+        or _runs_activity(task.get("explanation", {}))
+        for task in _awaited(explained)
+    )

@@ -88,7 +88,7 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
         (
             "the_winner",
             "TypeError: Object of type Exception is not JSON serializable (the orchestrator returned at ['won'] the "
-            "failure of bad, which task_any does not raise: ValueError: no)",
+            "failure of bad, which task_any does not raise: RuntimeError: a bad one)",
             [],
         ),
         (

@@ -89,6 +89,14 @@ FILES = {
     def test_mistake(durable, mistake):
         mistake(durable)
     """,
+    "test_long_log": """
+        import logging
+
+        def test_long_log(durable):
+            for number in range(300):
+                logging.info("line %d", number)
+            assert not durable
+    """,
     "test_nowhere": """
         import pytest
 
@@ -268,6 +276,14 @@ def test_a_failure_shows_what_happened(printed: str) -> None:
     assert re.search(r'\+0  charge \[0\] "a"  completed  -> \{"order":"a","price":1\}', section)
     assert re.search(r'\+0  charge \[1\] "b"  failed +-> ConnectionError: down', section)
     assert "local_host.py" not in section, "no frames of ours"
+
+
+def test_a_long_log_is_shortened(printed: str) -> None:
+    _, _, section = printed.partition("___ test_long_log ___")
+    section, _, _ = section.partition("____ ")
+    lines = [int(number) for number in re.findall(r" line (\d+)$", section, re.M)]
+    assert lines == [*range(10), *range(290, 300)]
+    assert "… 280 lines are left out; durable.logs has those of the app …" in section
 
 
 def test_a_test_fails_if_an_orchestrator_is_not_deterministic(printed: str) -> None:
