@@ -75,8 +75,8 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
         ),
         (
             "an_object",
-            "TypeError: Object of type Receipt is not JSON serializable (the orchestrator returned it at [0]; the SDK "
-            "calls to_json for inputs and for the results of activities, not for the result of an orchestrator)",
+            "TypeError: Object of type Receipt is not JSON serializable (the orchestrator returned it at [0]; the "
+            "SDK calls to_json for inputs and for the results of activities, not for the result of an orchestrator)",
             [],
         ),
         (
