@@ -11,6 +11,8 @@ from dfhost.testing.durable import Durable
 from dfhost.testing.local_host import LocalHost
 from dfhost.testing.remote_host import RemoteHost
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 #: The time at which a test begins.
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
@@ -56,7 +58,6 @@ class Host:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        __tracebackhide__ = True
         try:
             if error is None:
                 self._host.check()

@@ -7,27 +7,27 @@ from dfhost.runner.functions import AppInfo
 from dfhost.testing.client_patches import CLIENT, CLIENT_METHODS
 from dfhost.testing.runner import CALL_HTTP
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 #: The kinds of functions that orchestrators call.
 CALLED = ("activity", "orchestrator", "entity")
 
 
 def function_named(app: AppInfo, name: str, *kinds: str) -> str:
     """The indexed name of the function that orchestrators and clients call `name`; ValueError if there is none."""
-    __tracebackhide__ = True
     functions = [function for function in app.functions if function.kind in kinds]
     for function in functions:
         if name.lower() in (function.durable_name.lower(), function.name.lower()):
             return function.name
     known = [function.durable_name for function in functions]
     raise ValueError(
-        f"The app has no {', '.join(kinds)} '{name}'. It has: {', '.join(known) or 'none'}. "
+        f"The app has no {' or '.join(kinds)} '{name}'. It has: {', '.join(known) or 'none'}. "
         f"{question(name, known)}".rstrip()
     )
 
 
 def target_named(app: AppInfo, name: str, *kinds: str) -> str:
     """Likewise; `name` may also be that of `call_http`, or of a method of the durable client."""
-    __tracebackhide__ = True
     if name == CALL_HTTP:
         return name
     if not name.startswith(CLIENT):

@@ -75,6 +75,25 @@ FILES = {
                 logging.info("line %d", number)
             assert not durable
     """,
+    "test_mistakes": OTHER_APP + """
+    def replays(durable):
+        history = durable.start("approval", {"amount": 1}).history
+        durable.assert_replays({"name": "pay", "historyEvents": history})
+
+    @pytest.mark.parametrize("mistake", [
+        lambda durable: durable.advance(days=-1),
+        lambda durable: durable.start("pay", {"books": [{1}]}),
+        lambda durable: durable.start("approval", {"amount": 1}).raise_event("approved", {1}),
+        lambda durable: durable.post("/api/now", json={1}),
+        lambda durable: durable.entity("till", "main").signal("add", {1}),
+        lambda durable: durable.start("pay", 1).calls("chagre"),
+        lambda durable: durable.get("/api/now").run,
+        lambda durable: durable.get("/api/now").json(),
+        replays,
+    ])
+    def test_mistake(durable, mistake):
+        mistake(durable)
+    """,
     "test_nowhere": """
         import pytest
 
@@ -266,6 +285,28 @@ def test_mistakes_are_told_in_a_sentence(printed: str) -> None:
     assert "@pytest.mark.durable takes auto_advance, now, timeout by name." in printed
     assert re.search(r"^There is no folder .*nowhere", printed, re.M)
     assert "AppError: There is no module no.such. pytest finds modules" in printed
+
+
+def test_an_error_is_shown_at_the_line_of_the_test(printed: str) -> None:
+    _, *mistakes = re.split(r"___ test_mistake\[", printed.partition("___ test_nowhere")[0])
+    said = [
+        r"ValueError: The clock is at .* and cannot go back",
+        r"TypeError: the input of pay cannot be written as JSON: it has a value of type set at \['books'\]\[0\]\.",
+        r"TypeError: the data of the event approved cannot be written as JSON: it is of type set\.",
+        r"TypeError: the body cannot be written as JSON: it is of type set\.",
+        r"TypeError: the input of add cannot be written as JSON: it is of type set\.",
+        r"ValueError: The app has no activity or orchestrator 'chagre'\.",
+        r'AssertionError: The answer 200 names no instance \("id" in its body\)',
+        r"AssertionError: The body is not JSON",
+        r"NotDeterministic: pay does not replay from the history: ",
+    ]
+    assert len(mistakes) == len(said)
+    for mistake, sentence in zip(mistakes, said, strict=True):
+        traceback = mistake.partition("--- Captured")[0].partition("durable: what happened")[0]
+        assert re.search(rf"^E +(\S+\.)?{sentence}", traceback, re.M), mistake
+        assert not re.search(r"^\S*(dfhost|azure|json)/\S*:\d+: ", traceback, re.M), (
+            "no lines but the test's own"
+        )
 
 
 def test_coverage_sees_the_app(printed: str, folder: Path) -> None:

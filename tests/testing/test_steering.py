@@ -11,6 +11,8 @@ import pytest
 
 from dfhost.errors import HostError
 from dfhost.testing import Durable, Host, RunEnded, RunFailed, StillWaiting
+from dfhost.testing.waits import missing_wait
+from dfhost.timeline.model import ENTITY_CALL
 from tests.support.apps import APPS, write_app
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -86,6 +88,24 @@ def test_what_a_run_does_not_wait_for(durable: Durable) -> None:
     run.raise_event("approved")
     with pytest.raises(RunEnded, match="waits for nothing"):
         run.waits_for(event="approved")
+
+
+def test_the_name_of_an_awaited_event_is_compared_as_the_sdk_compares_it(durable: Durable) -> None:
+    run = durable.start("approval", {"amount": 900})
+    with pytest.raises(StillWaiting) as failure:
+        run.waits_for(event="Approved")
+    first = str(failure.value).splitlines()[0]
+    assert "does not wait for the event Approved, but for approved (case counts). It waits for event" in first
+    # The names of functions ignore case.
+    durable.slow("charge", minutes=1)
+    durable.start("fan", ["a"]).waits_for(activity="CHARGE")
+
+
+def test_the_name_of_an_awaited_operation_is_compared_as_it_is() -> None:
+    call = {"kind": ENTITY_CALL, "name": "add", "state": "running", "awaited": True}
+    assert missing_wait({"waitsFor": [call]}, {ENTITY_CALL: "add"}) == ""
+    wrong = missing_wait({"waitsFor": [call]}, {ENTITY_CALL: "Add"})
+    assert wrong == "the entity operation Add, but for add (case counts)"
 
 
 def test_an_event_that_a_child_waits_for(durable: Durable) -> None:
