@@ -34,6 +34,7 @@ from azure.durable_functions.models.Task import (
 )
 
 from dfhost.app.exceptions import describe_exception, place_of_frame, raw_description
+from dfhost.app.json_values import find_not_json
 from dfhost.app.kept_orchestrator import (
     KeptExecutor,
     KeptOrchestrator,
@@ -46,6 +47,7 @@ from dfhost.credentials import hide_credentials
 from dfhost.engine.failures import MARKER, Failure
 from dfhost.engine.payloads import NESTING_LIMIT, is_nested_too_deeply, loads
 from dfhost.engine.replay_result import AwaitedTasks, ReplayResult, SdkTask
+from dfhost.instance_failure import read_failure
 
 # The code of the SDK's own handles. A wrapper around one has other code.
 _ANY_FUNCTION: Any = None
@@ -231,16 +233,27 @@ def _clearer_failure(
         return None
     raised = describe_exception(cause)
     if observation.has_returned:  # the returned value is not JSON, and the frames are the SDK's
-        return raised._replace(text=f"{raised.text} ({_return_value_hint(observation.result)})", stack="")
+        return raised._replace(text=f"{raised.text} ({_return_value_hint(observation)})", stack="")
     return raised
 
 
-def _return_value_hint(result: Any) -> str:
-    if isinstance(result, TaskBase):
-        return "the orchestrator returned a task: is a `yield` missing before it?"
-    if isinstance(result, (CoroutineType, AsyncGeneratorType)):
+def _return_value_hint(observation: _ReplayObservation) -> str:
+    if isinstance(observation.result, (CoroutineType, AsyncGeneratorType)):
         return "the orchestrator is an `async def`: write `def`, and `yield` instead of `await`"
-    return "the orchestrator returned it"
+    path, value = find_not_json(observation.result, takes_objects=False) or ("", None)
+    at = f" at {path}" if path else ""
+    if isinstance(value, TaskBase):
+        return f"the orchestrator returned{at} a task: is a `yield` missing before it?"
+    if type(value) is Exception and value is not observation.thrown:  # what the SDK makes of a failed task
+        failed = read_failure(str(value))
+        name = failed.path[-1] if failed.path else "a task"
+        return f"the orchestrator returned{at} the failure of {name}, which task_any does not raise: {failed.text}"
+    if hasattr(value, "to_json"):
+        return (
+            f"the orchestrator returned it{at}; the SDK calls to_json for inputs and for the results of activities, "
+            "not for the result of an orchestrator"
+        )
+    return f"the orchestrator returned it{at}"
 
 
 def _result_of_text(text: str) -> ReplayResult:

@@ -40,9 +40,12 @@ _LOOK_SECONDS = 0.01  # real time between two looks, where nobody reports what h
 class LocalHost:
     """Its public methods are for the test's thread."""
 
-    def __init__(self, app: LoadedApp, *, now: datetime, timeout: float, port: int | None = None) -> None:
+    def __init__(
+        self, app: LoadedApp, *, now: datetime, timeout: float, timer_triggers: bool, port: int | None = None
+    ) -> None:
         self._app = app
         self._timeout = timeout
+        self._timer_triggers = timer_triggers
         self._port = port
         self._clock = ManualClock(now if now.tzinfo else now.replace(tzinfo=timezone.utc))
         self._start_time = self._clock.timestamp()
@@ -83,6 +86,7 @@ class LocalHost:
             clock=self._clock,
             on_failure=self._failed,
             call_http=self._runner.call_http,
+            timer_triggers=self._timer_triggers,
         )
         await self._host.__aenter__()
         self._clock.on_pause = self._pause_began

@@ -58,8 +58,10 @@ class Run:
         status = self._ended(timeout)
         if status["runtimeStatus"] == "Completed":
             return status["output"]
+        cause = self._explained().get("cause")  # for people; the output has Azure's words
         raise RunFailed(
-            f"{self._title(status)} has ended as {status['runtimeStatus']}: {failure_text(status['output'])}",
+            f"{self._title(status)} has ended as {status['runtimeStatus']}: {failure_text(status['output'])}"
+            + (f"\n  {cause}" if cause else ""),
             status["runtimeStatus"],
             str(status["output"]),
         )

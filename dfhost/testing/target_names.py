@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dfhost.did_you_mean import question
-from dfhost.runner.functions import AppInfo
+from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.testing.client_patches import CLIENT, CLIENT_METHODS
 from dfhost.testing.runner import CALL_HTTP
 
@@ -19,11 +19,28 @@ def function_named(app: AppInfo, name: str, *kinds: str) -> str:
     for function in functions:
         if name.lower() in (function.durable_name.lower(), function.name.lower()):
             return function.name
+    wanted = " or ".join(kinds)
+    if other := app.get(name):
+        raise ValueError(f"{other.name} is no {wanted}: {_what_instead(other)}")
     known = [function.durable_name for function in functions]
     raise ValueError(
-        f"The app has no {' or '.join(kinds)} '{name}'. It has: {', '.join(known) or 'none'}. "
+        f"The app has no {wanted} '{name}'. It has: {', '.join(known) or 'none'}. "
         f"{question(name, known)}".rstrip()
     )
+
+
+def _what_instead(function: FunctionInfo) -> str:
+    """What the function is, and what a test does about it."""
+    if function.kind == "timer":
+        return (
+            "it is a timer function, which runs on its schedule. durable.trigger runs it once; "
+            "@pytest.mark.durable(timer_triggers=False) keeps all timer functions from running."
+        )
+    if function.kind == "http":
+        return "it is an HTTP function. durable.request calls it by its route."
+    if function.kind in CALLED:
+        return f"it is an {function.kind}."
+    return f"it has a {function.kind}. durable.trigger runs it."
 
 
 def target_named(app: AppInfo, name: str, *kinds: str) -> str:

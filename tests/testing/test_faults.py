@@ -47,12 +47,30 @@ def test_only_what_exists_can_be_stubbed(durable: Durable) -> None:
         match=r"The app has no activity or orchestrator or entity 'chrage'. It has: .*Did you mean 'charge'\?$",
     ):
         durable.stub("chrage")
-    with pytest.raises(ValueError, match=r"The app has no activity 'pay'"):
+    with pytest.raises(ValueError, match=r"pay is no activity: it is an orchestrator"):
         durable.slow("pay", seconds=1)
     with pytest.raises(ValueError, match="start_new"):
         durable.stub("client.start")
     with pytest.raises(ValueError, match=r"Did you mean 'start_new'\?$"):
         durable.stub("client.start_nwe")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nightly", "nightly is no activity or orchestrator or entity: it is a timer function, which runs on its "
+         "schedule. durable.trigger runs it once; @pytest.mark.durable(timer_triggers=False) keeps all timer "
+         "functions from running."),
+        ("now", "now is no activity or orchestrator or entity: it is an HTTP function. durable.request calls it by "
+         "its route."),
+    ],
+)  # fmt: skip
+def test_a_function_that_nothing_calls_cannot_be_stubbed(durable: Durable, name: str, sentence: str) -> None:
+    with pytest.raises(ValueError) as failure:
+        durable.stub(name)
+    assert str(failure.value) == sentence
+    with pytest.raises(ValueError, match=r"till is no orchestrator: it is an entity\."):
+        durable.start("till")
 
 
 def test_failures_by_count_and_by_number(durable: Durable) -> None:

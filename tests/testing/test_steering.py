@@ -132,6 +132,29 @@ def test_a_failed_run_is_a_failed_test_unless_it_is_expected(durable: Durable) -
         durable.start("fan", ["a"]).failure()
 
 
+def test_a_failed_run_is_explained_where_azure_says_little(tmp_path: Path) -> None:
+    body = """
+        @app.orchestration_trigger(context_name="context")
+        def parent(context):
+            yield context.call_sub_orchestrator("child", None, "child-1")
+
+        @app.orchestration_trigger(context_name="context")
+        def child(context):
+            yield context.call_activity("look", 1)
+            return {"since": context.current_utc_datetime}
+
+        @app.activity_trigger(input_name="n")
+        def look(n: int) -> int:
+            return n
+    """
+    with Host(write_app(tmp_path, body)) as durable, pytest.raises(RunFailed) as failure:
+        durable.start("parent").result()
+    _, cause, *_ = str(failure.value).splitlines()
+    assert cause.startswith(
+        "  child child-1: TypeError: Object of type datetime is not JSON serializable (the "
+    )
+
+
 def test_steering(durable: Durable) -> None:
     run = durable.start("approval", {"amount": 1})
     assert run.suspend("a pause").status == "Suspended"
