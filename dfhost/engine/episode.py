@@ -133,8 +133,8 @@ class Episode:
     has_more_commands: bool = False
     #: A sentence about an action that has not started, and the one it waits for.
     held_back: str | None = None
-    #: The code has ended, but timers that it has not cancelled are open.
-    awaits_timers_to_end: bool = False
+    #: The code has ended, but tasks that it has started are open.
+    awaits_open_tasks: bool = False
     #: Why it failed, in a sentence for people, where the output as Azure has it does not say so.
     cause: str | None = None
     #: The exception of the user's code with type and traceback, for the log.

@@ -226,8 +226,11 @@ class Execution:
             awaited = interpreter.awaited_task()
             assert awaited is not None
             episode.held_back = f"{act.describe(held_back[0])} waits for {act.describe(awaited.action)}"
-        episode.awaits_timers_to_end = (
-            result.has_ended and not episode.ends_instance and interpreter.has_open_timer
+        episode.awaits_open_tasks = (
+            result.has_ended
+            and not episode.ends_instance
+            and interpreter.all_done
+            and any(interpreter.blocking_tasks())
         )
         reasons = [event for event in new if event.event_type in (h.SUSPENDED, h.RESUMED)]
         if reasons and not episode.ends_instance:
