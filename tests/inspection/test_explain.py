@@ -463,7 +463,7 @@ async def test_what_is_not_deterministic_in_the_code_is_named_as_the_cause(
         assert output.startswith("Non-Deterministic workflow detected: ")
         cause = (
             "Its code is not deterministic. chooses (function_app.py, line 13): uuid4() differs at each replay, "
-            "which can fail the orchestration. Write str(context.new_uuid())."
+            "which can fail the orchestration. Write context.new_uuid()."
         )
         shown = await host.explain(instance)
         assert shown["cause"] == cause and shown["sentence"].endswith(f": {cause}")
