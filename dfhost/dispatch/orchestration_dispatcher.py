@@ -22,6 +22,7 @@ from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
 from dfhost.dispatch.episode_reports import EpisodeReports
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
+from dfhost.dispatch.reload_check import ReloadCheck
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
 from dfhost.dispatch.wait_reports import WaitReports
 from dfhost.engine import failures
@@ -82,6 +83,7 @@ class OrchestrationDispatcher:
         self._garbage = GarbageByVolume()
         self._wait_reports = WaitReports(log, clock, self._instances)
         self._episode_reports = EpisodeReports(log, store, self._threads)
+        self._reload_check = ReloadCheck(store, log, self._threads, options, self._replay_of)
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
@@ -100,6 +102,7 @@ class OrchestrationDispatcher:
         self._queue.clear()
 
     def close(self) -> None:
+        self._reload_check.cancel()
         self._threads.stop()
         self._running.close()
 
@@ -165,6 +168,7 @@ class OrchestrationDispatcher:
                 self._forget_replay(instance)
                 if instance.messages:
                     self._schedule(instance)
+        self._reload_check.begin()
 
     def _forget_replay(self, instance: LoadedInstance) -> None:
         instance.code_changed = False
@@ -260,9 +264,8 @@ class OrchestrationDispatcher:
             return
         at, began = self._clock.timestamp(), time.perf_counter()
         try:
-            episode = instance.execution.run_episode(
-                events, at, self._replay_of(instance), self._registry, self._options, need
-            )
+            replay = self._replay_of(instance.name, instance.instance_id) or _never_replayed
+            episode = instance.execution.run_episode(events, at, replay, self._registry, self._options, need)
         except Exception as error:  # a defect of ours must not leave the instance hanging
             self._log.note(
                 f"dfhost itself failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
@@ -280,11 +283,12 @@ class OrchestrationDispatcher:
     def _show_running(self, instance: BusyInstance) -> None:
         self._store.show_running(instance.instance_id, instance.execution_id, self._clock.timestamp())
 
-    def _replay_of(self, instance: LoadedInstance) -> Replay:
-        function = self._runner.app.orchestrators.get(instance.name)
+    def _replay_of(self, orchestrator: str, instance_id: str) -> Replay | None:
+        """None if the app has no such orchestrator."""
+        function = self._runner.app.orchestrators.get(orchestrator)
         if function is None:
-            return _never_replayed
-        name, instance_id = function.name, instance.instance_id
+            return None
+        name = function.name
         return lambda trigger, keeps: self._runner.replay(ReplayCall(name, instance_id, trigger, keeps))
 
     # -- after the commit ------------------------------------------------------------------------------------
@@ -392,9 +396,9 @@ class OrchestrationDispatcher:
         execution = instance.execution
         if instance.busy or instance.needs_episode or execution.result is not None or not execution.past:
             return instance
-        if instance.name in self._runner.app.orchestrators:
+        if (replay := self._replay_of(instance.name, instance_id)) is not None:
             instance.busy = True
-            replaying = self._replay_history(instance, self._replay_of(instance))
+            replaying = self._replay_history(instance, replay)
             await asyncio.wait({asyncio.ensure_future(replaying)}, timeout=1.0)
         return instance
 

@@ -102,6 +102,8 @@ def of_instance(
             f"Its code has changed since its last episode. The next one starts {describe(action)}; it runs as soon "
             "as an event or a result comes."
         )
+    if instance is not None and (misfit := instance.execution.misfit) is not None:
+        return f"Its code no longer fits its history, so its next episode fails. {misfit}"
     if not open_now:
         return "It waits for nothing: its next episode is about to run."
     result = instance.execution.result if instance else None

@@ -462,6 +462,7 @@ async def test_what_is_not_deterministic_in_the_code_is_named_as_the_cause(
         output = await host.failure(instance)
         assert output.startswith("Non-Deterministic workflow detected: ")
         cause = (
+            "Task 1 in its history is activity 'first'; the code now asks for activity 'second' in its place. "
             "Its code is not deterministic. chooses (function_app.py, line 13): uuid4() differs at each replay, "
             "which can fail the orchestration. Write context.new_uuid()."
         )
@@ -472,4 +473,5 @@ async def test_what_is_not_deterministic_in_the_code_is_named_as_the_cause(
         for command in ("show", "explain", "list"):
             arguments = [] if command == "list" else [instance]
             assert await asyncio.to_thread(main, [command, *arguments, "--url", host.host.url]) == 0
-            assert cause in capsys.readouterr().out
+            out = capsys.readouterr().out
+            assert (cause[:199] if command == "list" else cause) in out  # a cell of the table is cut
