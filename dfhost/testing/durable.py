@@ -21,7 +21,7 @@ from dfhost.management.responses import sentence_in
 from dfhost.management.urls import WEBHOOKS_PATH
 from dfhost.testing.entities import Entity
 from dfhost.testing.errors import HostCrashed, StillWaiting
-from dfhost.testing.faults import NOT_GIVEN, Calls, Stub, When, on_calls
+from dfhost.testing.faults import NOT_GIVEN, Calls, Stub, When, on_calls, raised_error
 from dfhost.testing.local_host import LocalHost
 from dfhost.testing.remote_host import RemoteHost
 from dfhost.testing.responses import Response, with_query
@@ -218,13 +218,13 @@ class Durable:
         on_call: int | Iterable[int] | None = None,
         when: When | None = None,
     ) -> None:
-        """Let calls of an activity, sub-orchestrator or entity raise `error` (a text is a RuntimeError's).
+        """Let calls of an activity, sub-orchestrator or entity raise `error`.
 
+        A text is the message of a RuntimeError. An exception class gets a message if it takes one.
         All calls, or the next `times`, or those with the numbers `on_call` (the first is 1). Retries count. Of these
         only calls for whose input `when` holds, as in `stub`.
         """
-        raised = RuntimeError(error) if isinstance(error, str) else error
-        self._local("faults").fail(name, raised, Calls(times, on_calls(on_call), when))
+        self._local("faults").fail(name, raised_error(error), Calls(times, on_calls(on_call), when))
 
     def slow(
         self,
@@ -265,7 +265,7 @@ class Durable:
     def calls(self, name: str, *, of: Run | None = None) -> list[Any]:
         """The inputs of all calls of an activity or sub-orchestrator, in the order of scheduling.
 
-        Every attempt counts. `of`: only those of one instance.
+        Every attempt counts, and a call that `redeliver` has repeated counts twice. `of`: only those of one instance.
         """
         return self._local("the record of calls").calls(name, of.id if of else None)
 

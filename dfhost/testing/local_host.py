@@ -357,7 +357,7 @@ class LocalHost:
             entity = hub.entity(*EntityId.parse(id))
             failed = [batch for batch in self._records.failed_batches if batch.entity_id == id]
             entities.append(ReportedEntity(id, entity.state if entity else None, failed))
-        return report(explained, entities, self._records.notes, self._start_time)
+        return report(explained, entities, self._faults.unmet, self._records.notes, self._start_time)
 
 
 class _Crash:

@@ -33,9 +33,13 @@ class ReportedEntity(NamedTuple):
 
 
 def report(
-    runs: Sequence[Explained], entities: Sequence[ReportedEntity], notes: Sequence[str], start: str
+    runs: Sequence[Explained],
+    entities: Sequence[ReportedEntity],
+    unmet: Sequence[str],
+    notes: Sequence[str],
+    start: str,
 ) -> str:
-    """`start`: the time at which the test began; the times of tasks count from there."""
+    """`unmet`: the faults that no call has met. `start`: when the test began; the times of tasks count from there."""
     shown, folded = _without_alike(runs)
     stacks: set[str] = set()
     blocks = ["\n".join(_run(timeline, sentence, start, stacks)) for timeline, sentence in shown[:_MOST_RUNS]]
@@ -49,6 +53,8 @@ def report(
     blocks += ["\n".join(_entity(entity, start)) for entity in ranked[:_MOST_RUNS]]
     if len(entities) > _MOST_RUNS:
         blocks.append(f"{len(entities) - _MOST_RUNS} more entities.")
+    if unmet:
+        blocks.append("\n".join(("No call has met:", *(f"  {fault}" for fault in unmet))))
     if notes:
         blocks.append("\n".join(("The host says:", *(f"  {note}" for note in notes))))
     return "\n\n".join(blocks)

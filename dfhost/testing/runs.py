@@ -235,7 +235,7 @@ class Run:
         return [Entity(self._durable, *EntityId.parse(id)) for id in dict.fromkeys(ids) if is_entity_id(id)]
 
     def calls(self, name: str) -> list[Any]:
-        """The inputs of its calls of an activity or sub-orchestrator, in the order of scheduling; attempts count."""
+        """The inputs of its calls of an activity or sub-orchestrator, as `Durable.calls` counts them."""
         return self._durable.calls(name, of=self)
 
     @property

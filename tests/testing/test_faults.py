@@ -73,6 +73,47 @@ def test_a_function_that_nothing_calls_cannot_be_stubbed(durable: Durable, name:
         durable.start("till")
 
 
+def test_a_class_of_errors_is_raised_with_a_message(durable: Durable) -> None:
+    class Refused(Exception):
+        def __init__(self) -> None:
+            super().__init__("refused")
+
+    for error, said in (
+        (ZeroDivisionError, "ZeroDivisionError: it was made to fail"),
+        (Refused, "Refused: refused"),
+    ):
+        durable.fail("charge", times=1, error=error)
+        run = durable.start("fan", ["a"])
+        assert run.failure().endswith(f"Activity function 'charge' failed: {said}")
+
+
+def test_a_stub_whose_answer_is_not_json_says_so(durable: Durable) -> None:
+    for name in ("charge", "fan"):
+        durable.stub(name, lambda given: {"ids": {1}})
+        failure = durable.start("families", [["a"]]).failure()
+        assert failure.endswith(
+            f"the answer of the stub of {name} cannot be written as JSON: it has a value of type set at ['ids']."
+        )
+    assert "encoder.py" not in durable.report()
+
+
+def test_the_report_names_faults_that_no_call_has_met(durable: Durable) -> None:
+    durable.stub("send_mail")
+    durable.stub("charge", when=lambda given: given == "x")
+    durable.fail("charge", on_call=5)
+    durable.fail("charge", on_call=[1, 7])
+    durable.redeliver("charge", times=2)
+    durable.slow("look", seconds=1)
+    durable.start("fan", ["a", "b"]).wait()
+    report = durable.report()
+    assert report.endswith("""
+
+No call has met:
+  stub("charge", when=…): charge was called 2 times.
+  fail("charge", on_call=5): charge was called 2 times.
+  slow("look"): look was called 0 times.""")
+
+
 def test_failures_by_count_and_by_number(durable: Durable) -> None:
     durable.fail("charge", on_call=2, error=ConnectionError("down"))
     run = durable.start("fan", ["a", "b", "c"])
