@@ -17,10 +17,7 @@ from dfhost.thread_pool import ThreadPool
 from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
 from dfhost.timeline.sentences import failure_sentences
 
-
-_OFTEN_ENDED_BY_THEN = (
-    1.0  # seconds; of several calls the code may await the first, and the others follow soon
-)
+_OFTEN_ENDED_BY_THEN = 1.0  # seconds; if code awaits the first of several calls, the others follow soon
 _LISTED = 3  # functions
 
 
