@@ -166,6 +166,6 @@ def child_refused(child: ScheduledChild, status: str, at: str) -> Event:
     """The failure of a child whose id is that of a running instance; `status` is the latter's runtime status."""
     reason = (
         f"An Orchestration instance with the status {status} already exists: the id '{child.instance_id}' is taken. "
-        "(On Azure the running instance would be replaced, and lost.)"
+        "On Azure the running instance would be replaced, and lost."
     )
     return h.sub_orchestration_failed(at, child.task_id, reason, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -111,6 +112,14 @@ class ManagementClient:
             return None
         listed = response.json()
         return listed if isinstance(listed, list) else None
+
+    def app_name(self) -> str:
+        """The name of the folder whose app the host serves, "" where nothing says it."""
+        try:
+            response = self._transport("GET", "/admin/host/status", None, self._headers())
+            return str(response.json()["id"]) if response.status == 200 else ""
+        except (NotDone, KeyError, TypeError):
+            return ""
 
     # -- steering --------------------------------------------------------------------------------------------
     def start(self, name: str, input: str | None, instance_id: str = "", version: str = "") -> Json:
@@ -243,7 +252,13 @@ def open_client(options: argparse.Namespace, *ids: str) -> tuple[ManagementClien
         return file_client(file), plain
     if address is None:
         address = find_host(options)
-    return ManagementClient(partial(send, address), f"The host at {address.url}", address), plain
+    client = ManagementClient(partial(send, address), f"The host at {address.url}", address)
+    if address.is_guess and (app := client.app_name()) not in ("", Path().resolve().name):
+        print(
+            printable(f"This folder has no host, so this is the one at {address.url}: {app}."),
+            file=sys.stderr,
+        )
+    return client, plain
 
 
 def file_client(file: Path) -> ManagementClient:

@@ -18,7 +18,6 @@ queues, so this stands in for a message. It returns when the call has begun; the
 
 examples:
   dfhost trigger on_order --input '{"id": 7}'
-  dfhost trigger on_upload --input file:report.pdf
   dfhost trigger nightly
 """
 

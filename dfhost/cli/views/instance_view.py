@@ -14,7 +14,6 @@ from typing import Any
 
 from dfhost.cli.style import STATUS_LOOKS, Style, count, printable, printable_json, printable_lines
 from dfhost.cli.views.tables import ago, due, table_lines, took
-from dfhost.cli.views.user_frames import user_frames
 from dfhost.durations import duration
 from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.parse_json import parse_json
@@ -24,6 +23,7 @@ from dfhost.short_id import short_id
 from dfhost.timeline import model
 from dfhost.timeline.sentences import brief
 from dfhost.timestamps import parse_timestamp
+from dfhost.user_frames import user_frames
 
 Json = dict[str, Any]
 

@@ -63,6 +63,10 @@ APP = """
         raise KeyError("missing")
         yield
 
+    @app.orchestration_trigger(context_name="context")
+    def times_badly(context):
+        yield context.create_timer("tomorrow")
+
     @app.activity_trigger(input_name="given")
     def repeat(given: str) -> str:
         return given
