@@ -19,11 +19,12 @@ ENDED = ("Completed", "Failed", "Terminated")
 
 
 class MapHost:
-    """Use as a context manager. `arguments` go to `dfhost start`."""
+    """Use as a context manager. `database`, in `folder`: its task hub. `arguments` go to `dfhost start`."""
 
     def __init__(self, folder: Path, *arguments: str | Path, **environ: str) -> None:
         self.marks_file = folder / "marks"
-        self.host = HostProcess(APP, *arguments, MARKS=str(self.marks_file), **environ)
+        self.database = folder / "hub.db"
+        self.host = HostProcess(APP, "--db", self.database, *arguments, MARKS=str(self.marks_file), **environ)
 
     def __enter__(self) -> MapHost:
         self.host.__enter__()

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.fan_out.map_host import MapHost
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MapHost]:
-    folder = tmp_path_factory.mktemp("map")
-    (folder / "inbox").mkdir()
-    (folder / "inbox" / "three.csv").write_text("id,value\n1,a\n2,b\n3,c\n")
-    (folder / "inbox" / "bad.csv").write_text("id,value\n1\n")
-    with MapHost(folder, "--memory", FAN_OUT_SOURCES=str(folder / "inbox")) as running:
-        yield running
 
 
 def items(count: int, **more: Any) -> list[dict[str, Any]]:
