@@ -62,7 +62,7 @@ def test_a_folder_that_does_not_exist(tmp_path: Path, refused: Refused) -> None:
 
 def test_a_file_without_an_app(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, "", head="x = 1\n")
-    assert "has no function app" in refused("run", "GET", "/api/x", "--app", tmp_path)
+    assert "has no function app" in refused("run", "GET", "/api/x", "--app", tmp_path, "--in-process")
 
 
 def test_two_functions_of_one_name(tmp_path: Path, refused: Refused) -> None:

@@ -11,7 +11,13 @@ COUNT = 1000
 
 @pytest.mark.parametrize(
     ("bound", "orchestrations"),
-    [pytest.param(10, 52, marks=pytest.mark.long), (50, 12), (100, 14), (500, 14), (0, 10)],
+    [
+        pytest.param(10, 52, marks=pytest.mark.long),
+        (50, 12),
+        pytest.param(100, 14, marks=pytest.mark.long),
+        pytest.param(500, 14, marks=pytest.mark.long),
+        (0, 10),
+    ],
 )
 def test_a_thousand_items_take_few_orchestrations_and_few_messages(host, bound, orchestrations):
     items = [f"item-{number}" for number in range(COUNT)]

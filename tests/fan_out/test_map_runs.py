@@ -528,6 +528,7 @@ def test_each_item_is_logged_once_and_the_map_its_start_tenths_and_end(host):
     assert "map ended" in [line for line in mine if "map progress" in line or "map ended" in line][-1]
 
 
+@pytest.mark.long
 def test_no_history_grows_long(host):
     run = host.start_map({"items": items(1500), "max_concurrency": 40, "results": "values"})["id"]
     host.ended(run)
