@@ -26,7 +26,7 @@ class Clock:
         self._wall = wall
         self._elapsed = elapsed
         self._latest = self._read_at = 0  # the newest reading, and `elapsed` then
-        self._formatted = (-1, "")  # a second and its text
+        self._formatted = ("", "")  # a second since the epoch and its text
 
     def time_ns(self) -> int:
         """Nanoseconds since the epoch."""
@@ -46,12 +46,13 @@ class Clock:
 
     def timestamp(self) -> str:
         """UTC, ``2026-11-22T15:29:11.170000Z``. Called for every activity, so the second is formatted once."""
-        whole, nanoseconds = divmod(self.time_ns(), _SECOND)
+        digits = str(self.time_ns()).zfill(10)
         second, text = self._formatted
-        if second != whole:
-            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-            self._formatted = (whole, text)
-        return f"{text}.{nanoseconds // 1000:06d}Z"
+        if second != digits[:-9]:
+            second = digits[:-9]
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(second)))
+            self._formatted = (second, text)
+        return f"{text}.{digits[-9:-3]}Z"
 
     async def pause(self, seconds: float) -> None:
         """Sleep in the middle of something that counts as running, such as a call between two attempts."""

@@ -19,6 +19,7 @@ _EXCEPTION = r' ?(?:\n|\\n) ?(?=\{"\$type":")'  # an app that puts repr(error) i
 # The orchestrator's state, which the worker adds for its host.
 _STATE = r"(?s)\n\n\$OutOfProcData\$:\{.*?(?=\nStack:|$)"
 _DEATH = r"(?:WorkerProcessExitException: )?[^\s(]*python[\w.]* exited with code (\d+) \(0x[0-9A-F]+\)"
+_WORDS_FOR_DEATH = (" exited with code ", "Non-Deterministic workflow detected: ")
 _REPEATED = r"(?s) \n Message: .*, StackTrace:.*"
 _WORKER = (
     r"(?s)One or more errors occurred\. \(Result: Failure\nException: (?P<text>.*?)\nStack:(?P<stack>.*)\)?"
@@ -88,6 +89,11 @@ def _without_exceptions(text: str) -> tuple[str, str]:
         stack = stack or str(inner.get("RemoteStackTrace") or "")
         text = text[: found.start()] + text[end:]
     return text, stack
+
+
+def may_hide_death(text: str) -> bool:
+    """Whether the failure of an orchestrator may be Azure's words for the end of a worker process."""
+    return any(words in text for words in _WORDS_FOR_DEATH)
 
 
 def death_in_words(text: str) -> str:

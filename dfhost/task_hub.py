@@ -16,16 +16,16 @@ from typing import Any
 from dfhost.clock import Clock
 from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.engine import history as h
-from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request, stored_state
+from dfhost.engine.entities import ENTITY_EXISTS_STATUS, EntityId, entity_request
 from dfhost.errors import IdTooLong, InstanceNotFound, UnknownFunction, WrongState
 from dfhost.inspection.descendants import rewind_warning, timelines_below
 from dfhost.inspection.explain import explain
 from dfhost.inspection.live_timeline import code_state, live_timeline
 from dfhost.settings import Settings
 from dfhost.store.instance_row import InstanceRow
-from dfhost.store.overview import ListedInstance, Overview, ProgressReport
+from dfhost.store.overview import ListedInstance, Overview
 from dfhost.store.store import Store
-from dfhost.task_hub_values import Entity, Instance, InstanceFilter
+from dfhost.task_hub_values import Entity, Instance, InstanceFilter, MapRun
 from dfhost.timeline.model import Timeline
 from dfhost.timestamps import timestamp
 
@@ -108,13 +108,9 @@ class TaskHub:
         """The newest instances that have `text` in their id, name or payloads, whatever its case."""
         return await self._store.search(text, limit)
 
-    async def progress_reports(self, ended_since: str) -> list[ProgressReport]:
-        """The instances whose custom status has a total: those that run, or have ended at `ended_since` or later.
-
-        `ledger` is the own state of the map's ledger.
-        """
-        reports = await self._store.progress_reports(ended_since)
-        return [report._replace(ledger=stored_state(report.ledger)) for report in reports]
+    async def maps(self, ended_since: str = "", limit: int = -1) -> list[MapRun]:
+        """The newest maps of instances that run, or were updated at `ended_since` (ISO text) or later."""
+        return [MapRun.of(row) for row in await self._store.maps(ended_since, limit)]
 
     def queue_lengths(self) -> dict[str, int]:
         """How many operations each entity (``@name@key``) has not processed, if any."""

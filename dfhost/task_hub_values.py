@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from dfhost.engine.entities import EntityId, stored_state
+from dfhost.parse_json import parse_json
+from dfhost.reported_progress import ReportedProgress, reported_progress
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.store.instance_row import InstanceRow
+from dfhost.store.overview import MapRow
 from dfhost.timestamps import parse_timestamp
 
 
@@ -69,3 +74,44 @@ class Entity:
     def of(cls, row: InstanceRow) -> Entity:
         name, key = EntityId.parse(row.instance_id)
         return cls(name, key, stored_state(row.input), parse_timestamp(row.updated_at))
+
+
+@dataclass(frozen=True, slots=True)
+class MapRun:
+    """A map, or an instance whose custom status may say how far it is. An instance may run several maps.
+
+    `map_id`: the instance's id, unless the ledger has another. `ledger`: see `reported_progress`; None without one.
+    """
+
+    map_id: str
+    instance_id: str
+    name: str
+    status: str
+    created_at: str
+    custom_status: Any
+    ledger: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, row: MapRow) -> MapRun:
+        return cls(*row[:5], _decoded(row.custom_status), _decoded(row.ledger))
+
+    @property
+    def progress(self) -> ReportedProgress | None:
+        """Counts in the custom status come first: those of a redrive are of both runs."""
+        return self._own_counts or reported_progress(self.ledger)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the counts are final. After the end of its instance a map may still get reports."""
+        has_ended = self.status in FINAL_STATUSES
+        return (has_ended and self._own_counts is not None) or "ended_at" in (self.ledger or {})
+
+    @property
+    def _own_counts(self) -> ReportedProgress | None:
+        return reported_progress(self.custom_status) if self.map_id == self.instance_id else None
+
+
+def _decoded(text: str | None) -> Any:
+    with suppress(ValueError):
+        return None if text is None else parse_json(text)
+    return None

@@ -17,7 +17,7 @@ from dfhost.app.exceptions import describe_exception
 from dfhost.app.functions import Function
 from dfhost.app.threads import UserThreads
 from dfhost.loop_queue import LoopQueue, callback_queue
-from dfhost.runner.app_runner import ActivityCall, ActivityOutcome
+from dfhost.runner.app_runner import ActivityCall, ActivityListener, ActivityOutcome
 
 # One thread has done five trivial activities before five threads have woken up, and a thread that blocks is soon
 # joined by others: 1 at first, 2 after a millisecond, 4 after two … (200 fan-outs of 5: 12 % less time).
@@ -27,9 +27,6 @@ _FAST = 5  # activities that one thread ends in that time, if they are trivial a
 # this many seconds. A map of 1,000 trivial items had 60 threads without this, and 20 switches of the lock an item.
 _PATIENCE_WHILE_COMPUTING = 0.02
 _TIME_SLICE = 0.02  # seconds that a thread goes on taking activities before it returns to the pool
-
-#: What is called at the end of an activity that ran in this process.
-Done = Callable[[ActivityOutcome], None]
 
 
 class _Progress(NamedTuple):
@@ -43,7 +40,7 @@ class _Progress(NamedTuple):
 class ActivityThreads:
     """To be made on the loop that calls `InProcessRunner.start`.
 
-    `pass_on` is called, in any thread, when outcomes that `done` has got should go on: where a thread has nothing
+    `pass_on` is called, in any thread, when outcomes that listeners have got should go on: where a thread has nothing
     more to run, and each millisecond while it has. So few messages carry the outcomes of many trivial activities.
     """
 
@@ -53,7 +50,7 @@ class ActivityThreads:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(self._loop)
-        self._queue: deque[tuple[Function, ActivityCall, Done]] = deque()
+        self._queue: deque[tuple[Function, ActivityCall, ActivityListener]] = deque()
         self._lock = threading.Lock()
         self._busy_threads = 0  # under the lock
         self._next_thread: asyncio.TimerHandle | None = None
@@ -61,12 +58,12 @@ class ActivityThreads:
         self._before = _Progress(0, 0.0, 0.0)  # when the timer was set
         self._added_at = 0.0
 
-    def run(self, function: Function, call: ActivityCall, done: Done) -> None:
-        """`done` gets the outcome, in the thread that the activity ran in. From any thread."""
+    def run(self, function: Function, call: ActivityCall, listener: ActivityListener) -> None:
+        """`listener` gets the outcome, in the thread that the activity ran in. From any thread."""
         if function.is_async:
-            self._threads.spawn(partial(self._run_async, function, call, done))
+            self._threads.spawn(partial(self._run_async, function, call, listener))
             return
-        self._queue.append((function, call, done))
+        self._queue.append((function, call, listener))
         if self._busy_threads and self._next_thread is not None:
             return  # one of them takes it, or is soon joined by others
         if threading.get_ident() == self._loop_thread:
@@ -120,10 +117,10 @@ class ActivityThreads:
                     passed_on = now
                     self._pass_on()
                 try:
-                    function, call, done = self._queue.popleft()
+                    function, call, listener = self._queue.popleft()
                 except IndexError:
                     break
-                self._run(function, call, done)
+                self._run(function, call, listener)
         finally:
             self._pass_on()
             with self._lock:
@@ -132,7 +129,7 @@ class ActivityThreads:
             if is_left:
                 self._on_loop.put_if_open(self._dispatch)
 
-    def _run(self, function: Function, call: ActivityCall, done: Done) -> None:
+    def _run(self, function: Function, call: ActivityCall, listener: ActivityListener) -> None:
         entry = self._threads.calls.begin("activity", function.name, call.instance_id)
         outcome: ActivityOutcome
         try:
@@ -142,9 +139,9 @@ class ActivityThreads:
         finally:
             self._threads.calls.end(entry)
         self._ended_count += 1  # a hint: two threads may count as one
-        done(outcome)
+        listener.ended(outcome)
 
-    async def _run_async(self, function: Function, call: ActivityCall, done: Done) -> None:
+    async def _run_async(self, function: Function, call: ActivityCall, listener: ActivityListener) -> None:
         entry = self._threads.calls.begin("activity", function.name, call.instance_id)
         outcome: ActivityOutcome
         try:
@@ -155,4 +152,4 @@ class ActivityThreads:
             outcome = describe_exception(error)
         finally:
             self._threads.calls.end(entry)
-        done(outcome)
+        listener.ended(outcome)

@@ -12,7 +12,7 @@ from typing import Any
 
 from azure.functions.meta import Datum
 
-from dfhost.app.activity_threads import ActivityThreads, Done
+from dfhost.app.activity_threads import ActivityThreads
 from dfhost.app.bindings import http_streaming_enabled
 from dfhost.app.entities import run_batch
 from dfhost.app.exceptions import describe_exception
@@ -33,6 +33,7 @@ from dfhost.errors import HostError, UserLoopEnded
 from dfhost.host_log import CallLog
 from dfhost.runner.app_runner import (
     ActivityCall,
+    ActivityListener,
     EntityCall,
     EntityReply,
     FunctionCall,
@@ -158,9 +159,9 @@ class InProcessRunner:
     def wait_until_ready(self) -> None:
         """It is."""
 
-    def run_activity(self, call: ActivityCall, begun: Callable[[], None], done: Done) -> None:
-        begun()
-        self._activities.run(self._functions[call.function], call, done)
+    def run_activity(self, call: ActivityCall, listener: ActivityListener) -> None:
+        listener.begun()
+        self._activities.run(self._functions[call.function], call, listener)
 
     def replay(self, call: ReplayCall) -> ReplayResult:
         def replay() -> ReplayResult:

@@ -6,6 +6,7 @@
     GET   /dashboard/api/instance?instance=ID                    what a message of its stream holds, once
     GET   /dashboard/api/history?instance=ID&start=…&count=…
     GET   /dashboard/api/payload?instance=ID&of=input|…&task=…   as plain text, whole
+    GET   /dashboard/api/maps
     GET   /dashboard/api/entities
     GET   /dashboard/api/mistakes                                sentences about the app's code, as on the console
     GET   /dashboard/api/inFlight?instance=ID&activity=NAME      how many ran at once, over time
@@ -136,6 +137,8 @@ class Dashboard:
                 return _json(200, await views.rewind_view(hub, _ids(query.get("instances", ""))))
             case "mistakes":
                 return _json(200, self._mistakes())
+            case "maps":
+                return _json(200, await views.maps_view(hub))
             case "entities":
                 return _json(200, await views.entities_view(hub))
             case "explain":

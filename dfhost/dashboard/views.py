@@ -9,6 +9,7 @@ from typing import Any
 from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.store.overview import ListedInstance
 from dfhost.task_hub import TaskHub
+from dfhost.task_hub_values import MapRun
 from dfhost.timeline.in_flight import Span, activity_spans, in_flight
 from dfhost.timeline.timeline_json import PAYLOADS, timeline_json
 from dfhost.timestamps import timestamp
@@ -16,6 +17,7 @@ from dfhost.timestamps import timestamp
 _TASK_PAYLOAD = 1_000  # characters of a task's payload; the rest is fetched when it is looked at
 _PAYLOAD = 100_000  # likewise of the instance's own
 _ENTITIES = 5_000
+_MAPS = 100
 _ASKED = 100  # entities of which it is asked what they run
 _WAITS = 200  # entries of an explanation; the timeline has every task
 
@@ -103,6 +105,34 @@ def _entity(
         "lastOperation": last_operation,
         "waiting": waiting,
     }
+
+
+async def maps_view(hub: TaskHub) -> list[dict[str, Any]]:
+    """The newest maps, each as `MapRun` of types.d.ts."""
+    return [_map_json(run) for run in await hub.maps(limit=_MAPS) if run.ledger or "phase" in _own_words(run)]
+
+
+def _map_json(run: MapRun) -> dict[str, Any]:
+    ledger, counts, own = run.ledger or {}, run.progress, _own_words(run)
+    in_flight = ledger.get("in_flight")
+    return {
+        "id": run.map_id,
+        "instance": run.instance_id,
+        "name": run.name,
+        "status": run.status,
+        "created": run.created_at,
+        "activity": ledger.get("activity"),
+        "phase": own.get("phase"),
+        "total": counts.total if counts else own.get("total"),
+        "done": counts.done if counts else None,
+        "failed": counts.failed if counts else None,
+        "inFlight": sum(in_flight.values()) if isinstance(in_flight, dict) else None,
+        "hasOutcome": run.ledger is None or "options" in run.ledger,
+    }
+
+
+def _own_words(run: MapRun) -> dict[str, Any]:
+    return run.custom_status if isinstance(run.custom_status, dict) else {}
 
 
 async def waits_view(hub: TaskHub, ids: list[str]) -> dict[str, dict[str, Any]]:

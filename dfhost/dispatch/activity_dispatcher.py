@@ -11,8 +11,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain, islice
 from threading import Lock
@@ -33,15 +32,6 @@ from dfhost.store.activities_and_timers import ActivityResult, ActivityWorkItem
 from dfhost.store.store import Store
 
 _PORTION = 2000  # work items queued, or results stored, at a time: 20 ms on the host loop or in the store
-
-
-@dataclass(slots=True)
-class _RunningActivity:
-    item: ActivityWorkItem
-    function: FunctionInfo
-    delays: Iterator[float]  # before each retry of the function's own policy
-    since: float | None = None  # when its present attempt began to run
-    retry_count: int = 0
 
 
 class ActivityDispatcher:
@@ -118,61 +108,16 @@ class ActivityDispatcher:
         """On any thread."""
         function = self._runner.app.activities.get(item.activity.name)
         if function is not None:
-            self._attempt(_RunningActivity(item, function, function.retry_delays()))
+            _RunningActivity(self, item, function).attempt()
         elif item.activity.name == HTTP_ACTIVITY:
             self._on_loop.put_if_open(partial(self._call_http, item))
         else:
             self._on_loop.put_if_open(partial(self._fail_missing, item))
 
-    def _attempt(self, running: _RunningActivity) -> None:
-        item, running.since = running.item, None
-        call = ActivityCall(running.function.name, item.instance_id, item.activity.input, running.retry_count)
-        self._runner.run_activity(call, partial(self._begun, running), partial(self._ended, running))
-
-    def _begun(self, running: _RunningActivity) -> None:
-        """On any thread."""
-        if running.since is None:
-            running.since = time.perf_counter()
-            self._show_begun(running.item, running.item.activity.input)
-
     def _show_begun(self, item: ActivityWorkItem, input: str) -> None:
+        """On any thread."""
         self._running.setdefault((item.instance_id, item.activity.task_id), self._clock.timestamp())
         self._log.started(item.activity.name, "activity", item.instance_id, input)
-
-    # -- the end of one, on any thread -----------------------------------------------------------------------
-
-    def _ended(self, running: _RunningActivity, outcome: ActivityOutcome, worker: int | None = None) -> None:
-        item, now = running.item, time.perf_counter()
-        seconds = now - (now if running.since is None else running.since)
-        activity = item.activity
-        if not isinstance(outcome, Failure):
-            self._log.finished(activity.name, "activity", item.instance_id, seconds, activity.input)
-            self._end(item, h.task_completed(self._clock.timestamp(), activity.task_id, outcome), worker)
-            return
-        delay = next(running.delays, None)
-        self._log.failed(
-            activity.name,
-            "activity",
-            item.instance_id,
-            seconds,
-            outcome.text,
-            outcome.stack,
-            activity.input,
-            _attempt_of(running, delay),
-        )
-        if delay is not None:
-            running.retry_count += 1
-            self._on_loop.put_if_open(partial(self._attempt_later, running, delay))
-            return
-        reason, details = failures.activity_failed(activity.name, outcome)
-        self._end(item, h.task_failed(self._clock.timestamp(), activity.task_id, reason, details), worker)
-
-    def _attempt_later(self, running: _RunningActivity, delay: float) -> None:
-        async def wait() -> None:
-            await self._clock.pause(delay)
-            self._attempt(running)
-
-        self._tasks.start(wait())
 
     def _fail_missing(self, item: ActivityWorkItem) -> None:
         name = item.activity.name
@@ -241,15 +186,79 @@ class ActivityDispatcher:
         return results
 
 
+class _RunningActivity:
+    """An activity of the app, from its first attempt to its result: its log, and the retries of its own policy.
+
+    The `ActivityListener` of its attempts.
+    """
+
+    __slots__ = ("_delays", "_dispatcher", "_function", "_item", "_retry_count", "_since")
+
+    def __init__(
+        self, dispatcher: ActivityDispatcher, item: ActivityWorkItem, function: FunctionInfo
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._item = item
+        self._function = function
+        self._delays = function.retry_delays() if function.retry else iter(())
+        self._retry_count = 0
+        self._since: float | None = None  # when its present attempt began to run
+
+    def attempt(self) -> None:
+        item, self._since = self._item, None
+        call = ActivityCall(self._function.name, item.instance_id, item.activity.input, self._retry_count)
+        self._dispatcher._runner.run_activity(call, self)
+
+    def begun(self) -> None:
+        if self._since is None:
+            self._since = time.perf_counter()
+            self._dispatcher._show_begun(self._item, self._item.activity.input)
+
+    def ended(self, outcome: ActivityOutcome, worker: int | None = None) -> None:
+        dispatcher, item, now = self._dispatcher, self._item, time.perf_counter()
+        seconds = now - (now if self._since is None else self._since)
+        activity = item.activity
+        if not isinstance(outcome, Failure):
+            dispatcher._log.finished(activity.name, "activity", item.instance_id, seconds, activity.input)
+            event = h.task_completed(dispatcher._clock.timestamp(), activity.task_id, outcome)
+            dispatcher._end(item, event, worker)
+            return
+        delay = next(self._delays, None)
+        dispatcher._log.failed(
+            activity.name,
+            "activity",
+            item.instance_id,
+            seconds,
+            outcome.text,
+            outcome.stack,
+            activity.input,
+            self._failed_attempt(delay),
+        )
+        if delay is not None:
+            self._retry_count += 1
+            dispatcher._on_loop.put_if_open(partial(self._attempt_later, delay))
+            return
+        reason, details = failures.activity_failed(activity.name, outcome)
+        dispatcher._end(
+            item, h.task_failed(dispatcher._clock.timestamp(), activity.task_id, reason, details), worker
+        )
+
+    def _attempt_later(self, delay: float) -> None:
+        async def wait() -> None:
+            await self._dispatcher._clock.pause(delay)
+            self.attempt()
+
+        self._dispatcher._tasks.start(wait())
+
+    def _failed_attempt(self, delay: float | None) -> Attempt | None:
+        """`delay`: seconds to the next attempt by the function's own policy, None if that makes no more."""
+        policy = self._function.retry
+        own = Attempt(self._retry_count + 1, policy.max_attempts, delay) if policy else None
+        return own if delay is not None else _orchestrators_attempt(self._item.activity) or own
+
+
 def _not_sent(error: Exception) -> str:
     return f"The request cannot be sent: {type(error).__name__}: {error}"
-
-
-def _attempt_of(running: _RunningActivity, delay: float | None) -> Attempt | None:
-    """`delay`: seconds to the next attempt by the function's own policy, None if that makes no more."""
-    policy = running.function.retry
-    own = Attempt(running.retry_count + 1, policy.max_attempts, delay) if policy else None
-    return own if delay is not None else _orchestrators_attempt(running.item.activity) or own
 
 
 def _orchestrators_attempt(activity: ScheduledActivity) -> Attempt | None:

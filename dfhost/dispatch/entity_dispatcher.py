@@ -10,11 +10,12 @@ import time
 import traceback
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 from dfhost.clock import Clock
+from dfhost.dispatch.entity_cache import EntityCache, LoadedEntity
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.engine import entities as en
 from dfhost.engine import history as h
@@ -29,26 +30,7 @@ from dfhost.store.listener import InboxMessage
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 
-KEPT_ENTITIES = 1000  # in memory; beyond that the one that was idle for longest is dropped
 KEPT_FAILURES = 1000  # the last failed operations of so many entities
-# Characters. An entity with a longer state is read from the store for each of its batches.
-KEPT_STATE = 64_000
-
-
-@dataclass(slots=True)
-class LoadedEntity:
-    """An entity in memory. Its `messages` are in its inbox and in no batch yet."""
-
-    entity_id: str
-    state: str | None  # as stored, see `entities.scheduler_state`
-    newest_seen: int = 0  # the number of the newest message
-    messages: deque[InboxMessage] = field(default_factory=deque)
-    busy: bool = False  # a batch is queued, runs or is being committed
-    batch_size: int = 0  # messages in that batch
-    # So many messages are to be batches of their own: together they took longer than functionTimeout.
-    alone: int = 0
-
-
 _NOTHING_READ = en.EntityBatchResult(False, None, ())  # the stored state stays as it is
 
 
@@ -95,10 +77,9 @@ class EntityDispatcher:
         self._registry = registry
         self._limit = max(1, limit)
         self._max_batch = max(1, max_batch)
-        self._entities: OrderedDict[str, LoadedEntity] = OrderedDict()
+        self._entities = EntityCache(store, poison)
         # The last failed operation of each entity, and when its batch ended.
         self._failures: OrderedDict[str, tuple[str, en.FailedOperation]] = OrderedDict()
-        self._unreadable: set[str] = set()  # entities whose state cannot be read
         self._queue: deque[LoadedEntity] = deque()
         self._running = 0
         self._stopped_accepting = False
@@ -124,22 +105,19 @@ class EntityDispatcher:
 
     def receive(self, messages: Iterable[InboxMessage]) -> None:
         for message in messages:
-            entity = self._loaded(message.instance_id)
-            if entity is None:
-                continue
-            if message.seq > entity.newest_seen:
-                entity.messages.append(message)
-                entity.newest_seen = message.seq
-            self._schedule(entity)
+            entity = self._entities.get(message.instance_id)
+            if entity is not None:
+                entity.receive(message)
+                self._schedule(entity)
 
     def wake(self, entity_id: str) -> None:
         """Load an entity that has something to do; for the start of the host."""
-        if entity_id not in self._entities and (entity := self._loaded(entity_id)):
+        if entity_id not in self._entities and (entity := self._entities.get(entity_id)):
             self._schedule(entity)
 
     def drop(self, entity_id: str) -> None:
         """The entity was purged: drop it. If a batch of it runs, that will be discarded."""
-        self._entities.pop(entity_id, None)
+        self._entities.remove(entity_id)
         self._failures.pop(entity_id, None)
 
     def last_failure(self, entity_id: str) -> tuple[str, en.FailedOperation] | None:
@@ -147,7 +125,7 @@ class EntityDispatcher:
         return self._failures.get(entity_id)
 
     async def running_batch(self, entity_id: str) -> RunningBatch | None:
-        entity = self._entities.get(entity_id)
+        entity = self._entities.in_memory(entity_id)
         if entity is None or not entity.batch_size:
             return None
         size = entity.batch_size
@@ -157,36 +135,6 @@ class EntityDispatcher:
             operation = RunningOperation(0 if size == 1 else operation.place, since)
         return RunningBatch(size, operation)
 
-    def _loaded(self, entity_id: str) -> LoadedEntity | None:
-        """None if there is no such entity, or if it cannot be read."""
-        try:
-            return self._entities.get(entity_id) or self._load(entity_id)
-        except Exception as error:  # one entity must not keep the others from their messages
-            self._poison.report_defect(entity_id, error)
-            return None
-
-    def _load(self, entity_id: str) -> LoadedEntity | None:
-        stored = self._store.load_entity(entity_id)
-        if stored is None:
-            return None
-        try:
-            en.stored_state(stored.state)
-        except Exception as error:
-            if entity_id not in self._unreadable:
-                self._unreadable.add(entity_id)
-                self._poison.report_state(entity_id, error)
-            return None
-        entity = LoadedEntity(entity_id, stored.state)
-        for message in stored.requests:
-            entity.messages.append(message)
-            entity.newest_seen = message.seq
-        self._entities[entity_id] = entity
-        if len(self._entities) > KEPT_ENTITIES:
-            oldest = next(iter(self._entities.values()))
-            if not oldest.busy and not oldest.messages:
-                del self._entities[oldest.entity_id]
-        return entity
-
     # -- queueing --------------------------------------------------------------------------------------------
 
     def _schedule(self, entity: LoadedEntity) -> None:
@@ -195,14 +143,14 @@ class EntityDispatcher:
             return
         entity.busy = True
         self._busy += 1
-        self._entities.move_to_end(entity.entity_id)
+        self._entities.mark_used(entity)
         self._queue.append(entity)
         self._start_queued()
 
     def _start_queued(self) -> None:
         while self._queue and self._running < self._limit:
             entity = self._queue.popleft()
-            if self._entities.get(entity.entity_id) is not entity:  # it was purged
+            if not self._entities.holds(entity):  # it was purged
                 self._busy -= 1
                 continue
             self._running += 1
@@ -273,7 +221,7 @@ class EntityDispatcher:
         for batch in batches:
             entity, result = batch.entity, batch.result
             self._running -= 1
-            if self._entities.get(entity.entity_id) is not entity:
+            if not self._entities.holds(entity):
                 self._busy -= 1
                 continue  # it was purged meanwhile, and perhaps created again
             if result is None:
@@ -317,7 +265,7 @@ class EntityDispatcher:
 
     def _go_on(self, batch: _FinishedBatch, state: str, error: BaseException | None) -> None:
         entity = batch.entity
-        if self._entities.get(entity.entity_id) is not entity:
+        if not self._entities.holds(entity):
             return
         if error is None:
             entity.state = state
@@ -325,12 +273,11 @@ class EntityDispatcher:
             for message in batch.messages:
                 self._poison.set_aside(message, error)
         else:  # it was purged, or the store has failed
-            del self._entities[entity.entity_id]
+            self._entities.remove(entity.entity_id)
             return
         entity.busy, entity.batch_size = False, 0
         self._schedule(entity)
-        if not entity.busy and not entity.messages and len(entity.state or "") > KEPT_STATE:
-            del self._entities[entity.entity_id]
+        self._entities.evict(entity)
 
 
 def _result(batch: en.EntityBatch, reply: EntityReply | Failure) -> tuple[en.EntityBatchResult | None, str]:

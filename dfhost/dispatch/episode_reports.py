@@ -65,8 +65,11 @@ class EpisodeReports:
         error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
         stored = self._store.timeline(instance.instance_id)  # None if it was purged meanwhile
         tasks = failure_sentences(build_timeline(stored, {}), episode.output or "") if stored else []
-        if episode.cause is not None:
-            error = f"{episode.cause}\nOn Azure and here its output is: {error}"
+        cause = episode.cause
+        if stored and stored.cause and not (cause or raised):
+            cause, tasks = stored.cause, []  # which names the child
+        if cause is not None:
+            error = f"{cause}\nOn Azure and here its output is: {error}"
         stack = "\n".join(filter(None, [*tasks, stack]))
         self._log.failed(
             instance.name,

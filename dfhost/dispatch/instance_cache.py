@@ -3,7 +3,7 @@
 Everything can be loaded again from the store, at the price of one replay. That is little for a short history, so of
 those the newest few are kept. A parent of ten thousand children would pay it for every child, so long histories are
 evicted last. What an instance weighs is the length of its history's texts: a payload of 1 MB weighs as much as
-thousands of events. Of some long ones a generator is kept as well (`engine/kept_generator.py`); it is
+thousands of events. Of some long ones a generator is kept as well (`engine/orchestrator_code.py`); it is
 dropped first, since its instance can go on without it.
 """
 
@@ -210,8 +210,8 @@ class InstanceCache:
         """It has nothing to do, so it may be evicted."""
         self.mark_active(instance.instance_id)
         idle = self._idle_short if instance.stored_events < LONG_FROM else self._idle_long
-        idle.add(instance.instance_id, instance.execution.text_length)
-        if events := instance.execution.generator_length:
+        idle.add(instance.instance_id, instance.execution.code.text_length)
+        if events := instance.execution.code.generator_length:
             self._idle_generators.add(instance.instance_id, events)
 
     def mark_active(self, instance_id: str) -> None:
@@ -226,4 +226,4 @@ class InstanceCache:
         while self._idle_long.size > KEPT_IN_LONG and len(self._idle_long) > 1:
             self.remove(self._idle_long.pop_oldest())
         while self._idle_generators.size > KEPT_GENERATOR_EVENTS:
-            self._instances[self._idle_generators.pop_oldest()].execution.drop_generator()
+            self._instances[self._idle_generators.pop_oldest()].execution.code.drop_generator()

@@ -27,9 +27,10 @@ from dfhost.dispatch.wait_reports import WaitReports
 from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
-from dfhost.engine.execution import Execution, Replay
+from dfhost.engine.execution import Execution
 from dfhost.engine.history import Event
 from dfhost.engine.options import EngineOptions, FunctionRegistry
+from dfhost.engine.orchestrator_code import Replay
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError, OperationFailed
@@ -299,7 +300,7 @@ class OrchestrationDispatcher:
     ) -> None:
         self._running.remove(instance)
         self._start_queued()
-        self._garbage.add(large_text(instance.execution.text_length, len(instance.execution.past)))
+        self._garbage.add(large_text(instance.execution.code.text_length, len(instance.execution.past)))
         if not self._instances.holds(instance):
             # It was terminated, purged or replaced: before the episode, or after it in the same commit.
             if error is None and episode.ends_instance:

@@ -5,14 +5,14 @@ is new. It depends on nothing but its arguments, writes nothing and knows no clo
 or drops the execution and builds it again from what is stored.
 
 What the actions mean is decided in `interpreter.py`, what they leave in the history in `command_recorder.py`,
-whether an arrival is worth an episode in `replay_gate.py`, and whether the generator of a long history goes on in
-place of a replay in `kept_generator.py`.
+whether an arrival is worth an episode in `replay_gate.py`, and whether the code is replayed or its generator goes on
+in `orchestrator_code.py`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from dfhost.engine import actions as act
 from dfhost.engine import failures, payloads, versions
@@ -24,16 +24,13 @@ from dfhost.engine.episode import Episode, NextGeneration
 from dfhost.engine.execution_info import ExecutionInfo
 from dfhost.engine.history import Event
 from dfhost.engine.interpreter import ActionInterpreter
-from dfhost.engine.kept_generator import GeneratorSlot, is_worth_keeping, replay_length
 from dfhost.engine.nondeterminism import DETECTED, NonDeterminismError
 from dfhost.engine.options import EngineOptions, FunctionRegistry
+from dfhost.engine.orchestrator_code import OrchestratorCode, Replay
 from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
 from dfhost.engine.replay_result import GeneratorLost, ReplayResult
 from dfhost.engine.task_id_conflicts import find_task_id_conflict
 
-#: Asks the SDK: the orchestration trigger's JSON -> the result. The second argument: whether the result is to have
-#: the generator (`ReplayResult.generator`), if that may be kept.
-Replay = Callable[[str, bool], ReplayResult]
 #: Of a failed execution: the reason is its output.
 ReasonAndDetails = tuple[str, "str | None"]
 
@@ -49,9 +46,7 @@ class Execution:
         self.result: ReplayResult | None = None  # the newest replay's
         self.unrecorded_action: Action | None = None  # see `replay_history`
         self.gate = ReplayGate()
-        self._texts: list[str] = []  # of `past`
-        self.text_length = 0  # of all of them
-        self._generator = GeneratorSlot()
+        self.code = OrchestratorCode()
         self._reported_cancelled: set[int] = set()  # timers
         self._sorter = MessageSorter()
         self._append(past)
@@ -113,36 +108,31 @@ class Execution:
         no longer fits the history, and the next episode will fail; the code starts something first that the history
         does not have (`unrecorded_action`).
         """
-        length = self._length()
-        result = replay(self.info.trigger(self._texts, True, options), is_worth_keeping(length, options))
+        result = self.code.ask_again(self.info, replay, options)
+        if not self._adopts(result):
+            self.code.drop_generator()
+
+    def _adopts(self, result: ReplayResult) -> bool:
+        """Take over what a replay of the past alone has said, if it fits."""
         if not result.is_usable:
-            return
+            return False
         interpreter = ActionInterpreter(result.actions)
         try:
             for event in self.past:
                 interpreter.apply(event)
         except NonDeterminismError:
-            return
+            return False
         if (command := interpreter.next_command) is not None:
             self.unrecorded_action = command.task.action
-            return
+            return False
         self.interpreter, self.result = interpreter, result
         self.gate.reset(interpreter, result)
-        self._generator.keep(result, len(self._texts), length)
-
-    @property
-    def generator_length(self) -> int:
-        """The `_length` of a history whose generator is kept; 0 if there is none."""
-        return 0 if self._generator.is_empty else self._length()
-
-    def drop_generator(self) -> None:
-        """The next episode replays."""
-        self._generator.drop()
+        return True
 
     def forget_replay(self) -> None:
         """The code has changed: the next episode replays, and everything that arrives leads to one."""
         self.result, self.gate, self.unrecorded_action = None, ReplayGate(), None
-        self.drop_generator()
+        self.code.drop_generator()
 
     # -- the replay ------------------------------------------------------------------------------------------
 
@@ -151,30 +141,7 @@ class Execution:
         if info.input is not None and not info.input.strip():
             return ReplayResult(no_answer=f"Exception while executing function: Functions.{info.name}")
         arrived = [event.text for event in new]
-        length = self._length(arrived)
-        result = self._generator.go_on(self._texts, arrived, length)
-        if result is not None and self._is_confirmed(result, replay, options):
-            return result
-        texts = [*self._texts, *arrived]
-        if not new:  # continue-as-new has just begun this generation: the code has seen none of its events
-            texts = [h.as_unplayed(text) for text in texts]
-        self._generator.drop()
-        # Without arrivals it is not kept: it has taken events for new that count as played from now on.
-        keeps_generator = bool(new) and is_worth_keeping(length, options)
-        result = replay(info.trigger(texts, bool(new and self._texts), options), keeps_generator)
-        self._generator.keep(result, len(texts), length)
-        return result
-
-    def _is_confirmed(self, result: ReplayResult, replay: Replay, options: EngineOptions) -> bool:
-        """Whether the generator's result stands; else a replay decides."""
-        if result.no_answer is not None:  # there is nothing to confirm
-            return True
-        return result.crash is None and (not result.has_ended or self._replay_agrees(replay, options))
-
-    def _replay_agrees(self, replay: Replay, options: EngineOptions) -> bool:
-        """Whether a replay of the past asks for the actions that the generator has asked for."""
-        result = replay(self.info.trigger(self._texts, True, options), False)
-        return result.is_usable and not result.has_ended and result.actions == self.interpreter.actions
+        return self.code.ask(arrived, info, self.interpreter.actions, replay, options)
 
     def _interpret(self, result: ReplayResult, new: list[Event]) -> ReasonAndDetails | None:
         """Bring the interpreter up to date; a failure if that cannot be."""
@@ -347,10 +314,6 @@ class Execution:
 
     # -- the history -----------------------------------------------------------------------------------------
 
-    def _length(self, arrived: Sequence[str] = ()) -> int:
-        """What a replay of the history costs, counted in events."""
-        return replay_length(len(self._texts) + len(arrived), self.text_length + sum(map(len, arrived)))
-
     def _append_played(self, events: Iterable[Event]) -> list[str]:
         """Add an episode's events to the past; returns their texts as a later episode sees them."""
         return self._append([event.as_played() for event in events])
@@ -363,6 +326,5 @@ class Execution:
                 self._sorter.sent(sent["InstanceId"], sent["Input"])
             self.past.append(event)
             texts.append(event.text)
-        self._texts += texts
-        self.text_length += sum(map(len, texts))
+        self.code.append(texts)
         return texts

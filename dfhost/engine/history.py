@@ -223,6 +223,8 @@ _STATUS_NUMBERS = {"Completed": 1, "ContinuedAsNew": 2, "Failed": 3, "Terminated
 
 
 _CAUSE = '"Cause":'
+_CHILD_FAILED = f'{{"EventType":{SUB_ORCHESTRATION_FAILED},'
+_CHILD_CREATED = f'{{"EventType":{SUB_ORCHESTRATION_CREATED},'
 _MOST_TRACEBACK = 10_000  # characters
 
 
@@ -248,6 +250,30 @@ def cause_of_failure(texts: Sequence[str]) -> tuple[str | None, str]:
             end = json.loads(text)
             return end.get("Cause"), end.get("Traceback") or ""
     return None, ""
+
+
+def failed_child(texts: Sequence[str], words: str) -> tuple[str, str] | None:
+    """Name and instance id of the child because of which the execution of this history has failed.
+
+    `words`: what the child's failure has in it, and the result of the execution. None if there is no such child.
+    """
+    ends = [
+        text
+        for text in texts[-2:]
+        if text.startswith(f'{{"EventType":{EXECUTION_COMPLETED},') and words in text
+    ]
+    result = json.loads(ends[0])["Result"] or "" if ends else ""
+    for text in reversed(texts) if ends else ():
+        if text.startswith(_CHILD_FAILED) and words in text:
+            failed = json.loads(text)
+            if failed["Reason"] in result:
+                return _child(texts, failed["TaskScheduledId"])
+    return None
+
+
+def _child(texts: Sequence[str], task_id: int) -> tuple[str, str] | None:
+    created = (json.loads(text) for text in texts if text.startswith(_CHILD_CREATED))
+    return next(((each["Name"], each["InstanceId"]) for each in created if each["EventId"] == task_id), None)
 
 
 def execution_terminated(at: str, reason: str | None) -> Event:

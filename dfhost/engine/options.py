@@ -25,7 +25,7 @@ class EngineOptions:
     max_short_timer: str = "6.00:00:00"
     long_timer_interval: str = "3.00:00:00"
     #: From so many history events on, a generator is kept between episodes; None: all episodes replay. See
-    #: `kept_generator.py`.
+    #: `orchestrator_code.py`.
     keep_generator_from: int | None = 50
 
 

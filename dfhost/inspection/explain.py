@@ -17,10 +17,12 @@ from dfhost.dispatch.entity_dispatcher import RunningBatch
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
-from dfhost.engine.entities import operation_input
+from dfhost.engine.entities import operation_input, stored_state
 from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.inspection import explain_sentences
 from dfhost.inspection.live_timeline import code_state, live_timeline
+from dfhost.parse_json import parse_json
+from dfhost.reported_progress import LEDGERS, reported_progress
 from dfhost.store.reader import StoredTimeline
 from dfhost.store.store import Store
 from dfhost.timeline import model
@@ -33,6 +35,7 @@ from dfhost.timestamps import timestamp_of
 _FOLLOWED = 3
 _DEEPEST = 8
 _LONGEST_PAYLOAD = 200  # characters of a task's input and error
+_SENT_TO_LEDGER = f'{{"EventType":{h.EVENT_SENT},"InstanceId":"{LEDGERS}'
 
 
 async def explain(
@@ -53,6 +56,7 @@ async def explain(
      "heldBack": [{"action", "behind", "why"}],
      "lastFailure"?: {"name", "time", "error", "stack"},   an entity's last failed operation since the host's start
      "unclaimed": [{"name", "since"}],   events that have come and that nothing waits for
+     "maps"?: [{"id", "activity", "total", "done", "failed", "isOver"}],   those that it has begun, by their ledgers
      "cause"?: why the instance has failed, where its output does not say it,
      "sentence": a summary for people}
 
@@ -74,6 +78,8 @@ async def explain(
     }
     if row.is_entity:
         return explanation | await _of_entity(instance_id, store, dispatchers, most)
+    if maps := _maps(stored, store):
+        explanation["maps"] = maps
     if row.has_ended:
         return explanation | _of_end(stored)
     readable = None if instance is None or instance.busy else instance
@@ -96,6 +102,7 @@ async def explain(
     limit = dispatchers.activities.limit_reached
     if limit is not None and any(task.state == model.QUEUED and task.is_activity for task in open_tasks):
         sentence += f" {explain_sentences.of_full_queue(limit)}"
+    sentence = " ".join([*explain_sentences.of_maps(maps), sentence])
     waits = await _waits_json(open_tasks[:most])
     others = [wait for wait in waits if "instanceId" in wait and wait["awaited"]] if deepest else []
     for wait in others[:followed]:
@@ -120,10 +127,23 @@ async def _of_entity(
 
 
 def _of_end(stored: StoredTimeline) -> dict[str, Any]:
-    row = stored.row
-    cause = h.cause_of_failure(stored.history)[0] if row.status == "Failed" else None
-    known = {} if cause is None else {"cause": cause}
-    return known | {"sentence": explain_sentences.of_end(row, cause)}
+    known = {} if stored.cause is None else {"cause": stored.cause}
+    return known | {"sentence": explain_sentences.of_end(stored.row, stored.cause)}
+
+
+def _maps(stored: StoredTimeline, store: Store) -> list[dict[str, Any]]:
+    """What the ledgers say that the instance has opened, see `reported_progress`."""
+    maps = []
+    for text in stored.history:
+        if not text.startswith(_SENT_TO_LEDGER):
+            continue
+        sent = json.loads(text)
+        ledger = store.entity(sent["InstanceId"]) if json.loads(sent["Input"]).get("op") == "open" else None
+        said: Any = parse_json(stored_state(ledger.input) or "null") if ledger else None
+        if progress := reported_progress(said):
+            about = {"id": said.get("map_id"), "activity": said.get("activity"), "isOver": "ended_at" in said}
+            maps.append(about | progress._asdict())
+    return maps
 
 
 async def _waits_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:

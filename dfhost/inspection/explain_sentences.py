@@ -53,6 +53,16 @@ def of_entity(operations: Sequence[Task], last_failure: dict[str, Any] | None) -
     return f"{sentence} Its last failed operation was {last_failure['name']} at {at}: {error}."
 
 
+def of_maps(maps: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence for each of these `maps` of an explanation that goes on."""
+    return [
+        f"Its map over {each['activity']}: {each['done']:,} of {each['total']:,} items have ended, "
+        f"{each['failed']:,} failed."
+        for each in maps
+        if not each["isOver"]
+    ]
+
+
 def of_full_queue(limit: int) -> str:
     """Why an activity is queued. `limit`: how many run."""
     running = "1 activity runs" if limit == 1 else f"{limit} activities run"

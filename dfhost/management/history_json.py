@@ -7,7 +7,7 @@ in, JSON values out. Source: the extension's DurableClient.GetDurableOrchestrati
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from dfhost.engine import history
 from dfhost.management import json_text
@@ -60,15 +60,32 @@ _HIDDEN = {
 }
 
 
-def history_json(events: Iterable[dict[str, Any]], *, inputs: bool, outputs: bool) -> list[dict[str, Any]]:
+class ShownHistory(NamedTuple):
+    """`events`: as showHistory lists them. `episodes`: each `{"timestamp": when it ran, "events": how many it has}`.
+
+    Events that no episode has processed come last, and are in none.
+    """
+
+    events: list[dict[str, Any]]
+    episodes: list[dict[str, Any]]
+
+
+def history_json(events: Iterable[dict[str, Any]], *, inputs: bool, outputs: bool) -> ShownHistory:
     """`events` in wire form (EventType an int) -> what showHistory lists, in the same order.
 
     `inputs`: showInput. `outputs`: showHistoryOutput, which adds each Result, decoded.
     """
     shown: list[dict[str, Any] | None] = []
     scheduled: dict[tuple[int, Any], int] = {}  # (kind, EventId) -> index in `shown`
+    episodes: list[
+        tuple[str, int, int]
+    ] = []  # when it began, the first of its events in `shown`, and the end
     for event in events:
         kind = event["EventType"]
+        if kind == history.ORCHESTRATOR_STARTED:
+            episodes.append((event["Timestamp"], len(shown), len(shown)))
+        if kind == history.ORCHESTRATOR_COMPLETED and episodes:
+            episodes[-1] = (*episodes[-1][:2], len(shown))
         if kind in _EPISODE_BOUNDS:
             continue
         hidden = _HIDDEN.get(kind, _ALWAYS_HIDDEN)
@@ -99,4 +116,10 @@ def history_json(events: Iterable[dict[str, Any]], *, inputs: bool, outputs: boo
         if not inputs:
             item.pop("Input", None)
         shown.append(item)
-    return [item for item in shown if item is not None]
+    return ShownHistory(
+        [item for item in shown if item is not None],
+        [
+            {"timestamp": at, "events": sum(item is not None for item in shown[start:end])}
+            for at, start, end in episodes
+        ],
+    )

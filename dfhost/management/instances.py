@@ -137,13 +137,15 @@ async def _status_response(
     """`failed`: the status code for an instance that has failed."""
     query = request.query
     show_input = query.flag("showInput", True)
-    history = None
+    history = episodes = None
     if query.flag("showHistory", False) and instance.status != "Pending":
         show_output = query.flag("showHistoryOutput", False)
-        history = await _history_text(hub, instance.instance_id, show_input, show_output)
+        history, episodes = await _history_texts(hub, instance.instance_id, show_input, show_output)
+        if not query.flag("showEpisodes", False):  # dfhost's own
+            episodes = None
 
     def response() -> ManagementResponse:
-        body = status_json.status(instance, show_input=show_input, history=history)
+        body = status_json.status(instance, show_input=show_input, history=history, episodes=episodes)
         if not instance.has_ended:
             return json_response(202, body, Location=request.url, Retry_After="5")
         return json_response(failed if instance.status == "Failed" else 200, body)
@@ -151,14 +153,15 @@ async def _status_response(
     return await off_loop(_size(instance) + len(history or ""), response)
 
 
-async def _history_text(hub: TaskHub, instance_id: str, inputs: bool, outputs: bool) -> str:
+async def _history_texts(hub: TaskHub, instance_id: str, inputs: bool, outputs: bool) -> tuple[str, str]:
+    """The events and the episodes, see `ShownHistory`."""
     texts = hub.history(instance_id)
 
-    def format_events() -> str:
+    def format_events() -> tuple[str, str]:
         events = map(json.loads, texts)
         shown = history_json.history_json(events, inputs=inputs, outputs=outputs)
         # One by one: no other thread runs while the encoder works.
-        return f"[{','.join(map(json_text.encode, shown))}]"
+        return f"[{','.join(map(json_text.encode, shown.events))}]", json_text.encode(shown.episodes)
 
     return await off_loop(sum(map(len, texts)), format_events)
 

@@ -11,8 +11,13 @@ from dfhost.management.json_text import embedded, encode
 from dfhost.task_hub_values import Entity, Instance
 
 
-def status(instance: Instance, *, show_input: bool = True, history: str | None = None) -> str:
-    """`history`: the JSON of `historyEvents`. That key, version and parentInstanceId are left out if None."""
+def status(
+    instance: Instance, *, show_input: bool = True, history: str | None = None, episodes: str | None = None
+) -> str:
+    """`history`, `episodes`: the JSON of `historyEvents` and `episodes`.
+
+    These keys, version and parentInstanceId are left out if None.
+    """
     return (
         f'{{"name":{encode(instance.name)},"instanceId":{encode(instance.instance_id)},'
         f'"runtimeStatus":"{instance.status}",'
@@ -22,7 +27,9 @@ def status(instance: Instance, *, show_input: bool = True, history: str | None =
         f'"lastUpdatedTime":"{_whole_seconds(instance.updated_at)}"'
         + (f',"version":{encode(instance.version)}' if instance.version else "")
         + (f',"parentInstanceId":{encode(instance.parent_id)}' if instance.parent_id else "")
-        + (f',"historyEvents":{history}}}' if history is not None else "}")
+        + (f',"historyEvents":{history}' if history is not None else "")
+        + (f',"episodes":{episodes}' if episodes is not None else "")
+        + "}"
     )
 
 

@@ -154,11 +154,14 @@ class StreamingCall(NamedTuple):
 ActivityOutcome = str | None | Failure
 
 
-class ActivityDone(Protocol):
-    """What a runner calls when an activity has ended: once, on any thread. It must not raise."""
+class ActivityListener(Protocol):
+    """What a runner calls while it runs one activity, on any thread. Neither method may raise."""
 
-    def __call__(self, outcome: ActivityOutcome, worker: int | None = None) -> None:
-        """`worker`: the pid of the worker process that ran it, None if it ran in this process."""
+    def begun(self) -> None:
+        """A worker has the call. Called again if another one has to begin it."""
+
+    def ended(self, outcome: ActivityOutcome, worker: int | None = None) -> None:
+        """Called once. `worker`: the pid of the worker process that ran it, None if it ran in this process."""
 
 
 class AppRunner(Protocol):
@@ -199,11 +202,8 @@ class AppRunner(Protocol):
     def wait_until_ready(self) -> None:
         """Block while calls wait for a worker process."""
 
-    def run_activity(self, call: ActivityCall, begun: Callable[[], None], done: ActivityDone) -> None:
-        """Run an activity, and call `done` with its outcome.
-
-        `begun` is called before, on any thread, once a worker has the call; again if another one has to begin it.
-        """
+    def run_activity(self, call: ActivityCall, listener: ActivityListener) -> None:
+        """Run an activity. `listener` is told when it begins, and its outcome."""
 
     def replay(self, call: ReplayCall) -> ReplayResult:
         """Replay an orchestrator. Blocks; raises nothing."""

@@ -91,6 +91,8 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
         for name, reason in _APP_SETTINGS_WITHOUT_EFFECT.items()
         if settings.get(name, "").lower() not in ("", "0", "1", "false")
     ]
+    if _names_an_account(settings.get("AzureWebJobsStorage", "")):
+        unused.append("AzureWebJobsStorage (the state is in a file, and the storage account is not touched)")
     if unused:
         notes.append(f"These app settings have no effect in dfhost: {', '.join(unused)}.")
     by_lower_case = {name.lower(): text for name, text in settings.items()}
@@ -167,6 +169,12 @@ def _check_host_runs(host: HostJson) -> None:
             "localRpcEndpointEnabled is false, so every call of a durable client fails on a real host "
             "(InvalidUrlClientError: Noneorchestrators/…). Remove the setting.",
         )
+
+
+def _names_an_account(connection: str) -> bool:
+    """Whether it is a storage account, and not Azurite's or the storage emulator's."""
+    connection = connection.lower()
+    return "accountname=" in connection and "accountname=devstoreaccount1" not in connection
 
 
 def _check_connection(host: HostJson, app_settings: Mapping[str, str]) -> None:

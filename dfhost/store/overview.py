@@ -5,12 +5,17 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
+from dfhost.engine.nondeterminism import DETECTED
+from dfhost.reported_progress import LEDGERS
+from dfhost.store import statements as sql
+from dfhost.store.causes import cause_of_failure
+
 _SHOWN = 200  # characters of a custom status
 _FAILURE = 1_000  # characters of a failure, which holds the names of the functions that it has passed through
 
 
 class ListedInstance(NamedTuple):
-    """`custom_status`: its first characters. `failure`: those of the output, if it has failed. Times: ISO texts."""
+    """`custom_status`: its first characters. `failure`: why it failed, at most so much of it. Times: ISO texts."""
 
     instance_id: str
     name: str
@@ -29,12 +34,17 @@ class Overview(NamedTuple):
     counts: dict[str, int]
 
 
-class ProgressReport(NamedTuple):
-    """How far an instance is, by its custom status or the stored state of its `map_ledger`."""
+class MapRow(NamedTuple):
+    """A map, or an instance whose custom status says how far it is. An instance may run several maps.
 
+    `map_id`: the instance's id, unless the ledger has another. `ledger`: as JSON text, see `reported_progress`.
+    """
+
+    map_id: str
     instance_id: str
     name: str
     status: str
+    created_at: str
     custom_status: str | None
     ledger: str | None
 
@@ -45,13 +55,22 @@ _COLUMNS = (
 )
 
 
+# An entity of this name need not be one of ours. A ledger of an earlier version has no instance id.
+_LEDGERS = (
+    "SELECT ledger, json_extract(ledger, '$.map_id') AS map_id, "
+    "coalesce(json_extract(ledger, '$.instance_id'), json_extract(ledger, '$.map_id')) AS owner "
+    "FROM (SELECT json_extract(state, '$.state') AS ledger FROM entities "
+    f"WHERE entity_id BETWEEN '{LEDGERS}' AND '{LEDGERS}' || char(0x10ffff)) WHERE json_valid(ledger)"
+)
+
+
 def overview(reader: sqlite3.Connection, changed_since: str, limit: int) -> Overview:
     """At most `limit` instances that were updated at `changed_since` or later."""
     rows = reader.execute(
         f"SELECT {_COLUMNS} FROM instances WHERE updated_at >= ? ORDER BY created_at DESC, instance_id LIMIT ?",
         (changed_since, limit),
     )
-    instances = [ListedInstance(*values) for values in rows]
+    instances = [_listed(reader, ListedInstance(*values)) for values in rows]
     counts = reader.execute("SELECT status, count(*) FROM instances GROUP BY status").fetchall()
     return Overview(instances, dict(counts))
 
@@ -65,19 +84,34 @@ def search(reader: sqlite3.Connection, text: str, limit: int) -> list[ListedInst
         f"SELECT {_COLUMNS} FROM instances WHERE {where} ORDER BY created_at DESC, instance_id LIMIT ?",
         (*[pattern] * len(columns), limit),
     )
-    return [ListedInstance(*values) for values in rows]
+    return [_listed(reader, ListedInstance(*values)) for values in rows]
 
 
-def progress_reports(reader: sqlite3.Connection, ended_since: str) -> list[ProgressReport]:
-    """Of all running instances, and of those that were updated at `ended_since` or later; the oldest first."""
+def _listed(reader: sqlite3.Connection, instance: ListedInstance) -> ListedInstance:
+    if DETECTED not in (instance.failure or ""):
+        return instance
+    cause, _ = cause_of_failure(reader, list(sql.select_events(reader, "history", instance.instance_id)))
+    return instance if cause is None else instance._replace(failure=cause)
+
+
+def maps(reader: sqlite3.Connection, ended_since: str, limit: int) -> list[MapRow]:
+    """At most `limit`, the newest first: those that run, and those that were updated at `ended_since` or later."""
+    of_instance = "name, status, created_at, custom_status"
     rows = reader.execute(
-        "SELECT instance_id, name, status, instances.custom_status, state FROM instances "
-        "LEFT JOIN entities ON entity_id = '@map_ledger@' || instance_id "
-        "WHERE (status = 'Running' OR instances.updated_at >= ?) "
-        "AND (instances.custom_status LIKE '{%\"total\"%' OR state IS NOT NULL) ORDER BY instances.created_at",
-        (ended_since,),
+        # CROSS JOIN: each ledger is read once, and its instance is found by its id.
+        f"SELECT map_id, instance_id, {of_instance}, ledger FROM ({_LEDGERS}) CROSS JOIN instances "
+        "ON instance_id = owner WHERE status = 'Running' OR updated_at >= ?1 "
+        f"UNION ALL SELECT instance_id, instance_id, {of_instance}, NULL FROM instances "
+        "WHERE (status = 'Running' OR updated_at >= ?1) "
+        "AND (custom_status LIKE '{%\"total\"%' OR custom_status LIKE '{\"phase\"%') "
+        f"AND NOT EXISTS (SELECT 1 FROM entities WHERE entity_id = '{LEDGERS}' || instance_id AND state NOT NULL) "
+        "ORDER BY created_at DESC, map_id DESC, ledger DESC LIMIT ?2",
+        (ended_since, limit),
     )
-    return [ProgressReport(*values) for values in rows]
+    found: dict[str, MapRow] = {}
+    for values in rows:  # an id of which the ledger's is only a hash comes twice, first with its ledger
+        found.setdefault(values[0], MapRow(*values))
+    return list(found.values())
 
 
 def queue_lengths(reader: sqlite3.Connection) -> dict[str, int]:

@@ -16,6 +16,7 @@ from dfhost.errors import DatabaseError
 from dfhost.store import activities_and_timers
 from dfhost.store import statements as sql
 from dfhost.store.activities_and_timers import ActivityWorkItem
+from dfhost.store.causes import cause_of_failure
 from dfhost.store.filters import Where
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
@@ -66,6 +67,7 @@ class StoredTimeline(NamedTuple):
     """All that is known of what an instance has done and is doing.
 
     `inputs`: of its activities without a result, by task id. `children`: those that still exist, by instance id.
+    `cause` and `traceback`: see `causes`.
     """
 
     row: InstanceRow
@@ -74,6 +76,8 @@ class StoredTimeline(NamedTuple):
     inputs: dict[int, str]
     facts: dict[int, TaskFacts]
     children: dict[str, ChildRow]
+    cause: str | None
+    traceback: str
 
 
 class StoreReader:
@@ -181,6 +185,7 @@ class StoreReader:
                 dict(inputs),
                 {task_id: TaskFacts(*values) for task_id, *values in facts},
                 _children(reader, history),
+                *(cause_of_failure(reader, history) if row.status == "Failed" else (None, "")),
             )
 
     def load_instance(self, instance_id: str) -> StoredInstance | None:

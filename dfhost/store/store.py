@@ -30,7 +30,7 @@ from dfhost.store.inbox import InboxCursor
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.instances import Check
 from dfhost.store.listener import InboxMessage, StoreListener
-from dfhost.store.overview import ListedInstance, Overview, ProgressReport
+from dfhost.store.overview import ListedInstance, MapRow, Overview
 from dfhost.store.reader import StoreReader
 from dfhost.store.writer import Writer
 
@@ -224,9 +224,9 @@ class Store(StoreReader):
         read = partial(overview.search, text=text, limit=limit)
         return await asyncio.to_thread(self._read_apart, read)
 
-    async def progress_reports(self, ended_since: str) -> list[ProgressReport]:
-        """The instances that say how much they have to do: those that run, and those that have ended since."""
-        read = partial(overview.progress_reports, ended_since=ended_since)
+    async def maps(self, ended_since: str, limit: int) -> list[MapRow]:
+        """Maps and other instances that say how far they are: those that run, and those that have ended since."""
+        read = partial(overview.maps, ended_since=ended_since, limit=limit)
         return await asyncio.to_thread(self._read_apart, read)
 
     def queue_lengths(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""When the episodes of a history without ids ran.
+"""When the episodes of a history without ids ran, if it does not say so itself, as the real host's does not.
 
 Such a history has no OrchestratorStarted. Its arrivals have the time at which they were sent, and an episode may
 run long after that: results queue. But what an episode schedules or records has the episode's own time.

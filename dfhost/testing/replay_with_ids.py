@@ -35,8 +35,8 @@ def replay_with_ids(events: Sequence[Json], replay: Callable[[str, bool], Replay
     interpreter = ActionInterpreter(result.actions)
     for event in past:
         interpreter.apply(event)
-    if ended is None:
-        return
+    if ended is None or any(event.event_type == h.EXECUTION_TERMINATED for event in past):
+        return  # nothing is known of what its code did last
     last_episode = max(
         n for n, event in enumerate(past[: len(texts)]) if event.event_type == h.ORCHESTRATOR_STARTED
     )

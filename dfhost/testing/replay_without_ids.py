@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from dfhost.engine import history as h
@@ -65,7 +66,13 @@ class _AnyFunction:
 def replay_without_ids(
     saved: Mapping[str, Any], events: Sequence[Json], name: str, replay: Callable[[str, bool], ReplayResult]
 ) -> None:
-    """NonDeterminismError if today's code does not fit the history, however its arrivals shared episodes."""
+    """NonDeterminismError if today's code does not fit the history.
+
+    The history of a host that does not tell its episodes must fit in neither of two ways in which its arrivals may
+    have shared them.
+    """
+    if "episodes" in saved:
+        return _Replay(saved, replay, name, events, EpisodeTimes(events, shared=False)).run()
     try:
         _Replay(saved, replay, name, events, EpisodeTimes(events, shared=False)).run()
     except NonDeterminismError:
@@ -108,10 +115,33 @@ class _Replay:
             version=self._saved.get("version"),
             input=self._input(first),
         )
-        self._go_on(started, 0)
-        for index in range(1, len(self._events)):
-            self._take(index)
+        if "episodes" in self._saved:
+            self._run_recorded(started)
+        else:
+            self._go_on(started, 0)
+            for index in range(1, len(self._events)):
+                if arrived := self._arrived(self._events[index]):
+                    self._go_on(arrived, index)
         self._check_rest()
+
+    def _run_recorded(self, started: Event) -> None:
+        """Run the episodes that the history names. What has come since is in none of them."""
+        events = iter(self._events)
+        try:
+            recorded = [
+                (str(each["timestamp"]), list(islice(events, each["events"])))
+                for each in self._saved["episodes"]
+            ]
+        except (TypeError, KeyError, ValueError):
+            raise ValueError("The history has 'episodes' that cannot be read.") from None
+        for self._at, group in recorded:
+            scheduled = [event for event in group if event["EventType"] in (*STARTS, *LAST)]
+            arrivals = [event for event in group if event["EventType"] not in (*STARTS, *LAST)]
+            found = [started if event is self._events[0] else self._arrived(event) for event in arrivals]
+            if arrived := [event for event in found if event is not None]:
+                self._add(self._run(arrived))
+            for event in scheduled:
+                self._arrived(event)
 
     def _input(self, started: Json) -> str | None:
         """The input as text; the status has it as a value."""
@@ -121,13 +151,14 @@ class _Replay:
         value = self._saved.get("input")
         return None if value is None else json.dumps(value)
 
-    def _take(self, index: int) -> None:
-        event = self._events[index]
+    def _arrived(self, event: Json) -> Event | None:
+        """The event for today's code; None for one that an episode has recorded, which is compared."""
         kind, at = str(event["EventType"]), event["Timestamp"]
         if kind in STARTS:
             self._find(STARTS[kind], event, "starts")
         elif kind in LAST:
-            if kind != "ExecutionTerminated" and not self._has_ended:
+            is_terminated = kind == "ExecutionTerminated" or event.get("OrchestrationStatus") == "Terminated"
+            if not (is_terminated or self._has_ended):
                 raise NonDeterminismError(
                     f"the recorded instance has ended at {at}, today's code waits for {self._waits()}."
                 )
@@ -135,8 +166,9 @@ class _Replay:
             raise NonDeterminismError(
                 f"today's code has ended, the history goes on with {_described(event)} at {at}."
             )
-        elif arrived := self._arrival(kind, event, at):
-            self._go_on(arrived, index)
+        else:
+            return self._arrival(kind, event, at)
+        return None
 
     def _arrival(self, kind: str, event: Json, at: str) -> Event | None:
         if kind == "EventRaised":
@@ -192,11 +224,15 @@ class _Replay:
         past = list(self._execution.past)
         earliest = max(self._at, utc(self._events[index]["Timestamp"]))
         self._at = self._times.of_arrival(index, earliest, self._counts)
-        episodes = self._run(arrived)
+        episodes = self._run([arrived])
         right = self._right_time(episodes)
         if right != self._at:
             self._at, self._execution = right, Execution(past)
-            episodes = self._run(arrived)
+            episodes = self._run([arrived])
+        self._add(episodes)
+
+    def _add(self, episodes: Sequence[Episode]) -> None:
+        """Remember what they have started."""
         for episode in episodes:
             self._episode += 1
             for event in episode.events:
@@ -207,11 +243,11 @@ class _Replay:
                     self._tasks.append(task)
             self._has_ended = episode.ends_instance or episode.next_generation is not None
 
-    def _run(self, arrived: Event) -> list[Episode]:
+    def _run(self, arrived: Sequence[Event]) -> list[Episode]:
         """More than one if the code starts more than one may record."""
         episodes: list[Episode] = []
         while not episodes or episodes[-1].has_more_commands:
-            new = [] if episodes else [arrived]
+            new = () if episodes else arrived
             episode = self._execution.run_episode(new, self._at, self._replay, _AnyFunction(), OPTIONS)
             if self._execution.result is None and episode.status == "Failed":
                 raise NonDeterminismError(f"today's code cannot be replayed: {episode.output}")

@@ -1,7 +1,8 @@
 """Saved histories against the code of today: would an instance with this history go on, or fail as changed code does?
 
 Two forms of a history are read. What `Run.save_history` writes has everything (`replay_with_ids`); what the
-management API answers to ``showHistory=true`` leaves out the ids of tasks (`replay_without_ids`).
+management API answers to ``showHistory=true`` leaves out the ids of tasks (`replay_without_ids`). With `episodes`, as
+`dfhost export` writes it, the times are known; else they are guessed (`episode_times`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from dfhost.app.activity_threads import Done
 from dfhost.app.exceptions import describe_exception
 from dfhost.app.in_process import InProcessRunner
 from dfhost.app.json_values import from_json, to_json
@@ -21,6 +20,7 @@ from dfhost.engine.replay_result import ReplayResult
 from dfhost.loop_queue import LoopQueue, callback_queue
 from dfhost.runner.app_runner import (
     ActivityCall,
+    ActivityListener,
     ActivityOutcome,
     EntityCall,
     EntityReply,
@@ -39,6 +39,7 @@ from dfhost.testing.determinism import NewestReplays, ReplayKey
 from dfhost.testing.faults import Decision, Faults, Stub
 from dfhost.testing.records import Call, Records, WatchedCalls
 
+_Ended = Callable[[ActivityOutcome], None]
 CALL_HTTP = "call_http"  # its name for stubs
 
 
@@ -101,8 +102,8 @@ class TestRunner:
     def wait_until_ready(self) -> None:
         """It is."""
 
-    def run_activity(self, call: ActivityCall, begun: Callable[[], None], done: Done) -> None:
-        begun()
+    def run_activity(self, call: ActivityCall, listener: ActivityListener) -> None:
+        listener.begun()
         name = self.durable_name(call.function)
         record = Call(name, call.instance_id, _value(call.input))
         self._records.calls.append(record)
@@ -111,14 +112,14 @@ class TestRunner:
         def ended(outcome: ActivityOutcome) -> None:
             # On the loop, since whoever ends begins the next call: in threads they would overtake each other.
             if not self._stopped:
-                self._on_loop.put_if_open(partial(done, outcome))
+                self._on_loop.put_if_open(partial(listener.ended, outcome))
 
         if decision.is_plain:
-            self._app.run_activity(call, _begun_already, ended)
+            self._app.run_activity(call, _OutcomeListener(ended))
         else:
             self._on_loop.put_if_open(partial(self._begin, call, decision, record, ended))
 
-    def _begin(self, call: ActivityCall, decision: Decision, record: Call, ended: Done) -> None:
+    def _begin(self, call: ActivityCall, decision: Decision, record: Call, ended: _Ended) -> None:
         def run() -> None:
             self._run(call, decision, record.input, again if decision.deliveries > 1 else ended)
 
@@ -135,7 +136,7 @@ class TestRunner:
         else:
             run()
 
-    def _run(self, call: ActivityCall, decision: Decision, input: Any, done: Done) -> None:
+    def _run(self, call: ActivityCall, decision: Decision, input: Any, done: _Ended) -> None:
         if decision.error is not None:
             done(_raised(decision.error))
         elif decision.stub is not None:
@@ -144,9 +145,9 @@ class TestRunner:
                 partial(self._outcome, answer, ("activity", call.function, call.instance_id)), done
             )
         else:
-            self._app.run_activity(call, _begun_already, done)
+            self._app.run_activity(call, _OutcomeListener(done))
 
-    def _off_loop(self, work: Callable[[], ActivityOutcome], done: Done) -> None:
+    def _off_loop(self, work: Callable[[], ActivityOutcome], done: _Ended) -> None:
         """Stubs may be functions of the test, which may do anything but run on the host's loop."""
 
         async def run() -> None:
@@ -267,8 +268,17 @@ class TestRunner:
         return info.durable_name if info else function
 
 
-def _begun_already() -> None:
-    """`run_activity` has said so before the faults."""
+class _OutcomeListener:
+    """An `ActivityListener` that passes the outcome on. That the activity has begun is known already."""
+
+    def __init__(self, ended: _Ended) -> None:
+        self._ended = ended
+
+    def begun(self) -> None:
+        pass
+
+    def ended(self, outcome: ActivityOutcome, worker: int | None = None) -> None:
+        self._ended(outcome)
 
 
 def _value(text: str | None) -> Any:

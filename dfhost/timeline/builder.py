@@ -46,8 +46,8 @@ def build_timeline(stored: StoredTimeline, running: Mapping[int, str]) -> Timeli
         timeline.ended_at = row.updated_at
     if row.status == "Failed":
         failure = read_failure(row.output)
-        timeline.cause, traceback = h.cause_of_failure(stored.history)
-        timeline.error, timeline.stack = str(failure), failure.stack or traceback
+        timeline.error, timeline.stack = str(failure), failure.stack or stored.traceback
+        timeline.cause = stored.cause
     builder = _Builder(stored, running)
     for text in (*stored.history, *stored.inbox):
         builder.read(json.loads(text))

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from dfhost import forked_children
 from dfhost.engine import failures
-from dfhost.worker.channel import Message, pack, read_message
+from dfhost.worker.channel import Message, pack, read_frame
 
 _TRIES_AGAIN_AFTER = 0.05  # seconds
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class CallConnection:
         """The answer as a tuple of one value; None if the worker has ended, or somebody has closed the connection."""
         try:
             self._socket.sendall(pack(message))
-            answer = read_message(self._file)
+            answer: tuple[Any, ...] | None = read_frame(self._file)
         except OSError:
             answer = None
         if answer is None:
@@ -111,10 +111,10 @@ class CallListener:
         with peer, peer.makefile("rb") as file:
             try:
                 peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                hello = read_message(file)
+                hello = read_frame(file)
                 if hello is None or not hmac.compare_digest(str(hello[0]), self._secret):
                     return
-                while (message := read_message(file)) is not None:
+                while (message := read_frame(file)) is not None:
                     peer.sendall(self._packed_answer(message))
             except OSError:  # the host has given the call up
                 pass

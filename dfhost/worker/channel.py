@@ -1,8 +1,9 @@
 """A channel of messages over a socket, for both ends.
 
-A message is a tuple of None, Booleans, numbers, texts, bytes, lists, tuples and dicts. On the wire it is its length
-in four bytes (big-endian) and its value as `marshal` writes it: both ends are the same Python, and marshal is several
-times as fast as JSON. Messages arrive in the order in which one thread sent them.
+A message is a tuple of None, Booleans, numbers, texts, bytes, lists, tuples and dicts. Several at a time go over the
+wire as one frame: its length in four bytes (big-endian), and the list of messages as `marshal` writes it. Both ends
+are the same Python, and marshal is several times as fast as JSON. Messages arrive in the order in which one thread
+sent them.
 """
 
 from __future__ import annotations
@@ -24,33 +25,31 @@ from dfhost import forked_children
 Message = tuple[Any, ...]
 
 _LENGTH = struct.Struct(">I")
-_AT_ONCE = 64  # messages that wait for the loop; whoever sends one more writes them all
+_AT_ONCE = 64  # messages in a frame at most; so many are not left waiting for the loop
+_WRITTEN_AT_ONCE = 1_000_000  # bytes; larger frames are not copied together
 _LULL = 0.0005  # seconds without a message, after which one goes out at once
 
 # These two need no descriptor of their own: the process may have as many open files as it can.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
-def pack(message: Message) -> bytes:
-    """The bytes of `message`."""
+def pack(value: Any) -> bytes:
+    """The frame of `value`. Raises ValueError or RecursionError for what cannot be sent, say 2,000 nested lists."""
     try:
-        data = marshal.dumps(message)
+        data = marshal.dumps(value)
     except ValueError:
-        data = marshal.dumps(_plain(message))
+        data = marshal.dumps(_plain(value))
     return _LENGTH.pack(len(data)) + data
 
 
-def read_message(file: IO[bytes]) -> Message | None:
-    """The next message of a blocking stream, None at its end. Raises OSError."""
+def read_frame(file: IO[bytes]) -> Any:
+    """The value of the next frame of a blocking stream, None at its end. Raises OSError."""
     head = file.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None
     (length,) = _LENGTH.unpack(head)
     data = file.read(length)
-    if len(data) < length:
-        return None
-    message: Message = marshal.loads(data)
-    return message
+    return marshal.loads(data) if len(data) == length else None
 
 
 class Channel(asyncio.Protocol):
@@ -65,7 +64,8 @@ class Channel(asyncio.Protocol):
     def __init__(self) -> None:
         self._received = bytearray()
         self._lock = threading.Lock()  # of what follows
-        self._outgoing: deque[bytes | memoryview] = deque()
+        self._messages: deque[Message] = deque()  # behind the frames
+        self._frames: deque[bytes | memoryview] = deque()  # the rest of one may be in front
         self._flush_is_due = False
         self._wrote_at = 0.0
         self._is_blocked = False  # a thread waits until the other end takes more
@@ -90,50 +90,52 @@ class Channel(asyncio.Protocol):
     # -- sending, on any thread ------------------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
-        """Send without delay, but on the loop as `send_soon` does."""
-        if self._is_loop_thread():
-            self.send_soon(message)
-            return
+        """Send without delay; of a burst on the loop only the first one, and the others soon. Raises as `pack`."""
+        frame = pack([message])
         with self._lock:
-            self._append(message)
-            self._write()
-
-    def send_soon(self, message: Message) -> None:
-        """Send together with what others send at this moment. The first one after a lull does not wait for others."""
-        with self._lock:
-            self._append(message)
-            on_loop = self._is_loop_thread()
+            self._pack_messages()
+            self._frames.append(frame)
             # Each write lets other threads go on, and costs this one its turn: of a burst on the loop there are few.
-            is_first = not (on_loop and self._flush_is_due) and time.perf_counter() - self._wrote_at > _LULL
-            if is_first or len(self._outgoing) >= _AT_ONCE:
+            if self._is_loop_thread() and (
+                self._flush_is_due or time.perf_counter() - self._wrote_at < _LULL
+            ):
+                self._flush_soon()
+            else:
                 self._write()
                 self._wrote_at = time.perf_counter()
-            if self._outgoing and not self._flush_is_due:
-                self._flush_is_due = True
-                if on_loop:
-                    self._loop.call_soon(self._flush)
-                else:
-                    self._loop.call_soon_threadsafe(self._flush)
+
+    def send_soon(self, message: Message) -> None:
+        """Send together with what others send at this moment. It must be certain that the message can be sent."""
+        with self._lock:
+            self._messages.append(message)
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        """Under the lock."""
+        if len(self._messages) + len(self._frames) >= _AT_ONCE:
+            self._write()
+        elif not self._flush_is_due:
+            self._flush_is_due = True
+            if self._is_loop_thread():
+                self._loop.call_soon(self._flush)
+            else:
+                self._loop.call_soon_threadsafe(self._flush)
 
     def send_at_flush(self, message: Message) -> None:
-        """Send at the next `flush`, which comes soon; on the loop as `send_soon` does."""
+        """Likewise, but at the next `flush`, which comes soon; on the loop as `send_soon` does."""
         if self._is_loop_thread():
             self.send_soon(message)
-            return
-        with self._lock:
-            self._append(message)
+        else:
+            self._messages.append(message)
 
     def flush(self) -> None:
         """Send what waits."""
-        if self._outgoing:
+        if self._messages or self._frames:
             with self._lock:
                 self._write()
 
     def _is_loop_thread(self) -> bool:
         return threading.get_ident() == self._loop_thread
-
-    def _append(self, message: Message) -> None:
-        self._outgoing.append(pack(message))
 
     def _flush(self) -> None:
         with self._lock:
@@ -142,7 +144,7 @@ class Channel(asyncio.Protocol):
 
     def _write(self) -> None:
         """Write all that waits, as far as the other end takes it. Under the lock."""
-        if self._is_blocked or not self._outgoing:
+        if self._is_blocked:
             return
         try:
             self._write_now()
@@ -150,20 +152,31 @@ class Channel(asyncio.Protocol):
             self._is_blocked = True
             threading.Thread(target=self._write_when_possible, name="channel", daemon=True).start()
         except OSError:  # the other end is gone, which the reader notices, too
-            self._outgoing.clear()
+            self._discard()
 
     def _write_now(self) -> None:
-        while self._outgoing:
-            if len(self._outgoing) > 1 and sum(map(len, self._outgoing)) < 1_000_000:
-                data: bytes | memoryview = b"".join(self._outgoing)
-                self._outgoing.clear()
-                self._outgoing.append(data)
-            data = self._outgoing[0]
-            sent = self._socket.send(data)
-            if sent < len(data):
-                self._outgoing[0] = memoryview(data)[sent:]
+        self._pack_messages()
+        frames = self._frames
+        while frames:
+            if len(frames) > 1 and sum(map(len, frames)) < _WRITTEN_AT_ONCE:
+                together = b"".join(frames)
+                frames.clear()
+                frames.append(together)
+            sent = self._socket.send(frames[0])
+            if sent < len(frames[0]):
+                frames[0] = memoryview(frames[0])[sent:]
             else:
-                self._outgoing.popleft()
+                frames.popleft()
+
+    def _pack_messages(self) -> None:
+        """What comes now is sent behind them."""
+        while self._messages:
+            count = min(len(self._messages), _AT_ONCE)
+            self._frames.append(pack([self._messages.popleft() for _ in range(count)]))
+
+    def _discard(self) -> None:
+        self._messages.clear()
+        self._frames.clear()
 
     def _write_when_possible(self) -> None:
         try:
@@ -177,7 +190,7 @@ class Channel(asyncio.Protocol):
                         return
         except (OSError, ValueError):  # it was closed meanwhile
             with self._lock:
-                self._outgoing.clear()
+                self._discard()
                 self._is_blocked = False
 
     # -- receiving, on the loop ------------------------------------------------------------------------------
@@ -191,9 +204,10 @@ class Channel(asyncio.Protocol):
             if end - start - 4 < length:
                 break
             with memoryview(received) as view:
-                message = marshal.loads(view[start + 4 : start + 4 + length])
+                messages = marshal.loads(view[start + 4 : start + 4 + length])
             start += 4 + length
-            self.on_message(message)
+            for message in messages:
+                self.on_message(message)
         if start:
             del received[:start]
 

@@ -227,7 +227,9 @@ class WorkerProcess:
         assert self._channel is not None
         missing = self._missing(call)
         if missing is None:
-            self._channel.send(("call", number, *message))
+            # Several activities begin at once as a rule, and one that waits for the others loses nothing.
+            send = self._channel.send_soon if call.kind == "activity" else self._channel.send
+            send(("call", number, *message))
         if (missing or self._has_ended) and self.calls.pop(number, None) is not None:
             call.resolve(missing or self.failure)
 
@@ -253,7 +255,7 @@ class WorkerProcess:
         """None if the process has ended, or the call was given up."""
         while number in self.calls:
             try:
-                connection = call.given_up.connection = self._connections.take()
+                connection = call.connection = self._connections.take()
             except ConnectionError:
                 return None
             except OSError:  # the host has as many open files as it can
@@ -266,7 +268,7 @@ class WorkerProcess:
         """Of a call without an answer: its process has ended, or it was given up. Blocks until that is known."""
         if self._has_ended and self.calls.pop(number, None) is not None:
             return self.failure
-        return call.given_up.wait()
+        return call.wait_until_given_up()
 
     def stacks(self, timeout: float) -> Stacks:
         """What its threads do; nothing if it does not answer within `timeout` s. Blocks."""

@@ -1,7 +1,8 @@
 """What host and workers say to each other.
 
 The worker connects to the host's port on 127.0.0.1 and says hello. The host's port and a secret are in the JSON line
-that the worker finds on its stdin. A message is a tuple (`channel.py`); its first element says what it is:
+that the worker finds on its stdin. A message is a tuple, and goes over the wire with others (`channel.py`); its first
+element says what it is:
 
     ("hello", version, secret, pid, port)      worker: the first message; the port for call connections
     ("loaded", app)                            worker: `app` as `app_to_wire` makes it
@@ -64,7 +65,7 @@ from dfhost.runner.app_runner import (
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.retry_policy import RetryPolicy
 
-VERSION = 1
+VERSION = 2
 
 _FEW_TASKS = 100  # are described in less time than a second question would take
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from multidict import CIMultiDict
@@ -21,7 +19,7 @@ from dfhost.engine.replay_result import GeneratorLost, ReplayResult
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import (
     ActivityCall,
-    ActivityDone,
+    ActivityListener,
     EntityCall,
     EntityReply,
     FunctionCall,
@@ -35,7 +33,7 @@ from dfhost.runner.app_runner import (
 )
 from dfhost.runner.functions import AppInfo
 from dfhost.worker import protocol
-from dfhost.worker.calls import OUTDATED, BlockingCall, RunningCall
+from dfhost.worker.calls import OUTDATED, ActivityInWorker, AwaitedCall, BlockingCall, StreamedCall, Streams
 from dfhost.worker.channel import Message
 from dfhost.worker.deaths import RESTART_INTERVAL
 from dfhost.worker.output import Terminal
@@ -71,7 +69,7 @@ class WorkerRunner:
         self.replays_at_once = 2 * count + 1
         self.applies_timeout = True
         self._services: HostServices | None = None
-        self._streams: dict[tuple[WorkerProcess, int], tuple[Receive, Send]] = {}
+        self._streams: Streams = {}
         self._tasks = BackgroundTasks()
 
     @property
@@ -89,7 +87,6 @@ class WorkerRunner:
     # -- its life --------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
         await self._pool.start()
         self._tasks.start(self._watch_timeouts())
 
@@ -136,7 +133,7 @@ class WorkerRunner:
             except Exception:  # the store has failed, and the host stops
                 answer = [500, b""]
         else:
-            receive, send = self._streams[process, question[0]]
+            receive, send = self._streams[process.pid, question[0]]
             if what == "receive":
                 answer = dict(await receive())
             else:
@@ -149,25 +146,11 @@ class WorkerRunner:
 
     # -- calls, on any thread --------------------------------------------------------------------------------
 
-    def _call(self, call: RunningCall, *message: Any) -> None:
-        self._pool.turns.give(call, lambda process, number: process.begin(number, call, call.kind, *message))
-
     def wait_until_ready(self) -> None:
         self._pool.turns.wait_until_ready()
 
-    def run_activity(self, call: ActivityCall, begun: Callable[[], None], done: ActivityDone) -> None:
-        def resolve(value: Any) -> None:
-            if value is OUTDATED:
-                self.run_activity(call, begun, done)
-            else:
-                done(protocol.outcome_from_wire(value), running.worker)
-
-        def begin(process: WorkerProcess, number: int) -> None:
-            begun()
-            process.begin(number, running, "activity", *call)
-
-        running = RunningCall("activity", call.function, call.instance_id, resolve)
-        self._pool.turns.give(running, begin)
+    def run_activity(self, call: ActivityCall, listener: ActivityListener) -> None:
+        self._pool.turns.give(ActivityInWorker(call, listener, self.run_activity))
 
     def _call_blocking(
         self, kind: str, function: str, instance_id: str, *message: Any
@@ -175,7 +158,8 @@ class WorkerRunner:
         """The value of a blocking call, or its Failure, and the worker that has made it. Blocks."""
         while True:
             call = BlockingCall(kind, function, instance_id)
-            process, number = self._pool.turns.place(call)
+            self._pool.turns.give(call)
+            process, number = call.place()
             value = process.call_blocking(number, call, *message)
             if value is not OUTDATED:
                 return value, process
@@ -255,29 +239,19 @@ class WorkerRunner:
     async def invoke(self, call: FunctionCall) -> HttpReply | Failure | None:
         kind, data = protocol.data_to_wire(call)
         while True:
-            result: asyncio.Future[Any] = self._loop.create_future()
-            running = RunningCall("invoke", call.function, None, partial(_set, result))
-            self._call(running, call.function, kind, data, call.retry_count)
-            value = await result
+            running = AwaitedCall("invoke", call.function, (call.function, kind, data, call.retry_count))
+            self._pool.turns.give(running)
+            value = await running.result
             if value is not OUTDATED:
                 return protocol.reply_from_wire(value)
 
     async def stream(self, call: StreamingCall, receive: Receive, send: Send) -> None:
-        result: asyncio.Future[Any] = self._loop.create_future()
-        running = RunningCall("stream", call.function, None, partial(_set, result))
-        keys: list[tuple[WorkerProcess, int]] = []
-
-        def begin(process: WorkerProcess, number: int) -> None:
-            keys.append((process, number))
-            self._streams[process, number] = receive, send
-            process.begin(number, running, "stream", *call)
-
-        self._pool.turns.give(running, begin)
+        running = StreamedCall(call, self._streams, (receive, send))
+        self._pool.turns.give(running)
         try:
-            problem = await result
+            problem = await running.result
         finally:
-            for key in keys:
-                self._streams.pop(key, None)
+            running.end()
         if problem is not None:
             text = problem.text if isinstance(problem, Failure) else str(problem)
             raise ConnectionResetError(text)
@@ -319,8 +293,3 @@ class _RemoteGenerator:
     def __del__(self) -> None:
         if self._generator is not None:
             self._process.drop_generator(self._generator)
-
-
-def _set(result: asyncio.Future[Any], value: Any) -> None:
-    if not result.done():
-        result.set_result(value)

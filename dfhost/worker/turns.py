@@ -9,14 +9,10 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from collections.abc import Sequence
 
 from dfhost.worker.calls import RunningCall
 from dfhost.worker.process import WorkerProcess
-
-#: Makes a call in the worker that has got it, under the number that it has there.
-Begin = Callable[[WorkerProcess, int], None]
 
 
 class Turns:
@@ -28,29 +24,23 @@ class Turns:
         self._ready: list[WorkerProcess] = []
         self._is_ready = threading.Event()
         self._turn = 0
-        self._waiting: deque[tuple[RunningCall, Begin]] = deque()
+        self._waiting: deque[RunningCall] = deque()
 
     # -- calls -----------------------------------------------------------------------------------------------
 
     def wait_until_ready(self) -> None:
         self._is_ready.wait()
 
-    def give(self, call: RunningCall, begin: Begin) -> None:
-        """Give `call` to the worker whose turn it is, now or when there is one, and `begin` it there."""
+    def give(self, call: RunningCall) -> None:
+        """Have the worker whose turn it is `begin` the call, now or when there is one."""
         with self._lock:
             if not self._ready:
-                self._waiting.append((call, begin))
+                self._waiting.append(call)
                 return
             self._turn = (self._turn + 1) % len(self._ready)
             process = self._ready[self._turn]
             number = process.enter(call)
-        begin(process, number)
-
-    def place(self, call: RunningCall) -> tuple[WorkerProcess, int]:
-        """The worker that has got `call`, and the number of the call there. Blocks until there is one."""
-        chosen: SimpleQueue[tuple[WorkerProcess, int]] = SimpleQueue()
-        self.give(call, lambda process, number: chosen.put((process, number)))
-        return chosen.get()
+        call.begin(process, number)
 
     def place_in(self, process: WorkerProcess, call: RunningCall) -> int | None:
         """The call's number in `process`, None if that takes no more calls."""
@@ -71,8 +61,8 @@ class Turns:
                 self._is_ready.set()
             self._ready = list(processes)
             waiting, self._waiting = self._waiting, deque()
-        for call, begin in waiting:
-            self.give(call, begin)
+        for call in waiting:
+            self.give(call)
 
     def hold(self) -> list[WorkerProcess]:
         """From now on calls wait, for a moment; the workers that were ready."""

@@ -66,7 +66,7 @@ async def map_progress(req: func.HttpRequest, client: df.DurableOrchestrationCli
         reason = ledger["reason"]
         phase = "failed" if reason in ("failures", "timeout") else reason or "completed"
     else:
-        status = await client.get_status(map_id)
+        status = await client.get_status(_instance_id(map_id, ledger))
         if not _is_map(status, ledger):
             return _no_map(map_id)
         phase = _phase(status, ledger)
@@ -93,12 +93,14 @@ async def map_outcome(req: func.HttpRequest, client: df.DurableOrchestrationClie
 @bp.durable_client_input(client_name="client")
 async def cancel_map(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     map_id = req.route_params["id"]
-    if not _is_map(await client.get_status(map_id), await _ledger(client, map_id)):
+    ledger = await _ledger(client, map_id)
+    instance_id = _instance_id(map_id, ledger)
+    if not _is_map(await client.get_status(instance_id), ledger):
         return _no_map(map_id)
     try:
-        await client.raise_event(map_id, CANCEL)
+        await client.raise_event(instance_id, CANCEL)
     except Exception:
-        if runtime_status(await client.get_status(map_id)) in _ENDED:
+        if runtime_status(await client.get_status(instance_id)) in _ENDED:
             return refusal(BadRequest(f"Map {map_id!r} has ended already.", status=409))
         raise
     note = {"cancelled_at": datetime.now(timezone.utc).isoformat()}
@@ -173,6 +175,11 @@ async def _ledger(client: df.DurableOrchestrationClient, map_id: str) -> dict[st
     read = await client.read_entity_state(ledger_id(map_id))
     state = read.entity_state if read.entity_exists else None
     return state if isinstance(state, dict) and "total" in state else None
+
+
+def _instance_id(map_id: str, ledger: dict[str, Any] | None) -> str:
+    """The instance that runs the map: it has the map's id, unless that is not its first map."""
+    return str((ledger or {}).get("instance_id", map_id))
 
 
 def _is_map(status: Any, ledger: dict[str, Any] | None) -> bool:

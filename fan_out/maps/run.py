@@ -23,6 +23,7 @@ from fan_out.maps.outcome import outcome_of, summary
 from fan_out.maps.plan import Part, lanes_of
 from fan_out.maps.results import ItemResult, Results
 from fan_out.maps.tree import hand_out
+from fan_out.maps.unknown_activity import unknown_activity
 
 CANCEL = "map-cancel"
 BATCH = 250  # items of a batch at most: the history of one with more would be a long one
@@ -100,7 +101,8 @@ def fan_out_map(
 
     Returns the outcome, the dict described in outcome.py. Failures are part of it: nothing is raised for them,
     so look at `reason` and `failed`. What had been started when something ended the map has run to its end.
-    Raises ValueError for arguments that make no sense.
+    Raises ValueError for arguments that make no sense, and UnknownActivity, which is one, for an activity that the
+    app does not have.
 
     Needs the blueprint `bp` of this package to be registered with the app: the map is worked off by its
     sub-orchestrations. While it runs its progress is in the ledger (`GET /api/maps/{instance id}` shows it),
@@ -160,8 +162,8 @@ def run_map(
     # replaces an instance that is running if a child is given its id.
     prefix = f"{map_id}:{context.new_uuid()[:8]}"
     ledger, about = ledger_id(map_id), about or {}
-    opening = {"map_id": map_id, "activity": options.activity, "total": len(items), "at": now.isoformat()}
-    opening |= {"max_concurrency": options.max_concurrency, **about}
+    opening = {"map_id": map_id, "instance_id": context.instance_id, "activity": options.activity, **about}
+    opening |= {"total": len(items), "max_concurrency": options.max_concurrency, "at": now.isoformat()}
     context.signal_entity(ledger, "open", opening)
     if not context.is_replaying:
         _log.info("map started %s", json.dumps(opening))
@@ -176,6 +178,8 @@ def run_map(
         "failures": failures[:FAILURES],
     }
     context.signal_entity(ledger, "close", closing)
+    if error := unknown_activity(results):
+        raise error
     return outcome
 
 

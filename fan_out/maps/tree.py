@@ -21,6 +21,7 @@ from fan_out.maps.ledger import Reporter
 from fan_out.maps.plan import Part, next_shares
 from fan_out.maps.results import ItemResult, Results, as_json, merge
 from fan_out.maps.stopping import STOP, map_stop_children, why_stop
+from fan_out.maps.unknown_activity import unknown_activity
 from fan_out.settle import error_text, has_failed, wait_for_all
 
 
@@ -69,9 +70,11 @@ def hand_out(
             for task in [task for task in running if task.is_completed]:
                 _, positions = running.pop(task)
                 returned = task.result
-                if has_failed(task):  # somebody has terminated it
+                if has_failed(task):  # its activity does not exist, or somebody has terminated it
                     returned = [ItemResult(0, None, error_text(task.result))] * len(positions)
                 not_started, failed_there = merge(results, positions, returned)
+                if failed_there and unknown_activity(returned):
+                    return results, "failures"  # those that still run find it out as well
                 left += not_started
                 failures += failed_there
             reason = why_stop(context, part, failures, event_came)

@@ -61,7 +61,7 @@ class Chain:
 
     @property
     def is_kept(self) -> bool:
-        return bool(self.execution.generator_length)
+        return bool(self.execution.code.generator_length)
 
 
 def test_the_installed_sdk_has_the_form_that_generators_are_kept_with() -> None:

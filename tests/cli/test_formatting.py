@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from dfhost.cli.host.instance_follower import status_urls
-from dfhost.cli.progress.reported import phase, reported_progress
 from dfhost.cli.style import Style, count, printable, printable_json, printable_lines
 from dfhost.cli.views.explanation import explanation_lines
 from dfhost.cli.views.function_listing import function_listing, route_listing
 from dfhost.instance_failure import InstanceFailure, death_in_words, read_failure
+from dfhost.reported_progress import phase, reported_progress
 from tests.support.apps import load_written_app
 
 

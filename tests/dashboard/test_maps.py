@@ -55,3 +55,22 @@ def test_a_map_from_its_progress_to_its_redrive(page: Page, host: HostProcess, t
     dialog.get_by_role("button", name="Redrive").click()
     expect(main).to_contain_text("redrive of")
     expect(main).to_contain_text(map_id)
+
+
+def test_a_map_of_an_orchestrator_of_ones_own(page: Page, host: HostProcess, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    items = [{}, {"fails": -1}, {"gate": str(tmp_path / "gate")}]
+    options = {"max_concurrency": 1, "tolerated_failure_count": 1}
+    run = host.client.start("mapping", {"activity": "work", "items": items, "options": options})
+    page.goto(f"{host.url}/dashboard#/maps")
+    card = page.get_by_role("article").filter(has_text=run)
+    expect(card).to_contain_text("2 of 3 items · 1 failed · 1 in flight")
+    card.get_by_role("link", name="mapping over work").click()
+    main = page.get_by_role("main")
+    expect(main).to_contain_text("ValueError: item 1 fails")
+    (tmp_path / "gate").touch()
+    expect(main).to_contain_text("3 of 3 items · 1 failed")
+    main.get_by_role("link", name=run).click()
+    page.get_by_role("link", name="Map over work").click()
+    expect(main).to_contain_text("3 of 3 items · 1 failed")

@@ -20,7 +20,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two executions and two entities stay in memory; all others are evicted."""
     monkeypatch.setattr("dfhost.dispatch.instance_cache.KEPT_SHORT", 2)
     monkeypatch.setattr("dfhost.dispatch.instance_cache.KEPT_IN_LONG", 0)
-    monkeypatch.setattr("dfhost.dispatch.entity_dispatcher.KEPT_ENTITIES", 2)
+    monkeypatch.setattr("dfhost.dispatch.entity_cache.KEPT_ENTITIES", 2)
 
 
 async def test_evicted_executions_go_on(forgetful: None) -> None:
@@ -64,7 +64,7 @@ async def test_a_generator_that_is_evicted_is_missed_by_nobody(monkeypatch: pyte
         )  # after every commit it is looked whether there are too many
 
         async def kept() -> int:
-            return [bool(each.generator_length) for each in executions].count(True)
+            return [bool(each.code.generator_length) for each in executions].count(True)
 
         await eventually(kept, lambda count: count == 1)
         for number, each in enumerate(ids):

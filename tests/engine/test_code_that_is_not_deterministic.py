@@ -172,7 +172,7 @@ def test_a_long_history_finds_it_when_it_has_grown_fourfold(
 ) -> None:
     instance = Instance(before, after)
     instance.run(14)
-    assert instance.execution.generator_length
+    assert instance.execution.code.generator_length
     instance.changed = True
     assert_failed(instance, instance.run(), sentence, at=GROWN_AT)
 
@@ -183,7 +183,7 @@ def test_it_is_found_before_a_completion_is_committed(
 ) -> None:
     instance = Instance(before, after, steps=18)
     instance.run(14)
-    assert instance.execution.generator_length
+    assert instance.execution.code.generator_length
     instance.changed = True
     assert_failed(instance, instance.run(), sentence, at=19)
 
@@ -206,7 +206,7 @@ def test_a_generator_that_was_evicted_finds_it_in_the_next_episode(
     instance = Instance(before, after)
     instance.run(14)
     instance.changed = True
-    instance.execution.drop_generator()
+    instance.execution.code.drop_generator()
     assert_failed(instance, instance.run(), sentence, at=15)
 
 
@@ -215,7 +215,7 @@ def test_much_text_makes_a_history_long_too() -> None:
     instance = Instance(before, after)
     instance.result = json.dumps("x" * 8000)  # as much as 20 events
     instance.run(3)
-    assert instance.execution.generator_length > len(instance.execution.past)
+    assert instance.execution.code.generator_length > len(instance.execution.past)
     instance.run(1)
     instance.changed = True
     assert_failed(instance, instance.run(), sentence, at=6)  # four times the second's 22 events' worth

@@ -28,6 +28,7 @@ from dfhost.engine.execution import Execution
 from dfhost.engine.history import Event
 from dfhost.engine.options import EngineOptions
 from dfhost.engine.replay_gate import ReplayNeed
+from dfhost.engine.replay_result import ReplayResult
 from dfhost.timestamps import parse_timestamp, timestamp
 
 from .simulation import EveryFunction
@@ -164,12 +165,17 @@ class Side:
     options: EngineOptions
     execution: Execution = field(default_factory=Execution)
     traces: Traces = field(default_factory=Traces)
+    replays: int = 0
 
     def __post_init__(self) -> None:
-        self.replayer = Replayer(orchestrator(self.program, self.traces))
+        self._replayer = Replayer(orchestrator(self.program, self.traces))
 
     def run(self, arrived: list[Event], at: str, need: ReplayNeed) -> Episode:
-        return self.execution.run_episode(arrived, at, self.replayer, EveryFunction(), self.options, need)
+        return self.execution.run_episode(arrived, at, self._replay, EveryFunction(), self.options, need)
+
+    def _replay(self, trigger: str, keeps_generator: bool) -> ReplayResult:
+        self.replays += 1
+        return self._replayer(trigger, keeps_generator)
 
 
 def comparable(episode: Episode) -> dict[str, Any]:
@@ -193,10 +199,9 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
     need = ReplayNeed.REPLAY
     for _ in range(60):
         at = timestamp(parse_timestamp(at) + timedelta(seconds=1))
-        kept_before = keeping.execution._generator
+        replays = keeping.replays
         expected, actual = replaying.run(arrived, at, need), keeping.run(arrived, at, need)
-        kept_episodes += need is ReplayNeed.REPLAY and kept_before is not None is keeping.execution._generator
-        kept_episodes += kept_before is not None and kept_before is keeping.execution._generator
+        kept_episodes += need is ReplayNeed.REPLAY and keeping.replays == replays
         assert comparable(actual) == comparable(expected)
         assert {*actual.cancelled_timers} >= {*expected.cancelled_timers}
         old, new = replaying.traces.longest, keeping.traces.longest
@@ -215,7 +220,7 @@ def run_side_by_side(program: Program, rng: random.Random, options: EngineOption
             continue
         open_tasks |= started_by(expected, rng)
         if losses == "generator" and rng.random() < 0.3:
-            keeping.execution.drop_generator()
+            keeping.execution.code.drop_generator()
         elif losses == "all" and rng.random() < 0.3:
             keeping.execution = reloaded(keeping.execution)
         inbox: list[Event] = []

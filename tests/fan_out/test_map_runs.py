@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dfhost.cli import main
 from tests.fan_out.map_host import MapHost
 
 
@@ -457,6 +458,57 @@ def test_an_orchestrator_of_ones_own_maps_as_often_as_it_likes(host):
     assert first["succeeded"] == second["succeeded"] == 3
     assert host.marks(run).starts == host.marks(f"{run}:map-2").starts == {0: 1, 1: 1, 2: 1}
     assert host.progress(run)["succeeded"] == 3
+
+
+def test_each_map_of_an_orchestrator_can_be_watched_and_cancelled(host, tmp_path, capsys):
+    gates = [tmp_path / "first", tmp_path / "second"]
+    lists = [[{}, {"fails": -1}, {"gate": str(gate)}, {}] for gate in gates]
+    options = {"max_concurrency": 1, "tolerated_failure_count": 2}
+    run = host.start("mapping", {"activity": "work", "lists": lists, "options": options})
+    second = f"{run}:map-2"
+
+    def watched(map_id):
+        return next((each for each in host.call("GET", "/dashboard/api/maps")[1] if each["id"] == map_id), {})
+
+    known = {"instance": run, "name": "mapping", "status": "Running", "activity": "work", "total": 4}
+    blocked = {**known, "done": 2, "failed": 1, "inFlight": 1}
+    host.until(lambda: watched(run), lambda shown: shown.items() >= blocked.items())
+    gates[0].touch()
+    host.until(lambda: watched(second), lambda shown: shown.items() >= blocked.items())
+    assert watched(run).items() >= {**known, "done": 4, "failed": 1, "inFlight": 0}.items()
+    for command in ("list --prefix", "show", "explain"):
+        main([*command.split(), run, "--url", host.host.url])
+        assert "Its map over work: 2 of 4 items have ended, 1 failed. It waits" in capsys.readouterr().out
+    assert host.progress(second)["phase"] == "running"
+    assert host.call("POST", f"/api/maps/{second}/cancel")[0] == 202
+    gates[1].touch()
+    first, cancelled = host.ended(run)["output"]
+    assert (first["reason"], cancelled["reason"]) == (None, "cancelled")
+    assert host.until(lambda: host.progress(second), lambda shown: shown["phase"] == "cancelled")
+
+
+@pytest.mark.parametrize(("max_concurrency", "lanes"), [(4, 4), (50, 2), (0, 8)])
+def test_a_map_of_a_misspelt_activity_fails_at_once(host, max_concurrency, lanes):
+    options = {"max_concurrency": max_concurrency, "tolerated_failure_percentage": 100}
+    run = host.start("mapping", {"activity": "wrok", "items": items(1_000), "options": options})
+    ended = host.ended(run)
+    sentence = "The app has no activity 'wrok', or it is disabled. Did you mean 'work'?"
+    assert (ended["runtimeStatus"], ended["output"]) == (
+        "Failed",
+        f"Orchestrator function 'mapping' failed: {sentence}",
+    )
+    parts = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={run}:&runtimeStatus="
+    assert host.until(lambda: host.call("GET", f"{parts}Running")[1], lambda running: not running) == []
+    assert len(host.call("GET", f"{parts}Failed")[1]) <= lanes
+
+
+def test_a_map_is_listed_whatever_the_id_of_its_instance(host):
+    host.ended(host.start("mapping/Order%207", {"activity": "undecorated", "items": [1]}).replace(" ", "%20"))
+    listed = host.until(
+        lambda: [each for each in host.call("GET", "/dashboard/api/maps")[1] if each["id"] == "Order 7"],
+        lambda found: found and found[0]["done"] == 1,
+    )
+    assert [(each["instance"], each["total"]) for each in listed] == [("Order 7", 1)]
 
 
 def test_an_activity_that_is_not_decorated_gets_the_bare_item(host):

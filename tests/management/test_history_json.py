@@ -38,7 +38,7 @@ def load(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 def test_a_history_is_shown_as_the_extension_shows_it(path: Path) -> None:
     history, expected = load(path)
 
-    result = history_json(history, inputs=True, outputs=True)
+    result = history_json(history, inputs=True, outputs=True).events
 
     assert in_any_order(scrubbed(result)) == in_any_order(scrubbed(expected))
 
@@ -48,7 +48,7 @@ def test_inputs_and_results_are_left_out_on_demand(path: Path) -> None:
     history, expected = load(path)
     expected = [{k: v for k, v in event.items() if k not in ("Input", "Result")} for event in expected]
 
-    result = history_json(history, inputs=False, outputs=False)
+    result = history_json(history, inputs=False, outputs=False).events
 
     assert in_any_order(scrubbed(result)) == in_any_order(scrubbed(expected))
 
@@ -77,7 +77,9 @@ def completed(task_id: int, result: str | None) -> dict[str, Any]:
 
 
 def test_a_completion_absorbs_its_scheduling_and_keeps_its_keys_in_the_extensions_order() -> None:
-    events = history_json([scheduled(0, "echo"), completed(0, '{"a": 1.0}')], inputs=True, outputs=True)
+    events = history_json(
+        [scheduled(0, "echo"), completed(0, '{"a": 1.0}')], inputs=True, outputs=True
+    ).events
 
     assert json.dumps(events) == json.dumps(
         [
@@ -94,7 +96,7 @@ def test_a_completion_absorbs_its_scheduling_and_keeps_its_keys_in_the_extension
 
 
 def test_work_that_is_still_open_stays_as_scheduled() -> None:
-    events = history_json([scheduled(0, "slow")], inputs=True, outputs=False)
+    events = history_json([scheduled(0, "slow")], inputs=True, outputs=False).events
 
     assert events == [
         {
@@ -110,7 +112,7 @@ def test_a_history_in_which_one_id_was_scheduled_twice_can_be_shown() -> None:
     """An orchestrator that changed: the extension answers 400 here, and the history cannot be read."""
     events = history_json(
         [scheduled(0, "before"), completed(0, "1"), scheduled(0, "after")], inputs=True, outputs=True
-    )
+    ).events
 
     assert [(event["EventType"], event.get("FunctionName") or event["Name"]) for event in events] == [
         ("TaskCompleted", "before"),
@@ -132,4 +134,4 @@ def test_a_history_in_which_one_id_was_scheduled_twice_can_be_shown() -> None:
     ],
 )
 def test_results_are_shown_as_the_values_they_stand_for(stored: str | None, expected: Any) -> None:
-    assert history_json([completed(0, stored)], inputs=True, outputs=True)[0]["Result"] == expected
+    assert history_json([completed(0, stored)], inputs=True, outputs=True).events[0]["Result"] == expected

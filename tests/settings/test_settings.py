@@ -52,6 +52,25 @@ def test_app_settings_without_effect_are_named_with_the_reason(tmp_path: Path) -
     )
 
 
+@pytest.mark.parametrize(
+    ("connection", "is_told"),
+    [
+        ("DefaultEndpointsProtocol=https;AccountName=orders;AccountKey=a2V5", True),
+        ("UseDevelopmentStorage=true", False),
+        ("DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5", False),
+        ("", False),
+    ],
+)
+def test_a_storage_account_that_is_not_touched_is_named(
+    tmp_path: Path, connection: str, is_told: bool
+) -> None:
+    notes = read_settings(tmp_path, {"AzureWebJobsStorage": connection}).notes
+    assert [note for note in notes if "AzureWebJobsStorage" in note] == is_told * [
+        "These app settings have no effect in dfhost: AzureWebJobsStorage (the state is in a file, and the storage "
+        "account is not touched)."
+    ]
+
+
 def test_an_empty_host_json_means_the_extensions_defaults(tmp_path: Path) -> None:
     settings = read(tmp_path, {"version": "2.0"})
     assert settings == Settings(has_extensions=False)

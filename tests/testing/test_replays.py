@@ -41,20 +41,25 @@ BEFORE = """
 """ for name in ("reserve", "charge", "pack", "audit"))  # fmt: skip
 
 
+MOMENTS = ["retrying", "sleeping", "waiting", "ended"]
+FORMS = ["with ids", "with episodes", "without ids"]
+
+
 def exported(durable: Durable, run: Run, form: str, tmp_path: Path) -> Path:
-    """The history in one of its two forms, as a file."""
+    """The history in one of its forms, as a file."""
     file = tmp_path / f"{run.id}-{form}.json"
     if form == "with ids":
         run.save_history(file)
     else:
         path = f"/runtime/webhooks/durabletask/instances/{run.id}?showHistory=true&showHistoryOutput=true"
-        file.write_text(durable.get(path).text)
+        episodes = "&showEpisodes=true" if form == "with episodes" else ""
+        file.write_text(durable.get(path + episodes).text)
     return file
 
 
 @pytest.fixture(scope="module")
 def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """At several points of its life, in both forms."""
+    """At several points of its life, in every form."""
     folder = tmp_path_factory.mktemp("histories")
     found = {}
     with Host(write_app(folder / "before", BEFORE)) as durable:
@@ -62,7 +67,7 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         run = durable.start("ship", {"order": 1}, id="o-1")
 
         def save(moment: str) -> None:
-            for form in ("with ids", "without ids"):
+            for form in FORMS:
                 found[f"{moment}, {form}"] = exported(durable, run, form, folder).rename(
                     folder / f"{moment}-{form}.json"
                 )
@@ -75,10 +80,6 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         run.raise_event("received", "thanks").result()
         save("ended")
     return found
-
-
-MOMENTS = ["retrying", "sleeping", "waiting", "ended"]
-FORMS = ["with ids", "without ids"]
 
 
 def check(body: str, history: Path, tmp_path: Path) -> None:
@@ -273,6 +274,46 @@ def test_code_that_goes_by_the_clock_replays_at_the_times_of_its_episodes(
 ) -> None:
     with Host(write_app(tmp_path, BY_THE_CLOCK.replace("{REPORT}", body))) as durable:
         durable.assert_replays({"name": "batch", "historyEvents": [_begun("batch"), *events]})
+
+
+def test_recorded_episodes_leave_nothing_to_guess(tmp_path: Path) -> None:
+    body = """
+        @app.orchestration_trigger(context_name="context")
+        def pause(context):
+            yield context.wait_for_external_event("go")
+            since = context.current_utc_datetime
+            yield context.wait_for_external_event("go")
+            if 1 <= (context.current_utc_datetime - since).total_seconds() <= 3:
+                context.signal_entity(df.EntityId("reports", "a"), "add")
+
+        @app.entity_trigger(context_name="context")
+        def reports(context):
+            pass
+    """
+    raised = [
+        {"EventType": "EventRaised", "Name": "go", "Input": "null", "Timestamp": _at(at)} for at in (1, 7)
+    ]
+    late = {"EventType": "EventRaised", "Name": "go", "Input": "null", "Timestamp": _at(8)}
+    saved = {
+        "name": "pause",
+        "historyEvents": [_begun("pause"), *raised, _signalled(7), _completed(7), late],
+        "episodes": [{"timestamp": _at(at), "events": events} for at, events in ((0, 1), (5, 1), (7, 3))],
+    }
+    with Host(write_app(tmp_path, body)) as durable:
+        durable.assert_replays(saved)
+        saved["episodes"] = [{"timestamp": _at(0), "events": 1}, {"timestamp": _at(7), "events": 4}]
+        with pytest.raises(NotDeterministic, match="the history starts entity operation"):
+            durable.assert_replays(saved)
+        with pytest.raises(ValueError, match="'episodes' that cannot be read"):
+            durable.assert_replays({**saved, "episodes": [{"timestamp": _at(0)}]})
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_history_of_a_terminated_instance_replays(tmp_path: Path, form: str) -> None:
+    with Host(write_app(tmp_path / "before", BEFORE)) as durable:
+        run = durable.start("ship")
+        run.terminate("enough")
+        durable.assert_replays(exported(durable, run, form, tmp_path))
 
 
 def test_a_file_with_several_histories(histories: dict[str, Path], tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ async def until_exists(file: Path) -> None:
     ],
 )  # fmt: skip
 def test_calls_in_words(calls: list[tuple[str, str, str | None]], words: str) -> None:
-    assert calls_in_words([RunningCall(*call, lambda value: None) for call in calls]) == words
+    assert calls_in_words([RunningCall(*call) for call in calls]) == words
 
 
 # -- every way to die, in every phase ------------------------------------------------------------------------
@@ -150,6 +150,27 @@ async def test_an_orchestrator_that_dies_in_a_later_turn_is_shown_with_the_true_
     started = ["start-instance", "dies_in_second_turn", "--input", '"os._exit"', "--wait"]
     assert await asyncio.to_thread(main, [*started, "--url", host.host.url]) == 1
     assert capsys.readouterr().err.endswith(f" failed: {cause}\n")
+
+
+async def test_those_that_called_an_orchestrator_that_died_are_shown_with_its_cause(
+    host: RunningHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instance_id = await host.start("calls_dying_child", 1)
+    output = await host.failure(instance_id)
+    assert output.startswith("Orchestrator function 'calls_dying_child' failed: ") and "Non-Determ" in output
+    died = "dies_in_second_turn child-0: The app's worker process ended (exit code 3) while it ran this orchestrator."
+    cause = f"calls_dying_child child-1 > {died}"
+    entry = await host.log.entry("failed", "calls_dying_child", count=2)
+    assert entry[3] == f"{cause}\nOn Azure and here its output is: {output}" and "Determ" not in entry[4]
+    assert (await host.explain("child-1"))["cause"] == died
+    explained = await host.explain(instance_id)
+    assert explained["cause"] == cause and explained["sentence"].endswith(f": {cause}")
+    for command in ("show", "explain", "list --prefix"):
+        assert await asyncio.to_thread(main, [*command.split(), instance_id, "--url", host.host.url]) == 0
+        assert cause in capsys.readouterr().out.replace("child-0 failed: ", "child-0: ")
+    url = f"{host.host.url}/dashboard/api/search?text=calls_dying_child"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        assert {died, cause} <= {row[-1] for row in await response.json()}
 
 
 @pytest.mark.long

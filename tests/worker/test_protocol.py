@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import itertools
 import resource
 import socket
 import threading
@@ -82,8 +83,11 @@ async def test_a_large_message_and_many_threads() -> None:
     await peers.open()
 
     def send(number: int) -> None:
+        first = peers.first
+        ways = itertools.cycle((first.send, first.send_soon, first.send_at_flush, first.send_at_flush))
         for count in range(200):
-            peers.first.send((number, count)) if count % 2 else peers.first.send_soon((number, count))
+            next(ways)((number, count))
+        first.flush()
 
     peers.first.send(("large", "x" * 30_000_000))
     threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]

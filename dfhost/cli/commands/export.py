@@ -17,7 +17,8 @@ from dfhost.errors import HostError
 
 DESCRIPTION = """\
 Write instances with input, output and history as JSON, one a line (JSON Lines): for a bug report, an archive before
-a purge, or a test. Each line is what the management API answers with showHistory and showHistoryOutput.
+a purge, or a test. Each line is what the management API answers with showHistory and showHistoryOutput. From dfhost
+it has "episodes" as well: when each ran, and how many of the events are its own.
 
 examples:
   dfhost export 1f0c6a3e > failed.jsonl
@@ -67,7 +68,8 @@ def _instances(client: ManagementClient, ids: list[str], children: bool) -> Iter
         if instance_id in seen:
             continue
         seen.add(instance_id)
-        instance = client.status(instance_id, showHistory="true", showHistoryOutput="true")
+        shown = {"showHistory": "true", "showHistoryOutput": "true", "showEpisodes": "true"}
+        instance = client.status(instance_id, **shown)
         if instance is None:  # purged meanwhile
             continue
         yield instance

@@ -20,7 +20,7 @@ from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
 from dfhost.cli.style import Style, count, printable_json, text_of
 from dfhost.cli.views.explanation import FROM_FILE
 from dfhost.cli.views.tables import ago, table_lines, took
-from dfhost.instance_failure import death_in_words, read_failure
+from dfhost.instance_failure import death_in_words, may_hide_death, read_failure
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.timeline.sentences import brief
 
@@ -166,7 +166,7 @@ def _hides_cause(row: Json) -> bool:
     if row.get("runtimeStatus") != "Failed":
         return False
     failure = read_failure(row.get("output")).within(str(row.get("name")))
-    return not failure.path or " exited with code " in failure.text
+    return not failure.path or may_hide_death(failure.text)
 
 
 def _names(client: ManagementClient, entities: bool) -> list[str]:

@@ -15,6 +15,7 @@ from dfhost.cli.style import Style, printable, printable_json
 from dfhost.cli.views import instance_view
 from dfhost.cli.views.explanation import FROM_FILE, reasons
 from dfhost.cli.views.history_tasks import tasks_of_history
+from dfhost.instance_failure import may_hide_death
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 
@@ -117,10 +118,10 @@ def _failures(
             followed += 1
             child = str(task["instanceId"])
             if client.status(child, showInput="false") is not None:
-                tasks_of_child = _tasks(client, child, _timeline(client, child))
-                below = _failures(
-                    client, tasks_of_child, [*path, f"{task['name']} {short_id(child)}"], deepest - 1
-                )
+                timeline, name = _timeline(client, child), f"{task['name']} {short_id(child)}"
+                below = _failures(client, _tasks(client, child, timeline), [*path, name], deepest - 1)
+                if not below and may_hide_death(str(task.get("error"))) and timeline:
+                    below = [(path, {**task, "label": name, "cause": timeline.get("cause")})]
         found += below or [(path, task)]
     return found
 

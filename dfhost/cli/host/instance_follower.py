@@ -15,9 +15,9 @@ import aiohttp
 
 from dfhost.cli.console.counting_log import CountingLog
 from dfhost.cli.progress.bar import Progress
-from dfhost.cli.progress.reported import phase, reported_progress
 from dfhost.errors import HostError
 from dfhost.parse_json import parse_json
+from dfhost.reported_progress import phase, reported_progress
 from dfhost.runtime_status import FINAL_STATUSES
 
 _LONGEST_PAUSE = 0.25  # seconds between two reads of the status

@@ -1,14 +1,13 @@
 """How far the running maps are: on a terminal in the console's last line, elsewhere a line now and then.
 
 If a map ends with failed or missing items, a line says how many: its own line is that of any orchestration.
-A map is an instance whose custom status has a total, or that has a ledger, see docs/map.md. How much of it has ended
-is in its custom status, or else in its ledger.
+How much of a map has ended is in its ledger, see docs/map.md. An instance without one may have counts in its custom
+status.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import deque
 from contextlib import suppress
@@ -16,9 +15,8 @@ from typing import TYPE_CHECKING
 
 from dfhost.cli.console.console import Console
 from dfhost.cli.progress.bar import LineTimes
-from dfhost.cli.progress.reported import ReportedProgress, reported_progress
 from dfhost.cli.style import count, printable
-from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.reported_progress import ReportedProgress
 from dfhost.short_id import short_id
 from dfhost.timestamps import timestamp_of
 
@@ -47,21 +45,17 @@ async def _show(host: Host, console: Console) -> None:
             commits = host.hub.commits
             before, maps, ended_before, ended = maps, {}, ended, set()
             until, since = since, time.time() - _COMMIT_SECONDS
-            for id, name, status, custom_status, ledger in await host.hub.progress_reports(
-                timestamp_of(until)
-            ):
-                own = _reported(custom_status)
-                progress = own or _reported(ledger)
-                # Until a ledger is closed, reports are still to come.
-                has_totals = own is not None or '"ended_at"' in (ledger or "")
-                title = f"{printable(name)} {printable(short_id(id))}"
-                if progress and status == "Running":
-                    maps[id] = before.get(id) or _Map(title)
-                    maps[id].read(progress)
-                elif progress and has_totals and status in FINAL_STATUSES:
-                    ended.add(id)
-                    if id not in ended_before and (missing := _missing(progress)):
+            for run in reversed(await host.hub.maps(timestamp_of(until))):
+                title = f"{printable(run.name)} {printable(short_id(run.map_id))}"
+                if not (progress := run.progress):
+                    continue
+                if run.is_over:
+                    ended.add(run.map_id)
+                    if run.map_id not in ended_before and (missing := _missing(progress)):
                         console.print("", f"{title} ended: {missing}")
+                elif run.status == "Running":
+                    maps[run.map_id] = before.get(run.map_id) or _Map(title)
+                    maps[run.map_id].read(progress)
         texts = [each.text() for each in maps.values()]
         if console.shows_progress:
             console.show_progress("   ".join(texts))
@@ -105,7 +99,3 @@ def _missing(progress: ReportedProgress) -> str:
     if done < total:
         parts.append(f"{count(total - done)} not done")
     return ", ".join(parts) if len(parts) > 1 else ""
-
-
-def _reported(text: str | None) -> ReportedProgress | None:
-    return reported_progress(json.loads(text)) if text else None

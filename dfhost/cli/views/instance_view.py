@@ -46,7 +46,10 @@ def headline(status: Json, style: Style) -> list[str]:
 
 
 def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style, whole: bool) -> list[str]:
-    """`failures`: failed tasks, each with the calls that lead to it. `whole`: with the frames of libraries."""
+    """`failures`: failed tasks, each with the calls that lead to it. `whole`: with the frames of libraries.
+
+    The "cause" of a task is why it failed, where its "error" does not say it.
+    """
     lines: list[str] = []
     for path, task in failures:
         attempt = f", attempt {task['attempt']} of {task['maxAttempts']}" if task.get("maxAttempts") else ""
@@ -54,6 +57,8 @@ def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style, 
         given = task.get("input") or ""
         more = [f"input {shortened(given, _LONGEST_PAYLOAD)}"] if len(given) > len(brief(given)) else []
         error, stack = str(task.get("error") or "no reason given"), str(task.get("stack") or "")
+        if cause := task.get("cause"):
+            error, more = str(cause), [f"On Azure and here its error is: {error}", *more]
         lines += _failure(printable(head), error, more, stack, style, whole)
     return lines
 

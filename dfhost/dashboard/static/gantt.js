@@ -383,7 +383,7 @@ export class Gantt {
                             title: bar.title,
                             style: { left: `${left}%`, width: `max(3px, ${width}%)` },
                         },
-                        bar.failed && h("i", { style: { height: `max(3px, ${bar.failed * 100}%)` } }),
+                        bar.failed ? h("i", { style: { height: `max(3px, ${bar.failed * 100}%)` } }) : null,
                     );
                 }),
                 noteElement(line, this),

@@ -22,7 +22,7 @@ import { clock, count, duration, preciseClock, readable, shortIds, time } from "
 import { codeCallout, mistakes } from "./functions.js";
 import { Gantt } from "./gantt.js";
 import { act, listen, read, readPayload } from "./host.js";
-import { isMap } from "./maps_view.js";
+import { isLikeMap } from "./maps_view.js";
 import { payload } from "./payload.js";
 import { fitsSequence, sequence } from "./sequence.js";
 
@@ -69,8 +69,8 @@ export function showInstance(main, id) {
         if (!view) return;
         const { timeline, explanation, cut } = view;
         const { runtimeStatus, endedTime, failures, error, input, output, customStatus } = timeline;
-        const { sentence, waitsFor, unclaimed } = explanation ?? {};
-        if (hasChanged("head", [runtimeStatus, endedTime, waitsFor, input])) showHead();
+        const { sentence, waitsFor, unclaimed, maps } = explanation ?? {};
+        if (hasChanged("head", [runtimeStatus, endedTime, waitsFor, input, maps?.length])) showHead();
         if (hasChanged("callouts", [sentence, waitsFor, unclaimed, failures, error, sentences])) showCallouts();
         if (hasChanged("side", [input, output, customStatus, error, cut])) showSide();
         gantt.show(timeline);
@@ -85,6 +85,7 @@ export function showInstance(main, id) {
         const status = timeline.runtimeStatus;
         const end = timeline.endedTime ? time(timeline.endedTime) : NaN;
         const isEntity = id.startsWith("@");
+        const maps = view.explanation?.maps ?? [];
         replace(
             head,
             h(
@@ -109,7 +110,12 @@ export function showInstance(main, id) {
                         Number.isFinite(end)
                             ? h("span", null, `took ${duration(end - time(timeline.createdTime))}`)
                             : h("span", null, "open for ", sinceElement(time(timeline.createdTime))),
-                        isMap(timeline.customStatus) && h("a", { href: hashOf("maps", id) }, "Open as a map"),
+                        maps.map((map) =>
+                            h("a", { href: hashOf("maps", map.id) }, `Map over ${map.activity}`),
+                        ),
+                        !maps.length &&
+                            isLikeMap(timeline.customStatus) &&
+                            h("a", { href: hashOf("maps", id) }, "Open as a map"),
                         timeline.version && h("span", null, `version ${timeline.version}`),
                     ),
                 ),

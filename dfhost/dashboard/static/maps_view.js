@@ -1,7 +1,7 @@
 /**
- * Map runs: instances whose custom status has the shape {"phase": …, "total": …}.
+ * Map runs: those that have a ledger, and other instances whose custom status has the form {"phase": …, "total": …}.
  *
- * If the app serves `maps/{id}`, its answers have the counts; they are asked for about once a second.
+ * The list comes from the host. If the app serves `maps/{id}`, its answers have the counts of one map and its rate.
  */
 
 import { ask } from "./dialogs.js";
@@ -13,7 +13,6 @@ import {
     h,
     hashOf,
     instanceLink,
-    oncePerFrame,
     pill,
     replace,
     stateMark,
@@ -26,22 +25,14 @@ import { ago, clock, count, counted, duration, time } from "./format.js";
 import { read, readPayload } from "./host.js";
 import { instances } from "./instances_store.js";
 
-/** @typedef {import("./types").Row} Row */
+/** @typedef {import("./types").MapRun} MapRun */
 /** @typedef {Record<string, any>} Progress */
 
-const SHAPE = /^\{"phase": ?"([a-z_]+)"(?:.*?"total": ?(\d+))?/;
+const HOW = 'Runs of fan_out_map show here, and instances with a custom status {"phase": …, "total": …}.';
 
-/** The phase and total in the beginning of a custom status. @param {string | null} custom */
-function shape(custom) {
-    const found = custom ? SHAPE.exec(custom) : null;
-    return found
-        ? { phase: found[1] ?? "", total: found[2] === undefined ? undefined : Number(found[2]) }
-        : null;
-}
-
-/** Whether this is the custom status of a map run. @param {string | undefined} custom */
-export function isMap(custom) {
-    return shape(custom ?? null)?.total !== undefined;
+/** Whether an instance without a ledger says as much as a map does. @param {string | undefined} customStatus */
+export function isLikeMap(customStatus) {
+    return /^\{"phase": ?".*"total": ?\d/.test(customStatus ?? "");
 }
 
 /** Where the app answers for a map, ``/api/maps/ID``; "" if it does not. @param {string} id @param {string} [verb] */
@@ -59,49 +50,31 @@ async function mapUrl(id, verb = "") {
 export function showMaps(main) {
     const list = h("div", { class: "cards" });
     replace(main, h("div", { class: "view-head" }, h("h1", null, "Maps")), list);
-    /** @type {Map<string, Progress>} */
-    const known = new Map();
-    const runs = () =>
-        [...instances.all]
-            .filter((row) => !row[5] && shape(row[6]))
-            .sort((a, b) => (a[3] < b[3] ? 1 : -1))
-            .slice(0, 100);
-    const refresh = oncePerFrame(() => {
-        const rows = runs();
-        replace(
-            list,
-            rows.length
-                ? rows.map((row) => mapCard(row, known.get(row[0])))
-                : instances.loaded
-                  ? empty(
-                        "No map run yet.",
-                        'A map shows here by its custom status: {"phase": …, "total": …}.',
-                    )
-                  : "Loading…",
-        );
-    });
+    replace(list, "Loading…");
+    let hasNews = true;
     async function poll() {
-        for (const row of runs().slice(0, 20)) {
-            if (known.has(row[0]) && row[2] !== "Running" && known.get(row[0])?.seen === row[4]) continue;
-            const progress = await progressOf(row[0]);
-            if (progress) known.set(row[0], { ...progress, seen: row[4] });
-        }
-        refresh();
+        if (!hasNews) return;
+        hasNews = false;
+        const runs = await maps();
+        if (runs) replace(list, runs.length ? runs.map(mapCard) : empty("No map run yet.", HOW));
+        else hasNews = true; // the host may be away
     }
-    refresh();
-    instances.whenLoaded(poll);
-    const timer = setInterval(poll, 1500);
-    const unsubscribe = instances.subscribe(refresh);
+    poll();
+    const timer = setInterval(poll, 1000);
+    const unsubscribe = instances.subscribe(() => (hasNews = true));
     return () => {
         clearInterval(timer);
         unsubscribe();
     };
 }
 
-/** @param {Row} row @param {Progress | undefined} progress */
-function mapCard(row, progress) {
-    const [id, name, status, created] = row;
-    const known = shape(row[6]);
+/** @returns {Promise<MapRun[] | null>} */
+function maps() {
+    return read("maps", {}).catch(() => null);
+}
+
+/** @param {MapRun} run */
+function mapCard(run) {
     return h(
         "article",
         { class: "card map-card" },
@@ -113,20 +86,20 @@ function mapCard(row, progress) {
                 null,
                 h(
                     "a",
-                    { href: hashOf("maps", id) },
-                    progress?.activity ? `${name} over ${progress.activity}` : name,
+                    { href: hashOf("maps", run.id) },
+                    run.activity ? `${run.name} over ${run.activity}` : run.name,
                 ),
             ),
-            pill(status),
-            h("span", { class: "muted" }, ago(time(created))),
+            pill(run.status),
+            h("span", { class: "muted" }, ago(time(run.created))),
         ),
-        bar(progress ?? { total: known?.total }),
-        h(
-            "p",
-            { class: "sub" },
-            h("span", { class: "mono" }, id),
-            h("span", null, progress?.phase ?? known?.phase ?? ""),
-        ),
+        bar({
+            total: run.total,
+            succeeded: (run.done ?? 0) - (run.failed ?? 0),
+            failed: run.failed,
+            in_flight: run.inFlight,
+        }),
+        h("p", { class: "sub" }, h("span", { class: "mono" }, run.id), h("span", null, run.phase ?? "")),
     );
 }
 
@@ -197,6 +170,8 @@ export function showMap(main, id) {
     const hasChanged = changes();
     let phase = "";
     let stopped = false;
+    /** @type {MapRun | undefined} */
+    let run;
 
     async function poll() {
         if (stopped) return;
@@ -214,10 +189,10 @@ export function showMap(main, id) {
             progress.ended_at || ["completed", "failed", "cancelled", "terminated"].includes(progress.phase);
         if (Date.now() >= flightAsked || (isOver && flightAsked < Infinity))
             await lookAtFlight(progress, Boolean(isOver));
-        const row = instances.get(id);
         if (progress.phase !== phase) {
             phase = progress.phase;
-            showHead(progress, row?.[1] ?? "Map", Boolean(isOver));
+            run = (await maps())?.find((each) => each.id === id);
+            showHead(progress, run?.name ?? "Map", Boolean(isOver));
         }
         showFailures(progress, Boolean(isOver));
         replace(
@@ -304,7 +279,7 @@ export function showMap(main, id) {
                     h(
                         "p",
                         { class: "sub" },
-                        instanceLink(id, id),
+                        instanceLink(run?.instance ?? id, run?.instance ?? id),
                         mapLink("redrive of ", progress.redrive_of),
                         mapLink("redriven by ", progress.redriven_by),
                     ),
@@ -327,6 +302,7 @@ export function showMap(main, id) {
                         ),
                     isOver &&
                         redrive &&
+                        hasOutcome() &&
                         short > 0 &&
                         button(
                             "Redrive…",
@@ -342,6 +318,11 @@ export function showMap(main, id) {
                 ),
             ),
         );
+    }
+
+    /** Whether the app keeps the outcome: not of a map in an orchestrator of one's own. */
+    function hasOutcome() {
+        return run?.hasOutcome ?? true;
     }
 
     /** @param {string} url @param {string} title @param {string} text @param {string} confirm */
@@ -360,7 +341,7 @@ export function showMap(main, id) {
 
     /** @param {Progress} progress @param {boolean} isOver */
     async function showFailures(progress, isOver) {
-        const url = isOver ? await mapUrl(id, "outcome") : "";
+        const url = isOver && hasOutcome() ? await mapUrl(id, "outcome") : "";
         const outcome = url
             ? await fetch(url).then(
                   (response) => (response.ok ? response.json() : null),

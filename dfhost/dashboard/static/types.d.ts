@@ -80,12 +80,32 @@ export interface Explanation {
     sentence: string;
     waitsFor: Wait[];
     unclaimed: { name: string; since: string }[];
+    maps?: { id: string; activity: string; total: number; done: number; failed: number; isOver: boolean }[];
 }
 
 export interface InstanceView {
     timeline: Timeline;
     explanation: Explanation | null;
     cut: string[];
+}
+
+/**
+ * A map: how many of its items have ended, and how many of those failed; null if that is not known. `hasOutcome`:
+ * whether the app, once the map has ended, gives its outcome and runs again what failed.
+ */
+export interface MapRun {
+    id: string;
+    instance: string;
+    name: string;
+    status: string;
+    created: string;
+    activity: string | null;
+    phase: string | null;
+    total: number | null;
+    done: number | null;
+    failed: number | null;
+    inFlight: number | null;
+    hasOutcome: boolean;
 }
 
 export interface Entity {

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from importlib.util import find_spec
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 
@@ -14,12 +14,22 @@ def main() -> None:
 
     if (folder := str(Path(__file__).resolve().parent)) in sys.path:
         sys.path.remove(folder)
-    if find_spec("dfhost") is None:  # the host runs from a checkout that was not installed
-        sys.path.append(str(Path(__file__).resolve().parents[3]))
+    _import_dfhost_of_host()
 
     from dfhost.worker.main import main
 
     main()
+
+
+def _import_dfhost_of_host() -> None:
+    """The host may run from a checkout, and another dfhost be installed here, or none."""
+    package = Path(__file__).resolve().parents[2]
+    spec = spec_from_file_location(
+        package.name, package / "__init__.py", submodule_search_locations=[str(package)]
+    )
+    assert spec is not None and spec.loader is not None
+    sys.modules[spec.name] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
 
 
 if __name__ == "__main__":  # the processes that the app spawns by multiprocessing import this file, too

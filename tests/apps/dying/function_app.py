@@ -144,6 +144,14 @@ def dies_in_second_turn(context: df.DurableOrchestrationContext):
 
 
 @app.orchestration_trigger(context_name="context")
+def calls_dying_child(context: df.DurableOrchestrationContext):
+    """The input: how often another of its kind is called before the child that dies."""
+    deeper = context.get_input()
+    child = ("calls_dying_child", deeper - 1) if deeper else ("dies_in_second_turn", "os._exit")
+    return (yield context.call_sub_orchestrator(*child, f"child-{deeper}"))
+
+
+@app.orchestration_trigger(context_name="context")
 def hangs_in_first_turn(context: df.DurableOrchestrationContext):
     name = context.get_input()
     if attempts(name) == 1:

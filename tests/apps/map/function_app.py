@@ -77,7 +77,8 @@ def undecorated(item):
 
 @app.orchestration_trigger(context_name="context")
 def mapping(context):
-    """{"activity", "items", "options", "retry": [seconds, attempts], "timeout": seconds, "maps": how many}"""
+    """{"activity", "items", "options", "retry": [seconds, attempts], "timeout": seconds, "maps": how many};
+    "lists" in place of "items" and "maps": a map over each."""
     given = context.get_input()
     options = dict(given.get("options", {}))
     if "retry" in given:
@@ -86,8 +87,8 @@ def mapping(context):
     if "timeout" in given:
         options["timeout"] = timedelta(seconds=given["timeout"])
     outcomes = []
-    for _ in range(given.get("maps", 1)):
-        outcomes.append((yield from fan_out_map(context, given["activity"], given["items"], **options)))
+    for items in given["lists"] if "lists" in given else [given["items"]] * given.get("maps", 1):
+        outcomes.append((yield from fan_out_map(context, given["activity"], items, **options)))
     return outcomes
 
 

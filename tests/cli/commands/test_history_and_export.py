@@ -31,6 +31,9 @@ def test_export_is_a_line_an_instance_with_its_children(dfhost: Commands, tmp_pa
     parent, child = map(json.loads, lines)
     assert (parent["instanceId"], child["instanceId"]) == ("parent-of-child", "child-of-all")
     assert child["historyEvents"][-1]["EventType"] == "ExecutionCompleted"
+    episodes = child["episodes"]
+    assert sum(episode["events"] for episode in episodes) == len(child["historyEvents"])
+    assert episodes[0]["timestamp"] < episodes[-1]["timestamp"] and episodes[0]["events"] == 1
     file = tmp_path / "all.jsonl"
     said = dfhost("export", "--prefix", "parent-of-", "--output", str(file))
     assert said.err == f"Wrote 1 instance to {file}.\n" and json.loads(file.read_text()) == parent

@@ -1,9 +1,16 @@
-"""How far an app says that it is, in a custom status or in the answer of a progress route. Pure."""
+"""How far an app says that it is: in a custom status, in the answer of a progress route, or in a map's ledger. Pure.
+
+A ledger is the state of an entity `map_ledger`, see docs/map.md. It has the `map_id`, the `instance_id` of the
+orchestration that runs the map, the name of the `activity`, and counts as a custom status may have them. Its
+`in_flight` has a count for each part of the map; `ended_at` is there once the map is over, and `options` if the app
+keeps its outcome.
+"""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+LEDGERS = "@map_ledger@"  # how the ids of these entities begin
 _DONE_WORDS = ("completed", "done", "finished", "processed")
 
 

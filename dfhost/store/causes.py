@@ -1,0 +1,33 @@
+"""Why an instance has failed, where its output does not say it: the output is the one that it has on Azure."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from dfhost.engine import history as h
+from dfhost.engine.nondeterminism import DETECTED
+from dfhost.short_id import short_id
+from dfhost.store import statements as sql
+
+_DEEPEST = 20  # children of children
+
+
+def cause_of_failure(source: sqlite3.Connection, history: Sequence[str]) -> tuple[str | None, str]:
+    """In a sentence, and the traceback; None and "" if there is no more to say than the output does.
+
+    Of an instance that failed since its child did, the cause is the child's, behind the names of those that lead to
+    it: "charge 6b85898b:0 > book 30d88a57:1: The app's worker process ended (exit code 3) while …".
+    """
+    path: list[str] = []
+    while len(path) < _DEEPEST:
+        cause, traceback = h.cause_of_failure(history)
+        if cause is not None:
+            return (f"{' > '.join(path)}: {cause}" if path else cause), traceback
+        child = h.failed_child(history, DETECTED)
+        if child is None:
+            break
+        name, instance_id = child
+        path.append(f"{name} {short_id(instance_id)}")
+        history = list(sql.select_events(source, "history", instance_id))
+    return None, ""
