@@ -594,7 +594,7 @@ async def test_others_are_written_during_a_purge_and_what_is_started_meanwhile_s
     assert db.published(InstanceRemoved) == [f"i{number:02}" for number in range(49)]
 
 
-@pytest.mark.parametrize("how", ["by filter", "one by one"])
+@pytest.mark.parametrize("how", ["by filter", pytest.param("one by one", marks=pytest.mark.long)])
 async def test_a_purge_gives_the_space_back(tmp_path: Path, how: str) -> None:
     db = OpenStore(tmp_path / "hub.db")
     for number in range(30):
