@@ -90,7 +90,9 @@ class OrchestrationDispatcher:
         self._garbage = GarbageByVolume()
         self._wait_reports = WaitReports(log, clock, self._instances)
         self._episode_reports = EpisodeReports(log, store, self._threads, self._instances)
-        self._reload_check = ReloadCheck(store, log, self._threads, options, self._replay_of)
+        self._reload_check = ReloadCheck(
+            store, log, self._threads, options, self._replay_of, self._is_running
+        )
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
@@ -177,6 +179,10 @@ class OrchestrationDispatcher:
                 if instance.messages:
                     self._schedule(instance)
         self._reload_check.begin()
+
+    def _is_running(self, instance_id: str) -> bool:
+        instance = self._instances.get(instance_id) if instance_id in self._instances else None
+        return instance is not None and instance.busy
 
     def _forget_replay(self, instance: LoadedInstance) -> None:
         instance.code_changed = False

@@ -103,8 +103,8 @@ class Execution:
     def _history_has_commands(self) -> bool:
         return any(event.event_type in h.SCHEDULING for event in self.past)
 
-    def replay_history(self, replay: Replay, options: EngineOptions) -> None:
-        """Replay without any arrival, so that a loaded execution can say what it waits for.
+    def replay_history(self, replay: Replay, options: EngineOptions) -> ReplayResult:
+        """Replay without any arrival, so that a loaded execution can say what it waits for. What the code has said.
 
         The execution stays as it is, so that the next arrival replays, in three cases: there is no answer; the code
         no longer fits the history, and the next episode will fail (`misfit`); the code starts something first that
@@ -113,6 +113,7 @@ class Execution:
         result = self.code.ask_again(self.info, replay, options)
         if not self._adopts(result):
             self.code.drop_generator()
+        return result
 
     def _adopts(self, result: ReplayResult) -> bool:
         """Take over what a replay of the past alone has said, if it fits."""

@@ -64,6 +64,15 @@ APP = """
         yield
 
     @app.orchestration_trigger(context_name="context")
+    def renews(context):
+        count = context.get_input()
+        yield context.call_activity("repeat", str(count))
+        if count > 0:
+            context.continue_as_new(count - 1)
+        elif count == 0:
+            yield context.wait_for_external_event("Approval")
+
+    @app.orchestration_trigger(context_name="context")
     def times_badly(context):
         yield context.create_timer("tomorrow")
 
