@@ -80,6 +80,3 @@ class RemoteHost:
     def instances(self) -> list[str]:
         """From outside only the times of their creation are known."""
         return []
-
-    def report(self) -> str:
-        return ""
