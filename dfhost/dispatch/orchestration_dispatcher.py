@@ -315,7 +315,7 @@ class OrchestrationDispatcher:
             if isinstance(error, StaleCommit):  # the instance was ended from outside
                 self.drop(instance.instance_id)
             elif isinstance(error, OperationFailed):
-                self._fail_unstored(instance, episode, arrived, seconds, refused, error)
+                self._fail_unstored(instance, episode.at, arrived, seconds, refused, error)
             return  # otherwise the file cannot be written, and the host stops
         instance.last_episode_seconds = seconds
         instance.last_episode_at = time.perf_counter()
@@ -346,15 +346,15 @@ class OrchestrationDispatcher:
     def _fail_unstored(
         self,
         instance: LoadedInstance,
-        episode: Episode,
+        at: str,
         arrived: list[Event],
         seconds: float,
         refused: int,
         error: OperationFailed,
     ) -> None:
-        """Fail the instance, since its episode cannot be stored; the second time without the events that arrived.
+        """Fail the instance, since its episode of that time cannot be stored.
 
-        `refused`: how many of its episodes could not be stored before this one.
+        `refused`: how often that was tried before; the second time it fails without the events that `arrived`.
         """
         if refused == 2:
             self._log.note(
@@ -363,7 +363,7 @@ class OrchestrationDispatcher:
             )
             return
         self._running.add(instance)
-        failed = _failed_episode(instance, [] if refused else arrived, episode.at, str(error))
+        failed = _failed_episode(instance, [] if refused else arrived, at, str(error))
         then = partial(self._committed, instance, failed, arrived, seconds, refused + 1)
         self._store.commit_episode(failed, 0, then)
 
