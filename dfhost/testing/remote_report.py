@@ -11,7 +11,7 @@ from typing import Any
 
 from dfhost.cli.views.history_tasks import tasks_of_history
 from dfhost.instance_failure import failure_text
-from dfhost.printable import shortened
+from dfhost.printable import readable_payload, shortened
 from dfhost.runtime_status import FINAL_STATUSES
 
 _LONGEST = 200  # characters of a payload
@@ -37,4 +37,4 @@ def instance_lines(status: Mapping[str, Any], sentence: str) -> Iterator[str]:
 
 def _brief(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return shortened(" ".join(text.split()), _LONGEST)
+    return shortened(" ".join(readable_payload(text).split()), _LONGEST)
