@@ -9,9 +9,11 @@ import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from dfhost.cli import main
 from tests.support import gates as _gates
@@ -25,7 +27,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["SSL_CERT_FILE"] = os.devnull
 
 # Speed is measured in benchmarks; on a busy machine any example may take long.
-settings.register_profile("quick", deadline=None, max_examples=50)
+settings.register_profile("quick", deadline=None, max_examples=20)
 settings.register_profile("thorough", deadline=None, max_examples=300)  # `make test-all`
 settings.load_profile("quick")
 
@@ -33,6 +35,22 @@ settings.load_profile("quick")
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: many tests wait for a process, a socket or a time."""
     return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or (os.cpu_count() or 1) + 1)
+
+
+# Files whose paths begin so share a host.
+_TOGETHER = ("tests/cli/commands/", "tests/fan_out/test_map_", "tests/project/")
+
+
+class _BySharedHost(LoadFileScheduling):
+    """A file stays in one process, and so do the files that share a host."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return next((start for start in _TOGETHER if file.startswith(start)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return _BySharedHost(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)

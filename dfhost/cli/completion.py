@@ -92,7 +92,7 @@ def _candidates(before: Sequence[str], current: str) -> Iterable[Candidate]:
     verb, *rest = before
     if verb not in COMMANDS:
         return []
-    parser = build_parser([verb])
+    parser = build_parser(verb)
     commands = next(action for action in parser._actions if isinstance(action.choices, dict))
     assert isinstance(commands.choices, dict)
     actions: list[argparse.Action] = commands.choices[verb]._actions

@@ -16,7 +16,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     verb = arguments[0] if arguments else ""
     if list(arguments[:3]) == ["completion", "words", "--"]:  # argparse would drop a further --
         return argparse.Namespace(command=verb, shell="words", words=list(arguments[3:]))
-    parser = build_parser([verb])
+    parser = build_parser(verb)
     if verb and not verb.startswith("-") and verb not in COMMANDS:
         meant = question(verb, COMMANDS) or f"choose from {', '.join(COMMANDS)}"
         parser.error(f"argument COMMAND: invalid choice: '{verb}' ({meant})")
@@ -27,8 +27,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def build_parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
-    """With the arguments of `verbs`. Of the other commands only the names are known, which costs no import."""
+def build_parser(verb: str) -> argparse.ArgumentParser:
+    """The parser of one verb. If `verb` is none, it has the names of all without arguments, which takes no import."""
     parser = _Parser(
         prog="dfhost",
         usage="dfhost COMMAND …",
@@ -43,17 +43,17 @@ def build_parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
         parser_class=_Parser,
         help=argparse.SUPPRESS,
     )
-    for name, command in COMMANDS.items():
-        if name in verbs:
-            module = command.load()
-            below = commands.add_parser(
-                name,
-                prog=f"dfhost {name}",
-                description=module.DESCRIPTION,
-                formatter_class=argparse.RawDescriptionHelpFormatter,
-            )
-            module.add_arguments(below)
-        else:
+    if verb in COMMANDS:
+        module = COMMANDS[verb].load()
+        below = commands.add_parser(
+            verb,
+            prog=f"dfhost {verb}",
+            description=module.DESCRIPTION,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(below)
+    else:
+        for name in COMMANDS:
             commands.add_parser(name, add_help=False)
     return parser
 

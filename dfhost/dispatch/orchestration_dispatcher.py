@@ -203,6 +203,8 @@ class OrchestrationDispatcher:
         for _, event in instance.messages[instance.reported :]:
             if event.event_type == h.EVENT_RAISED:
                 self._wait_reports.event_arrived(instance, event)
+            elif event.event_type in (h.SUSPENDED, h.RESUMED):
+                self._wait_reports.paused_or_resumed(instance, event)
         instance.judged = instance.reported = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)

@@ -240,8 +240,8 @@ class Execution:
     def _newly_cancelled_timers(self, result: ReplayResult) -> list[int]:
         """Without those that the code awaits all the same: they do fire."""
         cancelled, reported = self.interpreter.cancelled_timers, self._reported_cancelled
-        if len(cancelled) == len(reported):
-            return []
+        if len(cancelled) == len(reported) or self.interpreter.is_suspended:
+            return []  # what the code does while it is suspended counts once it is resumed
         new = cancelled - reported - (result.awaited.keys if result.awaited else frozenset())
         reported |= new
         return sorted(new)

@@ -181,8 +181,8 @@ def test_verbose_prints_every_call(run_in_process: Dfhost) -> None:
     assert len(json.loads(done.stdout)) == 3
 
 
-def test_a_failure_is_printed_once_in_words_with_the_users_traceback(app: Path) -> None:
-    done = run(app, "POST", "/api/begin/badly")
+def test_a_failure_is_printed_once_in_words_with_the_users_traceback(run_here: Dfhost) -> None:
+    done = run_here("POST", "/api/begin/badly")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("raise ValueError") == 1
     assert "worse > fail: ValueError: no item 1" in done.stderr

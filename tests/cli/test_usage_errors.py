@@ -62,12 +62,12 @@ def test_a_folder_that_does_not_exist(tmp_path: Path, refused: Refused) -> None:
 
 def test_a_file_without_an_app(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, "", head="x = 1\n")
-    assert "has no function app" in refused("run", "GET", "/api/x", "--app", tmp_path)
+    assert "has no function app" in refused("run", "GET", "/api/x", "--app", tmp_path, "--in-process")
 
 
 def test_two_functions_of_one_name(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, HELLO + HELLO)
-    assert "Two functions are called 'hello'" in refused("start", tmp_path, "--in-process")
+    assert "Two functions are called 'hello'" in refused("start", tmp_path, "--in-process", "--port", 0)
 
 
 def shows_the_users_traceback(script: Path, err: str) -> bool:
@@ -77,9 +77,9 @@ def shows_the_users_traceback(script: Path, err: str) -> bool:
     return any('function_app.py", line 2' in line for line in traceback)
 
 
-def test_a_broken_import_shows_the_users_own_traceback(tmp_path: Path) -> None:
+def test_a_broken_import_shows_the_users_own_traceback(tmp_path: Path, dfhost_here: Dfhost) -> None:
     write_app(tmp_path, "", head="\nimport nowhere_to_be_found\n")
-    done = run_dfhost("start", tmp_path)
+    done = dfhost_here("start", tmp_path, "--port", 0)
     assert done.returncode == 2
     assert shows_the_users_traceback(tmp_path / "function_app.py", done.stderr)
     assert "No module named 'nowhere_to_be_found'" in done.stderr
@@ -88,7 +88,7 @@ def test_a_broken_import_shows_the_users_own_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", ["x = (\n", "raise SystemExit(0)\n"])
 def test_every_other_failed_import_shows_it_too(tmp_path: Path, code: str, dfhost_here: Dfhost) -> None:
     write_app(tmp_path, "", head=f"\n{code}")
-    done = dfhost_here("start", tmp_path)
+    done = dfhost_here("start", tmp_path, "--port", 0)
     assert done.returncode == 2
     assert shows_the_users_traceback(tmp_path / "function_app.py", done.stderr)
 
@@ -102,7 +102,7 @@ def test_another_language(tmp_path: Path, refused: Refused) -> None:
 def test_a_number_of_workers_that_makes_no_sense(tmp_path: Path, refused: Refused) -> None:
     write_app(tmp_path, HELLO)
     os.environ["FUNCTIONS_WORKER_PROCESS_COUNT"] = "many"
-    said = refused("start", tmp_path, "--memory")
+    said = refused("start", tmp_path, "--memory", "--port", 0)
     assert "FUNCTIONS_WORKER_PROCESS_COUNT is 'many'; it has to be a number from 1 to 10." in said
 
 

@@ -186,17 +186,18 @@ class Scene:
         Past the host's deadline it is an error; past `patience`, if given, the answer is what there is then.
         """
         condition = condition or is_(*ENDED)
-        end = time.monotonic() + (patience or self.host.deadline)
+        start = time.monotonic()
         while True:
             answer = await self.get(instance_id, extra)
             if isinstance(answer["body"], dict) and condition(answer["body"]):
                 return answer
-            if time.monotonic() > end:
+            passed = time.monotonic() - start
+            if passed > (patience or self.host.deadline):
                 if patience is None:
                     last = await self.get(instance_id, WITH_HISTORY)
                     raise TimeoutError(f"{instance_id} after {self.host.deadline:.0f} s: {last}")
                 return answer
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(min(max(0.05, passed / 4), 0.5))  # the longer it takes, the fewer requests
 
     async def until_event(self, instance_id: str, kind: str, count: int = 1, **fields: Any) -> Answer:
         """Once the history has `count` such events."""

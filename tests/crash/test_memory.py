@@ -51,7 +51,7 @@ def test_large_payloads_leave_less_than_two_hundred_megabytes(tmp_path: Path, ki
                 assert client.output(str(number)) == 3
             elif kind == "waits":
                 client.until(str(number), lambda told: told["runtimeStatus"] == "Running")
-        until(lambda: resident_megabytes(host), lambda megabytes: megabytes < 200, pause=0.1)
+        until(lambda: resident_megabytes(host), lambda megabytes: megabytes < 200)
 
 
 def resident_megabytes(host: HostProcess) -> int:

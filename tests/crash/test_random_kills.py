@@ -64,7 +64,7 @@ class KilledHub:
                 pause = self.random.random() * 0.004  # and somewhere between two marks
                 with ThreadPoolExecutor(1) as clients:
                     requests = clients.submit(self.start_and_signal, host.client)
-                    until(self.hub.mark_count, enough.__le__, pause=0.002)
+                    until(self.hub.mark_count, enough.__le__, longest_pause=0.002)
                     time.sleep(pause)
                     host.kill()
                     requests.result()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -276,6 +278,18 @@ async def test_an_entity_that_raises_system_exit_fails_its_operation_and_goes_on
         assert await host.run("calls_entity", asked) == 5
 
 
+@pytest.fixture
+def impatient_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Code that does not return keeps a processor busy, so that a host looks after it ten times as soon here."""
+    for name, seconds in (("_CHECK_SECONDS", 0.025), ("_BLOCKED_SECONDS", 0.1), ("SLOW_SECONDS", 0.1)):
+        monkeypatch.setattr(f"dfhost.dispatch.episode_limiter.{name}", seconds)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)  # how long a thread goes on while others want to
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("impatient_host")
 @pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.long)])
 async def test_orchestrators_that_never_yield_block_nobody_and_can_be_terminated(
     gates: ModuleType, count: int
@@ -294,6 +308,7 @@ async def test_orchestrators_that_never_yield_block_nobody_and_can_be_terminated
         assert [(await host.status(each))["output"] for each in spinning] == ["enough"] * count
 
 
+@pytest.mark.usefixtures("impatient_host")
 async def test_terminating_an_orchestrator_that_never_yields_frees_its_place(gates: ModuleType) -> None:
     async with running_host(max_orchestrators=1) as host:
         spinning = await host.start("spins")
@@ -312,10 +327,8 @@ async def test_an_instance_whose_first_episode_takes_long_is_shown_as_running(ga
         assert (await host.status(second))["runtimeStatus"] == "Pending"
 
 
-async def test_code_that_never_yields_is_noted_once(
-    gates: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dfhost.dispatch.episode_limiter.SLOW_SECONDS", 0.01)
+@pytest.mark.usefixtures("impatient_host")
+async def test_code_that_never_yields_is_noted_once(gates: ModuleType) -> None:
     async with running_host() as host:
         for _ in range(2):
             await host.start("spins")

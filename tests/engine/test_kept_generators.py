@@ -34,7 +34,7 @@ from dfhost.timestamps import parse_timestamp, timestamp
 from .simulation import EveryFunction
 
 bounded = settings(
-    max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "25")),
+    max_examples=int(os.environ.get("PROPERTY_EXAMPLES") or min(25, settings().max_examples // 2)),
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -12,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.host_process import HostProcess
+from tests.support.waiting import DEADLINE, until
 
 APP = Path(__file__).parents[1] / "apps" / "map"
-DEADLINE = 60.0
 ENDED = ("Completed", "Failed", "Terminated")
 
 
 class MapHost:
-    """Use as a context manager. `arguments` go to `dfhost start`."""
+    """Use as a context manager. `database`, in `folder`: its task hub. `arguments` go to `dfhost start`."""
 
     def __init__(self, folder: Path, *arguments: str | Path, **environ: str) -> None:
         self.marks_file = folder / "marks"
-        self.host = HostProcess(APP, *arguments, MARKS=str(self.marks_file), **environ)
+        self.database = folder / "hub.db"
+        self.host = HostProcess(APP, "--db", self.database, *arguments, MARKS=str(self.marks_file), **environ)
 
     def __enter__(self) -> MapHost:
         self.host.__enter__()
@@ -85,13 +85,7 @@ class MapHost:
 
     def until(self, look: Callable[[], Any], good: Callable[[Any], bool]) -> Any:
         """What `look` gives, once it is good."""
-        end = time.monotonic() + DEADLINE
-        while True:
-            seen = look()
-            if good(seen):
-                return seen
-            assert time.monotonic() < end, seen
-            time.sleep(0.02)
+        return until(look, good)
 
     def log(self) -> list[str]:
         """What the app has logged."""

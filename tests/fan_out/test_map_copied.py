@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_map_of_ones_own(folder: Path) -> None:
-    done = run_dfhost("run", "doubles", "--input", "[1, 2, 3]", "--app", folder)
+    done = run_dfhost("run", "doubles", "--input", "[1, 2, 3]", "--app", folder, "--in-process")
     assert json.loads(done.stdout) == [2, 4, 6], done.stderr
 
 

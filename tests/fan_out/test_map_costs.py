@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from benchmarks.map_costs import costs
-from tests.fan_out.map_host import MapHost
 
 COUNT = 1000
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("costs") / "hub.db"
-
-
-@pytest.fixture(scope="module")
-def host(database: Path) -> Iterator[MapHost]:
-    with MapHost(database.parent, "--db", database) as running:
-        yield running
-
-
 @pytest.mark.parametrize(
     ("bound", "orchestrations"),
-    [pytest.param(10, 52, marks=pytest.mark.long), (50, 12), (100, 14), (500, 14), (0, 10)],
+    [
+        pytest.param(10, 52, marks=pytest.mark.long),
+        (50, 12),
+        pytest.param(100, 14, marks=pytest.mark.long),
+        pytest.param(500, 14, marks=pytest.mark.long),
+        (0, 10),
+    ],
 )
-def test_a_thousand_items_take_few_orchestrations_and_few_messages(host, database, bound, orchestrations):
+def test_a_thousand_items_take_few_orchestrations_and_few_messages(host, bound, orchestrations):
     items = [f"item-{number}" for number in range(COUNT)]
     body = {"items": items, "activity": "process_item", "max_concurrency": bound, "results": "values"}
     run = host.start_map(body)["id"]
     assert host.ended(run)["output"]["results"] == [f"Processed {item}" for item in items]
-    cost = costs(database, run)
+    cost = costs(host.database, run)
     assert cost.orchestrations <= orchestrations
     # There and back of each item and of each orchestration; what is more are reports to the ledger.
     least = 2 * COUNT + 2 * cost.orchestrations - 1

@@ -24,21 +24,20 @@ def test_a_map_survives_being_killed_and_runs_no_item_again_whose_result_was_sto
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    database = tmp_path / "hub.db"
     runs_when_stored: Counter[int] = Counter()
-    with MapHost(tmp_path, "--db", database) as host:
+    with MapHost(tmp_path) as host:
         given = [{"value": n, "seconds": 0.002} for n in range(COUNT)]
         run = host.start_map({"items": given, "max_concurrency": BOUND, "results": "values"})["id"]
         kill(host, run, COUNT // 10)
     for _ in range(ROUNDS - 1):
-        with MapHost(tmp_path, "--db", database) as host:
+        with MapHost(tmp_path) as host:
             done = stored(host, run)
             starts = host.marks(run).starts
             for index in done - runs_when_stored.keys():
                 runs_when_stored[index] = starts[index]
             left = COUNT - len(starts)
             kill(host, run, len(starts) + chance.randrange(left // 4, left // 2))
-    with MapHost(tmp_path, "--db", database) as host:
+    with MapHost(tmp_path) as host:
         output = host.ended(run)["output"]
         starts = host.marks(run).starts
     assert output["results"] == list(range(COUNT))
@@ -72,13 +71,13 @@ AT_ONCE = 4
 @pytest.mark.stress
 @pytest.mark.timeout(900)
 def test_a_map_killed_before_any_of_its_commits_loses_and_repeats_nothing_that_was_stored(tmp_path: Path):
-    database, armed = tmp_path / "hub.db", tmp_path / "armed"
+    armed = tmp_path / "armed"
     environ = {"PYTHONPATH": str(APP / "killed"), "KILL_AT": str(armed)}
     body = {"items": [{"value": n} for n in range(SMALL)], "max_concurrency": AT_ONCE, "results": "values"}
     run, started, done, commits = None, Counter[int](), set[int](), 0
     while True:
         # A host without a worker starts in half the time; it is the host's commits that matter here.
-        with MapHost(tmp_path, "--in-process", "--db", database, **environ) as host:
+        with MapHost(tmp_path, "--in-process", **environ) as host:
             if run:
                 assert host.ended(run)["output"]["results"] == list(range(SMALL)), f"commit {commits}"
                 starts = host.marks(run).starts
@@ -98,14 +97,14 @@ def test_a_map_killed_before_any_of_its_commits_loses_and_repeats_nothing_that_w
             assert host.host.exit_code() == -signal.SIGKILL
         armed.unlink()
         if run:
-            started, waiting = host.marks(run).starts, unfinished(database, run)
+            started, waiting = host.marks(run).starts, unfinished(host, run)
             done = started.keys() - waiting
     print(f"killed at {commits - 1} commits")
     assert commits > SMALL / AT_ONCE / 2
 
 
-def unfinished(database: Path, run: str) -> set[int]:
+def unfinished(host: MapHost, run: str) -> set[int]:
     """The indexes of the items that are scheduled and have no stored result."""
-    with closing(sqlite3.connect(database)) as connection:
+    with closing(sqlite3.connect(host.database)) as connection:
         inputs = [json.loads(row[0]) for row in connection.execute("SELECT input FROM activities")]
     return {one["index"] for one in inputs if isinstance(one, dict) and one.get("map_id") == run}

@@ -26,7 +26,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MapHost]:
     gate = folder / "gate"
     with closing(sqlite3.connect(folder / "hub.db")) as connection:
         connection.executescript((APP / "begun_earlier.sql").read_text().replace("THE/GATE", str(gate)))
-    with MapHost(folder, "--db", folder / "hub.db") as running:
+    with MapHost(folder, "--in-process") as running:
         gate.touch()  # the running items may end now
         yield running
 

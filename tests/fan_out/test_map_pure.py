@@ -147,7 +147,7 @@ def test_what_a_thousand_items_cost(bound, most):
     assert clock.orchestrations == most
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=min(60, settings().max_examples))
 @given(
     count=st.integers(0, 3000),
     bound=st.sampled_from([0, 1, 2, 3, 7, 8, 9, 10, 11, 16, 50, 333, 1000, 10_000]),

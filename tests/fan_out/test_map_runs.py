@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,16 +11,6 @@ import pytest
 
 from dfhost.cli import main
 from tests.fan_out.map_host import MapHost
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MapHost]:
-    folder = tmp_path_factory.mktemp("map")
-    (folder / "inbox").mkdir()
-    (folder / "inbox" / "three.csv").write_text("id,value\n1,a\n2,b\n3,c\n")
-    (folder / "inbox" / "bad.csv").write_text("id,value\n1\n")
-    with MapHost(folder, "--memory", FAN_OUT_SOURCES=str(folder / "inbox")) as running:
-        yield running
 
 
 def items(count: int, **more: Any) -> list[dict[str, Any]]:
@@ -592,6 +581,7 @@ def test_each_item_is_logged_once_and_the_map_its_start_tenths_and_end(host):
     assert "map ended" in [line for line in mine if "map progress" in line or "map ended" in line][-1]
 
 
+@pytest.mark.long
 def test_no_history_grows_long(host):
     run = host.start_map({"items": items(1500), "max_concurrency": 40, "results": "values"})["id"]
     host.ended(run)

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.fan_out.map_host import MapHost
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MapHost]:
-    with MapHost(tmp_path_factory.mktemp("map"), "--memory") as running:
-        yield running
 
 
 @pytest.mark.parametrize("bound", [0, 2, 30])

@@ -49,7 +49,9 @@ def front_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         def front(app: str) -> Front:
             if app not in running or app == "exits":
                 folder = lay_app(tmp_path_factory.mktemp("front") / "app", app)
-                host = stack.enter_context(HostProcess(folder, "--memory", "--quiet"))
+                # What a setting does is up to the host, so that those apps need no process of their own.
+                options = ["--in-process"] if app in HTTP_SETTINGS else []
+                host = stack.enter_context(HostProcess(folder, "--memory", "--quiet", *options))
                 running[app] = Front(int(host.url.rpartition(":")[2]))
             return running[app]
 

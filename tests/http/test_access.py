@@ -143,8 +143,10 @@ async def test_all_pages_where_cors_allows_all(folder: Path, session: aiohttp.Cl
 # -- a whole host --------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def host(folder: Path) -> Iterator[HostProcess]:
-    names = ("--allow-host", "box", "--allow-host", "other")
-    with HostProcess(folder, "--memory", "--in-process", *names, WEBSITE_HOSTNAME="shop.example:443") as host:
+    options = ("--address", "0.0.0.0", "--allow-host", "box", "--allow-host", "other")
+    with HostProcess(
+        folder, "--memory", "--in-process", *options, WEBSITE_HOSTNAME="shop.example:443"
+    ) as host:
         yield host
 
 
@@ -166,11 +168,10 @@ def test_the_management_api_refuses_what_a_foreign_page_sends(host: HostProcess)
     )
 
 
-def test_every_network(folder: Path) -> None:
-    with HostProcess(folder, "--memory", "--in-process", "--address", "0.0.0.0") as host:
-        host.line("Listening at 0.0.0.0: everybody who reaches this machine may call the app")
-        for name, code in (("10.1.2.3:7071", 404), ("[fe80::1]", 404), ("evil.example", 403)):
-            assert host.client.request("GET", STATUS, headers={"Host": name}).status == code
+def test_every_network(host: HostProcess) -> None:
+    host.line("Listening at 0.0.0.0: everybody who reaches this machine may call the app")
+    for name, code in (("10.1.2.3:7071", 404), ("[fe80::1]", 404), ("evil.example", 403)):
+        assert host.client.request("GET", STATUS, headers={"Host": name}).status == code
 
 
 def test_the_configured_site_name_is_served(host: HostProcess) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.apps import write_app
-from tests.support.host_process import HostProcess
+from tests.support.host_process import Dfhost, HostProcess
 
 APP = """
 @app.route(route="echo/{*rest}")
@@ -194,12 +194,11 @@ def test_random_requests_leave_no_traceback(host: HostProcess) -> None:
     assert "Traceback" not in host.text
 
 
-def test_throttling_and_custom_headers_are_settings(tmp_path: Path) -> None:
+def test_throttling_and_custom_headers_are_settings(tmp_path: Path, dfhost_here: Dfhost) -> None:
     """The recordings show what they do; a header that cannot be sent is refused at the start."""
     folder = write_app(tmp_path / "app", APP)
     http = '{"customHeaders": {"X A": "1"}}'
     (folder / "host.json").write_text('{"version": "2.0", "extensions": {"http": ' + http + "}}")
-    with pytest.raises(
-        AssertionError, match=r"extensions\.http\.customHeaders\.X A is not the name of a header"
-    ):
-        HostProcess(folder, "--memory", "--in-process").__enter__()
+    done = dfhost_here("start", folder, "--memory", "--in-process")
+    assert done.returncode == 2
+    assert "extensions.http.customHeaders.X A is not the name of a header" in done.stderr

@@ -296,6 +296,34 @@ async def test_a_suspended_instance() -> None:
         )
 
 
+async def test_a_suspended_instance_whose_event_has_come() -> None:
+    async with running_host() as host:
+        instance = await host.start("sleeps_or_hears")
+        await host.log.entry("waiting")
+        await host.send(instance, "suspend")
+        await explained(host, instance, lambda shown: shown["runtimeStatus"] == "Suspended")
+        await host.send(instance, "raiseEvent/go", 1)
+        await host.fence()
+        shown = await host.explain(instance)
+        assert re.fullmatch(
+            rf"It is suspended since {SECOND}Z: resume it\. Event go has come and counts from then on\. "
+            r"Open: event end and a timer due in 1 h \(.*\)\.",
+            shown["sentence"],
+        ), shown["sentence"]
+        assert sorted(wait["kind"] for wait in shown["waitsFor"]) == ["event", "timer"]
+        tasks = (await host.status(instance, timeline="true"))["tasks"]
+        assert [(task["label"], task["state"]) for task in tasks if task["kind"] in ("timer", "event")] == [
+            ("timer", "waiting"),
+            ("go", "completed"),
+            ("end", "waiting"),
+        ]
+        await host.send(instance, "resume")
+        shown = await explained(host, instance, lambda shown: shown["runtimeStatus"] == "Running")
+        assert [(wait["kind"], wait["name"]) for wait in shown["waitsFor"]] == [("event", "end")]
+        tasks = (await host.status(instance, timeline="true"))["tasks"]
+        assert [task["state"] for task in tasks if task["kind"] == "timer"] == ["cancelled"]
+
+
 async def test_an_ended_instance() -> None:
     async with running_host() as host:
         done = await host.start("waits", [])

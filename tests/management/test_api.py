@@ -77,6 +77,13 @@ def api(host: HostProcess) -> Api:
     return Api(host.url)
 
 
+@pytest.fixture(scope="module")
+def empty_api() -> Iterator[Api]:
+    """A host for requests about all instances or all entities: no test leaves any that the next one would see."""
+    with HostProcess(APPS / "api", "--memory", "--in-process") as host:
+        yield Api(host.url)
+
+
 # -- starting -----------------------------------------------------------------------------------------------------
 def test_a_start_answers_with_eight_links_and_each_of_them_leads_somewhere(api: Api) -> None:
     answer = api("POST", "/orchestrators/waits")
@@ -503,31 +510,30 @@ def test_only_an_ended_instance_is_purged_by_id(api: Api) -> None:
     assert api("DELETE", f"/instances/{waits}").plain == (404, None)
 
 
-def test_purging_by_filter_needs_a_date_and_finds_ended_instances() -> None:
-    with HostProcess(APPS / "api", "--memory", "--in-process") as host:
-        api = Api(host.url)
-        done, failed, live = api.new("returns"), api.new("fails"), api.new("waits")
-        api.reaches(done, "Completed")
-        api.reaches(failed, "Failed")
-        api.reaches(live, "Running")
+def test_purging_by_filter_needs_a_date_and_finds_ended_instances(empty_api: Api) -> None:
+    api = empty_api
+    done, failed, live = api.new("returns"), api.new("fails"), api.new("waits")
+    api.reaches(done, "Completed")
+    api.reaches(failed, "Failed")
+    api.reaches(live, "Running")
 
-        def purge(query: str) -> tuple[int, Any]:
-            return api("DELETE", f"/instances?{query}").plain
+    def purge(query: str) -> tuple[int, Any]:
+        return api("DELETE", f"/instances?{query}").plain
 
-        since = "createdTimeFrom=2000-01-01T00:00:00Z"
-        assert purge("createdTimeFrom=yesterday") == (
-            400,
-            "Please provide value for 'createdTimeFrom' parameter.",
-        )
-        assert purge(f"{since}&createdTimeTo=2000-01-02") == (404, None)
-        assert purge(f"{since}&runtimeStatus=Running,Failed") == (200, {"instancesDeleted": 1})
-        assert purge(f"{since}&runtimeStatus=Completed&instanceIdPrefix=ignored") == (
-            200,
-            {"instancesDeleted": 1},
-        )
-        assert api("GET", f"/instances/{live}").status == 202
-        assert purge(f"{since}&runtimeStatus=Running") == (200, {"instancesDeleted": 1})  # no filter at all
-        assert api("GET", f"/instances/{live}").status == 404
+    since = "createdTimeFrom=2000-01-01T00:00:00Z"
+    assert purge("createdTimeFrom=yesterday") == (
+        400,
+        "Please provide value for 'createdTimeFrom' parameter.",
+    )
+    assert purge(f"{since}&createdTimeTo=2000-01-02") == (404, None)
+    assert purge(f"{since}&runtimeStatus=Running,Failed") == (200, {"instancesDeleted": 1})
+    assert purge(f"{since}&runtimeStatus=Completed&instanceIdPrefix=ignored") == (
+        200,
+        {"instancesDeleted": 1},
+    )
+    assert api("GET", f"/instances/{live}").status == 202
+    assert purge(f"{since}&runtimeStatus=Running") == (200, {"instancesDeleted": 1})  # no filter at all
+    assert api("GET", f"/instances/{live}").status == 404
 
 
 # -- entities -----------------------------------------------------------------------------------------------------
@@ -571,36 +577,35 @@ def test_a_wrong_signal_is_refused_with_the_reason(api: Api) -> None:
     assert api("GET", "/entities/nobody/k").plain == (404, None)
 
 
-def test_entities_are_listed_in_pages() -> None:
-    with HostProcess(APPS / "api", "--memory", "--in-process") as host:
-        api = Api(host.url)
-        for key in ("a", "b", "c"):
-            api(
-                "POST",
-                f"/entities/cell/{key}?op=set",
-                f'"{{\\"k\\": \\"{key}\\"}}"'.encode(),
-                "application/json",
-            )
-            until(partial(api, "GET", f"/entities/cell/{key}"), lambda answer: answer.status == 200)
+def test_entities_are_listed_in_pages(empty_api: Api) -> None:
+    api = empty_api
+    for key in ("a", "b", "c"):
+        api(
+            "POST",
+            f"/entities/cell/{key}?op=set",
+            f'"{{\\"k\\": \\"{key}\\"}}"'.encode(),
+            "application/json",
+        )
+        until(partial(api, "GET", f"/entities/cell/{key}"), lambda answer: answer.status == 200)
 
-        first = api("GET", "/entities?top=2")
-        token = first.headers["x-ms-continuation-token"]
-        rest = api("GET", "/entities/CELL/?top=2&fetchState=true", x_ms_continuation_token=token)
+    first = api("GET", "/entities?top=2")
+    token = first.headers["x-ms-continuation-token"]
+    rest = api("GET", "/entities/CELL/?top=2&fetchState=true", x_ms_continuation_token=token)
 
-        assert [list(entity) for entity in first.body] == [["entityId", "lastOperationTime", "state"]] * 2
-        assert [(e["entityId"], e["state"]) for e in first.body] == [
-            ({"name": "cell", "key": "a"}, None),
-            ({"name": "cell", "key": "b"}, None),
-        ]
-        assert [(e["entityId"]["key"], e["state"]) for e in rest.body] == [("c", {"k": "c"})]
-        assert "x-ms-continuation-token" not in rest.headers
-        assert api("GET", "/entities/nobody").body == []
-        assert api("GET", "/entities?lastOperationTimeFrom=2999-01-01").body == []
-        assert len(api("GET", "/entities?lastOperationTimeTo=2999-01-01").body) == 3
-        instance = api("GET", "/instances/%40cell%40a").body
-        assert instance["input"] == {"exists": True, "state": '{"k": "a"}', "sorter": {}}
-        assert instance["customStatus"] == {"entityExists": True}
-        assert api("DELETE", "/instances/%40cell%40a").plain == (200, {"instancesDeleted": 1})
+    assert [list(entity) for entity in first.body] == [["entityId", "lastOperationTime", "state"]] * 2
+    assert [(e["entityId"], e["state"]) for e in first.body] == [
+        ({"name": "cell", "key": "a"}, None),
+        ({"name": "cell", "key": "b"}, None),
+    ]
+    assert [(e["entityId"]["key"], e["state"]) for e in rest.body] == [("c", {"k": "c"})]
+    assert "x-ms-continuation-token" not in rest.headers
+    assert api("GET", "/entities/nobody").body == []
+    assert api("GET", "/entities?lastOperationTimeFrom=2999-01-01").body == []
+    assert len(api("GET", "/entities?lastOperationTimeTo=2999-01-01").body) == 3
+    instance = api("GET", "/instances/%40cell%40a").body
+    assert instance["input"] == {"exists": True, "state": '{"k": "a"}', "sorter": {}}
+    assert instance["customStatus"] == {"entityExists": True}
+    assert api("DELETE", "/instances/%40cell%40a").plain == (200, {"instancesDeleted": 1})
 
 
 def test_a_destroyed_entity_reads_as_null(api: Api) -> None:

@@ -254,13 +254,6 @@ def pattern(line: str) -> str:
 
 # -- the hosts -----------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
-    """This repository's app, as `make start` serves it."""
-    with HostProcess(ROOT, "--db", tmp_path_factory.mktemp("hub") / "FanOutHub.db") as host:
-        yield host
-
-
-@pytest.fixture(scope="module")
 def your_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (lanes,) = python_blocks("docs/dfhost.md")
     folder = write_app(tmp_path_factory.mktemp("made") / "your-app", f"{dedent(YOUR_APP)}\n{lanes}")

@@ -203,7 +203,6 @@ def test_a_call_without_an_address_is_a_usage_error() -> None:
     assert "no address" in run.stderr
 
 
-def test_passes_on_this_app() -> None:
-    with HostProcess(ROOT, "--memory") as host:
-        run = smoke(host.url)
+def test_passes_on_this_app(served: HostProcess) -> None:
+    run = smoke(served.url)
     assert run.returncode == 0, run.stderr

@@ -502,7 +502,7 @@ async def test_a_rewound_instance_runs_again_without_its_failures(db: OpenStore)
     good = [h.task_scheduled(AT, 0, "work"), h.task_completed(AT, 0, "1")]
     bad = [h.task_scheduled(AT, 1, "work"), h.task_failed(AT, 1, "no", None)]
     await failed(db, "x", "e1", [*good, *bad])
-    await db.store.rewind("x", at=LATER, wake_event="wake", check=lambda row: None)
+    await db.store.rewind("x", at=LATER, reason=None, wake_event="wake", check=lambda row: None)
     assert (db.row().status, db.row().output) == ("Running", None)
     assert [h.parse(text).event_type for text in db.past()] == [
         h.TASK_SCHEDULED,
@@ -523,7 +523,7 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
     await db.episode("c1", "c1", status="Completed")
     ends = [h.sub_orchestration_failed(AT, 0, "no", None), h.sub_orchestration_completed(AT, 1, "1")]
     await failed(db, "x", "e1", ends)
-    await db.store.rewind("x", at=LATER, wake_event="wake", check=lambda row: None)
+    await db.store.rewind("x", at=LATER, reason=None, wake_event="wake", check=lambda row: None)
     assert [db.row(each).status for each in ("x", "c0", "c1")] == ["Running", "Running", "Completed"]
     assert [db.inbox(each) for each in ("x", "c0", "c1")] == [[], ["wake"], []]
     assert [h.parse(text).event_type for text in db.past()] == [
@@ -594,7 +594,7 @@ async def test_others_are_written_during_a_purge_and_what_is_started_meanwhile_s
     assert db.published(InstanceRemoved) == [f"i{number:02}" for number in range(49)]
 
 
-@pytest.mark.parametrize("how", ["by filter", "one by one"])
+@pytest.mark.parametrize("how", ["by filter", pytest.param("one by one", marks=pytest.mark.long)])
 async def test_a_purge_gives_the_space_back(tmp_path: Path, how: str) -> None:
     db = OpenStore(tmp_path / "hub.db")
     for number in range(30):

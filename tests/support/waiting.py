@@ -1,31 +1,44 @@
-"""Waiting for a condition, never for a time: each helper returns at once when the condition holds."""
+"""Waiting for a condition, never for a time: each helper returns soon after the condition holds.
+
+A look often is a request. One every few milliseconds would keep a processor busy, so that the looks of a wait that
+takes long become rarer.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 DEADLINE = 60.0  # seconds; no wait takes this long unless something is wrong
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], holds: Callable[[T], object], pause: float = 0.005) -> T:
+def until(look: Callable[[], T], holds: Callable[[T], object], longest_pause: float = 0.1) -> T:
     """The first value of `look()` for which `holds` is true. AssertionError with the last value after DEADLINE."""
-    deadline = time.monotonic() + DEADLINE
-    while not holds(seen := look()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {DEADLINE:.0f} s; the last value: {seen}")
+    for pause in _pauses(longest_pause):
+        if holds(seen := look()):
+            return seen
         time.sleep(pause)
-    return seen
+    raise _too_long(seen)
 
 
 async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], object]) -> T:
     """`until` for a coroutine function."""
-    deadline = time.monotonic() + DEADLINE
-    while not holds(seen := await look()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {DEADLINE:.0f} s; the last value: {seen}")
-        await asyncio.sleep(0.005)
-    return seen
+    for pause in _pauses(0.1):
+        if holds(seen := await look()):
+            return seen
+        await asyncio.sleep(pause)
+    raise _too_long(seen)
+
+
+def _pauses(longest: float) -> Iterator[float]:
+    """Seconds between two looks, until DEADLINE: about a fifth of the time that has passed."""
+    start = time.monotonic()
+    while (passed := time.monotonic() - start) < DEADLINE:
+        yield min(max(0.005, passed / 5), longest)
+
+
+def _too_long(seen: object) -> AssertionError:
+    return AssertionError(f"not within {DEADLINE:.0f} s; the last value: {seen}")

@@ -70,6 +70,14 @@ FILES = {
     @pytest.mark.durable(speed=2)
     def test_unknown_option(durable): pass
     """,
+    "test_long_log": """
+        import logging
+
+        def test_long_log(durable):
+            for number in range(300):
+                logging.info("line %d", number)
+            assert not durable
+    """,
     "test_mistakes": OTHER_APP + """
     def replays(durable):
         history = durable.start("approval", {"amount": 1}).history
@@ -88,14 +96,6 @@ FILES = {
     ])
     def test_mistake(durable, mistake):
         mistake(durable)
-    """,
-    "test_long_log": """
-        import logging
-
-        def test_long_log(durable):
-            for number in range(300):
-                logging.info("line %d", number)
-            assert not durable
     """,
     "test_nowhere": """
         import pytest

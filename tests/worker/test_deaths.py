@@ -131,6 +131,7 @@ async def test_an_orchestrator_in_a_later_turn_fails_as_if_its_code_had_changed(
     )
 
 
+@pytest.mark.long
 async def test_an_orchestrator_that_dies_in_a_later_turn_is_shown_with_the_true_cause(
     host: RunningHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -247,6 +248,7 @@ async def test_too_little_memory_ends_a_worker_or_fails_its_call(host: RunningHo
     assert await host.run("call", ["echo", "all is well"]) == "all is well"
 
 
+@pytest.mark.long
 async def test_an_activity_without_a_worker_is_queued_and_has_not_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

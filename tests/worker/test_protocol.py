@@ -64,7 +64,7 @@ class Peers:
         await self.lost.wait()
 
 
-@settings(max_examples=30)  # each makes a connection
+@settings(max_examples=min(30, settings().max_examples // 2))  # each makes a connection
 @given(st.lists(st.tuples(st.text(), values), max_size=20))
 def test_messages_arrive_as_they_were_sent_and_in_order(messages: list[Message]) -> None:
     async def exchange() -> None:

@@ -6,6 +6,7 @@ A module has `DESCRIPTION` (what --help says, with two examples), `add_arguments
 from __future__ import annotations
 
 import argparse
+import gc
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
@@ -26,8 +27,13 @@ class Command(NamedTuple):
     summary: str
 
     def load(self) -> CommandModule:
+        """Import its module, with the garbage collector paused: what an import makes stays."""
         module = _MODULES.get(self.name, self.name.replace("-", "_"))
-        return cast(CommandModule, import_module(f"dfhost.cli.commands.{module}"))
+        gc.disable()
+        try:
+            return cast(CommandModule, import_module(f"dfhost.cli.commands.{module}"))
+        finally:
+            gc.enable()
 
 
 _MODULES = {"raise": "raise_event"}  # where Python has the verb itself for a keyword

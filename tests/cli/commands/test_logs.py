@@ -36,7 +36,7 @@ APP = """
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An app whose host has run two instances and was killed."""
     app = write_app(tmp_path_factory.mktemp("logs"), APP)
-    with HostProcess(app) as host:
+    with HostProcess(app, "--in-process") as host:
         (app / "ids").write_text(" ".join(host.client.start("flow", item) for item in ("bad", "good")))
         for id in (app / "ids").read_text().split():
             host.client.ended(id)
