@@ -174,7 +174,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, None
     from unittest import SkipTest
 
     kind, skip, traceback = outcome.excinfo
-    if kind is SkipTest:  # pytest would report it at a line of its own, and its own kind at that of the test
+    if kind is SkipTest:  # of this kind pytest names a line in itself, of its own kind that of the test
         outcome.force_exception(pytest.skip.Exception(str(skip)).with_traceback(traceback))
 
 
