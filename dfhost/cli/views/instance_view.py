@@ -17,7 +17,7 @@ from dfhost.cli.views.tables import ago, due, table_lines, took
 from dfhost.durations import duration
 from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.parse_json import parse_json
-from dfhost.printable import shortened
+from dfhost.printable import readable_payload, shortened
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 from dfhost.timeline import model
@@ -59,7 +59,7 @@ def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style, 
     for path, task in failures:
         attempt = f", attempt {task['attempt']} of {task['maxAttempts']}" if task.get("maxAttempts") else ""
         head = f"{' > '.join([*path, str(task['label'])])} failed{attempt}: "
-        given = task.get("input") or ""
+        given = readable_payload(task.get("input") or "")
         more = [f"input {shortened(given, _LONGEST_PAYLOAD)}"] if len(given) > len(brief(given)) else []
         error, stack = str(task.get("error") or "no reason given"), str(task.get("stack") or "")
         if cause := task.get("cause"):
@@ -184,8 +184,8 @@ def _span(start: str, end: str | datetime) -> str:
 
 def _json(value: Any) -> str:
     """In one line if it is short."""
-    line = json.dumps(value, ensure_ascii=False)
-    return printable(line) if len(line) <= _SHORT_PAYLOAD else printable_json(value)
+    line = readable_payload(json.dumps(value, ensure_ascii=False))
+    return printable(line) if len(line) <= _SHORT_PAYLOAD else readable_payload(printable_json(value))
 
 
 def _decoded(value: Any) -> Any:
