@@ -45,6 +45,7 @@ class Host:
     the database can no longer be written. `on_ready` is called when the host takes requests and has not yet run
     anything, not even what an earlier host has left. `host_names`: names that requests may use besides localhost,
     `address` and the app setting WEBSITE_HOSTNAME. `call_http` sends what orchestrators give to `context.call_http`.
+    `timer_triggers`: whether the app's timer functions run on their schedules.
     """
 
     hub: TaskHub
@@ -66,6 +67,7 @@ class Host:
         clock: Clock | None = None,
         call_http: CallHttp = call_http,
         dashboard: bool = True,
+        timer_triggers: bool = True,
     ) -> None:
         self._finished = False
         self.runner = runner
@@ -81,6 +83,7 @@ class Host:
         self._clock = clock or Clock()
         self._call_http = call_http
         self._has_dashboard = dashboard
+        self._has_timer_triggers = timer_triggers
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
@@ -149,7 +152,8 @@ class Host:
             self._idle_signal = IdleSignal(lambda: self.is_idle)
             for part in (self._dispatchers, self._timers, self._server):
                 part.on_end = self._idle_signal.changed
-            self._timers.start()
+            if self._has_timer_triggers:
+                self._timers.start()
             stack.push_async_callback(self._timers.close)
             self._stack = stack.pop_all()
         return self

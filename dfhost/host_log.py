@@ -76,8 +76,11 @@ class HostLog(CallLog, Protocol):
         `events`: their names. `needs_all`: it waits for all of them, else for any.
         """
 
+    def steered(self, function: str, instance_id: str, verb: str, reason: str | None) -> None:
+        """A client has suspended, resumed or rewound (`verb`) the orchestration."""
+
     def ended(self, function: str, instance_id: str, seconds: float, how: str) -> None:
-        """The orchestration did not end by itself: it was terminated or purged (`how`)."""
+        """The orchestration did not end by itself: it was terminated or purged (`how`, with the reason if known)."""
 
     def received(self, function: str, instance_id: str, event: str, is_awaited: bool | None) -> None:
         """The external event has come to the orchestration. `is_awaited`: None if that is not known."""

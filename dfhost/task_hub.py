@@ -270,7 +270,7 @@ class TaskHub:
 
         at = self._clock.timestamp()
         wake = h.generic(at, reason).text
-        await self._store.rewind(instance_id, at=at, wake_event=wake, check=check)
+        await self._store.rewind(instance_id, at=at, reason=reason, wake_event=wake, check=check)
 
     async def purge(self, instance_id: str) -> int:
         """1 if it was purged, 0 if there was none. WrongState if it has not ended; entities can always be purged."""

@@ -30,7 +30,7 @@ _TASKS = frozenset(
     call_http wait_for_external_event create_timer task_all task_any""".split()
 )
 _NOW = "context.current_utc_datetime"
-_UUID = "str(context.new_uuid())"
+_UUID = "context.new_uuid()"
 _RANDOM = "random.Random(context.instance_id), or let an activity choose"
 #: What an orchestrator must not call -> what to write instead.
 _CHANGING: dict[Any, str] = {

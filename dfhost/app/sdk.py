@@ -34,6 +34,7 @@ from azure.durable_functions.models.Task import (
 )
 
 from dfhost.app.exceptions import describe_exception, place_of_frame, raw_description
+from dfhost.app.json_values import find_not_json
 from dfhost.app.kept_orchestrator import (
     KeptExecutor,
     KeptOrchestrator,
@@ -44,8 +45,9 @@ from dfhost.app.sdk_patches import install_replay_caches
 from dfhost.app.suspended_code import closing_runs_code
 from dfhost.credentials import hide_credentials
 from dfhost.engine.failures import MARKER, Failure
-from dfhost.engine.payloads import loads
+from dfhost.engine.payloads import NESTING_LIMIT, is_nested_too_deeply, loads
 from dfhost.engine.replay_result import AwaitedTasks, ReplayResult, SdkTask
+from dfhost.instance_failure import read_failure
 
 # The code of the SDK's own handles. A wrapper around one has other code.
 _ANY_FUNCTION: Any = None
@@ -178,6 +180,8 @@ def _result_of(run: Callable[[], str], observation: _ReplayObservation) -> Repla
         ):
             # The SDK and the extension would wait for an event that never comes.
             result = ReplayResult(crash=_YIELDED_NONE, raised=_YIELDED_NONE)
+    if too_deep := _nesting_problem(result):
+        result = ReplayResult(crash=too_deep, raised=too_deep)
     if observation.context is not None:
         result.sdk_tasks = _SdkTasks(observation.context)
         if not result.has_ended and isinstance(observation.waits_at, TaskBase):
@@ -229,16 +233,27 @@ def _clearer_failure(
         return None
     raised = describe_exception(cause)
     if observation.has_returned:  # the returned value is not JSON, and the frames are the SDK's
-        return raised._replace(text=f"{raised.text} ({_return_value_hint(observation.result)})", stack="")
+        return raised._replace(text=f"{raised.text} ({_return_value_hint(observation)})", stack="")
     return raised
 
 
-def _return_value_hint(result: Any) -> str:
-    if isinstance(result, TaskBase):
-        return "the orchestrator returned a task: is a `yield` missing before it?"
-    if isinstance(result, (CoroutineType, AsyncGeneratorType)):
+def _return_value_hint(observation: _ReplayObservation) -> str:
+    if isinstance(observation.result, (CoroutineType, AsyncGeneratorType)):
         return "the orchestrator is an `async def`: write `def`, and `yield` instead of `await`"
-    return "the orchestrator returned it"
+    path, value = find_not_json(observation.result, takes_objects=False) or ("", None)
+    at = f" at {path}" if path else ""
+    if isinstance(value, TaskBase):
+        return f"the orchestrator returned{at} a task: is a `yield` missing before it?"
+    if type(value) is Exception and value is not observation.thrown:  # what the SDK makes of a failed task
+        failed = read_failure(str(value))
+        name = failed.path[-1] if failed.path else "a task"
+        return f"the orchestrator returned{at} the failure of {name}, which task_any does not raise: {failed.text}"
+    if hasattr(value, "to_json"):
+        return (
+            f"the orchestrator returned it{at}; the SDK calls to_json for inputs and for the results of activities, "
+            "not for the result of an orchestrator"
+        )
+    return f"the orchestrator returned it{at}"
 
 
 def _result_of_text(text: str) -> ReplayResult:
@@ -250,9 +265,18 @@ def _result_of_text(text: str) -> ReplayResult:
             output=state.get("output"),
             custom_status=state.get("customStatus"),
         )
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         message = f"the orchestrator answered {str(text)[:200]!r}"
         return ReplayResult(crash=Failure("ValueError", message, f"ValueError: {message}", ""))
+
+
+def _nesting_problem(result: ReplayResult) -> Failure | None:
+    """What could not be shown again once it is stored."""
+    for what, value in (("returned a value", result.output), ("set a custom status", result.custom_status)):
+        if is_nested_too_deeply(value):
+            message = f"the orchestrator {what} that is nested more than {NESTING_LIMIT} levels deep"
+            return Failure("ValueError", message, f"ValueError: {message}", "")
+    return None
 
 
 def _result_of_exception(failure: Failure) -> ReplayResult:

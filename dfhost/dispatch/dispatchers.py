@@ -25,7 +25,7 @@ from dfhost.idle_signal import nobody_waits
 from dfhost.runner.app_runner import AppRunner
 from dfhost.runner.function_registry import AppFunctionRegistry
 from dfhost.runner.functions import AppInfo
-from dfhost.store.listener import InboxMessage, InstanceRemoved, StoreEvent
+from dfhost.store.listener import InboxMessage, InstanceRemoved, InstanceRewound, StoreEvent
 from dfhost.store.store import Store
 
 
@@ -187,6 +187,8 @@ class Dispatchers:
                 else:
                     self.orchestrations.removed(event)
                     self.activities.drop(event.instance_id)
+            elif isinstance(event, InstanceRewound):
+                self._log.steered(event.name, event.instance_id, "rewound", event.reason)
             else:
                 messages.append(event)
         self._receive(messages)

@@ -58,6 +58,7 @@ class EpisodeReports:
         """The instance was terminated or purged before it ended."""
         seconds = time.perf_counter() - instance.started_at
         how = "terminated" if event.is_terminated else "purged"
+        how += f": {event.reason}" if event.reason else ""
         self._log.ended(instance.name, instance.instance_id, seconds, how)
 
     def _failed(self, instance: LoadedInstance, episode: Episode, seconds: float) -> None:

@@ -22,6 +22,7 @@ from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
 from dfhost.dispatch.episode_reports import EpisodeReports
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
+from dfhost.dispatch.reload_check import ReloadCheck
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
 from dfhost.dispatch.wait_reports import WaitReports
 from dfhost.engine import failures
@@ -82,6 +83,7 @@ class OrchestrationDispatcher:
         self._garbage = GarbageByVolume()
         self._wait_reports = WaitReports(log, clock, self._instances)
         self._episode_reports = EpisodeReports(log, store, self._threads)
+        self._reload_check = ReloadCheck(store, log, self._threads, options, self._replay_of)
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
@@ -100,6 +102,7 @@ class OrchestrationDispatcher:
         self._queue.clear()
 
     def close(self) -> None:
+        self._reload_check.cancel()
         self._threads.stop()
         self._running.close()
 
@@ -165,6 +168,7 @@ class OrchestrationDispatcher:
                 self._forget_replay(instance)
                 if instance.messages:
                     self._schedule(instance)
+        self._reload_check.begin()
 
     def _forget_replay(self, instance: LoadedInstance) -> None:
         instance.code_changed = False
@@ -199,6 +203,8 @@ class OrchestrationDispatcher:
         for _, event in instance.messages[instance.reported :]:
             if event.event_type == h.EVENT_RAISED:
                 self._wait_reports.event_arrived(instance, event)
+            elif event.event_type in (h.SUSPENDED, h.RESUMED):
+                self._wait_reports.paused_or_resumed(instance, event)
         instance.judged = instance.reported = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)
@@ -260,9 +266,8 @@ class OrchestrationDispatcher:
             return
         at, began = self._clock.timestamp(), time.perf_counter()
         try:
-            episode = instance.execution.run_episode(
-                events, at, self._replay_of(instance), self._registry, self._options, need
-            )
+            replay = self._replay_of(instance.name, instance.instance_id) or _never_replayed
+            episode = instance.execution.run_episode(events, at, replay, self._registry, self._options, need)
         except Exception as error:  # a defect of ours must not leave the instance hanging
             self._log.note(
                 f"dfhost itself failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
@@ -274,17 +279,18 @@ class OrchestrationDispatcher:
         if episode.status == "Failed":
             instance.attempt = self._instances.attempt_of(instance)
         self._store.commit_episode(
-            episode, processed_up_to, partial(self._committed, instance, episode, events, seconds)
+            episode, processed_up_to, partial(self._committed, instance, episode, events, seconds, 0)
         )
 
     def _show_running(self, instance: BusyInstance) -> None:
         self._store.show_running(instance.instance_id, instance.execution_id, self._clock.timestamp())
 
-    def _replay_of(self, instance: LoadedInstance) -> Replay:
-        function = self._runner.app.orchestrators.get(instance.name)
+    def _replay_of(self, orchestrator: str, instance_id: str) -> Replay | None:
+        """None if the app has no such orchestrator."""
+        function = self._runner.app.orchestrators.get(orchestrator)
         if function is None:
-            return _never_replayed
-        name, instance_id = function.name, instance.instance_id
+            return None
+        name = function.name
         return lambda trigger, keeps: self._runner.replay(ReplayCall(name, instance_id, trigger, keeps))
 
     # -- after the commit ------------------------------------------------------------------------------------
@@ -295,6 +301,7 @@ class OrchestrationDispatcher:
         episode: Episode,
         arrived: list[Event],
         seconds: float,
+        refused: int,
         _: None,
         error: HostError | None,
     ) -> None:
@@ -309,11 +316,8 @@ class OrchestrationDispatcher:
         if error is not None:
             if isinstance(error, StaleCommit):  # the instance was ended from outside
                 self.drop(instance.instance_id)
-            elif isinstance(error, OperationFailed) and episode.status != "Failed":
-                self._running.add(instance)
-                episode = _failed_episode(instance, arrived, episode.at, str(error))
-                then = partial(self._committed, instance, episode, arrived, seconds)
-                self._store.commit_episode(episode, 0, then)
+            elif isinstance(error, OperationFailed):
+                self._fail_unstored(instance, episode.at, arrived, seconds, refused, error)
             return  # otherwise the file cannot be written, and the host stops
         instance.last_episode_seconds = seconds
         instance.last_episode_at = time.perf_counter()
@@ -324,8 +328,8 @@ class OrchestrationDispatcher:
         self._wait_reports.episode_committed(instance)
         self._start_work(instance, episode)
         if episode.ends_instance:
-            self._episode_reports.ended(instance, episode)
             self.drop(instance.instance_id)
+            self._episode_reports.ended(instance, episode)
         elif episode.next_generation is not None:
             instance.execution = Execution(episode.next_generation.history)
             instance.execution_id = episode.next_generation.execution_id
@@ -340,6 +344,30 @@ class OrchestrationDispatcher:
         instance.busy, instance.episode_since = False, 0.0
         if not episode.ends_instance:
             self._schedule(instance)
+
+    def _fail_unstored(
+        self,
+        instance: LoadedInstance,
+        at: str,
+        arrived: list[Event],
+        seconds: float,
+        refused: int,
+        error: OperationFailed,
+    ) -> None:
+        """Fail the instance, since its episode of that time cannot be stored.
+
+        `refused`: how often that was tried before; the second time it fails without the events that `arrived`.
+        """
+        if refused == 2:
+            self._log.note(
+                f"{instance.name} {instance.instance_id} is stuck: neither its episode nor its failure can be stored "
+                f"({error}). Terminate it, or purge it."
+            )
+            return
+        self._running.add(instance)
+        failed = _failed_episode(instance, [] if refused else arrived, at, str(error))
+        then = partial(self._committed, instance, failed, arrived, seconds, refused + 1)
+        self._store.commit_episode(failed, 0, then)
 
     def _start_work(self, instance: LoadedInstance, episode: Episode) -> None:
         self._activities.add(
@@ -370,9 +398,9 @@ class OrchestrationDispatcher:
         execution = instance.execution
         if instance.busy or instance.needs_episode or execution.result is not None or not execution.past:
             return instance
-        if instance.name in self._runner.app.orchestrators:
+        if (replay := self._replay_of(instance.name, instance_id)) is not None:
             instance.busy = True
-            replaying = self._replay_history(instance, self._replay_of(instance))
+            replaying = self._replay_history(instance, replay)
             await asyncio.wait({asyncio.ensure_future(replaying)}, timeout=1.0)
         return instance
 

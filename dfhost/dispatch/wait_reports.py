@@ -1,4 +1,4 @@
-"""Reports what orchestrations wait for, and which external events come, so that one that is stuck can be seen.
+"""Reports why orchestrations stand still: what they wait for, which external events come, who suspends and resumes.
 
 Each wait is reported once, when the episode that has led to it is committed. While an activity, a child or an entity
 is to end first, nothing is reported: work goes on, and that has lines of its own.
@@ -13,7 +13,7 @@ from dfhost.dispatch.event_hints import EventHints
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.engine import actions as act
 from dfhost.engine.execution import Execution
-from dfhost.engine.history import Event, timestamp_in
+from dfhost.engine.history import SUSPENDED, Event, reason, timestamp_in
 from dfhost.host_log import HostLog
 from dfhost.timestamps import padded, parse_timestamp
 
@@ -56,6 +56,12 @@ class WaitReports:
             self._hints.child_awaits(name, receiver, child.instance_id)
         self._hints.arrived(event, interpreter.event_waits.names(), receiver)
         instance.reported_waits.discard(name)  # the next wait for it is a new one
+
+    def paused_or_resumed(self, instance: LoadedInstance, event: Event) -> None:
+        if timestamp_in(event.text) < self._since:  # as above
+            return
+        verb = "suspended" if event.event_type == SUSPENDED else "resumed"
+        self._log.steered(instance.name, instance.instance_id, verb, reason(event))
 
     def episode_committed(self, instance: LoadedInstance) -> None:
         """Report what the code waits for now, if a replay has led to it and it was not reported before."""

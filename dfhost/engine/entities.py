@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dfhost.engine.failures import Failure, clean
+from dfhost.parse_json import parse_json
 from dfhost.timestamps import parse_timestamp, timestamp
 
 _TYPE = "Microsoft.Azure.WebJobs.Extensions.DurableTask.{0}, Microsoft.Azure.WebJobs.Extensions.DurableTask"
@@ -115,8 +116,8 @@ def operation_input(request: Mapping[str, Any]) -> str | None:
     text: str | None = request.get("input")
     if text is not None:
         with suppress(ValueError, TypeError):
-            inner = json.loads(text)
-            json.loads(inner)
+            inner = parse_json(text)
+            parse_json(inner)
             return str(inner)
     return text
 

@@ -24,7 +24,7 @@ from dfhost.engine.episode import Episode, NextGeneration
 from dfhost.engine.execution_info import ExecutionInfo
 from dfhost.engine.history import Event
 from dfhost.engine.interpreter import ActionInterpreter
-from dfhost.engine.nondeterminism import DETECTED, NonDeterminismError
+from dfhost.engine.nondeterminism import DETECTED, NonDeterminismError, difference
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.orchestrator_code import OrchestratorCode, Replay
 from dfhost.engine.replay_gate import ReplayGate, ReplayNeed
@@ -45,6 +45,7 @@ class Execution:
         self.interpreter = ActionInterpreter()
         self.result: ReplayResult | None = None  # the newest replay's
         self.unrecorded_action: Action | None = None  # see `replay_history`
+        self.misfit: str | None = None  # how the history and the code differ, a sentence
         self.gate = ReplayGate()
         self.code = OrchestratorCode()
         self._reported_cancelled: set[int] = set()  # timers
@@ -69,7 +70,7 @@ class Execution:
         last episode has left commands, or continue-as-new has just begun this generation. Its history counts as
         new then.
         """
-        self.unrecorded_action = None
+        self.unrecorded_action = self.misfit = None
         new = [h.orchestrator_started(at), *arrived] if arrived or self._history_has_commands() else []
         version_fits = True
         for event in new:
@@ -90,7 +91,8 @@ class Execution:
                 cause = result.cause
                 if cause is None and failure[0].startswith(DETECTED):
                     began = h.timestamp_in(self.past[0].text) if self.past else at
-                    cause = registry.explain_nondeterminism(self.info.name, began)
+                    known = self.misfit, registry.explain_nondeterminism(self.info.name, began)
+                    cause = " ".join(filter(None, known)) or None
                 episode = self._fail(new, at, failure, cause=cause)
                 episode.raised = result.raised if result.crash else None
                 return episode
@@ -105,8 +107,8 @@ class Execution:
         """Replay without any arrival, so that a loaded execution can say what it waits for.
 
         The execution stays as it is, so that the next arrival replays, in three cases: there is no answer; the code
-        no longer fits the history, and the next episode will fail; the code starts something first that the history
-        does not have (`unrecorded_action`).
+        no longer fits the history, and the next episode will fail (`misfit`); the code starts something first that
+        the history does not have (`unrecorded_action`).
         """
         result = self.code.ask_again(self.info, replay, options)
         if not self._adopts(result):
@@ -120,7 +122,8 @@ class Execution:
         try:
             for event in self.past:
                 interpreter.apply(event)
-        except NonDeterminismError:
+        except NonDeterminismError as error:
+            self.misfit = difference(error, result, interpreter.awaited_task())
             return False
         if (command := interpreter.next_command) is not None:
             self.unrecorded_action = command.task.action
@@ -131,7 +134,8 @@ class Execution:
 
     def forget_replay(self) -> None:
         """The code has changed: the next episode replays, and everything that arrives leads to one."""
-        self.result, self.gate, self.unrecorded_action = None, ReplayGate(), None
+        self.result, self.gate = None, ReplayGate()
+        self.unrecorded_action = self.misfit = None
         self.code.drop_generator()
 
     # -- the replay ------------------------------------------------------------------------------------------
@@ -156,6 +160,7 @@ class Execution:
             self._update_interpreter(result)
             self._apply(new)
         except NonDeterminismError as error:
+            self.misfit = difference(error, result, self.interpreter.awaited_task())
             return str(error), None
         try:
             conflict = find_task_id_conflict(self.interpreter, result)
@@ -235,8 +240,8 @@ class Execution:
     def _newly_cancelled_timers(self, result: ReplayResult) -> list[int]:
         """Without those that the code awaits all the same: they do fire."""
         cancelled, reported = self.interpreter.cancelled_timers, self._reported_cancelled
-        if len(cancelled) == len(reported):
-            return []
+        if len(cancelled) == len(reported) or self.interpreter.is_suspended:
+            return []  # what the code does while it is suspended counts once it is resumed
         new = cancelled - reported - (result.awaited.keys if result.awaited else frozenset())
         reported |= new
         return sorted(new)
@@ -269,7 +274,7 @@ class Execution:
         custom_status: str | None = None,
         cause: str | None = None,
     ) -> Episode:
-        reason, details = failure
+        reason, details = failures.clean(failure[0]), failure[1]  # a name in the code may be any string
         events = [*new, *self._unstarted_timers(at)]
         # Counted from the history, which is the same whether this execution was in memory or has just been loaded.
         next_id = h.next_event_id((*self.past, *events))

@@ -50,7 +50,7 @@ class ActionInterpreter:
         self.carried_over: list[Event] = []  # external events for the next generation
         self.is_suspended = False
         self.has_retried = False
-        self._suspended_events: list[Event] = []  # processed once the instance is resumed
+        self.suspended_events: list[Event] = []  # have come, and are processed once the instance is resumed
         self._execution_started = False
         self._awaited_started = False  # the task at the cursor was
         self._advancing = False
@@ -123,13 +123,13 @@ class ActionInterpreter:
             self._match(event)
         elif event_type == h.RESUMED:
             self.is_suspended = False
-            events, self._suspended_events = self._suspended_events, []
+            events, self.suspended_events = self.suspended_events, []
             for earlier in events:
                 self.apply(earlier)
         elif event_type == h.SUSPENDED:
             self.is_suspended = True
         elif self.is_suspended and event_type in h.AWAITABLE:
-            self._suspended_events.append(event)
+            self.suspended_events.append(event)
         elif event_type == h.TASK_COMPLETED or event_type == h.SUB_ORCHESTRATION_COMPLETED:
             task = self.open_tasks.pop(event.key, None)
             if task is not None:

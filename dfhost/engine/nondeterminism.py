@@ -1,28 +1,89 @@
 """Non-determinism: the history records something that the orchestrator's code does not ask for any more.
 
-The sentences are DTFx's own (recorded; so are the double blank in one of them and "named but").
+The sentences of the errors are DTFx's own (recorded; so are the double blank in one of them and "named but").
+`difference` says the same for people.
 """
 
 from __future__ import annotations
 
+import json
+
+from dfhost.engine import actions as act
+from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.history import Event
-from dfhost.engine.tasks import Command
+from dfhost.engine.replay_result import ReplayResult
+from dfhost.engine.tasks import Command, TaskNode
+from dfhost.printable import shortened
+
+_LONGEST_ERROR = 200  # characters
 
 
 class NonDeterminismError(Exception):
-    """`str()` is the extension's sentence."""
+    """`str()` is the extension's sentence.
+
+    `event`: what the history records. `command`: what the code asks for in its place, None for nothing.
+    """
+
+    def __init__(self, sentence: str, event: Event | None = None, command: Command | None = None) -> None:
+        super().__init__(sentence)
+        self.event, self.command = event, command
 
 
 def require_match(event: Event, command: Command | None) -> Command:
     """The command, if `event` records it; it has the event's task id. Else raises NonDeterminismError."""
     if command is None:
-        raise NonDeterminismError(_PREFIX + _not_scheduled(event) + _SUFFIX)
+        raise NonDeterminismError(_PREFIX + _not_scheduled(event) + _SUFFIX, event)
     if command.event_type != event.event_type:
-        raise NonDeterminismError(_PREFIX + _other_kind(event, command) + _SUFFIX)
+        raise NonDeterminismError(_PREFIX + _other_kind(event, command) + _SUFFIX, event, command)
     if event.event_type in (h.TASK_SCHEDULED, h.SUB_ORCHESTRATION_CREATED) and command.name != event.name:
-        raise NonDeterminismError(_PREFIX + _other_name(event, command) + " " + _SUFFIX)
+        raise NonDeterminismError(_PREFIX + _other_name(event, command) + " " + _SUFFIX, event, command)
     return command
+
+
+def difference(error: NonDeterminismError, result: ReplayResult, awaited: TaskNode | None) -> str | None:
+    """What the history has and what the code asks for, in a sentence; None if the error does not say it.
+
+    `result`: the replay's. `awaited`: the task that the actions so far wait for.
+
+    "Task 1 in its history is activity 'echo'; the code now asks for activity 'measure' in its place."
+    """
+    event, command = error.event, error.command
+    if event is None or not isinstance(event.key, int):
+        return None
+    if command is not None:
+        now = f"asks for {_command_in_words(command)} in its place"
+    elif result.error is not None:
+        now = f"raises {_error(result)} before it asks for that"
+    elif result.has_ended:
+        now = "ends without it"
+    elif awaited is not None:
+        now = f"yields {act.describe(awaited.action)} before it"
+    else:
+        now = "does not ask for it"
+    recorded = _in_words(event.event_type, event.name, event.text)
+    return f"Task {event.key + 1} in its history is {recorded}; the code now {now}."
+
+
+def _error(result: ReplayResult) -> str:
+    text = failures.in_a_line(result.raised) if result.raised is not None else result.error or ""
+    return shortened(" ".join(text.split()), _LONGEST_ERROR)
+
+
+def _command_in_words(command: Command) -> str:
+    sent = json.dumps({"InstanceId": command.task.action.get("instanceId")})
+    return _in_words(command.event_type, command.name, sent)
+
+
+def _in_words(event_type: int, name: str | None, text: str) -> str:
+    """`text`: the JSON of the history event, or so much of it as a message to an entity needs."""
+    if event_type == h.TIMER_CREATED:
+        return "a timer"
+    if event_type == h.EVENT_SENT:
+        return f"a message to {json.loads(text)['InstanceId']}"
+    if name == act.HTTP_ACTIVITY:
+        return "an HTTP call"
+    return f"{'activity' if event_type == h.TASK_SCHEDULED else 'sub-orchestration'} '{name}'"
 
 
 #: How all these failures begin.

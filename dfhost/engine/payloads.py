@@ -6,11 +6,23 @@ import json
 from typing import Any
 
 CUSTOM_STATUS_LIMIT_KB = 16
+NESTING_LIMIT = 800  # levels: Python reads some more, but not with much on its stack
 
 
 def compact(value: Any) -> str | None:
     """JSON text without blanks; None for None, which the extension stores as no text."""
     return None if value is None else json.dumps(value, separators=(",", ":"))
+
+
+def is_nested_too_deeply(value: Any) -> bool:
+    """Whether lists and objects are in each other more than `NESTING_LIMIT` levels deep."""
+    level = [value]
+    for _ in range(NESTING_LIMIT + 1):
+        level = [each for each in level if isinstance(each, (dict, list))]
+        if not level:
+            return False
+        level = [part for each in level for part in (each.values() if isinstance(each, dict) else each)]
+    return True
 
 
 def loads(text: str) -> Any:

@@ -94,6 +94,7 @@ async def explain(
         open_tasks,
         held_back,
         [str(event.name) for event in code.unclaimed],
+        code.held,
         instance,
         suspensions[-1].since or "" if suspensions else "",
         now,

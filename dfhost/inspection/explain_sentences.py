@@ -18,6 +18,7 @@ from dfhost.timestamps import parse_timestamp, timestamp_of, whole_second
 
 _BRIEF = 200  # characters of an error or a reason
 _LISTED = 5  # groups of tasks; more are counted
+_NO_LONGER_FITS = "Its code no longer fits its history, so its next episode fails."
 
 
 def of_end(row: InstanceRow, cause: str | None = None) -> str:
@@ -74,12 +75,13 @@ def of_instance(
     tasks: Sequence[Task],
     held_back: Sequence[dict[str, str]],
     unclaimed: Sequence[str],
+    held: Sequence[str],
     instance: LoadedInstance | None,
     suspended_at: str,
     now: datetime,
     waits_for_worker: bool = False,
 ) -> str:
-    """`tasks`: the open ones. `held_back`: see `explain`. `unclaimed`: names of events.
+    """`tasks`: the open ones. `held_back`: see `explain`. `unclaimed`, `held`: names of events, see `CodeState`.
 
     `suspended_at`: when it was suspended last, "" if never.
     """
@@ -91,10 +93,22 @@ def of_instance(
         since = whole_second(timestamp_of(instance.episode_since))
         return f"Its code has been running since {since}: until it yields or returns, nothing else happens to it."
     open_now = _list(tasks, now)
+    misfit = instance.execution.misfit if instance is not None else None
     if row.status == "Suspended":
         since = f" since {whole_second(suspended_at)}" if suspended_at else ""
         reason = f" ({shortened(row.output, _BRIEF)})" if row.output else ""
-        return f"It is suspended{since}{reason}: resume it." + (f" Open: {open_now}." if open_now else "")
+        return " ".join(
+            [
+                f"It is suspended{since}{reason}: resume it.",
+                *(
+                    [f"{_events(held)} come and {'counts' if len(held) == 1 else 'count'} from then on."]
+                    if held
+                    else []
+                ),
+                *([f"Open: {open_now}."] if open_now else []),
+                *([f"{_NO_LONGER_FITS} {misfit}"] if misfit else []),
+            ]
+        )
     if not open_now and instance is None:  # read from a file: nothing is loaded
         return "None of its tasks is open."
     if instance is not None and (action := instance.execution.unrecorded_action) is not None:
@@ -102,6 +116,8 @@ def of_instance(
             f"Its code has changed since its last episode. The next one starts {describe(action)}; it runs as soon "
             "as an event or a result comes."
         )
+    if misfit is not None:
+        return f"{_NO_LONGER_FITS} {misfit}"
     if not open_now:
         return "It waits for nothing: its next episode is about to run."
     result = instance.execution.result if instance else None
@@ -129,6 +145,11 @@ def of_instance(
         events = "event" if len(names) == 1 else "events"
         sentence += f" It has received {events} {', '.join(names)}, which nothing waits for yet."
     return sentence
+
+
+def _events(names: Sequence[str]) -> str:
+    """ "Event Approval has", "Events Approval, Payment have" """
+    return f"Event {names[0]} has" if len(names) == 1 else f"Events {', '.join(names)} have"
 
 
 def _list(tasks: Sequence[Task], now: datetime, last: str = "and") -> str:

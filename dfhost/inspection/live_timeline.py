@@ -25,12 +25,13 @@ class CodeState(NamedTuple):
     """What the code waits for. `awaited`: task ids, names of events and ids of requests; None if that is unknown.
 
     `events`: those that it waits for or has left open, as tasks. `unclaimed`: events that have come and that nothing
-    waits for. `long_timers`: see `AwaitedTasks`.
+    waits for. `held`: names of those that end a wait once the instance is resumed. `long_timers`: see `AwaitedTasks`.
     """
 
     awaited: Collection[int | str] | None = None
     events: Sequence[Task] = ()
     unclaimed: Sequence[h.Event] = ()
+    held: Sequence[str] = ()
     long_timers: Sequence[tuple[int | str, str]] = ()
 
 
@@ -43,8 +44,8 @@ def code_state(instance: LoadedInstance | None, stored: StoredTimeline) -> CodeS
     awaited = None if tasks is None else tasks.keys
     if interpreter.held_back():
         awaited = None  # what the code waits for has not even been started
-    events, unclaimed = _external_events(instance, awaited, stored)
-    return CodeState(awaited, events, unclaimed, tasks.long_timers if tasks else ())
+    events, unclaimed, held = _external_events(instance, awaited, stored)
+    return CodeState(awaited, events, unclaimed, held, tasks.long_timers if tasks else ())
 
 
 async def live_timeline(stored: StoredTimeline, code: CodeState, dispatchers: Dispatchers) -> Timeline:
@@ -72,18 +73,21 @@ def _live_timeline(stored: StoredTimeline, code: CodeState, dispatchers: Dispatc
 
 def _external_events(
     instance: LoadedInstance, awaited: Collection[int | str] | None, stored: StoredTimeline
-) -> tuple[list[Task], list[h.Event]]:
-    """Those that are waited for, and those that have come and that nothing waits for."""
+) -> tuple[list[Task], list[h.Event], list[str]]:
+    """Those that are waited for, those that have come and that nothing waits for, and `CodeState.held`."""
     interpreter = instance.execution.interpreter
     waits = list(interpreter.event_waits.tasks())
     unclaimed = list(interpreter.event_waits.early_events())
+    held: list[str] = []
     # Events that have come since the last episode are not processed yet, but end a wait all the same.
-    for _, event in instance.messages:
+    for event in (*interpreter.suspended_events, *(event for _, event in instance.messages)):
         if event.event_type != h.EVENT_RAISED or event.key in interpreter.open_tasks:
             continue
         ended = [task for task in waits if _event_name(task).lower() == event.key.lower()]
         if ended:
             waits.remove(ended[-1])
+            if interpreter.is_suspended:
+                held.append(str(event.key))
         else:
             unclaimed.append(event)
     events = [
@@ -100,7 +104,7 @@ def _external_events(
         if others and not any(_event_name(task) == name for task in waits):
             events.append(_event_task(name, others[0].text, True))
             unclaimed.append(others[0])
-    return events, unclaimed
+    return events, unclaimed, held
 
 
 def _event_task(name: str, begin: str, is_awaited: bool) -> Task:

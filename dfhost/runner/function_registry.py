@@ -54,6 +54,7 @@ class AppFunctionRegistry:
         if sentences:
             sentences.insert(0, "Its code is not deterministic.")
         if began < self._loaded_again_at:
+            # Which of several reloads has changed this orchestrator is not known.
             at = whole_second(self._loaded_again_at)
-            sentences.append(f"The app was loaded again at {at}, after this instance had begun.")
+            sentences.append(f"The app was loaded again after this instance had begun, last at {at}.")
         return " ".join(sentences) or None

@@ -11,6 +11,8 @@ from dfhost.short_id import short_id
 from dfhost.store import statements as sql
 
 _DEEPEST = 20  # children of children
+#: What the output of a parent says where the cause of its child says more.
+_VAGUE = (DETECTED, "is not JSON serializable")
 
 
 def cause_of_failure(source: sqlite3.Connection, history: Sequence[str]) -> tuple[str | None, str]:
@@ -24,8 +26,8 @@ def cause_of_failure(source: sqlite3.Connection, history: Sequence[str]) -> tupl
         cause, traceback = h.cause_of_failure(history)
         if cause is not None:
             return (f"{' > '.join(path)}: {cause}" if path else cause), traceback
-        child = h.failed_child(history, DETECTED)
-        if child is None:
+        children = (h.failed_child(history, words) for words in _VAGUE)
+        if (child := next(filter(None, children), None)) is None:
             break
         name, instance_id = child
         path.append(f"{name} {short_id(instance_id)}")

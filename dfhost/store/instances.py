@@ -13,7 +13,7 @@ from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.store import statements as sql
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.instance_row import InstanceRow
-from dfhost.store.listener import InstanceRemoved
+from dfhost.store.listener import InstanceRemoved, InstanceRewound
 
 #: Raises the HostError by which an operation is refused on this instance.
 Check = Callable[[InstanceRow], None]
@@ -52,7 +52,7 @@ def terminate(
     row = existing_instance(cursor, instance_id, check)
     if row.is_entity:  # nor can it be terminated: the extension ignores that, too
         return
-    cursor.publish(InstanceRemoved(instance_id, is_terminated=True))
+    cursor.publish(InstanceRemoved(instance_id, is_terminated=True, reason=reason))
     cursor.execute("SELECT coalesce(max(seq) + 1, 0) FROM history WHERE instance_id = ?", (instance_id,))
     sql.insert_history(cursor, instance_id, cursor.fetchone()[0], events)
     sql.delete_activities_and_timers(cursor, instance_id)
@@ -67,11 +67,15 @@ def terminate(
         post_to_execution(cursor, row.parent.instance_id, row.parent.execution_id, text)
 
 
-def rewind(cursor: InboxCursor, instance_id: str, at: str, wake_event: str, check: Check) -> None:
-    _rewind(cursor, existing_instance(cursor, instance_id, check).instance_id, at, wake_event)
+def rewind(
+    cursor: InboxCursor, instance_id: str, at: str, reason: str | None, wake_event: str, check: Check
+) -> None:
+    _rewind(cursor, existing_instance(cursor, instance_id, check), at, reason, wake_event)
 
 
-def _rewind(cursor: InboxCursor, instance_id: str, at: str, wake_event: str) -> None:
+def _rewind(cursor: InboxCursor, row: InstanceRow, at: str, reason: str | None, wake_event: str) -> None:
+    instance_id = row.instance_id
+    cursor.publish(InstanceRewound(instance_id, row.name, reason))
     past = list(sql.select_events(cursor, "history", instance_id))
     events, children = rewind_history(past, lambda child: sql.select_status(cursor, child) == "Failed")
     cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
@@ -81,8 +85,10 @@ def _rewind(cursor: InboxCursor, instance_id: str, at: str, wake_event: str) -> 
         "UPDATE instances SET status = 'Running', output = NULL, updated_at = ? WHERE instance_id = ?",
         (at, instance_id),
     )
-    for child in children:
-        _rewind(cursor, child, at, wake_event)
+    for child_id in children:
+        child = sql.select_instance(cursor, child_id)
+        assert child is not None  # it has failed, so it is there
+        _rewind(cursor, child, at, reason, wake_event)
     if not children:  # a parent goes on when its rewound child has ended
         cursor.add_message(instance_id, wake_event)
 

@@ -28,14 +28,23 @@ class InboxMessage(NamedTuple):
 
 
 class InstanceRemoved(NamedTuple):
-    """A client has terminated the instance (`is_terminated`), or purged it."""
+    """A client has terminated the instance (`is_terminated`, for the `reason`), or purged it."""
 
     instance_id: str
     is_entity: bool = False
     is_terminated: bool = False
+    reason: str | None = None
 
 
-StoreEvent = InboxMessage | InstanceRemoved
+class InstanceRewound(NamedTuple):
+    """A client has rewound the instance, or one that has called it."""
+
+    instance_id: str
+    name: str
+    reason: str | None
+
+
+StoreEvent = InboxMessage | InstanceRemoved | InstanceRewound
 
 
 class StoreListener(Protocol):

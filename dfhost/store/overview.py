@@ -91,7 +91,7 @@ def _listed(reader: sqlite3.Connection, instance: ListedInstance) -> ListedInsta
     if DETECTED not in (instance.failure or ""):
         return instance
     cause, _ = cause_of_failure(reader, list(sql.select_events(reader, "history", instance.instance_id)))
-    return instance if cause is None else instance._replace(failure=cause)
+    return instance if cause is None else instance._replace(failure=cause[:_FAILURE])
 
 
 def maps(reader: sqlite3.Connection, ended_since: str, limit: int) -> list[MapRow]:

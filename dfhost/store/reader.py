@@ -227,6 +227,16 @@ class StoreReader:
             ).fetchone()[0]
             return count
 
+    def newest_open_instances(self, limit: int) -> list[str]:
+        """The ids of the newest orchestrations that have not ended."""
+        with self._reading() as reader:
+            found = reader.execute(
+                f"SELECT instance_id FROM instances WHERE status NOT IN {sql.FINAL_SQL} "
+                "ORDER BY created_at DESC, instance_id LIMIT ?",
+                (limit,),
+            )
+            return [values[0] for values in found]
+
     def open_instances_by_name(self) -> dict[str, int]:
         """How many orchestrations of each orchestrator have not ended, where there are any."""
         with self._reading() as reader:

@@ -15,6 +15,15 @@ def is_file_error(error: Exception) -> bool:
     return isinstance(error, sqlite3.Error) and any(each in str(error) for each in _FILE_ERRORS)
 
 
+def explain_refusal(error: Exception) -> str:
+    """Why one operation could not be stored, for people. A defect of ours is one, too."""
+    if "string or blob too big" in str(error) or isinstance(error, OverflowError):
+        return "a value is larger than SQLite stores, which is 1 GB"
+    if isinstance(error, UnicodeEncodeError):
+        return f"a text has half of a surrogate pair in it, {error.object[error.start : error.end]!a}"
+    return repr(error)
+
+
 def explain_sqlite_error(error: sqlite3.Error, label: str) -> str:
     """SQLite's error as a sentence for the person at the terminal."""
     text = str(error)

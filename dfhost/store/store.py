@@ -153,13 +153,15 @@ class Store(StoreReader):
             )
         )
 
-    def rewind(self, instance_id: str, *, at: str, wake_event: str, check: Check) -> asyncio.Future[None]:
+    def rewind(
+        self, instance_id: str, *, at: str, reason: str | None, wake_event: str, check: Check
+    ) -> asyncio.Future[None]:
         """The instance runs again from its history without the failures, and so do its failed children.
 
         The innermost of them find `wake_event` in their inboxes. InstanceNotFound, or what `check` raises.
         """
         return self._writer.submit(
-            lambda cursor: instances.rewind(cursor, instance_id, at, wake_event, check)
+            lambda cursor: instances.rewind(cursor, instance_id, at, reason, wake_event, check)
         )
 
     async def purge(self, instance_id: str, check: Check) -> int:

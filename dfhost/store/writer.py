@@ -26,7 +26,7 @@ from dfhost.store.database import LOG_BYTES, checkpoint
 from dfhost.store.database_file import DatabaseFile
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.listener import InboxMessage, NullListener, StoreEvent, StoreListener
-from dfhost.store.sqlite_errors import explain_sqlite_error, is_file_error
+from dfhost.store.sqlite_errors import explain_refusal, explain_sqlite_error, is_file_error
 
 T = TypeVar("T")
 WriteOperation = Callable[[InboxCursor], T]
@@ -264,7 +264,7 @@ class Writer:
             cursor.execute("ROLLBACK TO operation")
             cursor.take_events()
             failure = OperationFailed(
-                f"dfhost failed while it wrote to {self._label}: {error!r}. Nothing was changed."
+                f"dfhost could not write to {self._label}: {explain_refusal(error)}. Nothing was changed."
             )
             self._call_in_loop(self.listener.operation_failed, failure)
             outcome = None, failure

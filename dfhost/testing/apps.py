@@ -22,6 +22,8 @@ from dfhost.settings.app_folder import open_folder, working_in
 from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import ForwardedLog
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 _loaded: dict[Path, LoadedApp] = {}
 _failures: dict[Path, AppError] = {}
 _is_one_active = False

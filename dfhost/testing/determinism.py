@@ -157,7 +157,7 @@ def _cause(first: Any, then: Any) -> str:
         return "the order of a set, or of something else without an order; sort it"
     if isinstance(first, str) and isinstance(then, str):
         if _UUID.search(first) and _UUID.search(then):
-            return "a random uuid; use context.new_guid()"
+            return "a random uuid; use context.new_uuid()"
         if _TIME.search(first) and _TIME.search(then):
             return "the time of day; use context.current_utc_datetime"
     if isinstance(first, float) and isinstance(then, float) and min(first, then) > 1e9:

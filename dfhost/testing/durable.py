@@ -21,11 +21,13 @@ from dfhost.management.responses import sentence_in
 from dfhost.management.urls import WEBHOOKS_PATH
 from dfhost.testing.entities import Entity
 from dfhost.testing.errors import HostCrashed, StillWaiting
-from dfhost.testing.faults import NOT_GIVEN, Calls, Stub, When, on_calls
+from dfhost.testing.faults import NOT_GIVEN, Calls, Stub, When, on_calls, raised_error
 from dfhost.testing.local_host import LocalHost
 from dfhost.testing.remote_host import RemoteHost
 from dfhost.testing.responses import Response, with_query
 from dfhost.testing.runs import Run
+
+__tracebackhide__ = True  # pytest shows errors at the line of the test
 
 
 class Durable:
@@ -51,11 +53,12 @@ class Durable:
         self, orchestrator: str, input: Any = None, *, id: str | None = None, version: str | None = None
     ) -> Run:
         """Start an orchestrator, with the input as `client.start_new` sends it. `id`: 32 hex digits unless given."""
-        __tracebackhide__ = True
         self._host.check_orchestrator(orchestrator)
         id = id or uuid.uuid4().hex
         path = f"orchestrators/{quote(orchestrator, safe='')}/{quote(id, safe='')}"
-        body = "" if input is None else json.dumps(to_json(input))  # JSON in JSON, as the SDK sends it
+        body = (
+            "" if input is None else json.dumps(to_json(input, f"the input of {orchestrator}"))
+        )  # JSON in JSON, as the SDK sends it
         self._manage("POST", with_query(path, {"version": version}), body)
         return Run(self, id)
 
@@ -73,7 +76,6 @@ class Durable:
 
     def entity(self, name: str, key: str) -> Entity:
         """The entity with this name and key, whether it exists or not. The app must have a function of this name."""
-        __tracebackhide__ = True
         self._host.check_entity(name)
         return Entity(self, name, key)
 
@@ -85,7 +87,6 @@ class Durable:
 
     def trigger(self, function: str, input: str = "") -> None:
         """Run a function that has a timer, a queue or another trigger, as by hand. `input`: its message, as text."""
-        __tracebackhide__ = True
         body = json.dumps({"input": input}).encode()
         response = self.request("POST", f"/admin/functions/{quote(function, safe='')}", data=body)
         if response.status != 202:
@@ -109,17 +110,15 @@ class Durable:
 
         `json`: a value to send as JSON. `data`: the body as it is. `params`: the query.
         """
-        __tracebackhide__ = True
         sent = dict(headers or {})
         body = data.encode() if isinstance(data, str) else data
         if json is not NOT_GIVEN:
-            body = to_json(json).encode()
+            body = to_json(json, "the body").encode()
         if body and "content-type" not in {name.lower() for name in sent}:
             sent["Content-Type"] = "application/json"
         return self._send(method, with_query(path, params or {}), sent, body)
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
-        __tracebackhide__ = True
         known = len(self._host.http_failures)
         status, fields, content = self._host.exchange(method, path, headers, body)
         failures = self._host.http_failures[known:]
@@ -127,27 +126,22 @@ class Durable:
 
     def get(self, path: str, **options: Any) -> Response:
         """`request` with GET."""
-        __tracebackhide__ = True
         return self.request("GET", path, **options)
 
     def post(self, path: str, **options: Any) -> Response:
         """`request` with POST."""
-        __tracebackhide__ = True
         return self.request("POST", path, **options)
 
     def put(self, path: str, **options: Any) -> Response:
         """`request` with PUT."""
-        __tracebackhide__ = True
         return self.request("PUT", path, **options)
 
     def patch(self, path: str, **options: Any) -> Response:
         """`request` with PATCH."""
-        __tracebackhide__ = True
         return self.request("PATCH", path, **options)
 
     def delete(self, path: str, **options: Any) -> Response:
         """`request` with DELETE."""
-        __tracebackhide__ = True
         return self.request("DELETE", path, **options)
 
     # -- time ------------------------------------------------------------------------------------------------
@@ -175,7 +169,6 @@ class Durable:
 
         Without arguments: to the next time at which something is due. Raises `StillWaiting` if there is none.
         """
-        __tracebackhide__ = True
         local = self._local("the test's own clock")
         given = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         if duration is None and not given:
@@ -208,7 +201,6 @@ class Durable:
         `when`: only for calls for which this function, called as one in `returns` would be, says so:
         ``when=lambda given: given["amount"] > 900``. Of several such stubs the newest counts.
         """
-        __tracebackhide__ = True
         if returns is not NOT_GIVEN and answers is not None:
             raise TypeError("stub() takes either `returns` or `answers`.")
         return self._local("stubs").stub(name, None if returns is NOT_GIVEN else returns, answers, when)
@@ -226,14 +218,13 @@ class Durable:
         on_call: int | Iterable[int] | None = None,
         when: When | None = None,
     ) -> None:
-        """Let calls of an activity, sub-orchestrator or entity raise `error` (a text is a RuntimeError's).
+        """Let calls of an activity, sub-orchestrator or entity raise `error`.
 
+        A text is the message of a RuntimeError. An exception class gets a message if it takes one.
         All calls, or the next `times`, or those with the numbers `on_call` (the first is 1). Retries count. Of these
         only calls for whose input `when` holds, as in `stub`.
         """
-        __tracebackhide__ = True
-        raised = RuntimeError(error) if isinstance(error, str) else error
-        self._local("faults").fail(name, raised, Calls(times, on_calls(on_call), when))
+        self._local("faults").fail(name, raised_error(error), Calls(times, on_calls(on_call), when))
 
     def slow(
         self,
@@ -248,7 +239,6 @@ class Durable:
         when: When | None = None,
     ) -> None:
         """Let calls of an activity take that long by the test's clock. `times`, `on_call`, `when` as in `fail`."""
-        __tracebackhide__ = True
         takes = (duration or timedelta()) + timedelta(seconds=seconds, minutes=minutes, hours=hours)
         self._local("faults").slow(name, takes.total_seconds(), Calls(times, on_calls(on_call), when))
 
@@ -261,7 +251,6 @@ class Durable:
         when: When | None = None,
     ) -> None:
         """Let calls of an activity run twice, as after a crash: the first result is lost. Options as in `fail`."""
-        __tracebackhide__ = True
         self._local("faults").redeliver(name, Calls(times, on_calls(on_call), when))
 
     def crash(self, after_commits: int | None = None) -> None:
@@ -269,7 +258,6 @@ class Durable:
 
         At once, or, if `after_commits` is given, as soon as so many more commits are done.
         """
-        __tracebackhide__ = True
         self._local("a host that may crash").crash(after_commits)
 
     # -- looking ---------------------------------------------------------------------------------------------
@@ -277,9 +265,8 @@ class Durable:
     def calls(self, name: str, *, of: Run | None = None) -> list[Any]:
         """The inputs of all calls of an activity or sub-orchestrator, in the order of scheduling.
 
-        Every attempt counts. `of`: only those of one instance.
+        Every attempt counts, and a call that `redeliver` has repeated counts twice. `of`: only those of one instance.
         """
-        __tracebackhide__ = True
         return self._local("the record of calls").calls(name, of.id if of else None)
 
     @property
@@ -297,13 +284,13 @@ class Durable:
         history: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
         orchestrator: str | None = None,
     ) -> None:
-        """Replay a saved history with the code as it is today, and fail if it asks for something else.
+        """Replay saved histories with the code as it is today, and fail if it asks for something else.
 
+        `NotDeterministic` names each instance that differs. Raises ValueError for what is not a history.
         `history`: a JSON file with the status of an instance from the management API, with ``showHistory=true`` and
         ``showHistoryOutput=true``; a file of `dfhost export` or `Run.save_history`; or what such a file holds.
         `orchestrator`: its name, if not that of the history.
         """
-        __tracebackhide__ = True
         self._local("the app's code").assert_replays(history, orchestrator)
 
     def assert_replays_elsewhere(self) -> None:
@@ -311,7 +298,6 @@ class Durable:
 
         It finds what is the same within one process, above all the order of sets. It takes a second or two.
         """
-        __tracebackhide__ = True
         self._local("the app's code").assert_replays_elsewhere()
 
     def report(self) -> str:
@@ -329,7 +315,6 @@ class Durable:
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """A request to the management API; `path` without its prefix. Fails unless the status is in `accept`."""
-        __tracebackhide__ = True
         sent = {"Content-Type": "application/json", **(headers or {})}
         try:
             response = self._send(method, f"{WEBHOOKS_PATH}/{path}", sent, body.encode())
@@ -344,7 +329,6 @@ class Durable:
 
     def _explained_of(self, id: str) -> dict[str, Any]:
         """What an instance waits for, as ``?explain=true`` has it; without `waitsFor` if the host does not say."""
-        __tracebackhide__ = True
         explained = from_json(self._manage("GET", f"instances/{quote(id, safe='')}?explain=true").text)
         if "waitsFor" not in explained:  # only dfhost explains
             sentence = f"It is {explained['runtimeStatus']}."
@@ -374,7 +358,6 @@ class Durable:
 
     def _wait_until(self, holds: Callable[[], bool], what: Callable[[], str], timeout: float | None) -> None:
         """Return once `holds()`. Raises StillWaiting with `what()` if that will not come by itself."""
-        __tracebackhide__ = True
         start = self._host.now if isinstance(self._host, LocalHost) else None
         if self._host.wait_until(holds, self.auto_advance, timeout):
             return
@@ -391,7 +374,6 @@ class Durable:
 
     def check(self) -> None:
         """Raise what was found meanwhile: orchestrators that are not deterministic."""
-        __tracebackhide__ = True
         self._host.check()
 
     def _listed(self, path: str) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from dfhost.testing.responses import with_query
 if TYPE_CHECKING:
     from dfhost.testing.durable import Durable
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 
 class Entity:
     """One entity, by the name of its function and its key."""
@@ -45,8 +47,7 @@ class Entity:
 
     def signal(self, operation: str, input: Any = None) -> Entity:
         """Send one operation, as a client does."""
-        __tracebackhide__ = True
-        body = json.dumps(to_json(input))  # the SDK's client sends JSON in JSON
+        body = json.dumps(to_json(input, f"the input of {operation}"))  # the SDK's client sends JSON in JSON
         self._durable._manage("POST", with_query(self._path, {"op": operation}), body)
         return self
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 #: Stands for "not given", where None is a value.
 NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda self: "NOT_GIVEN"})()
 
@@ -70,9 +72,16 @@ class Calls:
     times: int | None = None
     on_calls: Sequence[int] = ()
     when: When | None = None
+    #: How many calls they have included so far.
+    met: int = 0
 
     def include(self, number: int, given: Sequence[Any]) -> bool:
         """Whether they include the one with this number and these arguments."""
+        is_included = self._include(number, given)
+        self.met += is_included
+        return is_included
+
+    def _include(self, number: int, given: Sequence[Any]) -> bool:
         if self.when is not None and not self.when(*given):
             return False
         if self.on_calls:
@@ -84,6 +93,12 @@ class Calls:
         self.times -= 1
         return True
 
+    def __str__(self) -> str:
+        """As a test writes them: ``, on_call=5``."""
+        on_call = self.on_calls[0] if len(self.on_calls) == 1 else list(self.on_calls)
+        options = {"times": self.times, "on_call": on_call or None, "when": self.when and "…"}
+        return "".join(f", {name}={value}" for name, value in options.items() if value is not None)
+
 
 #: What is done to these calls.
 _Rule = tuple[Any, Calls]
@@ -91,11 +106,22 @@ _Rule = tuple[Any, Calls]
 
 @dataclass
 class _Plan:
+    name: str
     number: int = 0  # of the last call
     stubs: list[_Rule] = field(default_factory=list)  # the newest first
     failures: list[_Rule] = field(default_factory=list)
     delays: list[_Rule] = field(default_factory=list)
     redeliveries: list[_Rule] = field(default_factory=list)
+
+    @property
+    def rules(self) -> dict[str, list[_Rule]]:
+        """By the method of `Durable` that has made them."""
+        return {
+            "stub": self.stubs,
+            "fail": self.failures,
+            "slow": self.delays,
+            "redeliver": self.redeliveries,
+        }
 
 
 @dataclass(frozen=True)
@@ -132,7 +158,7 @@ class Faults:
     def unstub(self, name: str) -> None:
         """Forget everything about this name but how often it was called."""
         with self._lock:
-            self._plans[name.lower()] = _Plan(self._plan(name).number)
+            self._plans[name.lower()] = _Plan(name, self._plan(name).number)
 
     def fail(self, name: str, error: Any, calls: Calls) -> None:
         with self._lock:
@@ -172,8 +198,36 @@ class Faults:
                 sentence = f"`when` of {name}, called with {', '.join(map(repr, given))}, {raised}"
                 return Decision(error=RuntimeError(sentence))
 
+    @property
+    def unmet(self) -> list[str]:
+        """A sentence for each fault, and each stub with a `when`, that no call has met."""
+        with self._lock:
+            return [
+                f'{verb}("{plan.name}"{calls}): {plan.name} was called {_times(plan.number)}.'
+                for plan in self._plans.values()
+                for verb, rules in plan.rules.items()
+                for _, calls in rules
+                if not calls.met and (verb != "stub" or calls.when)
+            ]
+
     def _plan(self, name: str) -> _Plan:
-        return self._plans.setdefault(name.lower(), _Plan())
+        return self._plans.setdefault(name.lower(), _Plan(name))
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def raised_error(error: BaseException | type[BaseException] | str) -> BaseException | type[BaseException]:
+    """`error` as a test writes it, as something to raise, with a message if there can be one."""
+    if isinstance(error, str):
+        return RuntimeError(error)
+    if isinstance(error, BaseException):
+        return error
+    try:
+        return error("it was made to fail")
+    except TypeError:
+        return error
 
 
 def on_calls(numbers: int | Iterable[int] | None) -> tuple[int, ...]:

@@ -11,6 +11,8 @@ from dfhost.testing.durable import Durable
 from dfhost.testing.local_host import LocalHost
 from dfhost.testing.remote_host import RemoteHost
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 #: The time at which a test begins.
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
@@ -19,8 +21,9 @@ class Host:
     """Use as ``with Host("path/of/the/app") as durable``. Raises HostErrors for an app that cannot be loaded.
 
     `app`: the folder, or ``module:name`` as in "orders.main:app". `now`: the time at which the clock stands at first,
-    UTC unless it has a time zone. `auto_advance`: see `Durable.auto_advance`. `timeout`: real seconds until a test
-    gives up on an app that keeps running. `port`: serve on this port as well, 0 for any free one; `durable.url` has
+    UTC unless it has a time zone. `auto_advance`: see `Durable.auto_advance`. `timer_triggers`: whether the app's
+    timer functions run on their schedules when the clock moves. `timeout`: real seconds until a test gives up on an
+    app that keeps running. `port`: serve on this port as well, 0 for any free one; `durable.url` has
     the address. `url` and `key`: test the app that another host serves there, without faults and clock.
     """
 
@@ -30,6 +33,7 @@ class Host:
         *,
         now: datetime = START,
         auto_advance: bool = False,
+        timer_triggers: bool = True,
         timeout: float = 30.0,
         port: int | None = None,
         url: str | None = None,
@@ -38,6 +42,7 @@ class Host:
         self._app = app
         self._now = now
         self._auto_advance = auto_advance
+        self._timer_triggers = timer_triggers
         self._timeout = timeout
         self._port = port
         self._url = url
@@ -49,14 +54,19 @@ class Host:
             self._host = RemoteHost(self._url, self._key, self._timeout)
         else:
             app = loaded_app(self._app)
-            self._host = LocalHost(app, now=self._now, timeout=self._timeout, port=self._port)
+            self._host = LocalHost(
+                app,
+                now=self._now,
+                timer_triggers=self._timer_triggers,
+                timeout=self._timeout,
+                port=self._port,
+            )
         self._host.open()
         return Durable(self._host, auto_advance=self._auto_advance)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        __tracebackhide__ = True
         try:
             if error is None:
                 self._host.check()

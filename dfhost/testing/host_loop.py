@@ -10,6 +10,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 T = TypeVar("T")
 
 

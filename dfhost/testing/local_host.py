@@ -30,6 +30,8 @@ from dfhost.testing.responses import read_response, request_bytes
 from dfhost.testing.runner import TestRunner
 from dfhost.testing.target_names import CALLED, function_named, target_named
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 T = TypeVar("T")
 
 _LOOK_SECONDS = 0.01  # real time between two looks, where nobody reports what has changed
@@ -38,9 +40,12 @@ _LOOK_SECONDS = 0.01  # real time between two looks, where nobody reports what h
 class LocalHost:
     """Its public methods are for the test's thread."""
 
-    def __init__(self, app: LoadedApp, *, now: datetime, timeout: float, port: int | None = None) -> None:
+    def __init__(
+        self, app: LoadedApp, *, now: datetime, timeout: float, timer_triggers: bool, port: int | None = None
+    ) -> None:
         self._app = app
         self._timeout = timeout
+        self._timer_triggers = timer_triggers
         self._port = port
         self._clock = ManualClock(now if now.tzinfo else now.replace(tzinfo=timezone.utc))
         self._start_time = self._clock.timestamp()
@@ -81,6 +86,7 @@ class LocalHost:
             clock=self._clock,
             on_failure=self._failed,
             call_http=self._runner.call_http,
+            timer_triggers=self._timer_triggers,
         )
         await self._host.__aenter__()
         self._clock.on_pause = self._pause_began
@@ -101,7 +107,6 @@ class LocalHost:
             self._records.notes.append(str(error))
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        __tracebackhide__ = True
         return self._loop.call(coroutine)
 
     @property
@@ -111,7 +116,6 @@ class LocalHost:
     # -- crashing --------------------------------------------------------------------------------------------
 
     def crash(self, after_commits: int | None) -> None:
-        __tracebackhide__ = True
         if after_commits is not None and after_commits < 1:
             raise ValueError("after_commits counts from 1.")
         self.settle()
@@ -140,7 +144,6 @@ class LocalHost:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of the response. The app is at rest before the request, and again after it."""
-        __tracebackhide__ = True
         request = request_bytes(method, url, headers, body, self._host.url.partition("://")[2])
         crashes = self._crashes
         response, is_at_rest = self._call(self._exchange(request, settles=not inside_user_code()))
@@ -178,12 +181,10 @@ class LocalHost:
     # -- coming to rest --------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        __tracebackhide__ = True
         if not inside_user_code():  # a stub that steers runs may not wait for itself
             self._settle(self._timeout)
 
     def _settle(self, timeout: float) -> None:
-        __tracebackhide__ = True
         if not self._call(self._come_to_rest(timeout)):
             raise self._not_idle(timeout)
 
@@ -216,7 +217,6 @@ class LocalHost:
         return self._crash is not None and self._crash.store is not None
 
     def wait_until(self, holds: Callable[[], bool], auto_advance: bool, timeout: float | None) -> bool:
-        __tracebackhide__ = True
         real = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + real
         if inside_user_code():  # a stub that waits counts as running, so the app will not come to rest
@@ -247,7 +247,6 @@ class LocalHost:
         return self._clock.next_due
 
     def advance_to(self, moment: datetime) -> None:
-        __tracebackhide__ = True
         moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
         if moment < self.now:
             raise ValueError(
@@ -269,31 +268,24 @@ class LocalHost:
     # -- stubs and faults ------------------------------------------------------------------------------------
 
     def stub(self, name: str, returns: Any, answers: Iterable[Any] | None, when: When | None) -> Stub:
-        __tracebackhide__ = True
         return self._faults.stub(Stub(target_named(self._host.app, name, *CALLED), returns, answers), when)
 
     def unstub(self, name: str) -> None:
-        __tracebackhide__ = True
         self._faults.unstub(target_named(self._host.app, name, *CALLED))
 
     def fail(self, name: str, error: Any, calls: Calls) -> None:
-        __tracebackhide__ = True
         self._faults.fail(function_named(self._host.app, name, *CALLED), error, calls)
 
     def slow(self, name: str, seconds: float, calls: Calls) -> None:
-        __tracebackhide__ = True
         self._faults.slow(function_named(self._host.app, name, "activity"), seconds, calls)
 
     def redeliver(self, name: str, calls: Calls) -> None:
-        __tracebackhide__ = True
         self._faults.redeliver(function_named(self._host.app, name, "activity"), calls)
 
     def check_orchestrator(self, name: str) -> None:
-        __tracebackhide__ = True
         function_named(self._host.app, name, "orchestrator")
 
     def check_entity(self, name: str) -> None:
-        __tracebackhide__ = True
         function_named(self._host.app, name, "entity")
 
     # -- looking ---------------------------------------------------------------------------------------------
@@ -303,7 +295,6 @@ class LocalHost:
         return self._records.http_failures
 
     def calls(self, name: str, instance_id: str | None) -> list[Any]:
-        __tracebackhide__ = True
         self.settle()
         function = target_named(self._host.app, name, "activity", "orchestrator")
         return self._records.inputs(self._runner.durable_name(function), instance_id)
@@ -323,7 +314,6 @@ class LocalHost:
         return list(self._records.instances)
 
     def check(self) -> None:
-        __tracebackhide__ = True
         if self._runner.newest_replays.differences:
             sentences, self._runner.newest_replays.differences = self._runner.newest_replays.differences, []
             raise NotDeterministic("\n".join(sentences))
@@ -333,13 +323,11 @@ class LocalHost:
         history: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
         orchestrator: str | None,
     ) -> None:
-        __tracebackhide__ = True
         if isinstance(history, (str, Path)):
             history = self.path(history)
         check_histories(history, orchestrator, self._host.app, self._app.runner.replay)
 
     def assert_replays_elsewhere(self) -> None:
-        __tracebackhide__ = True
         self.settle()
         folder, script = str(self._app.root), self._app.script
         replays = list(self._runner.newest_replays.newest.values())
@@ -369,7 +357,7 @@ class LocalHost:
             entity = hub.entity(*EntityId.parse(id))
             failed = [batch for batch in self._records.failed_batches if batch.entity_id == id]
             entities.append(ReportedEntity(id, entity.state if entity else None, failed))
-        return report(explained, entities, self._records.notes, self._start_time)
+        return report(explained, entities, self._faults.unmet, self._records.notes, self._start_time)
 
 
 class _Crash:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from dfhost.testing.durable import Durable
 
-_OPTIONS = frozenset(("now", "auto_advance", "timeout"))
+_OPTIONS = frozenset(("now", "auto_advance", "timer_triggers", "timeout"))
 
 
 class _PlainImports:
@@ -52,6 +53,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "durable_timeout", "real seconds until a test gives up on an app that keeps running", default="30"
     )
+    parser.addini(
+        "durable_timer_triggers",
+        "whether the app's timer functions run on their schedules when the clock moves",
+        type="bool",
+        default=True,
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,20 +67,34 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", f"ignore:{warning}")
     config.addinivalue_line(
         "markers",
-        "durable(now=…, auto_advance=…, timeout=…): options of the fixture `durable` for one test",
+        "durable(now=…, auto_advance=…, timer_triggers=…, timeout=…): options of the fixture `durable` for one test",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Test files and conftests may import the app's modules. As on Azure, the app's folder comes last."""
+    app = _configured_app(early_config)
+    if app not in sys.path and any((Path(app) / name).is_file() for name in ("host.json", "function_app.py")):
+        sys.path.append(app)
+        early_config.add_cleanup(lambda: sys.path.remove(app) if app in sys.path else None)
+
+
+def _configured_app(config: pytest.Config) -> str:
+    """The app's folder, or module:name, as the settings have it."""
+    app: str = config.getini("durable_app")
+    if not app:
+        # Without an ini file pytest takes the folder of the tests for its root.
+        root, here = config.rootpath, config.invocation_params.dir
+        found = (folder for folder in (root, *root.parents, here) if (folder / "host.json").is_file())
+        return str(next(found, root))
+    return app if ":" in app[2:] else str(config.rootpath / app)  # not the colon of C:\\
 
 
 @pytest.fixture
 def durable_app(request: pytest.FixtureRequest) -> str:
     """The app that the fixture `durable` runs: its folder, or module:name. Override it to test another."""
-    app: str = request.config.getini("durable_app")
-    if not app:
-        # Without an ini file pytest takes the folder of the tests for its root.
-        root, here = request.config.rootpath, request.config.invocation_params.dir
-        found = (folder for folder in (root, *root.parents, here) if (folder / "host.json").is_file())
-        return str(next(found, root))
-    return app if ":" in app[2:] else str(request.config.rootpath / app)  # not the colon of C:\\
+    return _configured_app(request.config)
 
 
 @pytest.fixture
@@ -84,7 +105,10 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
     from dfhost.errors import HostError
     from dfhost.testing.host import Host
 
-    options: dict[str, Any] = {"timeout": float(request.config.getini("durable_timeout"))}
+    options: dict[str, Any] = {
+        "timeout": float(request.config.getini("durable_timeout")),
+        "timer_triggers": request.config.getini("durable_timer_triggers"),
+    }
     for marker in reversed(list(request.node.iter_markers("durable"))):
         if marker.args or marker.kwargs.keys() - _OPTIONS:
             raise pytest.UsageError(f"@pytest.mark.durable takes {', '.join(sorted(_OPTIONS))} by name.")
@@ -105,6 +129,7 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
 
 
 _DURABLE: pytest.StashKey[Durable] = pytest.StashKey()
+_LOG_LINES = 10  # of the beginning of a log and of its end, where it has more
 
 
 def pytest_enter_pdb() -> None:
@@ -135,5 +160,25 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             report = durable.report()
         except Exception as error:  # it must not take the place of the test's own failure
             report = f"The report failed: {type(error).__name__}: {error}"
+        result = outcome.get_result()
+        result.sections = [
+            (title, _shortened_log(text) if title.startswith("Captured log") else text)
+            for title, text in result.sections
+        ]
         if report:
-            outcome.get_result().sections.append(("durable: what happened", report))
+            result.sections.append(("durable: what happened", report))
+
+
+def _shortened_log(text: str) -> str:
+    """The first and the last lines of a long log: an app with a fan-out may log a line for each of its items."""
+    lines = text.splitlines()
+    left_out = len(lines) - 2 * _LOG_LINES
+    if left_out <= 0:
+        return text
+    return "\n".join(
+        (
+            *lines[:_LOG_LINES],
+            f"… {left_out} lines are left out; durable.logs has those of the app …",
+            *lines[-_LOG_LINES:],
+        )
+    )

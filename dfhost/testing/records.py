@@ -184,6 +184,9 @@ class HostReports:
     ) -> None:
         self._log.debug("orchestrator %s waits%s", function, _of(instance_id))
 
+    def steered(self, function: str, instance_id: str, verb: str, reason: str | None) -> None:
+        self._log.debug("orchestrator %s was %s%s", function, verb, _of(instance_id))
+
     def ended(self, function: str, instance_id: str, seconds: float, how: str) -> None:
         self._log.debug("orchestrator %s was %s%s", function, how, _of(instance_id))
 

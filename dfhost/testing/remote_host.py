@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from dfhost.management.urls import WEBHOOKS_PATH
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between two looks
 
 

@@ -21,6 +21,8 @@ from dfhost.engine.replay_result import ReplayResult
 from dfhost.testing.episode_times import ENDS, LAST, STARTS, EpisodeTimes, Key, task_key, utc
 from dfhost.testing.replay_with_ids import OPTIONS, Json, awaited_action
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 _KINDS = {
     h.TASK_SCHEDULED: "activity",
     h.SUB_ORCHESTRATION_CREATED: "sub-orchestrator",
@@ -157,8 +159,7 @@ class _Replay:
         if kind in STARTS:
             self._find(STARTS[kind], event, "starts")
         elif kind in LAST:
-            is_terminated = kind == "ExecutionTerminated" or event.get("OrchestrationStatus") == "Terminated"
-            if not (is_terminated or self._has_ended):
+            if kind != "ExecutionTerminated" and not (self._has_ended or _was_ended(event)):
                 raise NonDeterminismError(
                     f"the recorded instance has ended at {at}, today's code waits for {self._waits()}."
                 )
@@ -249,7 +250,8 @@ class _Replay:
         while not episodes or episodes[-1].has_more_commands:
             new = () if episodes else arrived
             episode = self._execution.run_episode(new, self._at, self._replay, _AnyFunction(), OPTIONS)
-            if self._execution.result is None and episode.status == "Failed":
+            crashed = self._execution.result is None and episode.status == "Failed"
+            if crashed and not _was_ended(self._events[-1]):  # else perhaps by the same crash
                 raise NonDeterminismError(f"today's code cannot be replayed: {episode.output}")
             episodes.append(episode)
         return episodes
@@ -295,6 +297,11 @@ def _task(event: Event, episode: int) -> _Task:
         str(request.get("id", "")),
         episode,
     )
+
+
+def _was_ended(event: Json) -> bool:
+    """Whether it may have been the host that has ended the instance, and not its code."""
+    return event.get("OrchestrationStatus") in ("Failed", "Terminated")
 
 
 def _described(event: Json) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from dfhost.timestamps import parse_timestamp
 
 _MOST_RUNS = 20
 _MOST_TASKS = 40  # of one instance
+_MOST_TASKS_OF_CHILD = 10  # more than that: only those that failed or are open
+_MOST_ALIKE = 3  # sub-orchestrations of one name and status in which nothing has failed; more are counted
 _LONGEST = 200  # characters of a payload
 
 #: A timeline, and what its instance waits for in a sentence.
@@ -30,28 +33,65 @@ class ReportedEntity(NamedTuple):
 
 
 def report(
-    runs: Sequence[Explained], entities: Sequence[ReportedEntity], notes: Sequence[str], start: str
+    runs: Sequence[Explained],
+    entities: Sequence[ReportedEntity],
+    unmet: Sequence[str],
+    notes: Sequence[str],
+    start: str,
 ) -> str:
-    """`start`: the time at which the test began; the times of tasks count from there."""
-    blocks = ["\n".join(_run(timeline, sentence, start)) for timeline, sentence in runs[:_MOST_RUNS]]
-    if len(runs) > _MOST_RUNS:
-        blocks.append(f"{len(runs) - _MOST_RUNS} more instances.")
+    """`unmet`: the faults that no call has met. `start`: when the test began; the times of tasks count from there."""
+    shown, folded = _without_alike(runs)
+    stacks: set[str] = set()
+    blocks = ["\n".join(_run(timeline, sentence, start, stacks)) for timeline, sentence in shown[:_MOST_RUNS]]
+    if len(shown) > _MOST_RUNS:
+        blocks.append(f"{len(shown) - _MOST_RUNS} more instances.")
+    if folded:
+        alike = (f"{number} of {name} ({status})" for (name, status), number in folded.items())
+        blocks.append(f"More sub-orchestrations without a failed task: {', '.join(alike)}.")
     # Those with failures first.
     ranked = sorted(entities, key=lambda entity: not entity.failed)
     blocks += ["\n".join(_entity(entity, start)) for entity in ranked[:_MOST_RUNS]]
     if len(entities) > _MOST_RUNS:
         blocks.append(f"{len(entities) - _MOST_RUNS} more entities.")
+    if unmet:
+        blocks.append("\n".join(("No call has met:", *(f"  {fault}" for fault in unmet))))
     if notes:
         blocks.append("\n".join(("The host says:", *(f"  {note}" for note in notes))))
     return "\n\n".join(blocks)
 
 
-def _run(timeline: Timeline, sentence: str, start: str) -> Iterator[str]:
+def _without_alike(runs: Sequence[Explained]) -> tuple[list[Explained], Counter[tuple[str, str]]]:
+    """Those to show, and how many more there are by name and status: children that are alike, if there are many."""
+    alike = Counter(_kind(timeline) for timeline, _ in runs if not _stands_out(timeline))
+    shown: list[Explained] = []
+    seen: Counter[tuple[str, str]] = Counter()
+    folded: Counter[tuple[str, str]] = Counter()
+    for run in runs:
+        kind = _kind(run[0])
+        seen[kind] += 1
+        first = run[0].status != "Completed" and seen[kind] <= _MOST_ALIKE
+        if first or _stands_out(run[0]) or alike[kind] <= _MOST_ALIKE:
+            shown.append(run)
+        else:
+            folded[kind] += 1
+    return shown, folded
+
+
+def _kind(timeline: Timeline) -> tuple[str, str]:
+    return timeline.name, timeline.status
+
+
+def _stands_out(timeline: Timeline) -> bool:
+    return timeline.parent_id is None or timeline.status == "Failed" or bool(timeline.failed_tasks())
+
+
+def _run(timeline: Timeline, sentence: str, start: str, stacks: set[str]) -> Iterator[str]:
+    """`stacks`: the tracebacks that have been shown; each is shown once."""
     called = f", called by {timeline.parent_id}" if timeline.parent_id else ""
     yield f"{timeline.name} {timeline.instance_id}: {timeline.status}{called}"
     if timeline.input is not None:
         yield f"  input {_brief(timeline.input)}"
-    shown = _chosen(timeline.tasks)
+    shown = _chosen(timeline)
     rows = [(_since(each.scheduled_at, start), task_label(each), each.state) for each in shown]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     for row, task in zip(rows, shown, strict=True):
@@ -59,7 +99,8 @@ def _run(timeline: Timeline, sentence: str, start: str) -> Iterator[str]:
         yield f"  {'  '.join(cells)}  {_outcome(task)}".rstrip()
         for attempt in task.attempts if task.max_attempts > 1 else ():
             yield f"      attempt {attempt.number}  {attempt.state}  {_brief(attempt.error or '')}".rstrip()
-        if task.state == model.FAILED:
+        if task.state == model.FAILED and task.stack not in stacks:
+            stacks.add(task.stack)
             yield from _indented(task.stack)
     if len(shown) < len(timeline.tasks):
         yield f"  {len(timeline.tasks) - len(shown)} more tasks."
@@ -82,11 +123,13 @@ def _entity(entity: ReportedEntity, start: str) -> Iterator[str]:
         yield from _indented(batch.stack)
 
 
-def _chosen(tasks: Sequence[Task]) -> Sequence[Task]:
+def _chosen(timeline: Timeline) -> Sequence[Task]:
     """Of a great many those that failed or are open, then the first ones; in their order."""
+    tasks, matters = timeline.tasks, model.OPEN | {model.FAILED}
+    if timeline.parent_id and len(tasks) > _MOST_TASKS_OF_CHILD:
+        return [task for task in tasks if task.state in matters][:_MOST_TASKS_OF_CHILD]
     if len(tasks) <= _MOST_TASKS:
         return tasks
-    matters = model.OPEN | {model.FAILED}
     ranked = sorted(range(len(tasks)), key=lambda number: (tasks[number].state not in matters, number))
     return [tasks[number] for number in sorted(ranked[:_MOST_TASKS])]
 

@@ -13,6 +13,8 @@ from multidict import CIMultiDict
 if TYPE_CHECKING:
     from dfhost.testing.runs import Run
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 
 class Response:
     """The response of one of the app's HTTP functions, or of the host."""

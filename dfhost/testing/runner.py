@@ -243,22 +243,23 @@ class TestRunner:
 
     # -- answers of stubs, on any thread but the host loop's --------------------------------------------------
 
-    def _evaluated(self, answer: Callable[[], Any], call: tuple[str, str, str]) -> Any:
+    def _answer(self, answer: Callable[[], Any], call: tuple[str, str, str]) -> str:
+        """What a stub answers, as JSON."""
         with self.calls.entered(*call):
             value = answer()
-            return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
+            if inspect.isawaitable(value):
+                value = asyncio.run(_awaited(value))
+            return to_json(value, f"the answer of the stub of {self.durable_name(call[1])}")
 
     def _outcome(self, answer: Callable[[], Any], call: tuple[str, str, str]) -> ActivityOutcome:
         try:
-            return to_json(self._evaluated(answer, call))
+            return self._answer(answer, call)
         except BaseException as error:
             return describe_exception(error)
 
     def _replayed(self, stub: Stub, input: Any, call: tuple[str, str, str]) -> ReplayResult:
         try:
-            return ReplayResult(
-                is_done=True, output=json.loads(to_json(self._evaluated(stub._take(input), call)))
-            )
+            return ReplayResult(is_done=True, output=json.loads(self._answer(stub._take(input), call)))
         except BaseException as error:
             return _failed(error)
 

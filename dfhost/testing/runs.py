@@ -23,6 +23,8 @@ from dfhost.timeline import model
 if TYPE_CHECKING:
     from dfhost.testing.durable import Durable
 
+__tracebackhide__ = True  # pytest shows errors at the line of the test
+
 
 class Run:
     """One instance. `durable.start` gives it, `response.run`, `durable.run(id)`, or `run.children`.
@@ -53,12 +55,13 @@ class Run:
         clock first moves on as often as something waits for a time. `timeout` is in real seconds. Raises
         `StillWaiting`, or `RunFailed` with the reason.
         """
-        __tracebackhide__ = True
         status = self._ended(timeout)
         if status["runtimeStatus"] == "Completed":
             return status["output"]
+        cause = self._explained().get("cause")  # for people; the output has Azure's words
         raise RunFailed(
-            f"{self._title(status)} has ended as {status['runtimeStatus']}: {failure_text(status['output'])}",
+            f"{self._title(status)} has ended as {status['runtimeStatus']}: {failure_text(status['output'])}"
+            + (f"\n  {cause}" if cause else ""),
             status["runtimeStatus"],
             str(status["output"]),
         )
@@ -69,7 +72,6 @@ class Run:
         The text is Azure's: ``Orchestrator function 'pay' failed: Activity function 'charge' failed: KeyError: 'a'``,
         without the .NET exceptions that `output` has.
         """
-        __tracebackhide__ = True
         status = self._ended(timeout)
         if status["runtimeStatus"] == "Failed":
             return failure_text(status["output"])
@@ -79,7 +81,6 @@ class Run:
 
     def wait(self, timeout: float | None = None) -> str:
         """Wait for the end as `result` does; the runtime status, whichever it is."""
-        __tracebackhide__ = True
         return str(self._ended(timeout)["runtimeStatus"])
 
     def until(self, condition: Callable[[Run], object], timeout: float | None = None) -> Run:
@@ -87,7 +88,6 @@ class Run:
 
         Raises `StillWaiting` if nothing is left to run, and `RunEnded` if the instance ends before.
         """
-        __tracebackhide__ = True
         self._durable._wait_until(lambda: bool(condition(self)) or self.ended, self._not_reached, timeout)
         if not condition(self):
             status = self._status()
@@ -112,7 +112,6 @@ class Run:
         `timer`: the time that is left, the moment at which it is due, or True for any. `child`: the name of a
         sub-orchestrator. `entity`: the operation that was called. `retry`: the activity that is tried again later.
         """
-        __tracebackhide__ = True
         explained = self._explained()
         if explained["runtimeStatus"] in FINAL_STATUSES:
             raise RunEnded(f"{self._title(explained)} waits for nothing. {explained['sentence']}")
@@ -136,7 +135,6 @@ class Run:
         return self
 
     def _ended(self, timeout: float | None) -> dict[str, Any]:
-        __tracebackhide__ = True
         status: dict[str, Any] = {}
 
         def has_ended() -> bool:
@@ -159,7 +157,7 @@ class Run:
         """What those wait for that it waits for, and what a test may do about it."""
         advice = [*reasons(explained), *event_advice(explained)]
         if self._durable._is_local:
-            advice += clock_advice(explained, self._durable.now)
+            advice += clock_advice(explained, self._durable.now, self._durable.next_due)
         return "".join(f"\n  {line}" for line in advice)
 
     # -- what it is ------------------------------------------------------------------------------------------
@@ -237,7 +235,7 @@ class Run:
         return [Entity(self._durable, *EntityId.parse(id)) for id in dict.fromkeys(ids) if is_entity_id(id)]
 
     def calls(self, name: str) -> list[Any]:
-        """The inputs of its calls of an activity or sub-orchestrator, in the order of scheduling; attempts count."""
+        """The inputs of its calls of an activity or sub-orchestrator, as `Durable.calls` counts them."""
         return self._durable.calls(name, of=self)
 
     @property
@@ -252,42 +250,36 @@ class Run:
 
         The code gets the data itself. From `client.raise_event` of the SDK it gets a text, which holds JSON.
         """
-        __tracebackhide__ = True
-        return self._steer(f"raiseEvent/{quote(name, safe='')}", to_json(data))
+        return self._steer(
+            f"raiseEvent/{quote(name, safe='')}", to_json(data, f"the data of the event {name}")
+        )
 
     def terminate(self, reason: str = "") -> Run:
         """End the instance as Terminated; its children go on."""
-        __tracebackhide__ = True
         return self._steer("terminate", reason=reason)
 
     def suspend(self, reason: str = "") -> Run:
         """Let the instance process nothing until `resume`."""
-        __tracebackhide__ = True
         return self._steer("suspend", reason=reason)
 
     def resume(self, reason: str = "") -> Run:
         """Let a suspended instance go on."""
-        __tracebackhide__ = True
         return self._steer("resume", reason=reason)
 
     def rewind(self, reason: str = "") -> Run:
         """Let a failed instance try again what failed."""
-        __tracebackhide__ = True
         return self._steer("rewind", reason=reason)
 
     def restart(self) -> Run:
         """Start a new instance with the same input."""
-        __tracebackhide__ = True
         response = self._durable._manage("POST", f"instances/{quote(self.id, safe='')}/restart")
         return Run(self._durable, str(json.loads(response.body)["id"]))
 
     def purge(self) -> None:
         """Delete an instance that has ended, with its history."""
-        __tracebackhide__ = True
         self._durable._manage("DELETE", f"instances/{quote(self.id, safe='')}")
 
     def _steer(self, verb: str, body: str = "", **query: str) -> Run:
-        __tracebackhide__ = True
         path = with_query(f"instances/{quote(self.id, safe='')}/{verb}", query)
         response = self._durable._manage("POST", path, body, accept=(202, 410))
         if response.status == 410:
@@ -298,7 +290,6 @@ class Run:
     # -- reading ---------------------------------------------------------------------------------------------
 
     def _status(self, **query: Any) -> dict[str, Any]:
-        __tracebackhide__ = True
         path = with_query(f"instances/{quote(self.id, safe='')}", query)
         response = self._durable._manage("GET", path, accept=(200, 202, 404))
         if response.status == 404:

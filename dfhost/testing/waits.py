@@ -17,17 +17,24 @@ _NOUNS = {
     model.ENTITY_CALL: "the entity operation",
     model.RETRYING: "another attempt of",
 }
+#: The SDK compares the name of an event, and the app's own code that of an operation.
+_CASE_SENSITIVE = (model.EVENT, model.ENTITY_CALL)
 
 
 def missing_wait(explained: Mapping[str, Any], wanted: Mapping[str, str | None]) -> str:
     """The first of the `wanted` that the code does not wait for now, "the event go"; "" if it waits for all.
 
-    `wanted`: names by kind of task, or by RETRYING for a call that is tried again. None is not wanted.
+    `wanted`: names by kind of task, or by RETRYING for a call that is tried again. None is not wanted. The names of
+    events and entity operations must be written as in the code; those of functions ignore case, as on Azure.
     """
-    awaited = {_key(task) for task in _awaited(explained)}
     for kind, name in wanted.items():
-        if name is not None and (kind, name.lower()) not in awaited:
-            return f"{_NOUNS[kind]} {name}"
+        if name is None:
+            continue
+        awaited = [task["name"] for task in _awaited(explained) if _kind(task) == kind]
+        if name in awaited or (kind not in _CASE_SENSITIVE and name.lower() in map(str.lower, awaited)):
+            continue
+        other_case = next((each for each in awaited if each.lower() == name.lower()), None)
+        return f"{_NOUNS[kind]} {name}" + (f", but for {other_case} (case counts)" if other_case else "")
     return ""
 
 
@@ -60,7 +67,12 @@ def reasons(explained: Mapping[str, Any]) -> Iterator[str]:
 
 
 def event_advice(explained: Mapping[str, Any], run: str = "run") -> Iterator[str]:
-    """What a test may do about the events that are awaited, those of awaited children included."""
+    """What a test may do about the events that are awaited, those of awaited children included.
+
+    A map waits for events of its own (docs/map.md), which are not for others to raise.
+    """
+    if any(not each["isOver"] for each in explained.get("maps", ())):
+        return
     for task in _awaited(explained):
         if task["kind"] == model.EVENT:
             yield f'{run}.raise_event("{task["name"]}") raises the event.'
@@ -68,9 +80,10 @@ def event_advice(explained: Mapping[str, Any], run: str = "run") -> Iterator[str
             yield from event_advice(below, f'durable.run("{below["instanceId"]}")')
 
 
-def clock_advice(explained: Mapping[str, Any], now: datetime) -> list[str]:
-    """What a test may do about the next timer or attempt."""
-    due = min(_dues(explained), default=now)
+def clock_advice(explained: Mapping[str, Any], now: datetime, next_due: datetime | None) -> list[str]:
+    """What a test may do about the next timer or attempt, or else about activities that are slow by the clock."""
+    slow = next_due if _runs_activity(explained) else None
+    due = min(_dues(explained), default=slow or now)
     if due <= now:
         return []
     arguments = ", ".join(f"{unit}s={count:g}" for count, unit in in_units(due - now))
@@ -81,9 +94,8 @@ def _awaited(explained: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [task for task in explained.get("waitsFor", ()) if task.get("awaited")]
 
 
-def _key(task: Mapping[str, Any]) -> tuple[str, str]:
-    what = model.RETRYING if task["state"] == model.RETRYING else task["kind"]
-    return what, task["name"].lower()
+def _kind(task: Mapping[str, Any]) -> str:
+    return model.RETRYING if task["state"] == model.RETRYING else str(task["kind"])
 
 
 def _dues(explained: Mapping[str, Any]) -> Iterator[datetime]:
@@ -93,3 +105,12 @@ def _dues(explained: Mapping[str, Any]) -> Iterator[datetime]:
             yield parse_timestamp(task["due"])
         if "explanation" in task:
             yield from _dues(task["explanation"])
+
+
+def _runs_activity(explained: Mapping[str, Any]) -> bool:
+    """Whether an activity runs that is awaited, by awaited children included."""
+    return any(
+        (task["kind"] == model.ACTIVITY and task["state"] == model.RUNNING)
+        or _runs_activity(task.get("explanation", {}))
+        for task in _awaited(explained)
+    )

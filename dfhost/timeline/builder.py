@@ -10,6 +10,7 @@ from dfhost.engine import history as h
 from dfhost.engine.actions import HTTP_ACTIVITY
 from dfhost.engine.options import EngineOptions
 from dfhost.instance_failure import read_failure
+from dfhost.parse_json import parse_json
 from dfhost.store.activities_and_timers import KEPT_INPUT
 from dfhost.store.reader import ChildRow, StoredTimeline, TaskFacts
 from dfhost.timeline import model
@@ -280,7 +281,7 @@ def _scheduled(event: dict[str, Any]) -> Task:
 def _http_call_name(request: str | None) -> str:
     """``GET https://…``; of a request that was cut, or is unknown, the extension's name for the activity."""
     try:
-        values = json.loads(request or "{}")
+        values = parse_json(request or "{}")
         return f"{values['method']} {values['uri']}"
     except (ValueError, KeyError):
         return HTTP_ACTIVITY
@@ -289,9 +290,9 @@ def _http_call_name(request: str | None) -> str:
 def _unquoted(text: str | None) -> str | None:
     """The SDK sends JSON texts as JSON strings: the JSON text in such a string, any other text as it is."""
     try:
-        value = json.loads(text or "")
+        value = parse_json(text or "")
         if isinstance(value, str):
-            json.loads(value)
+            parse_json(value)
             return value
     except ValueError:
         pass
@@ -301,7 +302,7 @@ def _unquoted(text: str | None) -> str | None:
 def _text(result: str) -> str:
     """The string in a JSON text, or the text itself."""
     try:
-        value = json.loads(result)
+        value = parse_json(result)
     except ValueError:
         return result
     return value if isinstance(value, str) else result

@@ -39,6 +39,8 @@ _CONNECTS_AGAIN_AFTER = 0.05  # seconds
 _ANSWERS_WITHIN = 0.3  # seconds, which operation of an entity runs
 _NOT_DURABLE = ("invoke", "stream")  # calls of functions of any kind
 
+_OTHER_VERSION = "dfhost was installed anew since this host was started. Start the host again."
+
 #: What threads do, see `Worker._stacks`: the function, the instance, and the user's lines.
 Stacks = list[tuple[str | None, str | None, str]]
 
@@ -149,6 +151,10 @@ class WorkerProcess:
                 self._connections = CallConnections(port, self._secret)
                 channel.on_message, channel.on_lost = self._receive, self._lost
                 self._accepting.cancel()
+            case ("hello", version, str(secret), *_) if version != protocol.VERSION and hmac.compare_digest(
+                secret, self._secret
+            ):
+                self.on_message(self, ("not loaded", _OTHER_VERSION, None))
 
     def _wait(self) -> None:
         code = self._process.wait()

@@ -36,6 +36,14 @@ APP = """
         options = df.RetryOptions(100, 2)
         yield context.call_sub_orchestrator_with_retry("calls", options, ["flaky", 1], "child-of-11")
 
+    @app.orchestration_trigger(context_name="context")
+    def fails(context):
+        yield context.call_activity("flaky", "svc")
+
+    @app.orchestration_trigger(context_name="context")
+    def fails_below(context):
+        yield context.call_sub_orchestrator("fails", None, "child-of-15")
+
     @app.activity_trigger(input_name="service")
     def flaky(service):
         raise ConnectionError("no answer from " + service)
@@ -87,6 +95,28 @@ def test_an_orchestration_that_is_terminated(host: HostProcess) -> None:
     host.line(r" waiting   approval +order-12 ")
     host.client.send("order-12", "terminate")
     host.line(r" ended     approval +\d.* order-12  terminated$")
+    host.client.start("approval", None, "order-13")
+    host.line(r" waiting   approval +order-13 ")
+    host.client.send("order-13", "terminate?reason=sold%20out")
+    host.line(r" ended     approval +\d.* order-13  terminated: sold out$")
+
+
+def test_an_orchestration_that_is_suspended_and_resumed(host: HostProcess) -> None:
+    host.client.start("approval", None, "order-14")
+    host.line(r" waiting   approval +order-14 ")
+    host.client.send("order-14", "suspend?reason=the%20shop%20is%20closed")
+    host.line(r"  suspended approval +order-14  the shop is closed$")
+    host.client.send("order-14", "resume")
+    host.line(r"  resumed   approval +order-14$")
+
+
+def test_an_orchestration_that_is_rewound_and_the_child_that_failed(host: HostProcess) -> None:
+    host.client.start("fails_below", None, "order-15")
+    host.line(r" failed    fails_below .* order-15$")
+    host.client.send("order-15", "rewind?reason=prices%20are%20back")
+    host.line(r"  rewound   fails_below +order-15  prices are back$")
+    host.line(r"  rewound   fails +child-of-15  prices are back$")
+    host.line(r" failed    fails_below .* order-15$")
 
 
 def test_attempts_of_an_activity(host: HostProcess) -> None:

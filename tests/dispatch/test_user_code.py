@@ -76,6 +76,29 @@ async def test_an_orchestrator_that_yields_none_fails_and_says_so() -> None:
             [],
         ),
         (
+            "an_object",
+            "TypeError: Object of type Receipt is not JSON serializable (the orchestrator returned it at [0]; the "
+            "SDK calls to_json for inputs and for the results of activities, not for the result of an orchestrator)",
+            [],
+        ),
+        (
+            "a_time_in_a_dict",
+            "TypeError: Object of type datetime is not JSON serializable "
+            "(the orchestrator returned it at ['took'][1]['since'])",
+            [],
+        ),
+        (
+            "the_winner",
+            "TypeError: Object of type Exception is not JSON serializable (the orchestrator returned at ['won'] the "
+            "failure of bad, which task_any does not raise: RuntimeError: a bad one)",
+            [],
+        ),
+        (
+            "what_it_caught",
+            "TypeError: Object of type Exception is not JSON serializable (the orchestrator returned it)",
+            [],
+        ),
+        (
             "no_task",
             "AttributeError: 'int' object has no attribute '_is_scheduled' "
             "(the orchestrator yielded a value of type int, which is not a task) "
@@ -122,6 +145,17 @@ async def test_the_log_says_what_an_orchestrator_raised_and_where(
         places = [frame.rpartition(", ")[2] for frame in frames]
         assert places[len(places) - len(where) :] == where
         assert bool(places) == bool(where)
+
+
+async def test_a_parent_has_the_cause_of_its_child() -> None:
+    async with running_host("fails") as host:
+        instance = await host.start("asks_the_winner")
+        await host.failure(instance)
+        assert re.search(
+            r": the_winner \w+:0: TypeError: Object of type Exception is not JSON serializable "
+            r"\(the orchestrator returned at \['won'\] the failure of bad, which task_any does not raise: ",
+            (await host.explain(instance))["sentence"],
+        )
 
 
 async def test_a_misspelt_function_is_answered_with_the_name_that_is_meant(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ finds it when the history has grown fourfold, when the code has ended, or after 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -208,6 +209,49 @@ def test_a_generator_that_was_evicted_finds_it_in_the_next_episode(
     instance.changed = True
     instance.execution.code.drop_generator()
     assert_failed(instance, instance.run(), sentence, at=15)
+
+
+CAUSES = {
+    "another activity": "activity 'work'; the code now asks for activity 'other' in its place.",
+    "another child": "sub-orchestration 'child'; the code now asks for sub-orchestration 'other' in its place.",
+    "a timer for an activity": "activity 'work'; the code now asks for a timer in its place.",
+    "an activity for a timer": "a timer; the code now asks for activity 'work' in its place.",
+    "a child for an activity": "activity 'work'; the code now asks for sub-orchestration 'child' in its place.",
+    "an activity for a call of an entity": "a message to @counter@a; the code now asks for activity 'work' in its "
+    "place.",
+    "a wait for an activity": "activity 'work'; the code now yields wait_for_external_event('never') before it.",
+    "an early end": "activity 'work'; the code now ends without it.",
+    "two at once": "activity 'work'; the code now asks for a timer in its place.",
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_the_cause_says_what_the_history_has_and_what_the_code_asks_for(name: str) -> None:
+    before, after, _ = DIFFERENCES[name]
+    instance = Instance(before, after)
+    instance.run(14)
+    instance.changed = True
+    loaded = Execution([h.parse(event.text) for event in instance.execution.past])
+    loaded.replay_history(instance.replayer, instance.options)
+    expected = f"Task 3 in its history is {CAUSES[name]}"
+    assert loaded.misfit == expected
+    instance.execution = Execution(loaded.past)
+    assert instance.run().cause == expected
+
+
+def test_the_cause_names_an_error_that_the_code_raises_before_what_the_history_has() -> None:
+    def fails(context: Context) -> Any:
+        raise KeyError("customer")
+
+    instance = Instance(work, fails)
+    instance.run(5)
+    instance.changed = True
+    cause = instance.run().cause or ""
+    assert re.fullmatch(
+        r"Task 3 in its history is activity 'work'; the code now raises KeyError: 'customer' "
+        r"\(test_code_that_is_not_deterministic\.py, line \d+, in fails\) before it asks for that\.",
+        cause,
+    ), cause
 
 
 def test_much_text_makes_a_history_long_too() -> None:

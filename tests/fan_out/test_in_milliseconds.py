@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dfhost.testing import Durable
+from dfhost.testing import Durable, StillWaiting
 from tests.support.apps import ROOT
 
 
@@ -68,6 +68,37 @@ def start_map(durable: Durable, **options: object) -> str:
         **options,
     }
     return durable.post("/api/start-map", json=body).run.id
+
+
+def test_a_map_that_still_runs_is_explained_without_its_inner_events(durable: Durable) -> None:
+    durable.slow("process_item", minutes=1)
+    run = durable.run(start_map(durable))
+    with pytest.raises(StillWaiting) as failed:
+        run.result()
+    text = str(failed.value)
+    assert "Its map over process_item: 0 of 10 items have ended, 0 failed." in text
+    assert "raise_event" not in text
+    assert text.endswith("durable.advance(minutes=1) moves the clock to the next time that it waits for.")
+    assert len(text.splitlines()) < 8
+
+
+def test_the_report_of_a_large_map_is_short_and_has_what_failed(durable: Durable) -> None:
+    durable.fail("process_item", on_call=150, error=ConnectionError("down"))
+    items = [f"i{number}" for number in range(300)]
+    run = durable.run(start_map(durable, items=items, max_concurrency=10))
+    assert run.wait() == "Failed"
+    report = durable.report()
+    assert len(report.splitlines()) < 60
+    assert "ConnectionError: down" in report and "More sub-orchestrations without a failed task: " in report
+
+
+def test_the_report_shows_some_of_many_that_still_run(durable: Durable) -> None:
+    durable.slow("process_item", minutes=1)
+    items = [f"i{number}" for number in range(300)]
+    start_map(durable, items=items, max_concurrency=8)
+    report = durable.report()
+    assert len(report.splitlines()) < 80
+    assert report.count("\nmap_chunk ") == 3 and "5 of map_chunk (Running)" in report
 
 
 def test_a_map_keeps_its_bound_and_reports_progress(durable: Durable) -> None:

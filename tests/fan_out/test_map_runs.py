@@ -481,6 +481,7 @@ def test_each_map_of_an_orchestrator_can_be_watched_and_cancelled(host, tmp_path
         assert "Its map over work: 2 of 4 items have ended, 1 failed. It waits" in capsys.readouterr().out
     assert host.progress(second)["phase"] == "running"
     assert host.call("POST", f"/api/maps/{second}/cancel")[0] == 202
+    host.until(lambda: without_stop_event(host, second), lambda parts: not parts)
     gates[1].touch()
     first, cancelled = host.ended(run)["output"]
     assert (first["reason"], cancelled["reason"]) == (None, "cancelled")

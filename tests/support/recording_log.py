@@ -45,6 +45,9 @@ class RecordingLog:
     ) -> None:
         self._add("waiting", function, tuple(events), timer_in, needs_all)
 
+    def steered(self, function: str, instance_id: str, verb: str, reason: str | None) -> None:
+        self._add("steered", function, verb, reason)
+
     def ended(self, function: str, instance_id: str, seconds: float, how: str) -> None:
         self._add("ended", function, how)
 

@@ -11,7 +11,7 @@ from dfhost.testing import Durable, NotDeterministic
     ("orchestrator", "difference"),
     [
         ("fresh_uuid", r"the input of call_activity\('charge', .*, at \['id'\], was \".*\" the first time and \".*\" "
-                       r"when it was replayed: a random uuid; use context\.new_guid\(\)"),
+                       r"when it was replayed: a random uuid; use context\.new_uuid\(\)"),
         ("time_of_day", "the time of day; use context.current_utc_datetime"),
         ("clock_seconds", "the time of day; use context.current_utc_datetime"),
         ("any_number", r"at \[0\], was .*: a random number"),

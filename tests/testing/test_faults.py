@@ -44,15 +44,74 @@ def test_answers_are_given_in_the_order_of_scheduling(durable: Durable) -> None:
 def test_only_what_exists_can_be_stubbed(durable: Durable) -> None:
     with pytest.raises(
         ValueError,
-        match=r"The app has no activity, orchestrator, entity 'chrage'. It has: .*Did you mean 'charge'\?$",
+        match=r"The app has no activity or orchestrator or entity 'chrage'. It has: .*Did you mean 'charge'\?$",
     ):
         durable.stub("chrage")
-    with pytest.raises(ValueError, match=r"The app has no activity 'pay'"):
+    with pytest.raises(ValueError, match=r"pay is no activity: it is an orchestrator"):
         durable.slow("pay", seconds=1)
     with pytest.raises(ValueError, match="start_new"):
         durable.stub("client.start")
     with pytest.raises(ValueError, match=r"Did you mean 'start_new'\?$"):
         durable.stub("client.start_nwe")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nightly", "nightly is no activity or orchestrator or entity: it is a timer function, which runs on its "
+         "schedule. durable.trigger runs it once; @pytest.mark.durable(timer_triggers=False) keeps all timer "
+         "functions from running."),
+        ("now", "now is no activity or orchestrator or entity: it is an HTTP function. durable.request calls it by "
+         "its route."),
+    ],
+)  # fmt: skip
+def test_a_function_that_nothing_calls_cannot_be_stubbed(durable: Durable, name: str, sentence: str) -> None:
+    with pytest.raises(ValueError) as failure:
+        durable.stub(name)
+    assert str(failure.value) == sentence
+    with pytest.raises(ValueError, match=r"till is no orchestrator: it is an entity\."):
+        durable.start("till")
+
+
+def test_a_class_of_errors_is_raised_with_a_message(durable: Durable) -> None:
+    class Refused(Exception):
+        def __init__(self) -> None:
+            super().__init__("refused")
+
+    for error, said in (
+        (ZeroDivisionError, "ZeroDivisionError: it was made to fail"),
+        (Refused, "Refused: refused"),
+    ):
+        durable.fail("charge", times=1, error=error)
+        run = durable.start("fan", ["a"])
+        assert run.failure().endswith(f"Activity function 'charge' failed: {said}")
+
+
+def test_a_stub_whose_answer_is_not_json_says_so(durable: Durable) -> None:
+    for name in ("charge", "fan"):
+        durable.stub(name, lambda given: {"ids": {1}})
+        failure = durable.start("families", [["a"]]).failure()
+        assert failure.endswith(
+            f"the answer of the stub of {name} cannot be written as JSON: it has a value of type set at ['ids']."
+        )
+    assert "encoder.py" not in durable.report()
+
+
+def test_the_report_names_faults_that_no_call_has_met(durable: Durable) -> None:
+    durable.stub("send_mail")
+    durable.stub("charge", when=lambda given: given == "x")
+    durable.fail("charge", on_call=5)
+    durable.fail("charge", on_call=[1, 7])
+    durable.redeliver("charge", times=2)
+    durable.slow("look", seconds=1)
+    durable.start("fan", ["a", "b"]).wait()
+    report = durable.report()
+    assert report.endswith("""
+
+No call has met:
+  stub("charge", when=…): charge was called 2 times.
+  fail("charge", on_call=5): charge was called 2 times.
+  slow("look"): look was called 0 times.""")
 
 
 def test_failures_by_count_and_by_number(durable: Durable) -> None:

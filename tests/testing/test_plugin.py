@@ -49,6 +49,9 @@ FILES = {
             assert durable.start("hello", "you").result() == ["Hello you!", 2]
             assert "FUNCTIONS_WORKER_RUNTIME" in os.environ
 
+        def test_the_settings_hold(durable):
+            assert durable.next_due is None
+
         def test_patched(durable, monkeypatch):
             monkeypatch.setattr(function_app, "GREETING", "Good day")
             assert durable.start("hello", "you").result() == ["Good day you!", 2]
@@ -66,6 +69,33 @@ FILES = {
 
     @pytest.mark.durable(speed=2)
     def test_unknown_option(durable): pass
+    """,
+    "test_long_log": """
+        import logging
+
+        def test_long_log(durable):
+            for number in range(300):
+                logging.info("line %d", number)
+            assert not durable
+    """,
+    "test_mistakes": OTHER_APP + """
+    def replays(durable):
+        history = durable.start("approval", {"amount": 1}).history
+        durable.assert_replays({"name": "pay", "historyEvents": history})
+
+    @pytest.mark.parametrize("mistake", [
+        lambda durable: durable.advance(days=-1),
+        lambda durable: durable.start("pay", {"books": [{1}]}),
+        lambda durable: durable.start("approval", {"amount": 1}).raise_event("approved", {1}),
+        lambda durable: durable.post("/api/now", json={1}),
+        lambda durable: durable.entity("till", "main").signal("add", {1}),
+        lambda durable: durable.start("pay", 1).calls("chagre"),
+        lambda durable: durable.get("/api/now").run,
+        lambda durable: durable.get("/api/now").json(),
+        replays,
+    ])
+    def test_mistake(durable, mistake):
+        mistake(durable)
     """,
     "test_nowhere": """
         import pytest
@@ -152,6 +182,10 @@ ROOT_APP = (
     @app.activity_trigger(input_name="n")
     def add_one(n: int) -> int:
         return n + 1
+
+    @app.timer_trigger(schedule="0 0 * * * *", arg_name="timer")
+    def hourly(timer) -> None:
+        raise RuntimeError("the settings of these tests switch it off")
 """
 )
 
@@ -181,7 +215,9 @@ def run_python(folder: Path, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("user")
-    (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:asyncio -p no:xdist\n")
+    (folder / "pytest.ini").write_text(
+        "[pytest]\naddopts = -p no:asyncio -p no:xdist\ndurable_timer_triggers = false\n"
+    )
     write_app(folder, ROOT_APP)
     (folder / "host.json").write_text("{}")
     for name in ("one", "two"):
@@ -208,6 +244,7 @@ PASSED = """
     test_page_unittest.py::ApprovalTest::test_nobody_answers
     test_a_plain.py::test_the_environment_is_the_tests_own
     test_root_app.py::test_the_app_in_the_root_folder
+    test_root_app.py::test_the_settings_hold
     test_root_app.py::test_patched
     test_root_app.py::test_restored
     test_debugging.py::test_no_time_out_ends_a_test_at_a_breakpoint
@@ -241,15 +278,45 @@ def test_a_failure_shows_what_happened(printed: str) -> None:
     assert "local_host.py" not in section, "no frames of ours"
 
 
+def test_a_long_log_is_shortened(printed: str) -> None:
+    _, _, section = printed.partition("___ test_long_log ___")
+    section, _, _ = section.partition("____ ")
+    lines = [int(number) for number in re.findall(r" line (\d+)$", section, re.M)]
+    assert lines == [*range(10), *range(290, 300)]
+    assert "… 280 lines are left out; durable.logs has those of the app …" in section
+
+
 def test_a_test_fails_if_an_orchestrator_is_not_deterministic(printed: str) -> None:
     assert re.search(r"^test_failures.py::test_not_deterministic FAILED", printed, re.M)
     assert "NotDeterministic: fresh_uuid is not deterministic (instance y)" in printed
 
 
 def test_mistakes_are_told_in_a_sentence(printed: str) -> None:
-    assert "@pytest.mark.durable takes auto_advance, now, timeout by name." in printed
+    assert "@pytest.mark.durable takes auto_advance, now, timeout, timer_triggers by name." in printed
     assert re.search(r"^There is no folder .*nowhere", printed, re.M)
     assert "AppError: There is no module no.such. pytest finds modules" in printed
+
+
+def test_an_error_is_shown_at_the_line_of_the_test(printed: str) -> None:
+    _, *mistakes = re.split(r"___ test_mistake\[", printed.partition("___ test_nowhere")[0])
+    said = [
+        r"ValueError: The clock is at .* and cannot go back",
+        r"TypeError: the input of pay cannot be written as JSON: it has a value of type set at \['books'\]\[0\]\.",
+        r"TypeError: the data of the event approved cannot be written as JSON: it is of type set\.",
+        r"TypeError: the body cannot be written as JSON: it is of type set\.",
+        r"TypeError: the input of add cannot be written as JSON: it is of type set\.",
+        r"ValueError: The app has no activity or orchestrator 'chagre'\.",
+        r'AssertionError: The answer 200 names no instance \("id" in its body\)',
+        r"AssertionError: The body is not JSON",
+        r"NotDeterministic: pay does not replay from the history: ",
+    ]
+    assert len(mistakes) == len(said)
+    for mistake, sentence in zip(mistakes, said, strict=True):
+        traceback = mistake.partition("--- Captured")[0].partition("durable: what happened")[0]
+        assert re.search(rf"^E +(\S+\.)?{sentence}", traceback, re.M), mistake
+        assert not re.search(r"^\S*(dfhost|azure|json)/\S*:\d+: ", traceback, re.M), (
+            "no lines but the test's own"
+        )
 
 
 def test_coverage_sees_the_app(printed: str, folder: Path) -> None:
@@ -313,7 +380,9 @@ FOR_A_URL = (
 
 
 def test_the_same_tests_run_against_a_url(tmp_path: Path) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:asyncio -p no:xdist\n")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\naddopts = -p no:asyncio -p no:xdist\ndurable_timer_triggers = false\n"
+    )
     (tmp_path / "test_url.py").write_text(dedent(FOR_A_URL))
     with HostProcess(APPS / "testing", "--memory") as host, azure_proxy(host.url) as azure:
         printed = run_python(tmp_path, "-m", "pytest", "-rs", "--durable-url", host.url, "--durable-key", "k")
@@ -334,8 +403,12 @@ def test_the_app_is_found_from_the_folder_of_the_tests(folder: Path) -> None:
     tests.mkdir(parents=True)
     (folder / "below" / "host.json").write_text("{}")
     write_app(folder / "below", ROOT_APP.replace("Hello", "Hi"))
+    (folder / "below" / "orders").mkdir()
+    (folder / "below" / "orders" / "prices.py").write_text("PRICE = 12\n")
+    (tests / "conftest.py").write_text("from orders.prices import PRICE\nassert PRICE == 12\n")
     (tests / "test_hi.py").write_text(
-        'def test_hi(durable): assert durable.start("hello", 1).result() == ["Hi 1!", 2]\n'
+        "from orders.prices import PRICE\n"
+        'def test_hi(durable): assert durable.start("hello", PRICE).result() == ["Hi 12!", 2]\n'
     )
     options = "-m pytest -p no:asyncio -p no:xdist --rootdir=below/tests below/tests".split()
     assert "1 passed" in run_python(folder, *options)

@@ -122,7 +122,7 @@ def test_a_change_is_found_in_every_history_that_it_breaks(
     changed = BEFORE.replace(before, after)
     for moment in MOMENTS[: MOMENTS.index(first_seen)]:
         check(changed, histories[f"{moment}, {form}"], tmp_path)
-    with pytest.raises(NotDeterministic, match=rf"ship does not replay .*: .*(?:{difference})"):
+    with pytest.raises(NotDeterministic, match=rf"ship o-1 .*does not replay from .*: .*(?:{difference})"):
         check(changed, histories[f"{first_seen}, {form}"], tmp_path)
 
 
@@ -316,17 +316,88 @@ def test_the_history_of_a_terminated_instance_replays(tmp_path: Path, form: str)
         durable.assert_replays(exported(durable, run, form, tmp_path))
 
 
+FAILING = """
+    @app.orchestration_trigger(context_name="context")
+    def unknown(context):
+        yield context.call_activity("reserve", 1)
+        yield context.call_activity("reverse", 1)
+
+    @app.orchestration_trigger(context_name="context")
+    def crashes(context):
+        yield context.call_activity("reserve", 1)
+        yield "no task"
+
+    @app.orchestration_trigger(context_name="context")
+    def raises(context):
+        yield context.call_activity("reserve", 1)
+        raise ValueError("no")
+
+    @app.activity_trigger(input_name="n")
+    def reserve(n: int) -> int:
+        return n
+"""
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("orchestrator", ["unknown", "crashes", "raises"])
+def test_the_history_of_a_failed_instance_replays(tmp_path: Path, orchestrator: str, form: str) -> None:
+    with Host(write_app(tmp_path / "before", FAILING)) as durable:
+        run = durable.start(orchestrator)
+        assert run.wait() == "Failed"
+        history = exported(durable, run, form, tmp_path)
+        durable.assert_replays(history)
+    # What made it fail may be mended; what it did before may not change.
+    mended = FAILING.replace('"reverse"', '"reserve"').replace(
+        '"no task"', 'context.call_activity("reserve", 2)'
+    )
+    check(
+        mended.replace('raise ValueError("no")', 'yield context.call_activity("reserve", 2)'),
+        history,
+        tmp_path,
+    )
+    changed = FAILING.replace('"reserve", 1', '"audit", 1')
+    if (orchestrator, form) != ("crashes", "with ids"):  # it crashes before anything is compared
+        with pytest.raises(NotDeterministic, match="reserve"):
+            check(changed, history, tmp_path / "changed")
+
+
 def test_a_file_with_several_histories(histories: dict[str, Path], tmp_path: Path) -> None:
     file = tmp_path / "exported.jsonl"  # as `dfhost export` writes it
     lines = [json.dumps(json.loads(histories[f"{moment}, without ids"].read_text())) for moment in MOMENTS]
     file.write_text("\n".join(lines) + "\n")
     check(BEFORE, file, tmp_path)
-    with pytest.raises(NotDeterministic, match=r"exported\.jsonl \(o-1\): .* has ended"):
-        check(
-            BEFORE.replace("return answer", 'yield context.call_activity("audit", 9)'),
-            file,
-            tmp_path / "other",
-        )
+    longer = BEFORE.replace("return answer", 'yield context.call_activity("audit", 9)')
+    with pytest.raises(NotDeterministic) as failure:
+        check(longer, file, tmp_path / "longer")
+    head, only = str(failure.value).splitlines()
+    assert head == f"1 of the 4 histories in {file} does not replay:"
+    assert only.startswith("  ship o-1 (Completed): the recorded instance has ended at ")
+
+
+def test_every_history_of_a_file_that_does_not_replay_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "exported.jsonl"
+    folder = write_app(tmp_path / "before", BEFORE)
+    with Host(folder) as durable:
+        runs = [durable.start("ship", id=id) for id in ("o-1", "o-2", "o-3")]
+        durable.start("deliver", id="d-1").result()
+        runs[1].suspend()
+        runs[2].terminate()
+        ids = ("o-1", "o-2", "o-3", "d-1")
+        lines = [exported(durable, durable.run(id), "with episodes", tmp_path).read_text() for id in ids]
+        file.write_text("\n".join(lines))
+    changed = BEFORE.replace('"reserve", 1', '"audit", 1').replace("deliver", "hand_over")
+    with pytest.raises(NotDeterministic) as failure:
+        check(changed, file, tmp_path / "after")
+    head, *differences = str(failure.value).splitlines()
+    assert head == f"4 of the 4 histories in {file} do not replay:"
+    titles = [line.partition(": ")[0] for line in differences]
+    assert titles == [
+        "  ship o-1 (Running)",
+        "  ship o-2 (Suspended)",
+        "  ship o-3 (Terminated)",
+        "  deliver d-1 (Completed)",
+    ]
+    assert differences[3].endswith("The app has no orchestrator 'deliver'. It has: ship, hand_over.")
 
 
 def test_histories_of_several_versions(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from dfhost.errors import HostError
 from dfhost.testing import Durable, Host, RunEnded, RunFailed, StillWaiting
+from dfhost.testing.waits import missing_wait
+from dfhost.timeline.model import ENTITY_CALL
 from tests.support.apps import APPS, write_app
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -88,6 +90,24 @@ def test_what_a_run_does_not_wait_for(durable: Durable) -> None:
         run.waits_for(event="approved")
 
 
+def test_the_name_of_an_awaited_event_is_compared_as_the_sdk_compares_it(durable: Durable) -> None:
+    run = durable.start("approval", {"amount": 900})
+    with pytest.raises(StillWaiting) as failure:
+        run.waits_for(event="Approved")
+    first = str(failure.value).splitlines()[0]
+    assert "does not wait for the event Approved, but for approved (case counts). It waits for event" in first
+    # The names of functions ignore case.
+    durable.slow("charge", minutes=1)
+    durable.start("fan", ["a"]).waits_for(activity="CHARGE")
+
+
+def test_the_name_of_an_awaited_operation_is_compared_as_it_is() -> None:
+    call = {"kind": ENTITY_CALL, "name": "add", "state": "running", "awaited": True}
+    assert missing_wait({"waitsFor": [call]}, {ENTITY_CALL: "add"}) == ""
+    wrong = missing_wait({"waitsFor": [call]}, {ENTITY_CALL: "Add"})
+    assert wrong == "the entity operation Add, but for add (case counts)"
+
+
 def test_an_event_that_a_child_waits_for(durable: Durable) -> None:
     run = durable.start("asks", ["approval", {"amount": 900}, "approval-3"])
     with pytest.raises(StillWaiting, match="does not wait for the event approved") as failure:
@@ -110,6 +130,29 @@ def test_a_failed_run_is_a_failed_test_unless_it_is_expected(durable: Durable) -
     durable.unstub("charge")
     with pytest.raises(RunEnded, match="has not failed, it has ended as Completed"):
         durable.start("fan", ["a"]).failure()
+
+
+def test_a_failed_run_is_explained_where_azure_says_little(tmp_path: Path) -> None:
+    body = """
+        @app.orchestration_trigger(context_name="context")
+        def parent(context):
+            yield context.call_sub_orchestrator("child", None, "child-1")
+
+        @app.orchestration_trigger(context_name="context")
+        def child(context):
+            yield context.call_activity("look", 1)
+            return {"since": context.current_utc_datetime}
+
+        @app.activity_trigger(input_name="n")
+        def look(n: int) -> int:
+            return n
+    """
+    with Host(write_app(tmp_path, body)) as durable, pytest.raises(RunFailed) as failure:
+        durable.start("parent").result()
+    _, cause, *_ = str(failure.value).splitlines()
+    assert cause.startswith(
+        "  child child-1: TypeError: Object of type datetime is not JSON serializable (the "
+    )
 
 
 def test_steering(durable: Durable) -> None:

@@ -47,6 +47,16 @@ def test_a_test_may_begin_at_another_time(durable: Durable) -> None:
     assert len(run.calls("look")) == 25  # in all its generations
 
 
+@pytest.mark.durable(timer_triggers=False)
+def test_timer_functions_may_be_kept_from_running(durable: Durable) -> None:
+    assert durable.next_due is None
+    run = durable.start("approval", {"amount": 1})
+    durable.advance(days=3)
+    assert durable.runs == [run], "nightly would have started others"
+    durable.trigger("nightly")
+    assert [each.input for each in durable.runs] == [{"amount": 1}, "nightly"]
+
+
 def test_retries_wait_by_the_clock(durable: Durable) -> None:
     durable.fail("charge", times=2, error=ConnectionError("down"))
     run = durable.start("pay", "book")

@@ -17,6 +17,7 @@ import pytest
 from dfhost.engine import failures
 from dfhost.engine.replay_result import KeptGenerator, ReplayResult
 from dfhost.runner.app_runner import ReplayCall
+from dfhost.worker import protocol
 from dfhost.worker.calls import BlockingCall, RunningCall
 from dfhost.worker.process import WorkerOptions, WorkerProcess
 from dfhost.worker.runner import WorkerRunner, _RemoteGenerator
@@ -116,7 +117,7 @@ async def test_an_output_that_is_too_deep_for_the_channel_fails_its_instance_and
     async with running_host(write_app(tmp_path / "app", DEEP), workers=1) as host:
         output = await host.failure(await host.start("deep", 3_000))
         # In Python 3.12 it is too deep for JSON already, whatever the app's recursion limit is.
-        assert "could not answer" in output or "maximum recursion depth" in output
+        assert "nested more than 800 levels deep" in output or "maximum recursion depth" in output
         assert await host.run("deep", 2) == [[[]]]
 
 
@@ -210,6 +211,23 @@ async def test_a_worker_that_cannot_be_started_is_started_later(
     )
     later = "A worker process cannot be started: Cannot allocate memory. dfhost tries again in 0 s."
     assert [note == later for note in host.log.notes[1:]] == [False, True, True]
+
+
+async def test_a_host_says_that_its_workers_are_of_another_version(
+    host: RunningHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "VERSION", protocol.VERSION + 1)
+    assert isinstance(host.host.runner, WorkerRunner)
+    host.host.runner.reload(WorkerOptions(APPS / "dying"), None)
+
+    async def notes() -> list[str]:
+        return host.log.notes
+
+    (note,) = await eventually(notes, bool)
+    assert note == (
+        "The app goes on as it was: dfhost was installed anew since this host was started. Start the host again."
+    )
+    assert await host.run("call", ["echo", "still here"]) == "still here"
 
 
 class TimesOut(dict[int, RunningCall]):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -89,6 +90,11 @@ class EditedApp:
 
     def get(self, path: str) -> Response:
         return self.client.request("GET", f"/api/{path}")
+
+    def waits(self, instance_id: str) -> list[str]:
+        """The kinds of tasks that the instance waits for."""
+        explained = self.client.manage("GET", f"instances/{instance_id}?explain=true").body
+        return [each["kind"] for each in explained["waitsFor"]]
 
     def until_waits(self, *names: str) -> None:
         for name in names:
@@ -269,21 +275,57 @@ def test_an_instance_whose_history_no_longer_fits_fails_as_on_azure(app: EditedA
     app.reload("old", APPROVAL.format(event="go"))
     instance_id = app.client.start("approval")
     app.client.until(instance_id, lambda status: status["runtimeStatus"] == "Running")
-    app.reload(
-        "new",
-        APPROVAL.format(event="go").replace(
-            'call_activity("quick", 1)', "create_timer(context.current_utc_datetime)"
-        ),
+    changed = APPROVAL.format(event="go").replace(
+        'call_activity("quick", 1)', "create_timer(context.current_utc_datetime)"
     )
+    difference = "Task 1 in its history is activity 'quick'; the code now asks for a timer in its place."
+    noted = app.after("no longer fits", lambda: app.reload("new", changed))
+    assert noted.endswith(
+        f"The code of approval no longer fits {instance_id[:8]}, which fails at its next step unless it is "
+        f"changed back. {difference}"
+    )
+    explanation = f"instances/{instance_id}?explain=true"
+    waits = app.client.manage("GET", explanation).body["sentence"]
+    assert waits == f"Its code no longer fits its history, so its next episode fails. {difference}"
+    app.reload("newer", changed)
     app.client.send(instance_id, "raiseEvent/go", "yes")
     output = app.client.ended(instance_id)["output"]
     assert output.startswith(
         "Non-Deterministic workflow detected: A previous execution of this orchestration"
     )
-    explained = app.client.manage("GET", f"instances/{instance_id}?explain=true").body["sentence"]
+    explained = app.client.manage("GET", explanation).body["sentence"]
+    again = r"The app was loaded again after this instance had begun, last at [\dT:Z-]+\."
+    assert re.search(rf": {re.escape(difference)} {again}$", explained), explained
+    until(lambda: [line for line in app.lines(difference) if re.search(again, line)], bool)
+    assert len(app.lines(f"no longer fits {instance_id[:8]}")) == 1, "it was not new at the second reload"
+
+
+@pytest.mark.long
+def test_several_instances_that_no_longer_fit_are_one_note_and_go_on_when_the_change_is_undone(
+    app: EditedApp,
+) -> None:
+    two_calls = APPROVAL.format(event="go").replace(
+        "before =", "before = yield context.call_activity('work', 'ready')\n    second ="
+    )
+    app.reload("two calls", two_calls)
+    app.release("ready")
+    waiting = [app.client.start("approval") for _ in range(7)]
+    for instance_id in waiting:
+        until(partial(app.waits, instance_id), lambda kinds: kinds == ["event"])
+    event_first = APPROVAL.format(event="go").replace(
+        "before =", "yield context.wait_for_external_event('before')\n    before ="
+    )
+    noted = app.after("no longer fits", lambda: app.reload("event first", event_first))
     assert re.search(
-        r": The app was loaded again at [\dT:Z-]+, after this instance had begun\.$", explained
-    ), explained
+        r"The code of approval no longer fits 7 waiting instances, which fail at their next step unless it is "
+        r"changed back: (\w{8}, ){4}\w{8} and 2 more\. Task 1 in its history is activity 'work'; the code now yields "
+        r"wait_for_external_event\('before'\) before it\.$",
+        noted,
+    ), noted
+    app.reload("two calls again", two_calls)
+    for instance_id in waiting:
+        app.client.send(instance_id, "raiseEvent/go", "yes")
+        assert app.client.output(instance_id)[1:] == ["yes", "two calls again"]
 
 
 @pytest.mark.long
@@ -302,11 +344,7 @@ def loop(context):
 """
     app.reload("old", loop)
     instance_id = app.client.start("loop")
-    explained = f"instances/{instance_id}?explain=true"
-    until(
-        lambda: [each["kind"] for each in app.client.manage("GET", explained).body["waitsFor"]],
-        lambda kinds: kinds == ["event"],
-    )
+    until(partial(app.waits, instance_id), lambda kinds: kinds == ["event"])
     app.reload("new", loop)
     app.client.send(instance_id, "raiseEvent/go", "went")
     assert app.client.output(instance_id) == ["old"] * 120 + ["went"] + ["new"] * 3

@@ -126,6 +126,9 @@ class Console:
         words = waits_in_words(events, timer_in, needs_all)
         self._put((time.time(), "waiting", function, "orchestrator", instance_id, 0.0, words))
 
+    def steered(self, function: str, instance_id: str, verb: str, reason: str | None) -> None:
+        self._put((time.time(), verb, function, "orchestrator", instance_id, 0.0, reason or ""))
+
     def ended(self, function: str, instance_id: str, seconds: float, how: str) -> None:
         self._put((time.time(), "ended", function, "orchestrator", instance_id, seconds, how))
 

@@ -59,6 +59,10 @@ class CountingLog:
         if self._calls:
             self._log.waiting(function, instance_id, events, timer_in, needs_all)
 
+    def steered(self, function: str, instance_id: str, verb: str, reason: str | None) -> None:
+        if self._calls:
+            self._log.steered(function, instance_id, verb, reason)
+
     def ended(self, function: str, instance_id: str, seconds: float, how: str) -> None:
         if self._calls:
             self._log.ended(function, instance_id, seconds, how)

@@ -64,7 +64,7 @@ class _FunctionCounts:
 
 _MAY_BE_PARTS = ("orchestrator", "entity")
 _ENDS = ("finished", "failed", "retrying", "ended")  # the verbs after which a call no longer runs
-_WAITS = ("waiting", "received")
+_WAITS = ("waiting", "received", "suspended", "resumed", "rewound")  # what a person may have to do with
 _COUNTED = {"received": "events received"}  # how a summary calls what a line says of one; others by the verb
 
 

@@ -19,6 +19,9 @@ _LOOKS = {
     "finished": "green",
     "waiting": "cyan",
     "received": "cyan",
+    "suspended": "yellow",
+    "resumed": "cyan",
+    "rewound": "cyan",
     "retrying": "yellow",
     "failed": "red",
     "ended": "yellow",
@@ -32,7 +35,9 @@ _LOOKS = {
 _DURATION_WIDTH = len("59 min 59 s")  # the longest that a duration of less than ten days can be
 _READ_OF_ITEM = 400  # characters
 _LONGEST_ITEM, _LONGEST_BESIDE_ATTEMPT = 60, 40
-_LONGEST_WORDS = 160  # where not the app but dfhost says what is waited for
+_LONGEST_WORDS = 160  # where not the app says them, but dfhost or a person
+_WORDS = frozenset(("waiting", "received", "suspended", "resumed", "rewound", "ended"))
+_LABEL_WIDTH = len("suspended ")
 
 
 class LogLines:
@@ -55,7 +60,7 @@ class LogLines:
     ) -> str:
         """`text`: a duration, or what a summary says."""
         longest = _LONGEST_BESIDE_ATTEMPT if attempt else _LONGEST_ITEM
-        item = brief(item[:_READ_OF_ITEM], _LONGEST_WORDS if verb in ("waiting", "received") else longest)
+        item = brief(item[:_READ_OF_ITEM], _LONGEST_WORDS if verb in _WORDS else longest)
         name = self._style(f"{printable(function):<{self.name_width}}", "bold")
         instance = self._style(printable(instance_id or ""), "dim")
         item = ", ".join(filter(None, (printable(item), attempt)))
@@ -77,8 +82,8 @@ class LogLines:
         """Threads report at almost the same time, and a summary comes after its calls: the clock never goes back."""
         self._last_at = at = max(at, self._last_at)
         clock = time.strftime("%H:%M:%S", time.localtime(at)) + f".{int(at * 1000) % 1000:03d}"
-        column = self._style(f"{label:<8}", _LOOKS.get(label, "dim")) if label else " " * 8
-        return f"{self._style(clock, 'dim')}  {column}  "
+        column = self._style(label, _LOOKS.get(label, "dim")) if label else ""
+        return f"{self._style(clock, 'dim')}  {column}{' ' * (_LABEL_WIDTH - len(label))}"
 
 
 def shown_id(trigger: str, instance_id: str | None) -> str | None:

@@ -89,3 +89,40 @@ def fine(number: int) -> int:
 @app.activity_trigger(input_name="number")
 def bad(number: int) -> int:
     raise RuntimeError("a bad one")
+
+
+class Receipt:
+    @staticmethod
+    def to_json(receipt):
+        return "{}"
+
+
+@app.orchestration_trigger(context_name="context")
+def an_object(context):
+    yield context.call_activity("fine", 1)
+    return [Receipt()]
+
+
+@app.orchestration_trigger(context_name="context")
+def a_time_in_a_dict(context):
+    yield context.call_activity("fine", 1)
+    return {"took": [1, {"since": context.current_utc_datetime}]}
+
+
+@app.orchestration_trigger(context_name="context")
+def the_winner(context):
+    winner = yield context.task_any([context.call_activity("bad", 1), context.wait_for_external_event("go")])
+    return {"won": winner.result}
+
+
+@app.orchestration_trigger(context_name="context")
+def asks_the_winner(context):
+    return (yield context.call_sub_orchestrator("the_winner"))
+
+
+@app.orchestration_trigger(context_name="context")
+def what_it_caught(context):
+    try:
+        yield context.call_activity("bad", 1)
+    except Exception as error:
+        return error

@@ -1,0 +1,122 @@
+"""After a reload, says which waiting instances the new code does not fit, so that nobody learns it days later.
+
+Replays what is stored, and changes nothing: an instance that does not fit fails in its next episode, as on Azure.
+It checks the newest instances, one after the other, for a short time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from dfhost.background_tasks import BackgroundTasks
+from dfhost.engine import history as h
+from dfhost.engine.execution import Execution
+from dfhost.engine.options import EngineOptions
+from dfhost.engine.orchestrator_code import Replay
+from dfhost.errors import HostError
+from dfhost.host_log import HostLog
+from dfhost.short_id import short_id
+from dfhost.store.store import Store
+from dfhost.thread_pool import ThreadPool
+
+_MOST = 200  # instances
+_SECONDS = 3.0  # in which replays may begin
+_LISTED = 5  # ids and groups in a note; more are counted
+
+#: The orchestrator, and how its code and the history differ.
+_Misfit = tuple[str, str]
+
+
+class ReloadCheck:
+    """To be used on the host's loop; replays in one of the `threads`.
+
+    `replay_of`: how an orchestrator is replayed, by its name and the instance's id; None if the app has no such one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        log: HostLog,
+        threads: ThreadPool,
+        options: EngineOptions,
+        replay_of: Callable[[str, str], Replay | None],
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._threads = threads
+        self._options = replace(options, keep_generator_from=None)
+        self._replay_of = replay_of
+        self._tasks = BackgroundTasks()
+        self._reported: dict[str, _Misfit] = {}  # by instance id
+
+    def begin(self) -> None:
+        """The app was loaded again. A check that is under way is given up."""
+        self._tasks.cancel()
+        self._tasks.start(self._check_and_report())
+
+    def cancel(self) -> None:
+        self._tasks.cancel()
+
+    async def _check_and_report(self) -> None:
+        with suppress(HostError):  # the file cannot be read, and the host stops
+            await self._check()
+
+    async def _check(self) -> None:
+        instance_ids = await self._threads.run(partial(self._store.newest_open_instances, _MOST))
+        until = time.monotonic() + _SECONDS
+        misfits: dict[str, _Misfit] = {}
+        checked = 0
+        for instance_id in instance_ids:
+            if time.monotonic() > until:
+                break
+            checked += 1
+            misfit = await self._threads.run(partial(self._misfit, instance_id))
+            if misfit is not None:
+                misfits[instance_id] = misfit
+        self._report(misfits, checked)
+
+    def _misfit(self, instance_id: str) -> _Misfit | None:
+        stored = self._store.load_instance(instance_id)
+        if stored is None or stored.row.has_ended or stored.needs_episode or not stored.history:
+            return None
+        name = stored.row.name
+        replay = self._replay_of(name, instance_id)
+        if replay is None:
+            return None
+        try:
+            execution = Execution(h.parse(text) for text in stored.history)
+            execution.replay_history(replay, self._options)
+        except Exception:  # a history that cannot be read is reported when its instance is loaded
+            return None
+        return None if execution.misfit is None else (name, execution.misfit)
+
+    def _report(self, misfits: dict[str, _Misfit], checked: int) -> None:
+        """What an earlier reload has reported is not repeated."""
+        before, self._reported = self._reported, misfits
+        groups: dict[_Misfit, list[str]] = {}
+        for instance_id, misfit in misfits.items():
+            if before.get(instance_id) != misfit:
+                groups.setdefault(misfit, []).append(instance_id)
+        for (name, difference), instance_ids in list(groups.items())[:_LISTED]:
+            self._log.note(f"{_not_fitting(name, instance_ids)} {difference}")
+        if groups and (left := self._store.open_instances() - checked) > 0:
+            self._log.note(
+                f"Only the newest {checked:,} unfinished instances were checked, not {left:,} others."
+            )
+
+
+def _not_fitting(name: str, instance_ids: Sequence[str]) -> str:
+    """ "The code of approval no longer fits order-1, which fails at its next step unless it is changed back." """
+    shown = ", ".join(map(short_id, instance_ids[:_LISTED]))
+    if (more := len(instance_ids) - _LISTED) > 0:
+        shown += f" and {more:,} more"
+    if len(instance_ids) == 1:
+        return f"The code of {name} no longer fits {shown}, which fails at its next step unless it is changed back."
+    return (
+        f"The code of {name} no longer fits {len(instance_ids):,} waiting instances, which fail at their next step "
+        f"unless it is changed back: {shown}."
+    )
