@@ -164,7 +164,7 @@ def test_mistakes_in_the_code_are_named(tmp_path: Path, dfhost_here: Dfhost) -> 
             yield
         """,
     )
-    done = dfhost_here("run", "forgets", "--app", folder)
+    done = dfhost_here("run", "forgets", "--app", folder, "--in-process")
     assert (done.returncode, done.stdout) == (0, '"done"\n')
     said = (
         r"note +forgets \(function_app\.py, line \d+\): context\.call_activity without yield starts nothing"

@@ -20,7 +20,7 @@ from tests.support.host_process import HostProcess
 FOLDER = Path(__file__).parent
 RECORDINGS = {path.stem: path for path in sorted((FOLDER / "recordings").glob("*.json"))}
 # Bodies of 100 MB, answers that take seconds, a host process for each.
-LONG = re.compile("request_framing|throttled|durable_start|exits_(?!systemexit_resp)")
+LONG = re.compile("request_framing|throttled|tuned|durable_start|exits_(?!systemexit_resp)")
 HTTP_SETTINGS: dict[str, dict[str, Any]] = {
     "noprefix": {"routePrefix": ""},
     "tuned": {

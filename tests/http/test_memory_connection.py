@@ -8,7 +8,6 @@ import re
 import pytest
 
 from tests.support.app_server import app_server, make_server, started_runner
-from tests.support.apps import APPS
 from tests.support.recording_log import RecordingLog
 
 BODY = b"some text, \x00 and \xff"
@@ -30,7 +29,7 @@ REQUESTS = {
 
 @pytest.mark.parametrize("request_bytes", REQUESTS.values(), ids=REQUESTS.keys())
 async def test_the_response_is_the_same_as_over_a_socket(request_bytes: bytes) -> None:
-    async with app_server(APPS / "http") as (_, _, server):
+    async with app_server("http") as (_, _, server):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(request_bytes)
         writer.write_eof()
@@ -41,7 +40,7 @@ async def test_the_response_is_the_same_as_over_a_socket(request_bytes: bytes) -
 
 async def test_a_server_without_a_port_answers_all_the_same() -> None:
     log = RecordingLog()
-    async with started_runner(APPS / "http", log) as (runner, _):
+    async with started_runner("http", log) as (runner, _):
         server = make_server(runner, log, port=None)
         await server.start()
         assert server.port is None

@@ -47,7 +47,7 @@ class Client:
 async def client() -> AsyncIterator[Client]:
     names = ("x", "some.host", "my.host")  # what these tests call it
     async with (
-        app_server(APPS / "http", host_names=names) as (base, log, server),
+        app_server("http", host_names=names) as (base, log, server),
         aiohttp.ClientSession() as session,
     ):
         client = Client(base, log, session)
@@ -244,10 +244,11 @@ async def test_an_out_parameter(client: Client) -> None:
     assert (await client("GET", "/api/out"))[0] == 204
 
 
-async def test_other_outputs_are_noted(client: Client) -> None:
-    assert (await client("GET", "/api/queued"))[2] == b"queued"
-    entry = await client.log.entry("note")
-    assert entry[1] == "queued: dfhost does not send its queue output: order 7"
+async def test_other_outputs_are_noted() -> None:
+    # Once for each loaded app, so that it is loaded again.
+    async with app_server(APPS / "http") as (base, log, _), aiohttp.ClientSession() as session:
+        assert (await Client(base, log, session)("GET", "/api/queued"))[2] == b"queued"
+        assert (await log.entry("note"))[1] == "queued: dfhost does not send its queue output: order 7"
 
 
 async def test_head_is_answered_without_a_body(client: Client) -> None:
@@ -465,7 +466,7 @@ async def test_a_port_in_use_is_refused_with_advice() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        async with started_runner(APPS / "http", log) as (runner, _):
+        async with started_runner("http", log) as (runner, _):
             with pytest.raises(PortInUse) as caught:
                 await make_server(runner, log, port=port).start()
             assert f"Port {port} is in use" in str(caught.value) and "--port" in str(caught.value)
@@ -526,7 +527,7 @@ async def test_cors_as_configured_in_local_settings() -> None:
     page = {"Origin": "http://localhost:3000"}
     asked = {**page, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-a"}
     async with (
-        app_server(APPS / "http", cors=("http://localhost:3000",), cors_credentials=True) as (base, log, _),
+        app_server("http", cors=("http://localhost:3000",), cors_credentials=True) as (base, log, _),
         aiohttp.ClientSession() as session,
     ):
         client = Client(base, log, session)
@@ -538,6 +539,6 @@ async def test_cors_as_configured_in_local_settings() -> None:
         assert headers["Access-Control-Allow-Credentials"] == "true" and headers["Vary"] == "Origin"
         _, headers, _ = await client("GET", "/api/returns/text", headers={"Origin": "http://other"})
         assert "Access-Control-Allow-Origin" not in headers
-    async with app_server(APPS / "http", cors=("*",)) as (base, log, _), aiohttp.ClientSession() as session:
+    async with app_server("http", cors=("*",)) as (base, log, _), aiohttp.ClientSession() as session:
         _, headers, _ = await Client(base, log, session)("GET", "/api/returns/text", headers=page)
         assert headers["Access-Control-Allow-Origin"] == "*"

@@ -18,12 +18,16 @@ from dfhost.clock import Clock
 from dfhost.http.server import Server
 from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.runner.durable_clients import client_texts
+from tests.support.apps import APPS, kept_app
 from tests.support.recording_log import RecordingLog
 
 
 @asynccontextmanager
-async def app_server(folder: Path, **options: Any) -> AsyncIterator[tuple[str, RecordingLog, Server]]:
-    """The app in `folder` on a free port: its base URL, its log, the server. `options` go to `Server`."""
+async def app_server(folder: str | Path, **options: Any) -> AsyncIterator[tuple[str, RecordingLog, Server]]:
+    """The app in `folder` on a free port: its base URL, its log, the server. `options` go to `Server`.
+
+    A name is that of an app in tests/apps, see `kept_app`.
+    """
     log = RecordingLog()
     async with started_runner(folder, log) as (runner, app):
         server = make_server(runner, log, **options)
@@ -64,10 +68,12 @@ def make_server(runner: InProcessRunner, log: RecordingLog, **options: Any) -> S
 
 
 @asynccontextmanager
-async def started_runner(folder: Path, log: RecordingLog) -> AsyncIterator[tuple[InProcessRunner, App]]:
+async def started_runner(folder: str | Path, log: RecordingLog) -> AsyncIterator[tuple[InProcessRunner, App]]:
     """The runner of the app in `folder`, and the app. Its durable clients lead nowhere."""
     with user_threads() as threads:
-        runner = InProcessRunner(folder, log, threads=threads)
+        runner = InProcessRunner(APPS / folder, log, threads=threads)
+        if isinstance(folder, str):
+            runner.loaded = kept_app(folder)
         await runner.start()
         assert runner.loaded is not None
         try:

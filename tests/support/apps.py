@@ -30,18 +30,17 @@ def write_app(folder: Path, body: str, head: str = HEAD) -> Path:
     return folder
 
 
-_kept: tuple[App, script_import.ImportedApp] | None = None
+_kept: dict[str, tuple[App, script_import.ImportedApp]] = {}
 
 
-def worker_app() -> App:
-    """The app in tests/apps/worker, for one host at a time.
+def kept_app(name: str) -> App:
+    """An app in tests/apps that keeps nothing from one host to the next, for one host at a time.
 
-    It is loaded once in a process, since it keeps nothing from one host to the next.
+    It is loaded once in a process, which takes longer than most tests of it.
     """
-    global _kept
-    if _kept is None:
-        _kept = (load_app(APPS / "worker"), script_import.imported_app())
-    app, imported = _kept
+    if name not in _kept:
+        _kept[name] = (load_app(APPS / name), script_import.imported_app())
+    app, imported = _kept[name]
     script_import.switch_to(imported)
     return app
 

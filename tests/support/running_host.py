@@ -20,7 +20,7 @@ from dfhost.settings import Settings
 from dfhost.worker.process import WorkerOptions
 from dfhost.worker.runner import WorkerRunner
 from tests.support import gates
-from tests.support.apps import APPS, worker_app
+from tests.support.apps import APPS, kept_app
 from tests.support.http_client import ENDED, MANAGEMENT
 from tests.support.recording_log import RecordingLog
 from tests.support.waiting import DEADLINE, eventually
@@ -181,7 +181,7 @@ async def running_host(
 ) -> AsyncIterator[RunningHost]:
     """The app in `folder` (of tests/apps, or a path) on a free port; `settings` as in `Settings`.
 
-    "worker" is loaded once for all tests (`worker_app`); give its path if a test is about its loading.
+    "worker" is loaded once for all tests (`kept_app`); give its path if a test is about its loading.
 
     `workers`: it runs in so many processes of its own, which print to `output`; 0 for this process. `finishes`: what
     runs at the end of the block can end, and is waited for.
@@ -202,7 +202,7 @@ async def running_host(
         else InProcessRunner(APPS / folder, log, only=options.functions)
     )
     if isinstance(runner, InProcessRunner) and folder == "worker" and not options.functions:
-        runner.loaded = worker_app()
+        runner.loaded = kept_app("worker")
     host = Host(
         runner,
         settings=options,

@@ -65,6 +65,7 @@ async def test_only_the_operation_that_hangs_fails(tmp_path: Path) -> None:
         ]
 
 
+@pytest.mark.long
 async def test_the_operation_that_runs_is_named_and_since_when(tmp_path: Path) -> None:
     database = tmp_path / "hub.db"
 
