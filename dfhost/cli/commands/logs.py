@@ -30,7 +30,7 @@ examples:
 exit code: 0; 4 if there is no such line.
 """
 
-_HEAD = re.compile(r"(?P<time>\d\d:\d\d:\d\d\.\d{3})  (?P<label>.{8})  (?P<text>.*)")
+_HEAD = re.compile(r"(?P<time>\d\d:\d\d:\d\d\.\d{3})  (?P<label>.{9}) (?P<text>.*)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

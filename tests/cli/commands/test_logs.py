@@ -12,6 +12,8 @@ import pytest
 
 from dfhost.cli.console import log_file
 from dfhost.cli.console.log_file import LogFile, follow_log, read_log
+from dfhost.cli.console.log_formatter import LogFormatter
+from dfhost.cli.style import Style
 from tests.cli.commands.conftest import Commands
 from tests.support.apps import write_app
 from tests.support.host_process import HostProcess
@@ -85,6 +87,16 @@ def test_of_a_child_by_its_whole_id_and_by_its_short_one(dfhost: Commands, tmp_p
 
 def test_of_a_text(dfhost: Commands, ids: list[str]) -> None:
     assert dfhost.plain("logs", "--text", "looking at good").out.count("looking at") == 1
+
+
+def test_a_label_as_wide_as_its_column_is_read_too(dfhost: Commands, tmp_path: Path) -> None:
+    (line,) = LogFormatter(Style(False)).format(
+        (0.0, "suspended", "flow", "orchestrator", "order-7", 0.0, "closed")
+    )
+    (tmp_path / "hub.db.log").write_text(f"{line}\n")
+    shown = dfhost.plain("logs", "order-7", "--db", str(tmp_path / "hub.db"), "--json").out
+    assert json.loads(shown)["label"] == "suspended"
+    assert json.loads(shown)["text"].split() == ["flow", "order-7", "closed"]
 
 
 def test_each_line_as_json(dfhost: Commands, ids: list[str]) -> None:
