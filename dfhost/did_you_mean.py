@@ -12,7 +12,7 @@ def nearest(text: str, names: Iterable[str], most: int = 1) -> list[str]:
     wanted = text.lower()
     close = get_close_matches(wanted, lower, most, 0.7)
     containing = [name for name in lower if len(wanted) >= 3 and wanted in name]
-    loose = get_close_matches(wanted, lower, most, 0.5)
+    loose = get_close_matches(wanted, lower, most, 0.65)
     return [lower[name] for name in dict.fromkeys([*close, *containing, *loose])][:most]
 
 

@@ -200,7 +200,20 @@ class Host:
         return self._notes(self.app)
 
     def _notes(self, app: AppInfo) -> list[str]:
-        return [*app.mistakes, *app.notes, *self._server.notes, *self._notes_on_settings(app)]
+        triggers = self._notes_on_triggers(app)
+        return [*app.mistakes, *triggers, *app.notes, *self._server.notes, *self._notes_on_settings(app)]
+
+    def _notes_on_triggers(self, app: AppInfo) -> list[str]:
+        if not app.others:
+            return []
+        not_polled = ", ".join(f"{each.name} ({each.kind})" for each in app.others)
+        name, has_blobs = app.others[0].name, any(each.kind == "blobTrigger" for each in app.others)
+        return [
+            f"dfhost does not poll these triggers: {not_polled}. Run one with `dfhost trigger {name} --input TEXT`"
+            + (", a blob's with --input file:PATH" if has_blobs else "")
+            + ", or with: curl -H 'Content-Type: application/json' -d '{\"input\": \"TEXT\"}' "
+            + f"{self.url}/admin/functions/{name}"
+        ]
 
     def _notes_on_settings(self, app: AppInfo) -> list[str]:
         if self._settings.has_extensions or not (app.orchestrators or app.activities or app.entities):

@@ -1,7 +1,8 @@
-"""Other people's texts as they can be shown: without what steers a terminal, and not too long. Pure."""
+"""Other people's texts as they can be shown: without what steers a terminal, legible, and not too long. Pure."""
 
 from __future__ import annotations
 
+import json
 import re
 
 # What steers a terminal or makes a line look like another one: C0 and C1 controls, line and paragraph separators,
@@ -21,6 +22,46 @@ def printable_lines(text: str) -> str:
     if text.isprintable():
         return text
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+# As azure-functions writes an object that has a `to_json` method; what that returns follows as a text.
+_OBJECT = re.compile(r'\{\s*"__class__":\s*"([^"\\]*)",\s*"__module__":\s*"[^"\\]*",\s*"__data__":\s*(?=")')
+_OBJECT_END = re.compile(r"\s*\}")
+_LONGEST_ESCAPE = len(r"\ud800")
+
+
+def readable_payload(text: str) -> str:
+    """JSON, or the beginning of it, with the objects of the app's classes as ``Order {"id": 1}``.
+
+    They are stored as ``{"__class__": "Order", "__module__": "orders", "__data__": "{\\"id\\": 1}"}``.
+    """
+    if "__class__" not in text:
+        return text
+    if text.startswith('"') and '\\"__class__' in text:  # the SDK's client sends JSON in JSON
+        text, _ = _string(text, 0)
+    parts: list[str] = []
+    at = 0
+    while found := _OBJECT.search(text, at):
+        data, end = _string(text, found.end())
+        parts += text[at : found.start()], found[1], " ", readable_payload(data)
+        closing = _OBJECT_END.match(text, end)
+        at = closing.end() if closing else end
+    return "".join((*parts, text[at:]))
+
+
+def _string(text: str, at: int) -> tuple[str, int]:
+    """The JSON string that begins there, and its end; as much of it as there is, if it has been cut."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text, at)
+        return str(value), end
+    except ValueError:
+        pass
+    for missing in range(_LONGEST_ESCAPE):  # the cut may be within an escape
+        try:
+            return str(json.loads(text[at : len(text) - missing] + '"')), len(text)
+        except ValueError:
+            continue
+    return text[at:], len(text)
 
 
 def shortened(text: str, longest: int) -> str:

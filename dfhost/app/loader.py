@@ -25,7 +25,7 @@ from dfhost.app.script_import import import_script
 from dfhost.app.signature import read_signature
 from dfhost.errors import AppError
 from dfhost.host_log import CallLog
-from dfhost.runner.functions import KINDS, FunctionInfo
+from dfhost.runner.functions import FunctionInfo
 from dfhost.runner.retry_policy import RetryPolicy, read_retry_policy
 from dfhost.settings.app_files import script_name, v1_functions
 
@@ -182,7 +182,6 @@ def _is_awaited_in_vain(function: Function) -> bool:
 
 def _notes(functions: list[Function]) -> list[str]:
     """What dfhost does not do for this app, in one sentence for each kind."""
-    not_polled = [f"{each.name} ({each.kind})" for each in functions if each.kind not in KINDS.values()]
     sent: list[str] = []
     read: list[str] = []
     for function in functions:
@@ -191,13 +190,6 @@ def _notes(functions: list[Function]) -> list[str]:
                 is_output = binding.get("direction") == "OUT"
                 (sent if is_output else read).append(f"{function.name} ({binding['type']})")
     notes = []
-    if not_polled:
-        has_blobs = any(each.kind == "blobTrigger" for each in functions)
-        notes.append(
-            f"dfhost does not poll these triggers: {', '.join(not_polled)}. "
-            'Run one with POST /admin/functions/NAME and {"input": "…"}.'
-            + (' For a blob, {"input": "file:PATH"} sends a file.' if has_blobs else "")
-        )
     if sent:
         notes.append(f"dfhost shows these outputs instead of sending them: {', '.join(sent)}.")
     if read:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfhost.cli.client import host_address
-from dfhost.cli.client.function_names import orchestrator_names
+from dfhost.cli.client.function_names import orchestrator_names, triggered_names
 from dfhost.cli.client.instance_ids import find_id
 from dfhost.cli.client.management_client import ManagementClient, open_client, orchestrations
 from dfhost.cli.commands import COMMANDS
@@ -167,6 +167,12 @@ def _orchestrators(
     return map(Candidate, orchestrator_names(client.functions() or []))
 
 
+def _triggered(
+    client: ManagementClient, verb: str, given: Sequence[str], current: str
+) -> Iterable[Candidate]:
+    return map(Candidate, triggered_names(client.functions() or []))
+
+
 def _awaited_events(
     client: ManagementClient, verb: str, given: Sequence[str], current: str
 ) -> Iterable[Candidate]:
@@ -178,5 +184,6 @@ _ASKED: dict[str, Callable[[ManagementClient, str, Sequence[str], str], Iterable
     "id": _ids,
     "entity": _entity_ids,
     "name": _orchestrators,
+    "function": _triggered,
     "event": _awaited_events,
 }

@@ -46,8 +46,10 @@ class EpisodeLimiter:
         limit: int,
         show_running: Callable[[BusyInstance], None],
         ready_since: Callable[[], float],
+        stopped_by: str,
     ) -> None:
-        """`ready_since`: see `AppRunner`."""
+        """`ready_since`: see `AppRunner`. `stopped_by`: what stops code that does not return, for people."""
+        self._stopped_by = stopped_by
         self._ready_since = ready_since
         self._threads = threads
         self._show_running = show_running
@@ -72,6 +74,17 @@ class EpisodeLimiter:
     def remove(self, instance: BusyInstance) -> None:
         """Its episode has ended, or its result is of no use any more."""
         self._busy.pop(id(instance), None)
+
+    def report_left_running(self, instance: BusyInstance) -> None:
+        """The instance was terminated or purged. Its code cannot be stopped, if it does not yield."""
+        since = max(instance.episode_since, self._ready_since())
+        if id(instance) not in self._busy or not instance.episode_since:
+            return
+        if time.time() - since > _BLOCKED_SECONDS:
+            self._log.note(
+                f"{instance.name} {instance.instance_id} has ended, but its code still runs without a yield. That "
+                f"may keep a processor busy until {self._stopped_by}."
+            )
 
     def close(self) -> None:
         """Look after nothing any more."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import partial
 
-from dfhost.dispatch.instance_cache import LoadedInstance
+from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
+from dfhost.engine import actions as act
 from dfhost.engine.episode import Episode
+from dfhost.engine.tasks import SingleTask
 from dfhost.host_log import HostLog
 from dfhost.store.listener import InstanceRemoved
 from dfhost.store.store import Store
@@ -14,16 +17,20 @@ from dfhost.thread_pool import ThreadPool
 from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
 from dfhost.timeline.sentences import failure_sentences
 
+_OFTEN_ENDED_BY_THEN = 1.0  # seconds; if code awaits the first of several calls, the others follow soon
+_LISTED = 3  # functions
+
 
 class EpisodeReports:
     """To be called on the host's loop. A long history is read in one of the `threads`."""
 
-    def __init__(self, log: HostLog, store: Store, threads: ThreadPool) -> None:
+    def __init__(self, log: HostLog, store: Store, threads: ThreadPool, instances: InstanceCache) -> None:
         self._log = log
         self._store = store
         self._threads = threads
+        self._instances = instances
         self._reported_held_back: set[str] = set()  # names of orchestrators
-        self._reported_open_timers: set[str] = set()  # likewise
+        self._reported_open_tasks: set[str] = set()  # likewise
 
     def held_back(self, instance: LoadedInstance, episode: Episode) -> None:
         """Once for each orchestrator: an action has not started, since another one must end first."""
@@ -35,14 +42,36 @@ class EpisodeReports:
                 "of sub-orchestrations."
             )
 
-    def awaits_timers_to_end(self, instance: LoadedInstance, episode: Episode) -> None:
-        """Once for each orchestrator: the instance only seems to hang."""
-        if episode.awaits_timers_to_end and instance.name not in self._reported_open_timers:
-            self._reported_open_timers.add(instance.name)
-            self._log.note(
-                f"{instance.name} {instance.instance_id}: its code has ended, but it stays Running until its timers "
-                "have fired, as on Azure. Call cancel() on a timer that is no longer needed."
-            )
+    def awaits_open_tasks(self, instance: LoadedInstance, episode: Episode) -> None:
+        """Once for each orchestrator: the instance only seems to hang. Of calls only if they take long."""
+        if not episode.awaits_open_tasks or instance.name in self._reported_open_tasks:
+            return
+        self._reported_open_tasks.add(instance.name)
+        if any(task.action_type in act.CALLS for _, task in instance.execution.interpreter.blocking_tasks()):
+            asyncio.get_running_loop().call_later(_OFTEN_ENDED_BY_THEN, self._note_if_open, instance)
+        else:
+            self._note_open_tasks(instance)
+
+    def _note_if_open(self, instance: LoadedInstance) -> None:
+        if self._instances.holds(instance) and not instance.busy:
+            self._note_open_tasks(instance)
+        else:
+            self._reported_open_tasks.discard(instance.name)  # another instance may have to wait longer
+
+    def _note_open_tasks(self, instance: LoadedInstance) -> None:
+        tasks = [task for _, task in instance.execution.interpreter.blocking_tasks()]
+        calls = list(dict.fromkeys(_called(task) for task in tasks if task.action_type in act.CALLS))
+        timers = any(task.action_type == act.CREATE_TIMER for task in tasks)
+        shown = [*calls[:_LISTED], *(["others"] if len(calls) > _LISTED else [])]
+        until = [
+            *([f"{' and '.join(shown)} {'has' if len(shown) == 1 else 'have'} ended"] if shown else []),
+            *(["its timers have fired"] if timers else []),
+        ]
+        advice = " Call cancel() on a timer that is no longer needed." if timers else ""
+        self._log.note(
+            f"{instance.name} {instance.instance_id}: its code has ended, but it stays Running until "
+            f"{' and '.join(until)}, as on Azure.{advice}"
+        )
 
     def ended(self, instance: LoadedInstance, episode: Episode) -> None:
         """The instance has completed or failed; of a failure also the tasks that have led to it."""
@@ -81,3 +110,7 @@ class EpisodeReports:
             stack,
             attempt=instance.attempt,
         )
+
+
+def _called(task: SingleTask) -> str:
+    return "an HTTP call" if task.action_type == act.CALL_HTTP else str(task.action["functionName"])

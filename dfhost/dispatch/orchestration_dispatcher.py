@@ -78,12 +78,21 @@ class OrchestrationDispatcher:
         self._instances = InstanceCache(store, clock, poison)
         self._queue: deque[LoadedInstance] = deque()
         self._running = EpisodeLimiter(
-            self._threads, log, limit, self._show_running, lambda: runner.ready_since
+            self._threads,
+            log,
+            limit,
+            self._show_running,
+            lambda: runner.ready_since,
+            "functionTimeout is over or the app is loaded again"
+            if runner.applies_timeout
+            else "the host ends",
         )
         self._garbage = GarbageByVolume()
         self._wait_reports = WaitReports(log, clock, self._instances)
-        self._episode_reports = EpisodeReports(log, store, self._threads)
-        self._reload_check = ReloadCheck(store, log, self._threads, options, self._replay_of)
+        self._episode_reports = EpisodeReports(log, store, self._threads, self._instances)
+        self._reload_check = ReloadCheck(
+            store, log, self._threads, options, self._replay_of, self._is_running
+        )
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
@@ -157,6 +166,7 @@ class OrchestrationDispatcher:
             instance = self._instances.get(event.instance_id)
             if instance is not None and instance.started_at:
                 self._episode_reports.removed(instance, event)
+                self._running.report_left_running(instance)
         self.drop(event.instance_id)
 
     def code_changed(self) -> None:
@@ -169,6 +179,10 @@ class OrchestrationDispatcher:
                 if instance.messages:
                     self._schedule(instance)
         self._reload_check.begin()
+
+    def _is_running(self, instance_id: str) -> bool:
+        instance = self._instances.get(instance_id) if instance_id in self._instances else None
+        return instance is not None and instance.busy
 
     def _forget_replay(self, instance: LoadedInstance) -> None:
         instance.code_changed = False
@@ -324,7 +338,7 @@ class OrchestrationDispatcher:
         instance.stored_events = episode.history_length
         instance.needs_episode = False
         self._episode_reports.held_back(instance, episode)
-        self._episode_reports.awaits_timers_to_end(instance, episode)
+        self._episode_reports.awaits_open_tasks(instance, episode)
         self._wait_reports.episode_committed(instance)
         self._start_work(instance, episode)
         if episode.ends_instance:

@@ -6,6 +6,7 @@ It checks the newest instances, one after the other, for a short time.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from dfhost.engine import history as h
 from dfhost.engine.execution import Execution
 from dfhost.engine.options import EngineOptions
 from dfhost.engine.orchestrator_code import Replay
+from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog
 from dfhost.short_id import short_id
@@ -25,6 +27,7 @@ from dfhost.thread_pool import ThreadPool
 
 _MOST = 200  # instances
 _SECONDS = 3.0  # in which replays may begin
+_SLOW_SECONDS = 5.0  # for one replay
 _LISTED = 5  # ids and groups in a note; more are counted
 
 #: The orchestrator, and how its code and the history differ.
@@ -35,6 +38,7 @@ class ReloadCheck:
     """To be used on the host's loop; replays in one of the `threads`.
 
     `replay_of`: how an orchestrator is replayed, by its name and the instance's id; None if the app has no such one.
+    `is_running`: whether code of the instance runs now, so that its next episode finds a difference by itself.
     """
 
     def __init__(
@@ -44,12 +48,14 @@ class ReloadCheck:
         threads: ThreadPool,
         options: EngineOptions,
         replay_of: Callable[[str, str], Replay | None],
+        is_running: Callable[[str], bool],
     ) -> None:
         self._store = store
         self._log = log
         self._threads = threads
         self._options = replace(options, keep_generator_from=None)
         self._replay_of = replay_of
+        self._is_running = is_running
         self._tasks = BackgroundTasks()
         self._reported: dict[str, _Misfit] = {}  # by instance id
 
@@ -66,33 +72,44 @@ class ReloadCheck:
             await self._check()
 
     async def _check(self) -> None:
-        instance_ids = await self._threads.run(partial(self._store.newest_open_instances, _MOST))
+        instances = await self._threads.run(partial(self._store.newest_open_instances, _MOST))
         until = time.monotonic() + _SECONDS
         misfits: dict[str, _Misfit] = {}
         checked = 0
-        for instance_id in instance_ids:
+        for name, instance_id in instances:
             if time.monotonic() > until:
                 break
+            replay = None if self._is_running(instance_id) else self._replay_of(name, instance_id)
+            if replay is not None:
+                replaying = asyncio.ensure_future(
+                    self._threads.run(partial(self._replay, instance_id, replay))
+                )
+                await asyncio.wait({replaying}, timeout=_SLOW_SECONDS)
+                if not replaying.done():
+                    self._log.note(
+                        f"{name}: its code has been running for {_SLOW_SECONDS:.0f} s without a yield. It was "
+                        f"replayed to see whether it still fits {short_id(instance_id)}; nothing else is checked."
+                    )
+                    break
+                execution, result = await replaying
+                if (
+                    result.no_answer is not None
+                ):  # the next instances might end or hold up the worker process, too
+                    break
+                if execution.misfit is not None:
+                    misfits[instance_id] = name, execution.misfit
             checked += 1
-            misfit = await self._threads.run(partial(self._misfit, instance_id))
-            if misfit is not None:
-                misfits[instance_id] = misfit
         self._report(misfits, checked)
 
-    def _misfit(self, instance_id: str) -> _Misfit | None:
-        stored = self._store.load_instance(instance_id)
-        if stored is None or stored.row.has_ended or stored.needs_episode or not stored.history:
-            return None
-        name = stored.row.name
-        replay = self._replay_of(name, instance_id)
-        if replay is None:
-            return None
+    def _replay(self, instance_id: str, replay: Replay) -> tuple[Execution, ReplayResult]:
         try:
+            stored = self._store.load_instance(instance_id)
+            if stored is None or stored.row.has_ended or stored.needs_episode or not stored.history:
+                return Execution(), ReplayResult()
             execution = Execution(h.parse(text) for text in stored.history)
-            execution.replay_history(replay, self._options)
+            return execution, execution.replay_history(replay, self._options)
         except Exception:  # a history that cannot be read is reported when its instance is loaded
-            return None
-        return None if execution.misfit is None else (name, execution.misfit)
+            return Execution(), ReplayResult()
 
     def _report(self, misfits: dict[str, _Misfit], checked: int) -> None:
         """What an earlier reload has reported is not repeated."""

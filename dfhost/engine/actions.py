@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dfhost.printable import shortened
+from dfhost.printable import readable_payload, shortened
 
 # The numbers of the SDK's ActionType.
 CALL_ACTIVITY = 0
@@ -90,4 +90,4 @@ def path_to(wanted: Action, actions: Sequence[Action], path: str = "actions[0]")
 
 
 def _argument(payload: str | None) -> str:
-    return "None" if payload is None else shortened(payload, 40)
+    return "None" if payload is None else shortened(readable_payload(payload), 40)

@@ -133,8 +133,8 @@ class Episode:
     has_more_commands: bool = False
     #: A sentence about an action that has not started, and the one it waits for.
     held_back: str | None = None
-    #: The code has ended, but timers that it has not cancelled are open.
-    awaits_timers_to_end: bool = False
+    #: The code has ended, but tasks that it has started are open.
+    awaits_open_tasks: bool = False
     #: Why it failed, in a sentence for people, where the output as Azure has it does not say so.
     cause: str | None = None
     #: The exception of the user's code with type and traceback, for the log.
@@ -166,6 +166,6 @@ def child_refused(child: ScheduledChild, status: str, at: str) -> Event:
     """The failure of a child whose id is that of a running instance; `status` is the latter's runtime status."""
     reason = (
         f"An Orchestration instance with the status {status} already exists: the id '{child.instance_id}' is taken. "
-        "(On Azure the running instance would be replaced, and lost.)"
+        "On Azure the running instance would be replaced, and lost."
     )
     return h.sub_orchestration_failed(at, child.task_id, reason, None)

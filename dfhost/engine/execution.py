@@ -103,8 +103,8 @@ class Execution:
     def _history_has_commands(self) -> bool:
         return any(event.event_type in h.SCHEDULING for event in self.past)
 
-    def replay_history(self, replay: Replay, options: EngineOptions) -> None:
-        """Replay without any arrival, so that a loaded execution can say what it waits for.
+    def replay_history(self, replay: Replay, options: EngineOptions) -> ReplayResult:
+        """Replay without any arrival, so that a loaded execution can say what it waits for. What the code has said.
 
         The execution stays as it is, so that the next arrival replays, in three cases: there is no answer; the code
         no longer fits the history, and the next episode will fail (`misfit`); the code starts something first that
@@ -113,6 +113,7 @@ class Execution:
         result = self.code.ask_again(self.info, replay, options)
         if not self._adopts(result):
             self.code.drop_generator()
+        return result
 
     def _adopts(self, result: ReplayResult) -> bool:
         """Take over what a replay of the past alone has said, if it fits."""
@@ -226,8 +227,11 @@ class Execution:
             awaited = interpreter.awaited_task()
             assert awaited is not None
             episode.held_back = f"{act.describe(held_back[0])} waits for {act.describe(awaited.action)}"
-        episode.awaits_timers_to_end = (
-            result.has_ended and not episode.ends_instance and interpreter.has_open_timer
+        episode.awaits_open_tasks = (
+            result.has_ended
+            and not episode.ends_instance
+            and interpreter.all_done
+            and any(interpreter.blocking_tasks())
         )
         reasons = [event for event in new if event.event_type in (h.SUSPENDED, h.RESUMED)]
         if reasons and not episode.ends_instance:

@@ -11,6 +11,8 @@ import re
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from dfhost.user_frames import is_library
+
 _STATE = "$OutOfProcData$:"
 MARKER = f"\n\n{_STATE}"  # between a raised failure's message and the state, see the SDK's executor
 
@@ -33,9 +35,14 @@ class Failure(NamedTuple):
 
 
 def in_a_line(failure: Failure) -> str:
-    """ "KeyError: 'email' (function_app.py, line 4, in helper)": its text with the place of its newest frame."""
+    """ "KeyError: 'email' (function_app.py, line 4, in helper)": its text with the place of its newest frame.
+
+    That is the newest of the app's own code, if there is any.
+    """
     first, line_end, rest = failure.text[:_MOST_TEXT].partition("\n")
-    for path, line, function in re.findall(_FRAME, failure.stack)[-1:]:
+    frames = re.findall(_FRAME, failure.stack)
+    own = [frame for frame in frames if not is_library(frame[0])]
+    for path, line, function in (own or frames)[-1:]:
         name = path.replace("\\", "/").rpartition("/")[2]
         first = f"{first} ({name}, line {line}, in {function})"
     return f"{first}{line_end}{rest}"

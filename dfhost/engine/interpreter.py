@@ -186,10 +186,6 @@ class ActionInterpreter:
         """No activity, child or timer is open, nothing is held back, nothing is suspended."""
         return self.all_done and len(self.open_tasks) == self._open_entity_calls and not self.is_suspended
 
-    @property
-    def has_open_timer(self) -> bool:
-        return any(task.action_type == act.CREATE_TIMER for task in self.open_tasks.values())
-
     def action_at(self, place: Sequence[int]) -> Action:
         """`place`: in the list of all actions, then in the compounds on the way."""
         action = self.actions[place[0]]

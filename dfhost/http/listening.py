@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import errno
+import http.client
+import json
 import os
 import socket
 import sys
+from contextlib import closing
 
 from dfhost.errors import HostError, PortInUse
+
+_SECONDS = 1.0  # for an answer
+_MOST_READ = 10_000  # bytes
 
 
 def check_can_listen(address: str, port: int) -> None:
@@ -29,9 +35,23 @@ def check_can_listen(address: str, port: int) -> None:
 def cannot_listen(address: str, port: int, error: OSError) -> HostError:
     if error.errno == errno.EADDRINUSE:
         return PortInUse(
-            f"Port {port} is in use by another process. Stop it, or choose another port with --port."
+            f"Port {port} is in use by {_who_listens(port)}. Stop it, or choose another port with --port."
         )
     if error.errno == errno.EACCES:
         return HostError(f"This user may not listen on port {port}. Choose one above 1023 with --port.")
     reason = error.strerror or os.strerror(error.errno or 0)
     return HostError(f"Cannot listen on {address}:{port}: {reason}.")
+
+
+def _who_listens(port: int) -> str:
+    """ "another dfhost, which serves the app in the folder bakery", or "another process" """
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
+        with closing(connection):
+            connection.request("GET", "/admin/host/status")
+            status = json.loads(connection.getresponse().read(_MOST_READ))
+        if str(status["versionDetails"]).startswith("dfhost"):
+            return f"another dfhost, which serves the app in the folder {status['id']}"
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        pass
+    return "another process"

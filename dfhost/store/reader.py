@@ -227,15 +227,14 @@ class StoreReader:
             ).fetchone()[0]
             return count
 
-    def newest_open_instances(self, limit: int) -> list[str]:
-        """The ids of the newest orchestrations that have not ended."""
+    def newest_open_instances(self, limit: int) -> list[tuple[str, str]]:
+        """The names and ids of the newest orchestrations that have not ended."""
         with self._reading() as reader:
-            found = reader.execute(
-                f"SELECT instance_id FROM instances WHERE status NOT IN {sql.FINAL_SQL} "
+            return reader.execute(
+                f"SELECT name, instance_id FROM instances WHERE status NOT IN {sql.FINAL_SQL} "
                 "ORDER BY created_at DESC, instance_id LIMIT ?",
                 (limit,),
-            )
-            return [values[0] for values in found]
+            ).fetchall()
 
     def open_instances_by_name(self) -> dict[str, int]:
         """How many orchestrations of each orchestrator have not ended, where there are any."""

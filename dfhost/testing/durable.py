@@ -10,6 +10,7 @@ import json
 import unittest
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dfhost.app.json_values import from_json, to_json
 from dfhost.durations import exact_duration
 from dfhost.management.responses import sentence_in
 from dfhost.management.urls import WEBHOOKS_PATH
+from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.testing.entities import Entity
 from dfhost.testing.errors import HostCrashed, StillWaiting
 from dfhost.testing.faults import NOT_GIVEN, Calls, Stub, When, on_calls, raised_error
@@ -28,6 +30,8 @@ from dfhost.testing.responses import Response, with_query
 from dfhost.testing.runs import Run
 
 __tracebackhide__ = True  # pytest shows errors at the line of the test
+
+_EFFECT_SECONDS = 5.0  # for a host elsewhere to do what it has accepted
 
 
 class Durable:
@@ -41,6 +45,8 @@ class Durable:
         self._host = host
         #: Whether the clock moves on by itself while a test waits, whenever nothing else can run.
         self.auto_advance = auto_advance
+        self._runs: dict[str, Run] = {}  # those that the test has started or asked for, by their ids
+        self._entities: dict[tuple[str, str], Entity] = {}  # likewise
 
     @property
     def url(self) -> str:
@@ -56,15 +62,17 @@ class Durable:
         self._host.check_orchestrator(orchestrator)
         id = id or uuid.uuid4().hex
         path = f"orchestrators/{quote(orchestrator, safe='')}/{quote(id, safe='')}"
-        body = (
-            "" if input is None else json.dumps(to_json(input, f"the input of {orchestrator}"))
-        )  # JSON in JSON, as the SDK sends it
+        body = ""
+        if input is not None:  # JSON in JSON, as the SDK sends it
+            body = json.dumps(to_json(input, f"the input of {orchestrator}"))
         self._manage("POST", with_query(path, {"version": version}), body)
-        return Run(self, id)
+        run = self.run(id)
+        self._wait_for_effect(lambda: run.status != "Pending")
+        return run
 
     def run(self, id: str) -> Run:
         """The instance with this id."""
-        return Run(self, id)
+        return self._runs.setdefault(id, Run(self, id))
 
     @property
     def runs(self) -> list[Run]:
@@ -77,7 +85,7 @@ class Durable:
     def entity(self, name: str, key: str) -> Entity:
         """The entity with this name and key, whether it exists or not. The app must have a function of this name."""
         self._host.check_entity(name)
-        return Entity(self, name, key)
+        return self._entities.setdefault((name.lower(), key), Entity(self, name, key))
 
     @property
     def entities(self) -> list[Entity]:
@@ -301,8 +309,13 @@ class Durable:
         self._local("the app's code").assert_replays_elsewhere()
 
     def report(self) -> str:
-        """What happened in every instance so far, for people. It is printed when a test fails."""
-        return self._host.report()
+        """What happened in every instance so far, for people. It is printed when a test fails.
+
+        Against a URL: in those that the test has started or asked for.
+        """
+        if isinstance(self._host, LocalHost):
+            return self._host.report()
+        return "\n\n".join("\n".join(run._report()) for run in self._runs.values())
 
     # -- for runs and entities -------------------------------------------------------------------------------
 
@@ -371,6 +384,24 @@ class Durable:
             f"\n  auto_advance stopped after {exact_duration(self.now - start)}, when the time-out in real time was "
             "over. Use durable.advance(…) for an orchestration that never ends."
         )
+
+    def _wait_for_effect(self, holds: Callable[[], bool]) -> None:
+        """Against a URL, a host that has accepted a request has not done yet what was asked for."""
+        if not self._is_local:
+            self._host.wait_until(holds, False, _EFFECT_SECONDS)
+
+    def _left_behind(self) -> list[str]:
+        """What a test against a URL leaves there: its instances that have not ended, and its entities."""
+        left: list[str] = []
+        if self._is_local:
+            return left
+        with suppress(OSError, AssertionError):  # the host is gone, or refuses: the test has said so
+            for run in self._runs.values():
+                status = run._status_or_none()
+                if status is not None and status["runtimeStatus"] not in FINAL_STATUSES:
+                    left.append(f"{status['name']} {run.id} ({status['runtimeStatus']})")
+            left += (f"the entity {each.name} {each.key}" for each in self._entities.values() if each.exists)
+        return left
 
     def check(self) -> None:
         """Raise what was found meanwhile: orchestrators that are not deterministic."""

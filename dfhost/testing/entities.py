@@ -48,8 +48,20 @@ class Entity:
     def signal(self, operation: str, input: Any = None) -> Entity:
         """Send one operation, as a client does."""
         body = json.dumps(to_json(input, f"the input of {operation}"))  # the SDK's client sends JSON in JSON
+        before = self._last_operation
         self._durable._manage("POST", with_query(self._path, {"op": operation}), body)
+        self._durable._wait_for_effect(lambda: self._last_operation != before)
         return self
+
+    @property
+    def _last_operation(self) -> str | None:
+        """When a host elsewhere has run its last operation."""
+        if self._durable._is_local:
+            return None
+        listed = self._durable._listed(f"entities/{quote(self.name, safe='')}")
+        return next(
+            (each["lastOperationTime"] for each in listed if each["entityId"]["key"] == self.key), None
+        )
 
     @property
     def _path(self) -> str:

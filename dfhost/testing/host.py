@@ -62,7 +62,8 @@ class Host:
                 port=self._port,
             )
         self._host.open()
-        return Durable(self._host, auto_advance=self._auto_advance)
+        self._durable = Durable(self._host, auto_advance=self._auto_advance)
+        return self._durable
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -71,6 +72,6 @@ class Host:
             if error is None:
                 self._host.check()
             elif isinstance(error, Exception) and hasattr(error, "add_note"):  # Python 3.11
-                error.add_note(f"\nWhat happened:\n{self._host.report()}")
+                error.add_note(f"\nWhat happened:\n{self._durable.report()}")
         finally:
             self._host.close()

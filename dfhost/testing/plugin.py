@@ -125,10 +125,29 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
             pytest.fail(problem, pytrace=False)
         request.node.stash[_DURABLE] = host
         yield host
+        request.node.user_properties += [(_LEFT, each) for each in host._left_behind()]
         del request.node.stash[_DURABLE]  # pytest keeps the node until the end of the run
 
 
 _DURABLE: pytest.StashKey[Durable] = pytest.StashKey()
+_LEFT = "durable: left behind"  # a property of a test, which its report carries
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    reports = [each for reports in terminalreporter.stats.values() for each in reports]
+    left = [
+        text
+        for report in reports
+        if getattr(report, "when", None) == "teardown"
+        for name, text in report.user_properties
+        if name == _LEFT
+    ]
+    if left:
+        terminalreporter.section(f"durable: left at {config.getoption('--durable-url')}")
+        for text in left:
+            terminalreporter.line(text)
+
+
 _LOG_LINES = 10  # of the beginning of a log and of its end, where it has more
 
 
@@ -144,11 +163,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, None
     """A test passes only if its orchestrators were deterministic."""
     outcome = yield
     durable = pyfuncitem.stash.get(_DURABLE, None)
-    if durable is not None and outcome.excinfo is None:
+    if durable is None:
+        return
+    if outcome.excinfo is None:
         try:
             durable.check()
         except AssertionError as error:
             outcome.force_exception(error.with_traceback(None))
+        return
+    from unittest import SkipTest
+
+    kind, skip, traceback = outcome.excinfo
+    if kind is SkipTest:  # of this kind pytest names a line in itself, of its own kind that of the test
+        outcome.force_exception(pytest.skip.Exception(str(skip)).with_traceback(traceback))
 
 
 @pytest.hookimpl(hookwrapper=True)

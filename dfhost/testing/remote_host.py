@@ -50,6 +50,8 @@ class RemoteHost:
             connection.request(method, self._parts.path + url, body or None, sent)
             response = connection.getresponse()
             return response.status, response.headers, response.read()
+        except OSError as error:
+            raise ConnectionError(f"No host answers at {self.url}: {error.strerror or error}.") from None
         finally:
             connection.close()
 
@@ -80,6 +82,3 @@ class RemoteHost:
     def instances(self) -> list[str]:
         """From outside only the times of their creation are known."""
         return []
-
-    def report(self) -> str:
-        return ""

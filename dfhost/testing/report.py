@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dfhost.durations import exact_duration
-from dfhost.printable import shortened
+from dfhost.printable import readable_payload, shortened
 from dfhost.testing.records import FailedBatch
 from dfhost.timeline import model
 from dfhost.timeline.model import Task, Timeline
@@ -150,7 +150,7 @@ def _since(at: str | None, start: str) -> str:
 
 
 def _brief(text: str | None) -> str:
-    return shortened(" ".join((text or "").split()), _LONGEST)
+    return shortened(" ".join(readable_payload(text or "").split()), _LONGEST)
 
 
 def _indented(stack: str) -> Iterator[str]:

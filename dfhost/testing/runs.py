@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from dfhost.instance_failure import failure_text
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.testing.entities import Entity
 from dfhost.testing.errors import RunEnded, RunFailed, StillWaiting
+from dfhost.testing.remote_report import instance_lines
 from dfhost.testing.responses import with_query
 from dfhost.testing.waits import clock_advice, event_advice, missing_timer, missing_wait, reasons
 from dfhost.timeline import model
@@ -251,50 +252,66 @@ class Run:
         The code gets the data itself. From `client.raise_event` of the SDK it gets a text, which holds JSON.
         """
         return self._steer(
-            f"raiseEvent/{quote(name, safe='')}", to_json(data, f"the data of the event {name}")
+            f"raiseEvent/{quote(name, safe='')}", body=to_json(data, f"the data of the event {name}")
         )
 
     def terminate(self, reason: str = "") -> Run:
         """End the instance as Terminated; its children go on."""
-        return self._steer("terminate", reason=reason)
+        return self._steer("terminate", FINAL_STATUSES, reason=reason)
 
     def suspend(self, reason: str = "") -> Run:
         """Let the instance process nothing until `resume`."""
-        return self._steer("suspend", reason=reason)
+        return self._steer("suspend", (*FINAL_STATUSES, "Suspended"), reason=reason)
 
     def resume(self, reason: str = "") -> Run:
         """Let a suspended instance go on."""
-        return self._steer("resume", reason=reason)
+        return self._steer("resume", (*FINAL_STATUSES, "Running"), reason=reason)
 
     def rewind(self, reason: str = "") -> Run:
         """Let a failed instance try again what failed."""
-        return self._steer("rewind", reason=reason)
+        return self._steer("rewind", ("Running", "Completed"), reason=reason)
 
     def restart(self) -> Run:
         """Start a new instance with the same input."""
         response = self._durable._manage("POST", f"instances/{quote(self.id, safe='')}/restart")
-        return Run(self._durable, str(json.loads(response.body)["id"]))
+        return self._durable.run(str(json.loads(response.body)["id"]))
 
     def purge(self) -> None:
         """Delete an instance that has ended, with its history."""
         self._durable._manage("DELETE", f"instances/{quote(self.id, safe='')}")
 
-    def _steer(self, verb: str, body: str = "", **query: str) -> Run:
+    def _steer(self, verb: str, then: Collection[str] = (), body: str = "", **query: str) -> Run:
+        """`then`: the statuses of which it has one afterwards."""
         path = with_query(f"instances/{quote(self.id, safe='')}/{verb}", query)
         response = self._durable._manage("POST", path, body, accept=(202, 410))
         if response.status == 410:
             status = self._status()
             raise RunEnded(f"{self._title(status)} has ended as {status['runtimeStatus']}.")
+        if then:
+            self._durable._wait_for_effect(lambda: self.status in then)
         return self
 
     # -- reading ---------------------------------------------------------------------------------------------
 
     def _status(self, **query: Any) -> dict[str, Any]:
+        status = self._status_or_none(**query)
+        if status is None:  # against a URL it may come a moment later
+            self._durable._wait_for_effect(lambda: self._status_or_none() is not None)
+            status = self._status_or_none(**query)
+        if status is None:
+            raise AssertionError(f"There is no instance {self.id}.")
+        return status
+
+    def _status_or_none(self, **query: Any) -> dict[str, Any] | None:
         path = with_query(f"instances/{quote(self.id, safe='')}", query)
         response = self._durable._manage("GET", path, accept=(200, 202, 404))
-        if response.status == 404:
-            raise AssertionError(f"There is no instance {self.id}.")
-        return dict(from_json(response.text))
+        return None if response.status == 404 else dict(from_json(response.text))
+
+    def _report(self) -> Iterator[str]:
+        """What happened in it, as a host elsewhere tells it."""
+        if self._status_or_none() is None:
+            return iter((f"{self.id}: does not exist",))
+        return instance_lines(self._status(showHistory=True, showHistoryOutput=True), self.explanation)
 
     def _explained(self) -> dict[str, Any]:
         return self._durable._explained_of(self.id)

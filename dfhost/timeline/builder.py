@@ -52,7 +52,7 @@ def build_timeline(stored: StoredTimeline, running: Mapping[int, str]) -> Timeli
     builder = _Builder(stored, running)
     for text in (*stored.history, *stored.inbox):
         builder.read(json.loads(text))
-    timeline.started_at = builder.started_at
+    timeline.started_at, timeline.has_continued = builder.started_at, builder.has_continued
     timeline.tasks = builder.finish()
     return timeline
 
@@ -68,6 +68,7 @@ class _Builder:
         self._groups: dict[tuple[int, str, str], list[Task]] = {}
         self._group = self._scheduled = 0
         self.started_at: str | None = None
+        self.has_continued = False
 
     def read(self, event: dict[str, Any]) -> None:
         """One event, in the order of the history. Events that begin or end no task are ignored."""
@@ -76,6 +77,9 @@ class _Builder:
             self.started_at = self.started_at or at
             self._group += self._scheduled < _WIDEST_EPISODE
             self._scheduled = 0
+        elif event_type == h.EXECUTION_STARTED:
+            # None means that no client has started it, nor is it a child.
+            self.has_continued = event.get("Generation", 0) is None and event["ParentInstance"] is None
         elif event_type in h.SCHEDULING:
             self._scheduled += 1
             self._begin(_scheduled(event))

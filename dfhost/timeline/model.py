@@ -110,6 +110,7 @@ class Timeline:
     `cause`: why it failed, where the output as Azure has it, and so the `error`, does not say it.
 
     `parent_id`: the instance that called it. `started_at`: its first episode; `ended_at`: None while it goes on.
+    `has_continued`: by continue-as-new, so all times are of its newest generation; False where that is not known.
     """
 
     instance_id: str
@@ -128,6 +129,7 @@ class Timeline:
     error: str | None = None
     stack: str = ""
     cause: str | None = None
+    has_continued: bool = False
 
     def failed_tasks(self) -> list[Task]:
         """Those that failed for good, first things first."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dfhost.credentials import hide_credentials
-from dfhost.printable import shortened
+from dfhost.printable import readable_payload, shortened
 from dfhost.timeline import model
 from dfhost.timeline.model import Task, Timeline
 
 _BRIEF = 60  # characters of an input or an error
+_PER_CHARACTER = 20  # that many characters of a payload are read at most for one that is shown
 _LISTED = 3  # failed tasks; more are counted
 
 
@@ -52,5 +53,5 @@ def rewind_sentence(retried: Sequence[Task]) -> str:
 
 def brief(text: str | None, longest: int = _BRIEF) -> str:
     """The beginning of a payload in one line; "" for none, and for null."""
-    line = " ".join((text or "").split())
+    line = " ".join(readable_payload((text or "")[: longest * _PER_CHARACTER]).split())
     return "" if line == "null" else shortened(line, longest)

@@ -22,6 +22,7 @@ def timeline_json(timeline: Timeline, limit: int | None = None) -> dict[str, Any
         startedTime=timeline.started_at,
         endedTime=timeline.ended_at,
         lastUpdatedTime=timeline.updated_at,
+        hasContinued=timeline.has_continued or None,
         parentInstanceId=timeline.parent_id,
         input=timeline.input,
         output=timeline.output,

@@ -78,29 +78,10 @@ def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
     assert app.http_functions[0].trigger["route"] == "start"
 
 
-def test_functions_and_triggers_that_are_left_out_are_noted(tmp_path: Path) -> None:
-    assert (
-        load_app(APPS / "triggers")
-        .notes[0]
-        .startswith("dfhost does not poll these triggers: on_queue (queueTrigger), ")
-    )
+def test_bindings_that_do_nothing_here_are_noted() -> None:
     assert load_app(APPS / "http").notes == [
         "dfhost shows these outputs instead of sending them: queued (queue).",
         "dfhost cannot read these inputs, so calls of their functions fail: stored (table).",
-    ]
-    app = load_written_app(
-        tmp_path,
-        """
-        @app.queue_trigger(arg_name="msg", queue_name="q", connection="Storage")
-        def on_order(msg: func.QueueMessage) -> None: ...
-
-        @app.timer_trigger(schedule="0 0 * * * *", arg_name="tick")
-        def hourly(tick: func.TimerRequest) -> None: ...
-        """,
-    )
-    assert app.notes == [
-        "dfhost does not poll these triggers: on_order (queueTrigger). "
-        'Run one with POST /admin/functions/NAME and {"input": "…"}.',
     ]
 
 

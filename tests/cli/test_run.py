@@ -153,6 +153,15 @@ def test_mistakes_in_the_code_are_named(tmp_path: Path, dfhost_here: Dfhost) -> 
             context.call_activity("work", 1)
             return "done"
             yield
+
+        @app.orchestration_trigger(context_name="context", orchestration="careful")
+        def does_not_forget(context):
+            return (yield context.call_sub_orchestrator(context.get_input()))
+
+        @app.orchestration_trigger(context_name="context")
+        def fine(context):
+            return "fine"
+            yield
         """,
     )
     done = dfhost_here("run", "forgets", "--app", folder, "--in-process")
@@ -161,6 +170,10 @@ def test_mistakes_in_the_code_are_named(tmp_path: Path, dfhost_here: Dfhost) -> 
         r"note +forgets \(function_app\.py, line \d+\): context\.call_activity without yield starts nothing"
     )
     assert len(re.findall(said, done.stderr)) == 1
+    # Only those of the functions that a run calls.
+    for child, times in (("forgets", 1), ("fine", 0)):
+        done = dfhost_here("run", "careful", "--input", json.dumps(child), "--app", folder)
+        assert done.returncode == 0 and len(re.findall(said, done.stderr)) == times
     assert (
         "without yield"
         not in dfhost_here("run", "forgets", "--app", folder, "--quiet", "--in-process").stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -117,6 +118,15 @@ def test_it_lists_the_functions_and_the_settings_it_ignores(host: HostProcess) -
     assert text.index("begin:") < text.index("talk:") < text.index("fan:")
     assert "did you mean extensions.durableTask.maxConcurrentActivityFunctions?" in text
     assert "\x1b" not in text
+
+
+def test_it_says_how_to_run_a_function_whose_trigger_it_does_not_poll(host: HostProcess) -> None:
+    note = host.line(
+        r"dfhost does not poll these triggers: on_order \(queueTrigger\)\. "
+        r"Run one with `dfhost trigger on_order --input TEXT`, or with: (curl .*)$"
+    )
+    assert subprocess.run(shlex.split(note[1]), check=True, capture_output=True).stdout == b""
+    host.line(r" finished +on_order ")
 
 
 def test_each_call_is_printed_with_its_instance(host: HostProcess) -> None:

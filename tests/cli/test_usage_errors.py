@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,7 +19,7 @@ from dfhost.cli import main
 from dfhost.cli.commands import COMMANDS
 from dfhost.store.database_file import PathLock
 from tests.support.apps import write_app
-from tests.support.host_process import Dfhost, clean_environment, dfhost_command, run_dfhost
+from tests.support.host_process import Dfhost, HostProcess, clean_environment, dfhost_command, run_dfhost
 
 HELLO = """
     @app.route(methods=["GET"])
@@ -163,6 +164,16 @@ def test_a_port_in_use(tmp_path: Path, refused: Refused) -> None:
         assert f"Port {port} is in use" in refused(
             "start", tmp_path, "--memory", "--in-process", "--port", port
         )
+
+
+def test_a_port_that_another_dfhost_has(tmp_path: Path, refused: Refused) -> None:
+    write_app(tmp_path / "bakery", HELLO)
+    with HostProcess(tmp_path / "bakery", "--memory", "--in-process") as host:
+        port = urlsplit(host.url).port
+        assert (
+            f"Port {port} is in use by another dfhost, which serves the app in the folder bakery. Stop it, or choose "
+            "another port with --port."
+        ) in refused("start", tmp_path / "bakery", "--memory", "--port", port)
 
 
 def test_the_port_of_local_settings_is_used_unless_one_is_given(tmp_path: Path, refused: Refused) -> None:

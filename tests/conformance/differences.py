@@ -279,7 +279,7 @@ def _http_start_bodies(expected: Any) -> None:
 def _sub_existing_running(expected: Any) -> None:
     caught = {
         "caught": "An Orchestration instance with the status Running already exists: the id 'KID' is taken. "
-        "(On Azure the running instance would be replaced, and lost.) \n None"
+        "On Azure the running instance would be replaced, and lost. \n None"
     }
     refused = {
         "EventType": "SubOrchestrationInstanceFailed",

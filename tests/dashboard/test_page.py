@@ -319,6 +319,18 @@ def test_texts_are_texts(page: Page, shop: Shop) -> None:
     assert page.locator("main b").count() == 0
 
 
+def test_an_object_of_a_class_is_shown_by_its_class(page: Page, shop: Shop) -> None:
+    ada = {"__class__": "Customer", "__module__": "customers", "__data__": json.dumps({"name": "Ada"})}
+    shop.start("count_up", {"customers": [ada]}, "customers-1")
+    shop.open(page, "instances/customers-1")
+    shown = page.get_by_role("region", name="Input")
+    expect(shown).to_contain_text("Customer {")
+    assert '"name": "Ada"' in shown.inner_text() and "__class__" not in shown.inner_text()
+    shop.host.client.ended("customers-1")
+    path = "/runtime/webhooks/durabletask/instances/customers-1"  # the list has room for so many rows
+    assert shop.host.client.request("DELETE", path).status == 200
+
+
 def test_the_sequence_diagram(page: Page, shop: Shop) -> None:
     shop.open(page, "instances/order-7")
     page.get_by_role("tab", name="Sequence").click()

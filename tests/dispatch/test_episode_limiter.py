@@ -38,7 +38,7 @@ async def test_a_thread_that_waits_for_a_worker_is_not_replaced_and_one_that_blo
     def block() -> None:
         release.wait(DEADLINE)
 
-    limiter = EpisodeLimiter(pool, RecordingLog(), 10, lambda instance: None, ready_since)
+    limiter = EpisodeLimiter(pool, RecordingLog(), 10, lambda instance: None, ready_since, "")
     try:
         pool.post(block)
         behind = asyncio.ensure_future(pool.run(threading.get_ident))

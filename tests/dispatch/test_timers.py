@@ -139,6 +139,24 @@ async def test_an_instance_that_its_uncancelled_timers_keep_running_is_noted_onc
         ]
 
 
+async def test_an_activity_that_nobody_awaits_holds_the_end_up_and_is_noted(gates: Any) -> None:
+    async with running_host() as host:
+        instance = await host.start("leaves_call_open", "work")
+        await gates.arrivals("work")
+        await host.send(instance, "raiseEvent/go", 1)
+        assert await host.log.entry("note") == (
+            "note",
+            f"leaves_call_open {instance}: its code has ended, but it stays Running until stop has ended, "
+            "as on Azure.",
+        )
+        again = await host.start("leaves_call_open", "more")
+        await gates.arrivals("more")
+        await host.send(again, "raiseEvent/go", 1)
+        gates.open("work", "more")
+        assert [await host.output(each) for each in (instance, again)] == ["done", "done"]
+        assert len(host.log.notes) == 1
+
+
 async def test_a_timer_function_runs_on_when_the_wall_clock_is_set(tmp_path: Path) -> None:
     folder = write_app(
         tmp_path,

@@ -319,6 +319,23 @@ async def test_terminating_an_orchestrator_that_never_yields_frees_its_place(gat
         assert await host.output(waiting) == []
 
 
+async def test_code_that_still_runs_when_its_instance_is_terminated_is_noted(
+    gates: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfhost.dispatch.episode_limiter._BLOCKED_SECONDS", 0.0)
+    async with running_host() as host:
+        waiting, spinning = await host.start("waits", ["go"]), await host.start("spins")
+        await gates.arrivals("spins")
+        await host.until_waiting(waiting, "event")
+        for instance in (waiting, spinning):
+            await host.send(instance, "terminate")
+        assert await host.log.entry("note") == (
+            "note",
+            f"spins {spinning} has ended, but its code still runs without a yield. That may keep a processor busy "
+            "until the host ends.",
+        )
+
+
 async def test_an_instance_whose_first_episode_takes_long_is_shown_as_running(gates: ModuleType) -> None:
     async with running_host(max_orchestrators=1) as host:
         first, second = await host.start("pauses", 1), await host.start("pauses", 2)

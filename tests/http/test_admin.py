@@ -66,6 +66,20 @@ async def test_every_function_but_http_can_be_run(host: Host, name: str, given: 
     assert loaded_module().SEEN[name.lower()] == seen
 
 
+async def test_a_body_without_an_input_is_noted_once(host: Host) -> None:
+    for _ in range(2):
+        assert await run_by_hand(host, "on_queue", {"id": 9}) == (202, None)
+        await host[1].entry("finished", "on_queue")
+    assert host[1].notes == [
+        'POST /admin/functions/on_queue had no "input" in its body, so on_queue gets an empty message. If the body '
+        r'is the message, send {"input": "{\"id\": 9}"}'
+    ]
+    await run_by_hand(host, "on_queue", {})
+    await run_by_hand(host, "on_time", {"any": 1})
+    await host[1].entry("finished", "on_time")
+    assert len(host[1].notes) == 1
+
+
 async def test_an_output_binding_is_noted() -> None:
     # Once for each loaded app, so that it is loaded again.
     async with app_server(APPS / "triggers") as (base, log, _), aiohttp.ClientSession() as session:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.request
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
 from dfhost.testing import Durable, Host
 from tests.support.apps import APPS
+
+
+def test_a_url_at_which_no_host_answers() -> None:
+    with closing(socket.socket()) as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        with Host(url=url) as durable, pytest.raises(ConnectionError, match=f"^No host answers at {url}: "):
+            durable.start("pay", "book")
 
 
 def test_a_starter_and_the_run_that_it_starts(durable: Durable) -> None:

@@ -354,6 +354,8 @@ def test_the_plugin_keeps_pytest_from_rewriting_dfhost(tmp_path: Path) -> None:
 FOR_A_URL = (
     OTHER_APP
     + """
+    from uuid import uuid4
+
     def test_a_run(durable):
         assert durable.start("pay", "book").result() == {"order": "book", "price": 4}
 
@@ -366,6 +368,26 @@ FOR_A_URL = (
     def test_entities(durable):
         durable.start("sell", 5).result()
         assert durable.entity("till", "main").state >= 5
+
+    def test_entity_signals(durable):
+        till = durable.entity("till", "signalled")
+        for amount in (1, 2, 3):
+            state = till.state or 0
+            assert till.signal("add", amount).state == state + amount
+
+    def test_steering(durable):
+        run = durable.start("approval", {"amount": 1})
+        for _ in range(3):
+            assert run.suspend().status == "Suspended"
+            assert run.resume().status == "Running"
+        assert run.terminate().status == "Terminated"
+        assert durable.start("approval", {"amount": 1}).status == "Running"
+
+    def test_trigger(durable):
+        id = uuid4().hex
+        durable.trigger("on_order", id)
+        assert durable.run(id).name == "approval"
+        durable.run(id).terminate()
 
     def test_time(durable):
         durable.advance(days=1)
@@ -389,11 +411,21 @@ def test_the_same_tests_run_against_a_url(tmp_path: Path) -> None:
         on_azure = run_python(
             tmp_path, "-m", "pytest", "-rs", "--durable-url", azure.url, "--durable-key", MASTER_KEY
         )
-    assert "1 failed, 3 passed, 2 skipped" in printed, printed
-    assert f"needs the test's own clock, so it does not run against {host.url}" in printed
-    assert f"needs stubs, so it does not run against {host.url}" in printed
+    assert "1 failed, 6 passed, 2 skipped" in printed, printed
+    for where, what in (("def test_time", "the test's own clock"), ("def test_stub", "stubs")):
+        line = next(n for n, line in enumerate(dedent(FOR_A_URL).splitlines(), 2) if line.startswith(where))
+        assert f"test_url.py:{line}: needs {what}, so it does not run against {host.url}" in printed, printed
     assert "has not ended. It waits for event approved or a timer" in printed
-    assert "1 failed, 2 passed, 3 skipped" in on_azure, on_azure  # nobody there says what is waited for
+    _, _, happened = printed.partition("--- durable: what happened ---")
+    assert re.match(
+        r"-*\napproval \w{32}: Running\n  input {\"amount\": 1}\n  send_mail  completed  -> sent\n"
+        r"  timer  waiting\n  It waits for event approved or a timer",
+        happened,
+    ), printed
+    _, _, left = printed.partition(f" durable: left at {host.url} ===")
+    left = left.partition("=== short test summary")[0]
+    assert left.count("approval ") == 2 and "the entity till signalled" in left, printed
+    assert "1 failed, 5 passed, 3 skipped" in on_azure, on_azure  # nobody there says what is waited for
     assert "needs a host that knows what an instance waits for" in on_azure
     assert "has not ended. It is Running." in on_azure
 

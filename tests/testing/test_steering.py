@@ -155,6 +155,36 @@ def test_a_failed_run_is_explained_where_azure_says_little(tmp_path: Path) -> No
     )
 
 
+def test_objects_of_the_apps_classes_are_shown_by_their_class(tmp_path: Path) -> None:
+    body = """
+        import json
+
+        class Order:
+            def __init__(self, id):
+                self.id = id
+
+            @staticmethod
+            def to_json(order):
+                return json.dumps({"id": order.id})
+
+            @staticmethod
+            def from_json(text):
+                return Order(json.loads(text)["id"])
+
+        @app.orchestration_trigger(context_name="context")
+        def takes(context):
+            order = yield context.call_activity("reserve", Order("o-1"))
+            yield context.wait_for_external_event("go")
+
+        @app.activity_trigger(input_name="order")
+        def reserve(order: Order) -> Order:
+            return Order("o-2")
+    """
+    with Host(write_app(tmp_path, body)) as durable:
+        durable.start("takes")
+        assert 'reserve Order {"id": "o-1"}  completed  -> Order {"id": "o-2"}' in durable.report()
+
+
 def test_steering(durable: Durable) -> None:
     run = durable.start("approval", {"amount": 1})
     assert run.suspend("a pause").status == "Suspended"

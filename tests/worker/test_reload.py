@@ -329,6 +329,26 @@ def test_several_instances_that_no_longer_fit_are_one_note_and_go_on_when_the_ch
 
 
 @pytest.mark.long
+def test_code_that_hangs_in_the_check_after_a_reload_is_noted_and_holds_nothing_up(app: EditedApp) -> None:
+    approval = APPROVAL.format(event="go")
+    app.reload("old", approval)
+    instance_id = app.client.start("approval")
+    until(partial(app.waits, instance_id), lambda kinds: kinds == ["event"])
+    hangs = approval.replace("    before =", "    wait_for('hangs')\n    before =") + TWO_STEPS
+    note = app.after("without a yield", lambda: app.reload("hangs", hangs))
+    assert note.endswith(
+        "approval: its code has been running for 5 s without a yield. It was replayed to see whether it still fits "
+        f"{instance_id[:8]}; nothing else is checked."
+    )
+    app.release("at once")
+    assert app.client.output(app.client.start("two_steps", "at once")) == ["hangs", "hangs"]
+    app.release("hangs")
+    app.reload("mended", approval)
+    app.client.send(instance_id, "raiseEvent/go", "yes")
+    assert app.client.output(instance_id) == ["old", "yes", "mended"]
+
+
+@pytest.mark.long
 def test_a_long_history_whose_generator_is_lost_goes_on(app: EditedApp) -> None:
     loop = """
 @app.orchestration_trigger(context_name="context")

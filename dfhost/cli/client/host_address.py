@@ -25,7 +25,8 @@ _WEBHOOKS = re.compile(r"(?i)/runtime/webhooks(/.*)?$")
 class HostAddress(NamedTuple):
     """`url`: http://localhost:7071, without a path. Empty texts stand for the host's own task hub, and for no key.
 
-    `unanswered`: the sentences for people if no host answers there.
+    `unanswered`: the sentences for people if no host answers there. `is_guess`: nobody has named this host, and
+    this folder has none.
     """
 
     url: str
@@ -33,6 +34,7 @@ class HostAddress(NamedTuple):
     task_hub: str = ""
     connection: str = ""
     unanswered: str = ""
+    is_guess: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser, reads: bool = False) -> None:
@@ -70,8 +72,8 @@ def find_host(options: argparse.Namespace) -> HostAddress:
         key = options.key or parse_qs(parts.query).get("code", [key])[0]
         url = _WEBHOOKS.sub("", url.partition("?")[0])
         return HostAddress(url, key, options.task_hub, unanswered=_unanswered(url))
-    url, unanswered = _host_of_folder(Path(), reads="db" in options)
-    return HostAddress(url, key, options.task_hub, unanswered=unanswered)
+    url, unanswered, is_guess = _host_of_folder(Path(), reads="db" in options)
+    return HostAddress(url, key, options.task_hub, unanswered=unanswered, is_guess=is_guess)
 
 
 def status_url(text: str) -> tuple[HostAddress, str] | None:
@@ -87,22 +89,25 @@ def status_url(text: str) -> tuple[HostAddress, str] | None:
     return None
 
 
-def _host_of_folder(folder: Path, reads: bool) -> tuple[str, str]:
-    """Where the host listens that serves the app in this folder, or would listen; and what to say if none does."""
+def _host_of_folder(folder: Path, reads: bool) -> tuple[str, str, bool]:
+    """Where the host listens that serves the app in this folder; and what to say if none does.
+
+    True if there is no such host: then this is where it would listen.
+    """
     killed = ""
     for file in _newest_first(folder.glob(".dfhost/*.url")):
         if _listens(url := file.read_text("utf-8").strip()):
-            return url, _unanswered(url)
+            return url, _unanswered(url), False
         killed = killed or url  # a host that stops removes its file
     port = read_local_settings(folder / "local.settings.json").port
     default = f"http://localhost:{port or DEFAULT_PORT}"
     files = _newest_first(folder.glob(".dfhost/*.db"))
     if not killed and not files:
-        return default, _unanswered(default)
+        return default, _unanswered(default), True
     port_of_killed = f" (port {urlsplit(killed).port})" if killed else ""
     read_file = f", or read what it has left: --db {files[0]}" if files and reads else ""
     ended = f"The host of this folder{port_of_killed} has ended."
-    return default, f"{ended} Start it with `dfhost start`{read_file}."
+    return default, f"{ended} Start it with `dfhost start`{read_file}.", True
 
 
 def _newest_first(files: Iterable[Path]) -> list[Path]:

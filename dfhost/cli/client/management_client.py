@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -112,6 +113,14 @@ class ManagementClient:
         listed = response.json()
         return listed if isinstance(listed, list) else None
 
+    def app_name(self) -> str:
+        """The name of the folder whose app the host serves, "" where nothing says it."""
+        try:
+            response = self._transport("GET", "/admin/host/status", None, self._headers())
+            return str(response.json()["id"]) if response.status == 200 else ""
+        except (NotDone, KeyError, TypeError):
+            return ""
+
     # -- steering --------------------------------------------------------------------------------------------
     def start(self, name: str, input: str | None, instance_id: str = "", version: str = "") -> Json:
         """The links of the new instance. `input`: JSON, which the orchestrator gets as from the SDK's `start_new`."""
@@ -157,6 +166,14 @@ class ManagementClient:
         body = None if input is None else json.dumps(input)
         self._done("POST", f"entities/{_quoted(name)}/{_quoted(key)}", {"op": operation}, body)
 
+    def trigger(self, function: str, text: str) -> None:
+        """Run a function that has another trigger than HTTP. `text`: its message. Azure wants the master key."""
+        body = json.dumps({"input": text}).encode()
+        response = self._transport("POST", f"/admin/functions/{_quoted(function)}", body, self._headers())
+        if response.status == 404:
+            raise NotDone(MISTAKE, f"{self.place} has no function '{function}'.")
+        self._check(response, 202)
+
     # -- requests --------------------------------------------------------------------------------------------
     def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[Json]:
         token = ""
@@ -201,6 +218,8 @@ class ManagementClient:
 
         said = sentence_in(response.body)
         match response.status:
+            case 400 if said:
+                raise NotDone(MISTAKE, said)
             case 401 | 403:
                 problem = "asks for a key" if response.status == 401 else "does not take this key here"
                 raise NotDone(
@@ -233,7 +252,13 @@ def open_client(options: argparse.Namespace, *ids: str) -> tuple[ManagementClien
         return file_client(file), plain
     if address is None:
         address = find_host(options)
-    return ManagementClient(partial(send, address), f"The host at {address.url}", address), plain
+    client = ManagementClient(partial(send, address), f"The host at {address.url}", address)
+    if address.is_guess and (app := client.app_name()) not in ("", Path().resolve().name):
+        print(
+            printable(f"This folder has no host, so this is the one at {address.url}: {app}."),
+            file=sys.stderr,
+        )
+    return client, plain
 
 
 def file_client(file: Path) -> ManagementClient:

@@ -56,6 +56,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("start-instance", "start an orchestrator by its name"),
         Command("raise", "raise an event for an instance"),
         Command("signal", "signal an entity"),
+        Command("trigger", "run a function that has a timer, queue or other trigger"),
         Command("suspend", "let instances pause"),
         Command("resume", "let suspended instances go on"),
         Command("terminate", "end instances at once"),

@@ -70,13 +70,14 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
     if timeline:  # its times are precise
         ended = timeline.get("endedTime") or timeline["lastUpdatedTime"]
         status = {**status, "createdTime": timeline["createdTime"], "lastUpdatedTime": ended}
+    has_continued = bool(timeline and timeline.get("hasContinued"))
     waits = None
     if status["runtimeStatus"] not in FINAL_STATUSES:
         waits = client.own_status(str(status["instanceId"]), "explain")
     if options.json:
         return printable_json({**status, "tasks": tasks})
     style, now = Style.of(sys.stdout), datetime.now(timezone.utc)
-    lines = instance_view.headline(status, style)
+    lines = instance_view.headline(status, style, has_continued)
     if waits and waits.get("sentence"):
         lines += ["", *map(printable, [str(waits["sentence"]), *reasons(waits)])]
         if client.reads_file:

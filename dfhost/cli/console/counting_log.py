@@ -19,9 +19,16 @@ class CountingLog:
         self._log = log
         self._calls = calls
         self._lock = threading.Lock()
+        self._due_notes: dict[str, list[str]] = {}
+
+    def note_when_started(self, function: str, sentence: str) -> None:
+        """`sentence` is of interest only if this function, an orchestrator by its durable name, is called."""
+        self._due_notes.setdefault(function.lower(), []).append(sentence)
 
     def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
         self._count(trigger, 1)
+        for sentence in self._due_notes.pop(function.lower(), ()):
+            self.note(sentence)
         if self._calls:
             self._log.started(function, trigger, instance_id, item)
 

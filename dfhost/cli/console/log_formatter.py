@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from dfhost.cli.console.log_events import FailedCall, LogEvent, Message
 from dfhost.cli.console.log_lines import INDENT, LogLines, shown_id
 from dfhost.cli.style import Style, count, printable, printable_lines
-from dfhost.cli.views.user_frames import user_frames
 from dfhost.durations import duration
 from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.printable import shortened
+from dfhost.user_frames import user_frames
 
 WINDOW = 1.0  # seconds
 LINES_PER_WINDOW = 10  # of one function and verb

@@ -33,7 +33,7 @@ _LOOKS = {
     "info": "cyan",
 }
 _DURATION_WIDTH = len("59 min 59 s")  # the longest that a duration of less than ten days can be
-_READ_OF_ITEM = 400  # characters
+_READ_OF_ITEM = 1200  # characters
 _LONGEST_ITEM, _LONGEST_BESIDE_ATTEMPT = 60, 40
 _LONGEST_WORDS = 160  # where not the app says them, but dfhost or a person
 _WORDS = frozenset(("waiting", "received", "suspended", "resumed", "rewound", "ended"))

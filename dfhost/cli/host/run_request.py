@@ -30,6 +30,7 @@ from dfhost.host import Host
 from dfhost.http.urls import decode_path
 from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.runner.app_runner import AppRunner
+from dfhost.runner.functions import AppInfo
 from dfhost.settings import Settings
 
 RunOutcome = tuple[int, bytes]  # the exit code, and what goes to stdout
@@ -65,8 +66,10 @@ async def run_to_end(
         resume_collector()
         console.set_name_width(max((len(function.name) for function in host.app.functions), default=0))
         if not quiet:
-            for note in (*settings.notes, *(host.notes if console.verbose else host.app.mistakes)):
+            for note in (*settings.notes, *(host.notes if console.verbose else ())):
                 console.note(note)
+            if not console.verbose:
+                _note_mistakes_when_they_count(host.app, log)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout()) as session:
             call = _Call(request, host, settings, console, log, session, quiet)
             running = asyncio.ensure_future(call.run())
@@ -78,6 +81,14 @@ async def run_to_end(
                 return running.result()
             except aiohttp.ClientError as error:
                 raise HostError(f"The connection to the host failed: {error}.") from None
+
+
+def _note_mistakes_when_they_count(app: AppInfo, log: CountingLog) -> None:
+    """Those of the functions that this run calls: each begins with its function's name, "fan (function_app.py, …"."""
+    for mistake in app.mistakes:
+        function = app.get(mistake.partition(" (")[0])
+        if function is not None:
+            log.note_when_started(function.durable_name, mistake)
 
 
 class _Call:

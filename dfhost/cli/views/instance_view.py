@@ -14,16 +14,16 @@ from typing import Any
 
 from dfhost.cli.style import STATUS_LOOKS, Style, count, printable, printable_json, printable_lines
 from dfhost.cli.views.tables import ago, due, table_lines, took
-from dfhost.cli.views.user_frames import user_frames
 from dfhost.durations import duration
 from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.parse_json import parse_json
-from dfhost.printable import shortened
+from dfhost.printable import readable_payload, shortened
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 from dfhost.timeline import model
 from dfhost.timeline.sentences import brief
 from dfhost.timestamps import parse_timestamp
+from dfhost.user_frames import user_frames
 
 Json = dict[str, Any]
 
@@ -34,14 +34,19 @@ _SHORT_PAYLOAD = 90
 _LONGEST_LABEL = 50  # of a task in the table
 
 
-def headline(status: Json, style: Style) -> list[str]:
-    """Name and id, state and age."""
+def headline(status: Json, style: Style, has_continued: bool = False) -> list[str]:
+    """Name and id, state and age. `has_continued`: as new, and the times of hosts count from then on."""
     state = str(status["runtimeStatus"])
     ended = state in FINAL_STATUSES
     lasted = f" after {took(status['createdTime'], status['lastUpdatedTime'])}" if ended else ""
+    age = ago(status["createdTime"])
+    since = f"created {age}"
+    if has_continued:
+        newest = "its last continue_as_new"
+        since = f"counted from {newest} ({age})" if ended else f"{newest} was {age}"
     return [
         f"{style(printable(str(status['name'])), 'bold')} {printable(str(status['instanceId']))}",
-        f"{style(state, STATUS_LOOKS.get(state, ''))}{lasted}, created {ago(status['createdTime'])}",
+        f"{style(state, STATUS_LOOKS.get(state, ''))}{lasted}, {since}",
     ]
 
 
@@ -54,7 +59,7 @@ def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style, 
     for path, task in failures:
         attempt = f", attempt {task['attempt']} of {task['maxAttempts']}" if task.get("maxAttempts") else ""
         head = f"{' > '.join([*path, str(task['label'])])} failed{attempt}: "
-        given = task.get("input") or ""
+        given = readable_payload(task.get("input") or "")
         more = [f"input {shortened(given, _LONGEST_PAYLOAD)}"] if len(given) > len(brief(given)) else []
         error, stack = str(task.get("error") or "no reason given"), str(task.get("stack") or "")
         if cause := task.get("cause"):
@@ -179,8 +184,8 @@ def _span(start: str, end: str | datetime) -> str:
 
 def _json(value: Any) -> str:
     """In one line if it is short."""
-    line = json.dumps(value, ensure_ascii=False)
-    return printable(line) if len(line) <= _SHORT_PAYLOAD else printable_json(value)
+    line = readable_payload(json.dumps(value, ensure_ascii=False))
+    return printable(line) if len(line) <= _SHORT_PAYLOAD else readable_payload(printable_json(value))
 
 
 def _decoded(value: Any) -> Any:

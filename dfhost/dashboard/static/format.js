@@ -73,6 +73,18 @@ export function pretty(text) {
     }
 }
 
+/**
+ * A payload with the objects of the app's classes as ``Order {"id": 1}``; what was cut stays as it is.
+ * `dfhost.printable.readable_payload` does the same.
+ * @param {string} text @param {(data: string) => string} [layOut] @returns {string}
+ */
+export function withObjects(text, layOut = (data) => data) {
+    return text.replace(
+        /\{\s*"__class__":\s*"([^"\\]*)",\s*"__module__":\s*"[^"\\]*",\s*"__data__":\s*("[^"\\]*(?:\\.[^"\\]*)*")\s*\}/g,
+        (_, name, data) => `${name} ${withObjects(layOut(JSON.parse(data)), layOut)}`,
+    );
+}
+
 /** ``661c245e:90bb082e.3``: a text with its generated ids cut to their first eight digits. @param {string} text */
 export function shortIds(text) {
     return text.replace(

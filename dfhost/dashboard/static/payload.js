@@ -1,7 +1,7 @@
 /** A payload, laid out and ready to copy; what was cut is fetched on demand. */
 
 import { button, h, replace, toast } from "./dom.js";
-import { pretty } from "./format.js";
+import { pretty, withObjects } from "./format.js";
 import { readPayload } from "./host.js";
 
 /**
@@ -16,7 +16,7 @@ export function payload(title, text, whole, kind) {
         tabindex: "0",
         "aria-label": title,
     });
-    const fill = (/** @type {string} */ value) => replace(shown, pretty(value));
+    const fill = (/** @type {string} */ value) => replace(shown, withObjects(pretty(value), pretty));
     const copy = button(
         "Copy",
         async () => {

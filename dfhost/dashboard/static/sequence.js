@@ -1,7 +1,7 @@
 /** Who called whom, from top to bottom: a diagram for instances with few tasks. */
 
 import { h, svg } from "./dom.js";
-import { duration, preciseClock, time } from "./format.js";
+import { duration, preciseClock, time, withObjects } from "./format.js";
 
 /** @typedef {import("./types").Task} Task @typedef {import("./types").Timeline} Timeline */
 
@@ -126,7 +126,7 @@ function arrowsOf(task) {
 
 /** @param {string | undefined} text */
 function brief(text) {
-    return text === undefined || text === "null" ? "" : (text.split("\n")[0] ?? "");
+    return text === undefined || text === "null" ? "" : (withObjects(text).split("\n")[0] ?? "");
 }
 
 /** @param {string} text @param {number} most */

@@ -169,6 +169,12 @@ async def nightly(timer: func.TimerRequest, client) -> None:
     await client.start_new("pay", instance_id=None, client_input="nightly")
 
 
+@app.queue_trigger(arg_name="message", queue_name="orders", connection="Storage")
+@app.durable_client_input(client_name="client")
+async def on_order(message: func.QueueMessage, client) -> None:
+    await client.start_new("approval", message.get_body().decode(), {"amount": 1})
+
+
 @app.route(route="wait", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def wait_for_it(req: func.HttpRequest, client) -> func.HttpResponse:

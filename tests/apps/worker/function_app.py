@@ -245,6 +245,14 @@ def leaves_open(context: Context) -> Orchestrator:
 
 
 @app.orchestration_trigger(context_name="context")
+def leaves_call_open(context: Context) -> Orchestrator:
+    """Returns at the event "go", with an activity at a gate open."""
+    event = context.wait_for_external_event("go")
+    yield context.task_any([event, context.call_activity("stop", context.get_input())])
+    return "done"
+
+
+@app.orchestration_trigger(context_name="context")
 def remarks(context: Context) -> Orchestrator:
     """Notes at each replay whether it is one."""
     gates.note("remark", context.is_replaying)

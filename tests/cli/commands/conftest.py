@@ -63,6 +63,19 @@ APP = """
         raise KeyError("missing")
         yield
 
+    @app.orchestration_trigger(context_name="context")
+    def renews(context):
+        count = context.get_input()
+        yield context.call_activity("repeat", str(count))
+        if count > 0:
+            context.continue_as_new(count - 1)
+        elif count == 0:
+            yield context.wait_for_external_event("Approval")
+
+    @app.orchestration_trigger(context_name="context")
+    def times_badly(context):
+        yield context.create_timer("tomorrow")
+
     @app.activity_trigger(input_name="given")
     def repeat(given: str) -> str:
         return given
@@ -72,6 +85,12 @@ APP = """
         if item.startswith("bad"):
             raise ValueError(f"no such order: {item}")
         return item.upper()
+
+    @app.queue_trigger(arg_name="message", queue_name="orders", connection="Storage")
+    def on_order(message: func.QueueMessage) -> None:
+        order = message.get_json()
+        with open(order["file"], "w") as file:
+            file.write(order["text"])
 
     @app.entity_trigger(context_name="context")
     def counter(context):

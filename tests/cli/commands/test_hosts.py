@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -49,6 +50,20 @@ def test_the_host_of_this_folder_is_found_whatever_its_port_and_missed_when_it_h
         (tmp_path / "elsewhere.db").rename(file)
     assert at_port.startswith(f"dfhost: No host answers at http://localhost:{port}. Start one")
     assert "here" in dfhost.plain("list", "--ids", "--db", str(file)).out
+
+
+def test_a_host_of_another_folder_is_named_before_it_is_asked(
+    tmp_path: Path, dfhost: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    host = {"LocalHttpPort": urlsplit(dfhost.url).port}
+    (tmp_path / "local.settings.json").write_text(json.dumps({"Host": host}))
+    said = dfhost.plain("terminate", "nobody")
+    folder = dfhost.http.request("GET", "/admin/host/status").body["id"]
+    first, second = said.err.splitlines()
+    assert first == f"This folder has no host, so this is the one at {dfhost.url}: {folder}."
+    assert said.code == 4 and "has no instance 'nobody'" in second
+    assert "This folder" not in dfhost("list").err  # it was named by --url
 
 
 def test_a_status_url_names_host_and_instance(dfhost: Commands) -> None:

@@ -31,6 +31,9 @@ def test_a_row_says_what_an_instance_is_and_why_it_failed(dfhost: Commands) -> N
     assert re.fullmatch(
         r"KeyError: 'missing' \(function_app\.py, line \d+, in raises\)", by_id["list-failed"][-1]
     )
+    dfhost.ended("times_badly", None, "list-in-sdk")  # the place is the app's line, not the SDK's
+    (_, *in_sdk), *_ = rows(dfhost.done("list", "--prefix", "list-in-sdk"))[1:]
+    assert re.search(r" \(function_app\.py, line \d+, in times_badly\)$", in_sdk[-1]), in_sdk
     assert by_id[waits][:2] == ["Running", "approval"]
     assert by_id[waits][-2:] == ['{"asked": "Ada"}', "It waits for event Approval."]
 

@@ -38,6 +38,24 @@ def test_one_that_waits(dfhost: Commands) -> None:
     assert "It waits for event Approval." in shown and '"asked": "Ada"' in shown
 
 
+def test_the_times_of_one_that_has_continued_as_new_are_those_of_its_last_generation(
+    dfhost: Commands,
+) -> None:
+    id = dfhost.http.start("renews", 2)
+    until(lambda: dfhost.done("show", id), lambda shown: "It waits for event Approval." in shown)
+    shown = dfhost.done("show", id)
+    assert re.match(rf"renews {id}\nRunning, its last continue_as_new was (.* ago|now)\n", shown), shown
+    dfhost.done("raise", id, "Approval")
+    dfhost.http.ended(id)
+    shown = dfhost.done("show", id)
+    assert re.match(
+        rf"renews {id}\nCompleted after .* m?s, counted from its last continue_as_new \((.* ago|now)\)\n",
+        shown,
+    )
+    once = dfhost.done("show", dfhost.ended("renews", -1))
+    assert re.search(r"\nCompleted after .* m?s, created (.* ago|now)\n", once), once
+
+
 def test_payloads_are_json_as_the_code_sees_them_and_cut_unless_asked_for(dfhost: Commands) -> None:
     shown = dfhost.done("show", dfhost.ended("echo", {"n": 1}))
     assert '\ninput\n{"n": 1}\n' in shown

@@ -126,6 +126,45 @@ def test_an_event_for_an_instance_that_has_ended(dfhost: Commands) -> None:
         assert dfhost(*command) == (5, "", sentence)
 
 
+# -- trigger --------------------------------------------------------------------------------------------------------
+def test_trigger(dfhost: Commands, tmp_path: Path) -> None:
+    order = {"file": str(tmp_path / "order.txt"), "text": "two loaves"}
+    said = dfhost.done("trigger", "on_order", "--input", json.dumps(order))
+    assert said == "on_order runs. The host's console, or `dfhost logs`, shows how it ends.\n"
+    until(lambda: (tmp_path / "order.txt").exists() and (tmp_path / "order.txt").read_text(), bool)
+    (tmp_path / "order.json").write_text(json.dumps(order | {"file": str(tmp_path / "second.txt")}))
+    given = dfhost("trigger", "on_order", "--input", f"@{tmp_path}/order.json", "--json").json
+    assert given == {"function": "on_order", "input": (tmp_path / "order.json").read_text()}
+    until((tmp_path / "second.txt").exists, bool)
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["trigger", "on_oder"], "The app has no function 'on_oder'. Did you mean 'on_order'?"),
+        (
+            ["trigger", "approval"],
+            "'approval' is an orchestrator: `dfhost start-instance approval` starts it.",
+        ),
+        (
+            ["trigger", "counter"],
+            "'counter' is an entity: `dfhost signal @counter@KEY OPERATION` signals one.",
+        ),
+        (
+            ["start-instance", "on_order"],
+            "The app has no orchestrator 'on_order'. It is a function with a queueTrigger: while `dfhost start` "
+            "runs, `dfhost trigger on_order` runs it.",
+        ),
+        (
+            ["start-instance", "repeat"],
+            "The app has no orchestrator 'repeat'. It is an activity: orchestrators call it.",
+        ),
+    ],
+)
+def test_a_function_of_another_kind(dfhost: Commands, command: list[str], sentence: str) -> None:
+    assert dfhost(*command) == (2, "", f"dfhost: {sentence}\n")
+
+
 # -- suspend, resume, terminate, rewind, restart -----------------------------------------------------------------
 def test_suspend_and_resume(dfhost: Commands) -> None:
     id = dfhost.waiting()

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import json
 
-_LIBRARIES = ("site-packages", "dist-packages", "<frozen ", os.path.dirname(os.__file__) + os.sep)
+# The engine, which imports this, may not import os.
+_STANDARD_LIBRARY = json.__file__.rpartition("json")[0]
+_LIBRARIES = ("site-packages", "dist-packages", "<frozen ", _STANDARD_LIBRARY)
+
+
+def is_library(path: str) -> bool:
+    """Whether a frame with this file is not of the app's own code."""
+    return any(folder in path for folder in _LIBRARIES)
 
 
 def user_frames(stack: str) -> str:
@@ -14,5 +21,5 @@ def user_frames(stack: str) -> str:
         if line.startswith("  File ") or not frames:
             frames.append([])
         frames[-1].append(line)
-    own = [frame for frame in frames if not any(folder in frame[0] for folder in _LIBRARIES)]
+    own = [frame for frame in frames if not is_library(frame[0])]
     return "\n".join(line for frame in own or frames for line in frame)
