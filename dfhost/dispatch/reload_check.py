@@ -32,6 +32,7 @@ _LISTED = 5  # ids and groups in a note; more are counted
 
 #: The orchestrator, and how its code and the history differ.
 _Misfit = tuple[str, str]
+_Replayed = tuple[Execution, ReplayResult]
 
 
 class ReloadCheck:
@@ -81,27 +82,28 @@ class ReloadCheck:
                 break
             replay = None if self._is_running(instance_id) else self._replay_of(name, instance_id)
             if replay is not None:
-                replaying = asyncio.ensure_future(
-                    self._threads.run(partial(self._replay, instance_id, replay))
-                )
-                await asyncio.wait({replaying}, timeout=_SLOW_SECONDS)
-                if not replaying.done():
-                    self._log.note(
-                        f"{name}: its code has been running for {_SLOW_SECONDS:.0f} s without a yield. It was "
-                        f"replayed to see whether it still fits {short_id(instance_id)}; nothing else is checked."
-                    )
+                replayed = await self._replay_in_time(name, instance_id, replay)
+                # Code that hangs or has ended its worker process may do so for the next instance, too.
+                if replayed is None or replayed[1].no_answer is not None:
                     break
-                execution, result = await replaying
-                if (
-                    result.no_answer is not None
-                ):  # the next instances might end or hold up the worker process, too
-                    break
-                if execution.misfit is not None:
-                    misfits[instance_id] = name, execution.misfit
+                if (misfit := replayed[0].misfit) is not None:
+                    misfits[instance_id] = name, misfit
             checked += 1
         self._report(misfits, checked)
 
-    def _replay(self, instance_id: str, replay: Replay) -> tuple[Execution, ReplayResult]:
+    async def _replay_in_time(self, name: str, instance_id: str, replay: Replay) -> _Replayed | None:
+        """None if the code does not return soon."""
+        replaying = asyncio.ensure_future(self._threads.run(partial(self._replay, instance_id, replay)))
+        await asyncio.wait({replaying}, timeout=_SLOW_SECONDS)
+        if replaying.done():
+            return await replaying
+        self._log.note(
+            f"{name}: its code has been running for {_SLOW_SECONDS:.0f} s without a yield. It was replayed to see "
+            f"whether it still fits {short_id(instance_id)}; nothing else is checked."
+        )
+        return None
+
+    def _replay(self, instance_id: str, replay: Replay) -> _Replayed:
         try:
             stored = self._store.load_instance(instance_id)
             if stored is None or stored.row.has_ended or stored.needs_episode or not stored.history:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import http.client
-import json
 import os
 import socket
 import sys
@@ -45,6 +43,9 @@ def cannot_listen(address: str, port: int, error: OSError) -> HostError:
 
 def _who_listens(port: int) -> str:
     """ "another dfhost, which serves the app in the folder bakery", or "another process" """
+    import http.client  # slow, and rarely needed
+    import json
+
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
         with closing(connection):

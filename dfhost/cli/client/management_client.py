@@ -170,6 +170,10 @@ class ManagementClient:
         """Run a function that has another trigger than HTTP. `text`: its message. Azure wants the master key."""
         body = json.dumps({"input": text}).encode()
         response = self._transport("POST", f"/admin/functions/{_quoted(function)}", body, self._headers())
+        if response.status in (401, 403):
+            raise NotDone(
+                MISTAKE, f"{self.place} wants its master key for this. Give it with --key or in DFHOST_KEY."
+            )
         if response.status == 404:
             raise NotDone(MISTAKE, f"{self.place} has no function '{function}'.")
         self._check(response, 202)

@@ -59,6 +59,7 @@ export interface Timeline {
     startedTime?: string;
     endedTime?: string;
     lastUpdatedTime: string;
+    hasContinued?: boolean;
     parentInstanceId?: string;
     input?: string;
     output?: string;

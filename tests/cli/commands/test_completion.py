@@ -48,6 +48,7 @@ def test_what_the_host_has(dfhost: Commands) -> None:
     assert words(dfhost, "raise", "--url", dfhost.url, id, "") == ["Approval"]
     assert words(dfhost, "raise", id, "--url", dfhost.url, "") == ["Approval"]
     assert words(dfhost, "start-instance", "--url", dfhost.url, "import") == ["import_all", "import_orders"]
+    assert words(dfhost, "trigger", "--url", dfhost.url, "on") == ["on_order"]
     assert "@counter@complete" in words(dfhost, "signal", "--url", dfhost.url, "@")
     port = dfhost.url.rpartition(":")[2]
     for which in (["--port", port], ["-p", port], [f"--url={dfhost.url}"]):

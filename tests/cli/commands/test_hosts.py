@@ -15,6 +15,7 @@ from tests.cli.commands.conftest import APP, Commands
 from tests.support.apps import write_app
 from tests.support.azure_proxy import MASTER_KEY, SYSTEM_KEY, AzureProxy, azure_proxy
 from tests.support.host_process import HostProcess
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +160,8 @@ def test_every_verb_does_its_work_on_another_host(
     dfhost.http.until(failed, lambda status: status["output"] == "mended")
     links = dfhost.plain("start-instance", "approval", "--json", "--url", azure.url)
     assert links.json["statusQueryGetUri"].endswith(f"&code={SYSTEM_KEY}")
+    refused = dfhost.plain("trigger", "on_order", "--url", azure.url)
+    assert refused.code == 2 and "wants its master key for this" in refused.err
     monkeypatch.delenv("DFHOST_KEY")  # the link has it
     assert dfhost.plain("terminate", links.json["statusQueryGetUri"]).code == 0
     dfhost.http.ended(links.json["id"])
@@ -168,6 +171,9 @@ def test_every_verb_does_its_work_on_another_host(
     dfhost.http.until("@counter@elsewhere", lambda status: "3" in str(status["input"]))
     assert re.search(r"^@counter@elsewhere .* 3$", done("list", "--entities", "--name", "counter"), re.M)
     assert "\n3\n" in done("show", "@counter@elsewhere")
+    order = json.dumps({"file": str(tmp_path / "order"), "text": "one"})
+    assert done("trigger", "on_order", "--input", order).startswith("on_order runs.")
+    until((tmp_path / "order").exists, bool)
     done("export", "--prefix", id, "--output", str(tmp_path / "exported.jsonl"))
     assert id in (tmp_path / "exported.jsonl").read_text()
     done("terminate", id)
