@@ -1,15 +1,14 @@
 """Running orchestrations: an inbox message leads to an episode, and one commit makes the episode true.
 
-An episode is queued, run in a thread, committed and followed up (its activities and timers start). One episode of
-an instance at a time. Whether a message is worth an episode is decided in `engine/replay_gate.py`, when to run one
-that is in `_gathering_seconds`; which instances stay in memory is `InstanceCache`'s part.
+An episode is queued, run and committed (`EpisodeRunner`), and followed up: its activities and timers start. One
+episode of an instance at a time. Whether a message is worth an episode is decided in `engine/replay_gate.py`, when to
+run one that is in `_gathering_seconds`; which instances stay in memory is `InstanceCache`'s part.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
@@ -20,24 +19,22 @@ from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
 from dfhost.dispatch.episode_reports import EpisodeReports
+from dfhost.dispatch.episode_runner import EpisodeRunner
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.dispatch.reload_check import ReloadCheck
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
 from dfhost.dispatch.wait_reports import WaitReports
-from dfhost.engine import failures
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
 from dfhost.engine.execution import Execution
-from dfhost.engine.history import Event
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.orchestrator_code import Replay
 from dfhost.engine.replay_gate import ReplayNeed
-from dfhost.engine.replay_result import ReplayResult
-from dfhost.errors import HostError, OperationFailed
+from dfhost.errors import HostError
 from dfhost.garbage import GarbageByVolume, large_text
 from dfhost.host_log import HostLog
-from dfhost.runner.app_runner import AppRunner, ReplayCall
+from dfhost.runner.app_runner import AppRunner
 from dfhost.store.activities_and_timers import ActivityWorkItem
 from dfhost.store.errors import StaleCommit
 from dfhost.store.listener import InboxMessage, InstanceRemoved
@@ -71,11 +68,13 @@ class OrchestrationDispatcher:
         self._log = log
         self._clock = clock
         self._poison = poison
-        self._registry = registry
         self._options = options
         self._activities = activities
         self._timers = timers
         self._instances = InstanceCache(store, clock, poison)
+        self._episodes = EpisodeRunner(
+            runner, store, log, clock, self._instances, registry, options, self._stored
+        )
         self._queue: deque[LoadedInstance] = deque()
         self._running = EpisodeLimiter(
             self._threads,
@@ -91,7 +90,7 @@ class OrchestrationDispatcher:
         self._wait_reports = WaitReports(log, clock, self._instances)
         self._episode_reports = EpisodeReports(log, store, self._threads, self._instances)
         self._reload_check = ReloadCheck(
-            store, log, self._threads, options, self._replay_of, self._is_running
+            store, log, self._threads, options, self._episodes.replay_of, self._is_running
         )
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
@@ -266,58 +265,15 @@ class OrchestrationDispatcher:
             if not instance.started_at:
                 instance.started_at = time.perf_counter()
                 self._log.started(instance.name, "orchestrator", instance.instance_id)
-            self._threads.post(partial(self._run_episode, instance, events, need, instance.newest_accepted))
-
-    # -- running, in a thread --------------------------------------------------------------------------------
-
-    def _run_episode(
-        self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, processed_up_to: int
-    ) -> None:
-        """`processed_up_to`: the number of the newest message among `events`."""
-        instance.episode_since = time.time()
-        self._runner.wait_until_ready()  # the history has the time at which the code runs, not before
-        if not self._instances.holds(instance):  # it was removed while this waited for a thread or a worker
-            return
-        at, began = self._clock.timestamp(), time.perf_counter()
-        try:
-            replay = self._replay_of(instance.name, instance.instance_id) or _never_replayed
-            episode = instance.execution.run_episode(events, at, replay, self._registry, self._options, need)
-        except Exception as error:  # a defect of ours must not leave the instance hanging
-            self._log.note(
-                f"dfhost itself failed in an episode of {instance.instance_id}:\n{traceback.format_exc()}"
-            )
-            episode = _failed_episode(instance, events, at, f"dfhost itself failed: {error!r}")
-        # One without a replay says nothing about the next that has one.
-        took = time.perf_counter() - began
-        seconds = took if need is ReplayNeed.REPLAY else instance.last_episode_seconds
-        if episode.status == "Failed":
-            instance.attempt = self._instances.attempt_of(instance)
-        self._store.commit_episode(
-            episode, processed_up_to, partial(self._committed, instance, episode, events, seconds, 0)
-        )
+            self._threads.post(partial(self._episodes.run, instance, events, need, instance.newest_accepted))
 
     def _show_running(self, instance: BusyInstance) -> None:
         self._store.show_running(instance.instance_id, instance.execution_id, self._clock.timestamp())
 
-    def _replay_of(self, orchestrator: str, instance_id: str) -> Replay | None:
-        """None if the app has no such orchestrator."""
-        function = self._runner.app.orchestrators.get(orchestrator)
-        if function is None:
-            return None
-        name = function.name
-        return lambda trigger, keeps: self._runner.replay(ReplayCall(name, instance_id, trigger, keeps))
-
     # -- after the commit ------------------------------------------------------------------------------------
 
-    def _committed(
-        self,
-        instance: LoadedInstance,
-        episode: Episode,
-        arrived: list[Event],
-        seconds: float,
-        refused: int,
-        _: None,
-        error: HostError | None,
+    def _stored(
+        self, instance: LoadedInstance, episode: Episode, seconds: float, error: HostError | None
     ) -> None:
         self._running.remove(instance)
         self._start_queued()
@@ -330,9 +286,7 @@ class OrchestrationDispatcher:
         if error is not None:
             if isinstance(error, StaleCommit):  # the instance was ended from outside
                 self.drop(instance.instance_id)
-            elif isinstance(error, OperationFailed):
-                self._fail_unstored(instance, episode.at, arrived, seconds, refused, error)
-            return  # otherwise the file cannot be written, and the host stops
+            return  # otherwise the instance is stuck, or the file cannot be written, and the host stops
         instance.last_episode_seconds = seconds
         instance.last_episode_at = time.perf_counter()
         instance.stored_events = episode.history_length
@@ -358,30 +312,6 @@ class OrchestrationDispatcher:
         instance.busy, instance.episode_since = False, 0.0
         if not episode.ends_instance:
             self._schedule(instance)
-
-    def _fail_unstored(
-        self,
-        instance: LoadedInstance,
-        at: str,
-        arrived: list[Event],
-        seconds: float,
-        refused: int,
-        error: OperationFailed,
-    ) -> None:
-        """Fail the instance, since its episode of that time cannot be stored.
-
-        `refused`: how often that was tried before; the second time it fails without the events that `arrived`.
-        """
-        if refused == 2:
-            self._log.note(
-                f"{instance.name} {instance.instance_id} is stuck: neither its episode nor its failure can be stored "
-                f"({error}). Terminate it, or purge it."
-            )
-            return
-        self._running.add(instance)
-        failed = _failed_episode(instance, [] if refused else arrived, at, str(error))
-        then = partial(self._committed, instance, failed, arrived, seconds, refused + 1)
-        self._store.commit_episode(failed, 0, then)
 
     def _start_work(self, instance: LoadedInstance, episode: Episode) -> None:
         self._activities.add(
@@ -412,7 +342,7 @@ class OrchestrationDispatcher:
         execution = instance.execution
         if instance.busy or instance.needs_episode or execution.result is not None or not execution.past:
             return instance
-        if (replay := self._replay_of(instance.name, instance_id)) is not None:
+        if (replay := self._episodes.replay_of(instance.name, instance_id)) is not None:
             instance.busy = True
             replaying = self._replay_history(instance, replay)
             await asyncio.wait({asyncio.ensure_future(replaying)}, timeout=1.0)
@@ -429,20 +359,3 @@ class OrchestrationDispatcher:
         instance.busy, instance.episode_since = False, 0.0
         if self._instances.holds(instance):
             self._schedule(instance)
-
-
-def _failed_episode(instance: LoadedInstance, arrived: list[Event], at: str, error: str) -> Episode:
-    """An episode that fails the instance. `Execution` does not make it: its state may be what is wrong."""
-    past = instance.execution.past[: instance.stored_events]  # without an episode that could not be stored
-    reason, details = failures.orchestrator_failed(instance.name, error)
-    completed = h.execution_completed(at, h.next_event_id(past), "Failed", reason)
-    events = [h.orchestrator_started(at), *arrived, completed, h.orchestrator_completed(at)]
-    return Episode(
-        instance.instance_id, instance.execution_id, at, "Failed", events, len(past),
-        [event.as_played().text for event in events], output=reason, sets_output=True, details=details,
-        parent=instance.parent,
-    )  # fmt: skip
-
-
-def _never_replayed(trigger: str, keeps_generator: bool) -> ReplayResult:
-    raise AssertionError("the instance of an unknown orchestrator fails before it is replayed")

@@ -62,8 +62,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # The SDK's warnings about its own calls are nothing that a test could act on.
-    for warning in ("azure.functions df_:DeprecationWarning", "Potential duplicate Task completion"):
+    # The SDK's warnings about its own calls are nothing that a test could act on. As errors they change payloads.
+    for warning in (
+        "azure.functions df_:DeprecationWarning",
+        "azure.functions Durable JSON codec:DeprecationWarning",
+        "Potential duplicate Task completion",
+    ):
         config.addinivalue_line("filterwarnings", f"ignore:{warning}")
     config.addinivalue_line(
         "markers",

@@ -54,7 +54,7 @@ def report(
     if len(entities) > _MOST_RUNS:
         blocks.append(f"{len(entities) - _MOST_RUNS} more entities.")
     if unmet:
-        blocks.append("\n".join(("No call has met:", *(f"  {fault}" for fault in unmet))))
+        blocks.append("\n".join(("Faults that no call has met:", *(f"  {fault}" for fault in unmet))))
     if notes:
         blocks.append("\n".join(("The host says:", *(f"  {note}" for note in notes))))
     return "\n\n".join(blocks)

@@ -1,4 +1,4 @@
-"""One host for the maps that run on a host as it is started by default, in one process with the app."""
+"""One host for all tests of running maps. It runs the app in its own process, since these are about the map."""
 
 from __future__ import annotations
 

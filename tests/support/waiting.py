@@ -1,7 +1,7 @@
 """Waiting for a condition, never for a time: each helper returns soon after the condition holds.
 
-A look often is a request. One every few milliseconds would keep a processor busy, so that the looks of a wait that
-takes long become rarer.
+Most looks are requests, and one every few milliseconds keeps a processor busy. So the longer a wait takes, the less
+often it looks.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from tests.support.apps import APPS
+import pytest
 
 
 @pytest.fixture
 def durable_app() -> str:
-    return str(APPS / "testing")
+    return str(Path(__file__).parents[1] / "apps" / "testing")

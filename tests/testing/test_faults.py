@@ -108,7 +108,7 @@ def test_the_report_names_faults_that_no_call_has_met(durable: Durable) -> None:
     report = durable.report()
     assert report.endswith("""
 
-No call has met:
+Faults that no call has met:
   stub("charge", when=…): charge was called 2 times.
   fail("charge", on_call=5): charge was called 2 times.
   slow("look"): look was called 0 times.""")

@@ -70,6 +70,14 @@ FILES = {
     @pytest.mark.durable(speed=2)
     def test_unknown_option(durable): pass
     """,
+    "test_objects": """
+        from function_app import Order
+
+        def test_objects(durable):
+            run = durable.start("orders", Order())
+            assert run.result() == "Order"
+            assert [type(given) for given in (run.input, *durable.calls("orders"))] == [Order, Order]
+    """,
     "test_long_log": """
         import logging
 
@@ -183,6 +191,20 @@ ROOT_APP = (
     def add_one(n: int) -> int:
         return n + 1
 
+    class Order:
+        @staticmethod
+        def to_json(order):
+            return "{}"
+
+        @staticmethod
+        def from_json(text):
+            return Order()
+
+    @app.orchestration_trigger(context_name="context")
+    def orders(context):
+        return type(context.get_input()).__name__
+        yield
+
     @app.timer_trigger(schedule="0 0 * * * *", arg_name="timer")
     def hourly(timer) -> None:
         raise RuntimeError("the settings of these tests switch it off")
@@ -216,7 +238,7 @@ def run_python(folder: Path, *arguments: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("user")
     (folder / "pytest.ini").write_text(
-        "[pytest]\naddopts = -p no:asyncio -p no:xdist\ndurable_timer_triggers = false\n"
+        "[pytest]\naddopts = -p no:asyncio -p no:xdist\ndurable_timer_triggers = false\nfilterwarnings = error\n"
     )
     write_app(folder, ROOT_APP)
     (folder / "host.json").write_text("{}")
@@ -247,6 +269,7 @@ PASSED = """
     test_root_app.py::test_the_settings_hold
     test_root_app.py::test_patched
     test_root_app.py::test_restored
+    test_objects.py::test_objects
     test_debugging.py::test_no_time_out_ends_a_test_at_a_breakpoint
     test_two_apps.py::test_all
     test_module.py::test_module

@@ -16,6 +16,7 @@ from dfhost.cli.views import instance_view
 from dfhost.cli.views.explanation import FROM_FILE, reasons
 from dfhost.cli.views.history_tasks import tasks_of_history
 from dfhost.instance_failure import may_hide_death
+from dfhost.printable import readable_payload
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 
@@ -146,4 +147,4 @@ def _entity(client: ManagementClient, status: Json, options: argparse.Namespace)
         lines.append(printable(str(queue["sentence"])))
     if queue and (failed := queue.get("lastFailure")):
         lines += instance_view.frame_lines(str(failed["stack"]), options.full)
-    return "\n".join([*lines, "", style("state", "dim"), printable_json(state)])
+    return "\n".join([*lines, "", style("state", "dim"), readable_payload(printable_json(state))])

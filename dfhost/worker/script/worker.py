@@ -1,5 +1,6 @@
 """What a worker's Python runs. It has a folder of its own, since Python puts that first on `sys.path`."""
 
+import gc
 import signal
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -14,6 +15,7 @@ def main() -> None:
 
     if (folder := str(Path(__file__).resolve().parent)) in sys.path:
         sys.path.remove(folder)
+    gc.disable()  # what imports make stays; `resume_collector` begins again
     _import_dfhost_of_host()
 
     from dfhost.worker.main import main

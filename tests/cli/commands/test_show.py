@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from tests.cli.commands.conftest import Commands
@@ -62,6 +63,13 @@ def test_payloads_are_json_as_the_code_sees_them_and_cut_unless_asked_for(dfhost
     long = dfhost.ended("echo", "y" * 5000)
     assert "--full shows all" in dfhost.done("show", long)
     assert "y" * 5000 in dfhost.done("show", long, "--full")
+
+
+def test_objects_of_the_apps_classes_are_shown_by_their_class(dfhost: Commands) -> None:
+    order = {"__class__": "Order", "__module__": "orders", "__data__": '{"id": "o-1"}'}
+    id = dfhost.ended("echo", [order, order])
+    assert '\ninput\n[Order {"id": "o-1"}, Order {"id": "o-1"}]\n' in dfhost.done("show", id)
+    assert json.loads(dfhost("show", id, "--json").json["input"]) == [order, order]
 
 
 def test_a_wide_fan_out_is_counted_and_its_failures_are_listed(dfhost: Commands) -> None:
