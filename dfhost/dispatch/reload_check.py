@@ -1,7 +1,7 @@
 """After a reload, says which waiting instances the new code does not fit, so that nobody learns it days later.
 
 Replays what is stored, and changes nothing: an instance that does not fit fails in its next episode, as on Azure.
-It checks the newest instances, one after the other, for a short time.
+It checks instances of all orchestrators in turn, the newest of each first, for a short time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dfhost.short_id import short_id
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 
-_MOST = 200  # instances
+_MOST = 1_000  # instances
 _SECONDS = 3.0  # in which replays may begin
 _SLOW_SECONDS = 5.0  # for one replay
 _LISTED = 5  # ids and groups in a note; more are counted
@@ -124,7 +124,7 @@ class ReloadCheck:
             self._log.note(f"{_not_fitting(name, instance_ids)} {difference}")
         if groups and (left := self._store.open_instances() - checked) > 0:
             self._log.note(
-                f"Only the newest {checked:,} unfinished instances were checked, not {left:,} others."
+                f"The newest {checked:,} unfinished instances were checked, {left:,} others were not."
             )
 
 

@@ -228,11 +228,12 @@ class StoreReader:
             return count
 
     def newest_open_instances(self, limit: int) -> list[tuple[str, str]]:
-        """The names and ids of the newest orchestrations that have not ended."""
+        """The names and ids of orchestrations that have not ended: first the newest of each name, and so on."""
         with self._reading() as reader:
             return reader.execute(
-                f"SELECT name, instance_id FROM instances WHERE status NOT IN {sql.FINAL_SQL} "
-                "ORDER BY created_at DESC, instance_id LIMIT ?",
+                "SELECT name, instance_id FROM (SELECT name, instance_id, row_number() OVER "
+                "(PARTITION BY name ORDER BY created_at DESC, instance_id) AS number "
+                f"FROM instances WHERE status NOT IN {sql.FINAL_SQL}) ORDER BY number, name LIMIT ?",
                 (limit,),
             ).fetchall()
 
