@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from functools import partial
 from math import isinf
 
+from dfhost.background_tasks import BackgroundTasks
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
@@ -92,6 +93,7 @@ class OrchestrationDispatcher:
         self._reload_check = ReloadCheck(
             store, log, self._threads, options, self._episodes.replay_of, self._is_running
         )
+        self._tasks = BackgroundTasks()
         self._stopped_accepting = False
         self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
@@ -111,6 +113,7 @@ class OrchestrationDispatcher:
 
     def close(self) -> None:
         self._reload_check.cancel()
+        self._tasks.cancel()
         self._threads.stop()
         self._running.close()
 
@@ -175,8 +178,10 @@ class OrchestrationDispatcher:
                 instance.code_changed = True
             else:
                 self._forget_replay(instance)
-                if instance.messages:
-                    self._schedule(instance)
+                replay = self._episodes.replay_of(instance.name, instance.instance_id)
+                if instance.messages and replay is not None:  # nothing has waited for these events so far
+                    instance.busy = True
+                    self._tasks.start(self._replay_history(instance, replay))
         self._reload_check.begin()
 
     def _is_running(self, instance_id: str) -> bool:
@@ -344,12 +349,13 @@ class OrchestrationDispatcher:
             return instance
         if (replay := self._episodes.replay_of(instance.name, instance_id)) is not None:
             instance.busy = True
-            replaying = self._replay_history(instance, replay)
-            await asyncio.wait({asyncio.ensure_future(replaying)}, timeout=1.0)
+            await asyncio.wait({self._tasks.start(self._replay_history(instance, replay))}, timeout=1.0)
         return instance
 
     async def _replay_history(self, instance: LoadedInstance, replay: Replay) -> None:
+        """Let the code say what it waits for. If it no longer fits, the instance fails when more comes, not now."""
         instance.episode_since = time.time()
+        received = len(instance.messages)
         try:
             await self._threads.run(lambda: instance.execution.replay_history(replay, self._options))
         except Exception as error:  # whoever looks at an instance must not leave it busy
@@ -357,5 +363,6 @@ class OrchestrationDispatcher:
         if instance.code_changed:
             self._forget_replay(instance)
         instance.busy, instance.episode_since = False, 0.0
-        if self._instances.holds(instance):
+        fits = instance.execution.misfit is None
+        if self._instances.holds(instance) and (fits or len(instance.messages) > received):
             self._schedule(instance)

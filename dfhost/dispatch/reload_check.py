@@ -73,7 +73,7 @@ class ReloadCheck:
             await self._check()
 
     async def _check(self) -> None:
-        instances = await self._threads.run(partial(self._store.newest_open_instances, _MOST))
+        instances = self._store.newest_open_instances(_MOST)
         until = time.monotonic() + _SECONDS
         misfits: dict[str, _Misfit] = {}
         checked = 0
@@ -93,7 +93,8 @@ class ReloadCheck:
 
     async def _replay_in_time(self, name: str, instance_id: str, replay: Replay) -> _Replayed | None:
         """None if the code does not return soon."""
-        replaying = asyncio.ensure_future(self._threads.run(partial(self._replay, instance_id, replay)))
+        stored = self._stored_history(instance_id)
+        replaying = asyncio.ensure_future(self._threads.run(partial(self._replay, stored, replay)))
         await asyncio.wait({replaying}, timeout=_SLOW_SECONDS)
         if replaying.done():
             return await replaying
@@ -103,13 +104,22 @@ class ReloadCheck:
         )
         return None
 
-    def _replay(self, instance_id: str, replay: Replay) -> _Replayed:
+    def _stored_history(self, instance_id: str) -> Sequence[str]:
+        """Empty if there is nothing to check. On the loop: its threads alone read the store."""
         try:
             stored = self._store.load_instance(instance_id)
-            if stored is None or stored.row.has_ended or stored.needs_episode or not stored.history:
-                return Execution(), ReplayResult()
-            execution = Execution(h.parse(text) for text in stored.history)
-            return execution, execution.replay_history(replay, self._options)
+        except HostError:
+            raise
+        except Exception:  # as below
+            return ()
+        if stored is None or stored.row.has_ended or stored.needs_episode:
+            return ()
+        return stored.history
+
+    def _replay(self, history: Sequence[str], replay: Replay) -> _Replayed:
+        try:
+            execution = Execution(map(h.parse, history))
+            return execution, execution.replay_history(replay, self._options) if history else ReplayResult()
         except Exception:  # a history that cannot be read is reported when its instance is loaded
             return Execution(), ReplayResult()
 

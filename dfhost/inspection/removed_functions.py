@@ -25,10 +25,10 @@ def removed_function_notes(before: AppInfo, now: AppInfo, store: StoreReader) ->
             fail = "fails at its" if number == 1 else "fail at their"
             notes.append(f"{_instances(number)} of {name} {fail} next step unless it comes back.")
     if called and (number := sum(unfinished.values())):
-        calls = f"{', '.join(called[:-1])} and {called[-1]}" if len(called) > 1 else called[0]
+        gone = f"{', '.join(called[:-1])} and {called[-1]}" if len(called) > 1 else called[0]
+        who = "the unfinished instance" if number == 1 else f"one of the {_instances(number)}"
         notes.append(
-            f"There {'is' if number == 1 else 'are'} {_instances(number)}; calls of {calls} fail unless "
-            f"{'it comes' if len(called) == 1 else 'they come'} back."
+            f"The app has no {gone} any more. If {who} calls {'it' if len(called) == 1 else 'one'}, that call fails."
         )
     return notes
 

@@ -262,12 +262,32 @@ def test_a_function_that_unfinished_instances_need_is_missed(app: EditedApp) -> 
     text = app_text("without quick", APPROVAL.format(event="approved")).replace("def quick(", "def quicker(")
     said = app.after("unfinished instance", lambda: app.save(text))
     assert said.endswith(
-        "There are 2 unfinished instances; calls of activity quick fail unless it comes back."
+        "The app has no activity quick any more. If one of the 2 unfinished instances calls it, that call fails."
     )
     app.reload("all", APPROVAL.format(event="approved"))
     for instance_id in instances:
         app.client.send(instance_id, "raiseEvent/approved", "yes")
         assert app.client.output(instance_id)[1:] == ["yes", "all"]
+
+
+@pytest.mark.long
+def test_an_event_that_nothing_waits_for_fails_no_instance_at_a_reload(app: EditedApp) -> None:
+    app.reload("old", APPROVAL.format(event="go"))
+    instance_id = app.client.start("approval")
+    app.client.until(instance_id, lambda status: status["runtimeStatus"] == "Running")
+    app.after("received", lambda: app.client.send(instance_id, "raiseEvent/other", 1))
+    changed = APPROVAL.format(event="go").replace(
+        'call_activity("quick", 1)', "create_timer(context.current_utc_datetime)"
+    )
+    app.after("no longer fits", lambda: app.reload("new", changed))
+    app.reload("undone", APPROVAL.format(event="go"))
+    app.client.send(instance_id, "raiseEvent/go", "yes")
+    assert app.client.output(instance_id) == ["old", "yes", "undone"]
+    waits_for_other = app.client.start("approval")
+    app.client.until(waits_for_other, lambda status: status["runtimeStatus"] == "Running")
+    app.after("received", lambda: app.client.send(waits_for_other, "raiseEvent/other", 1))
+    app.reload("for other", APPROVAL.format(event="other"))
+    assert app.client.output(waits_for_other) == ["undone", 1, "for other"]
 
 
 @pytest.mark.long
