@@ -24,8 +24,8 @@ def printable_lines(text: str) -> str:
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
-# As azure-functions writes an object that has a `to_json` method; what that returns follows as a text.
-_OBJECT = re.compile(r'\{\s*"__class__":\s*"([^"\\]*)",\s*"__module__":\s*"[^"\\]*",\s*"__data__":\s*(?=")')
+# As azure-functions writes an object that has a `to_json` method; what that returns follows, often JSON as a text.
+_OBJECT = re.compile(r'\{\s*"__class__":\s*"([^"\\]*)",\s*"__module__":\s*"[^"\\]*",\s*"__data__":\s*(?=\S)')
 _OBJECT_END = re.compile(r"\s*\}")
 _LONGEST_ESCAPE = len(r"\ud800")
 
@@ -33,7 +33,8 @@ _LONGEST_ESCAPE = len(r"\ud800")
 def readable_payload(text: str) -> str:
     """JSON, or the beginning of it, with the objects of the app's classes as ``Order {"id": 1}``.
 
-    They are stored as ``{"__class__": "Order", "__module__": "orders", "__data__": "{\\"id\\": 1}"}``.
+    They are stored as ``{"__class__": "Order", "__module__": "orders", "__data__": "{\\"id\\": 1}"}``, or with the
+    data as an object.
     """
     if "__class__" not in text:
         return text
@@ -42,7 +43,7 @@ def readable_payload(text: str) -> str:
     parts: list[str] = []
     at = 0
     while found := _OBJECT.search(text, at):
-        data, end = _string(text, found.end())
+        data, end = (_string if text[found.end()] == '"' else _value)(text, found.end())
         parts += text[at : found.start()], found[1], " ", readable_payload(data)
         closing = _OBJECT_END.match(text, end)
         at = closing.end() if closing else end
@@ -62,6 +63,15 @@ def _string(text: str, at: int) -> tuple[str, int]:
         except ValueError:
             continue
     return text[at:], len(text)
+
+
+def _value(text: str, at: int) -> tuple[str, int]:
+    """Likewise of a JSON value that is no string: its text."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text, at)
+    except ValueError:
+        end = len(text)
+    return text[at:end], end
 
 
 def shortened(text: str, longest: int) -> str:

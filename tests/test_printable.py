@@ -24,6 +24,15 @@ def dumped(value: Any, **layout: Any) -> str:
     return json.dumps(value, default=_durable_functions._serialize_custom_object, **layout)
 
 
+class Line:
+    def __init__(self, sku: str, line: object = None) -> None:
+        self.sku, self.line = sku, line
+
+    @staticmethod
+    def to_json(line: Line) -> dict[str, Any]:
+        return {"sku": line.sku, "line": line.line}
+
+
 ONE = 'Order {"id": "o-1", "line": null}'
 ODD = 'a "quoted\\ é\n'
 
@@ -38,6 +47,9 @@ ODD = 'a "quoted\\ é\n'
         (dumped({"orders": [Order("o-1"), 2]}), f'{{"orders": [{ONE}, 2]}}'),
         (dumped(Order("o-2", Order("o-1"))), f'Order {{"id": "o-2", "line": {ONE}}}'),
         (dumped(Order(ODD)), f'Order {{"id": {json.dumps(ODD)}, "line": null}}'),
+        (dumped([Line("a", Line("b")), 1]), '[Line {"sku": "a", "line": Line {"sku": "b", "line": null}}, 1]'),
+        (dumped(Line("a", Order("o-1"))), f'Line {{"sku": "a", "line": {ONE}}}'),
+        ('{"__class__": "Celsius", "__module__": "m", "__data__": 21.5}', "Celsius 21.5"),
         ('{"__class__": 1}', '{"__class__": 1}'),
         ('"a text with __class__ in it"', '"a text with __class__ in it"'),
         ("not JSON", "not JSON"),
@@ -47,8 +59,9 @@ def test_objects_are_shown_by_their_class(payload: str, shown: str) -> None:
     assert readable_payload(payload) == shown
 
 
-def test_the_beginning_of_a_payload_is_shown_as_the_beginning() -> None:
-    payload = dumped([Order("o-2", Order(ODD))])
+@pytest.mark.parametrize("value", [[Order("o-2", Order(ODD))], [Line("a", Line(ODD)), 1]])
+def test_the_beginning_of_a_payload_is_shown_as_the_beginning(value: object) -> None:
+    payload = dumped(value)
     whole = readable_payload(payload)
     for length in range(len(payload) + 1):
         shown = readable_payload(payload[:length])

@@ -79,10 +79,33 @@ export function pretty(text) {
  * @param {string} text @param {(data: string) => string} [layOut] @returns {string}
  */
 export function withObjects(text, layOut = (data) => data) {
-    return text.replace(
-        /\{\s*"__class__":\s*"([^"\\]*)",\s*"__module__":\s*"[^"\\]*",\s*"__data__":\s*("[^"\\]*(?:\\.[^"\\]*)*")\s*\}/g,
-        (_, name, data) => `${name} ${withObjects(layOut(JSON.parse(data)), layOut)}`,
-    );
+    const head = /\{\s*"__class__":\s*"([^"\\]*)",\s*"__module__":\s*"[^"\\]*",\s*"__data__":\s*/g;
+    let shown = "";
+    let end = 0;
+    for (let found = head.exec(text); found; found = head.exec(text)) {
+        const start = head.lastIndex;
+        const stop = valueEnd(text, start);
+        const closing = /^\s*\}/.exec(text.slice(stop));
+        if (stop < 0 || !closing) continue;
+        const data = text.slice(start, stop);
+        shown += text.slice(end, found.index);
+        shown += `${found[1]} ${withObjects(data.startsWith('"') ? layOut(JSON.parse(data)) : data, layOut)}`;
+        end = head.lastIndex = stop + closing[0].length;
+    }
+    return shown + text.slice(end);
+}
+
+/** Where the JSON value ends that begins at `start`; -1 if it was cut. @param {string} text @param {number} start */
+function valueEnd(text, start) {
+    const token = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{}]|[^\s"[\]{},:]+/g;
+    token.lastIndex = start;
+    let depth = 0;
+    for (let found = token.exec(text); found; found = token.exec(text)) {
+        if ("[{".includes(found[0])) depth += 1;
+        if ("]}".includes(found[0])) depth -= 1;
+        if (!depth) return token.lastIndex;
+    }
+    return -1;
 }
 
 /** ``661c245e:90bb082e.3``: a text with its generated ids cut to their first eight digits. @param {string} text */
