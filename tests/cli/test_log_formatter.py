@@ -214,6 +214,16 @@ def test_a_failure_is_printed_in_full_again_after_the_burst() -> None:
     assert len(scene.failed("ValueError: 1")[-4:]) == 4
 
 
+def test_an_orchestration_that_fails_as_before_says_why_again() -> None:
+    scene = Scene()
+    tasks = "charge [1] failed: ValueError: no"
+    first, second = (
+        scene.failed("ValueError: no", function="order", stack=tasks, trigger="orchestrator") for _ in "ab"
+    )
+    assert [line.strip() for line in first[1:]] == [tasks]
+    assert [line.strip() for line in second[1:]] == ["ValueError: no"]
+
+
 def test_an_orchestrations_failure_is_printed_in_words() -> None:
     scene = Scene()
     exception = '{"$type":"System.Exception, System.Private.CoreLib","InnerException":null}'

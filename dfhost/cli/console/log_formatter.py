@@ -200,11 +200,12 @@ class LogFormatter:
         instance_id = shown_id(trigger, instance_id)
         lines.append(self.lines.call(at, verb, function, duration(seconds), instance_id, item, event.attempt))
         # Below an orchestration's failure stand the tasks that failed, one of them with the same words.
-        tasks = event.stack.splitlines() if trigger == "orchestrator" else ()
+        is_new = event.stack != failures.shown_stack
+        tasks = event.stack.splitlines() if trigger == "orchestrator" and is_new else ()
         if not any(line.endswith(_reason(event.error)) for line in tasks):
             error = printable_lines(_error_text(function, event.error))
             lines += self.lines.error(_beginning(error) if self._summarise else error)
-        if event.stack != failures.shown_stack:
+        if is_new:
             stack = event.stack if not self._summarise else user_frames(event.stack)
             lines += [INDENT + line for line in printable_lines(stack.rstrip()).splitlines()]
             failures.shown_stack = event.stack
