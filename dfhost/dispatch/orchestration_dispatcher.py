@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from math import isinf
 
@@ -173,6 +173,7 @@ class OrchestrationDispatcher:
 
     def code_changed(self) -> None:
         """The app was loaded again: what the old code has said of an instance means nothing any more."""
+        replays = []
         for instance in list(self._instances):
             if instance.busy:
                 instance.code_changed = True
@@ -181,7 +182,14 @@ class OrchestrationDispatcher:
                 replay = self._episodes.replay_of(instance.name, instance.instance_id)
                 if instance.messages and replay is not None:  # nothing has waited for these events so far
                     instance.busy = True
-                    self._tasks.start(self._replay_history(instance, replay))
+                    replays.append(self._tasks.start(self._replay_history(instance, replay)))
+        self._reload_check.cancel()
+        self._tasks.start(self._check_after(replays))
+
+    async def _check_after(self, replays: Collection[asyncio.Task[None]]) -> None:
+        """The check leaves out what is busy."""
+        if replays:
+            await asyncio.wait(replays, timeout=1.0)
         self._reload_check.begin()
 
     def _is_running(self, instance_id: str) -> bool:
@@ -332,6 +340,10 @@ class OrchestrationDispatcher:
     def waits_for_worker(self) -> bool:
         """Whether all code waits until a worker process of the app has started."""
         return isinf(self._runner.ready_since)
+
+    def has_code(self, orchestrator: str) -> bool:
+        """Whether the app has it now."""
+        return orchestrator in self._runner.app.orchestrators
 
     async def inspect(self, instance_id: str) -> LoadedInstance | None:
         """An instance that has not ended, to be looked at; one that has to be loaded is replayed first.

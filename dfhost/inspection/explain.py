@@ -103,6 +103,8 @@ async def explain(
     limit = dispatchers.activities.limit_reached
     if limit is not None and any(task.state == model.QUEUED and task.is_activity for task in open_tasks):
         sentence += f" {explain_sentences.of_full_queue(limit)}"
+    if not dispatchers.orchestrations.has_code(row.name):
+        sentence += f" {explain_sentences.NO_CODE}"
     sentence = " ".join([*explain_sentences.of_maps(maps), sentence])
     waits = await _waits_json(open_tasks[:most])
     others = [wait for wait in waits if "instanceId" in wait and wait["awaited"]] if deepest else []

@@ -18,6 +18,7 @@ from dfhost.timestamps import parse_timestamp, timestamp_of, whole_second
 
 _BRIEF = 200  # characters of an error or a reason
 _LISTED = 5  # groups of tasks; more are counted
+NO_CODE = "The app has no such orchestrator any more, so it fails at its next step unless that comes back."
 _NO_LONGER_FITS = "Its code no longer fits its history, so its next episode fails."
 
 

@@ -258,6 +258,10 @@ def test_a_function_that_unfinished_instances_need_is_missed(app: EditedApp) -> 
         app.client.until(instance_id, lambda status: status["runtimeStatus"] == "Running")
     needed = "2 unfinished instances of approval fail at their next step unless it comes back."
     assert app.after("unfinished instance", lambda: app.reload("without")).endswith(needed)
+    explained = app.client.manage("GET", f"instances/{instances[0]}?explain=true").body["sentence"]
+    assert explained.endswith(
+        "The app has no such orchestrator any more, so it fails at its next step unless that comes back."
+    )
     app.reload("with approval again", APPROVAL.format(event="approved"))
     text = app_text("without quick", APPROVAL.format(event="approved")).replace("def quick(", "def quicker(")
     said = app.after("unfinished instance", lambda: app.save(text))
@@ -273,8 +277,7 @@ def test_a_function_that_unfinished_instances_need_is_missed(app: EditedApp) -> 
 @pytest.mark.long
 def test_an_event_that_nothing_waits_for_fails_no_instance_at_a_reload(app: EditedApp) -> None:
     app.reload("old", APPROVAL.format(event="go"))
-    instance_id = app.client.start("approval")
-    app.client.until(instance_id, lambda status: status["runtimeStatus"] == "Running")
+    instance_id = waiting_instance(app)
     app.after("received", lambda: app.client.send(instance_id, "raiseEvent/other", 1))
     changed = APPROVAL.format(event="go").replace(
         'call_activity("quick", 1)', "create_timer(context.current_utc_datetime)"
@@ -283,11 +286,17 @@ def test_an_event_that_nothing_waits_for_fails_no_instance_at_a_reload(app: Edit
     app.reload("undone", APPROVAL.format(event="go"))
     app.client.send(instance_id, "raiseEvent/go", "yes")
     assert app.client.output(instance_id) == ["old", "yes", "undone"]
-    waits_for_other = app.client.start("approval")
-    app.client.until(waits_for_other, lambda status: status["runtimeStatus"] == "Running")
-    app.after("received", lambda: app.client.send(waits_for_other, "raiseEvent/other", 1))
+    has_event = waiting_instance(app)
+    app.after("received", lambda: app.client.send(has_event, "raiseEvent/other", 1))
     app.reload("for other", APPROVAL.format(event="other"))
-    assert app.client.output(waits_for_other) == ["undone", 1, "for other"]
+    assert app.client.output(has_event) == ["undone", 1, "for other"]
+
+
+def waiting_instance(app: EditedApp) -> str:
+    """An approval that waits for its event: what comes now is in no episode yet."""
+    started: list[str] = []
+    app.after("waiting", lambda: started.append(app.client.start("approval")))
+    return started[0]
 
 
 @pytest.mark.long
