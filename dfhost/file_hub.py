@@ -47,6 +47,9 @@ class _NoDispatchers:
     def __init__(self) -> None:
         self.orchestrations = self.activities = self.entities = self
 
+    def has_code(self, orchestrator: str) -> bool:
+        return True  # nobody can tell
+
     async def inspect(self, instance_id: str) -> None:
         return None
 
