@@ -1,7 +1,6 @@
 """The orchestrations that a map is made of: map_section → map_lane → map_chunk → the activity.
 
-Each returns what became of its items, and leaves to plan.py which items go to whom. Facts of the durable extension
-that this stands on:
+Each returns what became of its items; plan.py says which go to whom. Facts of the extension that this stands on:
 
 - A list of actions is worked off in turn, and a `task_any` holds only what was not listed before. So each round of
   children has an event wait of its own beside it; of several waits for one event, the newest gets it.
@@ -38,8 +37,7 @@ def map_lane(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any
 
 def _run_part(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     given: Any = context.get_input()
-    results, _ = yield from hand_out(context, Part(**given), STOP, context.instance_id)
-    return as_json(results)
+    return as_json((yield from hand_out(context, Part(**given), STOP, context.instance_id))[0])
 
 
 def hand_out(
@@ -51,8 +49,7 @@ def hand_out(
     """
     results: Results = [None] * len(part.items)
     left = list(range(len(part.items)))
-    children = failures = 0
-    event_came, reason = False, None
+    children, failures, event_came, reason = 0, 0, False, None
     while left and not (reason := why_stop(context, part, failures, event_came)):
         running = {}
         shares = next_shares(left, part.lanes)
