@@ -224,13 +224,13 @@ class OrchestrationDispatcher:
     def _decide(self, instance: LoadedInstance) -> bool:
         """Ask the gate about each new message. Queue an episode, delay it, or leave the instance idle."""
         execution = instance.execution
-        for _, event in instance.messages[instance.judged :]:
-            instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
-        for _, event in instance.messages[instance.reported :]:
+        for _, event in instance.messages[instance.reported :]:  # before the gate takes note of them
             if event.event_type == h.EVENT_RAISED:
                 self._wait_reports.event_arrived(instance, event)
             elif event.event_type in (h.SUSPENDED, h.RESUMED):
                 self._wait_reports.paused_or_resumed(instance, event)
+        for _, event in instance.messages[instance.judged :]:
+            instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
         instance.judged = instance.reported = len(instance.messages)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)

@@ -48,7 +48,8 @@ class WaitReports:
         is_known = instance.execution.result is not None  # else it was loaded and not replayed yet
         if name in interpreter.open_tasks or (not is_known and _is_request_id(name)):
             return
-        is_awaited = interpreter.event_waits.awaits(name) if is_known else None
+        waits = interpreter.event_waits.awaits(name) or instance.execution.gate.awaits(name)
+        is_awaited = waits if is_known else None
         receiver = f"{instance.name} {instance.instance_id}"
         child = self._instances.child_awaiting(instance, name) if is_awaited is False else None
         self._log.received(instance.name, instance.instance_id, name, is_awaited if child is None else None)

@@ -72,6 +72,10 @@ class ReplayGate:
         retries_are_spent = task is not None and task.awaits_retry_timer
         return ReplayNeed.REPLAY if failed or all_arrived or retries_are_spent else ReplayNeed.NONE
 
+    def awaits(self, name: str) -> bool:
+        """Whether the code waits for an event of this name, and none has come. To the code case matters."""
+        return name in self._not_arrived
+
     def may_gather_more(self, arrived: int) -> bool:
         """Whether a replay could process more messages if it waited, given that `arrived` have come.
 

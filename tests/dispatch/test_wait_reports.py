@@ -75,6 +75,19 @@ async def test_each_wait_and_each_event_is_reported_once() -> None:
         ]
 
 
+async def test_an_event_is_awaited_still_after_one_whose_name_differs_in_case() -> None:
+    async with running_host() as host:
+        instance = await host.start("waits", ["Approval"])
+        await host.until_waiting(instance, "event")
+        for name in ("approval", "Approval"):
+            await host.send(instance, f"raiseEvent/{name}", 1)
+        await host.output(instance)
+        assert [(name, is_awaited) for _, name, is_awaited in received(host)] == [
+            ("approval", False),
+            ("Approval", True),
+        ]
+
+
 async def test_an_event_or_a_timer() -> None:
     async with running_host() as host:
         instance = await host.start("sleeps_or_hears")
