@@ -81,8 +81,9 @@ class ReloadCheck:
             if time.monotonic() > until:
                 break
             replay = None if self._is_running(instance_id) else self._replay_of(name, instance_id)
-            if replay is not None:
-                replayed = await self._replay_in_time(name, instance_id, replay)
+            history = () if replay is None else self._stored_history(instance_id)
+            if replay is not None and history:
+                replayed = await self._replay_in_time(name, instance_id, history, replay)
                 # Code that hangs or has ended its worker process may do so for the next instance, too.
                 if replayed is None or replayed[1].no_answer is not None:
                     break
@@ -91,10 +92,11 @@ class ReloadCheck:
             checked += 1
         self._report(misfits, checked)
 
-    async def _replay_in_time(self, name: str, instance_id: str, replay: Replay) -> _Replayed | None:
+    async def _replay_in_time(
+        self, name: str, instance_id: str, history: Sequence[str], replay: Replay
+    ) -> _Replayed | None:
         """None if the code does not return soon."""
-        stored = self._stored_history(instance_id)
-        replaying = asyncio.ensure_future(self._threads.run(partial(self._replay, stored, replay)))
+        replaying = asyncio.ensure_future(self._threads.run(partial(self._replay, history, replay)))
         await asyncio.wait({replaying}, timeout=_SLOW_SECONDS)
         if replaying.done():
             return await replaying
@@ -105,7 +107,7 @@ class ReloadCheck:
         return None
 
     def _stored_history(self, instance_id: str) -> Sequence[str]:
-        """Empty if there is nothing to check. On the loop: its threads alone read the store."""
+        """Empty if there is nothing to check. It is read on the loop, as no other thread may use the connection."""
         try:
             stored = self._store.load_instance(instance_id)
         except HostError:
@@ -119,7 +121,7 @@ class ReloadCheck:
     def _replay(self, history: Sequence[str], replay: Replay) -> _Replayed:
         try:
             execution = Execution(map(h.parse, history))
-            return execution, execution.replay_history(replay, self._options) if history else ReplayResult()
+            return execution, execution.replay_history(replay, self._options)
         except Exception:  # a history that cannot be read is reported when its instance is loaded
             return Execution(), ReplayResult()
 
