@@ -13,14 +13,12 @@ from typing import Any
 
 from dfhost.app import exceptions
 from dfhost.app_output import AppLogLevels, LogHandling
-from dfhost.garbage import pause_collector
 from dfhost.worker.output import PipeSink, WorkerStream
 from dfhost.worker.worker import Worker
 
 
 def main() -> None:
     start, host_pipe = _read_start()
-    pause_collector()
     sink = PipeSink(start["verbose"])
     if sys.breakpointhook is sys.__breakpointhook__ and not os.environ.get("PYTHONBREAKPOINT"):
         sys.breakpointhook = _breakpoint
