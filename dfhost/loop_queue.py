@@ -1,7 +1,7 @@
 """A queue from any thread into an event loop that wakes the loop once for many items.
 
 asyncio's own `call_soon_threadsafe` writes to a socket and releases the interpreter lock for every call, even if the
-loop is awake. Under load that costs more than the work itself.
+loop is awake. Under load that costs more than the work itself. On the loop itself neither is needed.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ class LoopQueue(Generic[T]):
         self._items.append(item)
         if not self._notified or self.loop.is_closed():
             self._notified = True
+            is_on_loop = asyncio._get_running_loop() is self.loop
+            notify = self.loop.call_soon if is_on_loop else self.loop.call_soon_threadsafe
             # In an empty context: the items of other threads must not see this thread's context variables.
-            self.loop.call_soon_threadsafe(self._drain, context=Context())
+            notify(self._drain, context=Context())
 
     def put_if_open(self, item: T) -> None:
         """As `put`, but an item for a closed loop is dropped."""

@@ -56,17 +56,18 @@ class LoadedInstance:
     reported: int = 0  # how many of them `WaitReports` has seen
     replay_need: ReplayNeed = ReplayNeed.NONE
     needs_episode: bool = False  # with a replay, though there is no message: a new generation
+    has_more_commands: bool = False  # its last episode left some to the next
     is_shown_running: bool = False  # in the store, before its first episode is committed
     busy: bool = False  # an episode is queued or runs
     code_changed: bool = False  # since that episode was queued
     episode_since: float = 0.0  # time.time() when that began to run, 0 while it is queued
-    delayed_episode: asyncio.TimerHandle | None = None
+    delayed_episode: asyncio.TimerHandle | None = None  # see `EpisodeDelays`
     started_at: float = 0.0  # time.perf_counter() of the instance's first episode
     attempt: Attempt | None = None  # once it has failed, see `InstanceCache.attempt_of`
     reported_result: ReplayResult | None = None  # whose waits were reported, see `WaitReports`
     reported_waits: set[int | str] = field(default_factory=set)  # task ids of timers, and names of events
     last_episode_seconds: float = 0.0
-    last_episode_at: float = 0.0  # time.perf_counter() of its commit
+    last_episode_at: float = 0.0  # its commit, by the loop's time()
 
     def receive(self, message: InboxMessage) -> None:
         """Raises if the message cannot be read: it is not added, and will not be accepted again."""
@@ -83,11 +84,6 @@ class LoadedInstance:
         need = ReplayNeed.REPLAY if self.needs_episode else self.replay_need
         self.messages, self.judged, self.reported, self.replay_need = [], 0, 0, ReplayNeed.NONE
         return events, need
-
-    def cancel_delay(self) -> None:
-        if self.delayed_episode is not None:
-            self.delayed_episode.cancel()
-            self.delayed_episode = None
 
 
 class _IdleInstances:

@@ -1,8 +1,8 @@
 """Running orchestrations: an inbox message leads to an episode, and one commit makes the episode true.
 
 An episode is queued, run and committed (`EpisodeRunner`), and followed up: its activities and timers start. One
-episode of an instance at a time. Whether a message is worth an episode is decided in `engine/replay_gate.py`, when to
-run one that is in `_gathering_seconds`; which instances stay in memory is `InstanceCache`'s part.
+episode of an instance at a time. `engine/replay_gate.py` decides whether a message is worth an episode, and
+`EpisodeDelays` when that one runs. `InstanceCache` decides which instances stay in memory.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dfhost.background_tasks import BackgroundTasks
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
+from dfhost.dispatch.episode_delays import EpisodeDelays
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
 from dfhost.dispatch.episode_reports import EpisodeReports
 from dfhost.dispatch.episode_runner import EpisodeRunner
@@ -41,8 +42,6 @@ from dfhost.store.errors import StaleCommit
 from dfhost.store.listener import InboxMessage, InstanceRemoved
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
-
-_CHEAP_SECONDS = 0.002  # an episode that takes less is never delayed
 
 
 class OrchestrationDispatcher:
@@ -93,9 +92,9 @@ class OrchestrationDispatcher:
         self._reload_check = ReloadCheck(
             store, log, self._threads, options, self._episodes.replay_of, self._is_running
         )
+        self._delays = EpisodeDelays(self._end_delay, asyncio.get_running_loop())
         self._tasks = BackgroundTasks()
         self._stopped_accepting = False
-        self._delayed: set[str] = set()  # instances whose episode waits for more messages to gather
         self.completions = CompletionWaiters()
 
     def start(self) -> None:
@@ -104,7 +103,7 @@ class OrchestrationDispatcher:
     @property
     def unfinished(self) -> int:
         """See `IdleSignal`."""
-        return len(self._queue) + len(self._running) + len(self._delayed)
+        return len(self._queue) + len(self._running) + len(self._delays)
 
     def stop_accepting(self) -> None:
         """Start no more episodes; what has arrived stays in the inbox for the next host."""
@@ -157,8 +156,7 @@ class OrchestrationDispatcher:
         instance = self._instances.remove(instance_id)
         if instance is not None:
             self._running.remove(instance)
-            instance.cancel_delay()
-            self._delayed.discard(instance_id)
+            self._delays.cancel(instance)
             self._start_queued()
         self.completions.notify(instance_id)
 
@@ -232,39 +230,24 @@ class OrchestrationDispatcher:
         for _, event in instance.messages[instance.judged :]:
             instance.replay_need = max(instance.replay_need, execution.gate.need_after(event))
         instance.judged = instance.reported = len(instance.messages)
+        if instance.has_more_commands:
+            instance.replay_need = max(instance.replay_need, ReplayNeed.ENGINE)
         if not instance.replay_need and not instance.needs_episode:
             self._instances.mark_idle(instance)
             return False
         self._instances.mark_active(instance.instance_id)
-        if instance.replay_need is ReplayNeed.REPLAY and (seconds := self._gathering_seconds(instance)) > 0:
-            if instance.delayed_episode is None:
-                self._delayed.add(instance.instance_id)
-                instance.delayed_episode = self._loop.call_later(seconds, self._end_delay, instance)
+        if not (instance.needs_episode or instance.has_more_commands) and self._delays.applies_to(instance):
             return False
         self._queue_episode(instance)
         return True
 
-    def _gathering_seconds(self, instance: LoadedInstance) -> float:
-        """Seconds to let messages gather, so that replaying never takes longer than the work it waits for.
-
-        At most as long as the last episode took; 0 or less where an episode is cheap or could not process more.
-        """
-        if instance.last_episode_seconds < _CHEAP_SECONDS:
-            return 0.0
-        if not instance.execution.gate.may_gather_more(len(instance.messages)):
-            return 0.0
-        return instance.last_episode_at + instance.last_episode_seconds - time.perf_counter()
-
     def _end_delay(self, instance: LoadedInstance) -> None:
-        instance.delayed_episode = None
-        self._delayed.discard(instance.instance_id)
         if self._instances.holds(instance) and not instance.busy and not self._stopped_accepting:
             self._queue_episode(instance)
 
     def _queue_episode(self, instance: LoadedInstance) -> None:
         instance.busy = True
-        instance.cancel_delay()
-        self._delayed.discard(instance.instance_id)
+        self._delays.cancel(instance)
         self._queue.append(instance)
         self._start_queued()
 
@@ -301,9 +284,10 @@ class OrchestrationDispatcher:
                 self.drop(instance.instance_id)
             return  # otherwise the instance is stuck, or the file cannot be written, and the host stops
         instance.last_episode_seconds = seconds
-        instance.last_episode_at = time.perf_counter()
+        instance.last_episode_at = self._loop.time()
         instance.stored_events = episode.history_length
         instance.needs_episode = False
+        instance.has_more_commands = episode.has_more_commands
         self._episode_reports.held_back(instance, episode)
         self._episode_reports.awaits_open_tasks(instance, episode)
         self._wait_reports.episode_committed(instance)
@@ -318,8 +302,6 @@ class OrchestrationDispatcher:
             instance.messages = [message for message in instance.messages if not message[0]]
             instance.needs_episode = True
             instance.reported_waits.clear()  # task ids begin anew
-        elif episode.has_more_commands:
-            instance.replay_need = ReplayNeed.ENGINE
         if instance.code_changed:
             self._forget_replay(instance)
         instance.busy, instance.episode_since = False, 0.0

@@ -184,7 +184,7 @@ class ActionInterpreter:
     @property
     def can_complete(self) -> bool:
         """No activity, child or timer is open, nothing is held back, nothing is suspended."""
-        return self.all_done and len(self.open_tasks) == self._open_entity_calls and not self.is_suspended
+        return self.all_done and not self.blocking_count and not self.is_suspended
 
     def action_at(self, place: Sequence[int]) -> Action:
         """`place`: in the list of all actions, then in the compounds on the way."""
@@ -203,6 +203,11 @@ class ActionInterpreter:
     def blocking_tasks(self) -> Iterator[tuple[int | str, SingleTask]]:
         """The open tasks without whose end the instance cannot end; an entity call blocks nothing (recorded)."""
         return ((key, task) for key, task in self.open_tasks.items() if task.action_type != act.CALL_ENTITY)
+
+    @property
+    def blocking_count(self) -> int:
+        """How many of them there are."""
+        return len(self.open_tasks) - self._open_entity_calls
 
     # -- starting and ending tasks ---------------------------------------------------------------------------
 

@@ -2,8 +2,7 @@
 
 Replays are what costs: each one processes the whole history. The SDK has said what its generator is parked at, so
 arrivals can lie in the inbox until that is complete, and retries go on without the user's code. The dispatcher asks
-the gate at every arrival. When a replay that is worth it runs is the dispatcher's own decision
-(`OrchestrationDispatcher._gathering_seconds`).
+the gate at every arrival. When a replay that is worth it runs is the dispatcher's own decision (`EpisodeDelays`).
 """
 
 from __future__ import annotations
@@ -77,14 +76,14 @@ class ReplayGate:
         return name in self._not_arrived
 
     def may_gather_more(self, arrived: int) -> bool:
-        """Whether a replay could process more messages if it waited, given that `arrived` have come.
+        """Whether an episode could process more messages if it waited, given that `arrived` have come.
 
-        False in each of three cases: nothing was replayed yet; the code waits for a whole task_all; everything that
-        is open has arrived.
+        False in each of three cases: nothing was replayed yet; all of the task_all that the code waits for has
+        arrived; everything that is open has arrived.
         """
         if self._result is None:
             return False
         awaited = self._result.awaited
-        if awaited is not None and awaited.needs_all and len(awaited.keys) > 1:
+        if awaited is not None and awaited.needs_all and len(awaited.keys) > 1 and not self._not_arrived:
             return False
-        return arrived < sum(1 for _ in self._interpreter.blocking_tasks())
+        return arrived < self._interpreter.blocking_count

@@ -114,9 +114,9 @@ class HttpFunctions:
         url = canonical_url(origin(request), path, query)
         if request.raw_path.endswith("?") and not query:
             url += "?"
-        data = HttpRequest(
-            request.method, url, list(headers.items()), query_values(query), dict(values), body
-        )
+        # Names without multidict's own type of text: a message to a worker takes no other types than Python's.
+        pairs = [(str(name), value) for name, value in headers.items()]
+        data = HttpRequest(request.method, url, pairs, query_values(query), dict(values), body)
         call = FunctionCall(function.name, data)
         outcome = await invoke_function(self._runner, function, call, self._log, self._clock, self._timeout)
         if isinstance(outcome, Failure):

@@ -225,7 +225,7 @@ class Worker:
     async def _ask_client(
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, origin: str
     ) -> _ClientReply:
-        pairs = list(headers.items())
+        pairs = [(str(name), value) for name, value in headers.items()]
         return _ClientReply(*await self._ask("client", method, path, query, pairs, body, origin))
 
     def _user_loop_ended(self, error: UserLoopEnded) -> None:
