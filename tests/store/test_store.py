@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -1033,4 +1035,22 @@ async def test_a_checkpoint_that_a_reader_keeps_from_being_complete_is_no_lost_f
         db.store._writer.request_checkpoint()
         await db.terminate(f"{instances - 2}")
         await db.terminate(f"{instances - 3}")
+    db.store.close()
+
+
+async def test_a_file_that_its_disk_no_longer_reads_fails_every_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_disk(descriptor: int, length: int, offset: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    db = OpenStore(tmp_path / "hub.db")
+    failures: list[DatabaseError] = []
+    db.store.listen(Listener(failed=failures.append))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", no_disk)
+        for _ in range(2):
+            with pytest.raises(DatabaseError, match="cannot be read any more: Input/output error"):
+                await asyncio.wait_for(db.start(), 10)
+    assert len(failures) == 1
     db.store.close()
