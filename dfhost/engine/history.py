@@ -280,6 +280,16 @@ def execution_terminated(at: str, reason: str | None) -> Event:
     return Event(EXECUTION_TERMINATED, None, None, f'{{"EventType":3,"Input":{nullable(reason)},{_tail(at)}')
 
 
+def terminated_history(at: str, reason: str | None) -> list[Event]:
+    """What ends the history of an instance that a client has terminated."""
+    return [
+        orchestrator_started(at),
+        execution_terminated(at, reason),
+        execution_completed(at, -1, "Terminated", reason),
+        orchestrator_completed(at),
+    ]
+
+
 def suspended(at: str, reason: str | None) -> Event:
     return Event(SUSPENDED, None, None, f'{{"EventType":19,"Reason":{nullable(reason)},{_tail(at)}')
 
