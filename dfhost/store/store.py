@@ -232,13 +232,12 @@ class Store(StoreReader):
 
     def set_aside(self, message: InboxMessage, reason: str, at: str) -> None:
         """The message is no longer in an inbox but in `poison_messages`. From any thread."""
-        self._writer.post(lambda cursor: inbox.set_aside(cursor, message, reason, at), lambda _, error: None)
+        self._writer.post(lambda cursor: inbox.set_aside(cursor, message, reason, at), _ignore_outcome)
 
     def show_running(self, instance_id: str, execution_id: str, at: str) -> None:
         """The instance is Running, if it was Pending."""
         self._writer.post(
-            lambda cursor: episodes.show_running(cursor, instance_id, execution_id, at),
-            lambda _, error: None,
+            lambda cursor: episodes.show_running(cursor, instance_id, execution_id, at), _ignore_outcome
         )
 
     def commit_episode(
@@ -277,7 +276,7 @@ class Store(StoreReader):
                     lambda cursor: activities_and_timers.store_results(
                         cursor, [result._replace(event=event)]
                     ),
-                    lambda _, error: None,
+                    _ignore_outcome,
                 )
 
         self._writer.post(lambda cursor: activities_and_timers.store_results(cursor, [result]), then)
@@ -311,6 +310,10 @@ class Store(StoreReader):
                 responses=responses,
             )
         )
+
+
+def _ignore_outcome(_: None, error: HostError | None) -> None:
+    """For writes that nobody waits for. The writer reports a failure (`StoreListener.operation_failed`)."""
 
 
 def _keep_open(*connections: sqlite3.Connection) -> None:
