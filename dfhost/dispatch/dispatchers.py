@@ -116,7 +116,7 @@ class Dispatchers:
     def change_app(self, app: AppInfo) -> None:
         """The app was loaded again."""
         self.registry.change_app(app)
-        self.orchestrations.code_changed()
+        self.orchestrations.replays.code_changed()
 
     def stop_accepting(self) -> None:
         """Start nothing new from now on."""
