@@ -26,9 +26,7 @@ def test_a_failure_in_a_child_is_found_in_the_child(dfhost: Commands) -> None:
 def test_an_orchestrator_that_raises(dfhost: Commands) -> None:
     shown = dfhost.done("show", dfhost.ended("raises"))
     place = r"function_app\.py, line \d+, in raises"
-    assert re.search(
-        rf"\nKeyError: 'missing' \({place}\)\n  Its output is: 'missing'\n", shown
-    )
+    assert re.search(rf"\nKeyError: 'missing' \({place}\)\n  Its output is: 'missing'\n", shown)
     assert '      raise KeyError("missing")\n' in shown  # the frames
 
 
