@@ -1,19 +1,23 @@
 """``/admin``: the host's state, the app's functions, and a way to run one by hand.
 
 Routes and shapes are the Functions host's, as far as a developer's machine needs them. As with Core Tools, no
-keys are needed.
+keys are needed. One thing is dfhost's own: a client that sends ``Prefer: wait=N`` (RFC 7240) is told how the function
+that it runs by hand has ended, if that takes N seconds at most.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.clock import Clock
 from dfhost.did_you_mean import question
+from dfhost.engine.failures import Failure, clean
 from dfhost.host_log import HostLog
 from dfhost.http.http_functions import HttpFunctions
 from dfhost.idle_signal import nobody_waits
@@ -29,6 +33,7 @@ from dfhost.settings.app_files import script_name
 
 _NOT_FOUND = HttpReply(404, [])
 _SHOWN_BODY = 300  # characters
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\b", re.IGNORECASE)
 _JSON_OR_XML = re.compile(r"^\s*(application|text)/([\w.-]+\+)?(json|xml)\s*(;|$)", re.IGNORECASE)
 
 
@@ -57,8 +62,10 @@ class Admin:
         """How many functions run by hand."""
         return len(self._calls)
 
-    async def handle(self, method: str, path: str, content_type: str, body: bytes, origin: str) -> HttpReply:
-        """`path`: decoded, what follows ``/admin/``; its case does not count."""
+    async def handle(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, origin: str
+    ) -> HttpReply:
+        """`path`: decoded, what follows ``/admin/``; its case does not count, nor that of the names of `headers`."""
         match method, *path.lower().rstrip("/").split("/"):
             case "GET", "host", "status":
                 return _json(200, self._status())
@@ -71,7 +78,7 @@ class Admin:
             case "GET", "functions", name, "status" if name in self._functions():
                 return _json(200, {})
             case "POST", "functions", name:
-                return await self._run(name, content_type, body, origin)
+                return await self._run(name, headers, body, origin)
         return _NOT_FOUND
 
     def why_not(self, path: str) -> str:
@@ -141,9 +148,9 @@ class Admin:
         }
 
     # -- running by hand -------------------------------------------------------------------------------------
-    async def _run(self, name: str, content_type: str, body: bytes, origin: str) -> HttpReply:
-        """202 once the call has started. The console shows how it ends, as with Core Tools."""
-        if not _JSON_OR_XML.search(content_type):
+    async def _run(self, name: str, headers: Mapping[str, str], body: bytes, origin: str) -> HttpReply:
+        """202 once the call has started; the console shows how it ends, as with Core Tools. Or see `_end_of`."""
+        if not _JSON_OR_XML.search(headers.get("Content-Type", "")):
             sentence = "Send the body as JSON, with the header Content-Type: application/json."
             return _json(415, {"Message": sentence})
         try:
@@ -179,7 +186,8 @@ class Admin:
         calling = FunctionCall(function.name, TriggerText(text))
         call = self._calls.start(invoke_function(self._runner, function, calling, self._log, self._clock))
         call.add_done_callback(lambda _: self.on_end())
-        return HttpReply(202, [])
+        wait = _WAIT.search(headers.get("Prefer", ""))
+        return await _end_of(call, int(wait[1])) if wait else HttpReply(202, [])
 
     def _note_no_input(self, name: str, body: bytes) -> None:
         """The real host runs the function all the same."""
@@ -203,6 +211,24 @@ class Admin:
         headers = {"Content-Type": "application/json"}
         response = await self._management("POST", path, "", headers, text.encode(), origin)
         return HttpReply(response.status, list(response.headers.items()), response.body)
+
+
+async def _end_of(call: asyncio.Task[HttpReply | Failure | None], seconds: int) -> HttpReply:
+    """200 and how the call has ended, after its retries; 202 if it goes on after `seconds`.
+
+    The header ``Preference-Applied`` tells a client that this host waits: any other answers 202 at once.
+    """
+    applied = ("Preference-Applied", f"wait={seconds}")
+    await asyncio.wait([call], timeout=seconds)
+    if not call.done():
+        return HttpReply(202, [applied])
+    outcome = call.result()
+    end: dict[str, Any] = {"succeeded": True}
+    if isinstance(outcome, Failure):
+        end = {"succeeded": False, "error": clean(outcome.text), "stack": clean(outcome.stack)}
+    reply = _json(200, end)
+    reply.headers.append(applied)
+    return reply
 
 
 def _version() -> str:

@@ -101,9 +101,8 @@ class RequestRouter:
         # /admin is the host's, whatever routes the app has (WebJobsRouter).
         if path.lower().startswith(_ADMIN):
             body = await read_body(request)
-            content_type = request.headers.get("Content-Type", "")
             tail = path[len(_ADMIN) :]
-            reply = await self.admin.handle(request.method, tail, content_type, body, origin(request))
+            reply = await self.admin.handle(request.method, tail, request.headers, body, origin(request))
             if reply.status == 404:
                 self.log_refusal(request, 404, self.admin.why_not(tail))
             return reply

@@ -66,6 +66,41 @@ async def test_every_function_but_http_can_be_run(host: Host, name: str, given: 
     assert loaded_module().SEEN[name.lower()] == seen
 
 
+@pytest.mark.parametrize("prefer", ["wait=30", "respond-async, WAIT = 30", 'wait="30"; x=1'])
+async def test_a_client_that_prefers_to_wait_is_told_how_the_call_ended(host: Host, prefer: str) -> None:
+    base, _, session = host
+    asked = {"Content-Type": "application/json", "Prefer": prefer}
+    ends = {}
+    for name, given in (("on_queue", "x"), ("poison", "bad")):
+        body = json.dumps({"input": given})
+        async with session.post(f"{base}/admin/functions/{name}", data=body, headers=asked) as response:
+            assert (response.status, response.headers["Preference-Applied"]) == (200, "wait=30")
+            ends[name] = await response.json()
+    assert ends["on_queue"] == {"succeeded": True}
+    assert (ends["poison"]["succeeded"], ends["poison"]["error"]) == (False, "ValueError: bad")
+    assert ", in poison\n" in ends["poison"]["stack"]
+
+
+@pytest.mark.parametrize("prefer", ["", "respond-async", "wait=", "wait=-1", "wait=soon", "nowait=3"])
+async def test_without_the_wish_to_wait_nothing_is_told(host: Host, prefer: str) -> None:
+    base, _, session = host
+    asked = {"Content-Type": "application/json", "Prefer": prefer}
+    async with session.post(f"{base}/admin/functions/on_queue", data=b"{}", headers=asked) as response:
+        assert (response.status, await response.read()) == (202, b"")
+        assert "Preference-Applied" not in response.headers
+
+
+async def test_a_call_that_outlasts_the_wait_goes_on(host: Host) -> None:
+    base, log, session = host
+    asked = {"Content-Type": "application/json", "Prefer": "wait=0"}
+    async with session.post(
+        f"{base}/admin/functions/on_queue", data=b'{"input": ""}', headers=asked
+    ) as response:
+        assert (response.status, await response.read()) == (202, b"")
+        assert response.headers["Preference-Applied"] == "wait=0"
+    await log.entry("finished", "on_queue")
+
+
 async def test_a_body_without_an_input_is_noted_once(host: Host) -> None:
     for _ in range(2):
         assert await run_by_hand(host, "on_queue", {"id": 9}) == (202, None)

@@ -20,6 +20,7 @@ from tests.support.http_client import MANAGEMENT
 MASTER_KEY, SYSTEM_KEY, FUNCTION_KEY = "the-master-key", "the-system-key", "the-function-key"
 
 _OWN_QUESTIONS = ("explain", "timeline", "limit")
+_OWN_HEADERS = ("prefer",)
 _NOT_PASSED_ON = ("content-length", "transfer-encoding", "connection", "server", "date")
 
 
@@ -51,7 +52,8 @@ def azure_proxy(url: str) -> Iterator[AzureProxy]:
             passed_on = urlencode([(name, text) for name, text in query if name not in (*own, "code")])
             connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=30)
             target = parts.path + (f"?{passed_on}" if passed_on else "")
-            connection.request(self.command, target, body, dict(self.headers))
+            headers = {name: text for name, text in self.headers.items() if name.lower() not in _OWN_HEADERS}
+            connection.request(self.command, target, body, headers)
             response = connection.getresponse()
             answer = self.translated(response.read().decode()).encode()
             headers = {

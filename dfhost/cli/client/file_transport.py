@@ -10,7 +10,12 @@ from dfhost.cli.client.http_transport import Response
 
 
 def read_file(
-    file: Path, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    file: Path,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    wait: float = 0,
 ) -> Response:
     """The response of the management API to a GET. DatabaseError if the file cannot be read."""
     assert method == "GET", "the verbs that change something take no --db"

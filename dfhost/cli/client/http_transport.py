@@ -38,19 +38,23 @@ def send(
     path: str,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
+    wait: float = 0,
 ) -> Response:
-    """`path`: with its query. NotDone if nothing answers there."""
+    """`path`: with its query. `wait`: seconds that the host may take on purpose. NotDone if nothing answers there."""
     request = urllib.request.Request(address.url + path, body, dict(headers or {}), method=method)
     # A proxy cannot reach this machine.
     proxies = [urllib.request.ProxyHandler({})] if urlsplit(address.url).hostname in THIS_MACHINE else []
     try:
-        with urllib.request.build_opener(*proxies).open(request, timeout=_SECONDS) as response:
+        with urllib.request.build_opener(*proxies).open(request, timeout=_SECONDS + wait) as response:
             return Response(response.status, _mapping(response.headers), response.read())
     except urllib.error.HTTPError as error:
         with error:
             return Response(error.code, _mapping(error.headers), error.read())
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
+        if isinstance(reason, ConnectionResetError):  # http.client's RemoteDisconnected is one
+            sentence = f"The host at {address.url} has ended without an answer."
+            raise NotDone(NO_HOST, sentence) from None
         more = ""
         if not isinstance(reason, ConnectionRefusedError):  # which is what "no host" means
             more = f" The reason: {getattr(reason, 'strerror', None) or reason}."

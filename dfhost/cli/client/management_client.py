@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
+from dfhost.cli.asking import agreed
 from dfhost.cli.client.file_transport import read_file
 from dfhost.cli.client.host_address import HostAddress, find_host, status_url
 from dfhost.cli.client.http_transport import Response, send
@@ -38,6 +39,7 @@ class Transport(Protocol):
         path: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        wait: float = 0,
     ) -> Response: ...
 
 
@@ -113,13 +115,12 @@ class ManagementClient:
         listed = response.json()
         return listed if isinstance(listed, list) else None
 
-    def app_name(self) -> str:
-        """The name of the folder whose app the host serves, "" where nothing says it."""
+    def app_folder(self) -> Path | None:
+        """The folder whose app the host serves, None where nothing says it."""
         try:
-            response = self._transport("GET", "/admin/host/status", None, self._headers())
-            return str(response.json()["id"]) if response.status == 200 else ""
-        except (NotDone, KeyError, TypeError):
-            return ""
+            return Path((self.functions() or [])[0]["config"]["functionDirectory"]).resolve()
+        except (IndexError, KeyError, TypeError):
+            return None
 
     # -- steering --------------------------------------------------------------------------------------------
     def start(self, name: str, input: str | None, instance_id: str = "", version: str = "") -> Json:
@@ -166,17 +167,25 @@ class ManagementClient:
         body = None if input is None else json.dumps(input)
         self._done("POST", f"entities/{_quoted(name)}/{_quoted(key)}", {"op": operation}, body)
 
-    def trigger(self, function: str, text: str) -> None:
-        """Run a function that has another trigger than HTTP. `text`: its message. Azure wants the master key."""
+    def trigger(self, function: str, text: str, wait: int = 0) -> Json | None:
+        """Run a function that has another trigger than HTTP. `text`: its message. Azure wants the master key.
+
+        How the call has ended, with the key "succeeded", and "error" and "stack" of a failure. Empty if it goes on
+        after `wait` seconds. None from another host than dfhost, which does not tell, and without `wait`.
+        """
         body = json.dumps({"input": text}).encode()
-        response = self._transport("POST", f"/admin/functions/{_quoted(function)}", body, self._headers())
+        headers = self._headers() | ({"Prefer": f"wait={wait}"} if wait else {})
+        response = self._transport("POST", f"/admin/functions/{_quoted(function)}", body, headers, wait)
         if response.status in (401, 403):
             raise NotDone(
                 MISTAKE, f"{self.place} wants its master key for this. Give it with --key or in DFHOST_KEY."
             )
         if response.status == 404:
             raise NotDone(MISTAKE, f"{self.place} has no function '{function}'.")
-        self._check(response, 202)
+        self._check(response, 200, 202)
+        if "preference-applied" not in response.headers:
+            return None
+        return _object(response) if response.status == 200 else {}
 
     # -- requests --------------------------------------------------------------------------------------------
     def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[Json]:
@@ -257,12 +266,26 @@ def open_client(options: argparse.Namespace, *ids: str) -> tuple[ManagementClien
     if address is None:
         address = find_host(options)
     client = ManagementClient(partial(send, address), f"The host at {address.url}", address)
-    if address.is_guess and (app := client.app_name()) not in ("", Path().resolve().name):
-        print(
-            printable(f"This folder has no host, so this is the one at {address.url}: {app}."),
-            file=sys.stderr,
-        )
+    if address.is_guess:
+        _name_guess(client, options)
     return client, plain
+
+
+def _name_guess(client: ManagementClient, options: argparse.Namespace) -> None:
+    """Say whose host this is, unless it serves this folder. What changes something there is asked about first.
+
+    NotDone if the answer is no, or if nobody can be asked.
+    """
+    url, folder, here = client.address.url, client.app_folder(), Path().resolve()
+    if folder in (here, *here.parents):
+        return
+    runs = printable(f", which runs {folder}" if folder else "")
+    named = f"This folder has no host, so this is the one at {url}{runs}."
+    if "db" in options or getattr(options, "dry_run", False) or getattr(options, "yes", False):
+        print(named, file=sys.stderr)
+        return
+    if not agreed(f"{named} Go on?", f"{named} Nothing was done: add --url {url} if you mean that host."):
+        raise NotDone(MISTAKE, "Nothing was done.")
 
 
 def file_client(file: Path) -> ManagementClient:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
+from dfhost.cli.asking import agreed
 from dfhost.cli.client import host_address, instance_filter, instance_ids
 from dfhost.cli.client.management_client import Json, ManagementClient, open_client
-from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_FOUND, WRONG_STATE, NotDone
+from dfhost.cli.exit_codes import DONE, NOT_FOUND, WRONG_STATE, NotDone
 from dfhost.cli.style import count, printable, printable_json
 from dfhost.runtime_status import FINAL_STATUSES
 
@@ -102,7 +102,4 @@ def _by_filter(client: ManagementClient, options: argparse.Namespace) -> tuple[i
 
 
 def _agreed(what: str) -> bool:
-    if not sys.stdin.isatty():
-        raise NotDone(MISTAKE, f"{what} would be purged. Add --yes to do it.")
-    print(f"Purge {what}? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agreed(f"Purge {what}?", f"{what} would be purged. Add --yes to do it.")

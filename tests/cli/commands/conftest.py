@@ -89,6 +89,8 @@ APP = """
     @app.queue_trigger(arg_name="message", queue_name="orders", connection="Storage")
     def on_order(message: func.QueueMessage) -> None:
         order = message.get_json()
+        while not os.path.exists(order.get("after", "/")):
+            time.sleep(0.01)
         with open(order["file"], "w") as file:
             file.write(order["text"])
 

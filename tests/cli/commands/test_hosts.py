@@ -53,18 +53,58 @@ def test_the_host_of_this_folder_is_found_whatever_its_port_and_missed_when_it_h
     assert "here" in dfhost.plain("list", "--ids", "--db", str(file)).out
 
 
-def test_a_host_of_another_folder_is_named_before_it_is_asked(
-    tmp_path: Path, dfhost: Commands, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def elsewhere(tmp_path: Path, dfhost: Commands, monkeypatch: pytest.MonkeyPatch) -> str:
+    """In a folder without a host: what is said of the one that answers at its port."""
     monkeypatch.chdir(tmp_path)
     host = {"LocalHttpPort": urlsplit(dfhost.url).port}
     (tmp_path / "local.settings.json").write_text(json.dumps({"Host": host}))
-    said = dfhost.plain("terminate", "nobody")
-    folder = dfhost.http.request("GET", "/admin/host/status").body["id"]
-    first, second = said.err.splitlines()
-    assert first == f"This folder has no host, so this is the one at {dfhost.url}: {folder}."
-    assert said.code == 4 and "has no instance 'nobody'" in second
+    functions = dfhost.http.request("GET", "/admin/functions").body
+    folder = functions[0]["config"]["functionDirectory"]
+    return f"This folder has no host, so this is the one at {dfhost.url}, which runs {folder}."
+
+
+def test_a_host_of_another_folder_is_named_before_it_is_asked(dfhost: Commands, elsewhere: str) -> None:
+    for verb, more in (("show", []), ("purge", ["--dry-run"]), ("purge", ["--yes"])):
+        said = dfhost.plain(verb, "nobody", *more)
+        first, second = said.err.splitlines()
+        assert said.code == 4 and first == elsewhere and "has no instance 'nobody'" in second
     assert "This folder" not in dfhost("list").err  # it was named by --url
+
+
+def test_nothing_is_changed_at_the_host_of_another_folder(dfhost: Commands, elsewhere: str) -> None:
+    waits, over = dfhost.waiting(), dfhost.ended("echo", 1)
+    before = dfhost.http.status(waits)
+    for command in (
+        *([verb, waits] for verb in ("suspend", "resume", "terminate", "rewind", "restart", "purge")),
+        ["raise", waits, "Approval"],
+        ["signal", "@counter@x", "add"],
+        ["trigger", "on_order"],
+        ["start-instance", "echo", "--id", over],
+        ["purge", over],
+        ["purge", "--status", "Completed"],
+    ):
+        said = dfhost.plain(*command)
+        assert said.code == 2 and said.out == "", said
+        assert (
+            said.err
+            == f"dfhost: {elsewhere} Nothing was done: add --url {dfhost.url} if you mean that host.\n"
+        )
+    assert dfhost.http.status(waits) == before
+    assert dfhost.http.status(over)["output"] == 1
+    assert dfhost("terminate", waits).code == 0  # it is named by --url
+
+
+def test_a_host_that_runs_the_app_around_this_folder_is_its_own(
+    dfhost: Commands, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    functions = dfhost.http.request("GET", "/admin/functions").body
+    inside = Path(functions[0]["config"]["functionDirectory"]) / "inside"
+    inside.mkdir()
+    Path("local.settings.json").rename(inside / "local.settings.json")
+    monkeypatch.chdir(inside)
+    waits = dfhost.waiting()
+    assert dfhost.plain("terminate", waits) == (0, f"{waits} is terminated.\n", "")
 
 
 def test_a_status_url_names_host_and_instance(dfhost: Commands) -> None:
@@ -172,7 +212,10 @@ def test_every_verb_does_its_work_on_another_host(
     assert re.search(r"^@counter@elsewhere .* 3$", done("list", "--entities", "--name", "counter"), re.M)
     assert "\n3\n" in done("show", "@counter@elsewhere")
     order = json.dumps({"file": str(tmp_path / "order"), "text": "one"})
-    assert done("trigger", "on_order", "--input", order).startswith("on_order runs.")
+    not_told = (
+        f"on_order runs. The host at {azure.url} does not tell how it ends. The host's log shows its end.\n"
+    )
+    assert done("trigger", "on_order", "--input", order) == not_told
     until((tmp_path / "order").exists, bool)
     done("export", "--prefix", id, "--output", str(tmp_path / "exported.jsonl"))
     assert id in (tmp_path / "exported.jsonl").read_text()

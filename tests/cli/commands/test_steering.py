@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -130,12 +132,60 @@ def test_an_event_for_an_instance_that_has_ended(dfhost: Commands) -> None:
 def test_trigger(dfhost: Commands, tmp_path: Path) -> None:
     order = {"file": str(tmp_path / "order.txt"), "text": "two loaves"}
     said = dfhost.done("trigger", "on_order", "--input", json.dumps(order))
-    assert said == "on_order runs. The host's console, or `dfhost logs`, shows how it ends.\n"
-    until(lambda: (tmp_path / "order.txt").exists() and (tmp_path / "order.txt").read_text(), bool)
+    assert said == "on_order has succeeded.\n"
+    assert (tmp_path / "order.txt").read_text() == "two loaves"
     (tmp_path / "order.json").write_text(json.dumps(order | {"file": str(tmp_path / "second.txt")}))
     given = dfhost("trigger", "on_order", "--input", f"@{tmp_path}/order.json", "--json").json
-    assert given == {"function": "on_order", "input": (tmp_path / "order.json").read_text()}
-    until((tmp_path / "second.txt").exists, bool)
+    sent = {"function": "on_order", "input": (tmp_path / "order.json").read_text()}
+    assert given == sent | {"succeeded": True} and (tmp_path / "second.txt").exists()
+
+
+def test_trigger_says_how_the_call_failed(dfhost: Commands) -> None:
+    said = dfhost("trigger", "on_order", "--input", '{"file": "/"}')
+    assert said.code == 1 and said.out == ""
+    first, *frames = said.err.splitlines()
+    assert first.startswith("on_order failed: IsADirectoryError:")
+    assert [frame.split(", in ")[1] for frame in frames if ", in " in frame] == ["on_order"]
+    as_json = dfhost("trigger", "on_order", "--input", '{"file": "/"}', "--json")
+    assert as_json.code == 1 and as_json.json["succeeded"] is False
+    assert first.endswith(as_json.json["error"]) and "in on_order" in as_json.json["stack"]
+
+
+def test_trigger_waits_no_longer_than_it_was_told(dfhost: Commands, tmp_path: Path) -> None:
+    gate, order = tmp_path / "gate", {"file": str(tmp_path / "order.txt"), "text": "x"}
+    sent = json.dumps(order | {"after": str(gate)})
+    late = dfhost("trigger", "on_order", "--input", sent, "--timeout", "0.5")
+    assert (late.code, late.out) == (1, "")
+    assert (
+        late.err == "dfhost: on_order has not ended after 1.0 s. It goes on; the host's log shows its end.\n"
+    )
+    begun = dfhost.done("trigger", "on_order", "--input", sent, "--no-wait")
+    assert begun == "on_order runs. The host's log shows its end.\n"
+    assert dfhost("trigger", "on_order", "--input", sent, "--no-wait", "--json").json["succeeded"] is None
+    gate.touch()
+    until((tmp_path / "order.txt").exists, bool)
+    assert dfhost("trigger", "on_order", "--timeout", "1", "--no-wait").code == 2
+
+
+def test_the_host_of_a_trigger_ends(dfhost: Commands) -> None:
+    """A server that takes the request and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            listing, _ = server.accept()
+            with listing:
+                listing.recv(65536)
+                listing.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            call, _ = server.accept()
+            with call:
+                call.recv(65536)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        said = dfhost.plain("trigger", "on_order", "--url", url)
+        thread.join(10)
+    assert said == (6, "", f"dfhost: The host at {url} has ended without an answer.\n")
 
 
 @pytest.mark.parametrize(
