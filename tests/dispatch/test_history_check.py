@@ -68,6 +68,10 @@ def test_the_start_names_orchestrators_that_waiting_instances_need(tmp_path: Pat
             "The app has no orchestrator approval any more: 2 unfinished instances fail at their next step unless "
             "it comes back."
         )
+        # What they wait for only their code could say.
+        assert host.client.manage("GET", "instances/order-1?explain=true").body["sentence"] == (
+            "The app has no such orchestrator any more, so it fails at its next step unless that comes back."
+        )
 
 
 def test_episodes_run_before_the_check(tmp_path: Path) -> None:
