@@ -22,9 +22,9 @@ from dfhost.dispatch.episode_delays import EpisodeDelays
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
 from dfhost.dispatch.episode_reports import EpisodeReports
 from dfhost.dispatch.episode_runner import EpisodeRunner
+from dfhost.dispatch.history_check import HistoryCheck
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
-from dfhost.dispatch.reload_check import ReloadCheck
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
 from dfhost.dispatch.wait_reports import WaitReports
 from dfhost.engine import history as h
@@ -89,8 +89,14 @@ class OrchestrationDispatcher:
         self._garbage = GarbageByVolume()
         self._wait_reports = WaitReports(log, clock, self._instances)
         self._episode_reports = EpisodeReports(log, store, self._threads, self._instances)
-        self._reload_check = ReloadCheck(
-            store, log, self._threads, options, self._episodes.replay_of, self._is_running
+        self._history_check = HistoryCheck(
+            store,
+            log,
+            self._threads,
+            options,
+            self._episodes.replay_of,
+            self._is_running,
+            lambda: len(self._queue) + len(self._running) > 0,
         )
         self._delays = EpisodeDelays(self._end_delay, asyncio.get_running_loop())
         self._tasks = BackgroundTasks()
@@ -109,9 +115,10 @@ class OrchestrationDispatcher:
         """Start no more episodes; what has arrived stays in the inbox for the next host."""
         self._stopped_accepting = True
         self._queue.clear()
+        self._history_check.cancel()
 
     def close(self) -> None:
-        self._reload_check.cancel()
+        self._history_check.cancel()
         self._tasks.cancel()
         self._threads.stop()
         self._running.close()
@@ -169,6 +176,10 @@ class OrchestrationDispatcher:
                 self._running.report_left_running(instance)
         self.drop(event.instance_id)
 
+    def check_histories(self) -> None:
+        """Say which waiting instances the code does not fit; for the start of the host."""
+        self._history_check.begin()
+
     def code_changed(self) -> None:
         """The app was loaded again: what the old code has said of an instance means nothing any more."""
         replays = []
@@ -181,14 +192,14 @@ class OrchestrationDispatcher:
                 if instance.messages and replay is not None:  # nothing has waited for these events so far
                     instance.busy = True
                     replays.append(self._tasks.start(self._replay_history(instance, replay)))
-        self._reload_check.cancel()
+        self._history_check.cancel()
         self._tasks.start(self._check_after(replays))
 
     async def _check_after(self, replays: Collection[asyncio.Task[None]]) -> None:
         """The check leaves out what is busy."""
         if replays:
             await asyncio.wait(replays, timeout=1.0)
-        self._reload_check.begin()
+        self._history_check.begin()
 
     def _is_running(self, instance_id: str) -> bool:
         instance = self._instances.get(instance_id) if instance_id in self._instances else None

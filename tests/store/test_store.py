@@ -626,9 +626,9 @@ async def test_open_instances_come_in_turn_by_name_the_newest_of_each_first(db: 
         await db.start(f"{name}-{number}", name=name, created_at=AT.replace("00Z", f"0{number}Z"))
     await db.start("over", name="poll")
     await db.episode("over", status="Completed")
-    found = [instance_id for _, instance_id in db.store.newest_open_instances(10)]
+    found = [instance_id for _, instance_id in await db.store.newest_open_instances(10)]
     assert found == ["fan-3", "poll-4", "fan-1", "poll-2", "fan-0"]
-    assert db.store.newest_open_instances(1) == [("fan", "fan-3")]
+    assert await db.store.newest_open_instances(1) == [("fan", "fan-3")]
 
 
 async def test_lists_are_ordered_filtered_and_paged(db: OpenStore) -> None:

@@ -20,7 +20,7 @@ from dfhost.cli.console.console import Console
 from dfhost.cli.console.log_file import LogFile, log_file
 from dfhost.cli.host.database_file import database_file
 from dfhost.cli.host.early_refusal import check_can_start
-from dfhost.cli.host.runner_choice import MakeRunner, app_runner, reloads
+from dfhost.cli.host.runner_choice import MakeRunner, app_runner, checks_histories, reloads
 from dfhost.cli.host.stopping import FatalFailure, StopSignals
 from dfhost.cli.progress.maps import show_map_progress
 from dfhost.cli.style import count
@@ -168,6 +168,7 @@ async def _serve(
         on_failure=failure.report,
         on_ready=on_ready,
         dashboard=not options.no_dashboard,
+        check_histories=checks_histories(options),
     ) as host:
         if not options.quiet:
             tasks.start(show_map_progress(host, console))
