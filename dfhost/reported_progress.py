@@ -32,6 +32,9 @@ def reported_progress(reported: Any) -> ReportedProgress | None:
     """What a custom status, or a progress route's answer, says; None if it says nothing of the kind.
 
     {"total": 5, "completed": 2} -> (2, 5, 0); {"total": 5, "succeeded": 2, "failed": 1} -> (3, 5, 1)
+
+    Some apps count failed ones as completed, others do not. Where the two add up to the total, everything has ended:
+    {"total": 5, "completed": 4, "failed": 1} -> (5, 5, 1)
     """
     if not isinstance(reported, dict):
         return None
@@ -45,7 +48,8 @@ def reported_progress(reported: Any) -> ReportedProgress | None:
         return None
     for word in _DONE_WORDS:
         if word in numbers:
-            return ReportedProgress(min(numbers[word], total), total, failed)
+            done = numbers[word]
+            return ReportedProgress(total if done + failed == total else min(done, total), total, failed)
     if "succeeded" in numbers or "failed" in numbers:
         return ReportedProgress(min(numbers.get("succeeded", 0) + failed, total), total, failed)
     return None

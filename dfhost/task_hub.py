@@ -176,7 +176,7 @@ class TaskHub:
             instance_id, execution_id, orchestrator, version, "Pending", input, None, None, at, at
         )
         await self._store.start_instance(
-            row, lambda count: started(restart_count=count).text, self._settings.any_state_overridable
+            row, lambda count: started(restart_count=count), self._settings.any_state_overridable
         )
         return instance_id
 
@@ -205,29 +205,13 @@ class TaskHub:
     async def raise_event(self, instance_id: str, name: str, data: str) -> None:
         """InstanceNotFound; WrongState if it has ended. `data`: JSON text."""
         await self._store.post_event(
-            instance_id, h.event_raised(self._clock.timestamp(), name, data).text, _check_running
+            instance_id, h.event_raised(self._clock.timestamp(), name, data), _check_running
         )
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended. Its children go on, as on the extension."""
         at = self._clock.timestamp()
-        await self._store.terminate_instance(
-            instance_id,
-            at=at,
-            reason=reason,
-            events=[
-                h.orchestrator_started(at).text,
-                h.execution_terminated(at, reason).text,
-                h.execution_completed(at, -1, "Terminated", reason).text,
-                h.orchestrator_completed(at).text,
-            ],
-            check=_check_running,
-            event_for_parent=lambda row: (
-                None
-                if row.parent is None
-                else h.sub_orchestration_failed(at, row.parent.task_id, reason, None).text
-            ),
-        )
+        await self._store.terminate_instance(instance_id, at=at, reason=reason, check=_check_running)
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is suspended already."""
@@ -241,7 +225,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._store.post_event(instance_id, h.suspended(self._clock.timestamp(), reason).text, check)
+        await self._store.post_event(instance_id, h.suspended(self._clock.timestamp(), reason), check)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState if it has ended or is not suspended."""
@@ -255,7 +239,7 @@ class TaskHub:
                     row.status,
                 )
 
-        await self._store.post_event(instance_id, h.resumed(self._clock.timestamp(), reason).text, check)
+        await self._store.post_event(instance_id, h.resumed(self._clock.timestamp(), reason), check)
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """InstanceNotFound; WrongState unless it has failed."""
@@ -268,9 +252,7 @@ class TaskHub:
                     row.status,
                 )
 
-        at = self._clock.timestamp()
-        wake = h.generic(at, reason).text
-        await self._store.rewind(instance_id, at=at, reason=reason, wake_event=wake, check=check)
+        await self._store.rewind(instance_id, at=self._clock.timestamp(), reason=reason, check=check)
 
     async def purge(self, instance_id: str) -> int:
         """1 if it was purged, 0 if there was none. WrongState if it has not ended; entities can always be purged."""

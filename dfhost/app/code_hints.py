@@ -14,6 +14,7 @@ import random
 import secrets
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -91,17 +92,24 @@ def _statements(node: ast.AST) -> Iterator[ast.stmt]:
 # -- orchestrators -----------------------------------------------------------------------------------------------
 def _in_orchestrator(node: ast.stmt, code: Callable[..., Any], context: str) -> Iterator[tuple[int, str]]:
     nodes = list(ast.walk(node))
+    yields = _may_yield(nodes, context)
     for statement in _statements(node):
         name = _method(getattr(statement, "value", None), context)
         if name not in _TASKS:
             continue
         call = f"{context}.{name}"
         if isinstance(statement, ast.Expr) or (
-            isinstance(statement, ast.Assign) and _unused(statement, nodes)
+            isinstance(statement, ast.Assign) and (not yields or _unused(statement, nodes))
         ):
             yield statement.lineno, f"{call} without yield starts nothing. Write: yield {call}(…)."
         elif isinstance(statement, ast.Return):
             yield statement.lineno, f"this returns a task that never starts. Write: return (yield {call}(…))."
+    for line, tasks in _yielded_one_by_one(nodes, context):
+        yield (
+            line,
+            f"the tasks in {tasks} run one after another, since each starts when it is yielded. To run them side by "
+            f"side, yield {context}.task_all({tasks}) before this loop.",
+        )
     imported = _imported_within(nodes)
     for each in nodes:
         if isinstance(each, ast.Call) and (instead := _instead_of(_resolve(each.func, code, imported))):
@@ -115,6 +123,66 @@ def _in_orchestrator(node: ast.stmt, code: Callable[..., Any], context: str) -> 
             line,
             f"the order of the set {text} differs from process to process, {CAN_FAIL}. Write sorted({text}).",
         )
+
+
+def _may_yield(nodes: list[ast.AST], context: str) -> bool:
+    """Whether tasks may get to the SDK: the function yields, or something that has its context does so for it."""
+    return any(
+        isinstance(each, (ast.Yield, ast.YieldFrom, ast.Await))
+        or (
+            isinstance(each, ast.Call) and any(isinstance(a, ast.Name) and a.id == context for a in each.args)
+        )
+        for each in nodes
+    )
+
+
+def _yielded_one_by_one(nodes: list[ast.AST], context: str) -> Iterator[tuple[int, str]]:
+    """Line of the loop and name of each list of calls whose tasks are yielded there, and go nowhere else."""
+    lists = set(_lists_of_calls(nodes, context))
+    uses = Counter(each.id for each in nodes if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load))
+    for each in nodes:  # `tasks.append(…)` and `len(tasks)` start nothing
+        uses.subtract(_names([_appended(each)[0], *_arguments_of(each, "len")]))
+    for loop in (each for each in nodes if isinstance(each, ast.For)):
+        items = set(_names(ast.walk(loop.target)))
+        within = (below for statement in loop.body for below in ast.walk(statement))
+        if items.isdisjoint(_names(each.value for each in within if isinstance(each, ast.Yield))):
+            continue
+        for name in _names([loop.iter, *_arguments_of(loop.iter, "zip", "enumerate", "reversed")]):
+            if name in lists and uses[name] == 1:
+                yield loop.lineno, name
+
+
+def _lists_of_calls(nodes: list[ast.AST], context: str) -> Iterator[str]:
+    """Names of lists that hold calls: `[context.call_activity(…) for …]`, `tasks.append(context.call_…(…))`."""
+    for each in nodes:
+        if isinstance(each, ast.Assign):
+            made = (
+                [each.value.elt] if isinstance(each.value, ast.ListComp) else getattr(each.value, "elts", [])
+            )
+            if made and all(_method(one, context).startswith("call_") for one in made):
+                yield from _names(each.targets)
+        appended_to, appended = _appended(each)
+        if _method(appended, context).startswith("call_"):
+            yield from _names([appended_to])
+
+
+def _appended(node: ast.AST) -> tuple[ast.expr | None, ast.expr | None]:
+    """`tasks` and `value` of `tasks.append(value)`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append":
+        return node.func.value, node.args[0] if node.args else None
+    return None, None
+
+
+def _arguments_of(node: ast.AST, *functions: str) -> list[ast.expr]:
+    """Those of a call of one of these functions, none of anything else."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
+        return node.args
+    return []
+
+
+def _names(nodes: Iterable[ast.AST | None]) -> Iterator[str]:
+    """Of those that are names."""
+    return (each.id for each in nodes if isinstance(each, ast.Name))
 
 
 def _loops_over_sets(

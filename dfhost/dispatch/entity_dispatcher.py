@@ -18,7 +18,6 @@ from dfhost.clock import Clock
 from dfhost.dispatch.entity_cache import EntityCache, LoadedEntity
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.engine import entities as en
-from dfhost.engine import history as h
 from dfhost.engine.failures import Failure, is_timeout
 from dfhost.errors import OperationFailed
 from dfhost.host_log import HostLog
@@ -244,8 +243,7 @@ class EntityDispatcher:
                 state=state,
                 custom_status=en.ENTITY_EXISTS_STATUS if exists else "{}",
                 processed_up_to=batch.messages[-1].seq,
-                answers=result.responses,
-                event=lambda response: h.event_raised(at, response.request_id, response.text).text,
+                responses=result.responses,
             ).add_done_callback(partial(self._committed, batch, state))
         self._start_queued()
         self.on_end()

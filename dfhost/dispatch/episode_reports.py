@@ -99,7 +99,7 @@ class EpisodeReports:
         if stored and stored.cause and not (cause or raised):
             cause, tasks = stored.cause, []  # which names the child
         if cause is not None:
-            error = f"{cause}\nOn Azure and here its output is: {error}"
+            error = f"{cause}\nIts output is: {error}"
         stack = "\n".join(filter(None, [*tasks, stack]))
         self._log.failed(
             instance.name,

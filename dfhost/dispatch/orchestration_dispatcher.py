@@ -291,7 +291,7 @@ class OrchestrationDispatcher:
         self._episode_reports.held_back(instance, episode)
         self._episode_reports.awaits_open_tasks(instance, episode)
         self._wait_reports.episode_committed(instance)
-        self._start_work(instance, episode)
+        self._start_work(episode)
         if episode.ends_instance:
             self.drop(instance.instance_id)
             self._episode_reports.ended(instance, episode)
@@ -308,9 +308,9 @@ class OrchestrationDispatcher:
         if not episode.ends_instance:
             self._schedule(instance)
 
-    def _start_work(self, instance: LoadedInstance, episode: Episode) -> None:
+    def _start_work(self, episode: Episode) -> None:
         self._activities.add(
-            ActivityWorkItem(instance.instance_id, instance.execution_id, activity)
+            ActivityWorkItem(episode.instance_id, episode.execution_id, activity)
             for activity in episode.activities
         )
         if episode.timers:  # the store has fired those that were due

@@ -9,9 +9,7 @@ import asyncio
 from collections.abc import Iterable
 
 from dfhost.clock import Clock
-from dfhost.engine import history as h
 from dfhost.idle_signal import nobody_waits
-from dfhost.store.activities_and_timers import DueTimer
 from dfhost.store.store import Store
 from dfhost.timestamps import parse_timestamp
 
@@ -59,7 +57,7 @@ class TimerDispatcher:
             self._wake_up.clear()
             self._next_due = self._store.next_due()
             if self._next_due is not None and self._next_due <= (at := self._clock.timestamp()):
-                await self._store.fire_timers(at, self._fired)
+                await self._store.fire_timers(at)
                 continue
             self._sleeping = True
             self.on_end()
@@ -76,6 +74,3 @@ class TimerDispatcher:
             # The code has set a `fire_at` that is no readable time, and texts sort before or after it all the same.
             # The dispatcher looks again in a second, so that the timers behind this one fire.
             return self._clock.time() + 1
-
-    def _fired(self, timer: DueTimer) -> str:
-        return h.timer_fired(self._clock.timestamp(), timer.timer_id, timer.fire_at).text

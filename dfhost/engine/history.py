@@ -44,9 +44,13 @@ ENDING = FAILURES | {TASK_COMPLETED, SUB_ORCHESTRATION_COMPLETED, TIMER_FIRED}
 #: These are what an orchestrator's tasks can wait for.
 AWAITABLE = ENDING | {EVENT_RAISED}
 
+#: DTFx adds these itself, after the replay, and never marks them as played (recorded).
+NEVER_PLAYED = SCHEDULING | {ORCHESTRATOR_STARTED, ORCHESTRATOR_COMPLETED}
+
 SOURCE_TAG = "sourceInstanceId"
 _WITH_TASK_SCHEDULED_ID = FAILURES | {TASK_COMPLETED, SUB_ORCHESTRATION_COMPLETED}
 _PLAYED, _NOT_PLAYED = '"IsPlayed":true', '"IsPlayed":false'
+_TIMESTAMP_FIELD = '"Timestamp":"'
 
 
 class Event(NamedTuple):
@@ -69,25 +73,17 @@ class Event(NamedTuple):
         return Event(self.event_type, self.key, self.name, f"{head}{_PLAYED}{tail}") if head else self
 
 
-# DTFx adds these itself, after the replay, and never marks them (recorded).
-NEVER_PLAYED = frozenset(
-    (
-        TASK_SCHEDULED,
-        SUB_ORCHESTRATION_CREATED,
-        TIMER_CREATED,
-        EVENT_SENT,
-        ORCHESTRATOR_STARTED,
-        ORCHESTRATOR_COMPLETED,
-    )
-)
-
-
 def next_event_id(events: Iterable[Event]) -> int:
     """The EventId that comes after those of the tasks in `events`."""
     return 1 + max((event.key for event in events if event.event_type in SCHEDULING), default=-1)
 
 
-_TIMESTAMP_FIELD = '"Timestamp":"'
+def prefix_of(event_type: int) -> str:
+    """How the JSON of an event of this type begins, so that megabytes need not be parsed to find it.
+
+    Those of ExecutionStarted and of GenericEvents begin otherwise.
+    """
+    return f'{{"EventType":{event_type},'
 
 
 def timestamp_in(text: str) -> str:
@@ -220,20 +216,18 @@ def parent_instance(
 
 
 _STATUS_NUMBERS = {"Completed": 1, "ContinuedAsNew": 2, "Failed": 3, "Terminated": 5}
-
-
-_CAUSE = '"Cause":'
-_CHILD_FAILED = f'{{"EventType":{SUB_ORCHESTRATION_FAILED},'
-_CHILD_CREATED = f'{{"EventType":{SUB_ORCHESTRATION_CREATED},'
 _MOST_TRACEBACK = 10_000  # characters
 
 
 def execution_completed(
     at: str, event_id: int, status: str, result: str | None, cause: str | None = None, traceback: str = ""
 ) -> Event:
-    """`cause`: why it failed, for people; `traceback`: its frames. No client sees them among the event's fields."""
+    """`cause`: why it failed, for people; `traceback`: its frames. No client sees them among the event's fields.
+
+    `ended_history.recorded_cause` reads them.
+    """
     known = (
-        "" if cause is None else f'{_CAUSE}{quote(cause)},"Traceback":{quote(traceback[-_MOST_TRACEBACK:])},'
+        "" if cause is None else f'"Cause":{quote(cause)},"Traceback":{quote(traceback[-_MOST_TRACEBACK:])},'
     )
     event_type = CONTINUED_AS_NEW if status == "ContinuedAsNew" else EXECUTION_COMPLETED
     text = (
@@ -243,41 +237,18 @@ def execution_completed(
     return Event(event_type, None, None, text)
 
 
-def cause_of_failure(texts: Sequence[str]) -> tuple[str | None, str]:
-    """The `cause` and the `traceback` with which the execution of this history has ended, if it has them."""
-    for text in reversed(texts[-2:]):
-        if _CAUSE in text:
-            end = json.loads(text)
-            return end.get("Cause"), end.get("Traceback") or ""
-    return None, ""
-
-
-def failed_child(texts: Sequence[str], words: str) -> tuple[str, str] | None:
-    """Name and instance id of the child because of which the execution of this history has failed.
-
-    `words`: what the child's failure has in it, and the result of the execution. None if there is no such child.
-    """
-    ends = [
-        text
-        for text in texts[-2:]
-        if text.startswith(f'{{"EventType":{EXECUTION_COMPLETED},') and words in text
-    ]
-    result = json.loads(ends[0])["Result"] or "" if ends else ""
-    for text in reversed(texts) if ends else ():
-        if text.startswith(_CHILD_FAILED) and words in text:
-            failed = json.loads(text)
-            if failed["Reason"] in result:
-                return _child(texts, failed["TaskScheduledId"])
-    return None
-
-
-def _child(texts: Sequence[str], task_id: int) -> tuple[str, str] | None:
-    created = (json.loads(text) for text in texts if text.startswith(_CHILD_CREATED))
-    return next(((each["Name"], each["InstanceId"]) for each in created if each["EventId"] == task_id), None)
-
-
 def execution_terminated(at: str, reason: str | None) -> Event:
     return Event(EXECUTION_TERMINATED, None, None, f'{{"EventType":3,"Input":{nullable(reason)},{_tail(at)}')
+
+
+def terminated_history(at: str, reason: str | None) -> list[Event]:
+    """What ends the history of an instance that a client has terminated."""
+    return [
+        orchestrator_started(at),
+        execution_terminated(at, reason),
+        execution_completed(at, -1, "Terminated", reason),
+        orchestrator_completed(at),
+    ]
 
 
 def suspended(at: str, reason: str | None) -> Event:

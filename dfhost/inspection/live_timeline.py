@@ -18,7 +18,7 @@ from dfhost.store.reader import StoredTimeline
 from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
 from dfhost.timeline.model import EVENT, TIMER, WAITING, Task, Timeline
 
-_EVENT_RAISED = f'{{"EventType":{h.EVENT_RAISED},'
+_EVENT_RAISED = h.prefix_of(h.EVENT_RAISED)
 
 
 class CodeState(NamedTuple):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from dfhost.engine import history as h
 from dfhost.engine.episode import ScheduledActivity
 from dfhost.engine.history import Event
 from dfhost.store.inbox import InboxCursor
@@ -31,15 +32,6 @@ class ActivityResult(NamedTuple):
     event: Event
     started_at: str | None = None
     worker: int | None = None
-
-
-class DueTimer(NamedTuple):
-    """A timer that fires now; `fire_at` is an ISO text."""
-
-    instance_id: str
-    timer_id: int
-    fire_at: str
-    execution_id: str
 
 
 def unfinished_activities(reader: sqlite3.Connection) -> list[ActivityWorkItem]:
@@ -73,12 +65,11 @@ def store_results(cursor: InboxCursor, results: Sequence[ActivityResult]) -> Non
     cursor.add_messages(wanted)
 
 
-def fire_timers(cursor: InboxCursor, now: str, fired: Callable[[DueTimer], str]) -> None:
-    found = cursor.execute(
-        "SELECT instance_id, timer_id, fire_at, execution_id FROM timers WHERE fire_at <= ? ORDER BY fire_at",
+def fire_timers(cursor: InboxCursor, now: str) -> None:
+    due = cursor.execute(
+        "SELECT instance_id, execution_id, timer_id, fire_at FROM timers WHERE fire_at <= ? ORDER BY fire_at",
         (now,),
-    )
-    due = [DueTimer(*values) for values in found.fetchall()]
+    ).fetchall()
     cursor.execute("DELETE FROM timers WHERE fire_at <= ?", (now,))
-    for timer in due:
-        cursor.add_message(timer.instance_id, fired(timer), timer.execution_id)
+    for instance_id, execution_id, timer_id, fire_at in due:
+        cursor.add_message(instance_id, h.timer_fired(now, timer_id, fire_at), execution_id)

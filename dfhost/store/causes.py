@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from dfhost.engine import history as h
+from dfhost.engine.ended_history import failed_child, recorded_cause
 from dfhost.engine.nondeterminism import DETECTED
 from dfhost.short_id import short_id
 from dfhost.store import statements as sql
@@ -23,13 +23,12 @@ def cause_of_failure(source: sqlite3.Connection, history: Sequence[str]) -> tupl
     """
     path: list[str] = []
     while len(path) < _DEEPEST:
-        cause, traceback = h.cause_of_failure(history)
+        cause, traceback = recorded_cause(history)
         if cause is not None:
             return (f"{' > '.join(path)}: {cause}" if path else cause), traceback
-        children = (h.failed_child(history, words) for words in _VAGUE)
+        children = (failed_child(history, words) for words in _VAGUE)
         if (child := next(filter(None, children), None)) is None:
             break
-        name, instance_id = child
-        path.append(f"{name} {short_id(instance_id)}")
-        history = list(sql.select_events(source, "history", instance_id))
+        path.append(f"{child.name} {short_id(child.instance_id)}")
+        history = list(sql.select_events(source, "history", child.instance_id))
     return None, ""

@@ -76,13 +76,12 @@ def create_if_missing(database: Path) -> None:
     new = database.with_name(database.name + ".new")
     try:
         new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_CREAT | os.O_RDWR, 0o600)
-        with closing(connect(str(new), durable=False)) as connection:
-            connection.execute("PRAGMA journal_mode = MEMORY")
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # not later, except by a VACUUM
-            _create_schema(connection)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        with open(os.open(new, os.O_CREAT | os.O_RDWR, 0o600), "r+b") as file:
+            with closing(connect(str(new), durable=False)) as connection:
+                connection.execute("PRAGMA journal_mode = MEMORY")
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # not later, except by a VACUUM
+                _create_schema(connection)
+            os.fsync(file.fileno())
         new.replace(database)
     except OSError as error:
         raise DatabaseError(f"{database} cannot be created: {error.strerror}.") from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from dfhost.engine import history as h
 from dfhost.engine.entities import EntityResponse
 from dfhost.store.errors import StaleCommit
 from dfhost.store.inbox import InboxCursor
@@ -22,8 +23,7 @@ def commit_batch(
     state: str,
     custom_status: str,
     processed_up_to: int,
-    answers: Sequence[EntityResponse],
-    event: Callable[[EntityResponse], str],
+    responses: Sequence[EntityResponse],
 ) -> None:
     cursor.execute(
         "UPDATE entities SET state = ?, custom_status = ?, updated_at = ? WHERE entity_id = ?",
@@ -34,5 +34,6 @@ def commit_batch(
     cursor.execute(
         "DELETE FROM entity_requests WHERE entity_id = ? AND seq <= ?", (entity_id, processed_up_to)
     )
-    for answer in answers:
-        post_to_execution(cursor, answer.instance_id, answer.execution_id, event(answer))
+    for response in responses:
+        event = h.event_raised(at, response.request_id, response.text)
+        post_to_execution(cursor, response.instance_id, response.execution_id, event)

@@ -54,15 +54,14 @@ def commit(cursor: InboxCursor, episode: Episode, processed_up_to: int) -> None:
     )
     for timer in episode.timers:
         if timer.fire_at <= at:
-            fired = h.timer_fired(at, timer.timer_id, timer.fire_at)
-            cursor.add_message(instance_id, fired.text, execution_id)
+            cursor.add_message(instance_id, h.timer_fired(at, timer.timer_id, timer.fire_at), execution_id)
     for child in episode.children:
         _start_child(cursor, episode, child)
     for message in episode.entity_messages:
         post_request(cursor, message.entity_id, message.request, at)
     if episode.ends_instance and episode.parent is not None:
-        parent, result = episode.parent, episode.result_for_parent()
-        post_to_execution(cursor, parent.instance_id, parent.execution_id, result.text, result)
+        parent = episode.parent
+        post_to_execution(cursor, parent.instance_id, parent.execution_id, episode.result_for_parent())
 
 
 def _update_instance(cursor: sqlite3.Cursor, episode: Episode) -> None:
@@ -109,7 +108,7 @@ def _start_child(cursor: InboxCursor, episode: Episode, child: ScheduledChild) -
     if status is not None:
         if status not in FINAL_STATUSES:
             refusal = child_refused(child, status, episode.at)
-            cursor.add_message(episode.instance_id, refusal.text, episode.execution_id)
+            cursor.add_message(episode.instance_id, refusal, episode.execution_id)
             return
         sql.delete_instance(cursor, child.instance_id)
     row = InstanceRow(
@@ -117,4 +116,4 @@ def _start_child(cursor: InboxCursor, episode: Episode, child: ScheduledChild) -
         episode.at, episode.at, episode.instance_id, episode.execution_id, child.task_id,
     )  # fmt: skip
     sql.insert_instance(cursor, row)
-    cursor.add_message(child.instance_id, child.started.text, event=child.started, new_instance=row)
+    cursor.add_message(child.instance_id, child.started, new_instance=row)

@@ -28,14 +28,13 @@ class InboxCursor(sqlite3.Cursor):
     def add_message(
         self,
         instance_id: str,
-        text: str,
+        event: Event,
         execution_id: str = "",
-        event: Event | None = None,
         new_instance: InstanceRow | None = None,
     ) -> None:
-        """Add the history event `text` to the instance's inbox."""
+        """Add the event to the instance's inbox: for the execution of this id, or for any ("")."""
         self._last_seq += 1
-        message = InboxMessage(instance_id, self._last_seq, text, execution_id, event, new_instance)
+        message = InboxMessage(instance_id, self._last_seq, event.text, execution_id, event, new_instance)
         self.execute("INSERT INTO inbox VALUES (?, ?, ?, ?)", message[:4])
         self._events.append(message)
 

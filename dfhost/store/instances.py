@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from dfhost.engine import history as h
 from dfhost.engine.entities import is_entity_id
 from dfhost.engine.history import Event
 from dfhost.engine.rewind import rewind_history
@@ -20,7 +21,7 @@ Check = Callable[[InstanceRow], None]
 
 
 def start(
-    cursor: InboxCursor, row: InstanceRow, started: Callable[[int], str], replaces_running: bool
+    cursor: InboxCursor, row: InstanceRow, started: Callable[[int], Event], replaces_running: bool
 ) -> None:
     status = sql.select_status(cursor, row.instance_id)
     restart_count = 0
@@ -35,26 +36,19 @@ def start(
     cursor.add_message(row.instance_id, started(restart_count), new_instance=row)
 
 
-def post_event(cursor: InboxCursor, instance_id: str, event: str, check: Check) -> None:
+def post_event(cursor: InboxCursor, instance_id: str, event: Event, check: Check) -> None:
     if not existing_instance(cursor, instance_id, check).is_entity:  # that takes nothing but requests
         cursor.add_message(instance_id, event)
 
 
-def terminate(
-    cursor: InboxCursor,
-    instance_id: str,
-    at: str,
-    reason: str | None,
-    events: Sequence[str],
-    event_for_parent: Callable[[InstanceRow], str | None],
-    check: Check,
-) -> None:
+def terminate(cursor: InboxCursor, instance_id: str, at: str, reason: str | None, check: Check) -> None:
     row = existing_instance(cursor, instance_id, check)
     if row.is_entity:  # nor can it be terminated: the extension ignores that, too
         return
     cursor.publish(InstanceRemoved(instance_id, is_terminated=True, reason=reason))
     cursor.execute("SELECT coalesce(max(seq) + 1, 0) FROM history WHERE instance_id = ?", (instance_id,))
-    sql.insert_history(cursor, instance_id, cursor.fetchone()[0], events)
+    last_events = (event.text for event in h.terminated_history(at, reason))
+    sql.insert_history(cursor, instance_id, cursor.fetchone()[0], last_events)
     sql.delete_activities_and_timers(cursor, instance_id)
     cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
     cursor.execute(
@@ -62,18 +56,16 @@ def terminate(
         "WHERE instance_id = ?",
         (reason, at, instance_id),
     )
-    text = event_for_parent(row)
-    if text is not None and row.parent is not None:
-        post_to_execution(cursor, row.parent.instance_id, row.parent.execution_id, text)
+    if (parent := row.parent) is not None:
+        failed = h.sub_orchestration_failed(at, parent.task_id, reason, None)
+        post_to_execution(cursor, parent.instance_id, parent.execution_id, failed)
 
 
-def rewind(
-    cursor: InboxCursor, instance_id: str, at: str, reason: str | None, wake_event: str, check: Check
-) -> None:
-    _rewind(cursor, existing_instance(cursor, instance_id, check), at, reason, wake_event)
+def rewind(cursor: InboxCursor, instance_id: str, at: str, reason: str | None, check: Check) -> None:
+    _rewind(cursor, existing_instance(cursor, instance_id, check), at, reason)
 
 
-def _rewind(cursor: InboxCursor, row: InstanceRow, at: str, reason: str | None, wake_event: str) -> None:
+def _rewind(cursor: InboxCursor, row: InstanceRow, at: str, reason: str | None) -> None:
     instance_id = row.instance_id
     cursor.publish(InstanceRewound(instance_id, row.name, reason))
     past = list(sql.select_events(cursor, "history", instance_id))
@@ -88,9 +80,9 @@ def _rewind(cursor: InboxCursor, row: InstanceRow, at: str, reason: str | None, 
     for child_id in children:
         child = sql.select_instance(cursor, child_id)
         assert child is not None  # it has failed, so it is there
-        _rewind(cursor, child, at, reason, wake_event)
+        _rewind(cursor, child, at, reason)
     if not children:  # a parent goes on when its rewound child has ended
-        cursor.add_message(instance_id, wake_event)
+        cursor.add_message(instance_id, h.generic(at, reason))
 
 
 def existing_instance(cursor: sqlite3.Cursor, instance_id: str, check: Check) -> InstanceRow:
@@ -102,16 +94,14 @@ def existing_instance(cursor: sqlite3.Cursor, instance_id: str, check: Check) ->
     return row
 
 
-def post_to_execution(
-    cursor: InboxCursor, instance_id: str, execution_id: str, text: str, event: Event | None = None
-) -> None:
-    """Post the event that ends a task, if the execution that waits for it still runs. `event`: the parsed `text`."""
+def post_to_execution(cursor: InboxCursor, instance_id: str, execution_id: str, event: Event) -> None:
+    """Post the event that ends a task, if the execution that waits for it still runs."""
     found = cursor.execute(
         f"SELECT 1 FROM instances WHERE instance_id = ? AND execution_id = ? AND status NOT IN {sql.FINAL_SQL}",
         (instance_id, execution_id),
     ).fetchone()
     if found:
-        cursor.add_message(instance_id, text, execution_id, event)
+        cursor.add_message(instance_id, event, execution_id)
 
 
 def _restart_count(cursor: sqlite3.Cursor, instance_id: str) -> int:

@@ -20,7 +20,7 @@ class InboxMessage(NamedTuple):
     seq: int
     text: str
     execution_id: str = ""
-    #: The parsed `text`, where the sender had it at hand; not stored.
+    #: What `text` is the text of; not stored, so None where the message was loaded.
     event: Event | None = None
     #: The instance that this message starts; not stored.
     new_instance: InstanceRow | None = None

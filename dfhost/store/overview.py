@@ -15,7 +15,7 @@ _FAILURE = 1_000  # characters of a failure, which holds the names of the functi
 
 
 class ListedInstance(NamedTuple):
-    """`custom_status`: its first characters. `failure`: why it failed, at most so much of it. Times: ISO texts."""
+    """`custom_status`, and `failure` (why it failed): their first characters. Times are ISO texts."""
 
     instance_id: str
     name: str

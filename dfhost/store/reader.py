@@ -283,7 +283,7 @@ def _entity_requests(reader: sqlite3.Connection, entity_id: str) -> list[InboxMe
 
 def _children(reader: sqlite3.Connection, history: Sequence[str]) -> dict[str, ChildRow]:
     """The existing instances that these events have created."""
-    prefix = f'{{"EventType":{h.SUB_ORCHESTRATION_CREATED},'
+    prefix = h.prefix_of(h.SUB_ORCHESTRATION_CREATED)
     found = {}
     for child_id in (json.loads(text)["InstanceId"] for text in history if text.startswith(prefix)):
         values = reader.execute(

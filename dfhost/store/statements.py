@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.store.instance_row import InstanceRow
@@ -73,7 +73,7 @@ def select_events(source: _Source, table: str, instance_id: str) -> Iterator[str
     return (values[0] for values in found.fetchall())
 
 
-def insert_history(cursor: sqlite3.Cursor, instance_id: str, base: int, events: Sequence[str]) -> None:
+def insert_history(cursor: sqlite3.Cursor, instance_id: str, base: int, events: Iterable[str]) -> None:
     """`base`: how many events the history has before these."""
     cursor.executemany(
         "INSERT INTO history VALUES (?, ?, ?)",

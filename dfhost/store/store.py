@@ -20,10 +20,11 @@ from dfhost.clock import Clock
 from dfhost.engine import history as h
 from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import Episode
+from dfhost.engine.history import Event
 from dfhost.errors import HostError, OperationFailed
 from dfhost.store import activities_and_timers, entities, episodes, inbox, instances, overview, purging
 from dfhost.store import database as db
-from dfhost.store.activities_and_timers import ActivityResult, DueTimer
+from dfhost.store.activities_and_timers import ActivityResult
 from dfhost.store.database_file import DatabaseFile, PathLock, check_usable
 from dfhost.store.filters import Where
 from dfhost.store.inbox import InboxCursor
@@ -117,7 +118,7 @@ class Store(StoreReader):
     # -- what clients ask for --------------------------------------------------------------------------------
 
     def start_instance(
-        self, row: InstanceRow, started: Callable[[int], str], replaces_running: bool
+        self, row: InstanceRow, started: Callable[[int], Event], replaces_running: bool
     ) -> asyncio.Future[None]:
         """The instance is Pending, its ExecutionStarted in its inbox. InstanceExists if its id is taken.
 
@@ -125,7 +126,7 @@ class Store(StoreReader):
         """
         return self._writer.submit(lambda cursor: instances.start(cursor, row, started, replaces_running))
 
-    def post_event(self, instance_id: str, event: str, check: Check) -> asyncio.Future[None]:
+    def post_event(self, instance_id: str, event: Event, check: Check) -> asyncio.Future[None]:
         """The event is in the instance's inbox. InstanceNotFound, or what `check` raises."""
         return self._writer.submit(lambda cursor: instances.post_event(cursor, instance_id, event, check))
 
@@ -139,30 +140,21 @@ class Store(StoreReader):
         *,
         at: str,
         reason: str | None,
-        events: Sequence[str],
-        event_for_parent: Callable[[InstanceRow], str | None],
         check: Check,
     ) -> asyncio.Future[None]:
-        """The instance is Terminated, its open tasks are deleted; `events` end its history.
+        """The instance is Terminated, its history says so, its open tasks are deleted.
 
-        Its parent, if it still waits, has an event. InstanceNotFound, or what `check` raises.
+        Its parent, if it still waits, has a failure. InstanceNotFound, or what `check` raises.
         """
-        return self._writer.submit(
-            lambda cursor: instances.terminate(
-                cursor, instance_id, at, reason, events, event_for_parent, check
-            )
-        )
+        return self._writer.submit(lambda cursor: instances.terminate(cursor, instance_id, at, reason, check))
 
-    def rewind(
-        self, instance_id: str, *, at: str, reason: str | None, wake_event: str, check: Check
-    ) -> asyncio.Future[None]:
+    def rewind(self, instance_id: str, *, at: str, reason: str | None, check: Check) -> asyncio.Future[None]:
         """The instance runs again from its history without the failures, and so do its failed children.
 
-        The innermost of them find `wake_event` in their inboxes. InstanceNotFound, or what `check` raises.
+        The innermost of them find an event in their inboxes, which wakes them. InstanceNotFound, or what `check`
+        raises.
         """
-        return self._writer.submit(
-            lambda cursor: instances.rewind(cursor, instance_id, at, reason, wake_event, check)
-        )
+        return self._writer.submit(lambda cursor: instances.rewind(cursor, instance_id, at, reason, check))
 
     async def purge(self, instance_id: str, check: Check) -> int:
         """Nothing is left of the instance; 1, or 0 if there was none. Raises what `check` raises."""
@@ -240,13 +232,12 @@ class Store(StoreReader):
 
     def set_aside(self, message: InboxMessage, reason: str, at: str) -> None:
         """The message is no longer in an inbox but in `poison_messages`. From any thread."""
-        self._writer.post(lambda cursor: inbox.set_aside(cursor, message, reason, at), lambda _, error: None)
+        self._writer.post(lambda cursor: inbox.set_aside(cursor, message, reason, at), _ignore_outcome)
 
     def show_running(self, instance_id: str, execution_id: str, at: str) -> None:
         """The instance is Running, if it was Pending."""
         self._writer.post(
-            lambda cursor: episodes.show_running(cursor, instance_id, execution_id, at),
-            lambda _, error: None,
+            lambda cursor: episodes.show_running(cursor, instance_id, execution_id, at), _ignore_outcome
         )
 
     def commit_episode(
@@ -285,14 +276,14 @@ class Store(StoreReader):
                     lambda cursor: activities_and_timers.store_results(
                         cursor, [result._replace(event=event)]
                     ),
-                    lambda _, error: None,
+                    _ignore_outcome,
                 )
 
         self._writer.post(lambda cursor: activities_and_timers.store_results(cursor, [result]), then)
 
-    def fire_timers(self, now: str, fired: Callable[[DueTimer], str]) -> asyncio.Future[None]:
-        """Every timer that is due has its event, made by `fired`, in its orchestration's inbox."""
-        return self._writer.submit(lambda cursor: activities_and_timers.fire_timers(cursor, now, fired))
+    def fire_timers(self, now: str) -> asyncio.Future[None]:
+        """Every timer that is due at `now` (ISO text) has its event in its orchestration's inbox."""
+        return self._writer.submit(lambda cursor: activities_and_timers.fire_timers(cursor, now))
 
     def commit_batch(
         self,
@@ -302,10 +293,9 @@ class Store(StoreReader):
         state: str,
         custom_status: str,
         processed_up_to: int,
-        answers: Sequence[EntityResponse],
-        event: Callable[[EntityResponse], str],
+        responses: Sequence[EntityResponse],
     ) -> asyncio.Future[None]:
-        """The entity's state is stored, its inbox is empty up to `processed_up_to`, the callers have their answers.
+        """The entity's state is stored, its inbox is empty up to `processed_up_to`, the callers have the responses.
 
         StaleCommit: the entity was purged, nothing happened.
         """
@@ -317,10 +307,13 @@ class Store(StoreReader):
                 state=state,
                 custom_status=custom_status,
                 processed_up_to=processed_up_to,
-                answers=answers,
-                event=event,
+                responses=responses,
             )
         )
+
+
+def _ignore_outcome(_: None, error: HostError | None) -> None:
+    """For writes that nobody waits for. The writer reports a failure (`StoreListener.operation_failed`)."""
 
 
 def _keep_open(*connections: sqlite3.Connection) -> None:

@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
@@ -219,14 +220,17 @@ class Writer:
 
     def _fail(self, error: Exception) -> DatabaseError:
         """Nothing is written from now on."""
-        try:
-            if self._file is not None:  # the true cause, if SQLite was the first to notice
+        if self._file is not None:  # the true cause, if SQLite was the first to notice
+            try:
                 self._file.check()
-        except DatabaseLost as lost:
-            error = lost
+            except (DatabaseLost, OSError) as cause:
+                error = cause
         self._failure = error if isinstance(error, DatabaseError) else self._explain(error)
-        if self._connection.in_transaction:
-            self._connection.rollback()
+        with suppress(
+            sqlite3.Error
+        ):  # a failing disk; then SQLite rolls back when somebody opens the file again
+            if self._connection.in_transaction:
+                self._connection.rollback()
         self._cursor.take_events()
         self._call_in_loop(self.listener.store_failed, self._failure)
         return self._failure
@@ -282,6 +286,8 @@ class Writer:
     def _explain(self, error: Exception) -> DatabaseError:
         if isinstance(error, sqlite3.Error):
             return DatabaseError(explain_sqlite_error(error, self._label))
+        if isinstance(error, OSError):
+            return DatabaseError(f"{self._label} cannot be read any more: {error.strerror}.")
         return DatabaseError(f"dfhost failed while it wrote to {self._label}: {error!r}.")
 
     # -- in the loop -----------------------------------------------------------------------------------------

@@ -35,9 +35,10 @@ a tuple of one, and so does a failure if the worker cannot send the value:
 
 What a worker asks:
 
-    "client", method, path, query, headers, body, origin    [status, body]: a request of the app's durable clients
-    "receive", call number                                  the next message of a streamed request
-    "send", call number, message                            None, or the text of a disconnection
+    "client", method, path, query, headers, body, origin
+                                            [status, body]: a request of the app's durable clients
+    "receive", call number                  the next message of a streamed request, or the text of a disconnection
+    "send", call number, message            None, or the text of a disconnection
 
 A failure is a tuple of four texts (`Failure`), which no other value is. Payloads are JSON texts and cross once. A
 later SDK whose protocol is another (2.x speaks protobuf) needs other "replay" and "entity" payloads, not another
@@ -65,7 +66,7 @@ from dfhost.runner.app_runner import (
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.retry_policy import RetryPolicy
 
-VERSION = 2
+VERSION = 3
 
 _FEW_TASKS = 100  # are described in less time than a second question would take
 

@@ -20,6 +20,7 @@ from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import (
     ActivityCall,
     ActivityListener,
+    AsgiMessage,
     EntityCall,
     EntityReply,
     FunctionCall,
@@ -121,28 +122,35 @@ class WorkerRunner:
                 getattr(self._log, verb)(*arguments)
 
     async def _answer(self, process: WorkerProcess, number: int, what: str, question: list[Any]) -> None:
-        answer: Any
+        """A worker waits for each answer, so every question gets one."""
         if what == "client":
-            assert self._services is not None
-            method, path, query, headers, body, origin = question
-            try:
-                reply = await self._services.answer_client(
-                    method, path, query, CIMultiDict(headers), body, origin
-                )
-                answer = [reply.status, reply.body]
-            except Exception:  # the store has failed, and the host stops
-                answer = [500, b""]
+            answer = await self._answer_client(*question)
         else:
-            receive, send = self._streams[process.pid, question[0]]
-            if what == "receive":
-                answer = dict(await receive())
-            else:
-                try:
-                    await send(question[1])
-                    answer = None
-                except ConnectionError as error:
-                    answer = str(error) or "disconnected"
+            answer = await self._answer_stream(what, process.pid, *question)
         process.send("answer", number, answer)
+
+    async def _answer_client(
+        self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes, origin: str
+    ) -> list[Any]:
+        assert self._services is not None
+        try:
+            reply = await self._services.answer_client(
+                method, path, query, CIMultiDict(headers), body, origin
+            )
+        except Exception:  # the store has failed, and the host stops
+            return [500, b""]
+        return [reply.status, reply.body]
+
+    async def _answer_stream(self, what: str, pid: int, call_number: int, *message: AsgiMessage) -> Any:
+        """What `receive` or `send` of a streamed call returns, or the text of what it raises: a disconnection."""
+        ends = self._streams.get((pid, call_number))
+        if ends is None:
+            return "the host has given the request up"
+        receive, send = ends
+        try:
+            return dict(await receive()) if what == "receive" else await send(*message)
+        except Exception as error:  # a ConnectionError, or aiohttp's own for a body that is no HTTP
+            return str(error) or "disconnected"
 
     # -- calls, on any thread --------------------------------------------------------------------------------
 

@@ -206,7 +206,10 @@ class Worker:
 
     def _stream(self, number: int, *call: Any) -> None:
         async def receive() -> AsgiMessage:
-            return dict(await self._ask("receive", number))
+            message = await self._ask("receive", number)
+            if isinstance(message, str):
+                raise ConnectionResetError(message)
+            return dict(message)
 
         async def send(message: AsgiMessage) -> None:
             if problem := await self._ask("send", number, _plain(message)):

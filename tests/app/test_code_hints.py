@@ -73,6 +73,20 @@ def hints(folder: Path, template: str, body: str) -> list[str]:
             "all = frozenset('ab')\nyield [context.call_activity(each) for each in all]",
             "of the set all differs",
         ),
+        (
+            "a = context.call_activity('work', 1)\nreturn 'got ' + str(a)",
+            "context.call_activity without yield",
+        ),
+        (
+            "tasks = [context.call_activity('work', n) for n in range(3)]\nfor task in tasks:\n    yield task",
+            "the tasks in tasks run one after another",
+        ),
+        (
+            "t = []\nfor n in 'ab':\n    t.append(context.call_sub_orchestrator(n))\n"
+            "for n, each in zip('ab', t):\n    try:\n        a = yield each\n"
+            "    except Exception:\n        print(len(t))",
+            "yield context.task_all(t) before this loop",
+        ),
     ],
 )
 def test_in_an_orchestrator(tmp_path: Path, body: str, said: str) -> None:
@@ -104,6 +118,13 @@ def test_in_an_orchestrator(tmp_path: Path, body: str, said: str) -> None:
         "a = b = set()\na = b\nb = a\nfor name in a:\n    yield context.call_activity(name)",
         "for name in {'a', 'b'}:\n    print(name)\nyield context.call_activity('work')",
         "yield context.call_activity('work', [each for each in {1, 2}])",
+        "a = context.call_activity('work', 1)\nreturn work(context, a)",
+        "t = [context.call_activity('work', n) for n in 'ab']\ntry:\n    yield context.task_all(t)\n"
+        "except Exception:\n    pass\nfor each in t:\n    yield each",
+        "t = [context.call_activity('work', n) for n in 'ab']\nyield from work(t)\nfor each in t:\n    yield each",
+        "t = [context.call_activity('work', 1)]\nfor each in t:\n    print(each)\nyield t[0]",
+        "t = [context.wait_for_external_event(n) for n in 'ab']\nfor each in t:\n    yield each",
+        "t = context.get_input()\nfor each in t:\n    yield context.call_activity(each)",
     ],
 )
 def test_code_without_mistakes(tmp_path: Path, body: str) -> None:

@@ -140,6 +140,9 @@ def test_a_failure_reads_as_a_path_and_a_text() -> None:
     ("custom_status", "progress"),
     [
         ({"total": 5, "completed": 2}, (2, 5, 0)),
+        ({"total": 5, "completed": 4, "failed": 1}, (5, 5, 1)),
+        ({"total": 5, "completed": 5, "failed": 1}, (5, 5, 1)),
+        ({"total": 5, "completed": 2, "failed": 1}, (2, 5, 1)),
         ({"Total": 5, "Done": 2, "failed": 1}, (2, 5, 1)),
         ({"total": 5, "succeeded": 2, "failed": 1}, (3, 5, 1)),
         ({"total": 5, "succeeded": 9}, (5, 5, 0)),

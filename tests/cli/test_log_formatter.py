@@ -179,7 +179,26 @@ def test_the_same_traceback_is_printed_once_and_the_texts_of_the_first_few() -> 
     assert [len(each) for each in lines[:FAILURES_PER_BURST]] == [4] + [2] * (FAILURES_PER_BURST - 1)
     assert not any(lines[FAILURES_PER_BURST:])
     (summary,) = scene.due(everything=True)
-    assert summary == "failed    price  90 more failed; the last: ValueError: no price for 99"
+    assert summary == "failed    price  90 more failed; the last: ValueError: no price for 99 (i1)"
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_the_command_that_lists_failed_orchestrations_stands_below_them_but_not_every_second(
+    reached: bool,
+) -> None:
+    scene = Scene()
+    scene.formatter = LogFormatter(Style(colour=False), others_reach_host=reached)
+    named, summaries = [], 0
+    for second in range(25):
+        for _ in range(20):
+            scene.failed("ValueError: no", "ship all", trigger="orchestrator")
+        summary, *below = scene.due(everything=True)
+        summaries += "failed" in summary
+        named += [(second, line) for line in below]
+        scene.now += 1
+    assert summaries == 25
+    command = " " * 24 + "`dfhost list --status Failed --name 'ship all'` lists them."
+    assert named == ([(0, command), (11, command), (22, command)] if reached else [])
 
 
 def test_other_failures_are_not_lost_in_the_burst_of_one() -> None:
@@ -201,8 +220,8 @@ def test_kinds_of_folded_failures_are_counted_apart() -> None:
         scene.finished()
     (summary,) = scene.due(everything=True)
     assert (
-        summary
-        == "failed    price  14 more failed, 7 more finished; 7 times ValueError: 16; 7 times KeyError: 16"
+        summary == "failed    price  14 more failed, 7 more finished; 7 times ValueError: 16 (i1); "
+        "7 times KeyError: 16 (i1)"
     )
 
 
@@ -314,7 +333,7 @@ def test_a_failure_that_is_tried_again_says_so() -> None:
     assert scene.formatter.running_calls() == {}
     for _ in range(FAILURES_PER_BURST + 4):
         scene._lines(failed)
-    assert scene.due(everything=True) == ["          price  5 more retrying; the last: E: no"]
+    assert scene.due(everything=True) == ["          price  5 more retrying; the last: E: no (i1)"]
 
 
 @pytest.mark.parametrize(
@@ -426,6 +445,7 @@ def test_lasting_load_is_progress_while_it_lasts_and_one_line_when_it_ends() -> 
         lines += scene.due()
     (summary,) = lines
     assert re.search(
-        r"price  3,970 more finished, 10 more failed in the last 4\.0 s; the last: ValueError: 3999$", summary
+        r"price  3,970 more finished, 10 more failed in the last 4\.0 s; the last: ValueError: 3999 \(i1\)$",
+        summary,
     )
     assert scene.formatter.progress() == ""

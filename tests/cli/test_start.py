@@ -54,6 +54,10 @@ APP = '''
         return (yield context.task_all([context.call_activity("fail", n) for n in range(number)]))
 
     @app.orchestration_trigger(context_name="context")
+    def fails_alone(context):
+        return (yield context.call_activity("fail", context.get_input()))
+
+    @app.orchestration_trigger(context_name="context")
     def one_slow(context):
         return (yield context.call_activity("slow", context.get_input()))
 
@@ -157,7 +161,18 @@ def test_failures_come_with_the_users_traceback_and_are_counted(host: HostProces
     assert text.count("raise ValueError") == 1
     assert 'function_app.py", line' in text
     assert text.count("  failed    fail ") == 11  # ten, and the rest in one
-    host.line(r"failed    fail +40 more failed.*; the last: ValueError: no item \d+$")
+    host.line(rf"failed    fail +40 more failed.*; the last: ValueError: no item \d+ \({id[:8]}\)$")
+
+
+def test_of_failures_without_a_line_the_console_names_the_command_that_lists_them(host: HostProcess) -> None:
+    ids = [host.start_instance("/api/begin", {"orchestrator": "fails_alone", "input": 1}) for _ in range(30)]
+    summary = host.line(
+        r"failed    fails_alone .* failed.*; the last: fail: ValueError: no item 1 \((\w{8})\)$"
+    )
+    assert summary[1] in [id[:8] for id in ids]
+    (command,) = {host.line(r"^ {24}`dfhost (list .*)` lists them\.$")[1]}
+    listed = run_dfhost(*shlex.split(command), "--ids", "--url", host.url)
+    assert sorted(listed.stdout.split()) == sorted(ids), listed.stderr
 
 
 def test_output_of_user_code_is_printed_and_it_sees_its_settings(host: HostProcess) -> None:

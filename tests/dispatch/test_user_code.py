@@ -176,7 +176,7 @@ async def test_a_misspelt_function_is_answered_with_the_name_that_is_meant(tmp_p
             assert (await host.explain(instance))["sentence"].endswith(f": {cause}")
         *_, error, _ = await host.log.entry("failed", "order")
         assert error.startswith(
-            "The app has no activity 'send_mial'. Did you mean 'send_mail'?\nOn Azure and here"
+            "The app has no activity 'send_mial'. Did you mean 'send_mail'?\nIts output is"
         )
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
 from tests.support.apps import ROOT, write_app
+from tests.support.host_process import HostProcess
+from tests.support.waiting import until
 
 # Not imported here: that would change how every app in this process is loaded.
 try:
@@ -193,6 +197,41 @@ async def test_a_client_that_leaves_ends_the_stream(tmp_path: Path) -> None:
             response.close()
         async with host("GET", "/api/left") as response:
             assert await response.text() == "left"
+
+
+@pytest.mark.parametrize("options", [(), ("--in-process",)], ids=["worker", "in-process"])
+def test_a_client_that_leaves_in_the_middle_of_its_upload(tmp_path: Path, options: tuple[str, ...]) -> None:
+    folder = write_app(
+        tmp_path / "app",
+        """
+        from azurefunctions.extensions.http.fastapi import Request, Response
+        ends = []
+
+        @app.route(route="upload", methods=["POST"])
+        async def upload(req: Request) -> Response:
+            try:
+                async for piece in req.stream():
+                    print("has a piece")
+            except Exception as error:
+                ends.append(type(error).__name__)
+                raise
+            return Response("all")
+
+        @app.route(route="ends")
+        async def how_uploads_ended(req: Request) -> Response:
+            return Response(str(ends))
+        """,
+    )
+    with HostProcess(folder, *options, cwd=tmp_path) as host:
+        with socket.create_connection(("127.0.0.1", urlsplit(host.url).port or 0)) as client:
+            client.sendall(
+                b"POST /api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf"
+            )
+            host.line("has a piece")
+        ends = until(lambda: host.client.request("GET", "/api/ends").text, lambda text: text != "[]")
+        assert ends == "['ConnectionResetError']"
+        host.signal()
+        assert host.exit_code() == 0
 
 
 async def test_plain_requests_do_not_mix_with_the_extension(tmp_path: Path) -> None:

@@ -497,7 +497,7 @@ async def test_what_is_not_deterministic_in_the_code_is_named_as_the_cause(
         shown = await host.explain(instance)
         assert shown["cause"] == cause and shown["sentence"].endswith(f": {cause}")
         entry = await host.log.entry("failed", "chooses")
-        assert entry[3] == f"{cause}\nOn Azure and here its output is: {output}"
+        assert entry[3] == f"{cause}\nIts output is: {output}"
         for command in ("show", "explain", "list"):
             arguments = [] if command == "list" else [instance]
             assert await asyncio.to_thread(main, [command, *arguments, "--url", host.host.url]) == 0

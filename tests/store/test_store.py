@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -41,8 +43,12 @@ from dfhost.store.store import Store
 
 AT = "2026-01-01T12:00:00.000000Z"
 LATER = "2026-01-01T13:00:00.000000Z"
-TERMINATED = h.execution_terminated(AT, "why").text
 FIRED = h.timer_fired(AT, 9, AT).text  # what is left of a timer that was due when it was made
+
+
+def an_event(text: str) -> h.Event:
+    """Some event for an inbox, known by its text."""
+    return h.Event(h.EVENT_RAISED, text, text, text)
 
 
 class Listener(NullListener):
@@ -88,11 +94,11 @@ class OpenStore:
             instance_id, execution_id, "fan", None, "Pending", '"in"', None, None, AT, AT
         )._replace(**more)
 
-        def event(restart_count: int) -> str:
+        def event(restart_count: int) -> h.Event:
             return h.execution_started(
                 AT, instance_id=instance_id, execution_id=execution_id, name="fan", version=None, input='"in"',
                 restart_count=restart_count,
-            ).text  # fmt: skip
+            )  # fmt: skip
 
         await self.store.start_instance(row, event, False)
 
@@ -132,17 +138,10 @@ class OpenStore:
 
     async def barrier(self) -> None:
         """Everything submitted so far is committed."""
-        await self.store.fire_timers("0", lambda timer: "")
+        await self.store.fire_timers("0")
 
-    async def terminate(self, instance_id: str = "x", for_parent: str | None = None) -> None:
-        await self.store.terminate_instance(
-            instance_id,
-            at=LATER,
-            reason="why",
-            events=[TERMINATED],
-            check=lambda row: None,
-            event_for_parent=lambda row: for_parent,
-        )
+    async def terminate(self, instance_id: str = "x") -> None:
+        await self.store.terminate_instance(instance_id, at=LATER, reason="why", check=lambda row: None)
 
     # -- what there is ---------------------------------------------------------------------------------------
     def inbox(self, instance_id: str = "x") -> list[str]:
@@ -245,7 +244,7 @@ async def test_any_state_may_be_replaced_if_host_json_says_so(db: OpenStore) -> 
     await db.start()
     await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
     row = db.row()._replace(execution_id="e2", status="Pending")
-    await db.store.start_instance(row, lambda generation: f"start {generation}", True)
+    await db.store.start_instance(row, lambda restart_count: an_event(f"start {restart_count}"), True)
     assert db.row().execution_id == "e2"
     assert (db.past(), db.inbox()) == ([], ["start 1"])
     assert (db.store.unfinished_activities(), db.store.next_due()) == ([], None)
@@ -275,10 +274,10 @@ async def test_an_episode_is_committed_as_a_whole(db: OpenStore) -> None:
 
 async def test_an_episode_consumes_the_messages_it_saw_and_no_more(db: OpenStore) -> None:
     await db.start()
-    await db.store.post_event("x", "seen", lambda row: None)
+    await db.store.post_event("x", an_event("seen"), lambda row: None)
     seen = db.store.load_instance("x")
     assert seen is not None
-    await db.store.post_event("x", "later", lambda row: None)
+    await db.store.post_event("x", an_event("later"), lambda row: None)
     await db.episode(processed_up_to=seen.inbox[-1].seq)
     assert db.inbox() == ["later"]
 
@@ -320,7 +319,7 @@ async def test_the_last_episode_leaves_nothing_open_and_posts_to_the_parent(db: 
     await db.start()
     await db.episode(children=[child("c", 0)])
     await db.episode("c", "c1", activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
-    await db.store.post_event("c", "too late", lambda row: None)
+    await db.store.post_event("c", an_event("too late"), lambda row: None)
     await db.episode(
         "c",
         "c1",
@@ -354,7 +353,7 @@ async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_event
     await db.results(result(0))
     seen = db.store.load_instance("x")
     assert seen is not None
-    await db.store.post_event("x", "event", lambda row: None)
+    await db.store.post_event("x", an_event("event"), lambda row: None)
     started = h.execution_started(
         AT, instance_id="x", execution_id="e2", name="fan", version=None, input='"next"', restart_count=None
     )
@@ -437,11 +436,12 @@ async def test_timers_fire_once_in_order_and_not_before_they_are_due(db: OpenSto
         at="2026-01-01T11:59:59.000000Z", timers=[ScheduledTimer(n, moments[n]) for n in (3, 1, 4, 0, 2)]
     )
     assert db.store.next_due() == moments[0]
-    await db.store.fire_timers(moments[2], lambda timer: f"fired {timer.timer_id}")
-    assert db.inbox() == ["fired 0", "fired 1", "fired 2"]
+    await db.store.fire_timers(moments[2])
+    first = [h.timer_fired(moments[2], n, moments[n]).text for n in range(3)]
+    assert db.inbox() == first
     assert db.store.next_due() == moments[3]
-    await db.store.fire_timers(moments[4], lambda timer: f"fired {timer.timer_id}")
-    assert db.published()[1:] == [f"fired {n}" for n in range(5)]
+    await db.store.fire_timers(moments[4])
+    assert db.published()[1:] == [*first, *(h.timer_fired(moments[4], n, moments[n]).text for n in (3, 4))]
     assert db.store.next_due() is None
 
 
@@ -449,29 +449,30 @@ async def test_timers_of_an_ended_instance_do_not_fire(db: OpenStore) -> None:
     await db.start()
     await db.episode(timers=[ScheduledTimer(0, "2026-01-01T12:00:01.000000Z")])
     await db.terminate()
-    await db.store.fire_timers(LATER, lambda timer: "fired")
-    assert "fired" not in db.published()
+    published = db.published()
+    await db.store.fire_timers(LATER)
+    assert db.published() == published
 
 
 # -- from outside --------------------------------------------------------------------------------------------
 async def test_posted_events_are_in_the_inbox_in_order(db: OpenStore) -> None:
     await db.start()
     for text in ("one", "two", "three"):
-        await db.store.post_event("x", text, lambda row: None)
+        await db.store.post_event("x", an_event(text), lambda row: None)
     assert db.inbox()[1:] == ["one", "two", "three"]
     assert db.store.history("x")[-3:] == ["one", "two", "three"]
 
 
 async def test_an_event_is_refused_where_there_is_no_instance_or_the_check_refuses(db: OpenStore) -> None:
     with pytest.raises(InstanceNotFound):
-        await db.store.post_event("nobody", "event", lambda row: None)
+        await db.store.post_event("nobody", an_event("event"), lambda row: None)
     await db.start()
 
     def refuses(row: InstanceRow) -> None:
         raise WrongState("no", row.status)
 
     with pytest.raises(WrongState):
-        await db.store.post_event("x", "event", refuses)
+        await db.store.post_event("x", an_event("event"), refuses)
     assert len(db.inbox()) == 1
 
 
@@ -479,12 +480,12 @@ async def test_terminating_drops_what_is_open_and_posts_to_the_parent(db: OpenSt
     await db.start()
     await db.episode(children=[child("c", 0)])
     await db.episode("c", "c1", activities=[activity(0)], timers=[ScheduledTimer(1, LATER)])
-    await db.store.post_event("c", "event", lambda row: None)
-    await db.terminate("c", for_parent="the child is no more")
+    await db.store.post_event("c", an_event("event"), lambda row: None)
+    await db.terminate("c")
     assert (db.row("c").status, db.row("c").output, db.row("c").updated_at) == ("Terminated", "why", LATER)
-    assert db.past("c")[-1] == TERMINATED
+    assert db.past("c")[-4:] == [event.text for event in h.terminated_history(LATER, "why")]
     assert (db.inbox("c"), db.store.unfinished_activities(), db.store.next_due()) == ([], [], None)
-    assert db.inbox("x") == ["the child is no more"]
+    assert db.inbox("x") == [h.sub_orchestration_failed(LATER, 0, "why", None).text]
     assert db.published(InstanceRemoved) == ["c"]
 
 
@@ -502,7 +503,7 @@ async def test_a_rewound_instance_runs_again_without_its_failures(db: OpenStore)
     good = [h.task_scheduled(AT, 0, "work"), h.task_completed(AT, 0, "1")]
     bad = [h.task_scheduled(AT, 1, "work"), h.task_failed(AT, 1, "no", None)]
     await failed(db, "x", "e1", [*good, *bad])
-    await db.store.rewind("x", at=LATER, reason=None, wake_event="wake", check=lambda row: None)
+    await db.store.rewind("x", at=LATER, reason=None, check=lambda row: None)
     assert (db.row().status, db.row().output) == ("Running", None)
     assert [h.parse(text).event_type for text in db.past()] == [
         h.TASK_SCHEDULED,
@@ -511,7 +512,7 @@ async def test_a_rewound_instance_runs_again_without_its_failures(db: OpenStore)
         h.GENERIC,
         h.GENERIC,
     ]
-    assert db.inbox() == ["wake"]
+    assert db.inbox() == [h.generic(LATER, None).text]
     assert db.store.instances_needing_episodes() == ["x"]
 
 
@@ -523,9 +524,9 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
     await db.episode("c1", "c1", status="Completed")
     ends = [h.sub_orchestration_failed(AT, 0, "no", None), h.sub_orchestration_completed(AT, 1, "1")]
     await failed(db, "x", "e1", ends)
-    await db.store.rewind("x", at=LATER, reason=None, wake_event="wake", check=lambda row: None)
+    await db.store.rewind("x", at=LATER, reason=None, check=lambda row: None)
     assert [db.row(each).status for each in ("x", "c0", "c1")] == ["Running", "Running", "Completed"]
-    assert [db.inbox(each) for each in ("x", "c0", "c1")] == [[], ["wake"], []]
+    assert [db.inbox(each) for each in ("x", "c0", "c1")] == [[], [h.generic(LATER, None).text], []]
     assert [h.parse(text).event_type for text in db.past()] == [
         h.SUB_ORCHESTRATION_CREATED,
         h.SUB_ORCHESTRATION_CREATED,
@@ -649,19 +650,21 @@ async def test_a_signal_makes_the_entity_and_a_batch_answers_its_callers(db: Ope
     await db.store.signal_entity("@counter@k", "two", AT)
     assert (db.row("@counter@k").status, db.inbox("@counter@k")) == ("Running", ["one", "two"])
     seen = db.store.entity_requests("@counter@k")
-    answers = [EntityResponse("x", "e1", "r1", "to the one"), EntityResponse("x", "ended", "r2", "to nobody")]
+    responses = [
+        EntityResponse("x", "e1", "r1", "to the one"),
+        EntityResponse("x", "ended", "r2", "to nobody"),
+    ]
     await db.store.commit_batch(
         "@counter@k",
         at=LATER,
         state="state",
         custom_status="{}",
         processed_up_to=seen[0].seq,
-        answers=answers,
-        event=lambda answer: answer.text,
+        responses=responses,
     )
     assert (db.row("@counter@k").input, db.row("@counter@k").updated_at) == ("state", LATER)
     assert db.inbox("@counter@k") == ["two"]
-    assert db.inbox("x")[1:] == ["to the one"]
+    assert db.inbox("x")[1:] == [h.event_raised(LATER, "r1", "to the one").text]
 
 
 async def test_a_batch_of_a_purged_entity_is_discarded(db: OpenStore) -> None:
@@ -674,8 +677,7 @@ async def test_a_batch_of_a_purged_entity_is_discarded(db: OpenStore) -> None:
             state="s",
             custom_status="{}",
             processed_up_to=1,
-            answers=[],
-            event=lambda answer: "",
+            responses=[],
         )
     assert db.store.instance("@counter@k") is None
 
@@ -683,7 +685,7 @@ async def test_a_batch_of_a_purged_entity_is_discarded(db: OpenStore) -> None:
 async def test_an_orchestration_and_an_entity_of_one_id_do_not_meet(db: OpenStore) -> None:
     await db.start("@counter@k")
     await db.store.signal_entity("@counter@k", "request", AT)
-    await db.store.post_event("@counter@k", "event", lambda row: None)
+    await db.store.post_event("@counter@k", an_event("event"), lambda row: None)
     stored = db.store.load_instance("@counter@k")
     assert stored is not None
     assert [message.text for message in stored.inbox][1:] == ["event"]
@@ -699,7 +701,7 @@ async def test_an_orchestration_and_an_entity_of_one_id_do_not_meet(db: OpenStor
 
 async def test_an_entity_takes_no_events_and_its_id_is_taken(db: OpenStore) -> None:
     await db.store.signal_entity("@counter@k", "request", AT)
-    await db.store.post_event("@counter@k", "event", lambda row: None)
+    await db.store.post_event("@counter@k", an_event("event"), lambda row: None)
     await db.terminate("@counter@k")
     with pytest.raises(InstanceExists, match="Running"):
         await db.start("@counter@k")
@@ -709,7 +711,7 @@ async def test_an_entity_takes_no_events_and_its_id_is_taken(db: OpenStore) -> N
 
 async def test_a_message_that_is_set_aside_is_kept_for_people(db: OpenStore) -> None:
     await db.start()
-    await db.store.post_event("x", "one", lambda row: None)
+    await db.store.post_event("x", an_event("one"), lambda row: None)
     await db.store.signal_entity("@counter@k", "two", AT)
     stored = db.store.load_instance("x")
     assert stored is not None
@@ -749,7 +751,7 @@ async def test_a_group_is_one_commit_in_which_each_operation_is_refused_alone(db
 
 
 async def _post_event(db: OpenStore, instance_id: str) -> None:
-    await db.store.post_event(instance_id, "event", lambda row: None)
+    await db.store.post_event(instance_id, an_event("event"), lambda row: None)
 
 
 async def test_events_come_in_the_order_of_the_groups_then_the_commit_then_the_callers_are_answered(
@@ -870,11 +872,11 @@ async def test_an_operation_that_fails_is_left_out_of_its_group_and_only_its_cal
 
     requests = [
         db.start("a"),
-        db.store.post_event("x", "refused", broken),
-        db.store.start_instance(half, lambda generation: 1 // 0 * "", False),
+        db.store.post_event("x", an_event("refused"), broken),
+        db.store.start_instance(half, lambda restart_count: an_event("" * (1 // 0)), False),
         db.start("x"),
         db.start("b"),
-        db.store.post_event("x", "event", lambda row: None),
+        db.store.post_event("x", an_event("event"), lambda row: None),
     ]
     asked = [asyncio.ensure_future(each) for each in requests]
     while db.store._writer._queue.qsize() < len(asked):
@@ -924,7 +926,7 @@ async def test_nothing_is_written_after_a_failed_commit(db: OpenStore) -> None:
 
     await db.start("a")
     with pytest.raises(DatabaseError, match="is full"):
-        await db.store.post_event("a", "event", full)
+        await db.store.post_event("a", an_event("event"), full)
     with pytest.raises(DatabaseError, match="is full"):
         await db.start("b")
     assert db.store.instance("b") is None
@@ -969,7 +971,7 @@ async def test_everything_is_there_after_opening_the_file_again(tmp_path: Path) 
         store.next_due(),
     ) == before
     assert set(store.instances_needing_episodes()) == {"x", "y"}
-    await store.post_event("x", "new", lambda row: None)
+    await store.post_event("x", an_event("new"), lambda row: None)
     assert again.inbox("x") == [FIRED, "new"], "new messages come after the old ones"
     store.close()
 
@@ -1033,4 +1035,22 @@ async def test_a_checkpoint_that_a_reader_keeps_from_being_complete_is_no_lost_f
         db.store._writer.request_checkpoint()
         await db.terminate(f"{instances - 2}")
         await db.terminate(f"{instances - 3}")
+    db.store.close()
+
+
+async def test_a_file_that_its_disk_no_longer_reads_fails_every_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_disk(descriptor: int, length: int, offset: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    db = OpenStore(tmp_path / "hub.db")
+    failures: list[DatabaseError] = []
+    db.store.listen(Listener(failed=failures.append))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", no_disk)
+        for _ in range(2):
+            with pytest.raises(DatabaseError, match="cannot be read any more: Input/output error"):
+                await asyncio.wait_for(db.start(), 10)
+    assert len(failures) == 1
     db.store.close()

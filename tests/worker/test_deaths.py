@@ -140,7 +140,7 @@ async def test_an_orchestrator_that_dies_in_a_later_turn_is_shown_with_the_true_
     assert output.startswith("Non-Deterministic workflow detected: ")
     cause = "The app's worker process ended (exit code 3) while it ran this orchestrator."
     entry = await host.log.entry("failed", "dies_in_second_turn")
-    assert entry[3] == f"{cause}\nOn Azure and here its output is: {output}"
+    assert entry[3] == f"{cause}\nIts output is: {output}"
     explained = await host.explain(instance_id)
     assert explained["cause"] == cause and explained["sentence"].endswith(f": {cause}")
     assert all("Cause" not in event for event in await host.history(instance_id))
@@ -161,7 +161,7 @@ async def test_those_that_called_an_orchestrator_that_died_are_shown_with_its_ca
     died = "dies_in_second_turn child-0: The app's worker process ended (exit code 3) while it ran this orchestrator."
     cause = f"calls_dying_child child-1 > {died}"
     entry = await host.log.entry("failed", "calls_dying_child", count=2)
-    assert entry[3] == f"{cause}\nOn Azure and here its output is: {output}" and "Determ" not in entry[4]
+    assert entry[3] == f"{cause}\nIts output is: {output}" and "Determ" not in entry[4]
     assert (await host.explain("child-1"))["cause"] == died
     explained = await host.explain(instance_id)
     assert explained["cause"] == cause and explained["sentence"].endswith(f": {cause}")

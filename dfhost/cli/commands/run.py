@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     database = existing_parent(options.db) if options.db else None
     check_can_start(database, "127.0.0.1", 0)
     with _reserved_stdout() as stdout:
-        console = Console(sys.stderr, verbose=options.verbose, calls=options.verbose)
+        console = Console(sys.stderr, verbose=options.verbose, calls=options.verbose, others_reach_host=False)
         with console, app_runner(options, root, settings, console) as make_runner, working_in(root):
             code, output = asyncio.run(_run(options, request, make_runner, settings, database, console))
         with suppress(BrokenPipeError):  # `dfhost run ... | head -1`

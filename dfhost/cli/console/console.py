@@ -45,6 +45,7 @@ class Console:
     """A `HostLog` at the terminal. A context manager: leaving it writes what is left.
 
     `write_context` is entered around each write, for example to hide a progress bar. `log_file` gets the same text.
+    `others_reach_host`: whether commands in another terminal find the host.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Console:
         calls: bool = True,
         style: Style | None = None,
         log_file: LogFile | None = None,
+        others_reach_host: bool = True,
     ) -> None:
         self.style = style or Style.of(stream)
         self.verbose = verbose
@@ -62,7 +64,13 @@ class Console:
         self.write_context: Callable[[], AbstractContextManager[None]] = nullcontext
         self._live = stream.isatty() and calls and not verbose
         self._maps = ""  # see `show_progress`
-        self._formatter = LogFormatter(self.style, summarise=not verbose, calls=calls, live=self._live)
+        self._formatter = LogFormatter(
+            self.style,
+            summarise=not verbose,
+            calls=calls,
+            live=self._live,
+            others_reach_host=others_reach_host,
+        )
         self._progress = ""  # what stands in the last line, without a line end
         self._stream = stream
         self._log_file = log_file

@@ -7,7 +7,7 @@ Within one second, the first `LINES_PER_WINDOW` starts and ends of a function ge
 are counted in a summary when the second is over ("4,312 finished in the last 0.9 s"). While the load lasts, every
 further second is one summary; with `live` there is one at its end, and `progress` says meanwhile how far it is. Of
 each kind of failure the first has its traceback and the next ones their text; the rest of a burst are counted, with
-the latest text.
+the latest text and its instance. Below counted orchestrations stands the command that lists them.
 
 What belongs to an orchestration that runs is only counted, unless it fails or waits: children and entities whose ids
 are made from its own, as the parts of a map.
@@ -15,8 +15,10 @@ are made from its own, as the parts of a map.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from dfhost.cli.console.log_events import FailedCall, LogEvent, Message
 from dfhost.cli.console.log_lines import INDENT, LogLines, shown_id
@@ -24,6 +26,7 @@ from dfhost.cli.style import Style, count, printable, printable_lines
 from dfhost.durations import duration
 from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.printable import shortened
+from dfhost.short_id import short_id
 from dfhost.user_frames import user_frames
 
 WINDOW = 1.0  # seconds
@@ -43,6 +46,7 @@ class _FailureCounts:
     shown_stack: str = ""
     unshown: int = 0
     last_error: str = ""
+    last_instance: str = ""  # "" for a call without one
 
 
 @dataclass(slots=True)
@@ -60,6 +64,7 @@ class _FunctionCounts:
     all_unshown: bool = False  # of what is in `unshown` none had a line
     last_wait: str = ""  # what the newest wait in `unshown` is for, or which event has come
     carried: bool = False  # the window before had no summary: its numbers are among those of this one
+    list_named_at: float = -inf  # when the command that lists its failed instances stood there last
 
 
 _MAY_BE_PARTS = ("orchestrator", "entity")
@@ -71,16 +76,23 @@ _COUNTED = {"received": "events received"}  # how a summary calls what a line sa
 class LogFormatter:
     """`summarise=False`: every start and end gets its line. `calls=False`: only failures and messages do.
 
-    `live`: the terminal shows `progress` in place.
+    `live`: the terminal shows `progress` in place. `others_reach_host`: a line may name another command.
     """
 
     def __init__(
-        self, style: Style, *, summarise: bool = True, calls: bool = True, live: bool = False
+        self,
+        style: Style,
+        *,
+        summarise: bool = True,
+        calls: bool = True,
+        live: bool = False,
+        others_reach_host: bool = True,
     ) -> None:
         self.lines = LogLines(style)
         self._summarise = summarise
         self._calls = calls
         self._live = live
+        self._others_reach_host = others_reach_host
         self._functions: dict[str, _FunctionCounts] = {}
         self._orchestrations: set[str] = set()  # ids of those that run
         self._to_summarise: set[str] = set()  # names of functions with unshown events
@@ -189,7 +201,7 @@ class LogFormatter:
         if event.at > failures.last_at + BURST_ENDS_AFTER:
             failures.shown, failures.shown_stack = 0, ""
         failures.last_at = event.at
-        failures.last_error = event.error
+        failures.last_error, failures.last_instance = event.error, event.instance_id or ""
         if self._summarise and failures.shown >= FAILURES_PER_BURST:
             failures.unshown += 1
             self._count_unshown(event.function, counts, event.verb, event.at)
@@ -231,12 +243,12 @@ class LogFormatter:
         counts.carried = self._live and counts.busy and bool(counts.unshown) and not everything
         if counts.carried:
             return []
-        lines = [self._summary(name, counts)] if counts.unshown else []
+        lines = self._summary(name, counts) if counts.unshown else []
         self._to_summarise.discard(name)
         counts.unshown.clear()
         return lines
 
-    def _summary(self, name: str, counts: _FunctionCounts) -> str:
+    def _summary(self, name: str, counts: _FunctionCounts) -> list[str]:
         more = "" if counts.all_unshown else " more"  # than those with a line of their own
         ends = {verb: number for verb, number in counts.unshown.items() if verb != "started"}
         # Starts are mentioned only where there are no ends.
@@ -252,9 +264,17 @@ class LogFormatter:
         ]
         for failures in kinds:
             times = f"{count(failures.unshown, 'time')} " if len(kinds) > 1 else "the last: "
-            text += f"; {times}{_first_line(_error_text(name, failures.last_error))}"
+            instance = f" ({printable(short_id(failures.last_instance))})" if failures.last_instance else ""
+            text += f"; {times}{_first_line(_error_text(name, failures.last_error))}{instance}"
             failures.unshown = 0
-        return self.lines.call(counts.last_unshown_at, "failed" if "failed" in ends else "", name, text, None)
+        at = counts.last_unshown_at
+        lines = [self.lines.call(at, "failed" if "failed" in ends else "", name, text, None)]
+        is_due = at > counts.list_named_at + BURST_ENDS_AFTER  # not every second under lasting load
+        if kinds and is_due and counts.trigger == "orchestrator" and self._others_reach_host:
+            counts.list_named_at = at
+            command = f"dfhost list --status Failed --name {shlex.quote(name)}"
+            lines.append(f"{INDENT}`{printable(command)}` lists them.")
+        return lines
 
     def _format_message(self, message: Message) -> list[str]:
         if message.text is None:

@@ -63,7 +63,7 @@ def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style, 
         more = [f"input {shortened(given, _LONGEST_PAYLOAD)}"] if len(given) > len(brief(given)) else []
         error, stack = str(task.get("error") or "no reason given"), str(task.get("stack") or "")
         if cause := task.get("cause"):
-            error, more = str(cause), [f"On Azure and here its error is: {error}", *more]
+            error, more = str(cause), [f"Its error is: {error}", *more]
         lines += _failure(printable(head), error, more, stack, style, whole)
     return lines
 
@@ -72,8 +72,8 @@ def own_failure(status: Json, timeline: Json, style: Style, whole: bool) -> list
     """Why the instance failed, where no task of it says so. `timeline`: empty if the host has none."""
     failure = read_failure(status.get("output")).within(str(status["name"]))
     if (cause := timeline.get("cause")) is not None:
-        azure = [f"On Azure and here its output is: {failure}"]
-        return _failure("", cause, azure, timeline.get("stack") or "", style, whole)
+        output = [f"Its output is: {failure}"]
+        return _failure("", cause, output, timeline.get("stack") or "", style, whole)
     return _failure("", str(failure), [], failure.stack, style, whole)
 
 

@@ -27,7 +27,7 @@ def test_an_orchestrator_that_raises(dfhost: Commands) -> None:
     shown = dfhost.done("show", dfhost.ended("raises"))
     place = r"function_app\.py, line \d+, in raises"
     assert re.search(
-        rf"\nKeyError: 'missing' \({place}\)\n  On Azure and here its output is: 'missing'\n", shown
+        rf"\nKeyError: 'missing' \({place}\)\n  Its output is: 'missing'\n", shown
     )
     assert '      raise KeyError("missing")\n' in shown  # the frames
 
