@@ -174,13 +174,14 @@ def _size(instance: Instance) -> int:
 async def list_instances(hub: TaskHub, request: ManagementRequest) -> ManagementResponse:
     where = list_filter(request)
     show_input = request.query.flag("showInput", True)
+    exact_times = request.query.flag("exactTimes", False)  # dfhost's own
     return await page_response(
         request.query,
         request.headers,
         rows=lambda limit, after: hub.instances(where, limit, after),
         id_of=lambda instance: instance.instance_id,
         size_of=_size,
-        text_of=lambda instance: status_json.status(instance, show_input=show_input),
+        text_of=lambda instance: status_json.status(instance, show_input=show_input, exact_times=exact_times),
     )
 
 
