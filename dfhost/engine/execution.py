@@ -94,7 +94,9 @@ class Execution:
                     began = h.timestamp_in(self.past[0].text) if self.past else at
                     known = self.misfit, registry.explain_nondeterminism(self.info.name, began)
                     cause = " ".join(filter(None, known)) or None
-                return self._fail(new, at, failure, cause=cause, raised=result.raised if result.crash else None)
+                return self._fail(
+                    new, at, failure, cause=cause, raised=result.raised if result.crash else None
+                )
             self.result = result
             self.gate.reset(self.interpreter, result)
         return self._finish_episode(new, at, registry, options)

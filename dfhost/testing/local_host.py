@@ -28,6 +28,7 @@ from dfhost.testing.replays import check_histories
 from dfhost.testing.report import ReportedEntity, report
 from dfhost.testing.responses import read_response, request_bytes
 from dfhost.testing.runner import TestRunner
+from dfhost.testing.short_report import fits_a_screen, short_report
 from dfhost.testing.target_names import CALLED, function_named, target_named
 
 __tracebackhide__ = True  # pytest shows errors at the line of the test
@@ -346,10 +347,10 @@ class LocalHost:
         self.settle()
         return self._store.history(id)
 
-    def report(self) -> str:
-        return self._call(self._report())
+    def report(self, *, short: bool) -> str:
+        return self._call(self._report(short))
 
-    async def _report(self) -> str:
+    async def _report(self, short: bool) -> str:
         hub, explained = self._host.hub, []
         for id in list(self._records.instances):
             timeline, explanation = await hub.timeline(id), await hub.explain(id)
@@ -360,7 +361,9 @@ class LocalHost:
             entity = hub.entity(*EntityId.parse(id))
             failed = [batch for batch in self._records.failed_batches if batch.entity_id == id]
             entities.append(ReportedEntity(id, entity.state if entity else None, failed))
-        return report(explained, entities, self._faults.unmet, self._records.notes, self._start_time)
+        about = explained, entities, self._faults.unmet, self._records.notes, self._start_time
+        text = report(*about)
+        return short_report(*about) if short and not fits_a_screen(text) else text
 
 
 class _Crash:
