@@ -116,12 +116,12 @@ class Dispatchers:
         for entity_id in entities:
             self.entities.wake(entity_id)
         if waiting and check_histories:
-            self.orchestrations.check_histories()
+            self.orchestrations.replays.check_histories()
 
     def change_app(self, app: AppInfo) -> None:
         """The app was loaded again."""
         self.registry.change_app(app)
-        self.orchestrations.code_changed()
+        self.orchestrations.replays.code_changed()
 
     def stop_accepting(self) -> None:
         """Start nothing new from now on."""

@@ -63,7 +63,7 @@ async def explain(
     Times are ISO 8601 in UTC. An entity's tasks are the operations that it has yet to answer: those of a batch are
     answered together.
     """
-    instance = await dispatchers.orchestrations.inspect(instance_id)
+    instance = await dispatchers.orchestrations.replays.inspect(instance_id)
     stored = store.timeline(instance_id)
     if stored is None:
         return None
