@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import sqlite3
 import threading
@@ -511,6 +512,16 @@ async def test_a_rewound_instance_runs_again_without_its_failures(db: OpenStore)
         h.GENERIC,
         h.GENERIC,
         h.GENERIC,
+    ]
+    rewound = [json.loads(text)["Rewound"] for text in db.past()[2:]]
+    assert [(each["EventType"], each["Name"], each["Reason"]) for each in rewound] == [
+        (h.TASK_SCHEDULED, "work", None),
+        (h.TASK_FAILED, "work", "no"),
+        (h.EXECUTION_COMPLETED, None, "no"),
+    ]
+    # Code gets what it would get on Azure.
+    assert [h.parse(text).text for text in db.past()[2:]] == [
+        h.generic(AT, None, event_id).text for event_id in (1, -1, 9)
     ]
     assert db.inbox() == [h.generic(LATER, None).text]
     assert db.store.instances_needing_episodes() == ["x"]
