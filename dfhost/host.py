@@ -19,7 +19,7 @@ from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.http.server import Server
 from dfhost.idle_signal import IdleSignal
-from dfhost.inspection.removed_functions import removed_function_notes
+from dfhost.inspection.removed_functions import missing_orchestrator_notes, removed_function_notes
 from dfhost.management.api import ManagementApi
 from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.runner.app_runner import AppRunner, ClientTexts, HostServices
@@ -45,7 +45,8 @@ class Host:
     the database can no longer be written. `on_ready` is called when the host takes requests and has not yet run
     anything, not even what an earlier host has left. `host_names`: names that requests may use besides localhost,
     `address` and the app setting WEBSITE_HOSTNAME. `call_http` sends what orchestrators give to `context.call_http`.
-    `timer_triggers`: whether the app's timer functions run on their schedules.
+    `timer_triggers`: whether the app's timer functions run on their schedules. `check_histories`: whether the start
+    says which waiting instances the app's code does not fit.
     """
 
     hub: TaskHub
@@ -68,6 +69,7 @@ class Host:
         call_http: CallHttp = call_http,
         dashboard: bool = True,
         timer_triggers: bool = True,
+        check_histories: bool = False,
     ) -> None:
         self._finished = False
         self.runner = runner
@@ -84,6 +86,7 @@ class Host:
         self._call_http = call_http
         self._has_dashboard = dashboard
         self._has_timer_triggers = timer_triggers
+        self._checks_histories = check_histories
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
@@ -110,7 +113,9 @@ class Host:
             await self.runner.connect(self._services(management))
             stack.push_async_callback(self.runner.stop)  # before the store is closed, which it asks
             self._on_ready(self)
-            self._dispatchers.start()
+            self._dispatchers.start(check_histories=self._checks_histories)
+            for note in missing_orchestrator_notes(self.app, store):
+                self._log.note(note)
             stack.push_async_callback(self._dispatchers.close)
             self._timers = TimerTriggers(self.runner, self._log, self._clock, timeout=timeout)
             self._idle_signal = IdleSignal(lambda: self.is_idle)

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Collection
 
 from dfhost.background_tasks import BackgroundTasks
+from dfhost.dispatch.history_check import HistoryCheck
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
-from dfhost.dispatch.reload_check import ReloadCheck
 from dfhost.engine.options import EngineOptions
 from dfhost.engine.orchestrator_code import Replay
 from dfhost.thread_pool import ThreadPool
@@ -37,7 +37,7 @@ class HistoryReplays:
         options: EngineOptions,
         replay_of: Callable[[str, str], Replay | None],
         schedule: Callable[[LoadedInstance], object],
-        reload_check: ReloadCheck,
+        check: HistoryCheck,
     ) -> None:
         self._instances = instances
         self._poison = poison
@@ -45,12 +45,19 @@ class HistoryReplays:
         self._options = options
         self._replay_of = replay_of
         self._schedule = schedule
-        self._reload_check = reload_check
+        self._check = check
         self._tasks = BackgroundTasks()
 
     def close(self) -> None:
-        self._reload_check.cancel()
+        self._check.cancel()
         self._tasks.cancel()
+
+    def check_histories(self) -> None:
+        """Say which waiting instances the code does not fit; for the start of the host."""
+        self._check.begin()
+
+    def stop_checking(self) -> None:
+        self._check.cancel()
 
     async def inspect(self, instance_id: str) -> LoadedInstance | None:
         """An instance that has not ended, to be looked at; one that has to be loaded is replayed first.
@@ -81,14 +88,14 @@ class HistoryReplays:
             # Nothing has waited for these events so far, but the new code may.
             if instance.messages and (replaying := self._start(instance)) is not None:
                 replays.append(replaying)
-        self._reload_check.cancel()
+        self._check.cancel()
         self._tasks.start(self._check_after(replays))
 
     async def _check_after(self, replays: Collection[asyncio.Task[None]]) -> None:
         """The check leaves out what is busy."""
         if replays:
             await asyncio.wait(replays, timeout=_LONGEST_REPLAY)
-        self._reload_check.begin()
+        self._check.begin()
 
     def _start(self, instance: LoadedInstance) -> asyncio.Task[None] | None:
         """None if the app has no such orchestrator."""

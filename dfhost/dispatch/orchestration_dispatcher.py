@@ -22,10 +22,10 @@ from dfhost.dispatch.episode_delays import EpisodeDelays
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
 from dfhost.dispatch.episode_reports import EpisodeReports
 from dfhost.dispatch.episode_runner import EpisodeRunner
+from dfhost.dispatch.history_check import HistoryCheck
 from dfhost.dispatch.history_replays import HistoryReplays, forget_replay
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
-from dfhost.dispatch.reload_check import ReloadCheck
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
 from dfhost.dispatch.wait_reports import WaitReports
 from dfhost.engine import history as h
@@ -92,14 +92,17 @@ class OrchestrationDispatcher:
         self._wait_reports = WaitReports(log, clock, self._instances)
         self._episode_reports = EpisodeReports(log, store, self._threads, self._instances)
         replay_of = self._episodes.replay_of
-        self.replays = HistoryReplays(
-            self._instances,
-            poison,
+        check = HistoryCheck(
+            store,
+            log,
             self._threads,
             options,
             replay_of,
-            self._schedule,
-            ReloadCheck(store, log, self._threads, options, replay_of, self._instances.is_busy),
+            self._instances.is_busy,
+            lambda: len(self._queue) + len(self._running) > 0,
+        )
+        self.replays = HistoryReplays(
+            self._instances, poison, self._threads, options, replay_of, self._schedule, check
         )
         self._delays = EpisodeDelays(self._end_delay, asyncio.get_running_loop())
         self._stopped_accepting = False
@@ -117,6 +120,7 @@ class OrchestrationDispatcher:
         """Start no more episodes; what has arrived stays in the inbox for the next host."""
         self._stopped_accepting = True
         self._queue.clear()
+        self.replays.stop_checking()
 
     def close(self) -> None:
         self.replays.close()

@@ -22,6 +22,7 @@ from dfhost.engine.command_recorder import CommandRecorder, CommandRefused
 from dfhost.engine.entities import MessageSorter
 from dfhost.engine.episode import Episode, NextGeneration
 from dfhost.engine.execution_info import ExecutionInfo
+from dfhost.engine.failures import Failure
 from dfhost.engine.history import Event
 from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.nondeterminism import DETECTED, NonDeterminismError, difference
@@ -207,9 +208,7 @@ class Execution:
             began = h.timestamp_in(self.past[0].text) if self.past else at
             known = self.misfit, registry.explain_nondeterminism(self.info.name, began)
             cause = " ".join(filter(None, known)) or None
-        episode = self._fail(new, at, failure, cause=cause)
-        episode.raised = result.raised if result.crash else None
-        return episode
+        return self._fail(new, at, failure, cause=cause, raised=result.raised if result.crash else None)
 
     # -- the episode -----------------------------------------------------------------------------------------
 
@@ -288,16 +287,21 @@ class Execution:
         failure: ReasonAndDetails,
         custom_status: str | None = None,
         cause: str | None = None,
+        raised: Failure | None = None,
     ) -> Episode:
         reason, details = failures.clean(failure[0]), failure[1]  # a name in the code may be any string
         events = [*new, *self._unstarted_timers(at)]
         # Counted from the history, which is the same whether this execution was in memory or has just been loaded.
         next_id = h.next_event_id((*self.past, *events))
-        events += h.execution_completed(at, next_id, "Failed", reason, cause), h.orchestrator_completed(at)
+        stored, traceback = cause, ""
+        if cause is None and raised is not None and raised.text not in reason:
+            stored, traceback = failures.in_a_line(raised), raised.stack
+        events.append(h.execution_completed(at, next_id, "Failed", reason, stored, traceback))
+        events.append(h.orchestrator_completed(at))
         episode = self._episode(at, "Failed", events)
         episode.stored_texts = self._append_played(events)
         episode.output, episode.sets_output, episode.details = reason, True, details
-        episode.custom_status, episode.cause = custom_status, cause
+        episode.custom_status, episode.cause, episode.raised = custom_status, cause, raised
         return episode
 
     def _unstarted_timers(self, at: str) -> list[Event]:

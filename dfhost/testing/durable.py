@@ -308,13 +308,14 @@ class Durable:
         """
         self._local("the app's code").assert_replays_elsewhere()
 
-    def report(self) -> str:
+    def report(self, *, short: bool = False) -> str:
         """What happened in every instance so far, for people. It is printed when a test fails.
 
-        Against a URL: in those that the test has started or asked for.
+        `short`: on one screen, as it is printed without ``pytest -vv``: the causes of failures come first, the rest
+        is counted. Against a URL: in those instances that the test has started or asked for, and never short.
         """
         if isinstance(self._host, LocalHost):
-            return self._host.report()
+            return self._host.report(short=short)
         return "\n\n".join("\n".join(run._report()) for run in self._runs.values())
 
     # -- for runs and entities -------------------------------------------------------------------------------

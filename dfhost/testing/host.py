@@ -72,6 +72,6 @@ class Host:
             if error is None:
                 self._host.check()
             elif isinstance(error, Exception) and hasattr(error, "add_note"):  # Python 3.11
-                error.add_note(f"\nWhat happened:\n{self._durable.report()}")
+                error.add_note(f"\nWhat happened:\n{self._durable.report(short=True)}")
         finally:
             self._host.close()

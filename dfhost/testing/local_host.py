@@ -28,6 +28,7 @@ from dfhost.testing.replays import check_histories
 from dfhost.testing.report import ReportedEntity, report
 from dfhost.testing.responses import read_response, request_bytes
 from dfhost.testing.runner import TestRunner
+from dfhost.testing.short_report import fits_a_screen, short_report
 from dfhost.testing.target_names import CALLED, function_named, target_named
 
 __tracebackhide__ = True  # pytest shows errors at the line of the test
@@ -87,6 +88,9 @@ class LocalHost:
             on_failure=self._failed,
             call_http=self._runner.call_http,
             timer_triggers=self._timer_triggers,
+            # A test's app is loaded once, so after a crash the code is what it was; and a replay that the test has
+            # not caused would count among those that are compared.
+            check_histories=False,
         )
         await self._host.__aenter__()
         self._clock.on_pause = self._pause_began
@@ -343,10 +347,10 @@ class LocalHost:
         self.settle()
         return self._store.history(id)
 
-    def report(self) -> str:
-        return self._call(self._report())
+    def report(self, *, short: bool) -> str:
+        return self._call(self._report(short))
 
-    async def _report(self) -> str:
+    async def _report(self, short: bool) -> str:
         hub, explained = self._host.hub, []
         for id in list(self._records.instances):
             timeline, explanation = await hub.timeline(id), await hub.explain(id)
@@ -357,7 +361,9 @@ class LocalHost:
             entity = hub.entity(*EntityId.parse(id))
             failed = [batch for batch in self._records.failed_batches if batch.entity_id == id]
             entities.append(ReportedEntity(id, entity.state if entity else None, failed))
-        return report(explained, entities, self._faults.unmet, self._records.notes, self._start_time)
+        about = explained, entities, self._faults.unmet, self._records.notes, self._start_time
+        text = report(*about)
+        return short_report(*about) if short and not fits_a_screen(text) else text
 
 
 class _Crash:

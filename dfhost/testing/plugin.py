@@ -152,7 +152,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.line(text)
 
 
-_LOG_LINES = 10  # of the beginning of a log and of its end, where it has more
+_LOG_LINES = 20  # a longer log is shortened
+_LOG_ENDS = 3  # lines of its beginning and of its end
 
 
 def pytest_enter_pdb() -> None:
@@ -187,29 +188,26 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     outcome = yield
     durable = item.stash.get(_DURABLE, None)
     if durable is not None and call.when == "call" and outcome.get_result().failed:
+        whole = item.config.getoption("verbose") > 1
         try:
-            report = durable.report()
+            report = durable.report(short=not whole)
         except Exception as error:  # it must not take the place of the test's own failure
             report = f"The report failed: {type(error).__name__}: {error}"
         result = outcome.get_result()
         result.sections = [
-            (title, _shortened_log(text) if title.startswith("Captured log") else text)
+            (title, _shortened_log(text) if title.startswith("Captured log") and not whole else text)
             for title, text in result.sections
         ]
         if report:
-            result.sections.append(("durable: what happened", report))
+            result.sections.insert(0, ("durable: what happened", report))
 
 
 def _shortened_log(text: str) -> str:
     """The first and the last lines of a long log: an app with a fan-out may log a line for each of its items."""
     lines = text.splitlines()
-    left_out = len(lines) - 2 * _LOG_LINES
-    if left_out <= 0:
+    if len(lines) <= _LOG_LINES:
         return text
-    return "\n".join(
-        (
-            *lines[:_LOG_LINES],
-            f"… {left_out} lines are left out; durable.logs has those of the app …",
-            *lines[-_LOG_LINES:],
-        )
+    left_out = (
+        f"… {len(lines) - 2 * _LOG_ENDS} lines are left out; `pytest -vv` shows them, durable.logs has them …"
     )
+    return "\n".join((*lines[:_LOG_ENDS], left_out, *lines[-_LOG_ENDS:]))

@@ -90,36 +90,41 @@ def _run(timeline: Timeline, sentence: str, start: str, stacks: set[str]) -> Ite
     called = f", called by {timeline.parent_id}" if timeline.parent_id else ""
     yield f"{timeline.name} {timeline.instance_id}: {timeline.status}{called}"
     if timeline.input is not None:
-        yield f"  input {_brief(timeline.input)}"
+        yield f"  input {brief(timeline.input)}"
     shown = _chosen(timeline)
-    rows = [(_since(each.scheduled_at, start), task_label(each), each.state) for each in shown]
+    rows = [(since(each.scheduled_at, start), task_label(each), each.state) for each in shown]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     for row, task in zip(rows, shown, strict=True):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield f"  {'  '.join(cells)}  {_outcome(task)}".rstrip()
+        yield f"  {'  '.join(cells)}  {outcome(task)}".rstrip()
         for attempt in task.attempts if task.max_attempts > 1 else ():
-            yield f"      attempt {attempt.number}  {attempt.state}  {_brief(attempt.error or '')}".rstrip()
+            yield f"      attempt {attempt.number}  {attempt.state}  {brief(attempt.error or '')}".rstrip()
         if task.state == model.FAILED and task.stack not in stacks:
             stacks.add(task.stack)
             yield from _indented(task.stack)
     if len(shown) < len(timeline.tasks):
         yield f"  {len(timeline.tasks) - len(shown)} more tasks."
+    yield from ended(timeline, sentence)
+
+
+def ended(timeline: Timeline, sentence: str) -> Iterator[str]:
+    """How the instance has ended, or what it waits for."""
     if timeline.custom_status not in (None, "null"):
-        yield f"  custom status {_brief(timeline.custom_status)}"
+        yield f"  custom status {brief(timeline.custom_status)}"
     if timeline.ended_at is None:
         yield f"  {sentence}"
     elif timeline.error:
-        yield f"  failed: {_brief(timeline.cause or timeline.error)}"
+        yield f"  failed: {brief(timeline.cause or timeline.error)}"
         if not timeline.failed_tasks():  # it has a failure of its own
             yield from _indented(timeline.stack)
     else:
-        yield f"  output {_brief(timeline.output or 'null')}"
+        yield f"  output {brief(timeline.output or 'null')}"
 
 
 def _entity(entity: ReportedEntity, start: str) -> Iterator[str]:
-    yield f"{entity.id}: {'does not exist' if entity.state is None else f'state {_brief(entity.state)}'}"
+    yield f"{entity.id}: {'does not exist' if entity.state is None else f'state {brief(entity.state)}'}"
     for batch in entity.failed[-_MOST_TASKS:]:
-        yield f"  {_since(batch.at, start)}  failed  {_brief(batch.error)}"
+        yield f"  {since(batch.at, start)}  failed  {brief(batch.error)}"
         yield from _indented(batch.stack)
 
 
@@ -134,22 +139,22 @@ def _chosen(timeline: Timeline) -> Sequence[Task]:
     return [tasks[number] for number in sorted(ranked[:_MOST_TASKS])]
 
 
-def _outcome(task: Task) -> str:
+def outcome(task: Task) -> str:
     if task.error:
-        return f"-> {_brief(task.error)}"
+        return f"-> {brief(task.error)}"
     if task.due and task.state in model.OPEN:
         return f"due at {task.due}"
-    return f"-> {_brief(task.result)}" if task.result is not None else ""
+    return f"-> {brief(task.result)}" if task.result is not None else ""
 
 
-def _since(at: str | None, start: str) -> str:
+def since(at: str | None, start: str) -> str:
     if at is None:
         return ""
     passed = parse_timestamp(at) - parse_timestamp(start)
     return f"+{exact_duration(passed)}" if passed else "+0"
 
 
-def _brief(text: str | None) -> str:
+def brief(text: str | None) -> str:
     return shortened(" ".join(readable_payload(text or "").split()), _LONGEST)
 
 

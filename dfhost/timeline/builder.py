@@ -47,8 +47,9 @@ def build_timeline(stored: StoredTimeline, running: Mapping[int, str]) -> Timeli
         timeline.ended_at = row.updated_at
     if row.status == "Failed":
         failure = read_failure(row.output)
-        timeline.error, timeline.stack = str(failure), failure.stack or stored.traceback
-        timeline.cause = stored.cause
+        timeline.error, timeline.cause = str(failure), stored.cause
+        # What the cause explains has no frames of interest: they are the SDK's.
+        timeline.stack = failure.stack if stored.cause is None else stored.traceback
     builder = _Builder(stored, running)
     for text in (*stored.history, *stored.inbox):
         builder.read(json.loads(text))

@@ -85,6 +85,16 @@ FILES = {
             for number in range(300):
                 logging.info("line %d", number)
             assert not durable
+
+        def test_much(durable):
+            def add_one(n):
+                logging.info("line %d", n)
+                if n % 3 == 0:
+                    raise ValueError("no")
+                return n + 1
+
+            durable.stub("add_one", add_one)
+            durable.start("many", list(range(60))).result()
     """,
     "test_mistakes": OTHER_APP + """
     def replays(durable):
@@ -190,6 +200,10 @@ ROOT_APP = (
     @app.activity_trigger(input_name="n")
     def add_one(n: int) -> int:
         return n + 1
+
+    @app.orchestration_trigger(context_name="context")
+    def many(context):
+        return (yield context.task_all([context.call_activity("add_one", n) for n in context.get_input()]))
 
     class Order:
         @staticmethod
@@ -305,8 +319,20 @@ def test_a_long_log_is_shortened(printed: str) -> None:
     _, _, section = printed.partition("___ test_long_log ___")
     section, _, _ = section.partition("____ ")
     lines = [int(number) for number in re.findall(r" line (\d+)$", section, re.M)]
-    assert lines == [*range(10), *range(290, 300)]
-    assert "… 280 lines are left out; durable.logs has those of the app …" in section
+    assert lines == [*range(3), *range(297, 300)]
+    assert "… 294 lines are left out; `pytest -vv` shows them, durable.logs has them …" in section
+
+
+def test_the_report_stands_before_the_log_and_is_short_but_for_vv(folder: Path) -> None:
+    command = "-m pytest test_long_log.py::test_much"
+    short, whole = (run_python(folder, *f"{command} {option}".split()) for option in ("-v", "-vv"))
+    for printed, is_short in ((short, True), (whole, False)):
+        happened, log = re.split("-+ Captured log call -+\n", printed.partition("durable: what happened")[2])
+        log = log.partition("\n====")[0]
+        assert ("This is the short report" in happened) == is_short
+        assert ("add_one failed for 20 of 60 calls: ValueError: no" in happened) == is_short
+        assert (happened.count("\n") + log.count("\n") < 31) == is_short, printed
+        assert log.count("line ") == (6 if is_short else 60)
 
 
 def test_a_test_fails_if_an_orchestrator_is_not_deterministic(printed: str) -> None:

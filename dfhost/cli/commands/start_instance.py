@@ -70,10 +70,12 @@ def _ended(status: Json) -> str:
 
 
 def _reason(client: ManagementClient, status: Json) -> str:
-    """Why the instance has failed, in the words of `dfhost list`, and the traceback in its output."""
+    """Why the instance has failed, in the words of `dfhost list`; without these its output, with the traceback."""
     known = client.own_status(str(status["instanceId"]), "explain") or {}
+    if cause := known.get("cause"):
+        return str(cause)
     failure = read_failure(status.get("output")).within(str(status["name"]))
-    return f"{known.get('cause') or death_in_words(str(failure))}\n{failure.stack}".rstrip()
+    return f"{death_in_words(str(failure))}\n{failure.stack}".rstrip()
 
 
 def _wait(client: ManagementClient, instance_id: str, options: argparse.Namespace) -> int:
