@@ -94,59 +94,23 @@ class Host:
             self._calls = RunningCalls(self._database and Path(f"{self._database}.running"))
             await self.runner.start()
             stack.push_async_callback(self.runner.stop)
-            store = self._given_store or Store(self._database, self._clock)
-            self._store = store
+            self._store = store = self._given_store or Store(self._database, self._clock)
             store.open()
             stack.callback(store.close)
             self._calls.open()  # under the lock of the database
             stack.callback(self._calls.close)
-            self._dispatchers = Dispatchers(
-                self.runner,
-                store,
-                self._log,
-                self._clock,
-                _engine_options(settings),
-                max_activities=settings.max_activities,
-                max_orchestrators=settings.max_orchestrators,
-                max_entities=settings.max_entities,
-                max_entity_batch=settings.entity_batch_size,
-                call_http=self._call_http,
-                on_store_failure=self._on_failure,
-            )
+            self._dispatchers = self._make_dispatchers(store)
             self.hub = TaskHub(settings.hub, store, self._dispatchers, settings, self._clock)
             management = ManagementApi(self.hub, connection=settings.connection, note=self._log.note)
             timeout = None if self.runner.applies_timeout else settings.function_timeout
-            self._server = Server(
-                self.runner,
-                self._log,
-                self._address,
-                self._port,
-                clock=self._clock,
-                route_prefix=settings.route_prefix,
-                mounts=management.mounts,
-                cors=settings.cors,
-                cors_credentials=settings.cors_credentials,
-                timeout=timeout,
-                host_names=(*self._host_names, os.environ.get("WEBSITE_HOSTNAME", "")),
-                custom_headers=settings.custom_headers,
-                max_outstanding_requests=settings.max_outstanding_requests,
-                max_concurrent_requests=settings.max_concurrent_requests,
-                dashboard=self._dashboard() if self._has_dashboard else None,
-            )
+            self._server = self._make_server(management, timeout)
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()
             stack.push_async_callback(self._close_server)
             # Without a port: an address at which nobody else may ever be reached.
             self._client_origin = f"http://127.0.0.1:{self._server.port or 0}"
             self.url = f"http://localhost:{self._server.port or DEFAULT_PORT}"
-            services = HostServices(
-                clients=self._clients,
-                client_url=f"{self._client_origin}{RPC_PATH}",
-                answer_client=management.handle,
-                calls=self._calls,
-                change_app=self._change_app,
-            )
-            await self.runner.connect(services)
+            await self.runner.connect(self._services(management))
             stack.push_async_callback(self.runner.stop)  # before the store is closed, which it asks
             self._on_ready(self)
             self._dispatchers.start(check_histories=self._checks_histories)
@@ -162,6 +126,51 @@ class Host:
             stack.push_async_callback(self._timers.close)
             self._stack = stack.pop_all()
         return self
+
+    def _make_dispatchers(self, store: Store) -> Dispatchers:
+        settings = self._settings
+        return Dispatchers(
+            self.runner,
+            store,
+            self._log,
+            self._clock,
+            _engine_options(settings),
+            max_activities=settings.max_activities,
+            max_orchestrators=settings.max_orchestrators,
+            max_entities=settings.max_entities,
+            max_entity_batch=settings.entity_batch_size,
+            call_http=self._call_http,
+            on_store_failure=self._on_failure,
+        )
+
+    def _make_server(self, management: ManagementApi, timeout: float | None) -> Server:
+        settings = self._settings
+        return Server(
+            self.runner,
+            self._log,
+            self._address,
+            self._port,
+            clock=self._clock,
+            route_prefix=settings.route_prefix,
+            mounts=management.mounts,
+            cors=settings.cors,
+            cors_credentials=settings.cors_credentials,
+            timeout=timeout,
+            host_names=(*self._host_names, os.environ.get("WEBSITE_HOSTNAME", "")),
+            custom_headers=settings.custom_headers,
+            max_outstanding_requests=settings.max_outstanding_requests,
+            max_concurrent_requests=settings.max_concurrent_requests,
+            dashboard=self._dashboard() if self._has_dashboard else None,
+        )
+
+    def _services(self, management: ManagementApi) -> HostServices:
+        return HostServices(
+            clients=self._clients,
+            client_url=f"{self._client_origin}{RPC_PATH}",
+            answer_client=management.handle,
+            calls=self._calls,
+            change_app=self._change_app,
+        )
 
     def _dashboard(self) -> Dashboard:
         return Dashboard(self.hub, self.app.root.resolve().name, lambda: self.app.mistakes)
