@@ -34,7 +34,7 @@ def main() -> None:
         floor = Worker(sys.executable, "benchmarks.floor", work / "floor.log")
         inside = Worker(sys.executable, "benchmarks.floor", work / "inside.log", "--inside")
         try:
-            measure_all = _url if options.url else _own
+            measure_all = _measure_url if options.url else _measure_own_hosts
             results = measure_all(options, work, floor, inside)
         finally:
             floor.close()
@@ -83,7 +83,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _own(options: argparse.Namespace, work: Path, floor: Worker, inside: Worker) -> Results:
+def _measure_own_hosts(options: argparse.Namespace, work: Path, floor: Worker, inside: Worker) -> Results:
     """All of it, each part on hosts of its own; the smoke run, which measures nothing, shares one."""
     profile: str = options.profile
     effort, full, smoke = EFFORT[profile], profile == "full", profile == "smoke"
@@ -117,21 +117,26 @@ def _own(options: argparse.Namespace, work: Path, floor: Worker, inside: Worker)
         results.figures += figures.starting_full(work, instances, 1 if smoke else 3)
     if "idle" in options.only:
         _say("waiting instances")
-        results.figures += figures.idling(
-            work, 10_000 if full else 10 if smoke else 1_000, 0.2 if smoke else 2
-        )
+        instances = 10_000 if full else 10 if smoke else 1_000
+        results.figures += figures.idling(work, instances, 0.2 if smoke else 2)
     if "map" in options.only:
-        _say("the map")
-        results.mapped = figures.mapping(work, MAPS[profile], floor)
-        if not results.mapped:
-            results.left_out.append(f"the map: the app of this repository has no POST {figures.MAP_ROUTE}")
-        else:
-            results.map_costs = measure_maps(work, 20 if smoke else 1_000, 1 if smoke else 5)
+        _measure_map(results, profile, work, floor)
     results.machine = report.machine(work, next(work.glob("*.db"), None))
     return results
 
 
-def _url(options: argparse.Namespace, work: Path, floor: Worker, inside: Worker) -> Results:
+def _measure_map(results: Results, profile: str, work: Path, floor: Worker) -> None:
+    _say("the map")
+    results.mapped = figures.mapping(work, MAPS[profile], floor)
+    if not results.mapped:
+        results.left_out.append(f"the map: the app of this repository has no POST {figures.MAP_ROUTE}")
+    elif profile == "smoke":
+        results.map_costs = measure_maps(work, 20, 1)
+    else:
+        results.map_costs = measure_maps(work, 1_000, 5)
+
+
+def _measure_url(options: argparse.Namespace, work: Path, floor: Worker, inside: Worker) -> Results:
     """What can be measured through HTTP alone; the floor is that of this machine."""
     profile: str = options.profile
     effort = EFFORT[profile]

@@ -20,6 +20,7 @@ from benchmarks.worker import Worker
 IMPORTS = "import azure.durable_functions, aiohttp.web"
 MAP_ROUTE = "/api/start-map"
 IN_PROCESS = ("--in-process",)
+_INSTANCES = "/runtime/webhooks/durabletask/instances"
 
 
 @dataclass(frozen=True)
@@ -125,28 +126,11 @@ def idling(work: Path, instances: int, seconds: float) -> list[Figure]:
     """CPU while nothing happens, and how fast one of the waiting is woken."""
     with serving(work, "idle") as host:
         connection = Connection(host.origin)
-        before = _cpu_share(host, seconds)
-        memory = host.memory()
-        began = time.perf_counter()
-        _, links = connection.post("/api/run/crowd", {"n": instances})
-        management = "/runtime/webhooks/durabletask/instances"
-        ids = [f"{links['id']}-{number}" for number in range(instances)]
-        deadline = began + 240
-        for id in ids[-1:] + ids[:: max(1, instances // 20)]:
-            while not _waits(connection, f"{management}/{id}"):
-                if time.perf_counter() > deadline:
-                    raise RunFailed(f"{instances} waiting instances were not started in 4 minutes")
-                time.sleep(0.05)
-        started = time.perf_counter() - began
+        before, memory = _cpu_share(host, seconds), host.memory()
+        ids, started = _start_waiting(connection, instances)
         _until_quiet(host)
         after, grown = _cpu_share(host, seconds), host.memory()
-        woken = []
-        for id in ids[:: max(1, instances // 20)]:
-            began = time.perf_counter()
-            connection.post(f"{management}/{id}/raiseEvent/go", {})
-            while connection.get(f"{management}/{id}?showInput=false")[1]["runtimeStatus"] not in FINISHED:
-                pass
-            woken.append(time.perf_counter() - began)
+        woken = [_wake(connection, id) for id in ids[:: max(1, instances // 20)]]
         connection.close()
     figures = [
         Figure(
@@ -169,6 +153,28 @@ def idling(work: Path, instances: int, seconds: float) -> list[Figure]:
             ),
         ]
     return figures
+
+
+def _start_waiting(connection: Connection, instances: int) -> tuple[list[str], float]:
+    """Start so many instances that wait for an event: their ids, and how many seconds it took until all waited."""
+    began = time.perf_counter()
+    _, links = connection.post("/api/run/crowd", {"n": instances})
+    ids = [f"{links['id']}-{number}" for number in range(instances)]
+    for id in ids[-1:] + ids[:: max(1, instances // 20)]:
+        while not _waits(connection, f"{_INSTANCES}/{id}"):
+            if time.perf_counter() > began + 240:
+                raise RunFailed(f"{instances} waiting instances were not started in 4 minutes")
+            time.sleep(0.05)
+    return ids, time.perf_counter() - began
+
+
+def _wake(connection: Connection, id: str) -> float:
+    """Seconds from raising the event that the instance waits for to its end."""
+    began = time.perf_counter()
+    connection.post(f"{_INSTANCES}/{id}/raiseEvent/go", {})
+    while connection.get(f"{_INSTANCES}/{id}?showInput=false")[1]["runtimeStatus"] not in FINISHED:
+        pass
+    return time.perf_counter() - began
 
 
 def _waits(connection: Connection, url: str) -> bool:

@@ -20,7 +20,7 @@ from dfhost.short_id import short_id
 
 _REMEMBERED_KINDS = 1000
 _WINDOW = 1.0  # seconds
-_LINES_PER_WINDOW = 10  # of records alike
+_LINES_PER_WINDOW = 100  # of records alike; as many printed lines have a time and a name
 
 # The app answers for its own records. These may quote what clients send.
 _NOT_OF_THE_APP = ("dfhost", "aiohttp", "asyncio")

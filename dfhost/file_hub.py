@@ -45,7 +45,7 @@ class _NoDispatchers:
     """In place of the dispatchers: nothing is loaded, and nothing runs."""
 
     def __init__(self) -> None:
-        self.orchestrations = self.activities = self.entities = self
+        self.orchestrations = self.replays = self.activities = self.entities = self
 
     def has_code(self, orchestrator: str) -> bool:
         return True  # nobody can tell

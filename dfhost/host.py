@@ -19,7 +19,7 @@ from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
 from dfhost.http.server import Server
 from dfhost.idle_signal import IdleSignal
-from dfhost.inspection.removed_functions import removed_function_notes
+from dfhost.inspection.removed_functions import missing_orchestrator_notes, removed_function_notes
 from dfhost.management.api import ManagementApi
 from dfhost.management.urls import RPC_PATH, client_json
 from dfhost.runner.app_runner import AppRunner, ClientTexts, HostServices
@@ -45,7 +45,8 @@ class Host:
     the database can no longer be written. `on_ready` is called when the host takes requests and has not yet run
     anything, not even what an earlier host has left. `host_names`: names that requests may use besides localhost,
     `address` and the app setting WEBSITE_HOSTNAME. `call_http` sends what orchestrators give to `context.call_http`.
-    `timer_triggers`: whether the app's timer functions run on their schedules.
+    `timer_triggers`: whether the app's timer functions run on their schedules. `check_histories`: whether the start
+    says which waiting instances the app's code does not fit.
     """
 
     hub: TaskHub
@@ -68,6 +69,7 @@ class Host:
         call_http: CallHttp = call_http,
         dashboard: bool = True,
         timer_triggers: bool = True,
+        check_histories: bool = False,
     ) -> None:
         self._finished = False
         self.runner = runner
@@ -84,6 +86,7 @@ class Host:
         self._call_http = call_http
         self._has_dashboard = dashboard
         self._has_timer_triggers = timer_triggers
+        self._checks_histories = check_histories
 
     async def __aenter__(self) -> Host:
         async with AsyncExitStack() as stack:
@@ -91,62 +94,28 @@ class Host:
             self._calls = RunningCalls(self._database and Path(f"{self._database}.running"))
             await self.runner.start()
             stack.push_async_callback(self.runner.stop)
-            store = self._given_store or Store(self._database, self._clock)
-            self._store = store
+            self._store = store = self._given_store or Store(self._database, self._clock)
             store.open()
             stack.callback(store.close)
             self._calls.open()  # under the lock of the database
             stack.callback(self._calls.close)
-            self._dispatchers = Dispatchers(
-                self.runner,
-                store,
-                self._log,
-                self._clock,
-                _engine_options(settings),
-                max_activities=settings.max_activities,
-                max_orchestrators=settings.max_orchestrators,
-                max_entities=settings.max_entities,
-                max_entity_batch=settings.entity_batch_size,
-                call_http=self._call_http,
-                on_store_failure=self._on_failure,
-            )
+            self._dispatchers = self._make_dispatchers(store)
             self.hub = TaskHub(settings.hub, store, self._dispatchers, settings, self._clock)
             management = ManagementApi(self.hub, connection=settings.connection, note=self._log.note)
             timeout = None if self.runner.applies_timeout else settings.function_timeout
-            self._server = Server(
-                self.runner,
-                self._log,
-                self._address,
-                self._port,
-                clock=self._clock,
-                route_prefix=settings.route_prefix,
-                mounts=management.mounts,
-                cors=settings.cors,
-                cors_credentials=settings.cors_credentials,
-                timeout=timeout,
-                host_names=(*self._host_names, os.environ.get("WEBSITE_HOSTNAME", "")),
-                custom_headers=settings.custom_headers,
-                max_outstanding_requests=settings.max_outstanding_requests,
-                max_concurrent_requests=settings.max_concurrent_requests,
-                dashboard=self._dashboard() if self._has_dashboard else None,
-            )
+            self._server = self._make_server(management, timeout)
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()
             stack.push_async_callback(self._close_server)
             # Without a port: an address at which nobody else may ever be reached.
             self._client_origin = f"http://127.0.0.1:{self._server.port or 0}"
             self.url = f"http://localhost:{self._server.port or DEFAULT_PORT}"
-            services = HostServices(
-                clients=self._clients,
-                client_url=f"{self._client_origin}{RPC_PATH}",
-                answer_client=management.handle,
-                calls=self._calls,
-                change_app=self._change_app,
-            )
-            await self.runner.connect(services)
+            await self.runner.connect(self._services(management))
             stack.push_async_callback(self.runner.stop)  # before the store is closed, which it asks
             self._on_ready(self)
-            self._dispatchers.start()
+            self._dispatchers.start(check_histories=self._checks_histories)
+            for note in missing_orchestrator_notes(self.app, store):
+                self._log.note(note)
             stack.push_async_callback(self._dispatchers.close)
             self._timers = TimerTriggers(self.runner, self._log, self._clock, timeout=timeout)
             self._idle_signal = IdleSignal(lambda: self.is_idle)
@@ -157,6 +126,51 @@ class Host:
             stack.push_async_callback(self._timers.close)
             self._stack = stack.pop_all()
         return self
+
+    def _make_dispatchers(self, store: Store) -> Dispatchers:
+        settings = self._settings
+        return Dispatchers(
+            self.runner,
+            store,
+            self._log,
+            self._clock,
+            _engine_options(settings),
+            max_activities=settings.max_activities,
+            max_orchestrators=settings.max_orchestrators,
+            max_entities=settings.max_entities,
+            max_entity_batch=settings.entity_batch_size,
+            call_http=self._call_http,
+            on_store_failure=self._on_failure,
+        )
+
+    def _make_server(self, management: ManagementApi, timeout: float | None) -> Server:
+        settings = self._settings
+        return Server(
+            self.runner,
+            self._log,
+            self._address,
+            self._port,
+            clock=self._clock,
+            route_prefix=settings.route_prefix,
+            mounts=management.mounts,
+            cors=settings.cors,
+            cors_credentials=settings.cors_credentials,
+            timeout=timeout,
+            host_names=(*self._host_names, os.environ.get("WEBSITE_HOSTNAME", "")),
+            custom_headers=settings.custom_headers,
+            max_outstanding_requests=settings.max_outstanding_requests,
+            max_concurrent_requests=settings.max_concurrent_requests,
+            dashboard=self._dashboard() if self._has_dashboard else None,
+        )
+
+    def _services(self, management: ManagementApi) -> HostServices:
+        return HostServices(
+            clients=self._clients,
+            client_url=f"{self._client_origin}{RPC_PATH}",
+            answer_client=management.handle,
+            calls=self._calls,
+            change_app=self._change_app,
+        )
 
     def _dashboard(self) -> Dashboard:
         return Dashboard(self.hub, self.app.root.resolve().name, lambda: self.app.mistakes)

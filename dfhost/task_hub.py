@@ -122,7 +122,7 @@ class TaskHub:
 
     async def timeline(self, instance_id: str) -> Timeline | None:
         """All tasks of the instance, ended and open; None if there is no such instance."""
-        instance = await self._dispatchers.orchestrations.inspect(instance_id)
+        instance = await self._dispatchers.orchestrations.replays.inspect(instance_id)
         stored = self._store.timeline(instance_id)
         if stored is None:
             return None

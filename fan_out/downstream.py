@@ -14,6 +14,8 @@ FLAKY = 3  # one key in so many is refused the first time
 
 
 class Bookings:
+    """What the service has booked so far. `flaky`: one key in so many is refused the first time; 0 for none."""
+
     def __init__(self, flaky: int = FLAKY) -> None:
         self._flaky = flaky
         self._lock = threading.Lock()

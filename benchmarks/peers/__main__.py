@@ -50,7 +50,7 @@ def main() -> None:
         connections = [Connection(host.origin) for _ in range(CONNECTIONS)]
         try:
             for n, count, repeats in SIZES:
-                _size(n, count, repeats, floor, connections, workers, found)
+                _measure_size(n, count, repeats, floor, connections, workers, found)
         finally:
             for worker in (floor, *workers.values()):
                 worker.close()
@@ -59,7 +59,7 @@ def main() -> None:
     _say(f"written to {file}; `make bench` shows it beside its own figures")
 
 
-def _size(
+def _measure_size(
     n: int,
     count: int,
     repeats: int,
@@ -68,6 +68,7 @@ def _size(
     workers: dict[str, Worker],
     found: dict[str, Any],
 ) -> None:
+    """Add the seconds of `count` runs of n items at once to `found`, of each peer."""
     size = f"{count} x {n}" if count > 1 else f"{n:,}"
     pace = Pace()
 

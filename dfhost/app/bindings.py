@@ -13,7 +13,8 @@ from typing import Any
 import azure.functions as func
 from azure.functions.meta import Datum
 
-Binding = Mapping[str, Any]  # as in function.json: name, type, direction, ...
+from dfhost.runner.functions import Binding
+
 RETURN = "$return"
 _registry: Any = func.get_binding_registry()  # type: ignore[no-untyped-call]
 

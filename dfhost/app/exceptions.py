@@ -6,7 +6,6 @@ frames of dfhost.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from traceback import StackSummary, extract_stack, extract_tb
@@ -15,12 +14,12 @@ from typing import Any
 
 from dfhost.credentials import hide_credentials
 from dfhost.engine.failures import Failure
+from dfhost.user_frames import is_library
 
 #: In a worker: called when user code raises SystemExit or KeyboardInterrupt, which end the real worker, too.
 end_process: Callable[[BaseException], None] | None = None
 
 _OURS = str(Path(__file__).resolve().parent.parent)
-_STDLIB = str(Path(os.__file__).parent)
 
 
 def describe_exception(error: BaseException) -> Failure:
@@ -81,19 +80,19 @@ def place_of_generator(generator: GeneratorType[Any, Any, Any]) -> str:
 
 def user_stack(frame: FrameType) -> str:
     """The user's lines that `frame` executes or has called, as a traceback has them, the newest last; "" for none."""
-    own = [each for each in extract_stack(frame) if not _is_library(each.filename)]
+    own = [each for each in extract_stack(frame) if _is_users(each.filename)]
     return hide_credentials("".join(StackSummary.from_list(own).format()))
 
 
 def _place(stack: StackSummary) -> str:
     for frame in reversed(stack):
-        if not _is_library(frame.filename):
+        if _is_users(frame.filename):
             return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
     return ""
 
 
-def _is_library(file: str) -> bool:
-    return file.startswith((_OURS, _STDLIB, "<frozen")) or "site-packages" in file
+def _is_users(file: str) -> bool:
+    return not file.startswith(_OURS) and not is_library(file)
 
 
 def _stack(error: BaseException) -> StackSummary:

@@ -238,9 +238,6 @@ class App(AppFunctions[Function]):
         for function in self.functions:
             function.clients.update(clients.get(function.name, {}))
 
-    def _of_kind(self, kind: str) -> list[Function]:
-        return [function for function in self.functions if function.kind == kind]
-
 
 _NO_METADATA: Mapping[str, Datum] = {}
 

@@ -4,10 +4,10 @@ Public parts of the SDK that this relies on: `Orchestrator.create` and the two t
 `Orchestrator.create` again, inside a generator that passes everything through and observes two things: the context
 and the task that the user's code waits at.
 
-Private parts: the attribute `orchestrator_function` of the SDK's handle, the context's `open_tasks` and `_actions`,
-and the classes of tasks. They only add knowledge. An orchestrator that is not a plain SDK handle, because someone
-wrapped it, is replayed without observation. `kept_orchestrator` keeps a generator after a replay, `sdk_patches`
-changes the SDK's speed; both look first whether the SDK still has the form that they were written for.
+Private parts: the attribute `orchestrator_function` of the SDK's handle, and what `sdk_tasks` reads. They only add
+knowledge. An orchestrator that is not a plain SDK handle, because someone wrapped it, is replayed without
+observation. `kept_orchestrator` keeps a generator after a replay, `sdk_patches` changes the SDK's speed; both look
+first whether the SDK still has the form that they were written for.
 
 A second protocol (the SDK's 2.x speaks gRPC) would be a second module like this one.
 """
@@ -17,21 +17,12 @@ from __future__ import annotations
 import contextvars
 import warnings
 from collections.abc import Callable, Generator, Sequence
-from functools import cached_property, partial
+from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from azure.durable_functions import Orchestrator
-from azure.durable_functions.models.actions.CompoundAction import CompoundAction
-from azure.durable_functions.models.actions.NoOpAction import NoOpAction
-from azure.durable_functions.models.Task import (
-    AtomicTask,
-    LongTimerTask,
-    RetryAbleTask,
-    TaskBase,
-    WhenAllTask,
-    WhenAnyTask,
-)
+from azure.durable_functions.models.Task import TaskBase
 
 from dfhost.app.exceptions import describe_exception, place_of_frame, place_of_generator, raw_description
 from dfhost.app.json_values import find_not_json
@@ -42,11 +33,12 @@ from dfhost.app.kept_orchestrator import (
     show_is_replaying,
 )
 from dfhost.app.sdk_patches import install_replay_caches
+from dfhost.app.sdk_tasks import OpenTasks, awaited_tasks
 from dfhost.app.suspended_code import closing_runs_code
 from dfhost.credentials import hide_credentials
 from dfhost.engine.failures import MARKER, Failure
 from dfhost.engine.payloads import NESTING_LIMIT, is_nested_too_deeply, loads
-from dfhost.engine.replay_result import AwaitedTasks, ReplayResult, SdkTask
+from dfhost.engine.replay_result import ReplayResult
 from dfhost.instance_failure import read_failure
 
 # The code of the SDK's own handles. A wrapper around one has other code.
@@ -185,9 +177,9 @@ def _result_of(run: Callable[[], str], observation: _ReplayObservation) -> Repla
     if too_deep := _nesting_problem(result):
         result = ReplayResult(crash=too_deep, raised=too_deep)
     if observation.context is not None:
-        result.sdk_tasks = _SdkTasks(observation.context)
+        result.sdk_tasks = OpenTasks(observation.context)
         if not result.has_ended and isinstance(observation.waits_at, TaskBase):
-            result.awaited = _awaited_tasks(observation.waits_at)
+            result.awaited = awaited_tasks(observation.waits_at)
     return result
 
 
@@ -299,62 +291,3 @@ def _result_of_exception(failure: Failure) -> ReplayResult:
             head, marker, more = head.rpartition(MARKER)
             tail = more + MARKER + tail
     return ReplayResult(crash=Failure(failure.type_name, *map(hide_credentials, failure[1:])))
-
-
-def _awaited_tasks(task: Any) -> AwaitedTasks | None:
-    """What `task` waits for, read from the SDK's own tree of tasks."""
-    if isinstance(task, RetryAbleTask):
-        return AwaitedTasks(frozenset((task.children[0].id,)), True)
-    if not isinstance(task, (WhenAllTask, WhenAnyTask)):
-        return None if task.id is None else AwaitedTasks(frozenset((task.id,)), True)
-    keys: list[int | str] = []
-    long_timers: list[tuple[int | str, str]] = []
-    all_needed = isinstance(task, WhenAllTask)
-    for child in task.pending_tasks:
-        if type(child) is AtomicTask and child.id is not None:  # nearly all of a wide fan-out
-            keys.append(child.id)
-            continue
-        part = _awaited_tasks(child)
-        if part is None:
-            return None
-        keys += part.keys
-        long_timers += part.long_timers
-        all_needed = all_needed and part.needs_all
-    if isinstance(task, LongTimerTask):
-        long_timers = [(key, str(task.action.to_json()["fireAt"])) for key in keys]
-    unique = frozenset(keys)
-    # Two waits for one event name share a key, so every arrival may be the one that matters.
-    return AwaitedTasks(unique, all_needed and len(unique) == len(keys), tuple(long_timers))
-
-
-class _SdkTasks:
-    """The SDK's open tasks by their ids; what they are is looked up when somebody asks."""
-
-    def __init__(self, context: Any) -> None:
-        self._context = context
-        tasks = context.open_tasks
-        self.ids = frozenset(i for i, task in tasks.items() if type(i) is int and type(task) is not list)
-
-    def get(self, task_id: int) -> SdkTask | None:
-        if task_id not in self.ids:
-            return None
-        task = self._context.open_tasks[task_id]
-        if isinstance(task.action_repr, NoOpAction):
-            role = "timer" if task.parent.is_waiting_on_timer else "attempt"
-            return SdkTask(role, task.parent.children[0].id)
-        return SdkTask("call", task_id, self._places[id(task.action_repr)])
-
-    @cached_property
-    def _places(self) -> dict[int, tuple[int, ...]]:
-        """Where each action is, by the identity of the SDK's object."""
-        places: dict[int, tuple[int, ...]] = {}
-
-        def look(actions: Sequence[Any], above: tuple[int, ...]) -> None:
-            for number, action in enumerate(actions):
-                place = (*above, number)
-                places.setdefault(id(action), place)
-                if isinstance(action, CompoundAction):
-                    look(action.compound_tasks, place)
-
-        look(self._context._actions[0], ())
-        return places

@@ -19,13 +19,13 @@ import azure.functions as func
 
 from dfhost.app.bindings import (
     RETURN,
-    Binding,
     GenericConverter,
     TypedBinding,
     converter_of,
     supports_deferred,
 )
 from dfhost.errors import AppError
+from dfhost.runner.functions import Binding
 
 
 @dataclass(frozen=True, slots=True)

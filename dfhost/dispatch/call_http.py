@@ -11,14 +11,13 @@ import json
 import socket
 from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 _TIMEOUT_SECONDS = 240  # the extension's client
 _CONTENT_HEADERS = ("content-type", "content-length")  # .NET keeps these apart from the response's headers
 
-
-#: See `call_http`.
+#: What `call_http` is. Tests put their own in its place, which may ask which instance a request comes from.
 CallHttp = Callable[[str, str], Coroutine[Any, Any, str]]
 
 
@@ -34,25 +33,15 @@ class CallHttpError(Exception):
 async def call_http(request_text: str, instance_id: str = "") -> str:
     """`{"method", "uri", "content", "headers", "tokenSource"?}` -> `{"statusCode", "headers", "content"}`.
 
-    `instance_id`: who asks, for those that stand in the place of this function. Raises CallHttpError.
+    Raises CallHttpError.
     """
     import aiohttp  # here, since an app without call_http need not wait for the import
 
     request = json.loads(request_text)
     _check(request)
-    if request.get("tokenSource"):
-        raise CallHttpError(
-            "ManagedIdentityCredential authentication unavailable: no managed identity endpoint here.",
-            "A tokenSource needs a managed identity, which this machine does not have.",
-        )
-    headers = {str(k): str(v) for k, v in (request.get("headers") or {}).items()}
     content = request.get("content")
     data = None if content is None else str(content).encode()
-    names = {name.lower() for name in headers}
-    if data is not None and "content-type" not in names:
-        headers["Content-Type"] = "text/plain"
-    if "user-agent" not in names:
-        headers["User-Agent"] = "dfhost"
+    headers = _request_headers(request, has_content=data is not None)
     try:
         async with aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS),
@@ -63,7 +52,11 @@ async def call_http(request_text: str, instance_id: str = "") -> str:
             ) as response:
                 body = await response.text(errors="replace")
                 return json.dumps(
-                    {"statusCode": response.status, "headers": _headers(response.headers), "content": body},
+                    {
+                        "statusCode": response.status,
+                        "headers": _response_headers(response.headers),
+                        "content": body,
+                    },
                     separators=(",", ":"),
                     ensure_ascii=False,
                 )
@@ -81,6 +74,7 @@ async def call_http(request_text: str, instance_id: str = "") -> str:
 
 
 def _check(request: dict[str, Any]) -> None:
+    """Raises CallHttpError for a request that cannot be sent."""
     for field in ("method", "uri"):
         if not isinstance(request.get(field), str):
             _refuse(f"The {field} of a request must be a text, not {request.get(field)!r}.")
@@ -94,13 +88,28 @@ def _check(request: dict[str, Any]) -> None:
         )
     if parts.scheme.lower() not in ("http", "https"):
         _refuse(f"The '{parts.scheme}' scheme is not supported.", "System.NotSupportedException")
+    if request.get("tokenSource"):
+        raise CallHttpError(
+            "ManagedIdentityCredential authentication unavailable: no managed identity endpoint here.",
+            "A tokenSource needs a managed identity, which this machine does not have.",
+        )
 
 
-def _refuse(sentence: str, kind: str = "System.InvalidOperationException") -> None:
+def _refuse(sentence: str, kind: str = "System.InvalidOperationException") -> NoReturn:
     raise CallHttpError(sentence, f"Unhandled exception while executing task: {kind}: {sentence}")
 
 
-def _headers(headers: Any) -> dict[str, str | list[str]]:
+def _request_headers(request: dict[str, Any], has_content: bool) -> dict[str, str]:
+    headers = {str(name): str(value) for name, value in (request.get("headers") or {}).items()}
+    given = {name.lower() for name in headers}
+    if has_content and "content-type" not in given:
+        headers["Content-Type"] = "text/plain"
+    if "user-agent" not in given:
+        headers["User-Agent"] = "dfhost"
+    return headers
+
+
+def _response_headers(headers: Any) -> dict[str, str | list[str]]:
     result: dict[str, str | list[str]] = {}
     for name in dict.fromkeys(headers):
         if name.lower() in _CONTENT_HEADERS:

@@ -93,8 +93,11 @@ class Dispatchers:
     def _ended(self) -> None:
         self.on_end()
 
-    def start(self) -> None:
-        """Queue whatever the store holds, so that everything an earlier host has left continues."""
+    def start(self, *, check_histories: bool) -> None:
+        """Queue whatever the store holds, so that everything an earlier host has left continues.
+
+        `check_histories`: whether to look in the background if the code fits those instances that only wait.
+        """
         for dispatcher in self._dispatchers:
             dispatcher.start()
         self._started = True
@@ -112,11 +115,13 @@ class Dispatchers:
             self.orchestrations.wake(instance_id)
         for entity_id in entities:
             self.entities.wake(entity_id)
+        if waiting and check_histories:
+            self.orchestrations.replays.check_histories()
 
     def change_app(self, app: AppInfo) -> None:
         """The app was loaded again."""
         self.registry.change_app(app)
-        self.orchestrations.code_changed()
+        self.orchestrations.replays.code_changed()
 
     def stop_accepting(self) -> None:
         """Start nothing new from now on."""

@@ -35,7 +35,7 @@ LONG_FROM = 200  # events
 KEPT_SHORT = 1000  # idle instances with a short history
 KEPT_IN_SHORT = 16_000_000  # characters in their histories; with what is built from them about 50 MB
 KEPT_IN_LONG = 150_000_000  # characters in the long histories of idle instances
-_MOST_CHILDREN = 100  # to look for one among them
+_MOST_CHILDREN = 100  # among which `child_awaiting` looks
 KEPT_GENERATOR_EVENTS = 250_000  # that the generators of idle instances have processed: about 100 MB
 
 
@@ -132,6 +132,11 @@ class InstanceCache:
         """False once it has ended, or was purged or replaced."""
         return self._instances.get(instance.instance_id) is instance
 
+    def is_busy(self, instance_id: str) -> bool:
+        """Whether its code runs now, or is about to."""
+        instance = self._instances.get(instance_id)
+        return instance is not None and instance.busy
+
     def attempt_of(self, child: LoadedInstance) -> Attempt | None:
         """Which attempt of its parent's call `child` is, if that call has retries and the parent is in memory.
 
@@ -155,6 +160,9 @@ class InstanceCache:
             if child is not None and child.execution.interpreter.event_waits.awaits(event_name):
                 return child
         return None
+
+    def in_memory(self, instance_id: str) -> LoadedInstance | None:
+        return self._instances.get(instance_id)
 
     def get(self, instance_id: str) -> LoadedInstance | None:
         """Load it if need be; None if it has ended, cannot be read or does not exist."""

@@ -2,7 +2,8 @@
 
 An episode is queued, run and committed (`EpisodeRunner`), and followed up: its activities and timers start. One
 episode of an instance at a time. `engine/replay_gate.py` decides whether a message is worth an episode, and
-`EpisodeDelays` when that one runs. `InstanceCache` decides which instances stay in memory.
+`EpisodeDelays` when that one runs. `InstanceCache` decides which instances stay in memory. What replays a history
+without an episode is in `HistoryReplays`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import partial
 from math import isinf
 
-from dfhost.background_tasks import BackgroundTasks
 from dfhost.clock import Clock
 from dfhost.dispatch.activity_dispatcher import ActivityDispatcher
 from dfhost.dispatch.completion_waiters import CompletionWaiters
@@ -22,16 +22,16 @@ from dfhost.dispatch.episode_delays import EpisodeDelays
 from dfhost.dispatch.episode_limiter import BusyInstance, EpisodeLimiter
 from dfhost.dispatch.episode_reports import EpisodeReports
 from dfhost.dispatch.episode_runner import EpisodeRunner
+from dfhost.dispatch.history_check import HistoryCheck
+from dfhost.dispatch.history_replays import HistoryReplays, forget_replay
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.dispatch.poison_messages import PoisonMessages
-from dfhost.dispatch.reload_check import ReloadCheck
 from dfhost.dispatch.timer_dispatcher import TimerDispatcher
 from dfhost.dispatch.wait_reports import WaitReports
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
 from dfhost.engine.execution import Execution
 from dfhost.engine.options import EngineOptions, FunctionRegistry
-from dfhost.engine.orchestrator_code import Replay
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.errors import HostError
 from dfhost.garbage import GarbageByVolume, large_text
@@ -68,7 +68,6 @@ class OrchestrationDispatcher:
         self._log = log
         self._clock = clock
         self._poison = poison
-        self._options = options
         self._activities = activities
         self._timers = timers
         self._instances = InstanceCache(store, clock, poison)
@@ -76,24 +75,36 @@ class OrchestrationDispatcher:
             runner, store, log, clock, self._instances, registry, options, self._stored
         )
         self._queue: deque[LoadedInstance] = deque()
+        stopped_by = (
+            "functionTimeout is over or the app is loaded again"
+            if runner.applies_timeout
+            else "the host ends"
+        )
         self._running = EpisodeLimiter(
             self._threads,
             log,
             limit,
             self._show_running,
             lambda: runner.ready_since,
-            "functionTimeout is over or the app is loaded again"
-            if runner.applies_timeout
-            else "the host ends",
+            stopped_by,
         )
         self._garbage = GarbageByVolume()
         self._wait_reports = WaitReports(log, clock, self._instances)
         self._episode_reports = EpisodeReports(log, store, self._threads, self._instances)
-        self._reload_check = ReloadCheck(
-            store, log, self._threads, options, self._episodes.replay_of, self._is_running
+        replay_of = self._episodes.replay_of
+        check = HistoryCheck(
+            store,
+            log,
+            self._threads,
+            options,
+            replay_of,
+            self._instances.is_busy,
+            lambda: len(self._queue) + len(self._running) > 0,
+        )
+        self.replays = HistoryReplays(
+            self._instances, poison, self._threads, options, replay_of, self._schedule, check
         )
         self._delays = EpisodeDelays(self._end_delay, asyncio.get_running_loop())
-        self._tasks = BackgroundTasks()
         self._stopped_accepting = False
         self.completions = CompletionWaiters()
 
@@ -109,10 +120,10 @@ class OrchestrationDispatcher:
         """Start no more episodes; what has arrived stays in the inbox for the next host."""
         self._stopped_accepting = True
         self._queue.clear()
+        self.replays.stop_checking()
 
     def close(self) -> None:
-        self._reload_check.cancel()
-        self._tasks.cancel()
+        self.replays.close()
         self._threads.stop()
         self._running.close()
 
@@ -162,42 +173,11 @@ class OrchestrationDispatcher:
 
     def removed(self, event: InstanceRemoved) -> None:
         """A client has terminated or purged the instance."""
-        if event.instance_id in self._instances:
-            instance = self._instances.get(event.instance_id)
-            if instance is not None and instance.started_at:
-                self._episode_reports.removed(instance, event)
-                self._running.report_left_running(instance)
+        instance = self._instances.in_memory(event.instance_id)
+        if instance is not None and instance.started_at:
+            self._episode_reports.removed(instance, event)
+            self._running.report_left_running(instance)
         self.drop(event.instance_id)
-
-    def code_changed(self) -> None:
-        """The app was loaded again: what the old code has said of an instance means nothing any more."""
-        replays = []
-        for instance in list(self._instances):
-            if instance.busy:
-                instance.code_changed = True
-            else:
-                self._forget_replay(instance)
-                replay = self._episodes.replay_of(instance.name, instance.instance_id)
-                if instance.messages and replay is not None:  # nothing has waited for these events so far
-                    instance.busy = True
-                    replays.append(self._tasks.start(self._replay_history(instance, replay)))
-        self._reload_check.cancel()
-        self._tasks.start(self._check_after(replays))
-
-    async def _check_after(self, replays: Collection[asyncio.Task[None]]) -> None:
-        """The check leaves out what is busy."""
-        if replays:
-            await asyncio.wait(replays, timeout=1.0)
-        self._reload_check.begin()
-
-    def _is_running(self, instance_id: str) -> bool:
-        instance = self._instances.get(instance_id) if instance_id in self._instances else None
-        return instance is not None and instance.busy
-
-    def _forget_replay(self, instance: LoadedInstance) -> None:
-        instance.code_changed = False
-        instance.execution.forget_replay()
-        instance.judged = 0  # a new gate knows nothing of the messages that the old one has seen
 
     def commit_finished(self) -> None:
         """All that was received so far is on the disk, so an evicted instance can be loaded again."""
@@ -303,7 +283,7 @@ class OrchestrationDispatcher:
             instance.needs_episode = True
             instance.reported_waits.clear()  # task ids begin anew
         if instance.code_changed:
-            self._forget_replay(instance)
+            forget_replay(instance)
         instance.busy, instance.episode_since = False, 0.0
         if not episode.ends_instance:
             self._schedule(instance)
@@ -326,37 +306,3 @@ class OrchestrationDispatcher:
     def has_code(self, orchestrator: str) -> bool:
         """Whether the app has it now."""
         return orchestrator in self._runner.app.orchestrators
-
-    async def inspect(self, instance_id: str) -> LoadedInstance | None:
-        """An instance that has not ended, to be looked at; one that has to be loaded is replayed first.
-
-        The end of an episode is waited for, but not for long: while `busy`, the execution must not be looked at.
-        """
-        instance = self._instances.get(instance_id)
-        if instance is None:
-            return None
-        deadline = self._loop.time() + 0.2
-        while instance.busy and self._loop.time() < deadline:
-            await asyncio.sleep(0.01)
-        execution = instance.execution
-        if instance.busy or instance.needs_episode or execution.result is not None or not execution.past:
-            return instance
-        if (replay := self._episodes.replay_of(instance.name, instance_id)) is not None:
-            instance.busy = True
-            await asyncio.wait({self._tasks.start(self._replay_history(instance, replay))}, timeout=1.0)
-        return instance
-
-    async def _replay_history(self, instance: LoadedInstance, replay: Replay) -> None:
-        """Let the code say what it waits for. If it no longer fits, the instance fails when more comes, not now."""
-        instance.episode_since = time.time()
-        received = len(instance.messages)
-        try:
-            await self._threads.run(lambda: instance.execution.replay_history(replay, self._options))
-        except Exception as error:  # whoever looks at an instance must not leave it busy
-            self._poison.report_defect(instance.instance_id, error)
-        if instance.code_changed:
-            self._forget_replay(instance)
-        instance.busy, instance.episode_since = False, 0.0
-        fits = instance.execution.misfit is None
-        if self._instances.holds(instance) and (fits or len(instance.messages) > received):
-            self._schedule(instance)

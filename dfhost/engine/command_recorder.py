@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine import versions
+from dfhost.engine.actions import Action
 from dfhost.engine.entities import MessageSorter, entity_request
 from dfhost.engine.episode import (
     EntityMessage,
@@ -114,17 +115,8 @@ class CommandRecorder:
         name = action["functionName"]
         wanted = action.get("instanceId")
         child_id = wanted if wanted and wanted.strip() else f"{info.execution_id}:{command.id}"
-        self._require_function("orchestrator", name)
-        parent_id = info.parent.instance_id if info.parent else ""
-        if child_id.startswith("@") or child_id.lower() in (info.instance_id.lower(), parent_id.lower()):
-            raise CommandRefused(
-                f"{act.describe(action)} asks for the instance id '{child_id}', which can never start: an id "
-                "must not begin with @ nor be that of the caller or its parent."
-            )
-        _require_storable(child_id)
         version = action.get("version") or options.default_version
-        if options.version_failure != "Fail" and not versions.fits(version, options):
-            raise CommandRefused(versions.never_runs(name, version, options))
+        self._require_startable(action, child_id, version)
         input = action.get("input")
         encoded = None if input is None else quote(input)
         execution_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:{command.id}").hex
@@ -151,6 +143,20 @@ class CommandRecorder:
         self._episode.children.append(
             ScheduledChild(command.id, child_id, execution_id, name, version, encoded, started)
         )
+
+    def _require_startable(self, action: Action, child_id: str, version: str | None) -> None:
+        """Raises CommandRefused for a child that could never start."""
+        name, info, options = action["functionName"], self._info, self._options
+        self._require_function("orchestrator", name)
+        parent_id = info.parent.instance_id if info.parent else ""
+        if child_id.startswith("@") or child_id.lower() in (info.instance_id.lower(), parent_id.lower()):
+            raise CommandRefused(
+                f"{act.describe(action)} asks for the instance id '{child_id}', which can never start: an id "
+                "must not begin with @ nor be that of the caller or its parent."
+            )
+        _require_storable(child_id)
+        if options.version_failure != "Fail" and not versions.fits(version, options):
+            raise CommandRefused(versions.never_runs(name, version, options))
 
     def _record_entity_request(self, command: Command) -> str:
         """A call or a signal; returns the request's id."""

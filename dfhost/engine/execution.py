@@ -90,14 +90,7 @@ class Execution:
             result = self._replay(new, replay, options)
             failure = self._interpret(result, new)
             if failure is not None:
-                cause = result.cause
-                if cause is None and failure[0].startswith(DETECTED):
-                    began = h.timestamp_in(self.past[0].text) if self.past else at
-                    known = self.misfit, registry.explain_nondeterminism(self.info.name, began)
-                    cause = " ".join(filter(None, known)) or None
-                return self._fail(
-                    new, at, failure, cause=cause, raised=result.raised if result.crash else None
-                )
+                return self._fail_replay(failure, result, new, at, registry)
             self.result = result
             self.gate.reset(self.interpreter, result)
         return self._finish_episode(new, at, registry, options)
@@ -208,6 +201,22 @@ class Execution:
     def _apply(self, events: list[Event]) -> None:
         for event in events:
             self.interpreter.apply(event)
+
+    def _fail_replay(
+        self,
+        failure: ReasonAndDetails,
+        result: ReplayResult,
+        new: list[Event],
+        at: str,
+        registry: FunctionRegistry,
+    ) -> Episode:
+        """The end of an execution whose replay is of no use, with the cause for people where it can be known."""
+        cause = result.cause
+        if cause is None and failure[0].startswith(DETECTED):
+            began = h.timestamp_in(self.past[0].text) if self.past else at
+            known = self.misfit, registry.explain_nondeterminism(self.info.name, began)
+            cause = " ".join(filter(None, known)) or None
+        return self._fail(new, at, failure, cause=cause, raised=result.raised if result.crash else None)
 
     # -- the episode -----------------------------------------------------------------------------------------
 

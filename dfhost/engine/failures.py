@@ -16,6 +16,11 @@ from dfhost.user_frames import is_library
 _STATE = "$OutOfProcData$:"
 MARKER = f"\n\n{_STATE}"  # between a raised failure's message and the state, see the SDK's executor
 
+# The exceptions of the Functions host itself, and their assemblies.
+_SCRIPT = "Microsoft.Azure.WebJobs.Script"
+_WORKER_EXIT = f"{_SCRIPT}.Workers.WorkerProcessExitException"
+_TIMEOUT = "Microsoft.Azure.WebJobs.Host.FunctionTimeoutException"
+_ASSEMBLIES = {_WORKER_EXIT: _SCRIPT, _TIMEOUT: "Microsoft.Azure.WebJobs.Host"}
 
 _FRAME = r'File "([^"]+)", line (\d+), in (.+)'
 _MOST_TEXT = 2_000  # characters
@@ -120,12 +125,6 @@ def _exception_json(kind: str, assembly: str, message: str, inner: dict[str, Any
         "WatsonBuckets": None,
     }
     return json.dumps(exception, separators=(",", ":"), ensure_ascii=False)
-
-
-_SCRIPT = "Microsoft.Azure.WebJobs.Script"
-_WORKER_EXIT = f"{_SCRIPT}.Workers.WorkerProcessExitException"
-_TIMEOUT = "Microsoft.Azure.WebJobs.Host.FunctionTimeoutException"
-_ASSEMBLIES = {_WORKER_EXIT: _SCRIPT, _TIMEOUT: "Microsoft.Azure.WebJobs.Host"}
 
 
 def worker_exited(python: str, code: int) -> Failure:

@@ -106,6 +106,9 @@ def parse(text: str) -> Event:
         key = data["EventId"]
     else:
         key = None
+        if "Rewound" in data:  # a word for people that Azure does not have, see `rewind.py`
+            del data["Rewound"]
+            text = json.dumps(data, separators=(",", ":"))
     return Event(event_type, key, data.get("Name"), text)
 
 

@@ -250,9 +250,8 @@ class ActionInterpreter:
             else:
                 self.open_tasks[task.first_id] = task
         elif action_type == act.WAIT_FOR_EVENT:
-            if self.event_waits.add(task):
-                task.waiting_since = self._orchestrator_started
-            else:
+            task.waiting_since = self._orchestrator_started
+            if not self.event_waits.add(task):
                 self._finish(task)
         elif action_type == act.CALL_ENTITY:
             task.first_id = self._issue(h.EVENT_SENT, task)

@@ -1,7 +1,8 @@
 """The result of one replay of an orchestrator through the SDK.
 
-`app/sdk.py` makes these values, the engine reads them. `AwaitedTasks` and `SdkTask` are the SDK's own view of its
-tasks. With it the replay gate can hold a replay back until it is of use, and a task-id conflict can be found.
+`app/sdk.py` makes these values, the engine reads them. `AwaitedTasks` and `SdkTask` (`app/sdk_tasks.py`) are the
+SDK's own view of its tasks. With it the replay gate can hold a replay back until it is of use, and a task-id conflict
+can be found.
 """
 
 from __future__ import annotations

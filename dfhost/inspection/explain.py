@@ -63,7 +63,7 @@ async def explain(
     Times are ISO 8601 in UTC. An entity's tasks are the operations that it has yet to answer: those of a batch are
     answered together.
     """
-    instance = await dispatchers.orchestrations.inspect(instance_id)
+    instance = await dispatchers.orchestrations.replays.inspect(instance_id)
     stored = store.timeline(instance_id)
     if stored is None:
         return None
@@ -89,6 +89,7 @@ async def explain(
     open_tasks = [task for task in tasks if task.is_open and task.kind != model.SUSPENSION]
     unclaimed = [{"name": event.name, "since": h.timestamp_in(event.text)} for event in code.unclaimed]
     suspensions = [task for task in tasks if task.kind == model.SUSPENSION]
+    has_code = dispatchers.orchestrations.has_code(row.name)
     sentence = explain_sentences.of_instance(
         row,
         open_tasks,
@@ -99,11 +100,12 @@ async def explain(
         suspensions[-1].since or "" if suspensions else "",
         now,
         dispatchers.orchestrations.waits_for_worker,
+        has_code,
     )
     limit = dispatchers.activities.limit_reached
     if limit is not None and any(task.state == model.QUEUED and task.is_activity for task in open_tasks):
         sentence += f" {explain_sentences.of_full_queue(limit)}"
-    if not dispatchers.orchestrations.has_code(row.name):
+    if not has_code and not sentence.endswith(explain_sentences.NO_CODE):
         sentence += f" {explain_sentences.NO_CODE}"
     sentence = " ".join([*explain_sentences.of_maps(maps), sentence])
     waits = await _waits_json(open_tasks[:most])

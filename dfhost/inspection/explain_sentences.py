@@ -81,10 +81,11 @@ def of_instance(
     suspended_at: str,
     now: datetime,
     waits_for_worker: bool = False,
+    has_code: bool = True,
 ) -> str:
     """`tasks`: the open ones. `held_back`: see `explain`. `unclaimed`, `held`: names of events, see `CodeState`.
 
-    `suspended_at`: when it was suspended last, "" if never.
+    `suspended_at`: when it was suspended last, "" if never. `has_code`: whether the app has its orchestrator.
     """
     if instance is not None and instance.busy:
         if waits_for_worker:
@@ -120,7 +121,7 @@ def of_instance(
     if misfit is not None:
         return f"{_NO_LONGER_FITS} {misfit}"
     if not open_now:
-        return "It waits for nothing: its next episode is about to run."
+        return "It waits for nothing: its next episode is about to run." if has_code else NO_CODE
     result = instance.execution.result if instance else None
     if result is not None and result.has_ended:
         return f"Its code has ended; these are still open and must end first: {open_now}."

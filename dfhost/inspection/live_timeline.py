@@ -6,14 +6,14 @@ That is which activities run, and which external events the code waits for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import history as h
-from dfhost.engine.tasks import SingleTask
+from dfhost.engine.tasks import CompoundTask, SingleTask, TaskNode
 from dfhost.store.reader import StoredTimeline
 from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
 from dfhost.timeline.model import EVENT, TIMER, WAITING, Task, Timeline
@@ -102,9 +102,21 @@ def _external_events(
         name = str(key)
         others = [event for event in raised if event.key != key and event.key.lower() == name.lower()]
         if others and not any(_event_name(task) == name for task in waits):
-            events.append(_event_task(name, others[0].text, True))
+            begun = [
+                task.waiting_since for task in _begun_waits(interpreter.tasks) if _event_name(task) == name
+            ]
+            events.append(_event_task(name, begun[-1] if begun else others[0].text, True))
             unclaimed.append(others[0])
     return events, unclaimed, held
+
+
+def _begun_waits(tasks: Iterable[TaskNode]) -> Iterator[SingleTask]:
+    """The waits for external events that have begun, ended ones included, the oldest first."""
+    for task in tasks:
+        if isinstance(task, CompoundTask):
+            yield from _begun_waits(task.children)
+        elif task.waiting_since:
+            yield task
 
 
 def _event_task(name: str, begin: str, is_awaited: bool) -> Task:

@@ -1,4 +1,4 @@
-"""What a reload that has removed functions means for the instances that have not ended, in sentences."""
+"""What functions that the app has no longer mean for the instances that have not ended, in sentences."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ from dfhost.runner.functions import AppInfo, FunctionInfo, Functions
 from dfhost.store.reader import StoreReader
 
 
+def missing_orchestrator_notes(app: AppInfo, store: StoreReader) -> list[str]:
+    """For the start of a host: a sentence for each orchestrator that unfinished instances need and the app lacks."""
+    return [
+        f"The app has no orchestrator {name} any more: {_fail_at_next_step(number)}."
+        for name, number in store.open_instances_by_name().items()
+        if name not in app.orchestrators
+    ]
+
+
 def removed_function_notes(before: AppInfo, now: AppInfo, store: StoreReader) -> list[str]:
-    """A sentence for each orchestrator that unfinished instances need, and one for activities and entities.
+    """For a reload: a sentence for each orchestrator that unfinished instances need, one for activities and entities.
 
     Which of these an instance will call is unknown: its code has not come so far.
     """
@@ -22,8 +31,7 @@ def removed_function_notes(before: AppInfo, now: AppInfo, store: StoreReader) ->
     notes = []
     for name in orchestrators:
         if number := unfinished.pop(name, 0):
-            fail = "fails at its" if number == 1 else "fail at their"
-            notes.append(f"{_instances(number)} of {name} {fail} next step unless it comes back.")
+            notes.append(f"{_fail_at_next_step(number, f' of {name}')}.")
     if called and (number := sum(unfinished.values())):
         gone = f"{', '.join(called[:-1])} and {called[-1]}" if len(called) > 1 else called[0]
         who = "the unfinished instance" if number == 1 else f"one of the {_instances(number)}"
@@ -35,6 +43,11 @@ def removed_function_notes(before: AppInfo, now: AppInfo, store: StoreReader) ->
 
 def _removed(before: Functions[FunctionInfo], now: Functions[FunctionInfo]) -> list[str]:
     return [name for name in before.names if name not in now]
+
+
+def _fail_at_next_step(number: int, of: str = "") -> str:
+    fail = "fails at its" if number == 1 else "fail at their"
+    return f"{_instances(number)}{of} {fail} next step unless it comes back"
 
 
 def _instances(number: int) -> str:

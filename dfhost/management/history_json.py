@@ -57,6 +57,7 @@ _HIDDEN = {
     | {"Name", "OrchestrationInstance", "ParentInstance", "Version", "Tags"},
     history.TASK_SCHEDULED: _ALWAYS_HIDDEN | {"Version"},
     history.SUB_ORCHESTRATION_CREATED: _ALWAYS_HIDDEN | {"Version"},
+    history.GENERIC: _ALWAYS_HIDDEN | {"Rewound"},
 }
 
 
@@ -70,10 +71,13 @@ class ShownHistory(NamedTuple):
     episodes: list[dict[str, Any]]
 
 
-def history_json(events: Iterable[dict[str, Any]], *, inputs: bool, outputs: bool) -> ShownHistory:
+def history_json(
+    events: Iterable[dict[str, Any]], *, inputs: bool, outputs: bool, rewound: bool = False
+) -> ShownHistory:
     """`events` in wire form (EventType an int) -> what showHistory lists, in the same order.
 
-    `inputs`: showInput. `outputs`: showHistoryOutput, which adds each Result, decoded.
+    `inputs`: showInput. `outputs`: showHistoryOutput, which adds each Result, decoded. `rewound`: GenericEvents in
+    the place of a failure say what that was.
     """
     shown: list[dict[str, Any] | None] = []
     scheduled: dict[tuple[int, Any], int] = {}  # (kind, EventId) -> index in `shown`
@@ -104,6 +108,13 @@ def history_json(events: Iterable[dict[str, Any]], *, inputs: bool, outputs: boo
                 item["Input"] = scheduling.get("Input")
         elif kind in _SCHEDULING:
             scheduled[kind, event["EventId"]] = len(shown)
+        elif rewound and "Rewound" in event:
+            before = event["Rewound"]
+            item["Rewound"] = {
+                "EventType": _NAMES[before["EventType"]],
+                "FunctionName": before["Name"],
+                "Reason": before["Reason"],
+            }
         elif kind == history.EXECUTION_STARTED:
             item["FunctionName"] = event["Name"]
         elif kind == history.EXECUTION_COMPLETED:

@@ -140,7 +140,10 @@ async def _status_response(
     history = episodes = None
     if query.flag("showHistory", False) and instance.status != "Pending":
         show_output = query.flag("showHistoryOutput", False)
-        history, episodes = await _history_texts(hub, instance.instance_id, show_input, show_output)
+        show_rewound = query.flag("showRewound", False)  # dfhost's own
+        history, episodes = await _history_texts(
+            hub, instance.instance_id, show_input, show_output, show_rewound
+        )
         if not query.flag("showEpisodes", False):  # dfhost's own
             episodes = None
 
@@ -153,13 +156,15 @@ async def _status_response(
     return await off_loop(_size(instance) + len(history or ""), response)
 
 
-async def _history_texts(hub: TaskHub, instance_id: str, inputs: bool, outputs: bool) -> tuple[str, str]:
+async def _history_texts(
+    hub: TaskHub, instance_id: str, inputs: bool, outputs: bool, rewound: bool
+) -> tuple[str, str]:
     """The events and the episodes, see `ShownHistory`."""
     texts = hub.history(instance_id)
 
     def format_events() -> tuple[str, str]:
         events = map(json.loads, texts)
-        shown = history_json.history_json(events, inputs=inputs, outputs=outputs)
+        shown = history_json.history_json(events, inputs=inputs, outputs=outputs, rewound=rewound)
         # One by one: no other thread runs while the encoder works.
         return f"[{','.join(map(json_text.encode, shown.events))}]", json_text.encode(shown.episodes)
 
@@ -174,13 +179,14 @@ def _size(instance: Instance) -> int:
 async def list_instances(hub: TaskHub, request: ManagementRequest) -> ManagementResponse:
     where = list_filter(request)
     show_input = request.query.flag("showInput", True)
+    exact_times = request.query.flag("exactTimes", False)  # dfhost's own
     return await page_response(
         request.query,
         request.headers,
         rows=lambda limit, after: hub.instances(where, limit, after),
         id_of=lambda instance: instance.instance_id,
         size_of=_size,
-        text_of=lambda instance: status_json.status(instance, show_input=show_input),
+        text_of=lambda instance: status_json.status(instance, show_input=show_input, exact_times=exact_times),
     )
 
 

@@ -9,12 +9,18 @@ from datetime import datetime, timezone
 
 from dfhost.management.json_text import embedded, encode
 from dfhost.task_hub_values import Entity, Instance
+from dfhost.timestamps import timestamp
 
 
 def status(
-    instance: Instance, *, show_input: bool = True, history: str | None = None, episodes: str | None = None
+    instance: Instance,
+    *,
+    show_input: bool = True,
+    history: str | None = None,
+    episodes: str | None = None,
+    exact_times: bool = False,
 ) -> str:
-    """`history`, `episodes`: the JSON of `historyEvents` and `episodes`.
+    """`history`, `episodes`: the JSON of `historyEvents` and `episodes`. `exact_times`: with `exactCreatedTime`.
 
     These keys, version and parentInstanceId are left out if None.
     """
@@ -27,6 +33,7 @@ def status(
         f'"lastUpdatedTime":"{_whole_seconds(instance.updated_at)}"'
         + (f',"version":{encode(instance.version)}' if instance.version else "")
         + (f',"parentInstanceId":{encode(instance.parent_id)}' if instance.parent_id else "")
+        + (f',"exactCreatedTime":"{timestamp(instance.created_at)}"' if exact_times else "")
         + (f',"historyEvents":{history}' if history is not None else "")
         + (f',"episodes":{episodes}' if episodes is not None else "")
         + "}"

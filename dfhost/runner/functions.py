@@ -9,7 +9,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from dfhost.runner.retry_policy import RetryPolicy
 
-Binding = Mapping[str, Any]  # as in function.json: name, type, direction, ...
+#: As in function.json: name, type, direction, …
+Binding = Mapping[str, Any]
 
 KINDS = {
     "httpTrigger": "http",

@@ -12,7 +12,8 @@ from dfhost.store import statements as sql
 
 _DEEPEST = 20  # children of children
 #: What the output of a parent says where the cause of its child says more.
-_VAGUE = (DETECTED, "is not JSON serializable")
+# The last one is the SDK's for a yielded value that is no task.
+_VAGUE = (DETECTED, "is not JSON serializable", "object has no attribute '_is_scheduled'")
 
 
 def cause_of_failure(source: sqlite3.Connection, history: Sequence[str]) -> tuple[str | None, str]:

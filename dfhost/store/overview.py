@@ -64,6 +64,16 @@ _LEDGERS = (
 )
 
 
+def newest_open_instances(reader: sqlite3.Connection, limit: int) -> list[tuple[str, str]]:
+    """The names and ids of orchestrations that have not ended: first the newest of each name, and so on."""
+    return reader.execute(
+        "SELECT name, instance_id FROM (SELECT name, instance_id, row_number() OVER "
+        "(PARTITION BY name ORDER BY created_at DESC, instance_id) AS number "
+        f"FROM instances WHERE status NOT IN {sql.FINAL_SQL}) ORDER BY number, name LIMIT ?",
+        (limit,),
+    ).fetchall()
+
+
 def overview(reader: sqlite3.Connection, changed_since: str, limit: int) -> Overview:
     """At most `limit` instances that were updated at `changed_since` or later."""
     rows = reader.execute(

@@ -227,16 +227,6 @@ class StoreReader:
             ).fetchone()[0]
             return count
 
-    def newest_open_instances(self, limit: int) -> list[tuple[str, str]]:
-        """The names and ids of orchestrations that have not ended: first the newest of each name, and so on."""
-        with self._reading() as reader:
-            return reader.execute(
-                "SELECT name, instance_id FROM (SELECT name, instance_id, row_number() OVER "
-                "(PARTITION BY name ORDER BY created_at DESC, instance_id) AS number "
-                f"FROM instances WHERE status NOT IN {sql.FINAL_SQL}) ORDER BY number, name LIMIT ?",
-                (limit,),
-            ).fetchall()
-
     def open_instances_by_name(self) -> dict[str, int]:
         """How many orchestrations of each orchestrator have not ended, where there are any."""
         with self._reading() as reader:

@@ -218,6 +218,11 @@ class Store(StoreReader):
         read = partial(overview.search, text=text, limit=limit)
         return await asyncio.to_thread(self._read_apart, read)
 
+    async def newest_open_instances(self, limit: int) -> list[tuple[str, str]]:
+        """The names and ids of orchestrations that have not ended: first the newest of each name, and so on."""
+        read = partial(overview.newest_open_instances, limit=limit)
+        return await asyncio.to_thread(self._read_apart, read)
+
     async def maps(self, ended_since: str, limit: int) -> list[MapRow]:
         """Maps and other instances that say how far they are: those that run, and those that have ended since."""
         read = partial(overview.maps, ended_since=ended_since, limit=limit)

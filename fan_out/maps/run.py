@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -138,26 +138,9 @@ def run_map(
                 A tolerated percentage is one of those
     about       more entries for the ledger
     """
-    indexes, total = redriven or (list(range(len(items))), len(items))
-    number = getattr(context, _COUNTER, 0) + 1  # the context lives as long as its generator
-    setattr(context, _COUNTER, number)
-    map_id = context.instance_id if number == 1 else f"{context.instance_id}:map-{number}"
-    now, seconds = context.current_utc_datetime, options.timeout_seconds
-    slots = min(options.max_concurrency or len(items), len(items))
-    part = Part(
-        map_id=map_id,
-        activity=options.activity,
-        envelope=gets_envelope(options.activity),
-        attempts=options.max_attempts,
-        pause=options.retry_seconds,
-        deadline=None if seconds is None else (now + timedelta(seconds=seconds)).isoformat(),
-        total=len(items),
-        items=items,
-        indexes=indexes,
-        lanes=lanes_of(len(items), slots, options.items_per_batch),
-        failure_budget=options.tolerated(total),
-        whole_budget=True,
-    )
+    indexes, items_of_all = redriven or (list(range(len(items))), len(items))
+    map_id, now = _next_map_id(context), context.current_utc_datetime
+    part = _whole_map(options, map_id, now, items, indexes, options.tolerated(items_of_all))
     # The ids of the parts are never used twice, whatever ran under this instance's id before: the extension
     # replaces an instance that is running if a child is given its id.
     prefix = f"{map_id}:{context.new_uuid()[:8]}"
@@ -181,6 +164,35 @@ def run_map(
     if error := unknown_activity(results):
         raise error
     return outcome
+
+
+def _next_map_id(context: df.DurableOrchestrationContext) -> str:
+    """The instance's id for its first map, with a number behind it for each further one."""
+    number = getattr(context, _COUNTER, 0) + 1  # the context lives as long as its generator
+    setattr(context, _COUNTER, number)
+    return context.instance_id if number == 1 else f"{context.instance_id}:map-{number}"
+
+
+def _whole_map(
+    options: Options, map_id: str, now: datetime, items: list[Any], indexes: list[int], tolerated: int
+) -> Part:
+    """All of the map as one part, which `hand_out` divides."""
+    seconds = options.timeout_seconds
+    slots = min(options.max_concurrency or len(items), len(items))
+    return Part(
+        map_id=map_id,
+        activity=options.activity,
+        envelope=gets_envelope(options.activity),
+        attempts=options.max_attempts,
+        pause=options.retry_seconds,
+        deadline=None if seconds is None else (now + timedelta(seconds=seconds)).isoformat(),
+        total=len(items),
+        items=items,
+        indexes=indexes,
+        lanes=lanes_of(len(items), slots, options.items_per_batch),
+        failure_budget=tolerated,
+        whole_budget=True,
+    )
 
 
 def _reason(part: Part, results: Results, stop: str | None) -> str | None:

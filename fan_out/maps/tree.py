@@ -51,8 +51,8 @@ def hand_out(
     left = list(range(len(part.items)))
     children, failures, event_came, reason = 0, 0, False, None
     while left and not (reason := why_stop(context, part, failures, event_came)):
-        running = {}
         shares = next_shares(left, part.lanes)
+        running = {}
         for share in shares:
             given, instance = part.child(share, failures, len(shares)), f"{id_prefix}.{children}"
             task = context.call_sub_orchestrator(f"map_{share.kind}", given, instance)
@@ -66,9 +66,7 @@ def hand_out(
             event_came = event_came or stop_event.is_completed
             for task in [task for task in running if task.is_completed]:
                 _, positions = running.pop(task)
-                returned = task.result
-                if has_failed(task):  # its activity does not exist, or somebody has terminated it
-                    returned = [ItemResult(0, None, error_text(task.result))] * len(positions)
+                returned = _results_of(task, len(positions))
                 not_started, failed_there = merge(results, positions, returned)
                 if failed_there and unknown_activity(returned):
                     return results, "failures"  # those that still run find it out as well
@@ -81,6 +79,11 @@ def hand_out(
                 yield from wait_for_all(context, [context.call_activity(map_stop_children, instances)])
         left.sort()
     return results, reason
+
+
+def _results_of(child: Any, items: int) -> Results:
+    """What an ended child returns. One that has failed was terminated, or its activity does not exist."""
+    return [ItemResult(0, None, error_text(child.result))] * items if has_failed(child) else child.result
 
 
 @bp.orchestration_trigger(context_name="context")
@@ -120,13 +123,19 @@ def map_chunk(context: df.DurableOrchestrationContext) -> Generator[Any, Any, An
             break
         to_try = again
         reporter.report(in_flight=0)
-        until = context.current_utc_datetime + timedelta(seconds=part.pause)
-        if part.deadline:
-            until = min(until, datetime.fromisoformat(part.deadline))
-        timer: Any = context.create_timer(until)
-        stop_event = context.wait_for_external_event(STOP)
-        yield context.task_any([timer, stop_event])
-        if not timer.is_completed:
-            timer.cancel()
+        stop_event = yield from _pause(context, part)
     reporter.report(in_flight=0)
     return as_json(results)
+
+
+def _pause(context: df.DurableOrchestrationContext, part: Part) -> Generator[Any, Any, Any]:
+    """Wait between two tries, at most until the deadline. Gives the wait for the stop event, which ends the pause."""
+    until = context.current_utc_datetime + timedelta(seconds=part.pause)
+    if part.deadline:
+        until = min(until, datetime.fromisoformat(part.deadline))
+    timer: Any = context.create_timer(until)
+    stop_event: Any = context.wait_for_external_event(STOP)
+    yield context.task_any([timer, stop_event])
+    if not timer.is_completed:
+        timer.cancel()
+    return stop_event

@@ -181,12 +181,17 @@ def test_a_flood_of_records_is_folded_and_the_odd_one_is_not() -> None:
             logging.getLogger("shop").info("item %d", number)
         logging.getLogger("shop").info("another format")
         logging.getLogger("shop").warning("item %d", 500)
+        for number in range(101):
+            logging.info("step %d", number)
     printed = lines(stream)
     assert printed[:2] == ["info      shop: item 0", "info      shop: item 1"]
     assert "info      shop: another format" in printed
     assert "warning   shop: item 500" in printed
-    assert re.fullmatch(r" +shop: +490 more at level info( in the last \d+ ms)?", printed[-1])
-    assert len(printed) == 13
+    assert "info      step 99" in printed
+    of_root, of_shop = printed[-2:]
+    assert re.fullmatch(r" +logging: +1 more at level info", of_root)
+    assert re.fullmatch(r" +shop: +400 more at level info( in the last \d+ ms)?", of_shop)
+    assert len(printed) == 100 + 2 + 100 + 2
 
 
 def test_printed_lines_stay_whole_and_in_order_with_the_log() -> None:

@@ -203,7 +203,7 @@ async def test_an_event_that_came_before_a_restart_or_a_reload_is_not_reported_a
         await host.log.entry("waiting")
         await host.send(instance, "raiseEvent/early", 1)
         await host.log.entry("received")
-        host.host._dispatchers.orchestrations.code_changed()
+        host.host._dispatchers.orchestrations.replays.code_changed()
         await host.send(instance, "raiseEvent/late", 1)
         await host.log.entry("received", "waits", "late")
         assert [name for _, name, *_ in received(host)] == ["early", "late"]

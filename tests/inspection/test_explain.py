@@ -273,16 +273,30 @@ async def test_an_event_whose_name_differs_in_case() -> None:
     async with running_host() as host:
         instance = await host.start("waits", ["Approval"])
         await host.until_waiting(instance, "event")
+        since = only(await host.explain(instance), "since")
         await host.send(instance, "raiseEvent/approval", 1)
         shown = await explained(host, instance, lambda shown: shown["unclaimed"] and shown["waitsFor"])
         assert shown["sentence"] == (
             "It waits for event Approval. It has received event approval, which nothing waits for yet."
         )
+        assert only(shown, "since") == since
         assert await host.log.entry("note") == (
             "note",
             f"The event 'approval' has come to waits {instance}, which waits for 'Approval'. "
             "Event names are case-sensitive in the SDK.",
         )
+
+
+async def test_an_event_whose_name_differs_in_case_and_that_came_before_the_wait() -> None:
+    async with running_host() as host:
+        instance = await host.start("waits", ["Approval", "Payment"])
+        await host.until_waiting(instance, "event")
+        await host.send(instance, "raiseEvent/payment", 1)
+        await host.send(instance, "raiseEvent/Approval", 1)
+        shown = await explained(host, instance, lambda shown: shown["waitsFor"][0]["name"] == "Payment")
+        (payment,) = shown["unclaimed"]
+        assert payment["name"] == "payment"
+        assert only(shown, "since") > payment["since"]
 
 
 # -- states --------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import sqlite3
 import threading
@@ -512,6 +513,16 @@ async def test_a_rewound_instance_runs_again_without_its_failures(db: OpenStore)
         h.GENERIC,
         h.GENERIC,
     ]
+    rewound = [json.loads(text)["Rewound"] for text in db.past()[2:]]
+    assert [(each["EventType"], each["Name"], each["Reason"]) for each in rewound] == [
+        (h.TASK_SCHEDULED, "work", None),
+        (h.TASK_FAILED, "work", "no"),
+        (h.EXECUTION_COMPLETED, None, "no"),
+    ]
+    # Code gets what it would get on Azure.
+    assert [h.parse(text).text for text in db.past()[2:]] == [
+        h.generic(AT, None, event_id).text for event_id in (1, -1, 9)
+    ]
     assert db.inbox() == [h.generic(LATER, None).text]
     assert db.store.instances_needing_episodes() == ["x"]
 
@@ -626,9 +637,9 @@ async def test_open_instances_come_in_turn_by_name_the_newest_of_each_first(db: 
         await db.start(f"{name}-{number}", name=name, created_at=AT.replace("00Z", f"0{number}Z"))
     await db.start("over", name="poll")
     await db.episode("over", status="Completed")
-    found = [instance_id for _, instance_id in db.store.newest_open_instances(10)]
+    found = [instance_id for _, instance_id in await db.store.newest_open_instances(10)]
     assert found == ["fan-3", "poll-4", "fan-1", "poll-2", "fan-0"]
-    assert db.store.newest_open_instances(1) == [("fan", "fan-3")]
+    assert await db.store.newest_open_instances(1) == [("fan", "fan-3")]
 
 
 async def test_lists_are_ordered_filtered_and_paged(db: OpenStore) -> None:

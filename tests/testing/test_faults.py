@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from dfhost.testing import Durable
-from tests.support.apps import loaded_module
+from dfhost.testing import Durable, Host
+from tests.support.apps import loaded_module, write_app
 
 
 def test_a_stub_returns_a_value_or_calls_a_function(durable: Durable) -> None:
@@ -230,6 +232,24 @@ def test_an_activity_runs_again_if_the_host_crashes_meanwhile(durable: Durable) 
     durable.advance(minutes=1)
     assert run.result() == [{"order": "a", "price": 1}]
     assert run.calls("charge") == ["a", "a"]
+
+
+def test_after_a_crash_a_waiting_orchestrator_runs_only_when_its_event_comes(tmp_path: Path) -> None:
+    app = """
+    replays = []
+
+    @app.orchestration_trigger(context_name="context")
+    def waits(context):
+        replays.append(context.instance_id)
+        yield context.wait_for_external_event("go")
+    """
+    with Host(write_app(tmp_path, app)) as durable:
+        run = durable.start("waits", id="order-1")
+        durable.crash()
+        durable.advance(days=1)
+        assert loaded_module().replays == ["order-1"]
+        run.raise_event("go").result()
+        assert loaded_module().replays == ["order-1"] * 2
 
 
 # -- chosen by the input -------------------------------------------------------------------------------------

@@ -68,11 +68,8 @@ def test_each_place_is_shown_once_with_its_newest_frames(
     assert [line.rpartition(", in ")[2] for line in causes if "  File " in line] == ["charge", "price_of"] * 2
     assert causes[-1] == "      return 1 // (int(order) % 10)"
     assert ended.pop(1).startswith('  input ["0", "1", "2", ')
-    assert ended == [
-        f"fan {run.id}: Failed",
-        "  40 tasks: 24 completed, 16 failed",
-        "  failed: fan > charge: ZeroDivisionError: integer division or modulo by zero",
-    ]
+    assert ended.pop().startswith("  failed: fan > charge: "), "whichever has failed first"
+    assert ended == [f"fan {run.id}: Failed", "  40 tasks: 24 completed, 16 failed"]
     assert more == ["More instances: 1 of fan (Completed).", HINT]
 
 

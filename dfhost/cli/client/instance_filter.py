@@ -45,13 +45,14 @@ def is_used(options: argparse.Namespace) -> bool:
     return any((options.status, options.name, options.since, options.until, options.prefix, options.text))
 
 
-def find(client: ManagementClient, options: argparse.Namespace) -> Iterator[Json]:
-    """The orchestrations that the filter matches, ordered by id."""
+def find(client: ManagementClient, options: argparse.Namespace, **query: str) -> Iterator[Json]:
+    """The orchestrations that the filter matches, ordered by id. `query`: what else is asked of the host."""
     found = client.instances(
         runtimeStatus=",".join(options.status),
         createdTimeFrom=iso(options.since),
         createdTimeTo=iso(options.until),
         instanceIdPrefix=options.prefix,
+        **query,
     )
     return (each for each in orchestrations(found) if _matches(each, options.name, options.text))
 

@@ -12,6 +12,7 @@ from dfhost.cli.client.management_client import open_client
 from dfhost.cli.exit_codes import DONE
 from dfhost.cli.style import Style, printable_json, text_of
 from dfhost.cli.views.tables import table_lines
+from dfhost.instance_failure import failure_text
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.timeline.sentences import brief
 from dfhost.timestamps import parse_timestamp
@@ -39,9 +40,10 @@ def run(options: argparse.Namespace) -> int:
     instance_id = instance_ids.find_id(client, text)
 
     def render() -> tuple[str, bool]:
-        status = (
-            client.status(instance_id, showInput="true", showHistory="true", showHistoryOutput="true") or {}
-        )
+        shown = {"showInput": "true", "showHistory": "true", "showHistoryOutput": "true"}
+        if not options.json:
+            shown["showRewound"] = "true"
+        status = client.status(instance_id, **shown) or {}
         events = status.get("historyEvents") or []
         ended = status.get("runtimeStatus") in FINAL_STATUSES
         if options.json:
@@ -57,11 +59,13 @@ def run(options: argparse.Namespace) -> int:
 def _row(number: int, event: dict[str, Any]) -> list[str]:
     at = parse_timestamp(str(event["Timestamp"])).astimezone()
     clock = at.strftime("%H:%M:%S") + f".{at.microsecond // 1000:03d}"
-    name = event.get("FunctionName") or event.get("Name") or ""
+    name = event.get("FunctionName") or event.get("Name") or _rewound(event).get("FunctionName") or ""
     return [str(number), clock, str(event["EventType"]), str(name), _details(event)]
 
 
 def _details(event: dict[str, Any]) -> str:
+    if event["EventType"] == "GenericEvent":
+        return brief(_of_rewind(event), _LONGEST)
     told = {
         "": event.get("OrchestrationStatus"),
         "input": event.get("Input"),
@@ -72,3 +76,17 @@ def _details(event: dict[str, Any]) -> str:
     }
     parts = [f"{key} {text_of(value)}".strip() for key, value in told.items() if value not in (None, "")]
     return brief(", ".join(parts), _LONGEST)
+
+
+def _of_rewind(event: dict[str, Any]) -> str:
+    """Of a GenericEvent: rewinds alone leave these, in the place of what failed and as the sign to go on."""
+    if before := _rewound(event):
+        reason = before.get("Reason")
+        text = f"rewound {before['EventType']}"
+        return text if reason is None else f"{text}, reason {failure_text(reason)}"
+    return f"rewind, reason {event['Data']}" if event.get("Data") else "of a rewind"
+
+
+def _rewound(event: dict[str, Any]) -> dict[str, Any]:
+    """What stood in its place; only dfhost says so."""
+    return event.get("Rewound") or {}

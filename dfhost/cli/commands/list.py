@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         lines = list(_lines(rows, total, waits, meant, options))
         if children:
             lines.append(_of_children(children))
-        if not (rows or options.json or options.ids or instance_filter.is_used(options)):
+        if not (rows or options.entities or options.json or options.ids or instance_filter.is_used(options)):
             lines += _elsewhere(options)
         if client.reads_file and waits and not options.entities:
             lines.append(Style.of(sys.stdout)(FROM_FILE, "dim"))
@@ -100,13 +100,15 @@ def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[l
 
     One is left out if what called it is among those found; only dfhost says what that is. Scripts get all.
     """
-    read = list(islice(instance_filter.find(client, options), _MOST_READ))
+    read = list(islice(instance_filter.find(client, options, exactTimes="true"), _MOST_READ))
     if len(read) == _MOST_READ:
         print(
             f"Only the first {count(_MOST_READ)} were read. Narrow it with --since or --prefix.",
             file=sys.stderr,
         )
-    read.sort(key=lambda instance: str(instance["createdTime"]), reverse=True)
+    # Other hosts know whole seconds. The key is taken out: --json prints what every host has.
+    created = {each["instanceId"]: str(each.pop("exactCreatedTime", each["createdTime"])) for each in read}
+    read.sort(key=lambda instance: created[instance["instanceId"]], reverse=True)
     found = len(read)
     if not (options.children or options.ids or options.json):
         ids = {each["instanceId"] for each in read}

@@ -13,7 +13,7 @@ from pathlib import Path
 from dfhost.cli import arguments
 from dfhost.cli.client.instance_ids import suggestion
 from dfhost.cli.client.management_client import file_client
-from dfhost.cli.console.log_file import INDENTED, entries_with, follow_log, log_file, read_log
+from dfhost.cli.console.log_file import DATE, INDENTED, entries_with, follow_log, log_file, read_log
 from dfhost.cli.exit_codes import DONE, NOT_FOUND
 from dfhost.cli.style import printable
 from dfhost.errors import HostError
@@ -30,6 +30,7 @@ examples:
 exit code: 0; 4 if there is no such line.
 """
 
+_NOT_WITHIN = r"(?<![\w-])"  # another id, as b4 in 0fb45e02
 _HEAD = re.compile(r"(?P<time>\d\d:\d\d:\d\d\.\d{3})  (?P<label>.{9}) (?P<text>.*)")
 
 
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--follow", "-f", action="store_true", help="go on with what is written, until ctrl-C"
     )
     parser.add_argument(
-        "--json", action="store_true", help="print each line as JSON: its time, label and text"
+        "--json", action="store_true", help="print each line as JSON: its local time, label and text"
     )
     parser.add_argument(
         "--db", metavar="FILE", type=Path, help="of the host of this database file (default: of this folder)"
@@ -107,8 +108,8 @@ def _pattern_of(instance: str) -> re.Pattern[str]:
     text = short_id(instance)
     if child := short_child(text):
         beginning, ending = child
-        return re.compile(rf"{beginning}[0-9a-f-]*{re.escape(ending)}(?![0-9a-f])")
-    return re.compile(re.escape(text))
+        return re.compile(rf"{_NOT_WITHIN}{beginning}[0-9a-f-]*{re.escape(ending)}(?![0-9a-f])")
+    return re.compile(_NOT_WITHIN + re.escape(text))
 
 
 def _matching(lines: Iterable[str], wanted: list[re.Pattern[str]]) -> Iterable[str]:
@@ -119,11 +120,13 @@ def _matching(lines: Iterable[str], wanted: list[re.Pattern[str]]) -> Iterable[s
 
 def _json_lines(lines: Iterable[str]) -> Iterator[str]:
     """Each line as a JSON object. A line that goes on with the one above has its time and label."""
-    time, label = None, ""
+    time, label, day = None, "", ""
     for line in lines:
         text = line.strip()
+        if date := DATE.match(line):
+            day = f"{date[1]}T"
         if head := _HEAD.match(line):
-            time, label, text = head["time"], head["label"].rstrip(), head["text"]
+            time, label, text = day + head["time"], head["label"].rstrip(), head["text"]
         elif not line.startswith(INDENTED):
             time, label = None, ""
         yield json.dumps({"time": time, "label": label, "text": text}, ensure_ascii=False)

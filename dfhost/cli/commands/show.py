@@ -15,7 +15,6 @@ from dfhost.cli.style import Style, printable, printable_json
 from dfhost.cli.views import instance_view
 from dfhost.cli.views.explanation import FROM_FILE, reasons
 from dfhost.cli.views.history_tasks import tasks_of_history
-from dfhost.instance_failure import may_hide_death
 from dfhost.printable import readable_payload
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
@@ -122,8 +121,9 @@ def _failures(
             if client.status(child, showInput="false") is not None:
                 timeline, name = _timeline(client, child), f"{task['name']} {short_id(child)}"
                 below = _failures(client, _tasks(client, child, timeline), [*path, name], deepest - 1)
-                if not below and may_hide_death(str(task.get("error"))) and timeline:
-                    below = [(path, {**task, "label": name, "cause": timeline.get("cause")})]
+                if not below and timeline and (cause := timeline.get("cause")):
+                    known = {"label": name, "cause": cause, "stack": timeline.get("stack")}
+                    below = [(path, {**task, **known})]
         found += below or [(path, task)]
     return found
 

@@ -18,9 +18,9 @@ from dfhost.cli.client.host_address import url_file
 from dfhost.cli.client.other_task_hubs import unfinished_in
 from dfhost.cli.console.console import Console
 from dfhost.cli.console.log_file import LogFile, log_file
-from dfhost.cli.host.database_file import database_file
+from dfhost.cli.host.database_file import database_file, url_files
 from dfhost.cli.host.early_refusal import check_can_start
-from dfhost.cli.host.runner_choice import MakeRunner, app_runner, reloads
+from dfhost.cli.host.runner_choice import MakeRunner, app_runner, checks_histories, reloads
 from dfhost.cli.host.stopping import FatalFailure, StopSignals
 from dfhost.cli.progress.maps import show_map_progress
 from dfhost.cli.style import count
@@ -122,6 +122,7 @@ async def _serve(
 ) -> None:
     stop_signals = StopSignals()
     failure, tasks = FatalFailure(), BackgroundTasks()
+    files_with_url: list[Path] = []
     pause_collector()
     started_at = time.time()
     runner = make_runner(console, failure.report)  # workers load the app while the host is imported
@@ -148,9 +149,10 @@ async def _serve(
                 f"These settings of host.json make no difference in dfhost: {', '.join(settings.without_effect)}."
             )
         stop_signals.host_is_ready(host.release_running_calls)
-        if database is not None:
+        files_with_url.extend(url_files(root, database, host.url))
+        for file in files_with_url:
             with suppress(OSError):  # on a full disk the commands have to be told the port
-                url_file(database).write_text(host.url, "utf-8")
+                file.write_text(host.url, "utf-8")
         dashboard = "" if options.no_dashboard else f" Dashboard: {host.url}/dashboard."
         console.print("", f"Ready on {host.url}.{dashboard} Ctrl-C stops the host.")
         if host.interrupted_calls_note:
@@ -168,6 +170,7 @@ async def _serve(
         on_failure=failure.report,
         on_ready=on_ready,
         dashboard=not options.no_dashboard,
+        check_histories=checks_histories(options),
     ) as host:
         if not options.quiet:
             tasks.start(show_map_progress(host, console))
@@ -180,8 +183,8 @@ async def _serve(
         await failure.watch(host.finish())
         counts = (await host.hub.overview(limit=0)).counts if database is not None else {}
     unfinished = sum(number for status, number in counts.items() if status not in FINAL_STATUSES)
-    if database is not None:
-        url_file(database).unlink(missing_ok=True)
+    for file in files_with_url:
+        file.unlink(missing_ok=True)
     console.flush_summaries()
     console.print(
         "", "Stopped." + (" Unfinished instances continue at the next start." if unfinished else "")

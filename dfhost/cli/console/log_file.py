@@ -1,6 +1,8 @@
 """The file beside the database in which the host's console is kept, for `dfhost logs`: written, rotated, read.
 
-What is written is what stands at the terminal, without its colours. Two files of `_LIMIT` bytes are kept at most.
+What is written is what stands at the terminal, without its colours. Its times are of a day, so a line with the date
+stands above them where a host starts, where a day begins, and at the beginning of a file. Two files of `_LIMIT` bytes
+are kept at most.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 _LIMIT = 5_000_000  # bytes
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 INDENTED = " " * 12  # a line that goes on with the one above has no time
+DATE = re.compile(r"-- (\d{4}-\d\d-\d\d)\b")  # how a line with the date begins
 _PAUSE = 0.2  # seconds between two looks at the file
 
 
@@ -29,11 +32,15 @@ class LogFile:
         self._path = path
         self._descriptor: int | None = None
         self._open()
-        self.write(f"-- {time.strftime('%Y-%m-%d %H:%M:%S')} dfhost start, process {os.getpid()}\n")
+        self._day = time.strftime("%Y-%m-%d")  # of the last line with the date; "" if this file has none yet
+        self.write(f"-- {self._day} {time.strftime('%H:%M:%S')} dfhost start, process {os.getpid()}\n")
 
     def write(self, text: str) -> None:
         if self._descriptor is None:
             return
+        if self._day != (today := time.strftime("%Y-%m-%d")):
+            self._day = today
+            text = f"-- {today}\n{text}"
         with suppress(OSError):
             os.write(self._descriptor, _COLOURS.sub("", text).encode("utf-8", "backslashreplace"))
             if os.fstat(self._descriptor).st_size > _LIMIT:
@@ -41,6 +48,7 @@ class LogFile:
                 with suppress(OSError):  # Windows, while somebody reads it: it grows
                     self._path.replace(_older(self._path))
                 self._open()
+                self._day = ""
 
     def close(self) -> None:
         if self._descriptor is not None:
@@ -80,12 +88,19 @@ def follow_log(path: Path) -> Iterator[str]:
 
 
 def entries_with(lines: Iterable[str], pattern: re.Pattern[str]) -> Iterator[str]:
-    """The lines in which `pattern` is found, and the indented ones below them."""
+    """The lines in which `pattern` is found, the indented ones below them, and of each day the line with its date."""
     shown = False
+    date = ""  # the line with the date that has not been shown
     for line in lines:
+        if DATE.match(line):
+            date, shown = line, False
+            continue
         if not line.startswith(INDENTED):
             shown = pattern.search(line) is not None
         if shown:
+            if date:
+                yield date
+                date = ""
             yield line
 
 

@@ -282,7 +282,8 @@ class LogFormatter:
         return self.lines.message(message.at, message.label, message.text)
 
     def _count_records(self, record: Message) -> list[str]:
-        name = f"{record.logger}:"  # as its lines begin; no function has such a name
+        # As its lines begin, but for those of the root logger. No function has such a name.
+        name = f"{'logging' if record.logger == 'root' else record.logger}:"
         counts = self._functions.get(name)
         if counts is None:
             counts = self._functions[name] = _FunctionCounts("log", record.at)

@@ -79,6 +79,14 @@ def reloads(options: argparse.Namespace) -> bool:
     return not options.no_reload and _worker_count(options) > 0 and not _is_debugged(options)
 
 
+def checks_histories(options: argparse.Namespace) -> bool:
+    """Whether the start replays waiting instances to see if the code fits them.
+
+    Not where a debugger has its breakpoints: they would stop in instances that nobody has asked for.
+    """
+    return _worker_count(options) > 0 and not _is_debugged(options)
+
+
 def _in_process(
     root: Path, settings: Settings, log: HostLog, on_failure: Callable[[HostError], None]
 ) -> AppRunner:

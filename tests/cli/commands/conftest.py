@@ -64,6 +64,14 @@ APP = """
         yield
 
     @app.orchestration_trigger(context_name="context")
+    def yields_list(context):
+        return (yield [context.call_activity("process_item", item) for item in "ab"])
+
+    @app.orchestration_trigger(context_name="context")
+    def yields_list_below(context):
+        return (yield context.call_sub_orchestrator("yields_list"))
+
+    @app.orchestration_trigger(context_name="context")
     def renews(context):
         count = context.get_input()
         yield context.call_activity("repeat", str(count))

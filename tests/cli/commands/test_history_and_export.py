@@ -25,6 +25,35 @@ def test_history_as_json_is_that_of_the_management_api(dfhost: Commands) -> None
     assert dfhost("history", id, "--json").json == events
 
 
+def test_history_says_what_a_rewind_has_taken_back_and_why(dfhost: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "late.txt"
+    id = dfhost.ended("calls_failing_child", str(file), "rewound-parent")
+    file.write_text("here now")
+    dfhost.done("rewind", id, "--reason", "the file is there")
+    assert dfhost.http.output(id) == "here now"
+
+    def of_rewinds(instance_id: str) -> list[str]:
+        """NAME and DETAILS of the events that a rewind leaves."""
+        lines = dfhost.done("history", instance_id).splitlines()
+        return [" ".join(line.split("GenericEvent")[1].split()) for line in lines if "GenericEvent" in line]
+
+    schedule, failure, end, rewind = of_rewinds("rewound-child")
+    reason = r"Activity function 'needs_file' failed: FileNotFoundError: \[Errno 2\]"
+    assert schedule == "needs_file rewound TaskScheduled"
+    assert re.match(rf"needs_file rewound TaskFailed, reason {reason}", failure)
+    assert re.match(
+        rf"rewound ExecutionCompleted, reason Orchestrator function 'reads_file' failed: {reason}", end
+    )
+    assert rewind == "rewind, reason the file is there"
+    failure, end = of_rewinds(id)
+    assert failure.startswith("reads_file rewound SubOrchestrationInstanceFailed, reason ")
+    assert end.startswith(
+        "rewound ExecutionCompleted, reason Orchestrator function 'calls_failing_child' failed"
+    )
+    generic = [each for each in dfhost("history", id, "--json").json if each["EventType"] == "GenericEvent"]
+    assert [sorted(each) for each in generic] == [["Data", "EventType", "Timestamp"]] * 2
+
+
 def test_export_is_a_line_an_instance_with_its_children(dfhost: Commands, tmp_path: Path) -> None:
     dfhost.ended("import_all", ["good"], "parent-of-child")
     lines = dfhost.done("export", "parent-of-child", "--children").splitlines()

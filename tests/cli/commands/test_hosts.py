@@ -53,6 +53,20 @@ def test_the_host_of_this_folder_is_found_whatever_its_port_and_missed_when_it_h
     assert "here" in dfhost.plain("list", "--ids", "--db", str(file)).out
 
 
+@pytest.mark.parametrize("option", ["--memory", "--db=../hub.db"])
+def test_the_host_of_this_folder_is_found_wherever_its_database_is(
+    tmp_path: Path, dfhost: Commands, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    (tmp_path / "app").mkdir()
+    monkeypatch.chdir(write_app(tmp_path / "app", APP))
+    with HostProcess(tmp_path / "app", "--in-process", option, cwd=tmp_path / "app") as host:
+        assert dfhost.plain("start-instance", "raises", "--id", "here") == (0, "here\n", "")
+        host.signal()
+        assert host.exit_code() == 0
+    assert not list(tmp_path.rglob("*.url"))
+    assert (tmp_path / "app" / ".dfhost" / ".gitignore").read_text() == "*\n", "nobody checks it in"
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path, dfhost: Commands, monkeypatch: pytest.MonkeyPatch) -> str:
     """In a folder without a host: what is said of the one that answers at its port."""

@@ -76,6 +76,14 @@ def test_more_than_a_page_and_the_limit(dfhost: Commands) -> None:
     assert len(shown.splitlines()) == 5 and "1 more: --all lists them." in shown
 
 
+def test_the_newest_is_first_among_those_of_one_second_too(dfhost: Commands) -> None:
+    started = [dfhost.http.start("echo", None, f"order-{letter}") for letter in "acebdf"]
+    assert dfhost.done("list", "--prefix", "order-", "--ids").split() == started[::-1]
+    shown = json.loads(dfhost.done("list", "--prefix", "order-", "--json"))
+    assert [each["instanceId"] for each in shown] == started[::-1]
+    assert "exactCreatedTime" not in shown[0]
+
+
 def test_children_are_left_out_where_their_parents_are_listed(dfhost: Commands) -> None:
     parent = dfhost.ended("import_all", ["good"])
     said = dfhost.done("list", "--text", "GOOD")

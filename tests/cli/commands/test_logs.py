@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,7 +69,11 @@ def test_of_one_instance(dfhost: Commands, ids: list[str]) -> None:
     assert f"looking at bad  (work {bad[:8]})" in said and "in two lines" in said  # a line of more lines
     assert "ValueError: no such item" in said and 'raise ValueError("no such item")' in said
     assert good[:8] not in said and "Ready on" not in said
+    assert re.match(r"-- \d{4}-\d\d-\d\d \d\d:\d\d:\d\d dfhost start, process \d+\n", said), (
+        "the times are of a day"
+    )
     assert dfhost.plain("logs", bad[:6]).out == said
+    assert dfhost.plain("logs", bad[1:8]).code == 4, "which is within the id"
 
 
 def test_of_a_child_by_its_whole_id_and_by_its_short_one(dfhost: Commands, tmp_path: Path) -> None:
@@ -102,11 +107,32 @@ def test_a_label_as_wide_as_its_column_is_read_too(dfhost: Commands, tmp_path: P
 def test_each_line_as_json(dfhost: Commands, ids: list[str]) -> None:
     lines = [json.loads(line) for line in dfhost.plain("logs", ids[0], "--json").out.splitlines()]
     failed = next(line for line in lines if line["label"] == "failed")
-    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", failed["time"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}", failed["time"])
     assert {**failed, "text": "ValueError: no such item"} in lines  # below it, with its time and label
     every = [json.loads(line) for line in dfhost.plain("logs", "--json").out.splitlines()]
     assert every[0]["time"] is None and "dfhost start, process" in every[0]["text"]
     assert dfhost.plain("logs", "--lines", "0").code == 2
+
+
+def test_the_lines_of_each_day_have_their_date(dfhost: Commands, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        now = time.mktime((2026, 11, 28, 23, 59, 0, 0, 0, -1))
+        patch.setattr(time, "localtime", lambda at=None, of=time.localtime: of(now if at is None else at))
+        patch.setattr(time, "strftime", lambda text, of=time.strftime: of(text, time.localtime()))
+        log = LogFile(tmp_path / "hub.db.log")
+        log.write("23:59:00.000  started   flow  order-7\n")
+        now += 3600
+        log.write("00:59:00.000  finished  flow  order-7\n01:00:00.000  started   flow  order-8\n")
+        log.close()
+    shown = dfhost.plain("logs", "order-7", "--db", str(tmp_path / "hub.db")).out.splitlines()
+    assert [line[:13] for line in shown] == [
+        "-- 2026-11-28",
+        "23:59:00.000 ",
+        "-- 2026-11-29",
+        "00:59:00.000 ",
+    ]
+    shown = dfhost.plain("logs", "order-8", "--db", str(tmp_path / "hub.db"), "--json").out.splitlines()
+    assert json.loads(shown[-1])["time"] == "2026-11-29T01:00:00.000"
 
 
 def test_what_the_log_does_not_have(dfhost: Commands, ids: list[str]) -> None:

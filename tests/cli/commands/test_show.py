@@ -26,10 +26,17 @@ def test_a_failure_in_a_child_is_found_in_the_child(dfhost: Commands) -> None:
 def test_an_orchestrator_that_raises(dfhost: Commands) -> None:
     shown = dfhost.done("show", dfhost.ended("raises"))
     place = r"function_app\.py, line \d+, in raises"
-    assert re.search(
-        rf"\nKeyError: 'missing' \({place}\)\n  Its output is: 'missing'\n", shown
-    )
+    assert re.search(rf"\nKeyError: 'missing' \({place}\)\n  Its output is: 'missing'\n", shown)
     assert '      raise KeyError("missing")\n' in shown  # the frames
+
+
+def test_an_orchestrator_that_yields_what_is_no_task(dfhost: Commands) -> None:
+    cause = "yielded a value of type list, which is not a task) (function_app.py, line "
+    shown = dfhost.done("show", dfhost.ended("yields_list"))
+    assert cause in shown and "site-packages" not in shown, "the frames are the SDK's"
+    assert cause in dfhost.done("show", dfhost.ended("yields_list_below"))
+    waited = dfhost("start-instance", "yields_list", "--wait")
+    assert cause in waited.err and "site-packages" not in waited.err
 
 
 def test_one_that_waits(dfhost: Commands) -> None:

@@ -1,7 +1,8 @@
-"""After a reload, says which waiting instances the new code does not fit, so that nobody learns it days later.
+"""Says which waiting instances the app's code does not fit, after a start and after each reload.
 
+Else nobody would learn it until their next episode, which may be days away.
 Replays what is stored, and changes nothing: an instance that does not fit fails in its next episode, as on Azure.
-It checks instances of all orchestrators in turn, the newest of each first, for a short time.
+It checks instances of all orchestrators in turn, the newest of each first, for a short time. Episodes go before it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 
 _MOST = 1_000  # instances
-_SECONDS = 3.0  # in which replays may begin
+_SECONDS = 3.0  # of replays; no more begin after that
+_LONGEST_PAUSE = 10.0  # seconds for episodes, in all: a host that is always busy is checked as well
+_PAUSE = 0.02  # between two looks
 _SLOW_SECONDS = 5.0  # for one replay
 _LISTED = 5  # ids and groups in a note; more are counted
 
@@ -35,11 +38,12 @@ _Misfit = tuple[str, str]
 _Replayed = tuple[Execution, ReplayResult]
 
 
-class ReloadCheck:
+class HistoryCheck:
     """To be used on the host's loop; replays in one of the `threads`.
 
     `replay_of`: how an orchestrator is replayed, by its name and the instance's id; None if the app has no such one.
     `is_running`: whether code of the instance runs now, so that its next episode finds a difference by itself.
+    `has_episodes`: whether any episode runs or waits to run.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class ReloadCheck:
         options: EngineOptions,
         replay_of: Callable[[str, str], Replay | None],
         is_running: Callable[[str], bool],
+        has_episodes: Callable[[], bool],
     ) -> None:
         self._store = store
         self._log = log
@@ -57,11 +62,12 @@ class ReloadCheck:
         self._options = replace(options, keep_generator_from=None)
         self._replay_of = replay_of
         self._is_running = is_running
+        self._has_episodes = has_episodes
         self._tasks = BackgroundTasks()
         self._reported: dict[str, _Misfit] = {}  # by instance id
 
     def begin(self) -> None:
-        """The app was loaded again. A check that is under way is given up."""
+        """The app was loaded. A check that is under way is given up."""
         self._tasks.cancel()
         self._tasks.start(self._check_and_report())
 
@@ -73,13 +79,16 @@ class ReloadCheck:
             await self._check()
 
     async def _check(self) -> None:
-        instances = self._store.newest_open_instances(_MOST)
-        until = time.monotonic() + _SECONDS
+        self._pause_left = _LONGEST_PAUSE
+        await self._make_way(0.0)
+        instances = await self._store.newest_open_instances(_MOST)
+        seconds_left = _SECONDS
         misfits: dict[str, _Misfit] = {}
         checked = 0
         for name, instance_id in instances:
-            if time.monotonic() > until:
+            if seconds_left < 0:
                 break
+            began = time.monotonic()
             replay = None if self._is_running(instance_id) else self._replay_of(name, instance_id)
             history = () if replay is None else self._stored_history(instance_id)
             if replay is not None and history:
@@ -90,7 +99,16 @@ class ReloadCheck:
                 if (misfit := replayed[0].misfit) is not None:
                     misfits[instance_id] = name, misfit
             checked += 1
+            seconds_left -= (took := time.monotonic() - began)
+            await self._make_way(took)
         self._report(misfits, checked)
+
+    async def _make_way(self, seconds: float) -> None:
+        """Leave the processor to others for so long, and then until all episodes have run."""
+        await asyncio.sleep(seconds)
+        while self._has_episodes() and self._pause_left > 0:
+            await asyncio.sleep(_PAUSE)
+            self._pause_left -= _PAUSE
 
     async def _replay_in_time(
         self, name: str, instance_id: str, history: Sequence[str], replay: Replay
@@ -126,7 +144,7 @@ class ReloadCheck:
             return Execution(), ReplayResult()
 
     def _report(self, misfits: dict[str, _Misfit], checked: int) -> None:
-        """What an earlier reload has reported is not repeated."""
+        """What an earlier check has reported is not repeated."""
         before, self._reported = self._reported, misfits
         groups: dict[_Misfit, list[str]] = {}
         for instance_id, misfit in misfits.items():
