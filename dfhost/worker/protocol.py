@@ -26,7 +26,8 @@ The calls, and their values:
 The calls on a connection of their own (`call_connections.py`) are messages without a number; the value comes back as
 a tuple of one, and so does a failure if the worker cannot send the value:
 
-    "replay", function, instance id, trigger, keeps generator, describes tasks    a replay, see `replay_to_wire`
+    "replay", function, instance id, trigger, keeps generator, is silent, describes tasks
+                                                                 a replay, see `replay_to_wire`
     "go on", generator, texts                                    a replay
     "describe tasks", generator                                  the open tasks: id -> task
     "entity", function, entity id, trigger                       [the reply's JSON, place -> failure], or a failure
@@ -169,6 +170,7 @@ class _ReplayWire(NamedTuple):
     raised: Any
     crash: Any
     awaited: Any
+    waits_in: Any
     sdk_tasks: Any  # None, or the ids of the open tasks, and these tasks by id or None
     known_actions: Any
     changed_actions: Any
@@ -197,6 +199,7 @@ def replay_to_wire(
         raised=result.raised and tuple(result.raised),
         crash=result.crash and tuple(result.crash),
         awaited=result.awaited and (list(result.awaited.keys), *result.awaited[1:]),
+        waits_in=result.waits_in,
         sdk_tasks=sdk_tasks,
         known_actions=result.known_actions,
         changed_actions=dict(result.changed_actions),
@@ -231,6 +234,7 @@ def replay_from_wire(
         raised=sent.raised and Failure(*sent.raised),
         crash=sent.crash and Failure(*sent.crash),
         awaited=sent.awaited and AwaitedTasks(frozenset(sent.awaited[0]), *sent.awaited[1:]),
+        waits_in=sent.waits_in,
         sdk_tasks=sent.sdk_tasks and _SdkTasks(partial(describe, sent.generator), *sent.sdk_tasks),
         known_actions=sent.known_actions,
         changed_actions=sent.changed_actions,
