@@ -207,9 +207,18 @@ class Channel(asyncio.Protocol):
                 messages = marshal.loads(view[start + 4 : start + 4 + length])
             start += 4 + length
             for message in messages:
-                self.on_message(message)
+                self._deliver(message)
         if start:
             del received[:start]
+
+    def _deliver(self, message: Message) -> None:
+        """A defect in what one message leads to must not end the connection, as an exception in a protocol does."""
+        try:
+            self.on_message(message)
+        except Exception as error:
+            self._loop.call_exception_handler(
+                {"message": f"A message of the kind {message[:1]} failed", "exception": error}
+            )
 
     def connection_lost(self, error: Exception | None) -> None:
         forked_children.unregister(self._descriptor)
