@@ -196,7 +196,7 @@ class OrchestrationDispatcher:
             return self._decide(instance)
         except Exception as error:  # as above; what has come is still in its inbox
             self.drop(instance.instance_id)
-            self._poison.report_defect(instance.instance_id, error)
+            self._poison.report_defect(instance.instance_id, error, failed_at="scheduled")
             return False
 
     def _decide(self, instance: LoadedInstance) -> bool:

@@ -40,13 +40,13 @@ class PoisonMessages:
             "until it is purged; everything else goes on."
         )
 
-    def report_defect(self, instance_id: str, error: Exception) -> None:
-        """For what no stored text explains; each is reported once. Never raises."""
+    def report_defect(self, instance_id: str, error: Exception, failed_at: str = "loaded") -> None:
+        """For what no stored text explains; each is reported once. `failed_at`: what dfhost did with the instance."""
         if (instance_id, repr(error)) in self._reported:
             return
         self._reported.add((instance_id, repr(error)))
         where = "".join(traceback.format_exception(error))
         self._log.note(
-            f"dfhost itself failed when it loaded {instance_id}. It tries again at the instance's next message, and "
+            f"dfhost itself failed when it {failed_at} {instance_id}. It tries again at the instance's next message, and "
             f"at its own next start; everything else goes on:\n{where}"
         )
