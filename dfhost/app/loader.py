@@ -71,16 +71,8 @@ def load_app(
         else:
             functions.append(function)
     _check_unique(functions)
-    left_out = [
-        f"The app's {name} is never imported, because {file} comes first, as on Azure. Rename {name}."
-        for name, file in hidden_files(root)
-    ]
-    if older := v1_functions(root):
-        left_out.append(
-            f"These functions of the Python v1 model are not loaded, as on Azure: {', '.join(older)}. "
-            f"A folder has either function.json files or a {script}."
-        )
-    return App(root, functions, disabled, excluded, [*_notes(functions), *left_out], code_hints(functions))
+    notes = [*_notes_on_functions(functions), *_notes_on_files(root, script)]
+    return App(root, functions, disabled, excluded, notes, code_hints(functions))
 
 
 class _BadName(AppError):
@@ -193,7 +185,21 @@ def _is_awaited_in_vain(function: Function) -> bool:
     )
 
 
-def _notes(functions: list[Function]) -> list[str]:
+def _notes_on_files(root: Path, script: str) -> list[str]:
+    """What of the app's folder is never loaded, in a sentence for each file or kind of files."""
+    notes = [
+        f"The app's {name} is never imported, because {file} comes first, as on Azure. Rename {name}."
+        for name, file in hidden_files(root)
+    ]
+    if older := v1_functions(root):
+        notes.append(
+            f"These functions of the Python v1 model are not loaded, as on Azure: {', '.join(older)}. "
+            f"A folder has either function.json files or a {script}."
+        )
+    return notes
+
+
+def _notes_on_functions(functions: list[Function]) -> list[str]:
     """What dfhost does not do for this app, in one sentence for each kind."""
     sent: list[str] = []
     read: list[str] = []
