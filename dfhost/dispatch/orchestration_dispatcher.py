@@ -91,7 +91,7 @@ class OrchestrationDispatcher:
         self._garbage = GarbageByVolume()
         self._wait_reports = WaitReports(log, clock, self._instances)
         self._episode_reports = EpisodeReports(log, store, self._threads, self._instances)
-        replay_of = self._episodes.replay_of
+        replay_of = partial(self._episodes.replay_of, is_silent=True)  # the instances do not go on
         check = HistoryCheck(
             store,
             log,

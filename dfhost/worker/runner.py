@@ -201,7 +201,7 @@ class WorkerRunner:
             if generator is not None:
                 tasks = self._call_generator(process, call, "describe tasks", generator)
             else:
-                again, _ = self._replay(call._replace(keeps_generator=False), True)
+                again, _ = self._replay(call._replace(keeps_generator=False, is_silent=True), True)
                 tasks = again if isinstance(again, Failure) else protocol.sdk_tasks_of(again)
             if tasks is None or isinstance(tasks, Failure):
                 raise GeneratorLost
