@@ -24,7 +24,7 @@ from typing import Any
 from azure.durable_functions import Orchestrator
 from azure.durable_functions.models.Task import TaskBase
 
-from dfhost.app.exceptions import describe_exception, place_of_frame, raw_description
+from dfhost.app.exceptions import describe_exception, place_of_frame, place_of_generator, raw_description
 from dfhost.app.json_values import find_not_json
 from dfhost.app.kept_orchestrator import (
     KeptExecutor,
@@ -99,6 +99,8 @@ class Replayer:
             _result_of, partial(executor.replay, trigger, observed, input_type), observation
         )
         waits = not result.has_ended and result.crash is None and observation.generator is not None
+        if waits:
+            result.waits_in = place_of_generator(observation.generator)
         if keeps_generator and waits and not closing_runs_code(observation.generator):
             result.generator = _KeptGenerator(executor, observation, variables)
         return result

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from dfhost.engine import actions as act
 from dfhost.engine import failures, payloads, versions
@@ -105,11 +106,11 @@ class Execution:
         the history does not have (`unrecorded_action`).
         """
         result = self.code.ask_again(self.info, replay, options)
-        if not self._adopts(result):
+        if not self._adopts(result, replay, options):
             self.code.drop_generator()
         return result
 
-    def _adopts(self, result: ReplayResult) -> bool:
+    def _adopts(self, result: ReplayResult, replay: Replay, options: EngineOptions) -> bool:
         """Take over what a replay of the past alone has said, if it fits."""
         if not result.is_usable:
             return False
@@ -118,7 +119,9 @@ class Execution:
             for event in self.past:
                 interpreter.apply(event)
         except NonDeterminismError as error:
-            self.misfit = difference(error, result, interpreter.awaited_task())
+            self.misfit = difference(
+                error, result, interpreter.awaited_task(), self.place_of(error, replay, options)
+            )
             return False
         if (command := interpreter.next_command) is not None:
             self.unrecorded_action = command.task.action
@@ -126,6 +129,11 @@ class Execution:
         self.interpreter, self.result = interpreter, result
         self.gate.reset(interpreter, result)
         return True
+
+    def place_of(self, error: NonDeterminismError, replay: Replay, options: EngineOptions) -> str:
+        """Where the code asks for something else: it waits there after a replay of what comes before the event."""
+        before = takewhile(lambda event: event is not error.event, self.past)
+        return replay(self.info.trigger([event.text for event in before], True, options), False).waits_in
 
     def forget_replay(self) -> None:
         """The code has changed: the next episode replays, and everything that arrives leads to one."""

@@ -41,10 +41,13 @@ def require_match(event: Event, command: Command | None) -> Command:
     return command
 
 
-def difference(error: NonDeterminismError, result: ReplayResult, awaited: TaskNode | None) -> str | None:
+def difference(
+    error: NonDeterminismError, result: ReplayResult, awaited: TaskNode | None, place: str = ""
+) -> str | None:
     """What the history has and what the code asks for, in a sentence; None if the error does not say it.
 
-    `result`: the replay's. `awaited`: the task that the actions so far wait for.
+    `result`: the replay's. `awaited`: the task that the actions so far wait for. `place`: where
+    the code asks for something else, if that is known, see `ReplayResult.waits_in`.
 
     "Task 1 in its history is activity 'echo'; the code now asks for activity 'measure' in its place."
     """
@@ -52,13 +55,13 @@ def difference(error: NonDeterminismError, result: ReplayResult, awaited: TaskNo
     if event is None or not isinstance(event.key, int):
         return None
     if command is not None:
-        now = f"asks for {_command_in_words(command)} in its place"
+        now = f"asks for {_command_in_words(command)} in its place{place}"
     elif result.error is not None:
         now = f"raises {_error(result)} before it asks for that"
     elif result.has_ended:
         now = "ends without it"
     elif awaited is not None:
-        now = f"yields {act.describe(awaited.action)} before it"
+        now = f"yields {act.describe(awaited.action)} before it{place}"
     else:
         now = "does not ask for it"
     recorded = _in_words(event.event_type, event.name, event.text)

@@ -76,6 +76,9 @@ class ReplayResult:
 
     `no_answer` says why the SDK was not asked or has not answered: its process has died, or it took too long.
     `cause` says it in a sentence for people.
+
+    `waits_in`: where the code waits after a replay from the beginning, " (function_app.py, line 8, in approval)"; ""
+    if it does not wait, or if that is not known.
     """
 
     #: All actions; of a kept generator that went on, those that come after the first `known_actions`.
@@ -89,6 +92,7 @@ class ReplayResult:
     no_answer: str | None = None
     cause: str | None = None
     awaited: AwaitedTasks | None = None
+    waits_in: str = ""
     #: The SDK's open tasks by id, or None where it could not be asked.
     sdk_tasks: SdkTasks | None = None
     known_actions: int | None = None

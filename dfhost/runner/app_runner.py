@@ -34,7 +34,7 @@ class ManagementReply(Protocol):
     def body(self) -> bytes: ...
 
 
-#: Answers a request of the app's durable clients: method, path, query, headers, body, origin.
+#: Answers a request of the app's durable clients: method, path, query, headers, body, origin. Raises nothing.
 AnswerClient = Callable[[str, str, str, Mapping[str, str], bytes, str], Coroutine[Any, Any, ManagementReply]]
 
 

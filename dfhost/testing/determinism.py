@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.replay_result import ReplayResult
+from dfhost.runner.app_runner import ReplayCall
 
 Action = Mapping[str, Any]
+Replay = Callable[[ReplayCall], ReplayResult]
 
 _IGNORED = frozenset(("isCanceled",))  # a timer is cancelled later than it is made
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
@@ -30,8 +34,10 @@ class RecordedReplay(NamedTuple):
     trigger: str
     actions: Sequence[Action]
 
-    def sentence(self, difference: str) -> str:
-        return f"{self.function} is not deterministic (instance {self.instance_id}): {difference}"
+    def sentence(self, difference: str, before: Sequence[Action], replay: Replay) -> str:
+        place = _place(before, self, replay)
+        head = f"{self.function} is not deterministic (instance {self.instance_id})"
+        return f"{head}: {difference.removesuffix('.')}{place}."
 
 
 class ReplayKey(NamedTuple):
@@ -52,7 +58,9 @@ class ReplayKey(NamedTuple):
 class NewestReplays:
     """The newest replay of each execution, with which the next one is compared."""
 
-    def __init__(self) -> None:
+    def __init__(self, replay: Replay) -> None:
+        """`replay`: makes a further one, to find the line that differs."""
+        self._replay = replay
         self.newest: dict[ReplayKey, RecordedReplay] = {}
         #: A sentence for each execution that differed.
         self.differences: list[str] = []
@@ -69,7 +77,27 @@ class NewestReplays:
             return
         if sentence := difference(before.actions, now.actions):
             self._reported.add(execution)
-            self.differences.append(now.sentence(sentence))
+            self.differences.append(now.sentence(sentence, before.actions, self._replay))
+
+
+def _place(before: Sequence[Action], now: RecordedReplay, replay: Replay) -> str:
+    """Where the code asks for the first action that differs, see `ReplayResult.waits_in`.
+
+    It waits there after a replay of the least part of the history with which it asks for that action.
+    """
+    pairs = enumerate(zip_longest(_single(before), _single(now.actions)))
+    number = next(number for number, pair in pairs if next(_leaves(*pair, ()), None))
+    whole = json.loads(now.trigger)
+
+    def replayed(events: int) -> ReplayResult:
+        part = json.dumps({**whole, "history": whole["history"][:events]})
+        return replay(ReplayCall(now.function, now.instance_id, part))
+
+    lengths = range(2, len(whole["history"]) + 1)  # the first two begin the execution
+    least = bisect_right(
+        lengths, number, key=lambda events: sum(1 for _ in _single(replayed(events).actions))
+    )
+    return replayed(lengths[least]).waits_in if least < len(lengths) else ""
 
 
 def difference(before: Sequence[Action], now: Sequence[Action]) -> str | None:

@@ -43,7 +43,8 @@ def _replay_all(folder: str, asked: list[dict[str, Any]]) -> list[str]:
         for each in (RecordedReplay(**fields) for fields in asked):
             result = app.runner.replay(ReplayCall(each.function, each.instance_id, each.trigger))
             if result.crash is None and (sentence := difference(each.actions, result.actions)):
-                found.append(each.sentence(sentence))
+                now = each._replace(actions=result.actions)
+                found.append(now.sentence(sentence, each.actions, app.runner.replay))
     return found
 
 

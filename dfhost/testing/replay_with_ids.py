@@ -10,7 +10,7 @@ from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.execution import Execution
 from dfhost.engine.interpreter import ActionInterpreter
-from dfhost.engine.nondeterminism import NonDeterminismError
+from dfhost.engine.nondeterminism import NonDeterminismError, difference
 from dfhost.engine.options import EngineOptions
 from dfhost.engine.replay_result import ReplayResult
 
@@ -40,8 +40,13 @@ def replay_with_ids(events: Sequence[Json], replay: Callable[[str, bool], Replay
             return  # perhaps by the same crash
         raise NonDeterminismError(f"today's code cannot be replayed: {result.crash.text}")
     interpreter = ActionInterpreter(result.actions)
-    for event in past:
-        interpreter.apply(event)
+    try:
+        for event in past:
+            interpreter.apply(event)
+    except NonDeterminismError as error:
+        place = execution.place_of(error, replay, OPTIONS)
+        sentence = difference(error, result, interpreter.awaited_task(), place)
+        raise NonDeterminismError(sentence or str(error)) from None
     if ended is None or any(event.event_type == h.EXECUTION_TERMINATED for event in past):
         return  # nothing is known of what its code did last
     last_episode = max(
@@ -53,10 +58,10 @@ def replay_with_ids(events: Sequence[Json], replay: Callable[[str, bool], Replay
             raise NonDeterminismError("today's code has ended where the recorded instance still waited.")
     if not (result.has_ended or has_failed):
         raise NonDeterminismError(
-            f"the recorded instance has ended, today's code waits for {awaited_action(interpreter)}."
+            f"the recorded instance has ended, today's code waits for {awaited_action(interpreter, result)}."
         )
 
 
-def awaited_action(interpreter: ActionInterpreter) -> str:
+def awaited_action(interpreter: ActionInterpreter, result: ReplayResult) -> str:
     awaited = interpreter.awaited_task()
-    return act.describe(awaited.action) if awaited is not None else "nothing that is known"
+    return act.describe(awaited.action) + result.waits_in if awaited is not None else "nothing that is known"

@@ -274,7 +274,7 @@ class _Replay:
         return max(self._at, min(filter(None, found), default=self._at))
 
     def _waits(self) -> str:
-        return awaited_action(self._execution.interpreter)
+        return awaited_action(self._execution.interpreter, self._execution.result or ReplayResult())
 
     def _check_rest(self) -> None:
         """What was started before the last episode must be in the history, or later ids do not fit."""

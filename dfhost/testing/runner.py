@@ -55,7 +55,7 @@ class TestRunner:
         self._clock = clock
         self._tasks = BackgroundTasks()
         self.calls = WatchedCalls()
-        self.newest_replays = NewestReplays()
+        self.newest_replays = NewestReplays(self._app.replay)
         self._replaced_results: dict[ReplayKey, ReplayResult | None] = {}
         self._stopped = False
 

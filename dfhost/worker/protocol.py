@@ -170,6 +170,7 @@ class _ReplayWire(NamedTuple):
     raised: Any
     crash: Any
     awaited: Any
+    waits_in: Any
     sdk_tasks: Any  # None, or the ids of the open tasks, and these tasks by id or None
     known_actions: Any
     changed_actions: Any
@@ -198,6 +199,7 @@ def replay_to_wire(
         raised=result.raised and tuple(result.raised),
         crash=result.crash and tuple(result.crash),
         awaited=result.awaited and (list(result.awaited.keys), *result.awaited[1:]),
+        waits_in=result.waits_in,
         sdk_tasks=sdk_tasks,
         known_actions=result.known_actions,
         changed_actions=dict(result.changed_actions),
@@ -232,6 +234,7 @@ def replay_from_wire(
         raised=sent.raised and Failure(*sent.raised),
         crash=sent.crash and Failure(*sent.crash),
         awaited=sent.awaited and AwaitedTasks(frozenset(sent.awaited[0]), *sent.awaited[1:]),
+        waits_in=sent.waits_in,
         sdk_tasks=sent.sdk_tasks and _SdkTasks(partial(describe, sent.generator), *sent.sdk_tasks),
         known_actions=sent.known_actions,
         changed_actions=sent.changed_actions,

@@ -133,12 +133,7 @@ class WorkerRunner:
         self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes, origin: str
     ) -> list[Any]:
         assert self._services is not None
-        try:
-            reply = await self._services.answer_client(
-                method, path, query, CIMultiDict(headers), body, origin
-            )
-        except Exception:  # the store has failed, and the host stops
-            return [500, b""]
+        reply = await self._services.answer_client(method, path, query, CIMultiDict(headers), body, origin)
         return [reply.status, reply.body]
 
     async def _answer_stream(self, what: str, pid: int, call_number: int, *message: AsgiMessage) -> Any:

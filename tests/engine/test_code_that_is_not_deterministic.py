@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import azure.durable_functions as df
@@ -234,9 +235,15 @@ def test_the_cause_says_what_the_history_has_and_what_the_code_asks_for(name: st
     loaded = Execution([h.parse(event.text) for event in instance.execution.past])
     loaded.replay_history(instance.replayer, instance.options)
     expected = f"Task 3 in its history is {CAUSES[name]}"
-    assert loaded.misfit == expected
+    place = f" ({Path(__file__).name}, line {line_of('yield self.after(context)')}, in code)" if after else ""
+    assert loaded.misfit == f"{expected.removesuffix('.')}{place}."
     instance.execution = Execution(loaded.past)
-    assert instance.run().cause == expected
+    assert instance.run().cause == expected  # code that fails is not run once more
+
+
+def line_of(code: str) -> int:
+    lines = Path(__file__).read_text("utf-8").splitlines()
+    return next(number for number, line in enumerate(lines, 1) if line.strip() == code)
 
 
 def test_the_cause_names_an_error_that_the_code_raises_before_what_the_history_has() -> None:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from dfhost.testing import Durable, NotDeterministic
+from dfhost.testing import Durable, Host, NotDeterministic
+from tests.support.apps import APPS, write_app
+
+
+def first_yield(orchestrator: str) -> str:
+    """ "function_app.py, line 8, in approval": where it asks for its first task."""
+    lines = (APPS / "testing" / "function_app.py").read_text("utf-8").splitlines()
+    start = lines.index(f"def {orchestrator}(context):")
+    line = next(number for number in range(start, len(lines)) if "yield" in lines[number])
+    return f"function_app.py, line {line + 1}, in {orchestrator}"
 
 
 @pytest.mark.parametrize(
@@ -15,14 +26,13 @@ from dfhost.testing import Durable, NotDeterministic
         ("time_of_day", "the time of day; use context.current_utc_datetime"),
         ("clock_seconds", "the time of day; use context.current_utc_datetime"),
         ("any_number", r"at \[0\], was .*: a random number"),
-        ("any_order", "the same 3 tasks in another order .* the order of a set"),
+        ("any_order", "the same 3 tasks in another order .* the order of a set.*; sort it"),
     ],
 )  # fmt: skip
 def test_what_was_different_is_named(durable: Durable, orchestrator: str, difference: str) -> None:
     durable.start(orchestrator, id="x").raise_event("go")
-    with pytest.raises(
-        NotDeterministic, match=rf"{orchestrator} is not deterministic \(instance x\): .*{difference}"
-    ):
+    sentence = rf"{orchestrator} is not deterministic \(instance x\): .*{difference}"
+    with pytest.raises(NotDeterministic, match=rf"{sentence}.* \({first_yield(orchestrator)}\)\.$"):
         durable.check()
     durable.check()  # it is told once
 
@@ -46,9 +56,8 @@ def test_what_the_context_offers_is_deterministic(durable: Durable) -> None:
 def test_the_order_of_a_set_shows_in_another_process(durable: Durable) -> None:
     durable.start("set_order", id="x").result()
     durable.check()
-    with pytest.raises(
-        NotDeterministic, match=r"set_order .*instance x.*: .* the same 12 tasks .* the order of a set"
-    ):
+    sentence = "set_order .*instance x.*: .* the same 12 tasks .* the order of a set"
+    with pytest.raises(NotDeterministic, match=rf"{sentence}.* \({first_yield('set_order')}\)\.$"):
         durable.assert_replays_elsewhere()
 
 
@@ -75,3 +84,34 @@ def test_rewinds_continued_generations_and_cancelled_timers_are_no_differences(
         run.rewind()
     durable.advance(hours=5)
     durable.check()
+
+
+def test_the_line_is_named_that_asks_for_what_differs_though_the_code_has_come_further(
+    tmp_path: Path,
+) -> None:
+    app = """
+        import uuid
+
+        def steps(context):
+            yield context.call_activity("echo", 2)
+
+        @app.orchestration_trigger(context_name="context")
+        def fresh(context):
+            yield context.call_activity("echo", 1)
+            yield from steps(context)
+            yield context.call_activity("echo", uuid.uuid4().hex)  # here
+            yield context.call_activity("echo", 4)
+            yield context.wait_for_external_event("go")
+
+        @app.activity_trigger(input_name="x")
+        def echo(x: object) -> object:
+            return x
+    """
+    folder = write_app(tmp_path, app)
+    lines = (folder / "function_app.py").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if text.endswith("# here"))
+    with Host(folder) as durable:
+        durable.start("fresh")
+        place = rf"context\.new_uuid\(\) \(function_app\.py, line {line}, in fresh\)\.$"
+        with pytest.raises(NotDeterministic, match=place):
+            durable.check()

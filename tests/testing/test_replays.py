@@ -126,6 +126,28 @@ def test_a_change_is_found_in_every_history_that_it_breaks(
         check(changed, histories[f"{first_seen}, {form}"], tmp_path)
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"reserve", 1', '"audit", 1'),
+        ('call_activity("pack", n)', 'call_activity("audit", n)'),
+        ('"deliver", 4', '"ship", 4'),
+        ('yield context.call_sub_orchestrator("deliver", 4)', 'yield context.wait_for_external_event("New")'),
+        ("return answer", 'yield context.call_activity("audit", 9)'),
+    ],
+)
+def test_the_line_is_named_at_which_the_code_asks_for_something_else(
+    histories: dict[str, Path], tmp_path: Path, before: str, after: str, form: str
+) -> None:
+    changed = BEFORE.replace(before, after)
+    with pytest.raises(NotDeterministic) as raised:
+        check(changed, histories[f"ended, {form}"], tmp_path)
+    lines = (tmp_path / "after" / "function_app.py").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if after in text)
+    assert str(raised.value).endswith(f" (function_app.py, line {line}, in ship).")
+
+
 RECORDED = sorted((ROOT / "tests" / "management" / "histories").glob("*.json"))
 SORTED = "mixed_fan_out"  # its events were put in another order when they were recorded
 

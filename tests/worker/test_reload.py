@@ -299,6 +299,12 @@ def waiting_instance(app: EditedApp) -> str:
     return started[0]
 
 
+def line_of(app: EditedApp, code: str) -> str:
+    """ "function_app.py, line 8", for the first line with this in it."""
+    lines = (app.folder / "function_app.py").read_text().splitlines()
+    return f"function_app.py, line {next(number for number, line in enumerate(lines, 1) if code in line)}"
+
+
 @pytest.mark.long
 def test_an_instance_whose_history_no_longer_fits_fails_as_on_azure(app: EditedApp) -> None:
     app.reload("old", APPROVAL.format(event="go"))
@@ -309,13 +315,14 @@ def test_an_instance_whose_history_no_longer_fits_fails_as_on_azure(app: EditedA
     )
     difference = "Task 1 in its history is activity 'quick'; the code now asks for a timer in its place."
     noted = app.after("no longer fits", lambda: app.reload("new", changed))
+    place = f"{difference.removesuffix('.')} ({line_of(app, 'create_timer')}, in approval)."
     assert noted.endswith(
         f"The code of approval no longer fits {instance_id[:8]}, which fails at its next step unless it is "
-        f"changed back. {difference}"
+        f"changed back. {place}"
     )
     explanation = f"instances/{instance_id}?explain=true"
     waits = app.client.manage("GET", explanation).body["sentence"]
-    assert waits == f"Its code no longer fits its history, so its next episode fails. {difference}"
+    assert waits == f"Its code no longer fits its history, so its next episode fails. {place}"
     app.reload("newer", changed)
     app.client.send(instance_id, "raiseEvent/go", "yes")
     output = app.client.ended(instance_id)["output"]
@@ -345,10 +352,11 @@ def test_several_instances_that_no_longer_fit_are_one_note_and_go_on_when_the_ch
         "before =", "yield context.wait_for_external_event('before')\n    before ="
     )
     noted = app.after("no longer fits", lambda: app.reload("event first", event_first))
+    place = line_of(app, "'before'")
     assert re.search(
         r"The code of approval no longer fits 7 waiting instances, which fail at their next step unless it is "
         r"changed back: (\w{8}, ){4}\w{8} and 2 more\. Task 1 in its history is activity 'work'; the code now yields "
-        r"wait_for_external_event\('before'\) before it\.$",
+        rf"wait_for_external_event\('before'\) before it \({place}, in approval\)\.$",
         noted,
     ), noted
     app.reload("two calls again", two_calls)

@@ -106,6 +106,15 @@ def test_an_entity(dfhost: Commands) -> None:
     assert dfhost.done("explain", "@counter@shown") == "@counter@shown\nThe entity is idle.\n"
 
 
+def test_the_name_of_an_entity_has_no_case(dfhost: Commands) -> None:
+    dfhost.done("signal", "@counter@Cased", "add", "--input", "41")
+    dfhost.http.until("@counter@Cased", lambda status: "41" in str(status["input"]))
+    for command in ("show", "explain", "history", "export"):
+        assert dfhost.done(command, "@CounteR@Cased") == dfhost.done(command, "@counter@Cased")
+        said = dfhost(command, "@counter@cased")
+        assert said.code == 4 and "Did you mean '@counter@Cased'" in said.err, said.err
+
+
 def test_an_entity_whose_last_operation_failed(dfhost: Commands) -> None:
     dfhost.done("signal", "@counter@failed", "add", "--input", '"two"')
     until(lambda: dfhost("show", "@counter@failed"), lambda said: "failed operation" in said.out)
