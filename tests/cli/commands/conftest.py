@@ -59,6 +59,16 @@ APP = """
         return open(path).read()
 
     @app.orchestration_trigger(context_name="context")
+    def calls_two(context):
+        ids = context.get_input()
+        yield context.task_all([context.call_sub_orchestrator("calls_echo", None, id) for id in ids])
+        return f"[{context.instance_id}]"
+
+    @app.orchestration_trigger(context_name="context")
+    def calls_echo(context):
+        return (yield context.call_sub_orchestrator("echo", None, f"{context.instance_id}:below"))
+
+    @app.orchestration_trigger(context_name="context")
     def raises(context):
         raise KeyError("missing")
         yield
