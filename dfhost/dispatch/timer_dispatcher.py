@@ -21,6 +21,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds
 
 
 class TimerDispatcher:
+    """To be used on the host's loop."""
+
     def __init__(self, store: Store, log: HostLog, clock: Clock) -> None:
         self._store = store
         self._log = log

@@ -171,7 +171,7 @@ class WorkerRunner:
         for _ in range(_REPLAY_ATTEMPTS):
             value, process = self._replay(call, False)
             if not (isinstance(value, Failure) and failures.is_timeout(value)):
-                return self._result(value, process, call)
+                return self._replay_result(value, process, call)
         return ReplayResult(
             no_answer=f"it did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times",
             cause=f"It did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times.",
@@ -182,7 +182,7 @@ class WorkerRunner:
             "orchestrator", call.function, call.instance_id, "replay", *call, describes_tasks
         )
 
-    def _result(self, value: Any, process: WorkerProcess, call: ReplayCall) -> ReplayResult:
+    def _replay_result(self, value: Any, process: WorkerProcess, call: ReplayCall) -> ReplayResult:
         if isinstance(value, Failure):
             if failures.is_worker_exit(value):
                 cause = (
@@ -221,7 +221,7 @@ class WorkerRunner:
         value = self._call_generator(process, call, "go on", generator, texts)
         if value is None or (isinstance(value, Failure) and failures.is_timeout(value)):
             raise GeneratorLost
-        return self._result(value, process, call)
+        return self._replay_result(value, process, call)
 
     def run_entity(self, call: EntityCall) -> EntityReply | Failure:
         while True:
