@@ -94,6 +94,19 @@ APP = """
     def times_badly(context):
         yield context.create_timer("tomorrow")
 
+    @app.orchestration_trigger(context_name="context")
+    def does_not_yield(context):
+        path = context.get_input()
+        first, _ = context.call_activity("repeat", "hello"), context.call_activity("waits_for_file", path)
+        yield context.task_any([first, _])
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
+    @app.activity_trigger(input_name="path")
+    def waits_for_file(path: str) -> None:
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
     @app.activity_trigger(input_name="given")
     def repeat(given: str) -> str:
         return given
