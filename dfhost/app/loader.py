@@ -105,13 +105,26 @@ def _indexed_functions(app: Any) -> list[Any]:
         duplicate = re.match(r"Function (.+) does not have a unique function name", str(error))
         if duplicate:
             raise AppError(
-                f"Two functions are called '{duplicate[1]}'. Rename one, or give it another name with "
-                f"@app.function_name.{_ALL_LOST}"
+                f"Two functions are called '{duplicate[1]}'{_places(app, duplicate[1])}. Rename one, or give it "
+                f"another name with @app.function_name.{_ALL_LOST}"
             ) from None
         raise AppError(f"The app cannot be indexed: {error}") from None
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)
+
+
+def _places(app: Any, name: str) -> str:
+    """ " (function_app.py, line 4; orders.py, line 17)": where the functions of that name are."""
+    places = []
+    for builder in getattr(app, "_function_builders", ()):
+        function = builder.build(app.auth_level)
+        if function.get_function_name() == name:
+            handle = function.get_user_function()
+            code = getattr(inspect.unwrap(getattr(handle, "orchestrator_function", handle)), "__code__", None)
+            if code is not None:
+                places.append(f"{Path(code.co_filename).name}, line {code.co_firstlineno}")
+    return f" ({'; '.join(places)})" if places else ""
 
 
 def _function(indexed: Any, root: Path, log: CallLog | None) -> Function:

@@ -228,6 +228,12 @@ class StoreReader:
             ).fetchone()[0]
             return count
 
+    def open_instance_ids(self) -> list[str]:
+        """Of the orchestrations that have not ended."""
+        with self._reading() as reader:
+            rows = reader.execute(f"SELECT instance_id FROM instances WHERE status NOT IN {sql.FINAL_SQL}")
+            return [instance_id for (instance_id,) in rows]
+
     def open_instances_by_name(self) -> dict[str, int]:
         """How many orchestrations of each orchestrator have not ended, where there are any."""
         with self._reading() as reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from tests.cli.commands.conftest import Commands
 from tests.support.waiting import until
@@ -131,3 +132,20 @@ def test_the_end_is_watched_for(dfhost: Commands) -> None:
 
 def test_control_characters_stay_escaped(dfhost: Commands) -> None:
     assert "\x1b" not in dfhost.done("show", dfhost.ended("echo", "\x1b[2J\nx"))
+
+
+def test_of_what_was_terminated_the_results_that_had_come_are_shown(dfhost: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    started = dfhost.http.start("does_not_yield", str(file))
+    try:
+        before = until(
+            lambda: dfhost.done("show", started), lambda shown: "Its code has been running" in shown
+        )
+        dfhost.done("terminate", started)
+        shown = dfhost.done("show", started)
+    finally:
+        file.touch()
+    pattern = r'^repeat "hello" +completed .* "hello"$'
+    assert re.search(pattern, before, re.M), before
+    assert re.search(pattern, shown, re.M), shown
+    assert re.search(r'^waits_for_file "/.* cancelled ', shown, re.M), shown
