@@ -47,6 +47,6 @@ class PoisonMessages:
         self._reported.add((instance_id, repr(error)))
         where = "".join(traceback.format_exception(error))
         self._log.note(
-            f"dfhost itself failed when it {failed_at} {instance_id}. It tries again at the instance's next message, and "
-            f"at its own next start; everything else goes on:\n{where}"
+            f"dfhost itself failed when it {failed_at} {instance_id}. It tries again at the instance's next message, "
+            f"and at its own next start; everything else goes on:\n{where}"
         )
