@@ -67,7 +67,7 @@ class EpisodeRunner:
     def run(
         self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, processed_up_to: int
     ) -> None:
-        """In a thread. `processed_up_to`: the number of the newest message among `events`."""
+        """Run an episode, in this thread. `processed_up_to`: the number of the newest message among `events`."""
         instance.episode_since = time.time()
         self._runner.wait_until_ready()  # the history has the time at which the code runs, not before
         if not self._instances.holds(instance):  # it was removed while this waited for a thread or a worker

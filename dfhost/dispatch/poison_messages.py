@@ -20,7 +20,7 @@ class PoisonMessages:
         self._reported: set[tuple[str, str]] = set()  # defects: the instance, and what was raised
 
     def set_aside(self, message: InboxMessage, error: Exception) -> None:
-        """From any thread."""
+        """Take a message that cannot be processed out of its inbox. From any thread."""
         reason = f"{type(error).__name__}: {error}"
         self._store.set_aside(message, reason, self._clock.timestamp())
         self._log.note(

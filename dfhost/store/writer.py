@@ -53,7 +53,7 @@ class _QueuedWrite(NamedTuple):
 
 
 class _NothingFollows:
-    """In the queue: no episode will come that the commit waits for."""
+    """An entry of the queue: no episode will come that the commit waits for."""
 
 
 class Writer:
