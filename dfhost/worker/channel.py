@@ -63,7 +63,7 @@ class Channel(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._received = bytearray()
-        self._lock = threading.Lock()  # of what follows
+        self._lock = threading.Lock()  # guards what follows
         self._messages: deque[Message] = deque()  # behind the frames
         self._frames: deque[bytes | memoryview] = deque()  # the rest of one may be in front
         self._flush_is_due = False
@@ -122,7 +122,7 @@ class Channel(asyncio.Protocol):
                 self._loop.call_soon_threadsafe(self._flush)
 
     def send_at_flush(self, message: Message) -> None:
-        """Likewise, but at the next `flush`, which comes soon; on the loop as `send_soon` does."""
+        """Send at the next `flush`, which somebody calls soon; on the loop, as `send_soon` does."""
         if self._is_loop_thread():
             self.send_soon(message)
         else:

@@ -273,8 +273,9 @@ class WorkerProcess:
         return None
 
     def _outcome(self, number: int, call: BlockingCall) -> Failure | Outdated:
-        """What becomes of a call without an answer: its process has ended, or it was given up. Blocks until one of
-        them is known.
+        """What becomes of a call without an answer: its process has ended, or it was given up.
+
+        Blocks until one of the two is known.
         """
         if self._has_ended and self.calls.pop(number, None) is not None:
             return self.failure

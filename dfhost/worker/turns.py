@@ -23,7 +23,7 @@ class Turns:
 
     def __init__(self) -> None:
         self.ready_since = math.inf
-        self._lock = threading.Lock()  # of what follows
+        self._lock = threading.Lock()  # guards what follows
         self._ready: list[WorkerProcess] = []
         self._is_ready = threading.Event()
         self._turn = 0
