@@ -6,6 +6,7 @@ frames of dfhost.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from traceback import StackSummary, extract_stack, extract_tb
@@ -75,7 +76,9 @@ def place_of_frame(frame: FrameType) -> str:
 def place_of_generator(generator: GeneratorType[Any, Any, Any]) -> str:
     """Likewise for the line of its own at which it waits, without a look at the file: each replay asks for it."""
     code, frame = generator.gi_code, generator.gi_frame
-    return f" ({os.path.basename(code.co_filename)}, line {frame.f_lineno}, in {code.co_name})" if frame else ""
+    return (
+        f" ({os.path.basename(code.co_filename)}, line {frame.f_lineno}, in {code.co_name})" if frame else ""
+    )
 
 
 def user_stack(frame: FrameType) -> str:
