@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
@@ -24,6 +25,23 @@ _LINES_PER_WINDOW = 100  # of records alike; as many printed lines have a time a
 
 # The app answers for its own records. These may quote what clients send.
 _NOT_OF_THE_APP = ("dfhost", "aiohttp", "asyncio")
+
+
+class _Silence(threading.local):
+    is_on = False
+
+
+_silence = _Silence()
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """What this thread logs and prints in the block is not shown."""
+    _silence.is_on = True
+    try:
+        yield
+    finally:
+        _silence.is_on = False
 
 
 class OutputSink(Protocol):
@@ -141,7 +159,7 @@ class _SinkHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         call = current_call.get()
         of_function = self._levels.of(call.function if call else None)
-        if record.levelno < max(_minimum_level(record.name), of_function):
+        if record.levelno < max(_minimum_level(record.name), of_function) or _silence.is_on:
             return
         if not self._sink.verbose and not self._gets_a_line(record):
             self._sink.count_records(record.levelname.lower(), record.name)
@@ -198,6 +216,8 @@ class WholeLines:
         self._unfinished: dict[int, str] = {}  # thread -> a line without its end
 
     def write(self, text: str) -> int:
+        if _silence.is_on:
+            return len(text)
         thread = threading.get_ident()
         printed = self._unfinished.pop(thread, "") + text
         # print() writes its last line end separately: one call's lines stay together.

@@ -61,6 +61,10 @@ class _NoDispatchers:
         return None
 
     @property
+    def is_full(self) -> bool:
+        return False
+
+    @property
     def waits_for_worker(self) -> bool:
         return False
 

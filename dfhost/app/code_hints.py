@@ -32,6 +32,7 @@ _TASKS = frozenset(
 )
 _NOW = "context.current_utc_datetime"
 _UUID = "context.new_uuid()"
+_SLEEP = f"yield context.create_timer({_NOW} + timedelta(seconds=…))"
 _RANDOM = "random.Random(context.instance_id), or let an activity choose"
 #: What an orchestrator must not call -> what to write instead.
 _CHANGING: dict[Any, str] = {
@@ -112,11 +113,13 @@ def _in_orchestrator(node: ast.stmt, code: Callable[..., Any], context: str) -> 
         )
     imported = _imported_within(nodes)
     for each in nodes:
-        if isinstance(each, ast.Call) and (instead := _instead_of(_resolve(each.func, code, imported))):
-            text = ast.unparse(each.func)
+        called = _resolve(each.func, code, imported) if isinstance(each, ast.Call) else None
+        if isinstance(each, ast.Call) and called is time.sleep:
+            yield each.lineno, f"{ast.unparse(each.func)}() holds up the host at each replay. Write {_SLEEP}."
+        elif isinstance(each, ast.Call) and (instead := _instead_of(called)):
             yield (
                 each.lineno,
-                f"{text}() differs at each replay, {CAN_FAIL}. Write {instead}.",
+                f"{ast.unparse(each.func)}() differs at each replay, {CAN_FAIL}. Write {instead}.",
             )
     for line, text in _loops_over_sets(nodes, code, context):
         yield (
@@ -212,8 +215,6 @@ def _loops_over_sets(
 
 def _instead_of(called: Any) -> str:
     """What an orchestrator is to call in place of `called`, "" if nothing is wrong with it."""
-    if called is time.sleep:
-        return f"yield context.create_timer({_NOW} + timedelta(seconds=…))"
     owner = getattr(called, "__self__", None)
     if isinstance(owner, type) and issubclass(owner, datetime.date):
         return _NOW if getattr(called, "__name__", "") in ("now", "utcnow", "today") else ""

@@ -23,6 +23,7 @@ from azure.functions.meta import Datum
 
 from dfhost.app.bindings import RETURN
 from dfhost.app.invocation import Invocation, Out, RetryContext, new_invocation, thread_local
+from dfhost.app.json_values import find_not_json
 from dfhost.app.signature import Signature
 from dfhost.errors import HostError
 from dfhost.host_log import CallLog
@@ -75,6 +76,7 @@ class Function:
         self.parameter = str(info.trigger["name"])
         self.clients: dict[str, str] = {}
         self._log = log
+        self._noted_not_json = False
         self._trigger_binding = signature.inputs[self.parameter]
         self._unconnected_inputs = [
             (parameter, typed)
@@ -131,7 +133,23 @@ class Function:
     def _encode_result(self, value: Any) -> str | None:
         if type(value) is str and value.isascii():  # every converter gives this, and it is compact
             return json.dumps(value)
-        return stored_result(self._encode(value, expected_type=None).value)
+        try:
+            return stored_result(self._encode(value, expected_type=None).value)
+        except (TypeError, ValueError):
+            self._note_not_json(value)
+            raise
+
+    def _note_not_json(self, value: Any) -> None:
+        """Once, what the activity has returned that is not JSON: the error, which is the SDK's, names no type."""
+        found = find_not_json(value, takes_objects=True)
+        if found and self._log is not None and not self._noted_not_json:
+            self._noted_not_json = True
+            path, culprit = found
+            at = f" at {path}" if path else ""
+            self._log.note(
+                f"{self.name} returned a value of type {type(culprit).__name__}{at}, which JSON does not have. "
+                "Return what it has, or an object with to_json and from_json."
+            )
 
     def _activity_result(self, result: InvocationResult) -> str | None:
         self.log_outputs(result)
@@ -220,7 +238,13 @@ class Function:
             raise NoReturnBinding(
                 f"function '{self.name}' without a $return binding returned a non-None value"
             )
-        return InvocationResult(returns.encode(value) if returns else None, self.outputs_of(arguments))
+        try:
+            returned = returns.encode(value) if returns else None
+        except (TypeError, ValueError):
+            if self.kind == "activity":
+                self._note_not_json(value)
+            raise
+        return InvocationResult(returned, self.outputs_of(arguments))
 
 
 class App(AppFunctions[Function]):

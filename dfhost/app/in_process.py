@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from dfhost.app.sdk import Replayer
 from dfhost.app.sdk_patches import close_client_session, wrap_client_session
 from dfhost.app.threads import UserThreads
 from dfhost.app.trigger_data import trigger_data
+from dfhost.app_output import silence
 from dfhost.engine.failures import Failure
 from dfhost.engine.replay_result import KeptGenerator, ReplayResult
 from dfhost.errors import HostError, UserLoopEnded
@@ -165,7 +166,8 @@ class InProcessRunner:
 
     def replay(self, call: ReplayCall) -> ReplayResult:
         def replay() -> ReplayResult:
-            return self._replayers[call.function](call.trigger, call.keeps_generator)
+            with silence() if call.is_silent else nullcontext():
+                return self._replayers[call.function](call.trigger, call.keeps_generator)
 
         return self._run_orchestrator(call.function, call.instance_id, replay)
 

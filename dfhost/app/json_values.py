@@ -9,7 +9,7 @@ from azure.functions import _durable_functions
 
 
 def to_json(value: Any, what: str = "the value") -> str:
-    """TypeError, which `what` begins, for a value that is neither JSON nor an object with `to_json`."""
+    """The JSON text. TypeError for a value that is neither JSON nor an object with `to_json`; `what` begins it."""
     __tracebackhide__ = True  # in pytest: the caller is at fault
     try:
         return json.dumps(value, default=_durable_functions._serialize_custom_object)
@@ -51,7 +51,10 @@ def _find(value: Any, takes_objects: bool, path: str) -> tuple[str, Any] | None:
 
 
 def from_json(text: str) -> Any:
-    """A custom object whose class cannot be found stays a dict. ValueError if `text` is not JSON."""
+    """The value of a JSON text. ValueError if it is none.
+
+    Custom objects are made anew; one whose class cannot be found stays a dict.
+    """
     try:
         return json.loads(text, object_hook=_durable_functions._deserialize_custom_object)
     except json.JSONDecodeError:

@@ -71,16 +71,8 @@ def load_app(
         else:
             functions.append(function)
     _check_unique(functions)
-    left_out = [
-        f"The app's {name} is never imported, because {file} comes first, as on Azure. Rename {name}."
-        for name, file in hidden_files(root)
-    ]
-    if older := v1_functions(root):
-        left_out.append(
-            f"These functions of the Python v1 model are not loaded, as on Azure: {', '.join(older)}. "
-            f"A folder has either function.json files or a {script}."
-        )
-    return App(root, functions, disabled, excluded, [*_notes(functions), *left_out], code_hints(functions))
+    notes = [*_notes_on_functions(functions), *_notes_on_files(root, script)]
+    return App(root, functions, disabled, excluded, notes, code_hints(functions))
 
 
 class _BadName(AppError):
@@ -113,13 +105,26 @@ def _indexed_functions(app: Any) -> list[Any]:
         duplicate = re.match(r"Function (.+) does not have a unique function name", str(error))
         if duplicate:
             raise AppError(
-                f"Two functions are called '{duplicate[1]}'. Rename one, or give it another name with "
-                f"@app.function_name.{_ALL_LOST}"
+                f"Two functions are called '{duplicate[1]}'{_places(app, duplicate[1])}. Rename one, or give it "
+                f"another name with @app.function_name.{_ALL_LOST}"
             ) from None
         raise AppError(f"The app cannot be indexed: {error}") from None
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)
+
+
+def _places(app: Any, name: str) -> str:
+    """ " (function_app.py, line 4; orders.py, line 17)": where the functions of that name are."""
+    places = []
+    for builder in getattr(app, "_function_builders", ()):
+        function = builder.build(app.auth_level)
+        if function.get_function_name() == name:
+            handle = function.get_user_function()
+            code = getattr(inspect.unwrap(getattr(handle, "orchestrator_function", handle)), "__code__", None)
+            if code is not None:
+                places.append(f"{Path(code.co_filename).name}, line {code.co_firstlineno}")
+    return f" ({'; '.join(places)})" if places else ""
 
 
 def _function(indexed: Any, root: Path, log: CallLog | None) -> Function:
@@ -180,7 +185,21 @@ def _is_awaited_in_vain(function: Function) -> bool:
     )
 
 
-def _notes(functions: list[Function]) -> list[str]:
+def _notes_on_files(root: Path, script: str) -> list[str]:
+    """What of the app's folder is never loaded, in a sentence for each file or kind of files."""
+    notes = [
+        f"The app's {name} is never imported, because {file} comes first, as on Azure. Rename {name}."
+        for name, file in hidden_files(root)
+    ]
+    if older := v1_functions(root):
+        notes.append(
+            f"These functions of the Python v1 model are not loaded, as on Azure: {', '.join(older)}. "
+            f"A folder has either function.json files or a {script}."
+        )
+    return notes
+
+
+def _notes_on_functions(functions: list[Function]) -> list[str]:
     """What dfhost does not do for this app, in one sentence for each kind."""
     sent: list[str] = []
     read: list[str] = []

@@ -72,8 +72,9 @@ class LoopWatch:
         self.reported.add(name)
         self._log.note(
             f"{name} has blocked the event loop for {BLOCKED_SECONDS:.0f} s{place_of_frame(frame)}: no other async "
-            "function runs until it awaits. In a worker process, and on Azure, all other functions wait, too. Await "
-            "instead (asyncio.sleep, aiohttp), hand the work to asyncio.to_thread, or make the function a plain def."
+            "function runs until it awaits. In a worker process other activities and HTTP functions wait, too, on "
+            "Azure everything. Await instead (asyncio.sleep, aiohttp), hand the work to asyncio.to_thread, or make "
+            "the function a plain def."
         )
 
     def _function_of(self, frame: FrameType) -> str:

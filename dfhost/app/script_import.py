@@ -41,14 +41,7 @@ def import_script(root: Path, script: str, *, reuses_import: bool = False) -> Mo
     if not path.is_file():
         raise AppError(missing_script_sentence(root, script))
     _remove_last_app()
-    # The order of the real worker (its DependencyManager): packages that a deployment put beside the app come
-    # first, the app's own folder comes last. So a user's file named like a library fails here if it does there.
-    packages = packages_folder(root)
-    if packages.is_dir():
-        _add_path(str(packages), 0)
-    _add_path(str(root), len(sys.path))
-    _move_checkout_last(root)
-
+    _add_paths(root)
     if reuses_import:
         if (imported := _imported_by_others(path)) is not None:
             sys.modules[path.stem] = imported
@@ -57,6 +50,11 @@ def import_script(root: Path, script: str, *, reuses_import: bool = False) -> Mo
     else:
         _app_modules.append(AppModules(root))
         _app_modules[-1].install()
+    return _import(path, root)
+
+
+def _import(path: Path, root: Path) -> ModuleType:
+    """Run the script as a module of its own name. AppImportFailed if the user's code raises."""
     before = set(sys.modules)
     spec = importlib.util.spec_from_file_location(path.stem, path, loader=AppLoader(path.stem, str(path)))
     assert spec is not None and spec.loader is not None  # it is a .py file
@@ -128,6 +126,19 @@ def _remove_last_app() -> None:
     _added_modules.clear()
     _app_modules.clear()
     importlib.invalidate_caches()
+
+
+def _add_paths(root: Path) -> None:
+    """In the order of the real worker (its DependencyManager).
+
+    Packages that a deployment put beside the app come first, the app's own folder comes last. So a user's file named
+    like a library fails here if it does there.
+    """
+    packages = packages_folder(root)
+    if packages.is_dir():
+        _add_path(str(packages), 0)
+    _add_path(str(root), len(sys.path))
+    _move_checkout_last(root)
 
 
 def _add_path(path: str, at: int) -> None:

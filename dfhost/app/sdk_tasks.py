@@ -50,7 +50,7 @@ def awaited_tasks(task: Any) -> AwaitedTasks | None:
 
 
 class OpenTasks:
-    """The open tasks of an orchestration context, as the engine's `SdkTasks`. Each is described when asked for."""
+    """The open tasks of an orchestration context, as the engine's `SdkTasks`. Each is looked up when asked for."""
 
     def __init__(self, context: Any) -> None:
         self._context = context

@@ -61,12 +61,7 @@ def read_signature(name: str, function: Callable[..., Any], bindings: Sequence[B
     wants_context = "context" in parameters and "context" not in bound
     if wants_context:
         del parameters["context"]
-        hint = annotations.get("context", func.Context)
-        if not isinstance(hint, type) or hint.__name__ != "Context":
-            raise refuse(
-                "no binding fills its parameter 'context', so it receives the invocation context and must be "
-                f"annotated as azure.functions.Context or not at all, not as {_shown(hint)}."
-            )
+        _check_context(annotations, refuse)
     if unbound := [p for p in parameters if p not in bound]:
         known = ", ".join(f"'{p}'" for p in bound) or "none"
         raise refuse(f"no binding fills its parameter '{unbound[0]}' (its bindings are named: {known}).")
@@ -101,6 +96,15 @@ def _split_return(bindings: Sequence[Binding], refuse: Refuse) -> tuple[Binding 
         else:
             raise refuse("its $return binding must have the direction out.")
     return returns, bound
+
+
+def _check_context(annotations: Mapping[str, Any], refuse: Refuse) -> None:
+    hint = annotations.get("context", func.Context)
+    if not isinstance(hint, type) or hint.__name__ != "Context":
+        raise refuse(
+            "no binding fills its parameter 'context', so it receives the invocation context and must be "
+            f"annotated as azure.functions.Context or not at all, not as {_shown(hint)}."
+        )
 
 
 def _check_durable_names(bound: Mapping[str, Binding], parameters: Mapping[str, Any], refuse: Refuse) -> None:

@@ -81,9 +81,9 @@ class UserThreads(ThreadPool):
 
     @contextmanager
     def loop_for_import(self) -> Iterator[None]:
-        """Make the user loop the running loop of this thread: tasks that the app creates while it is imported.
+        """Make the user loop the running loop of this thread, so that the app may create tasks during its import.
 
-        They belong there as in the real worker, which imports an app on the loop of its async functions.
+        The real worker, too, imports an app on the loop of its async functions.
         """
         host_loop = asyncio._get_running_loop()
         asyncio._set_running_loop(self.loop)

@@ -49,7 +49,7 @@ class Dispatchers:
     ) -> None:
         self.registry = AppFunctionRegistry(runner.app)
         poison = PoisonMessages(store, log, clock)
-        self.timers = TimerDispatcher(store, clock)
+        self.timers = TimerDispatcher(store, log, clock)
         self.activities = ActivityDispatcher(runner, store, log, clock, max_activities, call_http)
         self.entities = EntityDispatcher(
             runner,

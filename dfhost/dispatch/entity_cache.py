@@ -43,6 +43,8 @@ class LoadedEntity:
 
 
 class EntityCache:
+    """Entities by id. To be used on the host's loop."""
+
     def __init__(self, store: Store, poison: PoisonMessages) -> None:
         self._store = store
         self._poison = poison

@@ -87,7 +87,7 @@ class EpisodeLimiter:
             )
 
     def close(self) -> None:
-        """Look after nothing any more."""
+        """Check nothing any more."""
         if self._next_check is not None:
             self._next_check.cancel()
 

@@ -19,6 +19,7 @@ from dfhost.timeline.sentences import failure_sentences
 
 _OFTEN_ENDED_BY_THEN = 1.0  # seconds; if code awaits the first of several calls, the others follow soon
 _LISTED = 3  # functions
+_MANY_RENEWALS = 1_000  # in a row; with a wait in each, however short, none follow at once
 
 
 class EpisodeReports:
@@ -31,6 +32,7 @@ class EpisodeReports:
         self._instances = instances
         self._reported_held_back: set[str] = set()  # names of orchestrators
         self._reported_open_tasks: set[str] = set()  # likewise
+        self._reported_renewals: set[str] = set()  # likewise
 
     def held_back(self, instance: LoadedInstance, episode: Episode) -> None:
         """Once for each orchestrator: an action has not started, since another one must end first."""
@@ -72,6 +74,16 @@ class EpisodeReports:
             f"{instance.name} {instance.instance_id}: its code has ended, but it stays Running until "
             f"{' and '.join(until)}, as on Azure.{advice}"
         )
+
+    def renewed(self, instance: LoadedInstance) -> None:
+        """Once for each orchestrator: it goes on and on with continue_as_new, and keeps a processor busy."""
+        if instance.renewals >= _MANY_RENEWALS and instance.name not in self._reported_renewals:
+            self._reported_renewals.add(instance.name)
+            self._log.note(
+                f"{instance.name} {instance.instance_id} is a loop without a wait: continue_as_new has begun "
+                f"{instance.renewals:,} generations in a row, and none has waited for anything. That keeps a "
+                "processor busy. Yield a timer or an event before continue_as_new, and terminate the instance."
+            )
 
     def ended(self, instance: LoadedInstance, episode: Episode) -> None:
         """The instance has completed or failed; of a failure also the tasks that have led to it."""

@@ -55,13 +55,15 @@ class EpisodeRunner:
         self._options = options
         self._on_stored = stored
 
-    def replay_of(self, orchestrator: str, instance_id: str) -> Replay | None:
-        """None if the app has no such orchestrator."""
+    def replay_of(self, orchestrator: str, instance_id: str, is_silent: bool = False) -> Replay | None:
+        """None if the app has no such orchestrator. `is_silent`: see `ReplayCall`."""
         function = self._runner.app.orchestrators.get(orchestrator)
         if function is None:
             return None
         name = function.name
-        return lambda trigger, keeps: self._runner.replay(ReplayCall(name, instance_id, trigger, keeps))
+        return lambda trigger, keeps: self._runner.replay(
+            ReplayCall(name, instance_id, trigger, keeps, is_silent)
+        )
 
     def run(
         self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, processed_up_to: int

@@ -35,6 +35,8 @@ LONG_FROM = 200  # events
 KEPT_SHORT = 1000  # idle instances with a short history
 KEPT_IN_SHORT = 16_000_000  # characters in their histories; with what is built from them about 50 MB
 KEPT_IN_LONG = 150_000_000  # characters in the long histories of idle instances
+_LOOPS_FROM = 10  # renewals
+_SHORT_EPISODE = 1.0  # seconds
 _MOST_CHILDREN = 100  # among which `child_awaiting` looks
 KEPT_GENERATOR_EVENTS = 250_000  # that the generators of idle instances have processed: about 100 MB
 
@@ -56,6 +58,7 @@ class LoadedInstance:
     reported: int = 0  # how many of them `WaitReports` has seen
     replay_need: ReplayNeed = ReplayNeed.NONE
     needs_episode: bool = False  # with a replay, though there is no message: a new generation
+    renewals: int = 0  # how many generations in a row have called continue_as_new in their first episode
     has_more_commands: bool = False  # its last episode left some to the next
     is_shown_running: bool = False  # in the store, before its first episode is committed
     busy: bool = False  # an episode is queued or runs
@@ -68,6 +71,12 @@ class LoadedInstance:
     reported_waits: set[int | str] = field(default_factory=set)  # task ids of timers, and names of events
     last_episode_seconds: float = 0.0
     last_episode_at: float = 0.0  # its commit, by the loop's time()
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether it does nothing but call continue_as_new, and none of its code runs for long."""
+        runs_long = self.episode_since > 0 and time.time() - self.episode_since > _SHORT_EPISODE
+        return self.renewals >= _LOOPS_FROM and not runs_long
 
     def receive(self, message: InboxMessage) -> None:
         """Raises if the message cannot be read: it is not added, and will not be accepted again."""

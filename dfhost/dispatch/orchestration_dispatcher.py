@@ -91,7 +91,7 @@ class OrchestrationDispatcher:
         self._garbage = GarbageByVolume()
         self._wait_reports = WaitReports(log, clock, self._instances)
         self._episode_reports = EpisodeReports(log, store, self._threads, self._instances)
-        replay_of = self._episodes.replay_of
+        replay_of = partial(self._episodes.replay_of, is_silent=True)  # the instances do not go on
         check = HistoryCheck(
             store,
             log,
@@ -266,10 +266,12 @@ class OrchestrationDispatcher:
         instance.last_episode_seconds = seconds
         instance.last_episode_at = self._loop.time()
         instance.stored_events = episode.history_length
-        instance.needs_episode = False
+        is_first, instance.needs_episode = instance.needs_episode, False
+        instance.renewals = instance.renewals + 1 if is_first and episode.next_generation is not None else 0
         instance.has_more_commands = episode.has_more_commands
         self._episode_reports.held_back(instance, episode)
         self._episode_reports.awaits_open_tasks(instance, episode)
+        self._episode_reports.renewed(instance)
         self._wait_reports.episode_committed(instance)
         self._start_work(episode)
         if episode.ends_instance:
@@ -302,6 +304,11 @@ class OrchestrationDispatcher:
     def waits_for_worker(self) -> bool:
         """Whether all code waits until a worker process of the app has started."""
         return isinf(self._runner.ready_since)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many episodes run as may at once."""
+        return self._running.full
 
     def has_code(self, orchestrator: str) -> bool:
         """Whether the app has it now."""

@@ -11,6 +11,8 @@ from dfhost.store.store import Store
 
 
 class PoisonMessages:
+    """`set_aside` takes a message out of its inbox; the other methods only report."""
+
     def __init__(self, store: Store, log: HostLog, clock: Clock) -> None:
         self._store = store
         self._log = log

@@ -32,7 +32,7 @@ from dfhost.timestamps import padded
 
 
 class CommandRefused(Exception):
-    """The command can never be carried out; `str()` says why as Azure does, `cause` shorter, if there is one."""
+    """The command can never be carried out. `str()`: why, in Azure's words. `cause`: a shorter sentence, if any."""
 
     def __init__(self, reason: str, cause: str | None = None) -> None:
         super().__init__(reason)

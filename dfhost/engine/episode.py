@@ -20,9 +20,10 @@ from dfhost.engine.history import Event
 
 @dataclass(frozen=True, slots=True)
 class ScheduledActivity:
-    """`attempt`: which it is, from 1, of how many of its call.
+    """An activity to start. It is the `attempt`-th of `max_attempts` that its call may make.
 
-    `retry_after`: seconds from its failure to the next attempt; None if there is none, or where it was loaded again.
+    `retry_after`: seconds from its failure to the next attempt. None if there is none, or if that is not known any
+    more, since the activity was loaded from the store.
     """
 
     task_id: int
@@ -35,6 +36,8 @@ class ScheduledActivity:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledTimer:
+    """A timer to start; `fire_at`: ISO text, UTC."""
+
     timer_id: int
     fire_at: str
 
@@ -120,7 +123,7 @@ class Episode:
     activities: list[ScheduledActivity] = field(default_factory=list)
     timers: list[ScheduledTimer] = field(default_factory=list)
     attempts: list[TaskAttempt] = field(default_factory=list)
-    #: The ids of timers that the code has cancelled; of an instance that was loaded again, maybe of earlier ones too.
+    #: The ids of timers that the code has cancelled. If the instance was loaded, earlier ones may be among them.
     cancelled_timers: list[int] = field(default_factory=list)
     children: list[ScheduledChild] = field(default_factory=list)
     entity_messages: list[EntityMessage] = field(default_factory=list)

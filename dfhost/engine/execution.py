@@ -99,7 +99,7 @@ class Execution:
         return any(event.event_type in h.SCHEDULING for event in self.past)
 
     def replay_history(self, replay: Replay, options: EngineOptions) -> ReplayResult:
-        """Replay without any arrival, so that a loaded execution can say what it waits for. What the code has said.
+        """Replay the past alone, so that a loaded execution can say what it waits for: what the code has said.
 
         The execution stays as it is, so that the next arrival replays, in three cases: there is no answer; the code
         no longer fits the history, and the next episode will fail (`misfit`); the code starts something first that

@@ -94,6 +94,7 @@ def _rpc_exception(text: str, stack: str) -> dict[str, Any]:
 
 
 def _host_exception(kind: str, message: str) -> str:
+    """An exception that the Functions host has thrown itself, as JSON in one line."""
     exception = {
         "$type": f"{kind}, {_ASSEMBLIES[kind]}",
         "Message": message,
@@ -108,7 +109,7 @@ def _host_exception(kind: str, message: str) -> str:
 
 
 def _exception_json(kind: str, assembly: str, message: str, inner: dict[str, Any] | None) -> str:
-    """A .NET exception in one line."""
+    """Any other .NET exception, as JSON in one line: such have more fields."""
     exception = {
         "$type": f"{kind}, {assembly}",
         "ClassName": kind,

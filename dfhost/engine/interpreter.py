@@ -55,10 +55,10 @@ class ActionInterpreter:
         self._awaited_started = False  # the task at the cursor was
         self._advancing = False
         self._orchestrator_started = ""  # the newest event of this kind, whose time is "now" for the code
-        self._id_at_end: int | None = None  # `next_id` when the cursor came to the end of the list
-        self._event_since_end = False
-        self._id_after_start = 0  # `next_id` when the task at the cursor had been started
-        self._event_since_start = False  # an external event has come since
+        self._events_raised = 0  # external ones, so far
+        # `next_id` and `_events_raised` at two moments: what is added later would have started then.
+        self._at_end: tuple[int, int] | None = None  # when the cursor came to the end of the list
+        self._after_start = (0, 0)  # when the task at the cursor had been started
 
     def set_actions(self, actions: list[Action]) -> bool:
         """Take the newest list of all actions. False if an earlier action has changed, or if `add_actions` is.
@@ -79,7 +79,7 @@ class ActionInterpreter:
             return True
         if list(changed) != [self.cursor] or not self._awaited_started:
             return False
-        if self._id_after_start != self.next_id or self._event_since_start:
+        if self._after_start != (self.next_id, self._events_raised):
             return False
         self.actions[self.cursor] = changed[self.cursor]
         self._cancel_timers(self.tasks[self.cursor], changed[self.cursor])
@@ -103,11 +103,12 @@ class ActionInterpreter:
         """
         if not added:
             return True
-        if self._id_at_end is not None and (
-            self._id_at_end != self.next_id
-            or (self._event_since_end and any(_takes_events(action) for action in added))
-        ):
-            return False
+        if self._at_end is not None:
+            next_id, events_raised = self._at_end
+            if next_id != self.next_id:
+                return False
+            if events_raised != self._events_raised and any(map(_takes_events, added)):
+                return False
         self.actions += added
         self.tasks += [task_node(action) for action in added]
         if self._execution_started:
@@ -220,16 +221,15 @@ class ActionInterpreter:
             awaited = self.tasks[self.cursor]
             if not self._awaited_started:
                 self._awaited_started = True
-                self._id_at_end = None
+                self._at_end = None
                 self._start(awaited)
-                self._id_after_start, self._event_since_start = self.next_id, False
+                self._after_start = (self.next_id, self._events_raised)
             if not awaited.done:
                 break
             self.cursor += 1
             self._awaited_started = False
         else:
-            self._id_at_end = self.next_id
-            self._event_since_end = False
+            self._at_end = (self.next_id, self._events_raised)
         self._advancing = False
 
     def _start(self, task: TaskNode) -> None:
@@ -332,8 +332,7 @@ class ActionInterpreter:
         if entity_call is not None:
             self._finish(entity_call)
             return
-        self._event_since_start = True
-        self._event_since_end = self._id_at_end is not None
+        self._events_raised += 1
         if self.continues_as_new:
             self.carried_over.append(event)
         elif (task := self.event_waits.take(event)) is not None:

@@ -30,7 +30,7 @@ _GROWTH = 4
 
 
 class OrchestratorCode:
-    """Of one execution. `text_length`: the characters of its history."""
+    """The history of one execution, and its generator if that is kept. `text_length`: the history's characters."""
 
     def __init__(self) -> None:
         self._history: list[str] = []  # the events as JSON

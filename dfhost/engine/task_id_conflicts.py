@@ -31,7 +31,11 @@ def find_task_id_conflict(interpreter: ActionInterpreter, result: ReplayResult) 
         task = interpreter.open_tasks[task_id]
         sdk_task = result.sdk_tasks.get(task_id)
         if sdk_task is None:
-            return _sentence(task_id, task, "no task of its own: it is listed more than once")
+            return (
+                f"{_started_as(task_id, task)} is listed more than once: twice in a task_all or task_any, or "
+                f"there and yielded alone as well. Azure would start it again, as task {task_id}, and results would "
+                "silently become the values of other tasks. Pass each task once."
+            )
         if not _is_same(task_id, task, sdk_task, interpreter):
             return _sentence(task_id, task, _describe_sdk_task(sdk_task, interpreter))
     return None
@@ -56,8 +60,11 @@ def _describe_sdk_task(sdk_task: SdkTask, interpreter: ActionInterpreter) -> str
     )
 
 
-def _sentence(task_id: int, task: SingleTask, for_sdk: str) -> str:
+def _started_as(task_id: int, task: SingleTask) -> str:
     started = act.describe(task.action)
-    if task_id != task.first_id:
-        started = f"the retry {_retry_role(task)} of {started}"
+    return started if task_id == task.first_id else f"the retry {_retry_role(task)} of {started}"
+
+
+def _sentence(task_id: int, task: SingleTask, for_sdk: str) -> str:
+    started = _started_as(task_id, task)
     return f"task {task_id} is {started} for the Durable Task extension, but {for_sdk} for the Python SDK. {_ADVICE}"

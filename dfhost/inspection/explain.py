@@ -101,6 +101,7 @@ async def explain(
         now,
         dispatchers.orchestrations.waits_for_worker,
         has_code,
+        dispatchers.orchestrations.is_full,
     )
     limit = dispatchers.activities.limit_reached
     if limit is not None and any(task.state == model.QUEUED and task.is_activity for task in open_tasks):

@@ -82,15 +82,24 @@ def of_instance(
     now: datetime,
     waits_for_worker: bool = False,
     has_code: bool = True,
+    is_full: bool = False,
 ) -> str:
     """`tasks`: the open ones. `held_back`: see `explain`. `unclaimed`, `held`: names of events, see `CodeState`.
 
     `suspended_at`: when it was suspended last, "" if never. `has_code`: whether the app has its orchestrator.
+    `is_full`: whether as many episodes run as may at once.
     """
+    if instance is not None and row.status == "Running" and instance.is_loop:
+        return (
+            f"It is a loop without a wait: continue_as_new has begun {instance.renewals:,} generations in a row, and "
+            "none has waited for anything. Yield a timer or an event before continue_as_new."
+        )
     if instance is not None and instance.busy:
         if waits_for_worker:
             return "Its code waits for the app's next worker process: the last one has ended."
         if not instance.episode_since:
+            if not is_full:
+                return "Its next episode is about to run."
             return "Its next episode is queued: as many episodes as may run at once are running."
         since = whole_second(timestamp_of(instance.episode_since))
         return f"Its code has been running since {since}: until it yields or returns, nothing else happens to it."

@@ -34,7 +34,7 @@ class ManagementReply(Protocol):
     def body(self) -> bytes: ...
 
 
-#: Answers a request of the app's durable clients: method, path, query, headers, body, origin.
+#: Answers a request of the app's durable clients: method, path, query, headers, body, origin. Raises nothing.
 AnswerClient = Callable[[str, str, str, Mapping[str, str], bytes, str], Coroutine[Any, Any, ManagementReply]]
 
 
@@ -65,12 +65,16 @@ class ActivityCall(NamedTuple):
 
 
 class ReplayCall(NamedTuple):
-    """`trigger`: the orchestration trigger's JSON. `keeps_generator`: the result's `generator` is wanted."""
+    """`trigger`: the orchestration trigger's JSON. `keeps_generator`: the result's `generator` is wanted.
+
+    `is_silent`: what the code logs and prints is not shown, because nothing of the replay counts.
+    """
 
     function: str
     instance_id: str
     trigger: str
     keeps_generator: bool = False
+    is_silent: bool = False
 
 
 class EntityCall(NamedTuple):

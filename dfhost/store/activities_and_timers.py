@@ -65,6 +65,16 @@ def store_results(cursor: InboxCursor, results: Sequence[ActivityResult]) -> Non
     cursor.add_messages(wanted)
 
 
+def keep_inputs(cursor: sqlite3.Cursor, instance_id: str) -> None:
+    """Keep the inputs of its activities without a result, which are about to be deleted."""
+    cursor.execute(
+        "INSERT INTO task_facts (instance_id, task_id, input) "
+        f"SELECT instance_id, task_id, substr(input, 1, {KEPT_INPUT}) FROM activities WHERE instance_id = ? "
+        "ON CONFLICT (instance_id, task_id) DO UPDATE SET input = excluded.input",
+        (instance_id,),
+    )
+
+
 def fire_timers(cursor: InboxCursor, now: str) -> None:
     due = cursor.execute(
         "SELECT instance_id, execution_id, timer_id, fire_at FROM timers WHERE fire_at <= ? ORDER BY fire_at",

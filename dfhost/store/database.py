@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import quote
 
 from dfhost.errors import DatabaseError
 from dfhost.store.database_file import has_log
@@ -36,6 +37,17 @@ def connect(target: str, *, durable: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = OFF")  # Debian's default: purges would write zeros
         undo.pop_all()
     return connection
+
+
+def connect_to_read(path: Path, how: str = "mode=ro") -> sqlite3.Connection:
+    """A connection that reads an existing file, and neither makes nor changes one. `how`: SQLite's URI parameter."""
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?{how}",
+        timeout=BUSY_SECONDS,
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+    )
 
 
 def open_memory() -> sqlite3.Connection:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
-from urllib.parse import quote
 
 from dfhost.errors import DatabaseError
-from dfhost.store.database import SCHEMA_VERSION, schema_version
+from dfhost.store.database import SCHEMA_VERSION, connect_to_read, schema_version
 from dfhost.store.reader import StoreReader
 from dfhost.store.sqlite_errors import explain_sqlite_error
 
@@ -24,16 +23,7 @@ class FileReader(StoreReader):
         how = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
         with ExitStack() as undo:
             try:
-                self._reader = undo.enter_context(
-                    closing(
-                        sqlite3.connect(
-                            f"file:{quote(str(path))}?{how}",
-                            uri=True,
-                            isolation_level=None,
-                            check_same_thread=False,
-                        )
-                    )
-                )
+                self._reader = undo.enter_context(closing(connect_to_read(path, how)))
                 version = schema_version(self._reader, str(path))
             except sqlite3.Error as error:
                 raise DatabaseError(explain_sqlite_error(error, str(path))) from None

@@ -11,10 +11,14 @@ from dfhost.engine.history import Event
 from dfhost.engine.rewind import rewind_history
 from dfhost.errors import InstanceExists, InstanceNotFound
 from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.store import activities_and_timers
 from dfhost.store import statements as sql
 from dfhost.store.inbox import InboxCursor
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InstanceRemoved, InstanceRewound
+
+#: How those inbox messages begin that tell of the end of a task.
+_ENDS = tuple(map(h.prefix_of, h.AWAITABLE))
 
 #: Raises the HostError by which an operation is refused on this instance.
 Check = Callable[[InstanceRow], None]
@@ -47,8 +51,11 @@ def terminate(cursor: InboxCursor, instance_id: str, at: str, reason: str | None
         return
     cursor.publish(InstanceRemoved(instance_id, is_terminated=True, reason=reason))
     cursor.execute("SELECT coalesce(max(seq) + 1, 0) FROM history WHERE instance_id = ?", (instance_id,))
-    last_events = (event.text for event in h.terminated_history(at, reason))
-    sql.insert_history(cursor, instance_id, cursor.fetchone()[0], last_events)
+    base = cursor.fetchone()[0]
+    begin, *end = (event.text for event in h.terminated_history(at, reason))
+    # As on Azure, where results that have come before are in the same batch of messages as the termination.
+    sql.insert_history(cursor, instance_id, base, [begin, *_unprocessed_ends(cursor, row), *end])
+    activities_and_timers.keep_inputs(cursor, instance_id)
     sql.delete_activities_and_timers(cursor, instance_id)
     cursor.execute("DELETE FROM inbox WHERE instance_id = ?", (instance_id,))
     cursor.execute(
@@ -59,6 +66,16 @@ def terminate(cursor: InboxCursor, instance_id: str, at: str, reason: str | None
     if (parent := row.parent) is not None:
         failed = h.sub_orchestration_failed(at, parent.task_id, reason, None)
         post_to_execution(cursor, parent.instance_id, parent.execution_id, failed)
+
+
+def _unprocessed_ends(cursor: sqlite3.Cursor, row: InstanceRow) -> list[str]:
+    """The results and events that have come and that no episode has processed."""
+    found = cursor.execute(
+        "SELECT event FROM inbox WHERE instance_id = ? AND execution_id IN ('', ?) AND json_valid(event) "
+        "ORDER BY seq",
+        (row.instance_id, row.execution_id),
+    )
+    return [text for (text,) in found if text.startswith(_ENDS)]
 
 
 def rewind(cursor: InboxCursor, instance_id: str, at: str, reason: str | None, check: Check) -> None:

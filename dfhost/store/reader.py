@@ -81,10 +81,11 @@ class StoredTimeline(NamedTuple):
 
 
 class StoreReader:
-    """`guard` is held while reading where the writer uses the same connection (in memory)."""
+    """Reads from the connection `_reader`, which a subclass opens. Each method raises DatabaseError."""
 
     path: Path | None
     _reader: sqlite3.Connection
+    #: Held while reading, where the writer uses the same connection (in memory).
     _guard: threading.Lock | None = None
 
     def instance(self, instance_id: str) -> InstanceRow | None:
@@ -102,7 +103,7 @@ class StoreReader:
         created_to: str | None = None,
     ) -> list[InstanceRow]:
         """Instances and entities, ordered by id; bounds are inclusive. An instance hides an entity of its id."""
-        where = Where(statuses, created_from, created_to).page(after, prefix)
+        where = Where(statuses, created_from, created_to, after=after, prefix=prefix)
         with self._reading() as reader:
             found = reader.execute(
                 f"SELECT {sql.INSTANCE_COLUMNS} FROM instances WHERE {where.sql} "
@@ -127,7 +128,7 @@ class StoreReader:
         custom_status: str | None = None,
     ) -> list[InstanceRow]:
         """Ordered by id; bounds are inclusive."""
-        where = Where(updated_from=updated_from, updated_to=updated_to).page(after, prefix)
+        where = Where(updated_from=updated_from, updated_to=updated_to, after=after, prefix=prefix)
         if custom_status is not None:
             where.add("custom_status = ?", custom_status)
         with self._reading() as reader:
@@ -226,6 +227,12 @@ class StoreReader:
                 f"SELECT count(*) FROM instances WHERE status NOT IN {sql.FINAL_SQL}"
             ).fetchone()[0]
             return count
+
+    def open_instance_ids(self) -> list[str]:
+        """Of the orchestrations that have not ended."""
+        with self._reading() as reader:
+            rows = reader.execute(f"SELECT instance_id FROM instances WHERE status NOT IN {sql.FINAL_SQL}")
+            return [instance_id for (instance_id,) in rows]
 
     def open_instances_by_name(self) -> dict[str, int]:
         """How many orchestrations of each orchestrator have not ended, where there are any."""

@@ -55,6 +55,7 @@ CREATE TABLE activities (
 -- What history events have no field for, by task.
 -- started_at, input, worker: of an activity that has ended. When it began to run, the first characters of its input
 --   (the history has it only if host.json says so), and the pid of the worker process that ran it, if one did.
+--   The input also of one that had not ended when its instance was terminated.
 -- first_task_id, attempt, max_attempts: of a call with retries. The task of the first attempt, and which attempt of how
 --   many this task is. A timer before the next attempt has the number of the attempt that failed.
 -- cancelled_at: of any other timer that the code has cancelled.

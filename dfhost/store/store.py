@@ -21,7 +21,7 @@ from dfhost.engine import history as h
 from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import Episode
 from dfhost.engine.history import Event
-from dfhost.errors import HostError, OperationFailed
+from dfhost.errors import DatabaseError, HostError, OperationFailed
 from dfhost.store import activities_and_timers, entities, episodes, inbox, instances, overview, purging
 from dfhost.store import database as db
 from dfhost.store.activities_and_timers import ActivityResult
@@ -33,6 +33,7 @@ from dfhost.store.instances import Check
 from dfhost.store.listener import InboxMessage, StoreListener
 from dfhost.store.overview import ListedInstance, MapRow, Overview
 from dfhost.store.reader import StoreReader
+from dfhost.store.sqlite_errors import explain_sqlite_error
 from dfhost.store.writer import Writer
 
 T = TypeVar("T")
@@ -199,12 +200,15 @@ class Store(StoreReader):
 
     def _read_apart(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """With a connection of its own, since this may take long and others read meanwhile. For another thread."""
-        if self._guard is not None:
+        if self.path is None:
             with self._reading() as reader:
                 return read(reader)
-        with closing(db.connect(str(self.path), durable=True)) as reader:
-            reader.execute("BEGIN")  # several reads of one and the same commit
-            return read(reader)
+        try:
+            with closing(db.connect_to_read(self.path)) as reader:
+                reader.execute("BEGIN")  # several reads of one and the same commit
+                return read(reader)
+        except sqlite3.Error as error:
+            raise DatabaseError(explain_sqlite_error(error, str(self.path))) from error
 
     # -- what lists of everything show -------------------------------------------------------------------------
 

@@ -310,7 +310,7 @@ class LocalHost:
     @property
     def notes(self) -> list[str]:
         self.settle()
-        return list(self._records.notes)
+        return [*self._host.app.mistakes, *self._records.notes]
 
     @property
     def instances(self) -> list[str]:
@@ -361,7 +361,10 @@ class LocalHost:
             entity = hub.entity(*EntityId.parse(id))
             failed = [batch for batch in self._records.failed_batches if batch.entity_id == id]
             entities.append(ReportedEntity(id, entity.state if entity else None, failed))
-        about = explained, entities, self._faults.unmet, self._records.notes, self._start_time
+        names = tuple(f"{timeline.name} (" for timeline, _ in explained)
+        notes = [mistake for mistake in self._host.app.mistakes if mistake.startswith(names)]
+        notes += self._records.notes
+        about = explained, entities, self._faults.unmet, notes, self._start_time
         text = report(*about)
         return short_report(*about) if short and not fits_a_screen(text) else text
 

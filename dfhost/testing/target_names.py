@@ -23,10 +23,8 @@ def function_named(app: AppInfo, name: str, *kinds: str) -> str:
     if other := app.get(name):
         raise ValueError(f"{other.name} is no {wanted}: {_what_instead(other)}")
     known = [function.durable_name for function in functions]
-    raise ValueError(
-        f"The app has no {wanted} '{name}'. It has: {', '.join(known) or 'none'}. "
-        f"{question(name, known)}".rstrip()
-    )
+    more = question(name, known) or f"It has: {', '.join(known) or 'none'}."
+    raise ValueError(f"The app has no {wanted} '{name}'. {more}")
 
 
 def _what_instead(function: FunctionInfo) -> str:

@@ -118,10 +118,7 @@ class _Builder:
                 self._show_child(task)
             elif (row := self._stored.facts.get(task_id)) is not None:
                 task.started_at, task.worker = row.started_at, row.worker
-                if task.input is None and row.input is not None:
-                    task.input, task.input_is_cut = row.input, len(row.input) == KEPT_INPUT
-                    if task.kind == model.HTTP_CALL:
-                        task.name = _http_call_name(task.input)
+                _show_kept_input(task, row)
         for task in self._by_request.values():
             self._cancel_if_over(task)
         if self._suspension is not None:
@@ -195,6 +192,7 @@ class _Builder:
                 task.state = _CHILD_STATES.get(child.status, model.RUNNING)
         elif task.is_activity:
             task.input = task.input or self._stored.inputs.get(task_id)
+            _show_kept_input(task, self._facts(task))
             if task.kind == model.HTTP_CALL:
                 task.name = _http_call_name(task.input)
             task.started_at = self._running.get(task_id)
@@ -281,6 +279,13 @@ def _scheduled(event: dict[str, Any]) -> Task:
         kind = model.HTTP_CALL if is_http_call else model.ACTIVITY
         return Task(kind, event["Name"], model.QUEUED, at, task_id, input=input)
     raise ValueError(f"the timeline has no kind of task for history events of type {event_type}")
+
+
+def _show_kept_input(task: Task, facts: TaskFacts) -> None:
+    if task.input is None and facts.input is not None:
+        task.input, task.input_is_cut = facts.input, len(facts.input) == KEPT_INPUT
+        if task.kind == model.HTTP_CALL:
+            task.name = _http_call_name(task.input)
 
 
 def _http_call_name(request: str | None) -> str:

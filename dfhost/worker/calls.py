@@ -56,9 +56,9 @@ OUTDATED = Outdated()
 
 
 class BlockingCall(RunningCall):
-    """A call on a connection of its own: one thread makes it and waits for its value.
+    """A call on a connection of its own: one thread makes it, and reads its value there.
 
-    It has no value from the wire here: it is resolved when it is given up, and the thread goes on.
+    So `resolve` is called only if the call is given up. Then the thread goes on with that outcome.
     """
 
     __slots__ = ("_outcome", "_place", "connection")

@@ -71,15 +71,6 @@ class WorkerProcess:
         """Raises OSError if no process can be started."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._secret = secrets.token_hex(16)
-        start = {
-            "port": self._listener.getsockname()[1],
-            "secret": self._secret,
-            "root": str(options.root),
-            "only": list(options.only),
-            "log_levels": options.log_levels or {},
-            "verbose": options.verbose,
-            "quiet": options.quiet,
-        }
         try:
             self._process = subprocess.Popen(
                 [sys.executable, *_interpreter_flags(), *options.python_arguments, str(_SCRIPT)],
@@ -105,11 +96,22 @@ class WorkerProcess:
             self.output = OutputReader(os.dup(stdout.fileno()), sink)
         self.output.start()
         self._stdin = self._process.stdin  # it ends with this process, and the worker with it
-        try:
+        self._send_start(options)
+
+    def _send_start(self, options: WorkerOptions) -> None:
+        """The line from which the worker learns what it is to do, see `protocol`."""
+        start = {
+            "port": self._listener.getsockname()[1],
+            "secret": self._secret,
+            "root": str(options.root),
+            "only": list(options.only),
+            "log_levels": options.log_levels or {},
+            "verbose": options.verbose,
+            "quiet": options.quiet,
+        }
+        with suppress(OSError):  # the worker has ended already
             self._stdin.write(json.dumps(start).encode() + b"\n")
             self._stdin.flush()
-        except OSError:  # the worker has ended already
-            pass
 
     # -- its life --------------------------------------------------------------------------------------------
 

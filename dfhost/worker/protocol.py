@@ -26,7 +26,8 @@ The calls, and their values:
 The calls on a connection of their own (`call_connections.py`) are messages without a number; the value comes back as
 a tuple of one, and so does a failure if the worker cannot send the value:
 
-    "replay", function, instance id, trigger, keeps generator, describes tasks    a replay, see `replay_to_wire`
+    "replay", function, instance id, trigger, keeps generator, is silent, describes tasks
+                                                                 a replay, see `replay_to_wire`
     "go on", generator, texts                                    a replay
     "describe tasks", generator                                  the open tasks: id -> task
     "entity", function, entity id, trigger                       [the reply's JSON, place -> failure], or a failure

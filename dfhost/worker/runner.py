@@ -133,12 +133,7 @@ class WorkerRunner:
         self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes, origin: str
     ) -> list[Any]:
         assert self._services is not None
-        try:
-            reply = await self._services.answer_client(
-                method, path, query, CIMultiDict(headers), body, origin
-            )
-        except Exception:  # the store has failed, and the host stops
-            return [500, b""]
+        reply = await self._services.answer_client(method, path, query, CIMultiDict(headers), body, origin)
         return [reply.status, reply.body]
 
     async def _answer_stream(self, what: str, pid: int, call_number: int, *message: AsgiMessage) -> Any:
@@ -176,7 +171,7 @@ class WorkerRunner:
         for _ in range(_REPLAY_ATTEMPTS):
             value, process = self._replay(call, False)
             if not (isinstance(value, Failure) and failures.is_timeout(value)):
-                return self._result(value, process, call)
+                return self._replay_result(value, process, call)
         return ReplayResult(
             no_answer=f"it did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times",
             cause=f"It did not return within the functionTimeout, {_REPLAY_ATTEMPTS} times.",
@@ -187,7 +182,7 @@ class WorkerRunner:
             "orchestrator", call.function, call.instance_id, "replay", *call, describes_tasks
         )
 
-    def _result(self, value: Any, process: WorkerProcess, call: ReplayCall) -> ReplayResult:
+    def _replay_result(self, value: Any, process: WorkerProcess, call: ReplayCall) -> ReplayResult:
         if isinstance(value, Failure):
             if failures.is_worker_exit(value):
                 cause = (
@@ -201,7 +196,7 @@ class WorkerRunner:
             if generator is not None:
                 tasks = self._call_generator(process, call, "describe tasks", generator)
             else:
-                again, _ = self._replay(call._replace(keeps_generator=False), True)
+                again, _ = self._replay(call._replace(keeps_generator=False, is_silent=True), True)
                 tasks = again if isinstance(again, Failure) else protocol.sdk_tasks_of(again)
             if tasks is None or isinstance(tasks, Failure):
                 raise GeneratorLost
@@ -226,7 +221,7 @@ class WorkerRunner:
         value = self._call_generator(process, call, "go on", generator, texts)
         if value is None or (isinstance(value, Failure) and failures.is_timeout(value)):
             raise GeneratorLost
-        return self._result(value, process, call)
+        return self._replay_result(value, process, call)
 
     def run_entity(self, call: EntityCall) -> EntityReply | Failure:
         while True:

@@ -16,7 +16,10 @@ from dfhost.worker.process import WorkerProcess
 
 
 class Turns:
-    """For any thread. `ready_since`: see `AppRunner`."""
+    """Calls come from any thread; which workers are ready changes on the host's loop alone.
+
+    `ready_since`: see `AppRunner`.
+    """
 
     def __init__(self) -> None:
         self.ready_since = math.inf

@@ -153,8 +153,10 @@ class Worker:
         kind, *arguments = message
         return self._blocking_calls[kind](*arguments)
 
-    def _replay(self, function: str, instance_id: str, trigger: str, keeps: bool, describes: bool) -> Any:
-        result = self._runner.replay(ReplayCall(function, instance_id, trigger, keeps))
+    def _replay(
+        self, function: str, instance_id: str, trigger: str, keeps: bool, is_silent: bool, describes: bool
+    ) -> Any:
+        result = self._runner.replay(ReplayCall(function, instance_id, trigger, keeps, is_silent))
         if len(trigger) > _LARGE and (large := large_text(len(trigger), trigger.count('"EventType"'))):
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._garbage.add, large)

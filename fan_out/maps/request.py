@@ -60,7 +60,8 @@ def parse_request(body: dict[str, Any]) -> MapRequest:
     if not isinstance(activity, str):
         raise BadRequest(f"'activity' must name one of these activities: {known}.", "activity")
     if activity not in map_activities():
-        raise BadRequest(f"There is no activity {activity!r} to map; there are: {known}.", "activity")
+        sentence = f"No activity marked with @map_activity is named {activity!r}; there are: {known}."
+        raise BadRequest(sentence, "activity")
     options, results = parse_options(body, {"activity": activity})
     return MapRequest(options, items, source, results or "full", check_key(body.get("key"), "key"))
 

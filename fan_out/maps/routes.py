@@ -121,6 +121,11 @@ async def redrive_map(req: func.HttpRequest, client: df.DurableOrchestrationClie
         if _is_map(status, ledger) and runtime_status(status) not in (*_ENDED, ""):
             raise BadRequest(f"Map {map_id!r} is still running.", status=409)
         before = options_in(ledger or {})
+        if ledger is not None and before is None:
+            sentence = (
+                f"Map {map_id!r} was not started over HTTP: only its own orchestrator can run items again."
+            )
+            raise BadRequest(sentence, status=409)
         if ledger is None or before is None:
             raise BadRequest(f"There is no map {map_id!r} that could be redriven.", status=404)
         ended = _summary(status)

@@ -53,7 +53,10 @@ def hints(folder: Path, template: str, body: str) -> list[str]:
         ("a = dt.datetime.utcnow()\nyield a", "context.current_utc_datetime"),
         ("a = date.today()\nyield a", "date.today() differs"),
         ("a = time.time()\nyield a", "context.current_utc_datetime.timestamp()"),
-        ("time.sleep(5)\nyield 1", "yield context.create_timer("),
+        (
+            "time.sleep(5)\nyield 1",
+            "time.sleep() holds up the host at each replay. Write yield context.create_timer(",
+        ),
         ("a = uuid4()\nyield a", "context.new_uuid()"),
         ("a = uuid.uuid1()\nyield a", "context.new_uuid()"),
         ("a = randint(1, 6)\nyield a", "random.Random(context.instance_id)"),

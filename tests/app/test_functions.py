@@ -266,6 +266,28 @@ def test_results_that_are_no_json_fail_as_in_the_worker(app: App, expression: st
     assert shown in describe_exception(caught.value).text
 
 
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [("Decimal('1.5')", "a value of type Decimal,"), ("{'a': [1, {2}]}", "a value of type set at ['a'][1],")],
+)
+def test_what_is_no_json_is_named_once(tmp_path: Path, result: str, shown: str) -> None:
+    body = f"    from decimal import Decimal\n    return {result}\n"
+    (tmp_path / "function_app.py").write_text(
+        "import azure.durable_functions as df\napp = df.DFApp()\n"
+        f"@app.activity_trigger(input_name='x')\ndef plain(x):\n{body}"
+        f"@app.activity_trigger(input_name='x')\ndef with_context(x, context):\n{body}"
+    )
+    log = RecordingLog()
+    loaded = load_app(tmp_path, log)
+    for name in ("plain", "with_context"):
+        for _ in range(2):
+            with pytest.raises(ValueError, match="must be json serializable"):
+                call(loaded, name, 1)
+    notes = [note for note in log.notes if "JSON does not have" in note]
+    assert [note.partition(" ")[0] for note in notes] == ["plain", "with_context"]
+    assert all(shown in note for note in notes)
+
+
 # -- the client's JSON ---------------------------------------------------------------------------------------
 def test_client_json_has_the_extensions_shape() -> None:
     found = json.loads(

@@ -318,7 +318,7 @@ def test_not_exactly_one_app(tmp_path: Path, body: str, sentence: str) -> None:
         (
             "@app.activity_trigger(input_name='x')\ndef a(x): ...\n"
             "@app.function_name('a')\n@app.activity_trigger(input_name='x')\ndef b(x): ...\n",
-            "Two functions are called 'a'.",
+            "Two functions are called 'a' (function_app.py, line 6; function_app.py, line 8). Rename one",
         ),
         (
             "@app.activity_trigger(input_name='x', activity='Same')\ndef a(x): ...\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,30 @@ def test_a_map_in_an_orchestrator_is_shown_by_its_ledger(tmp_path: Path) -> None
         host.line(rf"mapping {instance_id[:8]}: [1-9]\d* of 20, 1 failed")
         gate.touch()
         host.line(rf"mapping {instance_id[:8]} ended: 19 of 20 succeeded, 1 failed")
+
+
+def test_after_a_restart_a_map_that_goes_on_is_folded_and_one_that_has_ended_is_not_repeated(
+    tmp_path: Path,
+) -> None:
+    gate, database = tmp_path / "gate", tmp_path / "hub.db"
+    over = [{"fails": -1}, {}]
+    goes_on = [{"gate": str(gate)}] + [{"seconds": 0.05}] * 60
+    options = {"max_concurrency": 2, "tolerated_failure_count": 1}
+    arguments = (APPS / "map", "--db", database)
+    with HostProcess(*arguments, MARKS=str(tmp_path / "marks")) as host:
+        host.client.start(
+            "mapping", {"activity": "work", "lists": [over, goes_on], "options": options}, "two"
+        )
+        host.line("mapping two ended: 1 of 2 succeeded, 1 failed")
+        host.line(r"started +work ")
+        host.signal()
+        host.line("Stopped. Unfinished instances continue at the next start.")
+        assert host.exit_code() == 0
+    with HostProcess(*arguments, MARKS=str(tmp_path / "marks")) as host:
+        host.line(r"mapping two\S*: \d+ of 61")  # after several readings of how far the maps are
+        gate.touch()
+        end = host.line(r"finished +mapping .*two").string
+        before = host.lines[: host.lines.index(end)]
+        repeated = [line for line in before if "ended: 1 of 2" in line]
+        parts = [line for line in before if re.search(r"(started|finished) +map_.*two", line)]
+        assert (repeated, parts) == ([], [])

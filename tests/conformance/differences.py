@@ -113,8 +113,9 @@ def _same_task_in_all(expected: Any) -> None:
     ended(
         expected["final"],
         "Failed",
-        "Orchestrator function 'same_task_in_all' failed: task 1 is call_activity('echo', \"once\") for the Durable "
-        "Task extension, but no task of its own: it is listed more than once for the Python SDK. " + ON_AZURE,
+        "Orchestrator function 'same_task_in_all' failed: call_activity('echo', \"once\") is listed more than once: "
+        "twice in a task_all or task_any, or there and yielded alone as well. Azure would start it again, as task 1, "
+        "and results would silently become the values of other tasks. Pass each task once.",
     )
 
 

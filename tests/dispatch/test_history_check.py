@@ -30,7 +30,8 @@ CHANGED = APP.replace(
 )
 MISFIT = (
     "The code of approval no longer fits order-1, which fails at its next step unless it is changed back. "
-    "Task 1 in its history is activity 'quick'; the code now asks for a timer in its place."
+    "Task 1 in its history is activity 'quick'; the code now asks for a timer in its place "
+    "(function_app.py, line 15, in approval)."
 )
 
 
@@ -57,6 +58,24 @@ def test_the_start_names_those_that_the_code_no_longer_fits_until_it_is_changed_
         host.client.send("order-1", "raiseEvent/go", 1)
         assert host.client.ended("order-1")["runtimeStatus"] == "Completed"
         assert "no longer fits" not in host.text
+
+
+def test_what_the_code_says_in_such_replays_is_not_shown(tmp_path: Path) -> None:
+    talking = APP.replace(
+        "before = yield", 'print("printed"); logging.warning("logged")\n        before = yield'
+    )
+    talking = talking.replace("import os", "import logging, os")
+    with start(tmp_path, talking) as host:
+        begin(host, "approval", "order-1")
+        host.line("logged")
+        host.line("printed")
+    changed = talking.replace('call_activity("quick", 1)', "create_timer(context.current_utc_datetime)", 1)
+    with start(tmp_path, changed) as host:
+        host.line("note +The code of approval no longer fits")
+        assert host.client.manage("GET", "instances/order-1?explain=true").status == 200
+        assert not [line for line in host.lines if "printed" in line or "logged" in line]
+        host.client.send("order-1", "raiseEvent/go", 1)
+        host.line("logged")  # now it goes on
 
 
 def test_the_start_names_orchestrators_that_waiting_instances_need(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 from dfhost.clock import Clock
 from tests.support.apps import HEAD, write_app
 from tests.support.running_host import RunningHost, running_host
+from tests.support.waiting import eventually
 
 
 def kinds(history: list[dict[str, Any]]) -> list[str]:
@@ -21,6 +24,29 @@ def kinds(history: list[dict[str, Any]]) -> list[str]:
 async def test_a_timer_that_was_due_in_a_year_of_three_digits_fires_at_once() -> None:
     async with running_host() as host:
         assert await host.run("sleeps_until_999") == "woke"
+
+
+async def test_timers_fire_once_their_table_can_be_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "hub.db"
+
+    def rename(table: str, name: str) -> None:
+        with closing(sqlite3.connect(file)) as shell:
+            shell.execute(f"ALTER TABLE {table} RENAME TO {name}")
+
+    async with running_host(database=file) as host:
+        instance = await host.start("sleeps", 0.5)
+        await host.until_waiting(instance, "timer")
+        rename("timers", "hidden")
+        await noted(host, "The timers cannot be read")
+        rename("hidden", "timers")
+        assert await host.output(instance) == "woke"
+
+
+async def noted(host: RunningHost, words: str) -> None:
+    async def notes() -> str:
+        return "\n".join(host.log.notes)
+
+    await eventually(notes, lambda text: words in text)
 
 
 # -- cancelled -----------------------------------------------------------------------------------------------

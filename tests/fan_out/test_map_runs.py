@@ -397,6 +397,18 @@ def test_what_cannot_be_redriven(host, tmp_path):
     assert status == 400 and answer["field"] == "activity"
 
 
+def test_a_map_of_ones_own_orchestrator_cannot_be_redriven_over_http(host):
+    run = host.call("POST", "/api/reconcile")[1]["id"]
+    host.ended(run)
+    status, answer = host.call("POST", f"/api/maps/{run}/redrive")
+    assert (status, answer) == (
+        409,
+        {"error": f"Map {run!r} was not started over HTTP: only its own orchestrator can run items again."},
+    )
+    status, answer = host.call("POST", "/api/maps/nobody/redrive")
+    assert status == 404 and "There is no map 'nobody'" in answer["error"]
+
+
 def test_a_terminated_map_says_so(host, tmp_path):
     gate = tmp_path / "gate"
     run = host.start_map({"items": items(2, gate=str(gate))})["id"]

@@ -371,6 +371,31 @@ async def test_code_that_runs_and_code_that_waits_for_a_free_place(gates: Module
         )
 
 
+async def test_a_loop_of_continue_as_new_without_a_wait(tmp_path: Path) -> None:
+    app = write_app(
+        tmp_path,
+        """
+        @app.orchestration_trigger(context_name="context")
+        def renews(context):
+            context.continue_as_new(context.get_input() + 1)
+        """,
+    )
+    async with running_host(app) as host:
+        instance = await host.start("renews", 0)
+        await host.until(instance, lambda status: int(status["input"]) > 50)
+        for _ in range(20):  # whether an episode runs at that moment, is queued or has been committed
+            shown = await host.explain(instance)
+            assert re.match(
+                r"It is a loop without a wait: continue_as_new has begun [\d,]+ generations in a row, and none",
+                shown["sentence"],
+            ), shown
+        _, note = await host.log.entry("note")
+        assert re.match(
+            rf"renews {instance} is a loop without a wait: continue_as_new has begun 1,000 ", note
+        )
+        await host.send(instance, "terminate")
+
+
 async def test_events_that_have_arrived_while_others_are_awaited_with_them() -> None:
     async with running_host() as host:
         instance = await host.start("waits_for_both")

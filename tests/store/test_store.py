@@ -1065,3 +1065,15 @@ async def test_a_file_that_its_disk_no_longer_reads_fails_every_write(
                 await asyncio.wait_for(db.start(), 10)
     assert len(failures) == 1
     db.store.close()
+
+
+async def test_a_list_of_a_file_that_was_deleted_fails_and_leaves_no_other_file(tmp_path: Path) -> None:
+    file = tmp_path / "hub.db"
+    db = OpenStore(file)
+    await db.start()
+    file.unlink()
+    for read in (db.store.overview("", 10), db.store.search("x", 10), db.store.maps("", 10)):
+        with pytest.raises(DatabaseError, match=r"hub\.db cannot be opened"):
+            await read
+    assert not file.exists()
+    db.store.close()

@@ -46,7 +46,7 @@ def test_answers_are_given_in_the_order_of_scheduling(durable: Durable) -> None:
 def test_only_what_exists_can_be_stubbed(durable: Durable) -> None:
     with pytest.raises(
         ValueError,
-        match=r"The app has no activity or orchestrator or entity 'chrage'. It has: .*Did you mean 'charge'\?$",
+        match=r"The app has no activity or orchestrator or entity 'chrage'. Did you mean 'charge'\?$",
     ):
         durable.stub("chrage")
     with pytest.raises(ValueError, match=r"pay is no activity: it is an orchestrator"):

@@ -295,7 +295,7 @@ def test_the_sdks_hints_about_its_own_calls_stay_out_of_the_log(
 def test_mistakes_in_a_test_are_told_at_once(durable: Durable) -> None:
     with pytest.raises(
         ValueError,
-        match=r"The app has no orchestrator 'aproval'. It has: approval, .*Did you mean 'approval'\?$",
+        match=r"The app has no orchestrator 'aproval'. Did you mean 'approval'\?$",
     ):
         durable.start("aproval")
     durable.start("approval", {"amount": 1}, id="x")

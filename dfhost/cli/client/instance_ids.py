@@ -28,6 +28,7 @@ def find_instance(client: ManagementClient, text: str, *, acting: bool = False) 
     `acting`: something is done to the instance. Then only the beginning of a generated id counts: else a second
     `dfhost purge order-1` would purge order-17. NotDone if there is no such instance, or more than one.
     """
+    text = as_stored(text)
     status = client.status(text, showInput="false")
     if status is not None:
         return status
@@ -41,6 +42,14 @@ def find_instance(client: ManagementClient, text: str, *, acting: bool = False) 
     hint = _hint(text, similar or list(islice(client.instances(), _SEARCHED)))
     hint = hint or "Is it on another host? See --url."
     raise NotDone(NOT_FOUND, f"{client.place} has no instance '{printable(text)}'. {printable(hint)}")
+
+
+def as_stored(text: str) -> str:
+    """@Counter@Total -> @counter@Total: the name of an entity has no case, as on Azure. Any other id as it is."""
+    if not text.startswith("@"):
+        return text
+    name, at, key = text[1:].partition("@")
+    return f"@{name.lower()}{at}{key}"
 
 
 def suggestion(client: ManagementClient, text: str) -> str:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from dfhost.cli.client.other_task_hubs import unfinished_in
 from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
 from dfhost.cli.style import Style, count, printable_json, text_of
 from dfhost.cli.views.explanation import FROM_FILE
+from dfhost.cli.views.instance_tree import depths, with_children
 from dfhost.cli.views.tables import ago, table_lines, took
 from dfhost.instance_failure import death_in_words, may_hide_death, read_failure
 from dfhost.runtime_status import FINAL_STATUSES
@@ -26,6 +27,7 @@ from dfhost.timeline.sentences import brief
 
 DESCRIPTION = """\
 List the orchestrations of a host, the newest first. A filter may be combined with others.
+With --children, sub-orchestrations stand below what called them, the oldest first.
 
 examples:
   dfhost list --status Running,Pending --watch
@@ -100,7 +102,23 @@ def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[l
 
     One is left out if what called it is among those found; only dfhost says what that is. Scripts get all.
     """
-    read = list(islice(instance_filter.find(client, options, exactTimes="true"), _MOST_READ))
+    oldest_first = _read(instance_filter.find(client, options, exactTimes="true"))
+    read = oldest_first[::-1]
+    found = len(read)
+    if options.children:
+        is_all = not instance_filter.is_used(options)
+        known = oldest_first if is_all else _read(orchestrations(client.instances(exactTimes="true")))
+        read = with_children(read, known)
+        found = len(read)
+    elif not (options.ids or options.json):
+        ids = {each["instanceId"] for each in read}
+        read = [each for each in read if each.get("parentInstanceId") not in ids]
+    return read[: None if options.all else options.limit], len(read), found - len(read)
+
+
+def _read(instances: Iterator[Json]) -> list[Json]:
+    """The oldest first; of those of one moment, as of one `task_all`, the one with the lowest number."""
+    read = list(islice(instances, _MOST_READ))
     if len(read) == _MOST_READ:
         print(
             f"Only the first {count(_MOST_READ)} were read. Narrow it with --since or --prefix.",
@@ -108,12 +126,12 @@ def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[l
         )
     # Other hosts know whole seconds. The key is taken out: --json prints what every host has.
     created = {each["instanceId"]: str(each.pop("exactCreatedTime", each["createdTime"])) for each in read}
-    read.sort(key=lambda instance: created[instance["instanceId"]], reverse=True)
-    found = len(read)
-    if not (options.children or options.ids or options.json):
-        ids = {each["instanceId"] for each in read}
-        read = [each for each in read if each.get("parentInstanceId") not in ids]
-    return read[: None if options.all else options.limit], len(read), found - len(read)
+
+    def age(instance: Json) -> tuple[str, int, str]:
+        instance_id = str(instance["instanceId"])
+        return created[instance_id], len(instance_id), instance_id
+
+    return sorted(read, key=age)
 
 
 def _of_children(number: int) -> str:
@@ -206,7 +224,10 @@ def _lines(
         yield from table_lines(("ENTITY", "LAST OPERATION", "STATE", "DETAILS"), cells, style)
     else:
         ids = shortest_ids([str(row["instanceId"]) for row in rows])
-        cells = [[id, *_cells(row, waits.get(_id(row), ""))] for id, row in zip(ids, rows, strict=True)]
+        cells = [
+            ["  " * depth + id, *_cells(row, waits.get(_id(row), ""))]
+            for depth, id, row in zip(depths(rows), ids, rows, strict=True)
+        ]
         yield from table_lines(("ID", "STATUS", "ORCHESTRATOR", "CREATED", "TOOK", "DETAILS"), cells, style)
     if len(rows) < total and not (options.json or options.ids):
         yield style(f"{count(total - len(rows))} more: --all lists them.", "dim")

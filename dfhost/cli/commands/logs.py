@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dfhost.cli import arguments
-from dfhost.cli.client.instance_ids import suggestion
+from dfhost.cli.client.instance_ids import as_stored, suggestion
 from dfhost.cli.client.management_client import file_client
 from dfhost.cli.console.log_file import DATE, INDENTED, entries_with, follow_log, log_file, read_log
 from dfhost.cli.exit_codes import DONE, NOT_FOUND
@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     path = _path(options.db)
+    options.id = as_stored(options.id) if options.id else None
     wanted = [re.compile(re.escape(options.text))] if options.text else []
     if options.id:
         wanted.append(_pattern_of(options.id))

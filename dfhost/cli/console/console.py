@@ -200,6 +200,10 @@ class Console:
         """How wide the column of function names is."""
         self._formatter.lines.name_width = min(width, 40)
 
+    def instances_go_on(self, instance_ids: Iterable[str]) -> None:
+        """An earlier host has started these orchestrations. To be called before they have lines."""
+        self._formatter.orchestrations.update(instance_ids)
+
     def _put(self, item: _QueueItem) -> None:
         self._queue.append(item)
         self._announce()

@@ -94,7 +94,7 @@ class LogFormatter:
         self._live = live
         self._others_reach_host = others_reach_host
         self._functions: dict[str, _FunctionCounts] = {}
-        self._orchestrations: set[str] = set()  # ids of those that run
+        self.orchestrations: set[str] = set()  # ids of those that run
         self._to_summarise: set[str] = set()  # names of functions with unshown events
         self._failures: dict[tuple[str, str, str], _FailureCounts] = {}
 
@@ -115,7 +115,7 @@ class LogFormatter:
         elif verb in _ENDS and counts.running:
             counts.running -= 1
         if trigger == "orchestrator" and instance_id and (verb == "started" or verb in _ENDS):
-            (self._orchestrations.add if verb == "started" else self._orchestrations.discard)(instance_id)
+            (self.orchestrations.add if verb == "started" else self.orchestrations.discard)(instance_id)
         if failure:
             return [*lines, *self._format_failure(failure, counts)]
         if not self._calls:
@@ -143,7 +143,7 @@ class LogFormatter:
         is_entity = instance_id.startswith("@")
         owner = instance_id.split("@", 2)[-1] if is_entity else instance_id.rpartition(":")[0]
         while owner:
-            if owner in self._orchestrations:
+            if owner in self.orchestrations:
                 return True
             owner = owner.rpartition(":")[0]
         return False

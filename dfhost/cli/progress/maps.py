@@ -37,13 +37,13 @@ async def show_map_progress(host: Host, console: Console) -> None:
 
 async def _show(host: Host, console: Console) -> None:
     maps: dict[str, _Map] = {}
-    ended: set[str] = set()  # which have had their line
-    commits, since = -1, time.time()
+    ended: set[str] | None = None  # which have had their line, those that an earlier host has run among them
+    commits, since = -1, time.time() - _COMMIT_SECONDS
     while True:
         began = time.monotonic()
         if host.hub.commits != commits:
             commits = host.hub.commits
-            before, maps, ended_before, ended = maps, {}, ended, set()
+            before, maps, ended_before, ended = maps, {}, ended, set[str]()
             until, since = since, time.time() - _COMMIT_SECONDS
             for run in reversed(await host.hub.maps(timestamp_of(until))):
                 title = f"{printable(run.name)} {printable(short_id(run.map_id))}"
@@ -51,7 +51,8 @@ async def _show(host: Host, console: Console) -> None:
                     continue
                 if run.is_over:
                     ended.add(run.map_id)
-                    if run.map_id not in ended_before and (missing := _missing(progress)):
+                    is_new = ended_before is not None and run.map_id not in ended_before
+                    if is_new and (missing := _missing(progress)):
                         console.print("", f"{title} ended: {missing}")
                 elif run.status == "Running":
                     maps[run.map_id] = before.get(run.map_id) or _Map(title)

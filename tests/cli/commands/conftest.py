@@ -59,6 +59,16 @@ APP = """
         return open(path).read()
 
     @app.orchestration_trigger(context_name="context")
+    def calls_two(context):
+        ids = context.get_input()
+        yield context.task_all([context.call_sub_orchestrator("calls_echo", None, id) for id in ids])
+        return f"[{context.instance_id}]"
+
+    @app.orchestration_trigger(context_name="context")
+    def calls_echo(context):
+        return (yield context.call_sub_orchestrator("echo", None, f"{context.instance_id}:below"))
+
+    @app.orchestration_trigger(context_name="context")
     def raises(context):
         raise KeyError("missing")
         yield
@@ -83,6 +93,19 @@ APP = """
     @app.orchestration_trigger(context_name="context")
     def times_badly(context):
         yield context.create_timer("tomorrow")
+
+    @app.orchestration_trigger(context_name="context")
+    def does_not_yield(context):
+        path = context.get_input()
+        first, _ = context.call_activity("repeat", "hello"), context.call_activity("waits_for_file", path)
+        yield context.task_any([first, _])
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
+    @app.activity_trigger(input_name="path")
+    def waits_for_file(path: str) -> None:
+        while not os.path.exists(path):
+            time.sleep(0.01)
 
     @app.activity_trigger(input_name="given")
     def repeat(given: str) -> str:

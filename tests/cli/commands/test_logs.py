@@ -90,6 +90,13 @@ def test_of_a_child_by_its_whole_id_and_by_its_short_one(dfhost: Commands, tmp_p
         assert shown == "".join(f"{head}{line}\n" for line in lines[:2])
 
 
+def test_of_an_entity_by_its_name_in_any_case(dfhost: Commands, tmp_path: Path) -> None:
+    line = "15:41:50.000  started   tally  @tally@Total  add\n"
+    (tmp_path / "hub.db.log").write_text(line)
+    assert dfhost.plain("logs", "@Tally@Total", "--db", str(tmp_path / "hub.db")).out == line
+    assert dfhost.plain("logs", "@Tally@total", "--db", str(tmp_path / "hub.db")).code == 4
+
+
 def test_of_a_text(dfhost: Commands, ids: list[str]) -> None:
     assert dfhost.plain("logs", "--text", "looking at good").out.count("looking at") == 1
 

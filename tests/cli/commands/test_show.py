@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from tests.cli.commands.conftest import Commands
 from tests.support.waiting import until
@@ -106,6 +107,15 @@ def test_an_entity(dfhost: Commands) -> None:
     assert dfhost.done("explain", "@counter@shown") == "@counter@shown\nThe entity is idle.\n"
 
 
+def test_the_name_of_an_entity_has_no_case(dfhost: Commands) -> None:
+    dfhost.done("signal", "@counter@Cased", "add", "--input", "41")
+    dfhost.http.until("@counter@Cased", lambda status: "41" in str(status["input"]))
+    for command in ("show", "explain", "history", "export"):
+        assert dfhost.done(command, "@CounteR@Cased") == dfhost.done(command, "@counter@Cased")
+        said = dfhost(command, "@counter@cased")
+        assert said.code == 4 and "Did you mean '@counter@Cased'" in said.err, said.err
+
+
 def test_an_entity_whose_last_operation_failed(dfhost: Commands) -> None:
     dfhost.done("signal", "@counter@failed", "add", "--input", '"two"')
     until(lambda: dfhost("show", "@counter@failed"), lambda said: "failed operation" in said.out)
@@ -122,3 +132,20 @@ def test_the_end_is_watched_for(dfhost: Commands) -> None:
 
 def test_control_characters_stay_escaped(dfhost: Commands) -> None:
     assert "\x1b" not in dfhost.done("show", dfhost.ended("echo", "\x1b[2J\nx"))
+
+
+def test_of_what_was_terminated_the_results_that_had_come_are_shown(dfhost: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    started = dfhost.http.start("does_not_yield", str(file))
+    try:
+        before = until(
+            lambda: dfhost.done("show", started), lambda shown: "Its code has been running" in shown
+        )
+        dfhost.done("terminate", started)
+        shown = dfhost.done("show", started)
+    finally:
+        file.touch()
+    pattern = r'^repeat "hello" +completed .* "hello"$'
+    assert re.search(pattern, before, re.M), before
+    assert re.search(pattern, shown, re.M), shown
+    assert re.search(r'^waits_for_file "/.* cancelled ', shown, re.M), shown
