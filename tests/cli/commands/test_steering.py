@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands.conftest import Commands
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess
 from tests.support.waiting import until
 
 
@@ -225,6 +227,45 @@ def test_suspend_and_resume(dfhost: Commands) -> None:
     dfhost.done("resume", id)
     dfhost.http.until(id, lambda status: status["runtimeStatus"] == "Running")
     assert dfhost("resume", id).code == 5
+
+
+@pytest.mark.long
+def test_a_suspension_that_has_failed_the_instance(dfhost: Commands, tmp_path: Path) -> None:
+    """Its episode replays, since the code was loaded again; and the code no longer fits."""
+    source = """
+        @app.orchestration_trigger(context_name="context")
+        def pays(context):
+            yield context.call_activity("mail", 1)
+            yield context.wait_for_external_event("Paid")
+
+        @app.activity_trigger(input_name="given")
+        def mail(given: int) -> int:
+            return given
+
+        @app.activity_trigger(input_name="given")
+        def call(given: int) -> int:
+            return given
+    """
+    with HostProcess(write_app(tmp_path, source), "--memory") as host:
+        host.client.start("pays", None, "w1")
+        host.line("waiting +pays")
+        write_app(tmp_path, source.replace('call_activity("mail"', 'call_activity("call"'))
+        host.line("The app is loaded")
+        said = dfhost.plain("suspend", "w1", "--url", host.url)
+        assert (said.code, said.out) == (1, "")
+        assert said.err.startswith(
+            "dfhost: w1 has failed instead: Task 1 in its history is activity 'mail'; the code now asks for"
+        )
+
+
+def test_code_that_never_yields_is_not_called_suspended(dfhost: Commands, tmp_path: Path) -> None:
+    started = dfhost.http.start("never_yields", str(tmp_path / "file"))
+    try:
+        until(lambda: dfhost.done("explain", started), lambda shown: "Its code has been running" in shown)
+        said = dfhost.done("suspend", started)
+    finally:
+        (tmp_path / "file").touch()
+    assert said == f"{started} is still Running; the request counts from its next episode on.\n"
 
 
 def test_terminate_several_at_once(dfhost: Commands) -> None:
