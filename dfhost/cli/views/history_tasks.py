@@ -1,11 +1,13 @@
 """The tasks of an instance from its history, for hosts that do not answer with a timeline themselves.
 
-In `historyEvents`, as the extension shows them, a completion stands in place of what it completes. They tell neither
-when a call started nor which attempt it was; inputs are in them only with `storeInputsInOrchestrationHistory`.
+In `historyEvents`, as the extension shows them, a completion stands in place of the call that it completes, and a
+timer that has fired has two events. They tell neither when a call started nor which attempt it was; inputs are in
+them only with `storeInputsInOrchestrationHistory`.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +22,16 @@ _CALLS = {"Task": model.ACTIVITY, "SubOrchestrationInstance": model.CHILD}
 
 def tasks_of_history(events: Sequence[dict[str, Any]], ended_at: str | None) -> list[dict[str, Any]]:
     """As in the `tasks` of `?timeline=true`, in the order of scheduling. `ended_at`: the instance's end."""
-    tasks = [task for task in map(_task, events) if task]
+    tasks: list[Task] = []
+    timers: dict[str | None, deque[Task]] = {}  # that wait, by when they are due
+    for event in events:
+        if event["EventType"] == "TimerFired" and (waiting := timers.get(event.get("FireAt"))):
+            timer = waiting.popleft()
+            timer.state, timer.ended_at = model.COMPLETED, str(event["Timestamp"])
+        elif task := _task(event):
+            tasks.append(task)
+            if task.kind == model.TIMER:
+                timers.setdefault(task.due, deque()).append(task)
     tasks.sort(key=lambda task: (task.scheduled_at or "").replace("+00:00", "Z"))
     # Calls of one function are taken for one fan-out: the events do not tell episodes apart.
     calls: dict[tuple[str, str], list[Task]] = {}

@@ -40,10 +40,7 @@ def test_waiting_for_the_end(dfhost: Commands) -> None:
 def test_a_misspelt_orchestrator_is_not_started(dfhost: Commands) -> None:
     said = dfhost("start-instance", "import_order")
     assert said.code == 2 and "Did you mean 'import_orders'?" in said.err
-    assert (
-        "It has approval, calls_failing_child, calls_generated_child, echo"
-        in dfhost("start-instance", "zzz").err
-    )
+    assert re.search(r"It has approval, calls_\w+, .*, echo, ", dfhost("start-instance", "zzz").err)
 
 
 def test_an_id_that_is_taken(dfhost: Commands) -> None:
