@@ -10,7 +10,7 @@ from dfhost.cli import arguments
 from dfhost.cli.client import host_address
 from dfhost.cli.client.failure_reason import failure_reason
 from dfhost.cli.client.function_names import check_orchestrator
-from dfhost.cli.client.management_client import Json, ManagementClient, open_client
+from dfhost.cli.client.management_client import Json, ManagementClient, check_name, open_client
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import printable, printable_json, printable_lines
@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     given = read_json("--input", options.input)
     client, _ = open_client(options)
     check_orchestrator(options.name, client.functions())
+    check_name(options.id)
     before = client.status(options.id, showInput="false") if options.id else None
     links = client.start(options.name, given, options.id, options.version)
     instance_id = str(links["id"])

@@ -77,9 +77,9 @@ def test_more_than_a_page_and_the_limit(dfhost: Commands) -> None:
 
 
 def test_the_newest_is_first_among_those_of_one_second_too(dfhost: Commands) -> None:
-    started = [dfhost.http.start("echo", None, f"order-{letter}") for letter in "acebdf"]
-    assert dfhost.done("list", "--prefix", "order-", "--ids").split() == started[::-1]
-    shown = json.loads(dfhost.done("list", "--prefix", "order-", "--json"))
+    started = [dfhost.http.start("echo", None, f"newest-{letter}") for letter in "acebdf"]
+    assert dfhost.done("list", "--prefix", "newest-", "--ids").split() == started[::-1]
+    shown = json.loads(dfhost.done("list", "--prefix", "newest-", "--json"))
     assert [each["instanceId"] for each in shown] == started[::-1]
     assert "exactCreatedTime" not in shown[0]
 

@@ -214,6 +214,24 @@ def test_a_function_of_another_kind(dfhost: Commands, command: list[str], senten
     assert dfhost(*command) == (2, "", f"dfhost: {sentence}\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["start-instance", "echo", "--id", "a/b"], "'a/b' contains a '/'"),
+        (["start-instance", "echo", "--id", "a%2Fb"], "'a%2Fb' contains a '/'"),
+        (["start-instance", "echo", "--id", ".."], "'..' is a step in a path"),
+        (["show", "a/b"], "'a/b' contains a '/'"),
+        (["terminate", "."], "'.' is a step in a path"),
+        (["raise", "WAITS", "Paid/late"], "'Paid/late' contains a '/'"),
+        (["signal", "@counter@a/b", "add"], "'a/b' contains a '/'"),
+    ],
+)
+def test_names_that_no_request_can_have(dfhost: Commands, command: list[str], sentence: str) -> None:
+    waits = dfhost.waiting()
+    said = dfhost(*(waits if word == "WAITS" else word for word in command))
+    assert said == (2, "", f"dfhost: {sentence}, so no request can name it, neither here nor on Azure.\n")
+
+
 # -- suspend, resume, terminate, rewind, restart -----------------------------------------------------------------
 def test_suspend_and_resume(dfhost: Commands) -> None:
     id = dfhost.waiting()
