@@ -14,7 +14,7 @@ import random
 import secrets
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -43,7 +43,7 @@ _CHANGING: dict[Any, str] = {
 
 
 def code_hints(functions: Iterable[Function]) -> list[str]:
-    """A sentence for each mistake: where it is, what it does, and what to write."""
+    """A sentence for each mistake, with its lines: what it does, and what to write."""
     files: dict[str, dict[int, ast.stmt]] = {}
     found: list[str] = []
     for function in functions:
@@ -51,15 +51,23 @@ def code_hints(functions: Iterable[Function]) -> list[str]:
         node = _definition(code, files) if code is not None else None
         if code is None or node is None:
             continue
-        place = f"{function.name} ({Path(code.__code__.co_filename).name}, line "
+        lines: defaultdict[str, set[int]] = defaultdict(set)  # by what is wrong there
         if function.kind == "orchestrator":
-            found += [
-                f"{place}{line}): {what}" for line, what in _in_orchestrator(node, code, function.parameter)
-            ]
+            for line, what in _in_orchestrator(node, code, function.parameter):
+                lines[what].add(line)
         for binding in function.bindings:
             if binding["type"] == "durableClient":
-                found += [f"{place}{line}): {what}" for line, what in _unawaited(node, str(binding["name"]))]
+                for line, what in _unawaited(node, str(binding["name"])):
+                    lines[what].add(line)
+        file = Path(code.__code__.co_filename).name
+        found += [f"{function.name} ({file}, {_lines_in_words(lines[what])}): {what}" for what in lines]
     return found[:_MOST]
+
+
+def _lines_in_words(lines: set[int]) -> str:
+    """``line 34``, or ``lines 34, 39 and 43``."""
+    *others, last = map(str, sorted(lines))
+    return f"lines {', '.join(others)} and {last}" if others else f"line {last}"
 
 
 def _user_code(function: Function) -> Callable[..., Any] | None:

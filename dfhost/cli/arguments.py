@@ -37,7 +37,10 @@ def workers(text: str) -> int:
 def url(text: str) -> str:
     if text.startswith(("http://", "https://")):
         return text.rstrip("/")
-    raise ArgumentTypeError(f"'{text}' is not a URL; a URL begins with http://")
+    if "://" in text:
+        raise ArgumentTypeError(f"'{text}' is not a URL; a URL begins with http://")
+    scheme = "http" if text.startswith(("localhost", "127.0.0.1", "[::1]")) else "https"
+    raise ArgumentTypeError(f"'{text}' is not a URL; write {scheme}://{text}")
 
 
 def above_zero(text: str) -> int:

@@ -83,6 +83,8 @@ def why_no_route(segments: list[str]) -> str:
     for given, names in misspelt.items():
         if found := nearest(given, names):
             return f"did you mean '{found[0]}'?"
+    if segments[:1] == ["orchestrators"] and len(segments) > 3:
+        return "there is no such path; an instance id cannot contain '/'"
     return "there is no such path" + (f", but {longer[0]}" if longer else "")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.apps import APPS
+from tests.support.apps import APPS, write_app
 from tests.support.host_process import HostProcess, TerminalHostProcess
 
 pytestmark = pytest.mark.long
@@ -62,3 +62,25 @@ def test_after_a_restart_a_map_that_goes_on_is_folded_and_one_that_has_ended_is_
         repeated = [line for line in before if "ended: 1 of 2" in line]
         parts = [line for line in before if re.search(r"(started|finished) +map_.*two", line)]
         assert (repeated, parts) == ([], [])
+
+
+def test_counts_that_are_complete_have_no_further_line(tmp_path: Path) -> None:
+    source = """
+        @app.orchestration_trigger(context_name="context")
+        def counts(context):
+            done, total = context.get_input()
+            for number in range(done, total + 1):
+                context.set_custom_status({"total": total, "completed": number})
+                yield context.wait_for_external_event("Next")
+    """
+    with HostProcess(write_app(tmp_path, source), "--memory") as host:
+        host.client.start("counts", [0, 2], "goes-on")
+        host.line("counts goes-on: 0 of 2$")
+        host.client.start("counts", [5, 5], "complete")  # if it had a line, that came before the next one's
+        host.client.start("counts", [1, 2], "later")
+        host.client.manage("POST", "instances/goes-on/raiseEvent/Next", 1)
+        host.client.until("goes-on", lambda status: status["customStatus"]["completed"] == 1)
+        host.client.manage("POST", "instances/goes-on/raiseEvent/Next", 1)
+        host.line("counts goes-on: 2 of 2$")
+        host.line("counts later: 1 of 2$")
+        assert not [line for line in host.lines if "counts complete:" in line or "of 2, " in line]

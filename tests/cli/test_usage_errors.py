@@ -277,7 +277,8 @@ def test_explain_of_a_url_that_is_no_status_url(capfd: pytest.CaptureFixture[str
         (["run", "POST", "/x", "--timeout", "-1"], "not a number of seconds above 0"),
         (["run", "POST", "/x", "--header", "nothing"], "write NAME:VALUE"),
         (["explain"], "required: ID"),
-        (["explain", "x", "--url", "localhost:7071"], "begins with http://"),
+        (["explain", "x", "--url", "localhost:7071"], "is not a URL; write http://localhost:7071\n"),
+        (["explain", "x", "--url", "ftp://localhost"], "begins with http://"),
     ],
 )
 def test_a_wrong_argument(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

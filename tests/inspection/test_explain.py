@@ -542,3 +542,17 @@ async def test_what_is_not_deterministic_in_the_code_is_named_as_the_cause(
             assert await asyncio.to_thread(main, [command, *arguments, "--url", host.host.url]) == 0
             out = capsys.readouterr().out
             assert (cause[:199] if command == "list" else cause) in out  # a cell of the table is cut
+
+
+async def test_calls_that_differ_in_several_lines_have_one_sentence(tmp_path: Path) -> None:
+    thrice = CHOOSES.replace(
+        "chosen.append(uuid4())", "uuid4()\n        chosen.append(uuid4())\n        uuid4()"
+    )
+    async with running_host(write_app(tmp_path, thrice)) as host:
+        instance = await host.start("chooses")
+        await host.failure(instance)
+        cause = (await host.explain(instance))["cause"]
+        assert cause.endswith(
+            " in its place. Its code is not deterministic. chooses (function_app.py, lines 13, 14 and 15): uuid4() "
+            "differs at each replay, which can fail the orchestration. Write context.new_uuid()."
+        )

@@ -694,6 +694,7 @@ async def test_a_defect_is_a_500_of_the_extensions_shape_and_a_line_in_the_log(
             "there is no such path, but instances/{instanceId}/raiseEvent/{eventName}",
         ),
         ("GET", "/nothing/like/it", "there is no such path"),
+        ("POST", "/orchestrators/echo/a%2Fb", "there is no such path; an instance id cannot contain '/'"),
     ],
 )
 def test_the_console_says_why_a_path_does_not_exist(

@@ -66,7 +66,7 @@ def find_host(options: argparse.Namespace) -> HostAddress:
     """The host that the options name, else that of this folder."""
     key = options.key or os.environ.get("DFHOST_KEY", "")
     url = options.url or (f"http://localhost:{options.port}" if options.port else "")
-    url = url or os.environ.get("DFHOST_URL", "").rstrip("/")
+    url = url or _url_of_environment()
     if url:
         parts = urlsplit(url)
         key = options.key or parse_qs(parts.query).get("code", [key])[0]
@@ -74,6 +74,15 @@ def find_host(options: argparse.Namespace) -> HostAddress:
         return HostAddress(url, key, options.task_hub, unanswered=_unanswered(url))
     url, unanswered, is_guess = _host_of_folder(Path(), reads="db" in options)
     return HostAddress(url, key, options.task_hub, unanswered=unanswered, is_guess=is_guess)
+
+
+def _url_of_environment() -> str:
+    """DFHOST_URL, "" without it."""
+    text = os.environ.get("DFHOST_URL", "")
+    try:
+        return text and arguments.url(text)
+    except argparse.ArgumentTypeError as error:
+        raise HostError(f"DFHOST_URL: {error}.") from None
 
 
 def status_url(text: str) -> tuple[HostAddress, str] | None:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from itertools import islice
 
-from dfhost.cli.client.management_client import Json, ManagementClient
+from dfhost.cli.client.management_client import Json, ManagementClient, check_name
 from dfhost.cli.exit_codes import NOT_FOUND, NotDone
 from dfhost.cli.style import printable
 from dfhost.did_you_mean import nearest, question
@@ -29,6 +29,7 @@ def find_instance(client: ManagementClient, text: str, *, acting: bool = False) 
     `dfhost purge order-1` would purge order-17. NotDone if there is no such instance, or more than one.
     """
     text = as_stored(text)
+    check_name(text)
     status = client.status(text, showInput="false")
     if status is not None:
         return status

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote_plus, urlencode
 
 from dfhost.cli.asking import agreed
 from dfhost.cli.client.file_transport import read_file
@@ -131,6 +131,7 @@ class ManagementClient:
         return _object(self._done("POST", path, {"version": version}, body))
 
     def raise_event(self, instance_id: str, event: str, data: str) -> None:
+        check_name(event)
         self._steer(instance_id, f"raiseEvent/{_quoted(event)}", {}, data)
 
     def act(self, instance_id: str, verb: str, reason: str | None) -> None:
@@ -164,6 +165,7 @@ class ManagementClient:
 
     def signal(self, name: str, key: str, operation: str, input: str | None) -> None:
         """`input`: JSON, which reaches the entity as from the SDK's `signal_entity`."""
+        check_name(key)
         body = None if input is None else json.dumps(input)
         self._done("POST", f"entities/{_quoted(name)}/{_quoted(key)}", {"op": operation}, body)
 
@@ -304,6 +306,19 @@ def _awaited_events(explained: Json) -> Iterator[tuple[str, list[str]]]:
     for wait in waits:
         if "explanation" in wait:
             yield from _awaited_events(wait["explanation"])
+
+
+def check_name(text: str) -> None:
+    """NotDone if no host can read an id, an event or an entity's key of this name in the path of a request.
+
+    Hosts decode a path twice before they cut it at each slash.
+    """
+    decoded = unquote_plus(text)
+    problem = "contains a '/'" if "/" in decoded else "is a step in a path" if decoded in (".", "..") else ""
+    if problem:
+        raise NotDone(
+            MISTAKE, f"'{printable(text)}' {problem}, so no request can name it, neither here nor on Azure."
+        )
 
 
 def _quoted(text: str) -> str:

@@ -18,4 +18,6 @@ add_arguments = instance_action.add_arguments
 
 
 def run(options: argparse.Namespace) -> int:
-    return instance_action.run(options, "resume", "goes on")
+    return instance_action.run(
+        options, "resume", "goes on", reached=lambda status: status not in ("Suspended", "Failed")
+    )

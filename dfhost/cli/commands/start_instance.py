@@ -8,13 +8,13 @@ import time
 
 from dfhost.cli import arguments
 from dfhost.cli.client import host_address
+from dfhost.cli.client.failure_reason import failure_reason
 from dfhost.cli.client.function_names import check_orchestrator
-from dfhost.cli.client.management_client import Json, ManagementClient, open_client
+from dfhost.cli.client.management_client import Json, ManagementClient, check_name, open_client
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NotDone
 from dfhost.cli.payload import read_json
 from dfhost.cli.style import printable, printable_json, printable_lines
 from dfhost.durations import duration
-from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.runtime_status import FINAL_STATUSES
 
 DESCRIPTION = """\
@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     given = read_json("--input", options.input)
     client, _ = open_client(options)
     check_orchestrator(options.name, client.functions())
+    check_name(options.id)
     before = client.status(options.id, showInput="false") if options.id else None
     links = client.start(options.name, given, options.id, options.version)
     instance_id = str(links["id"])
@@ -67,15 +68,6 @@ def _ended(status: Json) -> str:
     state = str(status["runtimeStatus"]).lower()
     had = "had" if state in ("completed", "failed") else "had been"
     return f"{status['name']} {status['instanceId']}, which {had} {state}"
-
-
-def _reason(client: ManagementClient, status: Json) -> str:
-    """Why the instance has failed, in the words of `dfhost list`; without these its output, with the traceback."""
-    known = client.own_status(str(status["instanceId"]), "explain") or {}
-    if cause := known.get("cause"):
-        return str(cause)
-    failure = read_failure(status.get("output")).within(str(status["name"]))
-    return f"{death_in_words(str(failure))}\n{failure.stack}".rstrip()
 
 
 def _wait(client: ManagementClient, instance_id: str, options: argparse.Namespace) -> int:
@@ -97,7 +89,9 @@ def _wait(client: ManagementClient, instance_id: str, options: argparse.Namespac
         print(printable_json(status.get("output")))
     else:
         reason = (
-            _reason(client, status) if state == "Failed" else str(status.get("output") or "no reason given")
+            failure_reason(client, status)
+            if state == "Failed"
+            else str(status.get("output") or "no reason given")
         )
         print(printable_lines(f"{instance_id} {state.lower()}: {reason}"), file=sys.stderr)
     return DONE if state == "Completed" else NOT_COMPLETED

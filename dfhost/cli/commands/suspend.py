@@ -18,4 +18,6 @@ add_arguments = instance_action.add_arguments
 
 
 def run(options: argparse.Namespace) -> int:
-    return instance_action.run(options, "suspend", "is suspended")
+    return instance_action.run(
+        options, "suspend", "is suspended", reached=lambda status: status == "Suspended"
+    )

@@ -57,24 +57,38 @@ async def _show(host: Host, console: Console) -> None:
                 elif run.status == "Running":
                     maps[run.map_id] = before.get(run.map_id) or _Map(title)
                     maps[run.map_id].read(progress)
-        texts = [each.text() for each in maps.values()]
         if console.shows_progress:
-            console.show_progress("   ".join(texts))
+            console.show_progress("   ".join(each.text() for each in maps.values() if not each.is_complete))
         else:
-            for each, text in zip(maps.values(), texts, strict=True):
-                if each.line_times.is_due(text):
-                    console.print("", text)
+            for each in maps.values():
+                if each.is_line_due():
+                    console.print("", each.text())
         await asyncio.sleep(max(_LOOK_SECONDS, _TIME_PER_READ * (time.monotonic() - began)))
 
 
 class _Map:
     def __init__(self, name: str) -> None:
         self._name = name
-        self.line_times = LineTimes()
+        self._line_times = LineTimes()
+        self._has_line = False
         self._readings: deque[tuple[float, ReportedProgress]] = deque()  # with when, of the last seconds
 
     def read(self, progress: ReportedProgress) -> None:
         self._readings.append((time.monotonic(), progress))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to say of it, though its orchestration may go on and wait for an approval."""
+        _, (done, total, _) = self._readings[-1]
+        return done == total
+
+    def is_line_due(self) -> bool:
+        """Whether it has a line now, which it has only when its counts have changed."""
+        if self.is_complete and not self._has_line:
+            return False
+        is_due = self._line_times.is_due(self._readings[-1][1])
+        self._has_line |= is_due
+        return is_due
 
     def text(self) -> str:
         """``map_orchestrator order-7: 420 of 1,000, 3 failed, 55/s``"""
@@ -86,7 +100,7 @@ class _Map:
         parts = [f"{count(done)} of {count(total)}"]
         if failed:
             parts.append(f"{count(failed)} failed")
-        if done > first.done:
+        if first.done < done < total:
             parts.append(f"{(done - first.done) / (now - since):,.0f}/s")
         return f"{self._name}: {', '.join(parts)}"
 

@@ -59,13 +59,13 @@ APP = """
         return open(path).read()
 
     @app.orchestration_trigger(context_name="context")
-    def calls_two(context):
+    def runs_two(context):
         ids = context.get_input()
-        yield context.task_all([context.call_sub_orchestrator("calls_echo", None, id) for id in ids])
+        yield context.task_all([context.call_sub_orchestrator("runs_echo", None, id) for id in ids])
         return f"[{context.instance_id}]"
 
     @app.orchestration_trigger(context_name="context")
-    def calls_echo(context):
+    def runs_echo(context):
         return (yield context.call_sub_orchestrator("echo", None, f"{context.instance_id}:below"))
 
     @app.orchestration_trigger(context_name="context")
@@ -95,7 +95,7 @@ APP = """
         yield context.create_timer("tomorrow")
 
     @app.orchestration_trigger(context_name="context")
-    def does_not_yield(context):
+    def never_yields(context):
         path = context.get_input()
         first, _ = context.call_activity("repeat", "hello"), context.call_activity("waits_for_file", path)
         yield context.task_any([first, _])

@@ -237,3 +237,18 @@ def test_every_verb_does_its_work_on_another_host(
     dfhost.http.ended(id)
     done("purge", id, "--yes")
     assert dfhost.plain("show", id, "--url", azure.url).code == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("localhost:7098", "http://localhost:7098"),
+        ("mine.azurewebsites.net", "https://mine.azurewebsites.net"),
+    ],
+)
+def test_a_url_without_http(dfhost: Commands, monkeypatch: pytest.MonkeyPatch, text: str, url: str) -> None:
+    said = dfhost.plain("list", "--url", text)
+    assert said.code == 2 and f"argument --url: '{text}' is not a URL; write {url}\n" in said.err
+    monkeypatch.setenv("DFHOST_URL", text)
+    said = dfhost.plain("list")
+    assert said == (2, "", f"dfhost: DFHOST_URL: '{text}' is not a URL; write {url}.\n")

@@ -77,9 +77,9 @@ def test_more_than_a_page_and_the_limit(dfhost: Commands) -> None:
 
 
 def test_the_newest_is_first_among_those_of_one_second_too(dfhost: Commands) -> None:
-    started = [dfhost.http.start("echo", None, f"order-{letter}") for letter in "acebdf"]
-    assert dfhost.done("list", "--prefix", "order-", "--ids").split() == started[::-1]
-    shown = json.loads(dfhost.done("list", "--prefix", "order-", "--json"))
+    started = [dfhost.http.start("echo", None, f"newest-{letter}") for letter in "acebdf"]
+    assert dfhost.done("list", "--prefix", "newest-", "--ids").split() == started[::-1]
+    shown = json.loads(dfhost.done("list", "--prefix", "newest-", "--json"))
     assert [each["instanceId"] for each in shown] == started[::-1]
     assert "exactCreatedTime" not in shown[0]
 
@@ -99,17 +99,17 @@ def test_children_are_left_out_where_their_parents_are_listed(dfhost: Commands) 
 
 
 def test_children_stand_below_their_parents_whatever_the_filter(dfhost: Commands) -> None:
-    dfhost.ended("calls_two", ["tree-a", "tree-b"], "tree-root")
+    dfhost.ended("runs_two", ["tree-a", "tree-b"], "tree-root")
     dfhost.ended("echo", None, "tree-later")
-    for words in (["--name", "calls_two"], ["--prefix", "tree-r"], ["--text", "[tree-root"]):
+    for words in (["--name", "runs_two"], ["--prefix", "tree-r"], ["--text", "[tree-root"]):
         shown = dfhost.done("list", "--children", *words).splitlines()[1:]
         ids = [line[: len(line) - len(line.lstrip())] + line.split()[0] for line in shown]
         assert ids == ["tree-root", "  tree-a", "    tree-a:below", "  tree-b", "    tree-b:below"], words
     assert dfhost.done("list", "--children", "--prefix", "tree-r", "--ids").split() == [
         each.strip() for each in ids
     ]
-    assert "tree-later" not in dfhost.done("list", "--children", "--name", "calls_two")
-    limited = dfhost.done("list", "--children", "--name", "calls_two", "--limit", "2")
+    assert "tree-later" not in dfhost.done("list", "--children", "--name", "runs_two")
+    limited = dfhost.done("list", "--children", "--name", "runs_two", "--limit", "2")
     assert len(limited.splitlines()) == 4 and "3 more: --all lists them." in limited
 
 

@@ -136,7 +136,7 @@ def test_control_characters_stay_escaped(dfhost: Commands) -> None:
 
 def test_of_what_was_terminated_the_results_that_had_come_are_shown(dfhost: Commands, tmp_path: Path) -> None:
     file = tmp_path / "file"
-    started = dfhost.http.start("does_not_yield", str(file))
+    started = dfhost.http.start("never_yields", str(file))
     try:
         before = until(
             lambda: dfhost.done("show", started), lambda shown: "Its code has been running" in shown

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands.conftest import Commands
+from tests.support.apps import write_app
+from tests.support.host_process import HostProcess
 from tests.support.waiting import until
 
 
@@ -212,6 +214,24 @@ def test_a_function_of_another_kind(dfhost: Commands, command: list[str], senten
     assert dfhost(*command) == (2, "", f"dfhost: {sentence}\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["start-instance", "echo", "--id", "a/b"], "'a/b' contains a '/'"),
+        (["start-instance", "echo", "--id", "a%2Fb"], "'a%2Fb' contains a '/'"),
+        (["start-instance", "echo", "--id", ".."], "'..' is a step in a path"),
+        (["show", "a/b"], "'a/b' contains a '/'"),
+        (["terminate", "."], "'.' is a step in a path"),
+        (["raise", "WAITS", "Paid/late"], "'Paid/late' contains a '/'"),
+        (["signal", "@counter@a/b", "add"], "'a/b' contains a '/'"),
+    ],
+)
+def test_names_that_no_request_can_have(dfhost: Commands, command: list[str], sentence: str) -> None:
+    waits = dfhost.waiting()
+    said = dfhost(*(waits if word == "WAITS" else word for word in command))
+    assert said == (2, "", f"dfhost: {sentence}, so no request can name it, neither here nor on Azure.\n")
+
+
 # -- suspend, resume, terminate, rewind, restart -----------------------------------------------------------------
 def test_suspend_and_resume(dfhost: Commands) -> None:
     id = dfhost.waiting()
@@ -222,6 +242,45 @@ def test_suspend_and_resume(dfhost: Commands) -> None:
     dfhost.done("resume", id)
     dfhost.http.until(id, lambda status: status["runtimeStatus"] == "Running")
     assert dfhost("resume", id).code == 5
+
+
+@pytest.mark.long
+def test_a_suspension_that_has_failed_the_instance(dfhost: Commands, tmp_path: Path) -> None:
+    """Its episode replays, since the code was loaded again; and the code no longer fits."""
+    source = """
+        @app.orchestration_trigger(context_name="context")
+        def pays(context):
+            yield context.call_activity("mail", 1)
+            yield context.wait_for_external_event("Paid")
+
+        @app.activity_trigger(input_name="given")
+        def mail(given: int) -> int:
+            return given
+
+        @app.activity_trigger(input_name="given")
+        def call(given: int) -> int:
+            return given
+    """
+    with HostProcess(write_app(tmp_path, source), "--memory") as host:
+        host.client.start("pays", None, "w1")
+        host.line("waiting +pays")
+        write_app(tmp_path, source.replace('call_activity("mail"', 'call_activity("call"'))
+        host.line("The app is loaded")
+        said = dfhost.plain("suspend", "w1", "--url", host.url)
+        assert (said.code, said.out) == (1, "")
+        assert said.err.startswith(
+            "dfhost: w1 has failed instead: Task 1 in its history is activity 'mail'; the code now asks for"
+        )
+
+
+def test_code_that_never_yields_is_not_called_suspended(dfhost: Commands, tmp_path: Path) -> None:
+    started = dfhost.http.start("never_yields", str(tmp_path / "file"))
+    try:
+        until(lambda: dfhost.done("explain", started), lambda shown: "Its code has been running" in shown)
+        said = dfhost.done("suspend", started)
+    finally:
+        (tmp_path / "file").touch()
+    assert said == f"{started} is still Running; the request counts from its next episode on.\n"
 
 
 def test_terminate_several_at_once(dfhost: Commands) -> None:
