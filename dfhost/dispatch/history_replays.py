@@ -75,6 +75,8 @@ class HistoryReplays:
             return instance
         if (replaying := self._start(instance)) is not None:
             await asyncio.wait({replaying}, timeout=_LONGEST_REPLAY)
+        else:  # it was only loaded to be looked at
+            self._instances.mark_idle(instance)
         return instance
 
     def code_changed(self) -> None:
@@ -103,6 +105,7 @@ class HistoryReplays:
         if replay is None:
             return None
         instance.busy = True
+        self._instances.mark_active(instance.instance_id)
         return self._tasks.start(self._replay(instance, replay))
 
     async def _replay(self, instance: LoadedInstance, replay: Replay) -> None:
@@ -116,9 +119,12 @@ class HistoryReplays:
         if instance.code_changed:
             forget_replay(instance)
         instance.busy, instance.episode_since = False, 0.0
-        fits = instance.execution.misfit is None
-        if self._instances.holds(instance) and (fits or len(instance.messages) > received):
+        if not self._instances.holds(instance):
+            return
+        if instance.execution.misfit is None or len(instance.messages) > received:
             self._schedule(instance)
+        else:
+            self._instances.mark_idle(instance)
 
 
 def forget_replay(instance: LoadedInstance) -> None:

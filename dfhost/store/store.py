@@ -136,12 +136,7 @@ class Store(StoreReader):
         return self._writer.submit(lambda cursor: entities.post_request(cursor, entity_id, request, at))
 
     def terminate_instance(
-        self,
-        instance_id: str,
-        *,
-        at: str,
-        reason: str | None,
-        check: Check,
+        self, instance_id: str, *, at: str, reason: str | None, check: Check
     ) -> asyncio.Future[None]:
         """The instance is Terminated, its history says so, its open tasks are deleted.
 

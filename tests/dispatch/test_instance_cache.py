@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from dfhost.engine.execution import Execution
+from tests.support.apps import write_app
 from tests.support.running_host import running_host
 from tests.support.waiting import eventually
 
@@ -166,3 +167,38 @@ async def test_an_activity_that_no_longer_exists_fails_its_call(gates: ModuleTyp
             "Exception: Activity function 'fail' failed: Activity function 'fail' does not exist.",
             1,
         ]
+
+
+async def test_instances_that_were_only_looked_at_are_evicted(forgetful: None, tmp_path: Path) -> None:
+    file = tmp_path / "hub.db"
+    async with running_host(database=file) as host:
+        ids = [await host.start("waits", ["a"]) for _ in range(6)]
+        for each in ids:
+            await host.until_waiting(each, "event")
+    app = """
+        @app.orchestration_trigger(context_name="context")
+        def fan(context):
+            return "another app"
+            yield
+    """
+    async with running_host(write_app(tmp_path / "app", app), database=file) as host:
+        for each in ids:
+            await host.explain(each)
+        for _ in range(2):  # their commits
+            assert await host.run("fan") == "another app"
+        orchestrations = host.host._dispatchers.orchestrations
+        assert sum(each in orchestrations for each in ids) <= 2
+
+
+async def test_instances_whose_history_is_replayed_are_not_evicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_host() as host:
+        ids = [await host.start("waits", ["a"]) for _ in range(3)]
+        for each in ids:
+            await host.until_waiting(each, "event")
+            await host.send(each, "raiseEvent/other", 1)  # for which the code of today does not wait
+        orchestrations = host.host._dispatchers.orchestrations
+        monkeypatch.setattr("dfhost.dispatch.instance_cache.KEPT_SHORT", 0)
+        assert all(each in orchestrations for each in ids)
+        orchestrations.replays.code_changed()
+        orchestrations.commit_finished()  # of a commit that ends at this moment
+        assert all(each in orchestrations for each in ids)
