@@ -34,12 +34,12 @@ _SHORT_PAYLOAD = 90
 _LONGEST_LABEL = 50  # of a task in the table
 
 
-def headline(status: Json, style: Style, has_continued: bool = False) -> list[str]:
+def headline(status: Json, now: datetime, style: Style, has_continued: bool = False) -> list[str]:
     """Name and id, state and age. `has_continued`: as new, and the times of hosts count from then on."""
     state = str(status["runtimeStatus"])
     ended = state in FINAL_STATUSES
     lasted = f" after {took(status['createdTime'], status['lastUpdatedTime'])}" if ended else ""
-    age = ago(status["createdTime"])
+    age = ago(status["createdTime"], now)
     since = f"created {age}"
     if has_continued:
         newest = "its last continue_as_new"
