@@ -187,7 +187,7 @@ class _SinkHandler(logging.Handler):
 
 
 def _with_origin(text: str) -> str:
-    """With the function that logs or prints it behind its first line: many run side by side."""
+    """The text, with the function that logs or prints it behind its first line: many run side by side."""
     if (call := current_call.get()) is None:
         return text
     first, line_end, rest = text.partition("\n")

@@ -44,7 +44,7 @@ def _two_units(seconds: int) -> str:
 
 
 def exact_duration(span: timedelta) -> str:
-    """With all units, to the microsecond: timedelta(days=3, hours=1) -> "3 days 1 hour"."""
+    """The span with all units, to the microsecond: timedelta(days=3, hours=1) -> "3 days 1 hour"."""
     if span < timedelta():
         return f"{exact_duration(-span)} ago"
     words = [f"{count:g} {unit}{'' if count == 1 else 's'}" for count, unit in in_units(span)]

@@ -42,7 +42,7 @@ class FileHub:
 
 
 class _NoDispatchers:
-    """In place of the dispatchers: nothing is loaded, and nothing runs."""
+    """What stands in the place of the dispatchers: nothing is loaded, and nothing runs."""
 
     def __init__(self) -> None:
         self.orchestrations = self.replays = self.activities = self.entities = self

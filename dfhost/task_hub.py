@@ -96,7 +96,7 @@ class TaskHub:
         return [Entity.of(row) for row in rows if row.custom_status in (ENTITY_EXISTS_STATUS, None)]
 
     def open_instance_ids(self) -> list[str]:
-        """Of the orchestrations that have not ended."""
+        """The ids of the orchestrations that have not ended."""
         return self._store.open_instance_ids()
 
     @property

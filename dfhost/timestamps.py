@@ -18,7 +18,7 @@ def padded(text: str) -> str:
 
 
 def timestamp_of(seconds: float) -> str:
-    """Likewise for seconds since the epoch, such as `Clock.time` gives."""
+    """The timestamp of so many seconds since the epoch, such as `Clock.time` gives."""
     return timestamp(datetime.fromtimestamp(seconds, timezone.utc))
 
 

@@ -1,4 +1,4 @@
-"""Of a traceback the frames that a person can change: those of the app's own code."""
+"""Finds the frames of a traceback that a person can change: those of the app's own code."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class ActivityThreads:
         return _Progress(self._ended_count, time.process_time(), time.perf_counter())
 
     def _add_threads(self, count: int) -> int:
-        """At most `count`; how many there are more."""
+        """Add at most `count` threads; returns how many."""
         with self._lock:
             count = min(count, len(self._queue), self._threads.size - self._busy_threads)
             self._busy_threads += count

@@ -90,7 +90,7 @@ def _definition(code: Callable[..., Any], files: dict[str, dict[int, ast.stmt]])
 
 
 def _statements(node: ast.AST) -> Iterator[ast.stmt]:
-    """Those within `node`, at any depth. They are found without a look at the expressions, which are many."""
+    """The statements within `node`, at any depth. Expressions, which are many, are not looked at."""
     for field in ("body", "orelse", "finalbody", "handlers", "cases"):
         for each in getattr(node, field, ()):
             if isinstance(each, ast.stmt):
@@ -185,14 +185,14 @@ def _appended(node: ast.AST) -> tuple[ast.expr | None, ast.expr | None]:
 
 
 def _arguments_of(node: ast.AST, *functions: str) -> list[ast.expr]:
-    """Those of a call of one of these functions, none of anything else."""
+    """The arguments of a call of one of these functions; none of anything else."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
         return node.args
     return []
 
 
 def _names(nodes: Iterable[ast.AST | None]) -> Iterator[str]:
-    """Of those that are names."""
+    """The names among these nodes."""
     return (each.id for each in nodes if isinstance(each, ast.Name))
 
 

@@ -164,7 +164,7 @@ _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _number(value: float) -> str:
-    """As Newtonsoft writes it: 1.0 -> 1.0, 1e15 -> 1E+15, 1e-05 -> 1E-05, Infinity and NaN by name."""
+    """The number as Newtonsoft writes it: 1.0 -> 1.0, 1e15 -> 1E+15, 1e-05 -> 1E-05, Infinity and NaN by name."""
     if not isfinite(value):
         return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
     if 1e15 <= abs(value) < 1e16:  # Python writes these out

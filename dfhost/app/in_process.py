@@ -158,7 +158,7 @@ class InProcessRunner:
     # -- durable functions -----------------------------------------------------------------------------------
 
     def wait_until_ready(self) -> None:
-        """It is."""
+        """Returns at once: no call waits for a worker process here."""
 
     def run_activity(self, call: ActivityCall, listener: ActivityListener) -> None:
         listener.begun()
@@ -268,7 +268,7 @@ def _trigger(function: Function, call: FunctionCall) -> tuple[Datum, Any, dict[s
 
 
 def _invocation(function: Function, headers: dict[str, str], retry_count: int = 0) -> Invocation | None:
-    """With the trace of the caller, if the request names it."""
+    """The invocation context, with the caller's trace if the request names it; None if the function takes none."""
     if not function.signature.wants_context:
         return None
     return function.new_invocation(retry_count, headers.get("traceparent", ""), headers.get("tracestate", ""))

@@ -129,7 +129,7 @@ def _remove_last_app() -> None:
 
 
 def _add_paths(root: Path) -> None:
-    """In the order of the real worker (its DependencyManager).
+    """Put the app's folders on `sys.path`, in the order of the real worker (its DependencyManager).
 
     Packages that a deployment put beside the app come first, the app's own folder comes last. So a user's file named
     like a library fails here if it does there.

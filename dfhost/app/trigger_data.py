@@ -38,7 +38,7 @@ def trigger_data(function: Function, data: TriggerText | TimerOccurrence) -> Del
 
 
 def _timer(occurrence: TimerOccurrence) -> Datum:
-    """In the Functions host's form."""
+    """The timer's data in the Functions host's form."""
     status = {}
     if occurrence.following:
         last = occurrence.last or datetime.min.replace(tzinfo=timezone.utc).isoformat()

@@ -36,7 +36,7 @@ class ActivityDispatcher:
         self._limit = max(1, limit)
         self._queue: deque[ActivityWorkItem] = deque()
         self._busy = 0  # activities that run; one that ends passes its place on, in its own thread
-        self._lock = Lock()  # of the two, of `_results` and `_storing`
+        self._lock = Lock()  # guards `_queue`, `_busy`, `_results` and `_storing`
         self._results: deque[ActivityResult] = deque()  # not stored yet
         self._storing = False  # the store was asked to take them
         self._stopped_accepting = False

@@ -51,7 +51,7 @@ class ActivityRunner:
         self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(asyncio.get_running_loop())
 
     def run(self, item: ActivityWorkItem) -> None:
-        """From any thread. Returns at once."""
+        """Run the activity, which ends later. From any thread."""
         function = self.app_runner.app.activities.get(item.activity.name)
         if function is not None:
             _ActivityRun(self, item, function).attempt()
@@ -180,7 +180,7 @@ def _not_sent(error: Exception) -> str:
 
 
 def _orchestrators_attempt(activity: ScheduledActivity) -> Attempt | None:
-    """Of `call_activity_with_retry`."""
+    """Which attempt of a `call_activity_with_retry` this is; None if the call has no retries."""
     if activity.max_attempts == 1:
         return None
     return Attempt(activity.attempt, activity.max_attempts, activity.retry_after)

@@ -62,7 +62,7 @@ class EntityCache:
         return self._entities.get(entity.entity_id) is entity
 
     def get(self, entity_id: str) -> LoadedEntity | None:
-        """It is loaded if it has to be. None if there is no such entity, or if it cannot be read."""
+        """The entity, loaded if it has to be. None if there is no such entity, or if it cannot be read."""
         try:
             return self._entities.get(entity_id) or self._load(entity_id)
         except Exception as error:  # one entity must not keep the others from their messages

@@ -43,9 +43,9 @@ class _FinishedBatch:
 
 
 class RunningBatch(NamedTuple):
-    """It has the first `size` messages of the entity's inbox. `operation` is None until a worker has the batch.
+    """A batch of the first `size` messages of an entity's inbox. `operation` is None until a worker has it.
 
-    Its `since` is a time of the host's clock.
+    `operation.since` is a time of the host's clock.
     """
 
     size: int
@@ -204,7 +204,7 @@ class EntityDispatcher:
         return self._runner.run_entity(EntityCall(function.name, entity_id, batch.trigger))
 
     def _read(self, messages: list[InboxMessage]) -> list[tuple[InboxMessage, dict[str, Any]]]:
-        """Those that can be read, with their requests; the others are set aside."""
+        """The messages that can be read, with their requests; the others are set aside."""
         readable = []
         for message in messages:
             try:

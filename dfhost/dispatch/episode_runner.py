@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from dfhost.clock import Clock
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
@@ -68,7 +67,7 @@ class EpisodeRunner:
     def run(
         self, instance: LoadedInstance, events: list[Event], need: ReplayNeed, processed_up_to: int
     ) -> None:
-        """In a thread. `processed_up_to`: the number of the newest message among `events`."""
+        """Run an episode, in this thread. `processed_up_to`: the number of the newest message among `events`."""
         instance.episode_since = time.time()
         self._runner.wait_until_ready()  # the history has the time at which the code runs, not before
         if not self._instances.holds(instance):  # it was removed while this waited for a thread or a worker
@@ -87,31 +86,37 @@ class EpisodeRunner:
         seconds = took if need is ReplayNeed.REPLAY else instance.last_episode_seconds
         if episode.status == "Failed":
             instance.attempt = self._instances.attempt_of(instance)
-        then = partial(self._stored, instance, episode, events, seconds, 0)
-        self._store.commit_episode(episode, processed_up_to, then)
+        self._commit(instance, episode, events, seconds, processed_up_to)
 
-    def _stored(
+    def _commit(
         self,
         instance: LoadedInstance,
         episode: Episode,
         arrived: Sequence[Event],
         seconds: float,
-        failures_tried: int,
-        _: None,
-        error: HostError | None,
+        processed_up_to: int,
+        failures_tried: int = 0,
     ) -> None:
-        """If it could not be stored, the instance fails instead; the second time without the events that arrived."""
-        if isinstance(error, OperationFailed) and self._instances.holds(instance):
-            if failures_tried < _MOST_FAILURES:
-                failed = _failed_episode(instance, [] if failures_tried else arrived, episode.at, str(error))
-                then = partial(self._stored, instance, failed, arrived, seconds, failures_tried + 1)
-                self._store.commit_episode(failed, 0, then)
-                return
-            self._log.note(
-                f"{instance.name} {instance.instance_id} is stuck: neither its episode nor its failure can be stored "
-                f"({error}). Terminate it, or purge it."
-            )
-        self._on_stored(instance, episode, seconds, error)
+        """Have the episode stored. If it cannot be, the instance fails instead.
+
+        If that cannot be stored either, it fails without the events that have `arrived`.
+        """
+
+        def then(_: None, error: HostError | None) -> None:
+            if isinstance(error, OperationFailed) and self._instances.holds(instance):
+                if failures_tried < _MOST_FAILURES:
+                    failed = _failed_episode(
+                        instance, [] if failures_tried else arrived, episode.at, str(error)
+                    )
+                    self._commit(instance, failed, arrived, seconds, 0, failures_tried + 1)
+                    return
+                self._log.note(
+                    f"{instance.name} {instance.instance_id} is stuck: neither its episode nor its failure can be "
+                    f"stored ({error}). Terminate it, or purge it."
+                )
+            self._on_stored(instance, episode, seconds, error)
+
+        self._store.commit_episode(episode, processed_up_to, then)
 
 
 def _failed_episode(instance: LoadedInstance, arrived: Sequence[Event], at: str, error: str) -> Episode:

@@ -112,7 +112,7 @@ class HistoryReplays:
         try:
             await self._threads.run(lambda: instance.execution.replay_history(replay, self._options))
         except Exception as error:  # whoever looks at an instance must not leave it busy
-            self._poison.report_defect(instance.instance_id, error)
+            self._poison.report_defect(instance.instance_id, error, failed_at="replayed")
         if instance.code_changed:
             forget_replay(instance)
         instance.busy, instance.episode_since = False, 0.0

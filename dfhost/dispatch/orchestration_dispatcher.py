@@ -194,9 +194,9 @@ class OrchestrationDispatcher:
             return False
         try:
             return self._decide(instance)
-        except Exception as error:  # as above; what has come is still in its inbox
+        except Exception as error:  # its messages are still in its inbox
             self.drop(instance.instance_id)
-            self._poison.report_defect(instance.instance_id, error)
+            self._poison.report_defect(instance.instance_id, error, failed_at="scheduled")
             return False
 
     def _decide(self, instance: LoadedInstance) -> bool:

@@ -20,7 +20,7 @@ class PoisonMessages:
         self._reported: set[tuple[str, str]] = set()  # defects: the instance, and what was raised
 
     def set_aside(self, message: InboxMessage, error: Exception) -> None:
-        """From any thread."""
+        """Take a message that cannot be processed out of its inbox. From any thread."""
         reason = f"{type(error).__name__}: {error}"
         self._store.set_aside(message, reason, self._clock.timestamp())
         self._log.note(
@@ -40,13 +40,13 @@ class PoisonMessages:
             "until it is purged; everything else goes on."
         )
 
-    def report_defect(self, instance_id: str, error: Exception) -> None:
-        """For what no stored text explains; each is reported once. Never raises."""
+    def report_defect(self, instance_id: str, error: Exception, failed_at: str = "loaded") -> None:
+        """For what no stored text explains; each is reported once. `failed_at`: what dfhost did with the instance."""
         if (instance_id, repr(error)) in self._reported:
             return
         self._reported.add((instance_id, repr(error)))
         where = "".join(traceback.format_exception(error))
         self._log.note(
-            f"dfhost itself failed when it loaded {instance_id}. It tries again at the instance's next message, and "
-            f"at its own next start; everything else goes on:\n{where}"
+            f"dfhost itself failed when it {failed_at} {instance_id}. It tries again at the instance's next message, "
+            f"and at its own next start; everything else goes on:\n{where}"
         )

@@ -24,7 +24,10 @@ _TYPE = "Microsoft.Azure.WebJobs.Extensions.DurableTask.{0}, Microsoft.Azure.Web
 
 
 class EntityId(NamedTuple):
-    """As an instance id ``@name@key``, with the name in lower case; `parse` keeps the case of both."""
+    """The id of an entity: as an instance id ``@name@key``, with the name in lower case.
+
+    `parse` keeps the case of both.
+    """
 
     name: str
     key: str

@@ -14,7 +14,7 @@ from dfhost.engine.tasks import SingleTask
 
 
 class EventWaits:
-    """Of one execution: the waits that are open, and the events that have come too early for one."""
+    """The open waits of one execution, and the events that have come too early for one."""
 
     def __init__(self) -> None:
         self._waits: dict[str, list[SingleTask]] = {}  # by the event's name in lower case

@@ -260,7 +260,7 @@ class Execution:
         return episode
 
     def _newly_cancelled_timers(self, result: ReplayResult) -> list[int]:
-        """Without those that the code awaits all the same: they do fire."""
+        """The timers that were cancelled since the last episode. One that the code awaits all the same does fire."""
         cancelled, reported = self.interpreter.cancelled_timers, self._reported_cancelled
         if len(cancelled) == len(reported) or self.interpreter.is_suspended:
             return []  # what the code does while it is suspended counts once it is resumed

@@ -54,7 +54,7 @@ def in_a_line(failure: Failure) -> str:
 
 
 def clean(text: str) -> str:
-    """Without lone surrogates, which no database and no HTTP answer can hold."""
+    """The text without lone surrogates, which no database and no HTTP answer can hold."""
     return text.encode("utf-8", "replace").decode() if not text.isascii() else text
 
 
@@ -141,7 +141,7 @@ def timed_out(function: str, seconds: float) -> Failure:
 
 
 def _time_span(seconds: float) -> str:
-    """As .NET writes a TimeSpan: ``00:05:00``, ``00:00:00.2500000``, ``1.00:00:00``."""
+    """The seconds as .NET writes a TimeSpan: ``00:05:00``, ``00:00:00.2500000``, ``1.00:00:00``."""
     span = timedelta(seconds=seconds)
     minutes, whole = divmod(span.seconds, 60)
     hours, minutes = divmod(minutes, 60)

@@ -349,7 +349,7 @@ class ActionInterpreter:
 
 
 def _takes_events(action: Action) -> bool:
-    """It waits for an external event, or carries over those that come after it."""
+    """Whether the action waits for an external event, or carries over those that come after it."""
     if action["actionType"] in act.COMPOUNDS:
         return any(_takes_events(child) for child in action["compoundActions"])
     return action["actionType"] in (act.WAIT_FOR_EVENT, act.CONTINUE_AS_NEW)

@@ -104,7 +104,7 @@ class ReplayResult:
 
     @property
     def is_usable(self) -> bool:
-        """It has actions: there is an answer, and nothing failed outside the generator."""
+        """Whether there are actions: the SDK has answered, and nothing failed outside the generator."""
         return self.crash is None and self.no_answer is None
 
     @property

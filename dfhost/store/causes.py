@@ -17,7 +17,7 @@ _VAGUE = (DETECTED, "is not JSON serializable", "object has no attribute '_is_sc
 
 
 def cause_of_failure(source: sqlite3.Connection, history: Sequence[str]) -> tuple[str | None, str]:
-    """In a sentence, and the traceback; None and "" if there is no more to say than the output does.
+    """The cause in a sentence, and the traceback; None and "" if the output says all there is to say.
 
     Of an instance that failed since its child did, the cause is the child's, behind the names of those that lead to
     it: "charge 6b85898b:0 > book 30d88a57:1: The app's worker process ended (exit code 3) while …".

@@ -168,7 +168,7 @@ def has_log(database: Path) -> bool:
 
 
 def _read(descriptor: int, length: int) -> bytes:
-    """From the beginning of the file."""
+    """At most `length` bytes from the beginning of the file."""
     if hasattr(os, "pread"):
         return os.pread(descriptor, length, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)

@@ -39,7 +39,7 @@ class InboxCursor(sqlite3.Cursor):
         self._events.append(message)
 
     def add_messages(self, addressed: Sequence[tuple[str, str, Event]]) -> None:
-        """Likewise for many (instance id, execution id, event)."""
+        """Add many events to inboxes. `addressed`: (instance id, execution id, event)."""
         messages = []
         for instance_id, execution_id, event in addressed:
             self._last_seq += 1

@@ -139,7 +139,7 @@ class StoreReader:
             return [InstanceRow(*values) for values in found]
 
     def entity_requests(self, entity_id: str) -> list[InboxMessage]:
-        """Those that the entity has not processed."""
+        """The requests that the entity has not processed, in order."""
         with self._reading() as reader:
             return _entity_requests(reader, entity_id)
 
@@ -229,7 +229,7 @@ class StoreReader:
             return count
 
     def open_instance_ids(self) -> list[str]:
-        """Of the orchestrations that have not ended."""
+        """The ids of the orchestrations that have not ended."""
         with self._reading() as reader:
             rows = reader.execute(f"SELECT instance_id FROM instances WHERE status NOT IN {sql.FINAL_SQL}")
             return [instance_id for (instance_id,) in rows]

@@ -102,7 +102,7 @@ class Store(StoreReader):
         self._writer.on_commit = lambda: call(self._copy)
 
     def copy(self) -> Store:
-        """Of a store in memory: another one with everything that is committed, not open yet."""
+        """Another store in memory, with everything that is committed in this one; it is not open yet."""
         with self._reading():
             return self._copy()
 
@@ -199,7 +199,7 @@ class Store(StoreReader):
         return self._read_apart(lambda reader: purging.find(reader, where))
 
     def _read_apart(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """With a connection of its own, since this may take long and others read meanwhile. For another thread."""
+        """What `read` returns, given a connection of its own: others read meanwhile. For another thread."""
         if self.path is None:
             with self._reading() as reader:
                 return read(reader)

@@ -53,7 +53,7 @@ class _QueuedWrite(NamedTuple):
 
 
 class _NothingFollows:
-    """In the queue: no episode will come that the commit waits for."""
+    """An entry of the queue: no episode will come that the commit waits for."""
 
 
 class Writer:
@@ -122,7 +122,7 @@ class Writer:
         return future
 
     def post(self, operation: WriteOperation[Any], on_outcome: OnOutcome, is_awaited: bool = True) -> None:
-        """Likewise, from any thread: `on_outcome` receives the result.
+        """Queue the operation, from any thread. `on_outcome` receives its result, once that is on the disk.
 
         What is not awaited may lie there for some milliseconds, so that others share its commit.
         """

@@ -23,8 +23,9 @@ _MOST_CAUSES = 2  # with their items and places; more are counted
 _MOST_FRAMES = 2  # of a traceback, the newest
 _MOST_OF_RUN = 8  # lines of one instance
 _MOST_TASKS = 2  # of one instance
-_MOST_ENTITIES = 2
+_MOST_OTHERS = 2  # failed entities, faults that no call has met, notes
 _WIDTH = 120  # characters of a line
+_NOTE = "The host says: "
 _MORE = "This is the short report: `pytest -vv` or durable.report() has every call and wait."
 
 
@@ -51,12 +52,12 @@ def short_report(
     start: str,
 ) -> str:
     """The arguments are those of `report`."""
-    failed_entities = [entity for entity in entities if entity.failed][:_MOST_ENTITIES]
+    failed_entities = [entity for entity in entities if entity.failed][:_MOST_OTHERS]
     blocks = [
         list(_causes([timeline for timeline, _ in runs])),
         [f"{each.id} failed at {brief(each.failed[-1].error)}" for each in failed_entities],
-        [f"Fault that no call has met: {fault}" for fault in unmet[:_MOST_ENTITIES]],
-        [f"The host says: {note}" for note in notes[:_MOST_ENTITIES]],
+        [f"Fault that no call has met: {fault}" for fault in unmet[:_MOST_OTHERS]],
+        [f"{_NOTE}{note}" for note in notes[:_MOST_OTHERS]],
     ]
     blocks = [block for block in blocks if block]
     left = sorted(runs, key=lambda run: _rank(run[0]))
@@ -70,7 +71,11 @@ def short_report(
     kinds = Counter(f"{timeline.name} ({timeline.status})" for timeline, _ in left)
     more = ", ".join(f"{number} of {kind}" for kind, number in kinds.most_common())
     blocks.append([f"More instances: {more}."] * bool(more) + [_MORE])
-    return "\n\n".join("\n".join(shortened(line, _WIDTH) for line in block) for block in blocks)
+    # Notes are whole: how to mend the code may stand at their end.
+    return "\n\n".join(
+        "\n".join(line if line.startswith(_NOTE) else shortened(line, _WIDTH) for line in block)
+        for block in blocks
+    )
 
 
 def _rank(timeline: Timeline) -> tuple[bool, bool, bool]:

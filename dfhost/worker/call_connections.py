@@ -122,7 +122,7 @@ class CallListener:
                 forked_children.unregister(descriptor)
 
     def _packed_answer(self, message: Message) -> bytes:
-        """As `CallConnection.call` returns it."""
+        """The frame that `CallConnection.call` returns the value of."""
         try:
             return pack((contextvars.Context().run(self._answer, message),))
         except Exception as error:

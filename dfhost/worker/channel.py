@@ -63,7 +63,7 @@ class Channel(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._received = bytearray()
-        self._lock = threading.Lock()  # of what follows
+        self._lock = threading.Lock()  # guards what follows
         self._messages: deque[Message] = deque()  # behind the frames
         self._frames: deque[bytes | memoryview] = deque()  # the rest of one may be in front
         self._flush_is_due = False
@@ -122,7 +122,7 @@ class Channel(asyncio.Protocol):
                 self._loop.call_soon_threadsafe(self._flush)
 
     def send_at_flush(self, message: Message) -> None:
-        """Likewise, but at the next `flush`, which comes soon; on the loop as `send_soon` does."""
+        """Send at the next `flush`, which somebody calls soon; on the loop, as `send_soon` does."""
         if self._is_loop_thread():
             self.send_soon(message)
         else:
@@ -207,9 +207,18 @@ class Channel(asyncio.Protocol):
                 messages = marshal.loads(view[start + 4 : start + 4 + length])
             start += 4 + length
             for message in messages:
-                self.on_message(message)
+                self._deliver(message)
         if start:
             del received[:start]
+
+    def _deliver(self, message: Message) -> None:
+        """A defect in what one message leads to must not end the connection, as an exception in a protocol does."""
+        try:
+            self.on_message(message)
+        except Exception as error:
+            self._loop.call_exception_handler(
+                {"message": f"A message of the kind {message[:1]} failed", "exception": error}
+            )
 
     def connection_lost(self, error: Exception | None) -> None:
         forked_children.unregister(self._descriptor)

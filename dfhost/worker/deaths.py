@@ -97,7 +97,7 @@ class DeathReport:
 
 
 def _recent_and_now(moments: list[float]) -> list[float]:
-    """Those of the last 30 minutes, and the present one."""
+    """The moments of the last 30 minutes, and the present one."""
     now = time.monotonic()
     return [*(at for at in moments if at > now - _WINDOW), now]
 

@@ -273,7 +273,10 @@ class WorkerProcess:
         return None
 
     def _outcome(self, number: int, call: BlockingCall) -> Failure | Outdated:
-        """Of a call without an answer: its process has ended, or it was given up. Blocks until that is known."""
+        """What becomes of a call without an answer: its process has ended, or it was given up.
+
+        Blocks until one of the two is known.
+        """
         if self._has_ended and self.calls.pop(number, None) is not None:
             return self.failure
         return call.wait_until_given_up()
@@ -284,7 +287,7 @@ class WorkerProcess:
         return [(function, instance, text) for function, instance, text in stacks]
 
     def running_operation(self, entity_id: str) -> RunningOperation | None:
-        """As its runner answers it; None as well if it does not answer. Blocks."""
+        """What the worker's runner answers (`AppRunner`); None as well if it does not answer. Blocks."""
         found = self._query(_ANSWERS_WITHIN, "running operation", entity_id)
         return None if found is None else RunningOperation(*found)
 
@@ -337,7 +340,7 @@ class WorkerProcess:
 
 
 def _interpreter_flags() -> list[str]:
-    """Those that this process was started with, as `-W error` and `-X dev`: the app is to have them, too."""
+    """The flags of this process, such as `-W error` and `-X dev`: the app is to have them, too."""
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     return flags
 

@@ -23,7 +23,7 @@ class Turns:
 
     def __init__(self) -> None:
         self.ready_since = math.inf
-        self._lock = threading.Lock()  # of what follows
+        self._lock = threading.Lock()  # guards what follows
         self._ready: list[WorkerProcess] = []
         self._is_ready = threading.Event()
         self._turn = 0
@@ -53,7 +53,7 @@ class Turns:
     # -- the workers -----------------------------------------------------------------------------------------
 
     def add(self, process: WorkerProcess) -> None:
-        """It is ready."""
+        """The worker may be given calls."""
         self.set_ready([*self._ready, process])
 
     def set_ready(self, processes: Sequence[WorkerProcess]) -> None:
@@ -68,13 +68,13 @@ class Turns:
             self.give(call)
 
     def hold(self) -> list[WorkerProcess]:
-        """From now on calls wait, for a moment; the workers that were ready."""
+        """Let calls wait for a moment. Returns the workers that were ready."""
         with self._lock:
             ready, self._ready = self._ready, []
         return ready
 
     def remove(self, process: WorkerProcess) -> None:
-        """It takes no more calls."""
+        """The worker is given no more calls."""
         with self._lock:
             if process in self._ready:
                 self._ready.remove(process)

@@ -98,7 +98,7 @@ def next_shares(left: list[int], lanes: list[int]) -> list[Share]:
 
 
 def _chunk_size(slots: int) -> int:
-    """As many whole batches as `CHUNK_ITEMS` allows, but one at least."""
+    """How many items a chunk has: as many whole batches as `CHUNK_ITEMS` allows, but one at least."""
     return slots * max(1, min(MAX_TURNS, CHUNK_ITEMS // slots))
 
 

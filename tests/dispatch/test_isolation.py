@@ -101,7 +101,7 @@ async def test_an_instance_that_cannot_be_replayed_can_still_be_looked_at(tmp_pa
     async with running_host(write_app(tmp_path / "app", NO_ACTION), database=file) as host:
         for _ in range(3):
             await host.explain("bad")
-        named = [note for note in host.log.notes if "dfhost itself failed" in note]
+        named = [note for note in host.log.notes if "dfhost itself failed when it replayed bad" in note]
         assert len(named) == 1 and "KeyError: 'actionType'" in named[0]
         await host.send("bad", "raiseEvent/a", 1)
         assert "KeyError('actionType')" in await host.failure("bad")

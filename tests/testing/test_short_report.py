@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dfhost.testing import Durable
-from tests.support.apps import ROOT, loaded_module
+from dfhost.testing import Durable, Host
+from tests.support.apps import ROOT, loaded_module, write_app
 
 SCREEN = 24  # lines
 HINT = "This is the short report: `pytest -vv` or durable.report() has every call and wait."
@@ -105,3 +106,28 @@ def test_a_child_that_fails_by_itself_is_a_cause(durable: Durable) -> None:
 def test_a_test_in_which_little_has_happened_is_reported_in_full(durable: Durable) -> None:
     durable.start("fan", ["a", "b"])
     assert durable.report(short=True) == durable.report() != ""
+
+
+def test_a_note_is_whole(tmp_path: Path) -> None:
+    app = """
+        @app.orchestration_trigger(context_name="context")
+        def flow(context):
+            context.call_activity("work", 1)
+            yield context.create_timer(context.current_utc_datetime)
+
+        @app.orchestration_trigger(context_name="context")
+        def wider(context):
+            return (yield context.task_all([context.call_activity("work", n) for n in range(30)]))
+
+        @app.activity_trigger(input_name="n")
+        def work(n: int) -> int:
+            return n
+    """
+    with Host(write_app(tmp_path, app)) as durable:
+        durable.start("flow")
+        durable.start("wider")
+        notes = durable.notes
+        report = durable.report(short=True)
+    assert report.endswith(HINT) and max(map(len, notes)) > 120, notes
+    for note in notes:
+        assert f"The host says: {note}" in report.splitlines()

@@ -78,6 +78,26 @@ def test_messages_arrive_as_they_were_sent_and_in_order(messages: list[Message])
     asyncio.run(exchange())
 
 
+async def test_a_message_whose_receiver_fails_costs_no_other() -> None:
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+    peers = Peers()
+    await peers.open()
+
+    def receive(message: Message) -> None:
+        if message == ("bad",):
+            raise ZeroDivisionError
+        peers.received.append(message)
+
+    peers.second.on_message = receive
+    for message in (("good",), ("bad",), ("better",)):
+        peers.first.send_soon(message)
+    peers.first.flush()
+    assert await peers.until(2) == [("good",), ("better",)]
+    assert [type(each["exception"]) for each in failures] == [ZeroDivisionError]
+    await peers.close()
+
+
 async def test_a_large_message_and_many_threads() -> None:
     peers = Peers()
     await peers.open()
