@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
-from dfhost.cli import arguments, watching
+from dfhost.cli import arguments, unknown_function, watching
 from dfhost.cli.client import host_address, instance_filter
 from dfhost.cli.client.function_names import entity_names, misspelt, orchestrator_names
 from dfhost.cli.client.instance_ids import shortest_ids
@@ -258,7 +258,7 @@ def _details(row: Json, waits: str) -> str:
             return _brief(waits)
         why = str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
         # The extension's sentence about an unknown function goes on with the names of all that are known.
-        return death_in_words(why.partition(" Additional info:")[0])
+        return death_in_words(unknown_function.in_short(why).partition(" Additional info:")[0])
     custom = row.get("customStatus")
     if row["runtimeStatus"] not in FINAL_STATUSES:
         return "  ".join(filter(None, (_brief(custom, 60), waits)))
