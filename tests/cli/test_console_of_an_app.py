@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dfhost.cli import main
 from tests.support.apps import write_app
 from tests.support.host_process import HostProcess
 
@@ -147,3 +148,48 @@ def test_an_activity_whose_worker_dies(host: HostProcess) -> None:
     assert "exited with code 3 (0x3)" in output
     host.line(r'^ +dies "svc" failed: the worker process ended \(exit code 3\) while it ran$')
     assert not re.search(r"exited with code", host.text)
+
+
+def test_a_misspelt_function_is_answered_with_what_was_meant_and_few_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = "".join(
+        f"""
+    @app.orchestration_trigger(context_name="context")
+    def other_{number}(context):
+        yield
+"""
+        for number in range(30)
+    )
+    source = """
+    @app.orchestration_trigger(context_name="context")
+    def import_orders(context):
+        yield
+
+    @app.orchestration_trigger(context_name="context")
+    def calls_misspelt(context):
+        yield context.call_sub_orchestrator("import_order", None, "below")
+"""
+    sentence = (
+        "The function 'import_order' doesn't exist, is disabled, or is not an orchestrator function. Additional "
+        "info: The following are the known orchestrator functions: "
+    )
+    names = "'import_orders', 'calls_misspelt', 'other_0', 'other_1', 'other_2'"
+    short = f"{sentence}{names} and 27 more."
+    meant = "Did you mean 'import_orders'?"
+    with HostProcess(write_app(tmp_path, source + others), "--memory") as host:
+        host.client.start("import_order", None, "top")
+        host.line(f"^ +{re.escape(f'{meant} {short}')}$")
+        host.client.start("calls_misspelt", None, "calls")
+        host.line(rf"^ +The app has no orchestrator 'import_order'\. {re.escape(meant)}$")
+        host.line(f"^ +Its output is: .*[^?] {re.escape(short)}$")
+        assert "other_29'" not in host.text
+        # The extension's own words stay in the output.
+        output = host.client.ended("top")["output"]
+        assert f"{sentence}'import_orders', " in output and output.endswith("'other_29'.")
+        for command, said in (("show", f"{meant} {short}"), ("list", f"{meant} {sentence[:80]}")):
+            arguments = ["top"] if command == "show" else ["--prefix", "top"]
+            assert main([command, *arguments, "--url", host.url]) == 0
+            assert said in capsys.readouterr().out
+        assert main(["show", "top", "--full", "--url", host.url]) == 0
+        assert "'other_29'." in capsys.readouterr().out

@@ -464,6 +464,8 @@ def test_settings_files_are_followed_as_far_as_they_can_be(app: EditedApp) -> No
     assert (app.get("version").status, app.get("setting").status) == (200, 404)
     app.after(loaded, lambda: app.save('{"version": "2.0"}', "host.json"))
     assert app.get("setting").status == 200
+    # It is put back to what the host runs with, so nothing is left to count.
+    assert len(app.lines("counts when dfhost is started again")) == 1
     reloads = len(app.lines("has changed: the app is loaded again"))
     app.save('{"version": "2.0"}', "host.json")  # saved, but the same: nothing is loaded
     app.reload("settings again", SETTING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime, timezone
+from datetime import datetime
 
 from dfhost.cli import watching
 from dfhost.cli.client import host_address, instance_ids
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     client, [text] = open_client(options, options.id)
     instance_id = instance_ids.find_id(client, text)
 
-    def render() -> tuple[str, bool]:
+    def render(now: datetime) -> tuple[str, bool]:
         answer = client.own_status(instance_id, "explain")
         if answer is None:
             raise NotDone(
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         ended = answer["runtimeStatus"] in FINAL_STATUSES
         if options.json:
             return printable_json(answer), ended
-        lines = explanation_lines(answer, datetime.now(timezone.utc))
+        lines = explanation_lines(answer, now)
         if client.reads_file and not ended and not instance_id.startswith("@"):
             lines.append(f"({FROM_FILE})")
         return "\n".join(map(printable, lines)), ended

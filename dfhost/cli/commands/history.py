@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import datetime
 from typing import Any
 
 from dfhost.cli import watching
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     client, [text] = open_client(options, options.id)
     instance_id = instance_ids.find_id(client, text)
 
-    def render() -> tuple[str, bool]:
+    def render(_: datetime) -> tuple[str, bool]:
         shown = {"showInput": "true", "showHistory": "true", "showHistoryOutput": "true"}
         if not options.json:
             shown["showRewound"] = "true"

@@ -7,10 +7,11 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
-from dfhost.cli import arguments, watching
+from dfhost.cli import arguments, unknown_function, watching
 from dfhost.cli.client import host_address, instance_filter
 from dfhost.cli.client.function_names import entity_names, misspelt, orchestrator_names
 from dfhost.cli.client.instance_ids import shortest_ids
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     client, _ = open_client(options)
     found = 0
 
-    def render() -> tuple[str, bool]:
+    def render(now: datetime) -> tuple[str, bool]:
         nonlocal found
         children = 0
         if options.entities:
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         found = len(rows)
         waits = {} if options.json or options.ids else _waits(client, rows)
         meant = misspelt(options.name, _names(client, options.entities)) if options.name and not rows else ""
-        lines = list(_lines(rows, total, waits, meant, options))
+        lines = list(_lines(rows, total, waits, meant, now, options))
         if children:
             lines.append(_of_children(children))
         if not (rows or options.entities or options.json or options.ids or instance_filter.is_used(options)):
@@ -200,7 +201,12 @@ def _names(client: ManagementClient, entities: bool) -> list[str]:
 
 
 def _lines(
-    rows: list[Json], total: int, waits: dict[str, str], meant: str, options: argparse.Namespace
+    rows: list[Json],
+    total: int,
+    waits: dict[str, str],
+    meant: str,
+    now: datetime,
+    options: argparse.Namespace,
 ) -> Iterable[str]:
     """`meant`: what to say about a name that no instance has."""
     style = Style.of(sys.stdout)
@@ -215,7 +221,7 @@ def _lines(
         cells = [
             [
                 _id(row),
-                ago(row["lastOperationTime"]) if row["lastOperationTime"] else "",
+                ago(row["lastOperationTime"], now) if row["lastOperationTime"] else "",
                 _brief(row["state"]),
                 waits.get(_id(row), ""),
             ]
@@ -225,7 +231,7 @@ def _lines(
     else:
         ids = shortest_ids([str(row["instanceId"]) for row in rows])
         cells = [
-            ["  " * depth + id, *_cells(row, waits.get(_id(row), ""))]
+            ["  " * depth + id, *_cells(row, waits.get(_id(row), ""), now)]
             for depth, id, row in zip(depths(rows), ids, rows, strict=True)
         ]
         yield from table_lines(("ID", "STATUS", "ORCHESTRATOR", "CREATED", "TOOK", "DETAILS"), cells, style)
@@ -233,10 +239,16 @@ def _lines(
         yield style(f"{count(total - len(rows))} more: --all lists them.", "dim")
 
 
-def _cells(row: Json, waits: str) -> list[str]:
+def _cells(row: Json, waits: str, now: datetime) -> list[str]:
     ended = row["runtimeStatus"] in FINAL_STATUSES
     lasted = took(row["createdTime"], row["lastUpdatedTime"]) if ended else ""
-    return [row["runtimeStatus"], row["name"] or "", ago(row["createdTime"]), lasted, _details(row, waits)]
+    return [
+        row["runtimeStatus"],
+        row["name"] or "",
+        ago(row["createdTime"], now),
+        lasted,
+        _details(row, waits),
+    ]
 
 
 def _details(row: Json, waits: str) -> str:
@@ -246,7 +258,7 @@ def _details(row: Json, waits: str) -> str:
             return _brief(waits)
         why = str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
         # The extension's sentence about an unknown function goes on with the names of all that are known.
-        return death_in_words(why.partition(" Additional info:")[0])
+        return death_in_words(unknown_function.in_short(why).partition(" Additional info:")[0])
     custom = row.get("customStatus")
     if row["runtimeStatus"] not in FINAL_STATUSES:
         return "  ".join(filter(None, (_brief(custom, 60), waits)))

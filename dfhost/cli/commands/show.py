@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from dfhost.cli import watching
@@ -50,20 +50,20 @@ def run(options: argparse.Namespace) -> int:
     instance_id = instance_ids.find_id(client, text)
     state = ""
 
-    def render() -> tuple[str, bool]:
+    def render(now: datetime) -> tuple[str, bool]:
         nonlocal state
         status = client.status(instance_id)
         if status is None:
             raise NotDone(NOT_FOUND, f"{printable(instance_id)} was purged meanwhile.")
         state = str(status["runtimeStatus"])
         view = _entity if instance_id.startswith("@") else _orchestration
-        return view(client, status, options), state in FINAL_STATUSES
+        return view(client, status, options, now), state in FINAL_STATUSES
 
     watching.show(render, options.watch)
     return NOT_COMPLETED if options.watch and state != "Completed" else DONE
 
 
-def _orchestration(client: ManagementClient, status: Json, options: argparse.Namespace) -> str:
+def _orchestration(client: ManagementClient, status: Json, options: argparse.Namespace, now: datetime) -> str:
     whole = options.full or options.json
     timeline = _timeline(client, str(status["instanceId"]), whole)
     tasks = _tasks(client, str(status["instanceId"]), timeline)
@@ -76,8 +76,8 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
         waits = client.own_status(str(status["instanceId"]), "explain")
     if options.json:
         return printable_json({**status, "tasks": tasks})
-    style, now = Style.of(sys.stdout), datetime.now(timezone.utc)
-    lines = instance_view.headline(status, style, has_continued)
+    style = Style.of(sys.stdout)
+    lines = instance_view.headline(status, now, style, has_continued)
     if waits and waits.get("sentence"):
         lines += ["", *map(printable, [str(waits["sentence"]), *reasons(waits)])]
         if client.reads_file:
@@ -134,9 +134,9 @@ def _says_why(failures: list[tuple[list[str], Json]], output: str) -> bool:
     return any(not error or error.split("\n")[0] in output for error in errors)
 
 
-def _entity(client: ManagementClient, status: Json, options: argparse.Namespace) -> str:
+def _entity(client: ManagementClient, status: Json, options: argparse.Namespace, _: datetime) -> str:
     entity_id = str(status["instanceId"])
-    _, name, key = entity_id.split("@", 2)
+    name, key = entity_id.split("@", 2)[1:]
     state: Any = client.entity_state(name, key)
     queue = client.own_status(entity_id, "explain")
     if options.json:

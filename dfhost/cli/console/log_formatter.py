@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 
+from dfhost.cli import unknown_function
 from dfhost.cli.console.log_events import FailedCall, LogEvent, Message
 from dfhost.cli.console.log_lines import INDENT, LogLines, shown_id
 from dfhost.cli.style import Style, count, printable, printable_lines
@@ -218,7 +219,7 @@ class LogFormatter:
             error = printable_lines(_error_text(function, event.error))
             lines += self.lines.error(_beginning(error) if self._summarise else error)
         if is_new:
-            stack = event.stack if not self._summarise else user_frames(event.stack)
+            stack = unknown_function.in_short(user_frames(event.stack)) if self._summarise else event.stack
             lines += [INDENT + line for line in printable_lines(stack.rstrip()).splitlines()]
             failures.shown_stack = event.stack
         return lines
@@ -309,7 +310,7 @@ def _failure_kind(event: FailedCall) -> tuple[str, str, str]:
 
 
 def _beginning(error: str) -> str:
-    lines = error.splitlines()
+    lines = unknown_function.in_short(error).splitlines()
     shown = [shortened(line, _LONGEST_ERROR_LINE) for line in lines[:MOST_ERROR_LINES]]
     if more := len(lines) - len(shown):
         shown.append(f"… {count(more, 'more line')} (all with --verbose)")
@@ -326,4 +327,4 @@ def _reason(error: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    return shortened(printable(text.strip().split("\n", 1)[0]), 80)
+    return shortened(printable(unknown_function.in_short(text.strip().split("\n", 1)[0])), 80)

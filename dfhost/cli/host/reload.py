@@ -52,7 +52,7 @@ class _Reloader:
         self._options = options
         self._root = root
         self._settings = settings
-        self._values = _values(root)
+        self._values = self._values_at_start = _values(root)
         self._settings_texts: list[bytes | None] = []  # the first change may have come before this
         self._runner = runner
         self._log = log
@@ -76,10 +76,13 @@ class _Reloader:
     def _follow_settings(self) -> None:
         before, self._settings = self._settings, reread_settings(self._root, self._settings)
         values_before, self._values = self._values, _values(self._root)
+        # What was put back to that of the start is as the host's parts have it.
+        earlier = (values_before, self._values_at_start)
         changed = [
             key
             for key in {**values_before, **self._values}
-            if key.startswith(_UNTIL_NEXT_START) and values_before.get(key) != self._values.get(key)
+            if key.startswith(_UNTIL_NEXT_START)
+            and all(values.get(key) != self._values.get(key) for values in earlier)
         ]
         notes = [note for note in self._settings.notes if note not in before.notes]
         if changed:

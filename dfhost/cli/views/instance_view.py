@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from dfhost.cli import unknown_function
 from dfhost.cli.style import STATUS_LOOKS, Style, count, printable, printable_json, printable_lines
 from dfhost.cli.views.tables import ago, due, table_lines, took
 from dfhost.durations import duration
@@ -34,12 +35,12 @@ _SHORT_PAYLOAD = 90
 _LONGEST_LABEL = 50  # of a task in the table
 
 
-def headline(status: Json, style: Style, has_continued: bool = False) -> list[str]:
+def headline(status: Json, now: datetime, style: Style, has_continued: bool = False) -> list[str]:
     """Name and id, state and age. `has_continued`: as new, and the times of hosts count from then on."""
     state = str(status["runtimeStatus"])
     ended = state in FINAL_STATUSES
     lasted = f" after {took(status['createdTime'], status['lastUpdatedTime'])}" if ended else ""
-    age = ago(status["createdTime"])
+    age = ago(status["createdTime"], now)
     since = f"created {age}"
     if has_continued:
         newest = "its last continue_as_new"
@@ -78,8 +79,9 @@ def own_failure(status: Json, timeline: Json, style: Style, whole: bool) -> list
 
 
 def _failure(head: str, error: str, more: Sequence[str], stack: str, style: Style, whole: bool) -> list[str]:
-    first, *rest = printable_lines(death_in_words(error)).split("\n")
-    below = (f"  {line}" for line in [*rest, *map(printable, more)] if line.strip())
+    text = "\n".join([death_in_words(error), *map(printable, more)])
+    first, *rest = printable_lines(text if whole else unknown_function.in_short(text)).split("\n")
+    below = (f"  {line}" for line in rest if line.strip())
     return ["", style(head + first, "red"), *below, *frame_lines(stack, whole)]
 
 

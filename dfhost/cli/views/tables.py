@@ -6,7 +6,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 
 from dfhost.cli.style import STATUS_LOOKS, Style, printable
 from dfhost.durations import duration, time_left
@@ -37,10 +37,10 @@ def _columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
-def ago(text: str, now: datetime | None = None) -> str:
+def ago(text: str, now: datetime) -> str:
     """How long ago: "12 s ago", "3 min ago"; after a day the local date."""
     at = parse_timestamp(text)
-    seconds = round(((now or datetime.now(timezone.utc)) - at).total_seconds())
+    seconds = round((now - at).total_seconds())
     if seconds >= 86400:
         return at.astimezone().strftime("%Y-%m-%d %H:%M")
     for size, unit in ((3600, "h"), (60, "min"), (1, "s")):

@@ -17,6 +17,7 @@ from tests.support.waiting import until
 APP = """
     import os
     import time
+    from datetime import timedelta
 
     @app.orchestration_trigger(context_name="context")
     def echo(context):
@@ -67,6 +68,12 @@ APP = """
     @app.orchestration_trigger(context_name="context")
     def runs_echo(context):
         return (yield context.call_sub_orchestrator("echo", None, f"{context.instance_id}:below"))
+
+    @app.orchestration_trigger(context_name="context")
+    def reminded(context):
+        reminder = context.create_timer(context.current_utc_datetime + timedelta(seconds=50))
+        yield context.task_any([context.wait_for_external_event("Approval"), reminder])
+        reminder.cancel()
 
     @app.orchestration_trigger(context_name="context")
     def raises(context):

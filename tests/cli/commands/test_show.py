@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.cli.commands.conftest import Commands
+from tests.support.host_process import dfhost_command
 from tests.support.waiting import until
 
 
@@ -132,6 +136,21 @@ def test_the_end_is_watched_for(dfhost: Commands) -> None:
 
 def test_control_characters_stay_escaped(dfhost: Commands) -> None:
     assert "\x1b" not in dfhost.done("show", dfhost.ended("echo", "\x1b[2J\nx"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", ["show", "explain"])
+def test_in_a_pipe_growing_ages_are_no_change(dfhost: Commands, command: str) -> None:
+    started = dfhost.http.start("reminded")
+    arguments = dfhost_command(command, started, "--watch", "--url", dfhost.url)
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        first = watching.stdout.readline()
+        until(lambda: dfhost.done("show", started), lambda shown: re.search(r"created [4-9] s ago", shown))
+        dfhost.done("raise", started, "Approval")
+        shown = first + watching.stdout.read()
+    assert watching.returncode == 0
+    assert shown.count("It waits for event Approval or a timer due in ") == 1, shown
 
 
 def test_of_what_was_terminated_the_results_that_had_come_are_shown(dfhost: Commands, tmp_path: Path) -> None:
