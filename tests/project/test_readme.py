@@ -601,6 +601,7 @@ PROVED_BY = {
         "test_replays_in_every_episode_find_it_in_the_next test_a_long_history_finds_it_when_it_has_grown_fourfold",
     ),
     "a call without `yield`": ("", "test_in_an_orchestrator test_a_missing_await"),
+    "`continue_as_new` again and again": ("", "test_a_loop_of_continue_as_new_without_a_wait"),
     "an orchestrator that yields None": ("", "test_an_orchestrator_that_yields_none_fails_and_says_so"),
 }
 
