@@ -27,15 +27,19 @@ def printable_lines(text: str) -> str:
 # As azure-functions writes an object that has a `to_json` method; what that returns follows, often JSON as a text.
 _OBJECT = re.compile(r'\{\s*"__class__":\s*"([^"\\]*)",\s*"__module__":\s*"[^"\\]*",\s*"__data__":\s*(?=\S)')
 _OBJECT_END = re.compile(r"\s*\}")
-_LONGEST_ESCAPE = len(r"\ud800")
+# A backslash as such, a run of escapes, or what is left of one where the text was cut.
+_ESCAPES = re.compile(r"\\\\|(?:\\u[0-9a-fA-F]{4})+(?:\\(?:u[0-9a-fA-F]{0,3})?$)?|\\(?:u[0-9a-fA-F]{0,3})?$")
+_ESCAPE_LENGTH = len(r"\u00e9")
 
 
 def readable_payload(text: str) -> str:
-    """JSON, or the beginning of it, with the objects of the app's classes as ``Order {"id": 1}``.
+    """JSON, or the beginning of it, with its letters, and the app's objects as ``Order {"id": 1}``.
 
     They are stored as ``{"__class__": "Order", "__module__": "orders", "__data__": "{\\"id\\": 1}"}``, or with the
-    data as an object.
+    data as an object. The SDK writes every letter beyond ASCII as an escape.
     """
+    if "\\u" in text or text.endswith("\\"):
+        text = _ESCAPES.sub(_letters, text)
     if "__class__" not in text:
         return text
     if text.startswith('"') and '\\"__class__' in text:  # the SDK's client sends JSON in JSON
@@ -50,6 +54,18 @@ def readable_payload(text: str) -> str:
     return "".join((*parts, text[at:]))
 
 
+def _letters(escapes: re.Match[str]) -> str:
+    """What they stand for, unless there is ASCII among it, say a quote, or what cannot be shown."""
+    text = escapes[0]
+    if text == "\\\\":
+        return text
+    text = text[: len(text) // _ESCAPE_LENGTH * _ESCAPE_LENGTH]
+    letters: str = json.loads(f'"{text}"')
+    if escapes.end() == len(escapes.string) and "\ud800" <= letters[-1:] <= "\udbff":
+        letters = letters[:-1]  # the other half of the letter was cut off
+    return letters if letters.isprintable() and min(letters, default="é") > "\x7f" else text
+
+
 def _string(text: str, at: int) -> tuple[str, int]:
     """The JSON string that begins there, and its end; as much of it as there is, if it has been cut."""
     try:
@@ -57,7 +73,7 @@ def _string(text: str, at: int) -> tuple[str, int]:
         return str(value), end
     except ValueError:
         pass
-    for missing in range(_LONGEST_ESCAPE):  # the cut may be within an escape
+    for missing in range(_ESCAPE_LENGTH):  # the cut may be within an escape
         try:
             return str(json.loads(text[at : len(text) - missing] + '"')), len(text)
         except ValueError:

@@ -46,7 +46,7 @@ ODD = 'a "quoted\\ é\n'
         (json.dumps(dumped(Order("o-1"))), ONE),
         (dumped({"orders": [Order("o-1"), 2]}), f'{{"orders": [{ONE}, 2]}}'),
         (dumped(Order("o-2", Order("o-1"))), f'Order {{"id": "o-2", "line": {ONE}}}'),
-        (dumped(Order(ODD)), f'Order {{"id": {json.dumps(ODD)}, "line": null}}'),
+        (dumped(Order(ODD)), f'Order {{"id": {json.dumps(ODD, ensure_ascii=False)}, "line": null}}'),
         (dumped([Line("a", Line("b")), 1]), '[Line {"sku": "a", "line": Line {"sku": "b", "line": null}}, 1]'),
         (dumped(Line("a", Order("o-1"))), f'Line {{"sku": "a", "line": {ONE}}}'),
         ('{"__class__": "Celsius", "__module__": "m", "__data__": 21.5}', "Celsius 21.5"),
@@ -57,6 +57,29 @@ ODD = 'a "quoted\\ é\n'
 )  # fmt: skip
 def test_objects_are_shown_by_their_class(payload: str, shown: str) -> None:
     assert readable_payload(payload) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("žluťoučký 🐎", '"žluťoučký 🐎"'),
+        ("a\\u00e9", r'"a\\u00e9"'),  # a backslash and a u, which is no escape
+        ("\x00 \x85 \u202e é", r'"\u0000 \u0085 \u202e é"'),
+        ('é"', r'"é\""'),
+    ],
+)
+def test_letters_are_shown_as_such(text: str, shown: str) -> None:
+    assert readable_payload(json.dumps(text)) == shown
+
+
+def test_half_of_a_letter_is_left_out() -> None:
+    payload = json.dumps("a 🐎é")
+    assert [readable_payload(payload[:length]) for length in (3, 4, 8, 9, 10, 14, 15, 17, 21)] == [
+        *['"a '] * 6,
+        '"a 🐎',
+        '"a 🐎',
+        '"a 🐎é',
+    ]
 
 
 @pytest.mark.parametrize("value", [[Order("o-2", Order(ODD))], [Line("a", Line(ODD)), 1]])
