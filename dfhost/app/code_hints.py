@@ -116,8 +116,8 @@ def _in_orchestrator(node: ast.stmt, code: Callable[..., Any], context: str) -> 
     for line, tasks in _yielded_one_by_one(nodes, context):
         yield (
             line,
-            f"the tasks in {tasks} run one after another, since each starts when it is yielded. To run them side by "
-            f"side, yield {context}.task_all({tasks}) before this loop.",
+            f"the calls in '{tasks}' run one after another, since each starts when it is yielded. To run them side "
+            f"by side, yield {context}.task_all({tasks}) before this loop.",
         )
     imported = _imported_within(nodes)
     for each in nodes:

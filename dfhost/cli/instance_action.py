@@ -31,11 +31,13 @@ def run(
     done: str,
     check: Callable[[ManagementClient, str], None] | None = None,
     reached: Callable[[str], bool] | None = None,
+    note: Callable[[ManagementClient, str], str] | None = None,
 ) -> int:
     """The exit code is that of the first instance for which it could not be done.
 
     `done`: the words of success, "is suspended". `check`: raises NotDone if it must not be done to an instance.
-    `reached`: whether an instance of this status has done it; without it, the host's answer is enough.
+    `reached`: whether an instance of this status has done it; without it, the host's answer is enough. `note`: what
+    else is to be said of an instance, a sentence or "", asked for before it is done.
     """
     client, ids = open_client(options, *options.id)
     code, answers = DONE, []
@@ -44,8 +46,11 @@ def run(
             instance_id = instance_ids.find_id(client, text, acting=True)
             if check is not None:
                 check(client, instance_id)
+            more = note(client, instance_id) if note is not None else ""
             client.act(instance_id, verb, options.reason)
-            said = f"{done}." if reached is None else _look(client, instance_id, done, reached)
+            said = (
+                f"{done}. {more}".rstrip() if reached is None else _look(client, instance_id, done, reached)
+            )
         except NotDone as error:
             if len(ids) == 1:
                 raise

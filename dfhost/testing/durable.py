@@ -94,13 +94,21 @@ class Durable:
         return [Entity(self, id["name"], id["key"]) for id in ids]
 
     def trigger(self, function: str, input: str = "") -> None:
-        """Run a function that has a timer, a queue or another trigger, as by hand. `input`: its message, as text."""
+        """Run a function that has a timer, a queue or another trigger, as by hand. `input`: its message, as text.
+
+        Raises AssertionError if the function fails, unless a retry of its own policy is ahead.
+        """
+        known = len(self._host.function_failures)
         body = json.dumps({"input": input}).encode()
         response = self.request("POST", f"/admin/functions/{quote(function, safe='')}", data=body)
         if response.status != 202:
             raise AssertionError(
                 f"{function} cannot be run: {response.status} {response.text or 'no such function'}"
             )
+        self._host.settle()
+        for _, name, error in self._host.function_failures[known:]:
+            if name.lower() == function.lower():
+                raise AssertionError(f"{name} failed: {error}")
 
     # -- HTTP ------------------------------------------------------------------------------------------------
 
@@ -127,9 +135,10 @@ class Durable:
         return self._send(method, with_query(path, params or {}), sent, body)
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
-        known = len(self._host.http_failures)
+        known = len(self._host.function_failures)
         status, fields, content = self._host.exchange(method, path, headers, body)
-        failures = self._host.http_failures[known:]
+        new = self._host.function_failures[known:]
+        failures = [error for kind, _, error in new if kind == "http"]
         return Response(status, fields, content, self.run, failures[-1] if failures else "")
 
     def get(self, path: str, **options: Any) -> Response:

@@ -295,8 +295,8 @@ class LocalHost:
     # -- looking ---------------------------------------------------------------------------------------------
 
     @property
-    def http_failures(self) -> list[str]:
-        return self._records.http_failures
+    def function_failures(self) -> list[tuple[str, str, str]]:
+        return self._records.function_failures
 
     def calls(self, name: str, instance_id: str | None) -> list[Any]:
         self.settle()

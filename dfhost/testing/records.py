@@ -47,8 +47,8 @@ class Records:
     #: The ids of entities, likewise.
     entities: dict[str, None] = field(default_factory=dict)
     failed_batches: list[FailedBatch] = field(default_factory=list)
-    #: Of HTTP functions: "ValueError: no".
-    http_failures: list[str] = field(default_factory=list)
+    #: Of functions that are not durable: "http" or another kind, the indexed name, "ValueError: no".
+    function_failures: list[tuple[str, str, str]] = field(default_factory=list)
 
     def inputs(self, name: str, instance_id: str | None) -> list[Any]:
         return [
@@ -168,8 +168,8 @@ class HostReports:
     ) -> None:
         if trigger == "entity" and instance_id:
             self._records.failed_batches.append(FailedBatch(self._now(), instance_id, error, stack))
-        if trigger == "http":
-            self._records.http_failures.append(error)
+        if instance_id is None and (attempt is None or attempt.is_last):
+            self._records.function_failures.append((trigger, function, error))
         # What happened in an instance is in the report of the test.
         level = logging.DEBUG if instance_id else logging.WARNING
         self._log.log(level, "%s %s failed%s: %s\n%s", trigger, function, _of(instance_id), error, stack)

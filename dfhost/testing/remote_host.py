@@ -19,7 +19,7 @@ class RemoteHost:
     def __init__(self, url: str, key: str | None, timeout: float) -> None:
         """`key`: opens every route, such as a master key. `timeout`: how long a test waits, in seconds."""
         self.url = url.rstrip("/")
-        self.http_failures: list[str] = []  # it does not tell
+        self.function_failures: list[tuple[str, str, str]] = []  # it does not tell
         self._key = key
         self._timeout = timeout
         self._parts = urlsplit(self.url)

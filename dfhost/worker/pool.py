@@ -65,6 +65,7 @@ class WorkerPool:
         self.processes = [WorkerProcess(options, sink) for _ in range(count)]
         # Started by a reload, and none of them has loaded the app yet.
         self._loading: list[WorkerProcess] = []
+        self._examined: set[WorkerProcess] = set()  # whose threads are looked at
         self._started_at = time.monotonic()
         self._deaths = DeathReport(log, sink, count, restart_interval)
         self.turns = Turns()
@@ -230,7 +231,9 @@ class WorkerPool:
 
     def replace(self, process: WorkerProcess, late: list[RunningCall]) -> None:
         """`late` have timed out in it: start another worker, and kill this one once its other calls have ended."""
-        if process.is_expected_to_end:
+        self._examined.add(process)
+        if process.is_expected_to_end:  # it has outdated code, and ends once its calls have
+            self._tasks.start(self._report_stacks(process, late))
             return
         process.is_expected_to_end = True
         self._lost(process)
@@ -238,15 +241,19 @@ class WorkerPool:
         self._tasks.start(self._kill(process, late))
 
     async def _kill(self, process: WorkerProcess, late: list[RunningCall]) -> None:
-        stacks = await asyncio.to_thread(process.stacks, _STACKS_WITHIN)
-        self._deaths.report_stacks(process.pid, late, stacks)
+        await self._report_stacks(process, late)
         await self._calls_ended(process, _HANGING_GRACE)
         process.kill()
 
+    async def _report_stacks(self, process: WorkerProcess, late: list[RunningCall]) -> None:
+        stacks = await asyncio.to_thread(process.stacks, _STACKS_WITHIN)
+        self._deaths.report_stacks(process.pid, late, stacks)
+        self._examined.discard(process)
+
     async def _calls_ended(self, process: WorkerProcess, grace: float) -> None:
-        """Wait until they have, at most `grace` seconds."""
+        """Wait until they have, and until it is known where they hang; at most `grace` seconds."""
         deadline = time.monotonic() + grace
-        while process.calls and time.monotonic() < deadline:
+        while (process.calls or process in self._examined) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
 
     # -- a reload --------------------------------------------------------------------------------------------

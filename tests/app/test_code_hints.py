@@ -82,7 +82,7 @@ def hints(folder: Path, template: str, body: str) -> list[str]:
         ),
         (
             "tasks = [context.call_activity('work', n) for n in range(3)]\nfor task in tasks:\n    yield task",
-            "the tasks in tasks run one after another",
+            "the calls in 'tasks' run one after another",
         ),
         (
             "t = []\nfor n in 'ab':\n    t.append(context.call_sub_orchestrator(n))\n"

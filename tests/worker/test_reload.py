@@ -441,6 +441,21 @@ def setting(req: func.HttpRequest) -> str:
 
 
 @pytest.mark.long
+def test_a_call_that_hangs_is_ended_by_a_shorter_function_timeout_and_its_line_is_named(
+    app: EditedApp,
+) -> None:
+    app.reload("hangs", TWO_STEPS)
+    instance_id = app.client.start("two_steps", "for ever")
+    app.until_waits("for ever")
+    app.after(
+        "hangs here", lambda: app.save('{"version": "2.0", "functionTimeout": "00:00:01"}', "host.json")
+    )
+    assert app.client.until(instance_id, lambda status: status["runtimeStatus"] == "Failed")
+    assert any("in wait_for" in line for line in app.host.lines)
+    app.after("The app is loaded", lambda: app.save('{"version": "2.0"}', "host.json"))
+
+
+@pytest.mark.long
 def test_settings_files_are_followed_as_far_as_they_can_be(app: EditedApp) -> None:
     app.reload("settings", SETTING)
     local: dict[str, Any] = {"IsEncrypted": False, "Values": {"GREETING": "hello"}}

@@ -24,6 +24,8 @@ from dfhost.cli.views.instance_tree import depths, with_children
 from dfhost.cli.views.tables import ago, table_lines, took
 from dfhost.instance_failure import death_in_words, may_hide_death, read_failure
 from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.short_id import short_id
+from dfhost.timeline import model
 from dfhost.timeline.sentences import brief
 
 DESCRIPTION = """\
@@ -37,6 +39,7 @@ examples:
 exit code: 0, or 4 if there are none.
 """
 
+_SHOWN = 50  # rows of a table
 _MOST_READ = 20_000  # instances; more are not sorted
 _EXPLAINED = 25  # of which it is asked what they wait for: each is a request of its own
 _EXPLAINING_SECONDS = 1.0  # a host takes a while for one whose code runs
@@ -48,7 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--entities", action="store_true", help="list the entities instead; of these --name counts"
     )
     parser.add_argument(
-        "--limit", metavar="N", type=arguments.above_zero, default=50, help="at most so many (default: 50)"
+        "--limit",
+        metavar="N",
+        type=arguments.above_zero,
+        help=f"at most so many (default: {_SHOWN}; with --ids or --json, all)",
     )
     parser.add_argument("--all", action="store_true", help="list all, however many there are")
     parser.add_argument(
@@ -77,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         waits = {} if options.json or options.ids else _waits(client, rows)
         meant = misspelt(options.name, _names(client, options.entities)) if options.name and not rows else ""
         lines = list(_lines(rows, total, waits, meant, now, options))
-        if children:
+        if children and not (options.ids or options.json):
             lines.append(_of_children(children))
         if not (rows or options.entities or options.json or options.ids or instance_filter.is_used(options)):
             lines += _elsewhere(options)
@@ -101,7 +107,7 @@ def _elsewhere(options: argparse.Namespace) -> Iterable[str]:
 def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[list[Json], int, int]:
     """The rows, how many there would be with --all, and how many sub-orchestrations are left out.
 
-    One is left out if what called it is among those found; only dfhost says what that is. Scripts get all.
+    One is left out if what called it is among those found; only dfhost says what that is.
     """
     oldest_first = _read(instance_filter.find(client, options, exactTimes="true"))
     read = oldest_first[::-1]
@@ -111,10 +117,17 @@ def _instances(client: ManagementClient, options: argparse.Namespace) -> tuple[l
         known = oldest_first if is_all else _read(orchestrations(client.instances(exactTimes="true")))
         read = with_children(read, known)
         found = len(read)
-    elif not (options.ids or options.json):
+    else:
         ids = {each["instanceId"] for each in read}
         read = [each for each in read if each.get("parentInstanceId") not in ids]
-    return read[: None if options.all else options.limit], len(read), found - len(read)
+    return read[: _most(options)], len(read), found - len(read)
+
+
+def _most(options: argparse.Namespace) -> int | None:
+    """How many rows there may be. A script gets all: it would not notice that some are missing."""
+    if options.all or (options.limit is None and (options.ids or options.json)):
+        return None
+    return options.limit or _SHOWN
 
 
 def _read(instances: Iterator[Json]) -> list[Json]:
@@ -154,7 +167,7 @@ def _entities(client: ManagementClient, options: argparse.Namespace) -> tuple[li
         each for each in instances if each["instanceId"].startswith("@") and each["customStatus"] is None
     )
     read += [_without_state(str(each["instanceId"])) for each in islice(begun, _MOST_READ)]
-    return read[: None if options.all else options.limit], len(read)
+    return read[: _most(options)], len(read)
 
 
 def _without_state(entity_id: str) -> Json:
@@ -178,8 +191,18 @@ def _waits(client: ManagementClient, rows: list[Json]) -> dict[str, str]:
         if answer is None:
             break
         ended = answer.get("runtimeStatus") in FINAL_STATUSES
-        waits[instance_id] = str(answer.get("cause" if ended else "sentence") or "")
+        waits[instance_id] = str(answer.get("cause") or "") if ended else _in_depth(answer)
     return waits
+
+
+def _in_depth(explanation: Json) -> str:
+    """What it waits for; of a single sub-orchestration what that waits for: "order 68af44aa:0: It waits for …"."""
+    waits: list[Json] = explanation.get("waitsFor") or []
+    is_child = len(waits) == 1 and waits[0]["kind"] == model.CHILD
+    below = waits[0].get("explanation") if is_child else None
+    if below is None or below.get("runtimeStatus") in FINAL_STATUSES or not below.get("sentence"):
+        return str(explanation.get("sentence") or "")
+    return f"{below['name']} {short_id(str(below['instanceId']))}: {_in_depth(below)}"
 
 
 def _hides_cause(row: Json) -> bool:

@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,12 +31,13 @@ exit code: 0; 4 if there is no such line.
 """
 
 _NOT_WITHIN = r"(?<![\w-])"  # another id, as b4 in 0fb45e02
+_MAY_BE_SHORT = re.compile(r"[0-9a-f-]+")  # as the short form of a generated id
 _HEAD = re.compile(r"(?P<time>\d\d:\d\d:\d\d\.\d{3})  (?P<label>.{9}) (?P<text>.*)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", nargs="?", help="an instance's id, or the beginning of one")
-    parser.add_argument("--text", help="only lines in which this occurs, in this case")
+    parser.add_argument("--text", help="only entries in which this occurs, in this case")
     parser.add_argument(
         "--lines",
         "-n",
@@ -59,11 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     path = _path(options.db)
     options.id = as_stored(options.id) if options.id else None
+    kept = read_log(path)
     wanted = [re.compile(re.escape(options.text))] if options.text else []
     if options.id:
-        wanted.append(_pattern_of(options.id))
+        wanted.append(_pattern_of(options.id, kept))
     shown = _json_lines if options.json else iter
-    lines = list(shown(_matching(read_log(path), wanted)))[-options.lines :]
+    lines = list(shown(_matching(kept, wanted)))[-options.lines :]
     if not lines and wanted:
         print(f"dfhost: {_nothing_found(path, options.id, options.text)}", file=sys.stderr)
     for line in lines:
@@ -104,13 +106,19 @@ def _path(database: Path | None) -> Path:
     )
 
 
-def _pattern_of(instance: str) -> re.Pattern[str]:
-    """Finds an instance whose id is written whole or in its short form, whichever of them is given."""
+def _pattern_of(instance: str, lines: Sequence[str]) -> re.Pattern[str]:
+    """Finds an instance whose id is written whole or in its short form, whichever of them is given.
+
+    The beginning of an id finds all that begin so, unless it is itself an id in these lines.
+    """
     text = short_id(instance)
     if child := short_child(text):
         beginning, ending = child
         return re.compile(rf"{_NOT_WITHIN}{beginning}[0-9a-f-]*{re.escape(ending)}(?![0-9a-f])")
-    return re.compile(_NOT_WITHIN + re.escape(text))
+    pattern = _NOT_WITHIN + re.escape(text)
+    whole = re.compile(rf"{pattern}(?![\w-])")
+    is_whole = _MAY_BE_SHORT.fullmatch(text) is None and any(map(whole.search, lines))
+    return whole if is_whole else re.compile(pattern)
 
 
 def _matching(lines: Iterable[str], wanted: list[re.Pattern[str]]) -> Iterable[str]:

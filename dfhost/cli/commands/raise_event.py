@@ -48,6 +48,13 @@ def run(options: argparse.Namespace) -> int:
                 f"{printable(instance_id)} waits for '{printable(near)}', not for '{printable(options.event)}'. "
                 "Nothing was raised; --force does it anyway.",
             )
+        if child := _waiting_child(options.event, instance_id, waits or {}):
+            raise NotDone(
+                MISTAKE,
+                f"{printable(instance_id)} does not wait for '{printable(options.event)}', but its sub-orchestration "
+                f"{child} does: `dfhost raise {quote(child)} {quote(options.event)}`. Nothing was raised; --force "
+                "does it anyway.",
+            )
     client.raise_event(instance_id, options.event, data or "null")
     if options.json:
         print(printable_json({"instanceId": instance_id, "event": options.event}))
@@ -58,16 +65,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _later(event: str, instance_id: str, waits: dict[str, list[str]]) -> str:
-    """The rest of the sentence: whether the instance, or else one of its children, waits for the event."""
-    waiting = [each for each, names in waits.items() if event in names]
-    if instance_id in waiting:
+    """The rest of the sentence: whether the instance waits for the event."""
+    if event in waits[instance_id]:
         return "."
-    if waiting:
-        child = waiting[0]
-        command = f"dfhost raise {quote(child)} {quote(event)}"
-        return f", which does not wait for it. Its sub-orchestration {child} does: `{command}`."
     others = ", but for " + ", ".join(dict.fromkeys(waits[instance_id])) if waits[instance_id] else ""
     return f", which does not wait for it yet{others}."
+
+
+def _waiting_child(event: str, instance_id: str, waits: dict[str, list[str]]) -> str:
+    """The first of its sub-orchestrations that waits for the event, "" if none does or the instance itself does."""
+    waiting = [each for each, names in waits.items() if event in names]
+    return "" if instance_id in waiting else next(iter(waiting), "")
 
 
 def _meant(name: str, awaited: list[str]) -> str:

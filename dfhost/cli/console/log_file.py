@@ -88,20 +88,25 @@ def follow_log(path: Path) -> Iterator[str]:
 
 
 def entries_with(lines: Iterable[str], pattern: re.Pattern[str]) -> Iterator[str]:
-    """The lines in which `pattern` is found, the indented ones below them, and of each day the line with its date."""
-    shown = False
+    """The lines of each entry that has `pattern` somewhere, and of each day the line with its date.
+
+    An entry is a line and the indented ones below it.
+    """
     date = ""  # the line with the date that has not been shown
+    entry: list[str] = []  # the lines of the present one, none of which has the pattern
+    is_shown = False
     for line in lines:
         if DATE.match(line):
-            date, shown = line, False
+            date, entry, is_shown = line, [], False
             continue
         if not line.startswith(INDENTED):
-            shown = pattern.search(line) is not None
-        if shown:
+            entry, is_shown = [], False
+        entry.append(line)
+        if is_shown or pattern.search(line):
             if date:
                 yield date
-                date = ""
-            yield line
+            yield from entry
+            date, entry, is_shown = "", [], True
 
 
 def _older(path: Path) -> Path:

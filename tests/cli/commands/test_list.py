@@ -70,10 +70,15 @@ def test_filters(dfhost: Commands, words: list[str], expected: set[str]) -> None
 
 
 def test_more_than_a_page_and_the_limit(dfhost: Commands) -> None:
-    for number in range(4):
+    for number in range(52):
         dfhost.http.start("raises", None, f"page-{number}")
     shown = dfhost.done("list", "--prefix", "page-", "--limit", "3")
-    assert len(shown.splitlines()) == 5 and "1 more: --all lists them." in shown
+    assert len(shown.splitlines()) == 5 and "49 more: --all lists them." in shown
+    shown = dfhost.done("list", "--prefix", "page-")
+    assert len(shown.splitlines()) == 52 and "2 more: --all lists them." in shown
+    assert len(dfhost.done("list", "--prefix", "page-", "--ids").split()) == 52, "a script gets all"
+    assert len(json.loads(dfhost.done("list", "--prefix", "page-", "--json"))) == 52
+    assert len(dfhost.done("list", "--prefix", "page-", "--ids", "--limit", "3").split()) == 3
 
 
 def test_the_newest_is_first_among_those_of_one_second_too(dfhost: Commands) -> None:
@@ -95,7 +100,14 @@ def test_children_are_left_out_where_their_parents_are_listed(dfhost: Commands) 
     assert "child-of-all" in dfhost.done(
         "list", "--name", "import_orders", "--all"
     )  # its parent is not listed
-    assert "child-of-all" in dfhost.done("list", "--ids", "--all")
+    assert "child-of-all" not in dfhost.done("list", "--ids", "--all")
+    assert "child-of-all" in dfhost.done("list", "--ids", "--all", "--children")
+
+
+def test_of_a_parent_it_says_what_the_child_waits_for(dfhost: Commands) -> None:
+    dfhost.http.start("order", "approval of-8", "order-8")
+    waits = "approval approval of-8: It waits for event Approval."
+    until(lambda: dfhost.done("list", "--prefix", "order-8"), lambda said: waits in said)
 
 
 def test_children_stand_below_their_parents_whatever_the_filter(dfhost: Commands) -> None:

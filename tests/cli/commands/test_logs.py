@@ -99,6 +99,16 @@ def test_of_an_entity_by_its_name_in_any_case(dfhost: Commands, tmp_path: Path) 
 
 def test_of_a_text(dfhost: Commands, ids: list[str]) -> None:
     assert dfhost.plain("logs", "--text", "looking at good").out.count("looking at") == 1
+    below = dfhost.plain("logs", "--text", "ValueError: no such item").out  # which stands below a failed call
+    assert "  failed    work" in below and "ValueError: no such item" in below and "good" not in below
+
+
+def test_a_whole_id_finds_no_longer_ones(dfhost: Commands, tmp_path: Path) -> None:
+    lines = ["started   flow  order-17", "started   flow  order-17:1", "started   flow  order-170"]
+    (tmp_path / "hub.db.log").write_text("".join(f"15:41:50.000  {line}\n" for line in lines))
+    for id, found in (("order-17", 2), ("order-1", 3), ("order-170", 1)):
+        shown = dfhost.plain("logs", id, "--db", str(tmp_path / "hub.db")).out
+        assert len(shown.splitlines()) == found, id
 
 
 def test_a_label_as_wide_as_its_column_is_read_too(dfhost: Commands, tmp_path: Path) -> None:

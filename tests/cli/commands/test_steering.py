@@ -89,13 +89,15 @@ def test_an_event_reaches_the_instance_that_waits(dfhost: Commands) -> None:
 def test_an_event_that_a_child_waits_for(dfhost: Commands) -> None:
     parent = dfhost.http.start("order", "approval of-3", "order-3")
     said = until(
-        lambda: dfhost.done("raise", parent, "Approval"),
-        lambda said: "Its sub-orchestration" in said,
+        lambda: dfhost("raise", parent, "Approval"),
+        lambda said: "its sub-orchestration" in said.err,
     )
-    assert said == (
-        "Raised Approval for order-3, which does not wait for it. Its sub-orchestration approval of-3 does: "
-        "`dfhost raise 'approval of-3' Approval`.\n"
+    assert (said.code, said.err) == (
+        2,
+        "dfhost: order-3 does not wait for 'Approval', but its sub-orchestration approval of-3 does: `dfhost raise "
+        "'approval of-3' Approval`. Nothing was raised; --force does it anyway.\n",
     )
+    assert dfhost.done("raise", parent, "Approval", "--force") == "Raised Approval for order-3.\n"
     assert "yet.\n" in dfhost.done("raise", parent, "Refund")
     assert dfhost.done("raise", "approval of-3", "Approval", "--data", "1").endswith(
         "Approval for approval of-3.\n"
@@ -281,6 +283,14 @@ def test_code_that_never_yields_is_not_called_suspended(dfhost: Commands, tmp_pa
     finally:
         (tmp_path / "file").touch()
     assert said == f"{started} is still Running; the request counts from its next episode on.\n"
+
+
+def test_terminate_names_the_child_that_goes_on(dfhost: Commands) -> None:
+    parent = dfhost.http.start("order", "approval of-9", "order-9")
+    until(lambda: dfhost.http.manage("GET", "instances/approval%20of-9").status, lambda status: status != 404)
+    said = dfhost.done("terminate", parent)
+    assert said == "order-9 is terminated. Its sub-orchestration approval of-9 goes on.\n"
+    assert dfhost.done("terminate", "approval of-9") == "approval of-9 is terminated.\n"
 
 
 def test_terminate_several_at_once(dfhost: Commands) -> None:
