@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.apps import write_app
 from tests.support.host_process import HostProcess
 
@@ -60,6 +62,7 @@ def test_the_start_names_those_that_the_code_no_longer_fits_until_it_is_changed_
         assert "no longer fits" not in host.text
 
 
+@pytest.mark.long
 def test_what_the_code_says_in_such_replays_is_not_shown(tmp_path: Path) -> None:
     talking = APP.replace(
         "before = yield", 'print("printed"); logging.warning("logged")\n        before = yield'
@@ -78,6 +81,7 @@ def test_what_the_code_says_in_such_replays_is_not_shown(tmp_path: Path) -> None
         host.line("logged")  # now it goes on
 
 
+@pytest.mark.long
 def test_the_start_names_orchestrators_that_waiting_instances_need(tmp_path: Path) -> None:
     with start(tmp_path, APP) as host:
         for instance_id in ("order-1", "order-2"):
@@ -93,6 +97,7 @@ def test_the_start_names_orchestrators_that_waiting_instances_need(tmp_path: Pat
         )
 
 
+@pytest.mark.long
 def test_episodes_run_before_the_check(tmp_path: Path) -> None:
     blocking = """
     @app.orchestration_trigger(context_name="context")

@@ -371,6 +371,7 @@ async def test_code_that_runs_and_code_that_waits_for_a_free_place(gates: Module
         )
 
 
+@pytest.mark.long
 async def test_a_loop_of_continue_as_new_without_a_wait(tmp_path: Path) -> None:
     app = write_app(
         tmp_path,

@@ -275,6 +275,7 @@ def test_a_suspension_that_has_failed_the_instance(dfhost: Commands, tmp_path: P
         )
 
 
+@pytest.mark.long
 def test_code_that_never_yields_is_not_called_suspended(dfhost: Commands, tmp_path: Path) -> None:
     started = dfhost.http.start("never_yields", str(tmp_path / "file"))
     try:
