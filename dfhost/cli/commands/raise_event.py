@@ -42,19 +42,7 @@ def run(options: argparse.Namespace) -> int:
     waits = None
     if not options.force and instance["runtimeStatus"] not in FINAL_STATUSES:
         waits = client.awaited_events(instance_id)
-        if near := _meant(options.event, waits[instance_id] if waits else []):
-            raise NotDone(
-                MISTAKE,
-                f"{printable(instance_id)} waits for '{printable(near)}', not for '{printable(options.event)}'. "
-                "Nothing was raised; --force does it anyway.",
-            )
-        if child := _waiting_child(options.event, instance_id, waits or {}):
-            raise NotDone(
-                MISTAKE,
-                f"{printable(instance_id)} does not wait for '{printable(options.event)}', but its sub-orchestration "
-                f"{child} does: `dfhost raise {quote(child)} {quote(options.event)}`. Nothing was raised; --force "
-                "does it anyway.",
-            )
+        _refuse_if_meant_otherwise(options.event, instance_id, waits or {})
     client.raise_event(instance_id, options.event, data or "null")
     if options.json:
         print(printable_json({"instanceId": instance_id, "event": options.event}))
@@ -62,6 +50,18 @@ def run(options: argparse.Namespace) -> int:
     later = "." if waits is None else _later(options.event, instance_id, waits)
     print(f"Raised {printable(options.event)} for {printable(instance_id + later)}")
     return DONE
+
+
+def _refuse_if_meant_otherwise(event: str, instance_id: str, waits: dict[str, list[str]]) -> None:
+    """NotDone if another event, or another instance, was probably meant."""
+    undone = "Nothing was raised; --force does it anyway."
+    if near := _meant(event, waits.get(instance_id, [])):
+        sentence = f"{instance_id} waits for '{near}', not for '{event}'."
+        raise NotDone(MISTAKE, f"{printable(sentence)} {undone}")
+    if child := _waiting_child(event, instance_id, waits):
+        sentence = f"{instance_id} does not wait for '{event}', but its sub-orchestration {child} does"
+        command = f"dfhost raise {quote(child)} {quote(event)}"
+        raise NotDone(MISTAKE, f"{printable(f'{sentence}: `{command}`.')} {undone}")
 
 
 def _later(event: str, instance_id: str, waits: dict[str, list[str]]) -> str:
