@@ -1,4 +1,4 @@
-"""What ends a part of a map before its time, and the stop event that passes it on.
+"""What ends a part of a map, or its pause, before its time, and the stop event that passes it on.
 
 Terminating an instance does not reach its children. So whoever stops raises the event for them, which only a client
 can do: an activity.
@@ -7,7 +7,9 @@ can do: an activity.
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from collections.abc import Generator
+from datetime import datetime, timedelta
+from typing import Any
 
 import azure.durable_functions as df
 
@@ -26,6 +28,19 @@ def why_stop(
     if part.deadline and context.current_utc_datetime >= datetime.fromisoformat(part.deadline):
         return "timeout"
     return "failures" if failures > part.failure_budget else None
+
+
+def pause(context: df.DurableOrchestrationContext, part: Part) -> Generator[Any, Any, Any]:
+    """Wait between two tries, at most until the deadline. Gives the wait for the stop event, which ends the pause."""
+    until = context.current_utc_datetime + timedelta(seconds=part.pause)
+    if part.deadline:
+        until = min(until, datetime.fromisoformat(part.deadline))
+    timer: Any = context.create_timer(until)
+    stop_event: Any = context.wait_for_external_event(STOP)
+    yield context.task_any([timer, stop_event])
+    if not timer.is_completed:
+        timer.cancel()
+    return stop_event
 
 
 @bp.activity_trigger(input_name="instances")

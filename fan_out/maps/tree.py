@@ -10,7 +10,6 @@ Each returns what became of its items; plan.py says which go to whom. Facts of t
 from __future__ import annotations
 
 from collections.abc import Generator
-from datetime import datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -19,7 +18,7 @@ from fan_out.blueprint import bp
 from fan_out.maps.ledger import Reporter
 from fan_out.maps.plan import Part, next_shares
 from fan_out.maps.results import ItemResult, Results, as_json, merge
-from fan_out.maps.stopping import STOP, map_stop_children, why_stop
+from fan_out.maps.stopping import STOP, map_stop_children, pause, why_stop
 from fan_out.maps.unknown_activity import unknown_activity
 from fan_out.settle import error_text, has_failed, wait_for_all
 
@@ -123,19 +122,6 @@ def map_chunk(context: df.DurableOrchestrationContext) -> Generator[Any, Any, An
             break
         to_try = again
         reporter.report(in_flight=0)
-        stop_event = yield from _pause(context, part)
+        stop_event = yield from pause(context, part)
     reporter.report(in_flight=0)
     return as_json(results)
-
-
-def _pause(context: df.DurableOrchestrationContext, part: Part) -> Generator[Any, Any, Any]:
-    """Wait between two tries, at most until the deadline. Gives the wait for the stop event, which ends the pause."""
-    until = context.current_utc_datetime + timedelta(seconds=part.pause)
-    if part.deadline:
-        until = min(until, datetime.fromisoformat(part.deadline))
-    timer: Any = context.create_timer(until)
-    stop_event: Any = context.wait_for_external_event(STOP)
-    yield context.task_any([timer, stop_event])
-    if not timer.is_completed:
-        timer.cancel()
-    return stop_event
