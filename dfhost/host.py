@@ -51,6 +51,7 @@ class Host:
 
     hub: TaskHub
     url: str
+    unfinished_at_start: int  # orchestrations that an earlier host has left
 
     def __init__(
         self,
@@ -112,9 +113,11 @@ class Host:
             self.url = f"http://localhost:{self._server.port or DEFAULT_PORT}"
             await self.runner.connect(self._services(management))
             stack.push_async_callback(self.runner.stop)  # before the store is closed, which it asks
+            unfinished = store.open_instances_by_name()
+            self.unfinished_at_start = sum(unfinished.values())
             self._on_ready(self)
-            self._dispatchers.start(check_histories=self._checks_histories)
-            for note in missing_orchestrator_notes(self.app, store):
+            self._dispatchers.start(self.unfinished_at_start, check_histories=self._checks_histories)
+            for note in missing_orchestrator_notes(self.app, unfinished):
                 self._log.note(note)
             stack.push_async_callback(self._dispatchers.close)
             self._timers = TimerTriggers(self.runner, self._log, self._clock, timeout=timeout)

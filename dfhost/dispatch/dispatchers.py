@@ -93,10 +93,11 @@ class Dispatchers:
     def _ended(self) -> None:
         self.on_end()
 
-    def start(self, *, check_histories: bool) -> None:
+    def start(self, open_instances: int, *, check_histories: bool) -> None:
         """Queue whatever the store holds, so that everything an earlier host has left continues.
 
-        `check_histories`: whether to look in the background if the code fits those instances that only wait.
+        `open_instances`: how many orchestrations have not ended. `check_histories`: whether to look in the background
+        if the code fits those that only wait.
         """
         for dispatcher in self._dispatchers:
             dispatcher.start()
@@ -105,7 +106,7 @@ class Dispatchers:
         instances, entities = self._store.instances_needing_episodes(), self._store.entities_with_requests()
         orchestrations = {*(item.instance_id for item in unfinished), *instances}
         busy = len(orchestrations) + len(entities)
-        waiting = max(0, self._store.open_instances() - len(orchestrations))
+        waiting = max(0, open_instances - len(orchestrations))
         if found := busy + waiting:
             counts = [f"{n:,} {what}" for n, what in ((busy, "with work to do"), (waiting, "waiting")) if n]
             instances_in_words = "1 instance" if found == 1 else f"{found:,} instances"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dfhost.runner.functions import AppInfo, FunctionInfo, Functions
 from dfhost.store.reader import StoreReader
 
 
-def missing_orchestrator_notes(app: AppInfo, store: StoreReader) -> list[str]:
-    """For the start of a host: a sentence for each orchestrator that unfinished instances need and the app lacks."""
+def missing_orchestrator_notes(app: AppInfo, unfinished: Mapping[str, int]) -> list[str]:
+    """For the start of a host: a sentence for each orchestrator that unfinished instances need and the app lacks.
+
+    `unfinished`: how many there are of each.
+    """
     return [
         f"The app has no orchestrator {name} any more: {_fail_at_next_step(number)}."
-        for name, number in store.open_instances_by_name().items()
+        for name, number in unfinished.items()
         if name not in app.orchestrators
     ]
 

@@ -148,7 +148,8 @@ async def _serve(
             console.note(
                 f"These settings of host.json make no difference in dfhost: {', '.join(settings.without_effect)}."
             )
-        console.instances_go_on(host.hub.open_instance_ids())
+        if host.unfinished_at_start:
+            console.instances_go_on(host.hub.open_instance_ids())
         stop_signals.host_is_ready(host.release_running_calls)
         files_with_url.extend(url_files(root, database, host.url))
         for file in files_with_url:
