@@ -33,13 +33,13 @@ _ESCAPE_LENGTH = len(r"\u00e9")
 
 
 def readable_payload(text: str) -> str:
-    """JSON, or the beginning of it, with its letters, and the app's objects as ``Order {"id": 1}``.
+    """JSON, or the beginning of it, with its characters as such, and the app's objects as ``Order {"id": 1}``.
 
     They are stored as ``{"__class__": "Order", "__module__": "orders", "__data__": "{\\"id\\": 1}"}``, or with the
-    data as an object. The SDK writes every letter beyond ASCII as an escape.
+    data as an object. The SDK writes every character beyond ASCII as an escape.
     """
     if "\\u" in text or text.endswith("\\"):
-        text = _ESCAPES.sub(_letters, text)
+        text = _ESCAPES.sub(_characters, text)
     if "__class__" not in text:
         return text
     if text.startswith('"') and '\\"__class__' in text:  # the SDK's client sends JSON in JSON
@@ -54,16 +54,16 @@ def readable_payload(text: str) -> str:
     return "".join((*parts, text[at:]))
 
 
-def _letters(escapes: re.Match[str]) -> str:
-    """What they stand for, unless there is ASCII among it, say a quote, or what cannot be shown."""
+def _characters(escapes: re.Match[str]) -> str:
+    """The characters that the escapes stand for; the escapes if one is ASCII, say a quote, or cannot be shown."""
     text = escapes[0]
     if text == "\\\\":
         return text
     text = text[: len(text) // _ESCAPE_LENGTH * _ESCAPE_LENGTH]
-    letters: str = json.loads(f'"{text}"')
-    if escapes.end() == len(escapes.string) and "\ud800" <= letters[-1:] <= "\udbff":
-        letters = letters[:-1]  # the other half of the letter was cut off
-    return letters if letters.isprintable() and min(letters, default="é") > "\x7f" else text
+    characters: str = json.loads(f'"{text}"')
+    if escapes.end() == len(escapes.string) and "\ud800" <= characters[-1:] <= "\udbff":
+        characters = characters[:-1]  # the other half of the surrogate pair was cut off
+    return characters if characters.isprintable() and min(characters, default="é") > "\x7f" else text
 
 
 def _string(text: str, at: int) -> tuple[str, int]:

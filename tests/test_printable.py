@@ -68,11 +68,11 @@ def test_objects_are_shown_by_their_class(payload: str, shown: str) -> None:
         ('é"', r'"é\""'),
     ],
 )
-def test_letters_are_shown_as_such(text: str, shown: str) -> None:
+def test_escaped_characters_are_shown_as_such(text: str, shown: str) -> None:
     assert readable_payload(json.dumps(text)) == shown
 
 
-def test_half_of_a_letter_is_left_out() -> None:
+def test_half_of_a_surrogate_pair_is_left_out() -> None:
     payload = json.dumps("a 🐎é")
     assert [readable_payload(payload[:length]) for length in (3, 4, 8, 9, 10, 14, 15, 17, 21)] == [
         *['"a '] * 6,
