@@ -23,6 +23,7 @@ from typing import Any
 from azure.durable_functions import DurableOrchestrationClient
 
 from dfhost.app.functions import Function
+from dfhost.app.sdk import plain_function
 from dfhost.runner.functions import CAN_FAIL
 
 _MOST = 20  # sentences
@@ -71,8 +72,7 @@ def _lines_in_words(lines: set[int]) -> str:
 
 
 def _user_code(function: Function) -> Callable[..., Any] | None:
-    handle = function.callable
-    plain = inspect.unwrap(getattr(handle, "orchestrator_function", handle))
+    plain = plain_function(function.callable)
     return plain if inspect.isfunction(plain) else None
 
 

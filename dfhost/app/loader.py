@@ -22,6 +22,7 @@ from dfhost.app.code_hints import code_hints
 from dfhost.app.functions import App, Function
 from dfhost.app.load_hints import hidden_files, misplaced_binding_hint
 from dfhost.app.script_import import import_script
+from dfhost.app.sdk import plain_function
 from dfhost.app.signature import read_signature
 from dfhost.errors import AppError
 from dfhost.host_log import CallLog
@@ -120,8 +121,7 @@ def _places(app: Any, name: str) -> str:
     for builder in getattr(app, "_function_builders", ()):
         function = builder.build(app.auth_level)
         if function.get_function_name() == name:
-            handle = function.get_user_function()
-            code = getattr(inspect.unwrap(getattr(handle, "orchestrator_function", handle)), "__code__", None)
+            code = getattr(plain_function(function.get_user_function()), "__code__", None)
             if code is not None:
                 places.append(f"{Path(code.co_filename).name}, line {code.co_firstlineno}")
     return f" ({'; '.join(places)})" if places else ""

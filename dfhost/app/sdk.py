@@ -15,6 +15,7 @@ A second protocol (the SDK's 2.x speaks gRPC) would be a second module like this
 from __future__ import annotations
 
 import contextvars
+import inspect
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
@@ -69,6 +70,11 @@ class _ReplayObservation:
         self.result: Any = None
         # The failure of a task that the SDK has thrown into the user's code last.
         self.thrown: BaseException | None = None
+
+
+def plain_function(handle: Any) -> Any:
+    """What the user wrote, beneath the SDK's handle and whatever is wrapped around it."""
+    return inspect.unwrap(getattr(handle, "orchestrator_function", handle))
 
 
 class Replayer:
