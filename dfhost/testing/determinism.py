@@ -83,7 +83,8 @@ class NewestReplays:
 def _place(before: Sequence[Action], now: RecordedReplay, replay: Replay) -> str:
     """Where the code asks for the first action that differs, see `ReplayResult.waits_in`.
 
-    It waits there after a replay of the least part of the history with which it asks for that action.
+    The shortest part of the history with which the code asks for that action is searched for: after a replay of it,
+    the code waits at that line.
     """
     pairs = enumerate(zip_longest(_single(before), _single(now.actions)))
     number = next(number for number, pair in pairs if next(_leaves(*pair, ()), None))

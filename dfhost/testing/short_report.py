@@ -40,7 +40,7 @@ class _Cause(NamedTuple):
 
 
 def fits_a_screen(report: str) -> bool:
-    """Whether that is so with the lines that are wrapped."""
+    """Whether all lines of the report fit, a line that is wrapped counted as several."""
     return sum(1 + len(line) // _WIDTH for line in report.splitlines()) <= _MOST_LINES
 
 
