@@ -212,6 +212,7 @@ def _fetch(url: str) -> bytes:
     if permitted_url(url) is None:
         raise PermissionError(f"The URL is not under any of the places that {SETTING} permits.")
     shown = urlsplit_path(url)  # a query may hold a signature
+    too_slow = f"{shown} was not read to its end in {_SECONDS} seconds."
     answers: SimpleQueue[bytes | str] = SimpleQueue()
 
     def fetch() -> None:
@@ -221,6 +222,8 @@ def _fetch(url: str) -> bytes:
         except urllib.error.HTTPError as error:
             error.close()
             answers.put(f"{shown} answered {error.code} {error.reason}.")
+        except TimeoutError:
+            answers.put(too_slow)
         except (OSError, ValueError, HTTPException) as error:
             answers.put(f"{shown} cannot be read: {getattr(error, 'reason', error)}.")
 
@@ -229,20 +232,22 @@ def _fetch(url: str) -> bytes:
     try:
         answer = answers.get(timeout=_SECONDS)
     except Empty:
-        answer = f"{shown} was not read to its end in {_SECONDS} seconds."
+        answer = too_slow
     if isinstance(answer, str):
         raise OSError(answer)
     return answer
 
 
 def _limited(read: Callable[[int], bytes], until: float = math.inf) -> bytes:
+    """All that there is to read. Raises ValueError if it is too much, TimeoutError if its end has not come `until`."""
     data = bytearray()
-    while len(data) <= MOST_BYTES and time.monotonic() < until:
-        more = read(min(1 << 20, MOST_BYTES + 1 - len(data)))
-        if not more:
-            return bytes(data)
+    while more := read(min(1 << 20, MOST_BYTES + 1 - len(data))):
         data += more
-    raise ValueError(f"the file is larger than {MOST_BYTES // 1024 // 1024} MB")
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"the file is larger than {MOST_BYTES // 1024 // 1024} MB")
+        if time.monotonic() > until:
+            raise TimeoutError
+    return bytes(data)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
