@@ -239,7 +239,7 @@ def _fetch(url: str) -> bytes:
 
 
 def _limited(read: Callable[[int], bytes], until: float = math.inf) -> bytes:
-    """All that there is to read. Raises ValueError if it is too much, TimeoutError if its end has not come `until`."""
+    """All that there is to read. Raises ValueError if that is too much, TimeoutError if it goes on after `until`."""
     data = bytearray()
     while more := read(min(1 << 20, MOST_BYTES + 1 - len(data))):
         data += more
