@@ -97,11 +97,14 @@ async def cancel_map(req: func.HttpRequest, client: df.DurableOrchestrationClien
     instance_id = _instance_id(map_id, ledger)
     if not _is_map(await client.get_status(instance_id), ledger):
         return _no_map(map_id)
+    has_ended = BadRequest(f"Map {map_id!r} has ended already.", status=409)
+    if ledger is not None and "ended_at" in ledger:
+        return refusal(has_ended)  # its instance may go on, and have another map by now
     try:
         await client.raise_event(instance_id, CANCEL)
     except Exception:
         if runtime_status(await client.get_status(instance_id)) in _ENDED:
-            return refusal(BadRequest(f"Map {map_id!r} has ended already.", status=409))
+            return refusal(has_ended)
         raise
     note = {"cancelled_at": datetime.now(timezone.utc).isoformat()}
     await client.signal_entity(ledger_id(map_id), "note", note)

@@ -500,6 +500,17 @@ def test_each_map_of_an_orchestrator_can_be_watched_and_cancelled(host, tmp_path
     assert host.until(lambda: host.progress(second), lambda shown: shown["phase"] == "cancelled")
 
 
+def test_cancelling_a_map_that_has_ended_leaves_the_next_one_of_its_instance_alone(host, tmp_path):
+    gate = tmp_path / "gate"
+    lists = [[1], [{"gate": str(gate)}, 2, 3]]
+    run = host.start("mapping", {"activity": "work", "lists": lists, "options": {"max_concurrency": 1}})
+    host.until(lambda: host.marks(f"{run}:map-2").starts, bool)
+    host.until(lambda: host.progress(run)["phase"], lambda phase: phase == "completed")
+    assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 409
+    gate.touch()
+    assert [outcome["reason"] for outcome in host.ended(run)["output"]] == [None, None]
+
+
 @pytest.mark.parametrize(("max_concurrency", "lanes"), [(4, 4), (50, 2), (0, 8)])
 def test_a_map_of_a_misspelt_activity_fails_at_once(host, max_concurrency, lanes):
     options = {"max_concurrency": max_concurrency, "tolerated_failure_percentage": 100}
