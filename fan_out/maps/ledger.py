@@ -86,16 +86,16 @@ def map_ledger(context: df.DurableEntityContext) -> None:
 def apply_operation(state: dict[str, Any], operation: str, entry: dict[str, Any]) -> dict[str, Any]:
     """The ledger's state after one operation. Pure.
 
-    open    a map begins: `{"map_id", "total", "max_concurrency", "at", …}`; what was there before is forgotten,
-            but for links
+    open    a map begins: `{"map_id", "total", "max_concurrency", "at", …}`; an earlier map of this id is
+            forgotten, a note that came before the opening is kept
     report  counts to add, how many items of that chunk are in flight, first failures
     note    keys to set: `{"cancelled_at": …}`, `{"redriven_by": …}`
     close   it is over: `{"at", "reason", "succeeded", "failed", "not_started", "failures"}`, the true totals
     """
     if operation == "open":
-        links = {key: state[key] for key in ("redriven_by", "cancelled_at") if key in state}
+        notes = {} if "total" in state else state
         counts = {"succeeded": 0, "failed": 0, "in_flight": {}, "failures": [], "marks": [], "tenths": 0}
-        return counts | links | entry | {"started_at": entry["at"]}
+        return counts | notes | entry | {"started_at": entry["at"]}
     if operation == "note":
         return {**state, **entry}
     if "total" not in state:

@@ -435,6 +435,12 @@ def test_a_note_before_the_opening_is_kept():
     assert state["cancelled_at"] == at(0) and state["total"] == 1
 
 
+def test_nothing_is_left_of_an_earlier_map_of_the_same_id():
+    state = ledger.apply_operation(opened(), "note", {"cancelled_at": at(1), "redriven_by": "n"})
+    entry = {"map_id": "m", "total": 100, "max_concurrency": 4, "at": at(0)}
+    assert ledger.apply_operation(state, "open", entry) == opened()
+
+
 def test_tenths_count_what_has_ended():
     state = ledger.apply_operation(opened(), "report", report(1, 29, 2))
     assert state["tenths"] == 3

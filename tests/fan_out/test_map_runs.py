@@ -500,6 +500,21 @@ def test_each_map_of_an_orchestrator_can_be_watched_and_cancelled(host, tmp_path
     assert host.until(lambda: host.progress(second), lambda shown: shown["phase"] == "cancelled")
 
 
+def test_a_map_of_an_id_that_was_cancelled_before_is_running(host, tmp_path):
+    gate = tmp_path / "gate"
+    given = {"activity": "work", "items": [{"gate": str(gate)}] * 2, "options": {"max_concurrency": 1}}
+    run = "nightly"
+    for _ in range(2):
+        host.start(f"mapping/{run}", given)
+        host.until(lambda: host.call("GET", f"/api/maps/{run}")[1], lambda shown: shown.get("in_flight") == 1)
+        assert host.progress(run)["phase"] == "running"
+        assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 202
+        gate.touch()
+        host.until(lambda: host.progress(run)["phase"], lambda phase: phase == "cancelled")
+        host.ended(run)
+        gate.unlink()
+
+
 def test_cancelling_a_map_that_has_ended_leaves_the_next_one_of_its_instance_alone(host, tmp_path):
     gate = tmp_path / "gate"
     lists = [[1], [{"gate": str(gate)}, 2, 3]]
