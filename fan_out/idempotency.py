@@ -57,8 +57,8 @@ async def start_once(
     """The run that has `key`, and whether it was there before; `start(claim)` starts one that will claim it.
 
     `body` is the fingerprint of what is asked for: BadRequest (409) if the key's run was asked for something else. A
-    run that ended badly loses its key, unless `keeps_failed`. BadRequest (503) if the host does not get round to it:
-    asking again with the same key is safe.
+    run that ended badly loses its key; with `keeps_failed` only one that has no outcome. BadRequest (503) if the host
+    does not get round to it: asking again with the same key is safe.
     """
     register = register_id(key)
     holder = await _holder(client, register)
@@ -95,10 +95,10 @@ async def _keeps(client: df.DurableOrchestrationClient, run: str, keeps_failed: 
     name = status.runtime_status.name
     if name in _ALIVE:
         return True
+    custom = status.custom_status if isinstance(status.custom_status, dict) else {}
     if keeps_failed:
-        return name != "Terminated"
-    custom = status.custom_status
-    return name == "Completed" and not (isinstance(custom, dict) and custom.get("reason"))
+        return name == "Completed" or (name == "Failed" and "not_started" in custom)
+    return name == "Completed" and not custom.get("reason")
 
 
 def _same(holder: dict[str, Any], body: str) -> str:

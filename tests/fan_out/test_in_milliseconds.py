@@ -149,6 +149,19 @@ def test_a_redrive_runs_only_what_is_missing(durable: Durable, monkeypatch: pyte
     assert len(durable.calls("process_item")) == called + 10
 
 
+def test_a_redrive_that_failed_before_it_began_can_be_asked_for_again(durable: Durable) -> None:
+    durable.fail("process_item", times=1)
+    run = start_map(durable, tolerated_failure_count=1)
+    assert durable.run(run).result()["failed"] == 1
+    durable.fail("load_outcome", times=1)
+    first = durable.post(f"/api/maps/{run}/redrive").run
+    assert first.failure()
+    second = durable.post(f"/api/maps/{run}/redrive").run
+    assert second.result()["succeeded"] == 10
+    assert durable.post(f"/api/maps/{run}/redrive").run == second
+    assert durable.get(f"/api/maps/{run}").json()["redriven_by"] == second.id
+
+
 @pytest.mark.parametrize("commits", [3, 7, 12, 20])
 def test_a_map_goes_on_after_a_crash(durable: Durable, commits: int) -> None:
     durable.slow("process_item", minutes=1)
