@@ -18,7 +18,7 @@ from fan_out.blueprint import bp
 from fan_out.maps.ledger import Reporter
 from fan_out.maps.plan import Part, next_shares
 from fan_out.maps.results import ItemResult, Results, as_json, merge
-from fan_out.maps.stopping import STOP, map_stop_children, pause, why_stop
+from fan_out.maps.stopping import STOP, pause, stop_children, why_stop
 from fan_out.maps.unknown_activity import unknown_activity
 from fan_out.settle import error_text, has_failed, wait_for_all
 
@@ -74,8 +74,7 @@ def hand_out(
             reason = why_stop(context, part, failures, event_came)
             if reason and running and not children_stopped and (reason != "failures" or part.whole_budget):
                 children_stopped = True
-                instances = [instance for instance, _ in running.values()]
-                yield from wait_for_all(context, [context.call_activity(map_stop_children, instances)])
+                yield from stop_children(context, {instance: task for task, (instance, _) in running.items()})
         left.sort()
     return results, reason
 

@@ -124,6 +124,27 @@ def test_a_cancelled_map_ends_with_what_is_done(durable: Durable) -> None:
     assert durable.post(f"/api/maps/{run}/cancel").status == 409
 
 
+@pytest.mark.parametrize("failures", ["worker", "request"])
+def test_a_cancellation_reaches_every_part_though_telling_them_fails_at_first(
+    durable: Durable, failures: str
+) -> None:
+    durable.slow("process_item", minutes=1)
+    run = start_map(durable)
+    if failures == "worker":
+        durable.fail("map_stop_children", times=2)
+    else:
+        refused = iter([True])  # once
+        durable.stub(
+            "client.raise_event",
+            answers=[Exception("Webhook returned unrecognized status code 503")],
+            when=lambda instance, event: event == "map-stop" and next(refused, False),
+        )
+    assert durable.post(f"/api/maps/{run}/cancel").status == 202
+    durable.advance(minutes=1)
+    outcome = durable.run(run).result()
+    assert (outcome["reason"], outcome["succeeded"], outcome["not_started"]) == ("cancelled", 2, 8)
+
+
 def test_a_map_out_of_time_starts_nothing_more(durable: Durable) -> None:
     durable.slow("process_item", minutes=1)
     run = start_map(durable, timeout_seconds=150)
