@@ -41,7 +41,7 @@ def body_object(request: func.HttpRequest, fields: Collection[str]) -> dict[str,
     if not raw.strip():
         return {}
     try:
-        body = json.loads(raw, parse_constant=_no_constant)
+        body = json.loads(raw, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not JSON: {error}.") from None
     if not isinstance(body, dict):
@@ -78,8 +78,8 @@ def kind(value: Any) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-def _no_constant(name: str) -> NoReturn:
-    # Python reads NaN and Infinity, but JSON has none, and the durable extension turns them into strings.
+def no_constant(name: str) -> NoReturn:
+    """For `json.loads`, which else reads NaN and Infinity: the durable extension would turn them into strings."""
     raise ValueError(f"{name} is not a JSON value")
 
 

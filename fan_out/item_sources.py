@@ -28,7 +28,7 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
-from fan_out.bodies import BadRequest, kind
+from fan_out.bodies import BadRequest, kind, no_constant
 
 MOST_ITEMS = 100_000
 MOST_BYTES = 64 * 1024 * 1024
@@ -95,16 +95,16 @@ def _read_lines(given: dict[str, Any]) -> list[Any]:
 
 
 def csv_items(text: str) -> list[Any]:
-    """One dict a row, keyed by the first row. ValueError names the line of a row that has other columns."""
+    """One dict a row, keyed by the first row. Blank lines do not count. ValueError names the line of a row that has
+    other columns."""
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    filled = filter(None, rows)  # without blank lines
     try:
-        header, items = next(rows, None), []
-        for row in filter(None, rows if header else ()):
-            if len(row) != len(header or ()):
-                raise ValueError(
-                    f"Line {rows.line_num} has {len(row)} columns, the header {len(header or ())}."
-                )
-            items.append(dict(zip(header or (), row, strict=True)))
+        header, items = next(filled, []), []
+        for row in filled:
+            if len(row) != len(header):
+                raise ValueError(f"Line {rows.line_num} has {len(row)} columns, the header {len(header)}.")
+            items.append(dict(zip(header, row, strict=True)))
     except csv.Error as error:
         raise ValueError(f"Line {rows.line_num} is not CSV: {error}.") from None
     return items
@@ -112,21 +112,34 @@ def csv_items(text: str) -> list[Any]:
 
 def json_items(text: str) -> list[Any]:
     """The elements of an array, or one value a line. ValueError names the line that is not JSON."""
+    wrong: Exception | None = None  # with the text as one array
     if text.lstrip().startswith("["):
         try:
-            whole = json.loads(text)
-        except (ValueError, RecursionError):
-            whole = None  # lines that are arrays
-        if isinstance(whole, list):
-            return whole
-    items = []
+            return list(_json_value(text))
+        except (ValueError, RecursionError) as error:
+            wrong = error
+    items: list[Any] = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                items.append(json.loads(line))
+                items.append(_json_value(line))
             except (ValueError, RecursionError) as error:
-                raise ValueError(f"Line {number} is not JSON: {error}.") from None
+                if wrong and not items:  # an array over several lines, not lines that are arrays
+                    raise _not_json(wrong) from None
+                raise _not_json(error, number) from None
     return items
+
+
+def _not_json(error: Exception, line: int | None = None) -> ValueError:
+    """`line`: of the one that was read, if it was not the whole array."""
+    said = str(error)
+    if isinstance(error, json.JSONDecodeError):
+        line, said = line or error.lineno, f"{error.msg}, at column {error.colno}"
+    return ValueError(f"{f'Line {line}' if line else 'The array'} is not JSON: {said}.")
+
+
+def _json_value(text: str) -> Any:
+    return json.loads(text, parse_constant=no_constant)
 
 
 def permitted_path(path: str) -> str | None:

@@ -76,10 +76,28 @@ def test_a_bad_csv_file_names_the_line(text, says):
         csv_items(text)
 
 
-def test_a_bad_json_file_names_the_line():
-    with pytest.raises(ValueError, match="Line 2 is not JSON"):
-        json_items('{"a": 1}\n{"a":\n')
-    assert json_items("") == csv_items("") == []
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"a": 1}\n{"a":\n', "Line 2 is not JSON"),
+        (
+            '[\n  {"a": 1},\n  {"a": 2},\n]\n',
+            "Line 4 is not JSON|Line 3 is not JSON",
+        ),  # 3 from Python 3.13 on
+        ('[\n  {"a": 1},\n  {"a" 2}\n]\n', "Line 3 is not JSON: Expecting ':' delimiter, at column 8"),
+        ("[1]\n[2\n", "Line 2 is not JSON"),
+        ("[\n1, NaN]", "The array is not JSON: NaN is not a JSON value"),
+        ("1\n-Infinity\n", "Line 2 is not JSON: -Infinity is not a JSON value"),
+    ],
+)
+def test_a_bad_json_file_names_the_line(text, says):
+    with pytest.raises(ValueError, match=says):
+        json_items(text)
+
+
+def test_blank_lines_are_no_items():
+    assert json_items("") == csv_items("") == csv_items("\n\n") == []
+    assert csv_items("\na,b\n\n1,2\n\n") == [{"a": "1", "b": "2"}]
 
 
 def test_other_bytes_and_too_many_items_are_refused(inbox, monkeypatch):
@@ -331,5 +349,5 @@ def test_an_answer_that_is_no_http_is_a_sentence(monkeypatch):
 
 
 def test_json_nested_too_deeply_is_a_sentence():
-    with pytest.raises(ValueError, match="Line 1 is not JSON"):
+    with pytest.raises(ValueError, match="The array is not JSON"):
         json_items("[" * 100_000)
