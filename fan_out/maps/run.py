@@ -109,7 +109,8 @@ def fan_out_map(
     and the event `map-cancel` ends it. Ids: the map is called as the instance, a second one in the same
     instance `<instance id>:map-2`, and so on. The custom status is left to you.
     """
-    if isinstance(items, (str, bytes, Mapping)):
+    # A set has another order in each process: a replay would put results to other items.
+    if isinstance(items, (str, bytes, Mapping, set, frozenset)):
         raise ValueError(f"items must be a list of JSON values, not a {type(items).__name__}.")
     options = Options(
         activity=activity if isinstance(activity, str) else activity.build().get_function_name(),

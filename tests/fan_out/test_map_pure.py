@@ -14,7 +14,7 @@ from fan_out.idempotency import apply_claim
 from fan_out.maps import ledger, outcome
 from fan_out.maps.plan import CHUNK_ITEMS, MAX_TURNS, Part, Share, lanes_of, next_shares
 from fan_out.maps.results import ItemResult, as_json, merge
-from fan_out.maps.run import Options
+from fan_out.maps.run import Options, fan_out_map
 from fan_out.settle import error_text
 
 # -- the planner: a clock and no orchestrator ---------------------------------------------------------------------
@@ -324,6 +324,13 @@ def test_tolerated_failures(options, total, tolerated):
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(ValueError, match=r"\.$"):
         Options("work", **options)
+
+
+def test_items_without_an_order_are_refused():
+    context: Any = None
+    items: Any = {"a", "b"}
+    with pytest.raises(ValueError, match="items must be a list of JSON values, not a set"):
+        next(fan_out_map(context, "work", items))
 
 
 # -- the extension's text of a failure -----------------------------------------------------------------------------
