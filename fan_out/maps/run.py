@@ -47,6 +47,12 @@ class Options:
 
     def __post_init__(self) -> None:
         bound, batch = self.max_concurrency, self.items_per_batch
+        for name, number in {
+            "max_concurrency": bound,
+            "items_per_batch": 1 if batch is None else batch,
+        }.items():
+            if not isinstance(number, int):
+                raise ValueError(f"{name} must be a whole number, not {number!r}.")
         most = min(bound, BATCH) if bound > 0 else BATCH
         for sentence, holds in {
             "max_concurrency must be 0 (no bound) or more.": bound >= 0,

@@ -312,6 +312,9 @@ def test_tolerated_failures(options, total, tolerated):
     "options",
     [
         {"max_concurrency": -1},
+        {"max_concurrency": 2.5},
+        {"max_concurrency": None},
+        {"items_per_batch": 1.0},
         {"items_per_batch": 0},
         {"items_per_batch": 9, "max_concurrency": 8},
         {"items_per_batch": 251, "max_concurrency": 0},
