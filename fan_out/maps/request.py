@@ -20,7 +20,7 @@ MOST_CONCURRENCY = 10_000
 LONGEST = 365 * 24 * 3600.0
 LONGEST_PAUSE = 24 * 3600.0
 LONGEST_KEY = 255
-# Least, most, a note, and whether null is the same as absent.
+# Least, most, a note, and whether it can be null: without a bound of its own.
 _NUMBERS: dict[str, tuple[float, float, str, bool]] = {
     "max_concurrency": (0, MOST_CONCURRENCY, "0 means no bound", False),
     "items_per_batch": (1, BATCH, "", True),
@@ -67,11 +67,13 @@ def parse_request(body: dict[str, Any]) -> MapRequest:
 
 
 def parse_options(body: dict[str, Any], defaults: dict[str, Any]) -> tuple[Options, str | None]:
-    """The options, and `results`; what is absent is as in `defaults`, else as `Options` has it."""
+    """The options, and `results`; what is absent is as in `defaults`, what is null, or in neither, as `Options` has
+    it."""
     given: dict[str, Any] = dict(defaults)
     for field, (least, most, note, may_be_null) in _NUMBERS.items():
-        if field in body and not (may_be_null and body[field] is None):
-            given[field] = _number(body, field, least, most, note)
+        if field in body:
+            is_null = may_be_null and body[field] is None
+            given[field] = None if is_null else _number(body, field, least, most, note)
     batch, bound = given.get("items_per_batch"), given.get("max_concurrency", Options.max_concurrency)
     if body.get("items_per_batch") is not None and bound and batch > bound:
         raise BadRequest(
@@ -80,8 +82,8 @@ def parse_options(body: dict[str, Any], defaults: dict[str, Any]) -> tuple[Optio
         )
     if body.get("timeout_seconds") == 0:
         raise BadRequest("'timeout_seconds' must be more than 0.", "timeout_seconds")
-    if body.get("retry") is not None:
-        given |= _retry(body["retry"])
+    if "retry" in body:
+        given |= _retry({"max_attempts": 1} if body["retry"] is None else body["retry"])
     results = body.get("results")
     if results not in (None, "full", "values"):
         raise BadRequest("'results' must be 'full' or 'values'.", "results")

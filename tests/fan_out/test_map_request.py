@@ -7,6 +7,7 @@ import pytest
 import fan_out  # noqa: F401  (registers the activities)
 from fan_out.bodies import BadRequest
 from fan_out.maps.request import check_key, fingerprint, parse_options, parse_request
+from fan_out.maps.run import Options
 
 GOOD = {"items": ["a"], "activity": "process_item"}
 
@@ -123,6 +124,13 @@ def test_what_a_redrive_changes_must_go_with_what_it_keeps():
     assert (options.max_concurrency, options.max_attempts) == (4, 2)
     with pytest.raises(BadRequest, match="items_per_batch"):
         parse_options({"max_concurrency": 4}, {"activity": "a", "items_per_batch": 10})
+
+
+def test_null_lifts_what_a_redrive_would_keep():
+    kept = {"max_attempts": 5, "items_per_batch": 10, "timeout_seconds": 1.0}
+    lifted = dict.fromkeys(("retry", "items_per_batch", "timeout_seconds"))
+    assert parse_options(lifted, {"activity": "a", **kept}) == (Options("a"), None)
+    assert parse_request({**GOOD, **lifted}) == parse_request(GOOD)
 
 
 def test_a_fingerprint_is_that_of_what_is_asked_for():
