@@ -70,7 +70,7 @@ class Calls:
     """
 
     times: int | None = None
-    on_calls: Sequence[int] = ()
+    on_calls: Sequence[int] | None = None
     when: When | None = None
     #: How many calls they have included so far.
     met: int = 0
@@ -84,7 +84,7 @@ class Calls:
     def _include(self, number: int, given: Sequence[Any]) -> bool:
         if self.when is not None and not self.when(*given):
             return False
-        if self.on_calls:
+        if self.on_calls is not None:
             return number in self.on_calls
         if self.times is None:
             return True
@@ -95,8 +95,9 @@ class Calls:
 
     def __str__(self) -> str:
         """As a test writes them: ``, on_call=5``."""
-        on_call = self.on_calls[0] if len(self.on_calls) == 1 else list(self.on_calls)
-        options = {"times": self.times, "on_call": on_call or None, "when": self.when and "…"}
+        numbers = self.on_calls
+        on_call = numbers[0] if numbers and len(numbers) == 1 else None if numbers is None else list(numbers)
+        options = {"times": self.times, "on_call": on_call, "when": self.when and "…"}
         return "".join(f", {name}={value}" for name, value in options.items() if value is not None)
 
 
@@ -230,8 +231,8 @@ def raised_error(error: BaseException | type[BaseException] | str) -> BaseExcept
         return error
 
 
-def on_calls(numbers: int | Iterable[int] | None) -> tuple[int, ...]:
-    """`on_call` as a test writes it: 3 -> (3,)."""
+def on_calls(numbers: int | Iterable[int] | None) -> tuple[int, ...] | None:
+    """`on_call` as a test writes it: 3 -> (3,). An empty one is no call, None is no choice."""
     if numbers is None:
-        return ()
+        return None
     return (numbers,) if isinstance(numbers, int) else tuple(numbers)

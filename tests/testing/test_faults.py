@@ -127,6 +127,12 @@ def test_failures_by_count_and_by_number(durable: Durable) -> None:
     assert durable.start("fan", ["c"]).wait() == "Failed"
 
 
+@pytest.mark.parametrize(("failing", "status"), [([], "Completed"), ([1], "Failed")])
+def test_no_number_is_no_call(durable: Durable, failing: list[int], status: str) -> None:
+    durable.fail("charge", on_call=failing)
+    assert durable.start("fan", ["a"]).wait() == status
+
+
 def test_sub_orchestrators_are_stubbed_and_fail(durable: Durable) -> None:
     durable.stub("pay", returns="a receipt")
     run = durable.start("order", "book")
