@@ -177,22 +177,23 @@ class Durable:
         self,
         duration: timedelta | None = None,
         *,
-        days: float = 0,
-        hours: float = 0,
-        minutes: float = 0,
-        seconds: float = 0,
+        days: float | None = None,
+        hours: float | None = None,
+        minutes: float | None = None,
+        seconds: float | None = None,
     ) -> None:
         """Move the clock on. All that becomes due on the way happens, each at its own time.
 
         Without arguments: to the next time at which something is due. Raises `StillWaiting` if there is none.
         """
         local = self._local("the test's own clock")
-        given = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-        if duration is None and not given:
+        given = {"days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
+        units = {unit: count for unit, count in given.items() if count is not None}
+        if duration is None and not units:
             if (due := local.next_due) is None:
                 raise StillWaiting("Nothing waits for a time, so there is nothing to advance to.")
             return self.advance_to(due)
-        return self.advance_to(local.now + (duration or timedelta()) + given)
+        return self.advance_to(local.now + (duration or timedelta()) + timedelta(**units))
 
     def advance_to(self, moment: datetime) -> None:
         """Move the clock to `moment` (with its time zone, else UTC), as `advance` does."""

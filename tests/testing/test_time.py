@@ -34,6 +34,11 @@ def test_advance_without_a_duration_goes_to_what_is_due_next(durable: Durable) -
     assert durable.next_due == START + timedelta(days=3)
 
 
+def test_a_duration_of_nothing_moves_nothing(durable: Durable) -> None:
+    durable.advance(hours=0)
+    assert durable.now == START
+
+
 def test_the_clock_does_not_go_back(durable: Durable) -> None:
     with pytest.raises(ValueError, match="cannot go back"):
         durable.advance(hours=-1)
