@@ -107,6 +107,7 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
     from contextlib import ExitStack
 
     from dfhost.errors import HostError
+    from dfhost.testing.errors import NotDeterministic
     from dfhost.testing.host import Host
 
     options: dict[str, Any] = {
@@ -131,6 +132,12 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
         yield host
         request.node.user_properties += [(_LEFT, each) for each in host._left_behind()]
         del request.node.stash[_DURABLE]  # pytest keeps the node until the end of the run
+        try:
+            host.check()
+        except NotDeterministic as error:  # in a test that failed, a method of unittest, or a fixture
+            problem = f"NotDeterministic: {error}"
+        if problem:
+            pytest.fail(problem, pytrace=False)
 
 
 _DURABLE: pytest.StashKey[Durable] = pytest.StashKey()
@@ -163,31 +170,25 @@ def pytest_enter_pdb() -> None:
     debugger_entered()
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
     """A test passes only if its orchestrators were deterministic."""
-    outcome = yield
-    durable = pyfuncitem.stash.get(_DURABLE, None)
-    if durable is None:
-        return
-    if outcome.excinfo is None:
-        try:
-            durable.check()
-        except AssertionError as error:
-            outcome.force_exception(error.with_traceback(None))
-        return
     from unittest import SkipTest
 
-    kind, skip, traceback = outcome.excinfo
-    if kind is SkipTest:  # of this kind pytest names a line in itself, of its own kind that of the test
-        outcome.force_exception(pytest.skip.Exception(str(skip)).with_traceback(traceback))
+    try:
+        result = yield
+    except SkipTest as skip:  # of this kind pytest names a line in itself, of its own kind that of the test
+        raise pytest.skip.Exception(str(skip)).with_traceback(skip.__traceback__) from None
+    if durable := pyfuncitem.stash.get(_DURABLE, None):
+        durable.check()
+    return result
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     outcome = yield
     durable = item.stash.get(_DURABLE, None)
-    if durable is not None and call.when == "call" and outcome.get_result().failed:
+    if durable is not None and outcome.get_result().failed:  # the test, or a fixture that uses this one
         whole = item.config.getoption("verbose") > 1
         try:
             report = durable.report(short=not whole)

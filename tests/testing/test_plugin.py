@@ -70,6 +70,24 @@ FILES = {
     @pytest.mark.durable(speed=2)
     def test_unknown_option(durable): pass
     """,
+    "test_own_fixture": OTHER_APP + """
+    import unittest
+
+    @pytest.fixture
+    def paid(durable):
+        durable.fail("charge", error=ConnectionError("down"))
+        return durable.start("pay", "book", id="p").result()
+
+    def test_paid(paid): pass
+
+    class UnitTest(unittest.TestCase):
+        @pytest.fixture(autouse=True)
+        def app(self, durable):
+            self.durable = durable
+
+        def test_unit(self):
+            self.durable.start("fresh_uuid", id="u").raise_event("go")
+    """,
     "test_objects": """
         from function_app import Order
 
@@ -337,7 +355,21 @@ def test_the_report_stands_before_the_log_and_is_short_but_for_vv(folder: Path) 
 
 def test_a_test_fails_if_an_orchestrator_is_not_deterministic(printed: str) -> None:
     assert re.search(r"^test_failures.py::test_not_deterministic FAILED", printed, re.M)
-    assert "NotDeterministic: fresh_uuid is not deterministic (instance y)" in printed
+    _, _, section = printed.partition("___ test_not_deterministic ___")
+    traceback, _, _ = section.partition("durable: what happened")
+    assert "NotDeterministic: fresh_uuid is not deterministic (instance y)" in traceback
+    assert len(traceback.splitlines()) < 25, traceback
+
+
+def test_a_method_of_unittest_fails_likewise(printed: str) -> None:
+    error = "ERROR at teardown of UnitTest.test_unit ___+\\nNotDeterministic: fresh_uuid is not deterministic"
+    assert re.search(error, printed), printed
+
+
+def test_a_fixture_that_fails_shows_what_happened(printed: str) -> None:
+    section = printed.partition("ERROR at setup of test_paid ___")[2].partition("\n____")[0]
+    happened = section.partition("durable: what happened")[2]
+    assert "pay p: Running" in happened and "ConnectionError: down" in happened, section
 
 
 def test_mistakes_are_told_in_a_sentence(printed: str) -> None:
