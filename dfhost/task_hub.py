@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ from dfhost.timeline.model import Timeline
 from dfhost.timestamps import timestamp
 
 _MAX_ID_LENGTH = 1024  # characters: what Azure Storage takes as a key
+_LONGEST_COMMIT = timedelta(seconds=2)  # of a change, once it is made
 
 
 class TaskHub:
@@ -103,6 +104,14 @@ class TaskHub:
     def commits(self) -> int:
         """How many there were: what one has read is still true while this has not grown."""
         return self._store.commits
+
+    def committed_up_to(self) -> str:
+        """A moment, as ISO text: whoever reads from now on finds all changes of instances that are older.
+
+        A change has the time at which its episode began, and code may run for long.
+        """
+        at = timestamp(self._clock.now() - _LONGEST_COMMIT)
+        return min(at, self._dispatchers.orchestrations.uncommitted_since or at)
 
     async def overview(self, changed_since: str = "", limit: int = -1) -> Overview:
         """The newest instances that were updated at `changed_since` (ISO text) or later, and counts of all."""

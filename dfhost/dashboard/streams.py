@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from dfhost.dashboard.views import instance_view, listed_json
-from dfhost.store.overview import Overview
+from dfhost.store.overview import ListedInstance, Overview
 from dfhost.task_hub import TaskHub
 
 LISTED = 20_000  # instances that the page holds at most, the newest
@@ -32,12 +32,15 @@ class Message(NamedTuple):
 
 async def instances(hub: TaskHub) -> AsyncIterator[Message | None]:
     """``all`` with every instance, then ``changed`` with those that are new or have changed, and the counts."""
-    name, newest = "all", ""
+    name, since = "all", ""
+    before: dict[str, ListedInstance] = {}  # by id, those of the last reading: some are read again
     while True:
         commits, began = hub.commits, time.perf_counter()
-        found = await hub.overview(newest, LISTED)
-        newest = max((each.updated_at for each in found.instances), default=newest)
-        yield Message(name, await asyncio.to_thread(_listing, found))
+        next_since = hub.committed_up_to()
+        found = await hub.overview(since, LISTED)
+        news = [each for each in found.instances if before.get(each.instance_id) != each]
+        before, since = {each.instance_id: each for each in found.instances}, next_since
+        yield Message(name, await asyncio.to_thread(_listing, found._replace(instances=news)))
         name = "changed"
         await asyncio.sleep(_pause_since(began))
         while hub.commits == commits:

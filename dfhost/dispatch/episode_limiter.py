@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from dfhost.host_log import HostLog
@@ -28,6 +28,7 @@ class BusyInstance(Protocol):
     instance_id: str
     execution_id: str
     name: str
+    episode_started_at: str
     episode_since: float
     stored_events: int
     is_shown_running: bool
@@ -61,6 +62,9 @@ class EpisodeLimiter:
 
     def __len__(self) -> int:
         return len(self._busy)
+
+    def __iter__(self) -> Iterator[BusyInstance]:
+        return iter(self._busy.values())
 
     @property
     def full(self) -> bool:

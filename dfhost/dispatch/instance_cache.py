@@ -63,6 +63,7 @@ class LoadedInstance:
     is_shown_running: bool = False  # in the store, before its first episode is committed
     busy: bool = False  # an episode is queued or runs
     code_changed: bool = False  # since that episode was queued
+    episode_started_at: str = ""  # when that got its turn: the changes that it commits are not older
     episode_since: float = 0.0  # time.time() when that began to run, 0 while it is queued
     delayed_episode: asyncio.TimerHandle | None = None  # see `EpisodeDelays`
     started_at: float = 0.0  # time.perf_counter() of the instance's first episode

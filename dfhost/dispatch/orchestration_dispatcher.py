@@ -236,6 +236,7 @@ class OrchestrationDispatcher:
             instance = self._queue.popleft()
             if not self._instances.holds(instance):
                 continue
+            instance.episode_started_at = self._clock.timestamp()
             self._running.add(instance)
             events, need = instance.take_messages()
             if not instance.started_at:
@@ -309,6 +310,11 @@ class OrchestrationDispatcher:
     def is_full(self) -> bool:
         """Whether as many episodes run as may at once."""
         return self._running.full
+
+    @property
+    def uncommitted_since(self) -> str | None:
+        """An ISO text: the changes of the episodes that run now are not older. None if none runs."""
+        return min((each.episode_started_at for each in self._running), default=None)
 
     def has_code(self, orchestrator: str) -> bool:
         """Whether the app has it now."""

@@ -169,6 +169,26 @@ async def test_the_stream_sends_all_instances_and_then_what_changes(page: Page) 
     await stream.aclose()
 
 
+async def test_the_end_of_an_instance_whose_code_has_run_for_long_is_sent(
+    page: Page, gates: ModuleType
+) -> None:
+    stream = page.events()
+    started = await page.host.start("ends", 1, "mine")
+    await gates.arrivals("ending")
+    await page.host.run(
+        "fan", {"activity": "echo", "inputs": [1]}
+    )  # it changes later, and is committed first
+    shown = {}
+    async for _, data in stream:
+        shown.update({row[0]: row[2] for row in data["rows"]})
+        if "Completed" in shown.values():
+            gates.open("ending")
+        if data["counts"] == {"Completed": 2}:
+            break
+    assert shown[started] == "Completed"
+    await stream.aclose()
+
+
 async def test_the_stream_of_an_instance_tells_how_it_goes_on(page: Page) -> None:
     await page.host.start("waits", ["go"], "mine")
     stream = page.events("?instance=mine")
