@@ -498,14 +498,29 @@ def test_the_keyboard_suffices(page: Page, shop: Shop) -> None:
     shop.open(page)
     row(page, "packing").wait_for()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    skip = page.get_by_role("link", name="Skip to content")
+    expect(skip).to_be_focused()
     row(page, "packing").get_by_role("link").focus()
     page.keyboard.press("Enter")
+    heading = page.get_by_role("heading", level=1, name="pack_orders")
+    expect(heading).to_be_visible()
+    skip.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    expect(heading).to_be_visible()
     page.get_by_role("button", name="Purge…").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_hash_that_was_typed_shows_something(page: Page, shop: Shop) -> None:
+    shop.open(page)
+    page.goto(f"{shop.url}#/instances/50%")
+    expect(page.get_by_text("There is no instance 50%.")).to_be_visible()
+    page.goto(f"{shop.url}#/toString")
+    expect(page.get_by_role("heading", level=1, name="Instances")).to_be_visible()
 
 
 def test_the_theme_is_kept(page: Page, shop: Shop) -> None:

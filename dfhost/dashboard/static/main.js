@@ -26,8 +26,9 @@ const VIEWS = {
 let dispose;
 
 function showView() {
-    const [, name = "", id = ""] = location.hash.split("/");
-    const chosen = name in VIEWS ? name : "instances";
+    const [, name = "", encoded = ""] = location.hash.split("/");
+    const chosen = Object.hasOwn(VIEWS, name) ? name : "instances";
+    const id = decoded(encoded);
     const view = /** @type {(typeof VIEWS)[string]} */ (VIEWS[chosen]);
     dispose?.();
     replace(
@@ -39,9 +40,24 @@ function showView() {
     const main = byId("main");
     main.className = `view-${chosen}${id ? "-one" : ""}`;
     replace(main);
-    document.title = `${id ? decodeURIComponent(id) : view.title} · dfhost`;
-    dispose = view.show(main, decodeURIComponent(id));
+    document.title = `${id || view.title} · dfhost`;
+    dispose = view.show(main, id);
     scrollTo(0, 0);
+}
+
+/** An id out of the hash; what somebody has typed there need not be encoded. @param {string} text */
+function decoded(text) {
+    try {
+        return decodeURIComponent(text);
+    } catch {
+        return text;
+    }
+}
+
+/** The link that skips the head of the page: its hash would name another view. @param {Event} event */
+function skipToContent(event) {
+    event.preventDefault();
+    byId("main").focus();
 }
 
 /** Auto, light, dark: the next one at each click; kept for this browser. */
@@ -64,6 +80,7 @@ function offerThemes() {
 }
 
 offerThemes();
+byId("skip").addEventListener("click", skipToContent);
 connect();
 addEventListener("hashchange", showView);
 showView();
