@@ -94,3 +94,14 @@ def test_thousands_of_instances(page: Page, host: HostProcess) -> None:
     expect(page.get_by_text("No instance fits.")).to_be_visible()
     find.press("Enter")  # the host finds what the page does not hold
     expect(page.get_by_role("link", name="instance-00003")).to_be_visible()
+
+
+def test_what_is_purged_leaves_the_list(page: Page, host: HostProcess) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(f"{host.url}/dashboard")
+    table = page.get_by_role("table")
+    expect(table).to_have_attribute("aria-rowcount", str(HELD + 1))
+    path = "/runtime/webhooks/durabletask/instances?createdTimeFrom=2026-01-01&runtimeStatus=Completed"
+    assert host.client.request("DELETE", path).status == 200
+    expect(table).to_have_attribute("aria-rowcount", str(COUNT * 2 // 5 + 1))

@@ -69,10 +69,11 @@ export function connect() {
                 show(snapshot);
             },
             changed(/** @type {Snapshot} */ snapshot) {
+                const before = instances.total;
                 for (const row of snapshot.rows) rows.set(row[0], row);
                 show(snapshot);
                 // Others than we have: some were purged. Which ones only the host knows.
-                if (instances.total !== rows.size && !instances.isCut) connect();
+                if (instances.isCut ? instances.total < before : instances.total !== rows.size) connect();
             },
         },
     );
