@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:2] == ["host", "start"]:  # `func host start`, as VS Code's tasks have it
         del arguments[0]
+    if arguments[:1] == ["help"]:  # `git help log`
+        arguments = [*arguments[1:2], "--help"]
     options = parse(arguments)
     try:
         code = COMMANDS[options.command].load().run(options)

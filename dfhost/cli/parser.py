@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any, NoReturn
 
 from dfhost.cli.commands import COMMANDS, GROUPS
@@ -91,7 +92,8 @@ class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown)}")
+            meant = self._meant(unknown) or _meant_value(unknown, options)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
         return options, unknown
 
     def _meant(self, unknown: Sequence[str]) -> str:
@@ -101,3 +103,23 @@ class _Parser(argparse.ArgumentParser):
             name, [option[2:] for option in self._option_string_actions if option.startswith("--")]
         )
         return f". Did you mean --{found[0]}?" if name and found else ""
+
+
+#: The names that other programs have for --data and --input.
+_PAYLOAD_OPTIONS = ("-d", "-i", "--body", "--json", "--payload", "--data-raw", "--data-binary", "--args")
+
+
+def _meant_value(unknown: Sequence[str], options: argparse.Namespace) -> str:
+    """ ". Did you mean --data '{"a": 1}'?" for a value without its option, or with another program's.
+
+    "" if the command's default `value_option`, which names the option, is missing.
+    """
+    option_of = getattr(options, "value_option", None)
+    first = unknown[0].partition("=")[0]
+    if option_of is None or (first.startswith("-") and first not in _PAYLOAD_OPTIONS):
+        return ""
+    option = option_of(options)
+    if first.startswith("-") and option not in ("--data", "--input"):
+        return ""
+    value = next((word for word in unknown if not word.startswith("-")), None)
+    return f". Did you mean {option}{'' if value is None else f' {quote(value)}'}?"

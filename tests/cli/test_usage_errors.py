@@ -310,6 +310,37 @@ def test_an_unknown_option_names_the_one_that_was_meant_and_the_help_of_its_comm
     ]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["run", "POST", "/api/x", '{"a": 1}'], """--data '{"a": 1}'"""),
+        (["run", "POST", "/api/x", "-d", "{}"], "--data '{}'"),
+        (["run", "post", "/api/x", "--body={}"], "--data"),
+        (["run", "fan", "-d", "5"], "--input"),
+        (["start-instance", "fan", "5"], "--input 5"),
+        (["start-instance", "fan", "--json", "--body", "5"], "--input 5"),
+        (["raise", "x", "go", "true"], "--data true"),
+        (["signal", "@counter@x", "add", "5"], "--input 5"),
+        (["trigger", "nightly", "-d", "text"], "--input text"),
+        (["list", "fan"], "--name fan"),
+    ],
+)
+def test_a_value_without_its_option_names_the_option(
+    arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert f". Did you mean {meant}" in capsys.readouterr().err
+
+
+def test_an_input_behind_an_orchestrator(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["run", "fan", "5"])
+    assert left.value.code == 2
+    assert "'fan' is not an HTTP method; METHOD comes first, then PATH. If it is" in capsys.readouterr().err
+
+
 def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     outputs = []
     for arguments in ([], ["--help"]):
@@ -318,6 +349,19 @@ def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str])
         assert left.value.code == 0
         outputs.append(capsys.readouterr().out)
     assert outputs[0] == outputs[1] and "start-instance" in outputs[0]
+
+
+def test_help_is_a_word_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = []
+    for arguments in (["help"], ["--help"], ["help", "list"], ["list", "--help"]):
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        assert left.value.code == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1] and outputs[2] == outputs[3] != outputs[0]
+    with pytest.raises(SystemExit):
+        main(["help", "lst"])
+    assert "Did you mean 'list'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", COMMANDS)

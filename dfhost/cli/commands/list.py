@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="print the instances as the management API has them"
     )
     host_address.add_arguments(parser, reads=True)
+    parser.set_defaults(value_option=lambda _: "--name")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="raise it whatever the instance waits for")
     parser.add_argument("--json", action="store_true", help="print what was raised as JSON")
     host_address.add_arguments(parser)
+    parser.set_defaults(value_option=lambda _: "--data")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = (
         "dfhost run NAME [--input JSON] [options]\n       dfhost run METHOD PATH [--data JSON] [options]"
     )
-    parser.set_defaults(usage_error=parser.error)
+    parser.set_defaults(usage_error=parser.error, value_option=_value_option)
     parser.add_argument(
         "method", metavar="METHOD, PATH (or NAME)", help="GET, POST, ..., or the name of an orchestrator"
     )
@@ -129,6 +129,10 @@ def _reserved_stdout() -> Iterator[int]:
         os.close(real_stdout)
 
 
+def _value_option(options: argparse.Namespace) -> str:
+    return "--data" if str(options.method).upper() in _METHODS else "--input"
+
+
 def _check(options: argparse.Namespace) -> None:
     """SystemExit with the usage if the arguments are neither a route nor an orchestrator."""
     first = options.method
@@ -136,7 +140,8 @@ def _check(options: argparse.Namespace) -> None:
     if options.path is None and is_method:
         options.usage_error(f"PATH is missing: which route is called with {first}?")
     if (options.path is not None or "/" in first) and not is_method:
-        options.usage_error(f"'{first}' is not an HTTP method; METHOD comes first, then PATH")
+        or_input = "" if "/" in first else ". If it is an orchestrator, its input is given with --input"
+        options.usage_error(f"'{first}' is not an HTTP method; METHOD comes first, then PATH{or_input}")
     if options.path is None and (options.data is not None or options.header):
         options.usage_error("--data and --header are of a route; the input of an orchestrator is --input")
     if options.path is not None and options.input is not None:

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print what was sent as JSON")
     host_address.add_arguments(parser)
+    parser.set_defaults(value_option=lambda _: "--input")
 
 
 def run(options: argparse.Namespace) -> int:

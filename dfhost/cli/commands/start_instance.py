@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="print its links, or with --wait its status, as JSON"
     )
     host_address.add_arguments(parser)
+    parser.set_defaults(value_option=lambda _: "--input")
 
 
 def run(options: argparse.Namespace) -> int:

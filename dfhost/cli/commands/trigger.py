@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     waiting.add_argument("--no-wait", action="store_true", help="return when the call has begun")
     parser.add_argument("--json", action="store_true", help="print what was run, and how it ended, as JSON")
     host_address.add_arguments(parser)
+    parser.set_defaults(value_option=lambda _: "--input")
 
 
 def run(options: argparse.Namespace) -> int:
