@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from itertools import islice
 
 from dfhost.cli.client.management_client import Json, ManagementClient, check_name
-from dfhost.cli.exit_codes import NOT_FOUND, NotDone
-from dfhost.cli.style import printable
+from dfhost.cli.exit_codes import MISTAKE, NOT_FOUND, NotDone
+from dfhost.cli.style import count, printable
 from dfhost.did_you_mean import nearest, question
 from dfhost.short_id import LENGTH, is_generated, short_child, short_id
+from dfhost.timeline.model import CHILD, OPEN
 
 _SEARCHED = 2000  # ids that are compared with a misspelt one
 _SHOWN = 5
+_NAMED = 3  # children; more are counted
 
 
 def add_argument(parser: ArgumentParser, *, acting: bool = False, nargs: str | None = None) -> None:
@@ -22,16 +24,24 @@ def add_argument(parser: ArgumentParser, *, acting: bool = False, nargs: str | N
     parser.add_argument("id", metavar="ID", nargs=nargs, help=f"an id, {beginning}, or a status URL")
 
 
-def find_instance(client: ManagementClient, text: str, *, acting: bool = False) -> Json:
+def find_instance(
+    client: ManagementClient, text: str, *, acting: bool = False, or_entity: bool = False
+) -> Json:
     """The status, without its input, of the one instance whose id is `text` or begins with it.
 
     `acting`: something is done to the instance. Then only the beginning of a generated id counts: else a second
-    `dfhost purge order-1` would purge order-17. NotDone if there is no such instance, or more than one.
+    `dfhost purge order-1` would purge order-17. NotDone if there is no such instance, or more than one, and for an
+    entity unless `or_entity`: hosts accept to steer one, and nothing comes of it.
     """
     text = as_stored(text)
     check_name(text)
     status = client.status(text, showInput="false")
     if status is not None:
+        if acting and not or_entity and text.startswith("@") and str(status["name"]).startswith("@"):
+            shown = printable(text)
+            raise NotDone(
+                MISTAKE, f"{shown} is an entity: only `dfhost signal` and `dfhost purge` are for entities."
+            )
         return status
     similar = list(islice(_without_parts(_beginning_with(client, text)), _SHOWN + 1)) if text else []
     if len(similar) == 1 and (not acting or is_generated(str(similar[0]["instanceId"]))):
@@ -69,6 +79,22 @@ def _hint(text: str, instances: list[Json]) -> str:
 
 def find_id(client: ManagementClient, text: str, *, acting: bool = False) -> str:
     return str(find_instance(client, text, acting=acting)["instanceId"])
+
+
+def children(client: ManagementClient, instance_id: str, only_open: bool = False) -> list[str]:
+    """The ids of its sub-orchestrations that are there; none from another host than dfhost."""
+    timeline = client.own_status(instance_id, "timeline", limit="1") or {}
+    return [
+        str(task["instanceId"])
+        for task in timeline.get("tasks", ())
+        if task["kind"] == CHILD and task.get("childStatus") and (not only_open or task["state"] in OPEN)
+    ]
+
+
+def in_words(ids: list[str]) -> str:
+    """ "68af44aa:0, 68af44aa:1, 68af44aa:2 and 4 others": ready to print."""
+    shown = ", ".join(printable(short_id(each)) for each in ids[:_NAMED])
+    return shown + (f" and {count(more, 'other')}" if (more := len(ids) - _NAMED) > 0 else "")
 
 
 def shortest_ids(ids: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from dfhost.runtime_status import FINAL_STATUSES
 DESCRIPTION = """\
 Delete instances with all that is stored of them. The space that they took is given back. With a filter only
 instances that have ended are deleted, and the number is asked about first; so is the beginning of an id.
+Sub-orchestrations are instances of their own, and stay.
 
 examples:
   dfhost purge order-17 @counter@total
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 def _by_ids(client: ManagementClient, ids: list[str], options: argparse.Namespace) -> tuple[int, str]:
     """How many were purged, and which, in words. Beginnings are asked about: they may be another's than was meant."""
     # All are found before any is purged: a misspelt id stops the command.
-    found = [instance_ids.find_instance(client, text, acting=True) for text in ids]
+    found = [instance_ids.find_instance(client, text, acting=True, or_entity=True) for text in ids]
     whole = [str(instance["instanceId"]) for instance in found]
     named = printable(", ".join(map(_named, found)))
     for each in found:
@@ -71,7 +72,17 @@ def _by_ids(client: ManagementClient, ids: list[str], options: argparse.Namespac
         return 0, ""
     if whole != ids and not (options.yes or _agreed(named)):
         return 0, ""
-    return sum(map(client.purge, whole)), named if len(found) <= _NAMED else ""
+    left = "" if len(found) > _NAMED else _children_left(client, whole)
+    return sum(map(client.purge, whole)), named + left if len(found) <= _NAMED else ""
+
+
+def _children_left(client: ManagementClient, ids: list[str]) -> str:
+    """What is to be said of the sub-orchestrations of these orchestrations and entities, after the names of these."""
+    children = [child for each in ids if each[0] != "@" for child in instance_ids.children(client, each)]
+    left = [child for child in dict.fromkeys(children) if child not in ids]
+    owner, stay = ("Its" if len(ids) == 1 else "Their"), ("stays" if len(left) == 1 else "stay")
+    what = "sub-orchestration" if len(left) == 1 else "sub-orchestrations"
+    return f". {owner} {what} {instance_ids.in_words(left)} {stay}" if left else ""
 
 
 def _named(instance: Json) -> str:

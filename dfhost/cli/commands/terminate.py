@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 
 from dfhost.cli import instance_action
+from dfhost.cli.client import instance_ids
 from dfhost.cli.client.management_client import ManagementClient
-from dfhost.cli.style import count, printable
-from dfhost.short_id import short_id
-from dfhost.timeline import model
 
 DESCRIPTION = """\
 End instances at once. Activities that run go on to their end, and so do children: on Azure, too.
@@ -18,8 +16,6 @@ examples:
   dfhost list --name nightly --status Running --ids | xargs dfhost terminate
 """
 
-_NAMED = 3  # sub-orchestrations; more are counted
-
 add_arguments = instance_action.add_arguments
 
 
@@ -28,15 +24,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _what_goes_on(client: ManagementClient, instance_id: str) -> str:
-    timeline = client.own_status(instance_id, "timeline", limit="1") or {}
-    children = [
-        printable(short_id(str(task["instanceId"])))
-        for task in timeline.get("tasks", ())
-        if task["kind"] == model.CHILD and task["state"] in model.OPEN and task.get("instanceId")
-    ]
+    children = instance_ids.children(client, instance_id, only_open=True)
     if len(children) == 1:
-        return f"Its sub-orchestration {children[0]} goes on."
-    shown = ", ".join(children[:_NAMED])
-    if (more := len(children) - _NAMED) > 0:
-        shown += f" and {count(more, 'other')}"
-    return f"Its sub-orchestrations {shown} go on." if children else ""
+        return f"Its sub-orchestration {instance_ids.in_words(children)} goes on."
+    return f"Its sub-orchestrations {instance_ids.in_words(children)} go on." if children else ""

@@ -72,8 +72,9 @@ export const VERBS = {
         done: "purged",
         from: ENDED,
         danger: true,
-        effect: "Its input, output and history are deleted. This cannot be undone.",
-        effects: "Their inputs, outputs and histories are deleted. This cannot be undone.",
+        effect: "Its input, output and history are deleted. Its sub-orchestrations stay. This cannot be undone.",
+        effects:
+            "Their inputs, outputs and histories are deleted. Their sub-orchestrations stay. This cannot be undone.",
     },
 };
 

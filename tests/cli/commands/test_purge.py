@@ -33,6 +33,14 @@ def test_an_unknown_id_among_others_stops_all(dfhost: Commands) -> None:
     assert dfhost("show", one).code == 0
 
 
+def test_sub_orchestrations_that_stay_are_named(dfhost: Commands) -> None:
+    both = dfhost.ended("runs_two", ["stays-1", "stays-2"], "two-stay")
+    said = dfhost.done("purge", both)
+    assert said == "Purged runs_two two-stay. Its sub-orchestrations stays-1, stays-2 stay.\n"
+    said = dfhost.done("purge", "stays-1", "stays-2", "stays-2:below")
+    assert said.endswith("echo stays-2:below. Their sub-orchestration stays-1:below stays.\n")
+
+
 def test_one_that_runs(dfhost: Commands) -> None:
     waits = dfhost.waiting()
     for words in ([waits], [waits[:12]], [waits, "--dry-run"]):

@@ -304,6 +304,18 @@ def test_terminate_several_at_once(dfhost: Commands) -> None:
     assert dfhost("terminate", one).code == 5
 
 
+@pytest.mark.parametrize("verb", ["terminate", "suspend", "resume", "rewind", "restart", "raise"])
+def test_an_entity_is_not_steered(dfhost: Commands, verb: str) -> None:
+    entity = f"@counter@{verb}"
+    dfhost.done("signal", entity, "add", "--input", "1")
+    dfhost.http.until(entity, lambda status: status["customStatus"])
+    said = dfhost(verb, f"@Counter@{verb}", *(["go"] if verb == "raise" else []))
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        f"dfhost: {entity} is an entity: only `dfhost signal` and `dfhost purge` are for entities.\n"
+    )
+
+
 def test_rewind(dfhost: Commands, tmp_path: Path) -> None:
     failed = dfhost.ended("calls_failing_child", str(tmp_path / "late.txt"))
     (tmp_path / "late.txt").write_text("here now")
