@@ -237,6 +237,8 @@ class _Builder:
                     task.ended_at,
                     task.error,
                     task.worker,
+                    task.instance_id,
+                    task.child_status,
                 )
             )
             first.state, first.ended_at, first.worker = task.state, task.ended_at, task.worker

@@ -28,7 +28,7 @@ OPEN = frozenset((QUEUED, RUNNING, WAITING, RETRYING))
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt of a call with retries; `task_id` is that of its history event."""
+    """One attempt of a call with retries; `task_id` is that of its history event, `instance_id` the child's."""
 
     number: int
     task_id: int
@@ -38,6 +38,8 @@ class Attempt:
     ended_at: str | None = None
     error: str | None = None
     worker: int | None = None
+    instance_id: str | None = None
+    child_status: str | None = None
 
 
 @dataclass(slots=True)

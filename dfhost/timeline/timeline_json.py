@@ -79,6 +79,8 @@ def _attempt_json(attempt: Attempt) -> dict[str, Any]:
         endedTime=attempt.ended_at,
         error=attempt.error,
         worker=attempt.worker,
+        instanceId=attempt.instance_id,
+        childStatus=attempt.child_status,
     )
 
 

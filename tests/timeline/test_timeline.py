@@ -81,6 +81,26 @@ async def test_attempts_are_one_task(host: RunningHost) -> None:
     assert found["failures"] == ['fail "no" failed, attempt 3 of 3: ValueError: no']
 
 
+async def test_each_attempt_of_a_child_names_its_instance(tmp_path: Path) -> None:
+    code = """
+        @app.orchestration_trigger(context_name="context")
+        def below(context):
+            raise ValueError("no")
+            yield
+
+        @app.orchestration_trigger(context_name="context")
+        def above(context):
+            yield context.call_sub_orchestrator_with_retry("below", df.RetryOptions(1, 3))
+    """
+    async with running_host(write_app(tmp_path, code)) as host:
+        found = await ended(host, "above")
+        (task,) = found["tasks"]
+        ids = [each["instanceId"] for each in task["attempts"]]
+        assert len(set(ids)) == 3 and task["instanceId"] == ids[-1]
+        assert [each["childStatus"] for each in task["attempts"]] == ["Failed"] * 3
+        assert [(await host.status(each))["parentInstanceId"] for each in ids] == [found["instanceId"]] * 3
+
+
 async def test_one_attempt_is_no_retry(host: RunningHost) -> None:
     found = await ended(host, "retries", {"milliseconds": 1, "attempts": 1, "text": "no"})
     assert len(found["failures"]) == 1

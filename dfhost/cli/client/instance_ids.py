@@ -84,10 +84,16 @@ def find_id(client: ManagementClient, text: str, *, acting: bool = False) -> str
 def children(client: ManagementClient, instance_id: str, only_open: bool = False) -> list[str]:
     """The ids of its sub-orchestrations that are there; none from another host than dfhost."""
     timeline = client.own_status(instance_id, "timeline", limit="1") or {}
-    return [
-        str(task["instanceId"])
+    calls = [
+        call
         for task in timeline.get("tasks", ())
-        if task["kind"] == CHILD and task.get("childStatus") and (not only_open or task["state"] in OPEN)
+        if task["kind"] == CHILD
+        for call in task.get("attempts") or [task]
+    ]
+    return [
+        str(call["instanceId"])
+        for call in calls
+        if call.get("childStatus") and (not only_open or call["state"] in OPEN)
     ]
 
 

@@ -20,6 +20,8 @@ export interface Attempt {
     endedTime?: string;
     error?: string;
     worker?: number;
+    instanceId?: string;
+    childStatus?: string;
 }
 
 export interface Task {
