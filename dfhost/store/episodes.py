@@ -48,11 +48,13 @@ def commit(cursor: InboxCursor, episode: Episode, processed_up_to: int) -> None:
         "INSERT OR REPLACE INTO task_facts VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
         [(instance_id, *attempt) for attempt in episode.attempts],
     )
+    # What an old generation has begun has ended with it; a timer that it has cancelled has not fired.
+    timers = episode.timers if episode.next_generation is None else []
     cursor.executemany(
         "INSERT INTO timers VALUES (?, ?, ?, ?)",
-        [(t.fire_at, instance_id, t.timer_id, execution_id) for t in episode.timers if t.fire_at > at],
+        [(t.fire_at, instance_id, t.timer_id, execution_id) for t in timers if t.fire_at > at],
     )
-    for timer in episode.timers:
+    for timer in timers:
         if timer.fire_at <= at:
             cursor.add_message(instance_id, h.timer_fired(at, timer.timer_id, timer.fire_at), execution_id)
     for child in episode.children:

@@ -62,6 +62,12 @@ def test_timer_functions_may_be_kept_from_running(durable: Durable) -> None:
     assert [each.input for each in durable.runs] == [{"amount": 1}, "nightly"]
 
 
+def test_generations_of_one_moment_have_timers_of_one_id(durable: Durable) -> None:
+    run = durable.start("rolls_on_event", 0)
+    run.waits_for(event="go").raise_event("go")
+    assert run.waits_for(event="go").input == 2
+
+
 def test_retries_wait_by_the_clock(durable: Durable) -> None:
     durable.fail("charge", times=2, error=ConnectionError("down"))
     run = durable.start("pay", "book")

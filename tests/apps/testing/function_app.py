@@ -150,6 +150,17 @@ def look(nothing) -> str:
 
 
 @app.orchestration_trigger(context_name="context")
+def rolls_on_event(context):
+    """Its timer is cancelled in the episode that continues as new. The next generation hears the event, too."""
+    number = context.get_input()
+    yield context.call_activity("look", None)
+    reminder = context.create_timer(context.current_utc_datetime + timedelta(seconds=30))
+    yield context.task_any([context.wait_for_external_event("go"), reminder])
+    reminder.cancel()
+    context.continue_as_new(number + 1)
+
+
+@app.orchestration_trigger(context_name="context")
 def fetch(context):
     response = yield context.call_http("GET", "http://weather.invalid/today")
     return response["statusCode"], response["content"]
