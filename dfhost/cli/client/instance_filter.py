@@ -27,18 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--status",
         metavar="STATUS",
         type=statuses,
+        action="extend",
         default=[],
         help="Running, Failed, ...; several with commas between them, in any case",
     )
-    group.add_argument("--name", help="of this orchestrator")
+    group.add_argument("--name", type=filled, help="of this orchestrator")
     group.add_argument(
         "--since", metavar="TIME", type=time_argument, help="created at or after: 2h, 3d, or a date"
     )
     group.add_argument(
         "--until", metavar="TIME", type=time_argument, help="created at or before: 2h, 3d, or a date"
     )
-    group.add_argument("--prefix", metavar="ID", default="", help="whose id begins so")
-    group.add_argument("--text", help="in whose name, id, custom status or output this occurs")
+    group.add_argument("--prefix", metavar="ID", type=filled, help="whose id begins so")
+    group.add_argument("--text", type=filled, help="in whose name, id, custom status or output this occurs")
 
 
 def is_used(options: argparse.Namespace) -> bool:
@@ -51,7 +52,7 @@ def find(client: ManagementClient, options: argparse.Namespace, **query: str) ->
         runtimeStatus=",".join(options.status),
         createdTimeFrom=iso(options.since),
         createdTimeTo=iso(options.until),
-        instanceIdPrefix=options.prefix,
+        instanceIdPrefix=options.prefix or "",
         **query,
     )
     return (each for each in orchestrations(found) if _matches(each, options.name, options.text))
@@ -71,7 +72,14 @@ def _matches(instance: Json, name: str | None, text: str | None) -> bool:
 # -- the values --------------------------------------------------------------------------------------------------
 def statuses(text: str) -> list[str]:
     """ "failed,Running" -> ["Failed", "Running"]"""
-    return [_status(name.strip()) for name in text.split(",") if name.strip()]
+    return [_status(name.strip()) for name in filled(text).split(",") if name.strip()]
+
+
+def filled(text: str) -> str:
+    """Refuses what an unset variable of a script leaves: without a filter a purge takes more than was meant."""
+    if text.strip(" ,"):
+        return text
+    raise argparse.ArgumentTypeError("the value is empty; leave the option out if it is not to count")
 
 
 def _status(name: str) -> str:

@@ -51,6 +51,7 @@ def test_generated_ids_are_short_and_distinct_for_people_and_whole_for_scripts(d
     [
         (["--status", "failed"], {"f-raises"}),
         (["--status", "Failed,running"], {"f-raises", "f-waits"}),
+        (["--status", "failed", "--status", "running"], {"f-raises", "f-waits"}),
         (["--name", "ECHO"], {"f-echo"}),
         (["--text", "missing"], {"f-raises"}),
         (["--text", "ada"], {"f-waits"}),
