@@ -53,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
                 stream.write(json.dumps(instance) + "\n")
                 written += 1
     except OSError as error:
+        if options.output is None:  # `dfhost export | head -1`
+            raise
         raise HostError(f"--output {options.output}: {error.strerror}.") from None
     if options.output:
         print(f"Wrote {count(written, 'instance')} to {options.output}.", file=sys.stderr)

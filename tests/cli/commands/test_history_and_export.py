@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.cli.commands.conftest import Commands
+from tests.support.host_process import dfhost_command
 
 
 def test_history_is_a_line_an_event(dfhost: Commands) -> None:
@@ -68,3 +73,24 @@ def test_export_is_a_line_an_instance_with_its_children(dfhost: Commands, tmp_pa
     assert said.err == f"Wrote 1 instance to {file}.\n" and json.loads(file.read_text()) == parent
     assert dfhost("export", "--prefix", "nothing-").code == 4
     assert dfhost("export", "parent-of-child", "--output", "/nowhere/x").code == 2
+
+
+def test_a_reader_that_leaves_an_export_is_no_mistake(dfhost: Commands) -> None:
+    one = dfhost.ended("echo", 1)
+    command = [*dfhost_command(), "export", *[one] * 2, "--url", dfhost.url]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize("verb", ["export", "list"])
+def test_a_full_disk_is_told_in_a_sentence(dfhost: Commands, verb: str) -> None:
+    dfhost.ended("echo", 1)
+    with open("/dev/full", "w") as full:
+        command = [*dfhost_command(), verb, "--url", dfhost.url]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    said = "dfhost: The output could not be written: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (1, said)
