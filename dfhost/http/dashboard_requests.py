@@ -29,7 +29,10 @@ class DashboardRequests:
         self._ends_streams = False
 
     def end_streams(self) -> None:
-        """End the streams within a moment: their connections would hold up the end of the server."""
+        """End the streams within a moment: their connections would hold up the end of the server.
+
+        From now on the page's actions are refused, too.
+        """
         self._ends_streams = True
 
     @staticmethod
@@ -48,6 +51,10 @@ class DashboardRequests:
         if stream is not None:
             return await self._send_events(request, stream)
         body = await read_body(request)
+        if self._ends_streams and request.method == "POST":
+            refusal = b'{"error": "The host is stopping and takes nothing new."}'
+            headers = [("Content-Type", "application/json; charset=utf-8"), ("Retry-After", "5")]
+            return HttpReply(503, [*headers, *HEADERS.items()], refusal)
         token = request.headers.get(TOKEN_HEADER, "")
         method = "GET" if request.method == "HEAD" else request.method
         reply = await self._dashboard.reply(method, tail, values, token, body)

@@ -328,6 +328,12 @@ def test_after_the_first_signal_nothing_new_is_accepted(app: Path, tmp_path: Pat
             assert manage("POST", f"instances/{id}/raiseEvent/go", 1).status == 503
             assert host.client.request("POST", "/api/begin", {"orchestrator": "fan"}).status == 503
             assert host.client.request("POST", "/admin/functions/approval", {"input": ""}).status == 503
+            action = {"action": "start", "name": "approval"}
+            refused = host.client.request("POST", "/dashboard/api/actions", action)
+            assert (refused.status, refused.body) == (
+                503,
+                {"error": "The host is stopping and takes nothing new."},
+            )
             assert host.client.status(id)["runtimeStatus"] == "Running"
             writer.write("done")
         assert host.exit_code() == 0
