@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
 from dfhost.runner.app_runner import HttpReply
@@ -66,8 +66,10 @@ async def read_body(request: web.BaseRequest) -> bytes:
 async def send_continue(request: web.BaseRequest) -> None:
     """Answer ``Expect: 100-continue``, unless the body is there already.
 
-    curl waits a second for it before it sends a large body.
+    curl waits a second for it before it sends a large body. A client of HTTP/1.0 does not know it.
     """
+    if request.version < HttpVersion11:
+        return
     if request.headers.get("Expect", "").lower() == "100-continue" and not request.content.total_bytes:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0

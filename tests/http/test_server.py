@@ -116,6 +116,17 @@ async def test_a_client_that_expects_100_continue_gets_it(client: Client) -> Non
     await writer.wait_closed()
 
 
+async def test_a_client_of_http_1_0_gets_its_answer_alone(client: Client) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+    writer.write(b"POST /api/upload HTTP/1.0\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    await writer.drain()
+    await client("GET", "/api/files/a")  # meanwhile the server has read the head
+    writer.write(b"ab")
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_a_whole_url_as_request_target(client: Client) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
     writer.write(b"GET http://some.host/api/files/a%20b?x=1 HTTP/1.1\r\nHost: some.host\r\n\r\n")
