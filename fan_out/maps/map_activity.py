@@ -70,7 +70,7 @@ def map_activities() -> list[str]:
 def gets_envelope(activity: str) -> bool:
     """Whether a map gives this activity the envelope. One that was decorated gets it, and takes the bare item out
     itself if that is what its function wants; any other gets the bare item."""
-    return activity in _activities
+    return activity.lower() in map(str.lower, _activities)  # hosts compare names without case
 
 
 @contextmanager

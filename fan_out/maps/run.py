@@ -203,8 +203,11 @@ def _whole_map(
 
 
 def _reason(part: Part, results: Results, stop: str | None) -> str | None:
-    """What ended the map before its time: `stop`, unless it came too late to keep an item from being tried."""
+    """What ended the map before its time: `stop`, unless it came too late to keep an item from being tried.
+
+    A part may have seen the deadline before this instance's clock does: they may run on different machines.
+    """
     failures = [each for each in results if each and each.error is not None]
     if None in results or any(0 < each.attempts < part.attempts for each in failures):
-        return stop
+        return stop or ("timeout" if part.deadline else None)
     return "failures" if len(failures) > part.failure_budget else None

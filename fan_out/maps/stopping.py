@@ -33,10 +33,11 @@ def why_stop(
 
 
 def pause(context: df.DurableOrchestrationContext, part: Part) -> Generator[Any, Any, Any]:
-    """Wait between two tries, at most until the deadline. Gives the wait for the stop event, which ends the pause."""
+    """Wait between two tries, not beyond the deadline. Gives the wait for the stop event, which ends the pause."""
     until = context.current_utc_datetime + timedelta(seconds=part.pause)
     if part.deadline:
-        until = min(until, datetime.fromisoformat(part.deadline))
+        # The extension fires timers up to a second early (recorded): the code would try again without a pause.
+        until = min(until, datetime.fromisoformat(part.deadline) + timedelta(seconds=1))
     timer: Any = context.create_timer(until)
     stop_event: Any = context.wait_for_external_event(STOP)
     yield context.task_any([timer, stop_event])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fan_out.idempotency import apply_claim
 from fan_out.maps import ledger, outcome
+from fan_out.maps.map_activity import gets_envelope, map_activity
 from fan_out.maps.plan import CHUNK_ITEMS, MAX_TURNS, Part, Share, lanes_of, next_shares
 from fan_out.maps.results import ItemResult, as_json, merge
 from fan_out.maps.run import Options, fan_out_map
@@ -327,6 +328,13 @@ def test_tolerated_failures(options, total, tolerated):
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(ValueError, match=r"\.$"):
         Options("work", **options)
+
+
+def test_an_activity_gets_its_envelope_by_its_name_in_any_case():
+    @map_activity(envelope=True)
+    def weighs_parcels(entry): ...
+
+    assert gets_envelope("Weighs_Parcels") and not gets_envelope("weighs")
 
 
 def test_items_without_an_order_are_refused():
