@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 
 from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
@@ -12,6 +13,7 @@ from dfhost.engine.episode import Episode
 from dfhost.engine.tasks import SingleTask
 from dfhost.host_log import HostLog
 from dfhost.store.listener import InstanceRemoved
+from dfhost.store.reader import StoredTimeline
 from dfhost.store.store import Store
 from dfhost.thread_pool import ThreadPool
 from dfhost.timeline.builder import OFF_LOOP_FROM, build_timeline
@@ -91,9 +93,10 @@ class EpisodeReports:
         if episode.status == "Completed":
             self._log.finished(instance.name, "orchestrator", instance.instance_id, seconds)
         elif episode.history_length < OFF_LOOP_FROM:
-            self._failed(instance, episode, seconds)
+            self._failed(instance, episode, seconds, self._store.timeline)
         else:
-            self._threads.post(partial(self._failed, instance, episode, seconds))
+            read = self._store.timeline_for_thread
+            self._threads.post(partial(self._failed, instance, episode, seconds, read))
 
     def removed(self, instance: LoadedInstance, event: InstanceRemoved) -> None:
         """The instance was terminated or purged before it ended."""
@@ -102,10 +105,16 @@ class EpisodeReports:
         how += f": {event.reason}" if event.reason else ""
         self._log.ended(instance.name, instance.instance_id, seconds, how)
 
-    def _failed(self, instance: LoadedInstance, episode: Episode, seconds: float) -> None:
+    def _failed(
+        self,
+        instance: LoadedInstance,
+        episode: Episode,
+        seconds: float,
+        read: Callable[[str], StoredTimeline | None],
+    ) -> None:
         raised = episode.raised
         error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
-        stored = self._store.timeline(instance.instance_id)  # None if it was purged meanwhile
+        stored = read(instance.instance_id)  # None if it was purged meanwhile
         tasks = failure_sentences(build_timeline(stored, {}), episode.output or "") if stored else []
         cause = episode.cause
         if stored and stored.cause and not (cause or raised):

@@ -166,28 +166,7 @@ class StoreReader:
 
     def timeline(self, instance_id: str) -> StoredTimeline | None:
         with self._snapshot() as reader:
-            row = sql.select_instance(reader, instance_id)
-            if row is None:
-                return None
-            history = list(sql.select_events(reader, "history", instance_id))
-            inputs = reader.execute(
-                "SELECT task_id, input FROM activities WHERE instance_id = ?", (instance_id,)
-            ).fetchall()
-            facts = reader.execute(
-                "SELECT task_id, first_task_id, attempt, max_attempts, started_at, input, worker, "
-                "cancelled_at FROM task_facts "
-                "WHERE instance_id = ?",
-                (instance_id,),
-            )
-            return StoredTimeline(
-                row,
-                history,
-                list(sql.select_events(reader, "inbox", instance_id)),
-                dict(inputs),
-                {task_id: TaskFacts(*values) for task_id, *values in facts},
-                _children(reader, history),
-                *(cause_of_failure(reader, history) if row.status == "Failed" else (None, "")),
-            )
+            return read_timeline(reader, instance_id)
 
     def load_instance(self, instance_id: str) -> StoredInstance | None:
         with self._snapshot() as reader:
@@ -269,6 +248,31 @@ class StoreReader:
                 yield reader
             finally:
                 reader.execute("COMMIT")
+
+
+def read_timeline(reader: sqlite3.Connection, instance_id: str) -> StoredTimeline | None:
+    """None if there is no such instance. `reader`: in a transaction, so that all is of one commit."""
+    row = sql.select_instance(reader, instance_id)
+    if row is None:
+        return None
+    history = list(sql.select_events(reader, "history", instance_id))
+    inputs = reader.execute(
+        "SELECT task_id, input FROM activities WHERE instance_id = ?", (instance_id,)
+    ).fetchall()
+    facts = reader.execute(
+        "SELECT task_id, first_task_id, attempt, max_attempts, started_at, input, worker, cancelled_at "
+        "FROM task_facts WHERE instance_id = ?",
+        (instance_id,),
+    )
+    return StoredTimeline(
+        row,
+        history,
+        list(sql.select_events(reader, "inbox", instance_id)),
+        dict(inputs),
+        {task_id: TaskFacts(*values) for task_id, *values in facts},
+        _children(reader, history),
+        *(cause_of_failure(reader, history) if row.status == "Failed" else (None, "")),
+    )
 
 
 def _entity_requests(reader: sqlite3.Connection, entity_id: str) -> list[InboxMessage]:

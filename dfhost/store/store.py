@@ -32,7 +32,7 @@ from dfhost.store.instance_row import InstanceRow
 from dfhost.store.instances import Check
 from dfhost.store.listener import InboxMessage, StoreListener
 from dfhost.store.overview import ListedInstance, MapRow, Overview
-from dfhost.store.reader import StoreReader
+from dfhost.store.reader import StoredTimeline, StoreReader, read_timeline
 from dfhost.store.sqlite_errors import explain_sqlite_error
 from dfhost.store.writer import Writer
 
@@ -226,6 +226,10 @@ class Store(StoreReader):
         """Maps and other instances that say how far they are: those that run, and those that have ended since."""
         read = partial(overview.maps, ended_since=ended_since, limit=limit)
         return await asyncio.to_thread(self._read_apart, read)
+
+    def timeline_for_thread(self, instance_id: str) -> StoredTimeline | None:
+        """As `timeline`, but for another thread than the loop's: `timeline` reads from the connection of that one."""
+        return self._read_apart(partial(read_timeline, instance_id=instance_id))
 
     def queue_lengths(self) -> dict[str, int]:
         """How many operations each entity has not processed, if any."""

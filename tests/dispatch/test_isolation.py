@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from dfhost.engine import history as h
+from dfhost.timeline.builder import OFF_LOOP_FROM
 from tests.support.apps import write_app
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
@@ -105,6 +107,19 @@ async def test_an_instance_that_cannot_be_replayed_can_still_be_looked_at(tmp_pa
         assert len(named) == 1 and "KeyError: 'actionType'" in named[0]
         await host.send("bad", "raiseEvent/a", 1)
         assert "KeyError('actionType')" in await host.failure("bad")
+
+
+async def test_a_long_history_that_failed_is_read_from_a_connection_of_its_own(tmp_path: Path) -> None:
+    """It is read in a thread, while the loop reads for requests and episodes."""
+    async with running_host(database=tmp_path / "hub.db") as host:
+        readers: set[threading.Thread] = set()
+        connection = host.host.hub._store._reader
+        connection.set_trace_callback(lambda _: readers.add(threading.current_thread()))
+        instance = await host.start("fan", {"activity": "fail", "inputs": ["no"] * OFF_LOOP_FROM})
+        await host.failure(instance)
+        await host.log.entry("failed", "fan")
+        connection.set_trace_callback(None)
+        assert readers == {threading.current_thread()}, "two threads would meet in one transaction"
 
 
 @pytest.mark.parametrize("has_begun", [False, True])
