@@ -194,6 +194,10 @@ class Dispatchers:
                     self.orchestrations.removed(event)
                     self.activities.drop(event.instance_id)
             elif isinstance(event, InstanceRewound):
+                # Its failure may be in the same commit. Then it is still in memory, and must be loaded again.
+                self._receive(messages)
+                messages = []
+                self.orchestrations.drop(event.instance_id)
                 self._log.steered(event.name, event.instance_id, "rewound", event.reason)
             else:
                 messages.append(event)

@@ -120,6 +120,20 @@ async def test_a_child_started_and_terminated(gates: ModuleType, tmp_path: Path)
         assert (await host.status("child"))["runtimeStatus"] == "Terminated"
 
 
+async def test_a_failure_and_a_rewind(gates: ModuleType, tmp_path: Path) -> None:
+    async with running_host(database=tmp_path / "hub.db") as host:
+        await host.start("stands_and_fails", None, "x")
+        await host.send("x", "raiseEvent/go", 1)
+        await gates.arrivals("failing")
+        async with one_commit(host) as group:
+            gates.open("failing")
+            await group.has(1)  # the failure
+            gates.open("changed")
+            await group.add(host.send("x", "rewind"))
+        assert await host.output("x") == "changed"
+        assert host.log.notes == []
+
+
 async def test_a_start_its_events_and_a_suspend(tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         async with one_commit(host) as group:

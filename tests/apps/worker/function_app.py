@@ -359,6 +359,16 @@ def changes(context: Context) -> Orchestrator:
 
 
 @app.orchestration_trigger(context_name="context")
+def stands_and_fails(context: Context) -> Orchestrator:
+    """Behind the event "go" it stands at a gate, and raises unless the gate "changed" is open by then."""
+    yield context.wait_for_external_event("go")
+    gates.stop_at("failing")
+    if not gates.is_open("changed"):
+        raise ValueError("not changed")
+    return "changed"
+
+
+@app.orchestration_trigger(context_name="context")
 def boasts(context: Context) -> Orchestrator:
     """A custom status that is too big, behind an activity."""
     yield context.call_activity("echo", 1)
