@@ -198,6 +198,7 @@ class Dispatchers:
                 self._receive(messages)
                 messages = []
                 self.orchestrations.drop(event.instance_id)
+                self.timers.add(event.timers)
                 self._log.steered(event.name, event.instance_id, "rewound", event.reason)
             else:
                 messages.append(event)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dfhost.engine import history as h
 from dfhost.engine.entities import is_entity_id
+from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
-from dfhost.engine.rewind import rewind_history
+from dfhost.engine.rewind import open_tasks, rewind_history
 from dfhost.errors import InstanceExists, InstanceNotFound
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.store import activities_and_timers
@@ -84,9 +85,15 @@ def rewind(cursor: InboxCursor, instance_id: str, at: str, reason: str | None, c
 
 def _rewind(cursor: InboxCursor, row: InstanceRow, at: str, reason: str | None) -> None:
     instance_id = row.instance_id
-    cursor.publish(InstanceRewound(instance_id, row.name, reason))
     past = list(sql.select_events(cursor, "history", instance_id))
-    events, children = rewind_history(past, lambda child: sql.select_status(cursor, child) == "Failed")
+    tasks = open_tasks(past)
+    due, later = _open_timers(cursor, instance_id, tasks.timers, at)
+    cursor.publish(InstanceRewound(instance_id, row.name, reason, tuple(later.values())))
+    ended, failed, lost = _open_children(cursor, row, tasks.children, at)
+    begin_anew = tasks.activities | lost
+    events, children = rewind_history(
+        past, begin_anew | failed, lambda task_id, child: _is_failed(_child(cursor, row, task_id, child))
+    )
     cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
     sql.insert_history(cursor, instance_id, 0, events)
     cursor.execute("DELETE FROM task_facts WHERE instance_id = ? AND attempt IS NOT NULL", (instance_id,))
@@ -94,12 +101,70 @@ def _rewind(cursor: InboxCursor, row: InstanceRow, at: str, reason: str | None) 
         "UPDATE instances SET status = 'Running', output = NULL, updated_at = ? WHERE instance_id = ?",
         (at, instance_id),
     )
+    for timer_id, fire_at in later.items():
+        cursor.execute(
+            "INSERT INTO timers VALUES (?, ?, ?, ?)", (fire_at, instance_id, timer_id, row.execution_id)
+        )
+        cursor.execute(
+            "DELETE FROM task_facts WHERE instance_id = ? AND task_id = ?", (instance_id, timer_id)
+        )
+    fired = [h.timer_fired(at, timer_id, fire_at) for timer_id, fire_at in due.items()]
+    for event in (*fired, *ended):
+        cursor.add_message(instance_id, event, row.execution_id)
     for child_id in children:
         child = sql.select_instance(cursor, child_id)
         assert child is not None  # it has failed, so it is there
         _rewind(cursor, child, at, reason)
-    if not children:  # a parent goes on when its rewound child has ended
+    if begin_anew or not children:  # else a parent goes on when its rewound child has ended
         cursor.add_message(instance_id, h.generic(at, reason))
+
+
+def _open_timers(
+    cursor: sqlite3.Cursor, instance_id: str, timers: Mapping[int, str], at: str
+) -> tuple[Mapping[int, str], Mapping[int, str]]:
+    """Those that fire at once, since they have come due while the instance had failed, and those that fire later.
+
+    Without those that the code had cancelled and that would fire at once: such a one was to bound a call which has
+    failed and begins anew. On Azure it has fired while nobody heard it.
+    """
+    found = cursor.execute(
+        "SELECT task_id FROM task_facts WHERE instance_id = ? AND cancelled_at NOT NULL", (instance_id,)
+    )
+    cancelled = {task_id for (task_id,) in found}
+    due = {key: fire_at for key, fire_at in timers.items() if fire_at <= at and key not in cancelled}
+    return due, {key: fire_at for key, fire_at in timers.items() if fire_at > at}
+
+
+def _open_children(
+    cursor: sqlite3.Cursor, row: InstanceRow, children: Mapping[int, str], at: str
+) -> tuple[list[Event], set[int], set[int]]:
+    """Of children that have ended while their parent had failed: the events that tell of it.
+
+    And the task ids of those that have failed, and of those that are no longer there.
+    """
+    ended: list[Event] = []
+    failed, lost = set(), set()
+    for task_id, child_id in children.items():
+        child = _child(cursor, row, task_id, child_id)
+        if child is None:
+            lost.add(task_id)
+        elif _is_failed(child):
+            failed.add(task_id)
+        elif child.status == "Terminated":
+            ended.append(h.sub_orchestration_failed(at, task_id, child.output, None))
+        elif child.has_ended:
+            ended.append(h.sub_orchestration_completed(at, task_id, child.output))
+    return ended, failed, lost
+
+
+def _child(cursor: sqlite3.Cursor, row: InstanceRow, task_id: int, child_id: str) -> InstanceRow | None:
+    """None if it was purged, or if its id is another instance's by now, which would not answer this task."""
+    child = sql.select_instance(cursor, child_id)
+    return child if child and child.parent == Parent(row.instance_id, row.execution_id, task_id) else None
+
+
+def _is_failed(child: InstanceRow | None) -> bool:
+    return child is not None and child.status == "Failed"
 
 
 def existing_instance(cursor: sqlite3.Cursor, instance_id: str, check: Check) -> InstanceRow:

@@ -37,11 +37,12 @@ class InstanceRemoved(NamedTuple):
 
 
 class InstanceRewound(NamedTuple):
-    """A client has rewound the instance, or one that has called it."""
+    """A client has rewound the instance, or one that has called it. `timers`: when those that are open are due."""
 
     instance_id: str
     name: str
     reason: str | None
+    timers: Sequence[str] = ()
 
 
 StoreEvent = InboxMessage | InstanceRemoved | InstanceRewound

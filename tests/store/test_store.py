@@ -39,7 +39,7 @@ from dfhost.store import purging, writer
 from dfhost.store.activities_and_timers import ActivityResult, ActivityWorkItem
 from dfhost.store.errors import StaleCommit
 from dfhost.store.instance_row import InstanceRow
-from dfhost.store.listener import InboxMessage, InstanceRemoved, NullListener, StoreEvent
+from dfhost.store.listener import InboxMessage, InstanceRemoved, InstanceRewound, NullListener, StoreEvent
 from dfhost.store.store import Store
 
 AT = "2026-01-01T12:00:00.000000Z"
@@ -545,6 +545,20 @@ async def test_rewinding_goes_down_to_the_failed_children_and_wakes_only_those(d
         h.SUB_ORCHESTRATION_COMPLETED,
         h.GENERIC,
     ]
+
+
+async def test_rewinding_goes_on_with_what_was_open(db: OpenStore) -> None:
+    await db.start()
+    timers = [h.timer_created(AT, 1, AT), h.timer_created(AT, 2, LATER), h.timer_created(AT, 3, AT)]
+    fired = h.timer_fired(AT, 3, AT)
+    await failed(db, "x", "e1", [h.task_scheduled(AT, 0, "work"), *timers, fired])
+    now = "2026-01-01T12:30:00.000000Z"
+    await db.store.rewind("x", at=now, reason="why", check=lambda row: None)
+    types = [h.parse(text).event_type for text in db.past()]
+    assert types == [h.GENERIC, *[h.TIMER_CREATED] * 3, h.TIMER_FIRED, h.GENERIC]
+    assert db.inbox() == [h.timer_fired(now, 1, AT).text, h.generic(now, "why").text]
+    assert db.store.next_due() == LATER
+    assert [each.timers for each in db.events if isinstance(each, InstanceRewound)] == [(LATER,)]
 
 
 # -- purging -------------------------------------------------------------------------------------------------
