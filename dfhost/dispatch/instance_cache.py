@@ -20,6 +20,7 @@ from dfhost.clock import Clock
 from dfhost.dispatch.poison_messages import PoisonMessages
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
+from dfhost.engine.episode import NextGeneration
 from dfhost.engine.execution import Execution
 from dfhost.engine.execution_info import Parent
 from dfhost.engine.history import Event
@@ -88,12 +89,32 @@ class LoadedInstance:
             self.messages.append((message.execution_id, message.event or h.parse_message(message.text)))
             self.newest_accepted = message.seq
 
-    def take_messages(self) -> tuple[list[Event], ReplayNeed]:
-        """For an episode: the events that have come, and what they ask for."""
+    def take_messages(self) -> tuple[list[Event], ReplayNeed, int]:
+        """For an episode: the events that have come, what they ask for, and the number of the newest of them.
+
+        The first replay of a generation has none of the external events that have come meanwhile: they are for the
+        next episode, as on Azure, or its code would seem to be replayed.
+        """
+        if self.needs_episode and self.execution.is_new_generation and self._has_only_events:
+            self.judged, self.replay_need = 0, ReplayNeed.NONE  # the gate is another one after the replay
+            return [], ReplayNeed.REPLAY, 0
         events = [event for _, event in self.messages]
         need = ReplayNeed.REPLAY if self.needs_episode else self.replay_need
         self.messages, self.judged, self.reported, self.replay_need = [], 0, 0, ReplayNeed.NONE
-        return events, need
+        return events, need, self.newest_accepted
+
+    @property
+    def _has_only_events(self) -> bool:
+        return all(event.event_type == h.EVENT_RAISED for _, event in self.messages)
+
+    def begin_generation(self, following: NextGeneration) -> None:
+        """Go on with this one. Messages for the old one are no longer in the store either."""
+        self.execution = Execution(following.history)
+        self.execution_id = following.execution_id
+        self.reported = sum(not execution_id for execution_id, _ in self.messages[: self.reported])
+        self.messages = [message for message in self.messages if not message[0]]
+        self.needs_episode = True
+        self.reported_waits.clear()  # task ids begin anew
 
 
 class _IdleInstances:

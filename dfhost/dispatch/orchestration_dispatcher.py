@@ -30,7 +30,6 @@ from dfhost.dispatch.timer_dispatcher import TimerDispatcher
 from dfhost.dispatch.wait_reports import WaitReports
 from dfhost.engine import history as h
 from dfhost.engine.episode import Episode
-from dfhost.engine.execution import Execution
 from dfhost.engine.options import EngineOptions, FunctionRegistry
 from dfhost.engine.replay_gate import ReplayNeed
 from dfhost.errors import HostError
@@ -238,11 +237,11 @@ class OrchestrationDispatcher:
                 continue
             instance.episode_started_at = self._clock.timestamp()
             self._running.add(instance)
-            events, need = instance.take_messages()
+            events, need, processed_up_to = instance.take_messages()
             if not instance.started_at:
                 instance.started_at = time.perf_counter()
                 self._log.started(instance.name, "orchestrator", instance.instance_id)
-            self._threads.post(partial(self._episodes.run, instance, events, need, instance.newest_accepted))
+            self._threads.post(partial(self._episodes.run, instance, events, need, processed_up_to))
 
     def _show_running(self, instance: BusyInstance) -> None:
         self._store.show_running(instance.instance_id, instance.execution_id, self._clock.timestamp())
@@ -279,12 +278,7 @@ class OrchestrationDispatcher:
             self.drop(instance.instance_id)
             self._episode_reports.ended(instance, episode)
         elif episode.next_generation is not None:
-            instance.execution = Execution(episode.next_generation.history)
-            instance.execution_id = episode.next_generation.execution_id
-            # Messages for the old generation are no longer in the store either.
-            instance.messages = [message for message in instance.messages if not message[0]]
-            instance.needs_episode = True
-            instance.reported_waits.clear()  # task ids begin anew
+            instance.begin_generation(episode.next_generation)
         if instance.code_changed:
             forget_replay(instance)
         instance.busy, instance.episode_since = False, 0.0

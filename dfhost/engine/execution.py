@@ -73,7 +73,7 @@ class Execution:
         new then.
         """
         self.unrecorded_action = self.misfit = None
-        new = [h.orchestrator_started(at), *arrived] if arrived or self._history_has_commands() else []
+        new = [] if not arrived and self.is_new_generation else [h.orchestrator_started(at), *arrived]
         version_fits = True
         for event in new:
             if event.event_type == h.EXECUTION_STARTED:
@@ -95,8 +95,10 @@ class Execution:
             self.gate.reset(self.interpreter, result)
         return self._finish_episode(new, at, registry, options)
 
-    def _history_has_commands(self) -> bool:
-        return any(event.event_type in h.SCHEDULING for event in self.past)
+    @property
+    def is_new_generation(self) -> bool:
+        """Whether its code has started nothing so far. To be asked only where an episode is due without arrivals."""
+        return not any(event.event_type in h.SCHEDULING for event in self.past)
 
     def replay_history(self, replay: Replay, options: EngineOptions) -> ReplayResult:
         """Replay the past alone, so that a loaded execution can say what it waits for: what the code has said.

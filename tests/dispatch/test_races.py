@@ -55,6 +55,19 @@ async def test_a_timer_that_fires_while_its_generation_ends_is_not_for_the_next_
         assert await host.output(instance) == "event"
 
 
+async def test_events_that_arrive_while_a_generation_ends_come_after_the_first_replay_of_the_next(
+    gates: ModuleType,
+) -> None:
+    async with running_host() as host:
+        instance = await host.start("remarks_anew")
+        await host.send(instance, "raiseEvent/go", 1)
+        await gates.arrivals("episode")
+        await host.send(instance, "raiseEvent/go", 2)
+        gates.open("episode")
+        assert await host.output(instance) == 2
+        assert gates.arrived("remark") == [False, True], "its code begins, and is replayed for the event"
+
+
 async def test_an_episode_of_a_terminated_instance_is_discarded(gates: ModuleType) -> None:
     async with running_host() as host:
         instance = await host.start("pauses")

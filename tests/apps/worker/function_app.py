@@ -351,6 +351,21 @@ def renews(context: Context) -> Orchestrator:
 
 
 @app.orchestration_trigger(context_name="context")
+def remarks_anew(context: Context) -> Orchestrator:
+    """Goes on as new at the event "go", in the middle of which it stands at a gate.
+
+    Its second generation notes at each replay whether it is one, and returns the next "go".
+    """
+    if context.get_input():
+        gates.note("remark", context.is_replaying)
+        return (yield context.wait_for_external_event("go"))
+    context.set_custom_status("first")
+    yield context.wait_for_external_event("go")
+    gates.stop_at("episode")
+    context.continue_as_new(True)
+
+
+@app.orchestration_trigger(context_name="context")
 def changes(context: Context) -> Orchestrator:
     """Its code is another one once the gate "changed" is open."""
     activity = "fail" if gates.is_open("changed") else "echo"
