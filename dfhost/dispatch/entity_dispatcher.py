@@ -242,7 +242,7 @@ class EntityDispatcher:
                 at=at,
                 state=state,
                 custom_status=en.ENTITY_EXISTS_STATUS if exists else "{}",
-                processed_up_to=batch.messages[-1].seq,
+                processed_up_to=0 if result is _NOTHING_READ else batch.messages[-1].seq,
                 responses=result.responses,
             ).add_done_callback(partial(self._committed, batch, state))
         self._start_queued()

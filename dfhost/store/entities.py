@@ -25,15 +25,18 @@ def commit_batch(
     processed_up_to: int,
     responses: Sequence[EntityResponse],
 ) -> None:
+    """StaleCommit before anything is written. `processed_up_to`: 0 if all requests of the batch were set aside."""
+    cursor.execute(
+        "DELETE FROM entity_requests WHERE entity_id = ? AND seq <= ?", (entity_id, processed_up_to)
+    )
+    if processed_up_to and cursor.rowcount == 0:  # they were purged, and the entity may be there again
+        raise StaleCommit
     cursor.execute(
         "UPDATE entities SET state = ?, custom_status = ?, updated_at = ? WHERE entity_id = ?",
         (state, custom_status, at, entity_id),
     )
     if cursor.rowcount == 0:
         raise StaleCommit
-    cursor.execute(
-        "DELETE FROM entity_requests WHERE entity_id = ? AND seq <= ?", (entity_id, processed_up_to)
-    )
     for response in responses:
         event = h.event_raised(at, response.request_id, response.text)
         post_to_execution(cursor, response.instance_id, response.execution_id, event)

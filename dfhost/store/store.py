@@ -305,7 +305,7 @@ class Store(StoreReader):
     ) -> asyncio.Future[None]:
         """The entity's state is stored, its inbox is empty up to `processed_up_to`, the callers have the responses.
 
-        StaleCommit: the entity was purged, nothing happened.
+        StaleCommit: the entity was purged, and perhaps signalled again; nothing happened.
         """
         return self._writer.submit(
             partial(

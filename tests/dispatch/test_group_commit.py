@@ -134,6 +134,21 @@ async def test_a_failure_and_a_rewind(gates: ModuleType, tmp_path: Path) -> None
         assert host.log.notes == []
 
 
+async def test_a_purge_of_an_entity_a_new_signal_and_a_batch(gates: ModuleType, tmp_path: Path) -> None:
+    async with running_host(database=tmp_path / "hub.db") as host:
+        await host.signal("counter", "x", "add", 100)
+        await host.signal("counter", "x", "stop", "gate")
+        await gates.arrivals("gate")
+        async with one_commit(host) as group:
+            await group.add(host.request("DELETE", "instances/@counter@x"))
+            await group.add(host.signal("counter", "x", "add", 1))
+            gates.open("gate")
+            await group.has(3)  # the batch of the purged entity
+        asked = {"entity": "counter", "key": "x", "operation": "get"}
+        assert await host.run("calls_entity", asked) == 1, "nothing of the purged entity comes back"
+        assert host.log.notes == []
+
+
 async def test_a_start_its_events_and_a_suspend(tmp_path: Path) -> None:
     async with running_host(database=tmp_path / "hub.db") as host:
         async with one_commit(host) as group:
