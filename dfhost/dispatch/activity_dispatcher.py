@@ -78,9 +78,9 @@ class ActivityDispatcher:
             if any(item.instance_id == instance_id for item in self._queue):
                 self._queue = deque(item for item in self._queue if item.instance_id != instance_id)
 
-    def state(self, instance_id: str, task_id: int) -> tuple[str, str | None]:
+    def state(self, instance_id: str, execution_id: str, task_id: int) -> tuple[str, str | None]:
         """("running", since when as ISO text) or ("queued", None)."""
-        since = self._activities.running_since(instance_id, task_id)
+        since = self._activities.running_since(instance_id, execution_id, task_id)
         return ("queued", None) if since is None else ("running", since)
 
     @property

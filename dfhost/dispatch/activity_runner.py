@@ -45,7 +45,7 @@ class ActivityRunner:
         self._call_http = call_http
         self._on_result = on_result
         self._tasks = BackgroundTasks()
-        self._running: dict[tuple[str, int], str] = {}  # (instance, task id) -> since when
+        self._running: dict[tuple[str, str, int], str] = {}  # see `_key` -> since when
 
     def start(self) -> None:
         self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(asyncio.get_running_loop())
@@ -60,15 +60,15 @@ class ActivityRunner:
         else:
             self._on_loop.put_if_open(partial(self._fail_missing, item))
 
-    def running_since(self, instance_id: str, task_id: int) -> str | None:
+    def running_since(self, instance_id: str, execution_id: str, task_id: int) -> str | None:
         """ISO text; None while no worker has begun it."""
-        return self._running.get((instance_id, task_id))
+        return self._running.get((instance_id, execution_id, task_id))
 
     # -- of each activity, on any thread ---------------------------------------------------------------------
 
     def begun(self, item: ActivityWorkItem, input: str) -> None:
         """`input`: what the log shows of it."""
-        self._running.setdefault((item.instance_id, item.activity.task_id), self.clock.timestamp())
+        self._running.setdefault(_key(item), self.clock.timestamp())
         self.log.started(item.activity.name, "activity", item.instance_id, input)
 
     def attempt_after(self, seconds: float, run: _ActivityRun) -> None:
@@ -80,7 +80,7 @@ class ActivityRunner:
 
     def end(self, item: ActivityWorkItem, event: Event, worker: int | None = None) -> None:
         """`event`: its TaskCompleted or TaskFailed. `worker`: as of `ActivityListener.ended`."""
-        started_at = self._running.pop((item.instance_id, item.activity.task_id), None)
+        started_at = self._running.pop(_key(item), None)
         self._on_result(ActivityResult(item, event, started_at, worker))
 
     def _start_task(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -173,6 +173,11 @@ class _ActivityRun:
         policy = self._function.retry
         own = Attempt(self._retry_count + 1, policy.max_attempts, delay) if policy else None
         return own if delay is not None else _orchestrators_attempt(self._item.activity) or own
+
+
+def _key(item: ActivityWorkItem) -> tuple[str, str, int]:
+    """An activity of a terminated instance may still run when its id was started again."""
+    return item.instance_id, item.execution_id, item.activity.task_id
 
 
 def _not_sent(error: Exception) -> str:

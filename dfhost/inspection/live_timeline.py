@@ -54,8 +54,8 @@ async def live_timeline(stored: StoredTimeline, code: CodeState, dispatchers: Di
 
 
 def _live_timeline(stored: StoredTimeline, code: CodeState, dispatchers: Dispatchers) -> Timeline:
-    instance_id = stored.row.instance_id
-    states = {task_id: dispatchers.activities.state(instance_id, task_id) for task_id in stored.inputs}
+    ids = stored.row.instance_id, stored.row.execution_id
+    states = {task_id: dispatchers.activities.state(*ids, task_id) for task_id in stored.inputs}
     running = {task_id: since for task_id, (_, since) in states.items() if since is not None}
     timeline = build_timeline(stored, running)
     whole_timers = dict(code.long_timers)

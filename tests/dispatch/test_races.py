@@ -172,6 +172,22 @@ async def test_a_result_for_a_replaced_instance_is_dropped(gates: ModuleType) ->
         assert await host.output("x") == ["new"]
 
 
+async def test_an_activity_beside_that_of_a_terminated_instance_of_its_id_is_shown_as_its_own(
+    gates: ModuleType,
+) -> None:
+    async with running_host() as host:
+        await host.start("fan", {"activity": "stop", "inputs": ["old"]}, "x")
+        await gates.arrivals("old")
+        await host.send("x", "terminate")
+        await host.start("fan", {"activity": "stop", "inputs": ["new"]}, "x")
+        await gates.arrivals("new")
+        (before,) = (await host.explain("x"))["waitsFor"]
+        assert before["startedTime"] >= before["scheduledTime"]
+        gates.open("old")
+        await activity_ended(host)
+        assert (await host.explain("x"))["waitsFor"] == [before], "it still runs"
+
+
 async def test_queued_activities_of_a_terminated_instance_are_not_started(gates: ModuleType) -> None:
     async with running_host(max_activities=1) as host:
         first = await host.start("fan", {"activity": "stop", "inputs": ["first"]})
