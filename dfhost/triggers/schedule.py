@@ -67,13 +67,23 @@ def _timedelta(span: re.Match[str]) -> timedelta:
     days, hours, minutes, seconds = (int(part or 0) for part in span.groups())
     if hours > 23 and not span["days"]:
         days, hours = hours, 0
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    try:
+        return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:
+        raise ValueError("the interval is too long") from None
 
 
 def _every(span: timedelta) -> Schedule:
     if not span:
         raise ValueError("the interval is zero")
-    return lambda now: now + span
+
+    def next_occurrence(now: datetime) -> datetime:
+        try:
+            return now + span
+        except OverflowError:
+            raise ValueError("its next occurrence would be after the year 9999") from None
+
+    return next_occurrence
 
 
 def time_zone(name: str) -> tzinfo:

@@ -80,6 +80,7 @@ def test_a_time_zone_moves_with_its_summer_time() -> None:
         ("0 0 0 * Foo *", "'Foo' is not the name of a day or month"),
         ("0 0 0 ? * *", "'?' is not an NCRONTAB field"),
         ("00:00:00", "the interval is zero"),
+        ("9999999999.00:00:00", "the interval is too long"),
     ],
 )
 def test_an_invalid_schedule(expression: str, problem: str | None) -> None:
@@ -229,6 +230,15 @@ async def test_a_timer_that_fails_runs_again(tmp_path: Path) -> None:
             await clock.move(minutes=1)
             assert (await log.entry("failed", "fails", count=count))[3] == "ValueError: tick"
         await timers.close()
+
+
+async def test_an_interval_that_ends_after_all_time_is_noted(tmp_path: Path) -> None:
+    async def script(clock: Clock, log: RecordingLog) -> None:
+        await log.entry("note")
+
+    ran, log = await run_timers(tmp_path, "9999999.00:00:00", script)
+    assert ran == []
+    assert log.notes == ["tick will not run again: its next occurrence would be after the year 9999."]
 
 
 async def test_a_bad_schedule_is_noted_and_the_others_run(
