@@ -11,6 +11,7 @@ from dfhost.dispatch.instance_cache import InstanceCache, LoadedInstance
 from dfhost.engine import actions as act
 from dfhost.engine.episode import Episode
 from dfhost.engine.tasks import SingleTask
+from dfhost.errors import DatabaseError
 from dfhost.host_log import HostLog
 from dfhost.store.listener import InstanceRemoved
 from dfhost.store.reader import StoredTimeline
@@ -114,7 +115,10 @@ class EpisodeReports:
     ) -> None:
         raised = episode.raised
         error, stack = (raised.text, raised.stack) if raised else (episode.output or "", "")
-        stored = read(instance.instance_id)  # None if it was purged meanwhile
+        try:
+            stored = read(instance.instance_id)  # None if it was purged meanwhile
+        except DatabaseError:  # the store has said so, or is closed; the failure is told without its tasks
+            stored = None
         tasks = failure_sentences(build_timeline(stored, {}), episode.output or "") if stored else []
         cause = episode.cause
         if stored and stored.cause and not (cause or raised):
