@@ -17,6 +17,7 @@ from dfhost.engine.options import EngineOptions
 from dfhost.errors import HostError
 from dfhost.host_log import HostLog
 from dfhost.http.function_routes import RouteTable
+from dfhost.http.queue_requests import QUEUES_PATH, QueueRequests
 from dfhost.http.server import Server
 from dfhost.idle_signal import IdleSignal
 from dfhost.inspection.removed_functions import missing_orchestrator_notes, removed_function_notes
@@ -30,6 +31,8 @@ from dfhost.settings import Settings
 from dfhost.settings.model import DEFAULT_PORT
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
+from dfhost.triggers.queue_triggers import QueueTriggers
+from dfhost.triggers.queues import Queues
 from dfhost.triggers.timer_triggers import TimerTriggers
 
 _FINISHES_WITHIN = 8.0  # seconds; with all that follows a stop takes ten at most
@@ -104,6 +107,10 @@ class Host:
             self.hub = TaskHub(settings.hub, store, self._dispatchers, settings, self._clock)
             management = ManagementApi(self.hub, connection=settings.connection, note=self._log.note)
             timeout = None if self.runner.applies_timeout else settings.function_timeout
+            self._queues = Queues(store, self._clock, settings.queues.max_bytes)
+            self._queue_triggers = QueueTriggers(
+                self.runner, store, self._queues, self._log, self._clock, settings.queues, timeout
+            )
             self._server = self._make_server(management, timeout)
             # First the address, then the clients that need it, then the work that may use the clients.
             await self._server.start()
@@ -122,11 +129,13 @@ class Host:
             stack.push_async_callback(self._dispatchers.close)
             self._timers = TimerTriggers(self.runner, self._log, self._clock, timeout=timeout)
             self._idle_signal = IdleSignal(lambda: self.is_idle)
-            for part in (self._dispatchers, self._timers, self._server):
+            for part in self._parts:
                 part.on_end = self._idle_signal.changed
             if self._has_timer_triggers:
                 self._timers.start()
             stack.push_async_callback(self._timers.close)
+            await self._queue_triggers.start()
+            stack.push_async_callback(self._queue_triggers.close)
             self._stack = stack.pop_all()
         return self
 
@@ -148,6 +157,7 @@ class Host:
 
     def _make_server(self, management: ManagementApi, timeout: float | None) -> Server:
         settings = self._settings
+        queue_requests = QueueRequests(self._queues, self._queue_triggers)
         return Server(
             self.runner,
             self._log,
@@ -155,7 +165,7 @@ class Host:
             self._port,
             clock=self._clock,
             route_prefix=settings.route_prefix,
-            mounts=management.mounts,
+            mounts={**management.mounts, QUEUES_PATH: queue_requests.handle},
             cors=settings.cors,
             cors_credentials=settings.cors_credentials,
             timeout=timeout,
@@ -172,8 +182,16 @@ class Host:
             client_url=f"{self._client_origin}{RPC_PATH}",
             answer_client=management.handle,
             calls=self._calls,
+            put_messages=self._put_messages,
             change_app=self._change_app,
         )
+
+    async def _put_messages(self, queue: str, texts: Sequence[str]) -> str:
+        try:
+            await self._queues.put(queue, texts)
+        except HostError as error:
+            return str(error)
+        return ""
 
     def _dashboard(self) -> Dashboard:
         return Dashboard(self.hub, self.app.root.resolve().name, lambda: self.app.mistakes)
@@ -199,6 +217,7 @@ class Host:
         self._server.change_app(app)  # the only part that may refuse it
         self._dispatchers.change_app(app)
         self._timers.change_app(app)
+        self._queue_triggers.change_app(app)
         new = [note for note in self._notes(app) if note not in known]
         return [*new, *removed_function_notes(before, app, self._store)]
 
@@ -265,8 +284,12 @@ class Host:
     @property
     def is_idle(self) -> bool:
         """Whether `idle` would return at once."""
-        parts = (self._dispatchers, self._timers, self._server)
-        return sum(part.unfinished for part in parts) <= self._clock.pauses
+        return sum(part.unfinished for part in self._parts) <= self._clock.pauses
+
+    @property
+    def _parts(self) -> tuple[Dispatchers, TimerTriggers, QueueTriggers, Server]:
+        """Those that can have unfinished work."""
+        return self._dispatchers, self._timers, self._queue_triggers, self._server
 
     def recheck_idle(self) -> None:
         """To be called when a pause by the clock has begun."""
@@ -282,7 +305,9 @@ class Host:
         self._dispatchers.stop_accepting()
         await self._timers.close()
         self._finished = True
-        ending = asyncio.gather(self._dispatchers.finish(), self._server.finish(_FINISHES_WITHIN))
+        ending = asyncio.gather(
+            self._dispatchers.finish(), self._queue_triggers.finish(), self._server.finish(_FINISHES_WITHIN)
+        )
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(ending, _FINISHES_WITHIN)
 

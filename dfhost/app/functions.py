@@ -24,6 +24,7 @@ from azure.functions.meta import Datum
 from dfhost.app.bindings import RETURN
 from dfhost.app.invocation import Invocation, Out, RetryContext, new_invocation, thread_local
 from dfhost.app.json_values import find_not_json
+from dfhost.app.outputs import Outputs, Written
 from dfhost.app.signature import Signature
 from dfhost.errors import HostError
 from dfhost.host_log import CallLog
@@ -62,6 +63,7 @@ class Function:
         directory: str = "",
         is_async: bool = False,
         log: CallLog | None = None,
+        outputs: Outputs | None = None,
     ) -> None:
         self.info = info
         self.name = info.name
@@ -76,6 +78,7 @@ class Function:
         self.parameter = str(info.trigger["name"])
         self.clients: dict[str, str] = {}
         self._log = log
+        self._outputs = outputs or Outputs(log)
         self._noted_not_json = False
         self._trigger_binding = signature.inputs[self.parameter]
         self._unconnected_inputs = [
@@ -105,7 +108,9 @@ class Function:
         if self._only_input:
             return self._encode_result(self.callable(**{self.parameter: self._decode_input(input_text)}))
         invocation = self.new_invocation(retry_count) if self.signature.wants_context else None
-        return self._activity_result(self.invoke(Datum(input_text, "string"), None, invocation))
+        result = self.invoke(Datum(input_text, "string"), None, invocation)
+        self._outputs.send_blocking(self.written(result))
+        return self._activity_result(result)
 
     async def call_async(self, input_text: str, retry_count: int = 0) -> str | None:
         """Run an `async def` activity, on the user loop."""
@@ -114,7 +119,9 @@ class Function:
                 await self.callable(**{self.parameter: self._decode_input(input_text)})
             )
         invocation = self.new_invocation(retry_count) if self.signature.wants_context else None
-        return self._activity_result(await self.invoke_async(Datum(input_text, "string"), None, invocation))
+        result = await self.invoke_async(Datum(input_text, "string"), None, invocation)
+        await self.send_outputs(result)
+        return self._activity_result(result)
 
     def _decode_input(self, input_text: str) -> Any:
         """The activity's input.
@@ -152,7 +159,6 @@ class Function:
             )
 
     def _activity_result(self, result: InvocationResult) -> str | None:
-        self.log_outputs(result)
         returns = self.signature.returns
         if result.returned is None or returns is None or returns.type != self.trigger["type"]:
             return None  # a `$return` bound to a queue or the like takes the value
@@ -194,19 +200,16 @@ class Function:
         retry = RetryContext(retry_count, policy.max_retry_count if policy else 0)
         return new_invocation(self.name, self.directory, retry, trace_parent, trace_state)
 
-    def log_outputs(self, result: InvocationResult) -> None:
-        """Log the values of output bindings other than http: dfhost has no service to send them to."""
-        if self._log is None:
-            return
-        bindings, sent = dict(self.signature.outputs), dict(result.outputs)
+    async def send_outputs(self, result: InvocationResult) -> None:
+        """Send what the function has written to its output bindings. Raises OutputFailed."""
+        await self._outputs.send(self.written(result))
+
+    def written(self, result: InvocationResult) -> Written:
+        bindings, data = dict(self.signature.outputs), dict(result.outputs)
         returns, returned = self.signature.returns, result.returned
         if returns is not None and returns.binding["name"] == RETURN and returned is not None:
-            bindings[RETURN], sent[RETURN] = returns, returned
-        for parameter, datum in sent.items():
-            if bindings[parameter].type != "http" and datum.value is not None:
-                self._log.note(
-                    f"{self.name}: dfhost does not send its {bindings[parameter].type} output: {_shown(datum)}"
-                )
+            bindings[RETURN], data[RETURN] = returns, returned
+        return Written(self.name, bindings, data)
 
     def arguments(self, value: Any, invocation: Invocation | None) -> dict[str, Any]:
         """The keyword arguments of one call, with `value` for the trigger's parameter. Raises NotConnected."""
@@ -248,7 +251,9 @@ class Function:
 
 
 class App(AppFunctions[Function]):
-    """The loaded function app."""
+    """The loaded function app. `outputs`: of all its functions."""
+
+    outputs: Outputs
 
     @property
     def info(self) -> AppInfo:
@@ -291,8 +296,3 @@ def stored_result(text: str) -> str | None:
     except UnicodeEncodeError:  # half a surrogate pair: only an escape can carry it
         compact = json.dumps(value, separators=(",", ":"))
     return compact
-
-
-def _shown(datum: Datum) -> str:
-    text = datum.value if isinstance(datum.value, str) else repr(datum.value)
-    return text if len(text) <= 200 else text[:200] + "…"

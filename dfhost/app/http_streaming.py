@@ -101,7 +101,7 @@ class StreamingWebApp:
                 returned = await function.callable(**arguments)
             else:
                 returned = await self._threads.run(lambda: function.callable(**arguments))
-            function.log_outputs(InvocationResult(None, function.outputs_of(arguments)))
+            await function.send_outputs(InvocationResult(None, function.outputs_of(arguments)))
         except BaseException as error:  # user code may raise anything, SystemExit included
             return describe_exception(error)
         return (returned,)

@@ -128,6 +128,7 @@ class InProcessRunner:
 
         self._threads.calls = services.calls
         app.connect(services.clients(self.app))
+        app.outputs.connect(services.put_messages)
         self._undo.append(wrap_client_session(loopback))
 
     async def disconnect(self) -> None:
@@ -206,7 +207,10 @@ class InProcessRunner:
         outcome = await self._outcome(function, call)
         if isinstance(outcome, Failure):
             return outcome
-        function.log_outputs(outcome)
+        try:
+            await function.send_outputs(outcome)
+        except Exception as error:
+            return describe_exception(error)
         return http_reply(function, outcome) if isinstance(call.data, HttpRequest) else None
 
     async def _outcome(self, function: Function, call: FunctionCall) -> InvocationResult | Failure:

@@ -21,6 +21,7 @@ from dfhost.app.bundle import unknown_binding_types
 from dfhost.app.code_hints import code_hints
 from dfhost.app.functions import App, Function
 from dfhost.app.load_hints import hidden_files, misplaced_binding_hint
+from dfhost.app.outputs import Outputs
 from dfhost.app.script_import import import_script
 from dfhost.app.sdk import plain_function
 from dfhost.app.signature import read_signature
@@ -43,8 +44,9 @@ def load_app(
     """The function app in the folder `root`.
 
     `only`: names of the functions to run (`functions` of host.json), all if empty. Functions that the
-    settings disable (`AzureWebJobs.NAME.Disabled`) are left out. `log` gets the values of output bindings, which
-    go nowhere else. `reuses_import`: if this process has imported the script already, its module is taken.
+    settings disable (`AzureWebJobs.NAME.Disabled`) are left out. `log` gets the values of output bindings to
+    services that dfhost does not have. `reuses_import`: if this process has imported the script already, its module
+    is taken.
 
     Raises AppImportFailed if the user's code raises during its import, AppError for everything else that would keep
     the app from running on Azure.
@@ -58,9 +60,10 @@ def load_app(
     disabled: list[Function] = []
     excluded: list[Function] = []
     wanted = {name.lower() for name in only}
+    outputs = Outputs(log)
     for each in indexed:
         try:
-            function = _function(each, root, log)
+            function = _function(each, root, log, outputs)
         except _BadName:
             raise  # on Azure only this function is missing
         except AppError as error:
@@ -73,7 +76,9 @@ def load_app(
             functions.append(function)
     _check_unique(functions)
     notes = [*_notes_on_functions(functions), *_notes_on_files(root, script)]
-    return App(root, functions, disabled, excluded, notes, code_hints(functions))
+    loaded = App(root, functions, disabled, excluded, notes, code_hints(functions))
+    loaded.outputs = outputs
+    return loaded
 
 
 class _BadName(AppError):
@@ -127,7 +132,7 @@ def _places(app: Any, name: str) -> str:
     return f" ({'; '.join(places)})" if places else ""
 
 
-def _function(indexed: Any, root: Path, log: CallLog | None) -> Function:
+def _function(indexed: Any, root: Path, log: CallLog | None, outputs: Outputs) -> Function:
     name = str(indexed.get_function_name())
     if not _NAME.fullmatch(name) or name.lower() == "host":
         raise _BadName(
@@ -146,6 +151,7 @@ def _function(indexed: Any, root: Path, log: CallLog | None) -> Function:
         directory=str(root),
         is_async=inspect.iscoroutinefunction(user_function),
         log=log,
+        outputs=outputs,
     )
 
 
@@ -205,8 +211,10 @@ def _notes_on_functions(functions: list[Function]) -> list[str]:
     read: list[str] = []
     for function in functions:
         for binding in function.bindings:
-            if binding["type"] not in ("durableClient", "http"):
-                is_output = binding.get("direction") == "OUT"
+            is_output = binding.get("direction") == "OUT"
+            if binding["type"] not in ("durableClient", "http") and not (
+                is_output and binding["type"] == "queue"
+            ):
                 (sent if is_output else read).append(f"{function.name} ({binding['type']})")
     notes = []
     if sent:

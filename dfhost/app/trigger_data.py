@@ -1,4 +1,4 @@
-"""Makes a trigger's data from plain values, for timers and for functions that are run by hand.
+"""Makes a trigger's data from plain values, for timers, queues and functions that are run by hand.
 
 `trigger_data` gives the data and the metadata that azure-functions' converter for the trigger needs. The text is the
 message (queue, Service Bus, Event Hubs, Kafka), the blob's content, or the JSON of the event, the documents or the
@@ -20,17 +20,19 @@ from azure.functions.meta import Datum
 
 from dfhost.app.functions import Function
 from dfhost.parse_json import parse_json
-from dfhost.runner.app_runner import TimerOccurrence, TriggerText
+from dfhost.runner.app_runner import QueueDelivery, TimerOccurrence, TriggerText
 from dfhost.runner.functions import BLOB_FILE_PREFIX, JSON_TRIGGERS
 from dfhost.timestamps import timestamp
 
 Delivery = tuple[Datum, Mapping[str, Datum]]
 
 
-def trigger_data(function: Function, data: TriggerText | TimerOccurrence) -> Delivery:
+def trigger_data(function: Function, data: TriggerText | TimerOccurrence | QueueDelivery) -> Delivery:
     """Data and metadata for one call of `function`."""
     if isinstance(data, TimerOccurrence):
         return _timer(data), {}
+    if isinstance(data, QueueDelivery):
+        return _queue_message(data)
     if function.trigger["type"] == "blobTrigger":
         return _blob(str(function.trigger.get("path", "")), data.text, Path(function.directory))
     make = _DELIVERIES.get(str(function.trigger["type"]), _plain)
@@ -64,15 +66,29 @@ def _json(_: Mapping[str, Any], text: str) -> Delivery:
 
 
 def _queue(_: Mapping[str, Any], text: str) -> Delivery:
-    metadata = _metadata(
-        Id=str(uuid.uuid4()),
-        DequeueCount=1,
-        InsertionTime=_now(),
-        ExpirationTime=_now(timedelta(days=7)),
-        NextVisibleTime=_now(timedelta(minutes=10)),
-        PopReceipt=uuid.uuid4().hex,
+    return _queue_message(
+        QueueDelivery(
+            text=text,
+            message_id=str(uuid.uuid4()),
+            dequeue_count=1,
+            inserted_at=_now(),
+            expires_at=_now(timedelta(days=7)),
+            visible_again_at=_now(timedelta(minutes=10)),
+            pop_receipt=uuid.uuid4().hex,
+        )
     )
-    return Datum(text, "string"), metadata
+
+
+def _queue_message(message: QueueDelivery) -> Delivery:
+    metadata = _metadata(
+        Id=message.message_id,
+        DequeueCount=message.dequeue_count,
+        InsertionTime=message.inserted_at,
+        ExpirationTime=message.expires_at,
+        NextVisibleTime=message.visible_again_at,
+        PopReceipt=message.pop_receipt,
+    )
+    return Datum(message.text, "string"), metadata
 
 
 def _blob(template: str, text: str, folder: Path) -> Delivery:

@@ -20,6 +20,7 @@ def home_page(app: AppInfo, routes: RouteTable[FunctionInfo], origin: str, has_d
         "Activities": _escaped(app.activities.names),
         "Entities": _escaped(app.entities.names),
         "Timers": _escaped(f"{each.name} ({each.trigger.get('schedule')})" for each in app.timers),
+        "Queues": _escaped(f"{each.name} ({each.trigger.get('queueName')})" for each in app.queue_functions),
         "Other triggers, not polled": _escaped(f"{each.name} ({each.kind})" for each in app.others),
     }
     lists = "".join(

@@ -34,6 +34,9 @@ class ManagementReply(Protocol):
     def body(self) -> bytes: ...
 
 
+#: Puts texts into a queue, by the queue's name in the app's code. Returns why it could not, as a sentence, or "".
+PutMessages = Callable[[str, Sequence[str]], Coroutine[Any, Any, str]]
+
 #: Answers a request of the app's durable clients: method, path, query, headers, body, origin. Raises nothing.
 AnswerClient = Callable[[str, str, str, Mapping[str, str], bytes, str], Coroutine[Any, Any, ManagementReply]]
 
@@ -44,6 +47,7 @@ class HostServices:
 
     `clients` makes the durable clients' JSON for an app; it raises AppError. `client_url`: the base of the URLs that
     `answer_client` answers, on the host's loop. `calls`: where every call of user code in this process is entered.
+    `put_messages` takes what functions write to queues, on the host's loop.
     `change_app`: the runner has loaded the app again. To be called on the host's loop, with the app before and now,
     while no call begins. It returns sentences for a person, or raises AppError if the host cannot serve the app.
     """
@@ -52,6 +56,7 @@ class HostServices:
     client_url: str
     answer_client: AnswerClient
     calls: RunningCalls
+    put_messages: PutMessages
     change_app: Callable[[AppInfo, AppInfo], Sequence[str]] = lambda before, app: ()
 
 
@@ -124,11 +129,23 @@ class TriggerText(NamedTuple):
     text: str
 
 
+class QueueDelivery(NamedTuple):
+    """A message that a function takes from a queue, for the `dequeue_count`-th time. Moments in ISO 8601."""
+
+    text: str
+    message_id: str
+    dequeue_count: int
+    inserted_at: str
+    expires_at: str
+    visible_again_at: str
+    pop_receipt: str
+
+
 class FunctionCall(NamedTuple):
     """A call of a function that is not durable. An HttpRequest belongs to an HTTP function, and so on."""
 
     function: str
-    data: HttpRequest | TimerOccurrence | TriggerText
+    data: HttpRequest | TimerOccurrence | QueueDelivery | TriggerText
     retry_count: int = 0
 
 

@@ -18,6 +18,7 @@ KINDS = {
     "activityTrigger": "activity",
     "entityTrigger": "entity",
     "timerTrigger": "timer",
+    "queueTrigger": "queue",
 }
 #: Triggers whose data is JSON. What else a person may send to a function that is run by hand is any text.
 JSON_TRIGGERS = ("eventGridTrigger", "cosmosDBTrigger", "sqlTrigger", "mysqlTrigger")
@@ -35,7 +36,7 @@ class FunctionInfo:
     trigger       the trigger binding as in function.json (`route`, `methods`, `schedule`, …)
     bindings      the other bindings, likewise
     retry         its retry policy; whoever calls the function applies it
-    kind          http, orchestrator, activity, entity, timer, else the trigger's type ("queueTrigger")
+    kind          http, orchestrator, activity, entity, timer, queue, else the trigger's type ("blobTrigger")
     durable_name  what orchestrators and clients call it: the trigger's `activity=`, `orchestration=`,
                   `entity_name=`, else `name`
     """
@@ -127,6 +128,7 @@ class AppFunctions(Generic[F]):
         self.entities = Functions(of_kind("entity"))
         self.http_functions = of_kind("http")
         self.timers = of_kind("timer")
+        self.queue_functions = of_kind("queue")
         self.others = [function for function in self.functions if function.kind not in KINDS.values()]
         self._by_name = {function.name.lower(): function for function in self.functions}
 

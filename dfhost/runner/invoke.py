@@ -1,6 +1,6 @@
 """Calls one function that is not durable: its retries, its time limit, and its start and end in the log.
 
-For HTTP functions, timer functions and functions run by hand. The dispatchers run activities, orchestrators and
+For HTTP, timer and queue functions, and functions run by hand. The dispatchers run activities, orchestrators and
 entities.
 """
 
@@ -13,7 +13,7 @@ from dfhost.clock import Clock
 from dfhost.engine import failures
 from dfhost.engine.failures import Failure
 from dfhost.host_log import Attempt, HostLog
-from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, HttpRequest
+from dfhost.runner.app_runner import AppRunner, FunctionCall, HttpReply, HttpRequest, QueueDelivery
 from dfhost.runner.functions import FunctionInfo
 
 
@@ -24,15 +24,17 @@ async def invoke_function(
     log: HostLog,
     clock: Clock,
     timeout: float | None = None,
+    delivery: Attempt | None = None,
 ) -> HttpReply | Failure | None:
     """What the call returns, or its failure after the retries of the function's policy. Never raises that.
 
-    After `timeout` seconds an attempt counts as failed.
+    After `timeout` seconds an attempt counts as failed. `delivery`: for the log, which delivery of a message this is;
+    the function's own retries are part of one.
     """
     delays = function.retry_delays()
     while True:
         delay = next(delays, None)
-        outcome = await _attempt(runner, function, call, log, timeout, delay)
+        outcome = await _attempt(runner, function, call, log, timeout, delay, delivery)
         if not isinstance(outcome, Failure) or delay is None:
             return outcome
         await clock.pause(delay)
@@ -46,6 +48,7 @@ async def _attempt(
     log: HostLog,
     timeout: float | None,
     delay: float | None,
+    delivery: Attempt | None,
 ) -> HttpReply | Failure | None:
     item = _item(call)
     log.started(function.name, function.kind, None, item)
@@ -59,6 +62,8 @@ async def _attempt(
     if isinstance(outcome, Failure):
         policy = function.retry
         attempt = Attempt(call.retry_count + 1, policy.max_attempts, delay) if policy else None
+        if delay is None and delivery is not None:
+            attempt = delivery
         log.failed(function.name, function.kind, None, seconds, outcome.text, outcome.stack, item, attempt)
     else:
         status = f"{outcome.status} " if isinstance(outcome, HttpReply) else ""
@@ -67,7 +72,9 @@ async def _attempt(
 
 
 def _item(call: FunctionCall) -> str:
-    """The request's method and path, "" for other calls."""
+    """The request's method and path, or the message; "" for other calls."""
+    if isinstance(call.data, QueueDelivery):
+        return call.data.text
     if not isinstance(call.data, HttpRequest):
         return ""
     path = call.data.url.partition("://")[2].partition("/")[2].partition("?")[0]

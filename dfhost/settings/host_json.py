@@ -78,19 +78,26 @@ class HostJson:
     def boolean(self, key: str, default: bool) -> bool:
         return self.choice(key, ("true", "false") if default else ("false", "true")) == "true"
 
-    def timespan(self, key: str, default: timedelta) -> timedelta | None:
-        """A .NET TimeSpan, `[d.]hh:mm:ss`, of at least a second; None for `-1`: no limit."""
+    def timespan(self, key: str, default: timedelta) -> timedelta:
+        """A .NET TimeSpan, `[d.]hh:mm:ss`."""
+        entry = self._entry(key)
+        if entry is None:
+            return default
+        if (span := _timespan(entry.value)) is None:
+            raise _wrong(entry, 'a time span such as "00:00:30"')
+        return span
+
+    def time_limit(self, key: str, default: timedelta) -> timedelta | None:
+        """A TimeSpan of at least a second; None for `-1`: no limit."""
         entry = self._entry(key)
         if entry is None:
             return default
         if str(entry.value) == "-1":
             return None
-        if found := _TIMESPAN.fullmatch(str(entry.value)):
-            days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
-            span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-            if hours < 24 and minutes < 60 and seconds < 60 and span >= timedelta(seconds=1):
-                return span
-        raise _wrong(entry, 'a time span of at least a second such as "00:10:00", or "-1" for none')
+        span = _timespan(entry.value)
+        if span is None or span < timedelta(seconds=1):
+            raise _wrong(entry, 'a time span of at least a second such as "00:10:00", or "-1" for none')
+        return span
 
     def section(self, key: str) -> dict[str, Any]:
         """All values below `key`, by the rest of their keys, as written.
@@ -150,6 +157,17 @@ class HostJson:
             above = self._entries.get(key.lower())
             if above and above.value is not None and above.value != {}:
                 raise _wrong(above, "an object in braces")
+
+
+def _timespan(value: Any) -> timedelta | None:
+    """None for what is no time span."""
+    found = _TIMESPAN.fullmatch(str(value))
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    if hours >= 24 or minutes >= 60 or seconds >= 60:
+        return None
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def _wrong(entry: _Entry, wanted: str) -> SettingsError:

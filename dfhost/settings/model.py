@@ -25,6 +25,17 @@ def ten_per_cpu() -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueOptions:
+    """extensions.queues. `visibility_timeout`: seconds. `max_bytes`: of a message, as messageEncoding allows."""
+
+    batch_size: int = 16
+    new_batch_threshold: int = field(default_factory=lambda: 8 * processor_count())
+    max_dequeue_count: int = 5
+    visibility_timeout: float = 0.0
+    max_bytes: int = 49_152  # 64 KiB of base64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """`Settings()` is an empty host.json."""
 
@@ -50,6 +61,7 @@ class Settings:
     max_concurrent_requests: int | None = None
     function_timeout: float | None = 1800.0  # seconds; None: no limit
     has_extensions: bool = True  # host.json names an extension bundle, or the app installs extensions itself
+    queues: QueueOptions = field(default_factory=QueueOptions)
     functions: frozenset[str] = frozenset()  # host.json "functions": only these are loaded; empty: all
 
     # -- this machine ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dfhost.errors import SettingsError
 from dfhost.settings.host_json import HostJson
 from dfhost.settings.jsonc import Document, read_document
 from dfhost.settings.local_settings import read_local_settings
-from dfhost.settings.model import Settings, ten_per_cpu
+from dfhost.settings.model import QueueOptions, Settings, processor_count, ten_per_cpu
 
 DURABLE = "extensions.durableTask"
 
@@ -46,6 +46,7 @@ _WITHOUT_EFFECT = (
     "watchFiles",
     "extensions.http.dynamicThrottlesEnabled",
     "extensions.http.hsts",
+    "extensions.queues.maxPollingInterval",
     f"{DURABLE}.appLeaseOptions",
     f"{DURABLE}.entityMessageReorderWindowInMinutes",
     f"{DURABLE}.extendedSessionIdleTimeoutInSeconds",
@@ -99,7 +100,7 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
 
     host = HostJson(_host_json(folder / "host.json", notes), folder / "host.json", settings)
     limit = ten_per_cpu()
-    timeout = host.timespan("functionTimeout", timedelta(minutes=30))
+    timeout = host.time_limit("functionTimeout", timedelta(minutes=30))
     storage = f"{DURABLE}.storageProvider"
     provider = host.string(f"{storage}.type", "AzureStorage")
     on_storage = provider.lower() in ("azurestorage", "azure_storage")
@@ -140,6 +141,7 @@ def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Sett
         max_outstanding_requests=_limit(host, "extensions.http.maxOutstandingRequests"),
         max_concurrent_requests=_limit(host, "extensions.http.maxConcurrentRequests"),
         function_timeout=timeout.total_seconds() if timeout else None,
+        queues=_queue_options(host),
         functions=frozenset(str(name) for name in host.section("functions").values()),
         app_settings=local.app_settings,
         port=local.port,
@@ -282,6 +284,26 @@ def _custom_headers(host: HostJson) -> tuple[tuple[str, str], ...]:
     return tuple(headers.items())
 
 
+def _queue_options(host: HostJson) -> QueueOptions:
+    """Names, defaults and bounds: QueuesOptions of the queue extension."""
+    section = "extensions.queues"
+    batch_size = host.integer(f"{section}.batchSize", 16)
+    if batch_size > 32:
+        raise host.invalid(
+            f"{section}.batchSize", f"is {batch_size}; Azure Storage gives out 32 messages at most"
+        )
+    encoding = host.choice(f"{section}.messageEncoding", ("base64", "none"))
+    return QueueOptions(
+        batch_size=batch_size,
+        new_batch_threshold=host.integer(
+            f"{section}.newBatchThreshold", batch_size // 2 * processor_count(), minimum=0
+        ),
+        max_dequeue_count=host.integer(f"{section}.maxDequeueCount", 5),
+        visibility_timeout=host.timespan(f"{section}.visibilityTimeout", timedelta()).total_seconds(),
+        max_bytes=65_536 if encoding == "none" else 49_152,
+    )
+
+
 def _limit(host: HostJson, key: str) -> int | None:
     """A number of requests; -1, and nothing, mean no limit."""
     number = host.integer(key, -1, minimum=-1)
@@ -296,7 +318,7 @@ def _unread_keys(host: HostJson) -> tuple[list[str], list[str]]:
         if key.lower() == "version":
             continue
         # Triggers that dfhost does not poll are noted function by function.
-        other_trigger = re.match(r"extensions\.(?!durabletask\.|http\.)", key.lower())
+        other_trigger = re.match(r"extensions\.(?!durabletask\.|http\.|queues\.)", key.lower())
         if other_trigger or any(
             key.lower() == prefix or key.lower().startswith(prefix + ".") for prefix in ignored
         ):

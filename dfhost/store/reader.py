@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 from dfhost.engine import history as h
 from dfhost.errors import DatabaseError
-from dfhost.store import activities_and_timers
+from dfhost.store import activities_and_timers, queues
 from dfhost.store import statements as sql
 from dfhost.store.activities_and_timers import ActivityWorkItem
 from dfhost.store.causes import cause_of_failure
 from dfhost.store.filters import Where
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage
+from dfhost.store.queues import QueueLength, QueueMessage
 from dfhost.store.sqlite_errors import explain_sqlite_error
 
 
@@ -227,6 +228,21 @@ class StoreReader:
         with self._reading() as reader:
             found: str | None = reader.execute("SELECT min(fire_at) FROM timers").fetchone()[0]
             return found
+
+    def storage_queues(self) -> list[QueueLength]:
+        """Of the queues that have messages."""
+        with self._reading() as reader:
+            return queues.lengths(reader)
+
+    def queue_messages(self, queue: str, limit: int) -> list[QueueMessage]:
+        """The oldest messages of the queue."""
+        with self._reading() as reader:
+            return queues.messages(reader, queue, limit)
+
+    def next_visible(self, queue: str) -> str | None:
+        """When the next message of the queue may be taken, as ISO text; None if it has none."""
+        with self._reading() as reader:
+            return queues.next_visible(reader, queue)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -99,6 +99,20 @@ CREATE TABLE entity_requests (
     PRIMARY KEY (entity_id, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- Messages in the app's storage queues. A function may take one from visible_at on; dequeue_count says how often one
+-- has. is_taken is 1 while a function works on the message, and stays 1 if the host dies meanwhile.
+CREATE TABLE queue_messages (
+    seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue         TEXT NOT NULL,
+    message_id    TEXT NOT NULL,
+    text          TEXT NOT NULL,
+    inserted_at   TEXT NOT NULL,
+    visible_at    TEXT NOT NULL,
+    dequeue_count INTEGER NOT NULL DEFAULT 0,
+    is_taken      INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX queue_messages_to_take ON queue_messages (queue, is_taken, visible_at);
+
 -- Messages to instances and entities that could not be read or processed. They were set aside so that others go on.
 CREATE TABLE poison_messages (
     instance_id  TEXT NOT NULL,

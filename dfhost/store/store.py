@@ -22,7 +22,16 @@ from dfhost.engine.entities import EntityResponse
 from dfhost.engine.episode import Episode
 from dfhost.engine.history import Event
 from dfhost.errors import DatabaseError, HostError, OperationFailed
-from dfhost.store import activities_and_timers, entities, episodes, inbox, instances, overview, purging
+from dfhost.store import (
+    activities_and_timers,
+    entities,
+    episodes,
+    inbox,
+    instances,
+    overview,
+    purging,
+    queues,
+)
 from dfhost.store import database as db
 from dfhost.store.activities_and_timers import ActivityResult
 from dfhost.store.database_file import DatabaseFile, PathLock, check_usable
@@ -32,6 +41,7 @@ from dfhost.store.instance_row import InstanceRow
 from dfhost.store.instances import Check
 from dfhost.store.listener import InboxMessage, StoreListener
 from dfhost.store.overview import ListedInstance, MapRow, Overview
+from dfhost.store.queues import QueueMessage
 from dfhost.store.reader import StoredTimeline, StoreReader, read_timeline
 from dfhost.store.sqlite_errors import explain_sqlite_error
 from dfhost.store.writer import Writer
@@ -204,6 +214,45 @@ class Store(StoreReader):
                 return read(reader)
         except sqlite3.Error as error:
             raise DatabaseError(explain_sqlite_error(error, str(self.path))) from error
+
+    # -- storage queues --------------------------------------------------------------------------------------
+
+    def put_messages(self, queue: str, texts: Sequence[str], at: str) -> asyncio.Future[None]:
+        """The messages are in the queue, in this order."""
+        return self._writer.submit(lambda cursor: queues.put(cursor, queue, texts, at))
+
+    def take_messages(self, queue: str, limit: int, at: str) -> asyncio.Future[list[QueueMessage]]:
+        """The oldest messages that are visible at `at` are taken, once more each."""
+        return self._writer.submit(lambda cursor: queues.take(cursor, queue, limit, at))
+
+    def delete_message(self, message: QueueMessage) -> asyncio.Future[None]:
+        """Nothing is left of the message."""
+        return self._writer.submit(lambda cursor: queues.delete(cursor, message.seq))
+
+    def give_message_back(self, message: QueueMessage, visible_at: str) -> asyncio.Future[None]:
+        """The message may be taken again, from then on."""
+        return self._writer.submit(lambda cursor: queues.give_back(cursor, message.seq, visible_at))
+
+    def move_message(self, message: QueueMessage, queue: str, at: str) -> asyncio.Future[None]:
+        """A copy of the message is in the other queue, and nothing is left of it here."""
+
+        def operation(cursor: InboxCursor) -> None:
+            queues.delete(cursor, message.seq)
+            queues.put(cursor, queue, [message.text], at)
+
+        return self._writer.submit(operation)
+
+    def give_all_messages_back(self) -> asyncio.Future[None]:
+        """No message is taken: what took them has died with its host."""
+        return self._writer.submit(queues.give_all_back)
+
+    def move_messages(self, queue: str, to: str, at: str) -> asyncio.Future[int]:
+        """The messages of the queue, but those that are taken, are in the other one, as new; how many were moved."""
+        return self._writer.submit(lambda cursor: queues.move_all(cursor, queue, to, at))
+
+    def clear_queue(self, queue: str) -> asyncio.Future[int]:
+        """The queue has no message but those that are taken; how many were deleted."""
+        return self._writer.submit(lambda cursor: queues.clear(cursor, queue))
 
     # -- what lists of everything show -------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ What a worker asks:
 
     "client", method, path, query, headers, body, origin
                                             [status, body]: a request of the app's durable clients
+    "put", queue, texts                     why these messages cannot be put into the queue, or ""
     "receive", call number                  the next message of a streamed request, or the text of a disconnection
     "send", call number, message            None, or the text of a disconnection
 
@@ -61,13 +62,14 @@ from dfhost.runner.app_runner import (
     FunctionCall,
     HttpReply,
     HttpRequest,
+    QueueDelivery,
     TimerOccurrence,
     TriggerText,
 )
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.retry_policy import RetryPolicy
 
-VERSION = 3
+VERSION = 4
 
 _FEW_TASKS = 100  # are described in less time than a second question would take
 
@@ -146,7 +148,7 @@ def reply_from_wire(wire: Any) -> HttpReply | Failure | None:
     return failure
 
 
-_DATA = {"http": HttpRequest, "timer": TimerOccurrence, "text": TriggerText}
+_DATA = {"http": HttpRequest, "timer": TimerOccurrence, "queue": QueueDelivery, "text": TriggerText}
 
 
 def data_to_wire(call: FunctionCall) -> tuple[str, tuple[Any, ...]]:

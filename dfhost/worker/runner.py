@@ -123,8 +123,12 @@ class WorkerRunner:
 
     async def _answer(self, process: WorkerProcess, number: int, what: str, question: list[Any]) -> None:
         """A worker waits for each answer, so every question gets one."""
+        answer: Any
         if what == "client":
             answer = await self._answer_client(*question)
+        elif what == "put":
+            assert self._services is not None
+            answer = await self._services.put_messages(*question)
         else:
             answer = await self._answer_stream(what, process.pid, *question)
         process.send("answer", number, answer)

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -130,7 +130,7 @@ class Worker:
                 self._replays.pop(generator, None)
             case ("connect", clients, client_url):
                 services = HostServices(
-                    lambda app: clients, client_url, self._ask_client, self._running_calls
+                    lambda app: clients, client_url, self._ask_client, self._running_calls, self._put_messages
                 )
                 self._tasks.start(self._runner.connect(services))
             case ("stop",):
@@ -232,6 +232,9 @@ class Worker:
     ) -> _ClientReply:
         pairs = [(str(name), value) for name, value in headers.items()]
         return _ClientReply(*await self._ask("client", method, path, query, pairs, body, origin))
+
+    async def _put_messages(self, queue: str, texts: Sequence[str]) -> str:
+        return str(await self._ask("put", queue, list(texts)))
 
     def _user_loop_ended(self, error: UserLoopEnded) -> None:
         print(

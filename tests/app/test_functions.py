@@ -74,9 +74,9 @@ def app(tmp_path: Path) -> App:
             return client.create_http_management_payload("an-id")["statusQueryGetUri"]
 
         @app.activity_trigger(input_name="value")
-        @app.queue_output(arg_name="queue", queue_name="q", connection="c")
-        def sends(value, queue: func.Out[str]):
-            queue.set("sent " + value)
+        @app.blob_output(arg_name="blob", path="c/b", connection="c")
+        def sends(value, blob: func.Out[str]):
+            blob.set("sent " + value)
             return "done"
 
         @app.activity_trigger(input_name="value")
@@ -187,21 +187,21 @@ def test_a_clients_task_hub_may_be_a_setting(tmp_path: Path, monkeypatch: pytest
     assert named == [("MyHub", "Other")]
 
 
-def test_outputs_are_logged_not_sent(tmp_path: Path) -> None:
+def test_outputs_for_services_that_are_not_there_are_logged(tmp_path: Path) -> None:
     log = RecordingLog()
     folder = write_app(
         tmp_path,
         """
         @app.activity_trigger(input_name="value")
-        @app.queue_output(arg_name="queue", queue_name="q", connection="c")
-        def sends(value, queue: func.Out[str]):
-            queue.set("sent " + value)
+        @app.blob_output(arg_name="blob", path="c/b", connection="c")
+        def sends(value, blob: func.Out[str]):
+            blob.set("sent " + value)
             return "done"
         """,
     )
     sends = function_named(load_app(folder, log).activities, "sends")
     assert sends.call('"x"') == '"done"'
-    assert log.notes == ["sends: dfhost does not send its queue output: sent x"]
+    assert log.notes == ["sends: dfhost does not send its blob output: sent x"]
 
 
 def test_inputs_that_nothing_provides_fail_the_call(app: App) -> None:

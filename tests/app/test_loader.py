@@ -12,7 +12,7 @@ import pytest
 
 from dfhost.app.loader import load_app
 from dfhost.errors import AppError, AppImportFailed
-from tests.support.apps import APPS, HEAD, function_named, load_written_app, write_app
+from tests.support.apps import HEAD, function_named, load_written_app, write_app
 
 
 def refusal(folder: Path, body: str, head: str = HEAD) -> str:
@@ -61,6 +61,9 @@ def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
 
         @app.queue_trigger(arg_name="msg", queue_name="q", connection="Storage")
         def on_order(msg: func.QueueMessage) -> None: ...
+
+        @app.blob_trigger(arg_name="blob", path="in/{name}", connection="Storage")
+        def on_upload(blob: func.InputStream) -> None: ...
         """,
     )
     assert [(each.name, each.kind) for each in app.functions] == [
@@ -69,19 +72,34 @@ def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
         ("work", "activity"),
         ("counter", "entity"),
         ("hourly", "timer"),
-        ("on_order", "queueTrigger"),
+        ("on_order", "queue"),
+        ("on_upload", "blobTrigger"),
     ]
     assert [each.name for each in app.http_functions] == ["http_start"]
     assert [each.name for each in app.timers] == ["hourly"]
-    assert [each.name for each in app.others] == ["on_order"]
+    assert [each.name for each in app.queue_functions] == ["on_order"]
+    assert [each.name for each in app.others] == ["on_upload"]
     assert app.get("WORK") is app.activities.get("work") and function_named(app.activities, "work").is_async
     assert app.http_functions[0].trigger["route"] == "start"
 
 
-def test_bindings_that_do_nothing_here_are_noted() -> None:
-    assert load_app(APPS / "http").notes == [
-        "dfhost shows these outputs instead of sending them: queued (queue).",
-        "dfhost cannot read these inputs, so calls of their functions fail: stored (table).",
+def test_bindings_that_do_nothing_here_are_noted(tmp_path: Path) -> None:
+    app = load_written_app(
+        tmp_path,
+        """
+        @app.route("keep")
+        @app.blob_output(arg_name="blob", path="c/b", connection="Storage")
+        @app.queue_output(arg_name="queue", queue_name="orders", connection="Storage")
+        def keeps(req: func.HttpRequest, blob: func.Out[str], queue: func.Out[str]) -> str: ...
+
+        @app.route("read")
+        @app.table_input(arg_name="rows", table_name="t", connection="Storage")
+        def reads(req: func.HttpRequest, rows) -> str: ...
+        """,
+    )
+    assert app.notes == [
+        "dfhost shows these outputs instead of sending them: keeps (blob).",
+        "dfhost cannot read these inputs, so calls of their functions fail: reads (table).",
     ]
 
 

@@ -291,6 +291,9 @@ APP = """
     @app.queue_trigger(arg_name="m", queue_name="q", connection="C")
     def on_order(m: func.QueueMessage) -> None: ...
 
+    @app.blob_trigger(arg_name="b", path="in/{name}", connection="C")
+    def on_upload(b: func.InputStream) -> None: ...
+
     @app.activity_trigger(input_name="x", activity="price")
     def work(x: int) -> int: ...
 """
@@ -304,7 +307,8 @@ def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
         "items: [GET,POST] http://localhost:7071/api/items/{id:int?}",
         "plain: http://localhost:7071/api/plain",
         "nightly: timerTrigger (0 0 3 * * *)",
-        "on_order: queueTrigger, not polled here",
+        "on_order: queueTrigger (q)",
+        "on_upload: blobTrigger, not polled here",
         "work: activityTrigger, called 'price'",
     ]
     assert text.splitlines()[0] == "Task hub in memory"

@@ -87,8 +87,8 @@ APP = '''
         with open(file) as pipe:
             return pipe.read()
 
-    @app.queue_trigger(arg_name="message", queue_name="q", connection="C")
-    def on_order(message: func.QueueMessage) -> None: ...
+    @app.service_bus_queue_trigger(arg_name="message", queue_name="q", connection="C")
+    def on_order(message: func.ServiceBusMessage) -> None: ...
 '''
 
 
@@ -118,7 +118,7 @@ def test_it_lists_the_functions_and_the_settings_it_ignores(host: HostProcess) -
     text = host.text
     assert f"    begin: [POST] {host.url}/api/begin\n" in text
     assert "    fan: orchestrationTrigger\n" in text
-    assert "    on_order: queueTrigger, not polled here\n" in text
+    assert "    on_order: serviceBusTrigger, not polled here\n" in text
     assert text.index("begin:") < text.index("talk:") < text.index("fan:")
     assert "did you mean extensions.durableTask.maxConcurrentActivityFunctions?" in text
     assert "\x1b" not in text
@@ -126,7 +126,7 @@ def test_it_lists_the_functions_and_the_settings_it_ignores(host: HostProcess) -
 
 def test_it_says_how_to_run_a_function_whose_trigger_it_does_not_poll(host: HostProcess) -> None:
     note = host.line(
-        r"dfhost does not poll these triggers: on_order \(queueTrigger\)\. "
+        r"dfhost does not poll these triggers: on_order \(serviceBusTrigger\)\. "
         r"Run one with `dfhost trigger on_order --input TEXT`, or with: (curl .*)$"
     )
     assert subprocess.run(shlex.split(note[1]), check=True, capture_output=True).stdout == b""

@@ -115,12 +115,10 @@ async def test_a_body_without_an_input_is_noted_once(host: Host) -> None:
     assert len(host[1].notes) == 1
 
 
-async def test_an_output_binding_is_noted() -> None:
-    # Once for each loaded app, so that it is loaded again.
+async def test_a_message_that_a_function_returns_is_put_into_its_queue() -> None:
     async with app_server(APPS / "triggers") as (base, log, _), aiohttp.ClientSession() as session:
         await run_by_hand((base, log, session), "forwards", {"input": "order"})
-        said = "forwards: dfhost does not send its queue output: order again"
-        assert (await log.entry("note"))[1] == said
+        assert await log.entry("put") == ("put", "more", "order again")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +133,7 @@ async def test_an_output_binding_is_noted() -> None:
 )
 async def test_a_failure_is_logged(host: Host, name: str, error: str) -> None:
     assert (await run_by_hand(host, name, {"input": "bad"}))[0] == 202
-    assert (await host[1].entry("failed", name, "queueTrigger"))[3] == error
+    assert (await host[1].entry("failed", name, "queue"))[3] == error
 
 
 @pytest.mark.parametrize(
@@ -279,7 +277,7 @@ async def test_the_page_at_the_root_lists_the_functions(host: Host) -> None:
     async with session.get(base) as response:
         page = await response.text()
     assert response.headers["Content-Type"] == "text/html"
-    assert f"<code>{base}/api/page/{{id}}</code> page" in page and "on_queue (queueTrigger)" in page
+    assert f"<code>{base}/api/page/{{id}}</code> page" in page and "on_queue (orders)" in page
 
 
 async def test_the_page_at_the_root_links_what_a_browser_can_open(tmp_path: Path) -> None:

@@ -255,11 +255,10 @@ async def test_an_out_parameter(client: Client) -> None:
     assert (await client("GET", "/api/out"))[0] == 204
 
 
-async def test_other_outputs_are_noted() -> None:
-    # Once for each loaded app, so that it is loaded again.
+async def test_a_queue_output_is_put_into_its_queue() -> None:
     async with app_server(APPS / "http") as (base, log, _), aiohttp.ClientSession() as session:
         assert (await Client(base, log, session)("GET", "/api/queued"))[2] == b"queued"
-        assert (await log.entry("note"))[1] == "queued: dfhost does not send its queue output: order 7"
+        assert await log.entry("put") == ("put", "orders", "order 7")
 
 
 async def test_head_is_answered_without_a_body(client: Client) -> None:

@@ -460,7 +460,7 @@ def test_ignored_settings_that_matter_are_kept_apart_from_those_that_do_not(tmp_
         "extensionBundle": {"id": "x", "version": "[4.*, 5.0.0)"},
         "customHandler": {"description": {}},
         "extensions": {
-            "queues": {"batchSize": 1},
+            "serviceBus": {"prefetchCount": 1},
             "http": {"customHeadders": {"X-A": "1"}},
             "durableTask": {
                 "tracing": {"traceInputsAndOutputs": True},
@@ -472,7 +472,7 @@ def test_ignored_settings_that_matter_are_kept_apart_from_those_that_do_not(tmp_
     settings = read(tmp_path, host)
     assert set(settings.without_effect) == {
         "logging.applicationInsights.samplingSettings.isEnabled",
-        "extensions.queues.batchSize",
+        "extensions.serviceBus.prefetchCount",
         "extensions.durableTask.tracing.traceInputsAndOutputs",
         "extensions.durableTask.storageProvider.partitionCount",
     }

@@ -57,7 +57,9 @@ def schema_of(file: Path) -> object:
         return connection.execute("PRAGMA user_version").fetchone(), names, columns
 
 
-_OLD_NAMES = """
+_NO_QUEUES = "DROP TABLE queue_messages"
+_OLD_NAMES = f"""
+{_NO_QUEUES};
 ALTER TABLE task_facts RENAME TO attempts;
 ALTER TABLE wal_marker RENAME COLUMN is_complete TO present;
 ALTER TABLE wal_marker RENAME TO log;
@@ -72,13 +74,15 @@ ALTER TABLE wal_marker RENAME TO log;
             3,
             f"{_OLD_NAMES} ALTER TABLE attempts DROP COLUMN worker; ALTER TABLE attempts DROP COLUMN cancelled_at",
         ),
+        (4, _NO_QUEUES),
     ],
 )
 async def test_a_file_of_a_later_version_goes_on(tmp_path: Path, version: int, undo: str) -> None:
     file = await new_file(tmp_path)
     expected = schema_of(file)
     with closing(sqlite3.connect(file)) as connection:
-        connection.executescript(f"{undo}; PRAGMA user_version = {version}; UPDATE log SET present = 0")
+        marker = "wal_marker SET is_complete" if version >= 4 else "log SET present"
+        connection.executescript(f"{undo}; PRAGMA user_version = {version}; UPDATE {marker} = 0")
     Path(f"{file}-wal").unlink(missing_ok=True)
     before = file.read_bytes()
     with pytest.raises(DatabaseError, match="lacks its write-ahead log") as refusal:

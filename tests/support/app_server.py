@@ -41,6 +41,7 @@ async def app_server(folder: str | Path, **options: Any) -> AsyncIterator[tuple[
                 ),
             )
         )
+        app.outputs.connect(log.put)
         try:
             yield base, log, server
         finally:

@@ -60,6 +60,11 @@ class RecordingLog:
     def note(self, sentence: str) -> None:
         self._add("note", sentence)
 
+    async def put(self, queue: str, texts: Sequence[str]) -> str:
+        """In the place of the queues of a host: what functions write to them becomes an entry as well."""
+        self._add("put", queue, *texts)
+        return ""
+
     def _add(self, *entry: Any) -> None:
         self.entries.append(entry)
         for loop, event in self._waiters:

@@ -8,7 +8,7 @@ from dfhost.cli.style import Style
 from dfhost.did_you_mean import nearest
 from dfhost.runner.functions import AppInfo, FunctionInfo
 
-_RUN_BY_DFHOST = {"http", "orchestrator", "activity", "entity", "timer"}
+_RUN_BY_DFHOST = {"http", "orchestrator", "activity", "entity", "timer", "queue"}
 
 
 def function_listing(app: AppInfo, url: str, route_prefix: str, task_hub_place: str, style: Style) -> str:
@@ -52,6 +52,8 @@ def _other(function: FunctionInfo, style: Style) -> str:
     line = f"    {style(function.name, 'yellow')}: {function.trigger['type']}"
     if function.kind == "timer":
         line += f" ({function.trigger.get('schedule')})"
+    elif function.kind == "queue":
+        line += f" ({function.trigger.get('queueName')})"
     if function.durable_name != function.name:
         line += f", called '{function.durable_name}'"
     if function.kind not in _RUN_BY_DFHOST:

@@ -1,0 +1,12 @@
+-- From schema version 4 to 5: the app's storage queues, see schema.sql.
+CREATE TABLE queue_messages (
+    seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue         TEXT NOT NULL,
+    message_id    TEXT NOT NULL,
+    text          TEXT NOT NULL,
+    inserted_at   TEXT NOT NULL,
+    visible_at    TEXT NOT NULL,
+    dequeue_count INTEGER NOT NULL DEFAULT 0,
+    is_taken      INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX queue_messages_to_take ON queue_messages (queue, is_taken, visible_at);
