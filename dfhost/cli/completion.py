@@ -180,10 +180,17 @@ def _awaited_events(
     return map(Candidate, (client.awaited_events(instance_id) or {}).get(instance_id, []))
 
 
+def _queues(client: ManagementClient, verb: str, given: Sequence[str], current: str) -> Iterable[Candidate]:
+    for queue in client.queues("GET"):
+        taken_by = ", ".join(queue["functions"])
+        yield Candidate(str(queue["name"]), f"taken by {taken_by}" if taken_by else "")
+
+
 _ASKED: dict[str, Callable[[ManagementClient, str, Sequence[str], str], Iterable[Candidate]]] = {
     "id": _ids,
     "entity": _entity_ids,
     "name": _orchestrators,
     "function": _triggered,
     "event": _awaited_events,
+    "queue": _queues,
 }

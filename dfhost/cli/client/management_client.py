@@ -189,6 +189,22 @@ class ManagementClient:
             return None
         return _object(response) if response.status == 200 else {}
 
+    def queues(self, method: str, path: str = "", value: Any = None, top: int | None = None) -> Any:
+        """What dfhost answers to a request about the app's storage queues, all of them or that of a `path`.
+
+        NotDone from another host, which has none, and with the sentence of a refusal.
+        """
+        # A path is a name, or a name and what to do; the slash between them stays.
+        target = f"/admin/queues/{quote(path)}".rstrip("/") + ("" if top is None else f"?top={top}")
+        body = None if value is None else json.dumps(value).encode()
+        response = self._transport(method, target, body, self._headers())
+        if response.status in (401, 403, 404):
+            raise NotDone(
+                MISTAKE, f"{self.place} has no queues of its own: a storage account has them there."
+            )
+        self._check(response, 200, 201)
+        return response.json()
+
     # -- requests --------------------------------------------------------------------------------------------
     def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[Json]:
         token = ""

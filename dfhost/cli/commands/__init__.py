@@ -57,6 +57,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("raise", "raise an event for an instance"),
         Command("signal", "signal an entity"),
         Command("trigger", "run a function that has a timer, queue or other trigger"),
+        Command("queue", "list the app's storage queues; put, move or delete messages"),
         Command("suspend", "let instances pause"),
         Command("resume", "let suspended instances go on"),
         Command("terminate", "end instances at once"),

@@ -19,8 +19,8 @@ from dfhost.instance_failure import death_in_words
 from dfhost.user_frames import user_frames
 
 DESCRIPTION = """\
-Run a function that has a timer, queue, blob or other trigger once, as if its trigger had fired. dfhost polls no
-queues, so this stands in for a message. dfhost tells how the call ends, Core Tools and Azure only that it begins.
+Run a function that has a timer, queue, blob or other trigger once, as if its trigger had fired. dfhost tells how the
+call ends, Core Tools and Azure only that it begins. A message in a queue is another matter: see `dfhost queue`.
 
 examples:
   dfhost trigger on_order --input '{"id": 7}'
