@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from dfhost.testing.faults import Stub
     from dfhost.testing.host import Host
+    from dfhost.testing.queues import Queue
     from dfhost.testing.responses import Response
     from dfhost.testing.runs import Run
 
@@ -31,6 +32,7 @@ _HOMES = {
     "HostCrashed": "errors",
     "NotDeterministic": "errors",
     "NotIdle": "errors",
+    "Queue": "queues",
     "Response": "responses",
     "Run": "runs",
     "RunEnded": "errors",
@@ -43,6 +45,7 @@ __all__ = [  # noqa: RUF022 - in the order of docs/testing-reference.md
     "Durable",
     "Run",
     "Entity",
+    "Queue",
     "Response",
     "Stub",
     "StillWaiting",

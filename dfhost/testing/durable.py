@@ -25,6 +25,7 @@ from dfhost.testing.entities import Entity
 from dfhost.testing.errors import HostCrashed, StillWaiting
 from dfhost.testing.faults import NOT_GIVEN, Calls, Stub, When, on_calls, raised_error
 from dfhost.testing.local_host import LocalHost
+from dfhost.testing.queues import Queue
 from dfhost.testing.remote_host import RemoteHost
 from dfhost.testing.responses import Response, with_query
 from dfhost.testing.runs import Run
@@ -92,6 +93,10 @@ class Durable:
         """All entities that exist."""
         ids = [each["entityId"] for each in self._listed("entities")]
         return [Entity(self, id["name"], id["key"]) for id in ids]
+
+    def queue(self, name: str) -> Queue:
+        """The storage queue with this name, to put messages into it, and to look at what functions have written."""
+        return Queue(self, name)
 
     def trigger(self, function: str, input: str = "") -> None:
         """Run a function that has a timer, a queue or another trigger, as by hand. `input`: its message, as text.
