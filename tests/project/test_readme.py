@@ -149,6 +149,10 @@ YOUR_APP = """
     @app.orchestration_trigger(context_name="context")
     def waits(context):
         return (yield context.wait_for_external_event("Approval"))
+
+    @app.queue_trigger(arg_name="order", queue_name="orders", connection="Storage")
+    def on_order(order: func.QueueMessage) -> None:
+        assert order.get_json()["id"] == 7
 """
 
 
@@ -266,6 +270,8 @@ def your_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def yours(your_app: Path) -> Iterator[HostProcess]:
     with HostProcess(your_app) as host:
+        host.client.request("POST", "/admin/queues/orders", {"message": '{"id": 8}'})  # which fails
+        until(lambda: host.client.request("GET", "/admin/queues").body, lambda queues: len(queues) == 2)
         yield host
 
 
@@ -450,7 +456,11 @@ def test_a_command_of_dfhost(
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setenv("DFHOST_URL", yours.url)
-        run_as_it_stands(command, yours, run_in_shell if re.search("[|>]", command) else dfhost_here)
+        run = run_in_shell if re.search("[|>]", command) else dfhost_here
+        said = run_as_it_stands(command, yours, run)
+        if shown:
+            shows(said.splitlines(), shown)
+            return
     else:
         with pytest.raises(SystemExit) as ended:
             dfhost_here(verb, "--help")  # a mention
@@ -458,8 +468,8 @@ def test_a_command_of_dfhost(
     assert shown == [], "compare it"
 
 
-def run_as_it_stands(command: str, host: HostProcess, run: Dfhost) -> None:
-    """While an instance waits, another is suspended and a third has failed."""
+def run_as_it_stands(command: str, host: HostProcess, run: Dfhost) -> str:
+    """Its output, while an instance waits, another is suspended and a third has failed."""
     waits, suspended = (host.start_instance("/api/your-starter", "wait") for _ in range(2))
     host.client.ended(host.client.start("bounded", 5))
     for id in (waits, suspended):
@@ -470,6 +480,7 @@ def run_as_it_stands(command: str, host: HostProcess, run: Dfhost) -> None:
     done = run(command) if run is run_in_shell else run(*shlex.split(command, comments=True)[1:])
     nothing_so_old = done.returncode == 4 and " --until 7d " in command
     assert done.returncode == 0 or nothing_so_old, (done.stdout, done.stderr)
+    return str(done.stdout)
     if "dfhost explain" in command:
         assert waits in done.stdout and "event Approval" in done.stdout
 
@@ -653,7 +664,7 @@ def test_the_triggers_that_are_named_are_there_and_are_run_by_a_test() -> None:
         assert {f"{squeezed}trigger", f"{squeezed.rstrip('s')}trigger"} & loaded, name
     assert {
         "test_every_function_but_http_can_be_run",
-        "test_an_output_binding_is_noted",
+        "test_outputs_for_services_that_are_not_there_are_logged",
         "test_a_timer_runs_when_it_is_due_and_not_before",
     } <= defined_tests()
     assert "POST /admin/functions/{name}" in rows[others][0]
