@@ -59,7 +59,7 @@ def test_functions_keep_their_order_and_know_their_kind(tmp_path: Path) -> None:
         @app.timer_trigger(schedule="0 0 * * * *", arg_name="tick")
         def hourly(tick: func.TimerRequest) -> None: ...
 
-        @app.queue_trigger(arg_name="msg", queue_name="q", connection="Storage")
+        @app.queue_trigger(arg_name="msg", queue_name="orders", connection="Storage")
         def on_order(msg: func.QueueMessage) -> None: ...
 
         @app.blob_trigger(arg_name="blob", path="in/{name}", connection="Storage")

@@ -288,7 +288,7 @@ APP = """
     @app.timer_trigger(arg_name="t", schedule="0 0 3 * * *")
     def nightly(t: func.TimerRequest) -> None: ...
 
-    @app.queue_trigger(arg_name="m", queue_name="q", connection="C")
+    @app.queue_trigger(arg_name="m", queue_name="orders", connection="C")
     def on_order(m: func.QueueMessage) -> None: ...
 
     @app.blob_trigger(arg_name="b", path="in/{name}", connection="C")
@@ -307,7 +307,7 @@ def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
         "items: [GET,POST] http://localhost:7071/api/items/{id:int?}",
         "plain: http://localhost:7071/api/plain",
         "nightly: timerTrigger (0 0 3 * * *)",
-        "on_order: queueTrigger (q)",
+        "on_order: queueTrigger (orders)",
         "on_upload: blobTrigger, not polled here",
         "work: activityTrigger, called 'price'",
     ]

@@ -17,7 +17,7 @@ APP = """
     def work(x):
         return x
 
-    @app.queue_trigger(arg_name="message", queue_name="q", connection="AzureWebJobsStorage")
+    @app.queue_trigger(arg_name="message", queue_name="orders", connection="AzureWebJobsStorage")
     def on_message(message: func.QueueMessage) -> None:
         if message.get_body() == b"bad":
             raise ValueError("bad")
