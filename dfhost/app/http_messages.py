@@ -106,8 +106,15 @@ def _set_cookies(cookie: SimpleCookie) -> Iterable[str]:
 def _text_reply(text: str) -> HttpReply:
     """For a returned `str`, which the host reads as JSON if it can: then it sends the value as .NET prints it."""
     try:
+        return _json_reply(text)
+    except RecursionError:  # nested too deeply to be read or printed
+        return _value_reply(200, text)
+
+
+def _json_reply(text: str) -> HttpReply:
+    try:
         value = json.loads(text) if text.strip() else None
-    except (ValueError, RecursionError):
+    except ValueError:
         return _value_reply(200, text)
     if isinstance(value, dict) and (reply := _object_reply(value)):
         return reply

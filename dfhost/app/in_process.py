@@ -209,9 +209,9 @@ class InProcessRunner:
             return outcome
         try:
             await function.send_outputs(outcome)
-        except Exception as error:
+            return http_reply(function, outcome) if isinstance(call.data, HttpRequest) else None
+        except Exception as error:  # an output that cannot be sent, or a value that nobody has thought of
             return describe_exception(error)
-        return http_reply(function, outcome) if isinstance(call.data, HttpRequest) else None
 
     async def _outcome(self, function: Function, call: FunctionCall) -> InvocationResult | Failure:
         """Exceptions are described on the user's thread, because a future cannot carry every one."""

@@ -24,6 +24,7 @@ from dfhost.app import exceptions
 from dfhost.app.in_process import InProcessRunner
 from dfhost.app.threads import UserThreads
 from dfhost.background_tasks import BackgroundTasks
+from dfhost.engine import failures
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import AppError, UserLoopEnded
 from dfhost.garbage import GarbageByVolume, large_text, resume_collector
@@ -202,7 +203,10 @@ class Worker:
         call = FunctionCall(function, protocol.data_from_wire(kind, data), retry_count)
 
         async def invoke() -> None:
-            self._send("result", number, protocol.reply_to_wire(await self._runner.invoke(call)))
+            try:
+                self._send("result", number, protocol.reply_to_wire(await self._runner.invoke(call)))
+            except Exception as error:  # the host must not wait until functionTimeout
+                self._send("result", number, tuple(failures.not_answered(error)))
 
         self._tasks.start(invoke())
 
@@ -221,8 +225,8 @@ class Worker:
             problem = None
             try:
                 await self._runner.stream(StreamingCall(*call), receive, send)
-            except ConnectionResetError as error:
-                problem = str(error)
+            except Exception as error:  # a ConnectionResetError; of any other the host must hear as well
+                problem = str(error) or type(error).__name__
             self._send("result", number, problem)
 
         self._tasks.start(stream())
