@@ -5,12 +5,14 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import signal
 import socket
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+from dfhost import forked_children
 from dfhost.app import exceptions
 from dfhost.app_output import AppLogLevels, LogHandling
 from dfhost.worker.output import PipeSink, WorkerStream
@@ -19,6 +21,7 @@ from dfhost.worker.worker import Worker
 
 def main() -> None:
     start, host_pipe = _read_start()
+    forked_children.end_at_sigterm(signal.getsignal(signal.SIGTERM))
     sink = PipeSink(start["verbose"])
     if sys.breakpointhook is sys.__breakpointhook__ and not os.environ.get("PYTHONBREAKPOINT"):
         sys.breakpointhook = _breakpoint

@@ -14,6 +14,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+from dfhost import forked_children
 from dfhost.errors import HostError
 
 SignalHandler = Callable[[int, "FrameType | None"], None]
@@ -28,6 +29,8 @@ def handle_signals(handler: SignalHandler, *numbers: signal.Signals) -> None:
         with suppress(NotImplementedError):  # Windows, whose loop needs no such help
             loop.add_signal_handler(number, lambda: None)
         signal.signal(number, handler)
+    if signal.SIGTERM in numbers:
+        forked_children.end_at_sigterm(handler)
 
 
 def exit_at_once(number: int, _: object = None) -> None:
