@@ -50,11 +50,19 @@ class PipeSink:
 
     def __init__(self, verbose: bool) -> None:
         self.verbose = verbose
-        self._lock = threading.Lock()
+        self._set_locks()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._set_locks)
         self._second, self._marked = 0, 0
-        self._counts: Counter[tuple[str, str]] = Counter()  # by level and logger; under the lock
-        self._counting = threading.Event()
         self._counting_process = 0  # that whose thread writes them: a fork has none of its parent's threads
+
+    def _set_locks(self) -> None:
+        """At first, and in each forked child: there a thread that the child does not have may hold them for ever."""
+        self._lock = threading.RLock()  # a signal handler or a finalizer prints in the middle of anything
+        self._unwritten: deque[bytes] = deque()  # under the lock
+        self._is_writing = False  # likewise
+        self._counts: Counter[tuple[str, str]] = Counter()  # by level and logger; likewise
+        self._counting = threading.Event()
 
     def print(self, label: str, text: str) -> None:
         if label or self._may_mark():
@@ -100,11 +108,19 @@ class PipeSink:
 
     def _write(self, data: bytes) -> None:
         with self._lock:  # the parts of one line must not be parted
+            self._unwritten.append(data)
+            if self._is_writing:  # this very thread is, further up its stack
+                return
+            self._is_writing = True
             try:
-                while data:
-                    data = data[os.write(1, data) :]
+                while self._unwritten:
+                    rest = self._unwritten.popleft()
+                    while rest:
+                        rest = rest[os.write(1, rest) :]
             except OSError:  # the app has closed its stdout
-                pass
+                self._unwritten.clear()
+            finally:
+                self._is_writing = False
 
 
 class WorkerStream(io.TextIOWrapper):

@@ -14,6 +14,7 @@ from tests.support.host_process import HostProcess
 ODD = """
 import multiprocessing
 import signal
+import threading
 import time
 
 forks = multiprocessing.get_context("fork" if hasattr(__import__("os"), "fork") else None)
@@ -38,6 +39,41 @@ def exit_codes(target, count, **options):
 @app.route("terminated-child")
 def terminated_child(req: func.HttpRequest) -> str:
     return str(exit_codes(time.sleep, 1, args=(60,))[0])
+
+
+@app.route("children-that-print")
+def children_that_print(req: func.HttpRequest) -> str:
+    over = threading.Event()
+
+    def flood():
+        while not over.is_set():
+            print("flood" * 200)
+
+    threads = [threading.Thread(target=flood) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        return str(set(exit_codes(lambda: print("a child prints"), 20)))
+    finally:
+        over.set()
+
+
+@app.route("signals")
+async def signals(req: func.HttpRequest) -> str:
+    ticks = 0
+
+    def tick(*_):
+        nonlocal ticks
+        ticks += 1
+        print("in the handler")
+
+    signal.signal(signal.SIGALRM, tick)
+    while ticks < 200:
+        signal.setitimer(signal.ITIMER_REAL, 0.0002)
+        before = ticks
+        while ticks == before:
+            print("in the function")
+    return "done"
 
 
 @app.route("nested/{levels:int}")
@@ -72,3 +108,13 @@ needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no fork, no SI
 @needs_posix
 def test_a_forked_child_ends_when_it_is_terminated(host: HostProcess) -> None:
     assert get(host, "terminated-child") == str(-signal.SIGTERM)
+
+
+@needs_posix
+def test_a_child_that_is_forked_while_others_print_can_print(host: HostProcess) -> None:
+    assert get(host, "children-that-print") == "{0}"
+
+
+@needs_posix
+def test_a_signal_handler_may_print_in_the_middle_of_a_print(host: HostProcess) -> None:
+    assert get(host, "signals") == "done"
