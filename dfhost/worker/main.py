@@ -16,7 +16,7 @@ from dfhost import forked_children
 from dfhost.app import exceptions
 from dfhost.app_output import AppLogLevels, LogHandling
 from dfhost.worker.output import PipeSink, WorkerStream
-from dfhost.worker.worker import Worker
+from dfhost.worker.worker import Worker, end_process
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
         for stream in streams:
             stream.finish()
         sink.flush()
-    os._exit(0)  # without waiting for threads that run user code
+    end_process()
 
 
 def _read_start() -> tuple[dict[str, Any], int]:
@@ -67,4 +67,4 @@ def _breakpoint(*_: object, **__: object) -> None:
 def _end_with_host(host_pipe: int) -> None:
     """The host is gone: nobody needs this process any more, and it may be deep in user code."""
     os.read(host_pipe, 1)
-    os._exit(0)
+    end_process()

@@ -95,9 +95,9 @@ class Worker:
         except AppError as error:
             self._failure = error
         except KeyboardInterrupt as error:  # the app's own: ctrl-C does not reach a worker
-            _end_process(error)
+            _end_by(error)
         resume_collector()
-        exceptions.end_process = _end_process
+        exceptions.end_process = _end_by
         self._loop.call_soon(self._tasks.start, self._open())
         self._threads.serve_loop()
 
@@ -105,7 +105,7 @@ class Worker:
 
     async def _open(self) -> None:
         channel = self._channel
-        channel.on_message, channel.on_lost = self._receive, lambda: os._exit(0)
+        channel.on_message, channel.on_lost = self._receive, end_process
         await channel.open(self._peer)
         if self._failure is not None:  # the host ends this process
             self._send("not loaded", str(self._failure), getattr(self._failure, "traceback", None))
@@ -306,7 +306,20 @@ def _plain(message: AsgiMessage) -> dict[str, Any]:
     return plain
 
 
-def _end_process(error: BaseException) -> None:
+def end_process() -> None:
+    """End it without waiting for threads that run user code.
+
+    What the app has begun by multiprocessing would stay for ever, such as the processes of a ProcessPoolExecutor,
+    which wait for their next task. Python ends it where it ends by itself.
+    """
+    with suppress(Exception):
+        if (multiprocessing := sys.modules.get("multiprocessing")) is not None:
+            for child in multiprocessing.active_children():
+                child.terminate()
+    os._exit(0)
+
+
+def _end_by(error: BaseException) -> None:
     """SystemExit and KeyboardInterrupt in a function end the process, with the real worker's exit codes."""
     traceback.print_exception(type(error), error, exceptions.user_traceback(error))
     sys.stderr.flush()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.apps import write_app
-from tests.support.host_process import HostProcess
+from tests.support.host_process import HostProcess, is_running
+from tests.support.waiting import until
 
 ODD = """
 import multiprocessing
@@ -118,3 +120,43 @@ def test_a_child_that_is_forked_while_others_print_can_print(host: HostProcess) 
 @needs_posix
 def test_a_signal_handler_may_print_in_the_middle_of_a_print(host: HostProcess) -> None:
     assert get(host, "signals") == "done"
+
+
+POOL = """
+import concurrent.futures
+import multiprocessing
+import os
+import time
+
+pool = concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork"))
+
+
+@app.route("pids")
+def pids(req: func.HttpRequest) -> str:
+    return " ".join(map(str, [os.getpid(), *{pool.submit(os.getpid).result() for _ in range(20)}]))
+"""
+
+
+@needs_posix
+@pytest.mark.long
+def test_a_pool_of_processes_ends_with_its_worker(tmp_path: Path) -> None:
+    def pids(host: HostProcess) -> list[int]:
+        return list(map(int, get(host, "pids").split()))
+
+    def until_ended(pids: list[int]) -> None:
+        until(lambda: [pid for pid in pids if is_running(pid)], lambda running: not running)
+
+    folder = write_app(tmp_path / "app", POOL)
+    with HostProcess(folder, "--memory") as host:
+        before = pids(host)
+        write_app(folder, POOL + "# changed")
+        host.line("The app is loaded")
+        until_ended(before)
+        last = pids(host)
+        host.signal()
+        assert host.exit_code() == 0
+        until_ended(last)
+    with HostProcess(folder, "--memory") as host:
+        last = pids(host)
+        host.kill()
+        until_ended(last)
