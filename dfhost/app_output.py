@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 from dfhost.printable import printable, printable_lines
-from dfhost.running_calls import current_call
+from dfhost.running_calls import CurrentCall, current_call
 from dfhost.short_id import short_id
 
 _REMEMBERED_KINDS = 1000
@@ -171,7 +171,7 @@ class _SinkHandler(logging.Handler):
             text = f"{record.name}: {record.msg!r} cannot be formatted: {error}"
         if record.name.partition(".")[0] in _NOT_OF_THE_APP:
             text = printable_lines(text)
-        self._sink.print(record.levelname.lower(), _with_origin(text.removeprefix("root: ")))
+        self._sink.print(record.levelname.lower(), _with_origin(text.removeprefix("root: "), call))
 
     def _gets_a_line(self, record: logging.LogRecord) -> bool:
         """Called under the handler's lock."""
@@ -186,9 +186,9 @@ class _SinkHandler(logging.Handler):
         return not window.busy and window.records <= _LINES_PER_WINDOW
 
 
-def _with_origin(text: str) -> str:
+def _with_origin(text: str, call: CurrentCall | None) -> str:
     """The text, with the function that logs or prints it behind its first line: many run side by side."""
-    if (call := current_call.get()) is None:
+    if call is None:
         return text
     first, line_end, rest = text.partition("\n")
     instance = printable(short_id(call.instance_id or ""))
@@ -208,42 +208,57 @@ class WholeLines:
     """The lines that are written to a stream, on their way to `sink`. Each thread writes lines of its own.
 
     What is flushed before its line ends goes out as it is. That keeps prompts (`breakpoint()`) and progress bars
-    alive.
+    alive. A call's line ends with the call: what another one writes in its thread is no part of it.
     """
 
     def __init__(self, sink: OutputSink) -> None:
         self._sink = sink
-        self._unfinished: dict[int, str] = {}  # thread -> a line without its end
+        # thread -> a line without its end, and the call that writes it
+        self._unfinished: dict[int, tuple[str, CurrentCall | None]] = {}
 
     def write(self, text: str) -> int:
         if _silence.is_on:
             return len(text)
-        thread = threading.get_ident()
-        printed = self._unfinished.pop(thread, "") + text
+        thread, call = threading.get_ident(), current_call.get()
+        printed = text
+        if (before := self._unfinished.pop(thread, None)) is not None:
+            if before[1] is call:
+                printed = before[0] + text
+            else:
+                self._print(*before)
         # print() writes its last line end separately: one call's lines stay together.
         if printed.endswith("\n"):
-            self._print(printed[:-1])
+            self._print(printed[:-1], call)
         elif printed:
-            self._unfinished[thread] = printed
+            self._unfinished[thread] = printed, call
         return len(text)
 
     def flush(self) -> None:
-        unfinished = self._unfinished.pop(threading.get_ident(), "")
+        unfinished, _ = self._unfinished.pop(threading.get_ident(), ("", None))
         if unfinished:
             self._sink.write(unfinished)
+
+    def end_call(self) -> None:
+        """Show the line that the current call has not ended. To be called in its thread or task, at its end."""
+        if not self._unfinished:
+            return
+        thread = threading.get_ident()
+        if (unfinished := self._unfinished.get(thread)) and unfinished[1] is current_call.get():
+            del self._unfinished[thread]
+            self._print(*unfinished)
 
     def finish(self) -> None:
         """Show the lines that never ended."""
         for unfinished in list(self._unfinished.values()):
-            self._print(unfinished)
+            self._print(*unfinished)
         self._unfinished.clear()
 
-    def _print(self, printed: str) -> None:
+    def _print(self, printed: str, call: CurrentCall | None) -> None:
         # Libraries print this prefix before lines for the Functions host's own log, which `func` shows only
         # with --verbose.
         text = printed.removeprefix("LanguageWorkerConsoleLog")
         if text == printed or self._sink.verbose:
-            self._sink.print("", _with_origin(text))
+            self._sink.print("", _with_origin(text, call))
 
 
 class _SinkStream(io.TextIOBase):

@@ -31,7 +31,7 @@ def main() -> None:
     levels = AppLogLevels(start["log_levels"], start["verbose"], start["quiet"])
     peer = socket.create_connection(("127.0.0.1", start["port"]))
     with LogHandling(sink, levels):
-        worker = Worker(Path(start["root"]), start["only"], peer, start["secret"])
+        worker = Worker(Path(start["root"]), start["only"], peer, start["secret"], streams)
         worker.say_hello()  # before the app is loaded, which may take its time
         worker.run()
         for stream in streams:

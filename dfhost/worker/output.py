@@ -143,6 +143,10 @@ class WorkerStream(io.TextIOWrapper):
     def flush(self) -> None:
         self._lines.flush()
 
+    def end_call(self) -> None:
+        """See `WholeLines.end_call`."""
+        self._lines.end_call()
+
     def finish(self) -> None:
         self._lines.finish()
 

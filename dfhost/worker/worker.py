@@ -42,14 +42,17 @@ from dfhost.running_calls import CurrentCall, RunningCalls
 from dfhost.worker import protocol
 from dfhost.worker.call_connections import CallListener
 from dfhost.worker.channel import Channel, Message, pack
+from dfhost.worker.output import WorkerStream
 
 _LARGE = 20_000  # characters of a history; less is no garbage to speak of
 
 
 class Worker:
-    """`run` returns when the host says so."""
+    """`run` returns when the host says so. `streams`: what the app writes to, whose lines end with their calls."""
 
-    def __init__(self, root: Path, only: list[str], peer: socket.socket, secret: str) -> None:
+    def __init__(
+        self, root: Path, only: list[str], peer: socket.socket, secret: str, streams: Sequence[WorkerStream]
+    ) -> None:
         self._secret = secret
         self._peer = peer
         self._threads = UserThreads(on_loop_ended=self._user_loop_ended)
@@ -62,7 +65,7 @@ class Worker:
             threads=self._threads,
             pass_on_outcomes=self._channel.flush,
         )
-        self._running_calls = _CallsByThread()
+        self._running_calls = _CallsByThread(streams)
         self._failure: AppError | None = None
         self._replays: dict[int, ReplayResult] = {}  # with a generator, by its number
         self._generator_numbers = count(1)
@@ -268,8 +271,9 @@ class _ActivityResult:
 class _CallsByThread(RunningCalls):
     """Knows the newest call that has begun in each thread, by the thread's identifier."""
 
-    def __init__(self) -> None:
+    def __init__(self, streams: Sequence[WorkerStream]) -> None:
         super().__init__()
+        self._streams = streams
         self.by_thread: dict[int, CurrentCall] = {}
 
     def begin(self, kind: str, function: str, instance_id: str | None) -> int:
@@ -277,6 +281,8 @@ class _CallsByThread(RunningCalls):
         return super().begin(kind, function, instance_id)
 
     def end(self, entry: int) -> None:
+        for stream in self._streams:
+            stream.end_call()
         self.by_thread.pop(threading.get_ident(), None)
         super().end(entry)
 

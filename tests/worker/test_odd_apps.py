@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ from tests.support.host_process import HostProcess, is_running
 from tests.support.waiting import until
 
 ODD = """
+import asyncio
 import multiprocessing
 import signal
 import threading
 import time
 
+second_came = asyncio.Event()
 forks = multiprocessing.get_context("fork" if hasattr(__import__("os"), "fork") else None)
 
 
@@ -78,6 +81,24 @@ async def signals(req: func.HttpRequest) -> str:
     return "done"
 
 
+@app.route("line-without-end")
+def line_without_end(req: func.HttpRequest) -> str:
+    print("without an end", end="")
+    return "done"
+
+
+@app.route("two-lines-in-parts")
+async def two_lines_in_parts(req: func.HttpRequest) -> str:
+    if req.params.get("first"):
+        print("begun by the first", end="")
+        await asyncio.wait_for(second_came.wait(), 60)
+        print(", ended by it")
+    else:
+        print("the second's own")
+        second_came.set()
+    return "done"
+
+
 @app.route("nested/{levels:int}")
 def nested(req: func.HttpRequest) -> str:
     levels = int(req.route_params["levels"])
@@ -120,6 +141,21 @@ def test_a_child_that_is_forked_while_others_print_can_print(host: HostProcess) 
 @needs_posix
 def test_a_signal_handler_may_print_in_the_middle_of_a_print(host: HostProcess) -> None:
     assert get(host, "signals") == "done"
+
+
+def test_a_line_without_an_end_ends_with_its_call(host: HostProcess) -> None:
+    assert get(host, "line-without-end") == "done"
+    host.line(r"without an end  \(line_without_end\)$")
+
+
+def test_a_line_has_what_one_call_has_written(host: HostProcess) -> None:
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(get, host, "two-lines-in-parts?first=yes")
+        host.line(r"started +two_lines_in_parts +GET /api/two-lines-in-parts")
+        assert get(host, "two-lines-in-parts") == first.result() == "done"
+    host.line(r"^[\d:. ]+begun by the first  \(two_lines_in_parts\)$")
+    host.line(r"^[\d:. ]+the second's own  \(two_lines_in_parts\)$")
+    host.line(r"^[\d:. ]+, ended by it  \(two_lines_in_parts\)$")
 
 
 POOL = """
