@@ -20,6 +20,7 @@ KeyPath = tuple[str, ...]
 
 _SPACE = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _SCALAR = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?(?![\w.])|true\b|false\b|null\b")
+_LONGEST_NUMBER = 1000  # characters; Python's own limit is 4,300 digits
 _STRINGS = json.JSONDecoder()
 _BYTE_ORDER_MARK = "\ufeff"
 _REFUSED_BY_SDK = "Azure's host accepts it, but azure-functions-durable cannot read the file then"
@@ -124,8 +125,10 @@ class _Parser:
             case '"':
                 return self._string()
         if found := _SCALAR.match(self._text, self._offset):
-            self._offset = found.end()
             word = found[0]
+            if len(word) > _LONGEST_NUMBER:
+                raise self._error("this number has too many digits")
+            self._offset = found.end()
             if word in _LITERALS:
                 return _LITERALS[word]
             return float(word) if found[1] or found[2] else int(word)

@@ -6,6 +6,8 @@ and goes on without the file, dfhost stops: an app without its settings fails la
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +71,7 @@ class _LocalSettingsReader:
             if value is None:
                 self.notes.append(f"{self.file.name}: {name} is null, so it is ignored.")
             elif name:
-                found[name] = self._text(("Values", name), value)
+                found[name] = self._variable(("Values", name), name, value)
         return found
 
     def _connection_strings(self) -> dict[str, str]:
@@ -80,8 +82,18 @@ class _LocalSettingsReader:
             if isinstance(value, dict):
                 path, value = (*path, "ConnectionString"), value.get("ConnectionString")
             if value is not None:
-                found[f"ConnectionStrings:{name}"] = self._text(path, value)
+                found[f"ConnectionStrings:{name}"] = self._variable(path, name, value)
         return found
+
+    def _variable(self, path: tuple[str, ...], name: str, value: Any) -> str:
+        """The text of an environment variable. Not every JSON text can be one, or its name."""
+        text = self._text(path, value)
+        if "=" in name or not _can_be_passed_on(name):
+            shown = json.dumps(name, ensure_ascii=not _can_be_passed_on(name))
+            raise self._refused(path, f"{shown} cannot be the name of an app setting")
+        if not _can_be_passed_on(text):
+            raise self._refused(path, f"{'.'.join(path)} has a character that no app setting can have")
+        return text
 
     def _object(self, name: str) -> dict[str, Any]:
         value = self.document.value.get(name)
@@ -105,7 +117,16 @@ class _LocalSettingsReader:
         raise self._wrong(("Host", "LocalHttpPort"), "a port from 1 to 65535")
 
     def _wrong(self, path: tuple[str, ...], wanted: str) -> SettingsError:
+        return self._refused(path, f"{'.'.join(path)} has to be {wanted}")
+
+    def _refused(self, path: tuple[str, ...], problem: str) -> SettingsError:
         line, column = self.document.place(path)
-        return SettingsError(
-            f"{self.file}, line {line}, column {column}: {'.'.join(path)} has to be {wanted}."
-        )
+        return SettingsError(f"{self.file}, line {line}, column {column}: {problem}.")
+
+
+def _can_be_passed_on(text: str) -> bool:
+    """Whether the environment takes the text: no zero character, no half of a surrogate pair."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False

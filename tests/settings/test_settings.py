@@ -277,6 +277,7 @@ def test_a_name_in_the_wrong_case_is_noted(tmp_path: Path) -> None:
         ('{"version": "2.0" /* never closed\n}', 1, 19, "no end"),
         ('{\n  "version": "2.0}', 2, 14, "unterminated string"),
         ("[" * 100_000, 1, 0, "nested too deeply"),
+        ('{"version": ' + "2" * 5000 + "}", 1, 13, "too many digits"),
     ],
 )
 def test_broken_json_is_refused_with_line_and_column(
@@ -365,6 +366,10 @@ def test_a_wrong_override_is_refused_by_its_name(tmp_path: Path) -> None:
     [
         ({"Values": ["A"]}, "Values has to be an object"),
         ({"Values": {"A": {"B": 1}}}, "Values.A has to be a string"),
+        ({"Values": {"KEY=value": ""}}, '"KEY=value" cannot be the name of an app setting'),
+        ({"Values": {"half \ud800": ""}}, '"half \\ud800" cannot be the name of an app setting'),
+        ({"ConnectionStrings": {"A=B": "x"}}, '"A=B" cannot be the name of an app setting'),
+        ({"Values": {"A": "zero \0"}}, "Values.A has a character that no app setting can have"),
         ({"Host": {"LocalHttpPort": "x"}}, "Host.LocalHttpPort has to be a port"),
         ({"Host": {"LocalHttpPort": 70000}}, "Host.LocalHttpPort has to be a port"),
         ({"Host": {"CORS": ["*"]}}, "Host.CORS has to be a string"),
