@@ -37,7 +37,8 @@ def open_folder(folder: Path, *, replay_always: bool = False) -> tuple[Path, Set
 
 def reread_settings(root: Path, before: Settings) -> Settings:
     """The settings as the files have them now; what came from them in the environment follows. SettingsError."""
-    for name, text in before.app_settings.items():
+    # What dfhost has set for a setting that there was not may now be one of the file's.
+    for name, text in {**_environment(root), **before.app_settings}.items():
         if os.environ.get(name) == text:
             del os.environ[name]
     settings = before

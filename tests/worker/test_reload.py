@@ -436,7 +436,7 @@ def test_a_module_in_a_new_folder_counts(app: EditedApp) -> None:
 SETTING = """
 @app.route("setting")
 def setting(req: func.HttpRequest) -> str:
-    return os.environ.get("GREETING", "none")
+    return os.environ.get(req.params.get("name", "GREETING"), "none")
 """
 
 
@@ -462,9 +462,15 @@ def test_settings_files_are_followed_as_far_as_they_can_be(app: EditedApp) -> No
     loaded = "The app is loaded"
     app.after(loaded, lambda: app.save(json.dumps(local), "local.settings.json"))
     assert app.get("setting").text == "hello"
+    local["Values"] = {
+        "PYTHON_THREADPOOL_THREAD_COUNT": "7"
+    }  # without it, dfhost sets the real host's default
+    app.after(loaded, lambda: app.save(json.dumps(local), "local.settings.json"))
+    assert app.get("setting?name=PYTHON_THREADPOOL_THREAD_COUNT").text == "7"
     local["Values"] = {"OTHER": "x"}
     app.after(loaded, lambda: app.save(json.dumps(local), "local.settings.json"))
     assert app.get("setting").text == "none"
+    assert app.get("setting?name=PYTHON_THREADPOOL_THREAD_COUNT").text == "1000"
     host = {"version": "2.0", "functions": ["version"], "extensions": {"http": {"routePrefix": "v2"}}}
     line = app.after(loaded, lambda: app.save(json.dumps(host), "host.json"))
     assert "(1 function; 4 gone: " in line
