@@ -153,7 +153,7 @@ class _SinkHandler(logging.Handler):
         super().__init__()
         self._sink = sink
         self._levels = levels
-        self._windows: dict[tuple[str, int, str], _RecordWindow] = {}
+        self._windows: dict[tuple[str, int, int], _RecordWindow] = {}
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -175,7 +175,8 @@ class _SinkHandler(logging.Handler):
 
     def _gets_a_line(self, record: logging.LogRecord) -> bool:
         """Called under the handler's lock."""
-        key = record.name, record.levelno, str(record.msg)
+        # The hash, not the text: a thousand formats of their own may each be a megabyte.
+        key = record.name, record.levelno, hash(str(record.msg))
         window = self._windows.get(key)
         if window is None or record.created >= window.start + _WINDOW:
             if len(self._windows) >= _REMEMBERED_KINDS:  # every record has a format of its own, f"item {n}"

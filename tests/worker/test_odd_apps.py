@@ -16,13 +16,15 @@ from tests.support.waiting import until
 
 ODD = """
 import asyncio
+import logging
 import multiprocessing
+import os
 import signal
 import threading
 import time
 
 second_came = asyncio.Event()
-forks = multiprocessing.get_context("fork" if hasattr(__import__("os"), "fork") else None)
+forks = multiprocessing.get_context("fork" if hasattr(os, "fork") else None)
 
 
 def exit_codes(target, count, **options):
@@ -99,6 +101,19 @@ async def two_lines_in_parts(req: func.HttpRequest) -> str:
     return "done"
 
 
+def resident_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1_000_000
+
+
+@app.route("large-records")
+def large_records(req: func.HttpRequest) -> str:
+    before = resident_mb()
+    for number in range(200):
+        logging.info(f"{number} {'x' * 300_000}")
+    return str(resident_mb() - before)
+
+
 @app.route("nested/{levels:int}")
 def nested(req: func.HttpRequest) -> str:
     levels = int(req.route_params["levels"])
@@ -156,6 +171,11 @@ def test_a_line_has_what_one_call_has_written(host: HostProcess) -> None:
     host.line(r"^[\d:. ]+begun by the first  \(two_lines_in_parts\)$")
     host.line(r"^[\d:. ]+the second's own  \(two_lines_in_parts\)$")
     host.line(r"^[\d:. ]+, ended by it  \(two_lines_in_parts\)$")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
+def test_large_log_records_are_not_kept(host: HostProcess) -> None:
+    assert int(get(host, "large-records")) < 30
 
 
 POOL = """
