@@ -114,7 +114,7 @@ class PipeSink:
             self._is_writing = True
             try:
                 while self._unwritten:
-                    rest = self._unwritten.popleft()
+                    rest = memoryview(self._unwritten.popleft())  # its parts are no copies
                     while rest:
                         rest = rest[os.write(1, rest) :]
             except OSError:  # the app has closed its stdout
@@ -157,7 +157,7 @@ class OutputReader:
     def __init__(self, descriptor: int, sink: Terminal) -> None:
         self._descriptor = descriptor
         self._sink = sink
-        self._unfinished = b""
+        self._unfinished: list[bytes] = []  # the parts of a line whose end has not come
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._last_put, self._last_at = 0, 0.0
         self._thread = threading.Thread(target=self._run, name="worker-output", daemon=True)
@@ -193,15 +193,16 @@ class OutputReader:
                 self._sink.flush()  # the console is slower than the app: that may wait, nobody else
                 shown = 0
         if self._unfinished:
-            self._show(self._unfinished + b"\n")
+            self._show(b"".join((*self._unfinished, b"\n")))
         os.close(self._descriptor)
 
     def _take(self, data: bytes) -> None:
-        data = self._unfinished + data
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        self._unfinished = data[end:]
         if end:
-            self._show(data[:end])
+            self._show(b"".join((*self._unfinished, data[:end])))
+            self._unfinished.clear()
+        if end < len(data):
+            self._unfinished.append(data[end:])
 
     def _show(self, data: bytes) -> None:
         """Whole lines; those that follow each other are shown at once."""
