@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from azure.functions.meta import Datum
 
@@ -51,6 +51,7 @@ from dfhost.runner.functions import AppInfo
 from dfhost.settings.model import processor_count
 
 _SESSION_CLOSES_WITHIN = 1.0  # seconds
+T = TypeVar("T")
 
 
 class InProcessRunner:
@@ -107,8 +108,8 @@ class InProcessRunner:
         if self._owns_threads:
             threads.start()
         self.app: AppInfo = app.info
-        self._functions = {function.name: function for function in app.functions}
-        self._replayers = {each.name: Replayer(each.callable) for each in app.orchestrators}
+        self._functions = _ByName({function.name: function for function in app.functions})
+        self._replayers = _ByName({each.name: Replayer(each.callable) for each in app.orchestrators})
         self._activities = ActivityThreads(threads, self._pass_on_outcomes)
         self._loop_watch = watch = LoopWatch(threads, app.functions, self._log)
         watch.start()
@@ -248,6 +249,16 @@ class InProcessRunner:
             run_on_loop(loop, receive),
             run_on_loop(loop, send),
         )
+
+
+class _ByName(dict[str, T]):
+    """A call may have the name in another case, from before a reload: it is the same function."""
+
+    def __missing__(self, name: str) -> T:
+        for each, value in self.items():
+            if each.lower() == name.lower():
+                return value
+        raise KeyError(name)
 
 
 class _EnteredGenerator:

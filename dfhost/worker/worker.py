@@ -126,7 +126,11 @@ class Worker:
     def _receive(self, message: Message) -> None:
         match message:
             case ("call", number, kind, *arguments):
-                self._calls[kind](number, *arguments)
+                try:
+                    self._calls[kind](number, *arguments)
+                except Exception as error:  # a defect: the host must not wait until functionTimeout
+                    self._send("result", number, tuple(failures.not_answered(error)))
+                    raise
             case ("answer", number, value):
                 if not (answer := self._asked.pop(number)).done():
                     answer.set_result(value)

@@ -15,7 +15,7 @@ import pytest
 from dfhost.short_id import short_id
 from dfhost.worker.process import WorkerOptions
 from dfhost.worker.runner import WorkerRunner
-from tests.support.apps import APPS
+from tests.support.apps import APPS, write_app
 from tests.support.host_process import is_running
 from tests.support.running_host import RunningHost, running_host
 from tests.support.waiting import eventually
@@ -42,11 +42,11 @@ async def pid(host: RunningHost) -> int:
         return int(json.loads(await response.text())["pid"])
 
 
-async def reload(host: RunningHost, timeout: float | None = None) -> None:
+async def reload(host: RunningHost, timeout: float | None = None, folder: Path = APPS / "dying") -> None:
     """Returns when the new code has the calls."""
     assert isinstance(host.host.runner, WorkerRunner)
     known = len(host.log.notes)
-    host.host.runner.reload(WorkerOptions(APPS / "dying"), timeout)
+    host.host.runner.reload(WorkerOptions(folder), timeout)
 
     async def is_loaded() -> bool:
         return any(note.startswith("The app is loaded") for note in host.log.notes[known:])
@@ -114,3 +114,30 @@ async def test_reloads_one_after_the_other_leave_one_worker(host: RunningHost) -
         return set(filter(is_running, pids))
 
     assert await eventually(alive, lambda those: len(those) == 1) == {await pid(host)}
+
+
+RESPELT = """
+    import os
+    import time
+
+    @app.activity_trigger(input_name="file")
+    def {name}(file: str) -> str:
+        if os.path.exists(file):
+            return "{name}"
+        open(file, "w").close()
+        time.sleep(60)
+
+    @app.orchestration_trigger(context_name="context")
+    def works(context: df.DurableOrchestrationContext):
+        return (yield context.call_activity("work", context.get_input()))
+"""
+
+
+async def test_a_function_is_the_same_in_another_case(tmp_path: Path) -> None:
+    folder = write_app(tmp_path / "app", RESPELT.format(name="Work"))
+    async with running_host(folder, workers=1, outdated_grace=0.5) as host:
+        instance_id = await host.start("works", str(tmp_path / "begun"))
+        await until_exists(tmp_path / "begun")
+        write_app(folder, RESPELT.format(name="work"))
+        await reload(host, folder=folder)
+        assert await host.output(instance_id) == "work"
