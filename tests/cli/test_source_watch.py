@@ -93,3 +93,12 @@ def test_when_the_app_is_loaded_again(
 ) -> None:
     monkeypatch.delenv("FUNCTIONS_WORKER_PROCESS_COUNT", raising=False)
     assert reloads(parse(["start", *arguments])) is expected
+
+
+async def test_an_app_in_the_folder_of_its_virtual_environment(tmp_path: Path) -> None:
+    (tmp_path / "pyvenv.cfg").touch()
+    (tmp_path / "lib" / "python3").mkdir(parents=True)
+    async with watched(tmp_path, since=0) as changes:
+        (tmp_path / "lib" / "python3" / "library.py").touch()
+        (tmp_path / "function_app.py").touch()
+        assert await following(changes) == ["function_app.py"]

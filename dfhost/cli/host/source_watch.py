@@ -21,6 +21,15 @@ SETTINGS_FILES = ("host.json", "local.settings.json")
 
 # Folders; so are hidden ones and virtual environments. To save a test must not repeat what the app has begun.
 _SKIPPED = ("__pycache__", "node_modules", "test", "tests")
+_OF_ENVIRONMENT = (
+    "bin",
+    "include",
+    "lib",
+    "lib64",
+    "Lib",
+    "Scripts",
+    "share",
+)  # `python -m venv .` makes them
 _TEST_FILE = re.compile(r"(test_.*|conftest)\.py")
 _QUIET = 100  # milliseconds without an event that end a burst
 _BURST = 1000  # milliseconds that a burst may take
@@ -108,11 +117,14 @@ def _look(root: Path) -> tuple[_Files, set[str]]:
                 found = list(entries)
         except OSError:  # it has just gone, or nobody may read it
             continue
-        if any(entry.name == "pyvenv.cfg" for entry in found):
+        is_environment = any(entry.name == "pyvenv.cfg" for entry in found)
+        if is_environment and folder != str(root):
             continue
         folders.add(folder)
         for entry in found:
             if entry.name.startswith(".") or entry.name in _SKIPPED:
+                continue
+            if is_environment and entry.name in _OF_ENVIRONMENT:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 remaining.append(entry.path)
