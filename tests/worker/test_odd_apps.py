@@ -154,6 +154,15 @@ def test_a_child_that_is_forked_while_others_print_can_print(host: HostProcess) 
 
 
 @needs_posix
+@pytest.mark.long
+def test_forked_children_of_an_app_in_the_hosts_process(tmp_path: Path) -> None:
+    with HostProcess(write_app(tmp_path / "app", ODD), "--memory", "--in-process") as host:
+        assert get(host, "terminated-child") == str(-signal.SIGTERM)
+        assert get(host, "children-that-print") == "{0}"
+        host.line(r"a child prints  \(children_that_print\)$")
+
+
+@needs_posix
 def test_a_signal_handler_may_print_in_the_middle_of_a_print(host: HostProcess) -> None:
     assert get(host, "signals") == "done"
 

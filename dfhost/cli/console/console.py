@@ -83,6 +83,9 @@ class Console:
         self._stop = threading.Event()
         self._flushed: list[threading.Event] = []  # to be set after the next write
         self._thread = threading.Thread(target=self._run, name="console", daemon=True)
+        self._is_in_child = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._write_at_once)
 
     def __enter__(self) -> Console:
         self._thread.start()
@@ -210,8 +213,26 @@ class Console:
 
     def _announce(self) -> None:
         self.puts += 1
-        if not self._wake.is_set():
+        if self._is_in_child:
+            self._write_in_child()
+        elif not self._wake.is_set():
             self._wake.set()
+
+    # -- in a child that the app forks: it has no such thread ------------------------------------------------
+    def _write_at_once(self) -> None:
+        self._is_in_child = True
+        self._queue, self._worker_lines = deque(), deque()  # what is in them, its parent writes
+        self._progress = ""
+
+    def _write_in_child(self) -> None:
+        text = "".join(self._read_queue(everything=True))
+        while self._flushed:
+            self._flushed.pop().set()
+        if self._log_file is not None and text:
+            self._log_file.write(text)
+        with suppress(OSError, ValueError):
+            # Not by the stream: what it holds of its parent's would be written twice.
+            os.write(self._stream.fileno(), text.encode(self._stream.encoding or "utf-8", "backslashreplace"))
 
     # -- the thread ------------------------------------------------------------------------------------------
     def _run(self) -> None:
