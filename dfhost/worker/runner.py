@@ -273,7 +273,9 @@ class WorkerRunner:
                 continue
             oldest = time.monotonic() - timeout
             for process in list(self._pool.processes):
-                numbers = [number for number, call in list(process.calls.items()) if call.since < oldest]
+                # Other threads change `calls`. A list of its keys is made in one step, one of its items is not.
+                known = [(number, process.calls.get(number)) for number in list(process.calls)]
+                numbers = [number for number, call in known if call is not None and call.since < oldest]
                 late = [call for number in numbers if (call := process.calls.pop(number, None)) is not None]
                 if late:
                     self._pool.replace(process, late)

@@ -259,16 +259,21 @@ class Console:
     def _settled(self, everything: bool) -> Iterator[_QueueItem]:
         """What was put so far, but for what is too young. The lines of workers stand where their times belong."""
         queue, lines = self._queue, self._worker_lines
-        until = inf if everything else time.time() - _SETTLES
+        now = time.time()
+
+        def is_young(at: float) -> bool:
+            # What is later than now was put before somebody has set the clock back.
+            return not everything and now - _SETTLES < at <= now
+
         for _ in range(len(queue)):
             item = queue[0]
             at: float = item[0] if isinstance(item, tuple) else inf
-            if until < at < inf:
+            if is_young(at):
                 break
             while lines and lines[0].at <= at:
                 yield lines.popleft()
             yield queue.popleft()
-        while lines and lines[0].at <= until:
+        while lines and not is_young(lines[0].at):
             yield lines.popleft()
 
     def _read_queue(self, everything: bool) -> list[str]:
