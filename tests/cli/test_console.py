@@ -76,6 +76,15 @@ def test_a_line_does_not_wait_for_the_next() -> None:
             stream.written.clear()
 
 
+def test_a_line_is_printed_though_the_clock_is_set_back_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, real = SignallingStream(), time.time
+    with console(stream) as opened:
+        opened.note("before")
+        monkeypatch.setattr(time, "time", lambda: real() - 3600)
+        assert stream.written.wait(10)
+    assert lines(stream) == ["note      before"]
+
+
 def test_a_folded_burst_is_printed_without_a_further_event() -> None:
     stream = SignallingStream()
     with console(stream) as opened:
