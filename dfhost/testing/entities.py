@@ -36,13 +36,13 @@ class Entity:
 
     @property
     def state(self) -> Any:
-        """Its state; None if it does not exist."""
+        """Its state; None if it does not exist, and after `destruct_on_exit`."""
         response = self._durable._manage("GET", self._path, accept=(200, 404))
         return from_json(response.text) if response.status == 200 else None
 
     @property
     def exists(self) -> bool:
-        """Whether it has a state."""
+        """Whether it was ever touched. As on Azure, one that has called `destruct_on_exit` still exists."""
         return self._durable._manage("GET", self._path, accept=(200, 404)).status == 200
 
     def signal(self, operation: str, input: Any = None) -> Entity:
