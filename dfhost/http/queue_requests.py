@@ -45,7 +45,7 @@ class QueueRequests:
                 case ("GET",):
                     return _json(200, self._all())
                 case "GET", name:
-                    return _json(200, self._one(queue_name(name), Query(query).number("top", _TOP)))
+                    return _json(200, self._one(queue_name(name), _top(query)))
                 case "POST", name:
                     texts = _texts(body)
                     await self._queues.put(name, texts)
@@ -94,6 +94,13 @@ class QueueRequests:
         length = next((each.messages for each in self._queues.lengths() if each.queue == name), 0)
         functions = self._triggers.functions_of(name)
         return {"name": name, "functions": functions, "length": length, "messages": messages}
+
+
+def _top(query: str) -> int:
+    """How many messages to show. Raises ValueError with a sentence."""
+    if (top := Query(query).number("top", _TOP)) < 0:
+        raise ValueError("The number in ?top= must not be negative.")
+    return top
 
 
 def _texts(body: bytes) -> list[str]:

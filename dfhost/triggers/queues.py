@@ -20,7 +20,7 @@ _NAME = re.compile("(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class QueueRefused(HostError):
-    """Azure Storage would not take a message that long, or a queue of that name."""
+    """Azure Storage would not take this message, or has no queue of this name."""
 
 
 def queue_name(written: str) -> str:
@@ -57,10 +57,19 @@ class Queues:
         self.on_put: Callable[[str], None] = lambda queue: None
 
     async def put(self, written: str, texts: Sequence[str]) -> None:
-        """Put the texts into the queue, in this order, all of them or none. Raises QueueRefused."""
+        """Put the texts into the queue, in this order, all of them or none.
+
+        Raises QueueRefused, or another HostError if they cannot be written.
+        """
         queue = queue_name(written)
         for text in texts:
-            if (size := len(text.encode(errors="surrogatepass"))) > self._max_bytes:
+            try:
+                size = len(text.encode())
+            except UnicodeEncodeError:
+                raise QueueRefused(
+                    f"A message for queue {queue} has half of a surrogate pair in it: {text[:100]!a}."
+                ) from None
+            if size > self._max_bytes:
                 raise QueueRefused(
                     f"A message of {size:,} bytes is too long for queue {queue}: Azure Storage takes "
                     f"{self._max_bytes:,} bytes. Put the data into a blob, and its name into the message."
