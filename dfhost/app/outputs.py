@@ -114,6 +114,8 @@ def _as_text(value: Any) -> str:
     """As Newtonsoft's JToken.ToString has it."""
     if isinstance(value, (dict, list)):
         return json.dumps(value, indent=2, ensure_ascii=False)
+    if isinstance(value, float):
+        return str(value).removesuffix(".0").replace("e", "E")
     return "" if value is None else str(value)
 
 
