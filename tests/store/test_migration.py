@@ -16,6 +16,7 @@ import pytest
 
 from dfhost.errors import DatabaseError
 from dfhost.store.store import Store
+from tests.support.queues import Queues
 from tests.support.running_host import running_host
 
 SCHEMA_1 = Path(__file__).parent / "schema_1.sql"
@@ -92,4 +93,18 @@ async def test_a_file_of_a_later_version_goes_on(tmp_path: Path, version: int, u
         connection.executescript(str(refusal.value).split("'")[1])  # as the sentence says
     async with running_host(database=file) as host:
         assert await host.run("retries", {"milliseconds": 1, "attempts": 2, "text": "no"}) is not None
+    assert schema_of(file) == expected
+
+
+async def test_a_file_of_version_4_gets_queues(tmp_path: Path) -> None:
+    file = await new_file(tmp_path)
+    expected = schema_of(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript("DROP TABLE queue_messages; PRAGMA user_version = 4")
+    async with running_host(database=file) as host:
+        queues = Queues(host)
+        await queues.put("orders", "a")
+        assert await host.run("fan", {"activity": "echo", "inputs": [1]}) == [1]
+    async with running_host(database=file) as host:
+        assert await Queues(host).texts("orders") == ["a"]
     assert schema_of(file) == expected
