@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from dfhost.errors import HostError
 from dfhost.management.json_text import encode
 from dfhost.management.query import Query
 from dfhost.management.responses import ManagementResponse, json_response, message_response
-from dfhost.management.urls import path_segments
 from dfhost.parse_json import parse_json
 from dfhost.triggers.queue_triggers import QueueTriggers
 from dfhost.triggers.queues import QueueRefused, Queues, queue_name
@@ -39,7 +39,8 @@ class QueueRequests:
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, origin: str
     ) -> ManagementResponse:
         """A `RequestHandler`; raises nothing."""
-        segments = path_segments(path)
+        # Decoded once, unlike those of the management API: a name may be a %Setting%.
+        segments = [unquote(each) for each in path.strip("/").split("/")] if path.strip("/") else []
         try:
             match method, *segments:
                 case ("GET",):

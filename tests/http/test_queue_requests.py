@@ -157,10 +157,22 @@ async def test_half_a_surrogate_pair_is_refused(host: RunningHost, queues: Queue
     assert host.log.notes == []
 
 
-@pytest.mark.parametrize("name", ["no", "with_underscore", "a--b", "%20", "%C3%A4%C3%A4%C3%A4", "x" * 64])
+@pytest.mark.parametrize(
+    "name", ["no", "with_underscore", "a--b", "%20", "%C3%A4%C3%A4%C3%A4", "a%2Fb", "x" * 64]
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_a_name_that_no_queue_can_have_is_refused(queues: Queues, method: str, name: str) -> None:
     assert "cannot be the name of a queue" in await refusal(queues, method, f"/{name}", {"message": "a"})
+
+
+@pytest.mark.parametrize("setting", ["WORK", "DEAD_LETTERS"])  # %DE is a character, encoded
+async def test_a_setting_may_stand_for_a_name(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setenv("DEAD_LETTERS", "elsewhere")
+    monkeypatch.setenv("WORK", "elsewhere")
+    await queues.put(f"%25{setting}%25", "a")
+    assert await queues.texts("elsewhere") == ["a"]
 
 
 async def test_a_setting_that_is_missing_is_named(queues: Queues) -> None:
