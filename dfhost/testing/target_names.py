@@ -34,6 +34,8 @@ def _what_instead(function: FunctionInfo) -> str:
             "it is a timer function, which runs on its schedule. durable.trigger runs it once; "
             "@pytest.mark.durable(timer_triggers=False) keeps all timer functions from running."
         )
+    if function.kind == "queue":
+        return "it is a queue function, which takes messages. durable.queue(…).put gives it a message."
     if function.kind == "http":
         return "it is an HTTP function. durable.request calls it by its route."
     if function.kind in CALLED:

@@ -1,14 +1,57 @@
-"""Queues in tests of apps: what comes by a queue, and what functions put into one."""
+"""`durable.queue`: messages for an app's queue functions, and what its functions have written."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from dfhost.testing import Host
+from dfhost.testing import Durable, Host
 from tests.support.apps import write_app
 
+
+@pytest.fixture
+def durable_app(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("INBOX", "inbox")
+    return str(Path(__file__).parents[1] / "apps" / "queues")
+
+
+def test_a_message_has_been_worked_on_when_it_is_put(durable: Durable) -> None:
+    assert repr(durable.queue("steps").put("a").put("b")) == "<Queue steps>"
+    assert durable.queue("out").messages == ["queue a", "queue b"]
+    durable.queue("out").clear()
+    assert durable.queue("out").messages == []
+
+
+def test_any_value_but_a_text_is_put_as_json(durable: Durable) -> None:
+    queue = durable.queue("elsewhere").put({"id": 7, "name": "é"}).put([1, "a"]).put("[1").put(None)
+    assert json.loads(queue.messages[0]) == {"id": 7, "name": "é"}
+    assert queue.messages[1:] == ['[1, "a"]', "[1", "null"]
+
+
+def test_every_message_is_listed(durable: Durable) -> None:
+    for number in range(120):
+        durable.queue("elsewhere").put(str(number))
+    assert durable.queue("Elsewhere").messages == [str(number) for number in range(120)]
+
+
+def test_what_is_refused_fails_the_test_with_the_reason(durable: Durable) -> None:
+    with pytest.raises(AssertionError, match="'no_name' cannot be the name of a queue"):
+        durable.queue("no_name").put("a")
+    with pytest.raises(AssertionError, match="cannot be the name of a queue"):
+        assert durable.queue("a/b").messages
+    with pytest.raises(AssertionError, match="too long for queue elsewhere"):
+        durable.queue("elsewhere").put("x" * 50_000)
+
+
+def test_a_queue_function_has_no_stub(durable: Durable) -> None:
+    with pytest.raises(ValueError, match=r"on_order is no .*: it is a queue function") as refused:
+        durable.stub("on_order", returns=1)
+    assert str(refused.value).endswith("durable.queue(…).put gives it a message.")
+
+
+# -- a whole app: from a request over the queue to an orchestration ----------------------------------------------
 APP = """
     import json
 
@@ -81,10 +124,3 @@ def test_a_message_that_a_crash_interrupts_is_delivered_again(folder: Path) -> N
         durable.queue("orders").put({"id": 3})
         assert durable.run("order-3-2").result() == "shipped"
         assert durable.queue("orders").messages == []
-
-
-def test_what_cannot_be_a_queue_is_a_sentence(folder: Path) -> None:
-    with Host(folder) as durable:
-        with pytest.raises(AssertionError, match="400 'no_queue' cannot be the name of a queue"):
-            durable.queue("no_queue").put("x")
-        assert repr(durable.queue("orders")) == "<Queue orders>"
