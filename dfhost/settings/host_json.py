@@ -21,7 +21,7 @@ from dfhost.settings.jsonc import Document
 
 OVERRIDE_PREFIX = "AzureFunctionsJobHost"
 
-_TIMESPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d{1,7})?))?")
+_TIMESPAN = re.compile(r"(?:(\d{1,8})\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d{1,7})?))?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -292,6 +292,11 @@ def _queue_options(host: HostJson) -> QueueOptions:
         raise host.invalid(
             f"{section}.batchSize", f"is {batch_size}; Azure Storage gives out 32 messages at most"
         )
+    invisible = host.timespan(f"{section}.visibilityTimeout", timedelta())
+    if invisible > timedelta(days=7):
+        raise host.invalid(
+            f"{section}.visibilityTimeout", "is too long; Azure Storage hides a message for 7 days at most"
+        )
     encoding = host.choice(f"{section}.messageEncoding", ("base64", "none"))
     return QueueOptions(
         batch_size=batch_size,
@@ -299,7 +304,7 @@ def _queue_options(host: HostJson) -> QueueOptions:
             f"{section}.newBatchThreshold", batch_size // 2 * processor_count(), minimum=0
         ),
         max_dequeue_count=host.integer(f"{section}.maxDequeueCount", 5),
-        visibility_timeout=host.timespan(f"{section}.visibilityTimeout", timedelta()).total_seconds(),
+        visibility_timeout=invisible.total_seconds(),
         max_bytes=65_536 if encoding == "none" else 49_152,
     )
 

@@ -51,7 +51,7 @@ def test_the_threshold_follows_the_batch_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "seconds"),
-    [("00:00:00", 0.0), ("00:00:30", 30.0), ("00:00:00.5", 0.5), ("1.00:00:00", 86_400.0)],
+    [("00:00:00", 0.0), ("00:00:30", 30.0), ("00:00:00.5", 0.5), ("7.00:00:00", 604_800.0)],
 )
 def test_time_spans(tmp_path: Path, given: str, seconds: float) -> None:
     assert read(tmp_path, {"visibilityTimeout": given}).queues.visibility_timeout == seconds
@@ -86,6 +86,8 @@ def test_app_settings_count_more_than_host_json(tmp_path: Path) -> None:
         ("visibilityTimeout", 30, 'has to be a time span such as "00:00:30", not 30'),
         ("visibilityTimeout", "30", 'has to be a time span such as "00:00:30"'),
         ("visibilityTimeout", "-1", 'has to be a time span such as "00:00:30"'),
+        ("visibilityTimeout", "7.00:00:01", "Azure Storage hides a message for 7 days at most"),
+        ("visibilityTimeout", "9" * 20 + ".00:00:00", 'has to be a time span such as "00:00:30"'),
         ("visibilityTimeout", "00:61:00", 'has to be a time span such as "00:00:30"'),
         ("messageEncoding", "utf8", "extensions.queues.messageEncoding"),
     ],
