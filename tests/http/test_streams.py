@@ -275,3 +275,34 @@ with Host({str(folder)!r}) as durable:
     )
     printed, _ = await process.communicate()
     assert printed.decode().split() == ["0", "1", "2", "started", "204"]
+
+
+@pytest.mark.parametrize("options", [("--in-process",), ()])
+def test_what_a_function_with_a_stream_writes_to_a_queue_is_put(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    folder = write_app(
+        tmp_path / "app",
+        """
+        from azurefunctions.extensions.http.fastapi import Request, Response
+
+        @app.route(route="put", methods=["POST"])
+        @app.queue_output(arg_name="out", queue_name="out", connection="")
+        async def put(req: Request, out: func.Out[str]) -> Response:
+            out.set((await req.body()).decode())
+            return Response("put")
+
+        @app.route(route="put-sync/{text}")
+        @app.queue_output(arg_name="out", queue_name="out", connection="")
+        def put_sync(req: Request, out: func.Out[str]) -> Response:
+            out.set(req.path_params["text"])
+            return Response("put")
+        """,
+    )
+    with HostProcess(folder, "--memory", *options, cwd=tmp_path) as host:
+        assert host.client.request("POST", "/api/put", b"a").plain == (200, "put")
+        assert host.client.request("GET", "/api/put-sync/b").plain == (200, "put")
+        assert host.client.request("POST", "/api/put", b"[not json]").status == 500
+        messages = host.client.request("GET", "/admin/queues/out").body["messages"]
+        assert [each["message"] for each in messages] == ["a", "b"]
+        host.signal()
