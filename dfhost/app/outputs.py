@@ -104,8 +104,8 @@ def messages_of(datum: Datum) -> list[str]:
         value = parse_json(text)
     except ValueError as error:
         raise OutputFailed(
-            f"The message looks like JSON, so the Functions host reads it as JSON, which it is not: {error}. "
-            f"The message: {_shown(datum)}"
+            f"The message looks like JSON and is not: {error}. The Functions host reads such a text as JSON, and "
+            f"fails or changes it. Write json.dumps(…), or another text. The message: {_shown(datum)}"
         ) from None
     return list(map(_as_text, value)) if isinstance(value, list) else [_as_text(value)]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dfhost.testing import Durable, HostCrashed
+from dfhost.testing import Durable
 
 
 # -- every kind of function ----------------------------------------------------------------------------------
@@ -158,7 +158,6 @@ def test_half_a_surrogate_pair_fails_the_call(
 # -- after a crash -------------------------------------------------------------------------------------------
 def test_a_message_is_given_again_after_a_crash(durable: Durable) -> None:
     durable.crash(after_commits=2)  # the message is put and taken, and nothing else is on the disk
-    with pytest.raises(HostCrashed):
-        durable.queue("steps").put("a")
+    durable.queue("steps").put("a")
     assert durable.queue("out").messages == ["queue a"]
     assert durable.queue("steps").messages == []
