@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -270,3 +273,27 @@ def test_after_a_kill_of_the_host_a_message_is_given_again(
         until(lambda: seen(scratch), lambda lines: "first: stop go 2" in lines)
         until(lambda: host.client.request("GET", "/admin/queues/orders").body["length"], lambda n: n == 0)
     assert sorted(seen(scratch)) == ["first: b 1", "first: stop go 1", "first: stop go 2"]
+
+
+@pytest.mark.long
+def test_kills_at_random_moments_lose_no_message(tmp_path: Path, folder: Path, scratch: Path) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    (folder / "host.json").write_text(json.dumps({"version": "2.0"}))
+    arguments = folder, "--db", tmp_path / "hub.db", "--workers", "1", "--no-reload", "--quiet"
+    texts = [str(number) for number in range(300)]
+    for kill in range(3):
+        with HostProcess(*arguments, SCRATCH=str(scratch)) as host:
+            if kill == 0:
+                host.client.request("POST", "/admin/queues/steps", {"messages": texts})
+            time.sleep(draw.uniform(0, 0.3))
+            host.kill()
+    with HostProcess(*arguments, SCRATCH=str(scratch)) as host:
+        until(lambda: host.client.request("GET", "/admin/queues/steps").body["length"], lambda n: n == 0)
+        put = host.client.request("GET", "/admin/queues/out?top=10000").body["messages"]
+        listed = host.client.request("GET", "/admin/queues").body
+    times = Counter(each["message"] for each in put)
+    assert set(times) == {f"sync {text}" for text in texts}
+    assert max(times.values()) <= 4
+    assert "steps-poison" not in [each["name"] for each in listed]
