@@ -21,6 +21,8 @@ class Queue:
     """One storage queue, by its name."""
 
     def __init__(self, durable: Durable, name: str) -> None:
+        if not name:
+            raise ValueError("A queue has a name.")
         self._durable = durable
         #: Its name.
         self.name = name
