@@ -24,6 +24,14 @@ def printable_lines(text: str) -> str:
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
+_ERROR = 300  # characters; more is a page of somebody's
+
+
+def error_in_a_line(error: str) -> str:
+    """All its lines in one: the first of "1 validation error for Order\n  id ...", for example, says nothing."""
+    return shortened(" ".join(error.split()), _ERROR)
+
+
 # As azure-functions writes an object that has a `to_json` method; what that returns follows, often JSON as a text.
 _OBJECT = re.compile(r'\{\s*"__class__":\s*"([^"\\]*)",\s*"__module__":\s*"[^"\\]*",\s*"__data__":\s*(?=\S)')
 _OBJECT_END = re.compile(r"\s*\}")

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from dfhost.instance_failure import death_in_words, read_failure
+from dfhost.printable import error_in_a_line
 from dfhost.store.overview import ListedInstance
 from dfhost.task_hub import TaskHub
 from dfhost.task_hub_values import MapRun
@@ -24,7 +25,9 @@ _WAITS = 200  # entries of an explanation; the timeline has every task
 
 def listed_json(row: ListedInstance) -> list[Any]:
     """[id, name, status, created, updated, parent id, custom status, error]: a list, since there are thousands."""
-    error = None if row.failure is None else death_in_words(str(read_failure(row.failure).within(row.name)))
+    error = None
+    if row.failure is not None:
+        error = death_in_words(error_in_a_line(str(read_failure(row.failure).within(row.name))))
     return [*row[:-1], error]
 
 

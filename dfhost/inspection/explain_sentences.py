@@ -9,7 +9,7 @@ from typing import Any
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.durations import time_left
 from dfhost.engine.actions import describe
-from dfhost.printable import shortened
+from dfhost.printable import error_in_a_line, shortened
 from dfhost.store.instance_row import InstanceRow
 from dfhost.timeline import model
 from dfhost.timeline.model import Task
@@ -146,7 +146,7 @@ def of_instance(
         sentence += f" Open besides: {_list(left, now)}."
     if failed := next((task for task in awaited if task.state == model.RETRYING), None):
         attempt = f"attempt {failed.attempt} of {failed.max_attempts}"
-        error = shortened((failed.error or "").partition("\n")[0], _BRIEF).rstrip(".")
+        error = shortened(error_in_a_line(failed.error or ""), _BRIEF).rstrip(".")
         sentence += f" {failed.name} failed in {attempt}: {error}."
     if held_back:
         first, number = held_back[0], len(held_back)

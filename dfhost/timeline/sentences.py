@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dfhost.credentials import hide_credentials
-from dfhost.printable import readable_payload, shortened
+from dfhost.printable import error_in_a_line, readable_payload, shortened
 from dfhost.timeline import model
 from dfhost.timeline.model import Task, Timeline
 
@@ -25,8 +25,7 @@ def task_label(task: Task) -> str:
 def failure_sentence(task: Task) -> str:
     """``process_item [3] "item-4" failed, attempt 3 of 3: ValueError: bad``"""
     attempt = f", attempt {task.attempt} of {task.max_attempts}" if task.max_attempts > 1 else ""
-    error = " ".join((task.error or "no reason given").split("\n")[0].split())
-    return f"{task_label(task)} failed{attempt}: {error}"
+    return f"{task_label(task)} failed{attempt}: {error_in_a_line(task.error or 'no reason given')}"
 
 
 def failure_sentences(timeline: Timeline, output: str) -> list[str]:

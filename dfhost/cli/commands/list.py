@@ -23,6 +23,7 @@ from dfhost.cli.views.explanation import FROM_FILE
 from dfhost.cli.views.instance_tree import depths, with_children
 from dfhost.cli.views.tables import ago, table_lines, took
 from dfhost.instance_failure import death_in_words, may_hide_death, read_failure
+from dfhost.printable import error_in_a_line
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 from dfhost.timeline import model
@@ -280,9 +281,9 @@ def _details(row: Json, waits: str) -> str:
     if row["runtimeStatus"] == "Failed":
         if waits:
             return _brief(waits)
-        why = str(read_failure(row["output"]).within(str(row["name"]))).split("\n")[0]
+        why = unknown_function.in_short(str(read_failure(row["output"]).within(str(row["name"]))))
         # The extension's sentence about an unknown function goes on with the names of all that are known.
-        return death_in_words(unknown_function.in_short(why).partition(" Additional info:")[0])
+        return death_in_words(error_in_a_line(why.partition(" Additional info:")[0]))
     custom = row.get("customStatus")
     if row["runtimeStatus"] not in FINAL_STATUSES:
         return "  ".join(filter(None, (_brief(custom, 60), waits)))

@@ -26,7 +26,7 @@ from dfhost.cli.console.log_lines import INDENT, LogLines, shown_id
 from dfhost.cli.style import Style, count, printable, printable_lines
 from dfhost.durations import duration
 from dfhost.instance_failure import death_in_words, read_failure
-from dfhost.printable import shortened
+from dfhost.printable import error_in_a_line, shortened
 from dfhost.short_id import short_id
 from dfhost.user_frames import user_frames
 
@@ -323,7 +323,7 @@ def _error_text(function: str, error: str) -> str:
 
 def _reason(error: str) -> str:
     """``: ValueError: no``, as it stands behind the task that failed."""
-    return f": {read_failure(error).text}"
+    return f": {error_in_a_line(read_failure(error).text)}"
 
 
 def _first_line(text: str) -> str:

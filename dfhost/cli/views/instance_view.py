@@ -18,7 +18,7 @@ from dfhost.cli.views.tables import ago, due, table_lines, took
 from dfhost.durations import duration
 from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.parse_json import parse_json
-from dfhost.printable import readable_payload, shortened
+from dfhost.printable import error_in_a_line, readable_payload, shortened
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 from dfhost.timeline import model
@@ -173,7 +173,7 @@ def _details(task: Json, now: datetime) -> str:
     if task.get("httpStatus"):
         parts.append(f"HTTP {task['httpStatus']}")
     if task.get("error"):
-        parts.append(death_in_words(str(task["error"]).split("\n")[0]))
+        parts.append(death_in_words(error_in_a_line(str(task["error"]))))
     elif shown := brief(task.get("result")):
         parts.append(shown)
     return ", ".join(parts)

@@ -81,6 +81,14 @@ APP = """
         yield
 
     @app.orchestration_trigger(context_name="context")
+    def validates_order(context):
+        return (yield context.call_activity("validate", context.get_input()))
+
+    @app.activity_trigger(input_name="order")
+    def validate(order: dict) -> None:
+        raise ValueError("1 validation error for Order\\nid\\n  Field required [type=missing]")
+
+    @app.orchestration_trigger(context_name="context")
     def yields_list(context):
         return (yield [context.call_activity("process_item", item) for item in "ab"])
 

@@ -38,6 +38,14 @@ def test_a_row_says_what_an_instance_is_and_why_it_failed(dfhost: Commands) -> N
     assert by_id[waits][-2:] == ['{"asked": "Ada"}', "It waits for event Approval."]
 
 
+def test_an_error_of_several_lines_is_one_line_in_tables_and_whole_above_them(dfhost: Commands) -> None:
+    id = dfhost.ended("validates_order", {}, "invalid")
+    line = "ValueError: 1 validation error for Order id Field required [type=missing]"
+    assert f"validate: {line}\n" in dfhost.done("list", "--prefix", id)
+    shown = dfhost.done("show", id)
+    assert shown.count(line) == 1 and "1 validation error for Order\n  id\n    Field required" in shown
+
+
 def test_generated_ids_are_short_and_distinct_for_people_and_whole_for_scripts(dfhost: Commands) -> None:
     ids = {dfhost.ended("echo", "x") for _ in range(5)}
     shown = {row[0] for row in rows(dfhost.done("list", "--name", "echo"))[1:]}
