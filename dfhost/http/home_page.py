@@ -10,6 +10,7 @@ from dfhost.http.function_routes import Route, RouteTable
 from dfhost.management.urls import WEBHOOKS_PATH
 from dfhost.runner.app_runner import HttpReply
 from dfhost.runner.functions import AppInfo, FunctionInfo
+from dfhost.settings.app_settings import shown_resolved
 
 
 def home_page(app: AppInfo, routes: RouteTable[FunctionInfo], origin: str, has_dashboard: bool) -> HttpReply:
@@ -19,8 +20,12 @@ def home_page(app: AppInfo, routes: RouteTable[FunctionInfo], origin: str, has_d
         "Orchestrators": _escaped(app.orchestrators.names),
         "Activities": _escaped(app.activities.names),
         "Entities": _escaped(app.entities.names),
-        "Timers": _escaped(f"{each.name} ({each.trigger.get('schedule')})" for each in app.timers),
-        "Queues": _escaped(f"{each.name} ({each.trigger.get('queueName')})" for each in app.queue_functions),
+        "Timers": _escaped(
+            f"{each.name} ({shown_resolved(each.trigger.get('schedule'))})" for each in app.timers
+        ),
+        "Queues": _escaped(
+            f"{each.name} ({shown_resolved(each.trigger.get('queueName'))})" for each in app.queue_functions
+        ),
         "Other triggers, not polled": _escaped(f"{each.name} ({each.kind})" for each in app.others),
     }
     lists = "".join(

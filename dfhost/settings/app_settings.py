@@ -22,6 +22,14 @@ def set_environment_defaults(
             environ[name] = text
 
 
+def shown_resolved(text: object) -> str:
+    """For people: `text` resolved, or as it is written if a setting is missing, which is said elsewhere."""
+    try:
+        return resolve_app_settings(str(text))
+    except ValueError:
+        return str(text)
+
+
 def resolve_app_settings(text: str, settings: Mapping[str, str] = os.environ) -> str:
     """`text` with each ``%Name%`` replaced by that setting; ValueError if there is no such setting."""
 

@@ -285,10 +285,10 @@ APP = """
     @app.route()
     def plain(req: func.HttpRequest) -> str: ...
 
-    @app.timer_trigger(arg_name="t", schedule="0 0 3 * * *")
+    @app.timer_trigger(arg_name="t", schedule="%NIGHTLY%")
     def nightly(t: func.TimerRequest) -> None: ...
 
-    @app.queue_trigger(arg_name="m", queue_name="orders", connection="C")
+    @app.queue_trigger(arg_name="m", queue_name="%MISSING%", connection="C")
     def on_order(m: func.QueueMessage) -> None: ...
 
     @app.blob_trigger(arg_name="b", path="in/{name}", connection="C")
@@ -299,7 +299,8 @@ APP = """
 """
 
 
-def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
+def test_functions_are_listed_urls_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTLY", "0 0 3 * * *")
     app = load_written_app(tmp_path, APP).info
     text = function_listing(app, "http://localhost:7071", "api", "memory", Style(colour=False))
     functions = [line.strip() for line in text.splitlines() if line.startswith("    ")]
@@ -307,7 +308,7 @@ def test_functions_are_listed_urls_first(tmp_path: Path) -> None:
         "items: [GET,POST] http://localhost:7071/api/items/{id:int?}",
         "plain: http://localhost:7071/api/plain",
         "nightly: timerTrigger (0 0 3 * * *)",
-        "on_order: queueTrigger (orders)",
+        "on_order: queueTrigger (%MISSING%)",
         "on_upload: blobTrigger, not polled here",
         "work: activityTrigger, called 'price'",
     ]

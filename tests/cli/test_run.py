@@ -61,6 +61,10 @@ APP = """
         raise KeyError("missing")
 
     @app.orchestration_trigger(context_name="context")
+    def asks_another(context):
+        return (yield context.call_sub_orchestrator("approval"))
+
+    @app.orchestration_trigger(context_name="context")
     def approval(context):
         return (yield context.wait_for_external_event("Approval"))
 
@@ -228,6 +232,12 @@ def test_a_timeout_names_what_the_instance_waits_for(run_in_process: Dfhost) -> 
     (said,) = [line for line in done.stderr.splitlines() if "Gave up" in line]
     assert re.search(r"Gave up after \S+ m?s: approval [0-9a-f]{32} is Running", said)
     assert "Approval" in said
+
+
+def test_a_timeout_names_what_the_only_child_waits_for(run_in_process: Dfhost) -> None:
+    done = run_in_process("POST", "/api/begin/asks_another", "--timeout", "0.5")
+    (said,) = [line for line in done.stderr.splitlines() if "Gave up" in line]
+    assert re.search(r" is Running, .*\. approval [0-9a-f]{8}:0: It waits for event Approval", said)
 
 
 @pytest.mark.long

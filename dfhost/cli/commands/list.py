@@ -19,14 +19,12 @@ from dfhost.cli.client.management_client import Json, ManagementClient, open_cli
 from dfhost.cli.client.other_task_hubs import unfinished_in
 from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
 from dfhost.cli.style import Style, count, printable_json, text_of
-from dfhost.cli.views.explanation import FROM_FILE
+from dfhost.cli.views.explanation import FROM_FILE, reason_in_depth
 from dfhost.cli.views.instance_tree import depths, with_children
 from dfhost.cli.views.tables import ago, table_lines, took
 from dfhost.instance_failure import death_in_words, may_hide_death, read_failure
 from dfhost.printable import error_in_a_line
 from dfhost.runtime_status import FINAL_STATUSES
-from dfhost.short_id import short_id
-from dfhost.timeline import model
 from dfhost.timeline.sentences import brief
 
 DESCRIPTION = """\
@@ -193,18 +191,8 @@ def _waits(client: ManagementClient, rows: list[Json]) -> dict[str, str]:
         if answer is None:
             break
         ended = answer.get("runtimeStatus") in FINAL_STATUSES
-        waits[instance_id] = str(answer.get("cause") or "") if ended else _in_depth(answer)
+        waits[instance_id] = str(answer.get("cause") or "") if ended else reason_in_depth(answer)
     return waits
-
-
-def _in_depth(explanation: Json) -> str:
-    """What it waits for; of a single sub-orchestration what that waits for: "order 68af44aa:0: It waits for …"."""
-    waits: list[Json] = explanation.get("waitsFor") or []
-    is_child = len(waits) == 1 and waits[0]["kind"] == model.CHILD
-    below = waits[0].get("explanation") if is_child else None
-    if below is None or below.get("runtimeStatus") in FINAL_STATUSES or not below.get("sentence"):
-        return str(explanation.get("sentence") or "")
-    return f"{below['name']} {short_id(str(below['instanceId']))}: {_in_depth(below)}"
 
 
 def _hides_cause(row: Json) -> bool:

@@ -75,7 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     arguments.add_replay(parser)
     arguments.add_workers(parser)
-    arguments.add_verbosity(parser, quiet="show failures, warnings and what the app prints, but no progress")
+    arguments.add_verbosity(
+        parser,
+        quiet="show failures, warnings and what is printed; no progress, no other log records",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

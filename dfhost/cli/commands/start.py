@@ -67,7 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_replay(parser)
     arguments.add_workers(parser, debug=True)
     arguments.add_reload(parser)
-    arguments.add_verbosity(parser, quiet="show failures, warnings and what the app prints, but no calls")
+    arguments.add_verbosity(
+        parser, quiet="show failures, warnings and what is printed; no calls, no other log records"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ import aiohttp
 
 from dfhost.cli.console.counting_log import CountingLog
 from dfhost.cli.progress.bar import Progress
+from dfhost.cli.views.explanation import reason_in_depth
 from dfhost.errors import HostError
 from dfhost.parse_json import parse_json
 from dfhost.reported_progress import phase, reported_progress
@@ -74,7 +75,7 @@ class InstanceFollower:
             answer = await self._read_status(explain="true")
         except HostError:
             return ""
-        return str(answer.get("sentence") or "") if answer.get("waitsFor") else ""
+        return reason_in_depth(answer) if answer.get("waitsFor") else ""
 
     async def _show_progress(self) -> None:
         custom_status = self.status.get("customStatus")

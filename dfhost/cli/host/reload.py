@@ -53,6 +53,7 @@ class _Reloader:
         self._root = root
         self._settings = settings
         self._values = self._values_at_start = _values(root)
+        self._hub = settings.hub  # until dfhost is started again
         self._settings_texts: list[bytes | None] = []  # the first change may have come before this
         self._runner = runner
         self._log = log
@@ -87,6 +88,8 @@ class _Reloader:
         notes = [note for note in self._settings.notes if note not in before.notes]
         if changed:
             notes.append(f"What has changed in {_listed(changed)} counts when dfhost is started again.")
+        if self._settings.hub not in (before.hub, self._hub):
+            notes.append(f"The task hub stays {self._hub} until dfhost is started again.")
         for note in notes:
             self._log.note(note)
 

@@ -8,6 +8,8 @@ from typing import Any
 from dfhost.cli.style import count, text_of
 from dfhost.cli.views.tables import due
 from dfhost.durations import duration
+from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.short_id import short_id
 from dfhost.timeline import model
 from dfhost.timeline.sentences import brief
 from dfhost.timestamps import parse_timestamp
@@ -53,6 +55,16 @@ def explanation_lines(answer: dict[str, Any], now: datetime) -> list[str]:
         lines += ["", "Held back, as on Azure, until the action before it has ended:"]
         lines += [f"  {held['action']} behind {held['behind']}: {held['why']}" for held in answer["heldBack"]]
     return lines
+
+
+def reason_in_depth(explanation: dict[str, Any]) -> str:
+    """What it waits for; of a single sub-orchestration what that waits for: "order 68af44aa:0: It waits for …"."""
+    waits: list[dict[str, Any]] = explanation.get("waitsFor") or []
+    is_child = len(waits) == 1 and waits[0]["kind"] == model.CHILD
+    below = waits[0].get("explanation") if is_child else None
+    if below is None or below.get("runtimeStatus") in FINAL_STATUSES or not below.get("sentence"):
+        return str(explanation.get("sentence") or "")
+    return f"{below['name']} {short_id(str(below['instanceId']))}: {reason_in_depth(below)}"
 
 
 def reasons(answer: dict[str, Any]) -> list[str]:

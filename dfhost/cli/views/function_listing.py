@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dfhost.cli.style import Style
 from dfhost.did_you_mean import nearest
 from dfhost.runner.functions import AppInfo, FunctionInfo
+from dfhost.settings.app_settings import shown_resolved
 
 _RUN_BY_DFHOST = {"http", "orchestrator", "activity", "entity", "timer", "queue"}
 
@@ -51,9 +52,9 @@ def _http(function: FunctionInfo, url: str, route_prefix: str, style: Style) -> 
 def _other(function: FunctionInfo, style: Style) -> str:
     line = f"    {style(function.name, 'yellow')}: {function.trigger['type']}"
     if function.kind == "timer":
-        line += f" ({function.trigger.get('schedule')})"
+        line += f" ({shown_resolved(function.trigger.get('schedule'))})"
     elif function.kind == "queue":
-        line += f" ({function.trigger.get('queueName')})"
+        line += f" ({shown_resolved(function.trigger.get('queueName'))})"
     if function.durable_name != function.name:
         line += f", called '{function.durable_name}'"
     if function.kind not in _RUN_BY_DFHOST:
