@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dfhost.testing.durable import Durable
     from dfhost.testing.entities import Entity
     from dfhost.testing.errors import (
+        BrokenFault,
         HostCrashed,
         NotDeterministic,
         NotIdle,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from dfhost.testing.runs import Run
 
 _HOMES = {
+    "BrokenFault": "errors",
     "Durable": "durable",
     "Entity": "entities",
     "Host": "host",
@@ -53,6 +55,7 @@ __all__ = [  # noqa: RUF022 - in the order of docs/testing-reference.md
     "RunEnded",
     "NotIdle",
     "NotDeterministic",
+    "BrokenFault",
     "HostCrashed",
 ]
 

@@ -420,7 +420,7 @@ class Durable:
         return left
 
     def check(self) -> None:
-        """Raise what was found meanwhile: orchestrators that are not deterministic."""
+        """Raise what was found meanwhile: mistakes in the test's faults, orchestrators that are not deterministic."""
         self._host.check()
 
     def _listed(self, path: str) -> list[dict[str, Any]]:

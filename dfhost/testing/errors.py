@@ -1,4 +1,7 @@
-"""What a test is told when the app does something else than it expects. All but one are AssertionErrors."""
+"""What a test is told when the app does something else than it expects, or the test itself is mistaken.
+
+All but one are AssertionErrors.
+"""
 
 from __future__ import annotations
 
@@ -30,3 +33,10 @@ class HostCrashed(ConnectionError):
 
 class NotDeterministic(AssertionError):
     """An orchestrator asked for something else when its history was replayed; the text says what differs."""
+
+
+class BrokenFault(AssertionError):
+    """A mistake of the test: a `when` has raised, or a stub has no answer left; the text says which, and where.
+
+    The call fails with it as well, so that the app goes on. What the function of a stub raises is no mistake.
+    """

@@ -6,10 +6,14 @@ the calls were scheduled, and `Faults.decide` says what becomes of it. Knows nei
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dfhost.testing.errors import BrokenFault
 
 __tracebackhide__ = True  # pytest shows errors at the line of the test
 
@@ -20,6 +24,24 @@ NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda self: "NOT_GIVEN"})()
 When = Callable[..., object]
 
 
+class Place(NamedTuple):
+    """A line of the test."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name}, line {self.line}"
+
+    @classmethod
+    def of_caller(cls) -> Place:
+        """The line outside this package that has led here."""
+        frame, package = sys._getframe(), __name__.rpartition(".")[0]
+        while frame.f_globals.get("__name__", "").startswith(f"{package}.") and frame.f_back is not None:
+            frame = frame.f_back
+        return cls(frame.f_code.co_filename, frame.f_lineno)
+
+
 class Stub:
     """What answers in the place of a function."""
 
@@ -28,6 +50,8 @@ class Stub:
         self.name = name
         self._returns = returns
         self._answers = None if answers is None else list(answers)
+        self._place = Place.of_caller()
+        self._on_mistake: Callable[[Mistake], None] = lambda mistake: None
         #: The inputs that it was called with, in order.
         self.calls: list[Any] = []
 
@@ -47,7 +71,11 @@ class Stub:
             value = self._answers[len(self.calls) - 1]
         else:
             count = "1 answer" if len(self._answers) == 1 else f"{len(self._answers)} answers"
-            value = AssertionError(f"the stub of {self.name} has {count}, and this is call {len(self.calls)}")
+            value = BrokenFault(
+                f"the stub of {self.name} ({self._place}) has {count}, and this is call {len(self.calls)}. "
+                "Each attempt of a call takes one."
+            )
+            self._on_mistake(Mistake(self.name, self._place, str(value)))
 
         def evaluate() -> Any:
             if isinstance(value, BaseException) or (
@@ -62,6 +90,15 @@ class Stub:
         return f"<Stub of {self.name}, called {self.called} times>"
 
 
+class Mistake(NamedTuple):
+    """What is wrong with a stub or a fault of this name, which was made at this place. `cause`: what was raised."""
+
+    name: str
+    place: Place
+    sentence: str
+    cause: Exception | None = None
+
+
 @dataclass
 class Calls:
     """Which calls of a function: all, the next `times`, or those with the numbers `on_calls`.
@@ -74,6 +111,8 @@ class Calls:
     when: When | None = None
     #: How many calls they have included so far.
     met: int = 0
+    #: Where the test has asked for it.
+    place: Place = field(default_factory=Place.of_caller)
 
     def include(self, number: int, given: Sequence[Any]) -> bool:
         """Whether they include the one with this number and these arguments."""
@@ -147,9 +186,11 @@ class Faults:
 
     def __init__(self) -> None:
         self._plans: dict[str, _Plan] = {}
+        self._mistakes: dict[tuple[str, Place], Mistake] = {}  # the first of each that is wrong
         self._lock = threading.RLock()  # a `when` may ask the fixture
 
     def stub(self, stub: Stub, when: When | None = None) -> Stub:
+        stub._on_mistake = self._note_mistake
         with self._lock:
             plan = self._plan(stub.name)
             others = [] if when is None else plan.stubs
@@ -179,13 +220,24 @@ class Faults:
         return bool(plan and (plan.stubs or plan.failures))
 
     def decide(self, name: str, *given: Any) -> Decision:
-        """For the next call of `name`, with what it is given. A `when` that raises fails the call."""
+        """For the next call of `name`, with what it is given. A `when` that raises fails the call, and the test."""
         with self._lock:
             plan = self._plan(name)
             plan.number += 1
 
             def first(rules: list[_Rule]) -> Any:
-                return next((value for value, calls in rules if calls.include(plan.number, given)), None)
+                return next((value for value, calls in rules if includes(calls)), None)
+
+            def includes(calls: Calls) -> bool:
+                try:
+                    return calls.include(plan.number, given)
+                except Exception as error:
+                    raised = f"raised {type(error).__name__}: {error}"
+                    called = f"called with {', '.join(map(repr, given))}"
+                    sentence = f"`when` of {name} ({calls.place}), {called}, {raised}"
+                    calls.met += 1  # a call has
+                    self._note_mistake(Mistake(name, calls.place, sentence, error))
+                    raise BrokenFault(sentence) from None
 
             try:
                 return Decision(
@@ -194,10 +246,19 @@ class Faults:
                     first(plan.stubs),
                     first(plan.redeliveries) or 1,
                 )
-            except Exception as error:
-                raised = f"raised {type(error).__name__}: {error}"
-                sentence = f"`when` of {name}, called with {', '.join(map(repr, given))}, {raised}"
-                return Decision(error=RuntimeError(sentence))
+            except BrokenFault as error:
+                return Decision(error=error)
+
+    def _note_mistake(self, mistake: Mistake) -> None:
+        with self._lock:
+            self._mistakes.setdefault((mistake.name.lower(), mistake.place), mistake)
+
+    def check(self) -> None:
+        """Raise the mistakes of the test that were found since the last time."""
+        with self._lock:
+            mistakes, self._mistakes = list(self._mistakes.values()), {}
+        if mistakes:
+            raise BrokenFault("\n".join(each.sentence for each in mistakes)) from mistakes[0].cause
 
     @property
     def unmet(self) -> list[str]:

@@ -153,6 +153,8 @@ class LocalHost:
         response, is_at_rest = self._call(self._exchange(request, settles=not inside_user_code()))
         if self._crashes > crashes:
             raise HostCrashed(f"The host crashed while it answered {method} {url}. It has started again.")
+        if not inside_user_code():
+            self._faults.check()
         if not is_at_rest:
             raise self._not_idle(self._timeout)
         return read_response(response)
@@ -189,7 +191,9 @@ class LocalHost:
             self._settle(self._timeout)
 
     def _settle(self, timeout: float) -> None:
-        if not self._call(self._come_to_rest(timeout)):
+        is_at_rest = self._call(self._come_to_rest(timeout))
+        self._faults.check()
+        if not is_at_rest:
             raise self._not_idle(timeout)
 
     def _not_idle(self, timeout: float) -> NotIdle:
@@ -318,6 +322,7 @@ class LocalHost:
         return list(self._records.instances)
 
     def check(self) -> None:
+        self._faults.check()
         if self._runner.newest_replays.differences:
             sentences, self._runner.newest_replays.differences = self._runner.newest_replays.differences, []
             raise NotDeterministic("\n".join(sentences))

@@ -107,7 +107,7 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
     from contextlib import ExitStack
 
     from dfhost.errors import HostError
-    from dfhost.testing.errors import NotDeterministic
+    from dfhost.testing.errors import BrokenFault, NotDeterministic
     from dfhost.testing.host import Host
 
     options: dict[str, Any] = {
@@ -134,8 +134,8 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
         del request.node.stash[_DURABLE]  # pytest keeps the node until the end of the run
         try:
             host.check()
-        except NotDeterministic as error:  # in a test that failed, a method of unittest, or a fixture
-            problem = f"NotDeterministic: {error}"
+        except (BrokenFault, NotDeterministic) as error:  # in a test that failed, a unittest's, or a fixture
+            problem = f"{type(error).__name__}: {error}"
         if problem:
             pytest.fail(problem, pytrace=False)
 
@@ -172,7 +172,7 @@ def pytest_enter_pdb() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
-    """A test passes only if its orchestrators were deterministic."""
+    """A test passes only if its faults were right and its orchestrators deterministic."""
     from unittest import SkipTest
 
     try:

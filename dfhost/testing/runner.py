@@ -162,10 +162,14 @@ class TestRunner:
         request = json.loads(request_text)
         self._records.calls.append(Call(CALL_HTTP, instance_id, request))
         decision = self._faults.decide(CALL_HTTP, request)
-        if decision.stub is None:
+        outcome: ActivityOutcome
+        if decision.error is not None:
+            outcome = _raised(decision.error)
+        elif decision.stub is not None:
+            answer = decision.stub._take(request)
+            outcome = await asyncio.to_thread(self._outcome, answer, ("stub", CALL_HTTP, instance_id))
+        else:
             return await call_http(request_text)
-        answer = decision.stub._take(request)
-        outcome = await asyncio.to_thread(self._outcome, answer, ("stub", CALL_HTTP, instance_id))
         if isinstance(outcome, Failure):
             raise CallHttpError(outcome.message, outcome.text)
         return outcome or "null"

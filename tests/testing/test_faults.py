@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from dfhost.testing import Durable, Host
+from dfhost.testing import BrokenFault, Durable, Host
 from tests.support.apps import loaded_module, write_app
 
 
@@ -37,10 +38,36 @@ def test_answers_are_given_in_the_order_of_scheduling(durable: Durable) -> None:
     run = durable.start("fan", ["a", "b", "c"])
     assert "ValueError: third" in run.failure()
     assert run.calls("charge") == ["a", "b", "c"]
-    durable.stub("charge", answers=[1])
-    assert "the stub of charge has 1 answer, and this is call 2" in durable.start("fan", ["a", "b"]).failure()
     with pytest.raises(TypeError, match="either"):
         durable.stub("charge", returns=1, answers=[2])
+
+
+@pytest.mark.durable(auto_advance=True)
+def test_a_stub_that_has_no_answer_left_fails_the_test_though_the_app_goes_on(durable: Durable) -> None:
+    durable.stub("charge", answers=[ConnectionError("down")])
+    with pytest.raises(BrokenFault) as mistake:
+        durable.start("pay", "book", id="p").result()
+    said = r"the stub of charge \(test_faults.py, line \d+\) has 1 answer, and this is call 2\. Each attempt"
+    assert re.match(said, str(mistake.value))
+    durable.stub("charge", returns="paid")
+    assert durable.run("p").result() == "paid"
+
+
+@pytest.mark.parametrize("name", ["charge", "fan", "till", "call_http", "client.start_new"])
+def test_whatever_is_stubbed_has_to_have_an_answer(durable: Durable, name: str) -> None:
+    durable.stub(name, answers=[])
+    with pytest.raises(BrokenFault, match=f"the stub of {name} .* has 0 answers, and this is call 1"):
+        if name == "client.start_new":  # the app answers 503
+            durable.post("/api/approvals", json={"amount": 1})
+        for orchestrator, input in (("fan", ["a"]), ("sell", 5), ("fetch", None)):
+            durable.start(orchestrator, input)
+
+
+def test_what_a_stub_raises_is_a_failure_of_the_app(durable: Durable) -> None:
+    durable.stub("charge", lambda order: order["id"])
+    assert "TypeError: string indices must be integers" in durable.start("fan", ["a"]).failure()
+    durable.stub("charge", answers=[AssertionError("no")])
+    assert "AssertionError: no" in durable.start("fan", ["a"]).failure()
 
 
 def test_only_what_exists_can_be_stubbed(durable: Durable) -> None:
@@ -298,7 +325,34 @@ def test_a_delay_that_is_chosen_by_the_input(durable: Durable) -> None:
     assert run.ended
 
 
-def test_a_choice_that_raises_fails_the_call_and_says_so(durable: Durable) -> None:
+def test_a_choice_that_raises_fails_the_test_and_the_call(durable: Durable) -> None:
     durable.fail("charge", when=lambda given: given["item"] == 1)
-    failure = durable.start("fan", ["a"]).failure()
-    assert "`when` of charge, called with 'a', raised TypeError: string indices must be integers" in failure
+    with pytest.raises(BrokenFault) as mistake:
+        durable.start("fan", ["a"], id="f")
+    said = r"`when` of charge \(test_faults.py, line \d+\), called with 'a', raised TypeError: string indices must be"
+    assert re.match(said, str(mistake.value))
+    assert isinstance(mistake.value.__cause__, TypeError), "with the line of the `when`"
+    assert re.search(said, durable.run("f").failure())
+    assert "no call has met" not in durable.report()
+
+
+def test_each_mistake_is_told_once_at_the_next_call_of_the_test(durable: Durable) -> None:
+    durable.fail("charge", when=lambda given: 1 / 0)
+    durable.slow("look", seconds=1, when=lambda given: given["too"] == "boss")
+
+    def look_and_charge(mail: object) -> None:
+        durable.start("monitor")
+        durable.start("fan", ["a", "b"])
+
+    durable.stub("send_mail", look_and_charge)
+    with pytest.raises(BrokenFault) as mistake:
+        durable.post("/api/approvals", json={"amount": 1})
+    assert re.findall(r"`when` of (\w+)", str(mistake.value)) == ["look", "charge"]
+    durable.check()
+
+
+def test_a_request_that_is_not_stubbed_for_a_mistake_is_not_sent(durable: Durable) -> None:
+    durable.stub("call_http", when=lambda request: request["url"])
+    with pytest.raises(BrokenFault, match="raised KeyError: 'url'"):
+        durable.start("fetch", id="f")
+    assert "raised KeyError: 'url'" in durable.run("f").failure()

@@ -70,6 +70,11 @@ FILES = {
     @pytest.mark.durable(speed=2)
     def test_unknown_option(durable): pass
     """,
+    "test_broken_fault": OTHER_APP + """
+    def test_broken_when(durable):
+        durable.fail("charge", when=lambda order: order["itm"] == "book")
+        assert "charge" in durable.start("fan", ["a"], id="b").failure()
+    """,
     "test_own_fixture": OTHER_APP + """
     import unittest
 
@@ -359,6 +364,20 @@ def test_a_test_fails_if_an_orchestrator_is_not_deterministic(printed: str) -> N
     traceback, _, _ = section.partition("durable: what happened")
     assert "NotDeterministic: fresh_uuid is not deterministic (instance y)" in traceback
     assert len(traceback.splitlines()) < 25, traceback
+
+
+def test_a_broken_fault_is_shown_at_its_line_and_at_the_call_of_the_test(printed: str) -> None:
+    _, _, section = printed.partition("___ test_broken_when ___")
+    shown, _, _ = section.partition("durable: what happened")
+    at = [line[1:].strip() for line in shown.splitlines() if line.startswith(">")]
+    assert at == [
+        'durable.fail("charge", when=lambda order: order["itm"] == "book")',
+        'assert "charge" in durable.start("fan", ["a"], id="b").failure()',
+    ]
+    assert re.search(
+        r"BrokenFault: `when` of charge \(test_broken_fault\.py, line \d+\), called with 'a', raised", shown
+    )
+    assert "faults.py" not in shown.replace("test_broken_fault", ""), "no frames of ours"
 
 
 def test_a_method_of_unittest_fails_likewise(printed: str) -> None:
