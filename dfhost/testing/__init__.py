@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         RunEnded,
         RunFailed,
         StillWaiting,
+        UnmetFault,
     )
     from dfhost.testing.faults import Stub
     from dfhost.testing.host import Host
@@ -41,6 +42,7 @@ _HOMES = {
     "RunFailed": "errors",
     "StillWaiting": "errors",
     "Stub": "faults",
+    "UnmetFault": "errors",
 }
 __all__ = [  # noqa: RUF022 - in the order of docs/testing-reference.md
     "Host",
@@ -57,6 +59,7 @@ __all__ = [  # noqa: RUF022 - in the order of docs/testing-reference.md
     "NotDeterministic",
     "BrokenFault",
     "HostCrashed",
+    "UnmetFault",
 ]
 
 

@@ -48,6 +48,7 @@ class Durable:
         self.auto_advance = auto_advance
         self._runs: dict[str, Run] = {}  # those that the test has started or asked for, by their ids
         self._entities: dict[tuple[str, str], Entity] = {}  # likewise
+        self._may_warn = True  # of faults that no call has met
 
     @property
     def url(self) -> str:
@@ -422,6 +423,12 @@ class Durable:
     def check(self) -> None:
         """Raise what was found meanwhile: mistakes in the test's faults, orchestrators that are not deterministic."""
         self._host.check()
+
+    def _warn_of_unmet_faults(self) -> None:
+        """Once, and for a test that has passed: of one that failed the report names them."""
+        if self._may_warn:
+            self._may_warn = False
+            self._host.warn_of_unmet_faults()
 
     def _listed(self, path: str) -> list[dict[str, Any]]:
         """A list of the management API, all its pages."""

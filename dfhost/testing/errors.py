@@ -40,3 +40,10 @@ class BrokenFault(AssertionError):
 
     The call fails with it as well, so that the app goes on. What the function of a stub raises is no mistake.
     """
+
+
+class UnmetFault(UserWarning):
+    """A test has passed, and no call has met one of its faults; the text says which.
+
+    A stub with a `when` counts as a fault if its function was called.
+    """

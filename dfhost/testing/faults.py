@@ -261,15 +261,22 @@ class Faults:
             raise BrokenFault("\n".join(each.sentence for each in mistakes)) from mistakes[0].cause
 
     @property
-    def unmet(self) -> list[str]:
-        """A sentence for each fault, and each stub with a `when`, that no call has met."""
+    def unmet(self) -> list[tuple[str, Place, str]]:
+        """Each fault that no call has met: it, its place, how often its function was called.
+
+        ``on_call=[]`` asks for no call. A stub with a `when` counts if its function was called.
+        """
         with self._lock:
             return [
-                f'{verb}("{plan.name}"{calls}): {plan.name} was called {_times(plan.number)}.'
+                (
+                    f'{verb}("{plan.name}"{calls})',
+                    calls.place,
+                    f"{plan.name} was called {_times(plan.number)}.",
+                )
                 for plan in self._plans.values()
                 for verb, rules in plan.rules.items()
                 for _, calls in rules
-                if not calls.met and (verb != "stub" or calls.when)
+                if not calls.met and calls.on_calls != () and (verb != "stub" or (calls.when and plan.number))
             ]
 
     def _plan(self, name: str) -> _Plan:

@@ -71,6 +71,7 @@ class Host:
         try:
             if error is None:
                 self._host.check()
+                self._durable._warn_of_unmet_faults()
             elif isinstance(error, Exception) and hasattr(error, "add_note"):  # Python 3.11
                 error.add_note(f"\nWhat happened:\n{self._durable.report(short=True)}")
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,7 +21,7 @@ from dfhost.testing.client_patches import patched_client
 from dfhost.testing.clock import ManualClock
 from dfhost.testing.debugging import is_debugged
 from dfhost.testing.elsewhere import differences
-from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle
+from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle, UnmetFault
 from dfhost.testing.faults import Calls, Faults, Stub, When
 from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import AppLog, HostReports, Records, inside_user_code
@@ -327,6 +328,11 @@ class LocalHost:
             sentences, self._runner.newest_replays.differences = self._runner.newest_replays.differences, []
             raise NotDeterministic("\n".join(sentences))
 
+    def warn_of_unmet_faults(self) -> None:
+        for fault, place, called in self._faults.unmet:
+            text = f"No call has met {fault} ({place}): {called}"
+            warnings.warn_explicit(text, UnmetFault, place.file, place.line)
+
     def assert_replays(
         self,
         history: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
@@ -369,7 +375,8 @@ class LocalHost:
         names = tuple(f"{timeline.name} (" for timeline, _ in explained)
         notes = [mistake for mistake in self._host.app.mistakes if mistake.startswith(names)]
         notes += self._records.notes
-        about = explained, entities, self._faults.unmet, notes, self._start_time
+        unmet = [f"{fault}: {called}" for fault, _, called in self._faults.unmet]
+        about = explained, entities, unmet, notes, self._start_time
         text = report(*about)
         return short_report(*about) if short and not fits_a_screen(text) else text
 

@@ -107,7 +107,7 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
     from contextlib import ExitStack
 
     from dfhost.errors import HostError
-    from dfhost.testing.errors import BrokenFault, NotDeterministic
+    from dfhost.testing.errors import BrokenFault, NotDeterministic, UnmetFault
     from dfhost.testing.host import Host
 
     options: dict[str, Any] = {
@@ -133,8 +133,9 @@ def durable(request: pytest.FixtureRequest, durable_app: str) -> Iterator[Durabl
         request.node.user_properties += [(_LEFT, each) for each in host._left_behind()]
         del request.node.stash[_DURABLE]  # pytest keeps the node until the end of the run
         try:
-            host.check()
-        except (BrokenFault, NotDeterministic) as error:  # in a test that failed, a unittest's, or a fixture
+            host.check()  # of a test that failed, a method of unittest, or a fixture
+            host._warn_of_unmet_faults()
+        except (BrokenFault, NotDeterministic, UnmetFault) as error:  # a warning may be an error
             problem = f"{type(error).__name__}: {error}"
         if problem:
             pytest.fail(problem, pytrace=False)
@@ -188,6 +189,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     outcome = yield
     durable = item.stash.get(_DURABLE, None)
+    if durable is not None and not outcome.get_result().passed:
+        durable._may_warn = False
     if durable is not None and outcome.get_result().failed:  # the test, or a fixture that uses this one
         whole = item.config.getoption("verbose") > 1
         try:

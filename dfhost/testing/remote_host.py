@@ -78,6 +78,9 @@ class RemoteHost:
     def check(self) -> None:
         """Nothing is found from outside."""
 
+    def warn_of_unmet_faults(self) -> None:
+        """There are none."""
+
     @property
     def instances(self) -> list[str]:
         """From outside only the times of their creation are known."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dfhost.testing import BrokenFault, Durable, Host
-from tests.support.apps import loaded_module, write_app
+from dfhost.testing import BrokenFault, Durable, Host, UnmetFault
+from tests.support.apps import APPS, loaded_module, write_app
 
 
 def test_a_stub_returns_a_value_or_calls_a_function(durable: Durable) -> None:
@@ -126,6 +126,7 @@ def test_a_stub_whose_answer_is_not_json_says_so(durable: Durable) -> None:
     assert "encoder.py" not in durable.report()
 
 
+@pytest.mark.filterwarnings("ignore::dfhost.testing.UnmetFault")
 def test_the_report_names_faults_that_no_call_has_met(durable: Durable) -> None:
     durable.stub("send_mail")
     durable.stub("charge", when=lambda given: given == "x")
@@ -141,6 +142,20 @@ Faults that no call has met:
   stub("charge", when=…): charge was called 2 times.
   fail("charge", on_call=5): charge was called 2 times.
   slow("look"): look was called 0 times.""")
+
+
+def test_a_host_of_its_own_warns_of_faults_that_no_call_has_met() -> None:
+    with pytest.warns(UnmetFault) as warned, Host(APPS / "testing") as durable:
+        durable.stub("send_mail")
+        durable.stub("look", when=lambda given: False)
+        durable.fail("charge", on_call=2)
+        durable.stub("charge", when=lambda given: False)
+        durable.start("fan", ["a"])
+    places = [f"{Path(each.filename).name}, line {each.lineno}" for each in warned]
+    assert [str(each.message) for each in warned] == [
+        f'No call has met stub("charge", when=…) ({places[0]}): charge was called once.',
+        f'No call has met fail("charge", on_call=2) ({places[1]}): charge was called once.',
+    ]
 
 
 def test_failures_by_count_and_by_number(durable: Durable) -> None:

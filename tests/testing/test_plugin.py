@@ -75,6 +75,19 @@ FILES = {
         durable.fail("charge", when=lambda order: order["itm"] == "book")
         assert "charge" in durable.start("fan", ["a"], id="b").failure()
     """,
+    "test_unmet_fault": OTHER_APP + """
+    def test_met_by_none(durable):
+        durable.fail("charge", on_call=7)
+        assert len(durable.start("fan", ["a"]).result()) == 1
+
+    def test_failed_and_met_by_none(durable):
+        durable.fail("charge", on_call=8)
+        assert not durable.start("fan", ["a"]).result()
+
+    def test_skipped_and_met_by_none(durable):
+        durable.fail("charge", on_call=9)
+        pytest.skip("no")
+    """,
     "test_own_fixture": OTHER_APP + """
     import unittest
 
@@ -378,6 +391,22 @@ def test_a_broken_fault_is_shown_at_its_line_and_at_the_call_of_the_test(printed
         r"BrokenFault: `when` of charge \(test_broken_fault\.py, line \d+\), called with 'a', raised", shown
     )
     assert "faults.py" not in shown.replace("test_broken_fault", ""), "no frames of ours"
+
+
+def test_a_fault_that_no_call_has_met_is_a_warning_of_a_test_that_passes(folder: Path) -> None:
+    printed = run_python(folder, *"-m pytest test_unmet_fault.py -W default".split())
+    _, _, warnings = printed.partition("= warnings summary =")
+    assert re.search(
+        r"^test_unmet_fault\.py::test_met_by_none\n"
+        r"  .*test_unmet_fault\.py:9: UnmetFault: No call has met "
+        r'fail\("charge", on_call=7\) \(test_unmet_fault\.py, line 9\): charge was called once\.\n'
+        r'    durable\.fail\("charge", on_call=7\)$',
+        warnings,
+        re.M,
+    ), printed
+    assert "1 failed, 1 passed, 1 skipped" in printed and printed.count("No call has met") == 1
+    as_errors = run_python(folder, *"-m pytest test_unmet_fault.py".split())
+    assert re.search(r"at teardown of test_met_by_none ___+\nUnmetFault: No call has met fail", as_errors)
 
 
 def test_a_method_of_unittest_fails_likewise(printed: str) -> None:

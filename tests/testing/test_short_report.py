@@ -74,6 +74,7 @@ def test_each_place_is_shown_once_with_its_newest_frames(
     assert more == ["More instances: 1 of fan (Completed).", HINT]
 
 
+@pytest.mark.filterwarnings("ignore::dfhost.testing.UnmetFault")
 def test_what_many_instances_wait_for(durable: Durable) -> None:
     durable.slow("look", seconds=1)
     runs: list[Any] = [durable.start("approval", {"amount": number}) for number in range(30)]
