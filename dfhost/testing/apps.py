@@ -49,7 +49,11 @@ class LoadedApp:
             with working_in(self.root):
                 host_loop().call(self.runner.start())
             self._imported = script_import.imported_app()
-            self._settings_added = {name: text for name, text in os.environ.items() if name not in added}
+            # A test may have set some of the settings for itself alone, before this.
+            self._settings_added = {
+                **self.settings.app_settings,
+                **{name: text for name, text in os.environ.items() if name not in added},
+            }
 
     def _failed(self, error: HostError) -> None:
         """Its event loop has ended: the next test has to load it again."""

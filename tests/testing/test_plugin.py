@@ -59,6 +59,31 @@ FILES = {
         def test_restored(durable):
             assert durable.start("hello", "you").result() == ["Hello you!", 2]
     """,
+    "test_settings": """
+        import os
+        import pytest
+
+        @pytest.fixture
+        def low(monkeypatch):
+            monkeypatch.setenv("LIMIT", "5")
+
+        @pytest.fixture
+        def durable_app():
+            return "limited"
+
+        def test_set_before_the_app_is_loaded(low, durable):
+            assert durable.start("limit").result() == "5"
+
+        def test_set_by_the_file_alone(durable):
+            assert durable.start("limit").result() == "1000"
+
+        def test_set_while_the_app_is_loaded(durable, monkeypatch):
+            monkeypatch.setenv("LIMIT", "7")
+            assert durable.start("limit").result() == "7"
+
+        def test_the_environment_is_as_before():
+            assert "LIMIT" not in os.environ
+    """,
     "test_failures": OTHER_APP + """
     def test_failed(durable):
         durable.fail("charge", on_call=2, error=ConnectionError("down"))
@@ -272,6 +297,19 @@ COUNTING_APP = """
 """
 
 
+LIMITED_APP = """
+    import os
+
+    @app.orchestration_trigger(context_name="context")
+    def limit(context):
+        return (yield context.call_activity("read_limit"))
+
+    @app.activity_trigger(input_name="nothing")
+    def read_limit(nothing) -> str:
+        return os.environ["LIMIT"]
+"""
+
+
 def run_python(folder: Path, *arguments: str) -> str:
     """What `python` prints with these arguments."""
     environ = {
@@ -295,6 +333,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("one", "two"):
         write_app(folder / name, COUNTING_APP)
         (folder / name / "helper.py").write_text(f"NAME = {name!r}\n")
+    write_app(folder / "limited", LIMITED_APP)
+    (folder / "limited" / "local.settings.json").write_text('{"Values": {"LIMIT": "1000"}}')
     (folder / "shop" / "orders").mkdir(parents=True)
     write_app(folder / "shop" / "orders", ROOT_APP)
     (folder / "shop" / "orders" / "function_app.py").rename(folder / "shop" / "orders" / "main.py")
@@ -313,6 +353,10 @@ def printed(folder: Path) -> str:
 PASSED = """
     test_page.py::test_nobody_answers
     test_page.py::test_the_boss_agrees
+    test_settings.py::test_set_before_the_app_is_loaded
+    test_settings.py::test_set_by_the_file_alone
+    test_settings.py::test_set_while_the_app_is_loaded
+    test_settings.py::test_the_environment_is_as_before
     test_page_unittest.py::ApprovalTest::test_nobody_answers
     test_a_plain.py::test_the_environment_is_the_tests_own
     test_root_app.py::test_the_app_in_the_root_folder
