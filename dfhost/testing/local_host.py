@@ -76,7 +76,7 @@ class LocalHost:
 
     async def _start(self, store: Store) -> None:
         self._store = store
-        self._app.log.target = HostReports(self._records, self._clock.timestamp)
+        self._app.log.target = HostReports(self._records, self._clock.timestamp, self._app.root)
         self._runner = TestRunner(self._app.runner, self._faults, self._records, self._clock)
         self._host = Host(
             self._runner,

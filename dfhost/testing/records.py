@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import itertools
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfhost.host_log import Attempt, HostLog
@@ -134,15 +136,30 @@ class ForwardedLog:
         return getattr(self.target, name) if self.target is not None else lambda *values: None
 
 
+#: The end of a traceback whose error `os.environ["NAME"]` has raised.
+_IN_ENVIRON = re.compile(r'File "[^"]*\bos(\.py|>)", line \d+, in __getitem__$')
+
+
+def _unset_variable(error: str, stack: str) -> str:
+    """The environment variable that a function has asked for and that is not set; "" for any other failure.
+
+    `error`: ``KeyError: 'NAME'``; of an entity with the operation before it, ``add: KeyError: 'NAME'``.
+    """
+    frames = [line for line in stack.splitlines() if line.startswith("  File ")]
+    found = re.search(r"^(?:\S+: )?KeyError: '([^'\n]+)'$", error, re.M)
+    return found[1] if found and frames and _IN_ENVIRON.search(frames[-1]) else ""
+
+
 class HostReports:
     """The host log: keeps the sentences and what happened in entities, and passes all on to logging as ``dfhost``.
 
-    `now`: the time of the test's clock, ISO 8601.
+    `now`: the time of the test's clock, ISO 8601. `root`: the app's folder.
     """
 
-    def __init__(self, records: Records, now: Callable[[], str]) -> None:
+    def __init__(self, records: Records, now: Callable[[], str], root: Path) -> None:
         self._records = records
         self._now = now
+        self._root = root
         self._log = logging.getLogger("dfhost")
 
     def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
@@ -170,6 +187,8 @@ class HostReports:
             self._records.failed_batches.append(FailedBatch(self._now(), instance_id, error, stack))
         if instance_id is None and (attempt is None or attempt.is_last):
             self._records.function_failures.append((trigger, function, error))
+        if name := _unset_variable(error, stack):
+            self._note_unset(name)
         # What happened in an instance is in the report of the test.
         level = logging.DEBUG if instance_id else logging.WARNING
         self._log.log(level, "%s %s failed%s: %s\n%s", trigger, function, _of(instance_id), error, stack)
@@ -195,6 +214,17 @@ class HostReports:
 
     def refused(self, request: str, status: int, reason: str) -> None:
         self._log.warning("%s was answered %s: %s", request, status, reason)
+
+    def _note_unset(self, name: str) -> None:
+        """Say once that the app setting is missing, and whether that is for want of the file."""
+        file = self._root / "local.settings.json"
+        where = f"{file} does not have it" if file.is_file() else f"there is no {file}"
+        sentence = (
+            f"The app setting {name} is not set: {where}. "
+            f'Tests that should not need the file set it in conftest.py: os.environ["{name}"] = "…"'
+        )
+        if sentence not in self._records.notes:
+            self.note(sentence)
 
     def note(self, sentence: str) -> None:
         self._records.notes.append(sentence)
