@@ -147,18 +147,28 @@ class Run:
 
     def _not_ended(self) -> str:
         explained = self._explained()
-        return f"{self._title(explained)} has not ended. {explained['sentence']}{self._advice(explained)}"
+        advice = self._advice(explained, is_wait=True)
+        return f"{self._title(explained)} has not ended. {explained['sentence']}{advice}"
 
     def _not_reached(self) -> str:
         explained = self._explained()
         subject = f"The condition does not hold. {self._title(explained)}"
-        return f"{subject}: {explained['sentence']}{self._advice(explained)}"
+        return f"{subject}: {explained['sentence']}{self._advice(explained, is_wait=True)}"
 
-    def _advice(self, explained: dict[str, Any]) -> str:
-        """What those wait for that it waits for, and what a test may do about it."""
-        advice = [*reasons(explained), *event_advice(explained)]
+    def _advice(self, explained: dict[str, Any], *, is_wait: bool = False) -> str:
+        """What those wait for that it waits for, and what a test may do about it.
+
+        `is_wait`: whether the test waits for something that may come with the time.
+        """
+        about_events = list(event_advice(explained))
+        advice = [*reasons(explained), *about_events]
         if self._durable._is_local:
-            advice += clock_advice(explained, self._durable.now, self._durable.next_due)
+            about_time = clock_advice(explained, self._durable.now, self._durable.next_due)
+            advice += about_time
+            if is_wait and about_time and not about_events and not self._durable.auto_advance:
+                advice.append(
+                    "durable.auto_advance = True moves it on while the test waits, as often as needed."
+                )
         return "".join(f"\n  {line}" for line in advice)
 
     # -- what it is ------------------------------------------------------------------------------------------

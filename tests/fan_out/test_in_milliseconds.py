@@ -78,7 +78,7 @@ def test_a_map_that_still_runs_is_explained_without_its_inner_events(durable: Du
     text = str(failed.value)
     assert "Its map over process_item: 0 of 10 items have ended, 0 failed." in text
     assert "raise_event" not in text
-    assert text.endswith("durable.advance(minutes=1) moves the clock to the next time that it waits for.")
+    assert "durable.advance(minutes=1) moves the clock to the next time that it waits for.\n" in text
     assert len(text.splitlines()) < 8
 
 

@@ -40,6 +40,25 @@ def test_a_wait_that_cannot_end_fails_at_once_and_says_why(durable: Durable) -> 
     assert text.startswith("approval a-1 has not ended. It waits for event approved or a timer due in 3 d (")
     assert 'run.raise_event("approved")' in text
     assert "durable.advance(days=3)" in text
+    assert "auto_advance" not in text, "it would pass over the event"
+
+
+def test_a_wait_for_the_next_of_many_times_says_how_the_clock_moves_by_itself(durable: Durable) -> None:
+    durable.stub("look", answers=["nothing yet", "nothing yet", "done"])
+    run = durable.start("monitor")
+    advice = (
+        "\n  durable.advance(hours=1) moves the clock to the next time that it waits for."
+        "\n  durable.auto_advance = True moves it on while the test waits, as often as needed."
+    )
+    for wait in (run.result, lambda: run.until(lambda run: run.ended)):
+        with pytest.raises(StillWaiting) as failure:
+            wait()
+        assert str(failure.value).endswith(advice)
+    with pytest.raises(StillWaiting) as failure:  # the clock does not move for it
+        run.waits_for(event="go")
+    assert "auto_advance" not in str(failure.value)
+    durable.auto_advance = True
+    assert run.result() == "done"
 
 
 def test_a_wait_for_a_child_says_what_the_child_waits_for(durable: Durable) -> None:
