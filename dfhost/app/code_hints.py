@@ -53,7 +53,11 @@ def code_hints(functions: Iterable[Function]) -> list[str]:
         if code is None or node is None:
             continue
         lines: defaultdict[str, set[int]] = defaultdict(set)  # by what is wrong there
-        if function.kind == "orchestrator":
+        if function.kind == "orchestrator" and _is_async(function):
+            lines["an orchestrator that is an async def fails. Write def, and yield in place of await."].add(
+                node.lineno
+            )
+        elif function.kind == "orchestrator":
             for line, what in _in_orchestrator(node, code, function.parameter):
                 lines[what].add(line)
         for binding in function.bindings:
@@ -74,6 +78,12 @@ def _lines_in_words(lines: set[int]) -> str:
 def _user_code(function: Function) -> Callable[..., Any] | None:
     plain = plain_function(function.callable)
     return plain if inspect.isfunction(plain) else None
+
+
+def _is_async(function: Function) -> bool:
+    """Whether it is an `async def`, and not one that a decorator of the app drives."""
+    handled = getattr(function.callable, "orchestrator_function", None)
+    return inspect.iscoroutinefunction(handled) or inspect.isasyncgenfunction(handled)
 
 
 def _definition(code: Callable[..., Any], files: dict[str, dict[int, ast.stmt]]) -> ast.stmt | None:

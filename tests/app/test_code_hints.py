@@ -135,6 +135,31 @@ def test_code_without_mistakes(tmp_path: Path, body: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "body", ["return 1", "await context.call_activity('work')", "yield context.task_all([])"]
+)
+def test_an_orchestrator_that_is_async(tmp_path: Path, body: str) -> None:
+    (hint,) = hints(tmp_path, ORCHESTRATOR.replace("def flow", "async def flow"), body)
+    line = (tmp_path / "function_app.py").read_text().splitlines().index("async def flow(context):") + 1
+    assert hint == (
+        f"flow (function_app.py, line {line}): an orchestrator that is an async def fails. Write def, and yield in "
+        "place of await."
+    )
+
+
+def test_an_async_orchestrator_that_a_decorator_drives(tmp_path: Path) -> None:
+    driven = """
+import functools
+
+def driven(code):
+    @functools.wraps(code)
+    def drive(context):
+        return (yield from code(context).__await__())
+    return drive
+""" + ORCHESTRATOR.replace("def flow", "@driven\nasync def flow")
+    assert hints(tmp_path, driven, "return await context.call_activity('work')") == []
+
+
+@pytest.mark.parametrize(
     ("body", "said"),
     [
         (
