@@ -15,15 +15,16 @@ import secrets
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from azure.durable_functions import DurableOrchestrationClient
+from azure.durable_functions import DurableOrchestrationClient, EntityId
 
 from dfhost.app.functions import Function
 from dfhost.app.sdk import plain_function
+from dfhost.did_you_mean import question
 from dfhost.runner.functions import CAN_FAIL
 
 _MOST = 20  # sentences
@@ -31,6 +32,13 @@ _TASKS = frozenset(
     """call_activity call_activity_with_retry call_sub_orchestrator call_sub_orchestrator_with_retry call_entity
     call_http wait_for_external_event create_timer task_all task_any""".split()
 )
+#: By the start of their names: what these methods call.
+_CALLED_KINDS = {
+    "call_activity": "activity",
+    "call_sub_orchestrator": "orchestrator",
+    "call_entity": "entity",
+    "signal_entity": "entity",
+}
 _NOW = "context.current_utc_datetime"
 _UUID = "context.new_uuid()"
 _SLEEP = f"yield context.create_timer({_NOW} + timedelta(seconds=…))"
@@ -43,8 +51,12 @@ _CHANGING: dict[Any, str] = {
 }
 
 
-def code_hints(functions: Iterable[Function]) -> list[str]:
-    """A sentence for each mistake, with its lines: what it does, and what to write."""
+def code_hints(functions: Sequence[Function], switched_off: Sequence[Function] = ()) -> list[str]:
+    """A sentence for each mistake, with its lines: what it does, and what to write.
+
+    `switched_off`: functions that the app has and that do not run, as others say. To call one is no mistake here.
+    """
+    known = [*functions, *switched_off]
     files: dict[str, dict[int, ast.stmt]] = {}
     found: list[str] = []
     for function in functions:
@@ -59,6 +71,8 @@ def code_hints(functions: Iterable[Function]) -> list[str]:
             )
         elif function.kind == "orchestrator":
             for line, what in _in_orchestrator(node, code, function.parameter):
+                lines[what].add(line)
+            for line, what in _unknown_names(node, code, function.parameter, known):
                 lines[what].add(line)
         for binding in function.bindings:
             if binding["type"] == "durableClient":
@@ -229,6 +243,44 @@ def _loops_over_sets(
                 values = assigned.get(loop.iter.id, []) if isinstance(loop.iter, ast.Name) else [loop.iter]
                 if values and all(map(is_set, values)):
                     yield loop.iter.lineno, ast.unparse(loop.iter)
+
+
+def _unknown_names(
+    node: ast.stmt, code: Callable[..., Any], context: str, known: Sequence[Function]
+) -> Iterator[tuple[int, str]]:
+    """Each call whose name is written there, and is that of no function of its kind."""
+    for each in ast.walk(node):
+        method = _method(each, context)
+        kind = _CALLED_KINDS.get(method.removesuffix("_with_retry"))
+        if not isinstance(each, ast.Call) or kind is None:
+            continue
+        named: ast.expr | None = _argument(each, "name")
+        if kind == "entity":
+            id = _argument(each, "entityId")
+            is_made_here = isinstance(id, ast.Call) and _resolve(id.func, code, {}) is EntityId
+            named = _argument(id, "name") if isinstance(id, ast.Call) and is_made_here else None
+        name = named.value if isinstance(named, ast.Constant) else None
+        if isinstance(name, str) and not any(_is_called(function, name, kind) for function in known):
+            yield each.lineno, f"the app has no {kind} {name!r}. {_what_is_meant(name, kind, known)}".rstrip()
+
+
+def _argument(call: ast.Call, name: str) -> ast.expr | None:
+    """The first argument of a call, or that with this name; None if it is hidden in ``*`` or ``**``."""
+    first = call.args[0] if call.args else None
+    return first or next((each.value for each in call.keywords if each.arg == name), None)
+
+
+def _is_called(function: Function, name: str, kind: str) -> bool:
+    return function.kind == kind and function.durable_name.lower() == name.lower()
+
+
+def _what_is_meant(name: str, kind: str, known: Sequence[Function]) -> str:
+    for function in known:
+        if name.lower() in (function.durable_name.lower(), function.name.lower()):
+            if function.kind == kind:
+                return f"{function.name} is called {function.durable_name!r}."
+            return f"{function.name} is of the kind {function.kind}."
+    return question(name, [function.durable_name for function in known if function.kind == kind])
 
 
 def _instead_of(called: Any) -> str:

@@ -76,7 +76,7 @@ def load_app(
             functions.append(function)
     _check_unique(functions)
     notes = [*_notes_on_functions(functions), *_notes_on_files(root, script)]
-    loaded = App(root, functions, disabled, excluded, notes, code_hints(functions))
+    loaded = App(root, functions, disabled, excluded, notes, code_hints(functions, [*disabled, *excluded]))
     loaded.outputs = outputs
     return loaded
 

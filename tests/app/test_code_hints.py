@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfhost.app.code_hints import code_hints
+from dfhost.app.loader import load_app
 from tests.support.apps import load_written_app
 
 HEAD = """
@@ -134,6 +135,85 @@ def test_code_without_mistakes(tmp_path: Path, body: str) -> None:
     assert hints(tmp_path, ORCHESTRATOR, body) == []
 
 
+NAMES = (
+    ORCHESTRATOR
+    + """
+@app.activity_trigger(input_name="x", activity="Charge")
+def charge_card(x: str) -> str:
+    return x
+
+@app.entity_trigger(context_name="context")
+def till(context):
+    pass
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("call_activity('wrok', 1)", "the app has no activity 'wrok'. Did you mean 'work'?"),
+        ("call_activity(name='wrok')", "the app has no activity 'wrok'. Did you mean 'work'?"),
+        (
+            "call_activity_with_retry('chrage', None)",
+            "the app has no activity 'chrage'. Did you mean 'Charge'?",
+        ),
+        (
+            "call_activity('charge_card')",
+            "the app has no activity 'charge_card'. charge_card is called 'Charge'.",
+        ),
+        ("call_activity('flow')", "the app has no activity 'flow'. flow is of the kind orchestrator."),
+        ("call_sub_orchestrator('flows')", "the app has no orchestrator 'flows'. Did you mean 'flow'?"),
+        ("call_sub_orchestrator_with_retry('nothing', None)", "the app has no orchestrator 'nothing'."),
+        (
+            "call_entity(df.EntityId('tills', 'a'), 'add')",
+            "the app has no entity 'tills'. Did you mean 'till'?",
+        ),
+        ("call_entity(df.EntityId(name='x', key='a'), 'add')", "the app has no entity 'x'."),
+        ("task_all([context.call_activity('wrok', n) for n in 'ab'])", "the app has no activity 'wrok'. Did"),
+    ],
+)
+def test_a_name_that_the_app_does_not_have(tmp_path: Path, call: str, said: str) -> None:
+    (hint,) = hints(tmp_path, NAMES, f"yield context.{call}")
+    place, _, sentence = hint.partition(": ")
+    assert sentence.startswith(said) and (sentence == said or said.endswith("Did"))
+    line = int(place.removeprefix("flow (function_app.py, line ").removesuffix(")"))
+    assert call in (tmp_path / "function_app.py").read_text().splitlines()[line - 1]
+
+
+def test_a_signal_to_an_entity_that_the_app_does_not_have(tmp_path: Path) -> None:
+    body = "context.signal_entity(df.EntityId('tlil', 'a'), 'add')\nyield context.call_activity('work')"
+    (hint,) = hints(tmp_path, NAMES, body)
+    assert hint.endswith("the app has no entity 'tlil'. Did you mean 'till'?")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "call_activity('WORK')",
+        "call_activity('charge')",
+        "call_activity(context.get_input())",
+        "call_activity(f'{context.instance_id}')",
+        "call_activity(*context.get_input())",
+        "call_activity(**context.get_input())",
+        "call_activity(work)",
+        "call_sub_orchestrator('Flow')",
+        "call_entity(df.EntityId('Till', 'a'), 'add')",
+        "call_entity(context.get_input(), 'add')",
+        "call_entity(print('tills', 'a'), 'add')",
+    ],
+)
+def test_a_name_that_the_app_has_or_may_have(tmp_path: Path, call: str) -> None:
+    assert hints(tmp_path, NAMES, f"yield context.{call}") == []
+
+
+def test_a_function_that_is_switched_off_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "yield context.call_activity('work')\nyield context.call_activity('Charge')"
+    hints(tmp_path, NAMES, body)
+    monkeypatch.setenv("AzureWebJobs.work.Disabled", "true")
+    assert load_app(tmp_path, only=["flow", "work", "till"]).mistakes == []
+
+
 @pytest.mark.parametrize(
     "body", ["return 1", "await context.call_activity('work')", "yield context.task_all([])"]
 )
@@ -193,7 +273,6 @@ def test_awaited_calls(tmp_path: Path, body: str) -> None:
 
 
 def test_the_apps_of_this_repository_have_none() -> None:
-    from dfhost.app.loader import load_app
     from tests.support.apps import ROOT
     from tests.support.recording_log import RecordingLog
 
