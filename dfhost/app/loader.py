@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +31,7 @@ from dfhost.host_log import CallLog
 from dfhost.runner.functions import FunctionInfo
 from dfhost.runner.retry_policy import RetryPolicy, read_retry_policy
 from dfhost.settings.app_files import script_name, v1_functions
+from dfhost.user_frames import is_library
 
 # What the Functions host accepts (Utility.ValidateName, case-insensitive), and what it reserves.
 _NAME = re.compile(r"[a-z][a-z0-9_\-]{0,127}", re.IGNORECASE)
@@ -75,7 +77,11 @@ def load_app(
         else:
             functions.append(function)
     _check_unique(functions)
-    notes = [*_notes_on_functions(functions), *_notes_on_files(root, script)]
+    notes = [
+        *_notes_on_functions(functions),
+        *_notes_on_files(root, script),
+        *_notes_on_blueprints(app, root, script),
+    ]
     loaded = App(root, functions, disabled, excluded, notes, code_hints(functions, [*disabled, *excluded]))
     loaded.outputs = outputs
     return loaded
@@ -203,6 +209,29 @@ def _notes_on_files(root: Path, script: str) -> list[str]:
             f"A folder has either function.json files or a {script}."
         )
     return notes
+
+
+def _notes_on_blueprints(app: Any, root: Path, script: str) -> list[str]:
+    """A sentence for each blueprint in an imported module of the app whose functions the app does not have."""
+    registered = {id(each) for each in getattr(app, "_function_builders", ())}
+    notes: dict[int, str] = {}
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", {})  # some modules import what getattr asks them for
+        file = str(names.get("__file__"))
+        if not file.startswith(f"{root}{os.sep}") or is_library(file):
+            continue
+        for name, value in list(names.items()):
+            if not isinstance(value, func.DecoratorApi) or isinstance(value, func.FunctionRegister):
+                continue
+            builders = getattr(value, "_function_builders", ())
+            if builders and registered.isdisjoint(map(id, builders)):
+                functions = ", ".join(str(each._function.get_function_name()) for each in builders)
+                notes[id(value)] = (
+                    f"The app does not have these functions, because the blueprint '{name}' of "
+                    f"{Path(file).relative_to(root)} is not registered: {functions}. "
+                    f"Write app.register_functions({name}) in {script}."
+                )
+    return list(notes.values())
 
 
 def _notes_on_functions(functions: list[Function]) -> list[str]:

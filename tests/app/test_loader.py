@@ -474,6 +474,37 @@ def test_after_a_failed_import_the_corrected_app_loads(tmp_path: Path) -> None:
 # -- what would surprise on Azure ----------------------------------------------------------------------------
 
 
+def test_a_blueprint_that_is_not_registered_is_named(tmp_path: Path) -> None:
+    blueprint = """
+import azure.durable_functions as df
+bp = df.Blueprint()
+
+@bp.activity_trigger(input_name="x")
+def charge(x: str) -> str: return x
+
+@bp.orchestration_trigger(context_name="context")
+def order(context): return 1
+"""
+    for name in ("orders_of_this_app", "shop_of_this_app"):
+        (tmp_path / f"{name}.py").write_text(blueprint)
+    (tmp_path / "shop_of_this_app.py").write_text(
+        blueprint.replace("charge", "send").replace("order", "ship")
+    )
+    (tmp_path / "empty_of_this_app.py").write_text("import azure.functions as func\nbp = func.Blueprint()\n")
+    imports = "import orders_of_this_app, shop_of_this_app, empty_of_this_app\n"
+    imports += "app.register_functions(shop_of_this_app.bp)\n"
+    app = load_written_app(tmp_path, imports)
+    assert app.notes == [
+        "The app does not have these functions, because the blueprint 'bp' of orders_of_this_app.py is not "
+        "registered: charge, order. Write app.register_functions(bp) in function_app.py."
+    ]
+    assert [each.name for each in app.functions] == ["send", "ship"]
+    app = load_written_app(
+        tmp_path, imports + "from orders_of_this_app import bp\napp.register_blueprint(bp)\n"
+    )
+    assert app.notes == []
+
+
 def test_a_file_that_is_named_like_a_library_is_never_imported_and_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "queue.py").write_text("raise AssertionError('imported')")
     (tmp_path / "helper_of_this_app.py").write_text("")
