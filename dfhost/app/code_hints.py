@@ -7,11 +7,13 @@ function's own code alone is read, and only what is certainly a mistake is repor
 from __future__ import annotations
 
 import ast
+import builtins
 import datetime
 import inspect
 import os
 import random
 import secrets
+import sys
 import time
 import uuid
 from collections import Counter, defaultdict
@@ -48,6 +50,13 @@ _CHANGING: dict[Any, str] = {
     **dict.fromkeys((time.time, time.time_ns, time.monotonic, time.perf_counter), f"{_NOW}.timestamp()"),
     **dict.fromkeys((uuid.uuid1, uuid.uuid4), _UUID),
     os.urandom: _RANDOM,
+}
+_VERBS = frozenset(("get", "post", "put", "patch", "delete", "head", "options", "request", "stream"))
+#: By module: the functions that send a request.
+_REQUESTS = {
+    "requests.api": _VERBS,
+    "httpx": _VERBS,
+    "urllib.request": frozenset(("urlopen", "urlretrieve")),
 }
 
 
@@ -148,6 +157,14 @@ def _in_orchestrator(node: ast.stmt, code: Callable[..., Any], context: str) -> 
         called = _resolve(each.func, code, imported) if isinstance(each, ast.Call) else None
         if isinstance(each, ast.Call) and called is time.sleep:
             yield each.lineno, f"{ast.unparse(each.func)}() holds up the host at each replay. Write {_SLEEP}."
+        elif isinstance(each, ast.Call) and _sends_a_request(called):
+            yield (
+                each.lineno,
+                f"{ast.unparse(each.func)}() sends its request again at each replay, and the answer may differ, "
+                f"{CAN_FAIL}. Let an activity do it, or write yield {context}.call_http(…).",
+            )
+        elif isinstance(each, ast.Call) and called is open and _is_written(each):
+            yield each.lineno, "open() writes the file again at each replay. Let an activity do it."
         elif isinstance(each, ast.Call) and (instead := _instead_of(called)):
             yield (
                 each.lineno,
@@ -295,12 +312,26 @@ def _instead_of(called: Any) -> str:
     return ""
 
 
+def _sends_a_request(called: Any) -> bool:
+    """Whether it is a function of a library that sends an HTTP request at once."""
+    module, name = getattr(called, "__module__", None), getattr(called, "__name__", "")
+    return inspect.isfunction(called) and module in _REQUESTS and name in _REQUESTS[module]
+
+
+def _is_written(call: ast.Call) -> bool:
+    """Whether a call of `open` names a mode that writes."""
+    modes = [*call.args[1:2], *(each.value for each in call.keywords if each.arg == "mode")]
+    return any(isinstance(each, ast.Constant) and set(str(each.value)) & set("wax+") for each in modes)
+
+
 def _imported_within(nodes: list[ast.AST]) -> dict[str, Any]:
     """What names stand for that a function of these `nodes` imports itself and assigns nowhere else, by name.
 
     Only the modules that have something which an orchestrator must not call.
     """
     modules = {module.__name__: module for module in (datetime, os, random, secrets, time, uuid)}
+    libraries = ("requests", "httpx", "urllib.request")
+    modules |= {name: sys.modules[name] for name in libraries if name in sys.modules}
     found: dict[str, Any] = {}
     for each in nodes:
         if isinstance(each, ast.Import):
@@ -321,7 +352,7 @@ def _resolve(node: ast.expr, code: Callable[..., Any], imported: dict[str, Any])
         if node.id in imported:
             return imported[node.id]
         is_local = node.id in (*code.__code__.co_varnames, *code.__code__.co_freevars)
-        return None if is_local else code.__globals__.get(node.id)
+        return None if is_local else code.__globals__.get(node.id, getattr(builtins, node.id, None))
     if isinstance(node, ast.Attribute):
         owner = _resolve(node.value, code, imported)
         if inspect.ismodule(owner) or inspect.isclass(owner):

@@ -12,7 +12,7 @@ from dfhost.app.loader import load_app
 from tests.support.apps import load_written_app
 
 HEAD = """
-import asyncio, os, random, secrets, time, uuid
+import asyncio, os, random, secrets, time, urllib.request, uuid
 import datetime as dt
 from datetime import datetime, timedelta, date
 from random import randint
@@ -64,6 +64,22 @@ def hints(folder: Path, template: str, body: str) -> list[str]:
         ("a = [random.choice(x) for x in context.get_input()]\nyield a", "random.choice() differs"),
         ("a = secrets.token_hex()\nyield a", "let an activity choose"),
         ("def inner():\n    return os.urandom(4)\nyield inner()", "os.urandom() differs"),
+        (
+            "a = urllib.request.urlopen('http://x')\nyield a",
+            "urllib.request.urlopen() sends its request again",
+        ),
+        (
+            "from urllib.request import urlopen\na = urlopen('http://x')\nyield a",
+            "yield context.call_http(…).",
+        ),
+        (
+            "open('log', 'a').write('x')\nyield 1",
+            "open() writes the file again at each replay. Let an activity",
+        ),
+        (
+            "with open('log', mode='wb') as file:\n    file.write(b'x')\nyield 1",
+            "open() writes the file again",
+        ),
         ("import random\na = random.random()\nyield a", "random.random() differs"),
         ("import random as r\na = r.choice([1])\nyield a", "r.choice() differs"),
         ("from uuid import uuid1 as new\na = new()\nyield a", "new() differs"),
@@ -113,6 +129,9 @@ def test_in_an_orchestrator(tmp_path: Path, body: str, said: str) -> None:
         "a = datetime(2026, 1, 1)\nb = datetime.fromisoformat('2026-01-01')\nyield a",
         "a = context.new_uuid()\nyield a",
         "random = context.get_input()\nrandom.choice()\nyield 1",
+        "text = open('config.json').read()\ntext += open('more', encoding='utf-8').read()\nyield text",
+        "text = open('config.json', 'rb').read()\nyield text",
+        "request = urllib.request.Request('http://x')\nyield request",
         "import random\nrandom = random.Random(context.instance_id)\nyield random.choice([1])",
         "import random\ndef inner(random):\n    return random.choice([1])\nyield inner(context)",
         "import random\nyield random.Random(context.instance_id).choice([1])",
@@ -133,6 +152,16 @@ def test_in_an_orchestrator(tmp_path: Path, body: str, said: str) -> None:
 )
 def test_code_without_mistakes(tmp_path: Path, body: str) -> None:
     assert hints(tmp_path, ORCHESTRATOR, body) == []
+
+
+@pytest.mark.parametrize("library", ["requests", "httpx"])
+def test_a_request_by_a_library(tmp_path: Path, library: str) -> None:
+    pytest.importorskip(library)
+    sent = f"a = {library}.get('http://x')\nb = {library}.Request('GET', 'http://x')\nyield a, b"
+    (hint,) = hints(tmp_path, f"import {library}\n{ORCHESTRATOR}", sent)
+    (same,) = hints(tmp_path, ORCHESTRATOR, f"import {library}\n{sent}")
+    for each in (hint, same):
+        assert f"{library}.get() sends its request again at each replay, and the answer may differ" in each
 
 
 NAMES = (
