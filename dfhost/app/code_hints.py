@@ -1,29 +1,34 @@
 """Mistakes in the code of functions that pass silently, found in the source before anything runs.
 
-A call without `yield` or `await` does nothing, and some calls in an orchestrator differ from replay to replay. The
-function's own code alone is read, and only what is certainly a mistake is reported.
+A call without `yield` or `await` does nothing, and some calls in an orchestrator differ from replay to replay. Only
+what is certainly a mistake is reported. The function's own code is read, and that of the app's plain functions that
+an orchestrator calls, for what they return.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
-import datetime
 import inspect
-import os
-import random
-import secrets
-import sys
 import time
-import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from azure.durable_functions import DurableOrchestrationClient, EntityId
 
+from dfhost.app.changing_calls import (
+    SLEEP,
+    Files,
+    changing_results,
+    definition,
+    imported_within,
+    instead_of,
+    is_written,
+    resolve,
+    sends_a_request,
+    statements,
+)
 from dfhost.app.functions import Function
 from dfhost.app.sdk import plain_function
 from dfhost.did_you_mean import question
@@ -41,23 +46,6 @@ _CALLED_KINDS = {
     "call_entity": "entity",
     "signal_entity": "entity",
 }
-_NOW = "context.current_utc_datetime"
-_UUID = "context.new_uuid()"
-_SLEEP = f"yield context.create_timer({_NOW} + timedelta(seconds=…))"
-_RANDOM = "random.Random(context.instance_id), or let an activity choose"
-#: What an orchestrator must not call -> what to write instead.
-_CHANGING: dict[Any, str] = {
-    **dict.fromkeys((time.time, time.time_ns, time.monotonic, time.perf_counter), f"{_NOW}.timestamp()"),
-    **dict.fromkeys((uuid.uuid1, uuid.uuid4), _UUID),
-    os.urandom: _RANDOM,
-}
-_VERBS = frozenset(("get", "post", "put", "patch", "delete", "head", "options", "request", "stream"))
-#: By module: the functions that send a request.
-_REQUESTS = {
-    "requests.api": _VERBS,
-    "httpx": _VERBS,
-    "urllib.request": frozenset(("urlopen", "urlretrieve")),
-}
 
 
 def code_hints(functions: Sequence[Function], switched_off: Sequence[Function] = ()) -> list[str]:
@@ -66,11 +54,11 @@ def code_hints(functions: Sequence[Function], switched_off: Sequence[Function] =
     `switched_off`: functions that the app has and that do not run, as others say. To call one is no mistake here.
     """
     known = [*functions, *switched_off]
-    files: dict[str, dict[int, ast.stmt]] = {}
+    files: Files = {}
     found: list[str] = []
     for function in functions:
         code = _user_code(function)
-        node = _definition(code, files) if code is not None else None
+        node = definition(code, files) if code is not None else None
         if code is None or node is None:
             continue
         lines: defaultdict[str, set[int]] = defaultdict(set)  # by what is wrong there
@@ -80,6 +68,8 @@ def code_hints(functions: Sequence[Function], switched_off: Sequence[Function] =
             )
         elif function.kind == "orchestrator":
             for line, what in _in_orchestrator(node, code, function.parameter):
+                lines[what].add(line)
+            for line, what in changing_results(node, code, function.directory, files):
                 lines[what].add(line)
             for line, what in _unknown_names(node, code, function.parameter, known):
                 lines[what].add(line)
@@ -109,33 +99,11 @@ def _is_async(function: Function) -> bool:
     return inspect.iscoroutinefunction(handled) or inspect.isasyncgenfunction(handled)
 
 
-def _definition(code: Callable[..., Any], files: dict[str, dict[int, ast.stmt]]) -> ast.stmt | None:
-    """The function's definition. Each file is parsed once; it is that of the first decorator's line."""
-    name, line = code.__code__.co_filename, code.__code__.co_firstlineno
-    if name not in files:
-        files[name] = {}
-        with suppress(OSError, SyntaxError, ValueError):
-            for node in _statements(ast.parse(Path(name).read_bytes())):
-                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                    first = node.decorator_list[0] if node.decorator_list else node
-                    files[name][first.lineno] = node
-    return files[name].get(line)
-
-
-def _statements(node: ast.AST) -> Iterator[ast.stmt]:
-    """The statements within `node`, at any depth. Expressions, which are many, are not looked at."""
-    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-        for each in getattr(node, field, ()):
-            if isinstance(each, ast.stmt):
-                yield each
-            yield from _statements(each)
-
-
 # -- orchestrators -----------------------------------------------------------------------------------------------
 def _in_orchestrator(node: ast.stmt, code: Callable[..., Any], context: str) -> Iterator[tuple[int, str]]:
     nodes = list(ast.walk(node))
     yields = _may_yield(nodes, context)
-    for statement in _statements(node):
+    for statement in statements(node):
         name = _method(getattr(statement, "value", None), context)
         if name not in _TASKS:
             continue
@@ -152,20 +120,20 @@ def _in_orchestrator(node: ast.stmt, code: Callable[..., Any], context: str) -> 
             f"the calls in '{tasks}' run one after another, since each starts when it is yielded. To run them side "
             f"by side, yield {context}.task_all({tasks}) before this loop.",
         )
-    imported = _imported_within(nodes)
+    imported = imported_within(nodes)
     for each in nodes:
-        called = _resolve(each.func, code, imported) if isinstance(each, ast.Call) else None
+        called = resolve(each.func, code, imported) if isinstance(each, ast.Call) else None
         if isinstance(each, ast.Call) and called is time.sleep:
-            yield each.lineno, f"{ast.unparse(each.func)}() holds up the host at each replay. Write {_SLEEP}."
-        elif isinstance(each, ast.Call) and _sends_a_request(called):
+            yield each.lineno, f"{ast.unparse(each.func)}() holds up the host at each replay. Write {SLEEP}."
+        elif isinstance(each, ast.Call) and sends_a_request(called):
             yield (
                 each.lineno,
                 f"{ast.unparse(each.func)}() sends its request again at each replay, and the answer may differ, "
                 f"{CAN_FAIL}. Let an activity do it, or write yield {context}.call_http(…).",
             )
-        elif isinstance(each, ast.Call) and called is open and _is_written(each):
+        elif isinstance(each, ast.Call) and called is open and is_written(each):
             yield each.lineno, "open() writes the file again at each replay. Let an activity do it."
-        elif isinstance(each, ast.Call) and (instead := _instead_of(called)):
+        elif isinstance(each, ast.Call) and (instead := instead_of(called)):
             yield (
                 each.lineno,
                 f"{ast.unparse(each.func)}() differs at each replay, {CAN_FAIL}. Write {instead}.",
@@ -274,7 +242,7 @@ def _unknown_names(
         named: ast.expr | None = _argument(each, "name")
         if kind == "entity":
             id = _argument(each, "entityId")
-            is_made_here = isinstance(id, ast.Call) and _resolve(id.func, code, {}) is EntityId
+            is_made_here = isinstance(id, ast.Call) and resolve(id.func, code, {}) is EntityId
             named = _argument(id, "name") if isinstance(id, ast.Call) and is_made_here else None
         name = named.value if isinstance(named, ast.Constant) else None
         if isinstance(name, str) and not any(_is_called(function, name, kind) for function in known):
@@ -300,69 +268,9 @@ def _what_is_meant(name: str, kind: str, known: Sequence[Function]) -> str:
     return question(name, [function.durable_name for function in known if function.kind == kind])
 
 
-def _instead_of(called: Any) -> str:
-    """What an orchestrator is to call in place of `called`, "" if nothing is wrong with it."""
-    owner = getattr(called, "__self__", None)
-    if isinstance(owner, type) and issubclass(owner, datetime.date):
-        return _NOW if getattr(called, "__name__", "") in ("now", "utcnow", "today") else ""
-    if owner is random._inst or getattr(called, "__module__", "") == secrets.__name__:
-        return _RANDOM if getattr(called, "__name__", "") != "seed" else ""
-    with suppress(TypeError):  # not hashable
-        return _CHANGING.get(called, "")
-    return ""
-
-
-def _sends_a_request(called: Any) -> bool:
-    """Whether it is a function of a library that sends an HTTP request at once."""
-    module, name = getattr(called, "__module__", None), getattr(called, "__name__", "")
-    return inspect.isfunction(called) and module in _REQUESTS and name in _REQUESTS[module]
-
-
-def _is_written(call: ast.Call) -> bool:
-    """Whether a call of `open` names a mode that writes."""
-    modes = [*call.args[1:2], *(each.value for each in call.keywords if each.arg == "mode")]
-    return any(isinstance(each, ast.Constant) and set(str(each.value)) & set("wax+") for each in modes)
-
-
-def _imported_within(nodes: list[ast.AST]) -> dict[str, Any]:
-    """What names stand for that a function of these `nodes` imports itself and assigns nowhere else, by name.
-
-    Only the modules that have something which an orchestrator must not call.
-    """
-    modules = {module.__name__: module for module in (datetime, os, random, secrets, time, uuid)}
-    libraries = ("requests", "httpx", "urllib.request")
-    modules |= {name: sys.modules[name] for name in libraries if name in sys.modules}
-    found: dict[str, Any] = {}
-    for each in nodes:
-        if isinstance(each, ast.Import):
-            found |= {name.asname or name.name: modules.get(name.name) for name in each.names}
-        elif isinstance(each, ast.ImportFrom):
-            module = modules.get(each.module or "")
-            found |= {name.asname or name.name: getattr(module, name.name, None) for name in each.names}
-    if not found:
-        return {}
-    stored = {each.id for each in nodes if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
-    stored |= {each.arg for each in nodes if isinstance(each, ast.arg)}
-    return {name: value for name, value in found.items() if value is not None and name not in stored}
-
-
-def _resolve(node: ast.expr, code: Callable[..., Any], imported: dict[str, Any]) -> Any:
-    """The object that a name or an attribute stands for in the function, None if that is not certain."""
-    if isinstance(node, ast.Name):
-        if node.id in imported:
-            return imported[node.id]
-        is_local = node.id in (*code.__code__.co_varnames, *code.__code__.co_freevars)
-        return None if is_local else code.__globals__.get(node.id, getattr(builtins, node.id, None))
-    if isinstance(node, ast.Attribute):
-        owner = _resolve(node.value, code, imported)
-        if inspect.ismodule(owner) or inspect.isclass(owner):
-            return getattr(owner, node.attr, None)
-    return None
-
-
 # -- functions with a durable client -----------------------------------------------------------------------------
 def _unawaited(node: ast.stmt, client: str) -> Iterator[tuple[int, str]]:
-    for statement in _statements(node):
+    for statement in statements(node):
         if not isinstance(statement, (ast.Expr, ast.Assign)):
             continue
         name = _method(statement.value, client)

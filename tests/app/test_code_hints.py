@@ -154,6 +154,156 @@ def test_code_without_mistakes(tmp_path: Path, body: str) -> None:
     assert hints(tmp_path, ORCHESTRATOR, body) == []
 
 
+STAMPS = """
+import clock_of_this_app
+from clock_of_this_app import named
+
+def stamp():
+    return datetime.now().isoformat()
+
+def twice():
+    return "at " + stamp()
+
+def thrice():
+    return twice()
+
+def four_times():
+    return thrice()
+
+def assigned(name):
+    moment = dt.datetime.utcnow()
+    text = f"{name} {moment}"
+    return text
+
+def by_default(now=None):
+    now = now or datetime.now()
+    return now
+
+def by_condition(now=None):
+    if now is None:
+        now = datetime.now()
+    return now
+
+def early(now=None):
+    if now:
+        return now
+    return datetime.now()
+
+def branch(now=None):
+    return now if now else datetime.now()
+
+def branch_of_names(now=None):
+    later = datetime.now()
+    return now if now else later
+
+def same_for_any(items):
+    return count(items, datetime.now())
+
+def count(items, now):
+    return len(items)
+
+def compared():
+    return [each for each in (1, 2) if datetime.now() > datetime.min]
+
+def nested(now=None):
+    def inner():
+        return datetime.now()
+    return now or inner()
+
+def made():
+    return dict(id=str(uuid4()))
+
+def logs(text):
+    print(datetime.now(), text)
+    return text
+
+def generator():
+    yield datetime.now()
+    return datetime.now()
+
+def later():
+    return lambda: datetime.now()
+
+def cached_text(cache={}):
+    return cache.get("x")
+
+import functools
+@functools.lru_cache
+def remembered():
+    return uuid4()
+
+def decorated(code):
+    @functools.wraps(code)
+    def wrapper():
+        return "same"
+    return wrapper
+
+@decorated
+def same():
+    return uuid4()
+"""
+CLOCK = "import uuid\n\ndef named(name):\n    return f'{name}-{uuid.uuid4()}'\n"
+
+
+def stamp_hints(folder: Path, body: str) -> list[str]:
+    (folder / "clock_of_this_app.py").write_text(CLOCK)
+    return hints(folder, STAMPS + ORCHESTRATOR, body)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("stamp()", "stamp() returns what datetime.now() gives (function_app.py, line "),
+        ("twice()", "twice() returns what datetime.now() gives (function_app.py, line "),
+        ("assigned('a')", "assigned() returns what dt.datetime.utcnow() gives (function_app.py, line "),
+        (
+            "named('a')",
+            "named() returns what uuid.uuid4() gives (clock_of_this_app.py, line 4), which differs at",
+        ),
+        (
+            "clock_of_this_app.named('a')",
+            "clock_of_this_app.named() returns what uuid.uuid4() gives (clock_of",
+        ),
+    ],
+)
+def test_a_function_of_the_app_that_returns_what_differs(tmp_path: Path, call: str, said: str) -> None:
+    (hint,) = stamp_hints(tmp_path, f"yield context.call_activity('work', {call})")
+    place, _, sentence = hint.partition(": ")
+    assert sentence.startswith(said)
+    assert re.search(
+        r", which differs at each replay, which can fail the orchestration\. Write context\.\w+(\(\))?\.$",
+        hint,
+    )
+    line = int(place.removeprefix("flow (function_app.py, line ").removesuffix(")"))
+    assert call in (tmp_path / "function_app.py").read_text().splitlines()[line - 1]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "four_times()",
+        "by_default()",
+        "by_condition()",
+        "early()",
+        "branch()",
+        "branch_of_names()",
+        "same_for_any([])",
+        "compared()",
+        "nested()",
+        "logs('a')",
+        "list(generator())",
+        "later()",
+        "cached_text()",
+        "remembered()",
+        "same()",
+        "work('a')",
+        "datetime.fromisoformat('2030-01-01')",
+    ],
+)
+def test_a_function_of_the_app_that_may_return_the_same(tmp_path: Path, call: str) -> None:
+    assert stamp_hints(tmp_path, f"stamp()\nyield context.call_activity('work', {call})") == []
+
+
 @pytest.mark.parametrize("library", ["requests", "httpx"])
 def test_a_request_by_a_library(tmp_path: Path, library: str) -> None:
     pytest.importorskip(library)
