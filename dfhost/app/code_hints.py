@@ -39,12 +39,13 @@ _TASKS = frozenset(
     """call_activity call_activity_with_retry call_sub_orchestrator call_sub_orchestrator_with_retry call_entity
     call_http wait_for_external_event create_timer task_all task_any""".split()
 )
-#: By the start of their names: what these methods call.
+#: By the start of their names: what these methods of contexts and clients call.
 _CALLED_KINDS = {
     "call_activity": "activity",
     "call_sub_orchestrator": "orchestrator",
     "call_entity": "entity",
     "signal_entity": "entity",
+    "start_new": "orchestrator",
 }
 
 
@@ -77,6 +78,11 @@ def code_hints(functions: Sequence[Function], switched_off: Sequence[Function] =
             if binding["type"] == "durableClient":
                 for line, what in _unawaited(node, str(binding["name"])):
                     lines[what].add(line)
+                if not (
+                    binding.get("taskHub") or binding.get("connectionName")
+                ):  # perhaps those of another app
+                    for line, what in _unknown_names(node, code, str(binding["name"]), known):
+                        lines[what].add(line)
         file = Path(code.__code__.co_filename).name
         found += [f"{function.name} ({file}, {_lines_in_words(lines[what])}): {what}" for what in lines]
     return found[:_MOST]
@@ -231,19 +237,24 @@ def _loops_over_sets(
 
 
 def _unknown_names(
-    node: ast.stmt, code: Callable[..., Any], context: str, known: Sequence[Function]
+    node: ast.stmt, code: Callable[..., Any], owner: str, known: Sequence[Function]
 ) -> Iterator[tuple[int, str]]:
-    """Each call whose name is written there, and is that of no function of its kind."""
+    """Each call of a method of `owner` with a name that is written there, and is that of no function of its kind."""
     for each in ast.walk(node):
-        method = _method(each, context)
+        method = _method(each, owner)
         kind = _CALLED_KINDS.get(method.removesuffix("_with_retry"))
         if not isinstance(each, ast.Call) or kind is None:
             continue
-        named: ast.expr | None = _argument(each, "name")
+        named = _argument(each, "orchestration_function_name" if method == "start_new" else "name")
         if kind == "entity":
             id = _argument(each, "entityId")
             is_made_here = isinstance(id, ast.Call) and resolve(id.func, code, {}) is EntityId
-            named = _argument(id, "name") if isinstance(id, ast.Call) and is_made_here else None
+            is_elsewhere = len(each.args) > 3 or any(each.arg == "task_hub_name" for each in each.keywords)
+            named = (
+                _argument(id, "name")
+                if isinstance(id, ast.Call) and is_made_here and not is_elsewhere
+                else None
+            )
         name = named.value if isinstance(named, ast.Constant) else None
         if isinstance(name, str) and not any(_is_called(function, name, kind) for function in known):
             yield each.lineno, f"the app has no {kind} {name!r}. {_what_is_meant(name, kind, known)}".rstrip()

@@ -36,6 +36,9 @@ async def go(req: func.HttpRequest, client) -> func.HttpResponse:
 """
 
 
+FLOW = ORCHESTRATOR.replace("{body}", "    return 1\n")
+
+
 def hints(folder: Path, template: str, body: str) -> list[str]:
     indented = "".join(f"    {line}\n" for line in body.splitlines())
     return code_hints(load_written_app(folder, HEAD + template.replace("{body}", indented)).functions)
@@ -433,8 +436,35 @@ def driven(code):
     ],
 )
 def test_a_missing_await(tmp_path: Path, body: str, said: str) -> None:
-    (hint,) = hints(tmp_path, STARTER, body)
+    (hint,) = hints(tmp_path, STARTER + FLOW, body)
     assert said in hint and hint.startswith("go (function_app.py, line ")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("start_new('folw')", "the app has no orchestrator 'folw'. Did you mean 'flow'?"),
+        (
+            "start_new(orchestration_function_name='work')",
+            "the app has no orchestrator 'work'. work is of the kind",
+        ),
+        (
+            "signal_entity(df.EntityId('tlil', 'a'), 'add')",
+            "the app has no entity 'tlil'. Did you mean 'till'?",
+        ),
+        ("start_new('Flow')", ""),
+        ("start_new(req.params['name'])", ""),
+        ("signal_entity(df.EntityId('other', 'a'), 'add', 1, task_hub_name='Other')", ""),
+        ("signal_entity(df.EntityId('other', 'a'), 'add', 1, 'Other')", ""),
+    ],
+)
+def test_what_a_client_starts_and_signals(tmp_path: Path, call: str, said: str) -> None:
+    app = STARTER.replace("{body}", f"    await client.{call}\n    return func.HttpResponse()\n") + NAMES
+    assert [each.partition("): ")[2][: len(said)] for each in hints(tmp_path, app, "return 1")] == [
+        said
+    ] * bool(said)
+    of_another_app = app.replace('(client_name="client")', '(client_name="client", task_hub="Other")')
+    assert hints(tmp_path, of_another_app, "return 1") == []
 
 
 @pytest.mark.parametrize(
@@ -448,7 +478,7 @@ def test_a_missing_await(tmp_path: Path, body: str, said: str) -> None:
     ],
 )
 def test_awaited_calls(tmp_path: Path, body: str) -> None:
-    assert hints(tmp_path, STARTER, body) == []
+    assert hints(tmp_path, STARTER + FLOW, body) == []
 
 
 def test_the_apps_of_this_repository_have_none() -> None:

@@ -611,7 +611,16 @@ PROVED_BY = {
         "",
         "test_replays_in_every_episode_find_it_in_the_next test_a_long_history_finds_it_when_it_has_grown_fourfold",
     ),
-    "a call without `yield`": ("", "test_in_an_orchestrator test_a_missing_await"),
+    "a call without `yield`": (
+        "",
+        "test_in_an_orchestrator test_a_missing_await test_a_request_by_a_library "
+        "test_a_function_of_the_app_that_returns_what_differs",
+    ),
+    "an orchestrator that is an `async def`": (
+        "",
+        "test_an_orchestrator_that_is_async test_a_name_that_the_app_does_not_have "
+        "test_what_a_client_starts_and_signals test_a_blueprint_that_is_not_registered_is_named",
+    ),
     "`continue_as_new` again and again": ("", "test_a_loop_of_continue_as_new_without_a_wait"),
     "an orchestrator that yields None": ("", "test_an_orchestrator_that_yields_none_fails_and_says_so"),
 }
