@@ -68,6 +68,8 @@ def commit(cursor: InboxCursor, episode: Episode, processed_up_to: int) -> None:
 
 def _update_instance(cursor: sqlite3.Cursor, episode: Episode) -> None:
     following = episode.next_generation
+    if following is not None:
+        _count_generation(cursor, episode)
     changes = ["status = ?", "updated_at = ?", "needs_episode = ?"]
     values: list[object] = [
         "Running" if following is not None else episode.status,
@@ -90,6 +92,18 @@ def _update_instance(cursor: sqlite3.Cursor, episode: Episode) -> None:
     )
     if cursor.rowcount == 0:
         raise StaleCommit
+
+
+def _count_generation(cursor: sqlite3.Cursor, episode: Episode) -> None:
+    """Before the first generation's times and input are replaced. Nothing is written if the commit is stale."""
+    cursor.execute(
+        "INSERT INTO first_generations SELECT instance_id, 2, created_at, coalesce((SELECT "
+        "json_extract(event, '$.Timestamp') FROM history WHERE history.instance_id = instances.instance_id "
+        "AND seq = 0 AND json_valid(event)), ?), input FROM instances "
+        f"WHERE instance_id = ? AND execution_id = ? AND status NOT IN {sql.FINAL_SQL} "
+        "ON CONFLICT (instance_id) DO UPDATE SET generations = generations + 1",
+        (episode.at, episode.instance_id, episode.execution_id),
+    )
 
 
 def _begin_generation(cursor: sqlite3.Cursor, episode: Episode) -> None:

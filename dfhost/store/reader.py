@@ -57,18 +57,28 @@ class TaskFacts(NamedTuple):
 
 
 class ChildRow(NamedTuple):
-    """An instance as a task of its parent. `started_at`: its first episode, as ISO text; None before that."""
+    """An instance as a task of its parent. `started_at`: its first episode, as ISO text; None before that.
+
+    That and the `input` are those of its first generation, if it has continued as new.
+    """
 
     status: str
     started_at: str | None
     input: str | None
 
 
+class FirstGeneration(NamedTuple):
+    """How an instance that has continued as new began. `generations`: how many there were, with the present one."""
+
+    generations: int
+    created_at: str
+
+
 class StoredTimeline(NamedTuple):
     """All that is known of what an instance has done and is doing.
 
     `inputs`: of its activities without a result, by task id. `children`: those that still exist, by instance id.
-    `cause` and `traceback`: see `causes`.
+    `first`: None if it has not continued as new. `cause` and `traceback`: see `causes`.
     """
 
     row: InstanceRow
@@ -77,6 +87,7 @@ class StoredTimeline(NamedTuple):
     inputs: dict[int, str]
     facts: dict[int, TaskFacts]
     children: dict[str, ChildRow]
+    first: FirstGeneration | None
     cause: str | None
     traceback: str
 
@@ -287,6 +298,7 @@ def read_timeline(reader: sqlite3.Connection, instance_id: str) -> StoredTimelin
         dict(inputs),
         {task_id: TaskFacts(*values) for task_id, *values in facts},
         _children(reader, history),
+        _first_generation(reader, instance_id),
         *(cause_of_failure(reader, history) if row.status == "Failed" else (None, "")),
     )
 
@@ -298,15 +310,23 @@ def _entity_requests(reader: sqlite3.Connection, entity_id: str) -> list[InboxMe
     return [InboxMessage(entity_id, seq, text, to_entity=True) for seq, text in found]
 
 
+def _first_generation(reader: sqlite3.Connection, instance_id: str) -> FirstGeneration | None:
+    found = reader.execute(
+        "SELECT generations, created_at FROM first_generations WHERE instance_id = ?", (instance_id,)
+    ).fetchone()
+    return FirstGeneration(*found) if found else None
+
+
 def _children(reader: sqlite3.Connection, history: Sequence[str]) -> dict[str, ChildRow]:
     """The existing instances that these events have created."""
     prefix = h.prefix_of(h.SUB_ORCHESTRATION_CREATED)
     found = {}
     for child_id in (json.loads(text)["InstanceId"] for text in history if text.startswith(prefix)):
         values = reader.execute(
-            "SELECT status, (SELECT json_extract(event, '$.Timestamp') FROM history "
-            "WHERE history.instance_id = instances.instance_id AND seq = 0), input "
-            "FROM instances WHERE instance_id = ?",
+            "SELECT status, coalesce(started_at, (SELECT json_extract(event, '$.Timestamp') FROM history "
+            "WHERE history.instance_id = instances.instance_id AND seq = 0)), "
+            "iif(generations, first_generations.input, instances.input) "
+            "FROM instances LEFT JOIN first_generations USING (instance_id) WHERE instance_id = ?",
             (child_id,),
         ).fetchone()
         if values:

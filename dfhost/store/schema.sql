@@ -31,6 +31,15 @@ CREATE TABLE history (
     PRIMARY KEY (instance_id, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- Instances that have continued as new: how many generations there were, with the present one, and how the first began.
+CREATE TABLE first_generations (
+    instance_id TEXT PRIMARY KEY,
+    generations INTEGER NOT NULL,
+    created_at  TEXT NOT NULL,
+    started_at  TEXT NOT NULL,
+    input       TEXT
+) STRICT, WITHOUT ROWID;
+
 -- Messages that an instance has not processed: history events.
 -- An event that ends a task is for one generation, its execution_id; a client's message ('') is for any generation.
 CREATE TABLE inbox (

@@ -51,7 +51,7 @@ def insert_instance(cursor: sqlite3.Cursor, row: InstanceRow) -> None:
 
 def delete_instance(cursor: sqlite3.Cursor, instance_id: str) -> None:
     """Nothing is left of it in any table."""
-    for table in ("instances", "history", "inbox", "activities", "task_facts", "timers"):
+    for table in ("instances", "history", "first_generations", "inbox", "activities", "task_facts", "timers"):
         cursor.execute(f"DELETE FROM {table} WHERE instance_id = ?", (instance_id,))
 
 

@@ -54,6 +54,9 @@ def build_timeline(stored: StoredTimeline, running: Mapping[int, str]) -> Timeli
     for text in (*stored.history, *stored.inbox):
         builder.read(json.loads(text))
     timeline.started_at, timeline.has_continued = builder.started_at, builder.has_continued
+    if stored.first is not None:
+        timeline.has_continued = True
+        timeline.generation, timeline.first_created_at = stored.first
     timeline.tasks = builder.finish()
     return timeline
 

@@ -112,7 +112,9 @@ class Timeline:
     `cause`: why it failed, where the output as Azure has it, and so the `error`, does not say it.
 
     `parent_id`: the instance that called it. `started_at`: its first episode; `ended_at`: None while it goes on.
-    `has_continued`: by continue-as-new, so all times are of its newest generation; False where that is not known.
+    `has_continued`: by continue-as-new, so these times and the tasks are of its newest generation; False where that
+    is not known. `generation`: the number of that, and `first_created_at`: when the first one was created; 1 and None
+    of an instance that has not continued, or where that is not known.
     """
 
     instance_id: str
@@ -132,6 +134,8 @@ class Timeline:
     stack: str = ""
     cause: str | None = None
     has_continued: bool = False
+    generation: int = 1
+    first_created_at: str | None = None
 
     def failed_tasks(self) -> list[Task]:
         """Those that failed for good, first things first."""

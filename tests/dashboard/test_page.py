@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from tests.support.apps import APPS
+from tests.support.apps import APPS, write_app
 from tests.support.host_process import HostProcess
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -561,3 +563,39 @@ def test_a_page_out_of_sight_holds_no_connection(page: Page, shop: Shop) -> None
     page.evaluate("Object.defineProperty(document, 'hidden', { value: false, configurable: true })")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(row(page, "unseen")).to_be_visible()
+
+
+def given(input: Any) -> Callable[[dict[str, Any]], bool]:
+    """Whether a status is that of an instance with this input."""
+    return lambda status: bool(json.loads(status["input"]) == input)
+
+
+def test_a_child_that_continues_as_new_is_one_call_with_its_first_input(page: Page, tmp_path: Path) -> None:
+    code = """
+        @app.orchestration_trigger(context_name="context")
+        def orders(context):
+            return (yield context.call_sub_orchestrator("watches", {"polls": 0}, "watch"))
+
+        @app.orchestration_trigger(context_name="context")
+        def watches(context):
+            polls = context.get_input()["polls"]
+            yield context.wait_for_external_event("poll")
+            if polls < 2:
+                context.continue_as_new({"polls": polls + 1})
+    """
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    with HostProcess(write_app(tmp_path, code), "--memory") as host:
+        client = host.client
+        parent = client.start("orders", None, "order-1")
+        until(lambda: client.manage("GET", "instances/watch").status, lambda code: code != 404)
+        for polls in range(3):
+            client.until("watch", given({"polls": polls}))
+            client.send("watch", "raiseEvent/poll", 1)
+        client.ended(parent)
+        page.goto(f"{host.url}/dashboard#/instances/{parent}")
+        page.get_by_role("button", name="watches").click()
+        detail = page.get_by_role("region", name="Task watches")
+        expect(detail).to_contain_text('{\n  "polls": 0\n}')
+        detail.get_by_role("link").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("watches")
+        expect(page.get_by_text("generation 3")).to_be_visible()

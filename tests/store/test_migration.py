@@ -58,7 +58,8 @@ def schema_of(file: Path) -> object:
         return connection.execute("PRAGMA user_version").fetchone(), names, columns
 
 
-_NO_QUEUES = "DROP TABLE queue_messages"
+_NO_FIRST_GENERATIONS = "DROP TABLE first_generations"
+_NO_QUEUES = f"{_NO_FIRST_GENERATIONS}; DROP TABLE queue_messages"
 _OLD_NAMES = f"""
 {_NO_QUEUES};
 ALTER TABLE task_facts RENAME TO attempts;
@@ -76,6 +77,7 @@ ALTER TABLE wal_marker RENAME TO log;
             f"{_OLD_NAMES} ALTER TABLE attempts DROP COLUMN worker; ALTER TABLE attempts DROP COLUMN cancelled_at",
         ),
         (4, _NO_QUEUES),
+        (5, _NO_FIRST_GENERATIONS),
     ],
 )
 async def test_a_file_of_a_later_version_goes_on(tmp_path: Path, version: int, undo: str) -> None:
@@ -100,7 +102,7 @@ async def test_a_file_of_version_4_gets_queues(tmp_path: Path) -> None:
     file = await new_file(tmp_path)
     expected = schema_of(file)
     with closing(sqlite3.connect(file)) as connection:
-        connection.executescript("DROP TABLE queue_messages; PRAGMA user_version = 4")
+        connection.executescript(f"{_NO_QUEUES}; PRAGMA user_version = 4")
     async with running_host(database=file) as host:
         queues = Queues(host)
         await queues.put("orders", "a")

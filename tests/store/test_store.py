@@ -566,13 +566,17 @@ async def test_purging_leaves_nothing(db: OpenStore) -> None:
     await db.start()
     await db.episode(activities=[activity(0)], timers=[ScheduledTimer(1, LATER), ScheduledTimer(9, AT)])
     await db.store.signal_entity("@counter@k", "one", AT)
-    for instance_id in ("x", "@counter@k"):
+    await db.start("renewed")
+    following = NextGeneration("e2", None, [])
+    await db.episode("renewed", status="ContinuedAsNew", next_generation=following)
+    for instance_id in ("x", "@counter@k", "renewed"):
         assert await db.store.purge(instance_id, lambda row: None) == 1
         assert await db.store.purge(instance_id, lambda row: None) == 0
     with db.store._reading() as reader:
         tables = (
             "instances",
             "history",
+            "first_generations",
             "inbox",
             "activities",
             "task_facts",
@@ -582,7 +586,7 @@ async def test_purging_leaves_nothing(db: OpenStore) -> None:
         )
         for table in tables:
             assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
-    assert db.published(InstanceRemoved) == ["x", "@counter@k"]
+    assert db.published(InstanceRemoved) == ["x", "@counter@k", "renewed"]
 
 
 async def test_purging_by_filter_removes_the_matching_instances(db: OpenStore) -> None:

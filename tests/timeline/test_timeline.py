@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,6 +34,11 @@ async def ended(host: RunningHost, orchestrator: str, input: Any = None) -> dict
     instance_id = await host.start(orchestrator, input)
     await host.ended(instance_id)
     return await timeline(host, instance_id)
+
+
+def given(input: Any) -> Callable[[dict[str, Any]], bool]:
+    """Whether a timeline is that of an instance with this input."""
+    return lambda found: bool(json.loads(found["input"]) == input)
 
 
 async def test_a_failed_item_of_a_fan_out_is_named() -> None:
@@ -99,6 +105,47 @@ async def test_each_attempt_of_a_child_names_its_instance(tmp_path: Path) -> Non
         assert len(set(ids)) == 3 and task["instanceId"] == ids[-1]
         assert [each["childStatus"] for each in task["attempts"]] == ["Failed"] * 3
         assert [(await host.status(each))["parentInstanceId"] for each in ids] == [found["instanceId"]] * 3
+
+
+async def test_a_child_that_continues_as_new_is_one_call_with_its_first_input(tmp_path: Path) -> None:
+    code = """
+        @app.orchestration_trigger(context_name="context")
+        def orders(context):
+            return (yield context.call_sub_orchestrator("watches", {"polls": 0}, "watch"))
+
+        @app.orchestration_trigger(context_name="context")
+        def watches(context):
+            polls = context.get_input()["polls"]
+            yield context.wait_for_external_event("poll")
+            if polls == 2:
+                return "delivered"
+            context.continue_as_new({"polls": polls + 1})
+    """
+    async with running_host(write_app(tmp_path, code)) as host:
+        parent = await host.start("orders")
+        begun = await eventually(
+            lambda: timeline(host, parent), lambda t: [task["state"] for task in t["tasks"]] == ["running"]
+        )
+        (task,) = begun["tasks"]
+        own = await timeline(host, "watch")
+        assert "generation" not in own and "firstCreatedTime" not in own
+        created, started, label = own["createdTime"], task["startedTime"], task["label"]
+        assert label == 'watches {"polls": 0}'
+        for polls in (1, 2):
+            await host.send("watch", "raiseEvent/poll", 1)
+            own = await eventually(lambda: timeline(host, "watch"), given({"polls": polls}))
+            assert (own["generation"], own["hasContinued"]) == (polls + 1, True)
+            assert own["firstCreatedTime"] == created < own["createdTime"], "Azure counts it from here on"
+            (task,) = (await timeline(host, parent))["tasks"]
+            assert (task["label"], task["state"], task["startedTime"]) == (label, "running", started)
+        await host.send("watch", "raiseEvent/poll", 1)
+        assert await host.output(parent) == "delivered"
+        (task,) = (await timeline(host, parent))["tasks"]
+        assert (task["label"], task["startedTime"]) == (label, started)
+        assert task["input"] == '{"polls": 0}'
+        await host.send("watch", "restart", restartWithNewInstanceId="false")
+        await host.until("watch", lambda status: status["runtimeStatus"] == "Running")
+        assert "generation" not in await timeline(host, "watch"), "it was started anew"
 
 
 async def test_one_attempt_is_no_retry(host: RunningHost) -> None:

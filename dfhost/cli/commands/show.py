@@ -70,14 +70,13 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
     if timeline:  # its times are precise
         ended = timeline.get("endedTime") or timeline["lastUpdatedTime"]
         status = {**status, "createdTime": timeline["createdTime"], "lastUpdatedTime": ended}
-    has_continued = bool(timeline and timeline.get("hasContinued"))
     waits = None
     if status["runtimeStatus"] not in FINAL_STATUSES:
         waits = client.own_status(str(status["instanceId"]), "explain")
     if options.json:
         return printable_json({**status, "tasks": tasks})
     style = Style.of(sys.stdout)
-    lines = instance_view.headline(status, now, style, has_continued)
+    lines = instance_view.headline(status, timeline or {}, now, style)
     if waits and waits.get("sentence"):
         lines += ["", *map(printable, [str(waits["sentence"]), *reasons(waits)])]
         if client.reads_file:

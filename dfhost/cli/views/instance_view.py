@@ -19,6 +19,7 @@ from dfhost.durations import duration
 from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.parse_json import parse_json
 from dfhost.printable import error_in_a_line, readable_payload, shortened
+from dfhost.running_calls import ordinal
 from dfhost.runtime_status import FINAL_STATUSES
 from dfhost.short_id import short_id
 from dfhost.timeline import model
@@ -35,14 +36,21 @@ _SHORT_PAYLOAD = 90
 _LONGEST_LABEL = 50  # of a task in the table
 
 
-def headline(status: Json, now: datetime, style: Style, has_continued: bool = False) -> list[str]:
-    """Name and id, state and age. `has_continued`: as new, and the times of hosts count from then on."""
+def headline(status: Json, timeline: Json, now: datetime, style: Style) -> list[str]:
+    """Name and id, state and age. `timeline`: empty if the host has none.
+
+    After a continue_as_new the times of hosts count from then on; only the timeline knows when it was created.
+    """
     state = str(status["runtimeStatus"])
     ended = state in FINAL_STATUSES
-    lasted = f" after {took(status['createdTime'], status['lastUpdatedTime'])}" if ended else ""
+    created = timeline.get("firstCreatedTime") or status["createdTime"]
+    lasted = f" after {took(created, status['lastUpdatedTime'])}" if ended else ""
     age = ago(status["createdTime"], now)
-    since = f"created {age}"
-    if has_continued:
+    since = f"created {ago(created, now)}"
+    if "firstCreatedTime" in timeline:
+        number = ordinal(timeline["generation"])
+        since += f", in its {number} generation: its last continue_as_new was {age}"
+    elif timeline.get("hasContinued"):
         newest = "its last continue_as_new"
         since = f"counted from {newest} ({age})" if ended else f"{newest} was {age}"
     return [

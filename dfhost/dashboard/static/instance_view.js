@@ -84,6 +84,7 @@ export function showInstance(main, id) {
         const { timeline } = view;
         const status = timeline.runtimeStatus;
         const end = timeline.endedTime ? time(timeline.endedTime) : NaN;
+        const created = time(timeline.firstCreatedTime ?? timeline.createdTime);
         const isEntity = id.startsWith("@");
         const maps = view.explanation?.maps ?? [];
         replace(
@@ -106,10 +107,16 @@ export function showInstance(main, id) {
                         { class: "sub" },
                         h("span", { class: "mono", id: "instance-id" }, id),
                         copyIdButton(id),
-                        h("span", null, `created ${clock(time(timeline.createdTime))}`),
+                        h("span", null, `created ${clock(created)}`),
                         Number.isFinite(end)
-                            ? h("span", null, `took ${duration(end - time(timeline.createdTime))}`)
-                            : h("span", null, "open for ", sinceElement(time(timeline.createdTime))),
+                            ? h("span", null, `took ${duration(end - created)}`)
+                            : h("span", null, "open for ", sinceElement(created)),
+                        timeline.generation &&
+                            h(
+                                "span",
+                                { title: `continued as new at ${clock(time(timeline.createdTime))}` },
+                                `generation ${timeline.generation}`,
+                            ),
                         maps.map((map) =>
                             h("a", { href: hashOf("maps", map.id) }, `Map over ${map.activity}`),
                         ),

@@ -62,6 +62,8 @@ export interface Timeline {
     endedTime?: string;
     lastUpdatedTime: string;
     hasContinued?: boolean;
+    generation?: number;
+    firstCreatedTime?: string;
     parentInstanceId?: string;
     input?: string;
     output?: string;

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dfhost.durations import duration
+from dfhost.timestamps import parse_timestamp
 from tests.cli.commands.conftest import Commands
 from tests.support.host_process import dfhost_command
 from tests.support.waiting import until
@@ -51,20 +53,22 @@ def test_one_that_waits(dfhost: Commands) -> None:
     assert "It waits for event Approval." in shown and '"asked": "Ada"' in shown
 
 
-def test_the_times_of_one_that_has_continued_as_new_are_those_of_its_last_generation(
-    dfhost: Commands,
-) -> None:
+def test_one_that_has_continued_as_new_is_as_old_as_its_first_generation(dfhost: Commands) -> None:
     id = dfhost.http.start("renews", 2)
     until(lambda: dfhost.done("show", id), lambda shown: "It waits for event Approval." in shown)
+    newest = dfhost.http.manage("GET", f"instances/{id}?timeline=true").body
+    generation = r"in its 3rd generation: its last continue_as_new was (.* ago|now)"
     shown = dfhost.done("show", id)
-    assert re.match(rf"renews {id}\nRunning, its last continue_as_new was (.* ago|now)\n", shown), shown
+    assert re.match(rf"renews {id}\nRunning, created (.* ago|now), {generation}\n", shown), shown
     dfhost.done("raise", id, "Approval")
     dfhost.http.ended(id)
+    ended = dfhost.http.manage("GET", f"instances/{id}?timeline=true").body
     shown = dfhost.done("show", id)
-    assert re.match(
-        rf"renews {id}\nCompleted after .* m?s, counted from its last continue_as_new \((.* ago|now)\)\n",
-        shown,
-    )
+    took = re.match(rf"renews {id}\nCompleted after (.*), created (.* ago|now), {generation}\n", shown)
+    assert took, shown
+    assert newest["createdTime"] == ended["createdTime"] > ended["firstCreatedTime"]
+    whole = parse_timestamp(ended["endedTime"]) - parse_timestamp(ended["firstCreatedTime"])
+    assert took[1] == duration(whole.total_seconds())
     once = dfhost.done("show", dfhost.ended("renews", -1))
     assert re.search(r"\nCompleted after .* m?s, created (.* ago|now)\n", once), once
 
