@@ -72,6 +72,11 @@ class EntityMessage:
     request: str
 
 
+def next_execution_id(execution_id: str) -> str:
+    """That of the generation which a continue-as-new of this execution begins."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"{execution_id}:next").hex
+
+
 @dataclass(frozen=True, slots=True)
 class NextGeneration:
     """What continue-as-new begins: `input` is the text of a JSON string, `history` what its first replay sees."""
@@ -85,7 +90,7 @@ class NextGeneration:
         cls, info: ExecutionInfo, at: str, next_input: str | None, carried_over: Sequence[Event]
     ) -> NextGeneration:
         """Same instance id, new history. `carried_over`: external events that came too late for the present one."""
-        execution_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{info.execution_id}:next").hex
+        execution_id = next_execution_id(info.execution_id)
         input = None if next_input is None else quote(next_input)
         started = h.execution_started(
             at,

@@ -289,7 +289,8 @@ class Durable:
     def calls(self, name: str, *, of: Run | None = None) -> list[Any]:
         """The inputs of all calls of an activity or sub-orchestrator, in the order of scheduling.
 
-        Every attempt counts, and a call that `redeliver` has repeated counts twice. `of`: only those of one instance.
+        Every attempt counts, and a call that `redeliver` has repeated counts twice. A sub-orchestration that
+        continues as new is one call, with its first input. `of`: only those of one instance.
         """
         return self._local("the record of calls").calls(name, of.id if of else None)
 

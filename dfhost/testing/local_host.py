@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dfhost.engine.entities import EntityId
+from dfhost.engine.replay_result import ReplayResult
 from dfhost.errors import HostError
 from dfhost.host import Host
 from dfhost.store.store import Store
@@ -20,6 +21,7 @@ from dfhost.testing.apps import LoadedApp
 from dfhost.testing.client_patches import patched_client
 from dfhost.testing.clock import ManualClock
 from dfhost.testing.debugging import is_debugged
+from dfhost.testing.determinism import ReplayKey
 from dfhost.testing.elsewhere import differences
 from dfhost.testing.errors import HostCrashed, NotDeterministic, NotIdle, UnmetFault
 from dfhost.testing.faults import Calls, Faults, Stub, When
@@ -58,6 +60,7 @@ class LocalHost:
         self._paused = asyncio.Event()  # set when a pause by the clock begins
         self._crash: _Crash | None = None
         self._crashes = 0
+        self._begun: dict[ReplayKey, ReplayResult | None] = {}  # see `TestRunner`; it outlives a crash
 
     # -- its life --------------------------------------------------------------------------------------------
 
@@ -77,7 +80,7 @@ class LocalHost:
     async def _start(self, store: Store) -> None:
         self._store = store
         self._app.log.target = HostReports(self._records, self._clock.timestamp, self._app.root)
-        self._runner = TestRunner(self._app.runner, self._faults, self._records, self._clock)
+        self._runner = TestRunner(self._app.runner, self._faults, self._records, self._clock, self._begun)
         self._host = Host(
             self._runner,
             settings=replace(self._app.settings, replay_always=True),

@@ -15,6 +15,7 @@ from dfhost.app.in_process import InProcessRunner
 from dfhost.app.json_values import from_json, to_json
 from dfhost.background_tasks import BackgroundTasks
 from dfhost.dispatch.call_http import CallHttpError, call_http
+from dfhost.engine.episode import next_execution_id
 from dfhost.engine.failures import Failure
 from dfhost.engine.replay_result import ReplayResult
 from dfhost.loop_queue import LoopQueue, callback_queue
@@ -48,7 +49,15 @@ class TestRunner:
 
     __test__ = False  # pytest takes classes of this name for tests
 
-    def __init__(self, app: InProcessRunner, faults: Faults, records: Records, clock: ManualClock) -> None:
+    def __init__(
+        self,
+        app: InProcessRunner,
+        faults: Faults,
+        records: Records,
+        clock: ManualClock,
+        begun: dict[ReplayKey, ReplayResult | None],
+    ) -> None:
+        """`begun`: what stands in the place of each execution that has begun, with those before a crash."""
         self._app = app
         self._faults = faults
         self._records = records
@@ -56,7 +65,7 @@ class TestRunner:
         self._tasks = BackgroundTasks()
         self.calls = WatchedCalls()
         self.newest_replays = NewestReplays(self._app.replay)
-        self._replaced_results: dict[ReplayKey, ReplayResult | None] = {}
+        self._replaced_results = begun
         self._stopped = False
 
     # -- its life --------------------------------------------------------------------------------------------
@@ -181,6 +190,9 @@ class TestRunner:
         key = ReplayKey.of(call.instance_id, call.trigger)
         if key not in self._replaced_results:
             self._replaced_results[key] = self._replaced_result(call, is_rewound=key.rewinds > 0)
+        # A generation that continue_as_new begins is no call, so nothing is decided for it.
+        following = key._replace(execution_id=next_execution_id(key.execution_id), rewinds=0)
+        self._replaced_results.setdefault(following, None)
         if (replaced := self._replaced_results[key]) is not None:
             return replaced
         result = self._app.replay(call)

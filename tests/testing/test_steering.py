@@ -311,6 +311,36 @@ def test_the_sdks_hints_about_its_own_calls_stay_out_of_the_log(
     assert "started Ann" in caplog.text and "df_loads" not in caplog.text
 
 
+MONITOR = """
+    @app.orchestration_trigger(context_name="context")
+    def orders(context):
+        first = yield context.call_sub_orchestrator("watches", {"polls": 0})
+        return [first, (yield context.call_sub_orchestrator("watches", {"polls": 2}))]
+
+    @app.orchestration_trigger(context_name="context")
+    def watches(context):
+        polls = context.get_input()["polls"]
+        yield context.create_timer(context.current_utc_datetime + timedelta(seconds=10))
+        if polls == 2:
+            return "delivered"
+        context.continue_as_new({"polls": polls + 1})
+"""
+
+
+def test_a_sub_orchestration_that_continues_as_new_is_one_call(tmp_path: Path) -> None:
+    app = write_app(tmp_path, f"    from datetime import timedelta\n{MONITOR}")
+    with Host(app) as durable:
+        durable.fail("watches", on_call=2)
+        run = durable.start("orders", id="order-1")
+        durable.advance(seconds=15)
+        durable.crash()
+        durable.advance(seconds=15)
+        assert run.status == "Failed", "its second call is the one that was made to fail"
+        assert run.calls("watches") == [{"polls": 0}, {"polls": 2}]
+        assert durable.calls("orders") == [None]
+        assert 'watches {"polls": 0}  completed' in durable.report()
+
+
 def test_mistakes_in_a_test_are_told_at_once(durable: Durable) -> None:
     with pytest.raises(
         ValueError,
