@@ -77,7 +77,7 @@ class FirstGeneration(NamedTuple):
 class StoredTimeline(NamedTuple):
     """All that is known of what an instance has done and is doing.
 
-    `inputs`: of its activities without a result, by task id. `children`: those that still exist, by instance id.
+    `inputs`: of its activities without a result, by task id. `children`: those that still exist, by task id.
     `first`: None if it has not continued as new. `cause` and `traceback`: see `causes`.
     """
 
@@ -86,7 +86,7 @@ class StoredTimeline(NamedTuple):
     inbox: list[str]
     inputs: dict[int, str]
     facts: dict[int, TaskFacts]
-    children: dict[str, ChildRow]
+    children: dict[int, ChildRow]
     first: FirstGeneration | None
     cause: str | None
     traceback: str
@@ -297,7 +297,7 @@ def read_timeline(reader: sqlite3.Connection, instance_id: str) -> StoredTimelin
         list(sql.select_events(reader, "inbox", instance_id)),
         dict(inputs),
         {task_id: TaskFacts(*values) for task_id, *values in facts},
-        _children(reader, history),
+        _children(reader, row, history),
         _first_generation(reader, instance_id),
         *(cause_of_failure(reader, history) if row.status == "Failed" else (None, "")),
     )
@@ -317,18 +317,19 @@ def _first_generation(reader: sqlite3.Connection, instance_id: str) -> FirstGene
     return FirstGeneration(*found) if found else None
 
 
-def _children(reader: sqlite3.Connection, history: Sequence[str]) -> dict[str, ChildRow]:
-    """The existing instances that these events have created."""
+def _children(reader: sqlite3.Connection, row: InstanceRow, history: Sequence[str]) -> dict[int, ChildRow]:
+    """The existing instances that these events of `row` have created. An id may be that of a later call by now."""
     prefix = h.prefix_of(h.SUB_ORCHESTRATION_CREATED)
     found = {}
-    for child_id in (json.loads(text)["InstanceId"] for text in history if text.startswith(prefix)):
+    for created in (json.loads(text) for text in history if text.startswith(prefix)):
         values = reader.execute(
             "SELECT status, coalesce(started_at, (SELECT json_extract(event, '$.Timestamp') FROM history "
             "WHERE history.instance_id = instances.instance_id AND seq = 0)), "
             "iif(generations, first_generations.input, instances.input) "
-            "FROM instances LEFT JOIN first_generations USING (instance_id) WHERE instance_id = ?",
-            (child_id,),
+            "FROM instances LEFT JOIN first_generations USING (instance_id) "
+            "WHERE instance_id = ? AND parent_id = ? AND parent_execution = ? AND parent_task = ?",
+            (created["InstanceId"], row.instance_id, row.execution_id, created["EventId"]),
         ).fetchone()
         if values:
-            found[child_id] = ChildRow(*values)
+            found[created["EventId"]] = ChildRow(*values)
     return found

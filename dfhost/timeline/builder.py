@@ -118,7 +118,7 @@ class _Builder:
             elif task.ended_at is None:
                 self._show_open(task_id, task)
             elif task.kind == model.CHILD:
-                self._show_child(task)
+                self._show_child(task_id, task)
             elif (row := self._stored.facts.get(task_id)) is not None:
                 task.started_at, task.worker = row.started_at, row.worker
                 _show_kept_input(task, row)
@@ -189,8 +189,8 @@ class _Builder:
 
     def _show_open(self, task_id: int, task: Task) -> None:
         if task.kind == model.CHILD:
-            self._show_child(task)
-            child = self._stored.children.get(task.instance_id or "")
+            self._show_child(task_id, task)
+            child = self._stored.children.get(task_id)
             if child is not None:
                 task.state = _CHILD_STATES.get(child.status, model.RUNNING)
         elif task.is_activity:
@@ -202,8 +202,8 @@ class _Builder:
             task.state = model.QUEUED if task.started_at is None else model.RUNNING
         self._cancel_if_over(task)
 
-    def _show_child(self, task: Task) -> None:
-        child: ChildRow | None = self._stored.children.get(task.instance_id or "")
+    def _show_child(self, task_id: int, task: Task) -> None:
+        child: ChildRow | None = self._stored.children.get(task_id)
         if child is not None:
             task.child_status, task.started_at = child.status, child.started_at
             task.input = task.input or _unquoted(child.input)

@@ -148,6 +148,31 @@ async def test_a_child_that_continues_as_new_is_one_call_with_its_first_input(tm
         assert "generation" not in await timeline(host, "watch"), "it was started anew"
 
 
+async def test_a_call_is_not_shown_as_the_later_one_of_the_same_id(tmp_path: Path) -> None:
+    code = """
+        @app.orchestration_trigger(context_name="context")
+        def calls_twice(context):
+            yield context.call_sub_orchestrator("echoes", "one", "same")
+            yield context.wait_for_external_event("go")
+            yield context.call_sub_orchestrator("echoes", "two", "same")
+
+        @app.orchestration_trigger(context_name="context")
+        def echoes(context):
+            return context.get_input()
+    """
+    async with running_host(write_app(tmp_path, code)) as host:
+        parent = await host.start("calls_twice")
+        await host.until_waiting(parent, "event")
+        (before,) = (task for task in (await timeline(host, parent))["tasks"] if task["kind"] != "event")
+        assert before["label"] == 'echoes "one"' and before["startedTime"] <= before["endedTime"]
+        await host.send(parent, "raiseEvent/go", 1)
+        await host.ended(parent)
+        first, _, second = (await timeline(host, parent))["tasks"]
+        assert (first["result"], first["label"]) == ('"one"', "echoes"), "its own input is gone with it"
+        assert "startedTime" not in first
+        assert (second["result"], second["label"]) == ('"two"', 'echoes "two"')
+
+
 async def test_one_attempt_is_no_retry(host: RunningHost) -> None:
     found = await ended(host, "retries", {"milliseconds": 1, "attempts": 1, "text": "no"})
     assert len(found["failures"]) == 1
