@@ -57,8 +57,13 @@ class TaskHub:
         """
         return self._store.history(instance_id)
 
-    def instances(self, where: InstanceFilter, limit: int, after: str = "") -> list[Instance]:
-        """At most `limit` instances ordered by id, those whose id is greater than `after`."""
+    def instances(
+        self, where: InstanceFilter, limit: int, after: str = "", with_first: bool = False
+    ) -> list[Instance]:
+        """At most `limit` instances ordered by id, those whose id is greater than `after`.
+
+        `with_first`: with `Instance.first_created_at`.
+        """
         rows = self._store.instances(
             after=after,
             limit=limit,
@@ -67,7 +72,8 @@ class TaskHub:
             created_from=_iso(where.created_from),
             created_to=_iso(where.created_to),
         )
-        return [Instance.of(row) for row in rows]
+        first = self._store.first_created([row.instance_id for row in rows]) if with_first else {}
+        return [Instance.of(row, first.get(row.instance_id)) for row in rows]
 
     def entity(self, name: str, key: str) -> Entity | None:
         row = self._store.entity(str(EntityId(name, key)))

@@ -23,7 +23,7 @@ class Instance:
 
     `status` is the extension's runtime status: Pending, Running, Suspended, Completed, Failed, Terminated.
     `input`, `output` and `custom_status` are stored texts (JSON, or plain text such as a failure), or None.
-    Times are UTC.
+    Times are UTC. `first_created_at`: of one that has continued as new, if that was asked for.
     """
 
     instance_id: str
@@ -37,13 +37,15 @@ class Instance:
     created_at: datetime
     updated_at: datetime
     parent_id: str | None = None
+    first_created_at: datetime | None = None
 
     @classmethod
-    def of(cls, row: InstanceRow) -> Instance:
+    def of(cls, row: InstanceRow, first_created_at: str | None = None) -> Instance:
         created, updated = parse_timestamp(row.created_at), parse_timestamp(row.updated_at)
+        first = None if first_created_at is None else parse_timestamp(first_created_at)
         return cls(
             row.instance_id, row.execution_id, row.name, row.version, row.status, row.input, row.output,
-            row.custom_status, created, updated, row.parent_id,
+            row.custom_status, created, updated, row.parent_id, first,
         )  # fmt: skip
 
     @property

@@ -183,7 +183,7 @@ async def list_instances(hub: TaskHub, request: ManagementRequest) -> Management
     return await page_response(
         request.query,
         request.headers,
-        rows=lambda limit, after: hub.instances(where, limit, after),
+        rows=lambda limit, after: hub.instances(where, limit, after, exact_times),
         id_of=lambda instance: instance.instance_id,
         size_of=_size,
         text_of=lambda instance: status_json.status(instance, show_input=show_input, exact_times=exact_times),

@@ -20,7 +20,7 @@ def status(
     episodes: str | None = None,
     exact_times: bool = False,
 ) -> str:
-    """`history`, `episodes`: the JSON of `historyEvents` and `episodes`. `exact_times`: with `exactCreatedTime`.
+    """`history`, `episodes`: the JSON of `historyEvents` and `episodes`. `exact_times`: see `_exact_times`.
 
     These keys, version and parentInstanceId are left out if None.
     """
@@ -33,10 +33,20 @@ def status(
         f'"lastUpdatedTime":"{_whole_seconds(instance.updated_at)}"'
         + (f',"version":{encode(instance.version)}' if instance.version else "")
         + (f',"parentInstanceId":{encode(instance.parent_id)}' if instance.parent_id else "")
-        + (f',"exactCreatedTime":"{timestamp(instance.created_at)}"' if exact_times else "")
+        + (_exact_times(instance) if exact_times else "")
         + (f',"historyEvents":{history}' if history is not None else "")
         + (f',"episodes":{episodes}' if episodes is not None else "")
         + "}"
+    )
+
+
+def _exact_times(instance: Instance) -> str:
+    """`exactCreatedTime`, `exactLastUpdatedTime`, and `firstCreatedTime` of one that has continued as new."""
+    first = instance.first_created_at
+    return (
+        f',"exactCreatedTime":"{timestamp(instance.created_at)}"'
+        f',"exactLastUpdatedTime":"{timestamp(instance.updated_at)}"'
+        + (f',"firstCreatedTime":"{timestamp(first)}"' if first else "")
     )
 
 

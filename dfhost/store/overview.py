@@ -49,8 +49,12 @@ class MapRow(NamedTuple):
     ledger: str | None
 
 
+_CREATED = (  # the first generation of one that has continued as new
+    "coalesce((SELECT created_at FROM first_generations "
+    "WHERE first_generations.instance_id = instances.instance_id), created_at)"
+)
 _COLUMNS = (
-    f"instance_id, name, status, created_at, updated_at, parent_id, substr(custom_status, 1, {_SHOWN}), "
+    f"instance_id, name, status, {_CREATED}, updated_at, parent_id, substr(custom_status, 1, {_SHOWN}), "
     f"CASE WHEN status = 'Failed' THEN substr(output, 1, {_FAILURE}) END"
 )
 

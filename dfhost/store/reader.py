@@ -125,6 +125,17 @@ class StoreReader:
             )
             return [InstanceRow(*values) for values in found]
 
+    def first_created(self, instance_ids: Sequence[str]) -> dict[str, str]:
+        """When the first generation of each was created, as ISO text: of those that have continued as new."""
+        with self._reading() as reader:
+            return dict(
+                reader.execute(
+                    "SELECT instance_id, created_at FROM first_generations "
+                    "WHERE instance_id IN (SELECT value FROM json_each(?))",
+                    (json.dumps(instance_ids),),
+                ).fetchall()
+            )
+
     def entity(self, entity_id: str) -> InstanceRow | None:
         with self._reading() as reader:
             return sql.select_entity(reader, entity_id)

@@ -40,6 +40,7 @@ from dfhost.store.activities_and_timers import ActivityResult, ActivityWorkItem
 from dfhost.store.errors import StaleCommit
 from dfhost.store.instance_row import InstanceRow
 from dfhost.store.listener import InboxMessage, InstanceRemoved, InstanceRewound, NullListener, StoreEvent
+from dfhost.store.reader import FirstGeneration
 from dfhost.store.store import Store
 
 AT = "2026-01-01T12:00:00.000000Z"
@@ -365,6 +366,24 @@ async def test_a_new_generation_drops_the_old_ones_work_and_keeps_external_event
     assert db.inbox() == ["event"]
     assert db.store.next_due() is None
     assert db.store.instances_needing_episodes() == ["x"]
+
+
+async def test_how_an_instance_began_outlives_its_first_generation(db: OpenStore) -> None:
+    first = "2026-01-01T11:00:00.000000Z"
+    await db.start(created_at=first)
+    await db.start("other")
+    for number in (2, 3):
+        following = NextGeneration(f"e{number}", None, [h.orchestrator_started(LATER)])
+        await db.episode(
+            execution_id=f"e{number - 1}", at=LATER, status="ContinuedAsNew", next_generation=following
+        )
+        stored = db.store.timeline("x")
+        assert stored is not None and stored.first == FirstGeneration(number, first)
+        with pytest.raises(StaleCommit):
+            await db.episode(execution_id="e1", status="ContinuedAsNew", next_generation=following)
+    assert (db.row().created_at, db.store.first_created(["x", "other"])) == (LATER, {"x": first})
+    listed = (await db.store.overview("", -1)).instances
+    assert [(row.instance_id, row.created_at) for row in listed] == [("x", first), ("other", AT)]
 
 
 # -- children ------------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ examples:
 exit code: 0, or 4 if there are none.
 """
 
+# dfhost's own: --json prints what every host has.
+_OWN_KEYS = frozenset(("exactCreatedTime", "exactLastUpdatedTime", "firstCreatedTime"))
 _SHOWN = 50  # rows of a table
 _MOST_READ = 20_000  # instances; more are not sorted
 _EXPLAINED = 25  # of which it is asked what they wait for: each is a request of its own
@@ -138,14 +140,19 @@ def _read(instances: Iterator[Json]) -> list[Json]:
             f"Only the first {count(_MOST_READ)} were read. Narrow it with --since or --prefix.",
             file=sys.stderr,
         )
-    # Other hosts know whole seconds. The key is taken out: --json prints what every host has.
-    created = {each["instanceId"]: str(each.pop("exactCreatedTime", each["createdTime"])) for each in read}
 
     def age(instance: Json) -> tuple[str, int, str]:
         instance_id = str(instance["instanceId"])
-        return created[instance_id], len(instance_id), instance_id
+        return _created(instance), len(instance_id), instance_id
 
     return sorted(read, key=age)
+
+
+def _created(instance: Json) -> str:
+    """Of one that has continued as new, the first time. Other hosts know whole seconds, and the last time."""
+    return str(
+        instance.get("firstCreatedTime") or instance.get("exactCreatedTime") or instance["createdTime"]
+    )
 
 
 def _of_children(number: int) -> str:
@@ -224,7 +231,7 @@ def _lines(
     """`meant`: what to say about a name that no instance has."""
     style = Style.of(sys.stdout)
     if options.json:
-        yield printable_json(rows)
+        yield printable_json([{key: row[key] for key in row if key not in _OWN_KEYS} for row in rows])
     elif options.ids:
         yield from map(_id, rows)
     elif not rows:
@@ -254,11 +261,12 @@ def _lines(
 
 def _cells(row: Json, waits: str, now: datetime) -> list[str]:
     ended = row["runtimeStatus"] in FINAL_STATUSES
-    lasted = took(row["createdTime"], row["lastUpdatedTime"]) if ended else ""
+    created, updated = _created(row), row.get("exactLastUpdatedTime") or row["lastUpdatedTime"]
+    lasted = took(created, updated) if ended else ""
     return [
         row["runtimeStatus"],
         row["name"] or "",
-        ago(row["createdTime"], now),
+        ago(created, now),
         lasted,
         _details(row, waits),
     ]

@@ -98,6 +98,21 @@ def test_the_newest_is_first_among_those_of_one_second_too(dfhost: Commands) -> 
     assert "exactCreatedTime" not in shown[0]
 
 
+def test_how_long_each_took_is_exact_and_of_all_generations(dfhost: Commands) -> None:
+    dfhost.ended("echo", None, "took-echo")
+    dfhost.http.start("renews", 2, "took-renews")
+    until(lambda: dfhost.done("explain", "took-renews"), lambda said: "event Approval" in said)
+    dfhost.done("raise", "took-renews", "Approval")
+    dfhost.http.ended("took-renews")
+    head, *rows = dfhost.done("list", "--prefix", "took-").splitlines()
+    took = {row.split()[0]: row[head.index("TOOK") : head.index("DETAILS")].strip() for row in rows}
+    for id in ("took-echo", "took-renews"):
+        shown = re.search(r"^Completed after (.*?), created", dfhost.done("show", id), re.M)
+        assert shown and took[id] == shown[1], rows
+    for row in json.loads(dfhost.done("list", "--prefix", "took-", "--json")):
+        assert "firstCreatedTime" not in row and "exactLastUpdatedTime" not in row
+
+
 def test_children_are_left_out_where_their_parents_are_listed(dfhost: Commands) -> None:
     parent = dfhost.ended("import_all", ["good"])
     said = dfhost.done("list", "--text", "GOOD")
