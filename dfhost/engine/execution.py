@@ -137,6 +137,21 @@ class Execution:
         before = takewhile(lambda event: event is not error.event, self.past)
         return replay(self.info.trigger([event.text for event in before], True, options), False).waits_in
 
+    def interpreter_when_resumed(self) -> ActionInterpreter:
+        """How the interpreter will be once the instance is resumed: what has come meanwhile is processed then.
+
+        The present one, if the instance is not suspended, or if its code no longer fits its history.
+        """
+        if not self.interpreter.is_suspended:
+            return self.interpreter
+        interpreter = ActionInterpreter(self.interpreter.actions)
+        try:
+            for event in (*self.past, h.resumed("", None)):
+                interpreter.apply(event)
+        except NonDeterminismError:
+            return self.interpreter
+        return interpreter
+
     def forget_replay(self) -> None:
         """The code has changed: the next episode replays, and everything that arrives leads to one."""
         self.result, self.gate = None, ReplayGate()

@@ -14,10 +14,10 @@ from typing import Any
 
 from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.dispatch.entity_dispatcher import RunningBatch
-from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.engine import actions as act
 from dfhost.engine import history as h
 from dfhost.engine.entities import operation_input, stored_state
+from dfhost.engine.interpreter import ActionInterpreter
 from dfhost.engine.tasks import SingleTask, TaskNode
 from dfhost.inspection import explain_sentences
 from dfhost.inspection.live_timeline import code_state, live_timeline
@@ -84,7 +84,10 @@ async def explain(
         return explanation | _of_end(stored)
     readable = None if instance is None or instance.busy else instance
     code = code_state(readable, stored)
-    held_back = _held_back(readable)
+    # Of a suspended instance: what the suspension alone holds back is not held back behind another action.
+    interpreter = readable.execution.interpreter_when_resumed() if readable else None
+    held_back = _held_back(interpreter)
+    starts = [] if interpreter is None or row.status != "Suspended" else _commands(interpreter)
     tasks = (await live_timeline(stored, code, dispatchers)).tasks
     open_tasks = [task for task in tasks if task.is_open and task.kind != model.SUSPENSION]
     unclaimed = [{"name": event.name, "since": h.timestamp_in(event.text)} for event in code.unclaimed]
@@ -96,6 +99,7 @@ async def explain(
         held_back,
         [str(event.name) for event in code.unclaimed],
         code.held,
+        starts,
         instance,
         suspensions[-1].since or "" if suspensions else "",
         now,
@@ -162,8 +166,17 @@ async def _waits_json(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     return convert() if len(tasks) < OFF_LOOP_FROM else await asyncio.to_thread(convert)
 
 
-def _held_back(instance: LoadedInstance | None) -> list[dict[str, str]]:
-    interpreter = instance.execution.interpreter if instance else None
+def _commands(interpreter: ActionInterpreter) -> list[str]:
+    """What it starts, described. The timer before another attempt is none that the code asks for."""
+    own = (
+        command
+        for command in interpreter.take_commands()
+        if command.fire_at is None or command.task.action_type == act.CREATE_TIMER
+    )
+    return [act.describe(command.task.action) for command in own]
+
+
+def _held_back(interpreter: ActionInterpreter | None) -> list[dict[str, str]]:
     if interpreter is None or (awaited := interpreter.awaited_task()) is None:
         return []
     behind, why = act.describe(awaited.action), _progress(awaited)

@@ -77,6 +77,7 @@ def of_instance(
     held_back: Sequence[dict[str, str]],
     unclaimed: Sequence[str],
     held: Sequence[str],
+    starts: Sequence[str],
     instance: LoadedInstance | None,
     suspended_at: str,
     now: datetime,
@@ -86,8 +87,8 @@ def of_instance(
 ) -> str:
     """`tasks`: the open ones. `held_back`: see `explain`. `unclaimed`, `held`: names of events, see `CodeState`.
 
-    `suspended_at`: when it was suspended last, "" if never. `has_code`: whether the app has its orchestrator.
-    `is_full`: whether as many episodes run as may at once.
+    `starts`: what a suspended instance starts once it is resumed. `suspended_at`: when it was suspended last, "" if
+    never. `has_code`: whether the app has its orchestrator. `is_full`: whether as many episodes run as may at once.
     """
     if instance is not None and row.status == "Running" and instance.is_loop:
         return (
@@ -116,6 +117,7 @@ def of_instance(
                     if held
                     else []
                 ),
+                *_gone_on(starts, instance),
                 *([f"Open: {open_now}."] if open_now else []),
                 *([f"{_NO_LONGER_FITS} {misfit}"] if misfit else []),
             ]
@@ -156,6 +158,19 @@ def of_instance(
         events = "event" if len(names) == 1 else "events"
         sentence += f" It has received {events} {', '.join(names)}, which nothing waits for yet."
     return sentence
+
+
+def _gone_on(starts: Sequence[str], instance: LoadedInstance | None) -> list[str]:
+    """What the code of a suspended instance has done: it sees what has come meanwhile, here as on Azure."""
+    result = instance.execution.result if instance is not None else None
+    if result is not None and result.has_ended:
+        return ["Its code has gone on and ended; the instance does not before then."]
+    if not starts:
+        return []
+    first, number = starts[0], len(starts)
+    return [
+        f"Its code has gone on: {first}{f' and {number - 1} more' if number > 1 else ''} will start then."
+    ]
 
 
 def _events(names: Sequence[str]) -> str:

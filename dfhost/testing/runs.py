@@ -270,7 +270,10 @@ class Run:
         return self._steer("terminate", FINAL_STATUSES, reason=reason)
 
     def suspend(self, reason: str = "") -> Run:
-        """Let the instance process nothing until `resume`."""
+        """Let the instance start nothing more, and not end, until `resume`.
+
+        As on Azure its code sees what comes meanwhile and goes on: to its next call, and its custom status is shown.
+        """
         return self._steer("suspend", (*FINAL_STATUSES, "Suspended"), reason=reason)
 
     def resume(self, reason: str = "") -> Run:

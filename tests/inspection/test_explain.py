@@ -338,6 +338,47 @@ async def test_a_suspended_instance_whose_event_has_come() -> None:
         assert [task["state"] for task in tasks if task["kind"] == "timer"] == ["cancelled"]
 
 
+async def test_the_code_of_a_suspended_instance_goes_on(gates: ModuleType, tmp_path: Path) -> None:
+    code = """
+        @app.orchestration_trigger(context_name="context")
+        def ships(context):
+            both = [context.wait_for_external_event(name) for name in ("packed", "paid")]
+            yield context.task_all(both)
+            context.set_custom_status("shipping")
+            yield context.call_activity("ship", "box")
+            yield context.wait_for_external_event("arrived")
+            return "done"
+
+        @app.activity_trigger(input_name="what")
+        def ship(what: str) -> str:
+            return what
+    """
+    async with running_host(write_app(tmp_path, code)) as host:
+        instance = await host.start("ships")
+        await host.until_waiting(instance, "event")
+        await host.send(instance, "suspend")
+        await host.until(instance, lambda status: status["runtimeStatus"] == "Suspended")
+        await host.send(instance, "raiseEvent/packed", 1)
+        await host.send(instance, "raiseEvent/paid", 1)
+        await host.until_custom_status(instance, "shipping")
+        shown = await host.explain(instance)
+        assert shown["heldBack"] == [], "both of the tasks before it have ended"
+        assert re.fullmatch(
+            rf"It is suspended since {SECOND}Z: resume it\. Events packed, paid have come and count from then on\. "
+            r"Its code has gone on: call_activity\('ship', \"box\"\) will start then\.",
+            shown["sentence"],
+        ), shown["sentence"]
+        await host.send(instance, "resume")
+        await host.until_explained(instance, lambda shown: "event arrived" in shown["sentence"])
+        await host.send(instance, "suspend")
+        await host.until(instance, lambda status: status["runtimeStatus"] == "Suspended")
+        await host.send(instance, "raiseEvent/arrived", 1)
+        shown = await host.until_explained(instance, lambda shown: "ended" in shown["sentence"])
+        assert "Its code has gone on and ended; the instance does not before then." in shown["sentence"]
+        await host.send(instance, "resume")
+        assert await host.output(instance) == "done"
+
+
 async def test_an_ended_instance() -> None:
     async with running_host() as host:
         done = await host.start("waits", [])
