@@ -102,8 +102,8 @@ class Host:
             store.open()
             stack.callback(store.close)
             self._calls.open()  # under the lock of the database
-            stack.callback(self._calls.close)
             self._dispatchers = self._make_dispatchers(store)
+            stack.callback(lambda: self._calls.close(self._dispatchers.activities.any_runs))
             self.hub = TaskHub(settings.hub, store, self._dispatchers, settings, self._clock)
             management = ManagementApi(self.hub, connection=settings.connection, note=self._log.note)
             timeout = None if self.runner.applies_timeout else settings.function_timeout
@@ -123,7 +123,11 @@ class Host:
             unfinished = store.open_instances_by_name()
             self.unfinished_at_start = sum(unfinished.values())
             self._on_ready(self)
-            self._dispatchers.start(self.unfinished_at_start, check_histories=self._checks_histories)
+            self._dispatchers.start(
+                self.unfinished_at_start,
+                check_histories=self._checks_histories,
+                left_calls=self._calls.left_calls,
+            )
             for note in missing_orchestrator_notes(self.app, unfinished):
                 self._log.note(note)
             stack.push_async_callback(self._dispatchers.close)

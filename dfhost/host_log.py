@@ -63,6 +63,9 @@ class CallLog(Protocol):
 class HostLog(CallLog, Protocol):
     """Everything that the parts of the host report."""
 
+    def started_again(self, function: str, instance_id: str, item: str) -> None:
+        """The activity was called, and perhaps before: the last host ended before it had stored a result."""
+
     def waiting(
         self,
         function: str,

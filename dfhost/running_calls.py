@@ -51,6 +51,7 @@ class RunningCalls:
         self._entries: mmap.mmap | None = None
         self._free: list[int] = []  # offsets; append and pop are atomic
         self.interrupted: list[InterruptedCall] = []
+        self.left_calls = False  # the last host was killed, or has stopped while calls were running
         self._times: dict[tuple[str, str, str], int] = {}
 
     def open(self) -> None:
@@ -60,6 +61,7 @@ class RunningCalls:
         """
         if self._path is None:
             return
+        self.left_calls = self._path.exists()
         with suppress(OSError):
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
@@ -109,11 +111,14 @@ class RunningCalls:
         if self._entries is not None:
             self._entries[:] = bytes(len(self._entries))
 
-    def close(self) -> None:
-        """The host has stopped: nothing is left to report. Calls that still run have no entries any more."""
+    def close(self, leaves_calls: bool = False) -> None:
+        """The host has stopped: nothing is left to report. Calls that still run have no entries any more.
+
+        `leaves_calls`: there are some, of activities. The next host is told so by the file, which stays.
+        """
         self.release_all()
         self._free = []
-        if self._path is not None and self._entries is not None:
+        if not leaves_calls and self._path is not None and self._entries is not None:
             with suppress(OSError):
                 self._path.unlink()
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from threading import Lock
 
 from dfhost.clock import Clock
-from dfhost.dispatch.activity_runner import ActivityRunner
+from dfhost.dispatch.activity_runner import ActivityRunner, work_key
 from dfhost.dispatch.call_http import CallHttp
 from dfhost.host_log import HostLog
 from dfhost.runner.app_runner import AppRunner
@@ -57,6 +57,15 @@ class ActivityDispatcher:
         with self._lock:
             self._queue.clear()
 
+    def add_left(self, items: Sequence[ActivityWorkItem], left_calls: bool) -> None:
+        """Queue those that an earlier host has left. `left_calls`: some of them may have run there.
+
+        They start in the order of `items`, so that it can only be the first ones, as many as may run at once.
+        """
+        if left_calls:
+            self._activities.interrupted.update(map(work_key, items[: self._limit]))
+        self.add(items)
+
     def add(self, items: Iterable[ActivityWorkItem]) -> None:
         """Queue activities whose scheduling is committed; a great many in portions: others come in between."""
         if self._stopped_accepting:
@@ -82,6 +91,11 @@ class ActivityDispatcher:
         """("running", since when as ISO text) or ("queued", None)."""
         since = self._activities.running_since(instance_id, execution_id, task_id)
         return ("queued", None) if since is None else ("running", since)
+
+    @property
+    def any_runs(self) -> bool:
+        """Whether a worker has begun an activity that has not ended."""
+        return self._activities.any_runs
 
     @property
     def limit_reached(self) -> int | None:

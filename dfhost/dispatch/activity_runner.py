@@ -45,7 +45,9 @@ class ActivityRunner:
         self._call_http = call_http
         self._on_result = on_result
         self._tasks = BackgroundTasks()
-        self._running: dict[tuple[str, str, int], str] = {}  # see `_key` -> since when
+        self._running: dict[tuple[str, str, int], str] = {}  # see `work_key` -> since when
+        #: Those that may have run under the last host. Each is taken out when it begins.
+        self.interrupted: set[tuple[str, str, int]] = set()
 
     def start(self) -> None:
         self._on_loop: LoopQueue[Callable[[], None]] = callback_queue(asyncio.get_running_loop())
@@ -64,12 +66,20 @@ class ActivityRunner:
         """ISO text; None while no worker has begun it."""
         return self._running.get((instance_id, execution_id, task_id))
 
+    @property
+    def any_runs(self) -> bool:
+        return bool(self._running)
+
     # -- of each activity, on any thread ---------------------------------------------------------------------
 
     def begun(self, item: ActivityWorkItem, input: str) -> None:
         """`input`: what the log shows of it."""
-        self._running.setdefault(_key(item), self.clock.timestamp())
-        self.log.started(item.activity.name, "activity", item.instance_id, input)
+        self._running.setdefault(key := work_key(item), self.clock.timestamp())
+        if self.interrupted and key in self.interrupted:
+            self.interrupted.discard(key)
+            self.log.started_again(item.activity.name, item.instance_id, input)
+        else:
+            self.log.started(item.activity.name, "activity", item.instance_id, input)
 
     def attempt_after(self, seconds: float, run: _ActivityRun) -> None:
         async def wait() -> None:
@@ -80,7 +90,7 @@ class ActivityRunner:
 
     def end(self, item: ActivityWorkItem, event: Event, worker: int | None = None) -> None:
         """`event`: its TaskCompleted or TaskFailed. `worker`: as of `ActivityListener.ended`."""
-        started_at = self._running.pop(_key(item), None)
+        started_at = self._running.pop(work_key(item), None)
         self._on_result(ActivityResult(item, event, started_at, worker))
 
     def _start_task(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -175,7 +185,7 @@ class _ActivityRun:
         return own if delay is not None else _orchestrators_attempt(self._item.activity) or own
 
 
-def _key(item: ActivityWorkItem) -> tuple[str, str, int]:
+def work_key(item: ActivityWorkItem) -> tuple[str, str, int]:
     """An activity of a terminated instance may still run when its id was started again."""
     return item.instance_id, item.execution_id, item.activity.task_id
 

@@ -93,11 +93,11 @@ class Dispatchers:
     def _ended(self) -> None:
         self.on_end()
 
-    def start(self, open_instances: int, *, check_histories: bool) -> None:
+    def start(self, open_instances: int, *, check_histories: bool, left_calls: bool = False) -> None:
         """Queue whatever the store holds, so that everything an earlier host has left continues.
 
         `open_instances`: how many orchestrations have not ended. `check_histories`: whether to look in the background
-        if the code fits those that only wait.
+        if the code fits those that only wait. `left_calls`: see `RunningCalls`.
         """
         for dispatcher in self._dispatchers:
             dispatcher.start()
@@ -111,7 +111,7 @@ class Dispatchers:
             counts = [f"{n:,} {what}" for n, what in ((busy, "with work to do"), (waiting, "waiting")) if n]
             instances_in_words = "1 instance" if found == 1 else f"{found:,} instances"
             self._log.note(f"Continuing {instances_in_words} of the last run: {', '.join(counts)}.")
-        self.activities.add(unfinished)
+        self.activities.add_left(unfinished, left_calls)
         for instance_id in instances:
             self.orchestrations.wake(instance_id)
         for entity_id in entities:

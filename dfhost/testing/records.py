@@ -167,6 +167,9 @@ class HostReports:
             self._records.entities.setdefault(instance_id)
         self._log.debug("%s %s started%s", trigger, function, _of(instance_id))
 
+    def started_again(self, function: str, instance_id: str, item: str) -> None:
+        self._log.debug("activity %s started, perhaps again%s", function, _of(instance_id))
+
     def finished(
         self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
     ) -> None:

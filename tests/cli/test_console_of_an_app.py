@@ -193,3 +193,43 @@ def test_a_misspelt_function_is_answered_with_what_was_meant_and_few_names(
             assert said in capsys.readouterr().out
         assert main(["show", "top", "--full", "--url", host.url]) == 0
         assert "'other_29'." in capsys.readouterr().out
+
+
+CHARGES = """
+    import os
+    import time
+
+    @app.orchestration_trigger(context_name="context")
+    def pays(context):
+        return (yield context.call_activity("charge", context.get_input()))
+
+    @app.activity_trigger(input_name="order")
+    def charge(order: str) -> str:
+        while not os.path.exists(os.environ["DOOR"]):
+            time.sleep(0.01)
+        return "charged"
+"""
+
+
+@pytest.mark.parametrize("mode", [[], ["--in-process"]])
+def test_an_activity_that_runs_again_after_a_kill(tmp_path: Path, mode: list[str]) -> None:
+    door = tmp_path / "open"
+
+    def started() -> HostProcess:
+        app = tmp_path / "app"
+        return HostProcess(app, "--db", tmp_path / "hub.db", *mode, DOOR=str(door))
+
+    write_app(tmp_path / "app", CHARGES)
+    with started() as host:
+        host.client.start("pays", "book", "k-1")
+        host.line(r'  started +charge +k-1  "book"$')
+        host.kill()
+    with started() as host:
+        again = "perhaps again: the last host ended before its result was stored"
+        host.line(rf'  started +charge +k-1  "book", {again}$')
+        host.client.start("pays", "cake", "k-2")
+        host.line(r'  started +charge +k-2  "cake"$')
+        door.touch()
+        assert [host.client.output(each) for each in ("k-1", "k-2")] == ["charged"] * 2
+        host.signal()
+        assert host.exit_code() == 0

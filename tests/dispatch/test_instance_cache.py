@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from dfhost.engine.execution import Execution
-from tests.support.apps import write_app
+from tests.support.apps import loaded_module, write_app
 from tests.support.running_host import running_host
 from tests.support.waiting import eventually
 
@@ -130,6 +130,35 @@ async def test_a_finished_host_has_stored_running_work_and_started_nothing_new(
         assert await host.output(instance) == ["work"] * 5
         assert len(gates.arrived("work")) == 5, "those that had ended were not run again"
         assert await host.output(late) == [1]
+        assert not [entry for entry in host.log.entries if entry[0] == "started_again"]
+
+
+async def test_what_ran_when_a_host_stopped_is_said_to_run_again(tmp_path: Path) -> None:
+    code = """
+        import threading
+
+        door = threading.Event()
+
+        @app.orchestration_trigger(context_name="context")
+        def fan(context):
+            return (yield context.task_all([context.call_activity("hold", each) for each in "abc"]))
+
+        @app.activity_trigger(input_name="what")
+        def hold(what: str) -> str:
+            door.wait()
+            return what
+    """
+    folder, file = write_app(tmp_path / "app", code), tmp_path / "hub.db"
+    async with running_host(folder, database=file, max_activities=2, finishes=False) as host:
+        instance = await host.start("fan")
+        await host.log.entry("started", "hold", count=2)
+        before = loaded_module()
+    before.door.set()
+    async with running_host(folder, database=file, max_activities=2) as host:
+        loaded_module().door.set()
+        assert await host.output(instance) == ["a", "b", "c"]
+        begun = [entry[0] for entry in host.log.entries if entry[0] != "finished" and entry[1] == "hold"]
+        assert begun == ["started_again", "started_again", "started"]
 
 
 async def test_work_of_an_older_host_is_taken_up_without_a_note(gates: ModuleType, tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ class RecordingLog:
     def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
         self._add("started", function, trigger)
 
+    def started_again(self, function: str, instance_id: str, item: str) -> None:
+        self._add("started_again", function, item)
+
     def finished(
         self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
     ) -> None:

@@ -104,6 +104,9 @@ class Console:
     def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:
         self._put((time.time(), "started", function, trigger, instance_id, 0.0, item))
 
+    def started_again(self, function: str, instance_id: str, item: str) -> None:
+        self._put((time.time(), "again", function, "activity", instance_id, 0.0, item))
+
     def finished(
         self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
     ) -> None:

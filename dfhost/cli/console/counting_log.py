@@ -32,6 +32,11 @@ class CountingLog:
         if self._calls:
             self._log.started(function, trigger, instance_id, item)
 
+    def started_again(self, function: str, instance_id: str, item: str) -> None:
+        self._count("activity", 1)
+        if self._calls:
+            self._log.started_again(function, instance_id, item)
+
     def finished(
         self, function: str, trigger: str, instance_id: str | None, seconds: float, item: str = ""
     ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 # (time.time(), verb, function, trigger, instance id, seconds, item). The verb is "started" or "finished"; of an
+# activity also "again", for one that has started and may have run under the last host; of an
 # orchestration also "waiting", "received", "suspended", "resumed", "rewound", and "ended" where it did not end by
 # itself. A plain tuple, because a fan-out makes two of them for each item: a class costs the host 2 % of its time.
 Call = tuple[float, str, str, str, "str | None", float, str]

@@ -68,6 +68,7 @@ class _FunctionCounts:
     list_named_at: float = -inf  # when the command that lists its failed instances stood there last
 
 
+_AGAIN = "perhaps again: the last host ended before its result was stored"
 _MAY_BE_PARTS = ("orchestrator", "entity")
 _ENDS = ("finished", "failed", "retrying", "ended")  # the verbs after which a call no longer runs
 _WAITS = ("waiting", "received", "suspended", "resumed", "rewound")  # what a person may have to do with
@@ -105,6 +106,9 @@ class LogFormatter:
             return self._format_message(event)
         failure = event if isinstance(event, FailedCall) else None
         at, verb, function, trigger, instance_id, seconds, item = event[:7]
+        remark = ""
+        if verb == "again":
+            verb, remark = "started", _AGAIN
         counts = self._functions.get(function)
         if counts is None:
             counts = self._functions[function] = _FunctionCounts(trigger, at)
@@ -137,7 +141,10 @@ class LogFormatter:
             # The calls that led to its end stand above it.
             lines = [*lines, *self._summaries_above(at)]
         took = duration(seconds) if verb in _ENDS else ""
-        return [*lines, self.lines.call(at, verb, function, took, shown_id(trigger, instance_id), item)]
+        return [
+            *lines,
+            self.lines.call(at, verb, function, took, shown_id(trigger, instance_id), item, remark),
+        ]
 
     def _is_part(self, instance_id: str) -> bool:
         """Whether it is made from the id of a running orchestration: "order-7:2", "@map_ledger@order-7"."""

@@ -58,7 +58,7 @@ class LogLines:
         item: str = "",
         attempt: str = "",
     ) -> str:
-        """`text`: a duration, or what a summary says."""
+        """`text`: a duration, or what a summary says. `attempt`: a remark on the call, mostly which attempt it is."""
         longest = _LONGEST_BESIDE_ATTEMPT if attempt else _LONGEST_ITEM
         item = brief(item[:_READ_OF_ITEM], _LONGEST_WORDS if verb in _WORDS else longest)
         name = self._style(f"{printable(function):<{self.name_width}}", "bold")
