@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping
 
@@ -20,6 +21,8 @@ from dfhost.store.listener import InstanceRemoved, InstanceRewound
 
 #: How those inbox messages begin that tell of the end of a task.
 _ENDS = tuple(map(h.prefix_of, h.AWAITABLE))
+#: And those history events that tell of the beginning of a call.
+_CALLS = tuple(map(h.prefix_of, (h.TASK_SCHEDULED, h.SUB_ORCHESTRATION_CREATED)))
 
 #: Raises the HostError by which an operation is refused on this instance.
 Check = Callable[[InstanceRow], None]
@@ -96,7 +99,13 @@ def _rewind(cursor: InboxCursor, row: InstanceRow, at: str, reason: str | None) 
     )
     cursor.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
     sql.insert_history(cursor, instance_id, 0, events)
-    cursor.execute("DELETE FROM task_facts WHERE instance_id = ? AND attempt IS NOT NULL", (instance_id,))
+    # What has begun an attempt may be gone. Of the others the facts stay: nothing else has their inputs.
+    kept = [json.loads(text)["EventId"] for text in events if text.startswith(_CALLS)]
+    cursor.execute(
+        "DELETE FROM task_facts WHERE instance_id = ? AND attempt IS NOT NULL "
+        "AND task_id NOT IN (SELECT value FROM json_each(?))",
+        (instance_id, json.dumps(kept)),
+    )
     cursor.execute(
         "UPDATE instances SET status = 'Running', output = NULL, updated_at = ? WHERE instance_id = ?",
         (at, instance_id),

@@ -173,6 +173,44 @@ async def test_a_call_is_not_shown_as_the_later_one_of_the_same_id(tmp_path: Pat
         assert (second["result"], second["label"]) == ('"two"', 'echoes "two"')
 
 
+async def test_a_rewind_leaves_the_inputs_and_times_of_what_has_succeeded(tmp_path: Path) -> None:
+    code = """
+        @app.orchestration_trigger(context_name="context")
+        def orders(context):
+            retry = df.RetryOptions(1, 3)
+            yield context.task_all([context.call_activity_with_retry("reserve", retry, n) for n in (7, 8)])
+            yield context.call_sub_orchestrator_with_retry("packs", retry, "box")
+            yield context.call_activity("charge", "card")
+
+        @app.orchestration_trigger(context_name="context")
+        def packs(context):
+            return context.get_input()
+
+        @app.activity_trigger(input_name="line")
+        def reserve(line: int) -> int:
+            return line
+
+        charged = []
+
+        @app.activity_trigger(input_name="card")
+        def charge(card: str) -> str:
+            charged.append(card)
+            if len(charged) == 1:
+                raise ValueError("no money")
+            return card
+    """
+    async with running_host(write_app(tmp_path, code)) as host:
+        failed = await ended(host, "orders")
+        *before, charge = failed["tasks"]
+        assert [task["label"] for task in before] == ["reserve [0] 7", "reserve [1] 8", 'packs "box"']
+        assert charge["state"] == "failed"
+        await host.send(failed["instanceId"], "rewind")
+        await host.output(failed["instanceId"])
+        *after, charge = (await timeline(host, failed["instanceId"]))["tasks"]
+        assert after == before
+        assert (charge["label"], charge["state"]) == ('charge "card"', "completed")
+
+
 async def test_one_attempt_is_no_retry(host: RunningHost) -> None:
     found = await ended(host, "retries", {"milliseconds": 1, "attempts": 1, "text": "no"})
     assert len(found["failures"]) == 1
