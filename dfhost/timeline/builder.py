@@ -22,6 +22,7 @@ OFF_LOOP_FROM = 500
 #: A fan-out that is wider is recorded in several episodes.
 _WIDEST_EPISODE = EngineOptions().commands_per_episode
 _NO_FACTS = TaskFacts()
+_CALLS = (h.TASK_SCHEDULED, h.SUB_ORCHESTRATION_CREATED)
 _CHILD_STATES = {"Pending": model.QUEUED, "Running": model.RUNNING, "Suspended": model.WAITING}
 
 
@@ -69,7 +70,9 @@ class _Builder:
         self._by_id: dict[int, Task] = {}  # single attempts and timers, by the id of their event
         self._by_request: dict[str, Task] = {}  # entity calls, by the id of their request
         self._suspension: Task | None = None
-        self._groups: dict[tuple[int, str, str], list[Task]] = {}
+        # The calls of each fan-out. One that a rewind has removed leaves its place (None) to the call that follows.
+        self._groups: dict[tuple[int, str, str], list[Task | None]] = {}
+        self._left_places: dict[int, tuple[list[Task | None], int]] = {}  # by task id
         self._group = self._scheduled = 0
         self.started_at: str | None = None
         self.has_continued = False
@@ -95,6 +98,8 @@ class _Builder:
             self._end(event["TimerId"], at, model.COMPLETED)
         elif event_type == h.EVENT_RAISED:
             self._raise(event)
+        elif event_type == h.GENERIC and event.get("Rewound", {}).get("EventType") in _CALLS:
+            self._leave_place(event["EventId"], event["Rewound"])
         elif event_type == h.SUSPENDED:
             self._suspension = Task(
                 model.SUSPENSION,
@@ -129,8 +134,9 @@ class _Builder:
         hidden = self._join_attempts()
         fan_outs = (group for group in self._groups.values() if len(group) > 1)
         for number, group in enumerate(fan_outs):
-            for index, task in enumerate(group):
-                task.fan_out, task.index, task.fan_out_size = number, index, len(group)
+            for index, member in enumerate(group):
+                if member is not None:
+                    member.fan_out, member.index, member.fan_out_size = number, index, len(group)
         return [task for task in self._tasks if id(task) not in hidden]
 
     # -- one event -------------------------------------------------------------------------------------------
@@ -142,8 +148,22 @@ class _Builder:
             self._by_request[task.request_id] = task
         elif task.kind != model.ENTITY_SIGNAL:
             self._by_id[task.task_id] = task
-        if task.kind != model.TIMER and self._facts(task).attempt in (None, 1):
+        if (left := self._left_places.pop(task.task_id, None)) is not None:
+            group, place = left
+            group[place] = task
+        elif task.kind != model.TIMER and self._facts(task).attempt in (None, 1):
             self._groups.setdefault((self._group, task.kind, task.name), []).append(task)
+
+    def _leave_place(self, task_id: int, rewound: dict[str, Any]) -> None:
+        self._scheduled += 1
+        if task_id in self._left_places:  # it was rewound twice
+            return
+        kind = model.CHILD if rewound["EventType"] == h.SUB_ORCHESTRATION_CREATED else model.ACTIVITY
+        if rewound["Name"] == HTTP_ACTIVITY:
+            kind = model.HTTP_CALL
+        group = self._groups.setdefault((self._group, kind, str(rewound["Name"])), [])
+        self._left_places[task_id] = group, len(group)
+        group.append(None)
 
     def _end(
         self,

@@ -211,6 +211,32 @@ async def test_a_rewind_leaves_the_inputs_and_times_of_what_has_succeeded(tmp_pa
         assert (charge["label"], charge["state"]) == ('charge "card"', "completed")
 
 
+async def test_a_call_that_runs_again_after_a_rewind_has_its_place_in_the_fan_out(tmp_path: Path) -> None:
+    code = """
+        @app.orchestration_trigger(context_name="context")
+        def orders(context):
+            return (yield context.task_all([context.call_activity("reserve", line) for line in "abc"]))
+
+        reserved = []
+
+        @app.activity_trigger(input_name="line")
+        def reserve(line: str) -> str:
+            reserved.append(line)
+            if line == "b" and reserved.count("b") < 3:
+                raise ValueError("no stock")
+            return line
+    """
+    async with running_host(write_app(tmp_path, code)) as host:
+        failed = await ended(host, "orders")
+        for _ in range(2):
+            await host.send(failed["instanceId"], "rewind")
+            await host.ended(failed["instanceId"])
+        assert await host.output(failed["instanceId"]) == ["a", "b", "c"]
+        tasks = (await timeline(host, failed["instanceId"]))["tasks"]
+        assert [task["label"] for task in tasks] == ['reserve [0] "a"', 'reserve [2] "c"', 'reserve [1] "b"']
+        assert [task["fanOutSize"] for task in tasks] == [3, 3, 3]
+
+
 async def test_one_attempt_is_no_retry(host: RunningHost) -> None:
     found = await ended(host, "retries", {"milliseconds": 1, "attempts": 1, "text": "no"})
     assert len(found["failures"]) == 1
