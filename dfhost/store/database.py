@@ -17,7 +17,7 @@ from dfhost.errors import DatabaseError
 from dfhost.store.database_file import has_log
 from dfhost.store.sqlite_errors import explain_sqlite_error
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 5
 _APPLICATION_ID = 0x64666873  # "dfhs": distinguishes our files from other people's databases
 #: How long another program, a sqlite3 shell for one, may hold the file.
 BUSY_SECONDS = 10.0
