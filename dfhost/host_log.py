@@ -29,7 +29,8 @@ class Attempt(NamedTuple):
 class CallLog(Protocol):
     """What is reported of the functions' calls, in the host or in a worker.
 
-    `item` tells the calls of one function apart: an activity's input, an entity's operations, an HTTP request.
+    `item` tells the calls of one function apart: an activity's input, an entity's operations, an HTTP request. Of an
+    orchestrator, whose id does that, it says at its start which instance has called it: "of order-7".
     """
 
     def started(self, function: str, trigger: str, instance_id: str | None, item: str = "") -> None:

@@ -240,7 +240,8 @@ class OrchestrationDispatcher:
             events, need, processed_up_to = instance.take_messages()
             if not instance.started_at:
                 instance.started_at = time.perf_counter()
-                self._log.started(instance.name, "orchestrator", instance.instance_id)
+                of = f"of {instance.parent.instance_id}" if instance.parent else ""
+                self._log.started(instance.name, "orchestrator", instance.instance_id, of)
             self._threads.post(partial(self._episodes.run, instance, events, need, processed_up_to))
 
     def _show_running(self, instance: BusyInstance) -> None:

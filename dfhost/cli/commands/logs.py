@@ -13,7 +13,7 @@ from pathlib import Path
 from dfhost.cli import arguments
 from dfhost.cli.client.instance_ids import as_stored, suggestion
 from dfhost.cli.client.management_client import file_client
-from dfhost.cli.console.log_file import DATE, INDENTED, entries_with, follow_log, log_file, read_log
+from dfhost.cli.console.log_file import DATE, INDENTED, Searched, entries_with, follow_log, log_file, read_log
 from dfhost.cli.exit_codes import DONE, NOT_FOUND
 from dfhost.cli.style import printable
 from dfhost.errors import HostError
@@ -21,7 +21,8 @@ from dfhost.short_id import short_child, short_id
 
 DESCRIPTION = """\
 Print what the host of this folder has written to its console, this time and before: calls, failures with their
-tracebacks, notes, and what the app logs and prints. Of an instance, the lines that name it.
+tracebacks, notes, and what the app logs and prints. Of an instance, the lines that name it, and those of its
+sub-orchestrations.
 
 examples:
   dfhost logs 1f0c6a3e
@@ -32,6 +33,7 @@ exit code: 0; 4 if there is no such line.
 
 _NOT_WITHIN = r"(?<![\w-])"  # another id, as b4 in 0fb45e02
 _MAY_BE_SHORT = re.compile(r"[0-9a-f-]+")  # as the short form of a generated id
+_STARTED_CHILD = re.compile(r"  started .*  (\S+)  of \S+$")
 _HEAD = re.compile(r"(?P<time>\d\d:\d\d:\d\d\.\d{3})  (?P<label>.{9}) (?P<text>.*)")
 
 
@@ -61,9 +63,9 @@ def run(options: argparse.Namespace) -> int:
     path = _path(options.db)
     options.id = as_stored(options.id) if options.id else None
     kept = read_log(path)
-    wanted = [re.compile(re.escape(options.text))] if options.text else []
+    wanted: list[Searched] = [re.compile(re.escape(options.text))] if options.text else []
     if options.id:
-        wanted.append(_pattern_of(options.id, kept))
+        wanted.append(_InstanceAndChildren(_pattern_of(options.id, kept)))
     shown = _json_lines if options.json else iter
     lines = list(shown(_matching(kept, wanted)))[-options.lines :]
     if not lines and wanted:
@@ -121,7 +123,20 @@ def _pattern_of(instance: str, lines: Sequence[str]) -> re.Pattern[str]:
     return whole if is_whole else re.compile(pattern)
 
 
-def _matching(lines: Iterable[str], wanted: list[re.Pattern[str]]) -> Iterable[str]:
+class _InstanceAndChildren:
+    """Finds the lines that name an instance, or a sub-orchestration that one of these lines has started."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self._pattern = pattern
+
+    def search(self, line: str) -> object:
+        found = self._pattern.search(line)
+        if found and (started := _STARTED_CHILD.search(line)):
+            self._pattern = re.compile(f"{self._pattern.pattern}|{_pattern_of(started[1], [line]).pattern}")
+        return found
+
+
+def _matching(lines: Iterable[str], wanted: list[Searched]) -> Iterable[str]:
     for pattern in wanted:
         lines = entries_with(lines, pattern)
     return lines

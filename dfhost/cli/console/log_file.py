@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 _LIMIT = 5_000_000  # bytes
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -87,7 +88,14 @@ def follow_log(path: Path) -> Iterator[str]:
             time.sleep(_PAUSE)
 
 
-def entries_with(lines: Iterable[str], pattern: re.Pattern[str]) -> Iterator[str]:
+class Searched(Protocol):
+    """What lines are looked for with: a pattern, for example."""
+
+    def search(self, line: str, /) -> object:
+        """None if the line is not of what is looked for."""
+
+
+def entries_with(lines: Iterable[str], pattern: Searched) -> Iterator[str]:
     """The lines of each entry that has `pattern` somewhere, and of each day the line with its date.
 
     An entry is a line and the indented ones below it.

@@ -35,6 +35,41 @@ APP = """
 """
 
 
+PARENTS = """
+    @app.orchestration_trigger(context_name="context")
+    def order(context):
+        return (yield context.call_sub_orchestrator("parcel", context.get_input()))
+
+    @app.orchestration_trigger(context_name="context")
+    def parcel(context):
+        return (yield context.call_sub_orchestrator("label", context.get_input()))
+
+    @app.orchestration_trigger(context_name="context")
+    def label(context):
+        return (yield context.call_activity("print_label", context.get_input()))
+
+    @app.activity_trigger(input_name="item")
+    def print_label(item: str) -> str:
+        return item
+"""
+
+
+def test_the_lines_of_an_instance_are_those_of_its_sub_orchestrations_too(
+    dfhost: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with HostProcess(write_app(tmp_path, PARENTS), "--in-process") as host:
+        for id in ("order-1", "order-2"):
+            assert host.client.output(host.client.start("order", f"for {id}", id)) == f"for {id}"
+            host.line(rf"finished +order .*{id}")
+    said = dfhost.plain("logs", "order-1").out
+    assert "for order-1" in said and "order-2" not in said
+    started = re.findall(r"started +(\w+) +\S+(.*)", said)
+    assert [name for name, _ in started] == ["order", "parcel", "label", "print_label"]
+    assert started[1][1] == "  of order-1" and re.fullmatch(r"  of [0-9a-f-]{36}:0", started[2][1])
+    assert len(re.findall("finished", said)) == 4
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An app whose host has run two instances and was killed."""
