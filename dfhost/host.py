@@ -198,7 +198,13 @@ class Host:
         return ""
 
     def _dashboard(self) -> Dashboard:
-        return Dashboard(self.hub, self.app.root.resolve().name, lambda: self.app.mistakes)
+        return Dashboard(
+            self.hub,
+            self._queues,
+            self._queue_triggers,
+            self.app.root.resolve().name,
+            lambda: self.app.mistakes,
+        )
 
     async def _close_server(self) -> None:
         await self._server.close(0.0 if self._finished else _CALLS_END_WITHIN)

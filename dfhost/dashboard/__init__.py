@@ -1,4 +1,4 @@
-"""The dashboard: a page that shows what the task hub holds, live, and lets a person act on it.
+"""The dashboard: a page that shows what the task hub and the storage queues hold, live, and lets a person act on it.
 
 `dashboard` answers its requests, `streams` makes the streams that keep the page up to date, `actions` does what its
 buttons ask for. `static/` is the page itself: HTML, CSS and JavaScript modules, served as they are. Free of any web

@@ -1,4 +1,4 @@
-"""What the page's buttons do: one action on one or many instances, or on an entity."""
+"""What the page's buttons do: one action on one or many instances, on an entity, or on a storage queue."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from dfhost.errors import HostError, InstanceNotFound
 from dfhost.parse_json import parse_json
 from dfhost.task_hub import TaskHub
+from dfhost.triggers.queues import Queues, queue_name
 
 _AT_ONCE = 200  # instances; their writes share commits
 _SHOWN_REFUSALS = 50
@@ -19,7 +20,7 @@ class BadAction(Exception):
     """`str()` says what is wrong with the request."""
 
 
-async def act(hub: TaskHub, asked: Mapping[str, Any]) -> dict[str, Any]:
+async def act(hub: TaskHub, queues: Queues, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Do it and report, ready for JSON. Raises BadAction.
 
     {"action": "terminate|suspend|resume|rewind|purge|restart", "ids": [...], "reason"?}
@@ -27,6 +28,9 @@ async def act(hub: TaskHub, asked: Mapping[str, Any]) -> dict[str, Any]:
     -> {"done": how many, "refused": [{"id", "why"}], "started": [ids that are new]}
     {"action": "start", "name", "input"?: JSON text, "id"?}             -> {"started": [id], ...}
     {"action": "signal", "entity", "key", "operation", "input"?: JSON text}
+    {"action": "put", "queue", "message"}
+    {"action": "move", "queue", "to"}                                   -> {"done": how many messages, ...}
+    {"action": "clear", "queue"}                                        likewise
     """
     action = asked.get("action")
     if action == "start":
@@ -38,6 +42,8 @@ async def act(hub: TaskHub, asked: Mapping[str, Any]) -> dict[str, Any]:
         return await _report(
             [f"@{entity}@{key}"], lambda _: hub.signal_entity(entity.lower(), key, operation, input)
         )
+    if action in ("put", "move", "clear"):
+        return await _change_queue(queues, action, asked)
     ids = asked.get("ids")
     if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
         raise BadAction("'ids' must be a list of instance ids.")
@@ -74,6 +80,22 @@ async def _report(ids: list[str], verb: Callable[[str], Awaitable[Any]]) -> dict
             elif isinstance(outcome, str):
                 started.append(outcome)
     return {"done": len(ids) - len(refused), "refused": refused[:_SHOWN_REFUSALS], "started": started}
+
+
+async def _change_queue(queues: Queues, action: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What functions work on is neither moved nor deleted."""
+    queue, done, refused = _text(asked, "queue"), 0, []
+    try:
+        if action == "put":
+            await queues.put(queue, [_text(asked, "message")])
+            done = 1
+        elif action == "move":
+            done = await queues.move(queue_name(queue), queue_name(_text(asked, "to")))
+        else:
+            done = await queues.clear(queue_name(queue))
+    except HostError as error:
+        refused = [{"id": queue, "why": str(error)}]
+    return {"done": done, "refused": refused, "started": []}
 
 
 async def _purge(hub: TaskHub, instance_id: str) -> None:

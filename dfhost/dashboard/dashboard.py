@@ -6,8 +6,11 @@
     GET   /dashboard/api/instance?instance=ID                    what a message of its stream holds, once
     GET   /dashboard/api/history?instance=ID&start=…&count=…
     GET   /dashboard/api/payload?instance=ID&of=input|…&task=…   as plain text, whole
+    GET   /dashboard/api/payload?queue=NAME&message=ID           likewise, of a message in a storage queue
     GET   /dashboard/api/maps
     GET   /dashboard/api/entities
+    GET   /dashboard/api/queues                                  the storage queues
+    GET   /dashboard/api/messages?queue=NAME                     the oldest ones of a storage queue
     GET   /dashboard/api/mistakes                                sentences about the app's code, as on the console
     GET   /dashboard/api/inFlight?instance=ID&activity=NAME      how many ran at once, over time
     GET   /dashboard/api/explain?instance=ID
@@ -33,6 +36,8 @@ from dfhost.dashboard.actions import BadAction, act
 from dfhost.dashboard.streams import Message
 from dfhost.parse_json import parse_json
 from dfhost.task_hub import TaskHub
+from dfhost.triggers.queue_triggers import QueueTriggers
+from dfhost.triggers.queues import Queues
 
 PATH = "/dashboard"
 TOKEN_HEADER = "X-Dashboard-Token"
@@ -67,8 +72,17 @@ class DashboardReply(NamedTuple):
 class Dashboard:
     """`mistakes`: of the app as it is now, see `AppFunctions`."""
 
-    def __init__(self, hub: TaskHub, app_name: str, mistakes: Callable[[], list[str]]) -> None:
+    def __init__(
+        self,
+        hub: TaskHub,
+        queues: Queues,
+        queue_triggers: QueueTriggers,
+        app_name: str,
+        mistakes: Callable[[], list[str]],
+    ) -> None:
         self._hub = hub
+        self._queues = queues
+        self._queue_triggers = queue_triggers
         self._app_name = app_name
         self._mistakes = mistakes
         self._token = secrets.token_urlsafe(24)  # another web page can send requests, but cannot read this
@@ -120,11 +134,7 @@ class Dashboard:
                 start, count = _number(query, "start", 0), _number(query, "count", 100)
                 return _json(200, views.history_page(hub, instance_id, start, min(count, _MOST)))
             case "payload":
-                task_id = _number(query, "task", -1)
-                text = await views.payload(
-                    hub, instance_id, query.get("of", ""), task_id if task_id >= 0 else None
-                )
-                if text is not None:
+                if (text := await self._payload(query)) is not None:
                     return DashboardReply(200, "text/plain; charset=utf-8", text.encode("utf-8", "replace"))
             case "instance":
                 if (view := await views.instance_view(hub, instance_id)) is not None:
@@ -141,10 +151,21 @@ class Dashboard:
                 return _json(200, await views.maps_view(hub))
             case "entities":
                 return _json(200, await views.entities_view(hub))
+            case "queues":
+                return _json(200, [each._asdict() for each in self._queue_triggers.states()])
+            case "messages":
+                return _json(200, views.messages_view(self._queues, query.get("queue", "")))
             case "explain":
                 if (explanation := await hub.explain(instance_id)) is not None:
                     return _json(200, explanation)
         return _json(404, {"error": "There is no such thing here."})
+
+    async def _payload(self, query: Mapping[str, str]) -> str | None:
+        if (queue := query.get("queue")) is not None:
+            return views.message_text(self._queues, queue, query.get("message", ""))
+        task_id = _number(query, "task", -1)
+        instance_id, name = query.get("instance", ""), query.get("of", "")
+        return await views.payload(self._hub, instance_id, name, task_id if task_id >= 0 else None)
 
     # -- acting ----------------------------------------------------------------------------------------------
     async def _act(self, body: bytes) -> DashboardReply:
@@ -152,7 +173,7 @@ class Dashboard:
             asked = parse_json(body)
             if not isinstance(asked, dict):
                 raise BadAction("The body must be a JSON object.")
-            return _json(200, await act(self._hub, asked))
+            return _json(200, await act(self._hub, self._queues, asked))
         except (BadAction, ValueError) as error:
             return _json(400, {"error": str(error)})
 

@@ -14,9 +14,12 @@ from dfhost.task_hub_values import MapRun
 from dfhost.timeline.in_flight import Span, activity_spans, in_flight
 from dfhost.timeline.timeline_json import PAYLOADS, timeline_json
 from dfhost.timestamps import timestamp
+from dfhost.triggers.queues import Queues
 
 _TASK_PAYLOAD = 1_000  # characters of a task's payload; the rest is fetched when it is looked at
 _PAYLOAD = 100_000  # likewise of the instance's own
+_MESSAGE = 1_000  # likewise of a message in a storage queue
+_MESSAGES = 50  # of a storage queue
 _ENTITIES = 5_000
 _MAPS = 100
 _ASKED = 100  # entities of which it is asked what they run
@@ -108,6 +111,28 @@ def _entity(
         "lastOperation": last_operation,
         "waiting": waiting,
     }
+
+
+def messages_view(queues: Queues, queue: str) -> list[dict[str, Any]]:
+    """The oldest messages of a storage queue, each as `QueueMessage` of types.d.ts."""
+    return [
+        {
+            "id": each.message_id,
+            "text": each.text[:_MESSAGE],
+            "isCut": len(each.text) > _MESSAGE,
+            "insertedAt": each.inserted_at,
+            "visibleAt": each.visible_at,
+            "dequeueCount": each.dequeue_count,
+            "isRunning": bool(each.is_taken),
+        }
+        for each in queues.messages(queue, _MESSAGES)
+    ]
+
+
+def message_text(queues: Queues, queue: str, message_id: str) -> str | None:
+    """The whole text of one of these messages; None if it is not among them any more."""
+    found = (each.text for each in queues.messages(queue, _MESSAGES) if each.message_id == message_id)
+    return next(found, None)
 
 
 async def maps_view(hub: TaskHub) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ class QueueRequests:
         try:
             match method, *segments:
                 case ("GET",):
-                    return _json(200, self._all())
+                    return _json(200, [each._asdict() for each in self._triggers.states()])
                 case "GET", name:
                     return _json(200, self._one(queue_name(name), _top(query)))
                 case "POST", name:
@@ -64,21 +64,6 @@ class QueueRequests:
         except HostError as error:
             return message_response(500, str(error))
         return ManagementResponse(404, why="there is no such path, or it takes another method")
-
-    def _all(self) -> list[dict[str, Any]]:
-        lengths = {each.queue: each for each in self._queues.lengths()}
-        found = []
-        for name in sorted({*lengths, *self._triggers.queue_names}):
-            length = lengths.get(name)
-            found.append(
-                {
-                    "name": name,
-                    "messages": length.messages if length else 0,
-                    "running": length.taken if length else 0,
-                    "functions": self._triggers.functions_of(name),
-                }
-            )
-        return found
 
     def _one(self, name: str, top: int) -> dict[str, Any]:
         messages = [

@@ -13,6 +13,7 @@ import asyncio
 import uuid
 from contextlib import suppress
 from datetime import timedelta
+from typing import NamedTuple
 
 from dfhost.clock import Clock
 from dfhost.engine.failures import Failure
@@ -32,6 +33,15 @@ _INVISIBLE = timedelta(minutes=10)  # QueueListener: how long a taken message is
 _EXPIRES = timedelta(days=7)  # Azure Storage's default
 _LONGEST_NAME = 63
 _PAUSE_AFTER_FAILURE = 1.0  # seconds
+
+
+class QueueState(NamedTuple):
+    """How many messages a queue has, on how many of them functions work, and the names of those that take them."""
+
+    name: str
+    messages: int
+    running: int
+    functions: list[str]
 
 
 class QueueTriggers:
@@ -87,10 +97,15 @@ class QueueTriggers:
         """The names of the functions that take messages from the queue."""
         return [each.function.name for each in self._listeners if each.queue == queue and each.accepts]
 
-    @property
-    def queue_names(self) -> set[str]:
-        """The queues from which functions take messages."""
-        return {each.queue for each in self._listeners if each.accepts}
+    def states(self) -> list[QueueState]:
+        """All queues that have messages, or from which functions take them, by name."""
+        lengths = {each.queue: each for each in self.store.storage_queues()}
+        taken_from = {each.queue for each in self._listeners if each.accepts}
+        found = []
+        for name in sorted({*lengths, *taken_from}):
+            _, messages, running = lengths.get(name, (name, 0, 0))
+            found.append(QueueState(name, messages, running, self.functions_of(name)))
+        return found
 
     @property
     def unfinished(self) -> int:

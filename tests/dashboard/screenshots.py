@@ -29,6 +29,7 @@ def take(page: Page, name: str) -> None:
 
 
 def shop_images(page: Page, host: HostProcess, shop: Shop) -> None:
+    shop.put("orders", {"id": 1024, "customer": "customer-0"}, {"id": 1025, "article": "ice"})
     for number in range(24):
         article = ("bread", "cake", "biscuits", "roll")[number % 4]
         body = {"id": f"{1000 + number}", "article": article, "customer": f"customer-{number}"}
@@ -48,6 +49,8 @@ def shop_images(page: Page, host: HostProcess, shop: Shop) -> None:
     take(page, "timeline")
     shop.open(page, "entities/%40stock%40north")
     take(page, "entity")
+    shop.open(page, "queues/orders-poison")
+    take(page, "queue")
 
 
 def map_image(page: Page, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page in a real browser, at a shop with five faults: each view is clicked through as a person would."""
+"""The page in a real browser, at a shop with six faults: each view is clicked through as a person would."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Shop:
         for number in range(3):
             self.start("reserve", {"warehouse": "north", "count": 1}, f"reserve-{number}")
         self.start("close_month", [1, 2, 3], "ledger")
+        self.put("orders", {"id": 7, "artikel": "cake", "customer": "<b>Ada</b>"})
         self.start("place_order", {"id": "7", "article": "cake", "customer": "<b>Ada</b>"}, "order-7")
         for instance_id in ("packing", "many", "order-7"):
             host.client.ended(instance_id)
@@ -52,6 +53,10 @@ class Shop:
     def signal(self, entity: str, key: str, operation: str) -> None:
         path = f"/runtime/webhooks/durabletask/entities/{entity}/{key}?op={operation}"
         assert self.host.client.request("POST", path, "1").status == 202
+
+    def put(self, queue: str, *messages: Any) -> None:
+        path = f"/admin/queues/{queue}"
+        assert self.host.client.request("POST", path, {"messages": messages}).status == 201
 
     def open(self, page: Page, view: str = "instances") -> None:
         """The view as it is at first: the list keeps its filters for as long as the page is loaded."""
@@ -461,6 +466,96 @@ def test_functions_are_tried(page: Page, shop: Shop) -> None:
     shop.host.line("swept")
 
 
+# -- storage queues --------------------------------------------------------------------------------------------
+def queue_row(page: Page, name: str) -> Locator:
+    return (
+        page.get_by_role("region", name="Queues")
+        .get_by_role("row")
+        .filter(has=page.get_by_role("link", name=name, exact=True))
+    )
+
+
+def test_a_poison_queue_stands_out_and_its_messages_move_back(page: Page, shop: Shop) -> None:
+    shop.put("letters-poison", "Dear <b>Ada</b>", '"Dear Eve"')
+    shop.open(page, "functions")
+    expect(queue_row(page, "letters-poison").locator("[data-state=failed]")).to_have_text("2")
+    expect(queue_row(page, "letters-poison")).to_contain_text("no function")
+    page.get_by_role("link", name="letters-poison").click()
+    side = page.get_by_role("complementary", name="Queue")
+    texts = side.get_by_role("listitem").locator("pre")
+    expect(texts).to_have_text(["Dear <b>Ada</b>", '"Dear Eve"'])
+    assert page.locator("main b").count() == 0
+    expect(side.get_by_role("listitem").first).to_contain_text("dequeue count 0")
+    side.get_by_role("button", name="Move back to letters…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Move 2 messages?")
+    expect(dialog.get_by_label("Into the queue")).to_have_value("letters")
+    dialog.get_by_role("button", name="Move").click()
+    expect(page.get_by_text("2 messages moved to letters.")).to_be_visible()
+    expect(side).to_contain_text("It has no messages.")
+    expect(side.get_by_role("button", name="Move")).to_have_count(0)
+    expect(queue_row(page, "letters")).to_contain_text("2")
+    expect(queue_row(page, "letters-poison")).to_have_count(0)
+
+
+def test_messages_are_deleted_after_a_question(page: Page, shop: Shop) -> None:
+    shop.put("parcels", "a", "b")
+    shop.open(page, "queues/parcels")
+    side = page.get_by_role("complementary", name="Queue")
+    dialog = page.get_by_role("dialog")
+    side.get_by_role("button", name="Delete…").click()
+    expect(dialog).to_contain_text("Delete 2 messages?")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(side.get_by_role("listitem")).to_have_count(2)
+    side.get_by_role("button", name="Delete…").click()
+    dialog.get_by_role("button", name="Delete 2 messages").click()
+    expect(page.get_by_text("2 messages deleted.")).to_be_visible()
+    expect(side).to_contain_text("It has no messages.")
+
+
+def test_a_queue_function_leads_to_its_queue_and_back(page: Page, shop: Shop) -> None:
+    shop.open(page, "functions")
+    others = page.get_by_role("region", name="Other triggers", exact=True)
+    others.get_by_role("link", name="orders", exact=True).click()
+    side = page.get_by_role("complementary", name="Queue")
+    expect(side).to_contain_text("Taken by on_order.")
+    expect(page.get_by_role("navigation").get_by_role("link", name="Functions")).to_have_attribute(
+        "aria-current", "page"
+    )
+    side.get_by_role("link", name="on_order").click()
+    expect(page.get_by_role("complementary", name="Try a function")).to_contain_text(
+        "It takes the messages of orders."
+    )
+
+
+def test_a_message_that_is_put_by_hand_is_seen_running(page: Page, shop: Shop) -> None:
+    shop.open(page, "queues/orders")
+    side = page.get_by_role("complementary", name="Queue")
+    side.get_by_role("button", name="Put a message…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("on_order takes it")
+    text = json.dumps({"article": "ice", "note": "cold " * 300})
+    dialog.get_by_label("Message").fill(text)
+    dialog.get_by_role("button", name="Put", exact=True).click()
+    message = side.get_by_role("listitem").filter(has_text="ice")
+    expect(message).to_contain_text("running")
+    expect(message).to_contain_text("dequeue count 1")
+    expect(queue_row(page, "orders").get_by_role("cell").nth(2)).to_have_text("1")
+    expect(side.get_by_role("button", name="Delete…")).to_have_count(0)  # a function works on it
+    message.get_by_role("button", name="Show all").click()
+    expect(message.locator("pre")).to_have_text(text)
+
+
+def test_the_queues_are_live(page: Page, shop: Shop) -> None:
+    shop.open(page, "queues/news")
+    side = page.get_by_role("complementary", name="Queue")
+    expect(side).to_contain_text("It has no messages.")
+    shop.put("news", *map(str, range(60)))
+    expect(side.get_by_role("listitem")).to_have_count(50)
+    expect(side).to_contain_text("The oldest 50 of 60.")
+    expect(queue_row(page, "news").get_by_role("cell").nth(1)).to_have_text("60")
+
+
 # -- for everybody ---------------------------------------------------------------------------------------------
 #: With what is there once a view is complete.
 VIEWS = {
@@ -470,6 +565,7 @@ VIEWS = {
     "maps": "No map run yet.",
     "entities/%40stock%40north": "operation recount has been running",
     "functions/place": "Send",
+    "queues/orders-poison": "Move back to orders",
 }
 LOOKS: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 ONLY_COLOURS: dict[str, Any] = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}

@@ -287,6 +287,40 @@ async def test_an_entity_whose_first_operation_hangs_is_listed_with_it(page: Pag
     )
 
 
+async def test_queues_and_their_messages(tmp_path: Path, gates: ModuleType) -> None:
+    code = """
+    from tests.support import gates
+
+    @app.queue_trigger(arg_name="text", queue_name="Work", connection="")
+    def works(text: str) -> None:
+        gates.stop_at("work")
+    """
+    async with open_page(write_app(tmp_path, code)) as page:
+        assert await page.read("queues") == [
+            {"name": "work", "messages": 0, "running": 0, "functions": ["works"]}
+        ]
+        stream = page.events()
+        await anext(stream)
+        long = "<b>" + "é" * 1_500
+        await page.done(action="put", queue="work", message=long)
+        assert (await anext(stream))[0] == "changed"  # which makes the page read them again
+        await stream.aclose()
+        await gates.arrivals("work")
+        (queue,) = await page.read("queues")
+        assert (queue["messages"], queue["running"]) == (1, 1)
+        (message,) = await page.read("messages?queue=work")
+        assert (message["text"], message["isCut"]) == (long[:1_000], True)
+        assert (message["dequeueCount"], message["isRunning"]) == (1, True)
+        assert message["insertedAt"] == message["visibleAt"]
+        whole = f"/dashboard/api/payload?queue=work&message={message['id']}"
+        status, headers, text = await page.get(whole)
+        assert (status, headers["Content-Type"], text) == (200, "text/plain; charset=utf-8", long)
+        gates.open("work")
+        await page.host.host.idle()
+        assert (await page.get(whole))[0] == 404
+        assert await page.read("messages?queue=work") == []
+
+
 # -- what is done --------------------------------------------------------------------------------------------
 async def test_start_gives_the_input_as_the_client_of_the_sdk_does(page: Page) -> None:
     report = await page.done(action="start", name="waits", input='["go"]', id="mine")
@@ -361,6 +395,29 @@ async def test_why_a_rewind_will_not_help(tmp_path: Path) -> None:
             assert ("Non-Deterministic" in reason) == (name != "plain"), reason
 
 
+async def test_messages_are_put_moved_and_deleted(page: Page) -> None:
+    for text in ("a", " b\n"):
+        assert (await page.done(action="put", queue="Letters", message=text))["done"] == 1
+    assert [each["text"] for each in await page.read("messages?queue=letters")] == ["a", " b\n"]
+    assert (await page.done(action="move", queue="letters", to="Archive"))["done"] == 2
+    assert await page.read("messages?queue=letters") == []
+    assert (await page.done(action="clear", queue="archive"))["done"] == 2
+    assert await page.read("queues") == []
+
+
+async def test_what_azure_storage_would_not_take_is_refused(page: Page) -> None:
+    for asked, sentence in (
+        ({"action": "put", "queue": "a_b", "message": "x"}, "'a_b' cannot be the name of a queue."),
+        ({"action": "put", "queue": "abc", "message": "x" * 50_000}, "is too long for queue abc"),
+        ({"action": "move", "queue": "abc", "to": "a--b"}, "'a--b' cannot be the name of a queue."),
+        ({"action": "clear", "queue": "ab"}, "'ab' cannot be the name of a queue."),
+    ):
+        status, report = await page.act(**asked)
+        assert (status, report["done"]) == (200, 0)
+        assert report["refused"][0]["id"] == asked["queue"] and sentence in report["refused"][0]["why"]
+    assert await page.read("queues") == []
+
+
 async def test_what_is_refused_is_told_for_each(page: Page) -> None:
     await page.host.start("waits", ["go"], "open")
     status, report = await page.act(action="purge", ids=["open", "nobody"])
@@ -375,6 +432,8 @@ async def test_a_bad_request_gets_a_sentence(page: Page) -> None:
         ({"action": "purge", "ids": "x"}, "'ids' must be a list of instance ids."),
         ({"action": "raise", "ids": ["x"], "event": " "}, "'event' is missing."),
         ({"action": "start"}, "'name' is missing."),
+        ({"action": "put", "message": "x"}, "'queue' is missing."),
+        ({"action": "move", "queue": "letters", "to": ""}, "'to' is missing."),
     ):
         assert await page.act(**asked) == (400, {"error": sentence})
     _, answer = await page.act(action="start", name="waits", input="{a")

@@ -8,7 +8,7 @@ import { button, h, replace } from "./dom.js";
  * @property {string} name
  * @property {string} label
  * @property {string} [value]
- * @property {"text" | "json"} [kind] json: a larger field that must hold JSON, or nothing
+ * @property {"long" | "json"} [kind] long: a larger field; json: one that must hold JSON, or nothing
  * @property {string[]} [choices] offered, or with `only` the only ones
  * @property {boolean} [only]
  * @property {boolean} [required]
@@ -146,7 +146,7 @@ function fieldElements(field) {
             field.choices.map((each) => h("option", { value: each }, each)),
         );
         if (field.value) input.value = field.value;
-    } else if (field.kind === "json") {
+    } else if (field.kind) {
         input = h("textarea", { id, rows: 6, spellcheck: "false", class: "mono", value: field.value ?? "" });
     } else {
         input = h("input", {

@@ -102,7 +102,7 @@ export function table(title, columns, rows) {
     );
 }
 
-/** The hash of the page under which one thing of a view is shown. @param {"instances" | "maps" | "entities" | "functions"} view @param {string} id */
+/** The hash of the page under which one thing of a view is shown. @param {"instances" | "maps" | "entities" | "functions" | "queues"} view @param {string} id */
 export function hashOf(view, id) {
     return `#/${view}/${encodeURIComponent(id)}`;
 }

@@ -200,16 +200,5 @@ export function showEntities(main, chosen) {
     }
 
     load();
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let next;
-    const unsubscribe = instances.subscribe(() => {
-        next ??= setTimeout(() => {
-            next = undefined;
-            load();
-        }, 500);
-    });
-    return () => {
-        unsubscribe();
-        clearTimeout(next);
-    };
+    return instances.follow(load);
 }

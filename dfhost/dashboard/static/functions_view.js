@@ -1,11 +1,14 @@
-/** The functions of the app, and a form to try each. */
+/** The functions of the app, with a form to try each, and its storage queues. */
 
 import { startInstance } from "./actions.js";
-import { button, empty, h, hashOf, replace, stateMark, toast } from "./dom.js";
+import { button, changes, empty, h, hashOf, replace, stateMark, toast } from "./dom.js";
 import { duration, pretty } from "./format.js";
 import { codeCallout, durableName, forgetFunctions, functions, mistakes, trigger } from "./functions.js";
+import { read } from "./host.js";
+import { instances } from "./instances_store.js";
+import { queueLink, queuesTable, showQueueIn } from "./queues.js";
 
-/** @typedef {import("./types").FunctionInfo} FunctionInfo */
+/** @typedef {import("./types").FunctionInfo} FunctionInfo @typedef {import("./types").Queue} Queue */
 
 const KINDS = /** @type {[string, string][]} */ ([
     ["httpTrigger", "HTTP"],
@@ -18,23 +21,47 @@ const KINDS = /** @type {[string, string][]} */ ([
 
 /** @param {HTMLElement} main @param {string} chosen @returns {import("./types").Dispose} */
 export function showFunctions(main, chosen) {
+    return show(main, chosen, "");
+}
+
+/** @param {HTMLElement} main @param {string} name of a storage queue @returns {import("./types").Dispose} */
+export function showQueue(main, name) {
+    return show(main, "", name);
+}
+
+/** @param {HTMLElement} main @param {string} chosen a function, or none @param {string} chosenQueue */
+function show(main, chosen, chosenQueue) {
     const list = h("div", { class: "wide" });
-    const side = h("aside", { class: "side", "aria-label": "Try a function" });
+    const side = h("aside", { class: "side", "aria-label": chosenQueue ? "Queue" : "Try a function" });
+    const queuesCard = h("div", { class: "card" });
+    const updateQueue = chosenQueue ? showQueueIn(side, chosenQueue, load) : null;
+    const hasChanged = changes();
+    /** @type {Queue[]} */
+    let queues = [];
+    async function load() {
+        queues = await read("queues").catch(() => queues);
+        queuesCard.hidden = !queues.length;
+        if (hasChanged("queues", queues)) {
+            replace(queuesCard, cardHead("Queues", queues.length), queuesTable(queues, chosenQueue));
+        }
+        await updateQueue?.(queues);
+    }
     replace(
         main,
         h("div", { class: "view-head" }, h("h1", null, "Functions")),
         h("div", { class: "columns" }, list, side),
     );
     forgetFunctions();
-    Promise.all([functions(), mistakes()]).then(([all, sentences]) => {
+    Promise.all([functions(), mistakes(), load()]).then(([all, sentences]) => {
         if (!all.length) {
-            replace(list, empty("The app has no functions."));
+            replace(list, queuesCard, empty("The app has no functions."));
             return;
         }
         const known = KINDS.map(([type]) => type).filter(Boolean);
         replace(
             list,
             codeCallout(sentences),
+            queuesCard,
             KINDS.map(([type, title]) => {
                 const members = all.filter((info) =>
                     type ? trigger(info).type === type : !known.includes(String(trigger(info).type)),
@@ -44,12 +71,7 @@ export function showFunctions(main, chosen) {
                     h(
                         "section",
                         { class: "card", "aria-label": title },
-                        h(
-                            "div",
-                            { class: "card-head" },
-                            h("h2", null, title),
-                            h("span", { class: "muted" }, members.length),
-                        ),
+                        cardHead(title, members.length),
                         h(
                             "ul",
                             { class: "function-list" },
@@ -59,7 +81,7 @@ export function showFunctions(main, chosen) {
                                     { "data-selected": info.name === chosen },
                                     h("a", { href: hashOf("functions", info.name) }, durableName(info)),
                                     " ",
-                                    h("span", { class: "muted mono" }, about(info)),
+                                    about(info, queues),
                                     info.isDisabled && h("span", { class: "pill" }, "disabled"),
                                 ),
                             ),
@@ -69,21 +91,37 @@ export function showFunctions(main, chosen) {
             }),
         );
         const info = all.find(({ name }) => name === chosen);
-        replace(side, info ? tryCard(info) : empty("Choose a function to try it."));
+        if (!chosenQueue) replace(side, info ? tryCard(info, queues) : empty("Choose a function to try it."));
     });
-    return () => {};
+    return instances.follow(load);
+}
+
+/** @param {string} title @param {number} number */
+function cardHead(title, number) {
+    return h("div", { class: "card-head" }, h("h2", null, title), h("span", { class: "muted" }, number));
+}
+
+/** The queue from which the function takes messages. @param {FunctionInfo} info @param {Queue[]} queues */
+function queueOf(info, queues) {
+    return queues.find((queue) => queue.functions.includes(info.name));
+}
+
+/** @param {FunctionInfo} info @param {Queue[]} queues */
+function about(info, queues) {
+    const queue = queueOf(info, queues);
+    return h("span", { class: "muted mono" }, queue ? ["queue ", queueLink(queue.name)] : triggerOf(info));
 }
 
 /** @param {FunctionInfo} info */
-function about(info) {
+function triggerOf(info) {
     const { type, methods, schedule, queueName, path } = trigger(info);
     if (type === "httpTrigger")
         return `${(methods ?? ["any"]).join(" ")} ${info.invoke_url_template ? new URL(info.invoke_url_template).pathname.replace(/%7B/g, "{").replace(/%7D/g, "}") : "not reachable"}`;
     return String(schedule ?? queueName ?? path ?? (info.name === durableName(info) ? "" : info.name));
 }
 
-/** @param {FunctionInfo} info */
-function tryCard(info) {
+/** @param {FunctionInfo} info @param {Queue[]} queues */
+function tryCard(info, queues) {
     const type = String(trigger(info).type);
     const title = h(
         "div",
@@ -115,7 +153,15 @@ function tryCard(info) {
                 ".",
             ),
         );
-    return h("section", { class: "card" }, title, tryOther(info, type));
+    const queue = queueOf(info, queues);
+    return h(
+        "section",
+        { class: "card" },
+        title,
+        queue &&
+            h("p", null, "It takes the messages of ", queueLink(queue.name), ". Run gives it one directly."),
+        tryOther(info, type),
+    );
 }
 
 /** @param {FunctionInfo} info */

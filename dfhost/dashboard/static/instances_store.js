@@ -44,6 +44,21 @@ export const instances = {
         listeners.add(listener);
         return () => listeners.delete(listener);
     },
+    /** `load` is called soon after commits, twice a second at most. @param {() => void} load @returns {() => void} */
+    follow(load) {
+        /** @type {ReturnType<typeof setTimeout> | undefined} */
+        let next;
+        const unsubscribe = instances.subscribe(() => {
+            next ??= setTimeout(() => {
+                next = undefined;
+                load();
+            }, 500);
+        });
+        return () => {
+            unsubscribe();
+            clearTimeout(next);
+        };
+    },
     /** `act` is called once the host has sent them, or at once if it has. @param {() => void} act */
     whenLoaded(act) {
         if (loaded) return act();

@@ -4,14 +4,14 @@ import { byId, h, replace } from "./dom.js";
 import { read } from "./host.js";
 import { connect } from "./instances_store.js";
 import { showEntities } from "./entities_view.js";
-import { showFunctions } from "./functions_view.js";
+import { showFunctions, showQueue } from "./functions_view.js";
 import { showInstance } from "./instance_view.js";
 import { showInstances } from "./instances_view.js";
 import { showMap, showMaps } from "./maps_view.js";
 
 /** @typedef {import("./types").Dispose} Dispose */
 
-/** @type {Record<string, {title: string, show: (main: HTMLElement, id: string) => Dispose}>} */
+/** `within`: the view among whose links it is. @type {Record<string, {title: string, show: (main: HTMLElement, id: string) => Dispose, within?: string}>} */
 const VIEWS = {
     instances: {
         title: "Instances",
@@ -20,6 +20,7 @@ const VIEWS = {
     maps: { title: "Maps", show: (main, id) => (id ? showMap(main, id) : showMaps(main)) },
     entities: { title: "Entities", show: showEntities },
     functions: { title: "Functions", show: showFunctions },
+    queues: { title: "Queues", show: showQueue, within: "functions" },
 };
 
 /** @type {Dispose | undefined} */
@@ -30,12 +31,15 @@ function showView() {
     const chosen = Object.hasOwn(VIEWS, name) ? name : "instances";
     const id = decoded(encoded);
     const view = /** @type {(typeof VIEWS)[string]} */ (VIEWS[chosen]);
+    const current = view.within ?? chosen;
     dispose?.();
     replace(
         byId("views"),
-        Object.entries(VIEWS).map(([each, { title }]) =>
-            h("a", { href: `#/${each}`, "aria-current": each === chosen && "page" }, title),
-        ),
+        Object.entries(VIEWS)
+            .filter(([, { within }]) => !within)
+            .map(([each, { title }]) =>
+                h("a", { href: `#/${each}`, "aria-current": each === current && "page" }, title),
+            ),
     );
     const main = byId("main");
     main.className = `view-${chosen}${id ? "-one" : ""}`;

@@ -8,7 +8,7 @@ import { readPayload } from "./host.js";
  * @param {string} title
  * @param {string | undefined | null} text
  * @param {Record<string, string | number> | null} [whole] the query that fetches the whole text, if this is cut
- * @param {string} [kind] "error" for a failure
+ * @param {string} [kind] "error" for a failure, "text" for what is shown as it is and not laid out
  */
 export function payload(title, text, whole, kind) {
     const shown = h("pre", {
@@ -16,12 +16,14 @@ export function payload(title, text, whole, kind) {
         tabindex: "0",
         "aria-label": title,
     });
-    const fill = (/** @type {string} */ value) => replace(shown, withObjects(pretty(value), pretty));
+    const laidOut = (/** @type {string} */ value) => (kind === "text" ? value : pretty(value));
+    const fill = (/** @type {string} */ value) =>
+        replace(shown, kind === "text" ? value : withObjects(pretty(value), pretty));
     const copy = button(
         "Copy",
         async () => {
             const value = whole ? await readPayload(whole) : (text ?? "");
-            await navigator.clipboard.writeText(pretty(value)).then(
+            await navigator.clipboard.writeText(laidOut(value)).then(
                 () => toast(`${title} copied.`),
                 () => toast("The browser does not allow it here; select the text.", "refused"),
             );

@@ -123,6 +123,24 @@ export interface Entity {
     runs: string | null;
 }
 
+/** A storage queue. `running`: those of its messages that functions work on; `functions`: the names of those. */
+export interface Queue {
+    name: string;
+    messages: number;
+    running: number;
+    functions: string[];
+}
+
+export interface QueueMessage {
+    id: string;
+    text: string;
+    isCut: boolean;
+    insertedAt: string;
+    visibleAt: string;
+    dequeueCount: number;
+    isRunning: boolean;
+}
+
 export interface ActionReport {
     done: number;
     refused: { id: string; why: string }[];
