@@ -326,6 +326,15 @@ def test_texts_are_texts(page: Page, shop: Shop) -> None:
     assert page.locator("main b").count() == 0
 
 
+def test_a_number_that_javascript_would_round_is_shown_as_it_is(page: Page, shop: Shop) -> None:
+    shop.start("count_up", [9007199254740993], "counted-1")
+    shop.open(page, "instances/counted-1")
+    expect(page.get_by_role("region", name="Input")).to_contain_text("9007199254740993")
+    shop.host.client.ended("counted-1")
+    path = "/runtime/webhooks/durabletask/instances/counted-1"  # the list has room for so many rows
+    assert shop.host.client.request("DELETE", path).status == 200
+
+
 def test_an_object_of_a_class_is_shown_by_its_class(page: Page, shop: Shop) -> None:
     ada = {"__class__": "Customer", "__module__": "customers", "__data__": json.dumps({"name": "Ada"})}
     shop.start("count_up", {"customers": [ada]}, "customers-1")

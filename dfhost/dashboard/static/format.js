@@ -63,8 +63,11 @@ export function counted(value, one) {
     return `${count(value)} ${one}${value === 1 ? "" : "s"}`;
 }
 
-/** JSON laid out over several lines; a text that is no JSON as it is. @param {string} text */
+const TEXTS = /"(?:[^"\\]|\\.)*"/g;
+
+/** JSON laid out over several lines; as it is what is no JSON, or has a number that JavaScript rounds. @param {string} text */
 export function pretty(text) {
+    if (/\d{16}/.test(text.replace(TEXTS, ""))) return text;
     try {
         const value = JSON.parse(text);
         return typeof value === "string" ? value : JSON.stringify(value, null, 2);
