@@ -34,6 +34,7 @@ exit code: 0; 4 if there is no such line.
 _NOT_WITHIN = r"(?<![\w-])"  # another id, as b4 in 0fb45e02
 _MAY_BE_SHORT = re.compile(r"[0-9a-f-]+")  # as the short form of a generated id
 _STARTED_CHILD = re.compile(r"  started .*  (\S+)  of \S+$")
+_MARKS = ".,:;'\"()[]"  # beside an id in a sentence
 _HEAD = re.compile(r"(?P<time>\d\d:\d\d:\d\d\.\d{3})  (?P<label>.{9}) (?P<text>.*)")
 
 
@@ -128,12 +129,25 @@ class _InstanceAndChildren:
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self._pattern = pattern
+        self._children: set[str] = set()  # their ids in their short forms; there may be thousands
 
     def search(self, line: str) -> object:
-        found = self._pattern.search(line)
+        found = self._pattern.search(line) or not self._children.isdisjoint(_ids_in(line))
         if found and (started := _STARTED_CHILD.search(line)):
-            self._pattern = re.compile(f"{self._pattern.pattern}|{_pattern_of(started[1], [line]).pattern}")
-        return found
+            self._children.add(short_id(started[1]))
+        return found or None
+
+
+def _ids_in(line: str) -> Iterator[str]:
+    """What may be ids in the line, in their short forms, with those from which they are made: "order-7:2" is a part
+    of "order-7", "@ledger@order-7" an entity of it."""
+    for word in line.split():
+        word = word.strip(_MARKS)
+        for each in {word, word.rpartition("@")[2]}:
+            each = short_id(each)
+            while each:
+                yield each
+                each = each.rpartition(":")[0]
 
 
 def _matching(lines: Iterable[str], wanted: list[Searched]) -> Iterable[str]:
