@@ -221,7 +221,8 @@ def _notes_on_blueprints(app: Any, root: Path, script: str) -> list[str]:
         if not file.startswith(f"{root}{os.sep}") or is_library(file):
             continue
         for name, value in list(names.items()):
-            if not isinstance(value, func.DecoratorApi) or isinstance(value, func.FunctionRegister):
+            kind = type(value)  # isinstance asks the object as well: a lazy one would be made then, or raise
+            if not issubclass(kind, func.DecoratorApi) or issubclass(kind, func.FunctionRegister):
                 continue
             builders = getattr(value, "_function_builders", ())
             if builders and registered.isdisjoint(map(id, builders)):

@@ -505,6 +505,21 @@ def order(context): return 1
     assert app.notes == []
 
 
+def test_an_object_that_is_made_when_it_is_needed_is_not_made_by_the_search_for_blueprints(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "database_of_this_app.py").write_text(
+        """
+class Lazy:
+    @property
+    def __class__(self): raise RuntimeError("connected too early")
+
+connection = Lazy()
+"""
+    )
+    assert load_written_app(tmp_path, "import database_of_this_app\n").notes == []
+
+
 def test_a_file_that_is_named_like_a_library_is_never_imported_and_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "queue.py").write_text("raise AssertionError('imported')")
     (tmp_path / "helper_of_this_app.py").write_text("")
