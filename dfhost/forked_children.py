@@ -1,8 +1,8 @@
 """What forked children of the app must not keep: descriptors, and handlers of SIGTERM.
 
 Locks and listening sockets would outlive a killed host, and a child whose SIGTERM goes to a handler of dfhost would
-not end when the app terminates it. Programs that the app starts inherit neither (PEP 446); a child that was only
-forked would.
+not end when the app terminates it. A program that the app starts has neither from the outset; a child that is only
+forked has both.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Who responds to a request. Every path that the host serves is named here:
 
     /runtime/webhooks/durabletask, /durabletask    the management API (`mounts`)
+    /admin/queues, /admin/queues/…                 the storage queues (likewise)
     /admin/…                                       `admin`
     a route of one of the app's HTTP functions     `http_functions`
     /                                              `home_page`, unless a function has that route

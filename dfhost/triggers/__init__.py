@@ -1,4 +1,4 @@
-"""Timer triggers: runs the app's timer functions on their schedules.
+"""Runs the app's timer functions on their schedules, and its queue functions on the messages of their queues.
 
-Stores nothing. HTTP functions are served by `http/`; the timers of orchestrators belong to `dispatch/`.
+HTTP functions are served by `http/`; the timers of orchestrators belong to `dispatch/`.
 """
