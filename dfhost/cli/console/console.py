@@ -265,8 +265,8 @@ class Console:
         now = time.time()
 
         def is_young(at: float) -> bool:
-            # What is later than now was put before somebody has set the clock back.
-            return not everything and now - _SETTLES < at <= now
+            # What is much later than now was put before somebody has set the clock back; a little, since `now`.
+            return not everything and abs(now - at) < _SETTLES
 
         for _ in range(len(queue)):
             item = queue[0]
