@@ -11,7 +11,7 @@ import ast
 import inspect
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def code_hints(functions: Sequence[Function], switched_off: Sequence[Function] =
 
     `switched_off`: functions that the app has and that do not run, as others say. To call one is no mistake here.
     """
-    known = [*functions, *switched_off]
+    known = {(each.kind, each.durable_name.lower()): each for each in (*functions, *switched_off)}
     files: Files = {}
     found: list[str] = []
     for function in functions:
@@ -78,9 +78,8 @@ def code_hints(functions: Sequence[Function], switched_off: Sequence[Function] =
             if binding["type"] == "durableClient":
                 for line, what in _unawaited(node, str(binding["name"])):
                     lines[what].add(line)
-                if not (
-                    binding.get("taskHub") or binding.get("connectionName")
-                ):  # perhaps those of another app
+                # With a task hub or a connection of its own it may start what another app has.
+                if not (binding.get("taskHub") or binding.get("connectionName")):
                     for line, what in _unknown_names(node, code, str(binding["name"]), known):
                         lines[what].add(line)
         file = Path(code.__code__.co_filename).name
@@ -237,9 +236,12 @@ def _loops_over_sets(
 
 
 def _unknown_names(
-    node: ast.stmt, code: Callable[..., Any], owner: str, known: Sequence[Function]
+    node: ast.stmt, code: Callable[..., Any], owner: str, known: Mapping[tuple[str, str], Function]
 ) -> Iterator[tuple[int, str]]:
-    """Each call of a method of `owner` with a name that is written there, and is that of no function of its kind."""
+    """Each call of a method of `owner` with a name that is written there, and is that of no function of its kind.
+
+    `known`: all functions, by their kinds and what they are called, in lower case.
+    """
     for each in ast.walk(node):
         method = _method(each, owner)
         kind = _CALLED_KINDS.get(method.removesuffix("_with_retry"))
@@ -256,8 +258,9 @@ def _unknown_names(
                 else None
             )
         name = named.value if isinstance(named, ast.Constant) else None
-        if isinstance(name, str) and not any(_is_called(function, name, kind) for function in known):
-            yield each.lineno, f"the app has no {kind} {name!r}. {_what_is_meant(name, kind, known)}".rstrip()
+        if isinstance(name, str) and (kind, name.lower()) not in known:
+            meant = _what_is_meant(name, kind, known.values())
+            yield each.lineno, f"the app has no {kind} {name!r}. {meant}".rstrip()
 
 
 def _argument(call: ast.Call, name: str) -> ast.expr | None:
@@ -266,11 +269,7 @@ def _argument(call: ast.Call, name: str) -> ast.expr | None:
     return first or next((each.value for each in call.keywords if each.arg == name), None)
 
 
-def _is_called(function: Function, name: str, kind: str) -> bool:
-    return function.kind == kind and function.durable_name.lower() == name.lower()
-
-
-def _what_is_meant(name: str, kind: str, known: Sequence[Function]) -> str:
+def _what_is_meant(name: str, kind: str, known: Collection[Function]) -> str:
     for function in known:
         if name.lower() in (function.durable_name.lower(), function.name.lower()):
             if function.kind == kind:
