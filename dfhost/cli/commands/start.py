@@ -67,9 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_replay(parser)
     arguments.add_workers(parser, debug=True)
     arguments.add_reload(parser)
-    arguments.add_verbosity(
-        parser, quiet="show failures, warnings and what is printed; no calls, no other log records"
-    )
+    arguments.add_verbosity(parser, quiet="show only failures, warnings and what is printed")
 
 
 def run(options: argparse.Namespace) -> int:
