@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from traceback import StackSummary, extract_stack, extract_tb
+from traceback import StackSummary, TracebackException, extract_stack, extract_tb
 from types import FrameType, GeneratorType, TracebackType
 from typing import Any
 
@@ -56,6 +56,19 @@ def user_traceback(error: BaseException) -> TracebackType | None:
     while traceback is not None and _is_ours(traceback):
         traceback = traceback.tb_next
     return traceback
+
+
+def traceback_text(error: BaseException) -> str:
+    """As Python prints it, without the frames before the user's and those of modules that have no source lines."""
+    described = TracebackException(type(error), error, user_traceback(error))
+    pending: list[TracebackException | None] = [described]
+    while pending:
+        if (each := pending.pop()) is None:
+            continue
+        kept = [frame for frame in each.stack if not frame.filename.startswith("<frozen ")]
+        each.stack = StackSummary.from_list(kept or each.stack)
+        pending += [each.__cause__, each.__context__, *(getattr(each, "exceptions", None) or ())]
+    return "".join(described.format())
 
 
 def place_of_error(error: BaseException) -> str:

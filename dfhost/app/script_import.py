@@ -10,13 +10,12 @@ import importlib.util
 import os
 import re
 import sys
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from dfhost.app.app_modules import AppLoader, AppModules
-from dfhost.app.exceptions import describe_exception, user_traceback
+from dfhost.app.exceptions import describe_exception, traceback_text
 from dfhost.app.load_hints import import_hint
 from dfhost.errors import AppError, AppImportFailed
 from dfhost.settings.app_files import missing_script_sentence, packages_folder
@@ -65,7 +64,7 @@ def _import(path: Path, root: Path) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # user code may raise anything, SyntaxError and SystemExit included
-        text = "".join(traceback.format_exception(type(error), error, user_traceback(error)))
+        text = traceback_text(error)
         sentence = f"{path} cannot be imported: {describe_exception(error).text}{import_hint(error, root)}"
         raise AppImportFailed(sentence, text) from None
     finally:

@@ -454,6 +454,19 @@ def test_a_broken_import_shows_the_users_own_traceback(tmp_path: Path) -> None:
     )
 
 
+def test_the_traceback_of_a_broken_import_has_no_frames_without_a_line(tmp_path: Path) -> None:
+    source = """
+    import os
+    try:
+        os.environ["NO_SUCH_SETTING"]
+    except KeyError as error:
+        raise RuntimeError("not configured") from error
+    """
+    shown = broken(tmp_path, source).traceback
+    assert shown.count("Traceback (most recent call last)") == 2
+    assert "KeyError: 'NO_SUCH_SETTING'" in shown and 'File "<frozen os>"' not in shown
+
+
 def test_a_syntax_error_shows_its_line(tmp_path: Path) -> None:
     traceback = broken(tmp_path, "x = 1\ndef f(:\n").traceback
     assert f'File "{tmp_path}/function_app.py", line 2' in traceback
