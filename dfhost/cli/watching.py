@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 
 _SECONDS = 1.0
 #: ``in 5 min`` before the moment itself: the host counts down in its sentences.
-_TIME_LEFT = re.compile(r"\b(in [\w ]+|now)(?= \(\d{4}-\d\d-\d\dT[\d:]+Z\))")
+_TIME_LEFT = re.compile(r"\b(in [\w ]+|now)(?= \(\d{4}-\d\d-\d\d[T ][\d:]+Z?\))")
 
 
 def add_argument(parser: ArgumentParser, until: str) -> None:

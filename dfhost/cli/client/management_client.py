@@ -20,9 +20,9 @@ from dfhost.cli.client.file_transport import read_file
 from dfhost.cli.client.host_address import HostAddress, find_host, status_url
 from dfhost.cli.client.http_transport import Response, send
 from dfhost.cli.exit_codes import MISTAKE, NOT_COMPLETED, NOT_FOUND, WRONG_STATE, NotDone
+from dfhost.cli.local_times import local_time
 from dfhost.cli.style import printable
 from dfhost.errors import HostError
-from dfhost.timestamps import whole_second
 
 _API = "/runtime/webhooks/durabletask"
 _PAGE = 500  # instances in one answer
@@ -141,7 +141,7 @@ class ManagementClient:
     def _steer(self, instance_id: str, verb: str, query: Mapping[str, str], body: str | None) -> None:
         response = self._ask("POST", f"instances/{_quoted(instance_id)}/{verb}", query, body)
         if response.status == 410 and (status := self.status(instance_id, showInput="false")) is not None:
-            ended = f"{status['runtimeStatus']} since {whole_second(status['lastUpdatedTime'])}"
+            ended = f"{status['runtimeStatus']} since {local_time(status['lastUpdatedTime'])}"
             raise NotDone(
                 WRONG_STATE,
                 printable(f"{status['name']} {instance_id} has ended already: it is {ended}."),

@@ -11,6 +11,7 @@ from dfhost.cli import watching
 from dfhost.cli.client import host_address, instance_ids
 from dfhost.cli.client.management_client import open_client
 from dfhost.cli.exit_codes import DONE
+from dfhost.cli.local_times import local_time
 from dfhost.cli.style import Style, printable_json, text_of
 from dfhost.cli.views.tables import table_lines
 from dfhost.instance_failure import failure_text
@@ -72,7 +73,7 @@ def _details(event: dict[str, Any]) -> str:
         "input": event.get("Input"),
         "result": event.get("Result"),
         "reason": event.get("Reason"),
-        "due": event.get("FireAt"),
+        "due": event.get("FireAt") and local_time(str(event["FireAt"])),
         "instance": event.get("InstanceId"),
     }
     parts = [f"{key} {text_of(value)}".strip() for key, value in told.items() if value not in (None, "")]

@@ -11,6 +11,7 @@ from dfhost.cli import watching
 from dfhost.cli.client import host_address, instance_ids
 from dfhost.cli.client.management_client import Json, ManagementClient, open_client
 from dfhost.cli.exit_codes import DONE, NOT_COMPLETED, NOT_FOUND, NotDone
+from dfhost.cli.local_times import in_local_time
 from dfhost.cli.style import Style, printable, printable_json
 from dfhost.cli.views import instance_view
 from dfhost.cli.views.explanation import FROM_FILE, reasons
@@ -78,7 +79,7 @@ def _orchestration(client: ManagementClient, status: Json, options: argparse.Nam
     style = Style.of(sys.stdout)
     lines = instance_view.headline(status, timeline or {}, now, style)
     if waits and waits.get("sentence"):
-        lines += ["", *map(printable, [str(waits["sentence"]), *reasons(waits)])]
+        lines += ["", *map(printable, [in_local_time(str(waits["sentence"])), *reasons(waits)])]
         if client.reads_file:
             lines.append(f"({FROM_FILE})")
     failures = _failures(client, tasks, [], _DEEPEST)
@@ -143,7 +144,7 @@ def _entity(client: ManagementClient, status: Json, options: argparse.Namespace,
     style = Style.of(sys.stdout)
     lines = [style(printable(entity_id), "bold")]
     if queue and queue.get("sentence"):
-        lines.append(printable(str(queue["sentence"])))
+        lines.append(printable(in_local_time(str(queue["sentence"]))))
     if queue and (failed := queue.get("lastFailure")):
         lines += instance_view.frame_lines(str(failed["stack"]), options.full)
     return "\n".join([*lines, "", style("state", "dim"), readable_payload(printable_json(state))])

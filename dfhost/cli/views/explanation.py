@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from dfhost.cli.local_times import in_local_time
 from dfhost.cli.style import count, text_of
 from dfhost.cli.views.tables import due
 from dfhost.durations import duration
@@ -29,7 +30,7 @@ def explanation_lines(answer: dict[str, Any], now: datetime) -> list[str]:
     has_own_words = names.startswith("@") and answer.get("sentence")
     lines = [names if has_own_words else f"{names} is {answer['runtimeStatus']}."]
     if answer.get("sentence"):
-        lines.append(str(answer["sentence"]))
+        lines.append(in_local_time(str(answer["sentence"])))
     waits: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for wait in answer.get("waitsFor") or []:
         what = f"{_KINDS.get(wait['kind'], wait['kind'])} {wait.get('name') or ''}".rstrip()
@@ -63,7 +64,7 @@ def reason_in_depth(explanation: dict[str, Any]) -> str:
     is_child = len(waits) == 1 and waits[0]["kind"] == model.CHILD
     below = waits[0].get("explanation") if is_child else None
     if below is None or below.get("runtimeStatus") in FINAL_STATUSES or not below.get("sentence"):
-        return str(explanation.get("sentence") or "")
+        return in_local_time(str(explanation.get("sentence") or ""))
     return f"{below['name']} {short_id(str(below['instanceId']))}: {reason_in_depth(below)}"
 
 
@@ -80,7 +81,7 @@ def _reason_lines(wait: dict[str, Any], indent: str, prefix: str = "") -> list[s
     explanation = wait.get("explanation")
     if not explanation:
         return []
-    lines = [f"{indent}{prefix}{explanation['sentence']}"]
+    lines = [f"{indent}{prefix}{in_local_time(explanation['sentence'])}"]
     several = sum("instanceId" in below for below in explanation["waitsFor"]) > 1
     for below in explanation["waitsFor"]:
         lines += _reason_lines(below, f"{indent}  ", f"{below.get('instanceId')}: " if several else "")

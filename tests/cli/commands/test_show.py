@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -128,7 +130,7 @@ def test_an_entity_whose_last_operation_failed(dfhost: Commands) -> None:
     dfhost.done("signal", "@counter@failed", "add", "--input", '"two"')
     until(lambda: dfhost("show", "@counter@failed"), lambda said: "failed operation" in said.out)
     shown = dfhost.done("show", "@counter@failed")
-    assert re.search(r"idle\. Its last failed operation was add at \S+: TypeError: unsupported", shown)
+    assert re.search(r"idle\. Its last failed operation was add at \S+ \S+: TypeError: unsupported", shown)
     assert re.search(r'^  +File ".*function_app.py", line \d+, in counter$', shown, re.M), shown
     assert "TypeError: unsupported" in dfhost.done("explain", "@counter@failed")
 
@@ -172,3 +174,32 @@ def test_of_what_was_terminated_the_results_that_had_come_are_shown(dfhost: Comm
     assert re.search(pattern, before, re.M), before
     assert re.search(pattern, shown, re.M), shown
     assert re.search(r'^waits_for_file "/.* cancelled ', shown, re.M), shown
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="Windows has no TZ")
+def test_times_for_people_are_local_and_those_of_json_are_not(
+    dfhost: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = dfhost.http.start("reminded")
+    until(lambda: dfhost("explain", id, "--json").json, lambda answer: len(answer["waitsFor"]) == 2)
+    (timer,) = [each for each in dfhost("explain", id, "--json").json["waitsFor"] if each["kind"] == "timer"]
+    due = datetime.fromisoformat(timer["due"][:19])
+    local = str(due + timedelta(hours=5, minutes=30))
+    monkeypatch.setenv("TZ", "HERE-5:30")
+    time.tzset()
+    try:
+        for command in ("explain", id), ("show", id), ("list", "--prefix", id):
+            assert f"({local})" in dfhost.done(*command), command
+        assert f"due {local}\n" in dfhost.done("history", id)
+        assert f"({due.isoformat()}Z)" in dfhost("explain", id, "--json").json["sentence"]
+        dfhost.done("terminate", id)
+        (ended,) = re.findall(r"It ended at (\S+ \S+)\.\n", dfhost.done("explain", id))
+        assert f"it is Terminated since {ended}." in dfhost("suspend", id).err
+        assert (
+            timedelta()
+            <= datetime.fromisoformat(ended) - due - timedelta(hours=5, minutes=29)
+            < timedelta(hours=1)
+        )
+    finally:
+        monkeypatch.undo()
+        time.tzset()

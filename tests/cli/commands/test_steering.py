@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import threading
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -123,8 +124,8 @@ def test_a_name_that_is_nearly_awaited_is_refused(dfhost: Commands, name: str) -
 
 def test_an_event_for_an_instance_that_has_ended(dfhost: Commands) -> None:
     id = dfhost.ended("echo", 1)
-    since = dfhost.http.status(id)["lastUpdatedTime"][:19]
-    sentence = f"dfhost: echo {id} has ended already: it is Completed since {since}Z.\n"
+    since = datetime.fromisoformat(dfhost.http.status(id)["lastUpdatedTime"][:19] + "+00:00").astimezone()
+    sentence = f"dfhost: echo {id} has ended already: it is Completed since {str(since)[:19]}.\n"
     for command in (["raise", id, "Approval"], ["terminate", id]):
         assert dfhost(*command) == (5, "", sentence)
 
