@@ -232,7 +232,7 @@ class Execution:
         if cause is None and failure[0].startswith(DETECTED):
             began = h.timestamp_in(self.past[0].text) if self.past else at
             known = self.misfit, registry.explain_nondeterminism(self.info.name, began)
-            cause = " ".join(filter(None, known)) or None
+            cause = "\n".join(filter(None, known)) or None
         return self._fail(new, at, failure, cause=cause, raised=result.raised if result.crash else None)
 
     # -- the episode -----------------------------------------------------------------------------------------

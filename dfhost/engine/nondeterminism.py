@@ -49,7 +49,7 @@ def difference(
     `result`: the replay's. `awaited`: the task that the actions so far wait for. `place`: where
     the code asks for something else, if that is known, see `ReplayResult.waits_in`.
 
-    "Task 1 in its history is activity 'echo'; the code now asks for activity 'measure' in its place."
+    "Its history has activity 'echo' (sequence number 0); the code now asks for activity 'measure' in its place."
     """
     event, command = error.event, error.command
     if event is None or not isinstance(event.key, int):
@@ -65,7 +65,7 @@ def difference(
     else:
         now = "does not ask for it"
     recorded = _in_words(event.event_type, event.name, event.text)
-    return f"Task {event.key + 1} in its history is {recorded}; the code now {now}."
+    return f"Its history has {recorded} (sequence number {event.key}); the code now {now}."
 
 
 def _error(result: ReplayResult) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from dfhost.dispatch.instance_cache import LoadedInstance
 from dfhost.durations import time_left
 from dfhost.engine.actions import describe
+from dfhost.instance_failure import failure_text
 from dfhost.printable import error_in_a_line, shortened
 from dfhost.store.instance_row import InstanceRow
 from dfhost.timeline import model
@@ -27,12 +28,12 @@ def of_end(row: InstanceRow, cause: str | None = None) -> str:
     if row.status == "Completed" or not row.output:
         return f"{ended}."
     if cause is not None:
-        return f"{ended}: {cause}"
-    # A failure outside the generator begins with "Result: Failure"; the exception has a line of its own.
+        return f"{ended}: {' '.join(cause.split())}"
+    # A failure outside the generator begins with "Result: Failure"; the exception stands between two others.
     _, _, raised = row.output.partition("\nException: ")
+    text = raised.partition("\nStack: ")[0] if raised else failure_text(row.output)
     # The extension's sentence about an unknown function names all functions, and is cut where it begins to.
-    line = (raised or row.output).partition("\n")[0].partition(" Additional info:")[0]
-    reason = shortened(" ".join(line.split()), _BRIEF)
+    reason = shortened(" ".join(text.partition(" Additional info:")[0].split()), _BRIEF)
     return f"{ended}: {reason.rstrip('.')}."
 
 

@@ -57,4 +57,4 @@ class AppFunctionRegistry:
             # Which of several reloads has changed this orchestrator is not known.
             at = whole_second(self._loaded_again_at)
             sentences.append(f"The app was loaded again after this instance had begun, last at {at}.")
-        return " ".join(sentences) or None
+        return "\n".join(sentences) or None

@@ -32,7 +32,7 @@ CHANGED = APP.replace(
 )
 MISFIT = (
     "The code of approval no longer fits order-1, which fails at its next step unless it is changed back. "
-    "Task 1 in its history is activity 'quick'; the code now asks for a timer in its place "
+    "Its history has activity 'quick' (sequence number 0); the code now asks for a timer in its place "
     "(function_app.py, line 15, in approval)."
 )
 

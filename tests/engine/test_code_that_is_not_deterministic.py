@@ -234,7 +234,8 @@ def test_the_cause_says_what_the_history_has_and_what_the_code_asks_for(name: st
     instance.changed = True
     loaded = Execution([h.parse(event.text) for event in instance.execution.past])
     loaded.replay_history(instance.replayer, instance.options)
-    expected = f"Task 3 in its history is {CAUSES[name]}"
+    recorded, _, now = CAUSES[name].partition("; ")
+    expected = f"Its history has {recorded} (sequence number 2); {now}"
     place = f" ({Path(__file__).name}, line {line_of('yield self.after(context)')}, in code)" if after else ""
     assert loaded.misfit == f"{expected.removesuffix('.')}{place}."
     instance.execution = Execution(loaded.past)
@@ -255,7 +256,7 @@ def test_the_cause_names_an_error_that_the_code_raises_before_what_the_history_h
     instance.changed = True
     cause = instance.run().cause or ""
     assert re.fullmatch(
-        r"Task 3 in its history is activity 'work'; the code now raises KeyError: 'customer' "
+        r"Its history has activity 'work' \(sequence number 2\); the code now raises KeyError: 'customer' "
         r"\(test_code_that_is_not_deterministic\.py, line \d+, in fails\) before it asks for that\.",
         cause,
     ), cause

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dfhost.cli.client.management_client import Json, ManagementClient
+from dfhost.cli.local_times import cause_in_local_time
 from dfhost.instance_failure import death_in_words, read_failure
 
 
@@ -10,6 +11,6 @@ def failure_reason(client: ManagementClient, status: Json) -> str:
     """In the words of `dfhost list`; without these its output, with the traceback."""
     known = client.own_status(str(status["instanceId"]), "explain") or {}
     if cause := known.get("cause"):
-        return str(cause)
+        return cause_in_local_time(str(cause))
     failure = read_failure(status.get("output")).within(str(status["name"]))
     return f"{death_in_words(str(failure))}\n{failure.stack}".rstrip()

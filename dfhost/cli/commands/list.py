@@ -18,6 +18,7 @@ from dfhost.cli.client.instance_ids import shortest_ids
 from dfhost.cli.client.management_client import Json, ManagementClient, open_client, orchestrations
 from dfhost.cli.client.other_task_hubs import unfinished_in
 from dfhost.cli.exit_codes import DONE, NOT_FOUND, NotDone
+from dfhost.cli.local_times import cause_in_local_time
 from dfhost.cli.style import Style, count, printable_json, text_of
 from dfhost.cli.views.explanation import FROM_FILE, reason_in_depth
 from dfhost.cli.views.instance_tree import depths, with_children
@@ -198,7 +199,9 @@ def _waits(client: ManagementClient, rows: list[Json]) -> dict[str, str]:
         if answer is None:
             break
         ended = answer.get("runtimeStatus") in FINAL_STATUSES
-        waits[instance_id] = str(answer.get("cause") or "") if ended else reason_in_depth(answer)
+        waits[instance_id] = (
+            cause_in_local_time(str(answer.get("cause") or "")) if ended else reason_in_depth(answer)
+        )
     return waits
 
 

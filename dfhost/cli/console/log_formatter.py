@@ -23,6 +23,7 @@ from math import inf
 from dfhost.cli import unknown_function
 from dfhost.cli.console.log_events import FailedCall, LogEvent, Message
 from dfhost.cli.console.log_lines import INDENT, LogLines, shown_id
+from dfhost.cli.local_times import cause_in_local_time
 from dfhost.cli.style import Style, count, printable, printable_lines
 from dfhost.durations import duration
 from dfhost.instance_failure import death_in_words, read_failure
@@ -204,7 +205,8 @@ class LogFormatter:
         }
 
     def _format_failure(self, event: FailedCall, counts: _FunctionCounts) -> list[str]:
-        event = event._replace(error=death_in_words(event.error), stack=death_in_words(event.stack))
+        error = cause_in_local_time(death_in_words(event.error))
+        event = event._replace(error=error, stack=death_in_words(event.stack))
         failures = self._failures.setdefault(_failure_kind(event), _FailureCounts())
         if event.at > failures.last_at + BURST_ENDS_AFTER:
             failures.shown, failures.shown_stack = 0, ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from dfhost.cli.local_times import in_local_time
+from dfhost.cli.local_times import cause_in_local_time, in_local_time
 from dfhost.cli.style import count, text_of
 from dfhost.cli.views.tables import due
 from dfhost.durations import duration
@@ -30,7 +30,12 @@ def explanation_lines(answer: dict[str, Any], now: datetime) -> list[str]:
     has_own_words = names.startswith("@") and answer.get("sentence")
     lines = [names if has_own_words else f"{names} is {answer['runtimeStatus']}."]
     if answer.get("sentence"):
-        lines.append(in_local_time(str(answer["sentence"])))
+        sentence = in_local_time(str(answer["sentence"]))
+        if len(cause := cause_in_local_time(str(answer.get("cause") or "")).splitlines()) > 1:
+            ended, _, _ = sentence.partition(": ")  # behind which the sentence has it in one line
+            lines += [f"{ended}:", *(f"  {line}" for line in cause)]
+        else:
+            lines.append(cause_in_local_time(sentence))
     waits: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for wait in answer.get("waitsFor") or []:
         what = f"{_KINDS.get(wait['kind'], wait['kind'])} {wait.get('name') or ''}".rstrip()

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from dfhost.cli import unknown_function
+from dfhost.cli.local_times import cause_in_local_time
 from dfhost.cli.style import STATUS_LOOKS, Style, count, printable, printable_json, printable_lines
 from dfhost.cli.views.tables import ago, due, table_lines, took
 from dfhost.durations import duration
@@ -87,7 +88,7 @@ def own_failure(status: Json, timeline: Json, style: Style, whole: bool) -> list
 
 
 def _failure(head: str, error: str, more: Sequence[str], stack: str, style: Style, whole: bool) -> list[str]:
-    text = "\n".join([death_in_words(error), *map(printable, more)])
+    text = "\n".join([cause_in_local_time(death_in_words(error)), *map(printable, more)])
     first, *rest = printable_lines(text if whole else unknown_function.in_short(text)).split("\n")
     below = (f"  {line}" for line in rest if line.strip())
     return ["", style(head + first, "red"), *below, *frame_lines(stack, whole)]

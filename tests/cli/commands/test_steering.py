@@ -272,7 +272,7 @@ def test_a_suspension_that_has_failed_the_instance(dfhost: Commands, tmp_path: P
         said = dfhost.plain("suspend", "w1", "--url", host.url)
         assert (said.code, said.out) == (1, "")
         assert said.err.startswith(
-            "dfhost: w1 has failed instead: Task 1 in its history is activity 'mail'; the code now asks for"
+            "dfhost: w1 has failed instead: Its history has activity 'mail' (sequence number 0); the code now asks "
         )
 
 
