@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -33,7 +34,7 @@ from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
 from dfhost.triggers.queue_triggers import QueueTriggers
 from dfhost.triggers.queues import Queues
-from dfhost.triggers.timer_triggers import TimerTriggers
+from dfhost.triggers.timer_triggers import TimerTriggers, next_runs
 
 _FINISHES_WITHIN = 8.0  # seconds; with all that follows a stop takes ten at most
 _CALLS_END_WITHIN = 5.0  # seconds for HTTP functions, if the host is stopped without `finish`
@@ -239,6 +240,11 @@ class Host:
     def routes(self) -> RouteTable[FunctionInfo]:
         """The routes of the app's HTTP functions."""
         return self._server.routes
+
+    @property
+    def next_timer_runs(self) -> dict[str, datetime]:
+        """By timer function; without those that never run."""
+        return next_runs(self.app, self._clock.now())
 
     @property
     def notes(self) -> list[str]:

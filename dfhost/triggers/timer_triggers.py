@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
@@ -46,6 +47,28 @@ def _is_frequent(schedule: Schedule, now: datetime) -> bool:
     except ValueError:  # there are no more
         return False
     return any(later - earlier < timedelta(minutes=1) for earlier, later in pairwise(occurrences))
+
+
+def next_runs(app: AppInfo, now: datetime) -> dict[str, datetime]:
+    """When each timer function is due next on its schedule, by its name; without those that never are."""
+    found: dict[str, datetime] = {}
+    zone: tzinfo = timezone.utc
+    with suppress(ValueError):
+        zone = _zone()
+    for function in app.timers:
+        with suppress(ValueError):
+            found[function.name] = _schedule_of(function, zone)(now)
+    return found
+
+
+def _schedule_of(function: FunctionInfo, zone: tzinfo) -> Schedule:
+    """ValueError if it cannot be read."""
+    return parse_schedule(resolve_app_settings(str(function.trigger.get("schedule", ""))), zone)
+
+
+def _zone() -> tzinfo:
+    """Of the schedules. ValueError if there is no such zone."""
+    return time_zone(os.environ.get("WEBSITE_TIME_ZONE", ""))
 
 
 class TimerTriggers:
@@ -115,10 +138,10 @@ class TimerTriggers:
         return {*self._tasks.values(), *self._outdated}
 
     def _read_trigger(self, function: FunctionInfo, zone: tzinfo) -> _TimerTrigger | None:
-        text = str(function.trigger.get("schedule", ""))
         try:
-            schedule = parse_schedule(resolve_app_settings(text), zone)
+            schedule = _schedule_of(function, zone)
         except ValueError as error:
+            text = function.trigger.get("schedule", "")
             self._log.note(
                 f"{function.name} never runs, because its schedule '{text}' cannot be read: {error}."
             )
@@ -131,7 +154,7 @@ class TimerTriggers:
 
     def _read_zone(self) -> tzinfo:
         try:
-            return time_zone(os.environ.get("WEBSITE_TIME_ZONE", ""))
+            return _zone()
         except ValueError as error:
             self._log.note(f"WEBSITE_TIME_ZONE: {error}; timers use UTC.")
             return timezone.utc

@@ -434,3 +434,23 @@ def test_a_pipe_that_is_closed_does_not_end_the_host(app: Path) -> None:
         _, errors = process.communicate(timeout=DEADLINE)
         assert process.returncode == 0
         assert errors == b""
+
+
+def test_a_timer_is_listed_with_the_schedule_of_its_setting_and_its_next_run(tmp_path: Path) -> None:
+    app = write_app(
+        tmp_path / "app",
+        """
+        @app.timer_trigger(arg_name="timer", schedule="%YEARLY%")
+        def yearly(timer: func.TimerRequest) -> None: ...
+
+        @app.timer_trigger(arg_name="timer", schedule="%MISSING%")
+        def never(timer: func.TimerRequest) -> None: ...
+        """,
+    )
+    zones = {"TZ": "HERE-5:30", "WEBSITE_TIME_ZONE": "Europe/Berlin", "YEARLY": "0 30 2 1 1 *"}
+    with HostProcess(app, "--memory", **zones) as host:
+        # 02:30 in Berlin is 01:30 in UTC, and that is 07:00 here.
+        host.line(r"    yearly: timerTrigger \(0 30 2 1 1 \*\), next run \d{4}-01-01 07:00:00$")
+        host.line(r"    never: timerTrigger \(%MISSING%\)$")
+        page = host.client.request("GET", "/").text
+        assert "yearly (0 30 2 1 1 *)" in page and "never (%MISSING%)" in page

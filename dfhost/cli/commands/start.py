@@ -134,7 +134,14 @@ async def _serve(
         resume_collector()
         console.set_name_width(max((len(function.name) for function in host.app.functions), default=0))
         console.write(
-            function_listing(host.app, host.url, settings.route_prefix, task_hub_place, console.style)
+            function_listing(
+                host.app,
+                host.url,
+                settings.route_prefix,
+                task_hub_place,
+                console.style,
+                host.next_timer_runs,
+            )
         )
         for note in (*notes, *host.notes):
             console.note(note)

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from types import MappingProxyType
 
+from dfhost.cli.local_times import local_time
 from dfhost.cli.style import Style
 from dfhost.did_you_mean import nearest
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.settings.app_settings import shown_resolved
+from dfhost.timestamps import timestamp
 
 _RUN_BY_DFHOST = {"http", "orchestrator", "activity", "entity", "timer", "queue"}
 
 
-def function_listing(app: AppInfo, url: str, route_prefix: str, task_hub_place: str, style: Style) -> str:
-    """Text ready to print. `url`: http://localhost:7071. `task_hub_place`: its file, or that it is in memory."""
+def function_listing(
+    app: AppInfo,
+    url: str,
+    route_prefix: str,
+    task_hub_place: str,
+    style: Style,
+    next_runs: Mapping[str, datetime] = MappingProxyType({}),
+) -> str:
+    """Text ready to print. `url`: http://localhost:7071. `task_hub_place`: its file, or that it is in memory.
+
+    `next_runs`: when a timer function runs next, by its name.
+    """
     lines = [f"Task hub in {task_hub_place}", "", style("Functions:", "bold"), ""]
     http = [_http(function, url, route_prefix, style) for function in app.http_functions]
-    others = [_other(function, style) for function in app.functions if function.kind != "http"]
+    others = [_other(each, style, next_runs.get(each.name)) for each in app.functions if each.kind != "http"]
     lines += [*http, *([""] if http and others else []), *others]
     if not http and not others:
         lines.append("    none: no function is registered with the app")
@@ -49,10 +63,11 @@ def _http(function: FunctionInfo, url: str, route_prefix: str, style: Style) -> 
     return f"    {style(function.name, 'yellow')}: {f'[{methods}] ' if methods else ''}{address}"
 
 
-def _other(function: FunctionInfo, style: Style) -> str:
+def _other(function: FunctionInfo, style: Style, next_run: datetime | None) -> str:
     line = f"    {style(function.name, 'yellow')}: {function.trigger['type']}"
     if function.kind == "timer":
         line += f" ({shown_resolved(function.trigger.get('schedule'))})"
+        line += f", next run {local_time(timestamp(next_run))}" if next_run else ""
     elif function.kind == "queue":
         line += f" ({shown_resolved(function.trigger.get('queueName'))})"
     if function.durable_name != function.name:
