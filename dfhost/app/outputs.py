@@ -97,7 +97,8 @@ def messages_of(datum: Datum) -> list[str]:
                 "dfhost keeps queue messages as text, and these bytes are not UTF-8. A queue function in Python "
                 "could not read them on Azure either."
             ) from None
-    text = str(datum.value)
+    # Of a parameter that is annotated as str the worker takes these, too, and sends them as JSON.
+    text = json.dumps(datum.value) if datum.type in ("dict", "list") else str(datum.value)
     if (text.strip()[:1], text.strip()[-1:]) not in (("{", "}"), ("[", "]")):
         return [text]
     try:

@@ -74,7 +74,8 @@ async def _attempt(
 def _item(call: FunctionCall) -> str:
     """The request's method and path, or the message; "" for other calls."""
     if isinstance(call.data, QueueDelivery):
-        return call.data.text
+        number, text = call.data.dequeue_count, call.data.text
+        return text if number == 1 else f"delivery {number}: {text}"
     if not isinstance(call.data, HttpRequest):
         return ""
     path = call.data.url.partition("://")[2].partition("/")[2].partition("?")[0]

@@ -10,6 +10,7 @@ CREATE TABLE queue_messages (
     is_taken      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX queue_messages_to_take ON queue_messages (queue, is_taken, visible_at);
+CREATE INDEX queue_messages_of_queue ON queue_messages (queue);
 CREATE TABLE first_generations (
     instance_id TEXT PRIMARY KEY,
     generations INTEGER NOT NULL,

@@ -121,6 +121,7 @@ CREATE TABLE queue_messages (
     is_taken      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX queue_messages_to_take ON queue_messages (queue, is_taken, visible_at);
+CREATE INDEX queue_messages_of_queue ON queue_messages (queue);
 
 -- Messages to instances and entities that could not be read or processed. They were set aside so that others go on.
 CREATE TABLE poison_messages (

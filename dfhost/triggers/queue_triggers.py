@@ -20,6 +20,7 @@ from dfhost.engine.failures import Failure
 from dfhost.errors import HostError
 from dfhost.host_log import Attempt, HostLog
 from dfhost.idle_signal import nobody_waits
+from dfhost.printable import shortened
 from dfhost.runner.app_runner import AppRunner, FunctionCall, QueueDelivery
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.invoke import invoke_function
@@ -33,6 +34,7 @@ _INVISIBLE = timedelta(minutes=10)  # QueueListener: how long a taken message is
 _EXPIRES = timedelta(days=7)  # Azure Storage's default
 _LONGEST_NAME = 63
 _PAUSE_AFTER_FAILURE = 1.0  # seconds
+_SHOWN = 100  # characters of a message
 
 
 class QueueState(NamedTuple):
@@ -86,6 +88,15 @@ class QueueTriggers:
                 self.log.note(f"{function.name} never runs. {error}")
             else:
                 self._listeners.append(_Listener(self, function, queue))
+
+    @staticmethod
+    def names_of(app: AppInfo) -> list[str]:
+        """The queues from which functions of the app take messages, but for names that cannot be."""
+        names = []
+        for function in app.queue_functions:
+            with suppress(QueueRefused):
+                names.append(queue_name(str(function.trigger.get("queueName", ""))))
+        return names
 
     def wake(self, queue: str) -> None:
         """The queue may have a message to take."""
@@ -271,14 +282,16 @@ class _Listener:
         triggers.wake(self.queue)
         if message.dequeue_count == most:
             triggers.log.note(
-                f"{self._given_in_vain} The message stays there, and {self.function.name} is given it no more."
+                f"{self._given_in_vain} It stays there, and {self.function.name} is given it no more: "
+                f"{shortened(message.text, _SHOWN)}"
             )
 
     async def _set_aside(self, message: QueueMessage, poison_queue: str) -> None:
         triggers = self._triggers
         await triggers.store.move_message(message, poison_queue, triggers.clock.timestamp())
         triggers.log.note(
-            f"{self._given_in_vain} The message is now in queue {poison_queue}: dfhost queue {poison_queue}"
+            f"{self._given_in_vain} It is now in queue {poison_queue}, see `dfhost queue {poison_queue}`: "
+            f"{shortened(message.text, _SHOWN)}"
         )
         triggers.wake(poison_queue)
 

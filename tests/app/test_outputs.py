@@ -44,6 +44,18 @@ def test_the_messages_of_a_text(text: str, messages: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("datum", "messages"),
+    [
+        (Datum({"id": 1}, "dict"), ['{\n  "id": 1\n}']),
+        (Datum(["a", 2], "list"), ["a", "2"]),
+        (Datum(7, "int"), ["7"]),
+    ],
+)
+def test_the_messages_of_a_value_where_a_text_was_announced(datum: Datum, messages: list[str]) -> None:
+    assert messages_of(datum) == messages
+
+
+@pytest.mark.parametrize(
     "text", ["{hello}", "[warning]", '{"a": }', '["a" "b"]', "[1] or [2]", "{" * 5_000 + "}" * 5_000]
 )
 def test_what_looks_like_json_and_is_not_fails(text: str) -> None:

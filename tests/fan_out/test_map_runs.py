@@ -509,10 +509,20 @@ def test_a_map_of_an_id_that_was_cancelled_before_is_running(host, tmp_path):
         host.until(lambda: host.call("GET", f"/api/maps/{run}")[1], lambda shown: shown.get("in_flight") == 1)
         assert host.progress(run)["phase"] == "running"
         assert host.call("POST", f"/api/maps/{run}/cancel")[0] == 202
+        host.until(lambda: stopped_parts(host, run), bool)  # else the second item may begin
         gate.touch()
         host.until(lambda: host.progress(run)["phase"], lambda phase: phase == "cancelled")
         host.ended(run)
         gate.unlink()
+
+
+def stopped_parts(host, run):
+    """The parts of the map that run and have been told to stop."""
+    instances = "/runtime/webhooks/durabletask/instances"
+    listed = host.call("GET", f"{instances}?instanceIdPrefix={run}:&runtimeStatus=Running")[1]
+    ids = [each["instanceId"] for each in listed]
+    histories = [host.call("GET", f"{instances}/{id}?showHistory=true")[1]["historyEvents"] for id in ids]
+    return [id for id, events in zip(ids, histories, strict=True) if "map-stop" in str(events)]
 
 
 def test_cancelling_a_map_that_has_ended_leaves_the_next_one_of_its_instance_alone(host, tmp_path):

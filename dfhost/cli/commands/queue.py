@@ -11,7 +11,7 @@ from dfhost.cli import arguments
 from dfhost.cli.asking import agreed
 from dfhost.cli.client import host_address
 from dfhost.cli.client.management_client import Json, ManagementClient, open_client
-from dfhost.cli.exit_codes import DONE, NOT_FOUND
+from dfhost.cli.exit_codes import DONE, MISTAKE, NOT_FOUND, NotDone
 from dfhost.cli.payload import read_bytes
 from dfhost.cli.style import Style, count, printable, printable_json
 from dfhost.cli.views.tables import ago, due, table_lines
@@ -46,7 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--limit",
         metavar="N",
         type=arguments.above_zero,
-        default=_SHOWN,
         help=f"show at most N messages (default: {_SHOWN})",
     )
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
@@ -59,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
     changes = options.put is not None or options.move is not None or options.clear
     if changes and not options.queue:
         options.usage_error("which queue? Give its NAME")
+    if changes and options.limit:
+        options.usage_error("--limit is for what is shown: a change is of all messages of the queue")
     text = None if options.put is None else _text(options.put)
     options.dry_run = not changes  # looking at a host that was guessed needs no question
     client, _ = open_client(options)
@@ -97,7 +98,7 @@ def _show_queues(queues: list[Json], options: argparse.Namespace) -> int:
 
 
 def _show_messages(client: ManagementClient, options: argparse.Namespace) -> int:
-    queue = client.queues("GET", options.queue, top=options.limit)
+    queue = client.queues("GET", options.queue, top=options.limit or _SHOWN)
     messages, now, style = queue["messages"], datetime.now(timezone.utc), Style.of(sys.stdout)
     if options.json:
         print(printable_json(queue))
@@ -131,12 +132,22 @@ def _unknown(client: ManagementClient, queue: Json) -> str:
     """What to say about a queue that no function takes messages from."""
     if queue["functions"]:
         return ""
-    names = [str(each["name"]) for each in client.queues("GET") if each["functions"]]
+    names = [str(each["name"]) for each in client.queues("GET") if each["name"] != queue["name"]]
     return f"No function takes messages from it. {printable(question(queue['name'], names))}".rstrip()
 
 
 # -- changing ----------------------------------------------------------------------------------------------------
+def _refuse_if_meant_otherwise(client: ManagementClient, name: str, options: argparse.Namespace) -> None:
+    """NotDone if there is no such queue so far, and another one was probably meant."""
+    names = [str(each["name"]) for each in client.queues("GET")]
+    if options.yes or name.lower() in names or not (near := question(name.lower(), names)):
+        return
+    undone = "Nothing was done; --yes does it anyway."
+    raise NotDone(MISTAKE, f"There is no queue {printable(name)} so far. {printable(near)} {undone}")
+
+
 def _put(client: ManagementClient, text: str, options: argparse.Namespace) -> int:
+    _refuse_if_meant_otherwise(client, options.queue, options)
     answer = client.queues("POST", options.queue, value={"message": text})
     if options.json:
         print(printable_json(answer))
@@ -149,6 +160,7 @@ def _put(client: ManagementClient, text: str, options: argparse.Namespace) -> in
 
 
 def _move(client: ManagementClient, options: argparse.Namespace) -> int:
+    _refuse_if_meant_otherwise(client, options.move, options)
     answer = client.queues("POST", f"{options.queue}/move", value={"to": options.move})
     moved = int(answer["moved"])
     return _report(

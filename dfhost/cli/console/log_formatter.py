@@ -336,4 +336,4 @@ def _reason(error: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    return shortened(printable(unknown_function.in_short(text.strip().split("\n", 1)[0])), 80)
+    return shortened(printable(" ".join(unknown_function.in_short(text).split())), 80)

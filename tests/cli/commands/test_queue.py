@@ -114,6 +114,9 @@ def test_an_empty_queue_that_nobody_takes_from_is_probably_misspelt(queues: Queu
     ("words", "said"),
     [
         (["--put", "x"], "which queue? Give its NAME"),
+        (["orders", "--clear", "--limit", "1"], "--limit is for what is shown"),
+        (["order", "--put", "x"], "There is no queue order so far. Did you mean 'orders'? Nothing was done;"),
+        (["orders", "--move", "ordrs"], "There is no queue ordrs so far. Did you mean 'orders'? Nothing was"),
         (["a_b", "--put", "x"], "'a_b' cannot be the name of a queue. A name has 3 to 63 lower-case letters"),
         (["orders", "--move", "x"], "'x' cannot be the name of a queue."),
         (["orders", "--put", "x" * 50_000], "A message of 50,000 bytes is too long for queue orders"),
