@@ -28,7 +28,7 @@ from dfhost.testing.faults import Calls, Faults, Stub, When
 from dfhost.testing.host_loop import host_loop
 from dfhost.testing.records import AppLog, HostReports, Records, inside_user_code
 from dfhost.testing.replays import check_histories
-from dfhost.testing.report import ReportedEntity, report
+from dfhost.testing.report import MOST_OF_QUEUE, ReportedEntity, ReportedQueue, report
 from dfhost.testing.responses import read_response, request_bytes
 from dfhost.testing.runner import TestRunner
 from dfhost.testing.short_report import fits_a_screen, short_report
@@ -375,11 +375,15 @@ class LocalHost:
             entity = hub.entity(*EntityId.parse(id))
             failed = [batch for batch in self._records.failed_batches if batch.entity_id == id]
             entities.append(ReportedEntity(id, entity.state if entity else None, failed))
+        queues = []
+        for name, messages, _ in self._store.storage_queues():
+            oldest = [message.text for message in self._store.queue_messages(name, MOST_OF_QUEUE)]
+            queues.append(ReportedQueue(name, messages, oldest))
         names = tuple(f"{timeline.name} (" for timeline, _ in explained)
         notes = [mistake for mistake in self._host.app.mistakes if mistake.startswith(names)]
         notes += self._records.notes
         unmet = [f"{fault}: {called}" for fault, _, called in self._faults.unmet]
-        about = explained, entities, unmet, notes, self._start_time
+        about = explained, entities, queues, unmet, notes, self._start_time
         text = report(*about)
         return short_report(*about) if short and not fits_a_screen(text) else text
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dfhost.cli.style import count
 from dfhost.durations import exact_duration
 from dfhost.printable import readable_payload, shortened
 from dfhost.testing.records import FailedBatch
@@ -18,6 +19,7 @@ _MOST_RUNS = 20
 _MOST_TASKS = 40  # of one instance
 _MOST_TASKS_OF_CHILD = 10  # more than that: only those that failed or are open
 _MOST_ALIKE = 3  # sub-orchestrations of one name and status in which nothing has failed; more are counted
+MOST_OF_QUEUE = 3  # messages
 _LONGEST = 200  # characters of a payload
 
 #: A timeline, and what its instance waits for in a sentence.
@@ -32,9 +34,18 @@ class ReportedEntity(NamedTuple):
     failed: Sequence[FailedBatch]
 
 
+class ReportedQueue(NamedTuple):
+    """A storage queue that is not empty. `oldest`: the texts of its oldest messages."""
+
+    name: str
+    messages: int
+    oldest: Sequence[str]
+
+
 def report(
     runs: Sequence[Explained],
     entities: Sequence[ReportedEntity],
+    queues: Sequence[ReportedQueue],
     unmet: Sequence[str],
     notes: Sequence[str],
     start: str,
@@ -53,6 +64,9 @@ def report(
     blocks += ["\n".join(_entity(entity, start)) for entity in ranked[:_MOST_RUNS]]
     if len(entities) > _MOST_RUNS:
         blocks.append(f"{len(entities) - _MOST_RUNS} more entities.")
+    blocks += ["\n".join(_queue(queue)) for queue in queues[:_MOST_RUNS]]
+    if len(queues) > _MOST_RUNS:
+        blocks.append(f"{len(queues) - _MOST_RUNS} more queues.")
     if unmet:
         blocks.append("\n".join(("Faults that no call has met:", *(f"  {fault}" for fault in unmet))))
     if notes:
@@ -126,6 +140,14 @@ def _entity(entity: ReportedEntity, start: str) -> Iterator[str]:
     for batch in entity.failed[-_MOST_TASKS:]:
         yield f"  {since(batch.at, start)}  failed  {brief(batch.error)}"
         yield from _indented(batch.stack)
+
+
+def _queue(queue: ReportedQueue) -> Iterator[str]:
+    yield f"queue {queue.name}: {count(queue.messages, 'message')}"
+    for text in queue.oldest:
+        yield f"  {brief(text)}"
+    if more := queue.messages - len(queue.oldest):
+        yield f"  {count(more, 'more message')}."
 
 
 def _chosen(timeline: Timeline) -> Sequence[Task]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from dfhost.cli.style import count
 from dfhost.printable import shortened
-from dfhost.testing.report import Explained, ReportedEntity, brief, ended, outcome, since
+from dfhost.testing.report import Explained, ReportedEntity, ReportedQueue, brief, ended, outcome, since
 from dfhost.timeline import model, sentences
 from dfhost.timeline.model import Task, Timeline
 from dfhost.user_frames import user_frames
@@ -23,7 +23,7 @@ _MOST_CAUSES = 2  # with their items and places; more are counted
 _MOST_FRAMES = 2  # of a traceback, the newest
 _MOST_OF_RUN = 8  # lines of one instance
 _MOST_TASKS = 2  # of one instance
-_MOST_OTHERS = 2  # failed entities, faults that no call has met, notes
+_MOST_OTHERS = 2  # failed entities, queues, faults that no call has met, notes
 _WIDTH = 120  # characters of a line
 _NOTE = "The host says: "
 _MORE = "This is the short report: `pytest -vv` or durable.report() has every call and wait."
@@ -47,6 +47,7 @@ def fits_a_screen(report: str) -> bool:
 def short_report(
     runs: Sequence[Explained],
     entities: Sequence[ReportedEntity],
+    queues: Sequence[ReportedQueue],
     unmet: Sequence[str],
     notes: Sequence[str],
     start: str,
@@ -56,6 +57,7 @@ def short_report(
     blocks = [
         list(_causes([timeline for timeline, _ in runs])),
         [f"{each.id} failed at {brief(each.failed[-1].error)}" for each in failed_entities],
+        [_queue(queue) for queue in queues[:_MOST_OTHERS]],
         [f"Fault that no call has met: {fault}" for fault in unmet[:_MOST_OTHERS]],
         [f"{_NOTE}{note}" for note in notes[:_MOST_OTHERS]],
     ]
@@ -76,6 +78,11 @@ def short_report(
         "\n".join(line if line.startswith(_NOTE) else shortened(line, _WIDTH) for line in block)
         for block in blocks
     )
+
+
+def _queue(queue: ReportedQueue) -> str:
+    oldest = f", the oldest is {brief(queue.oldest[0])}" if queue.oldest else ""
+    return f"queue {queue.name}: {count(queue.messages, 'message')}{oldest}"
 
 
 def _rank(timeline: Timeline) -> tuple[bool, bool, bool]:

@@ -51,6 +51,24 @@ def test_a_queue_function_has_no_stub(durable: Durable) -> None:
     assert str(refused.value).endswith("durable.queue(…).put gives it a message.")
 
 
+def test_the_report_shows_what_queues_hold(durable: Durable) -> None:
+    durable.queue("orders").put("fail of all")
+    for number in range(5):
+        durable.queue("elsewhere").put({"number": number})
+    assert durable.report().startswith(
+        'queue elsewhere: 5 messages\n  {"number": 0}\n  {"number": 1}\n  {"number": 2}\n  2 more messages.\n\n'
+        "queue orders-poison: 1 message\n  fail of all\n\n"
+    )
+
+
+def test_the_short_report_counts_what_queues_hold(durable: Durable) -> None:
+    for number in range(30):
+        durable.queue("orders").put(f"fail {number}")
+    report = durable.report(short=True)
+    assert "queue orders-poison: 30 messages, the oldest is fail 0" in report
+    assert report.endswith("has every call and wait.")
+
+
 # -- a whole app: from a request over the queue to an orchestration ----------------------------------------------
 APP = """
     import json
