@@ -12,7 +12,6 @@ from types import TracebackType
 
 from dfhost.clock import Clock
 from dfhost.dashboard.dashboard import Dashboard
-from dfhost.did_you_mean import question
 from dfhost.dispatch.call_http import CallHttp, call_http
 from dfhost.dispatch.dispatchers import Dispatchers
 from dfhost.engine.options import EngineOptions
@@ -33,8 +32,9 @@ from dfhost.settings import Settings
 from dfhost.settings.model import DEFAULT_PORT
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
+from dfhost.triggers.queue_notes import queue_notes
 from dfhost.triggers.queue_triggers import QueueTriggers
-from dfhost.triggers.queues import QueueRefused, Queues, queue_name
+from dfhost.triggers.queues import Queues
 from dfhost.triggers.timer_triggers import TimerTriggers, next_runs
 
 _FINISHES_WITHIN = 8.0  # seconds; with all that follows a stop takes ten at most
@@ -257,7 +257,7 @@ class Host:
         return [
             *app.mistakes,
             *triggers,
-            *self._notes_on_queues(app),
+            *queue_notes(app.functions),
             *app.notes,
             *self._server.notes,
             *self._notes_on_settings(app),
@@ -274,22 +274,6 @@ class Host:
             + ", or with: curl -H 'Content-Type: application/json' -d '{\"input\": \"TEXT\"}' "
             + f"{self.url}/admin/functions/{name}"
         ]
-
-    def _notes_on_queues(self, app: AppInfo) -> list[str]:
-        """Of outputs to a queue that nobody can have, or whose name is nearly that of one with a function."""
-        notes, taken = [], self._queue_triggers.names_of(app)
-        for function in app.functions:
-            for written in (each.get("queueName") for each in function.bindings if each["type"] == "queue"):
-                try:
-                    name = queue_name(str(written))
-                except QueueRefused as error:
-                    notes.append(f"{function.name} cannot write to its queue, so its calls fail. {error}")
-                    continue
-                if name not in taken and (near := question(name, taken)):
-                    notes.append(
-                        f"{function.name} writes to queue {name}, from which no function takes messages. {near}"
-                    )
-        return notes
 
     def _notes_on_settings(self, app: AppInfo) -> list[str]:
         if self._settings.has_extensions or not (app.orchestrators or app.activities or app.entities):

@@ -42,3 +42,16 @@ def resolve_app_settings(text: str, settings: Mapping[str, str] = os.environ) ->
         raise ValueError(f"there is no app setting '{found[1]}'")
 
     return re.sub("%([^%]+)%", value, text)
+
+
+def has_storage_connection(name: str, settings: Mapping[str, str] = os.environ) -> bool:
+    """Whether a real host finds the connection: a setting of this name, with or without its prefix, or a section.
+
+    The host's own storage is what no app names in a setting of its own, so it counts as there.
+    """
+    name = name.lower()
+    if name in ("storage", "azurewebjobsstorage"):
+        return True
+    names = (name, f"azurewebjobs{name}", f"connectionstrings:{name}", f"connectionstrings__{name}")
+    sections = tuple(f"{each}{separator}" for each in names for separator in ("__", ":"))
+    return any(setting in names or setting.startswith(sections) for setting in map(str.lower, settings))

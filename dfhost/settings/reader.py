@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from dfhost.errors import SettingsError
+from dfhost.settings.app_settings import has_storage_connection
 from dfhost.settings.host_json import HostJson
 from dfhost.settings.jsonc import Document, read_document
 from dfhost.settings.local_settings import read_local_settings
@@ -184,24 +185,12 @@ def _check_connection(host: HostJson, app_settings: Mapping[str, str]) -> None:
     for key in ("connectionName", "connectionStringName"):
         key = f"{DURABLE}.storageProvider.{key}"
         name = host.string(key, "")
-        if name and not _has_connection(name.lower(), app_settings):
+        if name and not has_storage_connection(name, app_settings):
             raise host.refused(
                 key,
                 f"Unable to resolve the Azure Storage connection named '{name}'. There is no app setting of that "
                 "name (Values in local.settings.json); dfhost needs none, so remove the key or add the setting.",
             )
-
-
-def _has_connection(name: str, app_settings: Mapping[str, str]) -> bool:
-    """Whether a real host finds the connection: a setting of this name, with or without its prefix, or a section.
-
-    The host's own storage is what no app names in a setting of its own, so it counts as there.
-    """
-    if name in ("storage", "azurewebjobsstorage"):
-        return True
-    names = (name, f"azurewebjobs{name}", f"connectionstrings:{name}", f"connectionstrings__{name}")
-    sections = tuple(f"{each}{separator}" for each in names for separator in ("__", ":"))
-    return any(setting in names or setting.startswith(sections) for setting in app_settings)
 
 
 def _host_json(file: Path, notes: list[str]) -> Document:

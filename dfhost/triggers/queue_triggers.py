@@ -89,15 +89,6 @@ class QueueTriggers:
             else:
                 self._listeners.append(_Listener(self, function, queue))
 
-    @staticmethod
-    def names_of(app: AppInfo) -> list[str]:
-        """The queues from which functions of the app take messages, but for names that cannot be."""
-        names = []
-        for function in app.queue_functions:
-            with suppress(QueueRefused):
-                names.append(queue_name(str(function.trigger.get("queueName", ""))))
-        return names
-
     def wake(self, queue: str) -> None:
         """The queue may have a message to take."""
         for listener in self._listeners:

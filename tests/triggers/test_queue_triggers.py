@@ -304,41 +304,6 @@ async def test_a_function_with_a_bad_name_never_runs_and_others_do(
         assert gates.arrived("seen") == ["a"]
 
 
-@pytest.mark.parametrize(
-    ("name", "start"),
-    [
-        ("in_valid", "writes cannot write to its queue, so its calls fail. 'in_valid' cannot be the name"),
-        (
-            "%UNSET%",
-            "writes cannot write to its queue, so its calls fail. The queue '%UNSET%' cannot be named",
-        ),
-        (
-            "oders",
-            "writes writes to queue oders, from which no function takes messages. Did you mean 'orders'?",
-        ),
-        ("ORDERS", None),
-        ("quite-another", None),
-    ],
-)
-async def test_the_start_names_outputs_to_queues_that_are_hardly_meant(
-    tmp_path: Path, name: str, start: str | None
-) -> None:
-    folder = write_app(
-        tmp_path,
-        f"""
-        @app.queue_trigger(arg_name="text", queue_name="orders", connection="")
-        def takes(text: str) -> None: pass
-
-        @app.activity_trigger(input_name="x")
-        @app.queue_output(arg_name="out", queue_name={name!r}, connection="")
-        def writes(x: str, out: func.Out[str]) -> None: pass
-        """,
-    )
-    async with queue_host(folder=folder) as (host, _):
-        notes = [each for each in host.host.notes if each.startswith("writes ")]
-    assert [each[: len(start or "")] for each in notes] == ([start] if start else [])
-
-
 # -- functions that do not run -------------------------------------------------------------------------------
 async def test_messages_wait_while_their_function_is_disabled(
     gates: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
