@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -71,10 +71,10 @@ def read_log(path: Path) -> list[str]:
     return lines
 
 
-def follow_log(path: Path) -> Iterator[str]:
+def follow_log(path: Path) -> Generator[str, None, None]:
     """The lines that are written from now on, for ever."""
-    with suppress(OSError):
-        stream = path.open(encoding="utf-8", errors="replace")
+    with ExitStack() as opened, suppress(OSError):
+        stream = opened.enter_context(path.open(encoding="utf-8", errors="replace"))
         stream.seek(0, os.SEEK_END)
         while True:
             if line := stream.readline():
@@ -82,8 +82,11 @@ def follow_log(path: Path) -> Iterator[str]:
                 continue
             with suppress(OSError):
                 if path.stat().st_ino != os.fstat(stream.fileno()).st_ino:  # rotated
-                    stream.close()
-                    stream = path.open(encoding="utf-8", errors="replace")
+                    last = stream.readlines()  # written since the look above, before the rotation
+                    new = path.open(encoding="utf-8", errors="replace")
+                    opened.close()
+                    stream = opened.enter_context(new)
+                    yield from (line.rstrip("\n") for line in last)
                     continue
             time.sleep(_PAUSE)
 

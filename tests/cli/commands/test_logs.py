@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dfhost.cli.console import log_file
-from dfhost.cli.console.log_file import LogFile, follow_log, read_log
+from dfhost.cli.console.log_file import DATE, LogFile, follow_log, read_log
 from dfhost.cli.console.log_formatter import LogFormatter
 from dfhost.cli.style import Style
 from tests.cli.commands.conftest import Commands
@@ -202,6 +205,26 @@ def test_where_there_is_none(dfhost: Commands, tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     said = dfhost.plain("logs")
     assert said.code == 2 and "`dfhost start` writes it beside its database" in said.err
+
+
+def test_a_line_that_is_written_just_before_a_rotation_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_file, "_LIMIT", 200)
+    kept = LogFile(tmp_path / "hub.db.log")
+    late = iter(["last", "x" * 200, "first"])
+
+    class Path(type(tmp_path)):  # type: ignore[misc]
+        def stat(self, **options: Any) -> os.stat_result:
+            """Is asked for when nothing is left to read; something is written just then."""
+            for text in late:
+                kept.write(f"{text}\n")
+            return super().stat(**options)
+
+    with closing(follow_log(Path(tmp_path / "hub.db.log"))) as lines:
+        found = [next(lines) for _ in range(4)]
+    assert [line for line in found if not DATE.match(line)] == ["last", "x" * 200, "first"]
+    kept.close()
 
 
 def test_what_is_written_from_now_on_and_through_a_rotation(
