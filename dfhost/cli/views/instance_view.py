@@ -73,7 +73,7 @@ def failure_lines(failures: Sequence[tuple[Sequence[str], Json]], style: Style, 
         more = [f"input {shortened(given, _LONGEST_PAYLOAD)}"] if len(given) > len(brief(given)) else []
         error, stack = str(task.get("error") or "no reason given"), str(task.get("stack") or "")
         if cause := task.get("cause"):
-            error, more = str(cause), [f"Its error is: {error}", *more]
+            error, more = str(cause), [*_besides(str(cause), "Its error is", error), *more]
         lines += _failure(printable(head), error, more, stack, style, whole)
     return lines
 
@@ -82,9 +82,16 @@ def own_failure(status: Json, timeline: Json, style: Style, whole: bool) -> list
     """Why the instance failed, where no task of it says so. `timeline`: empty if the host has none."""
     failure = read_failure(status.get("output")).within(str(status["name"]))
     if (cause := timeline.get("cause")) is not None:
-        output = [f"Its output is: {failure}"]
+        output = _besides(cause, "Its output is", str(failure))
         return _failure("", cause, output, timeline.get("stack") or "", style, whole)
     return _failure("", str(failure), [], failure.stack, style, whole)
+
+
+def _besides(cause: str, title: str, text: str) -> list[str]:
+    """What stands below a cause: nothing for a text of several lines that all stand in the cause already."""
+    lines = text.splitlines()
+    is_told = len(lines) > 1 and all(line in cause for line in lines)
+    return [] if is_told else [f"{title}: {' '.join(text.split())}"]
 
 
 def _failure(head: str, error: str, more: Sequence[str], stack: str, style: Style, whole: bool) -> list[str]:

@@ -89,6 +89,15 @@ APP = """
         raise ValueError("1 validation error for Order\\nid\\n  Field required [type=missing]")
 
     @app.orchestration_trigger(context_name="context")
+    def validates(context):
+        raise ValueError("1 validation error for Order\\nby\\n  Value error, nobody approved")
+        yield
+
+    @app.orchestration_trigger(context_name="context")
+    def validates_below(context):
+        return (yield context.call_sub_orchestrator("validates"))
+
+    @app.orchestration_trigger(context_name="context")
     def yields_list(context):
         return (yield [context.call_activity("process_item", item) for item in "ab"])
 

@@ -39,6 +39,16 @@ def test_an_orchestrator_that_raises(dfhost: Commands) -> None:
     assert '      raise KeyError("missing")\n' in shown  # the frames
 
 
+def test_an_error_of_several_lines_that_an_orchestrator_raises_is_shown_once(dfhost: Commands) -> None:
+    for name in ("validates", "validates_below"):
+        head, _, _ = dfhost.done("show", dfhost.ended(name)).partition("\nTASK")
+        said = re.sub("raise ValueError.*", "", head)
+        assert re.search(
+            r"Error: 1 validation error for Order \(.*\)\n  by\n    Value error, nobody approved", said
+        )
+        assert said.count("nobody approved") == 1
+
+
 def test_an_orchestrator_that_yields_what_is_no_task(dfhost: Commands) -> None:
     cause = "yielded a value of type list, which is not a task) (function_app.py, line "
     shown = dfhost.done("show", dfhost.ended("yields_list"))
