@@ -69,6 +69,10 @@ APP = """
         return (yield context.wait_for_external_event("Approval"))
 
     @app.orchestration_trigger(context_name="context")
+    def tries_again(context):
+        yield context.call_activity_with_retry("fail", df.RetryOptions(3_600_000, 2), "a")
+
+    @app.orchestration_trigger(context_name="context")
     def one_slow(context):
         context.set_custom_status({"total": 8, "completed": 5})
         return (yield context.call_activity("slow", context.get_input()))
@@ -238,6 +242,11 @@ def test_a_timeout_names_what_the_only_child_waits_for(run_in_process: Dfhost) -
     done = run_in_process("POST", "/api/begin/asks_another", "--timeout", "0.5")
     (said,) = [line for line in done.stderr.splitlines() if "Gave up" in line]
     assert re.search(r" is Running, .*\. approval [0-9a-f]{8}:0: It waits for event Approval", said)
+
+
+def test_a_call_that_is_to_be_tried_again_is_not_done(run_in_process: Dfhost) -> None:
+    said = run_in_process("tries_again", "--timeout", "2").stderr
+    assert re.search(r"is Running, 0 of 1 task done\. It waits for another attempt of fail in ", said), said
 
 
 @pytest.mark.long

@@ -12,7 +12,7 @@ class CountingLog:
     """A HostLog that counts calls and passes them on to `log`: all, or without `calls` only failures and notes."""
 
     def __init__(self, log: HostLog, calls: bool) -> None:
-        self.activities = 0  # ended, with or without a failure
+        self.activities = 0  # calls that have ended, with or without a failure, and are not tried again
         self.running = 0  # calls of user code that have not ended, without orchestrations: those may wait
         self.failed_instances: set[str | None] = set()  # orchestrations whose failure was passed on
         self.note = log.note
@@ -55,7 +55,7 @@ class CountingLog:
         item: str = "",
         attempt: Attempt | None = None,
     ) -> None:
-        self._count(trigger, -1)
+        self._count(trigger, -1, has_ended=attempt is None or attempt.is_last)
         if trigger == "orchestrator":
             self.failed_instances.add(instance_id)
         self._log.failed(function, trigger, instance_id, seconds, error, stack, item, attempt)
@@ -86,7 +86,7 @@ class CountingLog:
     def refused(self, request: str, status: int, reason: str) -> None:
         """Not passed on: the only client is `dfhost run`, which prints the response itself."""
 
-    def _count(self, trigger: str, change: int) -> None:
+    def _count(self, trigger: str, change: int, has_ended: bool = True) -> None:
         with self._lock:
             self.running += change if trigger != "orchestrator" else 0
-            self.activities += change < 0 and trigger == "activity"
+            self.activities += change < 0 and has_ended and trigger == "activity"

@@ -1,6 +1,6 @@
 """Follows an instance by its `statusQueryGetUri` until it has ended, and shows its progress.
 
-Cheap at any size. The status is read without its input. The history grows with the run, so it is read only so often
+Cheap at any size. The status is read without its input. The timeline grows with the run, so it is read only so often
 that reading takes a small part of the time. Progress that the app reports itself comes first: a custom status such
 as `{"total": 500, "completed": 20}`, or the same at a `progressGetUri` beside the status URL.
 """
@@ -20,18 +20,21 @@ from dfhost.errors import HostError
 from dfhost.parse_json import parse_json
 from dfhost.reported_progress import phase, reported_progress
 from dfhost.runtime_status import FINAL_STATUSES
+from dfhost.timeline import model
 
 _LONGEST_PAUSE = 0.25  # seconds between two reads of the status
 _PROGRESS_AFTER = 0.3  # seconds: what ends sooner needs no progress
 _TIME_PER_READ = 25  # the pause after reading the progress, in multiples of what reading took
 _STALLED_AFTER = 5.0  # seconds without any change, after which the host is asked for the reason
 
-_SCHEDULED = ("TaskScheduled", "SubOrchestrationInstanceCreated")
-_DONE = ("TaskCompleted", "TaskFailed", "SubOrchestrationInstanceCompleted", "SubOrchestrationInstanceFailed")
+_CALLS = (model.ACTIVITY, model.HTTP_CALL, model.CHILD)
 
 
 class InstanceFollower:
-    """`status` is the last one read; `done` and `total` count the instance's tasks (`total` None: unknown)."""
+    """`status` is the last one read; `done` and `total` count the instance's calls (`total` None: unknown).
+
+    A call that is to be tried again is not done.
+    """
 
     def __init__(
         self,
@@ -50,9 +53,8 @@ class InstanceFollower:
         self._log = log
         self._progress = progress
         self._next_read = time.monotonic() + _PROGRESS_AFTER
-        self._history_counts: tuple[int, int] | None = (
-            None  # `done` and the log's activities at the last read
-        )
+        # `done` and the log's activities when the timeline was read last
+        self._counts: tuple[int, int] | None = None
         self._phase = ""
         self._stall = _StallTimer()
         self._last_reason = ""
@@ -70,7 +72,7 @@ class InstanceFollower:
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     async def waiting_reason(self) -> str:
-        """What the instance waits for, in the host's words; "" if it waits for nothing or the host does not say."""
+        """What the instance waits for, and what its children do; "" if it waits for nothing or nobody says."""
         try:
             answer = await self._read_status(explain="true")
         except HostError:
@@ -84,13 +86,13 @@ class InstanceFollower:
         elif time.monotonic() >= self._next_read:
             start = time.monotonic()
             await (
-                self._read_app_progress(self._progress_url) if self._progress_url else self._read_history()
+                self._read_app_progress(self._progress_url) if self._progress_url else self._read_timeline()
             )
             took = time.monotonic() - start
             self._next_read = time.monotonic() + max(0.5, _TIME_PER_READ * took)
-        elif self._history_counts and self.total:
-            # Until the history is read again, the log says how many activities have ended since.
-            done, activities = self._history_counts
+        elif self._counts and self.total:
+            # Until the timeline is read again, the log says how many activities have ended since.
+            done, activities = self._counts
             self.done = min(done + self._log.activities - activities, self.total)
         self._progress.show(self.done, self.total, phase(custom_status) or self._phase)
 
@@ -109,15 +111,15 @@ class InstanceFollower:
         if reported := reported_progress(answer):
             self.done, self.total, _ = reported
 
-    async def _read_history(self) -> None:
+    async def _read_timeline(self) -> None:
         activities = self._log.activities
-        status = await self._read_status(showInput="false", showHistory="true")
-        kinds = [str(event.get("EventType")) for event in status.get("historyEvents") or ()]
-        self.done = sum(kind in _DONE for kind in kinds)
-        self.total = self.done + sum(kind in _SCHEDULED for kind in kinds) or None
+        timeline = await self._read_status(timeline="true", limit="1")
+        calls = [task for task in timeline.get("tasks") or () if task["kind"] in _CALLS]
+        self.done = sum(call["state"] not in model.OPEN for call in calls)
+        self.total = len(calls) or None
         # The log's activities may belong to children, so with children they say nothing about this instance.
-        children = any(kind.startswith("SubOrchestration") for kind in kinds)
-        self._history_counts = None if children else (self.done, activities)
+        has_children = any(call["kind"] == model.CHILD for call in calls)
+        self._counts = None if has_children else (self.done, activities)
 
     async def _explain_stall(self) -> None:
         """When nothing changes and nothing runs, log what the instance waits for."""
