@@ -512,6 +512,18 @@ def test_settings_files_are_followed_as_far_as_they_can_be(app: EditedApp) -> No
     assert len(app.lines("has changed: the app is loaded again")) <= reloads + 1
 
 
+@pytest.mark.long
+def test_an_app_setting_that_overrides_host_json_counts_at_the_next_start(app: EditedApp) -> None:
+    def save(**values: str) -> None:
+        settings = {"IsEncrypted": False, "Values": values}
+        app.after("The app is loaded", lambda: app.save(json.dumps(settings), "local.settings.json"))
+
+    save(AzureFunctionsJobHost__extensions__http__routePrefix="v3")
+    save()
+    (said,) = app.lines("Values.AzureFunctionsJobHost__extensions__http__routePrefix counts when dfhost is")
+    assert "note      What has changed in " in said, "and nothing once it is put back"
+
+
 @pytest.mark.stress
 def test_a_loop_of_reloads_under_load_loses_nothing(app: EditedApp) -> None:
     """Requests and orchestrations come all the time; each is answered, by one version or another."""

@@ -22,7 +22,14 @@ from dfhost.settings.jsonc import read_document
 from dfhost.worker.runner import WorkerRunner
 
 # What the host's parts are built with.
-_UNTIL_NEXT_START = ("extensions.", "Host.", "Values.FUNCTIONS_WORKER_PROCESS_COUNT")
+_UNTIL_NEXT_START = (
+    "extensions.",
+    "Values.AzureFunctionsJobHost__extensions__",
+    "Values.AzureFunctionsJobHost:extensions:",
+    "Host.",
+    "Values.FUNCTIONS_WORKER_PROCESS_COUNT",
+    "Values.WEBSITE_HOSTNAME",
+)
 _SHOWN = 3
 
 
