@@ -12,6 +12,7 @@
     GET   /dashboard/api/queues                                  the storage queues
     GET   /dashboard/api/messages?queue=NAME                     the oldest ones of a storage queue
     GET   /dashboard/api/mistakes                                sentences about the app's code, as on the console
+    GET   /dashboard/api/timers                                  the schedules of timer functions, and their next runs
     GET   /dashboard/api/inFlight?instance=ID&activity=NAME      how many ran at once, over time
     GET   /dashboard/api/explain?instance=ID
     GET   /dashboard/api/waits?instances=[…]                     what each waits for, as sentences
@@ -70,7 +71,7 @@ class DashboardReply(NamedTuple):
 
 
 class Dashboard:
-    """`mistakes`: of the app as it is now, see `AppFunctions`."""
+    """`mistakes`: of the app as it is now, see `AppFunctions`. `timers`: see `Host`, likewise."""
 
     def __init__(
         self,
@@ -79,12 +80,14 @@ class Dashboard:
         queue_triggers: QueueTriggers,
         app_name: str,
         mistakes: Callable[[], list[str]],
+        timers: Callable[[], dict[str, dict[str, str | None]]],
     ) -> None:
         self._hub = hub
         self._queues = queues
         self._queue_triggers = queue_triggers
         self._app_name = app_name
         self._mistakes = mistakes
+        self._timers = timers
         self._token = secrets.token_urlsafe(24)  # another web page can send requests, but cannot read this
         self._files: dict[str, DashboardReply] = {}
 
@@ -147,6 +150,8 @@ class Dashboard:
                 return _json(200, await views.rewind_view(hub, _ids(query.get("instances", ""))))
             case "mistakes":
                 return _json(200, self._mistakes())
+            case "timers":
+                return _json(200, self._timers())
             case "maps":
                 return _json(200, await views.maps_view(hub))
             case "entities":

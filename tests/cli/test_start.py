@@ -454,3 +454,7 @@ def test_a_timer_is_listed_with_the_schedule_of_its_setting_and_its_next_run(tmp
         host.line(r"    never: timerTrigger \(%MISSING%\)$")
         page = host.client.request("GET", "/").text
         assert "yearly (0 30 2 1 1 *)" in page and "never (%MISSING%)" in page
+        timers = host.client.request("GET", "/dashboard/api/timers").body
+        assert timers["never"] == {"schedule": "%MISSING%", "nextRun": None}
+        assert timers["yearly"]["schedule"] == "0 30 2 1 1 *"
+        assert timers["yearly"]["nextRun"].endswith("-01-01T01:30:00.000000Z")

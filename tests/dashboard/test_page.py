@@ -458,6 +458,7 @@ def test_functions_are_tried(page: Page, shop: Shop) -> None:
     shop.open(page, "functions")
     for title in ("HTTP", "Orchestrators", "Activities", "Entities", "Timers", "Other triggers"):
         expect(page.get_by_role("region", name=title, exact=True)).to_be_visible()
+    expect(page.get_by_role("region", name="Timers")).to_contain_text("0 0 4 * * *, next run ")
     side = page.get_by_role("complementary", name="Try a function")
     page.get_by_role("link", name="health").click()
     side.get_by_role("button", name="Send").click()

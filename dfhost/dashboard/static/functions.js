@@ -30,6 +30,15 @@ export function mistakes() {
     return read("mistakes").catch(() => []);
 }
 
+/**
+ * The schedules of timer functions, with what `%SETTING%` stands for, and their next runs, by name.
+ *
+ * @returns {Promise<Record<string, import("./types").TimerInfo>>}
+ */
+export function timers() {
+    return read("timers").catch(() => ({}));
+}
+
 /** @param {string[]} sentences those of `mistakes` */
 export function codeCallout(sentences) {
     return (

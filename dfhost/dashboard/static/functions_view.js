@@ -2,8 +2,16 @@
 
 import { startInstance } from "./actions.js";
 import { button, changes, empty, h, hashOf, replace, stateMark, toast } from "./dom.js";
-import { duration, pretty } from "./format.js";
-import { codeCallout, durableName, forgetFunctions, functions, mistakes, trigger } from "./functions.js";
+import { clock, duration, pretty, time } from "./format.js";
+import {
+    codeCallout,
+    durableName,
+    forgetFunctions,
+    functions,
+    mistakes,
+    timers,
+    trigger,
+} from "./functions.js";
 import { read } from "./host.js";
 import { instances } from "./instances_store.js";
 import { queueLink, queuesTable, showQueueIn } from "./queues.js";
@@ -52,7 +60,7 @@ function show(main, chosen, chosenQueue) {
         h("div", { class: "columns" }, list, side),
     );
     forgetFunctions();
-    Promise.all([functions(), mistakes(), load()]).then(([all, sentences]) => {
+    Promise.all([functions(), mistakes(), timers(), load()]).then(([all, sentences, runs]) => {
         if (!all.length) {
             replace(list, queuesCard, empty("The app has no functions."));
             return;
@@ -81,7 +89,7 @@ function show(main, chosen, chosenQueue) {
                                     { "data-selected": info.name === chosen },
                                     h("a", { href: hashOf("functions", info.name) }, durableName(info)),
                                     " ",
-                                    about(info, queues),
+                                    about(info, queues, runs[info.name]),
                                     info.isDisabled && h("span", { class: "pill" }, "disabled"),
                                 ),
                             ),
@@ -106,14 +114,16 @@ function queueOf(info, queues) {
     return queues.find((queue) => queue.functions.includes(info.name));
 }
 
-/** @param {FunctionInfo} info @param {Queue[]} queues */
-function about(info, queues) {
+/** @param {FunctionInfo} info @param {Queue[]} queues @param {import("./types").TimerInfo} [timer] */
+function about(info, queues, timer) {
     const queue = queueOf(info, queues);
-    return h("span", { class: "muted mono" }, queue ? ["queue ", queueLink(queue.name)] : triggerOf(info));
+    const shown = queue ? ["queue ", queueLink(queue.name)] : triggerOf(info, timer);
+    return h("span", { class: "muted mono" }, shown);
 }
 
-/** @param {FunctionInfo} info */
-function triggerOf(info) {
+/** @param {FunctionInfo} info @param {import("./types").TimerInfo} [timer] */
+function triggerOf(info, timer) {
+    if (timer) return timer.schedule + (timer.nextRun ? `, next run ${clock(time(timer.nextRun))}` : "");
     const { type, methods, schedule, queueName, path } = trigger(info);
     if (type === "httpTrigger")
         return `${(methods ?? ["any"]).join(" ")} ${info.invoke_url_template ? new URL(info.invoke_url_template).pathname.replace(/%7B/g, "{").replace(/%7D/g, "}") : "not reachable"}`;

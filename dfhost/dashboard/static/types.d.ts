@@ -154,6 +154,11 @@ export interface FunctionInfo {
     config: { bindings: Record<string, any>[] };
 }
 
+export interface TimerInfo {
+    schedule: string;
+    nextRun: string | null;
+}
+
 /** What a view returns: called when another view takes its place. */
 export type Dispose = () => void;
 
