@@ -210,7 +210,7 @@ async def test_a_message_ends_in_the_old_code_and_later_ones_get_the_new(folder:
         await reload(host, folder, APP.replace('"first"', '"second"'))
         await queues.put("orders", "next")
         await until_seen(scratch, lambda lines: len(lines) == 2)
-        assert await queues.running("orders") == ["stop go"]
+        await eventually(lambda: queues.running("orders"), lambda texts: texts == ["stop go"])
         (scratch / "go").touch()
         await host.host.idle()
         assert seen(scratch) == ["first: stop go 1", "second: next 1"]
