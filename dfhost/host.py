@@ -29,11 +29,9 @@ from dfhost.runner.durable_clients import client_texts
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.running_calls import RunningCalls, interrupted_sentence
 from dfhost.settings import Settings
-from dfhost.settings.app_settings import shown_resolved
 from dfhost.settings.model import DEFAULT_PORT
 from dfhost.store.store import Store
 from dfhost.task_hub import TaskHub
-from dfhost.timestamps import timestamp
 from dfhost.triggers.queue_notes import queue_notes
 from dfhost.triggers.queue_triggers import QueueTriggers
 from dfhost.triggers.queues import Queues
@@ -207,20 +205,9 @@ class Host:
             self._queues,
             self._queue_triggers,
             self.app.root.resolve().name,
-            lambda: self.app.mistakes,
-            self._timers_for_dashboard,
+            lambda: self.app,
+            lambda: self.next_timer_runs,
         )
-
-    def _timers_for_dashboard(self) -> dict[str, dict[str, str | None]]:
-        """{"nightly": {"schedule": "0 30 2 * * *", "nextRun": "2026-11-30T02:30:00.000000Z"}}; None for never."""
-        runs = self.next_timer_runs
-        return {
-            each.name: {
-                "schedule": shown_resolved(each.trigger.get("schedule")),
-                "nextRun": timestamp(runs[each.name]) if each.name in runs else None,
-            }
-            for each in self.app.timers
-        }
 
     async def _close_server(self) -> None:
         await self._server.close(0.0 if self._finished else _CALLS_END_WITHIN)

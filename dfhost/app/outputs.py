@@ -16,6 +16,7 @@ from azure.functions.meta import Datum
 from dfhost.app.bindings import TypedBinding
 from dfhost.host_log import CallLog
 from dfhost.parse_json import parse_json
+from dfhost.printable import shortened
 from dfhost.runner.app_runner import PutMessages
 
 _SHOWN = 200  # characters
@@ -126,5 +127,4 @@ def _check(problem: str) -> None:
 
 
 def _shown(datum: Datum) -> str:
-    text = datum.value if isinstance(datum.value, str) else repr(datum.value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return shortened(datum.value if isinstance(datum.value, str) else repr(datum.value), _SHOWN)

@@ -29,6 +29,7 @@ import hmac
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ from dfhost.dashboard import streams, views
 from dfhost.dashboard.actions import BadAction, act
 from dfhost.dashboard.streams import Message
 from dfhost.parse_json import parse_json
+from dfhost.runner.functions import AppInfo
 from dfhost.task_hub import TaskHub
 from dfhost.triggers.queue_triggers import QueueTriggers
 from dfhost.triggers.queues import Queues
@@ -71,7 +73,7 @@ class DashboardReply(NamedTuple):
 
 
 class Dashboard:
-    """`mistakes`: of the app as it is now, see `AppFunctions`. `timers`: see `Host`, likewise."""
+    """`app`: as it is now. `next_timer_runs`: see `Host`."""
 
     def __init__(
         self,
@@ -79,15 +81,15 @@ class Dashboard:
         queues: Queues,
         queue_triggers: QueueTriggers,
         app_name: str,
-        mistakes: Callable[[], list[str]],
-        timers: Callable[[], dict[str, dict[str, str | None]]],
+        app: Callable[[], AppInfo],
+        next_timer_runs: Callable[[], Mapping[str, datetime]],
     ) -> None:
         self._hub = hub
         self._queues = queues
         self._queue_triggers = queue_triggers
         self._app_name = app_name
-        self._mistakes = mistakes
-        self._timers = timers
+        self._app = app
+        self._next_timer_runs = next_timer_runs
         self._token = secrets.token_urlsafe(24)  # another web page can send requests, but cannot read this
         self._files: dict[str, DashboardReply] = {}
 
@@ -149,9 +151,9 @@ class Dashboard:
             case "rewind":
                 return _json(200, await views.rewind_view(hub, _ids(query.get("instances", ""))))
             case "mistakes":
-                return _json(200, self._mistakes())
+                return _json(200, self._app().mistakes)
             case "timers":
-                return _json(200, self._timers())
+                return _json(200, views.timers_view(self._app(), self._next_timer_runs()))
             case "maps":
                 return _json(200, await views.maps_view(hub))
             case "entities":

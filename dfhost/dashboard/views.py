@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from dfhost.instance_failure import death_in_words, read_failure
 from dfhost.printable import error_in_a_line
+from dfhost.runner.functions import AppInfo
 from dfhost.store.overview import ListedInstance
 from dfhost.task_hub import TaskHub
 from dfhost.task_hub_values import MapRun
@@ -15,6 +18,7 @@ from dfhost.timeline.in_flight import Span, activity_spans, in_flight
 from dfhost.timeline.timeline_json import PAYLOADS, timeline_json
 from dfhost.timestamps import timestamp
 from dfhost.triggers.queues import Queues
+from dfhost.triggers.timer_triggers import shown_schedule
 
 _TASK_PAYLOAD = 1_000  # characters of a task's payload; the rest is fetched when it is looked at
 _PAYLOAD = 100_000  # likewise of the instance's own
@@ -110,6 +114,17 @@ def _entity(
         "state": state,
         "lastOperation": last_operation,
         "waiting": waiting,
+    }
+
+
+def timers_view(app: AppInfo, next_runs: Mapping[str, datetime]) -> dict[str, dict[str, str | None]]:
+    """By timer function: {"schedule": "0 30 2 * * *", "nextRun": "2026-11-30T02:30:00Z"}, or None for never."""
+    return {
+        each.name: {
+            "schedule": shown_schedule(each),
+            "nextRun": timestamp(next_runs[each.name]) if each.name in next_runs else None,
+        }
+        for each in app.timers
     }
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from dfhost.did_you_mean import question
-from dfhost.runner.functions import FunctionInfo
+from dfhost.runner.functions import Binding, FunctionInfo
 from dfhost.settings.app_settings import has_storage_connection
-from dfhost.triggers.queues import QueueRefused, queue_name
+from dfhost.triggers.queues import QueueRefused, queue_of
 
 
 def queue_notes(functions: Sequence[FunctionInfo]) -> list[str]:
@@ -25,13 +25,13 @@ def _names_taken_from(functions: Sequence[FunctionInfo]) -> Iterator[str]:
     for function in functions:
         if function.kind == "queue":
             with suppress(QueueRefused):
-                yield queue_name(str(function.trigger.get("queueName", "")))
+                yield queue_of(function.trigger)
 
 
 def _on_outputs(function: FunctionInfo, taken: set[str]) -> Iterator[str]:
-    for written in [str(each.get("queueName")) for each in function.bindings if each["type"] == "queue"]:
+    for binding in _outputs(function):
         try:
-            name = queue_name(written)
+            name = queue_of(binding)
         except QueueRefused as error:
             yield f"{function.name} cannot write to its queue, so its calls fail. {error}"
         else:
@@ -39,12 +39,16 @@ def _on_outputs(function: FunctionInfo, taken: set[str]) -> Iterator[str]:
                 yield f"{function.name} writes to queue {name}, from which no function takes messages. {near}"
 
 
+def _outputs(function: FunctionInfo) -> list[Binding]:
+    return [each for each in function.bindings if each["type"] == "queue"]
+
+
 def _on_connections(functions: Sequence[FunctionInfo]) -> Iterator[str]:
     """Functions with a connection that is no app setting are not loaded on Azure; the other functions are."""
     lacking: dict[str, list[str]] = defaultdict(list)
     for function in functions:
         triggers = [function.trigger] if function.kind == "queue" else []
-        for binding in (*triggers, *(each for each in function.bindings if each["type"] == "queue")):
+        for binding in (*triggers, *_outputs(function)):
             connection = str(binding.get("connection") or "")
             if connection and not has_storage_connection(connection):
                 lacking[connection].append(function.name)

@@ -28,7 +28,7 @@ from dfhost.settings.model import QueueOptions
 from dfhost.store.queues import QueueMessage
 from dfhost.store.store import Store
 from dfhost.timestamps import parse_timestamp, timestamp
-from dfhost.triggers.queues import POISON, QueueRefused, Queues, queue_name
+from dfhost.triggers.queues import POISON, QueueRefused, Queues, queue_of
 
 _INVISIBLE = timedelta(minutes=10)  # QueueListener: how long a taken message is, unless its call ends before
 _EXPIRES = timedelta(days=7)  # Azure Storage's default
@@ -83,7 +83,7 @@ class QueueTriggers:
         self._listeners = [each for each in self._listeners if each.unfinished]
         for function in app.queue_functions:
             try:
-                queue = queue_name(str(function.trigger.get("queueName", "")))
+                queue = queue_of(function.trigger)
             except QueueRefused as error:
                 self.log.note(f"{function.name} never runs. {error}")
             else:

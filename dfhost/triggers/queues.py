@@ -7,7 +7,7 @@ and limits are those of Azure Storage, so that what passes here passes there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dfhost.clock import Clock
 from dfhost.errors import HostError
@@ -42,6 +42,11 @@ def queue_name(written: str) -> str:
             "hyphens, with no hyphen at its ends."
         )
     return name
+
+
+def queue_of(binding: Mapping[str, object]) -> str:
+    """The queue of a queue trigger or output. Raises QueueRefused."""
+    return queue_name(str(binding.get("queueName", "")))
 
 
 class Queues:

@@ -23,7 +23,7 @@ from dfhost.idle_signal import nobody_waits
 from dfhost.runner.app_runner import AppRunner, FunctionCall, TimerOccurrence
 from dfhost.runner.functions import AppInfo, FunctionInfo
 from dfhost.runner.invoke import invoke_function
-from dfhost.settings.app_settings import resolve_app_settings
+from dfhost.settings.app_settings import resolve_app_settings, shown_resolved
 from dfhost.triggers.schedule import Schedule, parse_schedule, time_zone
 
 _PAST_DUE_AFTER = timedelta(seconds=30)  # means a machine that slept, not an event loop that was busy
@@ -59,6 +59,11 @@ def next_runs(app: AppInfo, now: datetime) -> dict[str, datetime]:
         with suppress(ValueError):
             found[function.name] = _schedule_of(function, zone)(now)
     return found
+
+
+def shown_schedule(function: FunctionInfo) -> str:
+    """As a person is to read it: with what app settings it names."""
+    return shown_resolved(function.trigger.get("schedule"))
 
 
 def _schedule_of(function: FunctionInfo, zone: tzinfo) -> Schedule:
