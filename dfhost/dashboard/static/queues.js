@@ -74,7 +74,7 @@ export function showQueueIn(side, name, reload) {
         () => move(queue, origin, others).then(reload),
         { class: origin ? "button primary" : "button", hidden: true },
     );
-    const puts = button("Put a message…", () => put(queue).then(reload));
+    const puts = button("Put a message…", () => put(queue).then(reload), { hidden: true });
     const deletes = button("Delete…", () => clear(queue).then(reload), {
         class: "button danger-quiet",
         hidden: true,
@@ -101,6 +101,7 @@ export function showQueueIn(side, name, reload) {
         if (!messages) return; // the host is away
         queue = queues.find((each) => each.name === name) ?? none;
         others = queues.map((each) => each.name).filter((each) => each !== name);
+        puts.hidden = false; // from now on it is known which functions take the message
         moves.hidden = deletes.hidden = !waiting(queue);
         if (hasChanged("functions", queue.functions)) {
             replace(
